@@ -1,0 +1,34 @@
+// Typed errors of the @hip packages: a code to switch on, a message that names the value and the fix, the values themselves.
+
+/** What went wrong, for programs. */
+export type HipErrorCode =
+  | 'invalid-config'
+  | 'invalid-shape'
+  | 'non-finite'
+  | 'unsupported'
+  | 'out-of-memory'
+  | 'device-lost'
+  | 'aborted'
+  | 'internal';
+
+/**
+ * Error of the @hip packages.
+ *
+ * @example
+ * ```ts
+ * try { resolveConfig({ k: -1 }) } catch (error) {
+ *   if (error instanceof HipError && error.code === 'invalid-config') console.error(error.details.name); // "k"
+ * }
+ * ```
+ */
+export class HipError extends Error {
+  override readonly name = 'HipError';
+  readonly code: HipErrorCode;
+  readonly details: Readonly<Record<string, unknown>>;
+
+  constructor(code: HipErrorCode, message: string, details: Readonly<Record<string, unknown>> = {}, options?: ErrorOptions) {
+    super(message, options);
+    this.code = code;
+    this.details = details;
+  }
+}

@@ -1,0 +1,2 @@
+export * from './allclose.ts';
+export * from './shared-data.ts';

@@ -1,0 +1,19 @@
+// Finds ../shared (weights, data, goldens). Tests that need it skip with a reason where it is absent; CI must have it.
+import { existsSync } from 'node:fs';
+import { dirname, join, resolve } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+const ROOT = resolve(dirname(fileURLToPath(import.meta.url)), '../../..');
+
+/** The shared folder: $SHARED_DIR, else the workspace's sibling, else shared/ inside it; undefined where there is none. */
+export function sharedDirectory(): string | undefined {
+  const candidates = [process.env['SHARED_DIR'], join(ROOT, '..', 'shared'), join(ROOT, 'shared')];
+  return candidates.find((path): path is string => path !== undefined && existsSync(join(path, 'spec', 'hip.md')));
+}
+
+/** A path inside the shared folder, or undefined where the folder or the file is absent. */
+export function sharedPath(...segments: string[]): string | undefined {
+  const root = sharedDirectory();
+  const path = root && join(root, ...segments);
+  return path && existsSync(path) ? path : undefined;
+}

@@ -1,0 +1,38 @@
+// The one door to the workspace on a bare machine: `npm run demo`, `npm test`, `npm run bench` all come through here.
+import { install, run, toolchain, ROOT } from './toolchain.mjs';
+import { join } from 'node:path';
+
+const [task, ...args] = process.argv.slice(2);
+const tools = toolchain();
+await install(tools);
+
+const turbo = (...turboArgs) => run('turbo', ['run', ...turboArgs, '--output-logs=errors-only', '--log-order=grouped'], tools);
+const script = (path, ...scriptArgs) => run(tools.node, ['--disable-warning=ExperimentalWarning', join(ROOT, path), ...scriptArgs], tools);
+
+async function main() {
+  switch (task) {
+    case 'demo': {
+      const built = await turbo('codegen');
+      return built.code === 0 ? (await script('apps/demo/src/cli/main.ts', ...args)).code : built.code;
+    }
+    case 'bench': {
+      const built = await turbo('codegen');
+      return built.code === 0 ? (await script('benchmarks/src/cli.ts', ...args)).code : built.code;
+    }
+    case 'test':
+      return (await script('scripts/test.mjs', ...args)).code;
+    case 'docs': {
+      const built = await turbo('codegen');
+      return built.code === 0 ? (await run('pnpm', ['--filter', './docs', 'run', 'build'], tools)).code : built.code;
+    }
+    case 'turbo':
+      return (await run('turbo', ['run', ...args], tools)).code;
+    case 'exec':
+      return (await run(args[0], args.slice(1), tools)).code;
+    default:
+      process.stderr.write(`unknown task "${task ?? ''}": use demo, test, bench, docs, turbo TASK or exec COMMAND\n`);
+      return 2;
+  }
+}
+
+process.exitCode = await main();
