@@ -47,8 +47,7 @@ expect.extend({
 });
 
 declare module 'vitest' {
-  // oxlint-disable-next-line typescript/no-explicit-any -- vitest's own declaration has this parameter
-  interface Assertion<T = any> {
-    toBeAllclose(expected: ArrayLike<number>, tolerance?: Tolerance): T;
+  interface Matchers<R extends void | Promise<void> = void | Promise<void>, T = unknown> {
+    toBeAllclose(expected: ArrayLike<number>, tolerance?: Tolerance): R;
   }
 }
