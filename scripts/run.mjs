@@ -27,6 +27,8 @@ async function main() {
     }
     case 'turbo':
       return (await run('turbo', ['run', ...args], tools)).code;
+    case 'script':
+      return (await script(args[0], ...args.slice(1))).code;
     case 'exec':
       return (await run(args[0], args.slice(1), tools)).code;
     default:
