@@ -1,1 +1,3 @@
-export {};
+export * from './errors.ts';
+export * from './elastic/space.ts';
+export type * from './model/types.ts';

@@ -1,0 +1,186 @@
+// The contract between families, training, export and callers: configuration, inputs, options and the elastic model itself.
+import type * as tf from '@tensorflow/tfjs';
+import type { ElasticSpace, SubnetConfig } from '../elastic/space.ts';
+
+/** Families this package knows; one file each in src/families. */
+export type FamilyName = 'llama' | 'qwen2' | 'qwen3' | 'gpt2' | 'bert' | 'roberta' | 'vit' | 'deit' | 'beit3';
+
+/** What the model's head computes. */
+export type HeadKind =
+  | 'causal-lm'
+  | 'masked-lm'
+  | 'sequence-classification'
+  | 'token-classification'
+  | 'image-classification'
+  | 'none';
+
+/** Activation functions, by their transformers names' meaning: `gelu` is exact (erf), `gelu-tanh` is gelu_new/gelu_pytorch_tanh. */
+export type Activation = 'silu' | 'gelu' | 'gelu-tanh' | 'quick-gelu' | 'relu' | 'tanh';
+
+/** Rotary position embedding. `inverseFrequencies` already contains the scaling (llama3, linear, yarn, …) of the configuration. */
+export interface RopeConfig {
+  readonly theta: number;
+  /** Radians per position of each of the headSize/2 pairs. */
+  readonly inverseFrequencies: readonly number[];
+  /** Factor on cos and sin (yarn/longrope); 1 otherwise. */
+  readonly attentionFactor: number;
+}
+
+/** Patch embedding of image models. */
+export interface PatchConfig {
+  readonly imageSize: readonly [height: number, width: number];
+  readonly patchSize: readonly [height: number, width: number];
+  readonly channels: number;
+  /** Tokens before the patches: 1 (class), 2 (class + distillation, DeiT). */
+  readonly prefixTokens: number;
+}
+
+/** A family-independent description of one transformer, read from a checkpoint's config.json. */
+export interface ModelConfig {
+  readonly family: FamilyName;
+  readonly head: HeadKind;
+  readonly hiddenSize: number;
+  readonly layers: number;
+  readonly heads: number;
+  readonly kvHeads: number;
+  readonly headSize: number;
+  /** FFN units. */
+  readonly ffn: number;
+  /** Per-layer query heads and FFN units of an extracted model with unequal layers; absent when uniform. */
+  readonly layerHeads?: readonly number[];
+  readonly layerFfn?: readonly number[];
+  readonly vocabSize: number;
+  readonly maxPositions: number;
+  readonly typeVocabSize: number;
+  readonly labels: number;
+  readonly norm: { readonly kind: 'rms' | 'layer'; readonly epsilon: number; readonly placement: 'pre' | 'post' };
+  readonly activation: Activation;
+  /** Gated FFN (SwiGLU): down(act(gate(x)) · up(x)). */
+  readonly gated: boolean;
+  readonly causal: boolean;
+  readonly bias: { readonly qkv: boolean; readonly key: boolean; readonly output: boolean; readonly ffn: boolean };
+  /** RMS norm of every query and key head before RoPE (Qwen3). */
+  readonly qkNorm: boolean;
+  /** LayerNorm inside attention and FFN before the second projection (BEiT-3, "sub-LN"). */
+  readonly subNorm: boolean;
+  readonly attentionScale: number;
+  /** Per-layer sliding window in tokens, 0 = full attention (Qwen2/Qwen3 `layer_types`); absent when no layer slides. */
+  readonly slidingWindows?: readonly number[];
+  readonly rope?: RopeConfig;
+  /** Position ids start here (RoBERTa: padding_idx + 1, BEiT-3: 2). */
+  readonly positionOffset: number;
+  readonly patches?: PatchConfig;
+  readonly pooler: boolean;
+  readonly tiedEmbeddings: boolean;
+  readonly padTokenId?: number;
+  readonly eosTokenIds: readonly number[];
+  /** Drop-out probability of the checkpoint's configuration (used only when training asks for it). */
+  readonly dropout: number;
+  /** The checkpoint's config.json as it was read. */
+  readonly raw: Readonly<Record<string, unknown>>;
+}
+
+/** Inputs of a forward pass; text models take ids, image models pixels. */
+export interface ModelInputs {
+  /** Token ids [B, T] int32. */
+  readonly inputIds?: tf.Tensor2D;
+  /** 1 = real token, 0 = padding, [B, T] (with a cache: [B, cached + T]). */
+  readonly attentionMask?: tf.Tensor2D;
+  /** Segment ids [B, T] int32 (BERT). @defaultValue zeros */
+  readonly tokenTypeIds?: tf.Tensor2D;
+  /** Normalised pixels [B, C, H, W] float32, Hugging Face layout. */
+  readonly pixelValues?: tf.Tensor4D;
+}
+
+/** What an {@link AttentionFunction} is told beside q, k and v. */
+export interface AttentionContext {
+  readonly layer: number;
+  readonly causal: boolean;
+  readonly scale: number;
+  /** Key padding mask [B, Tk]: 1 = attend, 0 = padding. */
+  readonly mask?: tf.Tensor;
+  /** Keys before the first query: Tk − Tq (positions already in the cache). */
+  readonly queryOffset: number;
+  /** Sliding window in tokens; absent = full attention. */
+  readonly window?: number;
+}
+
+/**
+ * Attention as a parameter: q [B, Tq, H, d], k and v [B, Tk, Hkv, d] (RoPE applied) → [B, Tq, H, d].
+ * Causal means bottom-right aligned: query row i stands at position Tk − Tq + i.
+ */
+export type AttentionFunction = (
+  q: tf.Tensor4D,
+  k: tf.Tensor4D,
+  v: tf.Tensor4D,
+  context: AttentionContext,
+) => tf.Tensor4D;
+
+/** Keys and values of earlier tokens, per layer. The model appends and attends over everything returned. */
+export interface KeyValueCache {
+  /** Tokens cached (equal for every layer between forward passes). */
+  readonly length: number;
+  /** Appends k, v [B, T, Hkv, d] of the layer; returns everything so far [B, cached + T, Hkv, d]. */
+  append(layer: number, k: tf.Tensor4D, v: tf.Tensor4D): { readonly k: tf.Tensor4D; readonly v: tf.Tensor4D };
+  dispose(): void;
+}
+
+/** Options of {@link ElasticModel.forward}. */
+export interface ForwardOptions {
+  /** Sub-network to run. @defaultValue the full model */
+  readonly subnet?: SubnetConfig;
+  /** `sliced` computes only the kept part; `masked` computes everything and zeroes the rest. @defaultValue 'sliced' */
+  readonly mode?: 'masked' | 'sliced';
+  /** @defaultValue dense attention in tfjs */
+  readonly attention?: AttentionFunction;
+  /** Return every hidden state (transformers' `output_hidden_states`). @defaultValue false */
+  readonly hiddenStates?: boolean;
+  /** Cache of a causal model: inputs are the next tokens. */
+  readonly cache?: KeyValueCache;
+  /** Position of the first input token. @defaultValue the cache's length, else 0 */
+  readonly positionOffset?: number;
+  /** Which positions of a language model get logits; `none` returns an empty [B, 0, V]. @defaultValue 'all' */
+  readonly logits?: 'all' | 'last' | 'none';
+  /** Apply drop-out (seeded). @defaultValue false */
+  readonly training?: boolean;
+  /** Drop-out probability when training. @defaultValue the configuration's */
+  readonly dropout?: number;
+  /** Seed of drop-out masks. @defaultValue 0 */
+  readonly seed?: number;
+}
+
+/** Result of a forward pass. The caller disposes (or runs inside tf.tidy). */
+export interface ForwardOutput {
+  /** [B, T, vocab] of language models, [B, labels] of classifiers. */
+  readonly logits: tf.Tensor;
+  /** Embeddings first, then one per layer run; as transformers 5 returns them (last one after the final norm where it does so). */
+  readonly hiddenStates?: readonly tf.Tensor3D[];
+}
+
+/** How a weight shrinks with the sub-network, per axis. */
+export type ElasticAxis = 'fixed' | 'query-heads' | 'kv-heads' | 'ffn';
+
+/** One trainable weight: its canonical name, shape and elastic axes. Linear weights are [in, out]. */
+export interface WeightSlot {
+  /** Canonical name, e.g. `layers.0.attention.query.weight`. */
+  readonly name: string;
+  readonly shape: readonly number[];
+  readonly axes: readonly ElasticAxis[];
+  /** Layer index, or undefined for embeddings, final norm and head. */
+  readonly layer?: number;
+  /** `embedding`s and `norm`s and `bias`es usually take no weight decay; `head` is the task head. */
+  readonly role: 'embedding' | 'linear' | 'bias' | 'norm' | 'head';
+}
+
+/** A pretrained transformer whose layers, heads and FFN are elastic. */
+export interface ElasticModel {
+  readonly family: FamilyName;
+  readonly config: ModelConfig;
+  readonly space: ElasticSpace;
+  /** Trainable weights by canonical name ({@link WeightSlot.name}); linear weights are stored [in, out]. */
+  readonly weights: ReadonlyMap<string, tf.Variable>;
+  /** Descriptions of `weights`, in the same order. */
+  readonly slots: readonly WeightSlot[];
+  forward(inputs: ModelInputs, options?: ForwardOptions): ForwardOutput;
+  dispose(): void;
+}
