@@ -1,3 +1,18 @@
 export * from './errors.ts';
 export * from './elastic/space.ts';
 export type * from './model/types.ts';
+export * from './checkpoint/byte-source.ts';
+export * from './checkpoint/dtypes.ts';
+export * from './checkpoint/files.ts';
+export * from './checkpoint/load.ts';
+export * from './checkpoint/safetensors.ts';
+export { MAX_HEADER_BYTES } from './checkpoint/safetensors-header.ts';
+export type { SafetensorsDamage, SafetensorsHeader, TensorInfo } from './checkpoint/safetensors-header.ts';
+export * from './elastic/cost.ts';
+export * from './families/family.ts';
+export { families, findFamily } from './families/index.ts';
+export { denseAttention } from './model/attention.ts';
+export { ConcatKeyValueCache } from './model/cache.ts';
+export * from './model/slots.ts';
+export { TransformerModel } from './model/transformer.ts';
+export * from './tokenizer/tokenizer.ts';

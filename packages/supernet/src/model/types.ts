@@ -2,8 +2,8 @@
 import type * as tf from '@tensorflow/tfjs';
 import type { ElasticSpace, SubnetConfig } from '../elastic/space.ts';
 
-/** Families this package knows; one file each in src/families. */
-export type FamilyName = 'llama' | 'qwen2' | 'qwen3' | 'gpt2' | 'bert' | 'roberta' | 'vit' | 'deit' | 'beit3';
+/** A family's name: `llama`, `qwen2`, `qwen3`, `gpt2`, `bert`, `roberta`, `vit`, `deit`, `beit3`, or one of your own. */
+export type FamilyName = string;
 
 /** What the model's head computes. */
 export type HeadKind =
@@ -17,13 +17,18 @@ export type HeadKind =
 /** Activation functions, by their transformers names' meaning: `gelu` is exact (erf), `gelu-tanh` is gelu_new/gelu_pytorch_tanh. */
 export type Activation = 'silu' | 'gelu' | 'gelu-tanh' | 'quick-gelu' | 'relu' | 'tanh';
 
-/** Rotary position embedding. `inverseFrequencies` already contains the scaling (llama3, linear, yarn, …) of the configuration. */
+/** How a classifier reads the sequence: class token, last real token, mean of the patches, or class + distillation token. */
+export type Readout = 'first' | 'last' | 'mean-patches' | 'distilled' | 'tokens';
+
+/** Rotary position embedding. `inverseFrequencies` already contains the scaling (llama3, linear, yarn) of the configuration. */
 export interface RopeConfig {
   readonly theta: number;
   /** Radians per position of each of the headSize/2 pairs. */
   readonly inverseFrequencies: readonly number[];
   /** Factor on cos and sin (yarn/longrope); 1 otherwise. */
   readonly attentionFactor: number;
+  /** Dynamic NTK scaling: beyond `maxPositions` tokens θ grows with the length. */
+  readonly dynamic?: { readonly factor: number; readonly maxPositions: number };
 }
 
 /** Patch embedding of image models. */
@@ -67,10 +72,27 @@ export interface ModelConfig {
   /** Per-layer sliding window in tokens, 0 = full attention (Qwen2/Qwen3 `layer_types`); absent when no layer slides. */
   readonly slidingWindows?: readonly number[];
   readonly rope?: RopeConfig;
-  /** Position ids start here (RoBERTa: padding_idx + 1, BEiT-3: 2). */
+  /** Rows of the learned position table; 0 without one. */
+  readonly positionRows: number;
+  /** Row of the first token in the position table (RoBERTa: padding_idx + 1, BEiT-3: 2). */
   readonly positionOffset: number;
+  /** Padding tokens take position row padding_idx and do not count (RoBERTa). */
+  readonly positionsSkipPadding: boolean;
   readonly patches?: PatchConfig;
+  /** LayerNorm after the embeddings (BERT). */
+  readonly embeddingNorm: boolean;
+  /** Norm after the last layer (pre-norm models). */
+  readonly finalNorm: boolean;
+  readonly readout: Readout;
+  /** Linear + tanh on the class token before the classifier (BERT). */
   readonly pooler: boolean;
+  /** Extra linear of the head: BERT's and RoBERTa's MLM transform (with LayerNorm), RoBERTa's classifier (tanh). */
+  readonly headDense: 'none' | 'lm-transform' | 'tanh';
+  /** LayerNorm between readout and classifier (BEiT-3). */
+  readonly readoutNorm: boolean;
+  readonly headBias: boolean;
+  /** Whether transformers returns the last hidden state after the final norm. */
+  readonly normedLastHiddenState: boolean;
   readonly tiedEmbeddings: boolean;
   readonly padTokenId?: number;
   readonly eosTokenIds: readonly number[];

@@ -1,0 +1,151 @@
+// loadCheckpoint: config.json, weights and tokenizer of a Hugging Face checkpoint become an elastic model.
+import type { SpaceChoices } from '../elastic/space.ts';
+import { SupernetError, throwIfAborted } from '../errors.ts';
+import type { Family } from '../families/family.ts';
+import { families as builtinFamilies, findFamily } from '../families/index.ts';
+import { TransformerModel } from '../model/transformer.ts';
+import { weightSlots } from '../model/slots.ts';
+import type { ElasticModel, ModelConfig, WeightSlot } from '../model/types.ts';
+import { loadTokenizer } from '../tokenizer/tokenizer.ts';
+import type { TextTokenizer } from '../tokenizer/tokenizer.ts';
+import { resolveBindings } from './bind.ts';
+import type { HttpSourceOptions } from './byte-source.ts';
+import type { CheckpointFiles } from './files.ts';
+import { folderFiles, httpFiles, readJson } from './files.ts';
+import { toSlot } from './transforms.ts';
+import { openWeights } from './weights.ts';
+import type { CheckpointWeights } from './weights.ts';
+
+/** Options of {@link loadCheckpoint}. */
+export interface LoadOptions extends HttpSourceOptions {
+  /** Choices of the elastic space. @defaultValue {@link createSpace}'s */
+  readonly space?: SpaceChoices;
+  /** Families to choose from. @defaultValue the built-in ones */
+  readonly families?: readonly Family[];
+  /** Fields that replace those of config.json, e.g. `{ num_labels: 2, architectures: ['BertForSequenceClassification'] }`. */
+  readonly config?: Readonly<Record<string, unknown>>;
+  /**
+   * Weights that may be absent and are then drawn from N(0, 0.02) (biases 0, norms 1) with this seed: a new task head on a
+   * pretrained body. Without it absent weights are an error.
+   */
+  readonly newHeadSeed?: number;
+  readonly onProgress?: (progress: { readonly loaded: number; readonly total: number }) => void;
+}
+
+/** A loaded checkpoint. */
+export interface Checkpoint {
+  readonly model: ElasticModel;
+  readonly config: ModelConfig;
+  readonly tokenizer?: TextTokenizer;
+  readonly files: CheckpointFiles;
+  /** Slots that were not in the checkpoint and got new values (`newHeadSeed`). */
+  readonly newWeights: readonly string[];
+}
+
+/**
+ * Loads a Hugging Face checkpoint from a folder, an `http(s)://` address (range requests), or any {@link CheckpointFiles}
+ * (`memoryFiles`, `hubFiles`). Weights are decoded tensor by tensor.
+ *
+ * @throws SupernetError `file-not-found`, `invalid-config`, `unsupported-model`, `invalid-safetensors`, `missing-weight`,
+ * `invalid-shape`, `network`, `aborted`.
+ *
+ * @example
+ * ```ts
+ * import * as tf from '@tensorflow/tfjs';
+ * import { generate, loadCheckpoint } from '@instatune/supernet';
+ *
+ * const { model, tokenizer } = await loadCheckpoint('../shared/models/books-lm-6m');
+ * const ids = await generate(model, tokenizer!.encode('It was a dark'), { maxTokens: 16 });
+ * console.log(tokenizer!.decode(ids));
+ * ```
+ */
+export async function loadCheckpoint(
+  location: string | CheckpointFiles,
+  options: LoadOptions = {},
+): Promise<Checkpoint> {
+  const files = typeof location === 'string' ? filesAt(location, options) : location;
+  const raw = await readJson(files, 'config.json');
+  if (!raw) throw new SupernetError('file-not-found', `${files.location} has no config.json`, { path: files.location });
+  const family = findFamily(raw, options.families ?? builtinFamilies);
+  const config = family.readConfig({ ...raw, ...options.config });
+  const weights = await openWeights(files);
+  try {
+    const { values, created } = await readValues(family, config, weights, options);
+    const tokenizer = await loadTokenizer(files);
+    return {
+      model: new TransformerModel(config, values, options.space),
+      config,
+      ...(tokenizer && { tokenizer }),
+      files,
+      newWeights: created,
+    };
+  } finally {
+    await weights.close();
+  }
+}
+
+function filesAt(location: string, options: LoadOptions): CheckpointFiles {
+  return /^https?:\/\//.test(location) ? httpFiles(location, options) : folderFiles(location);
+}
+
+async function readValues(
+  family: Family,
+  config: ModelConfig,
+  weights: CheckpointWeights,
+  options: LoadOptions,
+): Promise<{ values: Map<string, Float32Array>; created: string[] }> {
+  const slots = weightSlots(config);
+  const bySlot = new Map(slots.map((slot) => [slot.name, slot]));
+  const isNew = (slot: WeightSlot) => options.newHeadSeed !== undefined && /^(head|pooler)\b/.test(slot.name);
+  const missing = new Set<string>();
+  for (const slot of slots.filter(isNew)) {
+    try {
+      const [binding] = resolveBindings(family, config, [slot], weights.names);
+      const stored = await weights.read((binding as { tensor: string }).tensor);
+      toSlot(binding!, stored as { shape: readonly number[]; data: Float32Array }, slot.shape, config.patches);
+    } catch (error) {
+      if (!(error instanceof SupernetError && ['missing-weight', 'invalid-shape'].includes(error.code))) throw error;
+      missing.add(slot.name);
+    }
+  }
+  const bindings = resolveBindings(
+    family,
+    config,
+    slots.filter((slot) => !missing.has(slot.name)),
+    weights.names,
+  );
+  const values = new Map<string, Float32Array>();
+  for (const [index, binding] of bindings.entries()) {
+    throwIfAborted(options.signal, 'loadCheckpoint');
+    const stored = await weights.read(binding.tensor);
+    if (!(stored.data instanceof Float32Array)) {
+      throw new SupernetError('unsupported-dtype', `tensor ${binding.tensor} holds integers, expected floats`, {
+        tensor: binding.tensor,
+      });
+    }
+    const slot = bySlot.get(binding.slot) as WeightSlot;
+    values.set(slot.name, toSlot(binding, { shape: stored.shape, data: stored.data }, slot.shape, config.patches));
+    options.onProgress?.({ loaded: index + 1, total: bindings.length });
+  }
+  let seed = (options.newHeadSeed ?? 0) >>> 0;
+  for (const name of missing) {
+    const slot = bySlot.get(name) as WeightSlot;
+    values.set(
+      name,
+      newValues(slot, () => (seed = (Math.imul(seed, 1664525) + 1013904223) >>> 0) / 2 ** 32),
+    );
+  }
+  return { values, created: [...missing] };
+}
+
+/** Initial values of a new weight: N(0, 0.02) as the checkpoints' initializer_range, norms 1, biases 0. */
+function newValues(slot: WeightSlot, random: () => number): Float32Array {
+  const size = slot.shape.reduce((count, extent) => count * extent, 1);
+  const out = new Float32Array(size);
+  if (slot.name.endsWith('.bias')) return out;
+  if (slot.role === 'norm') return out.fill(1);
+  for (let i = 0; i < size; i++) {
+    out[i] = 0.02 * Math.sqrt(-2 * Math.log(1 - random())) * Math.cos(2 * Math.PI * random());
+  }
+  return out;
+}

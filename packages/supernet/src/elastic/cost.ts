@@ -1,0 +1,82 @@
+// Exact multiply-accumulates and parameters of a sub-network: closed forms, computed, never predicted.
+import type { ModelConfig } from '../model/types.ts';
+import { headGroup, weightSlots } from '../model/slots.ts';
+import { layerWidth, slicedShape } from './slice.ts';
+import type { SubnetConfig } from './space.ts';
+
+/** Options of {@link countMacs}. */
+export interface MacsOptions {
+  /** Tokens of the sequence; image models know theirs. */
+  readonly tokens?: number;
+  /** Positions that get logits of a language model. @defaultValue tokens */
+  readonly logitPositions?: number;
+}
+
+/**
+ * Multiply-accumulates of one sequence through a sub-network: matrix products only (embeddings look up, norms and activations are
+ * not counted). Attention counts the full N² rectangle also for causal models, as dense kernels compute it.
+ * Per layer: N·D·d·(2h + 2h_kv) + 2·N²·d·h + (2 or 3 when gated)·N·D·f; without grouped queries that is N·4·D·d·h + ….
+ *
+ * @example
+ * ```ts
+ * import { countMacs, families } from '@instatune/supernet';
+ *
+ * const bert = families.find((family) => family.name === 'bert')!.readConfig({
+ *   architectures: ['BertForSequenceClassification'], model_type: 'bert', hidden_size: 768,
+ *   num_hidden_layers: 12, num_attention_heads: 12, intermediate_size: 3072, vocab_size: 30522,
+ * });
+ * console.log(countMacs(bert, undefined, { tokens: 128 })); // 11174217216
+ * ```
+ */
+export function countMacs(config: ModelConfig, subnet?: SubnetConfig, options: MacsOptions = {}): number {
+  const tokens = options.tokens ?? imageTokens(config) ?? config.maxPositions;
+  const { hiddenSize: d, headSize } = config;
+  const layers = subnet?.layers ?? config.layers;
+  let macs = patchMacs(config);
+  for (let layer = 0; layer < layers; layer++) {
+    const { heads, ffn } = layerWidth(config, layer, subnet);
+    const projections = tokens * d * headSize * (2 * heads + 2 * (heads / headGroup(config)));
+    const attention = 2 * tokens * tokens * headSize * heads;
+    macs += projections + attention + (config.gated ? 3 : 2) * tokens * d * ffn;
+  }
+  return macs + headMacs(config, options.logitPositions ?? tokens);
+}
+
+/** Parameters of a sub-network, tied embeddings counted once. */
+export function countParameters(config: ModelConfig, subnet?: SubnetConfig): number {
+  const layers = subnet?.layers ?? config.layers;
+  return weightSlots(config).reduce((sum, slot) => {
+    if (slot.layer === undefined) return sum + product(slot.shape);
+    if (slot.layer >= layers) return sum;
+    return sum + product(slicedShape(config, slot, layerWidth(config, slot.layer, subnet)));
+  }, 0);
+}
+
+/** Tokens of an image model: patches and prefix tokens. */
+export function imageTokens(config: ModelConfig): number | undefined {
+  return config.patches && patchCount(config.patches) + config.patches.prefixTokens;
+}
+
+function patchCount({ imageSize, patchSize }: NonNullable<ModelConfig['patches']>): number {
+  return Math.floor(imageSize[0] / patchSize[0]) * Math.floor(imageSize[1] / patchSize[1]);
+}
+
+function patchMacs(config: ModelConfig): number {
+  if (!config.patches) return 0;
+  const [height, width] = config.patches.patchSize;
+  return patchCount(config.patches) * height * width * config.patches.channels * config.hiddenSize;
+}
+
+function headMacs(config: ModelConfig, positions: number): number {
+  const { hiddenSize: d, head } = config;
+  const isLanguageModel = head === 'causal-lm' || head === 'masked-lm';
+  const rows = isLanguageModel || head === 'token-classification' ? positions : 1;
+  const outputs = head === 'none' ? 0 : isLanguageModel ? config.vocabSize : config.labels;
+  const dense = config.headDense === 'none' ? 0 : rows * d * d;
+  const pooler = config.pooler ? d * d : 0;
+  return pooler + dense + rows * d * outputs * (config.readout === 'distilled' ? 2 : 1);
+}
+
+function product(shape: readonly number[]): number {
+  return shape.reduce((size, extent) => size * extent, 1);
+}

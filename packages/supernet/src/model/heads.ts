@@ -1,0 +1,127 @@
+// Task heads: language-model logits, pooled classifiers, image classifiers.
+import * as tf from '@tensorflow/tfjs';
+import { SupernetError } from '../errors.ts';
+import { activate } from './activations.ts';
+import { linear, matMulTied } from './matmul.ts';
+import { layerNorm } from './norms.ts';
+import type { ForwardOptions, ModelConfig, ModelInputs } from './types.ts';
+
+/** Extents and options a head needs beside the hidden state. */
+export interface HeadContext {
+  readonly batch: number;
+  readonly length: number;
+  readonly inputs: ModelInputs;
+  readonly logits: NonNullable<ForwardOptions['logits']>;
+}
+
+type Weight = (name: string) => tf.Tensor;
+
+/** Logits of the final hidden state [B·T, D]. */
+export function applyHead(config: ModelConfig, weight: Weight, hidden: tf.Tensor2D, context: HeadContext): tf.Tensor {
+  switch (config.head) {
+    case 'none':
+      return tf.reshape(hidden, [context.batch, context.length, config.hiddenSize]);
+    case 'causal-lm':
+    case 'masked-lm':
+    case 'token-classification':
+      return tokenLogits(config, weight, hidden, context);
+    default:
+      return classify(config, weight, hidden, context);
+  }
+}
+
+function tokenLogits(config: ModelConfig, weight: Weight, hidden: tf.Tensor2D, context: HeadContext): tf.Tensor {
+  const { batch, length, logits } = context;
+  const outputs = config.head === 'token-classification' ? config.labels : config.vocabSize;
+  if (logits === 'none') return tf.zeros([batch, 0, outputs]);
+  const count = logits === 'last' ? 1 : length;
+  const rows = logits === 'last' ? takePosition(config, hidden, context, length - 1) : hidden;
+  return tf.reshape(languageLogits(config, weight, rows), [batch, count, outputs]);
+}
+
+/** Per-row logits [N, outputs] of hidden rows [N, D] (transform, output product, bias). */
+export function languageLogits(config: ModelConfig, weight: Weight, rows: tf.Tensor2D): tf.Tensor2D {
+  let x = rows;
+  if (config.headDense === 'lm-transform') {
+    x = dense(x, weight, 'head.dense');
+    x = activate(x, config.activation);
+    const [w, b] = [weight('head.norm.weight'), weight('head.norm.bias')];
+    x = layerNorm(x, w as tf.Tensor1D, b as tf.Tensor1D, config.norm.epsilon);
+  }
+  const bias = config.headBias ? (weight('head.bias') as tf.Tensor1D) : undefined;
+  if (!config.tiedEmbeddings) return linear(x, weight('head.weight') as tf.Tensor2D, bias);
+  const product = matMulTied(x, weight('embeddings.token.weight') as tf.Tensor2D);
+  return bias ? tf.add(product, bias) : product;
+}
+
+function classify(config: ModelConfig, weight: Weight, hidden: tf.Tensor2D, context: HeadContext): tf.Tensor2D {
+  let x = readOut(config, hidden, context);
+  if (config.pooler) x = tf.tanh(dense(x, weight, 'pooler'));
+  if (config.headDense === 'tanh') x = tf.tanh(dense(x, weight, 'head.dense'));
+  if (config.readoutNorm) {
+    const [w, b] = [weight('head.norm.weight'), weight('head.norm.bias')];
+    x = layerNorm(x, w as tf.Tensor1D, b as tf.Tensor1D, config.norm.epsilon);
+  }
+  const bias = config.headBias ? (weight('head.bias') as tf.Tensor1D) : undefined;
+  const logits = linear(x, weight('head.weight') as tf.Tensor2D, bias);
+  if (config.readout !== 'distilled') return logits;
+  const second = takePosition(config, hidden, context, 1);
+  const distilled = dense(second, weight, 'head.distillation');
+  return tf.mul(tf.add(logits, distilled), 0.5);
+}
+
+function readOut(config: ModelConfig, hidden: tf.Tensor2D, context: HeadContext): tf.Tensor2D {
+  switch (config.readout) {
+    case 'mean-patches': {
+      const prefix = config.patches?.prefixTokens ?? 0;
+      const { batch, length } = context;
+      const sequence = tf.reshape(hidden, [batch, length, config.hiddenSize]);
+      return tf.mean(tf.slice(sequence, [0, prefix, 0], [batch, length - prefix, config.hiddenSize]), 1);
+    }
+    case 'last':
+      return lastToken(config, hidden, context);
+    default:
+      return takePosition(config, hidden, context, 0);
+  }
+}
+
+function takePosition(config: ModelConfig, hidden: tf.Tensor2D, context: HeadContext, position: number): tf.Tensor2D {
+  const { batch, length } = context;
+  const d = config.hiddenSize;
+  if (batch === 1) return tf.slice2d(hidden, [position, 0], [1, d]);
+  const sequence: tf.Tensor3D = tf.reshape(hidden, [batch, length, d]);
+  return tf.reshape(tf.slice3d(sequence, [0, position, 0], [batch, 1, d]), [batch, d]);
+}
+
+/** Rightmost token that is no padding, as transformers' decoder classifiers read it. */
+function lastToken(config: ModelConfig, hidden: tf.Tensor2D, context: HeadContext): tf.Tensor2D {
+  const { batch, length, inputs } = context;
+  const pad = config.padTokenId;
+  if (pad === undefined) {
+    if (batch > 1) {
+      throw new SupernetError(
+        'invalid-input',
+        'a decoder classifier without pad_token_id takes one sequence at a time',
+        {
+          batch,
+        },
+      );
+    }
+    return takePosition(config, hidden, context, length - 1);
+  }
+  const ids = tf.cast(inputs.inputIds as tf.Tensor2D, 'int32');
+  const real = tf.cast(tf.notEqual(ids, tf.scalar(pad, 'int32')), 'float32');
+  const positions = tf.tensor2d(
+    Float32Array.from({ length }, (_, i) => i + 1),
+    [1, length],
+  );
+  const last = tf.max(tf.mul(real, positions), 1, true);
+  // A one-hot row picks the position: differentiable on every backend.
+  const pick = tf.cast(tf.equal(positions, last), 'float32');
+  const sequence = tf.reshape(hidden, [batch, length, config.hiddenSize]);
+  return tf.sum(tf.mul(sequence, tf.expandDims(pick, 2)), 1);
+}
+
+function dense(x: tf.Tensor2D, weight: Weight, name: string): tf.Tensor2D {
+  return linear(x, weight(`${name}.weight`) as tf.Tensor2D, weight(`${name}.bias`) as tf.Tensor1D);
+}

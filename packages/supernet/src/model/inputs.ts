@@ -1,0 +1,118 @@
+// From ids or pixels to the first hidden state: token, position, segment and patch embeddings.
+import * as tf from '@tensorflow/tfjs';
+import { SupernetError } from '../errors.ts';
+import { embed } from './embedding.ts';
+import { linear } from './matmul.ts';
+import { layerNorm } from './norms.ts';
+import type { ModelConfig, ModelInputs } from './types.ts';
+
+/** First hidden state [B·T, D] and its extents. */
+export interface Embedded {
+  readonly hidden: tf.Tensor2D;
+  readonly batch: number;
+  readonly length: number;
+}
+
+/** Embeds the inputs of a forward pass. `weight` finds a full weight by slot name. */
+export function embedInputs(
+  config: ModelConfig,
+  weight: (name: string) => tf.Tensor,
+  inputs: ModelInputs,
+  offset: number,
+): Embedded {
+  return config.patches ? embedPixels(config, weight, inputs) : embedTokens(config, weight, inputs, offset);
+}
+
+function embedTokens(
+  config: ModelConfig,
+  weight: (name: string) => tf.Tensor,
+  inputs: ModelInputs,
+  offset: number,
+): Embedded {
+  const ids = inputs.inputIds;
+  if (!ids) throw new SupernetError('invalid-input', `${config.family} needs inputIds [batch, length]`);
+  const [batch, length] = ids.shape;
+  if (length === 0) throw new SupernetError('invalid-input', 'inputIds has no tokens', { shape: ids.shape });
+  const rows = config.positionRows;
+  const limit = rows > 0 ? rows - config.positionOffset : Number.POSITIVE_INFINITY;
+  if (offset + length > limit) {
+    throw new SupernetError('invalid-input', `${offset + length} tokens exceed the model's ${limit} positions`, {
+      tokens: offset + length,
+      limit,
+    });
+  }
+  const flat = tf.reshape(tf.cast(ids, 'int32'), [batch * length]) as tf.Tensor1D;
+  const d = config.hiddenSize;
+  let hidden = embed(weight('embeddings.token.weight') as tf.Tensor2D, flat);
+  const addPerToken = (table: tf.Tensor2D): void => {
+    hidden = tf.reshape(tf.add(tf.reshape(hidden, [batch, length, d]), tf.reshape(table, [1, length, d])), [
+      batch * length,
+      d,
+    ]);
+  };
+  if (config.typeVocabSize > 0) {
+    const types = weight('embeddings.type.weight') as tf.Tensor2D;
+    const typeIds = inputs.tokenTypeIds;
+    hidden = typeIds
+      ? tf.add(hidden, embed(types, tf.reshape(tf.cast(typeIds, 'int32'), [batch * length]) as tf.Tensor1D))
+      : tf.add(hidden, tf.slice2d(types, [0, 0], [1, d]));
+  }
+  if (rows > 0) {
+    const table = weight('embeddings.position.weight') as tf.Tensor2D;
+    if (config.positionsSkipPadding) {
+      hidden = tf.add(hidden, embed(table, paddedPositions(ids, config)));
+    } else {
+      addPerToken(tf.slice2d(table, [offset + config.positionOffset, 0], [length, d]));
+    }
+  }
+  if (config.embeddingNorm) {
+    const [w, b] = [weight('embeddings.norm.weight'), weight('embeddings.norm.bias')];
+    hidden = layerNorm(hidden, w as tf.Tensor1D, b as tf.Tensor1D, config.norm.epsilon);
+  }
+  return { hidden, batch, length };
+}
+
+/** RoBERTa: position = padding_idx + running count of real tokens; padding takes padding_idx. */
+function paddedPositions(ids: tf.Tensor2D, config: ModelConfig): tf.Tensor1D {
+  const padding = config.positionOffset - 1;
+  const real = tf.cast(tf.notEqual(tf.cast(ids, 'int32'), tf.scalar(padding, 'int32')), 'float32');
+  const positions = tf.add(tf.mul(tf.cumsum(real, 1), real), padding);
+  return tf.reshape(tf.cast(positions, 'int32'), [-1]) as tf.Tensor1D;
+}
+
+function embedPixels(config: ModelConfig, weight: (name: string) => tf.Tensor, inputs: ModelInputs): Embedded {
+  const pixels = inputs.pixelValues;
+  const patches = config.patches as NonNullable<ModelConfig['patches']>;
+  const [height, width] = patches.imageSize;
+  if (!pixels)
+    throw new SupernetError('invalid-input', `${config.family} needs pixelValues [batch, channels, height, width]`);
+  const [batch, channels, h, w] = pixels.shape;
+  if (channels !== patches.channels || h !== height || w !== width) {
+    throw new SupernetError(
+      'invalid-input',
+      `pixelValues [${pixels.shape.join(', ')}]: expected [batch, ${patches.channels}, ${height}, ${width}]`,
+      { shape: pixels.shape, imageSize: patches.imageSize },
+    );
+  }
+  const [ph, pw] = patches.patchSize;
+  const [rows, columns] = [Math.floor(height / ph), Math.floor(width / pw)];
+  const d = config.hiddenSize;
+  const cropped = tf.slice4d(pixels, [0, 0, 0, 0], [batch, channels, rows * ph, columns * pw]);
+  // [B, C, rows, ph, columns, pw] → [B·patches, ph·pw·C]: a stride-p convolution as one product.
+  const blocks = tf.transpose(tf.reshape(cropped, [batch, channels, rows, ph, columns, pw]), [0, 2, 4, 3, 5, 1]);
+  const count = rows * columns;
+  const flat: tf.Tensor2D = tf.reshape(blocks, [batch * count, ph * pw * channels]);
+  const projected = linear(
+    flat,
+    weight('embeddings.patch.weight') as tf.Tensor2D,
+    weight('embeddings.patch.bias') as tf.Tensor1D,
+  );
+  const tokens = ['embeddings.class', ...(patches.prefixTokens > 1 ? ['embeddings.distillation'] : [])];
+  const zeros = tf.zeros([batch, 1, d]);
+  const prefix = tokens.map((name) => tf.add(zeros, tf.reshape(weight(name), [1, 1, d])));
+  const sequence = tf.concat([...prefix, tf.reshape(projected, [batch, count, d])], 1);
+  const length = count + tokens.length;
+  const table = tf.slice(weight('embeddings.position.weight'), [config.positionOffset, 0], [length, d]);
+  const hidden = tf.add(sequence, tf.reshape(table, [1, length, d]));
+  return { hidden: tf.reshape(hidden, [batch * length, d]), batch, length };
+}

@@ -1,0 +1,60 @@
+// RMS norm and layer norm over the last axis with fused gradients (few tfjs calls forward and backward).
+import * as tf from '@tensorflow/tfjs';
+import { customGradient } from './custom-gradient.ts';
+
+/** x / √(mean(x²) + ε) · weight over the last axis; x [N, D]. Zhang & Sennrich 2019. */
+export function rmsNorm(x: tf.Tensor2D, weight: tf.Tensor1D, epsilon: number): tf.Tensor2D {
+  return customGradient([x, weight], ([input, w], save) => {
+    const inverse = tf.rsqrt(tf.add(tf.mean(tf.square(input), -1, true), epsilon));
+    const normalized = tf.mul(input, inverse);
+    save([normalized, inverse, w]);
+    return {
+      value: tf.mul(normalized, w),
+      gradFunc: (dy: tf.Tensor2D, saved: tf.Tensor[]) => {
+        const [n, r, scale] = saved as [tf.Tensor2D, tf.Tensor2D, tf.Tensor1D];
+        const dn = tf.mul(dy, scale);
+        const dx = tf.mul(tf.sub(dn, tf.mul(n, tf.mean(tf.mul(dn, n), -1, true))), r);
+        return [dx, tf.sum(tf.mul(dy, n), 0)];
+      },
+    };
+  });
+}
+
+/** (x − mean) / √(variance + ε) · weight + bias over the last axis; x [N, D]. */
+export function layerNorm(x: tf.Tensor2D, weight: tf.Tensor1D, bias: tf.Tensor1D, epsilon: number): tf.Tensor2D {
+  return customGradient([x, weight, bias], ([input, w, b], save) => {
+    const centred = tf.sub(input, tf.mean(input, -1, true));
+    const inverse = tf.rsqrt(tf.add(tf.mean(tf.square(centred), -1, true), epsilon));
+    const normalized = tf.mul(centred, inverse);
+    save([normalized, inverse, w]);
+    return {
+      value: tf.add(tf.mul(normalized, w), b),
+      gradFunc: (dy: tf.Tensor2D, saved: tf.Tensor[]) => {
+        const [n, r, scale] = saved as [tf.Tensor2D, tf.Tensor2D, tf.Tensor1D];
+        const dn = tf.mul(dy, scale);
+        const projected = tf.mul(n, tf.mean(tf.mul(dn, n), -1, true));
+        const dx = tf.mul(tf.sub(tf.sub(dn, tf.mean(dn, -1, true)), projected), r);
+        return [dx, tf.sum(tf.mul(dy, n), 0), tf.sum(dy, 0)];
+      },
+    };
+  });
+}
+
+/**
+ * Layer norm whose statistics see only the first `kept` features (masked mode of sub-LN): equals {@link layerNorm} of the slice,
+ * with zeros elsewhere.
+ */
+export function maskedLayerNorm(
+  x: tf.Tensor2D,
+  weight: tf.Tensor1D,
+  bias: tf.Tensor1D,
+  epsilon: number,
+  mask: tf.Tensor1D,
+  kept: number,
+): tf.Tensor2D {
+  const mean = tf.div(tf.sum(tf.mul(x, mask), -1, true), kept);
+  const centred = tf.mul(tf.sub(x, mean), mask);
+  const variance = tf.div(tf.sum(tf.square(centred), -1, true), kept);
+  const normalized = tf.mul(centred, tf.rsqrt(tf.add(variance, epsilon)));
+  return tf.mul(tf.add(tf.mul(normalized, weight), bias), mask);
+}

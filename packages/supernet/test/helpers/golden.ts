@@ -1,0 +1,38 @@
+// Golden cases: a tiny checkpoint and what transformers computed with it.
+import * as tf from '@tensorflow/tfjs';
+import { sharedPath } from '@hip/testing';
+import { openSafetensors } from '../../src/checkpoint/safetensors.ts';
+import { fileSource } from '../../src/checkpoint/byte-source.ts';
+import type { ModelInputs } from '../../src/model/types.ts';
+
+export interface Golden {
+  readonly inputs: ModelInputs;
+  readonly logits: Float32Array;
+  readonly hiddenStates: readonly Float32Array[];
+}
+
+export function goldenPath(name: string): string | undefined {
+  return sharedPath('goldens', name);
+}
+
+export async function loadGolden(folder: string): Promise<Golden> {
+  const file = await openSafetensors(await fileSource(`${folder}/golden.safetensors`));
+  const inputs: Record<string, tf.Tensor> = {};
+  const hidden: Float32Array[] = [];
+  const names: Record<string, string> = {
+    'in.input_ids': 'inputIds',
+    'in.attention_mask': 'attentionMask',
+    'in.token_type_ids': 'tokenTypeIds',
+    'in.pixel_values': 'pixelValues',
+  };
+  for (const name of file.tensors.keys()) {
+    const { data, shape } = await file.read(name);
+    const input = names[name];
+    if (input) inputs[input] = tf.tensor(data, [...shape], data instanceof Int32Array ? 'int32' : 'float32');
+    const state = /^out\.hidden_states\.(\d+)$/.exec(name)?.[1];
+    if (state) hidden[Number(state)] = data as Float32Array;
+  }
+  const logits = (await file.read('out.logits')).data as Float32Array;
+  await file.close();
+  return { inputs: inputs as ModelInputs, logits, hiddenStates: hidden };
+}
