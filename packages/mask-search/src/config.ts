@@ -5,6 +5,29 @@ import { HipError } from './errors.ts';
 export type Representative = 'center' | 'first' | 'last' | 'random' | 'oracle';
 
 /**
+ * One stage of multi-stage pruning (InfiniteHiP, arXiv 2502.08910 §3; hip.md §3), generalised by how a chunk is scored.
+ *
+ * Chunk c covers tokens [sink + c·chunk, sink + (c+1)·chunk). The `keep / chunk` best chunks' tokens are the next stage's
+ * candidates.
+ */
+export interface SearchStage {
+  /** Tokens per chunk; a multiple of the next stage's chunk. */
+  readonly chunk: number;
+  /** Tokens kept; a multiple of `chunk`. */
+  readonly keep: number;
+  /** Query rows per stride group. */
+  readonly strideQ: number;
+  /** `max`: the last row of each group is scored. `mean`: the mean of the group's rows is scored. Then the max over groups. */
+  readonly rows: 'max' | 'mean';
+  /**
+   * `binary`: the paper's local binary search for the chunk's best key.
+   * `bound`: the largest score any key within the chunk's elementwise minimum and maximum could have.
+   * `exact`: the largest score of the chunk's keys.
+   */
+  readonly score: 'binary' | 'bound' | 'exact';
+}
+
+/**
  * Parameters of the HiP mask search (paper §3; defaults of the paper's experiments).
  *
  * All counts are in tokens unless a name says blocks.
@@ -34,6 +57,11 @@ export interface HipConfig {
   readonly refreshInterval: number;
   /** First layers of a model that keep dense attention (l_d). @defaultValue 3 */
   readonly denseLayers: number;
+  /**
+   * Multi-stage pruning instead of the tree search; the last stage's chunk is `blockK`, its keep is `k`.
+   * @defaultValue see DEFAULT_CONFIG; undefined in PAPER_CONFIG (the tree search)
+   */
+  readonly stages?: readonly SearchStage[] | undefined;
   /** Seed of the `random` representative and of ensembles. @defaultValue 0 */
   readonly seed: number;
 }
@@ -55,8 +83,23 @@ export const PAPER_CONFIG: HipConfig = Object.freeze({
   seed: 0,
 });
 
+/**
+ * The shipped default: chunks are bounded by the elementwise envelope of their keys, which no needle can hide in, then the
+ * survivors are scored exactly. Chosen by perplexity and pass-key accuracy on real weights (docs: the quality table).
+ */
+export const DEFAULT_CONFIG: HipConfig = Object.freeze({
+  ...PAPER_CONFIG,
+  blockK: 16,
+  denseLayers: 2,
+  stages: Object.freeze([
+    Object.freeze({ chunk: 64, keep: 4096, strideQ: 8, rows: 'mean', score: 'bound' } as const),
+    Object.freeze({ chunk: 16, keep: 1536, strideQ: 8, rows: 'mean', score: 'bound' } as const),
+    Object.freeze({ chunk: 16, keep: 512, strideQ: 4, rows: 'max', score: 'exact' } as const),
+  ]),
+});
+
 /** Fills in defaults and checks every value. @throws HipError `invalid-config` naming the field, the value and the fix. */
-export function resolveConfig(config: Partial<HipConfig> = {}, defaults: HipConfig = PAPER_CONFIG): HipConfig {
+export function resolveConfig(config: Partial<HipConfig> = {}, defaults: HipConfig = DEFAULT_CONFIG): HipConfig {
   const merged: HipConfig = { ...defaults, ...config };
   const check = (name: keyof HipConfig, minimum: number): void => {
     const value = merged[name];
@@ -74,5 +117,30 @@ export function resolveConfig(config: Partial<HipConfig> = {}, defaults: HipConf
   check('refreshInterval', 1);
   check('denseLayers', 0);
   check('seed', 0);
+  checkStages(merged);
   return merged;
+}
+
+function checkStages({ stages, k, blockK, window, causal }: HipConfig): void {
+  if (stages === undefined) return;
+  const fail = (what: string, value: unknown, fix: string): never => {
+    throw new HipError('invalid-config', `${what} is ${String(value)}: ${fix}`, { name: 'stages', value });
+  };
+  if (stages.length === 0) fail('stages.length', 0, 'give at least one stage, or leave stages undefined for the tree search');
+  stages.forEach((stage, i) => {
+    for (const name of ['chunk', 'keep', 'strideQ'] as const) {
+      const value = stage[name];
+      if (!Number.isSafeInteger(value) || value < 1) fail(`stages[${i}].${name}`, value, 'give an integer >= 1');
+    }
+    if (stage.keep % stage.chunk !== 0) fail(`stages[${i}].keep`, stage.keep, `give a multiple of its chunk ${stage.chunk}`);
+    const next = stages[i + 1];
+    if (next && stage.chunk % next.chunk !== 0) fail(`stages[${i}].chunk`, stage.chunk, `give a multiple of the next chunk ${next.chunk}`);
+    if (next && next.keep > stage.keep) fail(`stages[${i + 1}].keep`, next.keep, `give at most the stage before's ${stage.keep}`);
+    if (causal && stage.score === 'bound' && window < stage.chunk) {
+      fail('window', window, `give at least stages[${i}].chunk = ${stage.chunk}, or a summary would see keys of the future`);
+    }
+  });
+  const last = stages[stages.length - 1]!;
+  if (last.chunk !== blockK) fail('blockK', blockK, `give the last stage's chunk ${last.chunk}`);
+  if (last.keep !== k) fail('k', k, `give the last stage's keep ${last.keep}`);
 }
