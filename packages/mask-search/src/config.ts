@@ -84,23 +84,33 @@ export const PAPER_CONFIG: HipConfig = Object.freeze({
 });
 
 /**
- * The shipped default: chunks are bounded by the elementwise envelope of their keys, which no needle can hide in, then the
- * survivors are scored exactly. Chosen by perplexity and pass-key accuracy on real weights (docs: the quality table).
+ * The stages of the shipped default for `k` keys: chunks are bounded by the elementwise envelope of their keys, in which no
+ * needle can hide, then the survivors are scored exactly.
+ *
+ * @param k a multiple of 16
  */
-export const DEFAULT_CONFIG: HipConfig = Object.freeze({
-  ...PAPER_CONFIG,
-  blockK: 16,
-  denseLayers: 2,
-  stages: Object.freeze([
-    Object.freeze({ chunk: 64, keep: 4096, strideQ: 8, rows: 'mean', score: 'bound' } as const),
-    Object.freeze({ chunk: 16, keep: 1536, strideQ: 8, rows: 'mean', score: 'bound' } as const),
-    Object.freeze({ chunk: 16, keep: 512, strideQ: 4, rows: 'max', score: 'exact' } as const),
-  ]),
-});
+export function defaultStages(k: number): readonly SearchStage[] {
+  const bound = (chunk: number, keep: number): SearchStage =>
+    Object.freeze({ chunk, keep: Math.ceil(keep / chunk) * chunk, strideQ: 8, rows: 'mean', score: 'bound' });
+  return Object.freeze([
+    bound(64, 8 * k),
+    bound(16, 3 * k),
+    Object.freeze({ chunk: 16, keep: k, strideQ: 4, rows: 'max', score: 'exact' } as const),
+  ]);
+}
 
-/** Fills in defaults and checks every value. @throws HipError `invalid-config` naming the field, the value and the fix. */
+/** The shipped default. Chosen by perplexity and pass-key accuracy on real weights (docs: the quality table). */
+export const DEFAULT_CONFIG: HipConfig = Object.freeze({ ...PAPER_CONFIG, blockK: 16, denseLayers: 2, stages: defaultStages(PAPER_CONFIG.k) });
+
+/**
+ * Fills in defaults and checks every value. Another `k` without `stages` adapts the default's stages; `stages: undefined`
+ * selects the tree search.
+ *
+ * @throws HipError `invalid-config` naming the field, the value and the fix
+ */
 export function resolveConfig(config: Partial<HipConfig> = {}, defaults: HipConfig = DEFAULT_CONFIG): HipConfig {
-  const merged: HipConfig = { ...defaults, ...config };
+  const adapted = config.k !== undefined && !('stages' in config) && defaults.stages !== undefined;
+  const merged: HipConfig = { ...defaults, ...config, ...(adapted ? { stages: defaultStages(config.k!) } : {}) };
   const check = (name: keyof HipConfig, minimum: number): void => {
     const value = merged[name];
     if (typeof value !== 'number' || !Number.isSafeInteger(value) || value < minimum) {
