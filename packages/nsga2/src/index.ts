@@ -1,1 +1,48 @@
-export {};
+// The public face of @instatune/nsga2.
+export { Nsga2Error, type Nsga2ErrorCode } from './errors.ts';
+export { Random, type RandomState } from './random.ts';
+export * from './variables.ts';
+export {
+  constraintViolation,
+  EQUALITY_TOLERANCE,
+  type Evaluation,
+  type EvaluationContext,
+  type EvaluationResult,
+  type FailedEvaluation,
+  type Genes,
+  type Problem,
+} from './problem.ts';
+export { assertGenes, createLayout, sampleUniform, type GeneGroup, type GeneLayout } from './layout.ts';
+export type { Crossover, Mutation, MutationContext, OperatorPair, Operators } from './operators/operator.ts';
+export * from './operators/real.ts';
+export * from './operators/discrete.ts';
+export * from './operators/permutation.ts';
+export { defaultOperators, type OperatorOverrides } from './operators/defaults.ts';
+export type { Points } from './sorting/points.ts';
+export { nonDominatedSort, type NonDominatedSort } from './sorting/non-dominated-sort.ts';
+export { dominates, paretoFront } from './sorting/dominance.ts';
+export { crowdingDistance } from './sorting/crowding.ts';
+export { ParetoArchive, type ArchiveEntry } from './archive.ts';
+export type { Crowding } from './survival/nsga2.ts';
+export { dasDennis, partitionsFor, twoLayerDirections } from './survival/reference-directions.ts';
+export type { Individual } from './engine/population.ts';
+export type { Sampler } from './engine/mating.ts';
+export type { Duplicates, EngineOptions, Nsga2Options } from './engine/options.ts';
+export { Evolution, type Candidate, type Told } from './engine/evolution.ts';
+export type { EngineState, SavedCandidate, SavedIndividual } from './engine/state.ts';
+export { Nsga2 } from './engine/nsga2.ts';
+export { Nsga3, type Nsga3Options } from './engine/nsga3.ts';
+export {
+  evolve,
+  minimize,
+  type EvolveOptions,
+  type Generation,
+  type MinimizeOptions,
+  type MinimizeResult,
+  type RunState,
+  type Termination,
+} from './run/minimize.ts';
+export type { OnEvaluationError } from './run/evaluate.ts';
+export type { StagnationOptions, StagnationState } from './run/termination.ts';
+export { hypervolume } from './indicators/hypervolume.ts';
+export { zdt, type TestProblem } from './problems/zdt.ts';

@@ -1,0 +1,101 @@
+// A bounded or unbounded archive of the best trade-offs ever seen.
+import { Nsga2Error } from './errors.ts';
+import { dominates } from './sorting/dominance.ts';
+import { pruneByCrowding } from './sorting/pruned-crowding.ts';
+
+/** A member of an archive. */
+export interface ArchiveEntry {
+  readonly id: number;
+  readonly genes: readonly number[];
+  readonly objectives: readonly number[];
+}
+
+/**
+ * Keeps points that no other point offered so far dominates; of points with equal objectives, the first. A bounded
+ * archive that overflows drops its most crowded member (never an extreme one while others are left).
+ *
+ * @example
+ * ```ts
+ * import { ParetoArchive } from '@instatune/nsga2';
+ *
+ * const archive = new ParetoArchive();
+ * archive.add({ id: 0, genes: [1], objectives: [1, 2] }); // true
+ * archive.add({ id: 1, genes: [2], objectives: [2, 3] }); // false: dominated
+ * archive.entries.length; // 1
+ * ```
+ */
+export class ParetoArchive {
+  readonly capacity: number;
+  private members: ArchiveEntry[] = [];
+
+  /** @param capacity most members kept. @defaultValue Infinity */
+  constructor(capacity: number = Infinity) {
+    if (!(capacity >= 1)) {
+      throw new Nsga2Error('invalid-option', `archive capacity is ${capacity}: needs at least 1`, { capacity });
+    }
+    this.capacity = capacity;
+  }
+
+  /** Members in ascending order of the first objective. */
+  get entries(): readonly ArchiveEntry[] {
+    return this.members;
+  }
+
+  /** @returns whether the entry is now a member */
+  add(entry: ArchiveEntry): boolean {
+    const { members } = this;
+    const objectives = entry.objectives;
+    const place = this.firstAfter(objectives[0]!);
+    // Only members with a first objective no larger can dominate it, and only those no smaller can be dominated.
+    for (let i = place - 1; i >= 0; i--) {
+      const other = members[i]!.objectives;
+      if (dominates(other, objectives) || equal(other, objectives)) return false;
+    }
+    let start = place;
+    while (start > 0 && members[start - 1]!.objectives[0] === objectives[0]) start--;
+    const rest = members.slice(start).filter((member) => !dominates(objectives, member.objectives));
+    const at = rest.findIndex((member) => member.objectives[0]! > objectives[0]!);
+    rest.splice(at < 0 ? rest.length : at, 0, entry);
+    this.members = [...members.slice(0, start), ...rest];
+    if (this.members.length > this.capacity) this.shrink();
+    return this.members.includes(entry);
+  }
+
+  toJSON(): { readonly capacity: number | null; readonly entries: readonly ArchiveEntry[] } {
+    return { capacity: this.capacity === Infinity ? null : this.capacity, entries: this.members };
+  }
+
+  static fromJSON(state: ReturnType<ParetoArchive['toJSON']>): ParetoArchive {
+    const archive = new ParetoArchive(state.capacity ?? Infinity);
+    archive.members = state.entries.map(({ id, genes, objectives }) => ({
+      id,
+      genes: [...genes],
+      objectives: [...objectives],
+    }));
+    return archive;
+  }
+
+  private firstAfter(first: number): number {
+    let low = 0;
+    let high = this.members.length;
+    while (low < high) {
+      const middle = (low + high) >> 1;
+      if (this.members[middle]!.objectives[0]! <= first) low = middle + 1;
+      else high = middle;
+    }
+    return low;
+  }
+
+  private shrink(): void {
+    const { members } = this;
+    const dimension = members[0]!.objectives.length;
+    const values = Float64Array.from(members.flatMap((member) => member.objectives));
+    const rows = Int32Array.from(members, (_, index) => index);
+    const kept = pruneByCrowding(values, dimension, rows, this.capacity, new Float64Array(members.length));
+    this.members = Array.from(kept, (row) => members[row]!);
+  }
+}
+
+function equal(a: readonly number[], b: readonly number[]): boolean {
+  return a.every((value, index) => value === b[index]);
+}

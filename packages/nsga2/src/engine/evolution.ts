@@ -1,0 +1,342 @@
+// The engine: generations made by ask and completed by tell, in any order and any portions, the same every time.
+import { ParetoArchive } from '../archive.ts';
+import { Nsga2Error } from '../errors.ts';
+import { createLayout, type GeneLayout } from '../layout.ts';
+import { assertProblem, checkEvaluation, type EvaluationResult, type Genes, type Problem } from '../problem.ts';
+import { Random } from '../random.ts';
+import { rankPoints } from '../sorting/non-dominated-sort.ts';
+import type { Survival } from '../survival/survival.ts';
+import { GeneSet } from './gene-set.ts';
+import { mate, sampleInitial, type MatingContext } from './mating.ts';
+import type { ResolvedEngineOptions } from './options.ts';
+import { Population, type Individual } from './population.ts';
+import { restoreIndividual, saveCandidate, saveIndividual } from './save.ts';
+import type { EngineState } from './state.ts';
+
+/** A candidate to evaluate. */
+export interface Candidate {
+  /** Number of the candidate in its run, 0 for the first; tell it back with this. */
+  readonly id: number;
+  readonly genes: Genes;
+}
+
+/** The outcome of one candidate: its id and its values, or `failed: true`. */
+export type Told = { readonly id: number } & Exclude<EvaluationResult, readonly number[] | Float64Array>;
+
+/** A candidate of the generation under way. */
+export interface Slot {
+  readonly id: number;
+  readonly genes: Genes;
+  asked: boolean;
+  told: { readonly objectives: ArrayLike<number>; readonly violation: number } | undefined;
+}
+
+/**
+ * An evolutionary algorithm as ask and tell; {@link Nsga2} and {@link Nsga3} are this with their survival.
+ *
+ * A generation is made whole when its first candidate is asked and ends when its last candidate is told. Nothing depends
+ * on the sizes of the portions or on the order of the answers, so serial, parallel, and interrupted-and-resumed runs
+ * all follow the same trajectory.
+ */
+export class Evolution {
+  readonly problem: Problem;
+  readonly layout: GeneLayout;
+  protected readonly options: ResolvedEngineOptions;
+  private readonly survival: Survival;
+  private random: Random;
+  private parents: Population;
+  private readonly pool: Population;
+  private slots: Slot[] | undefined;
+  private byId = new Map<number, Slot>();
+  private nextAsk = 0;
+  private untold = 0;
+  private known: GeneSet | undefined;
+  private store: ParetoArchive | undefined;
+  private nextId = 0;
+  private completed = 0;
+  private toldCount = 0;
+  private empty = false;
+
+  protected constructor(problem: Problem, options: ResolvedEngineOptions, survival: Survival) {
+    assertProblem(problem);
+    this.problem = problem;
+    this.options = options;
+    this.survival = survival;
+    this.layout = createLayout(problem.variables);
+    this.random = new Random(options.seed);
+    const capacity = options.populationSize + options.offspring;
+    this.parents = Population.for(this.layout, problem.objectives, capacity);
+    this.pool = Population.for(this.layout, problem.objectives, capacity);
+    if (options.duplicates !== 'allow') this.known = new GeneSet(this.layout.width, 2 * capacity);
+    if (options.archiveCapacity > 0) this.store = new ParetoArchive(options.archiveCapacity);
+  }
+
+  /** Completed generations; the initial population is the first. */
+  get generation(): number {
+    return this.completed;
+  }
+
+  /** Evaluations told so far. */
+  get evaluations(): number {
+    return this.toldCount;
+  }
+
+  /** Candidates asked and not yet told. */
+  get pending(): number {
+    return this.slots ? this.slots.filter((slot) => slot.asked && !slot.told).length : 0;
+  }
+
+  /** True between generations: everything asked was told, and nothing of the next generation was asked. */
+  get betweenGenerations(): boolean {
+    return this.slots === undefined;
+  }
+
+  /** True when no candidate that has not been seen could be found; `ask` then returns nothing. */
+  get exhausted(): boolean {
+    return this.empty;
+  }
+
+  /** The archive, where one was asked for. */
+  get archive(): ParetoArchive | undefined {
+    return this.store;
+  }
+
+  /**
+   * The next candidates to evaluate: at most `count`, and at most what is left of the generation. Empty when all of the
+   * generation is out for evaluation, or when the space is exhausted.
+   *
+   * @defaultValue count Infinity: the rest of the generation
+   */
+  ask(count: number = Infinity): Candidate[] {
+    if (!(count >= 0)) throw new Nsga2Error('invalid-option', `ask(${count}): needs a count of 0 or more`, { count });
+    if (count === 0) return [];
+    if (!this.slots && !this.empty) this.breed();
+    if (!this.slots) return [];
+    const asked: Candidate[] = [];
+    while (asked.length < count && this.nextAsk < this.slots.length) {
+      const slot = this.slots[this.nextAsk++]!;
+      if (slot.asked) continue;
+      slot.asked = true;
+      asked.push({ id: slot.id, genes: slot.genes });
+    }
+    return asked;
+  }
+
+  /**
+   * Takes evaluations of asked candidates, in any order; nothing is taken when one of them is wrong.
+   *
+   * @throws Nsga2Error `unknown-candidate` for an id that is not out for evaluation, `invalid-evaluation` for wrong
+   * counts or values that are not finite
+   */
+  tell(evaluations: readonly Told[] | Told): void {
+    const list = Array.isArray(evaluations) ? (evaluations as readonly Told[]) : [evaluations as Told];
+    const seen = new Set<number>();
+    const checked = list.map((told) => {
+      const slot = this.byId.get(told.id);
+      if (!slot || !slot.asked || slot.told || seen.has(told.id)) {
+        throw new Nsga2Error(
+          'unknown-candidate',
+          `candidate ${told.id} is not out for evaluation: tell each asked id once`,
+          { id: told.id },
+        );
+      }
+      seen.add(told.id);
+      return { slot, evaluation: checkEvaluation(this.problem, told, told.id) };
+    });
+    for (const { slot, evaluation } of checked) this.take(slot, evaluation.objectives, evaluation.violation);
+    if (this.slots && this.untold === 0) this.complete();
+  }
+
+  /** The population after the last survival. */
+  get population(): Individual[] {
+    return this.parents.individuals();
+  }
+
+  /** Feasible individuals of the population that none dominates, by ascending first objective; copies are left out. */
+  get front(): Individual[] {
+    return frontOf(this.parents);
+  }
+
+  /**
+   * The population as it would be if the generation under way ended now, with what was told so far. Changes nothing.
+   */
+  snapshot(): { readonly population: Individual[]; readonly front: Individual[] } {
+    const told = this.slots?.filter((slot) => slot.told !== undefined) ?? [];
+    if (told.length === 0) return { population: this.population, front: this.front };
+    const pool = Population.for(this.layout, this.problem.objectives, this.parents.size + told.length);
+    pool.addRows(this.parents, rowsOf(this.parents));
+    for (const slot of told) pool.add(slot.id, slot.genes, slot.told!.objectives, slot.told!.violation);
+    const chosen = this.survival.clone().select(pool, this.options.populationSize, this.random.clone());
+    const survivors = Population.for(this.layout, this.problem.objectives, chosen.length);
+    survivors.addRows(pool, chosen);
+    return { population: survivors.individuals(), front: frontOf(survivors) };
+  }
+
+  /** The whole state; `fromJSON` continues exactly here. Candidates that were asked and not told are asked again. */
+  toJSON(): EngineState {
+    const { options } = this;
+    const survivalState = this.survival.toJSON();
+    return {
+      format: 'instatune-nsga2',
+      version: 1,
+      survival: this.survival.name,
+      ...(survivalState === undefined ? {} : { survivalState }),
+      options: {
+        populationSize: options.populationSize,
+        offspring: options.offspring,
+        seed: options.seed,
+        duplicates: options.duplicates,
+        operators: operatorNames(options),
+        archiveCapacity: options.archiveCapacity === Infinity ? null : options.archiveCapacity,
+      },
+      problem: { genes: this.layout.width, objectives: this.problem.objectives },
+      random: this.random.toJSON(),
+      generation: this.completed,
+      nextId: this.nextId,
+      evaluations: this.toldCount,
+      exhausted: this.empty,
+      population: Array.from({ length: this.parents.size }, (_, row) => saveIndividual(this.parents.individual(row))),
+      candidates: this.slots ? this.slots.map(saveCandidate) : null,
+      ...(options.duplicates === 'history' && this.known ? { history: this.known.toJSON() } : {}),
+      ...(this.store ? { archive: this.store.toJSON() } : {}),
+    };
+  }
+
+  /** Takes over a saved state; the options must be those it was saved with. */
+  protected restore(state: EngineState): void {
+    this.assertState(state);
+    this.random = Random.fromJSON(state.random);
+    this.survival.restore(state.survivalState);
+    this.completed = state.generation;
+    this.nextId = state.nextId;
+    this.toldCount = state.evaluations;
+    this.empty = state.exhausted;
+    this.parents.clear();
+    for (const saved of state.population) restoreIndividual(this.parents, saved);
+    this.known?.clear();
+    if (this.known && state.history) {
+      for (const genes of state.history) this.known.add(Float64Array.from(genes));
+    }
+    if (state.archive) this.store = ParetoArchive.fromJSON(state.archive);
+    this.open(
+      state.candidates?.map(({ id, genes, told }) => ({
+        id,
+        genes: [...genes],
+        asked: told !== undefined,
+        told: told && { objectives: told.objectives ?? [], violation: told.violation ?? Infinity },
+      })),
+    );
+  }
+
+  private assertState(state: EngineState): void {
+    const expected = { genes: this.layout.width, objectives: this.problem.objectives, survival: this.survival.name };
+    const actual = { genes: state.problem.genes, objectives: state.problem.objectives, survival: state.survival };
+    for (const key of ['genes', 'objectives', 'survival'] as const) {
+      if (expected[key] === actual[key]) continue;
+      throw new Nsga2Error(
+        'invalid-state',
+        `the state was saved with ${key} ${actual[key]}, the problem or options here have ${expected[key]}`,
+        { key, expected: expected[key], actual: actual[key] },
+      );
+    }
+    const names = operatorNames(this.options);
+    for (const [type, pair] of Object.entries(state.options.operators)) {
+      if (names[type]?.join() === pair.join()) continue;
+      throw new Nsga2Error(
+        'invalid-state',
+        `the state was saved with ${type} operators ${pair.join(', ')}, not ${names[type]?.join(', ')}: pass the same`,
+        { type, expected: pair, actual: names[type] },
+      );
+    }
+  }
+
+  /** Makes the candidates of the next generation. */
+  private breed(): void {
+    const { options, problem, layout, survival, random } = this;
+    if (this.known && options.duplicates === 'population') {
+      this.known.clear();
+      for (let row = 0; row < this.parents.size; row++) this.known.add(this.parents.genes, row * layout.width);
+    }
+    const context: MatingContext = {
+      problem,
+      layout,
+      survival,
+      random,
+      operators: options.operators,
+      known: this.known,
+    };
+    const genes =
+      this.completed === 0
+        ? sampleInitial(context, options.populationSize, options.initial, options.sampler)
+        : mate(context, this.parents, options.offspring);
+    if (genes.length === 0) {
+      this.empty = true;
+      return;
+    }
+    this.open(genes.map((list) => ({ id: this.nextId++, genes: list, asked: false, told: undefined })));
+  }
+
+  private open(slots: Slot[] | undefined): void {
+    this.slots = slots;
+    this.byId = new Map(slots?.map((slot) => [slot.id, slot]));
+    this.nextAsk = 0;
+    this.untold = slots?.filter((slot) => !slot.told).length ?? 0;
+  }
+
+  private take(slot: Slot, objectives: ArrayLike<number>, violation: number): void {
+    slot.told = { objectives: Array.from(objectives), violation };
+    this.untold--;
+    this.toldCount++;
+  }
+
+  /** Ends the generation: survival of parents and children, in the order of their numbers. */
+  private complete(): void {
+    const slots = this.slots!;
+    const { pool, parents } = this;
+    pool.clear();
+    pool.addRows(parents, rowsOf(parents));
+    for (const { id, genes, told } of slots) {
+      pool.add(id, genes, told!.objectives, told!.violation);
+      if (this.store && told!.violation <= 0) {
+        this.store.add({ id, genes, objectives: Array.from(told!.objectives) });
+      }
+    }
+    const chosen = this.survival.select(pool, this.options.populationSize, this.random);
+    parents.clear();
+    parents.addRows(pool, chosen);
+    this.completed++;
+    this.open(undefined);
+  }
+}
+
+function rowsOf(population: Population): Int32Array {
+  return Int32Array.from({ length: population.size }, (_, row) => row);
+}
+
+function operatorNames({ operators }: ResolvedEngineOptions): Record<string, readonly [string, string]> {
+  return Object.fromEntries(
+    Object.entries(operators).map(([type, pair]) => [type, [pair.crossover.name, pair.mutation.name] as const]),
+  );
+}
+
+/** Feasible rows that none dominates; of equal rows (genes and objectives alike in effect) the first. */
+function frontOf(population: Population): Individual[] {
+  const feasible = Array.from({ length: population.size }, (_, row) => row).filter(
+    (row) => population.violations[row]! <= 0,
+  );
+  const { dimension, objectives } = population;
+  const values = new Float64Array(feasible.length * dimension);
+  feasible.forEach((row, n) => values.set(objectives.subarray(row * dimension, (row + 1) * dimension), n * dimension));
+  const { ranks } = rankPoints(values, feasible.length, dimension, 1);
+  const seen = new Set<string>();
+  return feasible
+    .filter((_, n) => ranks[n] === 0)
+    .map((row) => population.individual(row))
+    .filter(({ objectives: point }) => {
+      const key = point.join();
+      if (seen.has(key)) return false;
+      seen.add(key);
+      return true;
+    })
+    .sort((a, b) => a.objectives[0]! - b.objectives[0]! || a.id - b.id);
+}

@@ -1,0 +1,34 @@
+// Individuals and candidates to JSON and back; Infinity has no JSON form, so it is written as null.
+import type { Slot } from './evolution.ts';
+import type { Individual, Population } from './population.ts';
+import type { SavedCandidate, SavedIndividual } from './state.ts';
+
+const finite = (value: number): number | null => (Number.isFinite(value) ? value : null);
+
+export function saveIndividual(individual: Individual): SavedIndividual {
+  const { id, genes, objectives, violation, rank, crowding } = individual;
+  return {
+    id,
+    genes,
+    objectives: violation === Infinity ? null : objectives,
+    violation: finite(violation),
+    rank,
+    crowding: finite(crowding),
+  };
+}
+
+export function restoreIndividual(population: Population, saved: SavedIndividual): void {
+  const row = population.add(saved.id, saved.genes, saved.objectives ?? [], saved.violation ?? Infinity);
+  population.ranks[row] = saved.rank;
+  population.crowding[row] = saved.crowding ?? Infinity;
+}
+
+export function saveCandidate({ id, genes, told }: Slot): SavedCandidate {
+  if (!told) return { id, genes };
+  const failed = told.violation === Infinity;
+  return {
+    id,
+    genes,
+    told: { objectives: failed ? null : Array.from(told.objectives), violation: finite(told.violation) },
+  };
+}

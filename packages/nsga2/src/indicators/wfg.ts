@@ -1,0 +1,156 @@
+// Hypervolume kernels. Points are gains over the reference: all positive, larger is better.
+
+/** Two objectives: sweep by descending first gain. */
+export function hypervolume2(gains: Float64Array, count: number): number {
+  const order = descending(gains, count, 2, 0);
+  let height = 0;
+  let volume = 0;
+  for (const i of order) {
+    const y = gains[2 * i + 1]!;
+    if (y > height) {
+      volume += gains[2 * i]! * (y - height);
+      height = y;
+    }
+  }
+  return volume;
+}
+
+/**
+ * Three objectives: planes by descending third gain; each point adds its step to the staircase of the first two gains,
+ * whose area is kept up to date, and the area is integrated over the third (Fonseca, Paquete and López-Ibáñez 2006).
+ */
+export function hypervolume3(gains: Float64Array, count: number): number {
+  const order = descending(gains, count, 3, 2);
+  // The staircase: x descending, y ascending.
+  const xs: number[] = [];
+  const ys: number[] = [];
+  let area = 0;
+  let volume = 0;
+  for (let n = 0; n < count; n++) {
+    const i = order[n]!;
+    area += climb(xs, ys, gains[3 * i]!, gains[3 * i + 1]!);
+    const below = n + 1 < count ? gains[3 * order[n + 1]! + 2]! : 0;
+    volume += area * (gains[3 * i + 2]! - below);
+  }
+  return volume;
+}
+
+/** Adds a step to the staircase; returns the area it adds. */
+function climb(xs: number[], ys: number[], x: number, y: number): number {
+  // Steps before `place` reach further in x.
+  let low = 0;
+  let high = xs.length;
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if (xs[middle]! >= x) low = middle + 1;
+    else high = middle;
+  }
+  const floor = low > 0 ? ys[low - 1]! : 0;
+  if (floor >= y) return 0;
+  // The steps from `low` on that are no higher are swallowed; they are the ones with a smaller x.
+  let end = low;
+  let added = 0;
+  let bottom = floor;
+  while (end < ys.length && ys[end]! <= y) {
+    added += (x - xs[end]!) * (ys[end]! - bottom);
+    bottom = ys[end]!;
+    end++;
+  }
+  added += (x - (end < xs.length ? xs[end]! : 0)) * (y - bottom);
+  // A step of the same x before this one is lower, and so is swallowed without area of its own.
+  const start = low > 0 && xs[low - 1] === x ? low - 1 : low;
+  xs.splice(start, end - start, x);
+  ys.splice(start, end - start, y);
+  return added;
+}
+
+/**
+ * WFG (While, Bradstreet and Barone 2012): the sum of exclusive volumes, each the box of a point minus the volume of the
+ * earlier ones limited to that box. Points are taken in descending order of the last gain, so that all limited points
+ * share the last gain of the point and the recursion loses a dimension at every step.
+ */
+export function wfg(gains: Float64Array, count: number, dimension: number): number {
+  return new Wfg(count, dimension).volume(gains, count, dimension, 0);
+}
+
+class Wfg {
+  /** One buffer a level of the recursion. */
+  private readonly limited: Float64Array[];
+  private readonly sorted: Float64Array[];
+  private readonly stride: number;
+
+  constructor(count: number, dimension: number) {
+    this.stride = dimension;
+    const levels = Math.max(1, dimension - 3);
+    this.limited = Array.from({ length: levels }, () => new Float64Array(count * dimension));
+    this.sorted = Array.from({ length: levels }, () => new Float64Array(count * dimension));
+  }
+
+  volume(points: Float64Array, count: number, dimension: number, level: number): number {
+    if (count === 0) return 0;
+    if (dimension === 3) return hypervolume3(points.subarray(0, 3 * count), count);
+    if (count === 1) return product(points, 0, dimension);
+    const sorted = this.sorted[level]!;
+    const order = descending(points, count, dimension, dimension - 1);
+    for (let n = 0; n < count; n++) {
+      for (let k = 0; k < dimension; k++) sorted[n * dimension + k] = points[order[n]! * dimension + k]!;
+    }
+    // Ordered by descending last gain, a point is limited by those before it: they reach at least as far in the last
+    // objective, so after limiting they all agree there and it becomes a factor.
+    let volume = 0;
+    const lower = dimension - 1;
+    const limited = this.limited[level]!;
+    for (let n = 0; n < count; n++) {
+      const at = n * dimension;
+      let kept = 0;
+      for (let i = 0; i < n; i++) {
+        const from = i * dimension;
+        const to = kept * lower;
+        for (let k = 0; k < lower; k++) {
+          const gain = sorted[from + k]!;
+          const limit = sorted[at + k]!;
+          limited[to + k] = gain < limit ? gain : limit;
+        }
+        kept = keepMaximal(limited, kept, lower);
+      }
+      const box = product(sorted, at, lower);
+      volume += sorted[at + lower]! * (box - this.volume(limited, kept, lower, level + 1));
+    }
+    return volume;
+  }
+}
+
+/** Keeps the set free of points that another covers; the candidate is at position `count`. Returns the new count. */
+function keepMaximal(points: Float64Array, count: number, dimension: number): number {
+  const candidate = count * dimension;
+  let kept = 0;
+  for (let i = 0; i < count; i++) {
+    const at = i * dimension;
+    let covers = true;
+    let covered = true;
+    for (let k = 0; k < dimension; k++) {
+      const difference = points[at + k]! - points[candidate + k]!;
+      if (difference < 0) covers = false;
+      else if (difference > 0) covered = false;
+    }
+    if (covers) return count;
+    if (covered) continue;
+    if (kept < i) points.copyWithin(kept * dimension, at, at + dimension);
+    kept++;
+  }
+  points.copyWithin(kept * dimension, candidate, candidate + dimension);
+  return kept + 1;
+}
+
+function product(points: Float64Array, offset: number, dimension: number): number {
+  let result = 1;
+  for (let k = 0; k < dimension; k++) result *= points[offset + k]!;
+  return result;
+}
+
+/** Rows by descending column. */
+function descending(gains: Float64Array, count: number, dimension: number, column: number): Int32Array {
+  const order = new Int32Array(count);
+  for (let i = 0; i < count; i++) order[i] = i;
+  return order.sort((i, j) => gains[j * dimension + column]! - gains[i * dimension + column]! || i - j);
+}

@@ -1,0 +1,120 @@
+// How variables lie in a flat genome: bounds per gene, and groups of genes of one kind that operators work on.
+import { Nsga2Error } from './errors.ts';
+import type { Random } from './random.ts';
+import type { Variable, VariableType } from './variables.ts';
+
+/** Genes that share a kind of variable and therefore operators. Genes with a single possible value are in no group. */
+export interface GeneGroup {
+  readonly type: VariableType;
+  /** Positions in the genome. For permutations: the consecutive positions of one variable. */
+  readonly positions: Int32Array;
+  /** Lowest value of each position. */
+  readonly lower: Float64Array;
+  /** Highest value of each position, inclusive. */
+  readonly upper: Float64Array;
+}
+
+/** The genome of a list of variables. */
+export interface GeneLayout {
+  readonly variables: readonly Variable[];
+  /** Genes in all. */
+  readonly width: number;
+  readonly lower: Float64Array;
+  readonly upper: Float64Array;
+  /** 1 where the gene is a whole number. */
+  readonly whole: Uint8Array;
+  readonly groups: readonly GeneGroup[];
+  /** Genes that can change: the n of the mutation rate 1/n. A permutation counts once. */
+  readonly mutable: number;
+}
+
+/** Computes the layout once per problem. */
+export function createLayout(variables: readonly Variable[]): GeneLayout {
+  if (variables.length === 0) throw new Nsga2Error('invalid-problem', 'a problem needs at least one variable');
+  const width = variables.reduce((sum, variable) => sum + (variable.type === 'permutation' ? variable.length : 1), 0);
+  const lower = new Float64Array(width);
+  const upper = new Float64Array(width);
+  const whole = new Uint8Array(width).fill(1);
+  const byType = new Map<VariableType, number[]>();
+  const permutations: number[][] = [];
+  let position = 0;
+  for (const variable of variables) {
+    if (variable.type === 'permutation') {
+      const positions = Array.from({ length: variable.length }, (_, i) => position + i);
+      for (const p of positions) upper[p] = variable.length - 1;
+      if (variable.length > 1) permutations.push(positions);
+      position += variable.length;
+      continue;
+    }
+    const [low, high] = bounds(variable);
+    lower[position] = low;
+    upper[position] = high;
+    if (variable.type === 'real') whole[position] = 0;
+    if (high > low) {
+      const list = byType.get(variable.type);
+      if (list) list.push(position);
+      else byType.set(variable.type, [position]);
+    }
+    position++;
+  }
+  const group = (type: VariableType, positions: readonly number[]): GeneGroup => ({
+    type,
+    positions: Int32Array.from(positions),
+    lower: Float64Array.from(positions, (p) => lower[p]!),
+    upper: Float64Array.from(positions, (p) => upper[p]!),
+  });
+  const groups = [
+    ...[...byType].map(([type, positions]) => group(type, positions)),
+    ...permutations.map((positions) => group('permutation', positions)),
+  ];
+  const mutable = groups.reduce((sum, g) => sum + (g.type === 'permutation' ? 1 : g.positions.length), 0);
+  return { variables, width, lower, upper, whole, groups, mutable };
+}
+
+function bounds(variable: Exclude<Variable, { type: 'permutation' }>): readonly [number, number] {
+  if (variable.type === 'categorical') return [0, variable.values.length - 1];
+  if (variable.type === 'boolean') return [0, 1];
+  return [variable.lower, variable.upper];
+}
+
+/** Uniform random genes: reals uniform, integers inclusive, permutations in random order. */
+export function sampleUniform(layout: GeneLayout, genes: Float64Array, random: Random): void {
+  let position = 0;
+  for (const variable of layout.variables) {
+    if (variable.type === 'permutation') {
+      genes.set(random.permutation(variable.length), position);
+      position += variable.length;
+      continue;
+    }
+    const low = layout.lower[position]!;
+    const high = layout.upper[position]!;
+    genes[position++] = variable.type === 'real' ? random.uniform(low, high) : random.integer(low, high);
+  }
+}
+
+/** Throws `invalid-genes` unless every gene is in range, whole where it must be, and permutations are permutations. */
+export function assertGenes(layout: GeneLayout, genes: ArrayLike<number>): void {
+  if (genes.length !== layout.width) {
+    throw new Nsga2Error('invalid-genes', `${genes.length} genes for a genome of ${layout.width}`, {
+      genes: Array.from(genes),
+    });
+  }
+  for (let i = 0; i < layout.width; i++) {
+    const gene = genes[i]!;
+    if (!(gene >= layout.lower[i]! && gene <= layout.upper[i]!) || (layout.whole[i] === 1 && !Number.isInteger(gene))) {
+      const kind = layout.whole[i] === 1 ? 'an integer' : 'a number';
+      throw new Nsga2Error(
+        'invalid-genes',
+        `gene ${i} is ${gene}: needs ${kind} in [${layout.lower[i]}, ${layout.upper[i]}]`,
+        { index: i, value: gene, lower: layout.lower[i], upper: layout.upper[i] },
+      );
+    }
+  }
+  for (const group of layout.groups) {
+    if (group.type !== 'permutation') continue;
+    const values = Array.from(group.positions, (p) => genes[p]!);
+    if (new Set(values).size !== values.length) {
+      throw new Nsga2Error('invalid-genes', `genes ${group.positions[0]}… repeat a value: needs a permutation`, { values });
+    }
+  }
+}

@@ -1,0 +1,208 @@
+// Non-dominated sorting: sweeps for 1–3 objectives, efficient non-dominated sort (ENS-BS) beyond.
+import { lexicographicOrder, sameRow } from './order.ts';
+import { flatten, type Points } from './points.ts';
+
+/** Fronts of a set of points. */
+export interface NonDominatedSort {
+  /** Front of each point, 0 the best. */
+  readonly ranks: Int32Array;
+  /** Indices of each front, ascending. */
+  readonly fronts: readonly Int32Array[];
+}
+
+/**
+ * Sorts points into fronts: front 0 is dominated by nobody, front k only by members of earlier fronts.
+ *
+ * Points are visited in lexicographic order, so a point can only be dominated by earlier ones, and "is dominated by a
+ * member of front k" is monotone in k: the front is found by binary search. With two objectives a front is one number,
+ * with three a staircase searched by bisection: O(N log N) and O(N log² N). Beyond that the members of a front are
+ * compared one by one (ENS-BS, Zhang, Tian, Cheng and Jin 2015): O(MN log N) when fronts are many and small,
+ * O(MN²) at worst.
+ *
+ * @param points N vectors of M objectives, minimised; ±Infinity allowed, NaN is an error
+ *
+ * @example
+ * ```ts
+ * import { nonDominatedSort } from '@instatune/nsga2';
+ * nonDominatedSort([[1, 1], [2, 2], [0, 3]]).ranks; // Int32Array [0, 1, 0]
+ * ```
+ */
+export function nonDominatedSort(points: Points): NonDominatedSort {
+  const { values, count, dimension } = flatten(points);
+  const { ranks, fronts } = rankPoints(values, count, dimension);
+  const sizes = new Int32Array(fronts);
+  for (let i = 0; i < count; i++) sizes[ranks[i]!]!++;
+  const lists = Array.from(sizes, (size) => new Int32Array(size));
+  const filled = new Int32Array(fronts);
+  for (let i = 0; i < count; i++) {
+    const rank = ranks[i]!;
+    lists[rank]![filled[rank]!++] = i;
+  }
+  return { ranks, fronts: lists };
+}
+
+/**
+ * Ranks of the rows of a flat matrix.
+ *
+ * @param limit points behind this many fronts all get rank `limit` (they need no exact front)
+ */
+export function rankPoints(
+  values: Float64Array,
+  count: number,
+  dimension: number,
+  limit: number = Infinity,
+): { ranks: Int32Array; fronts: number } {
+  const ranks = new Int32Array(count);
+  if (count === 0) return { ranks, fronts: 0 };
+  const order = lexicographicOrder(values, count, dimension);
+  const fronts: Fronts =
+    dimension <= 1
+      ? new LineFronts(values)
+      : dimension === 2
+        ? new FlatFronts(values)
+        : dimension === 3
+          ? new StairFronts(values)
+          : new ListFronts(values, dimension);
+  let previous = -1;
+  let worst = 0;
+  for (let n = 0; n < count; n++) {
+    const i = order[n]!;
+    if (previous >= 0 && sameRow(values, dimension, previous, i)) {
+      // Equal points do not dominate each other, and the sweeps below would say they do.
+      ranks[i] = ranks[previous]!;
+      continue;
+    }
+    previous = i;
+    let low = 0;
+    let high = fronts.size;
+    while (low < high) {
+      const middle = (low + high) >> 1;
+      if (fronts.dominates(middle, i)) low = middle + 1;
+      else high = middle;
+    }
+    ranks[i] = low;
+    if (low < limit) fronts.add(low, i);
+    if (low > worst) worst = low;
+  }
+  return { ranks, fronts: worst + 1 };
+}
+
+/** The fronts found so far, asked in lexicographic order of the points. */
+interface Fronts {
+  readonly size: number;
+  /** True when a member of the front dominates point i. */
+  dominates(front: number, i: number): boolean;
+  /** Adds point i to the front, opening it where it is the next one. */
+  add(front: number, i: number): void;
+}
+
+/** One objective: every different value is a front of its own. */
+class LineFronts implements Fronts {
+  size = 0;
+  constructor(_values: Float64Array) {}
+  dominates(): boolean {
+    return true;
+  }
+  add(): void {
+    this.size++;
+  }
+}
+
+/** Two objectives: the last member of a front has its smallest second objective. */
+class FlatFronts implements Fronts {
+  private readonly values: Float64Array;
+  private readonly least: number[] = [];
+
+  constructor(values: Float64Array) {
+    this.values = values;
+  }
+
+  get size(): number {
+    return this.least.length;
+  }
+
+  dominates(front: number, i: number): boolean {
+    return this.least[front]! <= this.values[2 * i + 1]!;
+  }
+
+  add(front: number, i: number): void {
+    this.least[front] = this.values[2 * i + 1]!;
+  }
+}
+
+/** Three objectives: a front is a staircase in the second (ascending) and third (descending) objective. */
+class StairFronts implements Fronts {
+  private readonly values: Float64Array;
+  private readonly seconds: number[][] = [];
+  private readonly thirds: number[][] = [];
+
+  constructor(values: Float64Array) {
+    this.values = values;
+  }
+
+  get size(): number {
+    return this.seconds.length;
+  }
+
+  dominates(front: number, i: number): boolean {
+    const step = upperBound(this.seconds[front]!, this.values[3 * i + 1]!) - 1;
+    return step >= 0 && this.thirds[front]![step]! <= this.values[3 * i + 2]!;
+  }
+
+  add(front: number, i: number): void {
+    const second = this.values[3 * i + 1]!;
+    const third = this.values[3 * i + 2]!;
+    const seconds = (this.seconds[front] ??= []);
+    const thirds = (this.thirds[front] ??= []);
+    let place = upperBound(seconds, second);
+    if (place > 0 && seconds[place - 1] === second) place--;
+    let end = place;
+    while (end < thirds.length && thirds[end]! >= third) end++;
+    seconds.splice(place, end - place, second);
+    thirds.splice(place, end - place, third);
+  }
+}
+
+/** Any number of objectives: members are compared one by one, the latest (likeliest to dominate) first. */
+class ListFronts implements Fronts {
+  private readonly values: Float64Array;
+  private readonly dimension: number;
+  private readonly members: number[][] = [];
+
+  constructor(values: Float64Array, dimension: number) {
+    this.values = values;
+    this.dimension = dimension;
+  }
+
+  get size(): number {
+    return this.members.length;
+  }
+
+  dominates(front: number, i: number): boolean {
+    const { values, dimension } = this;
+    const members = this.members[front]!;
+    const at = i * dimension;
+    next: for (let n = members.length - 1; n >= 0; n--) {
+      const offset = members[n]! * dimension;
+      for (let k = 1; k < dimension; k++) if (values[offset + k]! > values[at + k]!) continue next;
+      return true;
+    }
+    return false;
+  }
+
+  add(front: number, i: number): void {
+    (this.members[front] ??= []).push(i);
+  }
+}
+
+/** First position whose value is greater than the key. */
+function upperBound(sorted: readonly number[], key: number): number {
+  let low = 0;
+  let high = sorted.length;
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if (sorted[middle]! <= key) low = middle + 1;
+    else high = middle;
+  }
+  return low;
+}
