@@ -73,7 +73,7 @@ export async function loadCheckpoint(
     const { values, created } = await readValues(family, config, weights, options);
     const tokenizer = await loadTokenizer(files);
     return {
-      model: new TransformerModel(config, values, options.space),
+      model: new TransformerModel(config, values, options.space, files),
       config,
       ...(tokenizer && { tokenizer }),
       files,

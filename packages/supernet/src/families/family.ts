@@ -47,5 +47,9 @@ export interface Family {
     readonly heads: string;
     readonly kvHeads?: string;
     readonly ffn: string;
+    /** Key of an explicit head size; families without one tie it to hidden size / heads. */
+    readonly headSize?: string;
+    /** Keys whose value is a list with one entry per layer. */
+    readonly perLayer?: readonly string[];
   };
 }

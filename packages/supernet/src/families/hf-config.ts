@@ -147,13 +147,25 @@ export function requireValue(raw: RawConfig, key: string, allowed: readonly unkn
   }
 }
 
-/** Per-layer widths of an extraction with unequal layers (see docs/checkpoints.md). */
+/** Per-layer widths of an extraction (see docs/checkpoints.md). */
 export function elasticLayers(raw: RawConfig, layers: number): Pick<ModelConfig, 'layerHeads' | 'layerFfn'> {
   const stored = objectField(raw, ELASTIC_KEY);
   if (!stored) return {};
   const layerHeads = countListField(stored, 'heads', layers);
   const layerFfn = countListField(stored, 'ffn', layers);
   return { ...(layerHeads && { layerHeads }), ...(layerFfn && { layerFfn }) };
+}
+
+/** Head size: stored by an extraction, else the family's own rule. */
+export function headSizeField(raw: RawConfig, fallback: number): number {
+  const stored = objectField(raw, ELASTIC_KEY);
+  const size = stored ? numberField(stored, 'head_size', fallback) : fallback;
+  if (!Number.isInteger(size) || size < 1) {
+    throw new SupernetError('invalid-config', `head size ${size}: hidden size must be a multiple of the heads`, {
+      size,
+    });
+  }
+  return size;
 }
 
 /** Token ids fields. */

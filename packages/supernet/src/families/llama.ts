@@ -8,6 +8,7 @@ import {
   countField,
   elasticLayers,
   headKind,
+  headSizeField,
   labelCount,
   numberField,
   tokenIds,
@@ -55,7 +56,7 @@ export const LLAMA_NAMES: NameTable = {
 export function readLlamaConfig(raw: RawConfig, variant: LlamaVariant): ModelConfig {
   const heads = countField(raw, 'num_attention_heads', 32);
   const hiddenSize = countField(raw, 'hidden_size', 4096);
-  const headSize = countField(raw, 'head_dim', variant.defaultHeadSize ?? hiddenSize / heads);
+  const headSize = headSizeField(raw, countField(raw, 'head_dim', variant.defaultHeadSize ?? hiddenSize / heads));
   const layers = countField(raw, 'num_hidden_layers', 32);
   const maxPositions = countField(raw, 'max_position_embeddings', variant.defaultMaxPositions);
   const head = headKind(raw, variant.name, {
@@ -101,6 +102,8 @@ export const LLAMA_KEYS: Family['configKeys'] = {
   heads: 'num_attention_heads',
   kvHeads: 'num_key_value_heads',
   ffn: 'intermediate_size',
+  headSize: 'head_dim',
+  perLayer: ['layer_types'],
 };
 
 /** Names, with the classifier's tensor where the model is one. */

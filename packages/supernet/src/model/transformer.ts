@@ -1,5 +1,6 @@
 // The one elastic transformer behind every family: what differs is in ModelConfig, how it shrinks is in the slots' axes.
 import * as tf from '@tensorflow/tfjs';
+import type { CheckpointFiles } from '../checkpoint/files.ts';
 import { layerWidth, slicedShape } from '../elastic/slice.ts';
 import type { LayerWidth } from '../elastic/slice.ts';
 import { createSpace, validateSubnet } from '../elastic/space.ts';
@@ -39,9 +40,17 @@ export class TransformerModel implements ElasticModel {
   readonly #slotByName: ReadonlyMap<string, WeightSlot>;
   readonly #rope: RopeCache | undefined;
 
+  readonly source?: CheckpointFiles;
+
   /** `values` are the weights by slot name, in slot shape; `choices` override the default elastic space. */
-  constructor(config: ModelConfig, values: ReadonlyMap<string, Float32Array>, choices: SpaceChoices = {}) {
+  constructor(
+    config: ModelConfig,
+    values: ReadonlyMap<string, Float32Array>,
+    choices: SpaceChoices = {},
+    source?: CheckpointFiles,
+  ) {
     this.config = config;
+    if (source) this.source = source;
     this.family = config.family;
     this.space = modelSpace(config, choices);
     this.slots = weightSlots(config);

@@ -1,5 +1,6 @@
 // The contract between families, training, export and callers: configuration, inputs, options and the elastic model itself.
 import type * as tf from '@tensorflow/tfjs';
+import type { CheckpointFiles } from '../checkpoint/files.ts';
 import type { ElasticSpace, SubnetConfig } from '../elastic/space.ts';
 
 /** A family's name: `llama`, `qwen2`, `qwen3`, `gpt2`, `bert`, `roberta`, `vit`, `deit`, `beit3`, or one of your own. */
@@ -203,6 +204,8 @@ export interface ElasticModel {
   readonly weights: ReadonlyMap<string, tf.Variable>;
   /** Descriptions of `weights`, in the same order. */
   readonly slots: readonly WeightSlot[];
+  /** The checkpoint it was loaded from: extraction copies its tokenizer. */
+  readonly source?: CheckpointFiles;
   forward(inputs: ModelInputs, options?: ForwardOptions): ForwardOutput;
   dispose(): void;
 }

@@ -5,6 +5,9 @@ import { openSafetensors } from '../../src/checkpoint/safetensors.ts';
 import { fileSource } from '../../src/checkpoint/byte-source.ts';
 import type { ModelInputs } from '../../src/model/types.ts';
 
+/** Every folder of ../shared/goldens. */
+export const GOLDENS = ['llama-gqa', 'llama3-rope', 'qwen2'] as const;
+
 export interface Golden {
   readonly inputs: ModelInputs;
   readonly logits: Float32Array;

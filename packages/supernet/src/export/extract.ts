@@ -1,0 +1,197 @@
+// extractSubnet: a sub-network becomes a standalone checkpoint folder (safetensors, config.json, tokenizer).
+import { canonicalBindings } from '../checkpoint/bind.ts';
+import type { FloatDtype } from '../checkpoint/dtypes.ts';
+import { safetensorsChunks, tensorBytes } from '../checkpoint/safetensors.ts';
+import type { TensorToWrite } from '../checkpoint/safetensors.ts';
+import { fromSlots } from '../checkpoint/transforms.ts';
+import { countParameters } from '../elastic/cost.ts';
+import { canonicalSubnet, fullSubnet } from '../elastic/space.ts';
+import type { SubnetConfig } from '../elastic/space.ts';
+import { SupernetError, throwIfAborted } from '../errors.ts';
+import type { Family, TensorBinding } from '../families/family.ts';
+import { families as builtinFamilies } from '../families/index.ts';
+import type { ElasticModel } from '../model/types.ts';
+import { subnetConfigJson } from './config.ts';
+import type { CheckpointLayout } from './config.ts';
+import { subnetModelConfig, subnetSlots, subnetValues } from './values.ts';
+
+/** Small text files that travel with a checkpoint. */
+const COPIED_FILES = [
+  'tokenizer.json',
+  'tokenizer_config.json',
+  'special_tokens_map.json',
+  'added_tokens.json',
+  'vocab.txt',
+  'vocab.json',
+  'merges.txt',
+  'chat_template.jinja',
+  'generation_config.json',
+  'preprocessor_config.json',
+];
+
+/** Options of {@link extractSubnet}. */
+export interface ExtractOptions {
+  /** Element type of the stored weights. @defaultValue 'F32' */
+  readonly dtype?: FloatDtype;
+  /** Shards above this size. @defaultValue 5e9 */
+  readonly maxShardBytes?: number;
+  /** @defaultValue the built-in families */
+  readonly families?: readonly Family[];
+  readonly signal?: AbortSignal;
+}
+
+/** What was written. */
+export interface ExtractReport {
+  /** `huggingface`: any transformers-compatible loader reads it; `per-layer`: config.json carries `instatune_layers`. */
+  readonly layout: CheckpointLayout;
+  /** Why the layout is what it is, in words. */
+  readonly reason: string;
+  readonly subnet: SubnetConfig;
+  readonly parameters: number;
+  /** Bytes of the weight files. */
+  readonly bytes: number;
+  /** Names of all files written. */
+  readonly files: readonly string[];
+}
+
+/** A file of a rendered checkpoint; chunks are produced lazily. */
+export interface RenderedFile {
+  readonly name: string;
+  readonly chunks: Iterable<Uint8Array>;
+}
+
+/** The files of a standalone checkpoint without writing them anywhere (browsers, archives). */
+export async function renderCheckpoint(
+  model: ElasticModel,
+  subnet: SubnetConfig = fullSubnet(model.space),
+  options: ExtractOptions = {},
+): Promise<{ readonly files: readonly RenderedFile[]; readonly report: ExtractReport }> {
+  const dtype = options.dtype ?? 'F32';
+  const family = (options.families ?? builtinFamilies).find(({ name }) => name === model.family);
+  if (!family) {
+    throw new SupernetError('unsupported-model', `no family ${model.family}: pass it in options.families`, {
+      family: model.family,
+    });
+  }
+  const kept = canonicalSubnet(model.space, subnet);
+  const names = { F32: 'float32', F16: 'float16', BF16: 'bfloat16' };
+  const { json, layout, reason } = subnetConfigJson(family, model.config, kept, names[dtype]);
+  const tensors = await storedTensors(family, model, kept, dtype);
+  throwIfAborted(options.signal, 'extraction');
+  const weightFiles = shardFiles(tensors, options.maxShardBytes ?? 5e9);
+  const files: RenderedFile[] = [textFile('config.json', `${JSON.stringify(json, null, 2)}\n`), ...weightFiles];
+  for (const name of COPIED_FILES) {
+    const text = await model.source?.text(name);
+    if (text !== undefined) files.push(textFile(name, text));
+  }
+  const report: ExtractReport = {
+    layout,
+    reason,
+    subnet: kept,
+    parameters: countParameters(model.config, kept),
+    bytes: tensors.reduce((sum, tensor) => sum + tensorBytes(tensor), 0),
+    files: files.map(({ name }) => name),
+  };
+  return { files, report };
+}
+
+/**
+ * Writes a sub-network as a standalone checkpoint: `model.safetensors` (or shards with an index), `config.json`, and the tokenizer
+ * files of the checkpoint the model came from. {@link loadCheckpoint} reads it back; `report.layout` says whether transformers does.
+ * Every file is written under a temporary name and renamed, so that a killed process leaves no half file.
+ *
+ * @throws SupernetError `invalid-subnet`, `unsupported-model`, `aborted`.
+ *
+ * @example
+ * ```ts
+ * const { layout, parameters } = await extractSubnet(model, subnet, './out/model', { dtype: 'F16' });
+ * const again = await loadCheckpoint('./out/model');
+ * ```
+ */
+export async function extractSubnet(
+  model: ElasticModel,
+  subnet: SubnetConfig | undefined,
+  folder: string,
+  options: ExtractOptions = {},
+): Promise<ExtractReport> {
+  const { mkdir, open, rename, rm } = await import('node:fs/promises');
+  const { files, report } = await renderCheckpoint(model, subnet, options);
+  await mkdir(folder, { recursive: true });
+  for (const { name, chunks } of files) {
+    throwIfAborted(options.signal, 'extraction');
+    const temporary = `${folder}/.${name}.partial`;
+    const handle = await open(temporary, 'w');
+    try {
+      for (const chunk of chunks) await handle.writeFile(chunk);
+    } catch (error) {
+      await handle.close();
+      await rm(temporary, { force: true });
+      throw error;
+    }
+    await handle.close();
+    await rename(temporary, `${folder}/${name}`);
+  }
+  return report;
+}
+
+/** Saves the full model: {@link extractSubnet} with the largest sub-network. */
+export function saveCheckpoint(
+  model: ElasticModel,
+  folder: string,
+  options: ExtractOptions = {},
+): Promise<ExtractReport> {
+  return extractSubnet(model, undefined, folder, options);
+}
+
+async function storedTensors(
+  family: Family,
+  model: ElasticModel,
+  subnet: SubnetConfig,
+  dtype: FloatDtype,
+): Promise<TensorToWrite[]> {
+  const config = subnetModelConfig(model.config, subnet);
+  const slots = subnetSlots(model.config, subnet);
+  const values = await subnetValues(model, subnet);
+  const shapes = new Map(slots.map((slot) => [slot.name, slot.shape]));
+  const byTensor = new Map<string, TensorBinding[]>();
+  for (const binding of canonicalBindings(family, config, slots)) {
+    byTensor.set(binding.tensor, [...(byTensor.get(binding.tensor) ?? []), binding]);
+  }
+  return [...byTensor].map(([name, bindings]) => {
+    const { shape, data } = fromSlots(
+      bindings,
+      bindings.map(({ slot }) => values.get(slot) as Float32Array),
+      bindings.map(({ slot }) => shapes.get(slot) as readonly number[]),
+      config.patches,
+    );
+    return { name, shape, data, dtype };
+  });
+}
+
+function shardFiles(tensors: readonly TensorToWrite[], maxBytes: number): RenderedFile[] {
+  const shards: TensorToWrite[][] = [[]];
+  let size = 0;
+  for (const tensor of tensors) {
+    const bytes = tensorBytes(tensor);
+    if (size > 0 && size + bytes > maxBytes) {
+      shards.push([]);
+      size = 0;
+    }
+    shards.at(-1)?.push(tensor);
+    size += bytes;
+  }
+  if (shards.length === 1) return [{ name: 'model.safetensors', chunks: safetensorsChunks(tensors) }];
+  const digits = (n: number) => String(n).padStart(5, '0');
+  const name = (index: number) => `model-${digits(index + 1)}-of-${digits(shards.length)}.safetensors`;
+  const map = Object.fromEntries(shards.flatMap((shard, index) => shard.map((tensor) => [tensor.name, name(index)])));
+  const total = tensors.reduce((sum, tensor) => sum + tensorBytes(tensor), 0);
+  const index = { metadata: { total_size: total }, weight_map: map };
+  return [
+    ...shards.map((shard, i) => ({ name: name(i), chunks: safetensorsChunks(shard) })),
+    textFile('model.safetensors.index.json', `${JSON.stringify(index, null, 2)}\n`),
+  ];
+}
+
+function textFile(name: string, text: string): RenderedFile {
+  return { name, chunks: [new TextEncoder().encode(text)] };
+}

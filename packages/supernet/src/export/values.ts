@@ -1,0 +1,66 @@
+// The weights of a sub-network as arrays: prefixes of the full weights.
+import { layerWidth, slicePrefix, slicedShape } from '../elastic/slice.ts';
+import { fullSubnet, validateSubnet } from '../elastic/space.ts';
+import type { SpaceChoices, SubnetConfig } from '../elastic/space.ts';
+import { weightSlots } from '../model/slots.ts';
+import { TransformerModel } from '../model/transformer.ts';
+import type { ElasticModel, ModelConfig } from '../model/types.ts';
+
+/** Configuration of a sub-network as a model of its own. */
+export function subnetModelConfig(config: ModelConfig, subnet: SubnetConfig): ModelConfig {
+  const widths = Array.from({ length: subnet.layers }, (_, layer) => layerWidth(config, layer, subnet));
+  const heads = widths.map((width) => width.heads);
+  const ffn = widths.map((width) => width.ffn);
+  const maxHeads = Math.max(...heads);
+  const { layerHeads: _heads, layerFfn: _ffn, slidingWindows, ...rest } = config;
+  return {
+    ...rest,
+    layers: subnet.layers,
+    heads: maxHeads,
+    kvHeads: (maxHeads * config.kvHeads) / config.heads,
+    ffn: Math.max(...ffn),
+    ...(new Set(heads).size > 1 && { layerHeads: heads }),
+    ...(new Set(ffn).size > 1 && { layerFfn: ffn }),
+    ...(slidingWindows && { slidingWindows: slidingWindows.slice(0, subnet.layers) }),
+  };
+}
+
+/** Values of every slot the sub-network keeps, in the sub-network's shapes. */
+export async function subnetValues(model: ElasticModel, subnet: SubnetConfig): Promise<Map<string, Float32Array>> {
+  validateSubnet(model.space, subnet);
+  const values = new Map<string, Float32Array>();
+  for (const slot of model.slots) {
+    if (slot.layer !== undefined && slot.layer >= subnet.layers) continue;
+    const variable = model.weights.get(slot.name);
+    const data = (await variable!.data()) as Float32Array;
+    const target =
+      slot.layer === undefined
+        ? slot.shape
+        : slicedShape(model.config, slot, layerWidth(model.config, slot.layer, subnet));
+    values.set(slot.name, slicePrefix(data, slot.shape, target));
+  }
+  return values;
+}
+
+/**
+ * A sub-network as a model of its own, in memory: no slicing at run time, so it is what to time and to deploy.
+ * The caller disposes it; the original is untouched.
+ *
+ * @example
+ * ```ts
+ * const small = await extractModel(model, uniformSubnet(model.space, 4, 2, 512));
+ * ```
+ */
+export async function extractModel(
+  model: ElasticModel,
+  subnet: SubnetConfig = fullSubnet(model.space),
+  choices: SpaceChoices = {},
+): Promise<ElasticModel> {
+  const config = subnetModelConfig(model.config, subnet);
+  return new TransformerModel(config, await subnetValues(model, subnet), choices, model.source);
+}
+
+/** Slots of a sub-network as a model of its own. */
+export function subnetSlots(config: ModelConfig, subnet: SubnetConfig): ReturnType<typeof weightSlots> {
+  return weightSlots(subnetModelConfig(config, subnet));
+}

@@ -1,0 +1,135 @@
+// Long inputs in chunks: every layer attends over a growing cache, logits exist only for a few rows at a time.
+import * as tf from '@tensorflow/tfjs';
+import type { SubnetConfig } from '../elastic/space.ts';
+import { SupernetError, throwIfAborted } from '../errors.ts';
+import { ConcatKeyValueCache } from './cache.ts';
+import type { AttentionFunction, ElasticModel, KeyValueCache } from './types.ts';
+
+/** Options of {@link prefill} and {@link tokenLosses}. */
+export interface PrefillOptions {
+  /** @defaultValue dense attention */
+  readonly attention?: AttentionFunction;
+  readonly subnet?: SubnetConfig;
+  /** Tokens run through the layers at once; logits are [chunkTokens, vocab]. @defaultValue 1024 */
+  readonly chunkTokens?: number;
+  /** Cache to fill (continues where it stands). @defaultValue a new one, disposed at the end of `tokenLosses` */
+  readonly cache?: KeyValueCache;
+  readonly signal?: AbortSignal;
+  readonly onProgress?: (progress: { readonly tokens: number; readonly total: number }) => void;
+}
+
+/** What {@link prefill} calls per chunk: logits [1, length, vocab] of tokens start … start + length − 1; disposed afterwards. */
+export type ChunkFunction = (chunk: { readonly start: number; readonly logits: tf.Tensor3D }) => void | Promise<void>;
+
+/**
+ * Runs a long token sequence through a causal model chunk by chunk. Memory: the cache, one chunk's activations and one chunk's
+ * logits; with an external attention function no T×T matrix exists. Without `onChunk` no logits are computed except those of the
+ * last token, which are returned.
+ *
+ * @returns logits [vocab] of the last token; the caller disposes.
+ * @throws SupernetError `invalid-input`, `unsupported-model` (not causal), `aborted`.
+ */
+export async function prefill(
+  model: ElasticModel,
+  ids: readonly number[] | Int32Array,
+  cache: KeyValueCache,
+  options: Omit<PrefillOptions, 'cache'> = {},
+  onChunk?: ChunkFunction,
+): Promise<tf.Tensor1D> {
+  requireCausal(model);
+  if (ids.length === 0) throw new SupernetError('invalid-input', 'prefill needs at least one token');
+  const size = options.chunkTokens ?? 1024;
+  if (!Number.isInteger(size) || size < 1) {
+    throw new SupernetError('invalid-option', `chunkTokens = ${size}: expected a positive integer`, {
+      chunkTokens: size,
+    });
+  }
+  let last: tf.Tensor1D | undefined;
+  for (let start = 0; start < ids.length; start += size) {
+    throwIfAborted(options.signal, 'prefill');
+    const chunk = Int32Array.from(ids.slice(start, start + size));
+    const isLast = start + chunk.length === ids.length;
+    const logits = tf.tidy(
+      () =>
+        model.forward(
+          { inputIds: tf.tensor2d(chunk, [1, chunk.length], 'int32') },
+          {
+            cache,
+            logits: onChunk ? 'all' : isLast ? 'last' : 'none',
+            ...(options.attention && { attention: options.attention }),
+            ...(options.subnet && { subnet: options.subnet }),
+          },
+        ).logits as tf.Tensor3D,
+    );
+    if (isLast) {
+      const [, rows, vocab] = logits.shape;
+      last = tf.tidy(() => tf.slice3d(logits, [0, rows - 1, 0], [1, 1, vocab]).as1D());
+    }
+    try {
+      await onChunk?.({ start, logits });
+    } finally {
+      logits.dispose();
+    }
+    options.onProgress?.({ tokens: start + chunk.length, total: ids.length });
+    // Give timers and the abort signal a turn on synchronous backends.
+    await new Promise((resolve) => setTimeout(resolve, 0));
+  }
+  return last as tf.Tensor1D;
+}
+
+/**
+ * Next-token losses in nats: element i is −log p(ids[i + 1] | ids[0…i]); length T − 1. Perplexity is exp of their mean.
+ *
+ * @example
+ * ```ts
+ * const losses = await tokenLosses(model, tokenizer.encode(text), { chunkTokens: 2048 });
+ * const perplexity = Math.exp(losses.reduce((sum, loss) => sum + loss, 0) / losses.length);
+ * ```
+ */
+export async function tokenLosses(
+  model: ElasticModel,
+  ids: readonly number[] | Int32Array,
+  options: PrefillOptions = {},
+): Promise<Float32Array> {
+  const losses = new Float32Array(Math.max(0, ids.length - 1));
+  const cache = options.cache ?? new ConcatKeyValueCache();
+  try {
+    const last = await prefill(model, ids, cache, options, async ({ start, logits }) => {
+      const rows = Math.min(logits.shape[1], losses.length - start);
+      if (rows <= 0) return;
+      const values = tf.tidy(() => {
+        const [, , vocab] = logits.shape;
+        const kept = tf.slice3d(logits, [0, 0, 0], [1, rows, vocab]).as2D(rows, vocab);
+        const targets = tf.tensor1d(Int32Array.from(ids.slice(start + 1, start + 1 + rows)), 'int32');
+        return nextTokenLoss(kept, targets);
+      });
+      losses.set((await values.data()) as Float32Array, start);
+      values.dispose();
+    });
+    last.dispose();
+  } finally {
+    if (!options.cache) cache.dispose();
+  }
+  return losses;
+}
+
+/** log Σ exp(logits) − logits[target] per row, stable; logits [N, V], targets [N] → [N]. */
+function nextTokenLoss(logits: tf.Tensor2D, targets: tf.Tensor1D): tf.Tensor1D {
+  const [rows, vocab] = logits.shape;
+  const flat = tf.reshape(logits, [rows * vocab]) as tf.Tensor1D;
+  const at = tf.add(tf.mul(tf.range(0, rows, 1, 'int32'), tf.scalar(vocab, 'int32')), targets) as tf.Tensor1D;
+  const max = tf.max(logits, 1, true);
+  const logSum = tf.add(tf.log(tf.sum(tf.exp(tf.sub(logits, max)), 1)), tf.squeeze(max, [1]));
+  return tf.sub(logSum, tf.gather(flat, at)) as tf.Tensor1D;
+}
+
+/** Throws unless the model is a causal language model. */
+export function requireCausal(model: ElasticModel): void {
+  if (model.config.head !== 'causal-lm') {
+    throw new SupernetError(
+      'unsupported-model',
+      `a ${model.family} model with head ${model.config.head} is no causal language model`,
+      { family: model.family, head: model.config.head },
+    );
+  }
+}
