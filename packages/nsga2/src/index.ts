@@ -45,4 +45,18 @@ export {
 export type { OnEvaluationError } from './run/evaluate.ts';
 export type { StagnationOptions, StagnationState } from './run/termination.ts';
 export { hypervolume } from './indicators/hypervolume.ts';
-export { zdt, type TestProblem } from './problems/zdt.ts';
+export {
+  generationalDistance,
+  generationalDistancePlus,
+  invertedGenerationalDistance,
+  invertedGenerationalDistancePlus,
+  additiveEpsilon,
+} from './indicators/distance.ts';
+export { spacing, spread } from './indicators/spread.ts';
+export { chooseByWeights, chooseWithin, kneePoint, pseudoWeights, tradeOffs } from './decision/choose.ts';
+export { latinHypercube } from './engine/samplers.ts';
+export type { ConstrainedTestProblem, TestProblem } from './problems/test-problem.ts';
+export { zdt } from './problems/zdt.ts';
+export { dtlz, type DtlzOptions } from './problems/dtlz.ts';
+export { bnh, osy, srn, tnk } from './problems/constrained.ts';
+export { bertSynth, type BertSynth, type BertSynthOptimum } from './problems/bert-synth.ts';

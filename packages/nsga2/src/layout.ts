@@ -114,7 +114,9 @@ export function assertGenes(layout: GeneLayout, genes: ArrayLike<number>): void 
     if (group.type !== 'permutation') continue;
     const values = Array.from(group.positions, (p) => genes[p]!);
     if (new Set(values).size !== values.length) {
-      throw new Nsga2Error('invalid-genes', `genes ${group.positions[0]}… repeat a value: needs a permutation`, { values });
+      throw new Nsga2Error('invalid-genes', `genes ${group.positions[0]}… repeat a value: needs a permutation`, {
+        values,
+      });
     }
   }
 }

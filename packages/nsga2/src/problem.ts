@@ -114,7 +114,10 @@ const NO_OBJECTIVES: readonly number[] = [];
 /** Checks one evaluation against the problem; throws `invalid-evaluation` naming what is wrong. */
 export function checkEvaluation(problem: Problem, result: EvaluationResult, id: number): CheckedEvaluation {
   if (result === null || typeof result !== 'object') {
-    throw new Nsga2Error('invalid-evaluation', `candidate ${id}: ${String(result)} is not an evaluation`, { id, result });
+    throw new Nsga2Error('invalid-evaluation', `candidate ${id}: ${String(result)} is not an evaluation`, {
+      id,
+      result,
+    });
   }
   if ('failed' in result && result.failed) return { objectives: NO_OBJECTIVES, violation: Infinity, failed: true };
   const bare = Array.isArray(result) || ArrayBuffer.isView(result);

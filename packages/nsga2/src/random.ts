@@ -60,9 +60,13 @@ export class Random {
   static fromJSON(state: RandomState): Random {
     const words = state?.words;
     if (state?.algorithm !== 'sfc32' || !Array.isArray(words) || words.length !== 4 || !words.every(isUint32)) {
-      throw new Nsga2Error('invalid-state', 'not the state of a Random: needs { algorithm: "sfc32", words: four uint32 }', {
-        state,
-      });
+      throw new Nsga2Error(
+        'invalid-state',
+        'not the state of a Random: needs { algorithm: "sfc32", words: four uint32 }',
+        {
+          state,
+        },
+      );
     }
     const random = new Random();
     [random.a, random.b, random.c, random.d] = words.map((word) => word | 0) as [number, number, number, number];

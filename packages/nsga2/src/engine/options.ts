@@ -54,7 +54,9 @@ export function resolveEngineOptions(options: EngineOptions, defaultSize: number
   const populationSize = count('populationSize', options.populationSize ?? defaultSize, 2);
   const duplicates = options.duplicates ?? 'population';
   if (!['population', 'history', 'allow'].includes(duplicates)) {
-    throw new Nsga2Error('invalid-option', `duplicates is ${duplicates}: use population, history or allow`, { duplicates });
+    throw new Nsga2Error('invalid-option', `duplicates is ${duplicates}: use population, history or allow`, {
+      duplicates,
+    });
   }
   const archive = options.archive ?? false;
   return {
@@ -65,7 +67,6 @@ export function resolveEngineOptions(options: EngineOptions, defaultSize: number
     operators: defaultOperators(options.operators),
     initial: options.initial ?? [],
     sampler: options.sampler,
-    archiveCapacity:
-      typeof archive === 'object' ? count('archive.capacity', archive.capacity) : archive ? Infinity : 0,
+    archiveCapacity: typeof archive === 'object' ? count('archive.capacity', archive.capacity) : archive ? Infinity : 0,
   };
 }

@@ -83,9 +83,7 @@ export class Population {
     return {
       id: this.ids[row]!,
       genes: Array.from(this.genes.subarray(row * this.width, (row + 1) * this.width)),
-      objectives: failed
-        ? []
-        : Array.from(this.objectives.subarray(row * this.dimension, (row + 1) * this.dimension)),
+      objectives: failed ? [] : Array.from(this.objectives.subarray(row * this.dimension, (row + 1) * this.dimension)),
       violation: this.violations[row]!,
       rank: this.ranks[row]!,
       crowding: this.crowding[row]!,

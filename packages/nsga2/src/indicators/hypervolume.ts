@@ -25,7 +25,9 @@ export function hypervolume(points: Points, reference: ArrayLike<number>): numbe
   if (dimension === 0) throw new Nsga2Error('invalid-points', 'the reference point is empty', { reference });
   for (let k = 0; k < dimension; k++) {
     if (!Number.isFinite(reference[k])) {
-      throw new Nsga2Error('invalid-points', `reference[${k}] is ${reference[k]}: needs a finite number`, { reference });
+      throw new Nsga2Error('invalid-points', `reference[${k}] is ${reference[k]}: needs a finite number`, {
+        reference,
+      });
     }
   }
   const { values, count } = flatten(points, dimension);

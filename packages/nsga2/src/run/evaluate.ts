@@ -44,7 +44,11 @@ export async function evaluateCandidates(
   }
 }
 
-async function evaluateBatch(engine: Evolution, candidates: readonly Candidate[], options: EvaluateOptions): Promise<void> {
+async function evaluateBatch(
+  engine: Evolution,
+  candidates: readonly Candidate[],
+  options: EvaluateOptions,
+): Promise<void> {
   const context = { signal: options.signal, ids: candidates.map(({ id }) => id) };
   let results: readonly EvaluationResult[];
   try {
@@ -103,7 +107,10 @@ function failure(error: unknown, { onEvaluationError, signal }: EvaluateOptions)
 function toTold(id: number, result: EvaluationResult): Told {
   if (Array.isArray(result) || ArrayBuffer.isView(result)) return { id, objectives: result as ArrayLike<number> };
   if (result === null || typeof result !== 'object') {
-    throw new Nsga2Error('invalid-evaluation', `candidate ${id}: ${String(result)} is not an evaluation`, { id, result });
+    throw new Nsga2Error('invalid-evaluation', `candidate ${id}: ${String(result)} is not an evaluation`, {
+      id,
+      result,
+    });
   }
   if ('failed' in result) return { id, failed: true };
   return { ...(result as Evaluation), id };

@@ -17,7 +17,12 @@ import { lexicographicOrder, sameRow } from './order.ts';
 export function crowdingDistance(points: Points): Float64Array {
   const { values, count, dimension } = flatten(points);
   const distances = new Float64Array(count);
-  crowdRows(values, dimension, Int32Array.from({ length: count }, (_, i) => i), distances);
+  crowdRows(
+    values,
+    dimension,
+    Int32Array.from({ length: count }, (_, i) => i),
+    distances,
+  );
   return distances;
 }
 

@@ -26,7 +26,8 @@ export function flatten(points: Points, dimension: number = points[0]?.length ??
     }
     for (let j = 0; j < dimension; j++) {
       const value = point[j]!;
-      if (Number.isNaN(value)) throw new Nsga2Error('invalid-points', `point ${i} has NaN at ${j}`, { index: i, objective: j });
+      if (Number.isNaN(value))
+        throw new Nsga2Error('invalid-points', `point ${i} has NaN at ${j}`, { index: i, objective: j });
       values[offset++] = value;
     }
   }

@@ -135,9 +135,13 @@ function associate(
 function unit(direction: readonly number[]): Float64Array {
   const length = Math.hypot(...direction);
   if (!(length > 0) || direction.some((value) => !(value >= 0))) {
-    throw new Nsga2Error('invalid-option', `direction [${direction.join(', ')}]: needs non-negative values, not all 0`, {
-      direction,
-    });
+    throw new Nsga2Error(
+      'invalid-option',
+      `direction [${direction.join(', ')}]: needs non-negative values, not all 0`,
+      {
+        direction,
+      },
+    );
   }
   return Float64Array.from(direction, (value) => value / length);
 }

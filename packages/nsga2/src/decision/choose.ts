@@ -1,0 +1,125 @@
+// Choosing one trade-off from a front: knee, trade-off ratios, pseudo-weights, targets.
+import { Nsga2Error } from '../errors.ts';
+import { flatten, type FlatPoints, type Points } from '../sorting/points.ts';
+
+interface Range {
+  readonly low: number;
+  readonly width: number;
+}
+
+function ranges({ values, count, dimension }: FlatPoints): Range[] {
+  if (count === 0) throw new Nsga2Error('invalid-points', 'there is no point to choose from');
+  return Array.from({ length: dimension }, (_, k) => {
+    let low = Infinity;
+    let high = -Infinity;
+    for (let i = 0; i < count; i++) {
+      low = Math.min(low, values[i * dimension + k]!);
+      high = Math.max(high, values[i * dimension + k]!);
+    }
+    return { low, width: high - low };
+  });
+}
+
+/** Objectives on the scale of the front: 0 best, 1 worst; 0 where all agree. */
+function normalised(points: Points): number[][] {
+  const flat = flatten(points);
+  const scale = ranges(flat);
+  return points.map((_, i) =>
+    scale.map(({ low, width }, k) => (width > 0 ? (flat.values[i * flat.dimension + k]! - low) / width : 0)),
+  );
+}
+
+function indexOfLeast(values: readonly number[]): number {
+  let best = 0;
+  for (let i = 1; i < values.length; i++) if (values[i]! < values[best]!) best = i;
+  return best;
+}
+
+/**
+ * Index of the knee: the point furthest below the hyperplane through the extremes of the front (Das 1999), with each
+ * objective scaled to the range of the front. With two objectives: the greatest distance from the line between the end
+ * points. Of equals, the first.
+ *
+ * @example
+ * ```ts
+ * import { kneePoint } from '@instatune/nsga2';
+ * kneePoint([[0, 10], [1, 2], [5, 1], [10, 0]]); // 1
+ * ```
+ */
+export function kneePoint(points: Points): number {
+  return indexOfLeast(normalised(points).map((point) => point.reduce((sum, value) => sum + value, 0)));
+}
+
+/**
+ * What moving to another point costs at least per unit it gains (Rachmawati and Srinivasan 2009): the smallest ratio of
+ * summed losses to summed gains over all other points. Large values are points nobody would leave.
+ * Infinity for a point that no other improves on in any objective.
+ */
+export function tradeOffs(points: Points): number[] {
+  const scaled = normalised(points);
+  return scaled.map((point, i) => {
+    let least = Infinity;
+    scaled.forEach((other, j) => {
+      if (i === j) return;
+      let gain = 0;
+      let loss = 0;
+      other.forEach((value, k) => {
+        const difference = value - point[k]!;
+        if (difference < 0) gain -= difference;
+        else loss += difference;
+      });
+      if (gain > 0) least = Math.min(least, loss / gain);
+    });
+    return least;
+  });
+}
+
+/**
+ * Pseudo-weights (Deb 2001): how good each point is in each objective, as weights that sum to 1. A point with weight 0.8
+ * in the first objective lies where a user who cares 80 % about it would look.
+ */
+export function pseudoWeights(points: Points): number[][] {
+  return normalised(points).map((point) => {
+    const total = point.reduce((sum, value) => sum + 1 - value, 0);
+    return point.map((value) => (total > 0 ? (1 - value) / total : 1 / point.length));
+  });
+}
+
+/**
+ * Index of the point whose pseudo-weights are nearest to the given weights (scaled to sum 1).
+ *
+ * @example
+ * ```ts
+ * import { chooseByWeights } from '@instatune/nsga2';
+ * chooseByWeights([[0, 10], [3, 3], [10, 0]], [1, 1]); // 1
+ * ```
+ */
+export function chooseByWeights(points: Points, weights: readonly number[]): number {
+  const total = weights.reduce((a, b) => a + b, 0);
+  if (weights.length !== points[0]?.length || !(total > 0) || weights.some((weight) => !(weight >= 0))) {
+    throw new Nsga2Error('invalid-option', 'weights: one non-negative number per objective, not all 0', { weights });
+  }
+  return indexOfLeast(
+    pseudoWeights(points).map((point) => point.reduce((sum, value, k) => sum + (value - weights[k]! / total) ** 2, 0)),
+  );
+}
+
+/**
+ * Index of the point that is best in `objective` among those within the limits ("at most 20 ms"), or undefined when none
+ * is within them. Use Infinity for an objective without a limit.
+ */
+export function chooseWithin(points: Points, limits: readonly number[], objective: number): number | undefined {
+  const { values, count, dimension } = flatten(points);
+  if (count > 0 && (limits.length !== dimension || !(objective >= 0 && objective < dimension))) {
+    throw new Nsga2Error('invalid-option', `limits: ${dimension} numbers; objective: 0 to ${dimension - 1}`, {
+      limits,
+      objective,
+    });
+  }
+  let best: number | undefined;
+  for (let i = 0; i < count; i++) {
+    if (limits.some((limit, k) => values[i * dimension + k]! > limit)) continue;
+    if (best === undefined || values[i * dimension + objective]! < values[best * dimension + objective]!) best = i;
+  }
+  return best;
+}

@@ -1,0 +1,95 @@
+// Distances between a set of points and a reference front: GD, GD+, IGD, IGD+ and additive epsilon.
+import { Nsga2Error } from '../errors.ts';
+import { flatten, type FlatPoints, type Points } from '../sorting/points.ts';
+
+type Gap = (from: FlatPoints, i: number, to: FlatPoints, j: number) => number;
+
+/** Squared Euclidean distance. */
+const euclidean: Gap = (from, i, to, j) => {
+  let sum = 0;
+  for (let k = 0; k < from.dimension; k++) {
+    const difference = from.values[i * from.dimension + k]! - to.values[j * to.dimension + k]!;
+    sum += difference * difference;
+  }
+  return sum;
+};
+
+/** Squared length of the part of (point − reference) by which the point is worse. */
+const worse = (point: FlatPoints, i: number, reference: FlatPoints, j: number): number => {
+  let sum = 0;
+  for (let k = 0; k < point.dimension; k++) {
+    const excess = point.values[i * point.dimension + k]! - reference.values[j * reference.dimension + k]!;
+    if (excess > 0) sum += excess * excess;
+  }
+  return sum;
+};
+
+/** Mean over `from` of the smallest root of the gap to `to`. */
+function meanNearest(from: FlatPoints, to: FlatPoints, gap: Gap): number {
+  let total = 0;
+  for (let i = 0; i < from.count; i++) {
+    let least = Infinity;
+    for (let j = 0; j < to.count; j++) {
+      const squared = gap(from, i, to, j);
+      if (squared < least) least = squared;
+    }
+    total += Math.sqrt(least);
+  }
+  return total / from.count;
+}
+
+function pair(points: Points, reference: Points): readonly [FlatPoints, FlatPoints] {
+  if (points.length === 0 || reference.length === 0) {
+    throw new Nsga2Error('invalid-points', 'both the points and the reference front need at least one point', {
+      points: points.length,
+      reference: reference.length,
+    });
+  }
+  const flat = flatten(reference);
+  return [flatten(points, flat.dimension), flat];
+}
+
+/**
+ * Generational distance: mean Euclidean distance of the points to the nearest reference point. (Some authors take the
+ * root of the sum of squares over N instead; this is the form with p = 1.)
+ */
+export function generationalDistance(points: Points, reference: Points): number {
+  const [a, b] = pair(points, reference);
+  return meanNearest(a, b, euclidean);
+}
+
+/** Inverted generational distance: mean Euclidean distance of the reference points to the nearest point. */
+export function invertedGenerationalDistance(points: Points, reference: Points): number {
+  const [a, b] = pair(points, reference);
+  return meanNearest(b, a, euclidean);
+}
+
+/** GD+ (Ishibuchi, Masuda, Tanigaki and Nojima 2015): only the part by which a point is worse counts as distance. */
+export function generationalDistancePlus(points: Points, reference: Points): number {
+  const [a, b] = pair(points, reference);
+  return meanNearest(a, b, worse);
+}
+
+/** IGD+ (Ishibuchi et al. 2015): as IGD with the distance of GD+; never prefers a dominated set. */
+export function invertedGenerationalDistancePlus(points: Points, reference: Points): number {
+  const [a, b] = pair(points, reference);
+  return meanNearest(b, a, (from, i, to, j) => worse(to, j, from, i));
+}
+
+/** Additive epsilon (Zitzler et al. 2003): the smallest shift by which the points weakly dominate the whole reference. */
+export function additiveEpsilon(points: Points, reference: Points): number {
+  const [a, b] = pair(points, reference);
+  let epsilon = -Infinity;
+  for (let j = 0; j < b.count; j++) {
+    let least = Infinity;
+    for (let i = 0; i < a.count; i++) {
+      let shift = -Infinity;
+      for (let k = 0; k < a.dimension; k++) {
+        shift = Math.max(shift, a.values[i * a.dimension + k]! - b.values[j * b.dimension + k]!);
+      }
+      least = Math.min(least, shift);
+    }
+    epsilon = Math.max(epsilon, least);
+  }
+  return epsilon;
+}
