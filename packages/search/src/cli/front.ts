@@ -1,0 +1,46 @@
+// `instatune front`: the front of a study, a pick from it, the report.
+import { defineCommand, type ArgsDef } from 'citty';
+import { pick } from '../run/pick.ts';
+import { resultOf } from '../run/result.ts';
+import { shortNumber } from '../report/html.ts';
+import { listStudies, readStudy } from '../study/sqlite.ts';
+import { reportError } from './report-error.ts';
+import { finish, list, problemArgs, rejectUnknown, studyArgs } from './shared.ts';
+import { studyProblem } from './study-problem.ts';
+
+const args = {
+  ...studyArgs,
+  ...problemArgs,
+  list: { type: 'boolean', description: 'only list the studies of the file', default: false },
+  pick: { type: 'boolean', description: 'also pick a point: the knee, or the best within --budget', default: false },
+  budget: { type: 'string', description: 'e.g. "latency <= 0.6x"', valueHint: 'LIST' },
+  optimize: { type: 'string', description: 'which objective is best within the budget', valueHint: 'NAME' },
+  html: { type: 'string', description: 'write the report here', valueHint: 'FILE' },
+} satisfies ArgsDef;
+
+export const front = defineCommand({
+  meta: { name: 'front', description: 'Show the front of a study, pick from it, write the report' },
+  args,
+  async run({ args: given, rawArgs }) {
+    try {
+      rejectUnknown(rawArgs, args);
+      if (given.list) {
+        for (const { name, problem, tactic, seed, complete, trials } of listStudies(given.study)) {
+          process.stdout.write(`${name}: ${problem}, ${tactic}, seed ${seed}, ${complete} of ${trials} trials complete\n`);
+        }
+        return;
+      }
+      const { problem } = await studyProblem(given);
+      const result = resultOf(problem, readStudy(given.study, given.name));
+      await finish(result, problem, given.html);
+      if (given.pick || given.budget !== undefined) {
+        const { point, rule } = pick(result, { budget: list(given.budget), optimize: given.optimize });
+        const values = Object.entries(point.values).map(([name, value]) => `${name} ${shortNumber(value)}`);
+        process.stdout.write(`${rule}: trial ${point.number}, ${values.join(', ')}\n`);
+      }
+      await problem.dispose?.();
+    } catch (error) {
+      reportError(error);
+    }
+  },
+});

@@ -1,0 +1,65 @@
+// `instatune search`: starts a study.
+import { defineCommand, type ArgsDef } from 'citty';
+import { SearchError } from '../errors.ts';
+import { loadProblem, problemSpecifier } from '../evaluate/load-problem.ts';
+import { runSearch } from '../run/run-search.ts';
+import { TACTIC_NAMES, isTacticName } from '../tactics/create.ts';
+import { reportError } from './report-error.ts';
+import { runInTerminal } from './run.ts';
+import { chooseEvaluator, evaluatorArgs, jsonObject, list, problemArgs, rejectUnknown, studyArgs, whole } from './shared.ts';
+
+const args = {
+  ...problemArgs,
+  ...studyArgs,
+  tactic: { type: 'string', description: TACTIC_NAMES.join(', '), default: 'linas' },
+  evaluations: { type: 'string', description: 'candidates to measure', valueHint: 'N', default: '250' },
+  population: { type: 'string', description: 'candidates a round', valueHint: 'N' },
+  seed: { type: 'string', description: 'same seed, same trials', valueHint: 'N', default: '0' },
+  constraints: { type: 'string', description: 'e.g. "latency <= 20, accuracy >= baseline - 1%"', valueHint: 'LIST' },
+  optimize: { type: 'string', description: 'the objective that `successive` improves', valueHint: 'NAME' },
+  'report-split': { type: 'string', description: 'measure the front again on this split', valueHint: 'NAME' },
+  'warm-start': { type: 'string', description: 'start from this study file', valueHint: 'FILE' },
+  'warm-name': { type: 'string', description: 'which study of that file', valueHint: 'NAME' },
+  trust: { type: 'string', description: 'measured objectives whose values in the warm-start study hold here', valueHint: 'LIST' },
+  ...evaluatorArgs,
+} satisfies ArgsDef;
+
+export const search = defineCommand({
+  meta: { name: 'search', description: 'Search a problem and keep every trial in a study file' },
+  args,
+  async run({ args: given, rawArgs }) {
+    try {
+      rejectUnknown(rawArgs, args);
+      if (given.problem === undefined) throw new SearchError('invalid-option', 'no --problem: give a module, or bert-synth to try it out', {});
+      if (!isTacticName(given.tactic)) throw new SearchError('invalid-option', `--tactic is "${given.tactic}": use ${TACTIC_NAMES.join(', ')}`, { tactic: given.tactic });
+      const options = jsonObject('options', given.options);
+      const module = problemSpecifier(given.problem);
+      const problem = await loadProblem(module, options);
+      const evaluator = await chooseEvaluator(problem, { ...given, module, options, redis: given.redis, timeout: given.timeout });
+      const warmFile = given['warm-start'];
+      const warmName = given['warm-name'];
+      await runInTerminal({
+        problem,
+        evaluator,
+        quiet: given.quiet,
+        html: given.html,
+        resumeCommand: `instatune resume --study ${given.study}${given.name === undefined ? '' : ` --name ${given.name}`}`,
+        start: (run) =>
+          runSearch(problem, {
+            ...run,
+            tactic: { name: given.tactic as (typeof TACTIC_NAMES)[number], ...(given.optimize === undefined ? {} : { optimize: given.optimize }) },
+            evaluations: whole('evaluations', given.evaluations, 1)!,
+            population: whole('population', given.population, 2),
+            seed: whole('seed', given.seed, 0),
+            constraints: list(given.constraints),
+            study: { path: given.study, ...(given.name === undefined ? {} : { name: given.name }) },
+            module: { specifier: module, options },
+            ...(given['report-split'] === undefined ? {} : { reportSplit: given['report-split'] }),
+            ...(warmFile === undefined ? {} : { warmStart: { path: warmFile, trust: list(given.trust), ...(warmName === undefined ? {} : { name: warmName }) } }),
+          }),
+      });
+    } catch (error) {
+      reportError(error);
+    }
+  },
+});

@@ -1,0 +1,126 @@
+// What the commands share: their common arguments, evaluators, error output, and the end of a search.
+import { writeFileSync } from 'node:fs';
+import type { ArgsDef } from 'citty';
+import { SearchError } from '../errors.ts';
+import type { Evaluator } from '../evaluate/evaluator.ts';
+import type { SearchProblem } from '../problem.ts';
+import { shortNumber } from '../report/html.ts';
+import type { SearchResult } from '../run/progress.ts';
+
+export const studyArgs = {
+  study: { type: 'string', description: 'the study file (SQLite)', valueHint: 'FILE', default: 'instatune.db' },
+  name: { type: 'string', description: 'which study of the file', valueHint: 'NAME' },
+} satisfies ArgsDef;
+
+export const problemArgs = {
+  problem: { type: 'string', description: 'a module that exports `problem` or `createProblem`, or bert-synth', valueHint: 'MODULE' },
+  options: { type: 'string', description: "JSON handed to the module's createProblem", valueHint: 'JSON' },
+} satisfies ArgsDef;
+
+export const evaluatorArgs = {
+  threads: { type: 'string', description: 'measure in this many worker threads (0: in this process)', valueHint: 'N', default: '0' },
+  redis: { type: 'string', description: 'measure on the workers of this Redis or Valkey', valueHint: 'URL' },
+  retries: { type: 'string', description: 'how often a trial is tried again after its thread died', valueHint: 'N', default: '1' },
+  timeout: { type: 'string', description: 'seconds after which a measurement counts as hung (threads only)', valueHint: 'S' },
+  html: { type: 'string', description: 'write the report here', valueHint: 'FILE' },
+  quiet: { type: 'boolean', description: 'no progress', default: false },
+} satisfies ArgsDef;
+
+/** A whole number from the command line. @throws SearchError `invalid-option` */
+export function whole(name: string, text: string | undefined, lowest: number): number | undefined {
+  if (text === undefined) return undefined;
+  const value = Number(text);
+  if (text.trim() === '' || !Number.isSafeInteger(value) || value < lowest) {
+    throw new SearchError('invalid-option', `--${name} is "${text}": use a whole number ≥ ${lowest}`, { name, value: text });
+  }
+  return value;
+}
+
+/** A comma- or semicolon-separated list. */
+export function list(text: string | undefined): string[] {
+  return (text ?? '').split(/[,;]/).map((part) => part.trim()).filter((part) => part !== '');
+}
+
+/** @throws SearchError `invalid-option` */
+export function jsonObject(name: string, text: string | undefined): Record<string, unknown> {
+  if (text === undefined) return {};
+  try {
+    const value: unknown = JSON.parse(text);
+    if (typeof value === 'object' && value !== null && !Array.isArray(value)) return value as Record<string, unknown>;
+  } catch {
+    // said below
+  }
+  throw new SearchError('invalid-option', `--${name} is not a JSON object: ${text}`, { name, value: text });
+}
+
+/** @throws SearchError `invalid-option` for an option that the command does not have */
+export function rejectUnknown(rawArgs: readonly string[], definition: ArgsDef): void {
+  const known = new Set(Object.keys(definition));
+  for (const raw of rawArgs) {
+    const name = /^--(?:no-)?([^=]+)/.exec(raw)?.[1];
+    if (name !== undefined && !known.has(name) && !known.has(`no-${name}`) && name !== 'help' && name !== 'version') {
+      throw new SearchError('invalid-option', `no option --${name}: use ${[...known].map((k) => `--${k}`).join(', ')}`, { name });
+    }
+  }
+}
+
+export interface EvaluatorChoice {
+  readonly module: string;
+  readonly options: Readonly<Record<string, unknown>>;
+  readonly threads: string;
+  readonly redis: string | undefined;
+  readonly retries: string;
+  readonly timeout: string | undefined;
+}
+
+/** The evaluator the options ask for; undefined: this process. */
+export async function chooseEvaluator(problem: SearchProblem, choice: EvaluatorChoice): Promise<Evaluator | undefined> {
+  if (choice.redis !== undefined) {
+    const { queueEvaluator } = await import('../evaluate/queue.ts');
+    return queueEvaluator(problem, { url: choice.redis });
+  }
+  const threads = whole('threads', choice.threads, 0) ?? 0;
+  if (threads === 0) return undefined;
+  const { workerPool } = await import('../evaluate/worker-pool.ts');
+  const seconds = choice.timeout === undefined ? undefined : Number(choice.timeout);
+  if (seconds !== undefined && !(seconds > 0)) throw new SearchError('invalid-option', `--timeout is "${choice.timeout}": use seconds > 0`, { timeout: choice.timeout });
+  return workerPool({
+    module: choice.module,
+    options: choice.options,
+    threads,
+    retries: whole('retries', choice.retries, 0) ?? 1,
+    ...(seconds === undefined ? {} : { timeoutMs: seconds * 1000 }),
+  });
+}
+
+/** The front as a table for the terminal. */
+export function frontTable(result: SearchResult, problem: SearchProblem | undefined): string {
+  const names = result.header.objectives.map(({ name }) => name);
+  const others = Object.keys(result.front[0]?.values ?? {}).filter((name) => !names.includes(name));
+  const reported = result.front.some(({ report }) => report !== undefined) ? names : [];
+  const rows = [
+    ['trial', ...names, ...others, ...reported.map((name) => `${name} (reported)`), 'candidate'],
+    ...result.front.map(({ number, values, report, genes }) => [
+      String(number),
+      ...[...names, ...others].map((name) => shortNumber(values[name])),
+      ...reported.map((name) => shortNumber(report?.[name])),
+      problem?.describe ? JSON.stringify(problem.describe(genes)) : genes.join(' '),
+    ]),
+  ];
+  const last = rows[0]!.length - 1;
+  const widths = rows[0]!.map((_, column) => Math.max(...rows.map((row) => row[column]!.length)));
+  return rows.map((row) => row.map((cell, column) => (column === last ? cell : cell.padStart(widths[column]!))).join('  ')).join('\n');
+}
+
+/** Prints the front and writes the report. */
+export async function finish(result: SearchResult, problem: SearchProblem, html: string | undefined): Promise<void> {
+  const failed = result.trials.filter(({ status }) => status === 'failed').length;
+  process.stdout.write(`${frontTable(result, problem)}\n`);
+  process.stdout.write(
+    `${result.trials.length} evaluations${failed === 0 ? '' : ` (${failed} failed)`}, ${result.front.length} on the front, hypervolume ${shortNumber(result.hypervolume)}\n`,
+  );
+  if (html === undefined) return;
+  const { renderReport } = await import('../report/html.ts');
+  writeFileSync(html, renderReport(result, { describe: problem.describe?.bind(problem) }));
+  process.stdout.write(`report: ${html}\n`);
+}

@@ -1,0 +1,40 @@
+// How candidates get measured: one interface for this process, a pool of threads and a queue of machines.
+
+/** One measurement to make. It says everything that decides the result, so it can be made anywhere. */
+export interface EvaluationJob {
+  readonly study: string;
+  readonly number: number;
+  readonly genes: readonly number[];
+  readonly seed: number;
+  /** `search`, or the split that is reported. */
+  readonly split: string;
+  /** Fingerprint of the problem: an evaluator with another problem must refuse. */
+  readonly fingerprint: string;
+}
+
+/** A finished measurement; `failed` after the last retry. */
+export type Evaluation =
+  | {
+      readonly status: 'complete';
+      readonly values: Readonly<Record<string, number>>;
+      readonly host: string;
+      readonly worker: string;
+      readonly startedAt: number;
+      readonly durationMs: number;
+      readonly attempts: number;
+    }
+  | { readonly status: 'failed'; readonly error: string; readonly host: string; readonly worker: string; readonly attempts: number };
+
+export interface EvaluateOptions {
+  readonly signal?: AbortSignal | undefined;
+  /** Called when the measurement really begins (it may have waited for a worker). */
+  readonly onStart?: (() => void) | undefined;
+}
+
+/** Measures candidates. `evaluate` rejects only when it was aborted or the evaluator itself is unusable; a failing trial resolves as `failed`. */
+export interface Evaluator {
+  /** How many jobs are worth having in flight. */
+  readonly concurrency: number;
+  evaluate(job: EvaluationJob, options?: EvaluateOptions): Promise<Evaluation>;
+  close(): Promise<void>;
+}

@@ -1,0 +1,45 @@
+// A problem by name: a built-in one, or a module that exports `problem` or `createProblem`.
+import { existsSync } from 'node:fs';
+import { resolve } from 'node:path';
+import { pathToFileURL } from 'node:url';
+import { SearchError, messageOf } from '../errors.ts';
+import type { SearchProblem } from '../problem.ts';
+import { builtIn } from '../problems/registry.ts';
+import { checkProblem } from '../space.ts';
+
+/** What a problem module exports: one of the two. */
+export interface ProblemModule {
+  readonly problem?: SearchProblem;
+  readonly createProblem?: (options: Readonly<Record<string, unknown>>) => SearchProblem | Promise<SearchProblem>;
+}
+
+/** A module as a URL: paths become absolute, package names stay. */
+export function problemSpecifier(specifier: string): string {
+  if (builtIn.has(specifier) || /^[a-z]+:/.test(specifier)) return specifier;
+  const path = resolve(specifier);
+  return existsSync(path) ? pathToFileURL(path).href : specifier;
+}
+
+/**
+ * Loads a problem.
+ *
+ * @param specifier a built-in name (`bert-synth`), a path, a file URL or a package
+ * @param options handed to `createProblem`
+ * @throws SearchError `problem-module`, `invalid-problem`
+ */
+export async function loadProblem(specifier: string, options: Readonly<Record<string, unknown>> = {}): Promise<SearchProblem> {
+  const create = builtIn.get(specifier);
+  if (create) return create(options);
+  let module: ProblemModule;
+  try {
+    module = (await import(problemSpecifier(specifier))) as ProblemModule;
+  } catch (error) {
+    throw new SearchError('problem-module', `cannot load problem "${specifier}": ${messageOf(error)}. Give a built-in (${[...builtIn.keys()].join(', ')}) or a module's path`, { specifier }, {
+      cause: error,
+    });
+  }
+  const problem = module.createProblem ? await module.createProblem(options) : module.problem;
+  if (!problem) throw new SearchError('problem-module', `"${specifier}" exports neither \`problem\` nor \`createProblem\`: export a SearchProblem under one of these names`, { specifier });
+  checkProblem(problem);
+  return problem;
+}

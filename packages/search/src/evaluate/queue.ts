@@ -1,0 +1,114 @@
+// Measures on many machines: jobs go to a BullMQ queue on Redis or Valkey, results come back as its events.
+import { Queue, QueueEvents, type Job } from 'bullmq';
+import { SearchError, messageOf } from '../errors.ts';
+import type { SearchProblem } from '../problem.ts';
+import { problemFingerprint } from '../space.ts';
+import type { Evaluation, EvaluationJob, EvaluateOptions, Evaluator } from './evaluator.ts';
+
+/** Keys of all queues start with this. */
+export const QUEUE_PREFIX = 'instatune';
+
+/** Results whose search never came back are dropped after a week. */
+const KEEP_SECONDS = 7 * 24 * 3600;
+
+export interface QueueOptions {
+  /** `redis://[user:password@]host:port[/db]`, or `rediss:` for TLS; Valkey speaks the same. */
+  readonly url: string;
+  /** How many trials to have queued or running at once: at least the number of workers. @defaultValue 64 */
+  readonly concurrency?: number;
+  /** Give up if the server does not answer within this time. @defaultValue 10000 */
+  readonly connectTimeoutMs?: number;
+}
+
+/** One queue per problem: a worker that has another version of it never sees its jobs. */
+export function queueName(fingerprint: string): string {
+  return `trials-${fingerprint}`;
+}
+
+/** Connection settings as BullMQ wants them: blocking commands wait as long as it takes. */
+export function connection(url: string): { url: string; maxRetriesPerRequest: null } {
+  return { url, maxRetriesPerRequest: null };
+}
+
+/** @throws SearchError `queue-unreachable` */
+export async function whenReady(ready: Promise<unknown>, url: string, timeoutMs: number, lastError: () => unknown): Promise<void> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => {
+      const host = url.replace(/\/\/[^@/]*@/, '//');
+      const cause = lastError();
+      reject(
+        new SearchError('queue-unreachable', `no answer from ${host} within ${timeoutMs} ms${cause ? ` (${messageOf(cause)})` : ''}: start redis-server or valkey-server there`, {
+          url: host,
+        }),
+      );
+    }, timeoutMs);
+  });
+  try {
+    await Promise.race([ready, late]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+/**
+ * Sends trials to whoever runs `instatune worker` on the same Redis. A trial's job carries its genes and seed, so its result does not depend on
+ * which worker takes it; a trial whose worker disappears is queued again by the others (see `startWorker`). Jobs are named after study and
+ * trial, so a search that was killed and resumed picks up results that arrived meanwhile instead of measuring twice.
+ *
+ * @throws SearchError `queue-unreachable`
+ */
+export async function queueEvaluator(problem: SearchProblem, options: QueueOptions): Promise<Evaluator> {
+  const { url, concurrency = 64, connectTimeoutMs = 10_000 } = options;
+  const name = queueName(problemFingerprint(problem));
+  const settings = { connection: connection(url), prefix: QUEUE_PREFIX };
+  const queue = new Queue<EvaluationJob, Evaluation>(name, settings);
+  const events = new QueueEvents(name, settings);
+  let lastError: unknown;
+  const remember = (error: Error) => {
+    lastError = error; // connection trouble: ioredis reconnects by itself
+  };
+  queue.on('error', remember);
+  events.on('error', remember);
+  events.setMaxListeners(0);
+  try {
+    await whenReady(Promise.all([queue.waitUntilReady(), events.waitUntilReady()]), url, connectTimeoutMs, () => lastError);
+  } catch (error) {
+    await Promise.allSettled([queue.disconnect(), events.disconnect()]);
+    throw error;
+  }
+
+  const finished = async (job: Job<EvaluationJob, Evaluation>): Promise<Evaluation> => {
+    try {
+      return (await job.waitUntilFinished(events)) as Evaluation;
+    } catch (error) {
+      // Only a job that was lost with its workers too often ends as failed: measurements that throw come back as values.
+      return { status: 'failed', error: messageOf(error), host: 'unknown', worker: 'unknown', attempts: job.attemptsStarted || 1 };
+    }
+  };
+
+  return {
+    concurrency,
+    async evaluate(task: EvaluationJob, { signal, onStart }: EvaluateOptions = {}): Promise<Evaluation> {
+      signal?.throwIfAborted();
+      const jobId = `${task.study}-${task.number}-${task.split}`;
+      const job = await queue.add('trial', task, { jobId, attempts: 1, removeOnComplete: { age: KEEP_SECONDS }, removeOnFail: { age: KEEP_SECONDS } });
+      onStart?.();
+      let abort: () => void = () => {};
+      const aborted = new Promise<never>((_, reject) => {
+        abort = () => reject(signal?.reason);
+        signal?.addEventListener('abort', abort, { once: true });
+      });
+      try {
+        return await Promise.race([finished(job), aborted]);
+      } finally {
+        signal?.removeEventListener('abort', abort);
+        // Done, or aborted before anyone took it; a job that is running stays and its result waits for `resume`.
+        await queue.remove(jobId).catch(() => 0);
+      }
+    },
+    async close() {
+      await Promise.allSettled([queue.close(), events.close()]);
+    },
+  };
+}

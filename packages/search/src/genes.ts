@@ -1,0 +1,50 @@
+// The genes of a space one by one: how many values each has, and their places in a one-hot vector.
+import type { Random, Variable } from '@instatune/nsga2';
+
+/** One number of a candidate. */
+export interface Gene {
+  readonly lower: number;
+  readonly upper: number;
+  /** `real` genes have no levels; a permutation's genes are drawn together. */
+  readonly kind: 'real' | 'level' | 'permutation';
+  /** Whether neighbouring values are alike (integers) or not (categories). */
+  readonly ordered: boolean;
+  readonly name: string;
+}
+
+/** Flattens variables into genes: one each, `length` for a permutation. */
+export function genesOf(space: readonly Variable[]): readonly Gene[] {
+  return space.flatMap((variable, index): Gene[] => {
+    const name = variable.name ?? `x${index}`;
+    switch (variable.type) {
+      case 'real':
+        return [{ lower: variable.lower, upper: variable.upper, kind: 'real', ordered: true, name }];
+      case 'integer':
+        return [{ lower: variable.lower, upper: variable.upper, kind: 'level', ordered: true, name }];
+      case 'categorical':
+        return [{ lower: 0, upper: variable.values.length - 1, kind: 'level', ordered: false, name }];
+      case 'boolean':
+        return [{ lower: 0, upper: 1, kind: 'level', ordered: false, name }];
+      case 'permutation':
+        return Array.from({ length: variable.length }, (_, i): Gene => ({ lower: 0, upper: variable.length - 1, kind: 'permutation', ordered: false, name: `${name}.${i}` }));
+    }
+  });
+}
+
+/** Uniform random genes: integers inclusive, permutations in random order. */
+export function sampleGenes(space: readonly Variable[], random: Random): number[] {
+  return space.flatMap((variable): number[] => {
+    switch (variable.type) {
+      case 'real':
+        return [random.uniform(variable.lower, variable.upper)];
+      case 'integer':
+        return [random.integer(variable.lower, variable.upper)];
+      case 'categorical':
+        return [random.integer(0, variable.values.length - 1)];
+      case 'boolean':
+        return [random.integer(0, 1)];
+      case 'permutation':
+        return [...random.permutation(variable.length)];
+    }
+  });
+}

@@ -1,0 +1,5 @@
+// `@instatune/search/node`: study files, worker threads and problem modules (Node only).
+export { createStudy, listStudies, openStudy, readStudy } from './study/sqlite.ts';
+export { APPLICATION_ID, SCHEMA_VERSION } from './study/schema.ts';
+export { workerPool, type WorkerPoolOptions } from './evaluate/worker-pool.ts';
+export { loadProblem, type ProblemModule } from './evaluate/load-problem.ts';

@@ -1,0 +1,43 @@
+// A search's constraints: parsed once, given numbers as soon as the baseline they refer to is known.
+import { needsBaseline, parseConstraint, resolveConstraint, type Bound, type Constraint } from '../constraints.ts';
+import { SearchError } from '../errors.ts';
+import type { Space } from '../space.ts';
+import { isComplete, type Trial } from '../study/trial.ts';
+
+export class ConstraintSet {
+  readonly #space: Space;
+  readonly #constraints: readonly Constraint[];
+
+  /** @throws SearchError `bad-constraint`, `no-baseline` */
+  constructor(space: Space, texts: readonly string[]) {
+    this.#space = space;
+    this.#constraints = texts.map((text) => parseConstraint(text, space.units));
+    const relative = this.#constraints.find(needsBaseline);
+    if (relative && !space.baseline) {
+      throw new SearchError('no-baseline', `"${relative.text}" is relative to a baseline: give the problem \`baseline\` genes`, { text: relative.text });
+    }
+  }
+
+  /** What the baseline is known to be: its exact values always, its measured ones once its trial is complete. */
+  baseline(trials: readonly Trial[]): Readonly<Record<string, number>> | undefined {
+    const genes = this.#space.baseline;
+    if (!genes) return undefined;
+    const key = this.#space.key(genes);
+    const trial = trials.find((t) => t.key === key);
+    return trial && isComplete(trial) ? trial.values : this.#space.exact(genes);
+  }
+
+  /** The constraints that have a number by now. */
+  bounds(trials: readonly Trial[]): readonly Bound[] {
+    const baseline = this.baseline(trials);
+    return this.#constraints
+      .filter((constraint) => !needsBaseline(constraint) || baseline?.[constraint.name] !== undefined)
+      .map((constraint) => resolveConstraint(constraint, baseline));
+  }
+
+  /** @throws SearchError `no-baseline` if the baseline failed and a constraint needs its value */
+  check(trials: readonly Trial[]): void {
+    for (const constraint of this.#constraints) resolveConstraint(constraint, this.baseline(trials));
+  }
+}
+

@@ -1,0 +1,72 @@
+// Everything a search is told, checked once; the part that a study must remember, as JSON.
+import * as v from 'valibot';
+import { SearchError } from '../errors.ts';
+import type { Evaluator } from '../evaluate/evaluator.ts';
+import type { Study } from '../study/study.ts';
+import type { TacticName } from '../tactics/create.ts';
+import type { Tactic } from '../tactics/tactic.ts';
+import type { WarmStartOptions } from '../warm-start.ts';
+import type { SearchProgress } from './progress.ts';
+
+export interface RunOptions {
+  /** Where candidates are measured; closed by whoever made it. @defaultValue in this process, one at a time */
+  readonly evaluator?: Evaluator | undefined;
+  /** Stops the search; the study keeps everything finished, and `resume` goes on. */
+  readonly signal?: AbortSignal | undefined;
+  /** Called after every trial and at every change of phase; in this process, so keep it short. */
+  readonly onProgress?: ((progress: SearchProgress) => void) | undefined;
+}
+
+export interface SearchOptions extends RunOptions {
+  /** A name, a name with settings, or a tactic made by `linas()`, `nsga2()`, `random()`, `successive()`. @defaultValue 'linas' */
+  readonly tactic?: TacticName | Tactic | ({ readonly name: TacticName } & Readonly<Record<string, unknown>>);
+  /** Candidates to measure, failed ones and the baseline included. */
+  readonly evaluations: number;
+  /** Candidates a round, for a tactic given by name. @defaultValue 50 */
+  readonly population?: number | undefined;
+  /** @defaultValue 0 */
+  readonly seed?: number | undefined;
+  /** A SQLite file (Node), created if need be, or `{ path, name }` for one of several studies in a file. @defaultValue in memory only */
+  readonly study?: string | { readonly path: string; readonly name?: string } | undefined;
+  /** More constraints than the problem's own: "latency <= 20", "macs <= 0.6x", "accuracy >= baseline - 1%". */
+  readonly constraints?: readonly string[] | undefined;
+  readonly warmStart?: WarmStartOptions | { readonly path: string; readonly name?: string; readonly trust?: readonly string[]; readonly share?: number } | undefined;
+  /** Measure the final front again on this split (and the baseline), apart from what the search chose by. */
+  readonly reportSplit?: string | undefined;
+  /** Where the problem comes from, remembered so that the command line can load it again. @defaultValue not remembered */
+  readonly module?: { readonly specifier: string; readonly options: Readonly<Record<string, unknown>> } | undefined;
+}
+
+/** What `resume` needs to run the same search. */
+const settingsSchema = v.object({
+  evaluations: v.number(),
+  constraints: v.array(v.string()),
+  reportSplit: v.optional(v.string()),
+  tactic: v.record(v.string(), v.unknown()),
+  module: v.optional(v.object({ specifier: v.string(), options: v.record(v.string(), v.unknown()) })),
+  warmStart: v.optional(v.object({ path: v.optional(v.string()), name: v.optional(v.string()), trust: v.array(v.string()), share: v.number() })),
+});
+
+export type StudySettings = v.InferOutput<typeof settingsSchema>;
+
+/** @throws SearchError `corrupt-study` */
+export function parseSettings(study: Study): StudySettings {
+  const result = v.safeParse(settingsSchema, study.header.settings);
+  if (!result.success) {
+    throw new SearchError('corrupt-study', `study "${study.header.name}" has unreadable settings (${result.issues[0].message}): start a new study`, { settings: study.header.settings });
+  }
+  return result.output;
+}
+
+const count = v.pipe(v.number(), v.integer(), v.minValue(1));
+const numbersSchema = v.object({ evaluations: count, population: v.optional(v.pipe(v.number(), v.integer(), v.minValue(2))), seed: v.optional(v.pipe(v.number(), v.safeInteger())) });
+
+/** @throws SearchError `invalid-option` naming the option, its value and the fix */
+export function checkNumbers(options: { readonly evaluations: number; readonly population?: number | undefined; readonly seed?: number | undefined }): void {
+  const { evaluations, population, seed } = options;
+  const result = v.safeParse(numbersSchema, { evaluations, population, seed });
+  if (result.success) return;
+  const issue = result.issues[0];
+  const name = v.getDotPath(issue) ?? 'options';
+  throw new SearchError('invalid-option', `${name} is ${JSON.stringify(issue.input)}: ${issue.message}`, { name, value: issue.input });
+}

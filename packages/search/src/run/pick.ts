@@ -1,0 +1,93 @@
+// Choosing one point of a front: the knee, the best within a budget, or the cheapest that is good enough.
+import { parseConstraint, resolveConstraint, violation, type Bound } from '../constraints.ts';
+import { SearchError } from '../errors.ts';
+import type { StudyHeader } from '../study/study.ts';
+import type { FrontPoint } from './progress.ts';
+
+export interface PickOptions {
+  /** One bound or several: "latency <= 0.6x", "macs <= 5e9", "loss <= baseline + 1%". @defaultValue none: the knee */
+  readonly budget?: string | readonly string[] | undefined;
+  /** Within the budget: the best by this objective. @defaultValue the knee if there is no budget, else the first objective the budget does not name */
+  readonly optimize?: string | undefined;
+}
+
+export interface Choice {
+  readonly point: FrontPoint;
+  /** How it was chosen, for people. */
+  readonly rule: string;
+}
+
+/** What is picked from: a search's result, or as much of one. */
+export interface PickSource {
+  readonly front: readonly FrontPoint[];
+  readonly header: { readonly objectives: StudyHeader['objectives'] };
+  readonly baseline: Readonly<Record<string, number>> | undefined;
+}
+
+function minimisedFront({ front, header }: PickSource): number[][] {
+  return front.map(({ values }) => header.objectives.map(({ name, direction }) => (direction === 'maximize' ? -1 : 1) * values[name]!));
+}
+
+/**
+ * The knee: after scaling each objective of the front to [0, 1], the point farthest below the line (plane) through the extremes
+ * (Das 1999), which is where giving up a little of one objective stops buying much of the others. With one point, that one; with no bulge, the point
+ * nearest to the ideal.
+ *
+ * @throws SearchError `empty-front`
+ */
+export function kneePoint(source: PickSource): FrontPoint {
+  const { front } = source;
+  if (front.length === 0) throw new SearchError('empty-front', 'the front is empty: no trial satisfies the constraints', {});
+  const points = minimisedFront(source);
+  const width = points[0]!.length;
+  const lows = Array.from({ length: width }, (_, i) => Math.min(...points.map((p) => p[i]!)));
+  const highs = Array.from({ length: width }, (_, i) => Math.max(...points.map((p) => p[i]!)));
+  // Scaled so that the extremes lie on Σ = 1 (two objectives); the smallest sum bulges farthest towards the ideal.
+  let best = 0;
+  let bestSum = Infinity;
+  points.forEach((point, index) => {
+    const sum = point.reduce((total, value, i) => total + (highs[i]! > lows[i]! ? (value - lows[i]!) / (highs[i]! - lows[i]!) : 0), 0);
+    if (sum < bestSum) {
+      best = index;
+      bestSum = sum;
+    }
+  });
+  return front[best]!;
+}
+
+/**
+ * Picks one point of a search's front.
+ *
+ * @throws SearchError `empty-front` if nothing is within the budget (the message names the nearest), `bad-constraint`, `no-baseline`
+ * @example
+ * pick(result).point; // the knee
+ * pick(result, { budget: 'latency <= 0.6x' }).point; // the best other objective at 60 % of the baseline's latency
+ */
+export function pick(source: PickSource, options: PickOptions = {}): Choice {
+  const texts = options.budget === undefined ? [] : typeof options.budget === 'string' ? [options.budget] : options.budget;
+  const { front, header } = source;
+  const recorded = new Set(front.flatMap(({ values }) => Object.keys(values)));
+  const units = new Map<string, string | undefined>([...recorded].map((name) => [name, undefined]));
+  for (const { name, unit } of header.objectives) units.set(name, unit);
+  const bounds = texts.map((text) => resolveConstraint(parseConstraint(text, units), source.baseline));
+  const within = front.filter(({ values }) => bounds.every((bound) => violation(bound, values) <= 0));
+  if (within.length === 0) throw nothingWithin(front, bounds);
+  const objective = options.optimize ?? (bounds.length === 0 ? undefined : header.objectives.find(({ name }) => !bounds.some((bound) => bound.name === name))?.name);
+  if (objective === undefined) return { point: kneePoint({ ...source, front: within }), rule: bounds.length === 0 ? 'knee' : `knee within ${texts.join(', ')}` };
+  const chosen = header.objectives.find(({ name }) => name === objective);
+  if (!chosen) {
+    throw new SearchError('invalid-option', `cannot optimise "${objective}": the objectives are ${header.objectives.map(({ name }) => name).join(', ')}`, { objective });
+  }
+  const sign = chosen.direction === 'maximize' ? -1 : 1;
+  const point = within.reduce((best, other) => (sign * other.values[objective]! < sign * best.values[objective]! ? other : best));
+  return { point, rule: bounds.length === 0 ? `best ${objective}` : `best ${objective} within ${texts.join(', ')}` };
+}
+
+function nothingWithin(front: readonly FrontPoint[], bounds: readonly Bound[]): SearchError {
+  if (front.length === 0) return new SearchError('empty-front', 'the front is empty: no trial satisfies the constraints', {});
+  const nearest = bounds.map(({ text, name, relation, bound }) => {
+    const values = front.map((point) => point.values[name]!);
+    return `"${text}" asks for ${name} ${relation} ${bound}, the front reaches ${relation === '<=' ? Math.min(...values) : Math.max(...values)}`;
+  });
+  return new SearchError('empty-front', `no point of the front is within the budget: ${nearest.join('; ')}`, { bounds });
+}

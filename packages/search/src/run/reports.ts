@@ -1,0 +1,36 @@
+// The second measurement: front and baseline on the split that is reported, which the search never chose by.
+import { SearchError } from '../errors.ts';
+import type { Evaluator } from '../evaluate/evaluator.ts';
+import type { Space } from '../space.ts';
+import type { Study } from '../study/study.ts';
+import { isComplete } from '../study/trial.ts';
+import type { ConstraintSet } from './constraint-set.ts';
+import { feasibleTrials, frontOf } from './front.ts';
+
+/** Measures what the split still lacks. @throws SearchError `measurement-failed` */
+export async function measureReports(
+  space: Space,
+  study: Study,
+  evaluator: Evaluator,
+  constraints: ConstraintSet,
+  split: string,
+  signal: AbortSignal | undefined,
+): Promise<void> {
+  const front = frontOf(space, feasibleTrials(study.trials, constraints.bounds(study.trials)));
+  const baseline = space.baseline && study.find(space.key(space.baseline));
+  const wanted = new Set([...front, ...(baseline && isComplete(baseline) ? [baseline] : [])].map(({ number }) => number));
+  for (const report of study.reports) if (report.split === split) wanted.delete(report.number);
+  const queue = [...wanted].sort((a, b) => a - b);
+  const lane = async () => {
+    for (let number = queue.shift(); number !== undefined; number = queue.shift()) {
+      const { genes, seed } = study.trials[number]!;
+      const job = { study: study.header.uid, number, genes, seed, split, fingerprint: study.header.fingerprint };
+      const result = await evaluator.evaluate(job, { signal });
+      if (result.status === 'failed') {
+        throw new SearchError('measurement-failed', `trial ${number} failed on split "${split}": ${result.error}. Resume to try again`, { number, split });
+      }
+      study.addReport({ number, split, values: space.complete(genes, result.values), host: result.host, durationMs: result.durationMs });
+    }
+  };
+  await Promise.all(Array.from({ length: Math.max(1, Math.min(evaluator.concurrency, queue.length)) }, lane));
+}

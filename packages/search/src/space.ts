@@ -1,0 +1,143 @@
+// A search problem made ready: checked, with canonical keys, unused genes, exact values and minimised objectives.
+import type { Random } from '@instatune/nsga2';
+import { SearchError } from './errors.ts';
+import { genesOf, sampleGenes, type Gene } from './genes.ts';
+import type { ExactObjective, MeasuredObjective, SearchProblem } from './problem.ts';
+
+type Values = Readonly<Record<string, number>>;
+
+/** FNV-1a, 64 bits, as 16 hex digits. Names things; protects nothing. */
+function fnv1a(text: string): string {
+  let hash = 0xcbf29ce484222325n;
+  for (const byte of new TextEncoder().encode(text)) hash = BigInt.asUintN(64, (hash ^ BigInt(byte)) * 0x100000001b3n);
+  return hash.toString(16).padStart(16, '0');
+}
+
+/** What two studies, or a study and a worker, must share: name, genes and objectives. */
+export function problemFingerprint(problem: SearchProblem): string {
+  const objectives = problem.objectives.map(({ name, kind, direction = 'minimize' }) => ({ name, kind, direction }));
+  return fnv1a(JSON.stringify({ name: problem.name, space: problem.space, objectives }));
+}
+
+/** @throws SearchError `invalid-problem` naming the part and the fix */
+export function checkProblem(problem: SearchProblem): void {
+  const fail = (message: string, details: Record<string, unknown> = {}): never => {
+    throw new SearchError('invalid-problem', `problem "${problem.name}": ${message}`, details);
+  };
+  if (typeof problem.name !== 'string' || problem.name === '') throw new SearchError('invalid-problem', 'a problem needs a name', { name: problem.name });
+  if (!Array.isArray(problem.space) || problem.space.length === 0) fail('space is empty: give at least one variable');
+  if (!Array.isArray(problem.objectives) || problem.objectives.length === 0) fail('no objectives: give at least one');
+  const names = [...problem.objectives, ...(problem.attributes ?? [])].map(({ name }) => name);
+  const twice = names.find((name, index) => names.indexOf(name) !== index);
+  if (twice !== undefined) fail(`"${twice}" is named twice among objectives and attributes: names must differ`, { name: twice });
+  for (const { name, kind, evaluate } of problem.objectives) {
+    if (kind !== 'measured' && kind !== 'exact') fail(`objective ${name} is of kind ${String(kind)}: use 'measured' or 'exact'`, { name, kind });
+    if (!evaluate && (kind === 'exact' || !problem.measure)) {
+      fail(`objective ${name} has no evaluate${kind === 'measured' ? ', and the problem no measure' : ''}: give one`, { name });
+    }
+  }
+}
+
+/** A problem with everything the search derives from it. */
+export class Space {
+  readonly problem: SearchProblem;
+  readonly genes: readonly Gene[];
+  readonly fingerprint: string;
+  readonly measured: readonly MeasuredObjective[];
+  readonly exactObjectives: readonly ExactObjective[];
+  /** +1 minimised, −1 maximised, in order of the objectives. */
+  readonly signs: readonly number[];
+  /** Objectives and attributes with their units. */
+  readonly units: ReadonlyMap<string, string | undefined>;
+  readonly baseline: readonly number[] | undefined;
+
+  /** @throws SearchError `invalid-problem`, `invalid-genes` (the baseline's) */
+  constructor(problem: SearchProblem) {
+    checkProblem(problem);
+    this.problem = problem;
+    this.genes = genesOf(problem.space);
+    this.fingerprint = problemFingerprint(problem);
+    this.measured = problem.objectives.filter((objective) => objective.kind === 'measured');
+    this.exactObjectives = problem.objectives.filter((objective) => objective.kind === 'exact');
+    this.signs = problem.objectives.map(({ direction }) => (direction === 'maximize' ? -1 : 1));
+    this.units = new Map([...problem.objectives, ...(problem.attributes ?? [])].map(({ name, unit }) => [name, unit]));
+    if (problem.baseline) this.check(problem.baseline);
+    this.baseline = problem.baseline && this.canonical(problem.baseline);
+  }
+
+  /** @throws SearchError `invalid-genes` unless there is one number in range per gene */
+  check(genes: readonly number[]): void {
+    if (genes.length !== this.genes.length) {
+      throw new SearchError('invalid-genes', `${genes.length} genes for problem "${this.problem.name}" of ${this.genes.length}`, { genes, expected: this.genes.length });
+    }
+    this.genes.forEach(({ lower, upper, kind, name }, index) => {
+      const value = genes[index]!;
+      if (!(value >= lower && value <= upper) || (kind !== 'real' && !Number.isInteger(value))) {
+        throw new SearchError('invalid-genes', `gene ${index} (${name}) is ${value}: use ${kind === 'real' ? 'a number' : 'an integer'} from ${lower} to ${upper}`, {
+          index,
+          value,
+          lower,
+          upper,
+        });
+      }
+    });
+  }
+
+  /** Which genes matter; from the problem's `active`, else by asking `canonical` which genes it ignores. */
+  active(genes: readonly number[]): readonly boolean[] {
+    const { problem } = this;
+    if (problem.active) return problem.active(genes);
+    if (!problem.canonical) return this.genes.map(() => true);
+    const own = this.key(problem.canonical(genes));
+    return this.genes.map(({ lower, upper, kind }, index) => {
+      if (kind === 'permutation' || lower === upper) return true;
+      const other = [...genes];
+      other[index] = genes[index] === upper ? lower : upper;
+      return this.key(problem.canonical!(other)) !== own;
+    });
+  }
+
+  /** The representative of all candidates equal to this one. */
+  canonical(genes: readonly number[]): number[] {
+    const { problem } = this;
+    if (problem.canonical) return [...problem.canonical(genes)];
+    if (!problem.active) return [...genes];
+    const active = problem.active(genes);
+    return genes.map((value, index) => (active[index] || this.genes[index]!.kind === 'permutation' ? value : this.genes[index]!.lower));
+  }
+
+  /** Equal for equal candidates; `genes` canonical. */
+  key(genes: readonly number[]): string {
+    return genes.join(',');
+  }
+
+  sample(random: Random): number[] {
+    return this.canonical(sampleGenes(this.problem.space, random));
+  }
+
+  /** Exact objectives and attributes. */
+  exact(genes: readonly number[]): Record<string, number> {
+    const values: Record<string, number> = {};
+    for (const objective of this.exactObjectives) values[objective.name] = objective.evaluate(genes);
+    for (const attribute of this.problem.attributes ?? []) values[attribute.name] = attribute.evaluate(genes);
+    return values;
+  }
+
+  /** Measured values completed with the exact ones, objectives first, in their fixed order. */
+  complete(genes: readonly number[], measured: Values): Record<string, number> {
+    const all = { ...measured, ...this.exact(genes) };
+    const ordered: Record<string, number> = {};
+    for (const { name } of this.problem.objectives) ordered[name] = all[name]!;
+    return Object.assign(ordered, all);
+  }
+
+  /** Objectives in order, every one to be minimised. */
+  minimised(values: Values): number[] {
+    return this.problem.objectives.map(({ name }, index) => this.signs[index]! * values[name]!);
+  }
+
+  /** The inverse of `minimised`. */
+  named(minimised: readonly number[]): Record<string, number> {
+    return Object.fromEntries(this.problem.objectives.map(({ name }, index) => [name, this.signs[index]! * minimised[index]!]));
+  }
+}

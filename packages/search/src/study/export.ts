@@ -1,0 +1,41 @@
+// A study as CSV (RFC 4180) or JSON, for spreadsheets and notebooks.
+import type { Study } from './study.ts';
+
+/** Everything of a study as JSON-able data. */
+export function studyToJson(study: Study): Record<string, unknown> {
+  return { header: study.header, reference: study.reference ?? null, trials: study.trials, rounds: study.rounds, reports: study.reports };
+}
+
+function cell(value: unknown): string {
+  if (value === undefined || value === null) return '';
+  const text = String(value);
+  return /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
+}
+
+/**
+ * One row per trial: its fields, a column per recorded value, a column per gene (`g0`, `g1`, …), a column per reported value (`split.name`).
+ * Numbers are written in full (they parse back to the same doubles).
+ */
+export function studyToCsv(study: Study): string {
+  const objectives = study.header.objectives.map(({ name }) => name);
+  const others = new Set(study.trials.flatMap((trial) => Object.keys(trial.values ?? {})));
+  const values = [...objectives, ...[...others].filter((name) => !objectives.includes(name)).sort()];
+  const genes = study.header.space.map((_, index) => index);
+  const reports = new Map(study.reports.map((report) => [`${report.number} ${report.split}`, report]));
+  const splits = [...new Set(study.reports.map(({ split }) => split))].sort();
+  const reported = splits.flatMap((split) => values.map((name) => ({ split, name })));
+  const header = [
+    'number', 'round', 'origin', 'status', ...values, ...genes.map((index) => `g${index}`), ...reported.map(({ split, name }) => `${split}.${name}`),
+    'seed', 'attempts', 'host', 'worker', 'started_at', 'duration_ms', 'error',
+  ];
+  const rows = study.trials.map((trial) => [
+    trial.number, trial.round, trial.origin, trial.status,
+    ...values.map((name) => trial.values?.[name]),
+    ...genes.map((index) => trial.genes[index]),
+    ...reported.map(({ split, name }) => reports.get(`${trial.number} ${split}`)?.values[name]),
+    trial.seed, trial.attempts, trial.host, trial.worker,
+    trial.startedAt === undefined ? undefined : new Date(trial.startedAt).toISOString(),
+    trial.durationMs, trial.error,
+  ]);
+  return `${[header, ...rows].map((row) => row.map(cell).join(',')).join('\r\n')}\r\n`;
+}

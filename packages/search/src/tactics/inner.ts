@@ -1,0 +1,58 @@
+// The inner search: NSGA-II over predictions and exact values only, started afresh every round.
+import { minimize, type Genes } from '@instatune/nsga2';
+import { violation, type Bound } from '../constraints.ts';
+import type { Space } from '../space.ts';
+import type { Surrogate } from './surrogate.ts';
+
+export interface InnerOptions {
+  readonly space: Space;
+  readonly surrogate: Surrogate;
+  readonly bounds: readonly Bound[];
+  readonly evaluations: number;
+  readonly population: number;
+  readonly seed: number;
+  readonly initial: readonly (readonly number[])[];
+  readonly signal: AbortSignal | undefined;
+}
+
+/** A candidate with what is predicted for it. */
+export interface Predicted {
+  readonly genes: readonly number[];
+  readonly key: string;
+  /** Minimised, in order of the objectives. */
+  readonly objectives: readonly number[];
+  readonly violation: number;
+}
+
+/** Every candidate the inner search looked at, once each. */
+export async function innerSearch(options: InnerOptions): Promise<readonly Predicted[]> {
+  const { space, surrogate, bounds, evaluations, population, seed, initial, signal } = options;
+  const looked = new Map<string, Predicted>();
+  await minimize(
+    {
+      name: space.problem.name,
+      variables: space.problem.space,
+      objectives: space.problem.objectives.length,
+      inequality: bounds.length,
+      canonical(genes) {
+        const canonical = space.canonical(Array.from(genes));
+        for (let i = 0; i < genes.length; i++) genes[i] = canonical[i]!;
+      },
+      evaluate() {
+        throw new Error('evaluated in batches');
+      },
+      evaluateBatch(batch: readonly Genes[]) {
+        const values = surrogate.values(batch);
+        return batch.map((genes, index) => {
+          const objectives = space.minimised(values[index]!);
+          const inequality = bounds.map((bound) => violation(bound, values[index]!));
+          const key = space.key(genes);
+          if (!looked.has(key)) looked.set(key, { genes, key, objectives, violation: inequality.reduce((sum, g) => sum + Math.max(0, g), 0) });
+          return { objectives, inequality };
+        });
+      },
+    },
+    { populationSize: population, maxEvaluations: evaluations, seed, initial, ...(signal ? { signal } : {}) },
+  );
+  return [...looked.values()];
+}

@@ -1,0 +1,53 @@
+// LINAS (arXiv 2205.10358), done right: predictors of the measured objectives, an inner search on them, the best of it measured next.
+import type { PredictorChoice } from './surrogate.ts';
+import { fitSurrogate } from './surrogate.ts';
+import { innerSearch } from './inner.ts';
+import { chooseBatch } from './batch.ts';
+import { randomCandidates, seenKeys } from './sampling.ts';
+import { checkSettings } from './settings.ts';
+import type { Tactic } from './tactic.ts';
+
+export interface LinasOptions {
+  /** Candidates a round, the random first one included. @defaultValue 50 */
+  readonly population?: number;
+  /** Evaluations of the inner search, on predictors. @defaultValue 20000 */
+  readonly innerEvaluations?: number;
+  /** Survivors of the inner search's generations. @defaultValue 100 */
+  readonly innerPopulation?: number;
+  /** Which predictor learns the measured objectives, one for each. @defaultValue 'auto' */
+  readonly predictor?: PredictorChoice;
+}
+
+/**
+ * Each round: fit one predictor per measured objective on everything measured so far (genes as masked one-hot features), run NSGA-II on predictors and
+ * exact objectives, measure the candidates that promise the most hypervolume beyond what is measured. Differs from DyNAS-T in that nothing equal
+ * is measured twice, the last batch is measured, and the result is the non-dominated set of measurements, not of predictions.
+ */
+export function linas(options: LinasOptions = {}): Tactic {
+  const settings = checkSettings('linas', options, ['population', 'innerEvaluations', 'innerPopulation', 'predictor'], ['population', 'innerEvaluations', 'innerPopulation']);
+  const { population = 50, innerEvaluations = 20_000, innerPopulation = 100, predictor = 'auto' } = settings;
+  return {
+    name: 'linas',
+    settings: { population, innerEvaluations, innerPopulation, predictor },
+    population,
+    async propose(context) {
+      const { space, limit, random, signal, bounds, trials } = context;
+      const seen = seenKeys(context);
+      const surrogate = await fitSurrogate(context, predictor);
+      if (!surrogate) return { candidates: randomCandidates(context, limit, 'random', seen), info: { fallback: 'too few complete trials to fit predictors' } };
+      const predicted = await innerSearch({
+        space,
+        surrogate,
+        bounds,
+        evaluations: innerEvaluations,
+        population: innerPopulation,
+        seed: random.uint32(),
+        initial: [],
+        signal,
+      });
+      const candidates = chooseBatch({ space, trials, bounds, predicted, count: limit, seen }).map(({ genes }) => ({ genes, origin: 'linas' }));
+      if (candidates.length < limit) candidates.push(...randomCandidates(context, limit - candidates.length, 'random', seen));
+      return { candidates, info: { ...surrogate.info, inner: predicted.length } };
+    },
+  };
+}

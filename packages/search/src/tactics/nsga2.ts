@@ -1,0 +1,89 @@
+// NSGA-II on the measurements themselves: for cheap problems, and as the baseline LINAS has to beat.
+import { Nsga2, type Told } from '@instatune/nsga2';
+import { totalViolation, violation } from '../constraints.ts';
+import { isComplete, isDone, type Candidate, type Trial } from '../study/trial.ts';
+import { checkSettings } from './settings.ts';
+import { exactBounds } from './sampling.ts';
+import type { Proposal, ProposeContext, Tactic } from './tactic.ts';
+
+export interface Nsga2TacticOptions {
+  /** Survivors of a generation, and candidates a round. @defaultValue 50 */
+  readonly population?: number;
+}
+
+/** Generations that may pass without one candidate to measure (all outside the exact constraints) before the search ends. */
+const BARREN = 100;
+
+/**
+ * NSGA-II with measured objectives. The engine is a function of the seed and the trials: after an interruption it is played through again from
+ * the study, without measuring. Candidates outside an exact constraint are never measured.
+ */
+export function nsga2(options: Nsga2TacticOptions = {}): Tactic {
+  const { population = 50 } = checkSettings('nsga2', options, ['population']);
+  const engines = new WeakMap<readonly Trial[], Nsga2>();
+  return {
+    name: 'nsga2',
+    settings: { population },
+    population,
+    propose(context) {
+      const engine = engines.get(context.trials) ?? createEngine(context, population);
+      engines.set(context.trials, engine);
+      return { ...nextGeneration(context, engine), info: { generation: engine.generation } };
+    },
+  };
+}
+
+function createEngine({ space, trials, seed, bounds }: ProposeContext, populationSize: number): Nsga2 {
+  const initial = trials.filter(({ round }) => round === 0).map(({ genes }) => genes);
+  return new Nsga2(
+    {
+      name: space.problem.name,
+      variables: space.problem.space,
+      objectives: space.problem.objectives.length,
+      inequality: bounds.length,
+      canonical(genes) {
+        genes.set(space.canonical(Array.from(genes)));
+      },
+      evaluate() {
+        throw new Error('evaluations come from the study');
+      },
+    },
+    { populationSize, seed, duplicates: 'history', initial },
+  );
+}
+
+/** Tells everything the study knows; returns the candidates it does not know yet. */
+function nextGeneration({ space, trials, bounds }: ProposeContext, engine: Nsga2): Proposal {
+  const known = new Map(trials.filter(isDone).map((trial) => [trial.key, trial]));
+  const exact = exactBounds({ space, bounds });
+  const open = outstanding.get(engine) ?? [];
+  for (let barren = 0; barren < BARREN; barren++) {
+    open.push(...engine.ask());
+    if (open.length === 0) break;
+    const candidates: Candidate[] = [];
+    const told: Told[] = [];
+    const left: typeof open = [];
+    for (const candidate of open) {
+      const trial = known.get(space.key(candidate.genes));
+      if (trial) told.push(tell(candidate.id, trial));
+      else if (exact.length > 0 && totalViolation(exact, space.exact(candidate.genes)) > 0) told.push({ id: candidate.id, failed: true });
+      else {
+        left.push(candidate);
+        candidates.push({ genes: candidate.genes, origin: 'nsga2' });
+      }
+    }
+    engine.tell(told);
+    open.splice(0, open.length, ...left);
+    outstanding.set(engine, open);
+    if (candidates.length > 0) return { candidates };
+  }
+  return { candidates: [] };
+
+  function tell(id: number, trial: Trial): Told {
+    if (!isComplete(trial)) return { id, failed: true };
+    return { id, objectives: space.minimised(trial.values), inequality: bounds.map((bound) => violation(bound, trial.values)) };
+  }
+}
+
+/** Asked of an engine and not told yet. */
+const outstanding = new WeakMap<Nsga2, { readonly id: number; readonly genes: readonly number[] }[]>();

@@ -1,0 +1,39 @@
+// What a tactic is: a pure function from everything measured so far to the next round's candidates.
+import type { Random } from '@instatune/nsga2';
+import type { Bound } from '../constraints.ts';
+import type { Space } from '../space.ts';
+import type { Candidate, Trial } from '../study/trial.ts';
+import type { WarmStart } from '../warm-start.ts';
+
+/** What a tactic sees. Equal contexts must give equal proposals: that is what makes resuming and parallel runs exact. */
+export interface ProposeContext {
+  readonly space: Space;
+  readonly round: number;
+  /** How many candidates are wanted at most (the budget may leave fewer than a full round). */
+  readonly limit: number;
+  /** All trials of earlier rounds, in order, each `complete` or `failed`. */
+  readonly trials: readonly Trial[];
+  /** Constraints as numbers; those relative to a baseline that is not measured yet are missing. */
+  readonly bounds: readonly Bound[];
+  /** Seeded by study and round. */
+  readonly random: Random;
+  readonly seed: number;
+  readonly warm: WarmStart | undefined;
+  readonly signal: AbortSignal | undefined;
+}
+
+export interface Proposal {
+  /** Canonical, distinct, in no earlier trial. None at all ends the search. */
+  readonly candidates: readonly Candidate[];
+  /** Kept with the round in the study. */
+  readonly info?: Readonly<Record<string, unknown>>;
+}
+
+/** A search tactic. `settings` is stored in the study, JSON, enough to build the tactic again. */
+export interface Tactic {
+  readonly name: string;
+  readonly settings: Readonly<Record<string, unknown>>;
+  /** Candidates a round. */
+  readonly population: number;
+  propose(context: ProposeContext): Promise<Proposal> | Proposal;
+}
