@@ -1,14 +1,14 @@
-// Exact hypervolume: sweeps for 1–3 objectives, WFG beyond.
+// Exact hypervolume: sweeps for 1–4 objectives, WFG beyond.
 import { Nsga2Error } from '../errors.ts';
 import { flatten, type Points } from '../sorting/points.ts';
-import { hypervolume2, hypervolume3, wfg } from './wfg.ts';
+import { hypervolume2, hypervolume3, hypervolume4, wfg } from './wfg.ts';
 
 /**
  * Volume of the region that the points dominate and that dominates the reference point (minimisation).
  *
  * Points that do not strictly dominate the reference add nothing; dominated and equal points are allowed. Two
- * objectives: a sweep, O(N log N). Three: a sweep over a staircase, O(N log N) comparisons. Four and more: WFG (While,
- * Bradstreet and Barone 2012) ending in the three-objective sweep. Exact up to rounding.
+ * objectives: a sweep, O(N log N). Three: a sweep over a staircase, O(N log N) comparisons. Four: one such sweep a point,
+ * O(N² log N). Five and more: WFG (While, Bradstreet and Barone 2012) ending in the four-objective sweep. Exact up to rounding.
  *
  * @param points N vectors of M objectives
  * @param reference M values, worse than the points that should count
@@ -49,5 +49,6 @@ export function hypervolume(points: Points, reference: ArrayLike<number>): numbe
   if (dimension === 1) return gains.reduce((a, b) => Math.max(a, b));
   if (dimension === 2) return hypervolume2(gains, size);
   if (dimension === 3) return hypervolume3(gains, size);
+  if (dimension === 4) return hypervolume4(gains, size);
   return wfg(gains, size, dimension);
 }

@@ -65,9 +65,82 @@ function climb(xs: number[], ys: number[], x: number, y: number): number {
 }
 
 /**
+ * Four objectives: points by descending fourth gain, each adding what it dominates alone in the first three. That is its
+ * box minus the volume of the earlier points limited to the box, one sweep over a list kept in order of the third gain,
+ * which limiting does not change. O(N² log N) at worst.
+ */
+export function hypervolume4(gains: Float64Array, count: number): number {
+  const order = descending(gains, count, 4, 3);
+  // Earlier points that are maximal in the first three gains, by descending third gain: x, y, z of each.
+  const list = new Float64Array(3 * count);
+  let size = 0;
+  let volume = 0;
+  for (const i of order) {
+    const x = gains[4 * i]!;
+    const y = gains[4 * i + 1]!;
+    const z = gains[4 * i + 2]!;
+    const alone = x * y * z - limitedVolume(list, size, x, y, z);
+    volume += alone * gains[4 * i + 3]!;
+    size = insertByThird(list, size, x, y, z);
+  }
+  return volume;
+}
+
+/** Volume of the listed points limited to the box (x, y, z). */
+function limitedVolume(list: Float64Array, size: number, x: number, y: number, z: number): number {
+  const xs: number[] = [];
+  const ys: number[] = [];
+  const full = x * y;
+  let area = 0;
+  let level = z;
+  let volume = 0;
+  for (let n = 0; n < 3 * size; n += 3) {
+    const depth = list[n + 2]! < z ? list[n + 2]! : z;
+    if (depth < level) {
+      volume += area * (level - depth);
+      level = depth;
+    }
+    const across = list[n]! < x ? list[n]! : x;
+    const up = list[n + 1]! < y ? list[n + 1]! : y;
+    if (across === x && up === y) return volume + full * level;
+    area += climb(xs, ys, across, up);
+  }
+  return volume + area * level;
+}
+
+/** Adds a point to the list unless it is covered, and drops those it covers. Returns the new size. */
+function insertByThird(list: Float64Array, size: number, x: number, y: number, z: number): number {
+  let place = 0;
+  while (place < size && list[3 * place + 2]! >= z) {
+    if (list[3 * place]! >= x && list[3 * place + 1]! >= y) return size;
+    place++;
+  }
+  // Of those before, only the ones of the same third gain can be covered.
+  let start = place;
+  while (start > 0 && list[3 * start - 1] === z) start--;
+  let kept = start;
+  for (let n = start; n < place; n++) {
+    if (list[3 * n]! <= x && list[3 * n + 1]! <= y) continue;
+    list.copyWithin(3 * kept, 3 * n, 3 * n + 3);
+    kept++;
+  }
+  const rest = list.slice(3 * place, 3 * size);
+  list[3 * kept] = x;
+  list[3 * kept + 1] = y;
+  list[3 * kept + 2] = z;
+  kept++;
+  for (let n = 0; n < rest.length; n += 3) {
+    if (rest[n]! <= x && rest[n + 1]! <= y) continue;
+    list.set(rest.subarray(n, n + 3), 3 * kept);
+    kept++;
+  }
+  return kept;
+}
+
+/**
  * WFG (While, Bradstreet and Barone 2012): the sum of exclusive volumes, each the box of a point minus the volume of the
  * earlier ones limited to that box. Points are taken in descending order of the last gain, so that all limited points
- * share the last gain of the point and the recursion loses a dimension at every step.
+ * share the last gain of the point and the recursion loses a dimension at every step, down to four.
  */
 export function wfg(gains: Float64Array, count: number, dimension: number): number {
   return new Wfg(count, dimension).volume(gains, count, dimension, 0);
@@ -81,14 +154,14 @@ class Wfg {
 
   constructor(count: number, dimension: number) {
     this.stride = dimension;
-    const levels = Math.max(1, dimension - 3);
+    const levels = Math.max(1, dimension - 4);
     this.limited = Array.from({ length: levels }, () => new Float64Array(count * dimension));
     this.sorted = Array.from({ length: levels }, () => new Float64Array(count * dimension));
   }
 
   volume(points: Float64Array, count: number, dimension: number, level: number): number {
     if (count === 0) return 0;
-    if (dimension === 3) return hypervolume3(points.subarray(0, 3 * count), count);
+    if (dimension === 4) return hypervolume4(points, count);
     if (count === 1) return product(points, 0, dimension);
     const sorted = this.sorted[level]!;
     const order = descending(points, count, dimension, dimension - 1);

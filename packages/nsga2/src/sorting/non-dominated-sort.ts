@@ -1,4 +1,5 @@
-// Non-dominated sorting: sweeps for 1–3 objectives, efficient non-dominated sort (ENS-BS) beyond.
+// Non-dominated sorting: sweeps for 1–3 objectives, bitsets of dominators beyond.
+import { rankByBitsets } from './bitset-sort.ts';
 import { lexicographicOrder, sameRow } from './order.ts';
 import { flatten, type Points } from './points.ts';
 
@@ -15,9 +16,8 @@ export interface NonDominatedSort {
  *
  * Points are visited in lexicographic order, so a point can only be dominated by earlier ones, and "is dominated by a
  * member of front k" is monotone in k: the front is found by binary search. With two objectives a front is one number,
- * with three a staircase searched by bisection: O(N log N) and O(N log² N). Beyond that the members of a front are
- * compared one by one (ENS-BS, Zhang, Tian, Cheng and Jin 2015): O(MN log N) when fronts are many and small,
- * O(MN²) at worst.
+ * with three a staircase searched by bisection: O(N log N) and O(N log² N). Beyond that the dominators of a point are
+ * intersected as bitsets: O(MN log N) plus O(MN²/32) word operations.
  *
  * @param points N vectors of M objectives, minimised; ±Infinity allowed, NaN is an error
  *
@@ -55,14 +55,9 @@ export function rankPoints(
   const ranks = new Int32Array(count);
   if (count === 0) return { ranks, fronts: 0 };
   const order = lexicographicOrder(values, count, dimension);
+  if (dimension > 3) return rankMany(values, dimension, order, limit, ranks);
   const fronts: Fronts =
-    dimension <= 1
-      ? new LineFronts(values)
-      : dimension === 2
-        ? new FlatFronts(values)
-        : dimension === 3
-          ? new StairFronts(values)
-          : new ListFronts(values, dimension);
+    dimension <= 1 ? new LineFronts() : dimension === 2 ? new FlatFronts(values) : new StairFronts(values);
   let previous = -1;
   let worst = 0;
   for (let n = 0; n < count; n++) {
@@ -87,6 +82,26 @@ export function rankPoints(
   return { ranks, fronts: worst + 1 };
 }
 
+/** Four objectives and more: copies are left out, ranked by their first, and put back. */
+function rankMany(
+  values: Float64Array,
+  dimension: number,
+  order: Int32Array,
+  limit: number,
+  ranks: Int32Array,
+): { ranks: Int32Array; fronts: number } {
+  const different = order.filter((row, n) => n === 0 || !sameRow(values, dimension, order[n - 1]!, row));
+  const found = rankByBitsets(values, dimension, different, limit);
+  let at = -1;
+  let worst = 0;
+  for (const row of order) {
+    if (at + 1 < different.length && different[at + 1] === row) at++;
+    ranks[row] = found[at]!;
+    if (found[at]! > worst) worst = found[at]!;
+  }
+  return { ranks, fronts: worst + 1 };
+}
+
 /** The fronts found so far, asked in lexicographic order of the points. */
 interface Fronts {
   readonly size: number;
@@ -99,7 +114,6 @@ interface Fronts {
 /** One objective: every different value is a front of its own. */
 class LineFronts implements Fronts {
   size = 0;
-  constructor(_values: Float64Array) {}
   dominates(): boolean {
     return true;
   }
@@ -160,38 +174,6 @@ class StairFronts implements Fronts {
     while (end < thirds.length && thirds[end]! >= third) end++;
     seconds.splice(place, end - place, second);
     thirds.splice(place, end - place, third);
-  }
-}
-
-/** Any number of objectives: members are compared one by one, the latest (likeliest to dominate) first. */
-class ListFronts implements Fronts {
-  private readonly values: Float64Array;
-  private readonly dimension: number;
-  private readonly members: number[][] = [];
-
-  constructor(values: Float64Array, dimension: number) {
-    this.values = values;
-    this.dimension = dimension;
-  }
-
-  get size(): number {
-    return this.members.length;
-  }
-
-  dominates(front: number, i: number): boolean {
-    const { values, dimension } = this;
-    const members = this.members[front]!;
-    const at = i * dimension;
-    next: for (let n = members.length - 1; n >= 0; n--) {
-      const offset = members[n]! * dimension;
-      for (let k = 1; k < dimension; k++) if (values[offset + k]! > values[at + k]!) continue next;
-      return true;
-    }
-    return false;
-  }
-
-  add(front: number, i: number): void {
-    (this.members[front] ??= []).push(i);
   }
 }
 
