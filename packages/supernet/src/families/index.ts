@@ -1,12 +1,17 @@
 // Every family this package knows, and the choice of one by model_type.
 import { SupernetError } from '../errors.ts';
+import { beit3 } from './beit3.ts';
+import { bert } from './bert.ts';
 import type { Family } from './family.ts';
+import { gpt2 } from './gpt2.ts';
 import type { RawConfig } from './hf-config.ts';
 import { llama } from './llama.ts';
 import { qwen2, qwen3 } from './qwen.ts';
+import { roberta } from './roberta.ts';
+import { deit, vit } from './vit.ts';
 
 /** Built-in families. */
-export const families: readonly Family[] = [llama, qwen2, qwen3];
+export const families: readonly Family[] = [llama, qwen2, qwen3, gpt2, bert, roberta, vit, deit, beit3];
 
 /** The family of a config.json. @throws SupernetError `unsupported-model`. */
 export function findFamily(raw: RawConfig, known: readonly Family[] = families): Family {

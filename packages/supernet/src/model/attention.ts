@@ -1,7 +1,7 @@
 // Dense attention in tfjs: grouped queries without repeating keys, bottom-right causal, in row blocks of bounded memory.
 import * as tf from '@tensorflow/tfjs';
 import { customGradient } from './custom-gradient.ts';
-import { batchMatMul } from './matmul.ts';
+import { timesTransposed, transposedTimes } from './matmul.ts';
 import type { AttentionContext, AttentionFunction } from './types.ts';
 
 /** Scores held at once in inference: 64 MiB. */
@@ -11,7 +11,7 @@ const MASKED = -1e9;
 
 /**
  * Softmax(q·kᵀ·scale + mask)·v, exact. Differentiable (the probabilities are kept for the gradient, so training needs
- * B·H·Tq·Tk floats per layer); a forward pass alone works in row blocks.
+ * B·H·Tq·Tk floats per layer); a long forward pass works in row blocks.
  */
 export const denseAttention: AttentionFunction = (q, k, v, context) => {
   const [batch, rows, heads, size] = q.shape;
@@ -40,62 +40,149 @@ function attendBlock(
   context: AttentionContext,
   firstRow: number,
 ): tf.Tensor4D {
+  // tfjs-wasm is fast only for single products: there every (sequence, key head) is a product of its own.
+  return tf.getBackend() === 'wasm'
+    ? attendByHead(q, k, v, context, firstRow)
+    : attendBatched(q, k, v, context, firstRow);
+}
+
+/** One batched product for all heads; queries of a group stand below each other. */
+function attendBatched(
+  q: tf.Tensor4D,
+  k: tf.Tensor4D,
+  v: tf.Tensor4D,
+  context: AttentionContext,
+  firstRow: number,
+): tf.Tensor4D {
   const [batch, rows, heads, size] = q.shape;
   const [, keys, kvHeads] = k.shape;
-  const group = heads / kvHeads;
-  const bias = maskBias(context, batch, rows, keys, firstRow);
+  const stacked = (heads / kvHeads) * rows;
+  const bias = joinBias(causalBias(context, rows, keys, firstRow, 1), paddingBias(context, batch, keys));
   return customGradient([q, k, v], ([qIn, kIn, vIn], save) => {
-    const queries = tf.reshape(tf.transpose(qIn, [0, 2, 1, 3]), [batch * kvHeads, group * rows, size]) as tf.Tensor3D;
-    const byHead = (t: tf.Tensor4D) =>
-      tf.reshape(tf.transpose(t, [0, 2, 1, 3]), [batch * kvHeads, keys, size]) as tf.Tensor3D;
-    const [keysT, values] = [byHead(kIn), byHead(vIn)];
-    let scores: tf.Tensor = tf.mul(batchMatMul(queries, keysT, false, true), context.scale);
-    if (bias) scores = tf.add(tf.reshape(scores, [batch, heads, rows, keys]), bias);
-    const p = tf.reshape(tf.softmax(scores), [batch * kvHeads, group * rows, keys]) as tf.Tensor3D;
-    const out = batchMatMul(p, values);
-    save([queries, keysT, values, p]);
-    const back = (t: tf.Tensor3D, h: number, length: number): tf.Tensor4D =>
+    const byHead = (t: tf.Tensor4D, length: number): tf.Tensor3D =>
+      tf.reshape(tf.transpose(t, [0, 2, 1, 3]), [batch * kvHeads, length, size]);
+    const back = (t: tf.Tensor, h: number, length: number): tf.Tensor4D =>
       tf.transpose(tf.reshape(t, [batch, h, length, size]), [0, 2, 1, 3]);
+    const [queries, ks, vs] = [byHead(qIn, stacked), byHead(kIn, keys), byHead(vIn, keys)];
+    let scores: tf.Tensor = tf.mul(tf.matMul(queries, ks, false, true), context.scale);
+    if (bias) scores = tf.add(tf.reshape(scores, [batch, heads, rows, keys]), bias);
+    const p: tf.Tensor3D = tf.reshape(tf.softmax(scores), [batch * kvHeads, stacked, keys]);
+    save([queries, ks, vs, p]);
     return {
-      value: back(out, heads, rows),
+      value: back(tf.matMul(p, vs), heads, rows),
       gradFunc: (dy: tf.Tensor4D, saved: tf.Tensor[]) => {
-        const [qs, ks, vs, ps] = saved as [tf.Tensor3D, tf.Tensor3D, tf.Tensor3D, tf.Tensor3D];
-        const dOut = tf.reshape(tf.transpose(dy, [0, 2, 1, 3]), [batch * kvHeads, group * rows, size]) as tf.Tensor3D;
-        const weighted = tf.mul(batchMatMul(dOut, vs, false, true), ps);
-        const dScores = tf.mul(tf.sub(weighted, tf.mul(ps, tf.sum(weighted, -1, true))), context.scale) as tf.Tensor3D;
+        const [qs, kSaved, vSaved, ps] = saved as [tf.Tensor3D, tf.Tensor3D, tf.Tensor3D, tf.Tensor3D];
+        const dOut = byHead(dy, stacked);
+        const dScores = softmaxGradient(ps, tf.matMul(dOut, vSaved, false, true), context.scale);
         return [
-          back(batchMatMul(dScores, ks), heads, rows),
-          back(batchMatMul(dScores, qs, true), kvHeads, keys),
-          back(batchMatMul(ps, dOut, true), kvHeads, keys),
+          back(tf.matMul(dScores, kSaved), heads, rows),
+          back(tf.matMul(dScores, qs, true), kvHeads, keys),
+          back(tf.matMul(ps, dOut, true), kvHeads, keys),
         ];
       },
     };
   });
 }
 
-/** Additive mask broadcastable to [B, H, rows, keys], or undefined when everything is visible. */
-function maskBias(
-  { causal, queryOffset, window, mask }: AttentionContext,
-  batch: number,
+/** One product per sequence and key head; the queries of a group are interleaved rows, so nothing is transposed but k. */
+function attendByHead(
+  q: tf.Tensor4D,
+  k: tf.Tensor4D,
+  v: tf.Tensor4D,
+  context: AttentionContext,
+  firstRow: number,
+): tf.Tensor4D {
+  const [batch, rows, heads, size] = q.shape;
+  const [, keys, kvHeads] = k.shape;
+  const group = heads / kvHeads;
+  const causal = causalBias(context, rows, keys, firstRow, group);
+  const padding = paddingBias(context, batch, keys);
+  const cells = Array.from({ length: batch * kvHeads }, (_, i) => [Math.floor(i / kvHeads), i % kvHeads] as const);
+  const bias = Array.from({ length: batch }, (_, b) =>
+    joinBias(
+      causal && tf.reshape(causal, [rows * group, keys]),
+      padding && tf.reshape(tf.slice(padding, [b, 0, 0, 0], [1, 1, 1, keys]), [1, keys]),
+    ),
+  );
+  /** Rows of one cell: [length·width, d] of the heads head·width … */
+  const cell = (t: tf.Tensor4D, b: number, head: number, width: number): tf.Tensor2D =>
+    tf.reshape(tf.slice4d(t, [b, 0, head * width, 0], [1, t.shape[1], width, size]), [t.shape[1] * width, size]);
+  const assemble = (parts: readonly tf.Tensor2D[], length: number, width: number): tf.Tensor4D => {
+    const sequences = Array.from({ length: batch }, (_, b) =>
+      tf.concat(
+        parts.slice(b * kvHeads, (b + 1) * kvHeads).map((part) => tf.reshape(part, [length, width * size])),
+        1,
+      ),
+    );
+    return tf.reshape(tf.concat(sequences, 0), [batch, length, kvHeads * width, size]);
+  };
+  return customGradient([q, k, v], ([qIn, kIn, vIn], save) => {
+    const probabilities: tf.Tensor2D[] = [];
+    const outputs = cells.map(([b, head]): tf.Tensor2D => {
+      let scores: tf.Tensor2D = timesTransposed(
+        tf.mul(cell(qIn, b, head, group), context.scale),
+        cell(kIn, b, head, 1),
+      );
+      const extra = bias[b];
+      if (extra) scores = tf.add(scores, extra);
+      const p = tf.softmax(scores);
+      probabilities.push(p);
+      return tf.matMul(p, cell(vIn, b, head, 1));
+    });
+    save([qIn, kIn, vIn, ...probabilities]);
+    return {
+      value: assemble(outputs, rows, group),
+      gradFunc: (dy: tf.Tensor4D, saved: tf.Tensor[]) => {
+        const [qs, ks, vs] = saved.slice(0, 3) as [tf.Tensor4D, tf.Tensor4D, tf.Tensor4D];
+        const gradients = cells.map(([b, head], i) => {
+          const p = saved[3 + i] as tf.Tensor2D;
+          const dOut = cell(dy, b, head, group);
+          const dScores = softmaxGradient(p, timesTransposed(dOut, cell(vs, b, head, 1)), context.scale);
+          return [
+            tf.matMul(dScores, cell(ks, b, head, 1)),
+            transposedTimes(dScores, cell(qs, b, head, group)),
+            transposedTimes(p, dOut),
+          ] as const;
+        });
+        const collect = (index: 0 | 1 | 2) => gradients.map((gradient) => gradient[index] as tf.Tensor2D);
+        return [assemble(collect(0), rows, group), assemble(collect(1), keys, 1), assemble(collect(2), keys, 1)];
+      },
+    };
+  });
+}
+
+/** Gradient of the unscaled scores from probabilities p and the gradient of p. */
+function softmaxGradient<T extends tf.Tensor2D | tf.Tensor3D>(p: T, dp: tf.Tensor, scale: number): T {
+  const weighted = tf.mul(dp, p);
+  return tf.mul(tf.sub(weighted, tf.mul(p, tf.sum(weighted, -1, true))), scale);
+}
+
+/** Additive causal mask [1, 1, rows·repeat, keys] (every row `repeat` times), or undefined when all is visible. */
+function causalBias(
+  { causal, queryOffset, window }: AttentionContext,
   rows: number,
   keys: number,
   firstRow: number,
+  repeat: number,
 ): tf.Tensor | undefined {
-  let bias: tf.Tensor | undefined;
   const first = queryOffset + firstRow;
-  if (causal && (rows > 1 || first + 1 < keys || (window !== undefined && keys > window))) {
-    const values = new Float32Array(rows * keys);
-    for (let r = 0; r < rows; r++) {
-      const position = first + r;
-      for (let key = position + 1; key < keys; key++) values[r * keys + key] = MASKED;
-      if (window !== undefined) values.fill(MASKED, r * keys, r * keys + Math.max(0, position - window + 1));
-    }
-    bias = tf.tensor(values, [1, 1, rows, keys]);
+  if (!causal || (rows === 1 && first + 1 >= keys && (window === undefined || keys <= window))) return undefined;
+  const values = new Float32Array(rows * repeat * keys);
+  for (let r = 0; r < rows * repeat; r++) {
+    const position = first + Math.floor(r / repeat);
+    values.fill(MASKED, r * keys + Math.min(keys, position + 1), (r + 1) * keys);
+    if (window !== undefined) values.fill(MASKED, r * keys, r * keys + Math.max(0, position - window + 1));
   }
-  if (mask) {
-    const visible = tf.slice(tf.cast(mask, 'float32'), [0, 0], [batch, keys]);
-    const padding = tf.reshape(tf.mul(tf.sub(1, visible), MASKED), [batch, 1, 1, keys]);
-    bias = bias ? tf.add(bias, padding) : padding;
-  }
-  return bias;
+  return tf.tensor(values, [1, 1, rows * repeat, keys]);
+}
+
+/** Additive padding mask [B, 1, 1, keys]. */
+function paddingBias({ mask }: AttentionContext, batch: number, keys: number): tf.Tensor | undefined {
+  if (!mask) return undefined;
+  const visible = tf.slice(tf.cast(mask, 'float32'), [0, 0], [batch, keys]);
+  return tf.reshape(tf.mul(tf.sub(1, visible), MASKED), [batch, 1, 1, keys]);
+}
+
+function joinBias(a: tf.Tensor | undefined, b: tf.Tensor | undefined): tf.Tensor | undefined {
+  return a && b ? tf.add(a, b) : (a ?? b);
 }

@@ -44,7 +44,7 @@ export function languageLogits(config: ModelConfig, weight: Weight, rows: tf.Ten
   let x = rows;
   if (config.headDense === 'lm-transform') {
     x = dense(x, weight, 'head.dense');
-    x = activate(x, config.activation);
+    x = activate(x, config.headActivation ?? config.activation);
     const [w, b] = [weight('head.norm.weight'), weight('head.norm.bias')];
     x = layerNorm(x, w as tf.Tensor1D, b as tf.Tensor1D, config.norm.epsilon);
   }

@@ -4,7 +4,7 @@ import { customGradient } from './custom-gradient.ts';
 
 /**
  * tfjs-wasm multiplies by XNNPACK only when nothing is transposed and the batch is 1; the rest takes a scalar loop many times slower.
- * There, transposes are made explicit and batches are multiplied one by one.
+ * There, transposes are made explicit.
  */
 function isWasm(): boolean {
   return tf.getBackend() === 'wasm';
@@ -63,23 +63,3 @@ export function timesTransposed(a: tf.Tensor2D, b: tf.Tensor2D): tf.Tensor2D {
 export function transposedTimes(a: tf.Tensor2D, b: tf.Tensor2D): tf.Tensor2D {
   return isWasm() ? tf.matMul(tf.transpose(a), b) : tf.matMul(a, b, true);
 }
-
-/** Batched product [G, N, K] · [G, K, M] (each optionally transposed). Not differentiable: use inside custom gradients. */
-export function batchMatMul(a: tf.Tensor3D, b: tf.Tensor3D, transposeA = false, transposeB = false): tf.Tensor3D {
-  if (!isWasm() || a.shape[0] > MAX_UNROLLED_BATCH) return tf.matMul(a, b, transposeA, transposeB);
-  const left = transposeA ? tf.transpose(a, [0, 2, 1]) : a;
-  const right = transposeB ? tf.transpose(b, [0, 2, 1]) : b;
-  if (a.shape[0] === 1) return tf.matMul(left, right);
-  const [groups, rows, inner] = left.shape;
-  const columns = right.shape[2];
-  const products = Array.from({ length: groups }, (_, g) =>
-    tf.matMul(
-      tf.slice3d(left, [g, 0, 0], [1, rows, inner]).as2D(rows, inner),
-      tf.slice3d(right, [g, 0, 0], [1, inner, columns]).as2D(inner, columns),
-    ),
-  );
-  return tf.concat(products, 0).as3D(groups, rows, columns);
-}
-
-/** Above this many batches the calls cost more than the slow loop. */
-const MAX_UNROLLED_BATCH = 4096;

@@ -89,6 +89,8 @@ export interface ModelConfig {
   readonly pooler: boolean;
   /** Extra linear of the head: BERT's and RoBERTa's MLM transform (with LayerNorm), RoBERTa's classifier (tanh). */
   readonly headDense: 'none' | 'lm-transform' | 'tanh';
+  /** Activation of the LM transform. @defaultValue `activation` */
+  readonly headActivation?: Activation;
   /** LayerNorm between readout and classifier (BEiT-3). */
   readonly readoutNorm: boolean;
   readonly headBias: boolean;

@@ -6,7 +6,7 @@ import { fileSource } from '../../src/checkpoint/byte-source.ts';
 import type { ModelInputs } from '../../src/model/types.ts';
 
 /** Every folder of ../shared/goldens. */
-export const GOLDENS = ['llama-gqa', 'llama3-rope', 'qwen2'] as const;
+export const GOLDENS = ['llama-gqa', 'llama3-rope', 'qwen2', 'gpt2', 'bert-mlm', 'bert-seqcls', 'vit'] as const;
 
 export interface Golden {
   readonly inputs: ModelInputs;

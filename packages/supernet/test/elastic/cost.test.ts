@@ -1,0 +1,96 @@
+// Closed forms of MACs to the digit (specification §1), decoder formulas, parameters against the weights really there.
+import { describe, expect, it } from 'vitest';
+import { countMacs, countParameters } from '../../src/elastic/cost.ts';
+import { uniformSubnet } from '../../src/elastic/space.ts';
+import { families, findFamily } from '../../src/families/index.ts';
+import { modelSpace } from '../../src/model/transformer.ts';
+import type { ModelConfig } from '../../src/model/types.ts';
+
+function configOf(raw: Record<string, unknown>): ModelConfig {
+  return findFamily(raw).readConfig(raw);
+}
+
+const bertBase = configOf({
+  model_type: 'bert',
+  architectures: ['BertForSequenceClassification'],
+  vocab_size: 30_522,
+});
+const vitBase = configOf({ model_type: 'vit', architectures: ['ViTForImageClassification'], num_labels: 1000 });
+const beit3Base = configOf({ model_type: 'beit3', architectures: ['BEiT3ForImageClassification'], num_labels: 1000 });
+
+const macs = (config: ModelConfig, layers: number, heads: number, ffn: number, tokens?: number) =>
+  countMacs(config, uniformSubnet(modelSpace(config, {}), layers, heads, ffn), tokens === undefined ? {} : { tokens });
+
+describe('MACs', () => {
+  it('BERT-base, 128 tokens', () => {
+    expect(countMacs(bertBase, undefined, { tokens: 128 })).toBe(11_174_217_216);
+    expect(macs(bertBase, 12, 12, 3072, 128)).toBe(11_174_217_216);
+    expect(macs(bertBase, 6, 6, 1024, 128)).toBe(2_190_018_048);
+  });
+
+  it('ViT-B/16, 197 tokens', () => {
+    expect(countMacs(vitBase)).toBe(17_563_828_224);
+    expect(macs(vitBase, 11, 6, 2048)).toBe(9_817_321_728);
+  });
+
+  it('BEiT-3-base equals ViT-B/16: the same products', () => {
+    expect(countMacs(beit3Base)).toBe(17_563_828_224);
+  });
+
+  it('decoders: grouped keys, gated FFN, logits', () => {
+    const config = configOf({
+      model_type: 'llama',
+      architectures: ['LlamaForCausalLM'],
+      hidden_size: 256,
+      num_hidden_layers: 6,
+      num_attention_heads: 4,
+      num_key_value_heads: 2,
+      head_dim: 64,
+      intermediate_size: 768,
+      vocab_size: 4096,
+    });
+    const [n, d] = [100, 256];
+    const layer = n * d * 256 * 2 + n * d * 128 * 2 + 2 * n * n * 256 + 3 * n * d * 768;
+    expect(countMacs(config, undefined, { tokens: n })).toBe(6 * layer + n * d * 4096);
+    expect(countMacs(config, undefined, { tokens: n, logitPositions: 1 })).toBe(6 * layer + d * 4096);
+    const small = n * d * 128 * 2 + n * d * 64 * 2 + 2 * n * n * 128 + 3 * n * d * 256;
+    expect(macs(config, 3, 2, 256, n)).toBe(3 * small + n * d * 4096);
+  });
+});
+
+describe('parameters', () => {
+  it('of the published models', () => {
+    // Without pooler-less heads: BertModel 109,482,240 + classifier 2·768 + 2; ViT-B/16 86,567,656; GPT-2 124,439,808.
+    expect(countParameters(bertBase)).toBe(109_482_240 + 1538);
+    expect(countParameters(vitBase)).toBe(86_567_656);
+    const gpt2 = configOf({ model_type: 'gpt2', architectures: ['GPT2LMHeadModel'] });
+    expect(countParameters(gpt2)).toBe(124_439_808);
+    const roberta = configOf({
+      model_type: 'roberta',
+      architectures: ['RobertaModel'],
+      vocab_size: 50_265,
+      max_position_embeddings: 514,
+      type_vocab_size: 1,
+    });
+    // RobertaModel with its pooler has 124,645,632; the bare encoder is 768² + 768 less.
+    expect(countParameters(roberta)).toBe(124_645_632 - 768 * 768 - 768);
+    const qwen = configOf({
+      model_type: 'qwen3',
+      architectures: ['Qwen3ForCausalLM'],
+      hidden_size: 1024,
+      num_hidden_layers: 28,
+      num_attention_heads: 16,
+      num_key_value_heads: 8,
+      head_dim: 128,
+      intermediate_size: 3072,
+      vocab_size: 151_936,
+      tie_word_embeddings: true,
+    });
+    expect(countParameters(qwen)).toBe(596_049_920);
+  });
+
+  it('every family is found by its own model types only once', () => {
+    const types = families.flatMap(({ modelTypes }) => modelTypes);
+    expect(new Set(types).size).toBe(types.length);
+  });
+});
