@@ -7,7 +7,7 @@ export { runSearch, resume, type ResumeOptions } from './run/run-search.ts';
 export type { RunOptions, SearchOptions } from './run/options.ts';
 export type { FrontPoint, HistoryPoint, SearchProgress, SearchResult } from './run/progress.ts';
 export { resultOf } from './run/result.ts';
-export { kneePoint, pick, type Choice, type PickOptions, type PickSource } from './run/pick.ts';
+export { pick, type Choice, type PickOptions, type PickSource } from './run/pick.ts';
 export { Study, type StudyContents, type StudyHeader, type StudyJournal } from './study/study.ts';
 export { isComplete, isDone, type Candidate, type CompleteTrial, type RoundInfo, type Trial, type TrialOutcome, type TrialReport, type TrialStatus } from './study/trial.ts';
 export { studyToCsv, studyToJson } from './study/export.ts';
@@ -19,7 +19,7 @@ export { measureLatency, type Latency, type LatencyOptions } from './measure/lat
 export { linas, type LinasOptions } from './tactics/linas.ts';
 export { nsga2, type Nsga2TacticOptions } from './tactics/nsga2.ts';
 export { random } from './tactics/random.ts';
-export { successive } from './tactics/successive.ts';
+export { successive, type SuccessiveOptions } from './tactics/successive.ts';
 export { TACTIC_NAMES, createTactic, type TacticName } from './tactics/create.ts';
 export type { Proposal, ProposeContext, Tactic } from './tactics/tactic.ts';
 export { bertSynth } from './problems/bert-synth.ts';

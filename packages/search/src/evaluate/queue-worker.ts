@@ -3,7 +3,7 @@ import { hostname } from 'node:os';
 import { Worker } from 'bullmq';
 import type { Evaluation, EvaluationJob } from './evaluator.ts';
 import { loadProblem } from './load-problem.ts';
-import { QUEUE_PREFIX, connection, queueName, whenReady } from './queue.ts';
+import { QUEUE_PREFIX, checkServer, connection, queueName } from './queue.ts';
 import { problemFingerprint } from '../space.ts';
 import { workerPool, type WorkerPoolOptions } from './worker-pool.ts';
 
@@ -37,6 +37,7 @@ export async function startWorker(options: QueueWorkerOptions): Promise<QueueWor
   const problem = await loadProblem(options.module, options.options);
   const name = queueName(problemFingerprint(problem));
   await problem.dispose?.();
+  await checkServer(url, connectTimeoutMs);
   const pool = workerPool(options);
   const worker = new Worker<EvaluationJob, Evaluation>(
     name,
@@ -48,16 +49,8 @@ export async function startWorker(options: QueueWorkerOptions): Promise<QueueWor
     },
     { connection: connection(url), prefix: QUEUE_PREFIX, concurrency: pool.concurrency, lockDuration: lostAfterMs, stalledInterval: lostAfterMs, maxStalledCount: maxLost },
   );
-  let lastError: unknown;
-  worker.on('error', (error) => {
-    lastError = error;
-  });
-  try {
-    await whenReady(worker.waitUntilReady(), url, connectTimeoutMs, () => lastError);
-  } catch (error) {
-    await Promise.allSettled([worker.close(true), pool.close()]);
-    throw error;
-  }
+  worker.on('error', () => {}); // connection trouble from here on: the client reconnects by itself
+  await worker.waitUntilReady();
   return {
     queue: name,
     async close() {

@@ -1,5 +1,6 @@
 // Measures on many machines: jobs go to a BullMQ queue on Redis or Valkey, results come back as its events.
 import { Queue, QueueEvents, type Job } from 'bullmq';
+import { Redis } from 'ioredis';
 import { SearchError, messageOf } from '../errors.ts';
 import type { SearchProblem } from '../problem.ts';
 import { problemFingerprint } from '../space.ts';
@@ -30,24 +31,25 @@ export function connection(url: string): { url: string; maxRetriesPerRequest: nu
   return { url, maxRetriesPerRequest: null };
 }
 
-/** @throws SearchError `queue-unreachable` */
-export async function whenReady(ready: Promise<unknown>, url: string, timeoutMs: number, lastError: () => unknown): Promise<void> {
-  let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => {
-      const host = url.replace(/\/\/[^@/]*@/, '//');
-      const cause = lastError();
-      reject(
-        new SearchError('queue-unreachable', `no answer from ${host} within ${timeoutMs} ms${cause ? ` (${messageOf(cause)})` : ''}: start redis-server or valkey-server there`, {
-          url: host,
-        }),
-      );
-    }, timeoutMs);
+/**
+ * Says hello to the server, so that a wrong address or password is an error now instead of endless reconnecting.
+ *
+ * @throws SearchError `queue-unreachable`
+ */
+export async function checkServer(url: string, timeoutMs: number): Promise<void> {
+  const client = new Redis(url, { lazyConnect: true, connectTimeout: timeoutMs, maxRetriesPerRequest: 0, retryStrategy: () => null });
+  let cause: unknown;
+  client.on('error', (error: Error) => {
+    cause = error;
   });
   try {
-    await Promise.race([ready, late]);
+    await client.connect();
+    await client.ping();
+  } catch (error) {
+    const host = url.replace(/\/\/[^@/]*@/, '//');
+    throw new SearchError('queue-unreachable', `no Redis at ${host} (${messageOf(cause ?? error)}): start redis-server or valkey-server there`, { url: host }, { cause: error });
   } finally {
-    clearTimeout(timer);
+    client.disconnect();
   }
 }
 
@@ -60,23 +62,16 @@ export async function whenReady(ready: Promise<unknown>, url: string, timeoutMs:
  */
 export async function queueEvaluator(problem: SearchProblem, options: QueueOptions): Promise<Evaluator> {
   const { url, concurrency = 64, connectTimeoutMs = 10_000 } = options;
+  await checkServer(url, connectTimeoutMs);
   const name = queueName(problemFingerprint(problem));
   const settings = { connection: connection(url), prefix: QUEUE_PREFIX };
   const queue = new Queue<EvaluationJob, Evaluation>(name, settings);
   const events = new QueueEvents(name, settings);
-  let lastError: unknown;
-  const remember = (error: Error) => {
-    lastError = error; // connection trouble: ioredis reconnects by itself
-  };
-  queue.on('error', remember);
-  events.on('error', remember);
+  // Connection trouble from here on: the client reconnects by itself.
+  queue.on('error', () => {});
+  events.on('error', () => {});
   events.setMaxListeners(0);
-  try {
-    await whenReady(Promise.all([queue.waitUntilReady(), events.waitUntilReady()]), url, connectTimeoutMs, () => lastError);
-  } catch (error) {
-    await Promise.allSettled([queue.disconnect(), events.disconnect()]);
-    throw error;
-  }
+  await Promise.all([queue.waitUntilReady(), events.waitUntilReady()]);
 
   const finished = async (job: Job<EvaluationJob, Evaluation>): Promise<Evaluation> => {
     try {

@@ -1,4 +1,5 @@
-// Choosing one point of a front: the knee, the best within a budget, or the cheapest that is good enough.
+// Choosing one point of a front: the knee, the best within a budget, or by weights.
+import { chooseByWeights, kneePoint } from '@instatune/nsga2';
 import { parseConstraint, resolveConstraint, violation, type Bound } from '../constraints.ts';
 import { SearchError } from '../errors.ts';
 import type { StudyHeader } from '../study/study.ts';
@@ -9,6 +10,8 @@ export interface PickOptions {
   readonly budget?: string | readonly string[] | undefined;
   /** Within the budget: the best by this objective. @defaultValue the knee if there is no budget, else the first objective the budget does not name */
   readonly optimize?: string | undefined;
+  /** How much each objective matters, by name: the point whose pseudo-weights (Deb 2001) are nearest. @defaultValue none */
+  readonly weights?: Readonly<Record<string, number>> | undefined;
 }
 
 export interface Choice {
@@ -28,35 +31,14 @@ function minimisedFront({ front, header }: PickSource): number[][] {
   return front.map(({ values }) => header.objectives.map(({ name, direction }) => (direction === 'maximize' ? -1 : 1) * values[name]!));
 }
 
-/**
- * The knee: after scaling each objective of the front to [0, 1], the point farthest below the line (plane) through the extremes
- * (Das 1999), which is where giving up a little of one objective stops buying much of the others. With one point, that one; with no bulge, the point
- * nearest to the ideal.
- *
- * @throws SearchError `empty-front`
- */
-export function kneePoint(source: PickSource): FrontPoint {
-  const { front } = source;
-  if (front.length === 0) throw new SearchError('empty-front', 'the front is empty: no trial satisfies the constraints', {});
-  const points = minimisedFront(source);
-  const width = points[0]!.length;
-  const lows = Array.from({ length: width }, (_, i) => Math.min(...points.map((p) => p[i]!)));
-  const highs = Array.from({ length: width }, (_, i) => Math.max(...points.map((p) => p[i]!)));
-  // Scaled so that the extremes lie on Σ = 1 (two objectives); the smallest sum bulges farthest towards the ideal.
-  let best = 0;
-  let bestSum = Infinity;
-  points.forEach((point, index) => {
-    const sum = point.reduce((total, value, i) => total + (highs[i]! > lows[i]! ? (value - lows[i]!) / (highs[i]! - lows[i]!) : 0), 0);
-    if (sum < bestSum) {
-      best = index;
-      bestSum = sum;
-    }
-  });
-  return front[best]!;
+function checkedFront(source: PickSource): number[][] {
+  if (source.front.length === 0) throw new SearchError('empty-front', 'the front is empty: no trial satisfies the constraints', {});
+  return minimisedFront(source);
 }
 
 /**
- * Picks one point of a search's front.
+ * Picks one point of a search's front: the knee (the farthest below the plane through the front's extremes, Das 1999), the best of one objective within a
+ * budget, or by weights.
  *
  * @throws SearchError `empty-front` if nothing is within the budget (the message names the nearest), `bad-constraint`, `no-baseline`
  * @example
@@ -73,14 +55,20 @@ export function pick(source: PickSource, options: PickOptions = {}): Choice {
   const within = front.filter(({ values }) => bounds.every((bound) => violation(bound, values) <= 0));
   if (within.length === 0) throw nothingWithin(front, bounds);
   const objective = options.optimize ?? (bounds.length === 0 ? undefined : header.objectives.find(({ name }) => !bounds.some((bound) => bound.name === name))?.name);
-  if (objective === undefined) return { point: kneePoint({ ...source, front: within }), rule: bounds.length === 0 ? 'knee' : `knee within ${texts.join(', ')}` };
+  const suffix = bounds.length === 0 ? '' : ` within ${texts.join(', ')}`;
+  const points = checkedFront({ ...source, front: within });
+  if (options.weights) {
+    const weights = header.objectives.map(({ name }) => options.weights![name] ?? 0);
+    return { point: within[chooseByWeights(points, weights)]!, rule: `weights ${JSON.stringify(options.weights)}${suffix}` };
+  }
+  if (objective === undefined) return { point: within[kneePoint(points)]!, rule: `knee${suffix}` };
   const chosen = header.objectives.find(({ name }) => name === objective);
   if (!chosen) {
     throw new SearchError('invalid-option', `cannot optimise "${objective}": the objectives are ${header.objectives.map(({ name }) => name).join(', ')}`, { objective });
   }
   const sign = chosen.direction === 'maximize' ? -1 : 1;
   const point = within.reduce((best, other) => (sign * other.values[objective]! < sign * best.values[objective]! ? other : best));
-  return { point, rule: bounds.length === 0 ? `best ${objective}` : `best ${objective} within ${texts.join(', ')}` };
+  return { point, rule: `best ${objective}${suffix}` };
 }
 
 function nothingWithin(front: readonly FrontPoint[], bounds: readonly Bound[]): SearchError {

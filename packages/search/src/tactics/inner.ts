@@ -1,5 +1,5 @@
 // The inner search: NSGA-II over predictions and exact values only, started afresh every round.
-import { minimize, type Genes } from '@instatune/nsga2';
+import { minimize, Random, type Genes } from '@instatune/nsga2';
 import { violation, type Bound } from '../constraints.ts';
 import type { Space } from '../space.ts';
 import type { Surrogate } from './surrogate.ts';
@@ -8,6 +8,8 @@ export interface InnerOptions {
   readonly space: Space;
   readonly surrogate: Surrogate;
   readonly bounds: readonly Bound[];
+  /** What to minimise of a candidate's values. @defaultValue the problem's objectives */
+  readonly objectives?: (values: Readonly<Record<string, number>>) => readonly number[];
   readonly evaluations: number;
   readonly population: number;
   readonly seed: number;
@@ -19,20 +21,20 @@ export interface InnerOptions {
 export interface Predicted {
   readonly genes: readonly number[];
   readonly key: string;
-  /** Minimised, in order of the objectives. */
+  /** Minimised. */
   readonly objectives: readonly number[];
   readonly violation: number;
 }
 
 /** Every candidate the inner search looked at, once each. */
 export async function innerSearch(options: InnerOptions): Promise<readonly Predicted[]> {
-  const { space, surrogate, bounds, evaluations, population, seed, initial, signal } = options;
+  const { space, surrogate, bounds, objectives: minimised = (values) => space.minimised(values), evaluations, population, seed, initial, signal } = options;
   const looked = new Map<string, Predicted>();
   await minimize(
     {
       name: space.problem.name,
       variables: space.problem.space,
-      objectives: space.problem.objectives.length,
+      objectives: minimised(surrogate.values([space.sample(new Random(seed))])[0]!).length,
       inequality: bounds.length,
       canonical(genes) {
         const canonical = space.canonical(Array.from(genes));
@@ -44,7 +46,7 @@ export async function innerSearch(options: InnerOptions): Promise<readonly Predi
       evaluateBatch(batch: readonly Genes[]) {
         const values = surrogate.values(batch);
         return batch.map((genes, index) => {
-          const objectives = space.minimised(values[index]!);
+          const objectives = minimised(values[index]!);
           const inequality = bounds.map((bound) => violation(bound, values[index]!));
           const key = space.key(genes);
           if (!looked.has(key)) looked.set(key, { genes, key, objectives, violation: inequality.reduce((sum, g) => sum + Math.max(0, g), 0) });

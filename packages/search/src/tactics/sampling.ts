@@ -4,8 +4,8 @@ import { totalViolation, type Bound } from '../constraints.ts';
 import type { Candidate } from '../study/trial.ts';
 import type { ProposeContext } from './tactic.ts';
 
-/** Draws per wanted candidate before giving up: a bound that leaves one candidate in 20,000 is still met by sampling. */
-const PATIENCE = 20_000;
+/** Draws before giving up: a bound that leaves one candidate in 10,000 is still met by sampling. */
+const PATIENCE = 50_000;
 
 /** The bounds on exact objectives and attributes: no candidate outside them is ever measured. */
 export function exactBounds({ space, bounds }: Pick<ProposeContext, 'space' | 'bounds'>): readonly Bound[] {
@@ -24,7 +24,7 @@ export function randomCandidates(context: ProposeContext, count: number, origin:
   const bounds = exactBounds(context);
   const found: Candidate[] = [];
   let rejected = 0;
-  for (let draws = 0; found.length < count && draws < PATIENCE * count; draws++) {
+  for (let draws = 0; found.length < count && draws < PATIENCE + 500 * count; draws++) {
     const genes = space.sample(random);
     const key = space.key(genes);
     if (seen.has(key)) {

@@ -1,3 +1,125 @@
-import { linas } from './linas.ts';
-import type { Tactic } from './tactic.ts';
-export function successive(_: object = {}): Tactic { return linas({}); }
+// Successive rounds towards one goal: the best of one objective under constraints or a target, closing in on the boundary.
+import { SearchError } from '../errors.ts';
+import { totalViolation } from '../constraints.ts';
+import { isComplete } from '../study/trial.ts';
+import { innerSearch, type Predicted } from './inner.ts';
+import { randomCandidates, seenKeys } from './sampling.ts';
+import { checkSettings } from './settings.ts';
+import { fitSurrogate, type PredictorChoice } from './surrogate.ts';
+import type { ProposeContext, Tactic } from './tactic.ts';
+
+export interface SuccessiveOptions {
+  /** The objective to improve; the constraints ("latency <= 20", "accuracy >= baseline - 1%") say what must hold. @defaultValue the first measured one */
+  readonly optimize?: string;
+  /** Candidates a round. @defaultValue 20 */
+  readonly population?: number;
+  /** Evaluations of the inner search, on predictors. @defaultValue 20000 */
+  readonly innerEvaluations?: number;
+  readonly predictor?: PredictorChoice;
+  /** Ends after so many rounds in a row without a better feasible candidate. @defaultValue 3 */
+  readonly patience?: number;
+}
+
+const INNER_POPULATION = 100;
+
+/** Predicted violations up to this count as inside in the first round; half as much in each later one. */
+const FIRST_BAND = 0.1;
+
+/**
+ * For a question with one answer ("the most accurate sub-network under 20 ms"): every round measures the candidates predicted best, half of them inside the
+ * constraints, half in a band just outside that halves each round (predictions err there, and the best lies on the boundary). Spends far fewer measurements
+ * than a whole front.
+ */
+export function successive(options: SuccessiveOptions = {}): Tactic {
+  const settings = checkSettings('successive', options, ['optimize', 'population', 'innerEvaluations', 'predictor', 'patience'], ['population', 'innerEvaluations']);
+  const { optimize, population = 20, innerEvaluations = 20_000, predictor = 'auto', patience = 3 } = settings;
+  return {
+    name: 'successive',
+    settings: { population, innerEvaluations, predictor, patience, ...(optimize === undefined ? {} : { optimize }) },
+    population,
+    async propose(context) {
+      const { space, limit, random, signal, bounds, trials, round } = context;
+      const goal = goalOf(context, optimize);
+      const since = roundsWithoutImprovement(context, goal);
+      if (since >= patience) return { candidates: [] };
+      const seen = seenKeys(context);
+      const surrogate = await fitSurrogate(context, predictor);
+      if (!surrogate) return { candidates: randomCandidates(context, limit, 'random', seen), info: { fallback: 'too few complete trials to fit predictors' } };
+      const best = bestFirst(context, goal).slice(0, INNER_POPULATION / 2);
+      const predicted = await innerSearch({
+        space,
+        surrogate,
+        bounds,
+        objectives: (values) => [goal.sign * values[goal.name]!],
+        evaluations: innerEvaluations,
+        population: INNER_POPULATION,
+        seed: random.uint32(),
+        initial: best.map(({ genes }) => genes),
+        signal,
+      });
+      const band = FIRST_BAND / 2 ** (round - 1);
+      const chosen = interleave(
+        predicted.filter(({ violation }) => violation === 0),
+        predicted.filter(({ violation }) => violation > 0 && violation <= band),
+        limit,
+        seen,
+      );
+      // Nothing predicted inside or near: whatever oversteps least.
+      if (chosen.length < limit) chosen.push(...unseen(predicted.toSorted((a, b) => a.violation - b.violation), limit - chosen.length, seen));
+      const candidates = chosen.map(({ genes }) => ({ genes, origin: 'successive' }));
+      if (candidates.length < limit) candidates.push(...randomCandidates(context, limit - candidates.length, 'random', seen));
+      return { candidates, info: { ...surrogate.info, optimize: goal.name, band, best: bestValue(trials, context, goal) ?? null, inner: predicted.length } };
+    },
+  };
+}
+
+interface Goal {
+  readonly name: string;
+  readonly sign: number;
+}
+
+function goalOf({ space }: ProposeContext, optimize: string | undefined): Goal {
+  const { objectives } = space.problem;
+  const index = optimize === undefined ? Math.max(0, objectives.findIndex(({ kind }) => kind === 'measured')) : objectives.findIndex(({ name }) => name === optimize);
+  if (index < 0) {
+    throw new SearchError('invalid-option', `successive cannot optimise "${optimize}": the objectives are ${objectives.map(({ name }) => name).join(', ')}`, { optimize });
+  }
+  return { name: objectives[index]!.name, sign: space.signs[index]! };
+}
+
+function bestFirst({ trials, bounds }: ProposeContext, { name, sign }: Goal) {
+  return trials
+    .filter(isComplete)
+    .filter(({ values }) => totalViolation(bounds, values) === 0)
+    .sort((a, b) => sign * (a.values[name]! - b.values[name]!) || a.number - b.number);
+}
+
+function bestValue(trials: ProposeContext['trials'], context: ProposeContext, goal: Goal): number | undefined {
+  return bestFirst({ ...context, trials }, goal)[0]?.values[goal.name];
+}
+
+/** Rounds since the best feasible value last improved; 0 while nothing is feasible. */
+function roundsWithoutImprovement(context: ProposeContext, goal: Goal): number {
+  const best = bestFirst(context, goal)[0];
+  return best ? context.round - 1 - best.round : 0;
+}
+
+function unseen(ordered: readonly Predicted[], count: number, seen: Set<string>): Predicted[] {
+  const found: Predicted[] = [];
+  for (const candidate of ordered) {
+    if (found.length >= count) break;
+    if (seen.has(candidate.key)) continue;
+    seen.add(candidate.key);
+    found.push(candidate);
+  }
+  return found;
+}
+
+/** Half from each list, best objective first; one list makes up for the other. */
+function interleave(inside: readonly Predicted[], outside: readonly Predicted[], count: number, seen: Set<string>): Predicted[] {
+  const byObjective = (list: readonly Predicted[]) => list.toSorted((a, b) => a.objectives[0]! - b.objectives[0]!);
+  const half = Math.floor(count / 2);
+  const near = unseen(byObjective(outside), half, seen);
+  const within = unseen(byObjective(inside), count - near.length, seen);
+  return [...within, ...near];
+}

@@ -40,7 +40,7 @@ async function stop(child: ChildProcess, signal: NodeJS.Signals): Promise<void> 
   await exited;
 }
 
-it.runIf(typeof redis === 'string')(`the queue needs a Redis: ${typeof redis === 'string' ? redis : ''}`, ({ skip }) => skip());
+if (typeof redis === 'string') it.skip(`the queue needs a Redis: ${redis}`);
 
 describe.skipIf(typeof redis === 'string')('queue', () => {
   let server: RedisServer;
@@ -56,7 +56,7 @@ describe.skipIf(typeof redis === 'string')('queue', () => {
     const options = { tactic: 'random', evaluations: 24, population: 8, seed: 5 } as const;
     const local = await runSearch(problem, options);
     const workers: QueueWorker[] = [];
-    for (const delay of [0, 7]) workers.push(await startWorker({ url: server.url, module: MODULE, options: { delay }, threads: 1 }));
+    for (const delay of [0, 7]) workers.push(await startWorker({ url: server.url, module: MODULE, options: { delay }, threads: 1, lostAfterMs: 1000 }));
     const evaluator = await queueEvaluator(problem, { url: server.url });
     try {
       const remote = await runSearch(problem, { ...options, evaluator });
@@ -93,7 +93,7 @@ describe.skipIf(typeof redis === 'string')('queue', () => {
   });
 
   it('a measurement that throws comes back as a failed trial with its error', async () => {
-    const worker = await startWorker({ url: server.url, module: MODULE, options: { on: 2, how: 'throw' }, threads: 1 });
+    const worker = await startWorker({ url: server.url, module: MODULE, options: { on: 2, how: 'throw' }, threads: 1, lostAfterMs: 1000 });
     const evaluator = await queueEvaluator(createProblem(), { url: server.url });
     try {
       expect(await evaluator.evaluate(job(2, 'throws'))).toMatchObject({ status: 'failed', error: 'the measurement threw', attempts: 1 });
@@ -108,7 +108,7 @@ describe.skipIf(typeof redis === 'string')('queue', () => {
     const problem = createProblem();
     const first = await queueEvaluator(problem, { url: server.url });
     const abort = new AbortController();
-    const worker = await startWorker({ url: server.url, module: MODULE, options: { delay: 400 }, threads: 1 });
+    const worker = await startWorker({ url: server.url, module: MODULE, options: { delay: 400 }, threads: 1, lostAfterMs: 1000 });
     const log = join(mkdtempSync(join(tmpdir(), 'queue-')), 'log');
     try {
       const gone = first.evaluate(job(4, 'away'), { signal: abort.signal });
@@ -119,7 +119,7 @@ describe.skipIf(typeof redis === 'string')('queue', () => {
       await sleep(600); // it finishes without us
       await worker.close();
       const second = await queueEvaluator(problem, { url: server.url });
-      const other = await startWorker({ url: server.url, module: MODULE, options: { log }, threads: 1 });
+      const other = await startWorker({ url: server.url, module: MODULE, options: { log }, threads: 1, lostAfterMs: 1000 });
       expect(await second.evaluate(job(4, 'away'))).toMatchObject({ status: 'complete', values: { loss: loss(job(4).genes, 104) } });
       expect(existsSync(log)).toBe(false);
       await second.close();
@@ -136,7 +136,7 @@ describe.skipIf(typeof redis === 'string')('queue', () => {
     setTimeout(() => abort.abort(new Error('stop')), 100);
     await expect(pending).rejects.toThrow('stop');
     const log = join(mkdtempSync(join(tmpdir(), 'queue-')), 'log');
-    const worker = await startWorker({ url: server.url, module: MODULE, options: { log }, threads: 1 });
+    const worker = await startWorker({ url: server.url, module: MODULE, options: { log }, threads: 1, lostAfterMs: 1000 });
     await sleep(300);
     expect(existsSync(log)).toBe(false);
     await worker.close();

@@ -1,0 +1,215 @@
+import { mkdtempSync, readFileSync, truncateSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { createStudy, listStudies, openStudy, readStudy } from '../../src/study/sqlite.ts';
+import { APPLICATION_ID, MIGRATIONS, SCHEMA_VERSION } from '../../src/study/schema.ts';
+import type { StudyHeader } from '../../src/study/study.ts';
+import type { TrialOutcome } from '../../src/study/trial.ts';
+
+const folder = mkdtempSync(join(tmpdir(), 'study-'));
+let files = 0;
+const newPath = () => join(folder, `${files++}.db`);
+
+const header = (name = 'default'): StudyHeader => ({
+  name,
+  uid: `uid-${name}`,
+  problem: 'p',
+  space: [{ type: 'integer', lower: 0, upper: 9 }],
+  objectives: [{ name: 'loss', direction: 'minimize', kind: 'measured' }],
+  fingerprint: 'f00',
+  tactic: 'random',
+  settings: { evaluations: 3 },
+  seed: 12,
+  createdAt: 1700,
+});
+const candidate = (gene: number) => ({ genes: [gene], key: String(gene), origin: 'random', seed: gene + 1 });
+const outcome = (values: Record<string, number>): TrialOutcome => ({ values, host: 'h', worker: 'w', startedAt: 5000.5, durationMs: 12.25, attempts: 1 });
+
+describe('a study file', () => {
+  it('gives back everything that was put in', () => {
+    const path = newPath();
+    const study = createStudy(path, header());
+    study.propose(0, [candidate(1), candidate(2), candidate(3)], { predictor: 'none' });
+    study.start(0, 4000);
+    study.complete(0, outcome({ loss: 0.1 + 0.2, macs: 1e300 }));
+    study.start(1, 4001);
+    study.fail(1, 'it broke', 2, { host: 'h2', worker: 'w2' });
+    study.setReference([1.5]);
+    study.setSettings({ evaluations: 9 });
+    study.addReport({ number: 0, split: 'test', values: { loss: 0.4 }, host: 'h', durationMs: 3 });
+    const { trials, rounds, reports, reference } = study;
+    study.close();
+    const again = openStudy(path);
+    expect(again.header).toEqual({ ...header(), settings: { evaluations: 9 } });
+    expect(again.trials).toEqual(trials);
+    expect(again.rounds).toEqual(rounds);
+    expect(again.reports).toEqual(reports);
+    expect(again.reference).toEqual(reference);
+    expect(again.trials[0]!.values!['loss']).toBe(0.1 + 0.2);
+    again.close();
+  });
+
+  it('keeps any double exactly', () => {
+    const path = newPath();
+    const study = createStudy(path, header());
+    let round = 0;
+    fc.assert(
+      fc.property(fc.double({ noNaN: true, noDefaultInfinity: true }), (value) => {
+        const [trial] = study.propose(round++, [candidate(round)]);
+        study.complete(trial!.number, outcome({ loss: value }));
+        expect(readStudy(path).trials[trial!.number]!.values!['loss']).toBe(value === 0 ? 0 : value);
+      }),
+      { numRuns: 40 },
+    );
+    study.close();
+  });
+
+  it('returns a trial that was running to pending', () => {
+    const path = newPath();
+    const study = createStudy(path, header());
+    study.propose(0, [candidate(1)]);
+    study.start(0, 1);
+    study.close();
+    expect(readStudy(path).trials[0]!.status).toBe('pending');
+  });
+
+  it('refuses an equal candidate, and records none of its round', () => {
+    const study = createStudy(newPath(), header());
+    study.propose(0, [candidate(1)]);
+    expect(() => study.propose(1, [candidate(2), candidate(1)])).toThrow(expect.objectContaining({ code: 'invalid-genes' }));
+    expect(study.trials).toHaveLength(1);
+    study.close();
+  });
+
+  it('holds several studies', () => {
+    const path = newPath();
+    for (const name of ['a', 'b']) {
+      const study = createStudy(path, header(name));
+      study.propose(0, [candidate(name === 'a' ? 1 : 2)]);
+      if (name === 'b') study.complete(0, outcome({ loss: 1 }));
+      study.close();
+    }
+    expect(listStudies(path).map(({ name, trials, complete }) => [name, trials, complete])).toEqual([
+      ['a', 1, 0],
+      ['b', 1, 1],
+    ]);
+    expect(readStudy(path, 'a').trials[0]!.genes).toEqual([1]);
+    expect(() => readStudy(path)).toThrow(expect.objectContaining({ code: 'study-missing', message: expect.stringContaining('a, b') as string }));
+    expect(() => readStudy(path, 'c')).toThrow(expect.objectContaining({ code: 'study-missing' }));
+    expect(() => createStudy(path, header('a'))).toThrow(expect.objectContaining({ code: 'study-exists' }));
+  });
+
+  it('has one writer at a time; readers may look', () => {
+    const path = newPath();
+    const study = createStudy(path, header());
+    expect(() => openStudy(path)).toThrow(expect.objectContaining({ code: 'study-busy', message: expect.stringContaining(String(process.pid)) as string }));
+    expect(readStudy(path).trials).toEqual([]);
+    study.close();
+    openStudy(path).close();
+  });
+
+  it('takes over from a writer that is gone', () => {
+    const path = newPath();
+    createStudy(path, header()).close();
+    const database = new DatabaseSync(path);
+    // Same process id, another start time: a process that died and whose number was given again.
+    database.prepare('UPDATE studies SET owner = ?, owner_host = (SELECT ?), owner_seen_at = ?').run(`${process.pid}:1`, readHost(), Date.now());
+    database.close();
+    openStudy(path).close();
+  });
+});
+
+function readHost(): string {
+  const path = newPath();
+  const study = createStudy(path, header());
+  const database = new DatabaseSync(path);
+  const host = String(database.prepare('SELECT owner_host FROM studies').get()!['owner_host']);
+  database.close();
+  study.close();
+  return host;
+}
+
+describe('files that are not good studies', () => {
+  it('missing file and missing folder', () => {
+    expect(() => openStudy(newPath())).toThrow(expect.objectContaining({ code: 'study-missing' }));
+    expect(() => createStudy(join(folder, 'no/such/x.db'), header())).toThrow(expect.objectContaining({ code: 'study-missing' }));
+  });
+
+  it('not SQLite', () => {
+    const path = newPath();
+    writeFileSync(path, 'this is a text file, long enough to have a header in it. '.repeat(40));
+    expect(() => openStudy(path)).toThrow(expect.objectContaining({ code: 'corrupt-study', message: expect.stringContaining(path) as string }));
+    expect(readFileSync(path, 'utf8')).toContain('text file');
+  });
+
+  it('cut in half', () => {
+    const path = newPath();
+    const study = createStudy(path, header());
+    study.propose(0, Array.from({ length: 400 }, (_, n) => candidate(n)));
+    study.close();
+    const { length } = readFileSync(path);
+    truncateSync(path, Math.floor(length / 2 / 4096) * 4096);
+    expect(() => readStudy(path)).toThrow(expect.objectContaining({ code: 'corrupt-study' }));
+  });
+
+  it('broken JSON inside', () => {
+    const path = newPath();
+    const study = createStudy(path, header());
+    study.propose(0, [candidate(1)]);
+    study.close();
+    const database = new DatabaseSync(path);
+    database.exec(`UPDATE trials SET genes = '[1,'`);
+    database.close();
+    expect(() => readStudy(path)).toThrow(expect.objectContaining({ code: 'corrupt-study', message: expect.stringContaining('genes of trial 0') as string }));
+  });
+
+  it("another program's SQLite file is left alone", () => {
+    const path = newPath();
+    const database = new DatabaseSync(path);
+    database.exec('CREATE TABLE bookmarks (url TEXT)');
+    database.close();
+    expect(() => createStudy(path, header())).toThrow(expect.objectContaining({ code: 'wrong-schema' }));
+    const after = new DatabaseSync(path);
+    expect(after.prepare('SELECT count(*) AS n FROM sqlite_schema').get()!['n']).toBe(1);
+    after.close();
+  });
+
+  it('a newer schema', () => {
+    const path = newPath();
+    createStudy(path, header()).close();
+    const database = new DatabaseSync(path);
+    database.exec(`PRAGMA user_version = ${SCHEMA_VERSION + 1}`);
+    database.close();
+    expect(() => openStudy(path)).toThrow(expect.objectContaining({ code: 'wrong-schema', message: expect.stringContaining('upgrade') as string }));
+  });
+});
+
+describe('migration', () => {
+  it('brings a version 1 file to the newest version with its trials', () => {
+    const path = newPath();
+    const database = new DatabaseSync(path);
+    database.exec(`${MIGRATIONS[0]!}; PRAGMA user_version = 1; PRAGMA application_id = ${APPLICATION_ID}`);
+    const h = header('old');
+    database
+      .prepare(
+        `INSERT INTO studies (id, name, uid, problem, space, objectives, fingerprint, tactic, settings, seed, created_at) VALUES (1, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+      )
+      .run(h.name, h.uid, h.problem, JSON.stringify(h.space), JSON.stringify(h.objectives), h.fingerprint, h.tactic, JSON.stringify(h.settings), h.seed, h.createdAt);
+    database.exec(
+      `INSERT INTO trials (study_id, number, round, origin, genes, key, seed, status, trial_values, attempts) VALUES (1, 0, 0, 'random', '[4]', '4', 9, 'complete', '{"loss":0.5}', 1)`,
+    );
+    database.close();
+    const study = openStudy(path);
+    expect(study.header).toEqual(h);
+    expect(study.trials).toMatchObject([{ genes: [4], status: 'complete', values: { loss: 0.5 } }]);
+    study.addReport({ number: 0, split: 'test', values: { loss: 1 }, host: 'h', durationMs: 1 });
+    study.close();
+    expect(readStudy(path).reports).toHaveLength(1);
+    const after = new DatabaseSync(path);
+    expect(after.prepare('PRAGMA user_version').get()).toEqual({ user_version: SCHEMA_VERSION });
+    after.close();
+  });
+});
