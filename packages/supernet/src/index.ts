@@ -22,3 +22,7 @@ export type { ChunkFunction, PrefillOptions } from './model/prefill.ts';
 export type { CheckpointLayout } from './export/config.ts';
 export * from './export/extract.ts';
 export { extractModel } from './export/values.ts';
+export * from './data/index.ts';
+export * from './train/index.ts';
+export { exportOnnx } from './export/onnx.ts';
+export type { OnnxOptions } from './export/onnx.ts';

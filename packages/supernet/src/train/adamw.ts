@@ -1,0 +1,187 @@
+// AdamW (Loshchilov & Hutter 2019) on tfjs variables: decoupled decay, bias correction, layer-wise learning rates, exact state.
+import * as tf from '@tensorflow/tfjs';
+import { SupernetError } from '../errors.ts';
+import type { ElasticModel, WeightSlot } from '../model/types.ts';
+import type { GradientSet } from './gradients.ts';
+
+/** Options of {@link AdamW}. */
+export interface AdamWOptions {
+  /** Decay of the first moment. @defaultValue 0.9 */
+  readonly beta1?: number;
+  /** Decay of the second moment. @defaultValue 0.999 */
+  readonly beta2?: number;
+  /** @defaultValue 1e-8 */
+  readonly epsilon?: number;
+  /** Decoupled weight decay per step: w ← w·(1 − lr·decay). @defaultValue 0.01 */
+  readonly weightDecay?: number;
+  /** Which weights decay. @defaultValue linear weights and heads; not biases, norms and embeddings */
+  readonly decays?: (slot: WeightSlot) => boolean;
+  /**
+   * Layer-wise learning-rate decay: a weight at depth n below the head learns with lr·layerDecayⁿ (head and final norm n = 0, last
+   * layer 1, …, embeddings deepest). @defaultValue 1
+   */
+  readonly layerDecay?: number;
+}
+
+/** State of one weight, as arrays. */
+export interface MomentArrays {
+  readonly first: Float32Array;
+  readonly second: Float32Array;
+  readonly steps: number;
+}
+
+interface Moments {
+  readonly first: tf.Variable;
+  readonly second: tf.Variable;
+  steps: number;
+}
+
+/**
+ * AdamW over the weights of an elastic model. A weight without a gradient in a step is left alone, its step count too.
+ *
+ * @example
+ * ```ts
+ * const optimizer = new AdamW(model, { weightDecay: 0.05 });
+ * optimizer.apply(gradients, 3e-4);
+ * optimizer.dispose();
+ * ```
+ */
+export class AdamW {
+  readonly #model: ElasticModel;
+  readonly #options: Required<AdamWOptions>;
+  readonly #moments = new Map<string, Moments>();
+
+  /** @throws SupernetError `invalid-option` */
+  constructor(model: ElasticModel, options: AdamWOptions = {}) {
+    this.#model = model;
+    this.#options = {
+      beta1: options.beta1 ?? 0.9,
+      beta2: options.beta2 ?? 0.999,
+      epsilon: options.epsilon ?? 1e-8,
+      weightDecay: options.weightDecay ?? 0.01,
+      decays: options.decays ?? ((slot) => slot.role === 'linear' || slot.role === 'head'),
+      layerDecay: options.layerDecay ?? 1,
+    };
+    const { beta1, beta2, epsilon, weightDecay, layerDecay } = this.#options;
+    requireRange('beta1', beta1, beta1 >= 0 && beta1 < 1, '0 ≤ beta1 < 1');
+    requireRange('beta2', beta2, beta2 >= 0 && beta2 < 1, '0 ≤ beta2 < 1');
+    requireRange('epsilon', epsilon, epsilon > 0, 'a positive number');
+    requireRange('weightDecay', weightDecay, weightDecay >= 0, 'a number ≥ 0');
+    requireRange('layerDecay', layerDecay, layerDecay > 0 && layerDecay <= 1, '0 < layerDecay ≤ 1');
+  }
+
+  /**
+   * One step. `scale` multiplies every gradient first (clipping), on the device. The gradients stay the caller's.
+   *
+   * @throws SupernetError `missing-weight` for a gradient of an unknown weight
+   */
+  apply(gradients: GradientSet, learningRate: number, scale?: tf.Scalar): void {
+    const { beta1, beta2 } = this.#options;
+    tf.tidy(() => {
+      const firstFactor = scale ? tf.mul(scale, 1 - beta1) : tf.scalar(1 - beta1);
+      const secondFactor = scale ? tf.mul(tf.square(scale), 1 - beta2) : tf.scalar(1 - beta2);
+      for (const slot of this.#model.slots) {
+        const gradient = gradients.get(slot.name);
+        // A tidy per weight: temporaries are freed at once instead of all together.
+        if (gradient) tf.tidy(() => this.#update(slot, gradient, learningRate, firstFactor, secondFactor));
+      }
+    });
+  }
+
+  #update(slot: WeightSlot, gradient: tf.Tensor, learningRate: number, first: tf.Tensor, second: tf.Tensor): void {
+    const { beta1, beta2, epsilon, weightDecay, decays } = this.#options;
+    const weight = this.#weight(slot.name);
+    const moments = this.#momentsOf(slot);
+    moments.steps++;
+    const rate = learningRate * this.#layerFactor(slot);
+    moments.first.assign(tf.add(tf.mul(moments.first, beta1), tf.mul(gradient, first)));
+    moments.second.assign(tf.add(tf.mul(moments.second, beta2), tf.mul(tf.square(gradient), second)));
+    // lr·m̂/(√v̂ + ε) with both corrections folded into scalars: lr·√c₂/c₁ · m/(√v + ε·√c₂).
+    const c1 = 1 - beta1 ** moments.steps;
+    const c2 = Math.sqrt(1 - beta2 ** moments.steps);
+    const ratio = tf.div(moments.first, tf.add(tf.sqrt(moments.second), epsilon * c2));
+    const step = tf.mul(ratio, (rate * c2) / c1);
+    const decay = weightDecay > 0 && decays(slot) ? 1 - rate * weightDecay : 1;
+    weight.assign(tf.sub(decay === 1 ? weight : tf.mul(weight, decay), step));
+  }
+
+  /** Moments of every weight that has had a step, by weight name. */
+  async state(): Promise<Map<string, MomentArrays>> {
+    const state = new Map<string, MomentArrays>();
+    for (const [name, { first, second, steps }] of this.#moments) {
+      const [m, v] = (await Promise.all([first.data(), second.data()])) as [Float32Array, Float32Array];
+      state.set(name, { first: m, second: v, steps });
+    }
+    return state;
+  }
+
+  /** Replaces all state. @throws SupernetError `invalid-checkpoint` when it does not fit the model */
+  restore(state: ReadonlyMap<string, MomentArrays>): void {
+    const slots = new Map(this.#model.slots.map((slot) => [slot.name, slot]));
+    for (const [name, { first, second }] of state) {
+      const size = slots.get(name)?.shape.reduce((count, extent) => count * extent, 1);
+      if (size === undefined || first.length !== size || second.length !== size) {
+        throw new SupernetError('invalid-checkpoint', `optimiser state of ${name} does not fit this model`, {
+          name,
+          expected: size,
+          actual: first.length,
+        });
+      }
+    }
+    this.dispose();
+    for (const [name, { first, second, steps }] of state) {
+      const { shape } = slots.get(name) as WeightSlot;
+      this.#moments.set(name, {
+        first: variableOf(first, shape),
+        second: variableOf(second, shape),
+        steps,
+      });
+    }
+  }
+
+  /** Frees the moments; the optimiser starts anew when used again. */
+  dispose(): void {
+    for (const { first, second } of this.#moments.values()) {
+      first.dispose();
+      second.dispose();
+    }
+    this.#moments.clear();
+  }
+
+  #weight(name: string): tf.Variable {
+    const weight = this.#model.weights.get(name);
+    if (!weight) throw new SupernetError('missing-weight', `the model has no weight ${name}`, { name });
+    return weight;
+  }
+
+  #momentsOf(slot: WeightSlot): Moments {
+    let moments = this.#moments.get(slot.name);
+    if (!moments) {
+      const size = slot.shape.reduce((count, extent) => count * extent, 1);
+      const zeros = new Float32Array(size);
+      moments = { first: variableOf(zeros, slot.shape), second: variableOf(zeros, slot.shape), steps: 0 };
+      this.#moments.set(slot.name, moments);
+    }
+    return moments;
+  }
+
+  #layerFactor(slot: WeightSlot): number {
+    const { layerDecay } = this.#options;
+    if (layerDecay === 1) return 1;
+    const { layers } = this.#model.config;
+    if (slot.layer !== undefined) return layerDecay ** (layers - slot.layer);
+    return slot.name.startsWith('embeddings.') ? layerDecay ** (layers + 1) : 1;
+  }
+}
+
+function variableOf(data: Float32Array, shape: readonly number[]): tf.Variable {
+  // The array is copied: tf.tensor on the CPU backend would share it.
+  const initial = tf.tensor(data.slice(), [...shape], 'float32');
+  const variable = tf.variable(initial, false);
+  initial.dispose();
+  return variable;
+}
+
+function requireRange(name: string, value: number, valid: boolean, expected: string): void {
+  if (!valid) throw new SupernetError('invalid-option', `${name} = ${value}: expected ${expected}`, { name, value });
+}

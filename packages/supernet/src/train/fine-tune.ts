@@ -1,0 +1,281 @@
+// InstaTune fine-tuning: the loop over steps with progress, abort, checkpoints and exact resume.
+import * as tf from '@tensorflow/tfjs';
+import { batchTokens } from '../data/dataset.ts';
+import type { Dataset, HostBatch } from '../data/dataset.ts';
+import { createLoader } from '../data/loader.ts';
+import type { BatchLoader } from '../data/loader.ts';
+import { SupernetError, throwIfAborted } from '../errors.ts';
+import type { ElasticModel } from '../model/types.ts';
+import { AdamW } from './adamw.ts';
+import { countSteps, resolveOptions } from './options.ts';
+import type { FineTuneOptions, ResolvedOptions } from './options.ts';
+import { Pace } from './progress.ts';
+import type { FineTuneProgress, FineTuneResult, LossPoint } from './progress.ts';
+import { SeededRandom, deriveSeed } from './random.ts';
+import { createSchedule } from './schedule.ts';
+import { loadState, saveState } from './state.ts';
+import { trainStep } from './step.ts';
+import type { StepOutput } from './step.ts';
+import { planStep } from './strategy.ts';
+
+/**
+ * Fine-tunes a model in place, as a super-network unless the strategy is `plain` or `kd-only` (InstaTune, arXiv 2308.15609).
+ *
+ * @param data a dataset (batches are drawn from it by `options.batchSize` and `options.seed`), or a loader of your own
+ * @throws SupernetError `invalid-option`, `invalid-data`, `invalid-checkpoint`, `non-finite` (the loss is no number), `aborted`
+ *
+ * @example
+ * ```ts
+ * const { train } = splitText(tokenizer.encode(text), { length: 128 });
+ * const { history } = await fineTune(model, train, { steps: 200, batchSize: 4, learningRate: 1e-3,
+ *   onProgress: ({ step, steps, loss, eta }) => console.log(`${step}/${steps} ${loss.toFixed(3)} ${eta.toFixed(0)} s`) });
+ * ```
+ */
+export async function fineTune(
+  model: ElasticModel,
+  data: Dataset | BatchLoader,
+  options: FineTuneOptions = {},
+): Promise<FineTuneResult> {
+  const run = fineTuneSteps(model, data, options);
+  for (;;) {
+    const { done, value } = await run.next();
+    if (done) return value;
+  }
+}
+
+/**
+ * {@link fineTune} step by step. Leaving the loop early ends the run; with a checkpoint store its state is saved first.
+ *
+ * @example
+ * ```ts
+ * for await (const { step, loss } of fineTuneSteps(model, train, { steps: 100 })) {
+ *   if (loss < 2) break;
+ * }
+ * ```
+ */
+export async function* fineTuneSteps(
+  model: ElasticModel,
+  data: Dataset | BatchLoader,
+  options: FineTuneOptions = {},
+): AsyncGenerator<FineTuneProgress, FineTuneResult, void> {
+  const run = new Run(model, data, options);
+  try {
+    await run.start();
+    while (run.step < run.steps || run.pending) {
+      if (options.signal?.aborted) {
+        for (const progress of await run.flush()) yield progress;
+        await run.save();
+        throwIfAborted(options.signal, 'fine-tuning');
+      }
+      for (const progress of await run.advance()) {
+        options.onProgress?.(progress);
+        yield progress;
+      }
+    }
+    await run.save();
+    run.finished = true;
+    return run.result();
+  } finally {
+    await run.close();
+  }
+}
+
+/** A step whose numbers are still on the device. */
+interface Dispatched {
+  readonly output: StepOutput;
+  readonly step: number;
+  readonly epoch: number;
+  readonly tokens: number;
+  readonly learningRate: number;
+}
+
+class Run {
+  readonly steps: number;
+  step = 0;
+  pending: Dispatched | undefined;
+  finished = false;
+  readonly #model: ElasticModel;
+  readonly #loader: BatchLoader;
+  readonly #options: FineTuneOptions;
+  readonly #resolved: ResolvedOptions;
+  readonly #optimizer: AdamW;
+  readonly #schedule: (step: number) => number;
+  readonly #random: SeededRandom;
+  readonly #history: LossPoint[] = [];
+  #pace = new Pace();
+  #tokens = 0;
+  #resumedFrom = 0;
+  #saved = { step: -1, at: performance.now() };
+  #failed = false;
+
+  constructor(model: ElasticModel, data: Dataset | BatchLoader, options: FineTuneOptions) {
+    this.#model = model;
+    this.#options = options;
+    this.#resolved = resolveOptions(options);
+    const { seed } = this.#resolved;
+    const batchSize = options.batchSize ?? 8;
+    this.#loader = 'next' in data ? data : createLoader(data, { batchSize, seed });
+    this.steps = countSteps(options, this.#loader.batchesPerEpoch);
+    this.#schedule = createSchedule(this.steps, options.schedule);
+    this.#optimizer = new AdamW(model, options.optimizer);
+    this.#random = new SeededRandom(deriveSeed(seed, 4));
+  }
+
+  async start(): Promise<void> {
+    const { checkpoint } = this.#options;
+    if (checkpoint && checkpoint.resume !== false) {
+      const state = await loadState(checkpoint.store, this.#model, this.#optimizer, this.#fingerprint());
+      if (state) {
+        this.step = this.#resumedFrom = state.step;
+        this.#saved.step = state.step;
+        this.#random.restore(state.random);
+        await this.#loader.restore(state.loader);
+        this.#history.push(...state.history);
+      }
+    }
+    this.#pace = new Pace();
+  }
+
+  /** Dispatches the next step and returns the reports that are ready. */
+  async advance(): Promise<FineTuneProgress[]> {
+    const reports: FineTuneProgress[] = [];
+    if (this.step < this.steps) {
+      const dispatched = await this.#dispatch();
+      // A GPU computes this step while the one before it is read; elsewhere the numbers are there already.
+      reports.push(...(await this.flush()));
+      this.pending = dispatched;
+      if (tf.getBackend() !== 'webgpu') reports.push(...(await this.flush()));
+    } else {
+      reports.push(...(await this.flush()));
+    }
+    if (this.#saveIsDue()) {
+      reports.push(...(await this.flush()));
+      await this.save();
+    }
+    // Timers and abort signals get a turn on synchronous backends.
+    await new Promise((resolve) => setTimeout(resolve, 0));
+    return reports;
+  }
+
+  /** Reads the numbers of the dispatched step, if there is one. */
+  async flush(): Promise<FineTuneProgress[]> {
+    const dispatched = this.pending;
+    if (!dispatched) return [];
+    this.pending = undefined;
+    return [await this.#report(dispatched)];
+  }
+
+  /** Saves the state unless it is saved already. */
+  async save(): Promise<void> {
+    const store = this.#options.checkpoint?.store;
+    if (!store || this.#saved.step === this.step || this.#failed) return;
+    await saveState(store, this.#model, this.#optimizer, {
+      step: this.step,
+      random: this.#random.state(),
+      loader: this.#loader.state(),
+      history: this.#history,
+      fingerprint: this.#fingerprint(),
+    });
+    this.#saved = { step: this.step, at: performance.now() };
+  }
+
+  result(): FineTuneResult {
+    return {
+      steps: this.step,
+      epochs: this.#loader.epoch,
+      history: this.#history,
+      tokens: this.#tokens,
+      seconds: this.#pace.elapsed(),
+      resumedFrom: this.#resumedFrom,
+    };
+  }
+
+  async close(): Promise<void> {
+    try {
+      if (!this.finished && !this.#failed) {
+        await this.flush();
+        await this.save();
+      }
+    } finally {
+      if (this.pending) tf.dispose([this.pending.output.norm, ...this.pending.output.losses]);
+      this.#optimizer.dispose();
+    }
+  }
+
+  async #dispatch(): Promise<Dispatched> {
+    const { accumulate, learningRate, temperature, clipNorm, dropout } = this.#resolved;
+    const { teacher, attention } = this.#options;
+    const batches: HostBatch[] = [];
+    for (let i = 0; i < accumulate; i++) batches.push(await this.#loader.next());
+    const rate = learningRate * this.#schedule(this.step);
+    const plan = planStep(this.#model.space, this.#objective(), this.#random.next);
+    try {
+      const output = trainStep(
+        {
+          model: this.#model,
+          optimizer: this.#optimizer,
+          temperature,
+          clipNorm,
+          dropout,
+          ...(teacher && { teacher }),
+          ...(attention && { attention }),
+        },
+        batches,
+        plan,
+        rate,
+        this.#random.uint32() >>> 8,
+      );
+      this.step++;
+      const tokens = batches.reduce((sum, batch) => sum + batchTokens(batch), 0);
+      return { output, step: this.step, epoch: this.#loader.epoch, tokens, learningRate: rate };
+    } catch (error) {
+      // Half a step may have been applied: such a state is not to be saved.
+      this.#failed = true;
+      throw error;
+    }
+  }
+
+  #objective() {
+    const { strategy, alpha, subnets, gamma, teacherShare } = this.#resolved;
+    const now = gamma === 'hybrid' ? (this.step < Math.round(teacherShare * this.steps) ? 1 : 0) : gamma;
+    return { strategy, alpha, subnets, gamma: now } as const;
+  }
+
+  async #report({ output, step, epoch, tokens, learningRate }: Dispatched): Promise<FineTuneProgress> {
+    const scalars = [output.norm, ...output.losses];
+    const [gradientNorm = Number.NaN, ...losses] = await Promise.all(
+      scalars.map(async (scalar) => (await scalar.data())[0] as number),
+    );
+    tf.dispose(scalars);
+    const loss = losses.reduce((sum, value) => sum + value, 0);
+    if (!Number.isFinite(loss) || !Number.isFinite(gradientNorm)) {
+      this.#failed = true;
+      throw new SupernetError(
+        'non-finite',
+        `step ${step}: loss ${loss}, gradient norm ${gradientNorm}: lower the learning rate (now ${learningRate}) or warm up longer`,
+        { step, loss, gradientNorm, learningRate },
+      );
+    }
+    this.#history.push({ step, loss, learningRate });
+    this.#tokens += tokens;
+    const { elapsed, secondsPerStep, tokensPerSecond } = this.#pace.tick(tokens);
+    const eta = (this.steps - step) * secondsPerStep;
+    const { steps } = this;
+    return { step, steps, epoch, loss, losses, gradientNorm, learningRate, tokens, tokensPerSecond, elapsed, eta };
+  }
+
+  #saveIsDue(): boolean {
+    const { checkpoint } = this.#options;
+    if (!checkpoint || this.step === this.steps) return false;
+    const { everySeconds = 60, everySteps } = checkpoint;
+    const seconds = (performance.now() - this.#saved.at) / 1000;
+    return (everySteps !== undefined && this.step % everySteps === 0) || seconds >= everySeconds;
+  }
+
+  /** Everything that decides the numbers of a run, except data and weights themselves. */
+  #fingerprint(): string {
+    const { optimizer = {}, schedule = {}, batchSize = 8 } = this.#options;
+    const { decays: _, ...rest } = optimizer;
+    return JSON.stringify({ ...this.#resolved, steps: this.steps, schedule, optimizer: rest, batchSize });
+  }
+}

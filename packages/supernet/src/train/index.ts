@@ -1,0 +1,23 @@
+// Training: public names.
+export { AdamW } from './adamw.ts';
+export type { AdamWOptions, MomentArrays } from './adamw.ts';
+export * from './evaluate.ts';
+export { fineTune, fineTuneSteps } from './fine-tune.ts';
+export type { GradientSet } from './gradients.ts';
+export {
+  createTargets,
+  crossEntropyRows,
+  disposeTargets,
+  disposeTeacher,
+  objectiveLoss,
+  teacherDistribution,
+} from './losses.ts';
+export type { LossTerms, Targets, TeacherDistribution } from './losses.ts';
+export type { CheckpointOptions, FineTuneOptions } from './options.ts';
+export type { FineTuneProgress, FineTuneResult, LossPoint } from './progress.ts';
+export { SeededRandom, deriveSeed } from './random.ts';
+export type { RandomState } from './random.ts';
+export * from './schedule.ts';
+export * from './store.ts';
+export { planStep } from './strategy.ts';
+export type { ObjectiveOptions, PassPlan, SoftSource, Strategy } from './strategy.ts';

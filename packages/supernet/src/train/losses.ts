@@ -1,0 +1,136 @@
+// Cross-entropy and distillation on logits [N, V]: value and gradient in as few passes over [N, V] as tfjs allows.
+import * as tf from '@tensorflow/tfjs';
+import { customGradient } from '../model/custom-gradient.ts';
+
+/** Targets of N logits rows. */
+export interface Targets {
+  /** (row, label) pairs [N, 2] int32; ignored rows carry label 0. */
+  readonly indices: tf.Tensor2D;
+  /** 1 per counted row, 0 per ignored one, [N]; absent when every row counts. */
+  readonly weights?: tf.Tensor1D;
+  /** Rows that count. */
+  readonly count: number;
+}
+
+/** A teacher's output distribution for the same N rows, fixed (no gradient flows into it). */
+export interface TeacherDistribution {
+  /** softmax(z / ρ) [N, V]. */
+  readonly probabilities: tf.Tensor2D;
+  /** Σ p·log p per row [N]. */
+  readonly negativeEntropy: tf.Tensor1D;
+  readonly temperature: number;
+}
+
+/** Weights of {@link objectiveLoss}. */
+export interface LossTerms {
+  /** Factor on the cross-entropy with the labels. */
+  readonly hard: number;
+  /** Factor on ρ²·KL(teacher‖student). */
+  readonly soft: number;
+  readonly teacher?: TeacherDistribution;
+  /** What the sum over rows is divided by (the labelled rows of the whole step under gradient accumulation). */
+  readonly normalizer: number;
+}
+
+/** Labels (−1 = ignored) → targets. The caller disposes. */
+export function createTargets(labels: Int32Array): Targets {
+  const indices = new Int32Array(labels.length * 2);
+  let count = 0;
+  for (let row = 0; row < labels.length; row++) {
+    const label = labels[row] as number;
+    indices[2 * row] = row;
+    indices[2 * row + 1] = Math.max(0, label);
+    if (label >= 0) count++;
+  }
+  const tensor = tf.tensor2d(indices, [labels.length, 2], 'int32');
+  if (count === labels.length) return { indices: tensor, count };
+  const weights = tf.tensor1d(Float32Array.from(labels, (label) => (label >= 0 ? 1 : 0)));
+  return { indices: tensor, weights, count };
+}
+
+/** Frees the tensors of targets. */
+export function disposeTargets(targets: Targets): void {
+  targets.indices.dispose();
+  targets.weights?.dispose();
+}
+
+/** log Σ exp(z) per row [N], stable: max(z) − log(max(softmax(z))) needs no second exponential. */
+function logSumExp(logits: tf.Tensor2D, probabilities: tf.Tensor2D): tf.Tensor1D {
+  return tf.sub(tf.max(logits, 1), tf.log(tf.max(probabilities, 1)));
+}
+
+/** −log softmax(z)[label] per row, in nats; logits [N, V] → [N] (ignored rows too: weigh them). Not differentiable. */
+export function crossEntropyRows(logits: tf.Tensor2D, targets: Targets): tf.Tensor1D {
+  return tf.tidy(() =>
+    tf.sub(logSumExp(logits, tf.softmax(logits)), tf.gatherND(logits, targets.indices) as tf.Tensor1D),
+  );
+}
+
+/** A teacher's distribution at temperature ρ from its logits [N, V]. The caller disposes. */
+export function teacherDistribution(logits: tf.Tensor2D, temperature = 1): TeacherDistribution {
+  const [probabilities, negativeEntropy] = tf.tidy(() => {
+    const scaled = temperature === 1 ? logits : tf.div(logits, temperature);
+    const p = tf.softmax(scaled) as tf.Tensor2D;
+    return [p, tf.sub(tf.sum(tf.mul(p, scaled), 1), logSumExp(scaled as tf.Tensor2D, p))] as [tf.Tensor2D, tf.Tensor1D];
+  });
+  return { probabilities, negativeEntropy, temperature };
+}
+
+/** Frees a teacher's distribution. */
+export function disposeTeacher(teacher: TeacherDistribution): void {
+  teacher.probabilities.dispose();
+  teacher.negativeEntropy.dispose();
+}
+
+/**
+ * hard·CE(labels, z) + soft·ρ²·KL(teacher‖softmax(z/ρ)), summed over the counted rows and divided by `normalizer`; differentiable in
+ * the logits. The gradient is formed in the forward pass (softmax is at hand there), so only one [N, V] tensor outlives it:
+ *
+ *     d/dz = r·[hard·(softmax(z) − onehot) + soft·ρ·(softmax(z/ρ) − p_teacher)],  r = row weight / normalizer
+ *
+ * @param logits [N, V]
+ */
+export function objectiveLoss(logits: tf.Tensor2D, targets: Targets, terms: LossTerms): tf.Scalar {
+  return customGradient<[tf.Tensor2D], tf.Tensor>([logits], ([z], save) => {
+    const { value, slope } = tf.tidy(() => lossAndSlope(z, targets, terms)) as { value: tf.Scalar; slope: tf.Tensor2D };
+    save([slope]);
+    return { value, gradFunc: (dy: tf.Tensor, saved: tf.Tensor[]) => [tf.mul(saved[0] as tf.Tensor2D, dy)] };
+  }) as tf.Scalar;
+}
+
+function lossAndSlope(z: tf.Tensor2D, targets: Targets, terms: LossTerms): { value: tf.Scalar; slope: tf.Tensor2D } {
+  const { hard, soft, teacher, normalizer } = terms;
+  const p = tf.softmax(z) as tf.Tensor2D;
+  const atLabel = tf.gatherND(z, targets.indices) as tf.Tensor1D;
+  const lse = logSumExp(z, p);
+  let rows: tf.Tensor1D = tf.mul(tf.sub(lse, atLabel), hard);
+  let slope: tf.Tensor2D;
+  // Row weights as a column [N, 1], or one scalar for all.
+  const column = targets.weights && (tf.div(tf.expandDims(targets.weights, 1), normalizer) as tf.Tensor2D);
+  const weigh = (factor: number): tf.Tensor => (column ? tf.mul(column, factor) : tf.scalar(factor / normalizer));
+  if (teacher && soft > 0) {
+    const rho = teacher.temperature;
+    const scaled = rho === 1 ? z : (tf.div(z, rho) as tf.Tensor2D);
+    const student = rho === 1 ? p : (tf.softmax(scaled) as tf.Tensor2D);
+    const cross = tf.sum(tf.mul(teacher.probabilities, scaled), 1);
+    const kl = tf.add(tf.sub(teacher.negativeEntropy, cross), rho === 1 ? lse : logSumExp(scaled, student));
+    rows = tf.add(rows, tf.mul(kl, soft * rho * rho)) as tf.Tensor1D;
+    const pull = tf.mul(teacher.probabilities, weigh(soft * rho));
+    slope =
+      rho === 1
+        ? tf.sub(tf.mul(p, weigh(hard + soft)), pull)
+        : tf.add(tf.mul(p, weigh(hard)), tf.sub(tf.mul(student, weigh(soft * rho)), pull));
+  } else {
+    slope = tf.mul(p, weigh(hard));
+  }
+  if (hard > 0) {
+    // −onehot only touches N elements: written in place of a dense [N, V] one-hot.
+    const pulled = tf.sub(
+      tf.gatherND(slope, targets.indices),
+      column ? tf.mul(tf.squeeze(column, [1]), hard) : hard / normalizer,
+    );
+    slope = tf.tensorScatterUpdate(slope, targets.indices, pulled) as tf.Tensor2D;
+  }
+  const weighted = targets.weights ? tf.mul(rows, targets.weights) : rows;
+  return { value: tf.div(tf.sum(weighted), normalizer) as tf.Scalar, slope };
+}

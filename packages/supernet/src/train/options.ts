@@ -1,0 +1,133 @@
+// Options of fine-tuning: defaults, checks, and what must be equal for a run to be resumed.
+import type { LoaderOptions } from '../data/loader.ts';
+import { SupernetError } from '../errors.ts';
+import type { AttentionFunction, ElasticModel } from '../model/types.ts';
+import type { AdamWOptions } from './adamw.ts';
+import type { FineTuneProgress } from './progress.ts';
+import type { ScheduleOptions } from './schedule.ts';
+import type { StateStore } from './store.ts';
+import type { Strategy } from './strategy.ts';
+import { needsTeacher } from './strategy.ts';
+
+/** Options of `fineTune`. */
+export interface FineTuneOptions {
+  /** @defaultValue 'instatune' */
+  readonly strategy?: Strategy;
+  /** Share of the label losses; the rest is distillation. @defaultValue 0.3 */
+  readonly alpha?: number;
+  /** 0: sub-networks learn from the super-network of the same step; 1: all learn from `teacher`; hybrid: first 1, then 0. @defaultValue 0 */
+  readonly gamma?: 0 | 1 | 'hybrid';
+  /** Share of the steps with γ = 1 in the hybrid. @defaultValue 0.5 */
+  readonly teacherShare?: number;
+  /** Random sub-networks a step (M). @defaultValue 1 */
+  readonly subnets?: number;
+  /** Distillation temperature ρ; the KL terms are scaled by ρ². @defaultValue 1 */
+  readonly temperature?: number;
+  /** A fixed, already fine-tuned model: γ = 1, hybrid and `kd-only` need it. It is not changed and not disposed. */
+  readonly teacher?: ElasticModel;
+  /** Optimisation steps; wins over `epochs`. */
+  readonly steps?: number;
+  /** Passes over the data. @defaultValue 1 */
+  readonly epochs?: number;
+  /** Examples (or a token budget) of one micro-batch. @defaultValue 8 */
+  readonly batchSize?: LoaderOptions['batchSize'];
+  /** Micro-batches summed before a step. @defaultValue 1 */
+  readonly accumulate?: number;
+  /** Peak learning rate. @defaultValue 5e-4 */
+  readonly learningRate?: number;
+  readonly schedule?: ScheduleOptions;
+  readonly optimizer?: AdamWOptions;
+  /** Limit of the global gradient norm; Infinity turns clipping off. @defaultValue 1 */
+  readonly clipNorm?: number;
+  /** Drop-out probability. @defaultValue 0 */
+  readonly dropout?: number;
+  /** @defaultValue dense attention in tfjs */
+  readonly attention?: AttentionFunction;
+  /** Order of the data, sub-networks and drop-out. @defaultValue 0 */
+  readonly seed?: number;
+  /** Stops between steps: the state is saved (with a store), then `aborted` is thrown. */
+  readonly signal?: AbortSignal;
+  readonly onProgress?: (progress: FineTuneProgress) => void;
+  /** Where the state goes. @defaultValue nowhere */
+  readonly checkpoint?: CheckpointOptions;
+}
+
+/** When and where training state is saved. */
+export interface CheckpointOptions {
+  readonly store: StateStore;
+  /** @defaultValue 60 */
+  readonly everySeconds?: number;
+  /** Save after every n steps, whatever the time. */
+  readonly everySteps?: number;
+  /** Go on from the stored state where there is one. @defaultValue true */
+  readonly resume?: boolean;
+}
+
+/** Options with every default filled in. */
+export interface ResolvedOptions {
+  readonly strategy: Strategy;
+  readonly alpha: number;
+  readonly gamma: 0 | 1 | 'hybrid';
+  readonly teacherShare: number;
+  readonly subnets: number;
+  readonly temperature: number;
+  readonly accumulate: number;
+  readonly learningRate: number;
+  readonly clipNorm: number;
+  readonly dropout: number;
+  readonly seed: number;
+}
+
+/** Fills in defaults. @throws SupernetError `invalid-option` naming the option, the value and what it may be */
+export function resolveOptions(options: FineTuneOptions): ResolvedOptions {
+  const resolved: ResolvedOptions = {
+    strategy: options.strategy ?? 'instatune',
+    alpha: options.alpha ?? 0.3,
+    gamma: options.gamma ?? 0,
+    teacherShare: options.teacherShare ?? 0.5,
+    subnets: options.subnets ?? 1,
+    temperature: options.temperature ?? 1,
+    accumulate: options.accumulate ?? 1,
+    learningRate: options.learningRate ?? 5e-4,
+    clipNorm: options.clipNorm ?? 1,
+    dropout: options.dropout ?? 0,
+    seed: options.seed ?? 0,
+  };
+  const { alpha, teacherShare, subnets, temperature, accumulate, learningRate, clipNorm, dropout } = resolved;
+  const check = (name: string, value: number, valid: boolean, expected: string): void => {
+    if (!valid) throw new SupernetError('invalid-option', `${name} = ${value}: expected ${expected}`, { name, value });
+  };
+  check('alpha', alpha, alpha >= 0 && alpha <= 1, 'a number 0…1');
+  check('teacherShare', teacherShare, teacherShare >= 0 && teacherShare <= 1, 'a number 0…1');
+  check('subnets', subnets, Number.isInteger(subnets) && subnets >= 0, 'an integer ≥ 0');
+  check('subnets', subnets, resolved.strategy !== 'random' || subnets > 0, 'at least 1 for the strategy random');
+  check('temperature', temperature, temperature > 0 && Number.isFinite(temperature), 'a positive number');
+  check('accumulate', accumulate, Number.isInteger(accumulate) && accumulate >= 1, 'a positive integer');
+  check('learningRate', learningRate, learningRate > 0 && Number.isFinite(learningRate), 'a positive number');
+  check('clipNorm', clipNorm, clipNorm > 0, 'a positive number or Infinity');
+  check('dropout', dropout, dropout >= 0 && dropout < 1, '0 ≤ dropout < 1');
+  if (needsTeacher(resolved) && !options.teacher) {
+    throw new SupernetError(
+      'invalid-option',
+      `strategy ${resolved.strategy} with gamma ${resolved.gamma} distils from a fixed teacher: give options.teacher, or gamma 0`,
+      { strategy: resolved.strategy, gamma: resolved.gamma },
+    );
+  }
+  return resolved;
+}
+
+/** Steps of a run. @throws SupernetError `invalid-option` */
+export function countSteps(options: FineTuneOptions, batchesPerEpoch: number | undefined): number {
+  const perStep = options.accumulate ?? 1;
+  let { steps } = options;
+  if (steps === undefined) {
+    if (batchesPerEpoch === undefined) {
+      throw new SupernetError('invalid-option', 'a stream has no known length: give options.steps instead of epochs');
+    }
+    steps = Math.max(1, Math.floor(((options.epochs ?? 1) * batchesPerEpoch) / perStep));
+  }
+  if (!Number.isInteger(steps) || steps < 1) {
+    throw new SupernetError('invalid-option', `steps = ${steps}: expected a positive integer`, { steps });
+  }
+  return steps;
+}

@@ -1,0 +1,164 @@
+// One optimisation step: every pass of the plan over every micro-batch, gradients summed, clipped, applied.
+import * as tf from '@tensorflow/tfjs';
+import { disposeInputs, inputTensors, labelCountOf } from '../data/dataset.ts';
+import type { HostBatch } from '../data/dataset.ts';
+import { SupernetError } from '../errors.ts';
+import type { AttentionFunction, ElasticModel, ModelInputs } from '../model/types.ts';
+import type { AdamW } from './adamw.ts';
+import { accumulate, clipFactor, disposeGradients, globalNorm } from './gradients.ts';
+import type { GradientSet } from './gradients.ts';
+import { createTargets, disposeTargets, disposeTeacher, objectiveLoss, teacherDistribution } from './losses.ts';
+import type { Targets, TeacherDistribution } from './losses.ts';
+import type { PassPlan } from './strategy.ts';
+
+/** What a step needs beside the batches. */
+export interface StepContext {
+  readonly model: ElasticModel;
+  readonly teacher?: ElasticModel;
+  readonly optimizer: AdamW;
+  readonly temperature: number;
+  /** Limit of the global gradient norm; Infinity = off. */
+  readonly clipNorm: number;
+  readonly attention?: AttentionFunction;
+  readonly dropout: number;
+}
+
+/** Device scalars of a finished step; the caller disposes. */
+export interface StepOutput {
+  /** Objective value of each pass, in the plan's order, summed over micro-batches. */
+  readonly losses: readonly tf.Scalar[];
+  /** Global gradient norm before clipping. */
+  readonly norm: tf.Scalar;
+}
+
+/**
+ * Runs one step. Losses are means over all labelled rows of all micro-batches together, so that accumulation over micro-batches of
+ * different sizes equals one large batch.
+ */
+export function trainStep(
+  context: StepContext,
+  batches: readonly HostBatch[],
+  plan: readonly PassPlan[],
+  learningRate: number,
+  seed: number,
+): StepOutput {
+  const normalizer = batches.reduce((sum, batch) => sum + labelCountOf(batch), 0);
+  if (normalizer === 0) throw new SupernetError('invalid-data', 'no row of this step has a label');
+  const total: GradientSet = new Map();
+  const losses: (tf.Scalar | undefined)[] = plan.map(() => undefined);
+  for (const [index, batch] of batches.entries()) {
+    const micro = new MicroBatch(context, batch, normalizer, seed + index);
+    try {
+      for (const [position, pass] of plan.entries()) {
+        const { value, gradients } = micro.run(pass);
+        accumulate(total, gradients);
+        const sum = losses[position];
+        losses[position] = sum ? tf.add(sum, value) : value;
+        if (sum) tf.dispose([sum, value]);
+      }
+    } finally {
+      micro.dispose();
+    }
+  }
+  const norm = globalNorm(total);
+  const scale = Number.isFinite(context.clipNorm) ? clipFactor(norm, context.clipNorm) : undefined;
+  context.optimizer.apply(total, learningRate, scale);
+  scale?.dispose();
+  disposeGradients(total);
+  return { losses: losses as tf.Scalar[], norm };
+}
+
+/** Tensors of one micro-batch, and the soft targets computed on it so far. */
+class MicroBatch {
+  readonly #context: StepContext;
+  readonly #inputs: ModelInputs;
+  readonly #targets: Targets;
+  readonly #normalizer: number;
+  readonly #seed: number;
+  readonly #variables: tf.Variable[];
+  readonly #slotByVariable: ReadonlyMap<string, string>;
+  #self: TeacherDistribution | undefined;
+  #teacher: TeacherDistribution | undefined;
+
+  constructor(context: StepContext, batch: HostBatch, normalizer: number, seed: number) {
+    this.#context = context;
+    this.#inputs = inputTensors(batch);
+    this.#targets = createTargets(batch.labels);
+    this.#normalizer = normalizer;
+    this.#seed = seed;
+    this.#variables = [...context.model.weights.values()];
+    this.#slotByVariable = new Map([...context.model.weights].map(([slot, variable]) => [variable.name, slot]));
+  }
+
+  run(pass: PassPlan): { value: tf.Scalar; gradients: GradientSet } {
+    const { model, attention, dropout, temperature } = this.#context;
+    const teacher = pass.soft > 0 ? this.#softTargets(pass) : undefined;
+    let logits: tf.Tensor2D | undefined;
+    // Backward of its own per pass: the activations of two networks are never held together.
+    const { value, grads } = tf.variableGrads(() => {
+      const output = model.forward(this.#inputs, {
+        training: true,
+        dropout,
+        seed: this.#seed,
+        ...(pass.subnet && { subnet: pass.subnet }),
+        ...(attention && { attention }),
+      });
+      const rows = flatten(output.logits, this.#targets);
+      if (pass.teaches) logits = tf.keep(rows);
+      return objectiveLoss(rows, this.#targets, {
+        hard: pass.hard,
+        soft: pass.soft,
+        normalizer: this.#normalizer,
+        ...(teacher && { teacher }),
+      });
+    }, this.#variables);
+    if (logits) {
+      this.#self = teacherDistribution(logits, temperature);
+      logits.dispose();
+    }
+    const gradients: GradientSet = new Map();
+    for (const [name, gradient] of Object.entries(grads)) {
+      if (gradient) gradients.set(this.#slotByVariable.get(name) as string, gradient);
+    }
+    return { value, gradients };
+  }
+
+  dispose(): void {
+    disposeInputs(this.#inputs);
+    disposeTargets(this.#targets);
+    if (this.#self) disposeTeacher(this.#self);
+    if (this.#teacher) disposeTeacher(this.#teacher);
+  }
+
+  #softTargets(pass: PassPlan): TeacherDistribution {
+    if (pass.source === 'self') {
+      if (!this.#self) throw new SupernetError('internal', 'a pass distils from S before S has run');
+      return this.#self;
+    }
+    const { teacher, attention, temperature } = this.#context;
+    if (!teacher)
+      throw new SupernetError('invalid-option', 'this objective distils from a teacher: give options.teacher');
+    if (!this.#teacher) {
+      const logits = tf.tidy(() =>
+        flatten(teacher.forward(this.#inputs, attention ? { attention } : {}).logits, this.#targets),
+      );
+      this.#teacher = teacherDistribution(logits, temperature);
+      logits.dispose();
+    }
+    return this.#teacher;
+  }
+}
+
+/** [B, T, V] or [B, V] → [N, V]. @throws SupernetError `invalid-data` when the labels do not fit the logits */
+export function flatten(logits: tf.Tensor, targets: Targets): tf.Tensor2D {
+  const width = logits.shape.at(-1) as number;
+  const rows = logits.size / width;
+  if (rows !== targets.indices.shape[0]) {
+    throw new SupernetError(
+      'invalid-data',
+      `${targets.indices.shape[0]} labels for ${rows} rows of logits [${logits.shape.join(', ')}]`,
+      { labels: targets.indices.shape[0], rows },
+    );
+  }
+  return tf.reshape(logits, [rows, width]);
+}

@@ -1,0 +1,66 @@
+// Where training state is kept: a file that is replaced atomically, or memory.
+import { SupernetError } from '../errors.ts';
+
+/** Keeps the newest state. `save` must replace the old state as a whole or not at all. */
+export interface StateStore {
+  save(chunks: Iterable<Uint8Array>): Promise<void>;
+  /** The newest state, or undefined. */
+  load(): Promise<Uint8Array | undefined>;
+}
+
+/**
+ * A file on disk (Node). Written beside the target, flushed, then renamed over it: a crash leaves the old state or the new one.
+ *
+ * @example
+ * ```ts
+ * await fineTune(model, data, { steps: 1000, checkpoint: { store: fileStore('out/state.safetensors') } });
+ * ```
+ */
+export function fileStore(path: string): StateStore {
+  return {
+    async save(chunks) {
+      const { mkdir, open, rename, rm } = await import('node:fs/promises');
+      const { dirname } = await import('node:path');
+      await mkdir(dirname(path), { recursive: true });
+      const temporary = `${path}.${process.pid}.tmp`;
+      const file = await open(temporary, 'w');
+      try {
+        for (const chunk of chunks) await file.writeFile(chunk);
+        await file.sync();
+        await file.close();
+        await rename(temporary, path);
+      } catch (error) {
+        await file.close().catch(() => {});
+        await rm(temporary, { force: true });
+        throw error;
+      }
+    },
+    async load() {
+      const { readFile } = await import('node:fs/promises');
+      try {
+        return new Uint8Array(await readFile(path));
+      } catch (cause) {
+        if ((cause as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
+        throw new SupernetError('file-not-found', `cannot read the training state ${path}`, { path }, { cause });
+      }
+    },
+  };
+}
+
+/** Keeps the state in memory: tests, browsers. */
+export function memoryStore(): StateStore {
+  let held: Uint8Array | undefined;
+  return {
+    async save(chunks) {
+      const parts = [...chunks];
+      const bytes = new Uint8Array(parts.reduce((size, part) => size + part.byteLength, 0));
+      let position = 0;
+      for (const part of parts) {
+        bytes.set(part, position);
+        position += part.byteLength;
+      }
+      held = bytes;
+    },
+    load: async () => held,
+  };
+}
