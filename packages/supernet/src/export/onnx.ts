@@ -1,0 +1,201 @@
+// exportOnnx: a sub-network as a standalone ONNX model with dynamic batch and sequence axes.
+import { fromSlots } from '../checkpoint/transforms.ts';
+import { fullSubnet } from '../elastic/space.ts';
+import type { SubnetConfig } from '../elastic/space.ts';
+import { throwIfAborted } from '../errors.ts';
+import { weightSlots } from '../model/slots.ts';
+import type { ElasticModel, ModelConfig } from '../model/types.ts';
+import { OnnxGraph } from './onnx-graph.ts';
+import { activationNodes, layerNodes, layerNormNodes, linearNodes, normNodes } from './onnx-layers.ts';
+import type { LayerContext } from './onnx-layers.ts';
+import { subnetModelConfig, subnetValues } from './values.ts';
+
+/** Options of {@link exportOnnx}. */
+export interface OnnxOptions {
+  /** Graph name. @defaultValue the family */
+  readonly name?: string;
+  readonly signal?: AbortSignal;
+}
+
+/**
+ * Encodes a sub-network as ONNX (opset 17, float32). Inputs, named as transformers' exports: `input_ids` [batch, sequence] int64
+ * and, for encoders, `attention_mask` and `token_type_ids` (BERT) int64; `pixel_values` [batch, C, H, W] for image models. Output:
+ * `logits`. The graph has no key/value cache inputs: it runs whole sequences.
+ *
+ * @throws SupernetError `invalid-subnet`; `unsupported` above protobuf's 2 GiB.
+ *
+ * @example
+ * ```ts
+ * import { writeFile } from 'node:fs/promises';
+ * import * as ort from 'onnxruntime-node';
+ *
+ * await writeFile('small.onnx', await exportOnnx(model, subnet));
+ * const session = await ort.InferenceSession.create('small.onnx');
+ * const ids = new ort.Tensor('int64', BigInt64Array.from([5n, 7n]), [1, 2]);
+ * const { logits } = await session.run({ input_ids: ids });
+ * ```
+ */
+export async function exportOnnx(
+  model: ElasticModel,
+  subnet: SubnetConfig = fullSubnet(model.space),
+  options: OnnxOptions = {},
+): Promise<Uint8Array> {
+  const config = subnetModelConfig(model.config, subnet);
+  const values = await subnetValues(model, subnet);
+  throwIfAborted(options.signal, 'exportOnnx');
+  const graph = new OnnxGraph();
+  for (const { name, shape } of weightSlots(config)) {
+    if (name !== 'embeddings.patch.weight') graph.weight(name, values.get(name) as Float32Array, shape);
+  }
+  const start = config.patches ? imageInputs(graph, config, values) : textInputs(graph, config);
+  const context: LayerContext = { graph, config, has: (name) => values.has(name), ...start };
+  let x = start.hidden;
+  if (config.embeddingNorm) x = layerNormNodes(context, x, 'embeddings.norm');
+  for (let layer = 0; layer < config.layers; layer++) x = layerNodes(context, x, layer);
+  if (config.finalNorm) x = normNodes(context, x, 'norm');
+  const { value, extents } = headNodes(context, x, start.ids);
+  graph.output(value, config.head === 'none' ? 'last_hidden_state' : 'logits', extents);
+  return graph.encode(options.name ?? config.family);
+}
+
+interface Start extends Pick<LayerContext, 'positions' | 'padding' | 'rope'> {
+  readonly hidden: string;
+  readonly ids: string | undefined;
+}
+
+function textInputs(graph: OnnxGraph, config: ModelConfig): Start {
+  const axes = ['batch', 'sequence'];
+  const ids = graph.input('input_ids', 'int64', axes);
+  const length = graph.op('Gather', [graph.op('Shape', [ids]), graph.int(1)]);
+  const positions = graph.op('Range', [graph.int(0), length, graph.int(1)]);
+  let hidden = graph.op('Gather', ['embeddings.token.weight', ids]);
+  let padding: string | undefined;
+  if (!config.causal) {
+    const mask = graph.op('Cast', [graph.input('attention_mask', 'int64', axes)], { to: 1n });
+    const hiddenKeys = graph.op('Mul', [graph.op('Sub', [graph.float(1), mask]), graph.float(-1e9)]);
+    padding = graph.op('Unsqueeze', [hiddenKeys, graph.int([1, 2, 3])]);
+  }
+  if (config.typeVocabSize > 1) {
+    const types = graph.input('token_type_ids', 'int64', axes);
+    hidden = graph.op('Add', [hidden, graph.op('Gather', ['embeddings.type.weight', types])]);
+  } else if (config.typeVocabSize === 1) {
+    hidden = graph.op('Add', [hidden, 'embeddings.type.weight']);
+  }
+  if (config.positionRows > 0) {
+    const rows = config.positionsSkipPadding
+      ? paddedPositions(graph, config, ids)
+      : graph.op('Add', [positions, graph.int(config.positionOffset)]);
+    hidden = graph.op('Add', [hidden, graph.op('Gather', ['embeddings.position.weight', rows])]);
+  }
+  return { hidden, ids, positions, padding, rope: config.rope && ropeTables(graph, config, positions) };
+}
+
+function paddedPositions(graph: OnnxGraph, config: ModelConfig, ids: string): string {
+  const padding = graph.int(config.positionOffset - 1);
+  const real = graph.op('Cast', [graph.op('Not', [graph.op('Equal', [ids, padding])])], { to: 7n });
+  const count = graph.op('CumSum', [real, graph.int(1)]);
+  return graph.op('Add', [graph.op('Mul', [count, real]), padding]);
+}
+
+/** cos and sin [1, T, 1, d] from the positions, computed in the graph: any length. */
+function ropeTables(graph: OnnxGraph, config: ModelConfig, positions: string): { cos: string; sin: string } {
+  const rope = config.rope as NonNullable<ModelConfig['rope']>;
+  const column = graph.op('Unsqueeze', [graph.op('Cast', [positions], { to: 1n }), graph.int([1])]);
+  const angles = graph.op('Mul', [column, graph.float(rope.inverseFrequencies)]);
+  const both = graph.op('Concat', [angles, angles], { axis: 1n });
+  const table = (type: 'Cos' | 'Sin'): string => {
+    const values = graph.op('Mul', [graph.op(type, [both]), graph.float(rope.attentionFactor)]);
+    return graph.op('Unsqueeze', [values, graph.int([0, 2])]);
+  };
+  return { cos: table('Cos'), sin: table('Sin') };
+}
+
+function imageInputs(graph: OnnxGraph, config: ModelConfig, values: ReadonlyMap<string, Float32Array>): Start {
+  const patches = config.patches as NonNullable<ModelConfig['patches']>;
+  const pixels = graph.input('pixel_values', 'float', ['batch', patches.channels, ...patches.imageSize]);
+  const binding = { slot: 'embeddings.patch.weight', tensor: '', transform: 'patches' } as const;
+  const size = patches.patchSize[0] * patches.patchSize[1] * patches.channels;
+  const kernel = fromSlots([binding], [values.get(binding.slot) as Float32Array], [[size, config.hiddenSize]], patches);
+  graph.weight(binding.slot, kernel.data, kernel.shape);
+  const stride = patches.patchSize.map(BigInt);
+  const grid = graph.op('Conv', [pixels, 'embeddings.patch.weight', 'embeddings.patch.bias'], { strides: stride });
+  const sequence = graph.op('Transpose', [graph.op('Reshape', [grid, graph.int([0, 0, -1])])], { perm: [0n, 2n, 1n] });
+  const batch = graph.op('Slice', [graph.op('Shape', [pixels]), graph.int([0]), graph.int([1])]);
+  const extents = graph.op('Concat', [batch, graph.int([1, config.hiddenSize])], { axis: 0n });
+  const names = ['embeddings.class', ...(patches.prefixTokens > 1 ? ['embeddings.distillation'] : [])];
+  const prefix = names.map((name) => graph.op('Expand', [name, extents]));
+  const tokens = graph.op('Concat', [...prefix, sequence], { axis: 1n });
+  const [from, to] = [config.positionOffset, config.positionOffset + config.maxPositions];
+  const table = graph.op('Slice', ['embeddings.position.weight', graph.int([from]), graph.int([to]), graph.int([0])]);
+  return {
+    hidden: graph.op('Add', [tokens, table]),
+    ids: undefined,
+    positions: '',
+    padding: undefined,
+    rope: undefined,
+  };
+}
+
+function headNodes(
+  context: LayerContext,
+  hidden: string,
+  ids: string | undefined,
+): { value: string; extents: readonly (number | string)[] } {
+  const { graph, config } = context;
+  if (config.head === 'none') return { value: hidden, extents: ['batch', 'sequence', config.hiddenSize] };
+  if (config.head === 'causal-lm' || config.head === 'masked-lm' || config.head === 'token-classification') {
+    let x = hidden;
+    if (config.headDense === 'lm-transform') {
+      x = activationNodes(graph, linearNodes(context, x, 'head.dense'), config.headActivation ?? config.activation);
+      x = layerNormNodes(context, x, 'head.norm');
+    }
+    const outputs = config.head === 'token-classification' ? config.labels : config.vocabSize;
+    return { value: outputNodes(context, x), extents: ['batch', 'sequence', outputs] };
+  }
+  const at = (position: number): string => graph.op('Gather', [hidden, graph.int(position)], { axis: 1n });
+  let x = readoutNodes(context, hidden, ids, at);
+  if (config.pooler) x = graph.op('Tanh', [linearNodes(context, x, 'pooler')]);
+  if (config.headDense === 'tanh') x = graph.op('Tanh', [linearNodes(context, x, 'head.dense')]);
+  if (config.readoutNorm) x = layerNormNodes(context, x, 'head.norm');
+  let value = outputNodes(context, x);
+  if (config.readout === 'distilled') {
+    const second = linearNodes(context, at(1), 'head.distillation');
+    value = graph.op('Mul', [graph.op('Add', [value, second]), graph.float(0.5)]);
+  }
+  return { value, extents: ['batch', config.labels] };
+}
+
+function readoutNodes(
+  { graph, config }: LayerContext,
+  hidden: string,
+  ids: string | undefined,
+  at: (position: number) => string,
+): string {
+  if (config.readout === 'mean-patches') {
+    const first = config.patches?.prefixTokens ?? 0;
+    const patches = graph.op('Slice', [hidden, graph.int([first]), graph.int([2 ** 31]), graph.int([1])]);
+    return graph.op('ReduceMean', [patches], { axes: [1n], keepdims: 0n });
+  }
+  if (config.readout === 'last') {
+    if (config.padTokenId === undefined) return at(-1);
+    const real = graph.op(
+      'Cast',
+      [graph.op('Not', [graph.op('Equal', [ids as string, graph.int(config.padTokenId)])])],
+      {
+        to: 7n,
+      },
+    );
+    // The last real token is where the running count of real tokens first reaches its maximum.
+    const last = graph.op('ArgMax', [graph.op('CumSum', [real, graph.int(1)])], { axis: 1n, keepdims: 1n });
+    return graph.op('GatherND', [hidden, last], { batch_dims: 1n });
+  }
+  return at(0);
+}
+
+function outputNodes({ graph, config, has }: LayerContext, x: string): string {
+  const matrix = config.tiedEmbeddings
+    ? graph.op('Transpose', ['embeddings.token.weight'], { perm: [1n, 0n] })
+    : 'head.weight';
+  const product = graph.op('MatMul', [x, matrix]);
+  return has('head.bias') ? graph.op('Add', [product, 'head.bias']) : product;
+}

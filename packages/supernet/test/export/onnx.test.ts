@@ -1,0 +1,62 @@
+// ONNX exports run in onnxruntime-node with the logits of this package: full models and sub-networks of every golden family.
+import type * as tf from '@tensorflow/tfjs';
+import * as ort from 'onnxruntime-node';
+import { beforeAll, describe, expect, it } from 'vitest';
+import { loadCheckpoint } from '../../src/checkpoint/load.ts';
+import { fullSubnet, sampleSubnet } from '../../src/elastic/space.ts';
+import type { SubnetConfig } from '../../src/elastic/space.ts';
+import { exportOnnx } from '../../src/export/onnx.ts';
+import type { ModelInputs } from '../../src/model/types.ts';
+import { useBackend } from '../helpers/backend.ts';
+import { GOLDENS, goldenPath, loadGolden } from '../helpers/golden.ts';
+
+async function feeds(session: ort.InferenceSession, inputs: ModelInputs): Promise<Record<string, ort.Tensor>> {
+  const given: Record<string, tf.Tensor | undefined> = {
+    input_ids: inputs.inputIds,
+    attention_mask: inputs.attentionMask,
+    token_type_ids: inputs.tokenTypeIds,
+    pixel_values: inputs.pixelValues,
+  };
+  const result: Record<string, ort.Tensor> = {};
+  for (const name of session.inputNames) {
+    const tensor = given[name];
+    const shape = [...(tensor ?? inputs.inputIds)!.shape];
+    if (name === 'pixel_values') {
+      result[name] = new ort.Tensor('float32', (await tensor!.data()) as Float32Array, shape);
+      continue;
+    }
+    // Inputs the golden case leaves out: everything is real, all tokens in segment 0.
+    const size = shape[0]! * shape[1]!;
+    const values = tensor ? await tensor.data() : new Int32Array(size).fill(name === 'attention_mask' ? 1 : 0);
+    result[name] = new ort.Tensor('int64', BigInt64Array.from(values, BigInt), shape);
+  }
+  return result;
+}
+
+describe.skipIf(!goldenPath('vit'))('ONNX', () => {
+  beforeAll(() => useBackend('wasm'));
+
+  it.each(GOLDENS)('%s', async (name) => {
+    const folder = goldenPath(name)!;
+    const { inputs, logits } = await loadGolden(folder);
+    const { model } = await loadCheckpoint(folder);
+    let state = 3;
+    const random = () => (state = (state * 16807) % 2147483647) / 2147483647;
+    const run = async (subnet: SubnetConfig): Promise<ort.Tensor> => {
+      const session = await ort.InferenceSession.create(await exportOnnx(model, subnet));
+      const output = await session.run(await feeds(session, inputs));
+      await session.release();
+      return output['logits']!;
+    };
+    const full = await run(fullSubnet(model.space));
+    expect(full.data as Float32Array, 'transformers').toBeAllclose(logits, { atol: 2e-4, rtol: 0 });
+    for (let round = 0; round < 2; round++) {
+      const subnet = sampleSubnet(model.space, random);
+      const actual = await run(subnet);
+      const expected = model.forward(inputs, { subnet }).logits;
+      expect(actual.dims).toEqual(expected.shape);
+      expect(actual.data as Float32Array, 'sub-network').toBeAllclose(await expected.data(), { atol: 1e-4, rtol: 0 });
+    }
+    model.dispose();
+  });
+});
