@@ -39,11 +39,19 @@ const GRAMMAR = new RegExp(
 export function parseConstraint(text: string, names: ReadonlyMap<string, string | undefined>): Constraint {
   const groups = GRAMMAR.exec(text)?.groups;
   if (!groups) {
-    throw new SearchError('bad-constraint', `"${text}" is not a constraint: write e.g. "latency <= 20", "macs <= 0.6x" or "accuracy >= baseline - 1%"`, { text });
+    throw new SearchError(
+      'bad-constraint',
+      `"${text}" is not a constraint: write e.g. "latency <= 20", "macs <= 0.6x" or "accuracy >= baseline - 1%"`,
+      { text },
+    );
   }
   const name = [...names.keys()].find((known) => known.toLowerCase() === groups['name']!.toLowerCase());
   if (name === undefined) {
-    throw new SearchError('bad-constraint', `"${text}" names "${groups['name']}": this problem has ${[...names.keys()].join(', ')}`, { text, names: [...names.keys()] });
+    throw new SearchError(
+      'bad-constraint',
+      `"${text}" names "${groups['name']}": this problem has ${[...names.keys()].join(', ')}`,
+      { text, names: [...names.keys()] },
+    );
   }
   const relation = /[<≤]/.test(groups['relation']!) ? '<=' : '>=';
   if (groups['value'] === undefined) {
@@ -57,11 +65,15 @@ export function parseConstraint(text: string, names: ReadonlyMap<string, string 
   if (unit.toLowerCase() === 'x') return { text, name, relation, factor: value, shift: 0, offset: 0 };
   const expected = names.get(name);
   if (unit !== '' && unit.toLowerCase() !== expected?.toLowerCase()) {
-    throw new SearchError('bad-constraint', `"${text}" is in "${unit}", ${name} in ${expected ?? 'no unit'}: write the bound ${expected ? `in ${expected}` : 'without a unit'}`, {
-      text,
-      unit,
-      expected,
-    });
+    throw new SearchError(
+      'bad-constraint',
+      `"${text}" is in "${unit}", ${name} in ${expected ?? 'no unit'}: write the bound ${expected ? `in ${expected}` : 'without a unit'}`,
+      {
+        text,
+        unit,
+        expected,
+      },
+    );
   }
   return { text, name, relation, factor: 0, shift: 0, offset: value };
 }
@@ -75,14 +87,26 @@ export function needsBaseline(constraint: Constraint): boolean {
  *
  * @throws SearchError `no-baseline` if it is relative and the baseline's value is not known
  */
-export function resolveConstraint(constraint: Constraint, baseline: Readonly<Record<string, number>> | undefined): Bound {
+export function resolveConstraint(
+  constraint: Constraint,
+  baseline: Readonly<Record<string, number>> | undefined,
+): Bound {
   const { text, name, relation } = constraint;
   if (!needsBaseline(constraint)) return { text, name, relation, bound: constraint.offset };
   const value = baseline?.[name];
   if (value === undefined) {
-    throw new SearchError('no-baseline', `"${text}" is relative to the baseline, which has no value of ${name}: give the problem \`baseline\` genes that can be measured`, { text });
+    throw new SearchError(
+      'no-baseline',
+      `"${text}" is relative to the baseline, which has no value of ${name}: give the problem \`baseline\` genes that can be measured`,
+      { text },
+    );
   }
-  return { text, name, relation, bound: constraint.factor * value + constraint.shift * Math.abs(value) + constraint.offset };
+  return {
+    text,
+    name,
+    relation,
+    bound: constraint.factor * value + constraint.shift * Math.abs(value) + constraint.offset,
+  };
 }
 
 /** How far a bound is overstepped, relative to its size; 0 or less where it holds. */

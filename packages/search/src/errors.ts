@@ -27,7 +27,12 @@ export class SearchError extends Error {
   readonly code: SearchErrorCode;
   readonly details: Readonly<Record<string, unknown>>;
 
-  constructor(code: SearchErrorCode, message: string, details: Readonly<Record<string, unknown>> = {}, options?: ErrorOptions) {
+  constructor(
+    code: SearchErrorCode,
+    message: string,
+    details: Readonly<Record<string, unknown>> = {},
+    options?: ErrorOptions,
+  ) {
     super(message, options);
     this.code = code;
     this.details = details;

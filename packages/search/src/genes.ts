@@ -26,7 +26,13 @@ export function genesOf(space: readonly Variable[]): readonly Gene[] {
       case 'boolean':
         return [{ lower: 0, upper: 1, kind: 'level', ordered: false, name }];
       case 'permutation':
-        return Array.from({ length: variable.length }, (_, i): Gene => ({ lower: 0, upper: variable.length - 1, kind: 'permutation', ordered: false, name: `${name}.${i}` }));
+        return Array.from({ length: variable.length }, (_, i): Gene => ({
+          lower: 0,
+          upper: variable.length - 1,
+          kind: 'permutation',
+          ordered: false,
+          name: `${name}.${i}`,
+        }));
     }
   });
 }

@@ -1,15 +1,39 @@
 // The public face of @instatune/search: what runs anywhere. Files, threads: ./node. Queues: ./queue. HTML: ./report.
 export { SearchError, type SearchErrorCode } from './errors.ts';
-export type { Attribute, ExactObjective, MeasureContext, MeasuredObjective, Objective, SearchProblem } from './problem.ts';
+export type {
+  Attribute,
+  ExactObjective,
+  MeasureContext,
+  MeasuredObjective,
+  Objective,
+  SearchProblem,
+} from './problem.ts';
 export { Space, checkProblem, problemFingerprint } from './space.ts';
-export { parseConstraint, resolveConstraint, violation, totalViolation, type Bound, type Constraint } from './constraints.ts';
+export {
+  parseConstraint,
+  resolveConstraint,
+  violation,
+  totalViolation,
+  type Bound,
+  type Constraint,
+} from './constraints.ts';
 export { runSearch, resume, type ResumeOptions } from './run/run-search.ts';
 export type { RunOptions, SearchOptions } from './run/options.ts';
 export type { FrontPoint, HistoryPoint, SearchProgress, SearchResult } from './run/progress.ts';
 export { resultOf } from './run/result.ts';
 export { pick, type Choice, type PickOptions, type PickSource } from './run/pick.ts';
 export { Study, type StudyContents, type StudyHeader, type StudyJournal } from './study/study.ts';
-export { isComplete, isDone, type Candidate, type CompleteTrial, type RoundInfo, type Trial, type TrialOutcome, type TrialReport, type TrialStatus } from './study/trial.ts';
+export {
+  isComplete,
+  isDone,
+  type Candidate,
+  type CompleteTrial,
+  type RoundInfo,
+  type Trial,
+  type TrialOutcome,
+  type TrialReport,
+  type TrialStatus,
+} from './study/trial.ts';
 export { studyToCsv, studyToJson } from './study/export.ts';
 export type { WarmStart, WarmStartOptions } from './warm-start.ts';
 export type { Evaluation, EvaluateOptions, EvaluationJob, Evaluator } from './evaluate/evaluator.ts';

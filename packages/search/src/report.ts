@@ -1,2 +1,2 @@
 // `@instatune/search/report`: the HTML report (brings Observable Plot and linkedom).
-export { renderReport, shortNumber, type ReportOptions } from './report/html.ts';
+export { renderReport, type ReportOptions } from './report/html.ts';

@@ -24,16 +24,21 @@ export function checkProblem(problem: SearchProblem): void {
   const fail = (message: string, details: Record<string, unknown> = {}): never => {
     throw new SearchError('invalid-problem', `problem "${problem.name}": ${message}`, details);
   };
-  if (typeof problem.name !== 'string' || problem.name === '') throw new SearchError('invalid-problem', 'a problem needs a name', { name: problem.name });
+  if (typeof problem.name !== 'string' || problem.name === '')
+    throw new SearchError('invalid-problem', 'a problem needs a name', { name: problem.name });
   if (!Array.isArray(problem.space) || problem.space.length === 0) fail('space is empty: give at least one variable');
   if (!Array.isArray(problem.objectives) || problem.objectives.length === 0) fail('no objectives: give at least one');
   const names = [...problem.objectives, ...(problem.attributes ?? [])].map(({ name }) => name);
   const twice = names.find((name, index) => names.indexOf(name) !== index);
-  if (twice !== undefined) fail(`"${twice}" is named twice among objectives and attributes: names must differ`, { name: twice });
+  if (twice !== undefined)
+    fail(`"${twice}" is named twice among objectives and attributes: names must differ`, { name: twice });
   for (const { name, kind, evaluate } of problem.objectives) {
-    if (kind !== 'measured' && kind !== 'exact') fail(`objective ${name} is of kind ${String(kind)}: use 'measured' or 'exact'`, { name, kind });
+    if (kind !== 'measured' && kind !== 'exact')
+      fail(`objective ${name} is of kind ${String(kind)}: use 'measured' or 'exact'`, { name, kind });
     if (!evaluate && (kind === 'exact' || !problem.measure)) {
-      fail(`objective ${name} has no evaluate${kind === 'measured' ? ', and the problem no measure' : ''}: give one`, { name });
+      fail(`objective ${name} has no evaluate${kind === 'measured' ? ', and the problem no measure' : ''}: give one`, {
+        name,
+      });
     }
   }
 }
@@ -68,17 +73,25 @@ export class Space {
   /** @throws SearchError `invalid-genes` unless there is one number in range per gene */
   check(genes: readonly number[]): void {
     if (genes.length !== this.genes.length) {
-      throw new SearchError('invalid-genes', `${genes.length} genes for problem "${this.problem.name}" of ${this.genes.length}`, { genes, expected: this.genes.length });
+      throw new SearchError(
+        'invalid-genes',
+        `${genes.length} genes for problem "${this.problem.name}" of ${this.genes.length}`,
+        { genes, expected: this.genes.length },
+      );
     }
     this.genes.forEach(({ lower, upper, kind, name }, index) => {
       const value = genes[index]!;
       if (!(value >= lower && value <= upper) || (kind !== 'real' && !Number.isInteger(value))) {
-        throw new SearchError('invalid-genes', `gene ${index} (${name}) is ${value}: use ${kind === 'real' ? 'a number' : 'an integer'} from ${lower} to ${upper}`, {
-          index,
-          value,
-          lower,
-          upper,
-        });
+        throw new SearchError(
+          'invalid-genes',
+          `gene ${index} (${name}) is ${value}: use ${kind === 'real' ? 'a number' : 'an integer'} from ${lower} to ${upper}`,
+          {
+            index,
+            value,
+            lower,
+            upper,
+          },
+        );
       }
     });
   }
@@ -103,7 +116,9 @@ export class Space {
     if (problem.canonical) return [...problem.canonical(genes)];
     if (!problem.active) return [...genes];
     const active = problem.active(genes);
-    return genes.map((value, index) => (active[index] || this.genes[index]!.kind === 'permutation' ? value : this.genes[index]!.lower));
+    return genes.map((value, index) =>
+      active[index] || this.genes[index]!.kind === 'permutation' ? value : this.genes[index]!.lower,
+    );
   }
 
   /** Equal for equal candidates; `genes` canonical. */
@@ -138,6 +153,8 @@ export class Space {
 
   /** The inverse of `minimised`. */
   named(minimised: readonly number[]): Record<string, number> {
-    return Object.fromEntries(this.problem.objectives.map(({ name }, index) => [name, this.signs[index]! * minimised[index]!]));
+    return Object.fromEntries(
+      this.problem.objectives.map(({ name }, index) => [name, this.signs[index]! * minimised[index]!]),
+    );
   }
 }

@@ -38,17 +38,26 @@ export function warmStart(space: Space, options: WarmStartOptions): WarmStart {
   const here = JSON.stringify(space.problem.space);
   const there = JSON.stringify(study.header.space);
   if (here !== there) {
-    throw new SearchError('space-mismatch', `study "${study.header.name}" has ${study.header.space.length} genes that are not those of problem "${space.problem.name}": warm start needs the same space`, {
-      here: space.problem.space,
-      there: study.header.space,
-    });
+    throw new SearchError(
+      'space-mismatch',
+      `study "${study.header.name}" has ${study.header.space.length} genes that are not those of problem "${space.problem.name}": warm start needs the same space`,
+      {
+        here: space.problem.space,
+        there: study.header.space,
+      },
+    );
   }
   const measured = space.problem.objectives.filter(({ kind }) => kind === 'measured').map(({ name }) => name);
   const unknown = trust.filter((name) => !measured.includes(name));
   if (unknown.length > 0) {
-    throw new SearchError('invalid-option', `warm start trusts ${unknown.join(', ')}: the measured objectives are ${measured.join(', ')}`, { trust, measured });
+    throw new SearchError(
+      'invalid-option',
+      `warm start trusts ${unknown.join(', ')}: the measured objectives are ${measured.join(', ')}`,
+      { trust, measured },
+    );
   }
-  if (!(share >= 0 && share <= 1)) throw new SearchError('invalid-option', `warm start share is ${share}: use a number from 0 to 1`, { share });
+  if (!(share >= 0 && share <= 1))
+    throw new SearchError('invalid-option', `warm start share is ${share}: use a number from 0 to 1`, { share });
   const trials = study.trials.filter(isComplete).map((trial) => {
     const genes = space.canonical(trial.genes);
     return { ...trial, genes, key: space.key(genes) };
@@ -57,17 +66,26 @@ export function warmStart(space: Space, options: WarmStartOptions): WarmStart {
 }
 
 /** The other study's best candidates by front, then spread evenly along each front; canonical, unseen, inside the exact bounds. */
-export function warmCandidates(context: Pick<ProposeContext, 'space' | 'bounds'>, warm: WarmStart, count: number, seen: Set<string>): Candidate[] {
+export function warmCandidates(
+  context: Pick<ProposeContext, 'space' | 'bounds'>,
+  warm: WarmStart,
+  count: number,
+  seen: Set<string>,
+): Candidate[] {
   const { space } = context;
   const bounds = exactBounds(context);
   const usable = warm.trials.filter(
-    ({ genes, values }) => space.problem.objectives.every(({ name }) => Number.isFinite(values[name])) && totalViolation(bounds, space.exact(genes)) === 0,
+    ({ genes, values }) =>
+      space.problem.objectives.every(({ name }) => Number.isFinite(values[name])) &&
+      totalViolation(bounds, space.exact(genes)) === 0,
   );
   const points = usable.map(({ values }) => space.minimised(values));
   const ranks = points.length === 0 ? [] : [...nonDominatedSort(points).ranks];
   const found: Candidate[] = [];
   for (let rank = 0; found.length < count && ranks.includes(rank); rank++) {
-    const front = usable.filter((_, index) => ranks[index] === rank).sort((a, b) => space.minimised(a.values)[0]! - space.minimised(b.values)[0]! || a.number - b.number);
+    const front = usable
+      .filter((_, index) => ranks[index] === rank)
+      .sort((a, b) => space.minimised(a.values)[0]! - space.minimised(b.values)[0]! || a.number - b.number);
     const fresh = front.filter(({ key }) => !seen.has(key));
     const take = Math.min(count - found.length, fresh.length);
     for (let i = 0; i < take; i++) {

@@ -7,7 +7,8 @@ const names = new Map<string, string | undefined>([
   ['accuracy', '%'],
   ['macs', undefined],
 ]);
-const bound = (text: string, baseline?: Record<string, number>) => resolveConstraint(parseConstraint(text, names), baseline);
+const bound = (text: string, baseline?: Record<string, number>) =>
+  resolveConstraint(parseConstraint(text, names), baseline);
 
 describe('the constraint language', () => {
   const baseline = { latency: 40, accuracy: 92, macs: 11e9 };
@@ -32,8 +33,22 @@ describe('the constraint language', () => {
     expect(bound('accuracy >= baseline - 1%', { accuracy: -50 }).bound).toBeCloseTo(-50.5, 12);
   });
 
-  it.each(['latency', 'latency = 3', '<= 3', 'latency <= many', 'speed <= 3', 'latency <= 3 s', 'latency <= baseline * 2', 'latency <= 3 4'])('refuses "%s"', (text) => {
-    expect(() => parseConstraint(text, names)).toThrow(expect.objectContaining({ code: 'bad-constraint', message: expect.stringContaining(text.split(' ')[0]!) as string }));
+  it.each([
+    'latency',
+    'latency = 3',
+    '<= 3',
+    'latency <= many',
+    'speed <= 3',
+    'latency <= 3 s',
+    'latency <= baseline * 2',
+    'latency <= 3 4',
+  ])('refuses "%s"', (text) => {
+    expect(() => parseConstraint(text, names)).toThrow(
+      expect.objectContaining({
+        code: 'bad-constraint',
+        message: expect.stringContaining(text.split(' ')[0]!) as string,
+      }),
+    );
   });
 
   it('says that the baseline is missing', () => {
@@ -42,11 +57,16 @@ describe('the constraint language', () => {
 
   it('violation is relative, non-positive exactly where the bound holds', () => {
     fc.assert(
-      fc.property(fc.double({ min: -1e6, max: 1e6, noNaN: true }), fc.double({ min: -1e6, max: 1e6, noNaN: true }), fc.constantFrom('<=' as const, '>=' as const), (limit, value, relation) => {
-        const b = { text: '', name: 'x', relation, bound: limit };
-        expect(violation(b, { x: value }) <= 0).toBe(relation === '<=' ? value <= limit : value >= limit);
-        expect(totalViolation([b, b], { x: value })).toBe(2 * Math.max(0, violation(b, { x: value })));
-      }),
+      fc.property(
+        fc.double({ min: -1e6, max: 1e6, noNaN: true }),
+        fc.double({ min: -1e6, max: 1e6, noNaN: true }),
+        fc.constantFrom('<=' as const, '>=' as const),
+        (limit, value, relation) => {
+          const b = { text: '', name: 'x', relation, bound: limit };
+          expect(violation(b, { x: value }) <= 0).toBe(relation === '<=' ? value <= limit : value >= limit);
+          expect(totalViolation([b, b], { x: value })).toBe(2 * Math.max(0, violation(b, { x: value })));
+        },
+      ),
     );
     expect(violation({ text: '', name: 'x', relation: '<=', bound: 20 }, { x: 25 })).toBeCloseTo(0.25, 12);
   });

@@ -17,14 +17,22 @@ interface Binary {
 
 function works(binary: Binary): boolean {
   try {
-    return /v=\d/.test(execFileSync(binary.path, ['--version'], { env: environment(binary), encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] }));
+    return /v=\d/.test(
+      execFileSync(binary.path, ['--version'], {
+        env: environment(binary),
+        encoding: 'utf8',
+        stdio: ['ignore', 'pipe', 'ignore'],
+      }),
+    );
   } catch {
     return false;
   }
 }
 
 function environment({ libraries }: Binary): NodeJS.ProcessEnv {
-  return libraries === '' ? process.env : { ...process.env, LD_LIBRARY_PATH: [libraries, process.env['LD_LIBRARY_PATH']].filter(Boolean).join(delimiter) };
+  return libraries === ''
+    ? process.env
+    : { ...process.env, LD_LIBRARY_PATH: [libraries, process.env['LD_LIBRARY_PATH']].filter(Boolean).join(delimiter) };
 }
 
 function installed(): Binary | undefined {
@@ -55,15 +63,29 @@ function unpack(): void {
     mkdirSync(join(lists, 'partial'), { recursive: true });
     mkdirSync(join(archives, 'archives/partial'), { recursive: true });
     const apt = (...args: string[]) =>
-      execFileSync('apt-get', ['-o', `Dir::State::lists=${lists}`, '-o', `Dir::Cache=${archives}`, '-o', 'APT::Sandbox::User=', '-qq', ...args], {
-        cwd: work,
-        stdio: ['ignore', 'ignore', 'pipe'],
-        timeout: 90_000,
-      });
+      execFileSync(
+        'apt-get',
+        [
+          '-o',
+          `Dir::State::lists=${lists}`,
+          '-o',
+          `Dir::Cache=${archives}`,
+          '-o',
+          'APT::Sandbox::User=',
+          '-qq',
+          ...args,
+        ],
+        {
+          cwd: work,
+          stdio: ['ignore', 'ignore', 'pipe'],
+          timeout: 90_000,
+        },
+      );
     apt('update');
     apt('download', ...PACKAGES);
     const root = join(work, 'root');
-    for (const file of globSync('*.deb', { cwd: work })) execFileSync('dpkg-deb', ['-x', join(work, file), root], { stdio: 'ignore' });
+    for (const file of globSync('*.deb', { cwd: work }))
+      execFileSync('dpkg-deb', ['-x', join(work, file), root], { stdio: 'ignore' });
     rmSync(CACHE, { recursive: true, force: true });
     mkdirSync(resolve(CACHE, '..'), { recursive: true });
     try {
@@ -80,7 +102,8 @@ function unpack(): void {
 export function findRedis(): Binary | string {
   const found = installed() ?? cached();
   if (found) return found;
-  if (process.platform !== 'linux' || !existsSync('/usr/bin/apt-get')) return 'no redis-server or valkey-server on this machine, and no apt-get to fetch one: install either';
+  if (process.platform !== 'linux' || !existsSync('/usr/bin/apt-get'))
+    return 'no redis-server or valkey-server on this machine, and no apt-get to fetch one: install either';
   try {
     unpack();
   } catch (error) {
@@ -95,7 +118,9 @@ function freePort(): Promise<number> {
     server.once('error', reject);
     server.listen(0, '127.0.0.1', () => {
       const address = server.address();
-      server.close(() => (address && typeof address === 'object' ? settle(address.port) : reject(new Error('no port'))));
+      server.close(() =>
+        address && typeof address === 'object' ? settle(address.port) : reject(new Error('no port')),
+      );
     });
   });
 }
@@ -108,10 +133,14 @@ export interface RedisServer extends AsyncDisposable {
 /** Starts a server on a free local port, in memory only. */
 export async function startRedis(binary: Binary): Promise<RedisServer> {
   const port = await freePort();
-  const child = spawn(binary.path, ['--port', String(port), '--bind', '127.0.0.1', '--save', '', '--appendonly', 'no', '--dir', tmpdir()], {
-    env: environment(binary),
-    stdio: ['ignore', 'pipe', 'pipe'],
-  });
+  const child = spawn(
+    binary.path,
+    ['--port', String(port), '--bind', '127.0.0.1', '--save', '', '--appendonly', 'no', '--dir', tmpdir()],
+    {
+      env: environment(binary),
+      stdio: ['ignore', 'pipe', 'pipe'],
+    },
+  );
   let log = '';
   child.stdout?.on('data', (text: Buffer) => (log += text.toString()));
   child.stderr?.on('data', (text: Buffer) => (log += text.toString()));

@@ -19,7 +19,8 @@ export const exportCommand = defineCommand({
   run({ args: given, rawArgs }) {
     try {
       rejectUnknown(rawArgs, args);
-      if (given.format !== 'csv' && given.format !== 'json') throw new SearchError('invalid-option', `format "${given.format}": use csv or json`, { format: given.format });
+      if (given.format !== 'csv' && given.format !== 'json')
+        throw new SearchError('invalid-option', `format "${given.format}": use csv or json`, { format: given.format });
       const study = readStudy(given.study, given.name);
       const text = given.format === 'csv' ? studyToCsv(study) : `${JSON.stringify(studyToJson(study), undefined, 2)}\n`;
       if (given.out === undefined) process.stdout.write(text);

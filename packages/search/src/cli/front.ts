@@ -2,7 +2,7 @@
 import { defineCommand, type ArgsDef } from 'citty';
 import { pick } from '../run/pick.ts';
 import { resultOf } from '../run/result.ts';
-import { shortNumber } from '../report/html.ts';
+import { shortNumber } from '../report/format.ts';
 import { listStudies, readStudy } from '../study/sqlite.ts';
 import { reportError } from './report-error.ts';
 import { finish, list, problemArgs, rejectUnknown, studyArgs } from './shared.ts';
@@ -26,7 +26,9 @@ export const front = defineCommand({
       rejectUnknown(rawArgs, args);
       if (given.list) {
         for (const { name, problem, tactic, seed, complete, trials } of listStudies(given.study)) {
-          process.stdout.write(`${name}: ${problem}, ${tactic}, seed ${seed}, ${complete} of ${trials} trials complete\n`);
+          process.stdout.write(
+            `${name}: ${problem}, ${tactic}, seed ${seed}, ${complete} of ${trials} trials complete\n`,
+          );
         }
         return;
       }

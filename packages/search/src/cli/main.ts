@@ -5,7 +5,10 @@ import { defineCommand, runMain } from 'citty';
 const load = async <T>(command: Promise<T>): Promise<T> => command;
 
 const main = defineCommand({
-  meta: { name: 'instatune', description: 'Pareto search over sub-networks: LINAS, studies on disk, threads and queues of workers' },
+  meta: {
+    name: 'instatune',
+    description: 'Pareto search over sub-networks: LINAS, studies on disk, threads and queues of workers',
+  },
   subCommands: {
     search: () => load(import('./search.ts')).then((m) => m.search),
     resume: () => load(import('./resume.ts')).then((m) => m.resumeCommand),
@@ -14,6 +17,5 @@ const main = defineCommand({
     worker: () => load(import('./worker.ts')).then((m) => m.worker),
   },
 });
-
 
 await runMain(main);

@@ -1,6 +1,6 @@
 // The live line: evaluations, hypervolume, front, ETA. On a terminal it is redrawn, in a log it is one line a few seconds.
 import { Presets, SingleBar } from 'cli-progress';
-import { shortNumber } from '../report/html.ts';
+import { shortNumber } from '../report/format.ts';
 import type { SearchProgress } from '../run/progress.ts';
 
 function duration(ms: number | undefined): string {
@@ -8,7 +8,9 @@ function duration(ms: number | undefined): string {
   const seconds = Math.round(ms / 1000);
   if (seconds < 60) return `${seconds}s`;
   const minutes = Math.floor(seconds / 60);
-  return minutes < 60 ? `${minutes}m${String(seconds % 60).padStart(2, '0')}s` : `${Math.floor(minutes / 60)}h${String(minutes % 60).padStart(2, '0')}m`;
+  return minutes < 60
+    ? `${minutes}m${String(seconds % 60).padStart(2, '0')}s`
+    : `${Math.floor(minutes / 60)}h${String(minutes % 60).padStart(2, '0')}m`;
 }
 
 export interface ProgressLine {
@@ -19,7 +21,8 @@ export interface ProgressLine {
 export function progressLine(): ProgressLine {
   const bar = new SingleBar(
     {
-      format: '{bar} {value}/{total} evaluations | round {round} {phase} | hypervolume {volume} | front {front} | {elapsed} | ETA {left}',
+      format:
+        '{bar} {value}/{total} evaluations | round {round} {phase} | hypervolume {volume} | front {front} | {elapsed} | ETA {left}',
       barsize: 24,
       stream: process.stderr,
       noTTYOutput: true,
@@ -31,7 +34,14 @@ export function progressLine(): ProgressLine {
   let started = false;
   return {
     update({ phase, round, evaluations, budget, hypervolume, frontSize, elapsedMs, etaMs }) {
-      const payload = { phase, round, volume: hypervolume === undefined ? '…' : shortNumber(hypervolume), front: frontSize, elapsed: duration(elapsedMs), left: duration(etaMs) };
+      const payload = {
+        phase,
+        round,
+        volume: hypervolume === undefined ? '…' : shortNumber(hypervolume),
+        front: frontSize,
+        elapsed: duration(elapsedMs),
+        left: duration(etaMs),
+      };
       if (started) bar.update(evaluations, payload);
       else bar.start(budget, evaluations, payload);
       started = true;

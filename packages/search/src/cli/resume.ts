@@ -20,7 +20,13 @@ export const resumeCommand = defineCommand({
     try {
       rejectUnknown(rawArgs, args);
       const { problem, module, options } = await studyProblem(given);
-      const evaluator = await chooseEvaluator(problem, { ...given, module, options, redis: given.redis, timeout: given.timeout });
+      const evaluator = await chooseEvaluator(problem, {
+        ...given,
+        module,
+        options,
+        redis: given.redis,
+        timeout: given.timeout,
+      });
       const study = { path: given.study, ...(given.name === undefined ? {} : { name: given.name }) };
       await runInTerminal({
         problem,

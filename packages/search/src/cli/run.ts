@@ -17,7 +17,14 @@ export interface TerminalRun {
 }
 
 /** Exit status 130 after Ctrl-C or SIGTERM, with everything measured safe in the study. */
-export async function runInTerminal({ problem, evaluator, quiet, html, resumeCommand, start }: TerminalRun): Promise<void> {
+export async function runInTerminal({
+  problem,
+  evaluator,
+  quiet,
+  html,
+  resumeCommand,
+  start,
+}: TerminalRun): Promise<void> {
   const abort = new AbortController();
   const stop = () => abort.abort();
   process.once('SIGINT', stop);

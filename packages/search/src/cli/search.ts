@@ -6,7 +6,16 @@ import { runSearch } from '../run/run-search.ts';
 import { TACTIC_NAMES, isTacticName } from '../tactics/create.ts';
 import { reportError } from './report-error.ts';
 import { runInTerminal } from './run.ts';
-import { chooseEvaluator, evaluatorArgs, jsonObject, list, problemArgs, rejectUnknown, studyArgs, whole } from './shared.ts';
+import {
+  chooseEvaluator,
+  evaluatorArgs,
+  jsonObject,
+  list,
+  problemArgs,
+  rejectUnknown,
+  studyArgs,
+  whole,
+} from './shared.ts';
 
 const args = {
   ...problemArgs,
@@ -20,7 +29,11 @@ const args = {
   'report-split': { type: 'string', description: 'measure the front again on this split', valueHint: 'NAME' },
   'warm-start': { type: 'string', description: 'start from this study file', valueHint: 'FILE' },
   'warm-name': { type: 'string', description: 'which study of that file', valueHint: 'NAME' },
-  trust: { type: 'string', description: 'measured objectives whose values in the warm-start study hold here', valueHint: 'LIST' },
+  trust: {
+    type: 'string',
+    description: 'measured objectives whose values in the warm-start study hold here',
+    valueHint: 'LIST',
+  },
   ...evaluatorArgs,
 } satisfies ArgsDef;
 
@@ -30,12 +43,22 @@ export const search = defineCommand({
   async run({ args: given, rawArgs }) {
     try {
       rejectUnknown(rawArgs, args);
-      if (given.problem === undefined) throw new SearchError('invalid-option', 'no --problem: give a module, or bert-synth to try it out', {});
-      if (!isTacticName(given.tactic)) throw new SearchError('invalid-option', `--tactic is "${given.tactic}": use ${TACTIC_NAMES.join(', ')}`, { tactic: given.tactic });
+      if (given.problem === undefined)
+        throw new SearchError('invalid-option', 'no --problem: give a module, or bert-synth to try it out', {});
+      if (!isTacticName(given.tactic))
+        throw new SearchError('invalid-option', `--tactic is "${given.tactic}": use ${TACTIC_NAMES.join(', ')}`, {
+          tactic: given.tactic,
+        });
       const options = jsonObject('options', given.options);
       const module = problemSpecifier(given.problem);
       const problem = await loadProblem(module, options);
-      const evaluator = await chooseEvaluator(problem, { ...given, module, options, redis: given.redis, timeout: given.timeout });
+      const evaluator = await chooseEvaluator(problem, {
+        ...given,
+        module,
+        options,
+        redis: given.redis,
+        timeout: given.timeout,
+      });
       const warmFile = given['warm-start'];
       const warmName = given['warm-name'];
       await runInTerminal({
@@ -47,7 +70,10 @@ export const search = defineCommand({
         start: (run) =>
           runSearch(problem, {
             ...run,
-            tactic: { name: given.tactic as (typeof TACTIC_NAMES)[number], ...(given.optimize === undefined ? {} : { optimize: given.optimize }) },
+            tactic: {
+              name: given.tactic as (typeof TACTIC_NAMES)[number],
+              ...(given.optimize === undefined ? {} : { optimize: given.optimize }),
+            },
             evaluations: whole('evaluations', given.evaluations, 1)!,
             population: whole('population', given.population, 2),
             seed: whole('seed', given.seed, 0),
@@ -55,7 +81,15 @@ export const search = defineCommand({
             study: { path: given.study, ...(given.name === undefined ? {} : { name: given.name }) },
             module: { specifier: module, options },
             ...(given['report-split'] === undefined ? {} : { reportSplit: given['report-split'] }),
-            ...(warmFile === undefined ? {} : { warmStart: { path: warmFile, trust: list(given.trust), ...(warmName === undefined ? {} : { name: warmName }) } }),
+            ...(warmFile === undefined
+              ? {}
+              : {
+                  warmStart: {
+                    path: warmFile,
+                    trust: list(given.trust),
+                    ...(warmName === undefined ? {} : { name: warmName }),
+                  },
+                }),
           }),
       });
     } catch (error) {

@@ -4,7 +4,7 @@ import type { ArgsDef } from 'citty';
 import { SearchError } from '../errors.ts';
 import type { Evaluator } from '../evaluate/evaluator.ts';
 import type { SearchProblem } from '../problem.ts';
-import { shortNumber } from '../report/html.ts';
+import { shortNumber } from '../report/format.ts';
 import type { SearchResult } from '../run/progress.ts';
 
 export const studyArgs = {
@@ -13,15 +13,33 @@ export const studyArgs = {
 } satisfies ArgsDef;
 
 export const problemArgs = {
-  problem: { type: 'string', description: 'a module that exports `problem` or `createProblem`, or bert-synth', valueHint: 'MODULE' },
+  problem: {
+    type: 'string',
+    description: 'a module that exports `problem` or `createProblem`, or bert-synth',
+    valueHint: 'MODULE',
+  },
   options: { type: 'string', description: "JSON handed to the module's createProblem", valueHint: 'JSON' },
 } satisfies ArgsDef;
 
 export const evaluatorArgs = {
-  threads: { type: 'string', description: 'measure in this many worker threads (0: in this process)', valueHint: 'N', default: '0' },
+  threads: {
+    type: 'string',
+    description: 'measure in this many worker threads (0: in this process)',
+    valueHint: 'N',
+    default: '0',
+  },
   redis: { type: 'string', description: 'measure on the workers of this Redis or Valkey', valueHint: 'URL' },
-  retries: { type: 'string', description: 'how often a trial is tried again after its thread died', valueHint: 'N', default: '1' },
-  timeout: { type: 'string', description: 'seconds after which a measurement counts as hung (threads only)', valueHint: 'S' },
+  retries: {
+    type: 'string',
+    description: 'how often a trial is tried again after its thread died',
+    valueHint: 'N',
+    default: '1',
+  },
+  timeout: {
+    type: 'string',
+    description: 'seconds after which a measurement counts as hung (threads only)',
+    valueHint: 'S',
+  },
   html: { type: 'string', description: 'write the report here', valueHint: 'FILE' },
   quiet: { type: 'boolean', description: 'no progress', default: false },
 } satisfies ArgsDef;
@@ -31,14 +49,20 @@ export function whole(name: string, text: string | undefined, lowest: number): n
   if (text === undefined) return undefined;
   const value = Number(text);
   if (text.trim() === '' || !Number.isSafeInteger(value) || value < lowest) {
-    throw new SearchError('invalid-option', `--${name} is "${text}": use a whole number ≥ ${lowest}`, { name, value: text });
+    throw new SearchError('invalid-option', `--${name} is "${text}": use a whole number ≥ ${lowest}`, {
+      name,
+      value: text,
+    });
   }
   return value;
 }
 
 /** A comma- or semicolon-separated list. */
 export function list(text: string | undefined): string[] {
-  return (text ?? '').split(/[,;]/).map((part) => part.trim()).filter((part) => part !== '');
+  return (text ?? '')
+    .split(/[,;]/)
+    .map((part) => part.trim())
+    .filter((part) => part !== '');
 }
 
 /** @throws SearchError `invalid-option` */
@@ -59,7 +83,11 @@ export function rejectUnknown(rawArgs: readonly string[], definition: ArgsDef): 
   for (const raw of rawArgs) {
     const name = /^--(?:no-)?([^=]+)/.exec(raw)?.[1];
     if (name !== undefined && !known.has(name) && !known.has(`no-${name}`) && name !== 'help' && name !== 'version') {
-      throw new SearchError('invalid-option', `no option --${name}: use ${[...known].map((k) => `--${k}`).join(', ')}`, { name });
+      throw new SearchError(
+        'invalid-option',
+        `no option --${name}: use ${[...known].map((k) => `--${k}`).join(', ')}`,
+        { name },
+      );
     }
   }
 }
@@ -83,7 +111,10 @@ export async function chooseEvaluator(problem: SearchProblem, choice: EvaluatorC
   if (threads === 0) return undefined;
   const { workerPool } = await import('../evaluate/worker-pool.ts');
   const seconds = choice.timeout === undefined ? undefined : Number(choice.timeout);
-  if (seconds !== undefined && !(seconds > 0)) throw new SearchError('invalid-option', `--timeout is "${choice.timeout}": use seconds > 0`, { timeout: choice.timeout });
+  if (seconds !== undefined && !(seconds > 0))
+    throw new SearchError('invalid-option', `--timeout is "${choice.timeout}": use seconds > 0`, {
+      timeout: choice.timeout,
+    });
   return workerPool({
     module: choice.module,
     options: choice.options,
@@ -109,7 +140,9 @@ export function frontTable(result: SearchResult, problem: SearchProblem | undefi
   ];
   const last = rows[0]!.length - 1;
   const widths = rows[0]!.map((_, column) => Math.max(...rows.map((row) => row[column]!.length)));
-  return rows.map((row) => row.map((cell, column) => (column === last ? cell : cell.padStart(widths[column]!))).join('  ')).join('\n');
+  return rows
+    .map((row) => row.map((cell, column) => (column === last ? cell : cell.padStart(widths[column]!))).join('  '))
+    .join('\n');
 }
 
 /** Prints the front and writes the report. */

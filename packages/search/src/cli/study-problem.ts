@@ -23,9 +23,13 @@ export async function studyProblem(given: {
   const remembered = parseSettings(study).module;
   const specifier = given.problem ?? remembered?.specifier;
   if (specifier === undefined) {
-    throw new SearchError('invalid-option', `study "${study.header.name}" does not say which module its problem "${study.header.problem}" comes from: give --problem`, {
-      problem: study.header.problem,
-    });
+    throw new SearchError(
+      'invalid-option',
+      `study "${study.header.name}" does not say which module its problem "${study.header.problem}" comes from: give --problem`,
+      {
+        problem: study.header.problem,
+      },
+    );
   }
   const options = given.options === undefined ? (remembered?.options ?? {}) : jsonObject('options', given.options);
   const module = problemSpecifier(specifier);

@@ -8,28 +8,48 @@ import { jsonObject, problemArgs, rejectUnknown, whole } from './shared.ts';
 
 const args = {
   ...problemArgs,
-  redis: { type: 'string', description: 'the Redis or Valkey that the search uses', valueHint: 'URL', default: 'redis://127.0.0.1:6379' },
+  redis: {
+    type: 'string',
+    description: 'the Redis or Valkey that the search uses',
+    valueHint: 'URL',
+    default: 'redis://127.0.0.1:6379',
+  },
   threads: { type: 'string', description: 'trials at once; the default is one per core', valueHint: 'N' },
-  retries: { type: 'string', description: 'how often a trial is tried again after its thread died', valueHint: 'N', default: '1' },
+  retries: {
+    type: 'string',
+    description: 'how often a trial is tried again after its thread died',
+    valueHint: 'N',
+    default: '1',
+  },
   timeout: { type: 'string', description: 'seconds after which a measurement counts as hung', valueHint: 'S' },
-  'lost-after': { type: 'string', description: 'seconds without a sign of life after which a worker has lost its trials', valueHint: 'S', default: '30' },
+  'lost-after': {
+    type: 'string',
+    description: 'seconds without a sign of life after which a worker has lost its trials',
+    valueHint: 'S',
+    default: '30',
+  },
   quiet: { type: 'boolean', description: 'print nothing per trial', default: false },
 } satisfies ArgsDef;
 
 function seconds(name: string, text: string | undefined): number | undefined {
   if (text === undefined) return undefined;
   const value = Number(text);
-  if (!(value > 0)) throw new SearchError('invalid-option', `--${name} is "${text}": use seconds > 0`, { name, value: text });
+  if (!(value > 0))
+    throw new SearchError('invalid-option', `--${name} is "${text}": use seconds > 0`, { name, value: text });
   return value * 1000;
 }
 
 export const worker = defineCommand({
-  meta: { name: 'worker', description: 'Measure trials for searches on the same Redis; Ctrl-C finishes the running ones' },
+  meta: {
+    name: 'worker',
+    description: 'Measure trials for searches on the same Redis; Ctrl-C finishes the running ones',
+  },
   args,
   async run({ args: given, rawArgs }) {
     try {
       rejectUnknown(rawArgs, args);
-      if (given.problem === undefined) throw new SearchError('invalid-option', 'no --problem: give the module that the search uses', {});
+      if (given.problem === undefined)
+        throw new SearchError('invalid-option', 'no --problem: give the module that the search uses', {});
       const { startWorker } = await import('../evaluate/queue-worker.ts');
       const threads = whole('threads', given.threads, 1) ?? availableParallelism();
       const timeoutMs = seconds('timeout', given.timeout);
@@ -42,7 +62,10 @@ export const worker = defineCommand({
         lostAfterMs: seconds('lost-after', given['lost-after'])!,
         ...(timeoutMs === undefined ? {} : { timeoutMs }),
         onTrial({ number, study, status, durationMs }) {
-          if (!given.quiet) process.stderr.write(`trial ${number} of ${study}: ${status}${status === 'complete' ? `, ${Math.round(durationMs)} ms` : ''}\n`);
+          if (!given.quiet)
+            process.stderr.write(
+              `trial ${number} of ${study}: ${status}${status === 'complete' ? `, ${Math.round(durationMs)} ms` : ''}\n`,
+            );
         },
       });
       process.stderr.write(`worker ready: ${running.queue}, ${threads} threads\n`);

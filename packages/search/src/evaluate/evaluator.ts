@@ -23,7 +23,13 @@ export type Evaluation =
       readonly durationMs: number;
       readonly attempts: number;
     }
-  | { readonly status: 'failed'; readonly error: string; readonly host: string; readonly worker: string; readonly attempts: number };
+  | {
+      readonly status: 'failed';
+      readonly error: string;
+      readonly host: string;
+      readonly worker: string;
+      readonly attempts: number;
+    };
 
 export interface EvaluateOptions {
   readonly signal?: AbortSignal | undefined;

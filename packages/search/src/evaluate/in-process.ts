@@ -8,7 +8,10 @@ import { measureCandidate } from './measure.ts';
  * @param options.concurrency how many measurements may overlap; more than 1 only where `measure` really waits (I/O). @defaultValue 1
  * @param options.host recorded with every trial. @defaultValue 'local'
  */
-export function inProcess(problem: SearchProblem, options: { readonly concurrency?: number; readonly host?: string } = {}): Evaluator {
+export function inProcess(
+  problem: SearchProblem,
+  options: { readonly concurrency?: number; readonly host?: string } = {},
+): Evaluator {
   const host = options.host ?? 'local';
   return {
     concurrency: options.concurrency ?? 1,
@@ -19,7 +22,15 @@ export function inProcess(problem: SearchProblem, options: { readonly concurrenc
       const start = performance.now();
       try {
         const values = await measureCandidate(problem, job, signal ?? new AbortController().signal);
-        return { status: 'complete', values, host, worker: 'main', startedAt, durationMs: performance.now() - start, attempts: 1 };
+        return {
+          status: 'complete',
+          values,
+          host,
+          worker: 'main',
+          startedAt,
+          durationMs: performance.now() - start,
+          attempts: 1,
+        };
       } catch (error) {
         if (signal?.aborted) throw signal.reason;
         return { status: 'failed', error: messageOf(error), host, worker: 'main', attempts: 1 };

@@ -27,19 +27,32 @@ export function problemSpecifier(specifier: string): string {
  * @param options handed to `createProblem`
  * @throws SearchError `problem-module`, `invalid-problem`
  */
-export async function loadProblem(specifier: string, options: Readonly<Record<string, unknown>> = {}): Promise<SearchProblem> {
+export async function loadProblem(
+  specifier: string,
+  options: Readonly<Record<string, unknown>> = {},
+): Promise<SearchProblem> {
   const create = builtIn.get(specifier);
   if (create) return create(options);
   let module: ProblemModule;
   try {
     module = (await import(problemSpecifier(specifier))) as ProblemModule;
   } catch (error) {
-    throw new SearchError('problem-module', `cannot load problem "${specifier}": ${messageOf(error)}. Give a built-in (${[...builtIn.keys()].join(', ')}) or a module's path`, { specifier }, {
-      cause: error,
-    });
+    throw new SearchError(
+      'problem-module',
+      `cannot load problem "${specifier}": ${messageOf(error)}. Give a built-in (${[...builtIn.keys()].join(', ')}) or a module's path`,
+      { specifier },
+      {
+        cause: error,
+      },
+    );
   }
   const problem = module.createProblem ? await module.createProblem(options) : module.problem;
-  if (!problem) throw new SearchError('problem-module', `"${specifier}" exports neither \`problem\` nor \`createProblem\`: export a SearchProblem under one of these names`, { specifier });
+  if (!problem)
+    throw new SearchError(
+      'problem-module',
+      `"${specifier}" exports neither \`problem\` nor \`createProblem\`: export a SearchProblem under one of these names`,
+      { specifier },
+    );
   checkProblem(problem);
   return problem;
 }

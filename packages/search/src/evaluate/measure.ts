@@ -9,7 +9,11 @@ import type { EvaluationJob } from './evaluator.ts';
  *
  * @throws SearchError `measurement-failed` if an objective is missing or not finite; whatever the problem throws
  */
-export async function measureCandidate(problem: SearchProblem, job: EvaluationJob, signal: AbortSignal): Promise<Record<string, number>> {
+export async function measureCandidate(
+  problem: SearchProblem,
+  job: EvaluationJob,
+  signal: AbortSignal,
+): Promise<Record<string, number>> {
   const { genes, number, seed, split } = job;
   const context = { seed, split, signal, number };
   const values: Record<string, number> = { ...(await problem.measure?.(genes, context)) };
@@ -18,11 +22,15 @@ export async function measureCandidate(problem: SearchProblem, job: EvaluationJo
     if (objective.evaluate) values[objective.name] = await objective.evaluate(genes, context);
     const value = values[objective.name];
     if (value === undefined || !Number.isFinite(value)) {
-      throw new SearchError('measurement-failed', `trial ${number}: ${objective.name} is ${String(value)}: a measured objective must be a finite number`, {
-        number,
-        objective: objective.name,
-        value,
-      });
+      throw new SearchError(
+        'measurement-failed',
+        `trial ${number}: ${objective.name} is ${String(value)}: a measured objective must be a finite number`,
+        {
+          number,
+          objective: objective.name,
+          value,
+        },
+      );
     }
   }
   return values;

@@ -14,7 +14,12 @@ export interface QueueWorkerOptions extends WorkerPoolOptions {
   /** How often a trial may be lost with its worker before it counts as failed. @defaultValue 2 */
   readonly maxLost?: number;
   readonly connectTimeoutMs?: number;
-  readonly onTrial?: (trial: { readonly number: number; readonly study: string; readonly status: Evaluation['status']; readonly durationMs: number }) => void;
+  readonly onTrial?: (trial: {
+    readonly number: number;
+    readonly study: string;
+    readonly status: Evaluation['status'];
+    readonly durationMs: number;
+  }) => void;
 }
 
 export interface QueueWorker {
@@ -43,11 +48,28 @@ export async function startWorker(options: QueueWorkerOptions): Promise<QueueWor
     name,
     async (job) => {
       const result = await pool.evaluate(job.data);
-      const evaluation: Evaluation = { ...result, host: hostname(), worker: `${process.pid} ${result.worker}`, attempts: Math.max(job.attemptsStarted, 1) - 1 + result.attempts };
-      onTrial?.({ number: job.data.number, study: job.data.study, status: evaluation.status, durationMs: evaluation.status === 'complete' ? evaluation.durationMs : 0 });
+      const evaluation: Evaluation = {
+        ...result,
+        host: hostname(),
+        worker: `${process.pid} ${result.worker}`,
+        attempts: Math.max(job.attemptsStarted, 1) - 1 + result.attempts,
+      };
+      onTrial?.({
+        number: job.data.number,
+        study: job.data.study,
+        status: evaluation.status,
+        durationMs: evaluation.status === 'complete' ? evaluation.durationMs : 0,
+      });
       return evaluation;
     },
-    { connection: connection(url), prefix: QUEUE_PREFIX, concurrency: pool.concurrency, lockDuration: lostAfterMs, stalledInterval: lostAfterMs, maxStalledCount: maxLost },
+    {
+      connection: connection(url),
+      prefix: QUEUE_PREFIX,
+      concurrency: pool.concurrency,
+      lockDuration: lostAfterMs,
+      stalledInterval: lostAfterMs,
+      maxStalledCount: maxLost,
+    },
   );
   worker.on('error', () => {}); // connection trouble from here on: the client reconnects by itself
   await worker.waitUntilReady();

@@ -37,7 +37,12 @@ export function connection(url: string): { url: string; maxRetriesPerRequest: nu
  * @throws SearchError `queue-unreachable`
  */
 export async function checkServer(url: string, timeoutMs: number): Promise<void> {
-  const client = new Redis(url, { lazyConnect: true, connectTimeout: timeoutMs, maxRetriesPerRequest: 0, retryStrategy: () => null });
+  const client = new Redis(url, {
+    lazyConnect: true,
+    connectTimeout: timeoutMs,
+    maxRetriesPerRequest: 0,
+    retryStrategy: () => null,
+  });
   let cause: unknown;
   client.on('error', (error: Error) => {
     cause = error;
@@ -47,7 +52,12 @@ export async function checkServer(url: string, timeoutMs: number): Promise<void>
     await client.ping();
   } catch (error) {
     const host = url.replace(/\/\/[^@/]*@/, '//');
-    throw new SearchError('queue-unreachable', `no Redis at ${host} (${messageOf(cause ?? error)}): start redis-server or valkey-server there`, { url: host }, { cause: error });
+    throw new SearchError(
+      'queue-unreachable',
+      `no Redis at ${host} (${messageOf(cause ?? error)}): start redis-server or valkey-server there`,
+      { url: host },
+      { cause: error },
+    );
   } finally {
     client.disconnect();
   }
@@ -78,7 +88,13 @@ export async function queueEvaluator(problem: SearchProblem, options: QueueOptio
       return (await job.waitUntilFinished(events)) as Evaluation;
     } catch (error) {
       // Only a job that was lost with its workers too often ends as failed: measurements that throw come back as values.
-      return { status: 'failed', error: messageOf(error), host: 'unknown', worker: 'unknown', attempts: job.attemptsStarted || 1 };
+      return {
+        status: 'failed',
+        error: messageOf(error),
+        host: 'unknown',
+        worker: 'unknown',
+        attempts: job.attemptsStarted || 1,
+      };
     }
   };
 
@@ -87,7 +103,12 @@ export async function queueEvaluator(problem: SearchProblem, options: QueueOptio
     async evaluate(task: EvaluationJob, { signal, onStart }: EvaluateOptions = {}): Promise<Evaluation> {
       signal?.throwIfAborted();
       const jobId = `${task.study}-${task.number}-${task.split}`;
-      const job = await queue.add('trial', task, { jobId, attempts: 1, removeOnComplete: { age: KEEP_SECONDS }, removeOnFail: { age: KEEP_SECONDS } });
+      const job = await queue.add('trial', task, {
+        jobId,
+        attempts: 1,
+        removeOnComplete: { age: KEEP_SECONDS },
+        removeOnFail: { age: KEEP_SECONDS },
+      });
       onStart?.();
       let abort: () => void = () => {};
       const aborted = new Promise<never>((_, reject) => {

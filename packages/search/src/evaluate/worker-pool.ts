@@ -24,7 +24,10 @@ export interface WorkerPoolOptions {
 /** Beside this file: .ts in the source tree, .mjs once built. */
 const THREAD = new URL(import.meta.url.endsWith('.ts') ? './worker-thread.ts' : './worker-thread.mjs', import.meta.url);
 
-type Ending = { readonly kind: 'crash'; readonly error: string } | { readonly kind: 'aborted' } | Exclude<ThreadMessage, { kind: 'started' }>;
+type Ending =
+  | { readonly kind: 'crash'; readonly error: string }
+  | { readonly kind: 'aborted' }
+  | Exclude<ThreadMessage, { kind: 'started' }>;
 
 /** One place in the pool: a thread that is replaced when it dies. */
 class Slot {
@@ -51,7 +54,10 @@ class Slot {
       on<ThreadMessage>('message', (message) => {
         if (message.kind !== 'started') settle(message);
         else if (timeoutMs !== undefined) {
-          const timer = setTimeout(() => settle({ kind: 'crash', error: `took longer than ${timeoutMs} ms` }), timeoutMs);
+          const timer = setTimeout(
+            () => settle({ kind: 'crash', error: `took longer than ${timeoutMs} ms` }),
+            timeoutMs,
+          );
           cleanup.push(() => clearTimeout(timer));
         }
       });
@@ -99,7 +105,8 @@ class Slot {
  */
 export function workerPool(options: WorkerPoolOptions): Evaluator {
   const { threads = availableParallelism(), retries = 1, timeoutMs, maxHeapMb } = options;
-  if (!Number.isInteger(threads) || threads < 1) throw new SearchError('invalid-option', `threads is ${threads}: use a whole number ≥ 1`, { threads });
+  if (!Number.isInteger(threads) || threads < 1)
+    throw new SearchError('invalid-option', `threads is ${threads}: use a whole number ≥ 1`, { threads });
   const data: ThreadData = { module: problemSpecifier(options.module), options: options.options ?? {} };
   const slots = Array.from({ length: threads }, (_, id) => new Slot(id, data, maxHeapMb));
   const free = [...slots];
@@ -133,9 +140,11 @@ export function workerPool(options: WorkerPoolOptions): Evaluator {
             return { status: 'complete', values, host, worker, startedAt, durationMs, attempts };
           }
           if (ending.kind === 'aborted') throw signal?.reason;
-          if (ending.kind === 'unusable') throw new SearchError('problem-module', ending.error, { module: data.module });
+          if (ending.kind === 'unusable')
+            throw new SearchError('problem-module', ending.error, { module: data.module });
           if (ending.kind === 'error') return { status: 'failed', error: ending.error, host, worker, attempts };
-          if (attempts > retries) return { status: 'failed', error: `${ending.error} (${attempts} attempts)`, host, worker, attempts };
+          if (attempts > retries)
+            return { status: 'failed', error: `${ending.error} (${attempts} attempts)`, host, worker, attempts };
         }
       } finally {
         clearInterval(hold);

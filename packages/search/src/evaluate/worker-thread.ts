@@ -15,7 +15,12 @@ export interface ThreadData {
 export type ThreadMessage =
   | { readonly kind: 'started' }
   | { readonly kind: 'unusable'; readonly error: string }
-  | { readonly kind: 'done'; readonly values: Record<string, number>; readonly startedAt: number; readonly durationMs: number }
+  | {
+      readonly kind: 'done';
+      readonly values: Record<string, number>;
+      readonly startedAt: number;
+      readonly durationMs: number;
+    }
   | { readonly kind: 'error'; readonly error: string };
 
 const port = parentPort;

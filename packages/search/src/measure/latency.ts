@@ -54,5 +54,10 @@ export async function measureLatency(run: () => unknown, options: LatencyOptions
     total += time;
   }
   const sorted = times.sort((a, b) => a - b);
-  return { median: quantile(sorted, 0.5), lower: quantile(sorted, 0.25), upper: quantile(sorted, 0.75), repeats: sorted.length };
+  return {
+    median: quantile(sorted, 0.5),
+    lower: quantile(sorted, 0.25),
+    upper: quantile(sorted, 0.75),
+    repeats: sorted.length,
+  };
 }

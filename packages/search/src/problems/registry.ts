@@ -2,4 +2,6 @@
 import type { SearchProblem } from '../problem.ts';
 import { bertSynth } from './bert-synth.ts';
 
-export const builtIn: ReadonlyMap<string, (options: Readonly<Record<string, unknown>>) => SearchProblem> = new Map([['bert-synth', bertSynth]]);
+export const builtIn: ReadonlyMap<string, (options: Readonly<Record<string, unknown>>) => SearchProblem> = new Map([
+  ['bert-synth', bertSynth],
+]);

@@ -1,27 +1,25 @@
 // The report of a search: one self-contained HTML page with the front, its history and every round.
 import type { FrontPoint, SearchResult } from '../run/progress.ts';
+import { shortNumber } from './format.ts';
 import { frontPlot, historyPlot } from './plots.ts';
 
-const escape = (text: string): string => text.replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('>', '&gt;').replaceAll('"', '&quot;');
-
-/** Five significant digits, no exponent where none is needed. */
-export function shortNumber(value: number | undefined): string {
-  if (value === undefined || Number.isNaN(value)) return '';
-  if (Number.isInteger(value) && Math.abs(value) < 1e7) return String(value);
-  const magnitude = Math.abs(value);
-  return magnitude !== 0 && (magnitude < 1e-3 || magnitude >= 1e7) ? value.toExponential(4) : String(Number(value.toPrecision(5)));
-}
+const escape = (text: string): string =>
+  text.replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('>', '&gt;').replaceAll('"', '&quot;');
 
 function table(header: readonly string[], rows: readonly (readonly string[])[]): string {
-  const cells = (values: readonly string[], tag: string): string => values.map((value) => `<${tag}>${escape(value)}</${tag}>`).join('');
+  const cells = (values: readonly string[], tag: string): string =>
+    values.map((value) => `<${tag}>${escape(value)}</${tag}>`).join('');
   return `<table><thead><tr>${cells(header, 'th')}</tr></thead><tbody>${rows.map((row) => `<tr>${cells(row, 'td')}</tr>`).join('')}</tbody></table>`;
 }
 
-const figure = (svg: string, caption: string): string => `<figure>${svg}<figcaption>${escape(caption)}</figcaption></figure>`;
+const figure = (svg: string, caption: string): string =>
+  `<figure>${svg}<figcaption>${escape(caption)}</figcaption></figure>`;
 
 function describeGenes(describe: ReportOptions['describe'], point: FrontPoint): string {
   if (!describe) return point.genes.join(' ');
-  const parts = Object.entries(describe(point.genes)).map(([name, value]) => `${name} ${Array.isArray(value) ? value.join(' ') : String(value)}`);
+  const parts = Object.entries(describe(point.genes)).map(
+    ([name, value]) => `${name} ${Array.isArray(value) ? value.join(' ') : String(value)}`,
+  );
   return parts.join(', ');
 }
 
@@ -58,7 +56,12 @@ export function renderReport(result: SearchResult, { describe, title }: ReportOp
       String(own.length),
       shortNumber(at?.hypervolume),
       typeof seconds === 'number' ? seconds.toFixed(2) : '',
-      Object.entries(rest).map(([key, value]) => `${key}: ${typeof value === 'number' ? shortNumber(value) : typeof value === 'object' ? JSON.stringify(value) : String(value)}`).join('; '),
+      Object.entries(rest)
+        .map(
+          ([key, value]) =>
+            `${key}: ${typeof value === 'number' ? shortNumber(value) : typeof value === 'object' ? JSON.stringify(value) : String(value)}`,
+        )
+        .join('; '),
     ];
   });
   return `<!doctype html>
@@ -93,7 +96,14 @@ ${table(
 )}
 <h2>Rounds</h2>
 ${table(['round', 'proposed by', 'trials', 'hypervolume after', 'seconds to propose', 'how'], rounds)}
-${failed.length === 0 ? '' : `<h2>Failed trials</h2>\n${table(['trial', 'attempts', 'error'], failed.map((trial) => [String(trial.number), String(trial.attempts), trial.error ?? '']))}`}
+${
+  failed.length === 0
+    ? ''
+    : `<h2>Failed trials</h2>\n${table(
+        ['trial', 'attempts', 'error'],
+        failed.map((trial) => [String(trial.number), String(trial.attempts), trial.error ?? '']),
+      )}`
+}
 </body></html>
 `;
 }

@@ -37,7 +37,9 @@ export function frontPlot(result: SearchResult, xName: string, yName: string): s
   };
   const complete = result.trials.filter(isComplete);
   const dots = complete.map((t): Dot => ({ x: t.values[xName] ?? NaN, y: t.values[yName] ?? NaN, round: t.round }));
-  const front = result.front.map(({ values }) => ({ x: values[xName] ?? NaN, y: values[yName] ?? NaN })).sort((a, b) => a.x - b.x);
+  const front = result.front
+    .map(({ values }) => ({ x: values[xName] ?? NaN, y: values[yName] ?? NaN }))
+    .sort((a, b) => a.x - b.x);
   const baseline = result.baseline;
   return svg({
     grid: true,
@@ -52,21 +54,40 @@ export function frontPlot(result: SearchResult, xName: string, yName: string): s
       Plot.dot(dots, { x: 'x', y: 'y', r: 3, fill: 'round' }),
       ...(result.header.objectives.length === 2 ? [Plot.line(front, { x: 'x', y: 'y', stroke: FRONT })] : []),
       Plot.dot(front, { x: 'x', y: 'y', r: 4.5, fill: FRONT }),
-      ...(baseline ? [Plot.dot([{ x: baseline[xName], y: baseline[yName] }], { x: 'x', y: 'y', r: 6, symbol: 'square', stroke: ACCENT, strokeWidth: 2 })] : []),
+      ...(baseline
+        ? [
+            Plot.dot([{ x: baseline[xName], y: baseline[yName] }], {
+              x: 'x',
+              y: 'y',
+              r: 6,
+              symbol: 'square',
+              stroke: ACCENT,
+              strokeWidth: 2,
+            }),
+          ]
+        : []),
     ],
   });
 }
 
 /** Hypervolume against measurements, with the rounds' starts. */
 export function historyPlot(result: SearchResult): string {
-  const starts = result.trials.filter((trial, index) => index > 0 && trial.round !== result.trials[index - 1]?.round).map(({ number }) => number);
+  const starts = result.trials
+    .filter((trial, index) => index > 0 && trial.round !== result.trials[index - 1]?.round)
+    .map(({ number }) => number);
   return svg({
     grid: true,
     x: { label: 'measurements →' },
     y: { label: '↑ hypervolume' },
     marks: [
       Plot.ruleX(starts, { stroke: OTHER, strokeDasharray: '2 4' }),
-      Plot.line(result.history, { x: 'evaluations', y: 'hypervolume', stroke: FRONT, strokeWidth: 2, curve: 'step-after' }),
+      Plot.line(result.history, {
+        x: 'evaluations',
+        y: 'hypervolume',
+        stroke: FRONT,
+        strokeWidth: 2,
+        curve: 'step-after',
+      }),
     ],
   });
 }

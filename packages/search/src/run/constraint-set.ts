@@ -14,7 +14,11 @@ export class ConstraintSet {
     this.#constraints = texts.map((text) => parseConstraint(text, space.units));
     const relative = this.#constraints.find(needsBaseline);
     if (relative && !space.baseline) {
-      throw new SearchError('no-baseline', `"${relative.text}" is relative to a baseline: give the problem \`baseline\` genes`, { text: relative.text });
+      throw new SearchError(
+        'no-baseline',
+        `"${relative.text}" is relative to a baseline: give the problem \`baseline\` genes`,
+        { text: relative.text },
+      );
     }
   }
 
@@ -40,4 +44,3 @@ export class ConstraintSet {
     for (const constraint of this.#constraints) resolveConstraint(constraint, this.baseline(trials));
   }
 }
-

@@ -40,7 +40,10 @@ export async function drive(options: DriverOptions): Promise<void> {
   }
 }
 
-async function proposeRound({ space, study, tactic, budget, constraints, warm, signal }: DriverOptions, round: number): Promise<boolean> {
+async function proposeRound(
+  { space, study, tactic, budget, constraints, warm, signal }: DriverOptions,
+  round: number,
+): Promise<boolean> {
   const start = performance.now();
   const context = {
     space,
@@ -59,7 +62,12 @@ async function proposeRound({ space, study, tactic, budget, constraints, warm, s
   if (candidates.length === 0) return false;
   study.propose(
     round,
-    candidates.map(({ genes, origin }, index) => ({ genes, origin, key: space.key(genes), seed: trialSeed(study.header.seed, study.trials.length + index) })),
+    candidates.map(({ genes, origin }, index) => ({
+      genes,
+      origin,
+      key: space.key(genes),
+      seed: trialSeed(study.header.seed, study.trials.length + index),
+    })),
     { ...proposal.info, proposed: candidates.length, seconds: (performance.now() - start) / 1000 },
   );
   return true;
@@ -83,7 +91,10 @@ async function measurePending({ space, study, evaluator, signal, onTrial }: Driv
         fingerprint: study.header.fingerprint,
       };
       try {
-        const result = await evaluator.evaluate(job, { signal: combined, onStart: () => study.start(number, Date.now()) });
+        const result = await evaluator.evaluate(job, {
+          signal: combined,
+          onStart: () => study.start(number, Date.now()),
+        });
         if (result.status === 'complete') {
           const { status: _, ...outcome } = result;
           onTrial(study.complete(number, { ...outcome, values: space.complete(trial.genes, result.values) }));
@@ -107,9 +118,13 @@ async function measurePending({ space, study, evaluator, signal, onTrial }: Driv
 function checkFirstRound({ study, constraints }: DriverOptions): void {
   const first = study.trials.filter((trial) => trial.round === 0);
   if (first.every((trial) => trial.status === 'failed')) {
-    throw new SearchError('measurement-failed', `all ${first.length} trials of the first round failed, the first with: ${first[0]?.error ?? ''}. Mend the problem, then start a new study`, {
-      errors: first.map(({ error }) => error),
-    });
+    throw new SearchError(
+      'measurement-failed',
+      `all ${first.length} trials of the first round failed, the first with: ${first[0]?.error ?? ''}. Mend the problem, then start a new study`,
+      {
+        errors: first.map(({ error }) => error),
+      },
+    );
   }
   try {
     constraints.check(study.trials);

@@ -82,7 +82,12 @@ export class FrontTracker {
 }
 
 /** Hypervolume after each trial, in order of proposal: the same for serial and parallel runs. */
-export function hypervolumeHistory(space: Space, trials: readonly Trial[], reference: readonly number[], bounds: readonly Bound[]): readonly HistoryPoint[] {
+export function hypervolumeHistory(
+  space: Space,
+  trials: readonly Trial[],
+  reference: readonly number[],
+  bounds: readonly Bound[],
+): readonly HistoryPoint[] {
   const tracker = new FrontTracker(space, reference, bounds);
   return trials.map((trial, index) => {
     tracker.add(trial);

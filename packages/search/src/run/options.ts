@@ -30,7 +30,10 @@ export interface SearchOptions extends RunOptions {
   readonly study?: string | { readonly path: string; readonly name?: string } | undefined;
   /** More constraints than the problem's own: "latency <= 20", "macs <= 0.6x", "accuracy >= baseline - 1%". */
   readonly constraints?: readonly string[] | undefined;
-  readonly warmStart?: WarmStartOptions | { readonly path: string; readonly name?: string; readonly trust?: readonly string[]; readonly share?: number } | undefined;
+  readonly warmStart?:
+    | WarmStartOptions
+    | { readonly path: string; readonly name?: string; readonly trust?: readonly string[]; readonly share?: number }
+    | undefined;
   /** Measure the final front again on this split (and the baseline), apart from what the search chose by. */
   readonly reportSplit?: string | undefined;
   /** Where the problem comes from, remembered so that the command line can load it again. @defaultValue not remembered */
@@ -44,7 +47,14 @@ const settingsSchema = v.object({
   reportSplit: v.optional(v.string()),
   tactic: v.record(v.string(), v.unknown()),
   module: v.optional(v.object({ specifier: v.string(), options: v.record(v.string(), v.unknown()) })),
-  warmStart: v.optional(v.object({ path: v.optional(v.string()), name: v.optional(v.string()), trust: v.array(v.string()), share: v.number() })),
+  warmStart: v.optional(
+    v.object({
+      path: v.optional(v.string()),
+      name: v.optional(v.string()),
+      trust: v.array(v.string()),
+      share: v.number(),
+    }),
+  ),
 });
 
 export type StudySettings = v.InferOutput<typeof settingsSchema>;
@@ -53,20 +63,35 @@ export type StudySettings = v.InferOutput<typeof settingsSchema>;
 export function parseSettings(study: Study): StudySettings {
   const result = v.safeParse(settingsSchema, study.header.settings);
   if (!result.success) {
-    throw new SearchError('corrupt-study', `study "${study.header.name}" has unreadable settings (${result.issues[0].message}): start a new study`, { settings: study.header.settings });
+    throw new SearchError(
+      'corrupt-study',
+      `study "${study.header.name}" has unreadable settings (${result.issues[0].message}): start a new study`,
+      { settings: study.header.settings },
+    );
   }
   return result.output;
 }
 
 const count = v.pipe(v.number(), v.integer(), v.minValue(1));
-const numbersSchema = v.object({ evaluations: count, population: v.optional(v.pipe(v.number(), v.integer(), v.minValue(2))), seed: v.optional(v.pipe(v.number(), v.safeInteger())) });
+const numbersSchema = v.object({
+  evaluations: count,
+  population: v.optional(v.pipe(v.number(), v.integer(), v.minValue(2))),
+  seed: v.optional(v.pipe(v.number(), v.safeInteger())),
+});
 
 /** @throws SearchError `invalid-option` naming the option, its value and the fix */
-export function checkNumbers(options: { readonly evaluations: number; readonly population?: number | undefined; readonly seed?: number | undefined }): void {
+export function checkNumbers(options: {
+  readonly evaluations: number;
+  readonly population?: number | undefined;
+  readonly seed?: number | undefined;
+}): void {
   const { evaluations, population, seed } = options;
   const result = v.safeParse(numbersSchema, { evaluations, population, seed });
   if (result.success) return;
   const issue = result.issues[0];
   const name = v.getDotPath(issue) ?? 'options';
-  throw new SearchError('invalid-option', `${name} is ${JSON.stringify(issue.input)}: ${issue.message}`, { name, value: issue.input });
+  throw new SearchError('invalid-option', `${name} is ${JSON.stringify(issue.input)}: ${issue.message}`, {
+    name,
+    value: issue.input,
+  });
 }

@@ -28,11 +28,14 @@ export interface PickSource {
 }
 
 function minimisedFront({ front, header }: PickSource): number[][] {
-  return front.map(({ values }) => header.objectives.map(({ name, direction }) => (direction === 'maximize' ? -1 : 1) * values[name]!));
+  return front.map(({ values }) =>
+    header.objectives.map(({ name, direction }) => (direction === 'maximize' ? -1 : 1) * values[name]!),
+  );
 }
 
 function checkedFront(source: PickSource): number[][] {
-  if (source.front.length === 0) throw new SearchError('empty-front', 'the front is empty: no trial satisfies the constraints', {});
+  if (source.front.length === 0)
+    throw new SearchError('empty-front', 'the front is empty: no trial satisfies the constraints', {});
   return minimisedFront(source);
 }
 
@@ -46,7 +49,8 @@ function checkedFront(source: PickSource): number[][] {
  * pick(result, { budget: 'latency <= 0.6x' }).point; // the best other objective at 60 % of the baseline's latency
  */
 export function pick(source: PickSource, options: PickOptions = {}): Choice {
-  const texts = options.budget === undefined ? [] : typeof options.budget === 'string' ? [options.budget] : options.budget;
+  const texts =
+    options.budget === undefined ? [] : typeof options.budget === 'string' ? [options.budget] : options.budget;
   const { front, header } = source;
   const recorded = new Set(front.flatMap(({ values }) => Object.keys(values)));
   const units = new Map<string, string | undefined>([...recorded].map((name) => [name, undefined]));
@@ -54,28 +58,44 @@ export function pick(source: PickSource, options: PickOptions = {}): Choice {
   const bounds = texts.map((text) => resolveConstraint(parseConstraint(text, units), source.baseline));
   const within = front.filter(({ values }) => bounds.every((bound) => violation(bound, values) <= 0));
   if (within.length === 0) throw nothingWithin(front, bounds);
-  const objective = options.optimize ?? (bounds.length === 0 ? undefined : header.objectives.find(({ name }) => !bounds.some((bound) => bound.name === name))?.name);
+  const objective =
+    options.optimize ??
+    (bounds.length === 0
+      ? undefined
+      : header.objectives.find(({ name }) => !bounds.some((bound) => bound.name === name))?.name);
   const suffix = bounds.length === 0 ? '' : ` within ${texts.join(', ')}`;
   const points = checkedFront({ ...source, front: within });
   if (options.weights) {
     const weights = header.objectives.map(({ name }) => options.weights![name] ?? 0);
-    return { point: within[chooseByWeights(points, weights)]!, rule: `weights ${JSON.stringify(options.weights)}${suffix}` };
+    return {
+      point: within[chooseByWeights(points, weights)]!,
+      rule: `weights ${JSON.stringify(options.weights)}${suffix}`,
+    };
   }
   if (objective === undefined) return { point: within[kneePoint(points)]!, rule: `knee${suffix}` };
   const chosen = header.objectives.find(({ name }) => name === objective);
   if (!chosen) {
-    throw new SearchError('invalid-option', `cannot optimise "${objective}": the objectives are ${header.objectives.map(({ name }) => name).join(', ')}`, { objective });
+    throw new SearchError(
+      'invalid-option',
+      `cannot optimise "${objective}": the objectives are ${header.objectives.map(({ name }) => name).join(', ')}`,
+      { objective },
+    );
   }
   const sign = chosen.direction === 'maximize' ? -1 : 1;
-  const point = within.reduce((best, other) => (sign * other.values[objective]! < sign * best.values[objective]! ? other : best));
+  const point = within.reduce((best, other) =>
+    sign * other.values[objective]! < sign * best.values[objective]! ? other : best,
+  );
   return { point, rule: `best ${objective}${suffix}` };
 }
 
 function nothingWithin(front: readonly FrontPoint[], bounds: readonly Bound[]): SearchError {
-  if (front.length === 0) return new SearchError('empty-front', 'the front is empty: no trial satisfies the constraints', {});
+  if (front.length === 0)
+    return new SearchError('empty-front', 'the front is empty: no trial satisfies the constraints', {});
   const nearest = bounds.map(({ text, name, relation, bound }) => {
     const values = front.map((point) => point.values[name]!);
     return `"${text}" asks for ${name} ${relation} ${bound}, the front reaches ${relation === '<=' ? Math.min(...values) : Math.max(...values)}`;
   });
-  return new SearchError('empty-front', `no point of the front is within the budget: ${nearest.join('; ')}`, { bounds });
+  return new SearchError('empty-front', `no point of the front is within the budget: ${nearest.join('; ')}`, {
+    bounds,
+  });
 }

@@ -18,7 +18,9 @@ export async function measureReports(
 ): Promise<void> {
   const front = frontOf(space, feasibleTrials(study.trials, constraints.bounds(study.trials)));
   const baseline = space.baseline && study.find(space.key(space.baseline));
-  const wanted = new Set([...front, ...(baseline && isComplete(baseline) ? [baseline] : [])].map(({ number }) => number));
+  const wanted = new Set(
+    [...front, ...(baseline && isComplete(baseline) ? [baseline] : [])].map(({ number }) => number),
+  );
   for (const report of study.reports) if (report.split === split) wanted.delete(report.number);
   const queue = [...wanted].sort((a, b) => a - b);
   const lane = async () => {
@@ -27,9 +29,19 @@ export async function measureReports(
       const job = { study: study.header.uid, number, genes, seed, split, fingerprint: study.header.fingerprint };
       const result = await evaluator.evaluate(job, { signal });
       if (result.status === 'failed') {
-        throw new SearchError('measurement-failed', `trial ${number} failed on split "${split}": ${result.error}. Resume to try again`, { number, split });
+        throw new SearchError(
+          'measurement-failed',
+          `trial ${number} failed on split "${split}": ${result.error}. Resume to try again`,
+          { number, split },
+        );
       }
-      study.addReport({ number, split, values: space.complete(genes, result.values), host: result.host, durationMs: result.durationMs });
+      study.addReport({
+        number,
+        split,
+        values: space.complete(genes, result.values),
+        host: result.host,
+        durationMs: result.durationMs,
+      });
     }
   };
   await Promise.all(Array.from({ length: Math.max(1, Math.min(evaluator.concurrency, queue.length)) }, lane));

@@ -12,10 +12,12 @@ import type { FrontPoint, SearchResult } from './progress.ts';
 /** The front of a study as points, each with its report if it was measured again. */
 export function frontPoints(space: Space, study: Study, constraints: ConstraintSet): readonly FrontPoint[] {
   const split = parseSettings(study).reportSplit;
-  return frontOf(space, feasibleTrials(study.trials, constraints.bounds(study.trials))).map(({ number, genes, values }) => {
-    const report = study.reports.find((r) => r.number === number && r.split === split);
-    return { number, genes, values, ...(report ? { report: report.values } : {}) };
-  });
+  return frontOf(space, feasibleTrials(study.trials, constraints.bounds(study.trials))).map(
+    ({ number, genes, values }) => {
+      const report = study.reports.find((r) => r.number === number && r.split === split);
+      return { number, genes, values, ...(report ? { report: report.values } : {}) };
+    },
+  );
 }
 
 export function studyResult(space: Space, study: Study, constraints: ConstraintSet): SearchResult {
@@ -46,10 +48,14 @@ export function studyResult(space: Space, study: Study, constraints: ConstraintS
 export function resultOf(problem: SearchProblem, study: Study): SearchResult {
   const space = new Space(problem);
   if (space.fingerprint !== study.header.fingerprint) {
-    throw new SearchError('space-mismatch', `study "${study.header.name}" belongs to problem "${study.header.problem}", not to this "${problem.name}"`, {
-      study: study.header.fingerprint,
-      problem: space.fingerprint,
-    });
+    throw new SearchError(
+      'space-mismatch',
+      `study "${study.header.name}" belongs to problem "${study.header.problem}", not to this "${problem.name}"`,
+      {
+        study: study.header.fingerprint,
+        problem: space.fingerprint,
+      },
+    );
   }
   return studyResult(space, study, new ConstraintSet(space, parseSettings(study).constraints));
 }

@@ -35,14 +35,17 @@ export async function runSearch(problem: SearchProblem, options: SearchOptions):
   const tactic = chooseTactic(options);
   const constraints = [...(problem.constraints ?? []), ...(options.constraints ?? [])];
   new ConstraintSet(space, constraints); // before anything is written
-  const warmOptions = options.warmStart && ('study' in options.warmStart ? options.warmStart : await readWarmStart(options.warmStart));
+  const warmOptions =
+    options.warmStart && ('study' in options.warmStart ? options.warmStart : await readWarmStart(options.warmStart));
   const warm = warmOptions && warmStart(space, warmOptions);
   const path = typeof options.study === 'string' ? options.study : options.study?.path;
   const settings: StudySettings = {
     evaluations: options.evaluations,
     constraints,
     ...(options.reportSplit === undefined ? {} : { reportSplit: options.reportSplit }),
-    ...(options.module ? { module: { specifier: options.module.specifier, options: { ...options.module.options } } } : {}),
+    ...(options.module
+      ? { module: { specifier: options.module.specifier, options: { ...options.module.options } } }
+      : {}),
     tactic: { ...tactic.settings },
     ...(warm
       ? {
@@ -60,7 +63,12 @@ export async function runSearch(problem: SearchProblem, options: SearchOptions):
     uid: crypto.randomUUID(),
     problem: problem.name,
     space: problem.space,
-    objectives: problem.objectives.map(({ name, kind, unit, direction = 'minimize' }) => ({ name, kind, direction, ...(unit === undefined ? {} : { unit }) })),
+    objectives: problem.objectives.map(({ name, kind, unit, direction = 'minimize' }) => ({
+      name,
+      kind,
+      direction,
+      ...(unit === undefined ? {} : { unit }),
+    })),
     fingerprint: space.fingerprint,
     tactic: tactic.name,
     settings,
@@ -106,7 +114,9 @@ export async function resume(problem: SearchProblem, options: ResumeOptions): Pr
       checkNumbers({ evaluations: options.evaluations });
       study.setSettings({ ...settings, evaluations: options.evaluations });
     }
-    const warm = settings.warmStart && warmStart(space, { ...settings.warmStart, study: await warmStudy(settings.warmStart, options) });
+    const warm =
+      settings.warmStart &&
+      warmStart(space, { ...settings.warmStart, study: await warmStudy(settings.warmStart, options) });
     return await runStudy(space, study, tactic, warm, options);
   } catch (error) {
     if (!(options.study instanceof Study)) study.close();
@@ -126,20 +136,40 @@ async function openForResume(study: ResumeOptions['study']): Promise<Study> {
   return typeof study === 'string' ? openStudy(study) : openStudy(study.path, study.name);
 }
 
-async function readWarmStart({ path, name, ...rest }: { path: string; name?: string; trust?: readonly string[]; share?: number }) {
+async function readWarmStart({
+  path,
+  name,
+  ...rest
+}: {
+  path: string;
+  name?: string;
+  trust?: readonly string[];
+  share?: number;
+}) {
   const { readStudy } = await import('../study/sqlite.ts');
   return { ...rest, study: readStudy(path, name) };
 }
 
 async function warmStudy(settings: NonNullable<StudySettings['warmStart']>, options: ResumeOptions): Promise<Study> {
   if (options.warmStart) return options.warmStart.study;
-  if (settings.path === undefined) throw new SearchError('study-missing', 'this study was warm-started from a study in memory: pass it as `warmStart`', { settings });
+  if (settings.path === undefined)
+    throw new SearchError(
+      'study-missing',
+      'this study was warm-started from a study in memory: pass it as `warmStart`',
+      { settings },
+    );
   const { readStudy } = await import('../study/sqlite.ts');
   return readStudy(settings.path, settings.name);
 }
 
 /** Runs a study to its budget, measures the reports, closes it. */
-async function runStudy(space: Space, study: Study, tactic: Tactic, warm: WarmStart | undefined, options: RunOptions): Promise<SearchResult> {
+async function runStudy(
+  space: Space,
+  study: Study,
+  tactic: Tactic,
+  warm: WarmStart | undefined,
+  options: RunOptions,
+): Promise<SearchResult> {
   const evaluator: Evaluator = options.evaluator ?? inProcess(space.problem);
   const settings = parseSettings(study);
   const constraints = new ConstraintSet(space, settings.constraints);

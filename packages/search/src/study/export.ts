@@ -3,7 +3,13 @@ import type { Study } from './study.ts';
 
 /** Everything of a study as JSON-able data. */
 export function studyToJson(study: Study): Record<string, unknown> {
-  return { header: study.header, reference: study.reference ?? null, trials: study.trials, rounds: study.rounds, reports: study.reports };
+  return {
+    header: study.header,
+    reference: study.reference ?? null,
+    trials: study.trials,
+    rounds: study.rounds,
+    reports: study.reports,
+  };
 }
 
 function cell(value: unknown): string {
@@ -25,17 +31,36 @@ export function studyToCsv(study: Study): string {
   const splits = [...new Set(study.reports.map(({ split }) => split))].sort();
   const reported = splits.flatMap((split) => values.map((name) => ({ split, name })));
   const header = [
-    'number', 'round', 'origin', 'status', ...values, ...genes.map((index) => `g${index}`), ...reported.map(({ split, name }) => `${split}.${name}`),
-    'seed', 'attempts', 'host', 'worker', 'started_at', 'duration_ms', 'error',
+    'number',
+    'round',
+    'origin',
+    'status',
+    ...values,
+    ...genes.map((index) => `g${index}`),
+    ...reported.map(({ split, name }) => `${split}.${name}`),
+    'seed',
+    'attempts',
+    'host',
+    'worker',
+    'started_at',
+    'duration_ms',
+    'error',
   ];
   const rows = study.trials.map((trial) => [
-    trial.number, trial.round, trial.origin, trial.status,
+    trial.number,
+    trial.round,
+    trial.origin,
+    trial.status,
     ...values.map((name) => trial.values?.[name]),
     ...genes.map((index) => trial.genes[index]),
     ...reported.map(({ split, name }) => reports.get(`${trial.number} ${split}`)?.values[name]),
-    trial.seed, trial.attempts, trial.host, trial.worker,
+    trial.seed,
+    trial.attempts,
+    trial.host,
+    trial.worker,
     trial.startedAt === undefined ? undefined : new Date(trial.startedAt).toISOString(),
-    trial.durationMs, trial.error,
+    trial.durationMs,
+    trial.error,
   ]);
   return `${[header, ...rows].map((row) => row.map(cell).join(',')).join('\r\n')}\r\n`;
 }

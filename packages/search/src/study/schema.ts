@@ -79,10 +79,14 @@ export function migrate(database: DatabaseSync, path: string): void {
     const application = pragma(database, 'application_id');
     const tables = Number(database.prepare('SELECT count(*) AS n FROM sqlite_schema').get()?.['n']);
     if (tables > 0 && application !== APPLICATION_ID) {
-      throw new SearchError('wrong-schema', `${path} is a SQLite file of another program (application id ${application}): choose another path for the study`, {
-        path,
-        application,
-      });
+      throw new SearchError(
+        'wrong-schema',
+        `${path} is a SQLite file of another program (application id ${application}): choose another path for the study`,
+        {
+          path,
+          application,
+        },
+      );
     }
     if (version > SCHEMA_VERSION) {
       throw new SearchError(
@@ -92,7 +96,8 @@ export function migrate(database: DatabaseSync, path: string): void {
       );
     }
     for (const migration of MIGRATIONS.slice(version)) database.exec(migration);
-    if (version < SCHEMA_VERSION) database.exec(`PRAGMA application_id = ${APPLICATION_ID}; PRAGMA user_version = ${SCHEMA_VERSION}`);
+    if (version < SCHEMA_VERSION)
+      database.exec(`PRAGMA application_id = ${APPLICATION_ID}; PRAGMA user_version = ${SCHEMA_VERSION}`);
     database.exec('COMMIT');
   } catch (error) {
     database.exec('ROLLBACK');

@@ -21,9 +21,14 @@ function guard<T>(path: string, action: () => T): T {
   } catch (error) {
     const code = (error as { errcode?: number }).errcode;
     if (code !== undefined && DAMAGED.has(code & 0xff)) {
-      throw new SearchError('corrupt-study', `${path} is not a readable SQLite file (${messageOf(error)}): restore a copy or start a new study`, { path }, {
-        cause: error,
-      });
+      throw new SearchError(
+        'corrupt-study',
+        `${path} is not a readable SQLite file (${messageOf(error)}): restore a copy or start a new study`,
+        { path },
+        {
+          cause: error,
+        },
+      );
     }
     throw error;
   }
@@ -33,15 +38,24 @@ function parse<T>(path: string, text: SQLOutputValue | undefined, what: string):
   try {
     return JSON.parse(String(text)) as T;
   } catch (error) {
-    throw new SearchError('corrupt-study', `${path}: ${what} is not JSON (${messageOf(error)}): restore a copy or start a new study`, { path, what }, {
-      cause: error,
-    });
+    throw new SearchError(
+      'corrupt-study',
+      `${path}: ${what} is not JSON (${messageOf(error)}): restore a copy or start a new study`,
+      { path, what },
+      {
+        cause: error,
+      },
+    );
   }
 }
 
 function connect(path: string, create: boolean): DatabaseSync {
   if (!create && !existsSync(path)) {
-    throw new SearchError('study-missing', `no study file at ${path}: start one with \`instatune search --study ${path}\``, { path });
+    throw new SearchError(
+      'study-missing',
+      `no study file at ${path}: start one with \`instatune search --study ${path}\``,
+      { path },
+    );
   }
   if (!existsSync(dirname(resolve(path)))) {
     throw new SearchError('study-missing', `no folder ${dirname(resolve(path))}: create it before the study`, { path });
@@ -60,7 +74,8 @@ function connect(path: string, create: boolean): DatabaseSync {
 }
 
 const number = (value: SQLOutputValue | undefined) => Number(value);
-const optional = <K extends string, V>(key: K, value: V | undefined) => (value === undefined ? {} : { [key]: value }) as { [P in K]?: V };
+const optional = <K extends string, V>(key: K, value: V | undefined) =>
+  (value === undefined ? {} : { [key]: value }) as { [P in K]?: V };
 
 function headerOf(path: string, row: Row): StudyHeader {
   return {
@@ -91,7 +106,9 @@ function trialOf(path: string, row: Row): Trial {
     // A trial that was running when its process died is simply to be done.
     status: row['status'] === 'running' ? 'pending' : (String(row['status']) as TrialStatus),
     attempts: number(row['attempts']),
-    ...(row['trial_values'] === null ? {} : { values: parse<Record<string, number>>(path, row['trial_values'], `the values of trial ${n}`) }),
+    ...(row['trial_values'] === null
+      ? {}
+      : { values: parse<Record<string, number>>(path, row['trial_values'], `the values of trial ${n}`) }),
     ...optional('error', text('error')),
     ...optional('host', text('host')),
     ...optional('worker', text('worker')),
@@ -103,23 +120,42 @@ function trialOf(path: string, row: Row): Trial {
 
 function load(path: string, database: DatabaseSync, id: number): StudyContents {
   return guard(path, () => {
-    const trials = database.prepare('SELECT * FROM trials WHERE study_id = ? ORDER BY number').all(id).map((row) => trialOf(path, row));
+    const trials = database
+      .prepare('SELECT * FROM trials WHERE study_id = ? ORDER BY number')
+      .all(id)
+      .map((row) => trialOf(path, row));
     trials.forEach((trial, index) => {
-      if (trial.number !== index) throw new SearchError('corrupt-study', `${path}: trial ${index} is missing: restore a copy or start a new study`, { path, index });
+      if (trial.number !== index)
+        throw new SearchError(
+          'corrupt-study',
+          `${path}: trial ${index} is missing: restore a copy or start a new study`,
+          { path, index },
+        );
     });
-    const rounds = database.prepare('SELECT * FROM rounds WHERE study_id = ? ORDER BY round').all(id).map((row): RoundInfo => ({
-      round: number(row['round']),
-      info: parse(path, row['info'], `round ${number(row['round'])}`),
-    }));
-    const reports = database.prepare('SELECT * FROM reports WHERE study_id = ? ORDER BY split, number').all(id).map((row): TrialReport => ({
-      number: number(row['number']),
-      split: String(row['split']),
-      values: parse(path, row['report_values'], `the report of trial ${number(row['number'])}`),
-      host: String(row['host']),
-      durationMs: number(row['duration_ms']),
-    }));
+    const rounds = database
+      .prepare('SELECT * FROM rounds WHERE study_id = ? ORDER BY round')
+      .all(id)
+      .map((row): RoundInfo => ({
+        round: number(row['round']),
+        info: parse(path, row['info'], `round ${number(row['round'])}`),
+      }));
+    const reports = database
+      .prepare('SELECT * FROM reports WHERE study_id = ? ORDER BY split, number')
+      .all(id)
+      .map((row): TrialReport => ({
+        number: number(row['number']),
+        split: String(row['split']),
+        values: parse(path, row['report_values'], `the report of trial ${number(row['number'])}`),
+        host: String(row['host']),
+        durationMs: number(row['duration_ms']),
+      }));
     const reference = database.prepare('SELECT reference FROM studies WHERE id = ?').get(id)?.['reference'];
-    return { trials, rounds, reports, reference: reference === null ? undefined : parse(path, reference, 'the reference') };
+    return {
+      trials,
+      rounds,
+      reports,
+      reference: reference === null ? undefined : parse(path, reference, 'the reference'),
+    };
   });
 }
 
@@ -132,13 +168,19 @@ function claim(path: string, database: DatabaseSync, id: number, owner: Owner): 
       const holder = { id: row['owner'], host: String(row['owner_host']) };
       if (ownerAlive(holder, number(row['owner_seen_at']))) {
         const [pid] = holder.id.split(':');
-        throw new SearchError('study-busy', `study "${String(row['name'])}" in ${path} is being written by process ${pid} on ${holder.host}: stop it first, or use another study name`, {
-          path,
-          ...holder,
-        });
+        throw new SearchError(
+          'study-busy',
+          `study "${String(row['name'])}" in ${path} is being written by process ${pid} on ${holder.host}: stop it first, or use another study name`,
+          {
+            path,
+            ...holder,
+          },
+        );
       }
     }
-    database.prepare('UPDATE studies SET owner = ?, owner_host = ?, owner_seen_at = ? WHERE id = ?').run(owner.id, owner.host, Date.now(), id);
+    database
+      .prepare('UPDATE studies SET owner = ?, owner_host = ?, owner_seen_at = ? WHERE id = ?')
+      .run(owner.id, owner.host, Date.now(), id);
     database.exec('COMMIT');
   } catch (error) {
     database.exec('ROLLBACK');
@@ -154,13 +196,28 @@ function journal(database: DatabaseSync, id: number): StudyJournal {
        host = excluded.host, worker = excluded.worker, started_at = excluded.started_at, finished_at = excluded.finished_at, duration_ms = excluded.duration_ms`,
   );
   const putRound = database.prepare('INSERT OR REPLACE INTO rounds (study_id, round, info) VALUES (?, ?, ?)');
-  const putReport = database.prepare('INSERT OR REPLACE INTO reports (study_id, number, split, report_values, host, duration_ms) VALUES (?, ?, ?, ?, ?, ?)');
+  const putReport = database.prepare(
+    'INSERT OR REPLACE INTO reports (study_id, number, split, report_values, host, duration_ms) VALUES (?, ?, ?, ?, ?, ?)',
+  );
   const seen = database.prepare('UPDATE studies SET owner_seen_at = ? WHERE id = ?');
   const write = (t: Trial) =>
     put.run(
-      id, t.number, t.round, t.origin, JSON.stringify(t.genes), t.key, t.seed, t.status,
-      t.values ? JSON.stringify(t.values) : null, t.error ?? null, t.attempts, t.host ?? null, t.worker ?? null,
-      t.startedAt ?? null, t.finishedAt ?? null, t.durationMs ?? null,
+      id,
+      t.number,
+      t.round,
+      t.origin,
+      JSON.stringify(t.genes),
+      t.key,
+      t.seed,
+      t.status,
+      t.values ? JSON.stringify(t.values) : null,
+      t.error ?? null,
+      t.attempts,
+      t.host ?? null,
+      t.worker ?? null,
+      t.startedAt ?? null,
+      t.finishedAt ?? null,
+      t.durationMs ?? null,
     );
   const heartbeat = setInterval(() => seen.run(Date.now(), id), HEARTBEAT_MS);
   heartbeat.unref();
@@ -201,17 +258,27 @@ function find(database: DatabaseSync, path: string, name: string | undefined): R
   const rows = database.prepare('SELECT * FROM studies ORDER BY id').all();
   if (rows.length > 1) {
     const names = rows.map((row) => String(row['name']));
-    throw new SearchError('study-missing', `${path} holds ${rows.length} studies: name one of ${names.join(', ')}`, { path, names });
+    throw new SearchError('study-missing', `${path} holds ${rows.length} studies: name one of ${names.join(', ')}`, {
+      path,
+      names,
+    });
   }
   return rows[0];
 }
 
 function missing(path: string, database: DatabaseSync, name: string | undefined): SearchError {
-  const names = database.prepare('SELECT name FROM studies ORDER BY id').all().map((row) => String(row['name']));
-  return new SearchError('study-missing', `no study ${name === undefined ? '' : `"${name}" `}in ${path}: it holds ${names.length === 0 ? 'none' : names.join(', ')}`, {
-    path,
-    names,
-  });
+  const names = database
+    .prepare('SELECT name FROM studies ORDER BY id')
+    .all()
+    .map((row) => String(row['name']));
+  return new SearchError(
+    'study-missing',
+    `no study ${name === undefined ? '' : `"${name}" `}in ${path}: it holds ${names.length === 0 ? 'none' : names.join(', ')}`,
+    {
+      path,
+      names,
+    },
+  );
 }
 
 /**
@@ -223,7 +290,11 @@ export function createStudy(path: string, header: StudyHeader): Study {
   const database = connect(path, true);
   try {
     if (database.prepare('SELECT 1 FROM studies WHERE name = ?').get(header.name)) {
-      throw new SearchError('study-exists', `study "${header.name}" is already in ${path}: resume it, or choose another name`, { path, name: header.name });
+      throw new SearchError(
+        'study-exists',
+        `study "${header.name}" is already in ${path}: resume it, or choose another name`,
+        { path, name: header.name },
+      );
     }
     const owner = thisOwner();
     const { lastInsertRowid } = database
@@ -232,8 +303,19 @@ export function createStudy(path: string, header: StudyHeader): Study {
          VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
       )
       .run(
-        header.name, header.uid, header.problem, JSON.stringify(header.space), JSON.stringify(header.objectives), header.fingerprint,
-        header.tactic, JSON.stringify(header.settings), header.seed, header.createdAt, owner.id, owner.host, Date.now(),
+        header.name,
+        header.uid,
+        header.problem,
+        JSON.stringify(header.space),
+        JSON.stringify(header.objectives),
+        header.fingerprint,
+        header.tactic,
+        JSON.stringify(header.settings),
+        header.seed,
+        header.createdAt,
+        owner.id,
+        owner.host,
+        Date.now(),
       );
     return new Study(header, journal(database, Number(lastInsertRowid)));
   } catch (error) {
@@ -275,14 +357,25 @@ export function readStudy(path: string, name?: string): Study {
 }
 
 /** The studies of a file, oldest first. */
-export function listStudies(path: string): readonly (StudyHeader & { readonly trials: number; readonly complete: number })[] {
+export function listStudies(
+  path: string,
+): readonly (StudyHeader & { readonly trials: number; readonly complete: number })[] {
   const database = connect(path, false);
   try {
-    const count = database.prepare("SELECT count(*) AS trials, sum(status = 'complete') AS complete FROM trials WHERE study_id = ?");
-    return database.prepare('SELECT * FROM studies ORDER BY id').all().map((row) => {
-      const counts = count.get(number(row['id']));
-      return { ...headerOf(path, row), trials: number(counts?.['trials']), complete: number(counts?.['complete'] ?? 0) };
-    });
+    const count = database.prepare(
+      "SELECT count(*) AS trials, sum(status = 'complete') AS complete FROM trials WHERE study_id = ?",
+    );
+    return database
+      .prepare('SELECT * FROM studies ORDER BY id')
+      .all()
+      .map((row) => {
+        const counts = count.get(number(row['id']));
+        return {
+          ...headerOf(path, row),
+          trials: number(counts?.['trials']),
+          complete: number(counts?.['complete'] ?? 0),
+        };
+      });
   } finally {
     database.close();
   }

@@ -117,7 +117,11 @@ export class Study implements Disposable {
     const seen = new Set<string>();
     const trials = candidates.map(({ genes, origin, key, seed }, index): Trial => {
       if (this.#byKey.has(key) || seen.has(key)) {
-        throw new SearchError('invalid-genes', `candidate ${key} is already in study "${this.header.name}": propose canonical, unseen genes`, { key });
+        throw new SearchError(
+          'invalid-genes',
+          `candidate ${key} is already in study "${this.header.name}": propose canonical, unseen genes`,
+          { key },
+        );
       }
       seen.add(key);
       return { number: this.#trials.length + index, round, origin, genes, key, seed, status: 'pending', attempts: 0 };
@@ -145,7 +149,12 @@ export class Study implements Disposable {
     return this.#update(number, { ...outcome, status: 'complete', finishedAt: outcome.startedAt + outcome.durationMs });
   }
 
-  fail(number: number, error: string, attempts: number, where?: { readonly host: string; readonly worker: string }): Trial {
+  fail(
+    number: number,
+    error: string,
+    attempts: number,
+    where?: { readonly host: string; readonly worker: string },
+  ): Trial {
     return this.#update(number, { status: 'failed', error, attempts, finishedAt: Date.now(), ...where });
   }
 

@@ -34,7 +34,12 @@ export function chooseBatch({ space, trials, bounds, predicted, count, seen }: B
     for (const index of order.slice(0, Math.max(POOL, 4 * count))) pool.push(feasible[index]!);
   }
   if (pool.length < count) {
-    pool.push(...fresh.filter(({ violation }) => violation > 0).sort((a, b) => a.violation - b.violation).slice(0, count - pool.length));
+    pool.push(
+      ...fresh
+        .filter(({ violation }) => violation > 0)
+        .sort((a, b) => a.violation - b.violation)
+        .slice(0, count - pool.length),
+    );
   }
   const measured = frontOf(space, feasibleTrials(trials, bounds)).map(({ values }) => space.minimised(values));
   const chosen = greedyHypervolume(pool, measured, count);
@@ -42,18 +47,28 @@ export function chooseBatch({ space, trials, bounds, predicted, count, seen }: B
   return chosen;
 }
 
-function greedyHypervolume(pool: readonly Predicted[], measured: readonly (readonly number[])[], count: number): readonly Predicted[] {
+function greedyHypervolume(
+  pool: readonly Predicted[],
+  measured: readonly (readonly number[])[],
+  count: number,
+): readonly Predicted[] {
   if (pool.length <= count) return pool;
   const width = pool[0]!.objectives.length;
   const all = [...measured, ...pool.map(({ objectives }) => objectives)];
   const lows = Array.from({ length: width }, (_, i) => Math.min(...all.map((point) => point[i]!)));
   const highs = Array.from({ length: width }, (_, i) => Math.max(...all.map((point) => point[i]!)));
-  const scale = (point: readonly number[]) => point.map((value, i) => (highs[i]! > lows[i]! ? (value - lows[i]!) / (highs[i]! - lows[i]!) : 0));
+  const scale = (point: readonly number[]) =>
+    point.map((value, i) => (highs[i]! > lows[i]! ? (value - lows[i]!) / (highs[i]! - lows[i]!) : 0));
   const reference = Array.from({ length: width }, () => 1.1);
   let front = measured.map(scale);
   let total = volume(front, reference);
   // Hypervolume is submodular: a gain computed earlier is an upper bound of the gain now (lazy greedy, Minoux 1978).
-  const heap = pool.map((candidate, index) => ({ candidate, index, point: scale(candidate.objectives), gain: Infinity }));
+  const heap = pool.map((candidate, index) => ({
+    candidate,
+    index,
+    point: scale(candidate.objectives),
+    gain: Infinity,
+  }));
   const chosen: Predicted[] = [];
   while (chosen.length < count && heap.length > 0) {
     heap.sort((a, b) => b.gain - a.gain || a.index - b.index);

@@ -9,7 +9,12 @@ import type { Tactic } from './tactic.ts';
 export const TACTIC_NAMES = ['linas', 'nsga2', 'random', 'successive'] as const;
 export type TacticName = (typeof TACTIC_NAMES)[number];
 
-const FACTORIES: Readonly<Record<TacticName, (settings: Readonly<Record<string, unknown>>) => Tactic>> = { linas, nsga2, random, successive };
+const FACTORIES: Readonly<Record<TacticName, (settings: Readonly<Record<string, unknown>>) => Tactic>> = {
+  linas,
+  nsga2,
+  random,
+  successive,
+};
 
 export function isTacticName(name: string): name is TacticName {
   return (TACTIC_NAMES as readonly string[]).includes(name);
@@ -17,7 +22,12 @@ export function isTacticName(name: string): name is TacticName {
 
 /** A built-in tactic. @throws SearchError `invalid-option` for an unknown name or a setting that makes no sense */
 export function createTactic(name: string, settings: Readonly<Record<string, unknown>> = {}): Tactic {
-  if (!isTacticName(name)) throw new SearchError('invalid-option', `no tactic "${name}": use ${TACTIC_NAMES.join(', ')}, or pass a tactic object`, { name });
+  if (!isTacticName(name))
+    throw new SearchError(
+      'invalid-option',
+      `no tactic "${name}": use ${TACTIC_NAMES.join(', ')}, or pass a tactic object`,
+      { name },
+    );
   return FACTORIES[name](settings);
 }
 

@@ -11,7 +11,13 @@ export function initialRound(context: ProposeContext, tactic: Tactic): Proposal 
     seen.add(space.key(space.baseline));
     candidates.push({ genes: space.baseline, origin: 'baseline' });
   }
-  if (warm) candidates.push(...warmCandidates(context, warm, Math.min(limit - candidates.length, Math.round(warm.share * limit)), seen));
+  if (warm)
+    candidates.push(
+      ...warmCandidates(context, warm, Math.min(limit - candidates.length, Math.round(warm.share * limit)), seen),
+    );
   candidates.push(...randomCandidates(context, limit - candidates.length, 'random', seen));
-  return { candidates, info: { tactic: tactic.name, warm: candidates.filter(({ origin }) => origin === 'warm').length } };
+  return {
+    candidates,
+    info: { tactic: tactic.name, warm: candidates.filter(({ origin }) => origin === 'warm').length },
+  };
 }

@@ -28,7 +28,17 @@ export interface Predicted {
 
 /** Every candidate the inner search looked at, once each. */
 export async function innerSearch(options: InnerOptions): Promise<readonly Predicted[]> {
-  const { space, surrogate, bounds, objectives: minimised = (values) => space.minimised(values), evaluations, population, seed, initial, signal } = options;
+  const {
+    space,
+    surrogate,
+    bounds,
+    objectives: minimised = (values) => space.minimised(values),
+    evaluations,
+    population,
+    seed,
+    initial,
+    signal,
+  } = options;
   const looked = new Map<string, Predicted>();
   await minimize(
     {
@@ -49,7 +59,13 @@ export async function innerSearch(options: InnerOptions): Promise<readonly Predi
           const objectives = minimised(values[index]!);
           const inequality = bounds.map((bound) => violation(bound, values[index]!));
           const key = space.key(genes);
-          if (!looked.has(key)) looked.set(key, { genes, key, objectives, violation: inequality.reduce((sum, g) => sum + Math.max(0, g), 0) });
+          if (!looked.has(key))
+            looked.set(key, {
+              genes,
+              key,
+              objectives,
+              violation: inequality.reduce((sum, g) => sum + Math.max(0, g), 0),
+            });
           return { objectives, inequality };
         });
       },

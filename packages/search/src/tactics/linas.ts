@@ -24,7 +24,12 @@ export interface LinasOptions {
  * is measured twice, the last batch is measured, and the result is the non-dominated set of measurements, not of predictions.
  */
 export function linas(options: LinasOptions = {}): Tactic {
-  const settings = checkSettings('linas', options, ['population', 'innerEvaluations', 'innerPopulation', 'predictor'], ['population', 'innerEvaluations', 'innerPopulation']);
+  const settings = checkSettings(
+    'linas',
+    options,
+    ['population', 'innerEvaluations', 'innerPopulation', 'predictor'],
+    ['population', 'innerEvaluations', 'innerPopulation'],
+  );
   const { population = 50, innerEvaluations = 20_000, innerPopulation = 100, predictor = 'auto' } = settings;
   return {
     name: 'linas',
@@ -34,7 +39,11 @@ export function linas(options: LinasOptions = {}): Tactic {
       const { space, limit, random, signal, bounds, trials } = context;
       const seen = seenKeys(context);
       const surrogate = await fitSurrogate(context, predictor);
-      if (!surrogate) return { candidates: randomCandidates(context, limit, 'random', seen), info: { fallback: 'too few complete trials to fit predictors' } };
+      if (!surrogate)
+        return {
+          candidates: randomCandidates(context, limit, 'random', seen),
+          info: { fallback: 'too few complete trials to fit predictors' },
+        };
       const predicted = await innerSearch({
         space,
         surrogate,
@@ -45,8 +54,12 @@ export function linas(options: LinasOptions = {}): Tactic {
         initial: [],
         signal,
       });
-      const candidates = chooseBatch({ space, trials, bounds, predicted, count: limit, seen }).map(({ genes }) => ({ genes, origin: 'linas' }));
-      if (candidates.length < limit) candidates.push(...randomCandidates(context, limit - candidates.length, 'random', seen));
+      const candidates = chooseBatch({ space, trials, bounds, predicted, count: limit, seen }).map(({ genes }) => ({
+        genes,
+        origin: 'linas',
+      }));
+      if (candidates.length < limit)
+        candidates.push(...randomCandidates(context, limit - candidates.length, 'random', seen));
       return { candidates, info: { ...surrogate.info, inner: predicted.length } };
     },
   };

@@ -66,7 +66,8 @@ function nextGeneration({ space, trials, bounds }: ProposeContext, engine: Nsga2
     for (const candidate of open) {
       const trial = known.get(space.key(candidate.genes));
       if (trial) told.push(tell(candidate.id, trial));
-      else if (exact.length > 0 && totalViolation(exact, space.exact(candidate.genes)) > 0) told.push({ id: candidate.id, failed: true });
+      else if (exact.length > 0 && totalViolation(exact, space.exact(candidate.genes)) > 0)
+        told.push({ id: candidate.id, failed: true });
       else {
         left.push(candidate);
         candidates.push({ genes: candidate.genes, origin: 'nsga2' });
@@ -81,7 +82,11 @@ function nextGeneration({ space, trials, bounds }: ProposeContext, engine: Nsga2
 
   function tell(id: number, trial: Trial): Told {
     if (!isComplete(trial)) return { id, failed: true };
-    return { id, objectives: space.minimised(trial.values), inequality: bounds.map((bound) => violation(bound, trial.values)) };
+    return {
+      id,
+      objectives: space.minimised(trial.values),
+      inequality: bounds.map((bound) => violation(bound, trial.values)),
+    };
   }
 }
 

@@ -19,7 +19,12 @@ export function exactBounds({ space, bounds }: Pick<ProposeContext, 'space' | 'b
  * @param seen keys to avoid; grows by the keys returned
  * @throws SearchError `no-feasible-candidate` if the exact constraints exclude everything drawn
  */
-export function randomCandidates(context: ProposeContext, count: number, origin: string, seen: Set<string>): Candidate[] {
+export function randomCandidates(
+  context: ProposeContext,
+  count: number,
+  origin: string,
+  seen: Set<string>,
+): Candidate[] {
   const { space, random } = context;
   const bounds = exactBounds(context);
   const found: Candidate[] = [];
@@ -40,10 +45,14 @@ export function randomCandidates(context: ProposeContext, count: number, origin:
     found.push({ genes, origin });
   }
   if (found.length === 0 && rejected > 0 && context.trials.length === 0) {
-    throw new SearchError('no-feasible-candidate', `none of ${rejected} random candidates satisfies ${bounds.map(({ text }) => `"${text}"`).join(' and ')}: loosen the constraint`, {
-      bounds,
-      rejected,
-    });
+    throw new SearchError(
+      'no-feasible-candidate',
+      `none of ${rejected} random candidates satisfies ${bounds.map(({ text }) => `"${text}"`).join(' and ')}: loosen the constraint`,
+      {
+        bounds,
+        rejected,
+      },
+    );
   }
   return found;
 }

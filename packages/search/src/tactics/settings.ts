@@ -5,13 +5,25 @@ import { SearchError } from '../errors.ts';
  * @param counts settings that must be whole numbers ≥ 2 where present
  * @throws SearchError `invalid-option`
  */
-export function checkSettings<T extends object>(tactic: string, settings: T, names: readonly (keyof T & string)[], counts: readonly string[] = ['population']): T {
+export function checkSettings<T extends object>(
+  tactic: string,
+  settings: T,
+  names: readonly (keyof T & string)[],
+  counts: readonly string[] = ['population'],
+): T {
   for (const [name, value] of Object.entries(settings)) {
     if (!(names as readonly string[]).includes(name)) {
-      throw new SearchError('invalid-option', `tactic ${tactic} has no setting "${name}": use ${names.join(', ')}`, { tactic, name });
+      throw new SearchError('invalid-option', `tactic ${tactic} has no setting "${name}": use ${names.join(', ')}`, {
+        tactic,
+        name,
+      });
     }
     if (counts.includes(name) && value !== undefined && !(Number.isSafeInteger(value) && (value as number) >= 2)) {
-      throw new SearchError('invalid-option', `${tactic}'s ${name} is ${String(value)}: use a whole number ≥ 2`, { tactic, name, value });
+      throw new SearchError('invalid-option', `${tactic}'s ${name} is ${String(value)}: use a whole number ≥ 2`, {
+        tactic,
+        name,
+        value,
+      });
     }
   }
   return settings;

@@ -31,7 +31,12 @@ const FIRST_BAND = 0.1;
  * than a whole front.
  */
 export function successive(options: SuccessiveOptions = {}): Tactic {
-  const settings = checkSettings('successive', options, ['optimize', 'population', 'innerEvaluations', 'predictor', 'patience'], ['population', 'innerEvaluations']);
+  const settings = checkSettings(
+    'successive',
+    options,
+    ['optimize', 'population', 'innerEvaluations', 'predictor', 'patience'],
+    ['population', 'innerEvaluations'],
+  );
   const { optimize, population = 20, innerEvaluations = 20_000, predictor = 'auto', patience = 3 } = settings;
   return {
     name: 'successive',
@@ -44,7 +49,11 @@ export function successive(options: SuccessiveOptions = {}): Tactic {
       if (since >= patience) return { candidates: [] };
       const seen = seenKeys(context);
       const surrogate = await fitSurrogate(context, predictor);
-      if (!surrogate) return { candidates: randomCandidates(context, limit, 'random', seen), info: { fallback: 'too few complete trials to fit predictors' } };
+      if (!surrogate)
+        return {
+          candidates: randomCandidates(context, limit, 'random', seen),
+          info: { fallback: 'too few complete trials to fit predictors' },
+        };
       const best = bestFirst(context, goal).slice(0, INNER_POPULATION / 2);
       const predicted = await innerSearch({
         space,
@@ -65,10 +74,27 @@ export function successive(options: SuccessiveOptions = {}): Tactic {
         seen,
       );
       // Nothing predicted inside or near: whatever oversteps least.
-      if (chosen.length < limit) chosen.push(...unseen(predicted.toSorted((a, b) => a.violation - b.violation), limit - chosen.length, seen));
+      if (chosen.length < limit)
+        chosen.push(
+          ...unseen(
+            predicted.toSorted((a, b) => a.violation - b.violation),
+            limit - chosen.length,
+            seen,
+          ),
+        );
       const candidates = chosen.map(({ genes }) => ({ genes, origin: 'successive' }));
-      if (candidates.length < limit) candidates.push(...randomCandidates(context, limit - candidates.length, 'random', seen));
-      return { candidates, info: { ...surrogate.info, optimize: goal.name, band, best: bestValue(trials, context, goal) ?? null, inner: predicted.length } };
+      if (candidates.length < limit)
+        candidates.push(...randomCandidates(context, limit - candidates.length, 'random', seen));
+      return {
+        candidates,
+        info: {
+          ...surrogate.info,
+          optimize: goal.name,
+          band,
+          best: bestValue(trials, context, goal) ?? null,
+          inner: predicted.length,
+        },
+      };
     },
   };
 }
@@ -80,9 +106,19 @@ interface Goal {
 
 function goalOf({ space }: ProposeContext, optimize: string | undefined): Goal {
   const { objectives } = space.problem;
-  const index = optimize === undefined ? Math.max(0, objectives.findIndex(({ kind }) => kind === 'measured')) : objectives.findIndex(({ name }) => name === optimize);
+  const index =
+    optimize === undefined
+      ? Math.max(
+          0,
+          objectives.findIndex(({ kind }) => kind === 'measured'),
+        )
+      : objectives.findIndex(({ name }) => name === optimize);
   if (index < 0) {
-    throw new SearchError('invalid-option', `successive cannot optimise "${optimize}": the objectives are ${objectives.map(({ name }) => name).join(', ')}`, { optimize });
+    throw new SearchError(
+      'invalid-option',
+      `successive cannot optimise "${optimize}": the objectives are ${objectives.map(({ name }) => name).join(', ')}`,
+      { optimize },
+    );
   }
   return { name: objectives[index]!.name, sign: space.signs[index]! };
 }
@@ -116,7 +152,12 @@ function unseen(ordered: readonly Predicted[], count: number, seen: Set<string>)
 }
 
 /** Half from each list, best objective first; one list makes up for the other. */
-function interleave(inside: readonly Predicted[], outside: readonly Predicted[], count: number, seen: Set<string>): Predicted[] {
+function interleave(
+  inside: readonly Predicted[],
+  outside: readonly Predicted[],
+  count: number,
+  seen: Set<string>,
+): Predicted[] {
   const byObjective = (list: readonly Predicted[]) => list.toSorted((a, b) => a.objectives[0]! - b.objectives[0]!);
   const half = Math.floor(count / 2);
   const near = unseen(byObjective(outside), half, seen);

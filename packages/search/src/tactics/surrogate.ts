@@ -55,11 +55,20 @@ function invert(A: number[][]): number[][] {
   return M.map((r) => r.slice(n));
 }
 
-export async function fitSurrogate({ space, trials }: ProposeContext, _choice: PredictorChoice): Promise<Surrogate | undefined> {
+export async function fitSurrogate(
+  { space, trials }: ProposeContext,
+  _choice: PredictorChoice,
+): Promise<Surrogate | undefined> {
   const complete = trials.filter(isComplete);
   if (complete.length < 4) return undefined;
   const X = complete.map(({ genes }) => oneHot(space, genes));
-  const models = space.measured.map(({ name }) => ({ name, predict: ridge(X, complete.map(({ values }) => values[name]!)) }));
+  const models = space.measured.map(({ name }) => ({
+    name,
+    predict: ridge(
+      X,
+      complete.map(({ values }) => values[name]!),
+    ),
+  }));
   return {
     values: (batch) =>
       batch.map((genes) => {

@@ -16,11 +16,30 @@ const redis = findRedis();
 const MODULE = join(import.meta.dirname, '../fixtures/knobs.ts');
 const CLI = join(import.meta.dirname, '../../src/cli/main.ts');
 const fingerprint = problemFingerprint(createProblem());
-const job = (number: number, study = 'queue-test'): EvaluationJob => ({ study, number, genes: [number % 5, 1, 2, 3, 4, 0], seed: 100 + number, split: 'search', fingerprint });
+const job = (number: number, study = 'queue-test'): EvaluationJob => ({
+  study,
+  number,
+  genes: [number % 5, 1, 2, 3, 4, 0],
+  seed: 100 + number,
+  split: 'search',
+  fingerprint,
+});
 
 /** `instatune worker` as a process of its own, once it is ready. */
 async function workerProcess(url: string, options: Record<string, unknown>, lostAfter = '1'): Promise<ChildProcess> {
-  const args = ['worker', '--redis', url, '--problem', MODULE, '--threads', '1', '--lost-after', lostAfter, '--options', JSON.stringify(options)];
+  const args = [
+    'worker',
+    '--redis',
+    url,
+    '--problem',
+    MODULE,
+    '--threads',
+    '1',
+    '--lost-after',
+    lostAfter,
+    '--options',
+    JSON.stringify(options),
+  ];
   const child = spawn(process.execPath, [CLI, ...args], { stdio: ['ignore', 'ignore', 'pipe'] });
   await new Promise<void>((ready, reject) => {
     let text = '';
@@ -40,9 +59,8 @@ async function stop(child: ChildProcess, signal: NodeJS.Signals): Promise<void> 
   await exited;
 }
 
-if (typeof redis === 'string') it.skip(`the queue needs a Redis: ${redis}`);
-
-describe.skipIf(typeof redis === 'string')('queue', () => {
+// Without a Redis the reason stands in the skipped suite's name.
+describe.skipIf(typeof redis === 'string')(`queue${typeof redis === 'string' ? ` (skipped: ${redis})` : ''}`, () => {
   let server: RedisServer;
   beforeAll(async () => {
     server = await startRedis(redis as Exclude<typeof redis, string>);
@@ -56,11 +74,15 @@ describe.skipIf(typeof redis === 'string')('queue', () => {
     const options = { tactic: 'random', evaluations: 24, population: 8, seed: 5 } as const;
     const local = await runSearch(problem, options);
     const workers: QueueWorker[] = [];
-    for (const delay of [0, 7]) workers.push(await startWorker({ url: server.url, module: MODULE, options: { delay }, threads: 1, lostAfterMs: 1000 }));
+    for (const delay of [0, 7])
+      workers.push(
+        await startWorker({ url: server.url, module: MODULE, options: { delay }, threads: 1, lostAfterMs: 1000 }),
+      );
     const evaluator = await queueEvaluator(problem, { url: server.url });
     try {
       const remote = await runSearch(problem, { ...options, evaluator });
-      const bare = (trials: typeof local.trials) => trials.map(({ number, genes, seed, values, status }) => ({ number, genes, seed, values, status }));
+      const bare = (trials: typeof local.trials) =>
+        trials.map(({ number, genes, seed, values, status }) => ({ number, genes, seed, values, status }));
       expect(bare(remote.trials)).toEqual(bare(local.trials));
       expect(remote.front).toEqual(local.front);
       expect(remote.history).toEqual(local.history);
@@ -93,10 +115,20 @@ describe.skipIf(typeof redis === 'string')('queue', () => {
   });
 
   it('a measurement that throws comes back as a failed trial with its error', async () => {
-    const worker = await startWorker({ url: server.url, module: MODULE, options: { on: 2, how: 'throw' }, threads: 1, lostAfterMs: 1000 });
+    const worker = await startWorker({
+      url: server.url,
+      module: MODULE,
+      options: { on: 2, how: 'throw' },
+      threads: 1,
+      lostAfterMs: 1000,
+    });
     const evaluator = await queueEvaluator(createProblem(), { url: server.url });
     try {
-      expect(await evaluator.evaluate(job(2, 'throws'))).toMatchObject({ status: 'failed', error: 'the measurement threw', attempts: 1 });
+      expect(await evaluator.evaluate(job(2, 'throws'))).toMatchObject({
+        status: 'failed',
+        error: 'the measurement threw',
+        attempts: 1,
+      });
       expect(await evaluator.evaluate(job(1, 'throws'))).toMatchObject({ status: 'complete' });
     } finally {
       await evaluator.close();
@@ -108,7 +140,13 @@ describe.skipIf(typeof redis === 'string')('queue', () => {
     const problem = createProblem();
     const first = await queueEvaluator(problem, { url: server.url });
     const abort = new AbortController();
-    const worker = await startWorker({ url: server.url, module: MODULE, options: { delay: 400 }, threads: 1, lostAfterMs: 1000 });
+    const worker = await startWorker({
+      url: server.url,
+      module: MODULE,
+      options: { delay: 400 },
+      threads: 1,
+      lostAfterMs: 1000,
+    });
     const log = join(mkdtempSync(join(tmpdir(), 'queue-')), 'log');
     try {
       const gone = first.evaluate(job(4, 'away'), { signal: abort.signal });
@@ -119,8 +157,17 @@ describe.skipIf(typeof redis === 'string')('queue', () => {
       await sleep(600); // it finishes without us
       await worker.close();
       const second = await queueEvaluator(problem, { url: server.url });
-      const other = await startWorker({ url: server.url, module: MODULE, options: { log }, threads: 1, lostAfterMs: 1000 });
-      expect(await second.evaluate(job(4, 'away'))).toMatchObject({ status: 'complete', values: { loss: loss(job(4).genes, 104) } });
+      const other = await startWorker({
+        url: server.url,
+        module: MODULE,
+        options: { log },
+        threads: 1,
+        lostAfterMs: 1000,
+      });
+      expect(await second.evaluate(job(4, 'away'))).toMatchObject({
+        status: 'complete',
+        values: { loss: loss(job(4).genes, 104) },
+      });
       expect(existsSync(log)).toBe(false);
       await second.close();
       await other.close();
@@ -136,7 +183,13 @@ describe.skipIf(typeof redis === 'string')('queue', () => {
     setTimeout(() => abort.abort(new Error('stop')), 100);
     await expect(pending).rejects.toThrow('stop');
     const log = join(mkdtempSync(join(tmpdir(), 'queue-')), 'log');
-    const worker = await startWorker({ url: server.url, module: MODULE, options: { log }, threads: 1, lostAfterMs: 1000 });
+    const worker = await startWorker({
+      url: server.url,
+      module: MODULE,
+      options: { log },
+      threads: 1,
+      lostAfterMs: 1000,
+    });
     await sleep(300);
     expect(existsSync(log)).toBe(false);
     await worker.close();
@@ -145,7 +198,9 @@ describe.skipIf(typeof redis === 'string')('queue', () => {
 });
 
 it('says so when no Redis answers', async () => {
-  await expect(queueEvaluator(createProblem(), { url: 'redis://user:secret@127.0.0.1:1', connectTimeoutMs: 300 })).rejects.toMatchObject({
+  await expect(
+    queueEvaluator(createProblem(), { url: 'redis://user:secret@127.0.0.1:1', connectTimeoutMs: 300 }),
+  ).rejects.toMatchObject({
     code: 'queue-unreachable',
     message: expect.not.stringContaining('secret') as string,
   });

@@ -18,7 +18,10 @@ const job = (number: number, depth = number % 5): EvaluationJob => ({
   fingerprint,
 });
 
-async function withPool<T>(options: Omit<WorkerPoolOptions, 'module'>, use: (pool: Evaluator) => Promise<T>): Promise<T> {
+async function withPool<T>(
+  options: Omit<WorkerPoolOptions, 'module'>,
+  use: (pool: Evaluator) => Promise<T>,
+): Promise<T> {
   const pool = workerPool({ module: MODULE, ...options });
   try {
     return await use(pool);
@@ -29,9 +32,15 @@ async function withPool<T>(options: Omit<WorkerPoolOptions, 'module'>, use: (poo
 
 describe('workerPool', () => {
   it('measures in several threads, with the values of the problem itself', async () => {
-    const results = await withPool({ threads: 2, options: { delay: 20 } }, (pool) => Promise.all(Array.from({ length: 8 }, (_, n) => pool.evaluate(job(n)))));
+    const results = await withPool({ threads: 2, options: { delay: 20 } }, (pool) =>
+      Promise.all(Array.from({ length: 8 }, (_, n) => pool.evaluate(job(n)))),
+    );
     results.forEach((result, n) => {
-      expect(result).toMatchObject({ status: 'complete', attempts: 1, values: { loss: loss(job(n).genes, 100 + n), seedUsed: 100 + n } });
+      expect(result).toMatchObject({
+        status: 'complete',
+        attempts: 1,
+        values: { loss: loss(job(n).genes, 100 + n), seedUsed: 100 + n },
+      });
     });
     expect(new Set(results.map(({ worker }) => worker))).toEqual(new Set(['thread 0', 'thread 1']));
   });
@@ -51,7 +60,9 @@ describe('workerPool', () => {
 
   it('tries a trial again after a crash, and says how often', async () => {
     const log = join(mkdtempSync(join(tmpdir(), 'pool-')), 'log');
-    const result = await withPool({ threads: 1, options: { on: 3, how: 'exit-once', log } }, (pool) => pool.evaluate(job(3)));
+    const result = await withPool({ threads: 1, options: { on: 3, how: 'exit-once', log } }, (pool) =>
+      pool.evaluate(job(3)),
+    );
     expect(result).toMatchObject({ status: 'complete', attempts: 2 });
   });
 

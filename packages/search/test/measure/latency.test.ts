@@ -6,7 +6,11 @@ describe('measureLatency', () => {
     let clock = 0;
     const durations = [1000, 900, 5, 7, 100, 6, 8];
     let runs = 0;
-    const result = await measureLatency(() => (clock += durations[runs++]!), { warmup: 2, repeats: 5, now: () => clock });
+    const result = await measureLatency(() => (clock += durations[runs++]!), {
+      warmup: 2,
+      repeats: 5,
+      now: () => clock,
+    });
     expect(result).toEqual({ median: 7, lower: 6, upper: 8, repeats: 5 });
   });
   it('repeats short runs until they add up', async () => {
@@ -17,7 +21,10 @@ describe('measureLatency', () => {
   it('stops on abort', async () => {
     const abort = new AbortController();
     let runs = 0;
-    const running = measureLatency(() => (++runs === 4 ? abort.abort(new Error('stop')) : undefined), { repeats: 100, signal: abort.signal });
+    const running = measureLatency(() => (++runs === 4 ? abort.abort(new Error('stop')) : undefined), {
+      repeats: 100,
+      signal: abort.signal,
+    });
     await expect(running).rejects.toThrow('stop');
     expect(runs).toBe(4);
   });

@@ -12,42 +12,56 @@ import { createProblem } from '../fixtures/knobs.ts';
 
 const CHILD = join(import.meta.dirname, '../fixtures/search-child.ts');
 const newFolder = () => mkdtempSync(join(tmpdir(), 'interrupt-'));
-const bare = (trials: readonly Trial[]) => trials.map(({ number, round, origin, genes, seed, values, status }) => ({ number, round, origin, genes, seed, values, status }));
+const bare = (trials: readonly Trial[]) =>
+  trials.map(({ number, round, origin, genes, seed, values, status }) => ({
+    number,
+    round,
+    origin,
+    genes,
+    seed,
+    values,
+    status,
+  }));
 const lines = (path: string) => (existsSync(path) ? readFileSync(path, 'utf8').trim().split('\n').length : 0);
 
 describe('kill -9', () => {
   it.each([
     ['linas', 1],
     ['nsga2', 3],
-  ] as const)('%s, %i at a time: only the trials that were running are measured again, and the end is the same', async (tactic, concurrency) => {
-    const evaluations = 60;
-    const folder = newFolder();
-    const path = join(folder, 'study.db');
-    const log = join(folder, 'log');
-    let kills = 0;
-    for (const begun of [5, 14, 26, 36]) {
-      const child = spawn(process.execPath, [CHILD, path, log, tactic, String(evaluations), String(concurrency)], { stdio: 'ignore' });
-      const exited = new Promise((settle) => child.once('exit', settle));
-      while (lines(log) < begun + kills * concurrency && child.exitCode === null) await sleep(2);
-      child.kill('SIGKILL');
-      await exited;
-      kills++;
-      const { trials } = readStudy(path);
-      // Everything that was begun is safe, but for what was running.
-      const safe = trials.filter(({ status }) => status === 'complete').length;
-      expect(safe).toBeGreaterThanOrEqual(lines(log) - kills * concurrency);
-      expect(safe).toBeLessThan(evaluations);
-    }
-    const problem = createProblem({ log });
-    const resumed = await resume(problem, { study: path });
-    const whole = await runSearch(createProblem(), { tactic, evaluations, population: 12, seed: 3 });
-    expect(bare(resumed.trials)).toEqual(bare(whole.trials));
-    expect(resumed.front).toEqual(whole.front);
-    expect(resumed.history).toEqual(whole.history);
-    expect(lines(log)).toBeLessThanOrEqual(evaluations + kills * concurrency);
-    // Killed in the middle of something at least once, or this shows nothing.
-    expect(lines(log)).toBeGreaterThan(evaluations);
-  });
+  ] as const)(
+    '%s, %i at a time: only the trials that were running are measured again, and the end is the same',
+    async (tactic, concurrency) => {
+      const evaluations = 60;
+      const folder = newFolder();
+      const path = join(folder, 'study.db');
+      const log = join(folder, 'log');
+      let kills = 0;
+      for (const begun of [5, 14, 26, 36]) {
+        const child = spawn(process.execPath, [CHILD, path, log, tactic, String(evaluations), String(concurrency)], {
+          stdio: 'ignore',
+        });
+        const exited = new Promise((settle) => child.once('exit', settle));
+        while (lines(log) < begun + kills * concurrency && child.exitCode === null) await sleep(2);
+        child.kill('SIGKILL');
+        await exited;
+        kills++;
+        const { trials } = readStudy(path);
+        // Everything that was begun is safe, but for what was running.
+        const safe = trials.filter(({ status }) => status === 'complete').length;
+        expect(safe).toBeGreaterThanOrEqual(lines(log) - kills * concurrency);
+        expect(safe).toBeLessThan(evaluations);
+      }
+      const problem = createProblem({ log });
+      const resumed = await resume(problem, { study: path });
+      const whole = await runSearch(createProblem(), { tactic, evaluations, population: 12, seed: 3 });
+      expect(bare(resumed.trials)).toEqual(bare(whole.trials));
+      expect(resumed.front).toEqual(whole.front);
+      expect(resumed.history).toEqual(whole.history);
+      expect(lines(log)).toBeLessThanOrEqual(evaluations + kills * concurrency);
+      // Killed in the middle of something at least once, or this shows nothing.
+      expect(lines(log)).toBeGreaterThan(evaluations);
+    },
+  );
 });
 
 describe('abort', () => {

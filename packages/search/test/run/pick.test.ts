@@ -1,8 +1,15 @@
 import { describe, expect, it } from 'vitest';
 import { pick, type PickSource } from '../../src/run/pick.ts';
 
-const source = (points: readonly (readonly [latency: number, accuracy: number])[], baseline?: readonly [number, number]): PickSource => ({
-  front: points.map(([latency, accuracy], number) => ({ number, genes: [number], values: { latency, accuracy, macs: latency * 10 } })),
+const source = (
+  points: readonly (readonly [latency: number, accuracy: number])[],
+  baseline?: readonly [number, number],
+): PickSource => ({
+  front: points.map(([latency, accuracy], number) => ({
+    number,
+    genes: [number],
+    values: { latency, accuracy, macs: latency * 10 },
+  })),
   header: {
     objectives: [
       { name: 'latency', direction: 'minimize', kind: 'measured', unit: 'ms' },
@@ -11,7 +18,16 @@ const source = (points: readonly (readonly [latency: number, accuracy: number])[
   },
   baseline: baseline && { latency: baseline[0], accuracy: baseline[1], macs: baseline[0] * 10 },
 });
-const front = source([[10, 60], [12, 85], [20, 90], [40, 92], [80, 93]], [100, 93]);
+const front = source(
+  [
+    [10, 60],
+    [12, 85],
+    [20, 90],
+    [40, 92],
+    [80, 93],
+  ],
+  [100, 93],
+);
 
 describe('pick', () => {
   it('the knee is where the front bulges most', () => {
@@ -29,16 +45,25 @@ describe('pick', () => {
     ['accuracy >= 86', 2],
     ['macs <= 150', 1],
   ])('%s', (budget, number) => {
-    expect(pick(front, { budget: [budget], ...(budget.startsWith('macs') ? { optimize: 'accuracy' } : {}) }).point.number).toBe(number);
+    expect(
+      pick(front, { budget: [budget], ...(budget.startsWith('macs') ? { optimize: 'accuracy' } : {}) }).point.number,
+    ).toBe(number);
   });
   it('several bounds, and an objective by name', () => {
     expect(pick(front, { budget: ['accuracy >= 86', 'latency <= 0.5x'], optimize: 'accuracy' }).point.number).toBe(3);
     expect(pick(front, { optimize: 'accuracy' }).point.number).toBe(4);
   });
   it('says what the front reaches where nothing is within the budget', () => {
-    expect(() => pick(front, { budget: 'latency <= 5' })).toThrow(expect.objectContaining({ code: 'empty-front', message: expect.stringContaining('the front reaches 10') as string }));
+    expect(() => pick(front, { budget: 'latency <= 5' })).toThrow(
+      expect.objectContaining({
+        code: 'empty-front',
+        message: expect.stringContaining('the front reaches 10') as string,
+      }),
+    );
     expect(() => pick(source([]))).toThrow(expect.objectContaining({ code: 'empty-front' }));
-    expect(() => pick(source([[1, 1]]), { budget: 'latency <= 0.5x' })).toThrow(expect.objectContaining({ code: 'no-baseline' }));
+    expect(() => pick(source([[1, 1]]), { budget: 'latency <= 0.5x' })).toThrow(
+      expect.objectContaining({ code: 'no-baseline' }),
+    );
     expect(() => pick(front, { optimize: 'speed' })).toThrow(expect.objectContaining({ code: 'invalid-option' }));
   });
   it('a front of one point', () => {

@@ -15,19 +15,28 @@ describe('a search', () => {
     const points = trials.map(({ values }) => [values!['macs']!, -values!['accuracy']!]);
     expect(new Set(front.map(({ number }) => number))).toEqual(new Set(paretoFront(points)));
     for (const { values } of front) expect(values['accuracy']).toBeGreaterThan(0);
-    expect(front.map(({ values }) => values['macs'])).toEqual(front.map(({ values }) => values['macs']).toSorted((a, b) => a! - b!));
+    expect(front.map(({ values }) => values['macs'])).toEqual(
+      front.map(({ values }) => values['macs']).toSorted((a, b) => a! - b!),
+    );
   });
 
   it('measures the baseline first, the last batch too, and counts every trial', async () => {
     const problem = bertSynth();
     const seen: SearchProgress[] = [];
-    const { trials, history, baseline } = await runSearch(problem, { ...quick, evaluations: 31, seed: 1, onProgress: (p) => seen.push(p) });
+    const { trials, history, baseline } = await runSearch(problem, {
+      ...quick,
+      evaluations: 31,
+      seed: 1,
+      onProgress: (p) => seen.push(p),
+    });
     expect(trials).toHaveLength(31);
     expect(trials[0]).toMatchObject({ origin: 'baseline', genes: problem.baseline });
     expect(baseline!['macs']).toBeCloseTo(11.174217216, 9);
     expect(trials.map(({ round }) => round).filter((round) => round === 2)).toHaveLength(7);
     expect(history).toHaveLength(31);
-    history.slice(1).forEach(({ hypervolume }, i) => expect(hypervolume).toBeGreaterThanOrEqual(history[i]!.hypervolume));
+    history
+      .slice(1)
+      .forEach(({ hypervolume }, i) => expect(hypervolume).toBeGreaterThanOrEqual(history[i]!.hypervolume));
     const measuring = seen.filter(({ phase }) => phase === 'measuring');
     expect(measuring.map(({ evaluations }) => evaluations)).toEqual(Array.from({ length: 31 }, (_, i) => i + 1));
     expect(measuring.at(-1)).toMatchObject({ budget: 31, etaMs: 0, hypervolume: history.at(-1)!.hypervolume });
@@ -43,7 +52,11 @@ describe('a search', () => {
   });
 
   it('a failing trial is recorded and searched around', async () => {
-    const { trials, front } = await runSearch(createProblem({ on: 2, how: 'throw' }), { ...quick, evaluations: 40, seed: 1 });
+    const { trials, front } = await runSearch(createProblem({ on: 2, how: 'throw' }), {
+      ...quick,
+      evaluations: 40,
+      seed: 1,
+    });
     const failed = trials.filter(({ status }) => status === 'failed');
     expect(failed.length).toBeGreaterThan(0);
     for (const { error, genes } of failed) {
@@ -57,22 +70,41 @@ describe('a search', () => {
     const tiny: SearchProblem = {
       name: 'tiny',
       space: [{ type: 'integer', lower: 0, upper: 3 }, { type: 'boolean' }],
-      objectives: [{ name: 'a', kind: 'measured', evaluate: ([x, y]) => x! + y! }, { name: 'b', kind: 'exact', evaluate: ([x, y]) => 3 - x! + y! }],
+      objectives: [
+        { name: 'a', kind: 'measured', evaluate: ([x, y]) => x! + y! },
+        { name: 'b', kind: 'exact', evaluate: ([x, y]) => 3 - x! + y! },
+      ],
     };
-    for (const tactic of ['random', 'linas', 'nsga2', 'successive'] as const) {
+    for (const tactic of ['random', 'linas', 'nsga2'] as const) {
       const { trials, front } = await runSearch(tiny, { tactic, population: 5, evaluations: 50 });
-      expect(trials.length).toBeLessThanOrEqual(8);
-      if (tactic !== 'successive') expect(trials).toHaveLength(8);
-      if (tactic !== 'successive') expect(front.map(({ genes }) => genes)).toEqual([[0, 0], [1, 0], [2, 0], [3, 0]]);
+      expect(trials).toHaveLength(8);
+      expect(front.map(({ genes }) => genes)).toEqual([
+        [0, 0],
+        [1, 0],
+        [2, 0],
+        [3, 0],
+      ]);
     }
+    expect(
+      (await runSearch(tiny, { tactic: 'successive', population: 5, evaluations: 50 })).trials.length,
+    ).toBeLessThanOrEqual(8);
   });
 
   it('mixed variables: real, categorical, boolean, permutation', async () => {
     const problem: SearchProblem = {
       name: 'mixed',
-      space: [{ type: 'real', lower: -1, upper: 1 }, { type: 'categorical', values: ['a', 'b', 'c'] }, { type: 'boolean' }, { type: 'permutation', length: 4 }],
+      space: [
+        { type: 'real', lower: -1, upper: 1 },
+        { type: 'categorical', values: ['a', 'b', 'c'] },
+        { type: 'boolean' },
+        { type: 'permutation', length: 4 },
+      ],
       objectives: [
-        { name: 'x', kind: 'measured', evaluate: ([r, c, b, ...p]) => (r! - 0.3) ** 2 + (c === 1 ? 0 : 1) + (b ? 0.5 : 0) + (p[0] === 2 ? 0 : 0.7) },
+        {
+          name: 'x',
+          kind: 'measured',
+          evaluate: ([r, c, b, ...p]) => (r! - 0.3) ** 2 + (c === 1 ? 0 : 1) + (b ? 0.5 : 0) + (p[0] === 2 ? 0 : 0.7),
+        },
         { name: 'y', kind: 'exact', evaluate: ([r, , b]) => r! + (b ? 0 : 1) },
       ],
     };
@@ -86,8 +118,16 @@ describe('a search', () => {
 
 describe('constraints', () => {
   it('measured and relative: the front is inside, the baseline is the measure', async () => {
-    const { front, bounds, baseline } = await runSearch(bertSynth(), { ...quick, evaluations: 60, seed: 2, constraints: ['accuracy >= baseline - 5%', 'macs <= 0.8x'] });
-    expect(bounds.map(({ bound }) => bound)).toEqual([expect.closeTo(0.95 * baseline!['accuracy']!, 9), expect.closeTo(0.8 * baseline!['macs']!, 9)]);
+    const { front, bounds, baseline } = await runSearch(bertSynth(), {
+      ...quick,
+      evaluations: 60,
+      seed: 2,
+      constraints: ['accuracy >= baseline - 5%', 'macs <= 0.8x'],
+    });
+    expect(bounds.map(({ bound }) => bound)).toEqual([
+      expect.closeTo(0.95 * baseline!['accuracy']!, 9),
+      expect.closeTo(0.8 * baseline!['macs']!, 9),
+    ]);
     expect(front.length).toBeGreaterThan(0);
     for (const { values } of front) {
       expect(values['accuracy']).toBeGreaterThanOrEqual(bounds[0]!.bound);
@@ -97,7 +137,13 @@ describe('constraints', () => {
 
   it('successive meets a target with fewer measurements than a front search', async () => {
     const best = async (tactic: 'successive' | 'random' | 'nsga2', evaluations: number) => {
-      const { front } = await runSearch(bertSynth(), { tactic: { name: tactic }, population: 16, evaluations, seed: 1, constraints: ['macs <= 0.55x'] });
+      const { front } = await runSearch(bertSynth(), {
+        tactic: { name: tactic },
+        population: 16,
+        evaluations,
+        seed: 1,
+        constraints: ['macs <= 0.55x'],
+      });
       return Math.max(...front.map(({ values }) => values['accuracy']!));
     };
     const successive = await best('successive', 96);
@@ -107,8 +153,12 @@ describe('constraints', () => {
   });
 
   it('that exclude everything say so', async () => {
-    await expect(runSearch(bertSynth(), { evaluations: 10, constraints: ['macs <= 1'] })).rejects.toMatchObject({ code: 'no-feasible-candidate' });
-    await expect(runSearch({ ...createProblem() }, { evaluations: 10, constraints: ['cost <= 0'] })).rejects.toMatchObject({ code: 'no-feasible-candidate' });
+    await expect(runSearch(bertSynth(), { evaluations: 10, constraints: ['macs <= 1'] })).rejects.toMatchObject({
+      code: 'no-feasible-candidate',
+    });
+    await expect(
+      runSearch({ ...createProblem() }, { evaluations: 10, constraints: ['cost <= 0'] }),
+    ).rejects.toMatchObject({ code: 'no-feasible-candidate' });
   });
 });
 
@@ -129,7 +179,9 @@ describe('a split for the search apart from the reported one', () => {
     expect(front.map(({ number }) => number)).toEqual(plain.front.map(({ number }) => number));
     const expected = new Set([...front.map(({ number }) => number), 0]);
     expect(new Set(splits.filter((s) => s.endsWith(' test')).map((s) => Number(s.split(' ')[0])))).toEqual(expected);
-    expect(reports.map(({ number }) => number).toSorted((a, b) => a - b)).toEqual([...expected].toSorted((a, b) => a - b));
+    expect(reports.map(({ number }) => number).toSorted((a, b) => a - b)).toEqual(
+      [...expected].toSorted((a, b) => a - b),
+    );
     for (const point of front) {
       expect(point.report!['cost']).toBe(point.values['cost']);
       expect(point.report!['loss']).not.toBe(point.values['loss']);
@@ -144,19 +196,35 @@ describe('warm start', () => {
     const elsewhere: SearchProblem = {
       ...problem,
       name: 'bert-synth on another device',
-      objectives: [problem.objectives[0]!, { ...problem.objectives[1]!, kind: 'measured', evaluate: async (genes, context) => 0.9 * Number(await problem.objectives[1]!.evaluate!(genes, context)) }],
+      objectives: [
+        problem.objectives[0]!,
+        {
+          ...problem.objectives[1]!,
+          kind: 'measured',
+          evaluate: async (genes, context) => 0.9 * Number(await problem.objectives[1]!.evaluate!(genes, context)),
+        },
+      ],
     };
     const warm = await runSearch(elsewhere, { ...quick, evaluations: 24, seed: 2, warmStart: { study: source.study } });
     const cold = await runSearch(elsewhere, { ...quick, evaluations: 24, seed: 2 });
     expect(warm.trials.filter(({ origin }) => origin === 'warm')).toHaveLength(6);
-    for (const { genes, origin, values } of warm.trials) if (origin === 'warm') expect(source.trials.find((t) => t.genes.join() === genes.join())!.values!['accuracy']! * 0.9).toBeCloseTo(values!['accuracy']!, 9);
+    for (const { genes, values } of warm.trials.filter(({ origin }) => origin === 'warm')) {
+      expect(source.trials.find((t) => t.genes.join() === genes.join())!.values!['accuracy']! * 0.9).toBeCloseTo(
+        values!['accuracy']!,
+        9,
+      );
+    }
     expect(warm.hypervolume).toBeGreaterThan(1.01 * cold.hypervolume);
   });
 
   it('a study of other genes, or trust in what is not measured, is refused', async () => {
     const other = await runSearch(createProblem(), { tactic: 'random', evaluations: 5 });
-    await expect(runSearch(bertSynth(), { evaluations: 5, warmStart: { study: other.study } })).rejects.toMatchObject({ code: 'space-mismatch' });
-    await expect(runSearch(createProblem(), { evaluations: 5, warmStart: { study: other.study, trust: ['cost'] } })).rejects.toMatchObject({ code: 'invalid-option' });
+    await expect(runSearch(bertSynth(), { evaluations: 5, warmStart: { study: other.study } })).rejects.toMatchObject({
+      code: 'space-mismatch',
+    });
+    await expect(
+      runSearch(createProblem(), { evaluations: 5, warmStart: { study: other.study, trust: ['cost'] } }),
+    ).rejects.toMatchObject({ code: 'invalid-option' });
   });
 });
 
@@ -172,7 +240,10 @@ describe('bad input', () => {
     [{ evaluations: 5, constraints: ['speed < 3'] }, 'bad-constraint', 'speed'],
     [{ evaluations: 5, constraints: ['loss <= 0.5x'] }, 'no-baseline', 'baseline'],
   ])('%j', async (options, code, message) => {
-    await expect(runSearch(problem, options)).rejects.toMatchObject({ code, message: expect.stringContaining(message) as string });
+    await expect(runSearch(problem, options)).rejects.toMatchObject({
+      code,
+      message: expect.stringContaining(message) as string,
+    });
   });
 
   it('a problem whose first round fails altogether', async () => {

@@ -26,7 +26,14 @@ const header = (name = 'default'): StudyHeader => ({
   createdAt: 1700,
 });
 const candidate = (gene: number) => ({ genes: [gene], key: String(gene), origin: 'random', seed: gene + 1 });
-const outcome = (values: Record<string, number>): TrialOutcome => ({ values, host: 'h', worker: 'w', startedAt: 5000.5, durationMs: 12.25, attempts: 1 });
+const outcome = (values: Record<string, number>): TrialOutcome => ({
+  values,
+  host: 'h',
+  worker: 'w',
+  startedAt: 5000.5,
+  durationMs: 12.25,
+  attempts: 1,
+});
 
 describe('a study file', () => {
   it('gives back everything that was put in', () => {
@@ -79,7 +86,9 @@ describe('a study file', () => {
   it('refuses an equal candidate, and records none of its round', () => {
     const study = createStudy(newPath(), header());
     study.propose(0, [candidate(1)]);
-    expect(() => study.propose(1, [candidate(2), candidate(1)])).toThrow(expect.objectContaining({ code: 'invalid-genes' }));
+    expect(() => study.propose(1, [candidate(2), candidate(1)])).toThrow(
+      expect.objectContaining({ code: 'invalid-genes' }),
+    );
     expect(study.trials).toHaveLength(1);
     study.close();
   });
@@ -97,7 +106,9 @@ describe('a study file', () => {
       ['b', 1, 1],
     ]);
     expect(readStudy(path, 'a').trials[0]!.genes).toEqual([1]);
-    expect(() => readStudy(path)).toThrow(expect.objectContaining({ code: 'study-missing', message: expect.stringContaining('a, b') as string }));
+    expect(() => readStudy(path)).toThrow(
+      expect.objectContaining({ code: 'study-missing', message: expect.stringContaining('a, b') as string }),
+    );
     expect(() => readStudy(path, 'c')).toThrow(expect.objectContaining({ code: 'study-missing' }));
     expect(() => createStudy(path, header('a'))).toThrow(expect.objectContaining({ code: 'study-exists' }));
   });
@@ -105,7 +116,9 @@ describe('a study file', () => {
   it('has one writer at a time; readers may look', () => {
     const path = newPath();
     const study = createStudy(path, header());
-    expect(() => openStudy(path)).toThrow(expect.objectContaining({ code: 'study-busy', message: expect.stringContaining(String(process.pid)) as string }));
+    expect(() => openStudy(path)).toThrow(
+      expect.objectContaining({ code: 'study-busy', message: expect.stringContaining(String(process.pid)) as string }),
+    );
     expect(readStudy(path).trials).toEqual([]);
     study.close();
     openStudy(path).close();
@@ -116,9 +129,13 @@ describe('a study file', () => {
     createStudy(path, header()).close();
     const database = new DatabaseSync(path);
     // Same process id, another start time: a process that died and whose number was given again.
-    database.prepare('UPDATE studies SET owner = ?, owner_host = (SELECT ?), owner_seen_at = ?').run(`${process.pid}:1`, readHost(), Date.now());
+    database
+      .prepare('UPDATE studies SET owner = ?, owner_host = (SELECT ?), owner_seen_at = ?')
+      .run(`${process.pid}:1`, readHost(), Date.now());
     database.close();
-    openStudy(path).close();
+    const study = openStudy(path);
+    expect(study.trials).toEqual([]);
+    study.close();
   });
 });
 
@@ -135,20 +152,27 @@ function readHost(): string {
 describe('files that are not good studies', () => {
   it('missing file and missing folder', () => {
     expect(() => openStudy(newPath())).toThrow(expect.objectContaining({ code: 'study-missing' }));
-    expect(() => createStudy(join(folder, 'no/such/x.db'), header())).toThrow(expect.objectContaining({ code: 'study-missing' }));
+    expect(() => createStudy(join(folder, 'no/such/x.db'), header())).toThrow(
+      expect.objectContaining({ code: 'study-missing' }),
+    );
   });
 
   it('not SQLite', () => {
     const path = newPath();
     writeFileSync(path, 'this is a text file, long enough to have a header in it. '.repeat(40));
-    expect(() => openStudy(path)).toThrow(expect.objectContaining({ code: 'corrupt-study', message: expect.stringContaining(path) as string }));
+    expect(() => openStudy(path)).toThrow(
+      expect.objectContaining({ code: 'corrupt-study', message: expect.stringContaining(path) as string }),
+    );
     expect(readFileSync(path, 'utf8')).toContain('text file');
   });
 
   it('cut in half', () => {
     const path = newPath();
     const study = createStudy(path, header());
-    study.propose(0, Array.from({ length: 400 }, (_, n) => candidate(n)));
+    study.propose(
+      0,
+      Array.from({ length: 400 }, (_, n) => candidate(n)),
+    );
     study.close();
     const { length } = readFileSync(path);
     truncateSync(path, Math.floor(length / 2 / 4096) * 4096);
@@ -163,7 +187,12 @@ describe('files that are not good studies', () => {
     const database = new DatabaseSync(path);
     database.exec(`UPDATE trials SET genes = '[1,'`);
     database.close();
-    expect(() => readStudy(path)).toThrow(expect.objectContaining({ code: 'corrupt-study', message: expect.stringContaining('genes of trial 0') as string }));
+    expect(() => readStudy(path)).toThrow(
+      expect.objectContaining({
+        code: 'corrupt-study',
+        message: expect.stringContaining('genes of trial 0') as string,
+      }),
+    );
   });
 
   it("another program's SQLite file is left alone", () => {
@@ -183,7 +212,9 @@ describe('files that are not good studies', () => {
     const database = new DatabaseSync(path);
     database.exec(`PRAGMA user_version = ${SCHEMA_VERSION + 1}`);
     database.close();
-    expect(() => openStudy(path)).toThrow(expect.objectContaining({ code: 'wrong-schema', message: expect.stringContaining('upgrade') as string }));
+    expect(() => openStudy(path)).toThrow(
+      expect.objectContaining({ code: 'wrong-schema', message: expect.stringContaining('upgrade') as string }),
+    );
   });
 });
 
@@ -197,7 +228,18 @@ describe('migration', () => {
       .prepare(
         `INSERT INTO studies (id, name, uid, problem, space, objectives, fingerprint, tactic, settings, seed, created_at) VALUES (1, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
       )
-      .run(h.name, h.uid, h.problem, JSON.stringify(h.space), JSON.stringify(h.objectives), h.fingerprint, h.tactic, JSON.stringify(h.settings), h.seed, h.createdAt);
+      .run(
+        h.name,
+        h.uid,
+        h.problem,
+        JSON.stringify(h.space),
+        JSON.stringify(h.objectives),
+        h.fingerprint,
+        h.tactic,
+        JSON.stringify(h.settings),
+        h.seed,
+        h.createdAt,
+      );
     database.exec(
       `INSERT INTO trials (study_id, number, round, origin, genes, key, seed, status, trial_values, attempts) VALUES (1, 0, 0, 'random', '[4]', '4', 9, 'complete', '{"loss":0.5}', 1)`,
     );
