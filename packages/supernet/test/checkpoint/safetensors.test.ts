@@ -143,7 +143,7 @@ describe('safetensors', () => {
           bytes.set(whole.subarray(0, length));
           for (const { at, value } of changes) if (at < length) bytes[at] = value;
           const error = await errorOf(bytes);
-          expect(error === undefined || error instanceof SupernetError, String(error)).toBe(true);
+          expect(error === undefined || error instanceof SupernetError, `${String(error)}`).toBe(true);
         },
       ),
       { numRuns: 500 },

@@ -44,7 +44,7 @@ describe.skipIf(!goldenPath('vit')).each(BACKENDS)('gradients on %s', (backend) 
         // A layer beyond the sub-network's depth gets no gradient, or zeros.
         const unused = slot.layer !== undefined && slot.layer >= (options.subnet?.layers ?? model.config.layers);
         const norm = Math.sqrt(gradient?.reduce((sum, g) => sum + g * g, 0) ?? 0);
-        expect(gradient !== undefined || unused, slot.name).toBe(true);
+        expect(gradient !== undefined || unused, `gradient of ${slot.name}`).toBe(true);
         expect(unused && norm > 0, `${slot.name} is not used`).toBe(false);
         // Too small for float32 differences, or unused.
         if (gradient === undefined || norm < 1e-3) continue;
