@@ -28,7 +28,7 @@ export { dasDennis, partitionsFor, twoLayerDirections } from './survival/referen
 export type { Individual } from './engine/population.ts';
 export type { Sampler } from './engine/mating.ts';
 export type { Duplicates, EngineOptions, Nsga2Options } from './engine/options.ts';
-export { Evolution, type Candidate, type Told } from './engine/evolution.ts';
+export { Evolution, type Candidate, type Snapshot, type Told } from './engine/evolution.ts';
 export type { EngineState, SavedCandidate, SavedIndividual } from './engine/state.ts';
 export { Nsga2 } from './engine/nsga2.ts';
 export { Nsga3, type Nsga3Options } from './engine/nsga3.ts';

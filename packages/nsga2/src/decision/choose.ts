@@ -80,7 +80,7 @@ export function tradeOffs(points: Points): number[] {
  */
 export function pseudoWeights(points: Points): number[][] {
   return normalised(points).map((point) => {
-    const total = point.reduce((sum, value) => sum + 1 - value, 0);
+    const total = point.reduce((sum, value) => sum + (1 - value), 0);
     return point.map((value) => (total > 0 ? (1 - value) / total : 1 / point.length));
   });
 }

@@ -31,6 +31,13 @@ export interface Slot {
   told: { readonly objectives: ArrayLike<number>; readonly violation: number } | undefined;
 }
 
+/** What a run has found at some moment. */
+export interface Snapshot {
+  readonly population: Individual[];
+  readonly front: Individual[];
+  readonly archive: ParetoArchive | undefined;
+}
+
 /**
  * An evolutionary algorithm as ask and tell; {@link Nsga2} and {@link Nsga3} are this with their survival.
  *
@@ -160,20 +167,24 @@ export class Evolution {
   /**
    * The population as it would be if the generation under way ended now, with what was told so far. Changes nothing.
    */
-  snapshot(): { readonly population: Individual[]; readonly front: Individual[] } {
+  snapshot(): Snapshot {
     const told = this.slots?.filter((slot) => slot.told !== undefined) ?? [];
-    if (told.length === 0) return { population: this.population, front: this.front };
+    if (told.length === 0) return { population: this.population, front: this.front, archive: this.store };
     const pool = Population.for(this.layout, this.problem.objectives, this.parents.size + told.length);
     pool.addRows(this.parents, rowsOf(this.parents));
     for (const slot of told) pool.add(slot.id, slot.genes, slot.told!.objectives, slot.told!.violation);
     const chosen = this.survival.clone().select(pool, this.options.populationSize, this.random.clone());
     const survivors = Population.for(this.layout, this.problem.objectives, chosen.length);
     survivors.addRows(pool, chosen);
-    return { population: survivors.individuals(), front: frontOf(survivors) };
+    const archive = this.store && ParetoArchive.fromJSON(this.store.toJSON());
+    if (archive) for (const slot of told) keep(archive, slot);
+    return { population: survivors.individuals(), front: frontOf(survivors), archive };
   }
 
   /** The whole state; `fromJSON` continues exactly here. Candidates that were asked and not told are asked again. */
   toJSON(): EngineState {
+    // The first generation is made now, so that its given candidates and its sampler need not be saved.
+    if (this.completed === 0 && !this.slots && !this.empty) this.breed();
     const { options } = this;
     const survivalState = this.survival.toJSON();
     return {
@@ -295,11 +306,9 @@ export class Evolution {
     const { pool, parents } = this;
     pool.clear();
     pool.addRows(parents, rowsOf(parents));
-    for (const { id, genes, told } of slots) {
-      pool.add(id, genes, told!.objectives, told!.violation);
-      if (this.store && told!.violation <= 0) {
-        this.store.add({ id, genes, objectives: Array.from(told!.objectives) });
-      }
+    for (const slot of slots) {
+      pool.add(slot.id, slot.genes, slot.told!.objectives, slot.told!.violation);
+      if (this.store) keep(this.store, slot);
     }
     const chosen = this.survival.select(pool, this.options.populationSize, this.random);
     parents.clear();
@@ -307,6 +316,11 @@ export class Evolution {
     this.completed++;
     this.open(undefined);
   }
+}
+
+/** Offers a told candidate to an archive; only feasible ones are taken. */
+function keep(archive: ParetoArchive, { id, genes, told }: Slot): void {
+  if (told!.violation <= 0) archive.add({ id, genes, objectives: Array.from(told!.objectives) });
 }
 
 function rowsOf(population: Population): Int32Array {

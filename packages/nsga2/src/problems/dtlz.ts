@@ -109,7 +109,8 @@ export function dtlz(index: Index, options: DtlzOptions = {}): TestProblem {
 
 function sampleFront(index: Index, m: number, count: number): number[][] {
   if (index === 5 || index === 6) {
-    return Array.from({ length: count }, (_, i) => curve([count === 1 ? 0 : i / (count - 1)], m, 0).map(positiveZero));
+    const rest = Array.from({ length: m - 2 }, () => 0);
+    return Array.from({ length: count }, (_, i) => curve([count === 1 ? 0 : i / (count - 1), ...rest], m, 0));
   }
   if (index === 7) {
     const side = Math.max(2, Math.round(count ** (1 / (m - 1))));
@@ -132,5 +133,3 @@ function grid(dimension: number, side: number): number[][] {
   }
   return points;
 }
-
-const positiveZero = (value: number): number => value + 0;

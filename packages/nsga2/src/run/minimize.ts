@@ -166,7 +166,6 @@ export async function* evolve(problem: Problem, options: EvolveOptions): AsyncGe
   }
   return {
     ...engine.snapshot(),
-    archive: engine.archive,
     evaluations: engine.evaluations,
     generations: engine.generation,
     elapsed: elapsed(),

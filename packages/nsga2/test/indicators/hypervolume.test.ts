@@ -1,0 +1,130 @@
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { hypervolume, Nsga2Error, Random } from '../../src/index.ts';
+import { gridHypervolume } from '../oracle.ts';
+
+const RELATIVE = 1e-12;
+
+function expectClose(actual: number, expected: number): void {
+  expect(Math.abs(actual - expected)).toBeLessThanOrEqual(RELATIVE * Math.max(1e-3, Math.abs(expected)));
+}
+
+describe('hypervolume', () => {
+  it('reproduces the fixtures of the specification', () => {
+    expect(
+      hypervolume(
+        [
+          [1, 5],
+          [2, 4],
+          [3, 3],
+          [4, 2],
+          [5, 1],
+        ],
+        [6, 6],
+      ),
+    ).toBe(15);
+    expect(
+      hypervolume(
+        [
+          [1, 2, 3],
+          [2, 3, 1],
+          [3, 1, 2],
+        ],
+        [4, 4, 4],
+      ),
+    ).toBe(13);
+    expectClose(
+      hypervolume(
+        [
+          [0.2, 0.8],
+          [0.5, 0.5],
+          [0.8, 0.2],
+          [0.9, 0.9],
+        ],
+        [1, 1],
+      ),
+      0.37,
+    );
+  });
+
+  it.each([1, 2, 3, 4, 5, 6])('equals brute force to 1e-12 in %i objectives', (m) => {
+    const size = [0, 40, 30, 12, 8, 7, 6][m]!;
+    fc.assert(
+      fc.property(
+        fc.array(fc.array(fc.double({ min: 0, max: 1.2, noNaN: true }), { minLength: m, maxLength: m }), {
+          maxLength: size,
+        }),
+        (points) => {
+          const reference = Array.from({ length: m }, () => 1);
+          expectClose(hypervolume(points, reference), gridHypervolume(points, reference));
+        },
+      ),
+      { numRuns: m > 4 ? 40 : 150 },
+    );
+  });
+
+  it.each([2, 3, 4, 5, 6])('equals brute force with ties and copies in %i objectives', (m) => {
+    fc.assert(
+      fc.property(
+        fc.array(fc.array(fc.integer({ min: 0, max: 4 }), { minLength: m, maxLength: m }), { maxLength: 12 }),
+        (points) => {
+          const reference = Array.from({ length: m }, () => 4);
+          // Whole numbers: both are exact.
+          expect(hypervolume(points, reference)).toBe(gridHypervolume(points, reference));
+        },
+      ),
+      { numRuns: 150 },
+    );
+  });
+
+  it('grows with every point that is not dominated, and never shrinks', () => {
+    fc.assert(
+      fc.property(fc.integer(), fc.integer({ min: 2, max: 5 }), fc.integer({ min: 1, max: 15 }), (seed, m, count) => {
+        const random = new Random(seed);
+        const vector = (): number[] => Array.from({ length: m }, () => random.next());
+        const points = Array.from({ length: count }, vector);
+        const more = vector();
+        const reference = Array.from({ length: m }, () => 1);
+        const before = hypervolume(points, reference);
+        const after = hypervolume([...points, more], reference);
+        const isCovered = points.some((point) => point.every((value, k) => value <= more[k]!));
+        if (isCovered) expectClose(after, before);
+        else expect(after).toBeGreaterThan(before);
+      }),
+    );
+  });
+
+  it('does not depend on the order of points and objectives', () => {
+    fc.assert(
+      fc.property(fc.integer(), fc.integer({ min: 2, max: 6 }), (seed, m) => {
+        const random = new Random(seed);
+        const points = Array.from({ length: 20 }, () => Array.from({ length: m }, () => random.next()));
+        const reference = Array.from({ length: m }, () => 1);
+        const columns = Array.from(random.permutation(m));
+        const moved = Array.from(random.permutation(20), (i) => columns.map((k) => points[i]![k]!));
+        expectClose(hypervolume(moved, reference), hypervolume(points, reference));
+      }),
+    );
+  });
+
+  it('ignores points that do not dominate the reference', () => {
+    expect(
+      hypervolume(
+        [
+          [2, 0],
+          [1, 0.5],
+          [Infinity, 0],
+        ],
+        [1, 1],
+      ),
+    ).toBe(0);
+    expect(hypervolume([], [1, 1, 1])).toBe(0);
+  });
+
+  it('refuses what has no volume', () => {
+    expect(() => hypervolume([[1, 2]], [3, 3, 3])).toThrow(Nsga2Error);
+    expect(() => hypervolume([[-Infinity, 0]], [1, 1])).toThrow(/−Infinity/);
+    expect(() => hypervolume([[0, 0]], [1, Infinity])).toThrow(/reference\[1\]/);
+    expect(() => hypervolume([[0, Number.NaN]], [1, 1])).toThrow(/NaN/);
+  });
+});
