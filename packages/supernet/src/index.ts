@@ -26,3 +26,4 @@ export * from './data/index.ts';
 export * from './train/index.ts';
 export { exportOnnx } from './export/onnx.ts';
 export type { OnnxOptions } from './export/onnx.ts';
+export * from './checkpoint/hub.ts';

@@ -12,9 +12,13 @@ import { resolveBindings } from './bind.ts';
 import type { HttpSourceOptions } from './byte-source.ts';
 import type { CheckpointFiles } from './files.ts';
 import { folderFiles, httpFiles, readJson } from './files.ts';
+import { hubFiles } from './hub.ts';
 import { toSlot } from './transforms.ts';
 import { openWeights } from './weights.ts';
 import type { CheckpointWeights } from './weights.ts';
+
+/** Tensors read at once: hides the latency of remote files. */
+const PARALLEL_READS = 8;
 
 /** Options of {@link loadCheckpoint}. */
 export interface LoadOptions extends HttpSourceOptions {
@@ -43,8 +47,8 @@ export interface Checkpoint {
 }
 
 /**
- * Loads a Hugging Face checkpoint from a folder, an `http(s)://` address (range requests), or any {@link CheckpointFiles}
- * (`memoryFiles`, `hubFiles`). Weights are decoded tensor by tensor.
+ * Loads a Hugging Face checkpoint from a folder, an `http(s)://` address (range requests), the Hub (`hf://owner/name[@revision]`),
+ * or any {@link CheckpointFiles} (`memoryFiles`, `hubFiles` with a token). Weights are decoded tensor by tensor.
  *
  * @throws SupernetError `file-not-found`, `invalid-config`, `unsupported-model`, `invalid-safetensors`, `missing-weight`,
  * `invalid-shape`, `network`, `aborted`.
@@ -85,6 +89,8 @@ export async function loadCheckpoint(
 }
 
 function filesAt(location: string, options: LoadOptions): CheckpointFiles {
+  const hub = /^hf:\/\/([^@]+)(?:@(.+))?$/.exec(location);
+  if (hub) return hubFiles(hub[1] as string, { ...options, ...(hub[2] !== undefined && { revision: hub[2] }) });
   return /^https?:\/\//.test(location) ? httpFiles(location, options) : folderFiles(location);
 }
 
@@ -114,18 +120,24 @@ async function readValues(
     slots.filter((slot) => !missing.has(slot.name)),
     weights.names,
   );
+  // Slots that share a stored tensor (GPT-2's fused qkv) read it once.
+  const groups = Map.groupBy(bindings, ({ tensor }) => tensor);
   const values = new Map<string, Float32Array>();
-  for (const [index, binding] of bindings.entries()) {
-    throwIfAborted(options.signal, 'loadCheckpoint');
-    const stored = await weights.read(binding.tensor);
+  const readGroup = async ([tensor, members]: [string, typeof bindings]): Promise<void> => {
+    const stored = await weights.read(tensor);
     if (!(stored.data instanceof Float32Array)) {
-      throw new SupernetError('unsupported-dtype', `tensor ${binding.tensor} holds integers, expected floats`, {
-        tensor: binding.tensor,
-      });
+      throw new SupernetError('unsupported-dtype', `tensor ${tensor} holds integers, expected floats`, { tensor });
     }
-    const slot = bySlot.get(binding.slot) as WeightSlot;
-    values.set(slot.name, toSlot(binding, { shape: stored.shape, data: stored.data }, slot.shape, config.patches));
-    options.onProgress?.({ loaded: index + 1, total: bindings.length });
+    for (const binding of members) {
+      const slot = bySlot.get(binding.slot) as WeightSlot;
+      values.set(slot.name, toSlot(binding, { shape: stored.shape, data: stored.data }, slot.shape, config.patches));
+    }
+    options.onProgress?.({ loaded: values.size, total: bindings.length });
+  };
+  const pending = [...groups];
+  while (pending.length > 0) {
+    throwIfAborted(options.signal, 'loadCheckpoint');
+    await Promise.all(pending.splice(0, PARALLEL_READS).map(readGroup));
   }
   let seed = (options.newHeadSeed ?? 0) >>> 0;
   for (const name of missing) {

@@ -1,0 +1,113 @@
+// Checkpoints from the Hugging Face Hub (or a mirror) through @huggingface/hub; weights are read lazily by ranges.
+import { SupernetError } from '../errors.ts';
+import type { ByteSource, HttpSourceOptions } from './byte-source.ts';
+import type { CheckpointFiles } from './files.ts';
+
+/** Options of {@link hubFiles}. */
+export interface HubOptions extends HttpSourceOptions {
+  /** Branch, tag or commit. @defaultValue 'main' */
+  readonly revision?: string;
+  /** Access token of gated or private models. */
+  readonly accessToken?: string;
+  /** Address of a mirror. @defaultValue the Hub's */
+  readonly hubUrl?: string;
+}
+
+/**
+ * Files of a model repository.
+ *
+ * @example
+ * ```ts
+ * const { model } = await loadCheckpoint(hubFiles('Qwen/Qwen3-0.6B', { revision: 'main' }));
+ * ```
+ */
+export function hubFiles(repo: string, options: HubOptions = {}): CheckpointFiles {
+  const download = async (path: string): Promise<Blob | undefined> => {
+    const { downloadFile } = await import('@huggingface/hub');
+    const base = options.fetch ?? fetch;
+    const withOptions: typeof fetch = (input, init) => {
+      const headers = new Headers(init?.headers);
+      for (const [name, value] of Object.entries(options.headers ?? {})) headers.set(name, value);
+      return base(input, { ...init, headers, ...(options.signal && { signal: options.signal }) });
+    };
+    try {
+      const blob = await downloadFile({
+        repo: { type: 'model', name: repo },
+        path,
+        fetch: withOptions,
+        ...(options.revision !== undefined && { revision: options.revision }),
+        ...(options.accessToken !== undefined && { accessToken: options.accessToken }),
+        ...(options.hubUrl !== undefined && { hubUrl: options.hubUrl }),
+      });
+      return blob ?? undefined;
+    } catch (cause) {
+      throw hubError(repo, path, cause, options.signal);
+    }
+  };
+  return {
+    location: `hf://${repo}${options.revision === undefined ? '' : `@${options.revision}`}`,
+    open: async (name) => {
+      const blob = await download(name);
+      return blob && blobSource(blob, `hf://${repo}/${name}`, (cause) => hubError(repo, name, cause, options.signal));
+    },
+    text: async (name) => {
+      const blob = await download(name);
+      return blob?.text().catch((cause: unknown) => {
+        throw hubError(repo, name, cause, options.signal);
+      });
+    },
+  };
+}
+
+/** Random access to a Blob or File (a file picked in a browser, a Hub download). */
+export function blobSource(blob: Blob, name: string, wrap?: (cause: unknown) => SupernetError): ByteSource {
+  return {
+    name,
+    size: blob.size,
+    read: async (offset, length) => {
+      if (offset < 0 || offset + length > blob.size) {
+        throw new SupernetError(
+          'invalid-safetensors',
+          `${name} has ${blob.size} bytes: cannot read ${length} at ${offset}`,
+          {
+            damage: 'truncated',
+            name,
+            offset,
+            length,
+          },
+        );
+      }
+      if (length === 0) return new Uint8Array(0);
+      let bytes: Uint8Array<ArrayBuffer>;
+      try {
+        bytes = new Uint8Array(await blob.slice(offset, offset + length).arrayBuffer());
+      } catch (cause) {
+        throw wrap?.(cause) ?? new SupernetError('network', `${name} cannot be read`, { name }, { cause });
+      }
+      if (bytes.byteLength !== length) {
+        throw new SupernetError('network', `${name}: asked for ${length} bytes, got ${bytes.byteLength}`, {
+          name,
+          length,
+        });
+      }
+      return bytes;
+    },
+    close: async () => {},
+  };
+}
+
+function hubError(repo: string, path: string, cause: unknown, signal: AbortSignal | undefined): SupernetError {
+  if (cause instanceof SupernetError) return cause;
+  if (signal?.aborted) return new SupernetError('aborted', `download of ${repo} was aborted`, { repo }, { cause });
+  const status = (cause as { statusCode?: unknown } | undefined)?.statusCode;
+  if (status === 404) return new SupernetError('file-not-found', `the Hub has no ${repo}`, { repo, path }, { cause });
+  if (status === 401 || status === 403) {
+    return new SupernetError(
+      'network',
+      `the Hub refuses ${repo} (${status}): pass accessToken`,
+      { repo, path, status },
+      { cause },
+    );
+  }
+  return new SupernetError('network', `the Hub failed for ${repo}/${path}`, { repo, path, status }, { cause });
+}

@@ -1,0 +1,74 @@
+// Tiny random models: real constructors, a few thousand weights.
+import { findFamily } from '../../src/families/index.ts';
+import { weightSlots } from '../../src/model/slots.ts';
+import { TransformerModel } from '../../src/model/transformer.ts';
+import { SeededRandom } from '../../src/train/random.ts';
+
+/** A Llama of 2 layers · hidden 16 · 4/2 heads of 4 · FFN 24 · vocabulary 32, with some extras. */
+export function tinyLlama(seed = 1, overrides: Record<string, unknown> = {}): TransformerModel {
+  return tiny(seed, {
+    architectures: ['LlamaForCausalLM'],
+    model_type: 'llama',
+    hidden_size: 16,
+    num_hidden_layers: 2,
+    num_attention_heads: 4,
+    num_key_value_heads: 2,
+    head_dim: 4,
+    intermediate_size: 24,
+    vocab_size: 32,
+    max_position_embeddings: 64,
+    hidden_act: 'silu',
+    rms_norm_eps: 1e-5,
+    tie_word_embeddings: true,
+    ...overrides,
+  });
+}
+
+/** A BERT classifier of 2 layers · hidden 16 · 4 heads · FFN 24 · 3 labels, padding id 0. */
+export function tinyBert(seed = 1, overrides: Record<string, unknown> = {}): TransformerModel {
+  return tiny(seed, {
+    architectures: ['BertForSequenceClassification'],
+    model_type: 'bert',
+    hidden_size: 16,
+    num_hidden_layers: 2,
+    num_attention_heads: 4,
+    intermediate_size: 24,
+    vocab_size: 32,
+    max_position_embeddings: 32,
+    hidden_act: 'gelu',
+    pad_token_id: 0,
+    id2label: { 0: 'a', 1: 'b', 2: 'c' },
+    num_labels: 3,
+    ...overrides,
+  });
+}
+
+function tiny(seed: number, raw: Record<string, unknown>): TransformerModel {
+  const config = findFamily(raw).readConfig(raw);
+  const random = new SeededRandom(seed);
+  const values = new Map(
+    weightSlots(config).map((slot) => {
+      const size = slot.shape.reduce((count, extent) => count * extent, 1);
+      const base = slot.role === 'norm' && slot.name.endsWith('.weight') ? 1 : 0;
+      return [slot.name, Float32Array.from({ length: size }, () => base + 0.4 * (random.next() - 0.5))] as const;
+    }),
+  );
+  return new TransformerModel(config, values);
+}
+
+/** Every weight, copied. */
+export async function weightsOf(model: TransformerModel): Promise<Map<string, number[]>> {
+  const weights = new Map<string, number[]>();
+  for (const [name, variable] of model.weights) weights.set(name, [...(await variable.data())]);
+  return weights;
+}
+
+/** Token data with something to learn: each token follows from the two before it. */
+export function patternedTokens(count: number, vocabulary = 32): Int32Array {
+  const tokens = new Int32Array(count);
+  for (let i = 0; i < count; i++) {
+    tokens[i] =
+      i < 2 ? i + 1 : ((tokens[i - 1] as number) * 3 + (tokens[i - 2] as number) + (i % 7 === 0 ? 5 : 0)) % vocabulary;
+  }
+  return tokens;
+}
