@@ -1,0 +1,263 @@
+// Fine-tuning end to end on tiny models: the objective's value, accumulation, learning, resume, abort, memory.
+import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import * as tf from '@tensorflow/tfjs';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { inputTensors } from '../../src/data/dataset.ts';
+import { createLoader } from '../../src/data/loader.ts';
+import { textWindows } from '../../src/data/text-windows.ts';
+import { smallestSubnet } from '../../src/elastic/space.ts';
+import type { SubnetConfig } from '../../src/elastic/space.ts';
+import type { TransformerModel } from '../../src/model/transformer.ts';
+import { evaluate, evaluateLoss } from '../../src/train/evaluate.ts';
+import { fineTune, fineTuneSteps } from '../../src/train/fine-tune.ts';
+import type { FineTuneOptions } from '../../src/train/options.ts';
+import { SeededRandom, deriveSeed } from '../../src/train/random.ts';
+import { fileStore, memoryStore } from '../../src/train/store.ts';
+import { planStep } from '../../src/train/strategy.ts';
+import { BACKENDS, useBackend } from '../helpers/backend.ts';
+import { patternedTokens, tinyLlama, weightsOf } from '../helpers/tiny.ts';
+
+const data = textWindows(patternedTokens(800), { length: 8 });
+
+/** Log-probabilities of every row, in doubles from float32 logits. */
+async function logProbabilities(model: TransformerModel, batchSize: number, seed: number, subnet?: SubnetConfig) {
+  const batch = await createLoader(data, { batchSize, seed }).next();
+  const inputs = inputTensors(batch);
+  const { logits } = model.forward(inputs, subnet ? { subnet } : {});
+  const rows = ((await logits.array()) as number[][][]).flat().map((row) => {
+    const max = Math.max(...row);
+    const lse = max + Math.log(row.reduce((sum, x) => sum + Math.exp(x - max), 0));
+    return row.map((x) => x - lse);
+  });
+  return { rows, labels: batch.labels };
+}
+
+const mean = (values: readonly number[]) => values.reduce((sum, value) => sum + value, 0) / values.length;
+
+describe.each(BACKENDS)('fineTune on %s', (backend) => {
+  beforeAll(() => useBackend(backend));
+
+  it('the first step has the objective of the paper: α·CE(S), then α·CE(S_i) + (1 − α)·KL(S_i, S)', async () => {
+    const model = tinyLlama();
+    const seed = 5;
+    const random = new SeededRandom(deriveSeed(seed, 4));
+    const plan = planStep(model.space, { strategy: 'instatune', alpha: 0.3, gamma: 0, subnets: 1 }, random.next);
+    const full = await logProbabilities(model, 4, seed);
+    const sub = await logProbabilities(model, 4, seed, plan[1]!.subnet);
+    const crossEntropy = ({ rows, labels }: typeof full) => mean(rows.map((row, n) => -row[labels[n]!]!));
+    const kl = mean(
+      full.rows.map((row, n) => row.reduce((sum, logP, i) => sum + Math.exp(logP) * (logP - sub.rows[n]![i]!), 0)),
+    );
+    const run = fineTuneSteps(model, data, { steps: 1, batchSize: 4, seed });
+    const { value } = await run.next();
+    const { losses, loss } = value as { losses: number[]; loss: number };
+    expect(losses[0]).toBeCloseTo(0.3 * crossEntropy(full), 5);
+    expect(losses[1]).toBeCloseTo(0.3 * crossEntropy(sub) + 0.7 * kl, 5);
+    expect(loss).toBeCloseTo(losses[0]! + losses[1]!, 6);
+    await run.return(undefined as never);
+    model.dispose();
+  });
+
+  it('accumulated micro-batches of different sizes equal one large batch', async () => {
+    const indices = [3, 14, 15, 9, 26, 5];
+    const loader = (parts: number[][]) => {
+      let next = 0;
+      return {
+        batchesPerEpoch: parts.length,
+        epoch: 0,
+        next: async () => data.batch(parts[next++ % parts.length]!),
+        state: () => ({ epoch: 0, position: next }),
+        restore: async () => {},
+      };
+    };
+    const run = async (parts: number[][]) => {
+      const model = tinyLlama();
+      const result = await fineTune(model, loader(parts), {
+        steps: 2,
+        accumulate: parts.length,
+        learningRate: 1e-2,
+        seed: 1,
+      });
+      const weights = await weightsOf(model);
+      model.dispose();
+      return { weights, losses: result.history.map((point) => point.loss) };
+    };
+    const large = await run([indices]);
+    const small = await run([indices.slice(0, 1), indices.slice(1, 4), indices.slice(4)]);
+    small.losses.forEach((loss, i) => expect(loss).toBeCloseTo(large.losses[i]!, 5));
+    for (const [name, values] of large.weights) {
+      const other = small.weights.get(name)!;
+      // Adam's first steps are ±lr whatever the gradient's size: only weights with a gradient near 0 may differ.
+      const far = values.filter((value, i) => Math.abs(value - other[i]!) > 1e-4).length;
+      expect(far, name).toBeLessThanOrEqual(Math.ceil(values.length * 0.02));
+    }
+  });
+});
+
+describe('fineTune', () => {
+  const options: FineTuneOptions = {
+    steps: 9,
+    batchSize: 3,
+    learningRate: 5e-3,
+    seed: 11,
+    dropout: 0.1,
+    accumulate: 2,
+    optimizer: { layerDecay: 0.9 },
+  };
+  let folder = '';
+  beforeAll(async () => {
+    await useBackend('wasm');
+    folder = await mkdtemp(join(tmpdir(), 'instatune-'));
+  });
+  afterAll(() => rm(folder, { recursive: true, force: true }));
+
+  it.each(['file', 'memory'])(
+    'a run stopped and resumed from a %s store is bit for bit the run that was not',
+    async (kind) => {
+      const straight = tinyLlama();
+      const whole = await fineTune(straight, data, options);
+      const store = kind === 'file' ? fileStore(join(folder, 'deep/state.safetensors')) : memoryStore();
+      const first = tinyLlama();
+      for await (const { step } of fineTuneSteps(first, data, { ...options, checkpoint: { store } }))
+        if (step === 4) break;
+      first.dispose();
+      // Other weights: everything must come from the store.
+      const second = tinyLlama(99);
+      const resumed = await fineTune(second, data, { ...options, checkpoint: { store } });
+      expect(resumed.resumedFrom).toBe(4);
+      expect(resumed.history).toEqual(whole.history);
+      expect(await weightsOf(second)).toEqual(await weightsOf(straight));
+      if (kind === 'file') expect(await readdir(join(folder, 'deep'))).toEqual(['state.safetensors']);
+      // A finished run is not run again.
+      expect((await fineTune(second, data, { ...options, checkpoint: { store } })).resumedFrom).toBe(9);
+      straight.dispose();
+      second.dispose();
+    },
+  );
+
+  it('equal seeds give equal runs, other seeds other runs', async () => {
+    const losses = async (seed: number) => {
+      const model = tinyLlama();
+      const { history } = await fineTune(model, data, { ...options, steps: 3, seed });
+      model.dispose();
+      return history.map((point) => point.loss);
+    };
+    const first = await losses(1);
+    expect(await losses(1)).toEqual(first);
+    expect(await losses(2)).not.toEqual(first);
+  });
+
+  it('abort saves, then throws aborted', async () => {
+    const model = tinyLlama();
+    const store = memoryStore();
+    const controller = new AbortController();
+    const run = fineTune(model, data, {
+      ...options,
+      checkpoint: { store },
+      signal: controller.signal,
+      onProgress: ({ step }) => step === 2 && controller.abort(new Error('enough')),
+    });
+    await expect(run).rejects.toMatchObject({ code: 'aborted' });
+    const resumed = await fineTune(model, data, { ...options, checkpoint: { store } });
+    expect(resumed.resumedFrom).toBe(2);
+    model.dispose();
+  });
+
+  it('does not go on from a damaged state or one of other options', async () => {
+    const model = tinyLlama();
+    const store = memoryStore();
+    await fineTune(model, data, { ...options, steps: 1, checkpoint: { store } });
+    const wrong = fineTune(model, data, { ...options, steps: 2, checkpoint: { store } });
+    await expect(wrong).rejects.toMatchObject({ code: 'invalid-checkpoint' });
+    const path = join(folder, 'damaged');
+    await writeFile(path, 'not a state');
+    const damaged = fineTune(model, data, { ...options, checkpoint: { store: fileStore(path) } });
+    await expect(damaged).rejects.toMatchObject({ code: 'invalid-checkpoint' });
+    const other = tinyLlama(1, { intermediate_size: 32 });
+    const before = await weightsOf(other);
+    const misfit = fineTune(other, data, { ...options, steps: 1, checkpoint: { store } });
+    await expect(misfit).rejects.toMatchObject({ code: 'invalid-checkpoint' });
+    expect(await weightsOf(other)).toEqual(before);
+    model.dispose();
+    other.dispose();
+  });
+
+  it('a loss that is no number is an error that names the step', async () => {
+    const model = tinyLlama();
+    const weight = model.weights.get('norm.weight')!;
+    weight.assign(tf.fill(weight.shape, Number.NaN));
+    const store = memoryStore();
+    const run = fineTune(model, data, { ...options, checkpoint: { store } });
+    await expect(run).rejects.toMatchObject({ code: 'non-finite', details: { step: 1 } });
+    expect(await store.load()).toBeUndefined();
+    model.dispose();
+  });
+
+  it('learns: full model and smallest sub-network both get clearly better', async () => {
+    const model = tinyLlama();
+    const smallest = smallestSubnet(model.space);
+    const before = [await evaluateLoss(model, data), await evaluateLoss(model, data, { subnet: smallest })];
+    await fineTune(model, data, { steps: 60, batchSize: 8, learningRate: 1e-2, seed: 2 });
+    const after = [await evaluateLoss(model, data), await evaluateLoss(model, data, { subnet: smallest })];
+    expect(after[0]).toBeLessThan(before[0]! - 0.5);
+    expect(after[1]).toBeLessThan(before[1]! - 0.5);
+    const { accuracy, count } = await evaluate(model, data);
+    expect(count).toBe(data.length * 8);
+    expect(accuracy).toBeGreaterThan(2 / 32);
+    model.dispose();
+  });
+
+  it('distils from a fixed teacher (γ = 1, hybrid, KD only) and leaves it unchanged', async () => {
+    const teacher = tinyLlama(1);
+    await fineTune(teacher, data, { steps: 30, batchSize: 8, learningRate: 1e-2, strategy: 'plain' });
+    const before = await weightsOf(teacher);
+    for (const choice of [{ gamma: 1 }, { gamma: 'hybrid' }, { strategy: 'kd-only' }] as const) {
+      const model = tinyLlama(1);
+      const { history } = await fineTune(model, data, {
+        steps: 20,
+        batchSize: 8,
+        learningRate: 1e-2,
+        teacher,
+        temperature: 2,
+        ...choice,
+      });
+      expect(mean(history.slice(-3).map((p) => p.loss)), JSON.stringify(choice)).toBeLessThan(history[0]!.loss);
+      model.dispose();
+    }
+    expect(await weightsOf(teacher)).toEqual(before);
+    const missing = fineTune(teacher, data, { gamma: 1 });
+    await expect(missing).rejects.toMatchObject({ code: 'invalid-option' });
+    teacher.dispose();
+  });
+
+  it('memory does not grow over 1,000 steps', { timeout: 90_000 }, async () => {
+    const shape = {
+      num_hidden_layers: 1,
+      hidden_size: 8,
+      intermediate_size: 8,
+      num_attention_heads: 2,
+      num_key_value_heads: 1,
+    };
+    const model = tinyLlama(1, shape);
+    let held: { tensors: number; bytes: number } | undefined;
+    // The model caches its rotary tables on first use.
+    await evaluateLoss(model, data, { batchSize: data.length });
+    const start = tf.memory();
+    for await (const { step } of fineTuneSteps(model, data, {
+      steps: 1000,
+      batchSize: 1,
+      learningRate: 1e-3,
+      dropout: 0.1,
+    })) {
+      const { numTensors, numBytes } = tf.memory();
+      // Moments exist after every weight had a gradient: the super-network sees to that in step 1.
+      if (step === 1) held = { tensors: numTensors, bytes: numBytes };
+      else if (step % 100 === 0) expect({ tensors: numTensors, bytes: numBytes }).toEqual(held);
+    }
+    expect(tf.memory().numTensors).toBe(start.numTensors);
+    expect(tf.memory().numBytes).toBe(start.numBytes);
+    model.dispose();
+  });
+});
