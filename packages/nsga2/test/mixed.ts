@@ -1,5 +1,5 @@
 // Arbitrary mixes of variables for property tests.
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import { boolean, categorical, integer, permutation, real, type Variable } from '../src/index.ts';
 
 const variable: fc.Arbitrary<Variable> = fc.oneof(

@@ -1,4 +1,4 @@
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { Nsga2Error, Random } from '../src/index.ts';
 
@@ -41,7 +41,7 @@ describe('Random', () => {
   it('is uniform in [0, 1) by mean, variance and bins', () => {
     const random = new Random(1);
     const count = 100_000;
-    const bins = new Array<number>(20).fill(0);
+    const bins = Array.from({ length: 20 }, () => 0);
     let sum = 0;
     for (let i = 0; i < count; i++) {
       const value = random.next();

@@ -1,5 +1,5 @@
 import '@hip/testing';
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { chooseByWeights, chooseWithin, kneePoint, Nsga2Error, pseudoWeights, tradeOffs } from '../../src/index.ts';
 

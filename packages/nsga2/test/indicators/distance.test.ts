@@ -1,6 +1,6 @@
 import '@hip/testing';
 import { readFileSync } from 'node:fs';
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { sharedPath } from '@hip/testing';
 import {
@@ -172,7 +172,7 @@ describe('fronts of the test problems against the reference fronts in ../shared'
   for (const [name, front] of cases) {
     const path = sharedPath('data', 'pareto', `${name}.csv`);
     // Skipped where ../shared is absent, except in CI, where it must be there.
-    it.skipIf(path === undefined && process.env['CI'] === undefined)(name, () => {
+    it.skipIf(path === undefined && process.env['CI'] === undefined)(`${name}`, () => {
       expect(path, '../shared/data/pareto is needed').toBeDefined();
       const known = read(path!);
       const ours = front();

@@ -1,4 +1,4 @@
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import {
   assertGenes,
@@ -29,6 +29,7 @@ import {
   swapMutation,
   uniformCrossover,
   type Crossover,
+  type GeneGroup,
   type GeneLayout,
   type Mutation,
   type Variable,
@@ -76,6 +77,11 @@ const mutations: readonly (readonly [Mutation, readonly string[]])[] = [
   [insertionMutation({ rate: 1 }), ORDER],
 ];
 
+/** The genes that an operator on the group must leave alone. */
+function outside(group: GeneGroup, genes: Float64Array): number[] {
+  return Array.from(genes).filter((_, p) => !group.positions.includes(p));
+}
+
 function sample(layout: GeneLayout, random: Random): Float64Array {
   const genes = new Float64Array(layout.width);
   sampleUniform(layout, genes, random);
@@ -95,10 +101,8 @@ describe.each(crossovers.map(([crossover, types]) => ({ name: crossover.name, cr
             const children = [parents[0].slice(), parents[1].slice()] as const;
             crossover.cross(children[0], children[1], group, random);
             for (let c = 0; c < 2; c++) {
-              assertGenes(layout, children[c]!);
-              for (let p = 0; p < layout.width; p++) {
-                if (!group.positions.includes(p)) expect(children[c]![p]).toBe(parents[c]![p]);
-              }
+              expect(() => assertGenes(layout, children[c]!)).not.toThrow();
+              expect(outside(group, children[c]!)).toEqual(outside(group, parents[c]!));
             }
           }
         }),
@@ -141,8 +145,9 @@ describe.each(mutations.map(([mutation, types]) => ({ name: mutation.name, mutat
             assertGenes(layout, after);
             const changed = Array.from(after.keys()).filter((p) => after[p] !== before[p]);
             for (const p of changed) expect(group.positions).toContain(p);
-            if (DISCRETE.includes(group.type)) expect(changed).toHaveLength(reported);
-            if (reported === 0) expect(changed).toEqual([]);
+            // A real gene may be drawn and stay where it is, at a bound; a discrete one always changes.
+            expect(changed.length).toBeLessThanOrEqual(group.type === 'permutation' ? 6 * reported : reported);
+            expect(changed.length === reported || !DISCRETE.includes(group.type)).toBe(true);
           }
         }),
       );

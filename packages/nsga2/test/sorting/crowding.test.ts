@@ -1,5 +1,5 @@
 import '@hip/testing';
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { crowdingDistance, Random } from '../../src/index.ts';
 import { pruneByCrowding } from '../../src/sorting/pruned-crowding.ts';

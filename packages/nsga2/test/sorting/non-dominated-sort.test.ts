@@ -1,4 +1,4 @@
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { dominates, nonDominatedSort, Nsga2Error, paretoFront, Random } from '../../src/index.ts';
 import { dominatesPlainly, peelRanks } from '../oracle.ts';
