@@ -81,6 +81,7 @@ export const PAPER_CONFIG: HipConfig = Object.freeze({
   refreshInterval: 8,
   denseLayers: 3,
   seed: 0,
+  stages: undefined,
 });
 
 /**

@@ -1,0 +1,123 @@
+// Worker threads over shared memory. The calling thread works too; then it waits (Node) or spins (a browser's main thread may not wait).
+import { HipError } from '@hip/mask-search';
+import { WORKER_SOURCE } from './worker-source.ts';
+
+interface Started {
+  terminate(): unknown;
+}
+
+interface NodeWorkers {
+  readonly Worker: new (source: string, options: object) => { terminate(): unknown; unref(): void; once(event: string, listener: (value: unknown) => void): unknown };
+}
+
+/** True where shared memory and workers exist. */
+export function threadsAvailable(): boolean {
+  if (typeof SharedArrayBuffer === 'undefined') return false;
+  const isolated = (globalThis as { crossOriginIsolated?: boolean }).crossOriginIsolated;
+  return nodeWorkers() !== undefined || (isolated === true && typeof Worker === 'function');
+}
+
+function nodeWorkers(): NodeWorkers | undefined {
+  if (typeof process !== 'object' || !process.versions?.node) return undefined;
+  return process.getBuiltinModule('node:worker_threads') as unknown as NodeWorkers;
+}
+
+/** How many threads `auto` means: the machine's cores, at most 16. */
+export function defaultThreads(): number {
+  if (!threadsAvailable()) return 1;
+  const cores = nodeWorkers() ? process.getBuiltinModule('node:os').availableParallelism() : (navigator.hardwareConcurrency ?? 1);
+  return Math.max(1, Math.min(16, cores));
+}
+
+export interface PoolOptions {
+  readonly module: WebAssembly.Module;
+  readonly memory: WebAssembly.Memory;
+  readonly threads: number;
+  /** Address of the job block. */
+  readonly job: number;
+  readonly kernels: readonly string[];
+}
+
+/** The worker threads beside the calling one. */
+export class ThreadPool {
+  readonly #control: Int32Array;
+  readonly #workers: Started[] = [];
+  readonly #count: number;
+  readonly #kernels: readonly string[];
+  readonly #ready: Promise<unknown>;
+
+  constructor({ module, memory, threads, job, kernels }: PoolOptions) {
+    this.#control = new Int32Array(new SharedArrayBuffer(8 * 4));
+    this.#count = threads - 1;
+    this.#kernels = kernels;
+    const node = nodeWorkers();
+    const ready: Promise<void>[] = [];
+    for (let thread = 1; thread < threads; thread++) {
+      const data = { module, memory, control: this.#control, thread, job, kernels };
+      if (node) {
+        const worker = new node.Worker(WORKER_SOURCE, { eval: true, workerData: data, execArgv: [] });
+        ready.push(
+          new Promise((resolve, reject) => {
+            worker.once('message', () => {
+              worker.unref();
+              resolve();
+            });
+            worker.once('error', reject);
+          }),
+        );
+        this.#workers.push(worker);
+      } else {
+        const url = URL.createObjectURL(new Blob([WORKER_SOURCE], { type: 'text/javascript' }));
+        const worker = new Worker(url);
+        ready.push(
+          new Promise((resolve, reject) => {
+            worker.addEventListener('message', () => {
+              URL.revokeObjectURL(url);
+              resolve();
+            }, { once: true });
+            worker.addEventListener('error', (event) => reject(new HipError('internal', `a worker thread did not start: ${event.message}`)), { once: true });
+          }),
+        );
+        worker.postMessage(data);
+        this.#workers.push(worker);
+      }
+    }
+    this.#ready = Promise.all(ready);
+  }
+
+  /** Resolves when every worker holds the memory. Nothing may run or grow before. */
+  async ready(): Promise<void> {
+    await this.#ready;
+  }
+
+  /** Runs a kernel on all threads; `own` is the calling thread's share. Returns when all are done. */
+  run(kernel: string, own: () => void): void {
+    const control = this.#control;
+    const index = this.#kernels.indexOf(kernel);
+    if (this.#count === 0) {
+      own();
+      return;
+    }
+    Atomics.store(control, 1, 0);
+    Atomics.store(control, 2, index);
+    Atomics.add(control, 0, 1);
+    Atomics.notify(control, 0);
+    own();
+    const mayWait = nodeWorkers() !== undefined;
+    for (let done = Atomics.load(control, 1); done < this.#count; done = Atomics.load(control, 1)) {
+      if (mayWait) Atomics.wait(control, 1, done, 1000);
+    }
+    if (Atomics.load(control, 4) !== 0) {
+      throw new HipError('internal', `a worker thread failed in kernel ${kernel}: create the runtime again`, { kernel });
+    }
+  }
+
+  /** Ends the workers. */
+  close(): void {
+    Atomics.store(this.#control, 3, 1);
+    Atomics.add(this.#control, 0, 1);
+    Atomics.notify(this.#control, 0);
+    for (const worker of this.#workers) worker.terminate();
+    this.#workers.length = 0;
+  }
+}

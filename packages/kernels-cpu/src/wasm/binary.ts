@@ -1,0 +1,22 @@
+// Chooses and compiles the binary: relaxed SIMD where the engine validates it, plain SIMD elsewhere.
+import { HipError } from '@hip/mask-search';
+import { plain, relaxed } from './binaries.generated.ts';
+
+/** `auto`: relaxed where the engine has it. */
+export type SimdChoice = 'auto' | 'relaxed' | 'plain';
+
+function decode(base64: string): Uint8Array<ArrayBuffer> {
+  const text = atob(base64);
+  const bytes = new Uint8Array(text.length);
+  for (let i = 0; i < text.length; i++) bytes[i] = text.charCodeAt(i);
+  return bytes;
+}
+
+/** @throws HipError `unsupported` when the engine cannot run what was asked for */
+export async function compileBinary(choice: SimdChoice): Promise<{ readonly module: WebAssembly.Module; readonly simd: 'relaxed' | 'plain' }> {
+  for (const simd of choice === 'auto' ? (['relaxed', 'plain'] as const) : [choice]) {
+    const bytes = decode(simd === 'relaxed' ? relaxed : plain);
+    if (WebAssembly.validate(bytes)) return { module: await WebAssembly.compile(bytes), simd };
+  }
+  throw new HipError('unsupported', `this engine has no ${choice === 'relaxed' ? 'relaxed ' : ''}WebAssembly SIMD with threads: use the float64 reference of @hip/mask-search`, { choice });
+}
