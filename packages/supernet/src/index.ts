@@ -27,3 +27,5 @@ export * from './train/index.ts';
 export { exportOnnx } from './export/onnx.ts';
 export type { OnnxOptions } from './export/onnx.ts';
 export * from './checkpoint/hub.ts';
+export * from './elastic/reorder.ts';
+export * from './latency/index.ts';

@@ -1,5 +1,5 @@
 // Windows, splits and the loader.
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type { Dataset, HostBatch } from '../../src/data/dataset.ts';
 import { createLoader } from '../../src/data/loader.ts';

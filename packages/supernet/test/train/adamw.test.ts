@@ -1,6 +1,6 @@
 // AdamW against a float64 reference, and its state.
 import * as tf from '@tensorflow/tfjs';
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { AdamW } from '../../src/train/adamw.ts';
 import type { AdamWOptions } from '../../src/train/adamw.ts';

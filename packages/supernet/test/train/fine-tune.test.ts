@@ -12,6 +12,7 @@ import type { SubnetConfig } from '../../src/elastic/space.ts';
 import type { TransformerModel } from '../../src/model/transformer.ts';
 import { evaluate, evaluateLoss } from '../../src/train/evaluate.ts';
 import { fineTune, fineTuneSteps } from '../../src/train/fine-tune.ts';
+import type { FineTuneProgress } from '../../src/train/progress.ts';
 import type { FineTuneOptions } from '../../src/train/options.ts';
 import { SeededRandom, deriveSeed } from '../../src/train/random.ts';
 import { fileStore, memoryStore } from '../../src/train/store.ts';
@@ -52,7 +53,7 @@ describe.each(BACKENDS)('fineTune on %s', (backend) => {
     );
     const run = fineTuneSteps(model, data, { steps: 1, batchSize: 4, seed });
     const { value } = await run.next();
-    const { losses, loss } = value as { losses: number[]; loss: number };
+    const { losses, loss } = value as FineTuneProgress;
     expect(losses[0]).toBeCloseTo(0.3 * crossEntropy(full), 5);
     expect(losses[1]).toBeCloseTo(0.3 * crossEntropy(sub) + 0.7 * kl, 5);
     expect(loss).toBeCloseTo(losses[0]! + losses[1]!, 6);

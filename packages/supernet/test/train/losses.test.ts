@@ -1,6 +1,6 @@
 // Cross-entropy and distillation: values against float64, gradients against the analytic form and finite differences.
 import * as tf from '@tensorflow/tfjs';
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { createTargets, crossEntropyRows, objectiveLoss, teacherDistribution } from '../../src/train/losses.ts';
 import { BACKENDS, useBackend } from '../helpers/backend.ts';

@@ -1,5 +1,5 @@
 // Learning-rate schedules.
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { createSchedule } from '../../src/train/schedule.ts';
 
