@@ -171,6 +171,7 @@ export class TransformerModel implements ElasticModel {
     let mixed: tf.Tensor2D = tf.reshape(attended, [batch * length, used.heads * config.headSize]);
     mixed = this.#mask(mixed, width.heads * config.headSize, pass);
     if (config.subNorm) mixed = this.#subNorm(mixed, `${at}.subNorm`, used, width.heads * config.headSize, pass);
+    pass.options.observe?.(`${at}.output`, mixed);
     return this.#linear(mixed, `${at}.output`, used);
   }
 
@@ -184,6 +185,7 @@ export class TransformerModel implements ElasticModel {
       : activate(up, config.activation);
     active = this.#mask(active, width.ffn, pass);
     if (config.subNorm) active = this.#subNorm(active, `${at}.subNorm`, used, width.ffn, pass);
+    pass.options.observe?.(`${at}.down`, active);
     return this.#linear(active, `${at}.down`, used);
   }
 

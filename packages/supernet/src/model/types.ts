@@ -172,6 +172,11 @@ export interface ForwardOptions {
   readonly dropout?: number;
   /** Seed of drop-out masks. @defaultValue 0 */
   readonly seed?: number;
+  /**
+   * Sees the input [B·T, features] of every attention output and FFN down projection, e.g. to measure importance. The tensor is
+   * disposed afterwards.
+   */
+  readonly observe?: (projection: string, input: tf.Tensor2D) => void;
 }
 
 /** Result of a forward pass. The caller disposes (or runs inside tf.tidy). */

@@ -19,6 +19,7 @@ describe.skipIf(!golden || !sharded)('remote checkpoints', () => {
   let address: string;
   let sent = 0;
   let fault: 'none' | 'no-range' | 'short' | 'unavailable' | 'private' = 'none';
+  const cached: Record<string, Buffer> = {};
   const folders: Record<string, string> = { qwen2: golden!, 'bert-mini': sharded! };
 
   /** Serves /NAME/FILE, and /team/NAME/resolve/REVISION/FILE as the Hub does. */
@@ -34,7 +35,7 @@ describe.skipIf(!golden || !sharded)('remote checkpoints', () => {
       const code = folders[name] && (!hub || hub[2] === 'main') ? 'EntryNotFound' : 'RepoNotFound';
       return void response.writeHead(404, { 'X-Error-Code': code }).end();
     }
-    const bytes = readFileSync(path);
+    const bytes = (cached[path] ??= readFileSync(path));
     const range = /^bytes=(\d+)-(\d+)$/.exec(request.headers.range ?? '');
     if (!range || fault === 'no-range') return void response.writeHead(200, { etag: '"x"' }).end(bytes);
     const [from, to] = [Number(range[1]), Math.min(Number(range[2]), bytes.length - 1)];

@@ -1,7 +1,10 @@
 // Golden cases: a tiny checkpoint and what transformers computed with it.
 import * as tf from '@tensorflow/tfjs';
 import { sharedPath } from '@hip/testing';
-import { openSafetensors } from '../../src/checkpoint/safetensors.ts';
+import { memoryFiles } from '../../src/checkpoint/files.ts';
+import type { CheckpointFiles } from '../../src/checkpoint/files.ts';
+import { openSafetensors, writeSafetensors } from '../../src/checkpoint/safetensors.ts';
+import type { TensorToWrite } from '../../src/checkpoint/safetensors.ts';
 import { fileSource } from '../../src/checkpoint/byte-source.ts';
 import type { ModelInputs } from '../../src/model/types.ts';
 
@@ -38,4 +41,14 @@ export async function loadGolden(folder: string): Promise<Golden> {
   const logits = (await file.read('out.logits')).data as Float32Array;
   await file.close();
   return { inputs: inputs as ModelInputs, logits, hiddenStates: hidden };
+}
+
+/** A checkpoint in memory. */
+export function checkpointFiles(config: object, tensors: readonly TensorToWrite[]): CheckpointFiles {
+  return memoryFiles(
+    new Map([
+      ['config.json', new TextEncoder().encode(JSON.stringify(config))],
+      ['model.safetensors', writeSafetensors(tensors)],
+    ]),
+  );
 }

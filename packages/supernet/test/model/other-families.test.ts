@@ -2,15 +2,14 @@
 import * as tf from '@tensorflow/tfjs';
 import * as ort from 'onnxruntime-node';
 import { beforeAll, describe, expect, it } from 'vitest';
-import '@hip/testing';
 import { memoryFiles } from '../../src/checkpoint/files.ts';
 import { loadCheckpoint } from '../../src/checkpoint/load.ts';
-import { writeSafetensors } from '../../src/checkpoint/safetensors.ts';
 import { sampleSubnet } from '../../src/elastic/space.ts';
 import { exportOnnx } from '../../src/export/onnx.ts';
 import { renderCheckpoint } from '../../src/export/extract.ts';
 import type { ElasticModel, ModelInputs } from '../../src/model/types.ts';
 import { useBackend } from '../helpers/backend.ts';
+import { checkpointFiles } from '../helpers/golden.ts';
 import { Tensors, attend, gelu, plus, rotate, silu, tanh } from '../helpers/reference.ts';
 import type { Rows } from '../helpers/reference.ts';
 
@@ -21,14 +20,7 @@ const LAYERS = 3;
 const IDS = [5, 9, 2, 17, 11, 3, 7, 30, 30];
 
 function load(config: Record<string, unknown>, tensors: Tensors) {
-  return loadCheckpoint(
-    memoryFiles(
-      new Map([
-        ['config.json', new TextEncoder().encode(JSON.stringify(config))],
-        ['model.safetensors', writeSafetensors(tensors.list)],
-      ]),
-    ),
-  );
+  return loadCheckpoint(checkpointFiles(config, tensors.list));
 }
 
 const idTensor = (ids: readonly number[]) => tf.tensor2d([[...ids]], [1, ids.length], 'int32');
