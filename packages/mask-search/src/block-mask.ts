@@ -40,3 +40,22 @@ export interface BlockMask {
   /** [batch, maskHeads, queryBlocks] used slots. */
   readonly counts: Int32Array;
 }
+
+/** A mask without any block whose window covers every key: block-sparse attention over it is dense attention. */
+export function denseMask(shape: AttentionShape, causal: boolean): BlockMask {
+  return {
+    batch: shape.batch,
+    maskHeads: 1,
+    queryBlocks: 1,
+    capacity: 1,
+    blockQ: shape.queries,
+    blockK: 1,
+    queries: shape.queries,
+    keys: shape.keys,
+    sink: 0,
+    window: shape.keys,
+    causal,
+    starts: new Int32Array(shape.batch).fill(-1),
+    counts: new Int32Array(shape.batch),
+  };
+}

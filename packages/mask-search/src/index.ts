@@ -9,3 +9,4 @@ export { searchBlockMask } from './search/search.ts';
 export { selectLargest } from './search/select.ts';
 export type { WorkCount } from './search/scorer.ts';
 export { massRecall, type MassRecallOptions } from './metrics/mass-recall.ts';
+export { blockSparseAttentionGradient, type AttentionGradients } from './attention/block-sparse-gradient.ts';

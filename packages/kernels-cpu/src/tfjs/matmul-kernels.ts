@@ -1,0 +1,71 @@
+// A threaded matrix product in place of tfjs-wasm's single-threaded one, where it is faster; everything else goes to the original.
+import * as tf from '@tensorflow/tfjs';
+import type { CpuRuntime } from '../runtime/runtime.ts';
+import { makeTensor, valuesOf } from './backend-data.ts';
+
+/** Below this many multiply-adds the copies cost more than the threads save. */
+const SMALLEST_PRODUCT = 1 << 20;
+/** A row tile holds 4 rows: fewer rows waste it. */
+const FEWEST_ROWS = 8;
+
+interface MatmulArguments {
+  readonly inputs: { readonly a: tf.TensorInfo; readonly b: tf.TensorInfo; readonly bias?: tf.TensorInfo; readonly preluActivationWeights?: tf.TensorInfo };
+  readonly backend: unknown;
+  readonly attrs: { readonly transposeA: boolean; readonly transposeB: boolean; readonly activation?: string };
+}
+
+const originals = new Map<string, tf.KernelFunc>();
+
+/** Replaces `BatchMatMul` and `_FusedMatMul` of tfjs-wasm. A second call changes only the runtime. */
+export function registerMatmul(runtime: () => CpuRuntime): void {
+  for (const kernelName of ['BatchMatMul', '_FusedMatMul']) {
+    const original = tf.getKernel(kernelName, 'wasm');
+    if (!original || originals.has(kernelName)) continue;
+    originals.set(kernelName, original.kernelFunc);
+    tf.unregisterKernel(kernelName, 'wasm');
+    tf.registerKernel({
+      kernelName,
+      backendName: 'wasm',
+      ...(original.setupFunc ? { setupFunc: original.setupFunc } : {}),
+      kernelFunc: (args) => {
+        const product = plan(args as unknown as MatmulArguments);
+        return product ? product(runtime()) : originals.get(kernelName)!(args);
+      },
+    });
+  }
+}
+
+/** The product as a call of the runtime, or undefined where the original kernel should do it. */
+function plan({ inputs, backend, attrs }: MatmulArguments): ((runtime: CpuRuntime) => tf.TensorInfo) | undefined {
+  const { a, b, bias } = inputs;
+  const { transposeA, transposeB, activation } = attrs;
+  if (a.dtype !== 'float32' || b.dtype !== 'float32' || (activation && activation !== 'linear')) return undefined;
+  const [aRows, aColumns] = a.shape.slice(-2) as [number, number];
+  const [bRows, bColumns] = b.shape.slice(-2) as [number, number];
+  const [m, k] = transposeA ? [aColumns, aRows] : [aRows, aColumns];
+  const n = transposeB ? bRows : bColumns;
+  const product = (dims: readonly number[]): number => dims.reduce((total, dim) => total * dim, 1);
+  const batchA = product(a.shape.slice(0, -2));
+  const batchB = product(b.shape.slice(0, -2));
+  const sharedB = batchB === 1;
+  const sameBatch = a.shape.slice(0, -2).join() === b.shape.slice(0, -2).join();
+  if (!sharedB && !sameBatch) return undefined;
+  if (bias && (bias.shape.length !== 1 || bias.shape[0] !== n)) return undefined;
+  // Several batches against one matrix are one tall product.
+  const [batch, rows] = sharedB && !transposeA ? [1, batchA * m] : [batchA, m];
+  if (batch * rows * n * k < SMALLEST_PRODUCT || rows < FEWEST_ROWS) return undefined;
+  const lead = a.shape.length >= b.shape.length ? a.shape.slice(0, -2) : b.shape.slice(0, -2);
+  return (runtime) => {
+    const values = runtime.matmul(valuesOf(backend, a), valuesOf(backend, b), {
+      m: rows,
+      n,
+      k,
+      batch,
+      sharedB,
+      transposeA,
+      transposeB,
+      bias: bias && valuesOf(backend, bias),
+    });
+    return makeTensor(backend, [...lead, m, n], values);
+  };
+}
