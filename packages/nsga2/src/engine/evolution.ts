@@ -324,7 +324,9 @@ function keep(archive: ParetoArchive, { id, genes, told }: Slot): void {
 }
 
 function rowsOf(population: Population): Int32Array {
-  return Int32Array.from({ length: population.size }, (_, row) => row);
+  const rows = new Int32Array(population.size);
+  for (let row = 0; row < rows.length; row++) rows[row] = row;
+  return rows;
 }
 
 function operatorNames({ operators }: ResolvedEngineOptions): Record<string, readonly [string, string]> {

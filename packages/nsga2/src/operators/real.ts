@@ -19,7 +19,7 @@ export function sbx(options: SbxOptions = {}): Crossover {
   const pairProbability = probability('sbx probability', options.probability ?? 0.9);
   const geneProbability = probability('sbx geneProbability', options.geneProbability ?? 0.5);
   const eta = positive('sbx eta', options.eta ?? 15);
-  const exponent = 1 / (eta + 1);
+  const power = new Power(eta + 1);
   return {
     name: 'sbx',
     cross(first, second, group, random) {
@@ -37,8 +37,8 @@ export function sbx(options: SbxOptions = {}): Crossover {
         const small = a < b ? a : b;
         const large = a < b ? b : a;
         const u = random.next();
-        const left = spread(u, 1 + (2 * (small - low)) / gap, eta, exponent);
-        const right = spread(u, 1 + (2 * (high - large)) / gap, eta, exponent);
+        const left = spread(u, 1 + (2 * (small - low)) / gap, power);
+        const right = spread(u, 1 + (2 * (high - large)) / gap, power);
         const middle = small + large;
         const below = clamp(0.5 * (middle - left * gap), low, high);
         const above = clamp(0.5 * (middle + right * gap), low, high);
@@ -50,9 +50,38 @@ export function sbx(options: SbxOptions = {}): Crossover {
   };
 }
 
-function spread(u: number, beta: number, eta: number, exponent: number): number {
-  const alpha = 2 - Math.pow(beta, -(eta + 1));
-  return u <= 1 / alpha ? Math.pow(u * alpha, exponent) : Math.pow(1 / (2 - u * alpha), exponent);
+/** The spread factor of a bounded side; beta is its distance to the bound in units of the gap. */
+function spread(u: number, beta: number, power: Power): number {
+  const scaled = u * (2 - 1 / power.raise(beta));
+  return power.root(scaled <= 1 ? scaled : 1 / (2 - scaled));
+}
+
+/** x^n and x^(1/n); for n = 16, the default of SBX, by squares and square roots, several times faster than `Math.pow`. */
+class Power {
+  private readonly exponent: number;
+  private readonly inverse: number;
+  /** log2 of the exponent where that is whole, else −1. */
+  private readonly doublings: number;
+
+  constructor(exponent: number) {
+    this.exponent = exponent;
+    this.inverse = 1 / exponent;
+    this.doublings = Number.isInteger(Math.log2(exponent)) ? Math.log2(exponent) : -1;
+  }
+
+  raise(x: number): number {
+    if (this.doublings < 0) return Math.pow(x, this.exponent);
+    let power = x;
+    for (let i = 0; i < this.doublings; i++) power *= power;
+    return power;
+  }
+
+  root(x: number): number {
+    if (this.doublings < 0) return Math.pow(x, this.inverse);
+    let root = x;
+    for (let i = 0; i < this.doublings; i++) root = Math.sqrt(root);
+    return root;
+  }
 }
 
 export interface BlendOptions {

@@ -121,10 +121,10 @@ export async function* evolve(problem: Problem, options: EvolveOptions): AsyncGe
     const now = performance.now();
     if (now - lastBreath < BREATH_MS) return undefined;
     return new Promise((resolve) => {
-      setTimeout(() => {
+      afterTimers(() => {
         lastBreath = performance.now();
         resolve();
-      }, 0);
+      });
     });
   };
   const evaluation = {
@@ -193,6 +193,10 @@ export async function minimize(problem: Problem, options: MinimizeOptions): Prom
     await options.onGeneration?.(step.value);
   }
 }
+
+/** `setImmediate` where there is one: `setTimeout` waits a millisecond at least. */
+const afterTimers: (callback: () => void) => unknown =
+  typeof setImmediate === 'function' ? setImmediate : (callback) => setTimeout(callback, 0);
 
 function createEngine(problem: Problem, options: EvolveOptions): Evolution {
   const { resume } = options;
