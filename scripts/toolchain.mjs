@@ -54,7 +54,7 @@ export function toolchain() {
     PATH: [dirname(node), pnpmBin, join(ROOT, 'node_modules', '.bin'), process.env.PATH ?? ''].join(delimiter),
     TURBO_TELEMETRY_DISABLED: '1',
     COREPACK_ENABLE_STRICT: '0',
-    npm_config_manage_package_manager_versions: 'false',
+    pnpm_config_pm_on_fail: 'ignore',
   };
   // npm passes its own settings down; pnpm would read them as its own.
   for (const key of Object.keys(env)) {
