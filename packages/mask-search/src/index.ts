@@ -10,3 +10,4 @@ export { selectLargest } from './search/select.ts';
 export type { WorkCount } from './search/scorer.ts';
 export { massRecall, type MassRecallOptions } from './metrics/mass-recall.ts';
 export { blockSparseAttentionGradient, type AttentionGradients } from './attention/block-sparse-gradient.ts';
+export { maskDensity, maskToSvg, type PictureOptions } from './picture/svg.ts';

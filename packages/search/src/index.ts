@@ -41,6 +41,8 @@ export { inProcess } from './evaluate/in-process.ts';
 export { measureCandidate } from './evaluate/measure.ts';
 export { measureLatency, type Latency, type LatencyOptions } from './measure/latency.ts';
 export { linas, type LinasOptions } from './tactics/linas.ts';
+export type { FittablePredictor, PredictorChoice } from './tactics/surrogate.ts';
+export { featuresOf } from './tactics/features.ts';
 export { nsga2, type Nsga2TacticOptions } from './tactics/nsga2.ts';
 export { random } from './tactics/random.ts';
 export { successive, type SuccessiveOptions } from './tactics/successive.ts';

@@ -1,11 +1,11 @@
 // tfjs kernels and ops: `await registerCpuKernels()`, then hipAttention and flashAttention work on the cpu and wasm backends.
 import * as tf from '@tensorflow/tfjs';
-import { HipError } from '@hip/mask-search';
+import { HipError, type BlockMask } from '@hip/mask-search';
 import { createCpuRuntime, type CpuRuntime, type CpuRuntimeOptions } from '../runtime/runtime.ts';
-import { FLASH_KERNEL, HIP_KERNEL, registerAttention, registerAttentionGradients, type AttentionAttributes } from './attention-kernels.ts';
+import { FLASH_KERNEL, HIP_KERNEL, SPARSE_KERNEL, registerAttention, registerAttentionGradients, type AttentionAttributes } from './attention-kernels.ts';
 import { registerMatmul } from './matmul-kernels.ts';
 
-export { FLASH_KERNEL, HIP_KERNEL, type AttentionAttributes };
+export { FLASH_KERNEL, HIP_KERNEL, SPARSE_KERNEL, type AttentionAttributes };
 
 export interface RegisterOptions extends CpuRuntimeOptions {
   /** Also replace tfjs-wasm's matrix products by threaded ones. @defaultValue false */
@@ -37,6 +37,11 @@ export async function registerCpuKernels({ matmul = false, ...options }: Registe
 /** HiP attention on the current tfjs backend. q [B, Tq, H, d]; k, v [B, Tk, Hkv, d]. Differentiable. */
 export function hipAttention(q: tf.Tensor4D, k: tf.Tensor4D, v: tf.Tensor4D, attributes: Partial<AttentionAttributes> = {}): tf.Tensor4D {
   return run(HIP_KERNEL, q, k, v, attributes);
+}
+
+/** Attention over a mask found earlier, its sinks and window, on the current tfjs backend. Differentiable. */
+export function blockSparseAttention(q: tf.Tensor4D, k: tf.Tensor4D, v: tf.Tensor4D, mask: BlockMask, attributes: Pick<AttentionAttributes, 'scale' | 'softcap'> = {}): tf.Tensor4D {
+  return run(SPARSE_KERNEL, q, k, v, { ...attributes, causal: mask.causal, mask });
 }
 
 /** Exact attention without the T×T matrix on the current tfjs backend. Differentiable. */

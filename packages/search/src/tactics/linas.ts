@@ -19,7 +19,7 @@ export interface LinasOptions {
 }
 
 /**
- * Each round: fit one predictor per measured objective on everything measured so far (genes as masked one-hot features), run NSGA-II on predictors and
+ * Each round: fit one predictor per measured objective on everything measured so far (genes as masked level features), run NSGA-II on predictors and
  * exact objectives, measure the candidates that promise the most hypervolume beyond what is measured. Differs from DyNAS-T in that nothing equal
  * is measured twice, the last batch is measured, and the result is the non-dominated set of measurements, not of predictions.
  */
@@ -33,12 +33,12 @@ export function linas(options: LinasOptions = {}): Tactic {
   const { population = 50, innerEvaluations = 20_000, innerPopulation = 100, predictor = 'auto' } = settings;
   return {
     name: 'linas',
-    settings: { population, innerEvaluations, innerPopulation, predictor },
+    settings: { population, innerEvaluations, innerPopulation, ...(predictor === 'auto' ? {} : { predictor: 'custom' }) },
     population,
     async propose(context) {
       const { space, limit, random, signal, bounds, trials } = context;
       const seen = seenKeys(context);
-      const surrogate = await fitSurrogate(context, predictor);
+      const surrogate = fitSurrogate(context, predictor);
       if (!surrogate)
         return {
           candidates: randomCandidates(context, limit, 'random', seen),

@@ -40,7 +40,7 @@ export function successive(options: SuccessiveOptions = {}): Tactic {
   const { optimize, population = 20, innerEvaluations = 20_000, predictor = 'auto', patience = 3 } = settings;
   return {
     name: 'successive',
-    settings: { population, innerEvaluations, predictor, patience, ...(optimize === undefined ? {} : { optimize }) },
+    settings: { population, innerEvaluations, patience, ...(predictor === 'auto' ? {} : { predictor: 'custom' }), ...(optimize === undefined ? {} : { optimize }) },
     population,
     async propose(context) {
       const { space, limit, random, signal, bounds, trials, round } = context;
@@ -48,7 +48,7 @@ export function successive(options: SuccessiveOptions = {}): Tactic {
       const since = roundsWithoutImprovement(context, goal);
       if (since >= patience) return { candidates: [] };
       const seen = seenKeys(context);
-      const surrogate = await fitSurrogate(context, predictor);
+      const surrogate = fitSurrogate(context, predictor);
       if (!surrogate)
         return {
           candidates: randomCandidates(context, limit, 'random', seen),

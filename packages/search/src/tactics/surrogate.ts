@@ -1,9 +1,18 @@
 // Predictors of the measured objectives, fitted on everything measured so far.
 import type { Space } from '../space.ts';
-import { isComplete } from '../study/trial.ts';
+import { isComplete, type CompleteTrial } from '../study/trial.ts';
+import { featuresOf } from './features.ts';
+import { fitGaussianProcess } from './gaussian-process.ts';
 import type { ProposeContext } from './tactic.ts';
 
-export type PredictorChoice = 'auto' | 'ridge';
+/** A predictor to be fitted; those of @instatune/predictors are. */
+export interface FittablePredictor {
+  fit(X: number[][], y: number[]): unknown;
+  predict(X: number[][]): ArrayLike<number>;
+}
+
+/** `auto`, or a function that makes a fresh predictor (then `resume` needs the tactic object again). */
+export type PredictorChoice = 'auto' | (() => FittablePredictor);
 
 /** Predicts what has to be measured and computes the rest. */
 export interface Surrogate {
@@ -12,71 +21,75 @@ export interface Surrogate {
   readonly info: Readonly<Record<string, unknown>>;
 }
 
-function oneHot(space: Space, genes: readonly number[]): number[] {
-  const active = space.active(genes);
-  return space.genes.flatMap(({ lower, upper, kind }, i) => {
-    if (kind === 'real') return [active[i] ? (genes[i]! - lower) / (upper - lower) : 0];
-    return Array.from({ length: upper - lower + 1 }, (_, k) => (active[i] && genes[i] === lower + k ? 1 : 0));
-  });
+/** Fewer complete trials than this teach nothing. */
+const LEAST_TRIALS = 4;
+
+interface Model {
+  readonly name: string;
+  readonly info: string;
+  predict(X: number[][]): ArrayLike<number>;
 }
 
-/** Stop-gap until @instatune/predictors has landed. */
-function ridge(X: number[][], y: number[]) {
-  const n = X.length;
-  const d = X[0]!.length;
-  const mean = y.reduce((a, b) => a + b, 0) / n;
-  const mx = X[0]!.map((_, j) => X.reduce((a, r) => a + r[j]!, 0) / n);
-  const Z = X.map((r) => r.map((v, j) => v - mx[j]!));
-  const K = Z.map((a) => Z.map((b) => a.reduce((s, v, j) => s + v * b[j]!, 0)));
-  let best: { loo: number; alpha: number[] } | undefined;
-  for (const lambda of [0.01, 0.03, 0.1, 0.3, 1, 3, 10]) {
-    const A = K.map((r, i) => r.map((v, j) => v + (i === j ? lambda : 0)));
-    const inv = invert(A);
-    const alpha = inv.map((r) => r.reduce((s, v, j) => s + v * (y[j]! - mean), 0));
-    const loo = alpha.reduce((s, a, i) => s + (a / inv[i]![i]!) ** 2, 0);
-    if (!best || loo < best.loo) best = { loo, alpha };
+/**
+ * Fits one predictor per measured objective. Values that a warm start trusts are training data too; where it does not trust an objective, that
+ * study's prediction of it becomes a feature.
+ *
+ * @returns undefined while there is too little to learn from
+ */
+export function fitSurrogate({ space, trials, warm }: ProposeContext, choice: PredictorChoice): Surrogate | undefined {
+  const own = trials.filter(isComplete);
+  const keys = new Set(own.map(({ key }) => key));
+  const models: Model[] = [];
+  for (const { name } of space.measured) {
+    const elsewhere = (warm?.trials ?? []).filter(({ values }) => Number.isFinite(values[name]));
+    const trusted = warm?.trust.has(name) === true ? elsewhere.filter(({ key }) => !keys.has(key)) : [];
+    const data = [...own, ...trusted];
+    if (data.length < LEAST_TRIALS) return undefined;
+    const prior = warm && !warm.trust.has(name) && elsewhere.length >= LEAST_TRIALS ? standardised(space, fit(space, name, elsewhere, choice), elsewhere) : undefined;
+    models.push(fit(space, name, data, choice, prior));
   }
-  const w = Array.from({ length: d }, (_, j) => best!.alpha.reduce((s, a, i) => s + a * Z[i]![j]!, 0));
-  return (x: number[]) => mean + x.reduce((s, v, j) => s + (v - mx[j]!) * w[j]!, 0);
-}
-
-function invert(A: number[][]): number[][] {
-  const n = A.length;
-  const M = A.map((r, i) => [...r, ...Array.from({ length: n }, (_, j) => (i === j ? 1 : 0))]);
-  for (let i = 0; i < n; i++) {
-    const p = M[i]![i]!;
-    for (let j = 0; j < 2 * n; j++) M[i]![j]! /= p;
-    for (let k = 0; k < n; k++) {
-      if (k === i) continue;
-      const f = M[k]![i]!;
-      if (f !== 0) for (let j = 0; j < 2 * n; j++) M[k]![j]! -= f * M[i]![j]!;
-    }
-  }
-  return M.map((r) => r.slice(n));
-}
-
-export async function fitSurrogate(
-  { space, trials }: ProposeContext,
-  _choice: PredictorChoice,
-): Promise<Surrogate | undefined> {
-  const complete = trials.filter(isComplete);
-  if (complete.length < 4) return undefined;
-  const X = complete.map(({ genes }) => oneHot(space, genes));
-  const models = space.measured.map(({ name }) => ({
-    name,
-    predict: ridge(
-      X,
-      complete.map(({ values }) => values[name]!),
-    ),
-  }));
   return {
-    values: (batch) =>
-      batch.map((genes) => {
-        const values = space.exact(genes);
-        const x = oneHot(space, genes);
-        for (const { name, predict } of models) values[name] = predict(x);
-        return values;
-      }),
-    info: { predictor: 'ridge' },
+    values(batch) {
+      const X = batch.map((genes) => featuresOf(space, genes));
+      const values = batch.map((genes) => space.exact(genes));
+      for (const { name, predict } of models) {
+        const predicted = predict(X);
+        values.forEach((value, index) => {
+          value[name] = predicted[index]!;
+        });
+      }
+      return values;
+    },
+    info: { predictors: Object.fromEntries(models.map(({ name, info }) => [name, info])) },
   };
+}
+
+type Feature = (X: number[][]) => number[];
+
+function fit(space: Space, name: string, data: readonly CompleteTrial[], choice: PredictorChoice, prior?: Feature): Model {
+  const X = data.map(({ genes }) => featuresOf(space, genes));
+  const y = data.map(({ values }) => values[name]!);
+  const extend = (rows: number[][]): number[][] => {
+    if (!prior) return rows;
+    const column = prior(rows);
+    return rows.map((row, index) => [...row, column[index]!]);
+  };
+  if (typeof choice === 'function') {
+    const predictor = choice();
+    predictor.fit(extend(X), y);
+    return { name, info: 'custom', predict: (rows) => predictor.predict(extend(rows)) };
+  }
+  const process = fitGaussianProcess(extend(X), y);
+  return { name, info: `Gaussian process, length ${process.length}, noise ${process.noise}`, predict: (rows) => extend(rows).map((row) => process.predict(row)) };
+}
+
+/** How far a standardised prediction of the other study counts against one differing gene. */
+const PRIOR_WEIGHT = 3;
+
+/** Another study's prediction as a feature of about the size of a few genes. */
+function standardised(space: Space, model: Model, data: readonly CompleteTrial[]): Feature {
+  const values = Array.from(model.predict(data.map(({ genes }) => featuresOf(space, genes))));
+  const mean = values.reduce((a, b) => a + b, 0) / values.length;
+  const deviation = Math.sqrt(values.reduce((a, b) => a + (b - mean) ** 2, 0) / values.length) || 1;
+  return (X) => Array.from(model.predict(X), (value) => (PRIOR_WEIGHT * (value - mean)) / deviation);
 }

@@ -99,7 +99,7 @@ export async function measureLatencies(
     return times.map(summarize);
   } finally {
     for (const { dispose } of networks) dispose();
-    tf.dispose([...Object.values(inputs)] as tf.Tensor[]);
+    tf.dispose(Object.values(inputs) as tf.Tensor[]);
   }
 }
 

@@ -34,6 +34,7 @@ function tokenLogits(config: ModelConfig, weight: Weight, hidden: tf.Tensor2D, c
   const { batch, length, logits } = context;
   const outputs = config.head === 'token-classification' ? config.labels : config.vocabSize;
   if (logits === 'none') return tf.zeros([batch, 0, outputs]);
+  if (logits === 'hidden') return tf.reshape(hidden, [batch, length, config.hiddenSize]);
   const count = logits === 'last' ? 1 : length;
   const rows = logits === 'last' ? takePosition(config, hidden, context, length - 1) : hidden;
   return tf.reshape(languageLogits(config, weight, rows), [batch, count, outputs]);

@@ -10,16 +10,18 @@ export interface PrefillOptions {
   /** @defaultValue dense attention */
   readonly attention?: AttentionFunction;
   readonly subnet?: SubnetConfig;
-  /** Tokens run through the layers at once; logits are [chunkTokens, vocab]. @defaultValue 1024 */
+  /** Tokens run through the layers at once (sparse attention likes long chunks; memory grows with them). @defaultValue 1024 */
   readonly chunkTokens?: number;
+  /** Rows of logits that exist at once. @defaultValue 1024 */
+  readonly logitRows?: number;
   /** Cache to fill (continues where it stands). @defaultValue a new one, disposed at the end of `tokenLosses` */
   readonly cache?: KeyValueCache;
   readonly signal?: AbortSignal;
   readonly onProgress?: (progress: { readonly tokens: number; readonly total: number }) => void;
 }
 
-/** What {@link prefill} calls per chunk: logits [1, length, vocab] of tokens start … start + length − 1; disposed afterwards. */
-export type ChunkFunction = (chunk: { readonly start: number; readonly logits: tf.Tensor3D }) => void | Promise<void>;
+/** What {@link prefill} calls with the logits [rows, vocab] of tokens start … start + rows − 1; disposed afterwards. */
+export type ChunkFunction = (chunk: { readonly start: number; readonly logits: tf.Tensor2D }) => void | Promise<void>;
 
 /**
  * Runs a long token sequence through a causal model chunk by chunk. Memory: the cache, one chunk's activations and one chunk's
@@ -38,43 +40,70 @@ export async function prefill(
 ): Promise<tf.Tensor1D> {
   requireCausal(model);
   if (ids.length === 0) throw new SupernetError('invalid-input', 'prefill needs at least one token');
-  const size = options.chunkTokens ?? 1024;
-  if (!Number.isInteger(size) || size < 1) {
-    throw new SupernetError('invalid-option', `chunkTokens = ${size}: expected a positive integer`, {
-      chunkTokens: size,
-    });
-  }
+  const size = positiveInteger('chunkTokens', options.chunkTokens ?? 1024);
+  const logitRows = positiveInteger('logitRows', options.logitRows ?? 1024);
   let last: tf.Tensor1D | undefined;
   for (let start = 0; start < ids.length; start += size) {
     throwIfAborted(options.signal, 'prefill');
     const chunk = Int32Array.from(ids.slice(start, start + size));
     const isLast = start + chunk.length === ids.length;
-    const logits = tf.tidy(
-      () =>
-        model.forward(
-          { inputIds: tf.tensor2d(chunk, [1, chunk.length], 'int32') },
-          {
-            cache,
-            logits: onChunk ? 'all' : isLast ? 'last' : 'none',
-            ...(options.attention && { attention: options.attention }),
-            ...(options.subnet && { subnet: options.subnet }),
-          },
-        ).logits as tf.Tensor3D,
-    );
-    if (isLast) {
-      const [, rows, vocab] = logits.shape;
-      last = tf.tidy(() => tf.slice3d(logits, [0, rows - 1, 0], [1, 1, vocab]).as1D());
-    }
+    const result = tf.tidy(() => {
+      const { logits } = model.forward(
+        { inputIds: tf.tensor2d(chunk, [1, chunk.length], 'int32') },
+        {
+          cache,
+          logits: onChunk ? 'hidden' : isLast ? 'last' : 'none',
+          ...(options.attention && { attention: options.attention }),
+          ...(options.subnet && { subnet: options.subnet }),
+        },
+      );
+      return tf.reshape(logits, [-1, logits.shape[2] as number]) as tf.Tensor2D;
+    });
     try {
-      await onChunk?.({ start, logits });
+      if (isLast) last = tf.tidy(() => lastLogits(model, result, onChunk !== undefined));
+      if (onChunk) await visitLogits(model, result, start, logitRows, onChunk);
+    } catch (error) {
+      last?.dispose();
+      throw error;
     } finally {
-      logits.dispose();
+      result.dispose();
     }
     options.onProgress?.({ tokens: start + chunk.length, total: ids.length });
     // Give timers and the abort signal a turn on synchronous backends.
     await new Promise((resolve) => setTimeout(resolve, 0));
   }
   return last as tf.Tensor1D;
+}
+
+/** Logits of the last row, from the hidden state or from logits of one row. */
+function lastLogits(model: ElasticModel, result: tf.Tensor2D, isHidden: boolean): tf.Tensor1D {
+  const [rows, columns] = result.shape;
+  const row = tf.slice2d(result, [rows - 1, 0], [1, columns]);
+  return (isHidden ? model.languageLogits(row) : row).as1D();
+}
+
+async function visitLogits(
+  model: ElasticModel,
+  hidden: tf.Tensor2D,
+  start: number,
+  logitRows: number,
+  onChunk: ChunkFunction,
+): Promise<void> {
+  const [length, width] = hidden.shape;
+  for (let row = 0; row < length; row += logitRows) {
+    const count = Math.min(logitRows, length - row);
+    const logits = tf.tidy(() => model.languageLogits(tf.slice2d(hidden, [row, 0], [count, width])));
+    try {
+      await onChunk({ start: start + row, logits });
+    } finally {
+      logits.dispose();
+    }
+  }
+}
+
+function positiveInteger(name: string, value: number): number {
+  if (Number.isInteger(value) && value > 0) return value;
+  throw new SupernetError('invalid-option', `${name} = ${value}: expected a positive integer`, { [name]: value });
 }
 
 /**
@@ -95,11 +124,10 @@ export async function tokenLosses(
   const cache = options.cache ?? new ConcatKeyValueCache();
   try {
     const last = await prefill(model, ids, cache, options, async ({ start, logits }) => {
-      const rows = Math.min(logits.shape[1], losses.length - start);
+      const rows = Math.min(logits.shape[0], losses.length - start);
       if (rows <= 0) return;
       const values = tf.tidy(() => {
-        const [, , vocab] = logits.shape;
-        const kept = tf.slice3d(logits, [0, 0, 0], [1, rows, vocab]).as2D(rows, vocab);
+        const kept = tf.slice2d(logits, [0, 0], [rows, logits.shape[1]]);
         const targets = tf.tensor1d(Int32Array.from(ids.slice(start + 1, start + 1 + rows)), 'int32');
         return nextTokenLoss(kept, targets);
       });

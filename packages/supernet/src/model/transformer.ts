@@ -9,7 +9,7 @@ import { SupernetError } from '../errors.ts';
 import { activate, gatedActivation } from './activations.ts';
 import { denseAttention } from './attention.ts';
 import { embedInputs } from './inputs.ts';
-import { applyHead } from './heads.ts';
+import { applyHead, languageLogits } from './heads.ts';
 import { linear } from './matmul.ts';
 import { layerNorm, maskedLayerNorm, rmsNorm } from './norms.ts';
 import { RopeCache, applyRope } from './rope.ts';
@@ -76,6 +76,16 @@ export class TransformerModel implements ElasticModel {
     if (options.subnet) validateSubnet(this.space, options.subnet);
     // tf.tidy keeps what is returned; optional members must not be there as undefined.
     return tf.tidy(() => this.#run(inputs, options)) as ForwardOutput & tf.TensorContainerObject;
+  }
+
+  languageLogits(hidden: tf.Tensor2D): tf.Tensor2D {
+    const { head } = this.config;
+    if (head !== 'causal-lm' && head !== 'masked-lm') {
+      throw new SupernetError('unsupported-model', `a ${this.family} model with head ${head} has no language logits`, {
+        head,
+      });
+    }
+    return tf.tidy(() => languageLogits(this.config, (name) => this.#full(name), hidden));
   }
 
   dispose(): void {

@@ -164,8 +164,13 @@ export interface ForwardOptions {
   readonly cache?: KeyValueCache;
   /** Position of the first input token. @defaultValue the cache's length, else 0 */
   readonly positionOffset?: number;
-  /** Which positions of a language model get logits; `none` returns an empty [B, 0, V]. @defaultValue 'all' */
-  readonly logits?: 'all' | 'last' | 'none';
+  /**
+   * What a language model returns as logits: of all positions, of the last one, an empty [B, 0, V], or `hidden`: the final hidden
+   * state [B, T, D] instead, for {@link ElasticModel.languageLogits} a few rows at a time.
+   *
+   * @defaultValue 'all'
+   */
+  readonly logits?: 'all' | 'last' | 'none' | 'hidden';
   /** Apply drop-out (seeded). @defaultValue false */
   readonly training?: boolean;
   /** Drop-out probability when training. @defaultValue the configuration's */
@@ -214,5 +219,7 @@ export interface ElasticModel {
   /** The checkpoint it was loaded from: extraction copies its tokenizer. */
   readonly source?: CheckpointFiles;
   forward(inputs: ModelInputs, options?: ForwardOptions): ForwardOutput;
+  /** Logits [N, vocab] of final hidden rows [N, D] (`logits: 'hidden'`), so that long documents never hold all of them. */
+  languageLogits(hidden: tf.Tensor2D): tf.Tensor2D;
   dispose(): void;
 }

@@ -5,7 +5,9 @@ import * as tf from '@tensorflow/tfjs';
 import { sharedPath } from '@hip/testing';
 import { loadCheckpoint } from '../../src/checkpoint/load.ts';
 import type { Checkpoint } from '../../src/checkpoint/load.ts';
+import { denseAttention } from '../../src/model/attention.ts';
 import { generate } from '../../src/model/generate.ts';
+import type { AttentionFunction } from '../../src/model/types.ts';
 import { tokenLosses } from '../../src/model/prefill.ts';
 import { useBackend } from '../helpers/backend.ts';
 
@@ -38,6 +40,36 @@ describe.skipIf(!folder || !book)('books-lm-6m (../shared)', () => {
     const once = await tokenLosses(checkpoint.model, tokens);
     const chunked = await tokenLosses(checkpoint.model, tokens, { chunkTokens: 77 });
     expect(chunked).toBeAllclose(once, { atol: 2e-4, rtol: 0 });
+    const fewRows = await tokenLosses(checkpoint.model, tokens, { chunkTokens: 150, logitRows: 32 });
+    expect(fewRows).toBeAllclose(once, { atol: 2e-4, rtol: 0 });
+  });
+
+  it('hands an external attention function the chunk of queries and every key so far', async () => {
+    const tokens = ids.slice(0, 50);
+    const seen: number[][] = [];
+    const attention: AttentionFunction = (q, k, v, context) => {
+      if (context.layer === 5) seen.push([q.shape[1], k.shape[1], v.shape[1], context.queryOffset]);
+      expect([q.shape[2], k.shape[2], q.shape[3]]).toEqual([4, 2, 64]);
+      return denseAttention(q, k, v, context);
+    };
+    const losses = await tokenLosses(checkpoint.model, tokens, { attention, chunkTokens: 20 });
+    expect(seen).toEqual([
+      [20, 20, 20, 0],
+      [20, 40, 40, 20],
+      [10, 50, 50, 40],
+    ]);
+    expect(losses).toBeAllclose(await tokenLosses(checkpoint.model, tokens), { atol: 2e-4, rtol: 0 });
+  });
+
+  it('dense attention in row blocks equals attention at once', async () => {
+    const random = (shape: [number, number, number, number]) =>
+      tf.randomNormal(shape, 0, 1, 'float32', 3) as tf.Tensor4D;
+    const [q, k, v] = [random([1, 3000, 2, 8]), random([1, 3000, 1, 8]), random([1, 3000, 1, 8])];
+    const context = { layer: 0, causal: true, scale: 0.3, queryOffset: 0 };
+    const blocks = denseAttention(q, k, v, context);
+    const tail = denseAttention(tf.slice(q, [0, 2900, 0, 0]), k, v, { ...context, queryOffset: 2900 });
+    const [all, end] = [await blocks.data(), await tail.data()];
+    expect(all.slice(2900 * 16)).toBeAllclose(end, { atol: 1e-5, rtol: 0 });
   });
 
   it('generates greedily what repeated full passes choose, and leaks no tensor', async () => {

@@ -1,0 +1,179 @@
+// Labelled images in memory: CIFAR and IDX files, normalisation as the checkpoint asks, seeded crops and flips for training.
+import { SupernetError } from '../errors.ts';
+import { SeededRandom, deriveSeed } from '../train/random.ts';
+import type { Dataset } from './dataset.ts';
+
+/** Images of one size, channel planes [N, C, H, W] of bytes, and their labels. */
+export interface ImageSet {
+  readonly pixels: Uint8Array;
+  readonly labels: Int32Array;
+  readonly channels: number;
+  readonly height: number;
+  readonly width: number;
+}
+
+/** Mean and deviation per channel in units of 0…1, as preprocessor_config.json gives them. */
+export interface Normalization {
+  readonly mean: readonly number[];
+  readonly std: readonly number[];
+}
+
+/** Options of {@link imageClassification}. */
+export interface ImageOptions {
+  /** @defaultValue mean 0.5, std 0.5 (the ViT default) */
+  readonly normalize?: Normalization;
+  /** Applied to training batches only. @defaultValue none */
+  readonly augment?: {
+    /** Pixels a random crop may shift by, zero padded. @defaultValue 0 */
+    readonly shift?: number;
+    /** Mirror half of the images. @defaultValue false */
+    readonly flip?: boolean;
+  };
+}
+
+/**
+ * CIFAR-10 (or, with two label bytes, CIFAR-100) binary records: label bytes, then 3,072 planar RGB bytes of 32×32 pixels.
+ *
+ * @param options.labelBytes 1 (CIFAR-10) or 2 (CIFAR-100: the second, fine label is used). @defaultValue 1
+ * @throws SupernetError `invalid-data` when the size is no multiple of a record
+ */
+export function readCifar(bytes: Uint8Array, options: { readonly labelBytes?: 1 | 2 } = {}): ImageSet {
+  const { labelBytes = 1 } = options;
+  const size = 3 * 32 * 32;
+  const record = labelBytes + size;
+  if (bytes.length === 0 || bytes.length % record !== 0) {
+    throw new SupernetError(
+      'invalid-data',
+      `${bytes.length} bytes are no whole number of ${record}-byte CIFAR records`,
+      {
+        bytes: bytes.length,
+        record,
+      },
+    );
+  }
+  const count = bytes.length / record;
+  const pixels = new Uint8Array(count * size);
+  const labels = new Int32Array(count);
+  for (let i = 0; i < count; i++) {
+    labels[i] = bytes[i * record + labelBytes - 1] as number;
+    pixels.set(bytes.subarray(i * record + labelBytes, (i + 1) * record), i * size);
+  }
+  return { pixels, labels, channels: 3, height: 32, width: 32 };
+}
+
+/**
+ * IDX files (MNIST): images [N, H, W] of bytes and labels [N].
+ *
+ * @throws SupernetError `invalid-data` for another type, rank or a truncated file
+ */
+export function readIdx(images: Uint8Array, labels: Uint8Array): ImageSet {
+  const [count, height, width] = idxShape(images, 3, 'images') as [number, number, number];
+  const [labelCount] = idxShape(labels, 1, 'labels') as [number];
+  if (count !== labelCount) {
+    throw new SupernetError('invalid-data', `${count} images and ${labelCount} labels`, {
+      images: count,
+      labels: labelCount,
+    });
+  }
+  return { pixels: images.slice(16), labels: Int32Array.from(labels.subarray(8)), channels: 1, height, width };
+}
+
+function idxShape(bytes: Uint8Array, rank: number, what: string): number[] {
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  const start = 4 + 4 * rank;
+  const magic = bytes.length >= start ? view.getUint32(0) : 0;
+  if (magic !== 0x800 + rank) {
+    throw new SupernetError(
+      'invalid-data',
+      `IDX ${what}: magic number 0x${magic.toString(16)}, expected 0x${(0x800 + rank).toString(16)} (bytes, rank ${rank})`,
+      { magic },
+    );
+  }
+  const shape = Array.from({ length: rank }, (_, axis) => view.getUint32(4 + 4 * axis));
+  const size = shape.reduce((product, extent) => product * extent, start);
+  if (size !== bytes.length) {
+    throw new SupernetError(
+      'invalid-data',
+      `IDX ${what} [${shape.join(', ')}] needs ${size} bytes, has ${bytes.length}`,
+      { shape, size },
+    );
+  }
+  return shape;
+}
+
+/** Normalisation of a checkpoint's preprocessor_config.json. */
+export function normalizationOf(config: Readonly<Record<string, unknown>>): Normalization | undefined {
+  const [mean, std] = [config['image_mean'], config['image_std']];
+  if (!Array.isArray(mean) || !Array.isArray(std)) return undefined;
+  return { mean: mean.map(Number), std: std.map(Number) };
+}
+
+/**
+ * An image classification dataset: pixels/255, minus mean, over std.
+ *
+ * @throws SupernetError `invalid-data` when counts or channels do not fit
+ */
+export function imageClassification(images: ImageSet, options: ImageOptions = {}): Dataset {
+  const { pixels, labels, channels, height, width } = images;
+  const plane = height * width;
+  if (pixels.length !== labels.length * channels * plane || labels.length === 0) {
+    throw new SupernetError(
+      'invalid-data',
+      `${labels.length} labels for ${pixels.length} bytes of ${channels}×${height}×${width} images`,
+      {
+        labels: labels.length,
+        bytes: pixels.length,
+      },
+    );
+  }
+  const { mean, std } = options.normalize ?? { mean: filled(channels, 0.5), std: filled(channels, 0.5) };
+  if (mean.length !== channels || std.length !== channels) {
+    throw new SupernetError('invalid-data', `normalisation of ${mean.length} channels for images of ${channels}`, {
+      mean,
+      std,
+    });
+  }
+  const { shift = 0, flip = false } = options.augment ?? {};
+  // One table per channel: 256 bytes → normalised floats.
+  const tables = mean.map((m, c) =>
+    Float32Array.from({ length: 256 }, (_, byte) => (byte / 255 - m) / (std[c] as number)),
+  );
+  return {
+    length: labels.length,
+    batch: (indices, context = {}) => {
+      const data = new Float32Array(indices.length * channels * plane);
+      for (const [row, index] of indices.entries()) {
+        if (!(index >= 0 && index < labels.length)) {
+          throw new SupernetError('invalid-data', `image ${index} of ${labels.length}`, { index });
+        }
+        const random = new SeededRandom(deriveSeed(context.seed ?? 0, row));
+        const moves = context.training === true;
+        const dx = moves ? random.integer(2 * shift + 1) - shift : 0;
+        const dy = moves ? random.integer(2 * shift + 1) - shift : 0;
+        const mirror = moves && flip && random.next() < 0.5;
+        for (let c = 0; c < channels; c++) {
+          const table = tables[c] as Float32Array;
+          const from = (index * channels + c) * plane;
+          const to = (row * channels + c) * plane;
+          for (let y = 0; y < height; y++) {
+            for (let x = 0; x < width; x++) {
+              const sx = (mirror ? width - 1 - x : x) + dx;
+              const sy = y + dy;
+              const inside = sx >= 0 && sx < width && sy >= 0 && sy < height;
+              data[to + y * width + x] = table[inside ? (pixels[from + sy * width + sx] as number) : 0] as number;
+            }
+          }
+        }
+      }
+      return {
+        size: indices.length,
+        pixelValues: { shape: [indices.length, channels, height, width], data },
+        labels: Int32Array.from(indices, (index) => labels[index] as number),
+      };
+    },
+  };
+}
+
+function filled(count: number, value: number): number[] {
+  return Array.from({ length: count }, () => value);
+}
