@@ -17,7 +17,7 @@ export interface LatencyOptions {
   /** Timed passes per network. @defaultValue 9 */
   readonly repeats?: number;
   /** Positions of a language model that get logits. @defaultValue 'last', as prefill does */
-  readonly logits?: NonNullable<ForwardOptions['logits']>;
+  readonly logits?: 'all' | 'last' | 'none';
   /**
    * `extracted`: as the standalone model that would be deployed; `sliced`: weights cut in every pass, as during training.
    * @defaultValue 'extracted'
