@@ -1,0 +1,2 @@
+// @hip/testing/gpu: WebGPU in Node without a test runner (benchmarks use it too).
+export * from './open-gpu.ts';
