@@ -81,7 +81,7 @@ export function readIdx(images: Uint8Array, labels: Uint8Array): ImageSet {
 function idxShape(bytes: Uint8Array, rank: number, what: string): number[] {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   const start = 4 + 4 * rank;
-  const magic = bytes.length >= start ? view.getUint32(0) : 0;
+  const magic = bytes.length >= 4 ? view.getUint32(0) : 0;
   if (magic !== 0x800 + rank) {
     throw new SupernetError(
       'invalid-data',
@@ -89,8 +89,8 @@ function idxShape(bytes: Uint8Array, rank: number, what: string): number[] {
       { magic },
     );
   }
-  const shape = Array.from({ length: rank }, (_, axis) => view.getUint32(4 + 4 * axis));
-  const size = shape.reduce((product, extent) => product * extent, start);
+  const shape = Array.from({ length: rank }, (_, axis) => (bytes.length >= start ? view.getUint32(4 + 4 * axis) : 0));
+  const size = start + shape.reduce((product, extent) => product * extent, 1);
   if (size !== bytes.length) {
     throw new SupernetError(
       'invalid-data',
