@@ -1,4 +1,4 @@
-// Unpacks a file of @sparticuz/chromium into a cache folder, once per machine, safely while several processes ask for it.
+// Unpacks the archives of @sparticuz/chromium into a cache folder, once per checkout, while any number of processes ask for it.
 import { createReadStream, createWriteStream, existsSync } from 'node:fs';
 import { mkdir, mkdtemp, readFile, rename, rm } from 'node:fs/promises';
 import { createRequire } from 'node:module';
@@ -9,10 +9,7 @@ import { createBrotliDecompress } from 'node:zlib';
 import { extract } from 'tar-fs';
 
 const ROOT = resolve(dirname(fileURLToPath(import.meta.url)), '../../..');
-const CACHE = join(ROOT, 'node_modules', '.cache', 'hip-testing');
-
-/** `swiftshader`, `al2023` and `fonts` are tar archives; `chromium` is one executable. */
-export type ArchiveName = 'swiftshader' | 'al2023' | 'fonts' | 'chromium';
+const cacheFolder = () => process.env['HIP_TESTING_CACHE'] ?? join(ROOT, 'node_modules', '.cache', 'hip-testing');
 
 async function packageFolder(): Promise<{ folder: string; version: string }> {
   const entry = createRequire(import.meta.url).resolve('@sparticuz/chromium');
@@ -28,25 +25,16 @@ export function unsupportedPlatform(): string | undefined {
     : `@sparticuz/chromium holds Linux x64 binaries, this is ${process.platform}-${process.arch}`;
 }
 
-/**
- * Unpacks one archive of @sparticuz/chromium and returns the folder it lies in (for `chromium`: the folder holding it).
- * The work is done in a temporary folder that is renamed into place: whoever comes first wins, nobody sees half of it.
- *
- * @throws when the package is not installed or the disk cannot be written
- */
-export async function unpack(name: ArchiveName): Promise<string> {
+/** Runs `fill` on a temporary folder and renames it into place: whoever comes first wins, nobody sees half of it. */
+async function once(name: string, fill: (folder: string, archives: string) => Promise<void>): Promise<string> {
   const { folder, version } = await packageFolder();
-  const target = join(CACHE, `${name}-${version}`);
+  const cache = cacheFolder();
+  const target = join(cache, `${name}-${version}`);
   if (existsSync(target)) return target;
-  await mkdir(CACHE, { recursive: true });
-  const temporary = await mkdtemp(join(CACHE, `.${name}-`));
+  await mkdir(cache, { recursive: true });
+  const temporary = await mkdtemp(join(cache, `.${name}-`));
   try {
-    const isTar = name !== 'chromium';
-    await pipeline(
-      createReadStream(join(folder, 'bin', `${name}${isTar ? '.tar' : ''}.br`)),
-      createBrotliDecompress({ chunkSize: 2 ** 21 }),
-      isTar ? extract(temporary) : createWriteStream(join(temporary, name), { mode: 0o755 }),
-    );
+    await fill(temporary, join(folder, 'bin'));
     await rename(temporary, target).catch((error: unknown) => {
       if (!existsSync(target)) throw error;
     });
@@ -54,4 +42,25 @@ export async function unpack(name: ArchiveName): Promise<string> {
     await rm(temporary, { recursive: true, force: true });
   }
   return target;
+}
+
+const decompress = () => createBrotliDecompress({ chunkSize: 2 ** 21 });
+const unpackTar = (archives: string, name: string, folder: string) =>
+  pipeline(createReadStream(join(archives, `${name}.tar.br`)), decompress(), extract(folder));
+
+/** The folder with libvulkan.so.1, libvk_swiftshader.so and the driver manifest vk_swiftshader_icd.json. */
+export function unpackSwiftShader(): Promise<string> {
+  return once('swiftshader', (folder, archives) => unpackTar(archives, 'swiftshader', folder));
+}
+
+/**
+ * The folder with the executable `chromium` and SwiftShader beside it (Chromium looks for it there), `lib/` with the
+ * shared libraries a bare machine lacks (NSS, NSPR, expat), and `fonts.conf` with one font family.
+ */
+export function unpackChromium(): Promise<string> {
+  return once('chromium', async (folder, archives) => {
+    await Promise.all(['swiftshader', 'al2023', 'fonts'].map((name) => unpackTar(archives, name, folder)));
+    const executable = createWriteStream(join(folder, 'chromium'), { mode: 0o755 });
+    await pipeline(createReadStream(join(archives, 'chromium.br')), decompress(), executable);
+  });
 }

@@ -3,7 +3,7 @@ import { globSync } from 'node:fs';
 import { constants, homedir, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { isMainThread } from 'node:worker_threads';
-import { unpack } from '../archive.ts';
+import { unpackSwiftShader } from '../archive.ts';
 
 /** glibc's RTLD_NODELETE: Node closes a library that is no add-on, this keeps it mapped. */
 const RTLD_NODELETE = 0x1000;
@@ -36,7 +36,7 @@ export function hasVulkanDriver(): boolean {
 
 /** Loads the machine's Vulkan loader, else the one beside SwiftShader (which reads the machine's driver list all the same). */
 export async function preloadVulkanLoader(): Promise<boolean> {
-  return preload(LOADER) || preload(join(await unpack('swiftshader'), LOADER));
+  return preload(LOADER) || preload(join(await unpackSwiftShader(), LOADER));
 }
 
 /**
@@ -45,7 +45,7 @@ export async function preloadVulkanLoader(): Promise<boolean> {
  * @returns a reason where that is impossible
  */
 export async function selectSwiftShader(): Promise<string | undefined> {
-  const manifest = join(await unpack('swiftshader'), 'vk_swiftshader_icd.json');
+  const manifest = join(await unpackSwiftShader(), 'vk_swiftshader_icd.json');
   if (!isMainThread && process.env['VK_DRIVER_FILES'] !== manifest) {
     return 'a worker thread cannot change the environment the Vulkan loader reads: open the GPU on the main thread first';
   }

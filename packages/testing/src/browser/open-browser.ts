@@ -1,0 +1,113 @@
+// Starts headless Chromium out of npm, with WebGPU (SwiftShader where there is no GPU), or says why it cannot.
+import { join } from 'node:path';
+import { launch, type Browser, type Page } from 'puppeteer-core';
+import { unpackChromium, unsupportedPlatform } from '../archive.ts';
+import { bundle } from './bundle.ts';
+import { serve, type ServeOptions } from './server.ts';
+
+export interface TestPage extends AsyncDisposable {
+  readonly page: Page;
+  readonly url: string;
+  /** Uncaught errors, failed requests and console errors of the page so far. */
+  readonly errors: readonly string[];
+}
+
+export interface PageOptions extends ServeOptions {
+  /** Absolute path of a TypeScript module to bundle and load in the page. @defaultValue none */
+  readonly entry?: string;
+}
+
+export interface OpenedBrowser extends AsyncDisposable {
+  readonly kind: 'chromium';
+  readonly reason?: undefined;
+  readonly version: string;
+  readonly browser: Browser;
+  /** Serves the page from localhost, opens it, waits until it has loaded. Dispose of it when done. */
+  page(options?: PageOptions): Promise<TestPage>;
+}
+
+export interface NoBrowser {
+  readonly kind: 'none';
+  readonly reason: string;
+}
+
+const FLAGS = [
+  '--no-sandbox',
+  '--disable-setuid-sandbox',
+  '--no-zygote',
+  '--disable-dev-shm-usage',
+  '--enable-unsafe-webgpu',
+  '--enable-unsafe-swiftshader',
+  '--ignore-gpu-blocklist',
+];
+
+const PAGE = '<!doctype html><meta charset="utf-8"><link rel="icon" href="data:,">';
+
+async function openPage(browser: Browser, { entry, files = {}, ...rest }: PageOptions): Promise<TestPage> {
+  const bundled = entry ? await bundle(entry) : {};
+  const html = `${PAGE}${entry ? '<script type="module" src="/entry.js"></script>' : ''}`;
+  const server = await serve({ ...rest, files: { ...(rest.root ? {} : { '/': html }), ...bundled, ...files } });
+  const page = await browser.newPage();
+  const errors: string[] = [];
+  page.on('pageerror', (error) => errors.push(String(error)));
+  page.on('requestfailed', (request) => errors.push(`${request.url()}: ${request.failure()?.errorText ?? 'failed'}`));
+  page.on('console', (message) => {
+    if (message.type() === 'error') errors.push(message.text());
+  });
+  const close = async () => {
+    await page.close();
+    await server[Symbol.asyncDispose]();
+  };
+  try {
+    await page.goto(server.url, { waitUntil: 'load' });
+  } catch (error) {
+    await close();
+    throw error;
+  }
+  return { page, url: server.url, errors, [Symbol.asyncDispose]: close };
+}
+
+/**
+ * Starts a browser. Never throws: where none can run the result says why.
+ *
+ * @example
+ * ```ts
+ * const browser = await openBrowser();
+ * if (browser.kind === 'none') throw new Error(browser.reason);
+ * const { page } = await browser.page();
+ * const isolated = await page.evaluate('crossOriginIsolated');
+ * await browser[Symbol.asyncDispose]();
+ * ```
+ */
+export async function openBrowser(): Promise<OpenedBrowser | NoBrowser> {
+  const reason = unsupportedPlatform();
+  if (reason) return { kind: 'none', reason };
+  try {
+    const folder = await unpackChromium();
+    const driver = join(folder, 'vk_swiftshader_icd.json');
+    const browser = await launch({
+      executablePath: join(folder, 'chromium'),
+      headless: 'shell',
+      args: FLAGS,
+      env: {
+        ...process.env,
+        LD_LIBRARY_PATH: [join(folder, 'lib'), folder, process.env['LD_LIBRARY_PATH'] ?? ''].join(':'),
+        VK_DRIVER_FILES: driver,
+        VK_ICD_FILENAMES: driver,
+        FONTCONFIG_PATH: folder,
+      },
+    });
+    return {
+      kind: 'chromium',
+      version: await browser.version(),
+      browser,
+      page: (options = {}) => openPage(browser, options),
+      [Symbol.asyncDispose]: () => browser.close(),
+    };
+  } catch (error) {
+    return {
+      kind: 'none',
+      reason: `Chromium did not start: ${error instanceof Error ? error.message.split('\n')[0] : String(error)}`,
+    };
+  }
+}
