@@ -1,0 +1,41 @@
+// requestHipDevice: a device with every feature and limit the kernels can use.
+import { HipError } from '../errors/gpu-errors.ts';
+import { SUBGROUP_MATRIX_FEATURE } from './features.ts';
+import { DEFAULT_LIMITS } from './limits.ts';
+
+export interface RequestOptions {
+  /** @defaultValue every feature below that the adapter has */
+  readonly features?: readonly string[] | undefined;
+  /** false keeps WebGPU's default limits. @defaultValue true */
+  readonly raiseLimits?: boolean | undefined;
+}
+
+/** Features the kernels make use of. */
+export const USED_FEATURES: readonly string[] = ['shader-f16', 'subgroups', 'timestamp-query', SUBGROUP_MATRIX_FEATURE];
+
+/**
+ * Requests a device for these kernels. Any other GPUDevice works too: this one only asks for more.
+ *
+ * @throws HipError `unsupported` when the adapter lacks a feature that was asked for by name
+ */
+export async function requestHipDevice(
+  adapter: GPUAdapter,
+  { features, raiseLimits = true }: RequestOptions = {},
+): Promise<GPUDevice> {
+  const missing = features?.filter((feature) => !adapter.features.has(feature as GPUFeatureName)) ?? [];
+  if (missing.length > 0)
+    throw new HipError(
+      'unsupported',
+      `the adapter lacks ${missing.join(', ')}: leave features undefined to take what is there`,
+      { missing },
+    );
+  const requiredFeatures = (features ??
+    USED_FEATURES.filter((feature) => adapter.features.has(feature as GPUFeatureName))) as GPUFeatureName[];
+  const requiredLimits: Record<string, number> = {};
+  if (raiseLimits) {
+    for (const name of Object.keys(DEFAULT_LIMITS)) {
+      if (name.startsWith('max')) requiredLimits[name] = adapter.limits[name as keyof typeof DEFAULT_LIMITS];
+    }
+  }
+  return adapter.requestDevice({ requiredFeatures, requiredLimits });
+}

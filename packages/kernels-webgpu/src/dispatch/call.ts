@@ -1,0 +1,193 @@
+// A call: kernels add passes, one submit runs them all. Uniforms of all passes travel in one buffer write.
+import { HipError } from '@hip/mask-search';
+import type { GpuContext } from './context.ts';
+import { pipelineFor, type PipelineSpec } from './pipelines.ts';
+import type { Timer } from './timer.ts';
+
+const STORAGE = 0x80 | 0x08 | 0x04; // STORAGE | COPY_DST | COPY_SRC
+const UNIFORM = 0x40 | 0x08; // UNIFORM | COPY_DST
+
+/** A range of a buffer. */
+export interface BufferRange {
+  readonly buffer: GPUBuffer;
+  /** @defaultValue 0 */
+  readonly offset?: number | undefined;
+  /** Bytes. @defaultValue the rest of the buffer */
+  readonly size?: number | undefined;
+}
+
+/** What stands at a binding: a buffer range, or the bytes of a uniform. */
+export type Binding = BufferRange | { readonly uniform: ArrayBuffer };
+
+/** One dispatch. */
+export interface Pass {
+  /** Names the pass in timings: `search/…`, `attention/…`. */
+  readonly label: string;
+  readonly pipeline: PipelineSpec;
+  /** Bindings 0, 1, 2 … of group 0. */
+  readonly bindings: readonly Binding[];
+  readonly workgroups: readonly [x: number, y?: number, z?: number];
+}
+
+interface BoundPass {
+  readonly label: string;
+  readonly pipeline: GPUComputePipeline;
+  readonly group: GPUBindGroup;
+  readonly workgroups: readonly [number, number, number];
+}
+
+interface CopyStep {
+  readonly copy: readonly [
+    source: GPUBuffer,
+    sourceOffset: number,
+    target: GPUBuffer,
+    targetOffset: number,
+    bytes: number,
+  ];
+}
+
+interface ClearStep {
+  readonly clear: BufferRange;
+}
+
+type Step = Pass | CopyStep | ClearStep;
+type BoundStep = BoundPass | CopyStep | ClearStep;
+
+/** Steps whose pipelines and bind groups are ready; can be submitted again and again while its buffers live. */
+export interface PreparedCall {
+  /** @param timer receives the GPU time of each pass */
+  submit(timer?: Timer): void;
+  /** Gives scratch buffers back to the pool; a submit afterwards is an error. */
+  release(): void;
+}
+
+export class GpuCall {
+  readonly context: GpuContext;
+  readonly #steps: Step[] = [];
+  readonly #scratch: GPUBuffer[] = [];
+
+  /** @throws HipError `device-lost` */
+  constructor(context: GpuContext) {
+    context.assertAlive();
+    this.context = context;
+  }
+
+  pass(pass: Pass): void {
+    this.#steps.push(pass);
+  }
+
+  copy(source: GPUBuffer, sourceOffset: number, target: GPUBuffer, targetOffset: number, bytes: number): void {
+    this.#steps.push({ copy: [source, sourceOffset, target, targetOffset, bytes] });
+  }
+
+  /** Sets a range to zero. */
+  clear(range: BufferRange): void {
+    this.#steps.push({ clear: range });
+  }
+
+  /** A storage buffer that lives until the call's submit (or a prepared call's release). Its content is undefined. */
+  scratch(bytes: number, label: string): GPUBuffer {
+    const buffer = this.context.pool.take(bytes, STORAGE, label);
+    this.#scratch.push(buffer);
+    return buffer;
+  }
+
+  /** One command buffer, one submit. No readback. */
+  submit(timer?: Timer): void {
+    const prepared = this.prepare();
+    prepared.submit(timer);
+    prepared.release();
+  }
+
+  /** Compiles and binds without running. */
+  prepare(): PreparedCall {
+    const { context } = this;
+    const { device } = context;
+    const passes = this.#steps.filter((step): step is Pass => 'pipeline' in step);
+    const alignment = context.limits.minUniformBufferOffsetAlignment;
+    const uniforms = passes.flatMap(({ bindings }) =>
+      bindings.filter((binding) => 'uniform' in binding).map(({ uniform }) => uniform),
+    );
+    const slot = (bytes: number): number => Math.ceil(bytes / alignment) * alignment;
+    const block = new Uint8Array(uniforms.reduce((total, { byteLength }) => total + slot(byteLength), 0));
+    const uniformBuffer = block.length > 0 ? context.pool.take(block.length, UNIFORM, 'uniforms') : undefined;
+    let cursor = 0;
+    const place = (bytes: ArrayBuffer): GPUBufferBinding => {
+      block.set(new Uint8Array(bytes), cursor);
+      const binding = { buffer: uniformBuffer!, offset: cursor, size: bytes.byteLength };
+      cursor += slot(bytes.byteLength);
+      return binding;
+    };
+    const bound: BoundStep[] = this.#steps.map((step) => {
+      if (!('pipeline' in step)) return step;
+      const pipeline = pipelineFor(context, step.pipeline);
+      const entries = step.bindings.map((binding, index) => ({
+        binding: index,
+        resource: 'uniform' in binding ? place(binding.uniform) : bufferBinding(binding),
+      }));
+      const group = context.scoped('validation', `the bindings of ${step.label}`, () =>
+        device.createBindGroup({ label: step.label, layout: pipeline.getBindGroupLayout(0), entries }),
+      );
+      const [x, y = 1, z = 1] = step.workgroups;
+      const most = context.limits.maxComputeWorkgroupsPerDimension;
+      if (Math.max(x, y, z) > most)
+        throw new HipError(
+          'internal',
+          `${step.label} dispatches ${x}×${y}×${z} workgroups, the device takes ${most}: its planner must split`,
+          { x, y, z },
+        );
+      return { label: step.label, pipeline, group, workgroups: [x, y, z] };
+    });
+    if (uniformBuffer) device.queue.writeBuffer(uniformBuffer, 0, block);
+    const scratch = [...this.#scratch, ...(uniformBuffer ? [uniformBuffer] : [])];
+    let released = false;
+    return {
+      submit: (timer) => {
+        context.assertAlive();
+        if (released) throw new HipError('internal', 'the prepared call was released: prepare a new one');
+        encode(context, bound, timer);
+      },
+      release: () => {
+        if (released) return;
+        released = true;
+        for (const buffer of scratch) context.pool.give(buffer);
+      },
+    };
+  }
+}
+
+function bufferBinding({ buffer, offset, size }: BufferRange): GPUBufferBinding {
+  return { buffer, ...(offset === undefined ? {} : { offset }), ...(size === undefined ? {} : { size }) };
+}
+
+function encode(context: GpuContext, steps: readonly BoundStep[], timer: Timer | undefined): void {
+  context.scoped('validation', 'a command buffer', () => {
+    const encoder = context.device.createCommandEncoder();
+    let open: GPUComputePassEncoder | undefined;
+    const end = (): void => {
+      open?.end();
+      open = undefined;
+    };
+    for (const step of steps) {
+      if ('copy' in step) {
+        end();
+        encoder.copyBufferToBuffer(...step.copy);
+      } else if ('clear' in step) {
+        end();
+        encoder.clearBuffer(step.clear.buffer, step.clear.offset, step.clear.size);
+      } else {
+        // Timestamps stand at the borders of a pass, so a timed call gives each dispatch its own.
+        const writes = timer?.next(step.label);
+        if (writes) end();
+        open ??= encoder.beginComputePass(writes ? { label: step.label, timestampWrites: writes } : {});
+        open.setPipeline(step.pipeline);
+        open.setBindGroup(0, step.group);
+        open.dispatchWorkgroups(...step.workgroups);
+        if (writes) end();
+      }
+    }
+    end();
+    timer?.resolve(encoder);
+    context.device.queue.submit([encoder.finish()]);
+  });
+}

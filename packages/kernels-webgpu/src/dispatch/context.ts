@@ -1,0 +1,77 @@
+// The state kernels share per device: profile, limits, pipelines, pooled buffers, pending error scopes. Kept in a WeakMap.
+import { profileOf, type DeviceProfile } from '../device/features.ts';
+import { limitsOf, type DeviceLimits } from '../device/limits.ts';
+import { deviceLostError, scopeError, type HipError } from '../errors/gpu-errors.ts';
+import { BufferPool } from './pool.ts';
+
+/** One device and everything cached for it. */
+export class GpuContext {
+  readonly device: GPUDevice;
+  readonly profile: DeviceProfile;
+  readonly limits: DeviceLimits;
+  readonly pool: BufferPool;
+  /** Compiled pipelines by their WGSL. */
+  readonly pipelines = new Map<string, GPUComputePipeline>();
+  /** Set once the device is lost. */
+  lost: HipError | undefined;
+  #failure: HipError | undefined;
+  #pending = new Set<Promise<void>>();
+
+  constructor(device: GPUDevice) {
+    this.device = device;
+    this.profile = profileOf(device);
+    this.limits = limitsOf(device);
+    this.pool = new BufferPool(this);
+    void device.lost.then((info) => {
+      this.lost = deviceLostError(info);
+    });
+  }
+
+  /** @throws HipError `device-lost`, or what an error scope caught since the last call */
+  assertAlive(): void {
+    if (this.lost) throw this.lost;
+    if (!this.#failure) return;
+    const failure = this.#failure;
+    this.#failure = undefined;
+    throw failure;
+  }
+
+  /** Runs `action` inside an error scope. What the scope catches is thrown by the next call, and by {@link settled}. */
+  scoped<T>(filter: GPUErrorFilter, what: string, action: () => T): T {
+    this.device.pushErrorScope(filter);
+    try {
+      return action();
+    } finally {
+      const pending: Promise<void> = this.device
+        .popErrorScope()
+        .then(
+          (error) => {
+            if (error) this.#failure ??= scopeError(filter, what, error.message);
+          },
+          // A lost device rejects its scopes; `lost` reports it.
+          () => undefined,
+        )
+        .finally(() => this.#pending.delete(pending));
+      this.#pending.add(pending);
+    }
+  }
+
+  /**
+   * Waits for every error scope that is still open.
+   *
+   * @throws HipError `out-of-memory`, `internal`, `device-lost`
+   */
+  async settled(): Promise<void> {
+    while (this.#pending.size > 0) await Promise.all(this.#pending);
+    this.assertAlive();
+  }
+}
+
+const contexts = new WeakMap<GPUDevice, GpuContext>();
+
+/** The context of a device; the same one every time. */
+export function contextOf(device: GPUDevice): GpuContext {
+  let context = contexts.get(device);
+  if (!context) contexts.set(device, (context = new GpuContext(device)));
+  return context;
+}

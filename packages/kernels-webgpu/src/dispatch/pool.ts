@@ -1,0 +1,72 @@
+// Scratch buffers kept per device: a call borrows them and gives them back at its submit, since a queue runs in order.
+import type { DeviceLimits } from '../device/limits.ts';
+import { limitError } from '../errors/gpu-errors.ts';
+
+interface Allocator {
+  readonly device: GPUDevice;
+  readonly limits: DeviceLimits;
+  scoped<T>(filter: GPUErrorFilter, what: string, action: () => T): T;
+}
+
+const SMALLEST = 256;
+
+/** Next power of two: few distinct sizes, so that buffers are found again. */
+function sizeClass(bytes: number): number {
+  return Math.max(SMALLEST, 2 ** Math.ceil(Math.log2(bytes)));
+}
+
+/** Allocates a buffer inside an error scope. @throws HipError `unsupported` above the device's largest buffer */
+export function createBuffer(context: Allocator, bytes: number, usage: GPUBufferUsageFlags, label: string): GPUBuffer {
+  const size = Math.max(4, Math.ceil(bytes / 4) * 4);
+  if (size > context.limits.maxBufferSize)
+    throw limitError(
+      'maxBufferSize',
+      size,
+      context.limits.maxBufferSize,
+      `split ${label} into smaller pieces, or request a device with a larger limit`,
+    );
+  return context.scoped('out-of-memory', `${label} (${size} bytes)`, () =>
+    context.device.createBuffer({ size, usage, label }),
+  );
+}
+
+export class BufferPool {
+  readonly #context: Allocator;
+  readonly #free = new Map<string, GPUBuffer[]>();
+  #bytes = 0;
+
+  constructor(context: Allocator) {
+    this.#context = context;
+  }
+
+  /** Bytes the pool has allocated, borrowed or not. */
+  get bytes(): number {
+    return this.#bytes;
+  }
+
+  take(bytes: number, usage: GPUBufferUsageFlags, label: string): GPUBuffer {
+    const size = Math.min(sizeClass(bytes), Math.max(bytes, this.#context.limits.maxBufferSize));
+    const found = this.#free.get(`${size}:${usage}`)?.pop();
+    if (found) return found;
+    this.#bytes += size;
+    return createBuffer(this.#context, size, usage, label);
+  }
+
+  give(buffer: GPUBuffer): void {
+    const key = `${buffer.size}:${buffer.usage}`;
+    const list = this.#free.get(key);
+    if (list) list.push(buffer);
+    else this.#free.set(key, [buffer]);
+  }
+
+  /** Frees every buffer that is not borrowed. */
+  clear(): void {
+    for (const list of this.#free.values()) {
+      for (const buffer of list) {
+        this.#bytes -= buffer.size;
+        buffer.destroy();
+      }
+    }
+    this.#free.clear();
+  }
+}
