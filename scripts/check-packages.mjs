@@ -10,7 +10,11 @@ for (const path of globSync('packages/*/package.json', { cwd: ROOT }).sort()) {
   if (manifest.private) continue;
   const folder = join(ROOT, path, '..');
   const destination = mkdtempSync(join(tmpdir(), 'pack-'));
-  const packed = await run('pnpm', ['pack', '--pack-destination', destination], { env: process.env, cwd: folder, capture: true });
+  const packed = await run('pnpm', ['pack', '--pack-destination', destination], {
+    env: process.env,
+    cwd: folder,
+    capture: true,
+  });
   const tarball = globSync('*.tgz', { cwd: destination })[0];
   if (packed.code !== 0 || !tarball) {
     failed++;

@@ -6,8 +6,10 @@ const [task, ...args] = process.argv.slice(2);
 const tools = toolchain();
 await install(tools);
 
-const turbo = (...turboArgs) => run('turbo', ['run', ...turboArgs, '--output-logs=errors-only', '--log-order=grouped'], tools);
-const script = (path, ...scriptArgs) => run(tools.node, ['--disable-warning=ExperimentalWarning', join(ROOT, path), ...scriptArgs], tools);
+const turbo = (...turboArgs) =>
+  run('turbo', ['run', ...turboArgs, '--output-logs=errors-only', '--log-order=grouped'], tools);
+const script = (path, ...scriptArgs) =>
+  run(tools.node, ['--disable-warning=ExperimentalWarning', join(ROOT, path), ...scriptArgs], tools);
 
 async function main() {
   switch (task) {

@@ -66,7 +66,12 @@ export function toolchain() {
 /** Runs a command with the toolchain's environment; resolves to its exit code. Ctrl-C reaches the child, which decides. */
 export function run(command, args, { env, cwd = ROOT, capture = false } = {}) {
   return new Promise((resolvePromise, reject) => {
-    const child = spawn(command, args, { cwd, env, stdio: capture ? ['ignore', 'pipe', 'inherit'] : 'inherit', shell: WINDOWS });
+    const child = spawn(command, args, {
+      cwd,
+      env,
+      stdio: capture ? ['ignore', 'pipe', 'inherit'] : 'inherit',
+      shell: WINDOWS,
+    });
     const forward = () => {};
     process.on('SIGINT', forward);
     let output = '';
@@ -86,7 +91,9 @@ export async function install({ env }) {
   const hash = existsSync(lockfile) ? createHash('sha256').update(readFileSync(lockfile)).digest('hex') : '';
   if (hash && existsSync(stamp) && readFileSync(stamp, 'utf8') === hash) return;
   log('installing the workspace (pnpm install)');
-  const { code } = await run('pnpm', ['install', '--frozen-lockfile', '--reporter=append-only', '--loglevel=warn'], { env });
+  const { code } = await run('pnpm', ['install', '--frozen-lockfile', '--reporter=append-only', '--loglevel=warn'], {
+    env,
+  });
   if (code !== 0) throw new Error('pnpm install failed: see its message above');
   writeFileSync(stamp, hash);
 }

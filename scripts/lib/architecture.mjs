@@ -1,0 +1,77 @@
+// Who may import whom. The README's table and the test over manifests and imports both come from here.
+
+/**
+ * `internal`: workspace packages its source may import. `external`: registry packages it may depend on, `any` for no rule.
+ * tfjs is a peer dependency everywhere.
+ */
+export const ARCHITECTURE = {
+  '@hip/mask-search': {
+    what: 'the algorithm reference: configuration, search, block masks, baselines, float64 attention, metrics',
+    internal: [],
+    external: [],
+  },
+  '@hip/kernels-cpu': {
+    what: 'the same, fast, on WebAssembly SIMD and threads; `/tfjs` registers it with tfjs',
+    internal: ['@hip/mask-search'],
+    external: ['@tensorflow/'],
+  },
+  '@hip/kernels-webgpu': {
+    what: 'the same on WebGPU: plan → WGSL → dispatch; `/tfjs` registers it with tfjs',
+    internal: ['@hip/mask-search'],
+    external: ['@tensorflow/', 'webgpu-utils'],
+  },
+  '@hip/attention': {
+    what: 'the door: one function for tfjs tensors, a KV cache, the choice of backend and of dense',
+    internal: ['@hip/mask-search', '@hip/kernels-cpu', '@hip/kernels-webgpu'],
+    external: ['@tensorflow/'],
+  },
+  '@instatune/nsga2': {
+    what: 'multi-objective evolutionary search, indicators, test problems',
+    internal: [],
+    external: [],
+  },
+  '@instatune/predictors': {
+    what: 'ridge, SVR, Gaussian process, forests, stacking, cross-validation',
+    internal: [],
+    external: ['ml-matrix'],
+  },
+  '@instatune/supernet': {
+    what: 'checkpoints, elastic transformers on tfjs, fine-tuning, exact MACs, extraction',
+    internal: [],
+    external: 'any',
+  },
+  '@instatune/search': {
+    what: 'LINAS and other tactics, studies on disk, evaluators on threads and queues',
+    internal: ['@instatune/nsga2', '@instatune/predictors'],
+    external: 'any',
+  },
+};
+
+/** Sees the whole workspace: the composition, the figures, the guides. Nothing may import these. */
+export const TOP = ['@hip/demo', '@hip/benchmarks', '@hip/docs', '@hip/scripts'];
+/** For tests and benchmarks only. */
+export const TESTING = '@hip/testing';
+
+/** The registry or workspace package of an import specifier: `@a/b/c` → `@a/b`, `a/b` → `a`; relative and node: → undefined. */
+export function packageOf(specifier) {
+  if (/^(\.|\/|node:)/.test(specifier)) return undefined;
+  return specifier.split('/', specifier.startsWith('@') ? 2 : 1).join('/');
+}
+
+/** Why `name` may not use `used` (a package name), or undefined where it may. */
+export function violation(name, used) {
+  const rule = ARCHITECTURE[name];
+  if (!rule || used === name) return undefined;
+  const workspace = used in ARCHITECTURE || TOP.includes(used) || used === TESTING;
+  if (workspace) {
+    if (rule.internal.includes(used)) return undefined;
+    return `${name} may import ${rule.internal.join(', ') || 'no other package of the workspace'}, not ${used}`;
+  }
+  if (
+    rule.external === 'any' ||
+    rule.external.some((allowed) => used === allowed || (allowed.endsWith('/') && used.startsWith(allowed)))
+  ) {
+    return undefined;
+  }
+  return `${name} may depend on ${rule.external.join(', ') || 'no registry package'}, not ${used}`;
+}
