@@ -3,8 +3,14 @@ import { install, run, toolchain, ROOT } from './toolchain.mjs';
 import { join } from 'node:path';
 
 const [task, ...args] = process.argv.slice(2);
-const tools = toolchain();
-await install(tools);
+let tools;
+try {
+  tools = toolchain();
+  await install(tools);
+} catch (error) {
+  process.stderr.write(`[setup] ${error.message}\n`);
+  process.exit(1);
+}
 
 const turbo = (...turboArgs) =>
   run('turbo', ['run', ...turboArgs, '--output-logs=errors-only', '--log-order=grouped'], tools);
