@@ -1,9 +1,10 @@
 // The block mask: which key blocks each query block attends to, besides sink and window. Shared by every backend.
+import type { HipConfig } from './config/config.ts';
 
 /** Shape of one attention call: q [batch, queries, heads, headDim]; k, v [batch, keys, kvHeads, headDim], row-major. */
 export interface AttentionShape {
   readonly batch: number;
-  /** Tq. Row i sits at absolute position i + (keys − queries). */
+  /** Tq. Row i sits at absolute position i + (keys − queries), unless a call gives positions. */
   readonly queries: number;
   /** Tk. */
   readonly keys: number;
@@ -19,7 +20,8 @@ export interface AttentionShape {
  *
  * Query block n holds rows [n·blockQ, min((n+1)·blockQ, queries)). Its i-th block covers keys
  * [starts[i], starts[i] + blockK). A row at position p attends to such a key only if key >= sink and p >= key + window
- * (the rest belongs to sink and window, so no key counts twice), and key < keys.
+ * (the rest belongs to sink and window, so no key counts twice), and key < keys. Without causality every row's window is the
+ * last `window` keys.
  */
 export interface BlockMask {
   readonly batch: number;
@@ -39,23 +41,67 @@ export interface BlockMask {
   readonly starts: Int32Array;
   /** [batch, maskHeads, queryBlocks] used slots. */
   readonly counts: Int32Array;
+  /** [queries] absolute positions of the rows. @defaultValue row + keys − queries */
+  readonly positions?: Int32Array | undefined;
+}
+
+/** The parameters of a configuration that shape a mask. */
+export type MaskConfig = Pick<HipConfig, 'blockQ' | 'blockK' | 'sink' | 'window' | 'causal' | 'shareHeads'>;
+
+/** A mask with room for `capacity` blocks in each cell, none used: sink and window only. Memory O(B·H·(Tq/blockQ)·capacity). */
+export function emptyMask(
+  shape: AttentionShape,
+  config: MaskConfig,
+  capacity: number,
+  positions?: ArrayLike<number>,
+): BlockMask {
+  const maskHeads = config.shareHeads ? 1 : shape.heads;
+  const queryBlocks = Math.ceil(shape.queries / config.blockQ);
+  const cells = shape.batch * maskHeads * queryBlocks;
+  return {
+    batch: shape.batch,
+    maskHeads,
+    queryBlocks,
+    capacity,
+    blockQ: config.blockQ,
+    blockK: config.blockK,
+    queries: shape.queries,
+    keys: shape.keys,
+    sink: config.sink,
+    window: config.window,
+    causal: config.causal,
+    starts: new Int32Array(cells * capacity).fill(-1),
+    counts: new Int32Array(cells),
+    ...(positions && { positions: Int32Array.from(positions) }),
+  };
 }
 
 /** A mask without any block whose window covers every key: block-sparse attention over it is dense attention. */
 export function denseMask(shape: AttentionShape, causal: boolean): BlockMask {
-  return {
-    batch: shape.batch,
-    maskHeads: 1,
-    queryBlocks: 1,
-    capacity: 1,
-    blockQ: shape.queries,
-    blockK: 1,
-    queries: shape.queries,
-    keys: shape.keys,
-    sink: 0,
-    window: shape.keys,
-    causal,
-    starts: new Int32Array(shape.batch).fill(-1),
-    counts: new Int32Array(shape.batch),
-  };
+  const config = { blockQ: shape.queries, blockK: 1, sink: 0, window: shape.keys, causal, shareHeads: true };
+  return emptyMask(shape, config, 1);
+}
+
+/** Index of a cell in `counts`; its blocks start at `cell · capacity` in `starts`. A shared mask ignores the head. */
+export function cellIndex(mask: BlockMask, batch: number, head: number, queryBlock: number): number {
+  return (batch * mask.maskHeads + (mask.maskHeads === 1 ? 0 : head)) * mask.queryBlocks + queryBlock;
+}
+
+/** Token index of each of a cell's blocks, ascending (a view). */
+export function blocksOf(mask: BlockMask, batch: number, head: number, queryBlock: number): Int32Array {
+  const cell = cellIndex(mask, batch, head, queryBlock);
+  return mask.starts.subarray(cell * mask.capacity, cell * mask.capacity + mask.counts[cell]!);
+}
+
+/** Writes a cell's blocks, ascending. */
+export function setBlocks(
+  mask: BlockMask,
+  batch: number,
+  maskHead: number,
+  queryBlock: number,
+  starts: readonly number[],
+): void {
+  const cell = cellIndex(mask, batch, maskHead, queryBlock);
+  mask.counts[cell] = starts.length;
+  mask.starts.set(starts, cell * mask.capacity);
 }

@@ -4,6 +4,7 @@
 export type HipErrorCode =
   | 'invalid-config'
   | 'invalid-shape'
+  | 'invalid-mask'
   | 'non-finite'
   | 'unsupported'
   | 'out-of-memory'
@@ -26,7 +27,12 @@ export class HipError extends Error {
   readonly code: HipErrorCode;
   readonly details: Readonly<Record<string, unknown>>;
 
-  constructor(code: HipErrorCode, message: string, details: Readonly<Record<string, unknown>> = {}, options?: ErrorOptions) {
+  constructor(
+    code: HipErrorCode,
+    message: string,
+    details: Readonly<Record<string, unknown>> = {},
+    options?: ErrorOptions,
+  ) {
     super(message, options);
     this.code = code;
     this.details = details;

@@ -1,8 +1,9 @@
 // Gradients of block-sparse attention in float64: the mask is held fixed, as the forward pass found it.
 import type { AttentionShape, BlockMask } from '../block-mask.ts';
-import { checkShape, checkTensor, sizes, type FloatArray } from '../inputs.ts';
-import { attendedKeys, checkMask } from './block-sparse.ts';
-import { dot, vectorOffset, type ScoreOptions } from './dense.ts';
+import { checkInputs, checkTensor, type FloatArray } from '../inputs.ts';
+import { checkMask } from '../mask/check.ts';
+import { attendedKeys } from './attended-keys.ts';
+import { checkScore, dot, vectorOffset, type ScoreOptions } from './score.ts';
 
 /** Gradients with respect to q [B, Tq, H, d], k and v [B, Tk, Hkv, d]. */
 export interface AttentionGradients {
@@ -12,10 +13,10 @@ export interface AttentionGradients {
 }
 
 /**
- * Back-propagates through {@link blockSparseAttention}. Cost O(Tq·keys per row·d).
+ * Back-propagates through `blockSparseAttention` (without RoPE). Cost O(B·H·Tq·(k + window + sink)·d).
  *
  * @param gradient of the loss with respect to the output [B, Tq, H, d]
- * @throws HipError `invalid-shape`, `non-finite`
+ * @throws HipError `invalid-shape`, `invalid-mask`, `invalid-config`, `non-finite`
  */
 export function blockSparseAttentionGradient(
   q: FloatArray,
@@ -26,23 +27,21 @@ export function blockSparseAttentionGradient(
   mask: BlockMask,
   options: ScoreOptions = {},
 ): AttentionGradients {
-  checkShape(shape);
+  checkInputs(shape, { q, k, v });
   checkMask(mask, shape);
-  const size = sizes(shape);
-  checkTensor('q', q, size.query);
-  checkTensor('k', k, size.key);
-  checkTensor('v', v, size.key);
-  checkTensor('gradient', gradient, size.query);
+  checkScore(options);
+  checkTensor('gradient', gradient, q.length);
   const { batch, queries, keys: length, heads, kvHeads, headDim: d } = shape;
   const { scale = 1 / Math.sqrt(d), softcap } = options;
   const group = heads / kvHeads;
-  const out = { q: new Float64Array(size.query), k: new Float64Array(size.key), v: new Float64Array(size.key) };
+  const out = { q: new Float64Array(q.length), k: new Float64Array(k.length), v: new Float64Array(v.length) };
   for (let b = 0; b < batch; b++) {
     for (let row = 0; row < queries; row++) {
       for (let h = 0; h < heads; h++) {
         const at = vectorOffset(b, row, h, queries, heads, d);
         const places: number[] = [];
-        for (const key of attendedKeys(mask, shape, b, h, row)) places.push(vectorOffset(b, key, Math.floor(h / group), length, kvHeads, d));
+        for (const key of attendedKeys(mask, shape, b, h, row))
+          places.push(vectorOffset(b, key, Math.floor(h / group), length, kvHeads, d));
         if (places.length === 0) continue;
         const scaled = places.map((place) => dot(q, at, k, place, d) * scale);
         const capped = scaled.map((s) => (softcap === undefined ? s : softcap * Math.tanh(s / softcap)));

@@ -1,46 +1,26 @@
 // Block-sparse attention in float64 (hip.md §4): selected blocks, sinks and window, each key once.
 import type { AttentionShape, BlockMask } from '../block-mask.ts';
 import { HipError } from '../errors.ts';
-import { checkShape, checkTensor, positionOf, sizes, type FloatArray } from '../inputs.ts';
-import { attendRow, logitOf, vectorOffset, visibleKeys, type ScoreOptions } from './dense.ts';
+import { checkInputs, positionsOf, type FloatArray } from '../inputs.ts';
+import { checkMask } from '../mask/check.ts';
+import { throwIfAborted, type RunOptions } from '../work.ts';
+import { attendedKeys } from './attended-keys.ts';
+import { addKey, emptyPartial, finishPartial, type PartialAttention } from './online-softmax.ts';
+import { rotaryEmbedding, rotateVector, type RopeOptions, type RotaryTables } from './rotary.ts';
+import { dot, logitOf, vectorOffset, type ScoreOptions } from './score.ts';
 
-/** @throws HipError `invalid-shape` when a mask was made for another shape */
-export function checkMask(mask: BlockMask, shape: AttentionShape): void {
-  const blocks = Math.ceil(shape.queries / mask.blockQ);
-  const expected = { batch: shape.batch, queries: shape.queries, keys: shape.keys, queryBlocks: blocks };
-  for (const [name, value] of Object.entries(expected) as [keyof typeof expected, number][]) {
-    if (mask[name] !== value) {
-      throw new HipError('invalid-shape', `the mask's ${name} is ${mask[name]}, the call's ${value}: search the mask with the same shape`, { name, mask: mask[name], expected: value });
-    }
-  }
-  if (mask.maskHeads !== 1 && mask.maskHeads !== shape.heads) {
-    throw new HipError('invalid-shape', `the mask has ${mask.maskHeads} heads: it needs 1 or ${shape.heads}`, { maskHeads: mask.maskHeads, heads: shape.heads });
-  }
-}
-
-/** Keys one row attends to, ascending within each of the three disjoint sets: sinks, selected blocks, window. */
-export function* attendedKeys(mask: BlockMask, shape: AttentionShape, batch: number, head: number, row: number): Generator<number> {
-  const { sink, window, blockK, causal, capacity } = mask;
-  const visible = visibleKeys(row, shape, causal);
-  // First key of the window: position − window + 1 (causal), Tk − window (not causal).
-  const windowStart = Math.max(0, (causal ? positionOf(row, shape) + 1 : shape.keys) - window);
-  const sinkEnd = Math.min(sink, visible, windowStart);
-  for (let key = 0; key < sinkEnd; key++) yield key;
-  const cell = (batch * mask.maskHeads + (mask.maskHeads === 1 ? 0 : head)) * mask.queryBlocks + Math.floor(row / mask.blockQ);
-  for (let i = 0; i < mask.counts[cell]!; i++) {
-    const start = mask.starts[cell * capacity + i]!;
-    const end = Math.min(start + blockK, windowStart, visible);
-    for (let key = Math.max(start, sink); key < end; key++) yield key;
-  }
-  for (let key = windowStart; key < visible; key++) yield key;
+export interface SparseOptions extends ScoreOptions, RunOptions {
+  /** q and k come unrotated; RoPE is applied here. @defaultValue none: q and k are used as they are */
+  readonly rope?: RopeOptions | undefined;
 }
 
 /**
  * Attention over a block mask's keys, the sinks and the window. Rows that see no key give 0.
+ * Cost O(B·H·Tq·(k + window + sink)·d) time, O(d) memory besides the result.
  *
  * @param q [B, Tq, H, d] @param k [B, Tk, Hkv, d] @param v [B, Tk, Hkv, d]
  * @returns [B, Tq, H, d]
- * @throws HipError `invalid-shape`, `non-finite`
+ * @throws HipError `invalid-shape`, `invalid-mask`, `invalid-config`, `non-finite`, `aborted`
  */
 export function blockSparseAttention(
   q: FloatArray,
@@ -48,26 +28,80 @@ export function blockSparseAttention(
   v: FloatArray,
   shape: AttentionShape,
   mask: BlockMask,
-  options: ScoreOptions = {},
+  options: SparseOptions = {},
 ): Float64Array {
-  checkShape(shape);
+  checkInputs(shape, { q, k, v });
   checkMask(mask, shape);
-  const size = sizes(shape);
-  checkTensor('q', q, size.query);
-  checkTensor('k', k, size.key);
-  checkTensor('v', v, size.key);
   const { batch, queries, keys, heads, kvHeads, headDim: d } = shape;
+  const { work, signal, onProgress, rope } = options;
+  const rotated = rope?.mode === 'absolute' ? rotateToPositions(q, k, shape, rope.tables, mask.positions) : { q, k };
+  const streaming = rope?.mode === 'streaming' ? rope.tables : undefined;
+  if (streaming && !mask.causal)
+    throw new HipError('unsupported', 'streaming RoPE packs keys before a row: it needs a causal mask', {});
   const group = heads / kvHeads;
   const logit = logitOf(d, options);
-  const out = new Float64Array(size.query);
+  const out = new Float64Array(q.length);
   for (let b = 0; b < batch; b++) {
     for (let row = 0; row < queries; row++) {
+      throwIfAborted(signal);
       for (let h = 0; h < heads; h++) {
         const at = vectorOffset(b, row, h, queries, heads, d);
-        const keyStart = (key: number): number => vectorOffset(b, key, Math.floor(h / group), keys, kvHeads, d);
-        attendRow(q, at, k, v, keyStart, attendedKeys(mask, shape, b, h, row), d, logit, out, at);
+        const keyAt = (key: number): number => vectorOffset(b, key, Math.floor(h / group), keys, kvHeads, d);
+        const attended = attendedKeys(mask, shape, b, h, row);
+        const partial = emptyPartial(d);
+        let count = 0;
+        if (streaming) {
+          count = attendPacked(partial, { q, k, v }, at, [...attended].map(keyAt), d, logit, streaming);
+        } else {
+          for (const key of attended) {
+            addKey(partial, logit(dot(rotated.q, at, rotated.k, keyAt(key), d)), v, keyAt(key));
+            count++;
+          }
+        }
+        finishPartial(partial, out, at);
+        if (work) work.dotProducts += count;
+        if (work) work.keysTouched += count;
       }
+      onProgress?.((b * queries + row + 1) / (batch * queries));
     }
   }
   return out;
+}
+
+/** q at its rows' positions, k at 0, 1, 2…. */
+export function rotateToPositions(
+  q: FloatArray,
+  k: FloatArray,
+  shape: AttentionShape,
+  tables: RotaryTables,
+  positions: ArrayLike<number> | undefined,
+): { readonly q: Float64Array; readonly k: Float64Array } {
+  const { batch, queries, keys, heads, kvHeads, headDim } = shape;
+  const position = positionsOf(shape, positions);
+  return {
+    // A row at a negative position sees no key: how it turns does not matter.
+    q: rotaryEmbedding(q, { batch, rows: queries, heads, headDim }, tables, (row) => Math.max(0, position(row))),
+    k: rotaryEmbedding(k, { batch, rows: keys, heads: kvHeads, headDim }, tables),
+  };
+}
+
+/** The attended keys at positions 0 … n−1, the query at n−1 (its own key is the last). */
+function attendPacked(
+  partial: PartialAttention,
+  { q, k, v }: { readonly q: FloatArray; readonly k: FloatArray; readonly v: FloatArray },
+  queryAt: number,
+  keysAt: readonly number[],
+  d: number,
+  logit: (dot: number) => number,
+  tables: RotaryTables,
+): number {
+  if (keysAt.length === 0) return 0;
+  const query = new Float64Array(d);
+  const key = new Float64Array(d);
+  rotateVector(q, queryAt, d, keysAt.length - 1, tables, query, 0);
+  keysAt.forEach((at, position) => {
+    rotateVector(k, at, d, position, tables, key, 0);
+    addKey(partial, logit(dot(query, 0, key, 0, d)), v, at);
+  });
+  return keysAt.length;
 }

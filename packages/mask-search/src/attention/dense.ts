@@ -1,106 +1,81 @@
 // Dense attention in float64: the oracle every kernel is tested against.
 import type { AttentionShape } from '../block-mask.ts';
-import { checkShape, checkTensor, positionOf, sizes, type FloatArray } from '../inputs.ts';
+import { HipError } from '../errors.ts';
+import { checkInputs, positionsOf, visibleKeys, type FloatArray } from '../inputs.ts';
+import { throwIfAborted, type RunOptions } from '../work.ts';
+import { addKey, emptyPartial, finishPartial } from './online-softmax.ts';
+import { dot, logitOf, vectorOffset, type ScoreOptions } from './score.ts';
 
-export interface ScoreOptions {
-  /** Factor on q·k. @defaultValue 1/√headDim */
-  readonly scale?: number | undefined;
-  /** Logit soft-cap c: s → c·tanh(s/c). @defaultValue none */
-  readonly softcap?: number | undefined;
-}
-
-export interface DenseOptions extends ScoreOptions {
-  /** Key j is visible to row i iff j <= i + (Tk − Tq). @defaultValue true */
+export interface DenseOptions extends ScoreOptions, RunOptions {
+  /** Key j is visible to a row at position p iff j <= p. @defaultValue true */
   readonly causal?: boolean;
-}
-
-/** The score transform of {@link ScoreOptions}: raw dot product → logit. */
-export function logitOf(headDim: number, { scale = 1 / Math.sqrt(headDim), softcap }: ScoreOptions): (dot: number) => number {
-  return softcap === undefined ? (dot) => dot * scale : (dot) => softcap * Math.tanh((dot * scale) / softcap);
-}
-
-/** Row-major offsets of one (batch, row, head) vector. */
-export function vectorOffset(batch: number, row: number, head: number, rows: number, heads: number, headDim: number): number {
-  return ((batch * rows + row) * heads + head) * headDim;
-}
-
-/** Dot product of two d-vectors. */
-export function dot(a: FloatArray, aStart: number, b: FloatArray, bStart: number, d: number): number {
-  let sum = 0;
-  for (let i = 0; i < d; i++) sum += a[aStart + i]! * b[bStart + i]!;
-  return sum;
+  /** [queries] absolute positions, not decreasing. @defaultValue row + keys − queries */
+  readonly positions?: ArrayLike<number> | undefined;
+  /** [queries, keys] added to the logits after scale and soft-cap; −Infinity hides a key. @defaultValue none */
+  readonly bias?: FloatArray | undefined;
 }
 
 /**
- * softmax over the given keys of one row, times their values; a row without keys gives 0.
- *
- * @param keys visible key indices, each once
- */
-export function attendRow(
-  q: FloatArray,
-  qStart: number,
-  k: FloatArray,
-  v: FloatArray,
-  keyStart: (key: number) => number,
-  keys: Iterable<number>,
-  d: number,
-  logit: (dot: number) => number,
-  out: Float64Array,
-  outStart: number,
-): void {
-  let max = -Infinity;
-  let sum = 0;
-  for (const key of keys) {
-    const at = keyStart(key);
-    const s = logit(dot(q, qStart, k, at, d));
-    if (s > max) {
-      const shrink = max === -Infinity ? 0 : Math.exp(max - s);
-      sum *= shrink;
-      for (let i = 0; i < d; i++) out[outStart + i]! *= shrink;
-      max = s;
-    }
-    const weight = Math.exp(s - max);
-    sum += weight;
-    for (let i = 0; i < d; i++) out[outStart + i]! += weight * v[at + i]!;
-  }
-  if (sum > 0) for (let i = 0; i < d; i++) out[outStart + i]! /= sum;
-}
-
-/** Keys a row may see: [0, returned). */
-export function visibleKeys(row: number, shape: AttentionShape, causal: boolean): number {
-  return causal ? Math.max(0, Math.min(shape.keys, positionOf(row, shape) + 1)) : shape.keys;
-}
-
-function* range(start: number, end: number): Generator<number> {
-  for (let i = start; i < end; i++) yield i;
-}
-
-/**
- * softmax(scale·q·kᵀ)·v over all visible keys. Cost O(Tq·Tk·d) time, O(1) extra memory.
+ * softmax(scale·q·kᵀ)·v over all visible keys: what HiP approximates. Rows that see no key give 0.
+ * Cost O(B·H·Tq·Tk·d) time, O(d) memory besides the result.
  *
  * @param q [B, Tq, H, d] @param k [B, Tk, Hkv, d] @param v [B, Tk, Hkv, d]
  * @returns [B, Tq, H, d]
- * @throws HipError `invalid-shape`, `non-finite`
+ * @throws HipError `invalid-shape`, `invalid-config`, `non-finite`, `aborted`
+ * @example
+ * ```ts
+ * import { denseAttention } from '@hip/mask-search';
+ * const shape = { batch: 1, queries: 1, keys: 2, heads: 1, kvHeads: 1, headDim: 1 };
+ * const output = [...denseAttention(Float32Array.of(0), Float32Array.of(5, 7), Float32Array.of(1, 3), shape)];
+ * output; // [2]
+ * ```
  */
-export function denseAttention(q: FloatArray, k: FloatArray, v: FloatArray, shape: AttentionShape, options: DenseOptions = {}): Float64Array {
-  checkShape(shape);
-  const size = sizes(shape);
-  checkTensor('q', q, size.query);
-  checkTensor('k', k, size.key);
-  checkTensor('v', v, size.key);
+export function denseAttention(
+  q: FloatArray,
+  k: FloatArray,
+  v: FloatArray,
+  shape: AttentionShape,
+  options: DenseOptions = {},
+): Float64Array {
+  checkInputs(shape, { q, k, v });
   const { batch, queries, keys, heads, kvHeads, headDim: d } = shape;
+  const { causal = true, bias, work, signal, onProgress } = options;
+  checkBias(bias, shape);
+  const position = positionsOf(shape, options.positions);
   const group = heads / kvHeads;
   const logit = logitOf(d, options);
-  const out = new Float64Array(size.query);
+  const out = new Float64Array(q.length);
   for (let b = 0; b < batch; b++) {
     for (let row = 0; row < queries; row++) {
-      const visible = visibleKeys(row, shape, options.causal ?? true);
+      throwIfAborted(signal);
+      const visible = visibleKeys(position(row), keys, causal);
       for (let h = 0; h < heads; h++) {
         const at = vectorOffset(b, row, h, queries, heads, d);
-        const keyStart = (key: number): number => vectorOffset(b, key, Math.floor(h / group), keys, kvHeads, d);
-        attendRow(q, at, k, v, keyStart, range(0, visible), d, logit, out, at);
+        const partial = emptyPartial(d);
+        for (let key = 0; key < visible; key++) {
+          const keyAt = vectorOffset(b, key, Math.floor(h / group), keys, kvHeads, d);
+          addKey(partial, logit(dot(q, at, k, keyAt, d)) + (bias ? bias[row * keys + key]! : 0), v, keyAt);
+        }
+        finishPartial(partial, out, at);
+        if (work) work.dotProducts += visible;
+        if (work) work.keysTouched += visible;
       }
+      onProgress?.((b * queries + row + 1) / (batch * queries));
     }
   }
   return out;
+}
+
+function checkBias(bias: FloatArray | undefined, { queries, keys }: AttentionShape): void {
+  if (!bias) return;
+  if (bias.length !== queries * keys) {
+    const message = `bias holds ${bias.length} numbers: give [queries, keys] = ${queries * keys}`;
+    throw new HipError('invalid-shape', message, { length: bias.length, expected: queries * keys });
+  }
+  const index = bias.findIndex((value) => !(value < Infinity));
+  if (index >= 0)
+    throw new HipError('non-finite', `bias[${index}] is ${bias[index]}: give numbers or −Infinity`, {
+      index,
+      value: bias[index],
+    });
 }

@@ -1,8 +1,9 @@
 // How much of dense attention's probability mass a mask keeps, each key counted once.
-import { attendedKeys, checkMask } from '../attention/block-sparse.ts';
-import { dot, logitOf, vectorOffset, visibleKeys, type ScoreOptions } from '../attention/dense.ts';
+import { attendedKeys, rowExtent } from '../attention/attended-keys.ts';
+import { dot, logitOf, vectorOffset, type ScoreOptions } from '../attention/score.ts';
 import type { AttentionShape, BlockMask } from '../block-mask.ts';
-import { checkShape, checkTensor, sizes, type FloatArray } from '../inputs.ts';
+import { checkInputs, type FloatArray } from '../inputs.ts';
+import { checkMask } from '../mask/check.ts';
 
 export interface MassRecallOptions extends ScoreOptions {
   /** Rows to average over. @defaultValue all */
@@ -14,12 +15,15 @@ export interface MassRecallOptions extends ScoreOptions {
  *
  * @throws HipError `invalid-shape`, `non-finite`
  */
-export function massRecall(q: FloatArray, k: FloatArray, shape: AttentionShape, mask: BlockMask, options: MassRecallOptions = {}): number {
-  checkShape(shape);
+export function massRecall(
+  q: FloatArray,
+  k: FloatArray,
+  shape: AttentionShape,
+  mask: BlockMask,
+  options: MassRecallOptions = {},
+): number {
+  checkInputs(shape, { q, k });
   checkMask(mask, shape);
-  const size = sizes(shape);
-  checkTensor('q', q, size.query);
-  checkTensor('k', k, size.key);
   const { batch, queries, keys, heads, kvHeads, headDim: d } = shape;
   const group = heads / kvHeads;
   const logit = logitOf(d, options);
@@ -29,7 +33,7 @@ export function massRecall(q: FloatArray, k: FloatArray, shape: AttentionShape, 
   let count = 0;
   for (let b = 0; b < batch; b++) {
     for (const row of rows) {
-      const visible = visibleKeys(row, shape, mask.causal);
+      const { visible } = rowExtent(mask, row);
       if (visible === 0) continue;
       for (let h = 0; h < heads; h++) {
         const at = vectorOffset(b, row, h, queries, heads, d);

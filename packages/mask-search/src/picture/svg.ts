@@ -1,7 +1,7 @@
 // A block mask as a picture: query blocks down, keys across, darker where more of a cell's keys are attended to.
 import type { BlockMask } from '../block-mask.ts';
 import { HipError } from '../errors.ts';
-import { attendedKeys } from '../attention/block-sparse.ts';
+import { attendedKeys } from '../attention/attended-keys.ts';
 
 export interface PictureOptions {
   /** @defaultValue 0 */
@@ -15,11 +15,25 @@ export interface PictureOptions {
 }
 
 /** Share of each cell's (row, key) pairs that are attended to, [rows][columns]; the last row of each query block stands for it. */
-export function maskDensity(mask: BlockMask, { batch = 0, head = 0, resolution = 128 }: PictureOptions = {}): Float64Array[] {
+export function maskDensity(
+  mask: BlockMask,
+  { batch = 0, head = 0, resolution = 128 }: PictureOptions = {},
+): Float64Array[] {
   if (head < 0 || head >= Math.max(mask.maskHeads, 1) || batch < 0 || batch >= mask.batch) {
-    throw new HipError('invalid-shape', `batch ${batch}, head ${head}: the mask has ${mask.batch} batches and ${mask.maskHeads} heads`, { batch, head });
+    throw new HipError(
+      'invalid-shape',
+      `batch ${batch}, head ${head}: the mask has ${mask.batch} batches and ${mask.maskHeads} heads`,
+      { batch, head },
+    );
   }
-  const shape = { batch: mask.batch, queries: mask.queries, keys: mask.keys, heads: mask.maskHeads, kvHeads: 1, headDim: 1 };
+  const shape = {
+    batch: mask.batch,
+    queries: mask.queries,
+    keys: mask.keys,
+    heads: mask.maskHeads,
+    kvHeads: 1,
+    headDim: 1,
+  };
   const columns = Math.min(resolution, mask.keys);
   const rows = Math.min(resolution, mask.queryBlocks);
   const density = Array.from({ length: rows }, () => new Float64Array(columns));
@@ -28,10 +42,12 @@ export function maskDensity(mask: BlockMask, { batch = 0, head = 0, resolution =
     const to = Math.floor((n * rows) / mask.queryBlocks);
     blocks[to]!++;
     const row = Math.min((n + 1) * mask.blockQ, mask.queries) - 1;
-    for (const key of attendedKeys(mask, shape, batch, head, row)) density[to]![Math.floor((key * columns) / mask.keys)]!++;
+    for (const key of attendedKeys(mask, shape, batch, head, row))
+      density[to]![Math.floor((key * columns) / mask.keys)]!++;
   }
   density.forEach((line, r) => {
-    for (let c = 0; c < columns; c++) line[c]! /= blocks[r]! * (Math.ceil(((c + 1) * mask.keys) / columns) - Math.ceil((c * mask.keys) / columns));
+    for (let c = 0; c < columns; c++)
+      line[c]! /= blocks[r]! * (Math.ceil(((c + 1) * mask.keys) / columns) - Math.ceil((c * mask.keys) / columns));
   });
   return density;
 }

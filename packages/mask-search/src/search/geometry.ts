@@ -1,6 +1,7 @@
 // Where a query block stands: its rows, the keys it may search, the rows that are scored.
 import type { AttentionShape } from '../block-mask.ts';
-import type { HipConfig } from '../config.ts';
+import type { HipConfig } from '../config/config.ts';
+import { visibleKeys, type PositionOf } from '../inputs.ts';
 
 export interface QueryBlock {
   readonly index: number;
@@ -14,11 +15,10 @@ export interface QueryBlock {
 }
 
 /** The `index`-th block of `blockQ` query rows. */
-export function queryBlock(index: number, shape: AttentionShape, config: HipConfig): QueryBlock {
+export function queryBlock(index: number, shape: AttentionShape, config: HipConfig, position: PositionOf): QueryBlock {
   const firstRow = index * config.blockQ;
   const rows = Math.min(config.blockQ, shape.queries - firstRow);
-  const lastPosition = firstRow + rows - 1 + shape.keys - shape.queries;
-  const visible = config.causal ? Math.max(0, Math.min(shape.keys, lastPosition + 1)) : shape.keys;
+  const visible = visibleKeys(position(firstRow + rows - 1), shape.keys, config.causal);
   return { index, firstRow, rows, visible, searchable: Math.max(0, visible - config.window - config.sink) };
 }
 

@@ -1,10 +1,32 @@
 // Multi-stage pruning (hip.md §3): each stage keeps the best chunks of what the stage before left.
-import type { SearchStage } from '../config.ts';
-import type { QueryBlock } from './geometry.ts';
-import type { BlockScorer, Envelope } from './scorer.ts';
+import type { SearchStage } from '../config/stages.ts';
+import type { MemoryMeter } from '../work.ts';
+import type { KeyEnvelope } from './envelope.ts';
+import type { BlockScorer } from './scorer.ts';
 import { selectLargest } from './select.ts';
 
-/** Best key of tokens [start, end), found by a local binary search: two reads a level, the better half survives. */
+/** What a stage leaves: chunks of `chunk` tokens, first token of each relative to the sink, ascending. */
+export interface ChunkSet {
+  readonly chunk: number;
+  readonly starts: readonly number[];
+}
+
+/** What the stages of one query block work on. */
+export interface StageContext {
+  readonly sink: number;
+  /** Tokens to search, [sink, sink + searchable). */
+  readonly searchable: number;
+  /** The block's scorer for a stage's rows. */
+  readonly scorerOf: (stage: SearchStage) => BlockScorer;
+  /** The chunk summaries of a stage of kind `bound`. */
+  readonly envelopeOf: (stage: SearchStage) => KeyEnvelope;
+  readonly meter?: MemoryMeter | undefined;
+}
+
+/**
+ * Best key of tokens [start, end), found by a local binary search: two reads a level, the better half survives, the best score seen
+ * counts. Cost 2·ceil(log2(end − start)) scores.
+ */
 export function binarySearchScore(start: number, end: number, score: (key: number) => number): number {
   let first = start;
   let size = end - start;
@@ -22,49 +44,58 @@ export function binarySearchScore(start: number, end: number, score: (key: numbe
   return best;
 }
 
-/**
- * Runs all stages for one query block.
- *
- * @param scorerOf the block's scorer for a stage's rows
- * @param envelopeOf the chunk summaries of a stage of kind `bound`
- * @returns first token (relative to the sink) of each surviving chunk of the last stage, ascending
- */
-export function stagedSearch(
-  block: QueryBlock,
-  { sink, stages }: { readonly sink: number; readonly stages: readonly SearchStage[] },
-  scorerOf: (stage: SearchStage) => BlockScorer,
-  envelopeOf: (stage: SearchStage) => Envelope,
-): number[] {
-  const { searchable } = block;
-  let previous: { readonly chunk: number; readonly starts: readonly number[] } = { chunk: searchable, starts: searchable > 0 ? [0] : [] };
-  for (const stage of stages) {
-    const candidates: number[] = [];
-    for (const start of previous.starts) {
-      for (let token = start; token < Math.min(start + previous.chunk, searchable); token += stage.chunk) candidates.push(token);
-    }
-    const keep = stage.keep / stage.chunk;
-    if (candidates.length <= keep) {
-      previous = { chunk: stage.chunk, starts: candidates };
-      continue;
-    }
-    const scorer = scorerOf(stage);
-    const score = (token: number): number => {
-      const first = sink + token;
-      switch (stage.score) {
-        case 'bound':
-          return scorer.bound(envelopeOf(stage), token / stage.chunk);
-        case 'exact': {
-          let best = -Infinity;
-          for (let key = first; key < first + stage.chunk; key++) best = Math.max(best, scorer.key(key));
-          return best;
-        }
-        case 'binary':
-          return binarySearchScore(first, sink + Math.min(token + stage.chunk, searchable), (key) => scorer.key(key));
-      }
-    };
-    const kept = selectLargest(candidates.map(score), keep);
-    previous = { chunk: stage.chunk, starts: kept.map((i) => candidates[i]!) };
-  }
-  return [...previous.starts];
+/** One chunk's score in a stage; `token` is its first, relative to the sink. */
+function chunkScore(
+  stage: SearchStage,
+  token: number,
+  scorer: BlockScorer,
+  { sink, searchable, envelopeOf }: StageContext,
+): number {
+  const first = sink + token;
+  if (stage.score === 'bound') return scorer.bound(envelopeOf(stage), token / stage.chunk);
+  if (stage.score === 'binary')
+    return binarySearchScore(first, sink + Math.min(token + stage.chunk, searchable), (key) => scorer.key(key));
+  let best = -Infinity;
+  for (let key = first; key < first + stage.chunk; key++) best = Math.max(best, scorer.key(key));
+  return best;
 }
 
+/** Cuts what is left into the stage's chunks and keeps the best. Cost: candidates · (2·log2(chunk), 2 or chunk) scores. */
+export function runStage(stage: SearchStage, previous: ChunkSet, context: StageContext): ChunkSet {
+  const candidates: number[] = [];
+  for (const start of previous.starts) {
+    const end = Math.min(start + previous.chunk, context.searchable);
+    for (let token = start; token < end; token += stage.chunk) candidates.push(token);
+  }
+  const keep = stage.keep / stage.chunk;
+  if (candidates.length <= keep) return { chunk: stage.chunk, starts: candidates };
+  const scorer = context.scorerOf(stage);
+  const held = candidates.length * 2 + scorer.size;
+  context.meter?.hold(held);
+  const kept = selectLargest(
+    candidates.map((token) => chunkScore(stage, token, scorer, context)),
+    keep,
+  );
+  context.meter?.release(held);
+  return { chunk: stage.chunk, starts: kept.map((i) => candidates[i]!) };
+}
+
+/**
+ * Runs the stages one after another for one query block. The first costs searchable / chunk scores (with a whole prefill
+ * O(T² / (chunk·blockQ))), later ones are bounded by the `keep` before them.
+ *
+ * @param done outputs of the first stages, from an earlier search of the same tokens
+ * @returns every stage's output; the last one's is the answer
+ */
+export function stagedSearch(
+  stages: readonly SearchStage[],
+  context: StageContext,
+  done: readonly ChunkSet[] = [],
+): ChunkSet[] {
+  const outputs = [...done];
+  for (const stage of stages.slice(done.length)) {
+    const all = { chunk: Math.max(1, context.searchable), starts: context.searchable > 0 ? [0] : [] };
+    outputs.push(runStage(stage, outputs.at(-1) ?? all, context));
+  }
+  return outputs;
+}
