@@ -5,14 +5,16 @@ export interface BenchmarkOptions {
   /** Smaller sizes and fewer repeats: minutes become seconds, figures become indications. */
   readonly quick: boolean;
   /** One line of progress, on standard error. */
-  log(line: string): void;
+  readonly log: (line: string) => void;
   readonly signal: AbortSignal;
 }
 
 export interface Benchmark {
   readonly name: string;
   readonly description: string;
-  run(options: BenchmarkOptions): Promise<{ rows: readonly Record<string, unknown>[]; environment?: Record<string, unknown> }>;
+  run(
+    options: BenchmarkOptions,
+  ): Promise<{ rows: readonly Record<string, unknown>[]; environment?: Record<string, unknown> }>;
 }
 
 /** What the figures depend on: processor, memory, Node, date, commit-independent. */

@@ -2,8 +2,8 @@
 import { writeFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { defineCommand, runMain } from 'citty';
-import { environment } from './benchmark.ts';
-import { registry } from './registry.ts';
+import { environment, type Benchmark } from './benchmark.ts';
+import { load, registry } from './registry.ts';
 
 const main = defineCommand({
   meta: { name: 'bench', description: 'Prints the figures of the README as JSON' },
@@ -14,25 +14,38 @@ const main = defineCommand({
   },
   async run({ args }) {
     if (!args.name) {
-      for (const [name, [description]] of Object.entries(registry)) process.stdout.write(`${name.padEnd(16)} ${description}\n`);
+      for (const [name, description] of Object.entries(registry))
+        process.stdout.write(`${name.padEnd(14)} ${description}\n`);
       return;
     }
-    const entry = registry[args.name];
-    if (!entry) {
-      process.stderr.write(`no benchmark "${args.name}": use one of ${Object.keys(registry).join(', ')}\n`);
+    let benchmark: Benchmark;
+    try {
+      benchmark = await load(args.name);
+    } catch (error) {
+      process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n`);
       process.exitCode = 2;
       return;
     }
-    const { benchmark } = await entry[1]();
     const abort = new AbortController();
     process.once('SIGINT', () => abort.abort());
+    const started = performance.now();
     const result = await benchmark.run({
       quick: args.quick,
       signal: abort.signal,
       log: (line) => process.stderr.write(`${line}\n`),
     });
-    const document = { name: benchmark.name, quick: args.quick, environment: { ...environment(), ...result.environment }, rows: result.rows };
+    const document = {
+      name: benchmark.name,
+      quick: args.quick,
+      environment: {
+        ...environment(),
+        seconds: Math.round((performance.now() - started) / 1000),
+        ...result.environment,
+      },
+      rows: result.rows,
+    };
     const text = `${JSON.stringify(document, undefined, 2)}\n`;
+    // npm runs scripts in the workspace's root; INIT_CWD is where the user typed the command.
     if (args.json) writeFileSync(resolve(process.env['INIT_CWD'] ?? '.', args.json), text);
     process.stdout.write(text);
   },

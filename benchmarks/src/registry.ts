@@ -1,8 +1,24 @@
 // The benchmarks, by name. Loaded on demand: a peer that does not install must not break the others.
 import type { Benchmark } from './benchmark.ts';
 
-/** One line a benchmark: name → [what it measures, how to load it]. */
-export const registry: Readonly<Record<string, readonly [description: string, load: () => Promise<{ benchmark: Benchmark }>]>> = {
-  size: ['gzip bytes of each package entry', () => import('./size.ts')],
-  nsga2: ['NSGA-II and III on ZDT, DTLZ and BERT-synth; sorting; exact hypervolume', () => import('./nsga2.ts')],
+/** Name → what it measures. `NAME.ts` beside this file exports `benchmark`. */
+export const registry: Readonly<Record<string, string>> = {
+  'cpu-attention': 'dense and HiP attention on the CPU against onnxruntime and tfjs-wasm: prefill, decode, memory',
+  quality: 'perplexity and pass-key accuracy of dense, HiP, window and random blocks on real weights',
+  webgpu: 'dense and HiP attention on WebGPU: prefill, decode, memory',
+  nsga2: 'NSGA-II and III on ZDT, DTLZ and BERT-synth; sorting; exact hypervolume',
+  predictors: 'rank correlation and time of each predictor against measurements, beside peers',
+  linas: 'LINAS against NSGA-II and random search on BERT-synth and on measured networks',
+  instatune: 'InstaTune on SST-2, CIFAR-10 and language modelling',
+  size: 'gzip bytes of each package entry and of each import from it',
 };
+
+/** @throws when the name is unknown, or its file is missing or exports no benchmark of that name */
+export async function load(name: string): Promise<Benchmark> {
+  if (!Object.hasOwn(registry, name)) {
+    throw new Error(`no benchmark "${name}": use one of ${Object.keys(registry).join(', ')}`);
+  }
+  const { benchmark } = (await import(new URL(`${name}.ts`, import.meta.url).href)) as { benchmark?: Benchmark };
+  if (benchmark?.name !== name) throw new Error(`benchmarks/src/${name}.ts exports no benchmark named "${name}"`);
+  return benchmark;
+}

@@ -1,12 +1,14 @@
-// Bytes a user downloads per package entry: bundled with its own code, minified, gzip; peers and Node built-ins left out.
+// Bytes a user downloads: each package entry and each import from it, bundled, minified, gzip. What is left out is stated.
 import { gzipSync } from 'node:zlib';
-import { existsSync, globSync, readFileSync } from 'node:fs';
+import { globSync, readFileSync } from 'node:fs';
+import { isBuiltin } from 'node:module';
 import { dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { rolldown } from 'rolldown';
 import type { Benchmark } from './benchmark.ts';
 
 const ROOT = resolve(dirname(fileURLToPath(import.meta.url)), '../..');
+const ENTRY = '\0size-entry';
 
 interface Manifest {
   readonly name: string;
@@ -16,31 +18,75 @@ interface Manifest {
   readonly peerDependencies?: Readonly<Record<string, string>>;
 }
 
+interface Bundle {
+  readonly minifiedBytes: number;
+  readonly gzipBytes: number;
+  readonly exports: readonly string[];
+}
+
+/** Bundles `export { imported } from file` (or `export *`); packages in `external` and Node's own modules stay outside. */
+async function bundle(file: string, imported: string, external: readonly string[]): Promise<Bundle> {
+  const what = imported === '*' ? '*' : `{ ${imported} }`;
+  const build = await rolldown({
+    input: ENTRY,
+    platform: 'node',
+    logLevel: 'silent',
+    external: (id) =>
+      isBuiltin(id) || id.endsWith('.node') || external.some((name) => id === name || id.startsWith(`${name}/`)),
+    plugins: [
+      {
+        name: 'entry',
+        resolveId: (id) => (id === ENTRY ? id : undefined),
+        load: (id) => (id === ENTRY ? `export ${what} from ${JSON.stringify(file)};` : undefined),
+      },
+    ],
+  });
+  const { output } = await build.generate({ format: 'esm', minify: true });
+  await build.close();
+  const code = output.map((chunk) => (chunk.type === 'chunk' ? chunk.code : '')).join('\n');
+  return {
+    minifiedBytes: Buffer.byteLength(code),
+    gzipBytes: gzipSync(code, { level: 9 }).length,
+    exports: output[0].exports,
+  };
+}
+
 export const benchmark: Benchmark = {
   name: 'size',
-  description: 'gzip bytes of each package entry',
-  async run({ log }) {
+  description: 'gzip bytes of each package entry and of each import from it',
+  async run({ quick, log, signal }) {
     const rows: Record<string, unknown>[] = [];
     for (const path of globSync('packages/*/package.json', { cwd: ROOT }).sort()) {
       const manifest = JSON.parse(readFileSync(join(ROOT, path), 'utf8')) as Manifest;
       if (manifest.private) continue;
+      const dependencies = Object.keys(manifest.dependencies ?? {});
+      const registry = dependencies.filter((name) => !/^@(hip|instatune)\//.test(name));
+      const peers = Object.keys(manifest.peerDependencies ?? {});
       for (const [entry, source] of Object.entries(manifest.exports)) {
-        const input = join(ROOT, path, '..', source);
-        if (!source.endsWith('.ts') || !existsSync(input)) continue;
-        log(`${manifest.name}${entry.slice(1)}`);
-        const external = Object.keys({ ...manifest.dependencies, ...manifest.peerDependencies });
-        const bundle = await rolldown({
-          input,
-          platform: 'node',
-          external: (id) => id.startsWith('node:') || external.some((name) => id === name || id.startsWith(`${name}/`)),
-          logLevel: 'silent',
-        });
-        const { output } = await bundle.generate({ format: 'esm', minify: true });
-        await bundle.close();
-        const code = output.map((chunk) => (chunk.type === 'chunk' ? chunk.code : '')).join('\n');
-        rows.push({ entry: `${manifest.name}${entry.slice(1)}`, minifiedBytes: code.length, gzipBytes: gzipSync(code, { level: 9 }).length, external });
+        if (!source.endsWith('.ts')) continue;
+        const name = `${manifest.name}${entry.slice(1)}`;
+        const file = join(ROOT, path, '..', source);
+        const measure = async (imported: string) => {
+          signal.throwIfAborted();
+          const own = await bundle(file, imported, [...dependencies, ...peers]);
+          const whole = await bundle(file, imported, [...registry, ...peers]);
+          rows.push({
+            entry: name,
+            import: imported,
+            // Its own code alone, and with the workspace packages it imports.
+            ownGzipBytes: own.gzipBytes,
+            gzipBytes: whole.gzipBytes,
+            minifiedBytes: whole.minifiedBytes,
+            external: [...registry, ...peers].sort(),
+          });
+          return own;
+        };
+        const { exports } = await measure('*');
+        log(`${name}: ${String(rows.at(-1)?.['gzipBytes'])} bytes`);
+        if (quick) continue;
+        for (const imported of [...exports].sort()) await measure(imported);
       }
     }
-    return { rows };
+    return { rows, environment: { compression: 'gzip -9', bundler: 'rolldown, minified, platform node' } };
   },
 };
