@@ -1,60 +1,104 @@
-// hipAttention and denseAttention for tfjs tensors on whichever backend is current.
+// hipAttention, denseAttention and maskedAttention for tfjs tensors on whichever backend is current.
 import * as tf from '@tensorflow/tfjs';
-import { type BlockMask, type HipConfig } from '@hip/mask-search';
+import { resolveConfig, type BlockMask, type HipConfig } from '@hip/mask-search';
 import { FLASH_KERNEL, HIP_KERNEL, SPARSE_KERNEL } from '@hip/kernels-cpu/tfjs';
 import { requirePrepared } from './backend.ts';
 import { chooseDense } from './break-even.ts';
 
-export interface DenseAttentionOptions {
-  /** Key j is visible to row i iff j <= i + (Tk − Tq). @defaultValue true */
-  readonly causal?: boolean;
+/** What turns q·k into a logit. */
+export interface ScoreOptions {
   /** @defaultValue 1/√d */
   readonly scale?: number;
-  /** Logit soft-cap. @defaultValue none */
+  /** Logit soft-cap c: s → c·tanh(s/c). @defaultValue none */
   readonly softcap?: number;
 }
 
-export interface HipAttentionOptions extends DenseAttentionOptions {
-  /** Parameters of the search. @defaultValue DEFAULT_CONFIG of @hip/mask-search */
+export interface DenseAttentionOptions extends ScoreOptions {
+  /** Key j is visible to row i iff j <= i + (Tk − Tq). @defaultValue true */
+  readonly causal?: boolean;
+}
+
+export interface HipAttentionOptions extends ScoreOptions {
+  /** Wins over `config.causal`. @defaultValue true */
+  readonly causal?: boolean;
+  /** Parameters of the search (hip.md §2, §3). @defaultValue DEFAULT_CONFIG of @hip/mask-search */
   readonly config?: Partial<HipConfig>;
-  /** `auto`: dense below the break-even length; `never`; `always`. @defaultValue 'auto' */
+  /** `auto`: dense where {@link chooseDense} says it is the faster one; `never`; `always`. @defaultValue 'auto' */
   readonly dense?: 'auto' | 'never' | 'always';
   /** Receives the mask; not called where the call ran dense. */
   readonly onMask?: (mask: BlockMask) => void;
 }
 
 /**
- * Attention over the keys that matter: O(T log T) time, O(T) memory, no key out of reach. Differentiable.
+ * Attention over the keys that matter: O(T log T) time, O(T) memory, no key out of reach. Differentiable; the gradient holds the mask
+ * of the forward pass fixed.
  *
- * @param q [B, Tq, H, d] @param k [B, Tk, Hkv, d] @param v [B, Tk, Hkv, d], H a multiple of Hkv; query i stands at Tk − Tq + i
+ * @param q [B, Tq, H, d]; row i stands at position Tk − Tq + i
+ * @param k [B, Tk, Hkv, d], H a multiple of Hkv
+ * @param v [B, Tk, Hkv, d]
  * @returns [B, Tq, H, d]
  * @throws HipError `unsupported` before `prepareAttention()`, `invalid-config`, `invalid-shape`, `out-of-memory`
+ *
  * @example
  * ```ts
- * await tf.setBackend('wasm');
- * await prepareAttention();
- * const out = hipAttention(q, k, v, { config: { k: 512 } });
+ * import * as tf from '@tensorflow/tfjs';
+ * import { hipAttention, prepareAttention } from '@hip/attention';
+ *
+ * await tf.setBackend('cpu');
+ * const prepared = await prepareAttention();
+ * const q = tf.randomNormal([1, 4096, 4, 64]) as tf.Tensor4D;
+ * const k = tf.randomNormal([1, 4096, 2, 64]) as tf.Tensor4D;
+ * const v = tf.randomNormal([1, 4096, 2, 64]) as tf.Tensor4D;
+ * const out = hipAttention(q, k, v, { config: { k: 256 } });
+ * console.log(out.shape); // [1, 4096, 4, 64]
+ * prepared.close();
  * ```
  */
-export function hipAttention(q: tf.Tensor4D, k: tf.Tensor4D, v: tf.Tensor4D, options: HipAttentionOptions = {}): tf.Tensor4D {
+export function hipAttention(
+  q: tf.Tensor4D,
+  k: tf.Tensor4D,
+  v: tf.Tensor4D,
+  options: HipAttentionOptions = {},
+): tf.Tensor4D {
   const { backend } = requirePrepared();
-  const { config = {}, dense = 'auto', onMask, ...rest } = options;
-  if (dense === 'always' || (dense === 'auto' && chooseDense(k.shape[1], backend, config))) return denseAttention(q, k, v, rest);
-  return run(HIP_KERNEL, q, k, v, { causal: true, ...rest, config, onMask });
+  const { config = {}, dense = 'auto', onMask, causal = config.causal ?? true, ...score } = options;
+  const { k: kept, window, sink } = resolveConfig({ ...config, causal });
+  const keys = k.shape[1];
+  if (dense === 'always' || (dense === 'auto' && chooseDense(keys, backend, kept + window + sink))) {
+    return denseAttention(q, k, v, { ...score, causal });
+  }
+  return run(HIP_KERNEL, q, k, v, { ...score, causal, config, onMask });
 }
 
 /** Exact attention without the T×T matrix. Shapes, errors and gradient as {@link hipAttention}. */
-export function denseAttention(q: tf.Tensor4D, k: tf.Tensor4D, v: tf.Tensor4D, options: DenseAttentionOptions = {}): tf.Tensor4D {
+export function denseAttention(
+  q: tf.Tensor4D,
+  k: tf.Tensor4D,
+  v: tf.Tensor4D,
+  options: DenseAttentionOptions = {},
+): tf.Tensor4D {
   requirePrepared();
-  return run(FLASH_KERNEL, q, k, v, { causal: true, ...options });
+  const { causal = true, ...score } = options;
+  return run(FLASH_KERNEL, q, k, v, { ...score, causal });
 }
 
-/** Attention over a mask found before. */
-export function maskedAttention(q: tf.Tensor4D, k: tf.Tensor4D, v: tf.Tensor4D, mask: BlockMask, options: Omit<DenseAttentionOptions, 'causal'> = {}): tf.Tensor4D {
+/**
+ * Attention over a mask that was found before (by `onMask`, or `searchBlockMask` of @hip/mask-search), its sinks and its window, each
+ * key once. Differentiable.
+ *
+ * @throws HipError `invalid-shape` when the mask was made for other shapes
+ */
+export function maskedAttention(
+  q: tf.Tensor4D,
+  k: tf.Tensor4D,
+  v: tf.Tensor4D,
+  mask: BlockMask,
+  options: ScoreOptions = {},
+): tf.Tensor4D {
   requirePrepared();
   return run(SPARSE_KERNEL, q, k, v, { ...options, causal: mask.causal, mask });
 }
 
 function run(kernel: string, q: tf.Tensor4D, k: tf.Tensor4D, v: tf.Tensor4D, attributes: object): tf.Tensor4D {
-  return tf.engine().runKernel(kernel, { q, k, v }, attributes as tf.NamedAttrMap) as tf.Tensor4D;
+  return tf.engine().runKernel<tf.Tensor4D>(kernel, { q, k, v }, attributes as tf.NamedAttrMap);
 }

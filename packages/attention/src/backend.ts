@@ -4,14 +4,27 @@ import { HipError } from '@hip/mask-search';
 import { registerCpuKernels, type RegisterOptions } from '@hip/kernels-cpu/tfjs';
 import type { CpuRuntime } from '@hip/kernels-cpu';
 
+/** Options of the CPU kernels (`threads`, `simd`, `matmul`); WebGPU takes none of them. */
 export interface PrepareOptions extends RegisterOptions {}
 
+/** The tfjs backends that have kernels. */
+export type AttentionBackend = 'cpu' | 'wasm' | 'webgpu';
+
 /** What is ready: its backend, and the CPU runtime where that serves it. */
-export interface PreparedAttention {
-  readonly backend: 'cpu' | 'wasm' | 'webgpu';
+export interface PreparedAttention extends Disposable {
+  readonly backend: AttentionBackend;
   readonly cpu: CpuRuntime | undefined;
+  /** Frees threads or pipelines; attention needs `prepareAttention()` again afterwards. */
   close(): void;
 }
+
+/** What `@hip/kernels-webgpu/tfjs` exports: kernels of the same names and attributes for tfjs' webgpu backend. */
+interface WebgpuKernels {
+  registerWebgpuKernels?(): Promise<{ close?(): void } | void> | { close?(): void } | void;
+}
+
+/** In a variable: the module and its WebGPU code are loaded only where that backend is current. */
+const WEBGPU_KERNELS: string = '@hip/kernels-webgpu/tfjs';
 
 let prepared: PreparedAttention | undefined;
 
@@ -19,38 +32,86 @@ let prepared: PreparedAttention | undefined;
  * Compiles the kernels for the current tfjs backend. Await it once, after `tf.setBackend`, before any attention.
  *
  * @throws HipError `unsupported` for another backend, or where the engine lacks what its kernels need
+ *
  * @example
  * ```ts
- * await tf.setBackend('wasm');
- * await prepareAttention();
- * const out = hipAttention(q, k, v);
+ * import * as tf from '@tensorflow/tfjs';
+ * import { prepareAttention } from '@hip/attention';
+ *
+ * await tf.setBackend('cpu');
+ * using attention = await prepareAttention({ threads: 1 });
+ * console.log(attention.backend); // cpu
  * ```
  */
 export async function prepareAttention(options: PrepareOptions = {}): Promise<PreparedAttention> {
   const backend = tf.getBackend();
   prepared?.close();
-  prepared = undefined;
   if (backend === 'cpu' || backend === 'wasm') {
     const cpu = await registerCpuKernels(options);
-    prepared = { backend, cpu, close: () => cpu.close() };
-  } else if (backend === 'webgpu') {
-    const { registerWebgpuKernels } = await import('@hip/kernels-webgpu/tfjs');
-    const kernels = await registerWebgpuKernels();
-    prepared = { backend, cpu: undefined, close: () => kernels.close() };
-  } else {
-    throw new HipError('unsupported', `no HiP kernels for tfjs backend "${backend}": use cpu, wasm or webgpu`, { backend });
+    return (prepared = session(backend, cpu, () => cpu.close()));
   }
-  return prepared;
+  if (backend === 'webgpu') {
+    const close = await registerWebgpu();
+    return (prepared = session(backend, undefined, close));
+  }
+  throw new HipError(
+    'unsupported',
+    `no HiP kernels for tfjs backend "${backend}": call tf.setBackend with cpu, wasm or webgpu`,
+    {
+      backend,
+    },
+  );
+}
+
+async function registerWebgpu(): Promise<() => void> {
+  let kernels: WebgpuKernels;
+  try {
+    kernels = (await import(/* @vite-ignore */ WEBGPU_KERNELS)) as WebgpuKernels;
+  } catch (cause) {
+    throw new HipError(
+      'unsupported',
+      `${WEBGPU_KERNELS} cannot be loaded: install @hip/kernels-webgpu, or run tfjs on wasm`,
+      { backend: 'webgpu' },
+      { cause },
+    );
+  }
+  if (!kernels.registerWebgpuKernels) {
+    throw new HipError(
+      'unsupported',
+      `${WEBGPU_KERNELS} exports no registerWebgpuKernels: update @hip/kernels-webgpu`,
+      {
+        exports: Object.keys(kernels),
+      },
+    );
+  }
+  const registered = await kernels.registerWebgpuKernels();
+  return () => registered?.close?.();
+}
+
+function session(backend: AttentionBackend, cpu: CpuRuntime | undefined, release: () => void): PreparedAttention {
+  const self: PreparedAttention = {
+    backend,
+    cpu,
+    close() {
+      if (prepared === self) prepared = undefined;
+      release();
+    },
+    [Symbol.dispose]() {
+      self.close();
+    },
+  };
+  return self;
 }
 
 /** @throws HipError `unsupported` when `prepareAttention` was not awaited for the current backend */
 export function requirePrepared(): PreparedAttention {
   const backend = tf.getBackend();
   if (prepared?.backend !== backend) {
-    throw new HipError('unsupported', `attention is prepared for ${prepared?.backend ?? 'no backend'}, tfjs runs on ${backend}: await prepareAttention() after tf.setBackend()`, {
-      prepared: prepared?.backend,
-      backend,
-    });
+    throw new HipError(
+      'unsupported',
+      `attention is prepared for ${prepared?.backend ?? 'no backend'}, tfjs runs on ${backend}: await prepareAttention() after tf.setBackend()`,
+      { prepared: prepared?.backend, backend },
+    );
   }
   return prepared;
 }

@@ -1,14 +1,18 @@
 // Below which number of keys dense attention is the faster one.
-import { resolveConfig, type HipConfig } from '@hip/mask-search';
+import type { AttentionBackend } from './backend.ts';
 
 /**
- * Keys from which HiP beats dense attention, by backend: the break-even of benchmarks/cpu-attention (default configuration, causal
- * prefill, d=64) and of benchmarks/webgpu, rounded up to a power of two. Below it `auto` runs dense, which is exact and no slower.
+ * Keys up to which dense attention is at least as fast as HiP in the default configuration, by backend (causal prefill, d = 64;
+ * README: "Break-even"). Below it `auto` runs dense, which is exact and no slower.
  */
-export const BREAK_EVEN_KEYS = { cpu: 2048, wasm: 2048, webgpu: 8192 } as const;
+export const BREAK_EVEN_KEYS: Readonly<Record<AttentionBackend, number>> = { cpu: 1536, wasm: 1536, webgpu: 8192 };
 
-/** What an `auto` call does. */
-export function chooseDense(keys: number, backend: keyof typeof BREAK_EVEN_KEYS, options: Partial<HipConfig>): boolean {
-  const { k, window, sink } = resolveConfig(options);
-  return keys <= Math.max(k + window + sink, BREAK_EVEN_KEYS[backend]);
+/**
+ * Whether an `auto` call runs dense: up to the break-even, and where HiP would keep every key anyway.
+ *
+ * @param keys Tk
+ * @param kept keys a row attends to under HiP: k + window + sink
+ */
+export function chooseDense(keys: number, backend: AttentionBackend, kept: number): boolean {
+  return keys <= Math.max(kept, BREAK_EVEN_KEYS[backend]);
 }

@@ -1,78 +1,93 @@
-// A KV cache for tfjs models: appendable, stored as runs merged like a binary counter, so appending stays cheap.
+// A KV cache for tfjs models: one tensor of keys and one of values per layer, grown by appending.
 import * as tf from '@tensorflow/tfjs';
 import { HipError } from '@hip/mask-search';
 
 interface Layer {
-  readonly chunks: { readonly k: tf.Tensor4D; readonly v: tf.Tensor4D; readonly tokens: number }[];
-  length: number;
+  readonly k: tf.Tensor4D;
+  readonly v: tf.Tensor4D;
+}
+
+export interface KvCacheOptions {
+  /** Tokens a layer may hold: refuses to grow beyond. @defaultValue none */
+  readonly maxTokens?: number;
 }
 
 /**
- * Keys and values of earlier tokens. Fits the cache parameter of @instatune/supernet's models.
+ * Keys and values of earlier tokens, float32. Fits the cache parameter of @instatune/supernet's models.
+ * Appending copies the layer once (O(T) bytes), which is what handing tfjs one tensor of everything costs.
  *
- * Stored as runs whose lengths fall by at least half (merged like a binary counter), so that appending token by token copies each
- * key O(log T) times; `append` returns one tensor of everything.
+ * @example
+ * ```ts
+ * import * as tf from '@tensorflow/tfjs';
+ * import { KvCache } from '@hip/attention';
+ *
+ * using cache = new KvCache({ maxTokens: 4096 });
+ * cache.append(0, tf.ones([1, 10, 2, 64]), tf.ones([1, 10, 2, 64]));
+ * const { k } = cache.append(0, tf.ones([1, 1, 2, 64]), tf.ones([1, 1, 2, 64]));
+ * console.log(k.shape[1]); // 11
+ * ```
  */
-export class KvCache {
+export class KvCache implements Disposable {
   readonly #layers = new Map<number, Layer>();
   readonly #maxTokens: number;
 
-  /** @param options.maxTokens refuses to grow beyond. @defaultValue none */
-  constructor(options: { readonly maxTokens?: number } = {}) {
-    this.#maxTokens = options.maxTokens ?? Infinity;
+  constructor({ maxTokens = Infinity }: KvCacheOptions = {}) {
+    this.#maxTokens = maxTokens;
   }
 
   /** Tokens of the layer that holds fewest: all layers agree between forward passes. */
   get length(): number {
-    return this.#layers.size === 0 ? 0 : Math.min(...[...this.#layers.values()].map(({ length }) => length));
+    return this.#layers.size === 0 ? 0 : Math.min(...[...this.#layers.values()].map(({ k }) => k.shape[1]));
   }
 
   /** Bytes of all keys and values. */
   get bytes(): number {
-    let total = 0;
-    for (const { chunks } of this.#layers.values()) for (const { k, v } of chunks) total += (k.size + v.size) * 4;
-    return total;
+    return [...this.#layers.values()].reduce((sum, { k, v }) => sum + (k.size + v.size) * 4, 0);
   }
 
   /**
-   * Appends k, v [B, T, Hkv, d] to a layer and returns all of it [B, cached + T, Hkv, d]. The caller disposes the result.
+   * Appends k, v [B, T, Hkv, d] to a layer and returns all of it [B, cached + T, Hkv, d]. The caller disposes the result (or runs
+   * inside tf.tidy); the cache keeps its own reference.
    *
    * @throws HipError `invalid-shape` when the shapes do not continue the layer's, `out-of-memory` beyond maxTokens
    */
-  append(layer: number, k: tf.Tensor4D, v: tf.Tensor4D): { readonly k: tf.Tensor4D; readonly v: tf.Tensor4D } {
-    const state = this.#layers.get(layer) ?? { chunks: [], length: 0 };
-    const first = state.chunks[0]?.k.shape;
-    const fits = k.shape.join() === v.shape.join() && (!first || [0, 2, 3].every((axis) => first[axis] === k.shape[axis]));
-    if (!fits) throw new HipError('invalid-shape', `k is [${k.shape}], v [${v.shape}]: layer ${layer} holds [${first}]`, { layer, k: k.shape, v: v.shape });
-    const tokens = k.shape[1];
-    if (state.length + tokens > this.#maxTokens) {
-      throw new HipError('out-of-memory', `layer ${layer} would hold ${state.length + tokens} tokens: the cache was made for ${this.#maxTokens}`, { maxTokens: this.#maxTokens });
+  append(layer: number, k: tf.Tensor4D, v: tf.Tensor4D): Layer {
+    const held = this.#layers.get(layer);
+    const first = held?.k.shape;
+    const fits =
+      k.rank === 4 &&
+      k.shape.join() === v.shape.join() &&
+      (!first || [0, 2, 3].every((axis) => first[axis] === k.shape[axis]));
+    if (!fits) {
+      throw new HipError(
+        'invalid-shape',
+        `k is [${k.shape.join()}], v [${v.shape.join()}]: give both as [B, T, Hkv, d]${first ? ` that continues layer ${layer}'s [${first.join()}]` : ''}`,
+        { layer, k: k.shape, v: v.shape },
+      );
     }
-    state.chunks.push({ k: tf.keep(k.clone()), v: tf.keep(v.clone()), tokens });
-    state.length += tokens;
-    this.#layers.set(layer, state);
-    merge(state);
-    return { k: joined(state, 'k'), v: joined(state, 'v') };
+    const tokens = (first?.[1] ?? 0) + k.shape[1];
+    if (tokens > this.#maxTokens) {
+      throw new HipError(
+        'out-of-memory',
+        `layer ${layer} would hold ${tokens} tokens: the cache was made for ${this.#maxTokens}`,
+        { layer, tokens, maxTokens: this.#maxTokens },
+      );
+    }
+    const grown: Layer = {
+      k: tf.keep(held ? tf.concat<tf.Tensor4D>([held.k, k], 1) : k.clone()),
+      v: tf.keep(held ? tf.concat<tf.Tensor4D>([held.v, v], 1) : v.clone()),
+    };
+    if (held) tf.dispose([held.k, held.v]);
+    this.#layers.set(layer, grown);
+    return { k: grown.k.clone(), v: grown.v.clone() };
   }
 
   dispose(): void {
-    for (const { chunks } of this.#layers.values()) for (const { k, v } of chunks) tf.dispose([k, v]);
+    for (const { k, v } of this.#layers.values()) tf.dispose([k, v]);
     this.#layers.clear();
   }
 
   [Symbol.dispose](): void {
     this.dispose();
   }
-}
-
-function merge({ chunks }: Layer): void {
-  while (chunks.length > 1 && chunks[chunks.length - 2]!.tokens < 2 * chunks[chunks.length - 1]!.tokens) {
-    const [a, b] = chunks.splice(-2) as [Layer['chunks'][number], Layer['chunks'][number]];
-    chunks.push({ k: tf.keep(tf.concat([a.k, b.k], 1)), v: tf.keep(tf.concat([a.v, b.v], 1)), tokens: a.tokens + b.tokens });
-    tf.dispose([a.k, a.v, b.k, b.v]);
-  }
-}
-
-function joined({ chunks }: Layer, which: 'k' | 'v'): tf.Tensor4D {
-  return chunks.length === 1 ? chunks[0]![which].clone() : (tf.concat(chunks.map((chunk) => chunk[which]), 1) as tf.Tensor4D);
 }

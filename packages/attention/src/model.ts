@@ -1,20 +1,34 @@
 // Attention for a whole model: the first layers dense, the others HiP, decode with masks that are refreshed every few steps.
 import type * as tf from '@tensorflow/tfjs';
-import { resolveConfig, type BlockMask, type HipConfig } from '@hip/mask-search';
+import {
+  denseMask,
+  HipError,
+  resolveConfig,
+  type AttentionShape,
+  type BlockMask,
+  type HipConfig,
+} from '@hip/mask-search';
 import { denseAttention, hipAttention, maskedAttention } from './attention.ts';
 
-/** What a model tells its attention. */
+/** What a model tells its attention: the context of @instatune/supernet's `AttentionFunction`, structurally. */
 export interface LayerContext {
   readonly layer: number;
   readonly causal: boolean;
   readonly scale: number;
+  /** Key padding mask; not supported, see {@link hipModelAttention}. */
+  readonly mask?: tf.Tensor;
+  /** Sliding window of this layer in tokens: the layer attends to exactly these, without any search. */
+  readonly window?: number;
 }
 
 /** The attention parameter of @instatune/supernet's models, and of any model that calls it the same way. */
 export type ModelAttention = (q: tf.Tensor4D, k: tf.Tensor4D, v: tf.Tensor4D, context: LayerContext) => tf.Tensor4D;
 
 export interface ModelAttentionOptions {
+  /** Parameters of the search, `denseLayers` and `refreshInterval` among them. @defaultValue DEFAULT_CONFIG */
   readonly config?: Partial<HipConfig>;
+  /** Keys per query block of single layers, by layer; wins over `config.k`. @defaultValue none */
+  readonly layerK?: Readonly<Record<number, number>>;
   /** See `hipAttention`. @defaultValue 'auto' */
   readonly dense?: 'auto' | 'never' | 'always';
   /** Receives every mask that is searched. */
@@ -23,38 +37,85 @@ export interface ModelAttentionOptions {
 
 /** Dense attention for every layer. */
 export function denseModelAttention(): ModelAttention {
-  return (q, k, v, { causal, scale }) => denseAttention(q, k, v, { causal, scale });
+  return (q, k, v, context) => slidingAttention(q, k, v, context) ?? denseAttention(q, k, v, scoreOptions(context));
 }
 
 /**
  * HiP for every layer from `config.denseLayers` on. Single-token calls (decode) reuse a layer's mask for `config.refreshInterval`
- * steps; the window covers what was added meanwhile.
+ * steps; its window grows meanwhile, so no key falls between the window and what was searched.
  *
  * One instance serves one sequence; make another for the next.
+ *
+ * @throws HipError (from the calls) `unsupported` on a padding mask: run sequences of unequal length one by one
+ *
+ * @example
+ * ```ts
+ * import { hipModelAttention } from '@hip/attention';
+ *
+ * const attention = hipModelAttention({ config: { k: 512, denseLayers: 1 } });
+ * // model.forward(inputs, { attention, cache: new KvCache() })
+ * ```
  */
-export function hipModelAttention({ config = {}, dense = 'auto', onMask }: ModelAttentionOptions = {}): ModelAttention {
-  const { denseLayers, refreshInterval, window } = resolveConfig(config);
-  const cached = new Map<number, { readonly mask: BlockMask; readonly age: number }>();
-  const interval = Math.min(refreshInterval, window);
-  return (q, k, v, { layer, causal, scale }) => {
+export function hipModelAttention(options: ModelAttentionOptions = {}): ModelAttention {
+  const { config = {}, layerK = {}, dense = 'auto', onMask } = options;
+  const { denseLayers, refreshInterval } = resolveConfig(config);
+  const decoded = new Map<number, { readonly mask: BlockMask; readonly age: number }>();
+  return (q, k, v, context) => {
+    const sliding = slidingAttention(q, k, v, context);
+    if (sliding) return sliding;
+    const { layer, causal, scale } = context;
     if (layer < denseLayers) return denseAttention(q, k, v, { causal, scale });
-    const decoding = q.shape[1] === 1 && causal;
-    const last = cached.get(layer);
-    if (decoding && last && last.age < interval && k.shape[1] === last.mask.keys + 1) {
-      const mask = { ...last.mask, keys: k.shape[1] };
-      cached.set(layer, { mask, age: last.age + 1 });
+    const isDecode = q.shape[1] === 1 && causal;
+    const last = decoded.get(layer);
+    if (isDecode && last && last.age < refreshInterval && k.shape[1] === last.mask.keys + 1) {
+      const mask = { ...last.mask, keys: k.shape[1], window: last.mask.window + 1 };
+      decoded.set(layer, { mask, age: last.age + 1 });
       return maskedAttention(q, k, v, mask, { scale });
     }
-    cached.delete(layer);
+    decoded.delete(layer);
+    const kept = layerK[layer];
     return hipAttention(q, k, v, {
       causal,
       scale,
-      config,
+      config: kept === undefined ? config : { ...config, k: kept },
       dense,
       onMask: (mask) => {
-        if (decoding) cached.set(layer, { mask, age: 1 });
+        if (isDecode) decoded.set(layer, { mask, age: 1 });
         onMask?.(mask, layer);
       },
     });
   };
+}
+
+function scoreOptions({ causal, scale }: LayerContext): { causal: boolean; scale: number } {
+  return { causal, scale };
+}
+
+/** Attention of a sliding-window layer, exact: a mask without blocks whose window is the layer's. Undefined where nothing slides. */
+function slidingAttention(
+  q: tf.Tensor4D,
+  k: tf.Tensor4D,
+  v: tf.Tensor4D,
+  context: LayerContext,
+): tf.Tensor4D | undefined {
+  if (context.mask) {
+    throw new HipError(
+      'unsupported',
+      'a padding mask was given: run sequences of unequal length one by one, unpadded',
+      {
+        layer: context.layer,
+      },
+    );
+  }
+  const { window, causal, scale } = context;
+  if (window === undefined || window >= k.shape[1]) return undefined;
+  const shape: AttentionShape = {
+    batch: q.shape[0],
+    queries: q.shape[1],
+    keys: k.shape[1],
+    heads: q.shape[2],
+    kvHeads: k.shape[2],
+    headDim: q.shape[3],
+  };
+  return maskedAttention(q, k, v, { ...denseMask(shape, causal), window }, { scale });
 }

@@ -1,0 +1,66 @@
+import * as tf from '@tensorflow/tfjs';
+import fc from 'fast-check';
+import { beforeAll, describe, expect, it } from 'vitest';
+import { KvCache } from '../src/index.ts';
+
+beforeAll(() => tf.setBackend('cpu'));
+
+const filled = (
+  tokens: number,
+  value: number,
+  [batch, heads, size]: readonly [number, number, number] = [1, 2, 4],
+): tf.Tensor4D => tf.fill([batch, tokens, heads, size], value);
+
+describe('KvCache', () => {
+  it('returns everything appended, in order, layer by layer, and frees it all', () => {
+    fc.assert(
+      fc.property(fc.array(fc.integer({ min: 1, max: 5 }), { minLength: 1, maxLength: 8 }), (runs) => {
+        const before = tf.memory().numTensors;
+        const cache = new KvCache();
+        const expected: number[] = [];
+        runs.forEach((tokens, step) => {
+          for (let i = 0; i < tokens; i++) expected.push(step);
+          for (const layer of [0, 1]) {
+            tf.tidy(() => {
+              const { k, v } = cache.append(layer, filled(tokens, step + layer), filled(tokens, -step));
+              expect(k.shape).toEqual([1, expected.length, 2, 4]);
+              expect([...tf.slice(k, [0, 0, 1, 3], [1, -1, 1, 1]).dataSync()]).toEqual(expected.map((s) => s + layer));
+              expect([...tf.slice(v, [0, 0, 0, 0], [1, -1, 1, 1]).dataSync()].map(Math.abs)).toEqual(expected);
+            });
+          }
+          expect(cache.length).toBe(expected.length);
+        });
+        expect(cache.bytes).toBe(2 * 2 * expected.length * 2 * 4 * 4);
+        cache.dispose();
+        expect(cache.length).toBe(0);
+        expect(cache.bytes).toBe(0);
+        expect(tf.memory().numTensors).toBe(before);
+      }),
+      { numRuns: 20 },
+    );
+  });
+
+  it('counts the tokens that every layer has', () => {
+    using cache = new KvCache();
+    tf.tidy(() => {
+      cache.append(0, filled(3, 1), filled(3, 1));
+      cache.append(1, filled(2, 1), filled(2, 1));
+    });
+    expect(cache.length).toBe(2);
+  });
+
+  it('refuses what does not continue a layer, or does not fit', () => {
+    using cache = new KvCache({ maxTokens: 4 });
+    const append = (k: tf.Tensor4D, v: tf.Tensor4D) => () => tf.tidy(() => void cache.append(0, k, v));
+    append(filled(3, 0), filled(3, 0))();
+    expect(append(filled(1, 0), filled(2, 0))).toThrow(
+      "k is [1,1,2,4], v [1,2,2,4]: give both as [B, T, Hkv, d] that continues layer 0's [1,3,2,4]",
+    );
+    expect(append(filled(1, 0, [1, 3, 4]), filled(1, 0, [1, 3, 4]))).toThrow(
+      expect.objectContaining({ code: 'invalid-shape' }),
+    );
+    expect(append(filled(2, 0), filled(2, 0))).toThrow('layer 0 would hold 5 tokens: the cache was made for 4');
+    append(filled(1, 0), filled(1, 0))();
+    expect(cache.length).toBe(4);
+  });
+});

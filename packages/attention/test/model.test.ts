@@ -1,0 +1,171 @@
+import * as tf from '@tensorflow/tfjs';
+import fc from 'fast-check';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import '@hip/testing';
+import { attendedKeys, denseAttention as denseOracle, type AttentionShape, type BlockMask } from '@hip/mask-search';
+import {
+  denseModelAttention,
+  hipModelAttention,
+  KvCache,
+  type LayerContext,
+  type ModelAttention,
+  type PreparedAttention,
+} from '../src/index.ts';
+import { randomInputs, SMALL, tensorsOf, TOLERANCE, useBackend } from './helpers.ts';
+
+let prepared: PreparedAttention;
+beforeAll(async () => {
+  prepared = await useBackend('cpu');
+});
+afterAll(() => prepared.close());
+
+const context = (layer: number, more: Partial<LayerContext> = {}): LayerContext => ({
+  layer,
+  causal: true,
+  scale: 0.25,
+  ...more,
+});
+const T = 200;
+const shape: AttentionShape = { batch: 1, queries: T, keys: T, heads: 4, kvHeads: 2, headDim: 8 };
+const inputs = randomInputs(shape, 5);
+
+/** Output rows [from, T) of one layer: the first `from` tokens as one prefill, then each token as a decode step over a cache. */
+function decode(attend: ModelAttention, from: number, layer = 0): Float32Array {
+  using cache = new KvCache();
+  const rows: number[] = [];
+  const cut = (t: tf.Tensor4D, start: number, count: number): tf.Tensor4D =>
+    tf.slice4d(t, [0, start, 0, 0], [1, count, t.shape[2], t.shape[3]]);
+  tf.tidy(() => {
+    const [q, k, v] = tensorsOf(inputs, shape);
+    const first = cache.append(layer, cut(k, 0, from), cut(v, 0, from));
+    attend(cut(q, 0, from), first.k, first.v, context(layer));
+    for (let row = from; row < T; row++) {
+      const all = cache.append(layer, cut(k, row, 1), cut(v, row, 1));
+      rows.push(...attend(cut(q, row, 1), all.k, all.v, context(layer)).dataSync());
+    }
+  });
+  return Float32Array.from(rows);
+}
+
+function prefill(attend: ModelAttention, from: number, layer = 0): Float32Array {
+  return tf.tidy(
+    () =>
+      attend(...tensorsOf(inputs, shape), context(layer))
+        .dataSync()
+        .slice(from * 32) as Float32Array,
+  );
+}
+
+describe('decode equals prefill', () => {
+  it('for dense attention', () => {
+    expect(decode(denseModelAttention(), 150)).toBeAllclose(prefill(denseModelAttention(), 150), TOLERANCE);
+  });
+
+  it('for HiP with a mask per row, searched at every step, wherever the prefill ends', () => {
+    const config = { ...SMALL, blockQ: 1, refreshInterval: 1 };
+    fc.assert(
+      fc.property(fc.integer({ min: 1, max: T - 2 }), (from) => {
+        const attend = () => hipModelAttention({ config, dense: 'never' });
+        expect(decode(attend(), from)).toBeAllclose(prefill(attend(), from), TOLERANCE);
+      }),
+      { numRuns: 8 },
+    );
+  });
+
+  it('for HiP with any refresh interval where every key fits the budget', () => {
+    const config = { ...SMALL, k: T, stages: undefined, refreshInterval: 7 };
+    const expected = denseOracle(inputs.q, inputs.k, inputs.v, shape, { scale: 0.25 }).slice(100 * 32);
+    expect(decode(hipModelAttention({ config, dense: 'never' }), 100)).toBeAllclose(expected, TOLERANCE);
+  });
+});
+
+describe('hipModelAttention', () => {
+  it('searches once per refresh interval, and keeps the keys of that search and all newer ones meanwhile', () => {
+    const masks: BlockMask[] = [];
+    const config = { ...SMALL, refreshInterval: 5 };
+    const reused = decode(hipModelAttention({ config, dense: 'never', onMask: (mask) => masks.push(mask) }), 150);
+    // One for the prefill, then 50 steps in runs of 5.
+    expect(masks.map(({ keys }) => keys)).toEqual([150, ...Array.from({ length: 10 }, (_, i) => 151 + 5 * i)]);
+    const expected = new Float32Array(50 * 32);
+    const decodeShape = (keys: number): AttentionShape => ({ ...shape, queries: 1, keys });
+    for (let step = 0; step < 50; step++) {
+      const mask = masks[1 + Math.floor(step / 5)]!;
+      for (let head = 0; head < 4; head++) {
+        const keys = [...attendedKeys(mask, decodeShape(mask.keys), 0, head, 0)];
+        for (let key = mask.keys; key <= 150 + step; key++) keys.push(key);
+        expected.set(attendTo(keys, 150 + step, head), step * 32 + head * 8);
+      }
+    }
+    expect(reused).toBeAllclose(expected, TOLERANCE);
+  });
+
+  it('runs the first layers dense, and others with their own k', () => {
+    const layers: [number, number][] = [];
+    const attend = hipModelAttention({
+      config: { ...SMALL, k: 64, stages: undefined, denseLayers: 2 },
+      layerK: { 3: 32 },
+      dense: 'never',
+      onMask: (mask, layer) => layers.push([layer, mask.capacity]),
+    });
+    const dense = prefill(denseModelAttention(), 0);
+    expect(prefill(attend, 0, 0)).toEqual(dense);
+    expect(prefill(attend, 0, 1)).toEqual(dense);
+    expect(prefill(attend, 0, 2)).not.toEqual(dense);
+    prefill(attend, 0, 3);
+    expect(layers).toEqual([
+      [2, 8],
+      [3, 4],
+    ]);
+  });
+
+  it('starts a new search when the sequence does not go on', () => {
+    const masks: number[] = [];
+    const attend = hipModelAttention({ config: SMALL, dense: 'never', onMask: ({ keys }) => masks.push(keys) });
+    decode(attend, 190);
+    const before = masks.length;
+    decode(attend, 198);
+    expect(masks.slice(before)).toEqual([198, 199]);
+  });
+
+  it('attends to exactly the window in layers that slide', () => {
+    const window = 24;
+    const expected = new Float32Array(T * 32);
+    for (let row = 0; row < T; row++) {
+      const keys = Array.from({ length: Math.min(window, row + 1) }, (_, i) => row - i);
+      for (let head = 0; head < 4; head++) expected.set(attendTo(keys, row, head), row * 32 + head * 8);
+    }
+    for (const attend of [denseModelAttention(), hipModelAttention({ config: SMALL, dense: 'never' })]) {
+      const out = tf.tidy(() => attend(...tensorsOf(inputs, shape), context(0, { window })).dataSync() as Float32Array);
+      expect(out).toBeAllclose(expected, TOLERANCE);
+    }
+  });
+
+  it('refuses a padding mask', () => {
+    for (const attend of [denseModelAttention(), hipModelAttention({ config: SMALL })]) {
+      expect(() =>
+        tf.tidy(() => void attend(...tensorsOf(inputs, shape), context(2, { mask: tf.ones([1, T]) }))),
+      ).toThrow(expect.objectContaining({ code: 'unsupported', details: { layer: 2 } }));
+    }
+  });
+
+  it('refuses a configuration at once', () => {
+    expect(() => hipModelAttention({ config: { refreshInterval: 0 } })).toThrow(
+      'refreshInterval is 0: give an integer >= 1',
+    );
+  });
+});
+
+/** softmax over some keys of one row, in float64. */
+function attendTo(keys: readonly number[], row: number, head: number): number[] {
+  const at = (array: Float32Array, index: number, heads: number, h: number): number[] =>
+    Array.from(array.subarray((index * heads + h) * 8, (index * heads + h) * 8 + 8));
+  const kv = head >> 1;
+  const query = at(inputs.q, row, 4, head);
+  const weights = keys.map((key) =>
+    Math.exp(0.25 * at(inputs.k, key, 2, kv).reduce((sum, value, i) => sum + value * query[i]!, 0)),
+  );
+  const total = weights.reduce((sum, weight) => sum + weight, 0);
+  return query.map((_, i) =>
+    keys.reduce((sum, key, n) => sum + (weights[n]! / total) * at(inputs.v, key, 2, kv)[i]!, 0),
+  );
+}
