@@ -1,31 +1,96 @@
-// Packs every public package and checks the tarball as its users will see it: publint and arethetypeswrong (ESM only).
-import { globSync, mkdtempSync, readFileSync } from 'node:fs';
+// Packs every public package and checks the tarballs as their users will see them: publint, arethetypeswrong (ESM only), and
+// an installation of all of them into an empty project whose every entry is then imported by Node.
+import { globSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { ROOT, run } from './toolchain.mjs';
 
-let failed = 0;
-for (const path of globSync('packages/*/package.json', { cwd: ROOT }).sort()) {
-  const manifest = JSON.parse(readFileSync(join(ROOT, path), 'utf8'));
-  if (manifest.private) continue;
-  const folder = join(ROOT, path, '..');
-  const destination = mkdtempSync(join(tmpdir(), 'pack-'));
-  const packed = await run('pnpm', ['pack', '--pack-destination', destination], {
-    env: process.env,
+const env = process.env;
+const project = mkdtempSync(join(tmpdir(), 'packages-check-'));
+const print = (text) => process.stdout.write(`${text}\n`);
+
+async function pack({ name, folder }) {
+  const destination = mkdtempSync(join(project, 'pack-'));
+  const { code, output } = await run('pnpm', ['pack', '--pack-destination', destination], {
+    env,
     cwd: folder,
     capture: true,
   });
-  const tarball = globSync('*.tgz', { cwd: destination })[0];
-  if (packed.code !== 0 || !tarball) {
-    failed++;
-    process.stdout.write(`${manifest.name}: pnpm pack failed\n${packed.output}`);
-    continue;
+  const [tarball] = globSync('*.tgz', { cwd: destination });
+  if (code !== 0 || !tarball) throw new Error(`${name}: pnpm pack failed\n${output}`);
+  return join(destination, tarball);
+}
+
+async function check(tarball) {
+  const problems = [];
+  for (const [command, ...args] of [
+    ['publint', tarball, '--strict'],
+    ['attw', tarball, '--profile', 'esm-only'],
+  ]) {
+    const { code, output } = await run(command, args, { env, capture: true });
+    if (code !== 0) problems.push(`${command}:\n${output}`);
   }
-  const file = join(destination, tarball);
-  const lint = await run('publint', [file, '--strict'], { env: process.env, capture: true });
-  const types = await run('attw', [file, '--profile', 'esm-only'], { env: process.env, capture: true });
-  const bad = lint.code !== 0 || types.code !== 0;
-  if (bad) failed++;
-  process.stdout.write(`${manifest.name}: ${bad ? `FAILED\n${lint.output}\n${types.output}` : 'ok'}\n`);
+  return problems;
+}
+
+/** Installs the tarballs beside their peers, nothing from the workspace in reach, and imports each entry. */
+async function importAll(packages) {
+  const tarballs = Object.fromEntries(packages.map(({ name, tarball }) => [name, `file:${tarball}`]));
+  const tfjs = readFileSync(join(ROOT, 'pnpm-workspace.yaml'), 'utf8').match(/"@tensorflow\/tfjs": (\S+)/)[1];
+  writeFileSync(
+    join(project, 'package.json'),
+    JSON.stringify({ private: true, type: 'module', dependencies: { ...tarballs, '@tensorflow/tfjs': tfjs } }),
+  );
+  const overrides = Object.entries(tarballs).map(([name, file]) => `  "${name}": "${file}"`);
+  writeFileSync(
+    join(project, 'pnpm-workspace.yaml'),
+    ['strictDepBuilds: false', 'overrides:', ...overrides, ''].join('\n'),
+  );
+  const installed = await run('pnpm', ['install', '--loglevel=error', '--reporter=append-only'], {
+    env,
+    cwd: project,
+    capture: true,
+  });
+  if (installed.code !== 0) return [`pnpm install of the tarballs failed\n${installed.output}`];
+  const specifiers = packages.flatMap(({ name, entries }) => entries.map((entry) => `${name}${entry.slice(1)}`));
+  writeFileSync(
+    join(project, 'import-all.mjs'),
+    `let failed = false;
+     for (const specifier of ${JSON.stringify(specifiers)}) {
+       try {
+         const names = Object.keys(await import(specifier));
+         if (names.length === 0) throw new Error('it exports nothing');
+       } catch (error) {
+         failed = true;
+         console.log(specifier + ': ' + error.message);
+       }
+     }
+     process.exit(failed ? 1 : 0);`,
+  );
+  const imported = await run('node', ['import-all.mjs'], { env, cwd: project, capture: true });
+  return imported.code === 0 ? [] : [`importing the installed packages failed\n${imported.output}`];
+}
+
+const packages = globSync('packages/*/package.json', { cwd: ROOT })
+  .sort()
+  .map((path) => ({ folder: join(ROOT, path, '..'), ...JSON.parse(readFileSync(join(ROOT, path), 'utf8')) }))
+  .filter((manifest) => !manifest.private)
+  .map(({ folder, name, exports }) => ({ folder, name, entries: Object.keys(exports) }));
+let failed = 0;
+try {
+  for (const each of packages) {
+    each.tarball = await pack(each);
+    const problems = await check(each.tarball);
+    failed += problems.length;
+    print(`${each.name}: ${problems.length > 0 ? `FAILED\n${problems.join('\n')}` : 'ok'}`);
+  }
+  const problems = await importAll(packages);
+  failed += problems.length;
+  print(problems.length > 0 ? `installed together: FAILED\n${problems.join('\n')}` : 'installed together: ok');
+} catch (error) {
+  failed++;
+  print(error.message);
+} finally {
+  rmSync(project, { recursive: true, force: true });
 }
 process.exitCode = failed > 0 ? 1 : 0;
