@@ -42,6 +42,10 @@ export function addUp(reports, { ci, relative = (path) => path }) {
         }
       }
     }
+    if (counts.passed + counts.failed + counts.skipped === 0) {
+      counts.failed++;
+      failures.push(`FAILED ${name}: no tests`);
+    }
     packages.push(`${name}: ${counts.passed} passed, ${counts.failed} failed, ${counts.skipped} skipped`);
     for (const key of Object.keys(totals)) totals[key] += counts[key];
   }

@@ -30,15 +30,17 @@ describe('addUp', () => {
       [
         { name: 'a', report: { testResults: [file('x', test('failed', 'adds')), broken] } },
         { name: 'b', report: undefined },
+        { name: 'c', report: { testResults: [] } },
       ],
       { ci: false },
     );
     expect(ok).toBe(false);
-    expect(totals.failed).toBe(3);
+    expect(totals.failed).toBe(4);
     expect(failures).toEqual([
       'FAILED x > adds',
       'FAILED broken.ts: SyntaxError: no',
       'FAILED b: no test results (its run failed before any test)',
+      'FAILED c: no tests',
     ]);
   });
 
