@@ -32,6 +32,28 @@ export function blockSparseAttention(
 ): Float64Array {
   checkInputs(shape, { q, k, v });
   checkMask(mask, shape);
+  checkStreaming(options.rope, mask.causal);
+  return attendOverMask(q, k, v, shape, mask, options);
+}
+
+/** @throws HipError `unsupported`: streaming RoPE packs the keys before a row, which needs a before */
+export function checkStreaming(rope: RopeOptions | undefined, causal: boolean): void {
+  if (rope?.mode === 'streaming' && !causal) {
+    throw new HipError('unsupported', 'streaming RoPE packs the keys before a row: search a causal mask', {
+      name: 'causal',
+    });
+  }
+}
+
+/** {@link blockSparseAttention} of inputs that are known to be good. */
+export function attendOverMask(
+  q: FloatArray,
+  k: FloatArray,
+  v: FloatArray,
+  shape: AttentionShape,
+  mask: BlockMask,
+  options: SparseOptions,
+): Float64Array {
   const { batch, queries, keys, heads, kvHeads, headDim: d } = shape;
   const { work, signal, onProgress, rope } = options;
   const rotated = rope?.mode === 'absolute' ? rotateToPositions(q, k, shape, rope.tables, mask.positions) : { q, k };

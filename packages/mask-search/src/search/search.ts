@@ -5,7 +5,7 @@ import { emptyMask, setBlocks, type AttentionShape, type BlockMask } from '../bl
 import { resolveConfig, type HipConfig } from '../config/config.ts';
 import { checkInputs, positionsOf, type FloatArray } from '../inputs.ts';
 import { MemoryMeter, newWorkCount, throwIfAborted, type RunOptions, type WorkCount } from '../work.ts';
-import { maskCapacity, searchBlock } from './block-search.ts';
+import { maskCapacity, searchBlock, type SearchContext } from './block-search.ts';
 import { queryBlock } from './geometry.ts';
 
 /**
@@ -57,31 +57,41 @@ export function searchBlockMask(
   const config = resolveConfig(partial);
   checkInputs(shape, { q, k });
   const position = positionsOf(shape, positions);
-  const meter = new MemoryMeter(work);
+  const rotated = rope ? rotateForSearch(q, k, shape, config, rope, positions) : { q, k };
+  const inputs = { ...rotated, shape, causal: config.causal, position, work };
+  return searchCells(
+    { ...inputs, meter: new MemoryMeter(work), config, envelopes: new Map() },
+    { positions, signal, onProgress },
+  );
+}
+
+/** Searches every cell of a call whose inputs are known to be good. */
+export function searchCells(
+  context: SearchContext,
+  { positions, signal, onProgress }: Pick<SearchOptions, 'positions' | 'signal' | 'onProgress'> = {},
+): BlockMask {
+  const { shape, config, meter, position } = context;
   const mask = emptyMask(shape, config, maskCapacity(config), positions);
   meter.hold(mask.starts.length + mask.counts.length);
-  const rotated = rope ? rotateForSearch(q, k, shape, config, rope, positions) : { q, k };
-  const context = { ...rotated, shape, causal: config.causal, position, work, meter, config, envelopes: new Map() };
-  const allHeads = Array.from({ length: shape.heads }, (_, head) => head);
   const cells = shape.batch * mask.maskHeads * mask.queryBlocks;
   let done = 0;
   for (let batch = 0; batch < shape.batch; batch++) {
     for (let maskHead = 0; maskHead < mask.maskHeads; maskHead++) {
-      const heads = config.shareHeads ? allHeads : [maskHead];
+      const heads = headsOf(shape, config, maskHead);
       for (let n = 0; n < mask.queryBlocks; n++) {
         throwIfAborted(signal);
-        setBlocks(
-          mask,
-          batch,
-          maskHead,
-          n,
-          searchBlock(context, { batch, heads, block: queryBlock(n, shape, config, position) }),
-        );
+        const block = queryBlock(n, shape, config, position);
+        setBlocks(mask, batch, maskHead, n, searchBlock(context, { batch, heads, block }));
         onProgress?.(++done / cells);
       }
     }
   }
   return mask;
+}
+
+/** Query heads that share a head of the mask. */
+export function headsOf({ heads }: AttentionShape, { shareHeads }: HipConfig, maskHead: number): number[] {
+  return shareHeads ? Array.from({ length: heads }, (_, head) => head) : [maskHead];
 }
 
 /** q and k as the search scores them: see {@link SearchRopeOptions}. */
