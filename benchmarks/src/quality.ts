@@ -1,0 +1,194 @@
+// Perplexity and pass-key accuracy on real weights: dense, HiP, multi-stage, sink + window and random blocks at the same number of keys.
+import { availableParallelism } from 'node:os';
+import { appendFileSync, existsSync, mkdirSync, readFileSync } from 'node:fs';
+import { createHash } from 'node:crypto';
+import { dirname, resolve } from 'node:path';
+import { Tinypool } from 'tinypool';
+import { sharedPath } from '@hip/testing';
+import type { Benchmark } from './benchmark.ts';
+import { ABLATIONS, METHODS, type Method } from './quality/methods.ts';
+import { LENGTHS } from './quality/pass-keys.ts';
+import type { Job, JobResult } from './quality/worker.ts';
+
+const BOOKS = ['herman-melville_moby-dick.txt', 'leo-tolstoy_war-and-peace_louise-maude_aylmer-maude.txt'];
+const MODELS = ['books-lm-14m', 'books-lm-6m'];
+/** Pass-key windows and questions per length and window: 64 questions per length. */
+const WINDOWS = 4;
+const PER_LENGTH = 16;
+/** Raise when a change of the benchmark makes earlier results wrong. */
+const VERSION = 2;
+
+interface Task extends Job {
+  readonly modelName: string;
+  readonly table: 'quality' | 'ablation';
+}
+
+/** Finished jobs, one JSON line each: a run that was stopped goes on where it was. */
+class Results {
+  readonly #path = resolve(process.env['HIP_QUALITY_CACHE'] ?? 'out/quality.jsonl');
+  readonly #done = new Map<string, JobResult>();
+
+  constructor() {
+    if (!existsSync(this.#path)) return;
+    for (const line of readFileSync(this.#path, 'utf8').split('\n')) {
+      try {
+        const { key, result } = JSON.parse(line) as { key: string; result: JobResult };
+        this.#done.set(key, result);
+      } catch {
+        // The last line of a killed run may be half written.
+      }
+    }
+  }
+
+  static key({ modelName, book, method, lengths, kind, index, perLength }: Task): string {
+    const { label: _, ...settings } = method;
+    const value = [
+      VERSION,
+      modelName,
+      book.split('/').at(-1),
+      settings,
+      lengths,
+      kind,
+      index,
+      kind === 'loss' ? 0 : perLength,
+    ];
+    return createHash('sha256').update(JSON.stringify(value)).digest('hex').slice(0, 24);
+  }
+
+  get(task: Task): JobResult | undefined {
+    return this.#done.get(Results.key(task));
+  }
+
+  add(task: Task, result: JobResult): void {
+    const key = Results.key(task);
+    this.#done.set(key, result);
+    mkdirSync(dirname(this.#path), { recursive: true });
+    appendFileSync(
+      this.#path,
+      `${JSON.stringify({ key, model: task.modelName, method: task.method.label, result })}\n`,
+    );
+  }
+}
+
+function tasksOf(modelName: string, method: Method, quick: boolean, table: Task['table']): Task[] {
+  const model = sharedPath('models', modelName);
+  const books = BOOKS.map((book) => sharedPath('data', 'books', book));
+  if (!model || books.some((book) => !book))
+    throw new Error('the quality benchmark needs ../shared/models and ../shared/data/books');
+  const lengths = quick ? LENGTHS.slice(0, 1) : LENGTHS;
+  const common = {
+    modelName,
+    model,
+    method,
+    lengths,
+    perLength: PER_LENGTH,
+    threads: 1,
+    table,
+    wasmPath: process.env['HIP_WASM_PATH'],
+  };
+  return [
+    ...books.map((book): Task => ({ ...common, book: book!, kind: 'loss', index: 0 })),
+    ...Array.from({ length: quick ? 1 : WINDOWS }, (_, index): Task => ({
+      ...common,
+      book: books[1]!,
+      kind: 'pass-keys',
+      index,
+    })),
+  ];
+}
+
+/** One row: a method of one model, figures by length. */
+function rowOf(tasks: readonly Task[], results: Results): Record<string, unknown> | undefined {
+  const { modelName, method, lengths, table } = tasks[0]!;
+  const finished = tasks.map((task) => results.get(task));
+  if (finished.some((result) => !result)) return undefined;
+  const row: Record<string, unknown> = {
+    table,
+    model: modelName,
+    method: method.label,
+    ...(method.name === 'dense' ? {} : { k: method.k, denseLayers: method.denseLayers }),
+  };
+  lengths.forEach((tokens, i) => {
+    const at = finished.map((result) => result!.lengths[i]!);
+    const total = (name: 'loss' | 'targets' | 'exact' | 'digits' | 'questions'): number =>
+      at.reduce((sum, entry) => sum + (entry[name] ?? 0), 0);
+    const label = `${tokens / 1024}K`;
+    row[`perplexity${label}`] = Number(Math.exp(total('loss') / total('targets')).toFixed(3));
+    row[`passKey${label}`] = Number((total('exact') / total('questions')).toFixed(4));
+    row[`digits${label}`] = Number((total('digits') / (5 * total('questions'))).toFixed(4));
+    row['trialsPerLength'] = total('questions');
+  });
+  return row;
+}
+
+export const benchmark: Benchmark = {
+  name: 'quality',
+  description: 'perplexity and pass-key accuracy of dense, HiP, window and random blocks on real weights',
+  async run({ quick, log, signal }) {
+    const results = new Results();
+    const groups = [
+      ...(quick ? MODELS.slice(1) : MODELS).flatMap((model) =>
+        (quick ? METHODS.slice(0, 5) : METHODS).map((method) => tasksOf(model, method, quick, 'quality')),
+      ),
+      ...(quick ? [] : ABLATIONS.map((method) => tasksOf('books-lm-6m', method, quick, 'ablation'))),
+    ];
+    const only = process.env['HIP_QUALITY_ONLY'];
+    const wanted = groups.filter(
+      ([task]) =>
+        !only ||
+        `${task!.modelName} ${task!.table} ${task!.method.label} ${task!.method.k} ${task!.method.denseLayers}`.match(
+          only,
+        ),
+    );
+    const seen = new Set<string>();
+    const open = wanted.flat().filter((task) => {
+      const key = Results.key(task);
+      if (seen.has(key) || results.get(task)) return false;
+      seen.add(key);
+      return true;
+    });
+    const workers = Number(process.env['HIP_QUALITY_WORKERS'] ?? availableParallelism());
+    log(`${open.length} of ${wanted.flat().length} windows to run, ${workers} at a time`);
+    if (open.length > 0) {
+      const pool = new Tinypool({
+        filename: process.env['HIP_QUALITY_WORKER'] ?? new URL('./quality/worker.ts', import.meta.url).href,
+        minThreads: Math.min(workers, open.length),
+        maxThreads: Math.min(workers, open.length),
+        isolateWorkers: false,
+      });
+      let finished = 0;
+      try {
+        await Promise.all(
+          open.map(async (task) => {
+            const result = (await pool.run(task, { name: 'runJob', signal })) as JobResult;
+            results.add(task, result);
+            log(
+              `${++finished}/${open.length} ${task.modelName} ${task.method.label} k=${task.method.k} l_d=${task.method.denseLayers} ${task.kind} ${task.index}: ${result.seconds.toFixed(1)} s`,
+            );
+          }),
+        );
+      } finally {
+        await pool.destroy();
+      }
+    }
+    const rows = wanted.map((tasks) => rowOf(tasks, results)).filter((row) => row !== undefined);
+    return {
+      rows: withRatios(rows),
+      environment: { trials: 'pass keys: 16 facts asked at each length in each of 4 windows of War and Peace' },
+    };
+  },
+};
+
+/** Beside each figure its ratio to the same model's dense one. */
+function withRatios(rows: readonly Record<string, unknown>[]): Record<string, unknown>[] {
+  return rows.map((row) => {
+    const dense = rows.find((other) => other['model'] === row['model'] && other['method'] === 'dense');
+    if (!dense || dense === row) return row;
+    const longest = Object.keys(row)
+      .filter((name) => name.startsWith('perplexity'))
+      .at(-1)!;
+    const key = longest.replace('perplexity', 'passKey');
+    const ratio = (name: string): number => Number(((row[name] as number) / (dense[name] as number)).toFixed(4));
+    return { ...row, perplexityRatio: ratio(longest), passKeyRatio: ratio(key) };
+  });
+}

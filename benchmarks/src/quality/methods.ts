@@ -1,0 +1,101 @@
+// The attention methods the quality benchmark compares, each with its number of keys and dense layers.
+import { denseModelAttention, hipModelAttention, maskedAttention } from '@hip/attention';
+import {
+  DEFAULT_CONFIG,
+  infiniteHipStages,
+  PAPER_CONFIG,
+  randomBlockMask,
+  streamingMask,
+  type AttentionShape,
+  type BlockMask,
+  type HipConfig,
+} from '@hip/mask-search';
+import type { AttentionFunction } from '@instatune/supernet';
+
+/** Plain data: it travels to worker threads and names a result. */
+export interface Method {
+  readonly name: 'dense' | 'hip' | 'streaming' | 'random';
+  /** What distinguishes it in the table. */
+  readonly label: string;
+  /** Keys the search keeps; a query attends to `window + sink` more. */
+  readonly k: number;
+  readonly denseLayers: number;
+  /** Of `hip`: what differs from DEFAULT_CONFIG beside k and denseLayers. */
+  readonly config?: Partial<HipConfig>;
+}
+
+const { window, sink } = DEFAULT_CONFIG;
+
+const hip = (k: number, denseLayers: number, label = 'HiP (default)', config?: Partial<HipConfig>): Method => ({
+  name: 'hip',
+  label,
+  k,
+  denseLayers,
+  ...(config && { config }),
+});
+
+/** InfiniteHiP's stages scaled to `k` final keys, so that 32K tokens are pruned by each of them. */
+function multiStage(k: number): Partial<HipConfig> {
+  const stages = infiniteHipStages(k).map((stage, i) => ({ ...stage, keep: [16 * k, 4 * k, k][i]! }));
+  return { stages, blockK: 8, window, sink };
+}
+
+/** The table of the README: every method at the same number of keys. */
+export const METHODS: readonly Method[] = [
+  { name: 'dense', label: 'dense', k: 0, denseLayers: 0 },
+  hip(512, 2),
+  hip(512, 1),
+  hip(512, 0),
+  { name: 'streaming', label: 'sink + window (StreamingLLM)', k: 512, denseLayers: 0 },
+  { name: 'streaming', label: 'sink + window (StreamingLLM)', k: 512, denseLayers: 2 },
+  { name: 'random', label: 'random blocks (BigBird)', k: 512, denseLayers: 0 },
+  { name: 'random', label: 'random blocks (BigBird)', k: 512, denseLayers: 2 },
+  hip(512, 2, 'HiP, tree search as in the paper', treeOf({})),
+  hip(512, 2, 'HiP, multi-stage (InfiniteHiP, scaled to k)', multiStage(512)),
+  ...[256, 1024, 128].flatMap((k) => [2, 1, 0].map((layers) => hip(k, layers))),
+];
+
+/** What the choice of the default rests on: one change at a time, k = 512, two dense layers. */
+export const ABLATIONS: readonly Method[] = [
+  hip(512, 2, 'tree: b_k 2, centre (paper)', treeOf({})),
+  hip(512, 2, 'tree: first key represents', treeOf({ representative: 'first' })),
+  hip(512, 2, 'tree: last key represents', treeOf({ representative: 'last' })),
+  hip(512, 2, 'tree: random key represents', treeOf({ representative: 'random' })),
+  hip(512, 2, 'tree: b_k 16, b_sk 4', treeOf({ blockK: 16, strideK: 4 })),
+  hip(512, 2, 'tree: b_k 16, b_sk 1', treeOf({ blockK: 16, strideK: 1 })),
+  hip(512, 2, 'stages: binary, 256 / 32 / 8 (InfiniteHiP)', multiStage(512)),
+  hip(512, 2, 'stages: envelope 64 → 4096, then 16 exact', {
+    stages: [
+      { chunk: 64, keep: 4096, strideQ: 8, rows: 'mean', score: 'bound' },
+      { chunk: 16, keep: 512, strideQ: 4, rows: 'max', score: 'exact' },
+    ],
+  }),
+  hip(512, 2, 'stages: envelope 64 and 16, rows max', {
+    stages: DEFAULT_CONFIG.stages!.map((stage) => ({ ...stage, rows: 'max' as const })),
+  }),
+  hip(512, 2, 'stages: the default'),
+];
+
+function treeOf(changes: Partial<HipConfig>): Partial<HipConfig> {
+  const { blockQ, blockK, strideQ, strideK, representative } = PAPER_CONFIG;
+  return { blockQ, blockK, strideQ, strideK, representative, window, sink, stages: undefined, ...changes };
+}
+
+/** The method as a model's attention; one instance serves one sequence. */
+export function attentionOf(method: Method): AttentionFunction {
+  const { name, k, denseLayers, config } = method;
+  if (name === 'dense') return denseModelAttention();
+  if (name === 'hip') return hipModelAttention({ config: { ...config, k, denseLayers }, dense: 'never' });
+  const dense = denseModelAttention();
+  // Both baselines keep exactly as many keys as HiP does: k + window + sink.
+  const mask = (shape: AttentionShape): BlockMask =>
+    name === 'streaming'
+      ? streamingMask(shape, { window: window + k, sink, shareHeads: true })
+      : randomBlockMask(shape, { k, blockK: 16, window, sink, seed: 1 });
+  return (q, keys, v, context) => {
+    if (context.layer < denseLayers) return dense(q, keys, v, context);
+    const [batch, queries, heads, headDim] = q.shape;
+    const shape = { batch, queries, keys: keys.shape[1], heads, kvHeads: keys.shape[2], headDim };
+    return maskedAttention(q, keys, v, mask(shape), { scale: context.scale });
+  };
+}
