@@ -11,7 +11,7 @@ import { fillMask, type BaselineOptions } from './grid.ts';
  */
 export function randomBlockMask(shape: AttentionShape, options: BaselineOptions = {}): BlockMask {
   return fillMask(shape, options, ({ batch, maskHead, block, blocks, keep }, { seed }) => {
-    const random = randomAt(seed, batch, maskHead, block.index);
+    const random = randomAt(seed, batch, maskHead, block.position);
     // Floyd's sampling: every subset of `keep` of the blocks is equally likely.
     const chosen = new Set<number>();
     for (let last = blocks - keep; last < blocks; last++) {

@@ -79,7 +79,7 @@ function searchTree(
   const { config, meter } = context;
   const { sink, blockK, strideQ, strideK, representative, seed, ensemble } = config;
   const scorer = new BlockScorer(context, { batch, heads, block, strideQ, rows: 'max' });
-  const random = randomAt(seed, block.index);
+  const random = randomAt(seed, block.position);
   meter.hold(scorer.size);
   const score = (half: Node): number => {
     let best = -Infinity;
@@ -90,7 +90,7 @@ function searchTree(
     return best;
   };
   const found = ensemble
-    ? ensembleSearch(blocks, keep, ensemble, { seed, place: block.index, score, meter })
+    ? ensembleSearch(blocks, keep, ensemble, { seed, place: block.position, score, meter })
     : treeSearch(blocks, keep, score, { meter });
   meter.release(scorer.size);
   return found;

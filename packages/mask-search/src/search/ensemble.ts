@@ -14,7 +14,7 @@ export function ensembleCapacity(keep: number, { members, votes = 1, truncate = 
  * Searches `members` times and keeps the blocks with at least `votes` votes. With one vote and no truncation the result contains the
  * plain search's. Cost: members times the tree search's.
  *
- * @param place of the query block, mixed into the seed
+ * @param place names the query block, mixed into the seed
  * @returns blocks, ascending
  */
 export function ensembleSearch(

@@ -4,10 +4,11 @@ import type { HipConfig } from '../config/config.ts';
 import { visibleKeys, type PositionOf } from '../inputs.ts';
 
 export interface QueryBlock {
-  readonly index: number;
   readonly firstRow: number;
   /** Existing rows. */
   readonly rows: number;
+  /** Absolute position of the last row: the block's name for random draws, the same in prefill and decode. */
+  readonly position: number;
   /** Keys the last row sees. */
   readonly visible: number;
   /** TS: tokens to search, [sink, sink + searchable). */
@@ -18,8 +19,9 @@ export interface QueryBlock {
 export function queryBlock(index: number, shape: AttentionShape, config: HipConfig, position: PositionOf): QueryBlock {
   const firstRow = index * config.blockQ;
   const rows = Math.min(config.blockQ, shape.queries - firstRow);
-  const visible = visibleKeys(position(firstRow + rows - 1), shape.keys, config.causal);
-  return { index, firstRow, rows, visible, searchable: Math.max(0, visible - config.window - config.sink) };
+  const last = position(firstRow + rows - 1);
+  const visible = visibleKeys(last, shape.keys, config.causal);
+  return { firstRow, rows, position: last, visible, searchable: Math.max(0, visible - config.window - config.sink) };
 }
 
 /** A group of `strideQ` query rows that is scored as one. */

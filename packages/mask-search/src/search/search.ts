@@ -12,7 +12,7 @@ import { queryBlock } from './geometry.ts';
  * RoPE inside the search, for q and k that come unrotated (hip.md §3).
  *
  * `absolute`: every vector at its own position. `relative`: every candidate is scored as if it stood right before the window,
- * `window` tokens back, so that no score depends on a distance the model was not trained on.
+ * `window` tokens back, so that no score depends on a distance the model was not trained on; tables need window + 1 positions.
  */
 export interface SearchRopeOptions {
   readonly tables: RotaryTables;

@@ -1,0 +1,177 @@
+// What callers get wrong: numbers that are none, shapes that do not fit, configurations that cannot run.
+import { describe, expect, it } from 'vitest';
+import * as fc from 'fast-check';
+import {
+  blockSparseAttention,
+  blockSparseAttentionGradient,
+  DEFAULT_CONFIG,
+  denseAttention,
+  denseMask,
+  exactTopKMask,
+  HipError,
+  INFINITE_HIP_CONFIG,
+  layerConfig,
+  massRecall,
+  PAPER_CONFIG,
+  resolveConfig,
+  searchBlockMask,
+  topKRecall,
+  type HipConfig,
+} from '../src/index.ts';
+import { tensorsOf } from './support.ts';
+
+const shape = { batch: 1, queries: 4, keys: 6, heads: 2, kvHeads: 1, headDim: 3 };
+const mask = denseMask(shape, true);
+
+/** Every function that takes tensors, and which it takes. */
+const calls = {
+  searchBlockMask: { takes: ['q', 'k'], run: (q, k) => searchBlockMask(q, k, shape) },
+  exactTopKMask: { takes: ['q', 'k'], run: (q, k) => exactTopKMask(q, k, shape) },
+  massRecall: { takes: ['q', 'k'], run: (q, k) => massRecall(q, k, shape, mask) },
+  topKRecall: { takes: ['q', 'k'], run: (q, k) => topKRecall(q, k, shape, mask, { k: 2 }) },
+  denseAttention: { takes: ['q', 'k', 'v'], run: (q, k, v) => denseAttention(q, k, v, shape) },
+  blockSparseAttention: { takes: ['q', 'k', 'v'], run: (q, k, v) => blockSparseAttention(q, k, v, shape, mask) },
+  blockSparseAttentionGradient: {
+    takes: ['q', 'k', 'v'],
+    run: (q, k, v) => blockSparseAttentionGradient(q, k, v, q, shape, mask),
+  },
+} satisfies Record<
+  string,
+  { takes: readonly ('q' | 'k' | 'v')[]; run: (q: Float32Array, k: Float32Array, v: Float32Array) => unknown }
+>;
+
+function tensors32(): Record<'q' | 'k' | 'v', Float32Array> {
+  const { q, k, v } = tensorsOf(shape, 1);
+  return { q: Float32Array.from(q), k: Float32Array.from(k), v: Float32Array.from(v) };
+}
+
+describe('float32 tensors', () => {
+  it('with NaN or ±Infinity anywhere are rejected by every function, naming the place', () => {
+    const bad = fc.constantFrom(NaN, Infinity, -Infinity);
+    const names = fc.constantFrom(...(Object.keys(calls) as (keyof typeof calls)[]));
+    fc.assert(
+      fc.property(names, bad, fc.nat(), fc.nat(), (name, value, which, place) => {
+        const { takes, run } = calls[name];
+        const tensors = tensors32();
+        const tensor = takes[which % takes.length]!;
+        const index = place % tensors[tensor].length;
+        tensors[tensor][index] = value;
+        const error = thrown(() => run(tensors.q, tensors.k, tensors.v));
+        expect(error.code).toBe('non-finite');
+        expect(error.details).toMatchObject({ name: tensor, index });
+        expect(error.message).toContain(`${tensor}[${index}]`);
+      }),
+      { numRuns: 200 },
+    );
+  });
+
+  it('of another length than their shape’s are rejected by every function', () => {
+    for (const { takes, run } of Object.values(calls)) {
+      for (const name of takes) {
+        const tensors = { ...tensors32(), [name]: new Float32Array(5) };
+        expect(thrown(() => run(tensors.q, tensors.k, tensors.v)).code).toBe('invalid-shape');
+      }
+    }
+  });
+
+  it('give what the same numbers in float64 give', () => {
+    const { q, k, v } = tensors32();
+    expect(denseAttention(q, k, v, shape)).toEqual(
+      denseAttention(Float64Array.from(q), Float64Array.from(k), Float64Array.from(v), shape),
+    );
+  });
+});
+
+describe('shapes and options', () => {
+  const { q, k, v } = tensorsOf(shape, 1);
+  const wrong: Record<string, readonly [HipError['code'], () => unknown]> = {
+    'no keys': ['invalid-shape', () => denseAttention(q, k, v, { ...shape, keys: 0 })],
+    'heads that are no multiple of kvHeads': [
+      'invalid-shape',
+      () => denseAttention(q, k, v, { ...shape, heads: 3, kvHeads: 2 }),
+    ],
+    'half a query': ['invalid-shape', () => searchBlockMask(q, k, { ...shape, queries: 4.5 })],
+    'too few positions': ['invalid-shape', () => searchBlockMask(q, k, shape, { positions: [1] })],
+    'positions that go back': ['invalid-shape', () => denseAttention(q, k, v, shape, { positions: [0, 2, 1, 3] })],
+    'a bias of another size': ['invalid-shape', () => denseAttention(q, k, v, shape, { bias: new Float64Array(3) })],
+    'a bias of NaN': ['non-finite', () => denseAttention(q, k, v, shape, { bias: new Float64Array(24).fill(NaN) })],
+    'a negative scale': ['invalid-config', () => denseAttention(q, k, v, shape, { scale: -1 })],
+    'a soft-cap of 0': ['invalid-config', () => blockSparseAttention(q, k, v, shape, mask, { softcap: 0 })],
+    'a mask of another call': [
+      'invalid-shape',
+      () => blockSparseAttention(q, k, v, shape, denseMask({ ...shape, keys: 7 }, true)),
+    ],
+    'a mask of other heads': [
+      'invalid-shape',
+      () => blockSparseAttention(q, k, v, shape, searchBlockMask(new Float64Array(48), k, { ...shape, heads: 4 })),
+    ],
+  };
+  for (const [name, [code, run]] of Object.entries(wrong)) {
+    it(`${name}: ${code}`, () => expect(thrown(run).code).toBe(code));
+  }
+});
+
+describe('resolveConfig', () => {
+  const stage = { chunk: 16, keep: 512, strideQ: 1, rows: 'max', score: 'exact' } as const;
+  const wrong: Record<string, readonly [string, Partial<HipConfig>]> = {
+    'no keys': ['k', { k: 0, stages: undefined }],
+    'half a block': ['blockQ', { blockQ: 0.5 }],
+    'a negative window': ['window', { window: -1 }],
+    'a refresh every 0 steps': ['refreshInterval', { refreshInterval: 0 }],
+    'no stage': ['stages', { stages: [] }],
+    'a stage that keeps part of a chunk': ['stages', { stages: [{ ...stage, keep: 500 }] }],
+    'stages that do not nest': ['stages', { stages: [{ ...stage, chunk: 24, keep: 528 }, stage] }],
+    'a stage that keeps more than the one before': ['stages', { stages: [stage, { ...stage, keep: 1024 }], k: 1024 }],
+    'a stage with a refresh of 0': ['stages', { stages: [{ ...stage, refresh: 0 }] }],
+    'a last stage of other blocks': ['blockK', { stages: [stage], blockK: 8 }],
+    'a last stage of another k': ['k', { stages: [stage], k: 256 }],
+    'a summary of the future': ['window', { stages: [{ ...stage, score: 'bound' }], window: 8 }],
+    'an ensemble of stages': ['ensemble', { ensemble: { members: 2 } }],
+    'an ensemble of nobody': ['ensemble', { stages: undefined, ensemble: { members: 0 } }],
+    'more votes than members': ['ensemble', { stages: undefined, ensemble: { members: 2, votes: 3 } }],
+    'a layer without keys': ['kPerLayer', { kPerLayer: [512, 0] }],
+  };
+  for (const [name, [field, config]] of Object.entries(wrong)) {
+    it(`${name}: names ${field}`, () => {
+      const error = thrown(() => resolveConfig(config));
+      expect(error.code).toBe('invalid-config');
+      expect([error.details['name'], error.message].join(' ')).toContain(field);
+    });
+  }
+
+  it('accepts the stock configurations, and adapts the default’s stages to k', () => {
+    for (const config of [DEFAULT_CONFIG, PAPER_CONFIG, INFINITE_HIP_CONFIG])
+      expect(resolveConfig(config)).toEqual(config);
+    fc.assert(
+      fc.property(fc.integer({ min: 1, max: 500 }), (n) => {
+        expect(resolveConfig({ k: 16 * n }).stages!.at(-1)!.keep).toBe(16 * n);
+      }),
+    );
+  });
+
+  it('gives each layer its own', () => {
+    expect([0, 1, 2].map((layer) => (layerConfig({}, layer) === 'dense' ? 'dense' : 'hip'))).toEqual([
+      'dense',
+      'dense',
+      'hip',
+    ]);
+    fc.assert(
+      fc.property(fc.integer({ min: 1, max: 9000 }), fc.integer({ min: 0, max: 3 }), (blocks, layer) => {
+        const config = layerConfig({ ...INFINITE_HIP_CONFIG, kPerLayer: [8 * blocks] }, layer);
+        expect(config === 'dense' ? 0 : config.k).toBe(layer === 0 ? 8 * blocks : 2048);
+      }),
+    );
+    const tree = layerConfig({ ...PAPER_CONFIG, denseLayers: 0, kPerLayer: [100] }, 0);
+    expect(tree).toMatchObject({ k: 100, stages: undefined });
+  });
+});
+
+function thrown(run: () => unknown): HipError {
+  try {
+    run();
+  } catch (error) {
+    if (error instanceof HipError) return error;
+    throw error;
+  }
+  throw new Error('nothing was thrown');
+}
