@@ -1,0 +1,84 @@
+// Bounds of all chunks against the split rows of all query blocks: a matrix product whose 16×16 results shrink to one score per block.
+import { bindings, unroll, wgsl } from '../../code/wgsl.ts';
+import { loadLeft, MATRIX_PRELUDE, multiplyColumns, TILE } from './matrix.ts';
+import { geometryCode, type SearchConstants } from './shape.ts';
+
+/** Columns of one workgroup: more amortise the rows it keeps in registers, fewer fill the GPU. */
+export const BOUND_COLUMNS = 256;
+
+export interface MatrixBoundKernel {
+  readonly constants: SearchConstants;
+  readonly chunk: number;
+  readonly keep: number;
+  /** Split rows per cell; a power of two up to 16. */
+  readonly groups: number;
+  readonly subgroupSize: number;
+  readonly lanes: number;
+}
+
+/** Rows of split q that one workgroup takes: 16 per subgroup. */
+export function boundRows({ lanes, subgroupSize }: Pick<MatrixBoundKernel, 'lanes' | 'subgroupSize'>): number {
+  return (lanes / subgroupSize) * TILE;
+}
+
+/** Bindings: shape, split rows, envelope, scores. Workgroups: columns × rows × z. Reads up to 16 chunks past a head's envelope. */
+export function matrixBoundCode(kernel: MatrixBoundKernel): string {
+  const { constants, chunk, keep, groups, subgroupSize, lanes } = kernel;
+  const width = 2 * constants.headDim;
+  const steps = width / TILE;
+  const blocksPerTile = TILE / groups;
+  const subgroups = lanes / subgroupSize;
+  const cells = 2 * blocksPerTile * TILE;
+  return wgsl(
+    MATRIX_PRELUDE,
+    geometryCode({ ...constants, pageShift: undefined }),
+    bindings([
+      'var<uniform> shape: Shape',
+      'var<storage, read> split: array<f16>',
+      'var<storage, read> envelope: array<f16>',
+      'var<storage, read_write> scores: array<u32>',
+    ]),
+    `var<workgroup> tiles: array<f32, ${subgroups * 2 * TILE * TILE}>;
+fn count_of(local_block: u32) -> u32 { return (block_at(shape.firstBlock + local_block).searchable + ${chunk - 1}u) / ${chunk}u; }
+@compute @workgroup_size(${lanes})
+fn main(@builtin(workgroup_id) group: vec3u, @builtin(subgroup_id) subgroup: u32, @builtin(subgroup_invocation_id) within: u32) {
+  let begin = group.x * ${BOUND_COLUMNS}u;
+  let first_row = group.y * ${subgroups * TILE}u;
+  let last_block = min((first_row + ${subgroups * TILE - 1}u) / ${groups}u, shape.slabBlocks - 1u);
+  let most = count_of(last_block);
+  if (most <= ${keep}u || begin >= most) { return; }
+  let end = min(begin + ${BOUND_COLUMNS}u, most);
+  let row = first_row + subgroup * ${TILE}u;
+  let rows_at = (group.z * shape.slabBlocks * ${groups}u + row) * ${width}u;
+  ${loadLeft('a', steps, 'split', 'rows_at', `${width}u`)}
+  let columns_at = (batch_of(group.z) * shape.kvHeads + head_of(group.z) / ${constants.group}u) * shape.envelopeChunks;
+  let tile_at = subgroup * ${2 * TILE * TILE}u;
+  for (var column = begin; column < end; column += ${2 * TILE}u) {
+${unroll(
+  2,
+  (t) => `    var c${t} = Result();
+    {
+      let at = (columns_at + min(column + ${TILE * t}u, shape.envelopeChunks - 1u)) * ${width}u;
+      ${multiplyColumns(`c${t}`, 'a', steps, 'envelope', 'at', `${width}u`)}
+    }
+    subgroupMatrixStore<row_major>(&tiles, tile_at + ${t * TILE * TILE}u, c${t}, ${TILE}u);`,
+)}
+    workgroupBarrier();
+    for (var i = within; i < ${cells}u; i += ${subgroupSize}u) {
+      let t = i / ${blocksPerTile * TILE}u;
+      let b = (i / ${TILE}u) % ${blocksPerTile}u;
+      let n = i % ${TILE}u;
+      let at = tile_at + t * ${TILE * TILE}u + b * ${groups * TILE}u + n;
+      var best = tiles[at];
+${unroll(groups - 1, (r) => `      best = max(best, tiles[at + ${(r + 1) * TILE}u]);`)}
+      let local_block = row / ${groups}u + b;
+      let chunk = column + t * ${TILE}u + n;
+      if (local_block < shape.slabBlocks && chunk < most) {
+        scores[(group.z * shape.slabBlocks + local_block) * shape.scoreStride + chunk] = ordered(best);
+      }
+    }
+    workgroupBarrier();
+  }
+}`,
+  );
+}

@@ -1,0 +1,92 @@
+// The scored query rows of a block, a tile of them in workgroup memory, and the score of one key against all of the tile.
+import { unroll } from '../../code/wgsl.ts';
+import { loadOctet } from './octets.ts';
+import { LOWEST, type SearchConstants } from './shape.ts';
+
+/** How rows are sampled and tiled. */
+export interface RowTiling {
+  /** Query rows per stride group. */
+  readonly strideQ: number;
+  readonly rows: 'max' | 'mean';
+  /** Rows of one tile; workgroup memory is tile × headDim × 4 bytes. */
+  readonly tile: number;
+  readonly tiles: number;
+}
+
+/**
+ * `load_rows(batch, head, block, tile, lane)` fills the tile (no barrier of its own). Rows that do not exist get position −1,
+ * which sees no key.
+ *
+ * @param everyKey rows see every key (bounds, and non-causal search)
+ */
+export function rowCode(
+  { type, headDim }: SearchConstants,
+  { strideQ, rows, tile }: RowTiling,
+  lanes: number,
+  everyKey: boolean,
+): string {
+  const octets = headDim / 8;
+  return `var<workgroup> rows: array<vec4f, ${tile * (headDim / 4)}>;
+var<workgroup> row_position: array<i32, ${tile}>;
+fn load_rows(batch: u32, head: u32, block: Block, tile: u32, lane: u32) {
+  for (var i = lane; i < ${tile * octets}u; i += ${lanes}u) {
+    let r = i / ${octets}u;
+    let c = i % ${octets}u;
+    let start = (tile * ${tile}u + r) * ${strideQ}u;
+    let end = min(start + ${strideQ}u, block.rows);
+    var lo = vec4f(0.0);
+    var hi = vec4f(0.0);
+    if (start < block.rows) {
+      for (var row = ${rows === 'mean' ? 'start' : 'end - 1u'}; row < end; row++) {
+        ${loadOctet(type, 'q', 'query_octet(batch, block.first_row + row, head) + c', 'x')}
+        lo += x_lo;
+        hi += x_hi;
+      }
+      ${rows === 'mean' ? 'lo /= f32(end - start); hi /= f32(end - start);' : ''}
+    }
+    rows[r * D4 + 2u * c] = lo;
+    rows[r * D4 + 2u * c + 1u] = hi;
+    if (c == 0u) {
+      row_position[r] = select(-1, ${everyKey ? '0x7fffffff' : 'i32(block.first_row + end + shape.keys) - 1 - i32(shape.queries)'}, start < block.rows);
+    }
+  }
+}`;
+}
+
+/** `score_key(batch, head, key)`: the largest q·k over the tile's rows that see the key. */
+export function keyScoreCode({ type }: SearchConstants, { tile }: RowTiling): string {
+  return `fn score_key(batch: u32, head: u32, key: u32) -> f32 {
+  let base = key_octet(batch, key, head);
+${unroll(tile, (r) => `  var s${r} = 0.0f;`)}
+  for (var c = 0u; c < D8; c++) {
+    ${loadOctet(type, 'k', 'base + c', 'x')}
+${unroll(tile, (r) => `    s${r} += dot(x_lo, rows[${r}u * D4 + 2u * c]) + dot(x_hi, rows[${r}u * D4 + 2u * c + 1u]);`)}
+  }
+  var best = ${LOWEST};
+${unroll(tile, (r) => `  best = select(best, max(best, s${r}), row_position[${r}] >= i32(key));`)}
+  return best;
+}`;
+}
+
+/** `score_bound(batch, head, chunk)`: Σ max(qᵢ·maxᵢ, qᵢ·minᵢ), the largest over the tile's rows. */
+export function boundScoreCode({ type, group }: SearchConstants, { tile }: RowTiling): string {
+  return `fn score_bound(batch: u32, head: u32, chunk: u32) -> f32 {
+  let base = ((batch * shape.kvHeads + head / ${group}u) * shape.envelopeChunks + chunk) * 2u * D8;
+${unroll(tile, (r) => `  var s${r} = 0.0f;`)}
+  for (var c = 0u; c < D8; c++) {
+    ${loadOctet(type, 'envelope', 'base + c', 'x')}
+    ${loadOctet(type, 'envelope', 'base + D8 + c', 'n')}
+${unroll(
+  tile,
+  (r) => `    {
+      let lo = rows[${r}u * D4 + 2u * c];
+      let hi = rows[${r}u * D4 + 2u * c + 1u];
+      s${r} += dot(lo, select(n_lo, x_lo, lo > vec4f(0.0))) + dot(hi, select(n_hi, x_hi, hi > vec4f(0.0)));
+    }`,
+)}
+  }
+  var best = ${LOWEST};
+${unroll(tile, (r) => `  best = select(best, max(best, s${r}), row_position[${r}] >= 0);`)}
+  return best;
+}`;
+}

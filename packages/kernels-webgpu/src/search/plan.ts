@@ -1,0 +1,158 @@
+// What a mask search does on the GPU, as plain data: slabs of query blocks, passes, scratch. Pure: no device.
+import type { AttentionShape, HipConfig, SearchStage } from '@hip/mask-search';
+import { bytesOf, type DeviceProfile, type ElementType } from '../device/features.ts';
+import type { DeviceLimits } from '../device/limits.ts';
+import { limitError, HipError } from '../errors/gpu-errors.ts';
+import { planSlabs, type Slab } from './slabs.ts';
+import { stagePasses } from './stage-passes.ts';
+import { treePasses } from './tree-passes.ts';
+import type { SearchConstants } from './code/shape.ts';
+
+/** What is searched, and on what. */
+export interface SearchRequest {
+  /** `heads` and `kvHeads` of this search; `keys` is the largest Tk that the plan must serve. */
+  readonly shape: AttentionShape;
+  readonly config: HipConfig;
+  readonly type: ElementType;
+  readonly profile: Pick<DeviceProfile, 'tier' | 'subgroupMaxSize'>;
+  readonly limits: DeviceLimits;
+  /** Rows of one batch in the key buffer. @defaultValue shape.keys */
+  readonly keyRows?: number | undefined;
+  /** Heads of one query row in memory. @defaultValue shape.heads */
+  readonly queryHeads?: number | undefined;
+  /** log2 of the tokens per page; keys lie behind one another when absent. */
+  readonly pageShift?: number | undefined;
+  /** Chunks for which each head of a given envelope has room, by chunk size. @defaultValue as many as keys need */
+  readonly envelopeChunks?: number | undefined;
+  /** Bytes of scores to hold at once; more means larger slabs. @defaultValue 256 MiB, at most one binding */
+  readonly scratchBytes?: number | undefined;
+}
+
+/** A buffer of the plan by role; `envelope/16` is the envelope of 16-key chunks, `starts/0` what stage 0 keeps. */
+export type BufferRole = 'shape' | 'q' | 'k' | 'pages' | 'mask/starts' | 'mask/counts' | (string & {});
+
+/** One dispatch of a slab. */
+export interface SearchPass {
+  readonly label: string;
+  readonly code: string;
+  readonly buffers: readonly BufferRole[];
+  readonly workgroups: readonly [number, number, number];
+  /** Index into the slab's key windows: which part of k is bound. */
+  readonly window?: number | undefined;
+}
+
+/** A plan; {@link encodeSearch} runs it. */
+export interface SearchPlan {
+  readonly request: SearchRequest;
+  readonly constants: SearchConstants;
+  readonly slabs: readonly (Slab & { readonly passes: readonly SearchPass[] })[];
+  /** Bytes per scratch role. */
+  readonly scratch: Readonly<Record<string, number>>;
+  /** Chunk sizes whose envelopes the passes read. */
+  readonly envelopes: readonly number[];
+}
+
+/** M: blocks kept per query block. */
+export function capacityOf({ k, blockK }: Pick<HipConfig, 'k' | 'blockK'>): number {
+  return Math.ceil(k / blockK);
+}
+
+/** Tokens that the last row of query block `n` searches. */
+export function searchableOf(
+  n: number,
+  { queries, keys }: AttentionShape,
+  { blockQ, causal, window, sink }: HipConfig,
+): number {
+  const end = Math.min((n + 1) * blockQ, queries);
+  const visible = causal ? Math.max(0, Math.min(keys, end + keys - queries)) : keys;
+  return Math.max(0, visible - window - sink);
+}
+
+/** Chunks that cover the keys beyond the sink. */
+export function envelopeRows(keys: number, sink: number, chunk: number): number {
+  return Math.max(0, Math.ceil((keys - sink) / chunk));
+}
+
+/** Envelope chunks past the last that must be allocated: matrix loads take 16 at a time. */
+export const ENVELOPE_SLACK = 32;
+
+/** Bytes of an envelope buffer. */
+export function envelopeBytes(
+  { batch, kvHeads, headDim }: Pick<AttentionShape, 'batch' | 'kvHeads' | 'headDim'>,
+  chunks: number,
+  type: ElementType,
+): number {
+  return (batch * kvHeads * chunks + ENVELOPE_SLACK) * 2 * headDim * bytesOf(type);
+}
+
+/** The constants that kernels bake in. */
+export function constantsOf({ shape, config, type, pageShift }: SearchRequest): SearchConstants {
+  return {
+    headDim: shape.headDim,
+    group: shape.heads / shape.kvHeads,
+    type,
+    blockQ: config.blockQ,
+    sink: config.sink,
+    window: config.window,
+    causal: config.causal,
+    shared: config.shareHeads,
+    pageShift,
+  };
+}
+
+/**
+ * Plans a search: the tree of hip.md §2, or the stages of §3.
+ *
+ * @throws HipError `unsupported` where a buffer does not fit a binding and cannot be cut, `invalid-shape` for a head dimension that is
+ * no multiple of 8
+ */
+export function planSearch(request: SearchRequest): SearchPlan {
+  const { shape, config, limits } = request;
+  if (shape.headDim % 8 !== 0)
+    throw new HipError('invalid-shape', `headDim is ${shape.headDim}: GPU kernels need a multiple of 8`, {
+      headDim: shape.headDim,
+    });
+  if (config.ensemble)
+    throw new HipError(
+      'unsupported',
+      'ensembles are not searched on the GPU: leave config.ensemble undefined, or search on the CPU',
+      { ensemble: config.ensemble },
+    );
+  const constants = constantsOf(request);
+  const capacity = capacityOf(config);
+  const maskHeads = config.shareHeads ? 1 : (request.queryHeads ?? shape.heads);
+  const blocks = Math.ceil(shape.queries / config.blockQ);
+  const maskBytes = 4 * shape.batch * maskHeads * blocks * capacity;
+  if (maskBytes > limits.maxStorageBufferBindingSize)
+    throw limitError(
+      'maxStorageBufferBindingSize',
+      maskBytes,
+      limits.maxStorageBufferBindingSize,
+      'search fewer queries at a time, or use a larger blockQ or blockK',
+    );
+  const slabs = planSlabs(request);
+  const scratch: Record<string, number> = {};
+  const planned = slabs.map((slab) => {
+    const { passes, bytes } = config.stages
+      ? stagePasses(request, constants, slab, config.stages)
+      : treePasses(request, constants, slab);
+    for (const [role, size] of Object.entries(bytes)) scratch[role] = Math.max(scratch[role] ?? 0, size);
+    return { ...slab, passes };
+  });
+  const envelopes = [...new Set((config.stages ?? []).filter(isBound).map(({ chunk }) => chunk))].filter((chunk) =>
+    planned.some(({ passes }) => passes.some(({ buffers }) => buffers.includes(`envelope/${chunk}`))),
+  );
+  for (const [role, size] of Object.entries(scratch))
+    if (size > limits.maxStorageBufferBindingSize)
+      throw limitError(
+        'maxStorageBufferBindingSize',
+        size,
+        limits.maxStorageBufferBindingSize,
+        `search fewer queries at a time: ${role} does not fit`,
+      );
+  return { request, constants, slabs: planned, scratch, envelopes };
+}
+
+function isBound({ score }: SearchStage): boolean {
+  return score === 'bound';
+}

@@ -1,0 +1,243 @@
+// encodeSearch: a search plan's passes added to a call, with their buffers and uniforms.
+import { HipError } from '@hip/mask-search';
+import type { GpuMask } from '../attention/mask.ts';
+import type { Binding, BufferRange, GpuCall } from '../dispatch/call.ts';
+import type { GpuTensor } from '../dispatch/tensor.ts';
+import { bytesOf } from '../device/features.ts';
+import { ENVELOPE, ENVELOPE_LANES, envelopeCode } from './code/envelope.ts';
+import { SHAPE } from './code/shape.ts';
+import { envelopeBytes, envelopeRows, type SearchPlan } from './plan.ts';
+import { windowsOf, type KeyWindow, type Slab } from './slabs.ts';
+
+/** Envelopes by chunk size, [B, Hkv, rows, 2, d]. */
+export interface Envelopes {
+  /** Chunks for which each head has room. */
+  rows(chunk: number): number;
+  buffer(chunk: number): BufferRange;
+}
+
+/** What a plan runs on. */
+export interface SearchBuffers {
+  /** [B, Tq, queryHeads, d] */
+  readonly q: GpuTensor;
+  /** [B, keyRows, Hkv, d] */
+  readonly k: GpuTensor;
+  /** Page of each run of tokens, when the plan reads keys through a page table. */
+  readonly pages?: BufferRange | undefined;
+  /** Kept beside a cache; computed by the call when absent. */
+  readonly envelopes?: Envelopes | undefined;
+  /** Receives the result. */
+  readonly mask: GpuMask;
+  /** First query head of this search within q and the mask. @defaultValue 0 */
+  readonly headOffset?: number | undefined;
+  /**
+   * Uniform buffers with {@link shapeUniform}'s bytes by the chunk of the envelope read (0: none), so that a prepared call follows
+   * a growing cache. One slab only.
+   */
+  readonly shape?: ((envelopeChunk: number) => BufferRange) | undefined;
+}
+
+/** The uniform of one slab and key window. @param keys Tk now, at most the plan's */
+export function shapeUniform(
+  { request: { shape, config, keyRows = shape.keys, queryHeads = shape.heads } }: SearchPlan,
+  slab: Slab,
+  window: KeyWindow,
+  {
+    keys = shape.keys,
+    lag = 0,
+    headOffset = 0,
+    envelopeChunks = 0,
+  }: {
+    readonly keys?: number;
+    readonly lag?: number;
+    readonly headOffset?: number;
+    readonly envelopeChunks?: number;
+  } = {},
+): ArrayBuffer {
+  return SHAPE.pack({
+    queries: shape.queries,
+    keys,
+    lag,
+    keyRows,
+    heads: shape.heads,
+    queryHeads,
+    headOffset,
+    kvHeads: shape.kvHeads,
+    batchFirst: slab.batchFirst,
+    queryBatch: slab.query.offset === 0 ? 0 : slab.batchFirst,
+    keyBatch:
+      window.range.offset === 0 && slab.windows.length === 1 && slab.batches === shape.batch ? 0 : slab.batchFirst,
+    queryFirst: slab.queryFirst,
+    keyFirst: window.first,
+    keyEnd: Math.min(window.end, keys),
+    firstBlock: slab.firstBlock,
+    slabBlocks: slab.blocks,
+    queryBlocks: Math.ceil(shape.queries / config.blockQ),
+    scoreStride: slab.scoreStride,
+    envelopeChunks,
+  });
+}
+
+function part(
+  { buffer, offset = 0 }: GpuTensor,
+  range: { readonly offset: number; readonly size: number },
+): BufferRange {
+  // Eight f16 are read as four u32.
+  return { buffer, offset: offset + range.offset, size: Math.ceil(range.size / 16) * 16 };
+}
+
+/** Adds the passes that find the mask. */
+export function encodeSearch(call: GpuCall, plan: SearchPlan, buffers: SearchBuffers): void {
+  const { request, slabs } = plan;
+  const { shape, config, type } = request;
+  if (buffers.shape && slabs.length !== 1)
+    throw new HipError('internal', `the search takes ${slabs.length} slabs: a shape buffer serves one`, {
+      slabs: slabs.length,
+    });
+  const scratch = new Map<string, BufferRange>();
+  for (const [role, bytes] of Object.entries(plan.scratch))
+    scratch.set(role, { buffer: call.scratch(bytes, role), size: bytes });
+  for (const chunk of plan.envelopes) {
+    const given = buffers.envelopes?.buffer(chunk);
+    if (given) {
+      scratch.set(`envelope/${chunk}`, given);
+      continue;
+    }
+    const chunks = envelopeRows(shape.keys, config.sink, chunk);
+    const bytes = envelopeBytes(shape, chunks, type);
+    const buffer = { buffer: call.scratch(bytes, `envelope/${chunk}`), size: bytes };
+    scratch.set(`envelope/${chunk}`, buffer);
+    encodeEnvelope(call, plan, {
+      k: buffers.k,
+      pages: buffers.pages,
+      envelope: buffer,
+      chunk,
+      chunks,
+      firstChunk: 0,
+      endChunk: chunks,
+      keys: shape.keys,
+    });
+  }
+  for (const slab of slabs) {
+    for (const pass of slab.passes) {
+      const window = slab.windows[pass.window ?? 0]!;
+      const chunk = Number(pass.buffers.find((role) => role.startsWith('envelope/'))?.slice(9) ?? 0);
+      const envelopeChunks =
+        chunk === 0 ? 0 : (buffers.envelopes?.rows(chunk) ?? envelopeRows(shape.keys, config.sink, chunk));
+      const bindings = pass.buffers.map((role): Binding => {
+        switch (role) {
+          case 'shape':
+            return (
+              buffers.shape?.(chunk) ?? {
+                uniform: shapeUniform(plan, slab, window, { headOffset: buffers.headOffset ?? 0, envelopeChunks }),
+              }
+            );
+          case 'q':
+            return part(buffers.q, slab.query);
+          case 'k':
+            return part(buffers.k, window.range);
+          case 'pages':
+            return buffers.pages!;
+          case 'mask/starts':
+            return buffers.mask.starts;
+          case 'mask/counts':
+            return buffers.mask.counts;
+          default:
+            return scratch.get(role)!;
+        }
+      });
+      call.pass({
+        label: pass.label,
+        pipeline: { label: pass.label, code: pass.code },
+        bindings,
+        workgroups: pass.workgroups,
+      });
+    }
+  }
+}
+
+/** What {@link encodeEnvelope} computes. */
+export interface EnvelopeUpdate {
+  readonly k: GpuTensor;
+  readonly pages?: BufferRange | undefined;
+  readonly envelope: BufferRange;
+  readonly chunk: number;
+  /** Chunks for which each head has room. */
+  readonly chunks: number;
+  /** [firstChunk, endChunk) are computed. */
+  readonly firstChunk: number;
+  readonly endChunk: number;
+  /** Tk */
+  readonly keys: number;
+}
+
+/** Adds the passes that compute chunks [firstChunk, endChunk) of an envelope. */
+export function encodeEnvelope(call: GpuCall, plan: Pick<SearchPlan, 'request'>, update: EnvelopeUpdate): void {
+  const { shape, config, type, limits, keyRows = shape.keys, pageShift } = plan.request;
+  const { batch, kvHeads, headDim } = shape;
+  const { k, pages, envelope, chunk, chunks, firstChunk, endChunk, keys } = update;
+  if (endChunk <= firstChunk) return;
+  const { sink } = config;
+  const rowBytes = kvHeads * headDim * bytesOf(type);
+  const code = envelopeCode({ headDim, type, sink, chunk, pageShift });
+  const most = limits.maxComputeWorkgroupsPerDimension;
+  const whole = batch * keyRows * rowBytes <= limits.maxStorageBufferBindingSize;
+  const pieces = whole
+    ? [
+        {
+          batch: 0,
+          batches: batch,
+          offset: 0,
+          size: batch * keyRows * rowBytes,
+          keyFirst: 0,
+          first: firstChunk,
+          end: endChunk,
+        },
+      ]
+    : Array.from({ length: batch }, (_, b) =>
+        // A chunk that crosses a window's end belongs to the next: windows overlap by a chunk.
+        windowsOf(
+          keys,
+          rowBytes,
+          limits.maxStorageBufferBindingSize,
+          limits.minStorageBufferOffsetAlignment,
+          chunk + sink,
+        ).map((window, i, all) => ({
+          batches: 1,
+          offset: b * keyRows * rowBytes + window.range.offset,
+          size: window.range.size,
+          keyFirst: window.first,
+          first: Math.max(firstChunk, i === 0 ? 0 : Math.ceil((window.first - sink) / chunk)),
+          end: Math.min(endChunk, i === all.length - 1 ? endChunk : Math.ceil((all[i + 1]!.first - sink) / chunk)),
+          batch: b,
+        })),
+      ).flat();
+  for (const piece of pieces) {
+    if (piece.end <= piece.first) continue;
+    const lanes = (piece.end - piece.first) * kvHeads * (headDim / 8);
+    const groups = Math.ceil(lanes / ENVELOPE_LANES);
+    const x = Math.min(groups, most);
+    call.pass({
+      label: `search/envelope-${chunk}`,
+      pipeline: { label: `envelope ${chunk}`, code },
+      bindings: [
+        {
+          uniform: ENVELOPE.pack({
+            batchFirst: piece.batch,
+            keys,
+            keyFirst: piece.keyFirst,
+            keyRows,
+            kvHeads,
+            firstChunk: piece.first,
+            endChunk: piece.end,
+            envelopeChunks: chunks,
+          }),
+        },
+        part(k, piece),
+        envelope,
+        ...(pageShift === undefined ? [] : [pages!]),
+      ],
+      workgroups: [x, piece.batches, Math.ceil(groups / x)],
+    });
+  }
+}

@@ -1,0 +1,54 @@
+// The matrix kernels' WGSL against Tint: Dawn's null backend offers every feature and validates, but computes nothing.
+import { expect, it } from 'vitest';
+import { create, globals } from 'webgpu';
+import { DEFAULT_CONFIG, resolveConfig, type HipConfig } from '@hip/mask-search';
+import { DEFAULT_LIMITS } from '../../src/device/limits.ts';
+import { planSearch } from '../../src/search/plan.ts';
+
+const profile = { tier: 'subgroup-matrix', subgroupMaxSize: 32 } as const;
+const limits = { ...DEFAULT_LIMITS, maxComputeWorkgroupStorageSize: 49_152, maxStorageBufferBindingSize: 2 ** 31 - 4 };
+
+const stages = (config: Partial<HipConfig>): HipConfig => resolveConfig({ ...DEFAULT_CONFIG, ...config });
+const configs: Record<string, { config: HipConfig; headDim?: number; pageShift?: number }> = {
+  'the default': { config: DEFAULT_CONFIG },
+  'a page table': { config: DEFAULT_CONFIG, pageShift: 8 },
+  'other sizes': {
+    config: stages({
+      k: 256,
+      blockK: 32,
+      blockQ: 128,
+      stages: [
+        { chunk: 64, keep: 2048, strideQ: 16, rows: 'max', score: 'bound' },
+        { chunk: 32, keep: 1024, strideQ: 8, rows: 'max', score: 'bound' },
+        { chunk: 32, keep: 256, strideQ: 8, rows: 'mean', score: 'exact' },
+      ],
+    }),
+    headDim: 80,
+  },
+};
+
+for (const [name, { config, headDim = 128, pageShift }] of Object.entries(configs)) {
+  it(`compiles for ${name}`, async () => {
+    Object.assign(globalThis, globals);
+    const adapter = await create(['backend=null', 'enable-dawn-features=allow_unsafe_apis']).requestAdapter();
+    const wanted = ['shader-f16', 'subgroups', 'chromium-experimental-subgroup-matrix'];
+    expect(wanted.filter((feature) => !adapter!.features.has(feature as GPUFeatureName))).toEqual([]);
+    const device = await adapter!.requestDevice({ requiredFeatures: wanted as GPUFeatureName[] });
+    const shape = { batch: 1, queries: 32_768, keys: 32_768, heads: 8, kvHeads: 2, headDim };
+    const plan = planSearch({ shape, config, type: 'f16', profile, limits, pageShift });
+    const passes = new Map(plan.slabs.flatMap(({ passes }) => passes.map((pass) => [pass.code, pass.label])));
+    const matrices = [...passes.keys()].filter((code) => code.includes('subgroupMatrixMultiplyAccumulate'));
+    expect(matrices.length).toBe(3);
+    for (const [code, label] of passes) {
+      device.pushErrorScope('validation');
+      const { messages } = await device.createShaderModule({ code, label }).getCompilationInfo();
+      await device.popErrorScope();
+      expect(
+        messages.map(
+          ({ type, lineNum, message }) => `${label} ${type} ${lineNum}: ${message} ${code.split('\n')[lineNum - 1]}`,
+        ),
+      ).toEqual([]);
+    }
+    device.destroy();
+  });
+}

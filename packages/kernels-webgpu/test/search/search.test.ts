@@ -1,0 +1,137 @@
+// Mask search on the GPU against the float64 reference: integer scores are exact, so masks are equal bit for bit.
+import { afterAll, beforeAll, expect, it } from 'vitest';
+import * as fc from 'fast-check';
+import { describeGpu } from '@hip/testing';
+import { DEFAULT_CONFIG, PAPER_CONFIG, resolveConfig, type BlockMask } from '@hip/mask-search';
+import { contextOf, type GpuContext } from '../../src/dispatch/context.ts';
+import { emulateMatrices } from '../support/emulate-matrices.ts';
+import { runSearch, searchShapes, stagedConfigs, treeConfigs, type SearchCase } from '../support/search-cases.ts';
+
+function cells({ counts, starts }: BlockMask): { counts: number[]; starts: number[] } {
+  return { counts: [...counts], starts: [...starts] };
+}
+
+describeGpu('mask search', (gpu) => {
+  let device: GPUDevice;
+  let context: GpuContext;
+  beforeAll(async () => {
+    device = await gpu.device({ features: ['subgroups', 'shader-f16'], limits: 'default' });
+    context = contextOf(device);
+  });
+  afterAll(() => device.destroy());
+
+  const types = fc.constantFrom('f32', 'f16');
+
+  it('stages: equals the reference for any stages, shape and sharing', async () => {
+    await fc.assert(
+      fc.asyncProperty(searchShapes, stagedConfigs, types, fc.nat(1000), async (shape, config, type, seed) => {
+        const { actual, expected } = await runSearch(context, { shape, config, type, seed });
+        expect(cells(actual)).toEqual(cells(expected));
+      }),
+      { numRuns: 12 },
+    );
+  });
+
+  it('tree: equals the reference for every representative', async () => {
+    await fc.assert(
+      fc.asyncProperty(searchShapes, treeConfigs, types, fc.nat(1000), async (shape, config, type, seed) => {
+        const { actual, expected } = await runSearch(context, { shape, config, type, seed });
+        expect(cells(actual)).toEqual(cells(expected));
+      }),
+      { numRuns: 12 },
+    );
+  });
+
+  const shape = { batch: 1, queries: 130, keys: 3000, heads: 2, kvHeads: 1, headDim: 32 };
+  const cases: Record<string, SearchCase> = {
+    'the default configuration': {
+      shape,
+      config: resolveConfig({ ...DEFAULT_CONFIG, k: 128, stages: resolveConfig({ k: 128 }).stages }),
+      type: 'f16',
+      seed: 1,
+    },
+    'more candidates than are counted one by one': {
+      shape,
+      config: resolveConfig({
+        k: 600,
+        blockK: 1,
+        stages: [{ chunk: 1, keep: 600, strideQ: 8, rows: 'max', score: 'exact' }],
+      }),
+      type: 'f32',
+      seed: 2,
+    },
+    'more scores than workgroup memory holds': {
+      shape: { ...shape, queries: 1, keys: 9000 },
+      config: resolveConfig({
+        k: 64,
+        blockK: 1,
+        stages: [{ chunk: 1, keep: 64, strideQ: 1, rows: 'max', score: 'exact' }],
+      }),
+      type: 'f16',
+      seed: 3,
+    },
+    "the paper's tree": {
+      shape: { ...shape, queries: 70 },
+      config: resolveConfig({ ...PAPER_CONFIG, k: 256, strideQ: 8 }),
+      type: 'f16',
+      seed: 4,
+    },
+    'a tree whose nodes spill to a buffer': {
+      shape: { ...shape, queries: 2, keys: 5000 },
+      config: resolveConfig({ ...PAPER_CONFIG, k: 800, blockK: 1, representative: 'random' }),
+      type: 'f32',
+      seed: 5,
+    },
+  };
+  for (const [name, one] of Object.entries(cases)) {
+    it(`equals the reference: ${name}`, async () => {
+      const { actual, expected } = await runSearch(context, one);
+      expect(cells(actual)).toEqual(cells(expected));
+    });
+  }
+
+  it('slabs of query blocks give the same mask', async () => {
+    const config = resolveConfig({ k: 64, blockQ: 16 });
+    const { actual, expected, plan } = await runSearch(
+      context,
+      { shape: { ...shape, keys: 1500 }, config, type: 'f16', seed: 6 },
+      { scratchBytes: 500 },
+    );
+    expect(plan.slabs.length).toBeGreaterThan(3);
+    expect(cells(actual)).toEqual(cells(expected));
+  });
+
+  it('keys and queries in several bindings give the same mask', async () => {
+    const limits = { ...context.limits, maxStorageBufferBindingSize: 48 * 1024 };
+    const config = resolveConfig({ k: 64, blockQ: 16, sink: 5 });
+    const { actual, expected, plan } = await runSearch(
+      context,
+      { shape: { ...shape, batch: 2, queries: 300, keys: 1000 }, config, type: 'f32', seed: 7 },
+      { limits },
+    );
+    expect(plan.slabs[0]!.windows.length).toBeGreaterThan(2);
+    expect(plan.slabs.some(({ queryFirst }) => queryFirst > 0)).toBe(true);
+    expect(cells(actual)).toEqual(cells(expected));
+  });
+
+  it('matrix kernels, emulated: the same mask', async () => {
+    const profile = { ...context.profile, tier: 'subgroup-matrix', subgroupMinSize: 32, subgroupMaxSize: 32 } as const;
+    const config = resolveConfig({ ...DEFAULT_CONFIG, k: 64, window: 80, stages: resolveConfig({ k: 64 }).stages });
+    const { actual, expected, plan } = await runSearch(
+      context,
+      {
+        shape: { batch: 1, queries: 100, keys: 1200, heads: 2, kvHeads: 1, headDim: 32 },
+        config,
+        type: 'f16',
+        seed: 8,
+      },
+      { profile, rewrite: emulateMatrices },
+    );
+    expect(plan.slabs[0]!.passes.filter(({ code }) => code.includes('load_left')).map(({ label }) => label)).toEqual([
+      'search/0-bound',
+      'search/1-bound',
+      'search/2-exact',
+    ]);
+    expect(cells(actual)).toEqual(cells(expected));
+  });
+});
