@@ -58,8 +58,8 @@ describe('prepareAttention', () => {
   });
 
   it('loads the WebGPU kernels only where webgpu is current', async () => {
-    const close = vi.fn();
-    const registerWebgpuKernels = vi.fn(() => Promise.resolve({ close }));
+    const close = vi.fn<() => void>();
+    const registerWebgpuKernels = vi.fn<() => Promise<{ close(): void }>>(() => Promise.resolve({ close }));
     vi.doMock('@hip/kernels-webgpu/tfjs', () => ({ registerWebgpuKernels }));
     await tf.setBackend('cpu');
     (await prepareAttention({ threads: 1 })).close();

@@ -7,7 +7,8 @@ export type DemoErrorCode =
   | 'corrupt-checkpoint'
   | 'unexpected-logits'
   | 'no-candidate'
-  | 'nothing-to-resume';
+  | 'nothing-to-resume'
+  | 'corrupt-state';
 
 /** Bad input to the demo. The message is one sentence that names the value and the fix. */
 export class DemoError extends Error {

@@ -1,194 +1,193 @@
-// One prefill of the long document with dense attention and one with HiP: time, perplexity and recall at every length on the way.
-import * as tf from '@tensorflow/tfjs';
-import { denseModelAttention, hipModelAttention, KvCache, type BlockMask, type ModelAttention, type PreparedAttention } from '@hip/attention';
-import { massRecall } from '@hip/mask-search';
-import { generate, prefill, type AttentionFunction, type ElasticModel } from '@instatune/supernet';
+// The long document, at growing lengths: a prefill with dense attention and one with HiP each, then generation on top of the longest.
+import {
+  denseModelAttention,
+  hipModelAttention,
+  KvCache,
+  type BlockMask,
+  type PreparedAttention,
+} from '@hip/attention';
+import { maskToSvg, type HipConfig } from '@hip/mask-search';
+import { generate, type ElasticModel, type TextTokenizer } from '@instatune/supernet';
+import { DemoError } from './errors.ts';
+import { writeWhole } from './files.ts';
 import type { DemoOptions } from './options.ts';
-import type { LongContextRow } from './result.ts';
+import { CHUNK, measurePrefill } from './prefill.ts';
+import type { Generation, LongContextRow } from './result.ts';
+import type { Facts, Pass, RunState } from './state.ts';
 
-/** Tokens run through the layers at once; divides every default length. */
-const CHUNK = 4096;
-/** Rows per layer whose attention mass is compared with dense attention. */
-const RECALL_ROWS = 8;
-
-/** Cumulative figures of one pass at one length. A causal prefill of T tokens is the first T tokens of a longer one. */
-interface Mark {
-  readonly tokens: number;
-  readonly ms: number;
-  readonly attentionMs: number;
-  readonly perplexity: number;
-  readonly recall: number;
-}
+/** Tokens of context shown with what was generated. */
+const SHOWN_TOKENS = 48;
 
 export interface LongContextProgress {
   readonly kind: 'dense' | 'hip';
+  /** Tokens done of this prefill. */
   readonly tokens: number;
-  readonly total: number;
+  readonly length: number;
 }
 
-export interface LongContextRun {
-  readonly rows: readonly LongContextRow[];
-  /** Mask of the last layer over the first chunk. */
-  readonly mask: BlockMask | undefined;
+export interface LongContextInputs {
+  /** The chosen sub-network, loaded on its own. */
+  readonly model: ElasticModel;
+  readonly tokenizer: TextTokenizer;
+  readonly options: DemoOptions;
+  readonly state: RunState;
+  readonly prepared: PreparedAttention;
+  readonly signal: AbortSignal;
+  readonly onProgress: (progress: LongContextProgress) => void;
+  readonly onRow: (row: LongContextRow) => void;
+  readonly onToken: (done: number, total: number) => void;
 }
 
-function config(options: DemoOptions): { k: number; denseLayers: number } {
-  return { k: options.longContext.k, denseLayers: options.longContext.denseLayers };
+/** The lengths that fit the document and the model. @throws DemoError `text-too-short` */
+export function usableLengths(wanted: readonly number[], documentTokens: number, maxPositions: number): number[] {
+  const usable = wanted.filter((length) => length <= Math.min(documentTokens, maxPositions));
+  if (usable.length > 0) return usable;
+  const shortest = Math.min(...wanted);
+  throw shortest > maxPositions
+    ? new DemoError(
+        'invalid-option',
+        `--lengths starts at ${shortest}, and the model has ${maxPositions} positions: give shorter --lengths`,
+      )
+    : new DemoError(
+        'text-too-short',
+        `the document has ${documentTokens} tokens, the long-context run needs at least ${shortest}: give a longer file with --document`,
+      );
 }
 
-/**
- * @param ids at least as many as the longest length
- */
-export async function runLongContext(
-  model: ElasticModel,
+function searchConfig({ longContext }: DemoOptions): Partial<HipConfig> {
+  return { k: longContext.k, denseLayers: longContext.denseLayers };
+}
+
+/** Measures what is not measured yet, then generates. Every finished prefill is recorded, so an interrupted run repeats at most one. */
+export async function runLongContext(inputs: LongContextInputs): Promise<void> {
+  const { state, options, model, onRow } = inputs;
+  const ids = state.tokens('document');
+  const lengths = usableLengths(options.longContext.lengths, ids.length, model.config.maxPositions);
+  let cache: KvCache | undefined;
+  try {
+    for (const length of lengths) {
+      for (const kind of ['dense', 'hip'] as const) {
+        if (state.facts.passes[length]?.[kind]) continue;
+        cache?.dispose();
+        cache = new KvCache();
+        state.recordPass(length, kind, await onePass(inputs, ids, length, kind, cache));
+        if (kind === 'dense') {
+          cache.dispose();
+          cache = undefined;
+        }
+      }
+      onRow(rowOf(state.facts, length, model)!);
+    }
+    if (!state.facts.generation)
+      state.record({ generation: await continueDocument(inputs, ids, lengths.at(-1)!, cache) });
+  } finally {
+    cache?.dispose();
+  }
+}
+
+async function onePass(
+  inputs: LongContextInputs,
   ids: Int32Array,
-  options: DemoOptions,
-  attention: PreparedAttention,
-  signal: AbortSignal,
-  onProgress: (progress: LongContextProgress) => void,
-): Promise<LongContextRun> {
-  const { lengths } = options.longContext;
-  let picture: BlockMask | undefined;
-  const dense = await pass(model, ids, lengths, denseModelAttention(), signal, (tokens, total) => onProgress({ kind: 'dense', tokens, total }));
-  const seen: { mask?: BlockMask } = {};
-  const hip = hipModelAttention({
-    config: config(options),
-    dense: 'never',
-    onMask: (mask, layer) => {
-      seen.mask = mask;
-      if (layer === model.config.layers - 1) picture ??= mask;
+  length: number,
+  kind: 'dense' | 'hip',
+  cache: KvCache,
+): Promise<Pass> {
+  const { model, options, prepared, signal, onProgress, state } = inputs;
+  const config = searchConfig(options);
+  let found: BlockMask | undefined;
+  let isDrawn = false;
+  const attend =
+    kind === 'dense'
+      ? denseModelAttention()
+      : hipModelAttention({
+          config,
+          dense: 'never',
+          onMask: (mask, layer) => {
+            found = mask;
+            // The first chunk of the last layer: queries and keys are the same tokens.
+            if (isDrawn || layer !== model.config.layers - 1) return;
+            isDrawn = true;
+            writeWhole(state.path('mask.svg'), maskToSvg(mask));
+          },
+        });
+  return measurePrefill({
+    model,
+    ids: ids.subarray(0, length + 1),
+    tokens: length,
+    attend,
+    ...(kind === 'hip' && { config }),
+    takeMask: () => {
+      const mask = found;
+      found = undefined;
+      return mask;
+    },
+    prepared,
+    cache,
+    signal,
+    onProgress: (tokens) => onProgress({ kind, tokens, length }),
+  });
+}
+
+/** A row of the result from what was recorded, or undefined while a pass is missing. */
+export function rowOf(
+  { passes }: Facts,
+  tokens: number,
+  { config }: Pick<ElasticModel, 'config'>,
+): LongContextRow | undefined {
+  const { dense, hip } = passes[tokens] ?? {};
+  if (!dense || !hip) return undefined;
+  return {
+    tokens,
+    denseMs: dense.ms,
+    hipMs: hip.ms,
+    ...(dense.attentionMs !== undefined && { denseAttentionMs: dense.attentionMs }),
+    ...(hip.attentionMs !== undefined && { hipAttentionMs: hip.attentionMs }),
+    denseTokensPerSecond: tokens / (dense.ms / 1000),
+    hipTokensPerSecond: tokens / (hip.ms / 1000),
+    densePpl: dense.perplexity,
+    hipPpl: hip.perplexity,
+    massRecall: hip.recall ?? 1,
+    denseBytes: dense.bytes,
+    hipBytes: hip.bytes,
+    materializedBytes: 4 * config.heads * tokens * tokens,
+  };
+}
+
+/** Continues the document with HiP attention, on the cache of the longest HiP prefill where this process still has it. */
+async function continueDocument(
+  { model, tokenizer, options, signal, onToken }: LongContextInputs,
+  ids: Int32Array,
+  length: number,
+  filled: KvCache | undefined,
+): Promise<Generation> {
+  const context = ids.subarray(0, length + 1);
+  using own = new KvCache();
+  const isFilled = filled !== undefined && filled.length === context.length - 1;
+  const cache = isFilled ? filled : own;
+  const prompt = isFilled ? context.subarray(filled.length) : context;
+  const attention = hipModelAttention({ config: searchConfig(options), dense: 'never' });
+  const times: number[] = [];
+  const total = options.longContext.generate;
+  const generated = await generate(model, prompt, {
+    maxTokens: total,
+    attention,
+    cache,
+    chunkTokens: CHUNK,
+    temperature: 0.8,
+    topK: 40,
+    seed: options.seed,
+    stopIds: [],
+    signal,
+    onToken: () => {
+      times.push(performance.now());
+      onToken(times.length, total);
     },
   });
-  const sparse = await pass(model, ids, lengths, hip, signal, (tokens, total) => onProgress({ kind: 'hip', tokens, total }), seen);
-  const { heads, kvHeads, headSize } = model.config;
-  const rows = lengths.map((tokens, i): LongContextRow => {
-    const [d, h] = [dense[i]!, sparse[i]!];
-    const shape = { batch: 1, queries: Math.min(CHUNK, tokens), keys: tokens, heads, kvHeads, headDim: headSize };
-    const working = (c?: object): number => {
-      const plan = attention.cpu?.plan(shape, c);
-      return plan ? plan.total - plan.tensors : 0;
-    };
-    return {
-      tokens,
-      denseMs: d.ms,
-      hipMs: h.ms,
-      denseAttentionMs: d.attentionMs,
-      hipAttentionMs: h.attentionMs,
-      denseTokensPerSecond: tokens / (d.ms / 1000),
-      hipTokensPerSecond: tokens / (h.ms / 1000),
-      densePpl: d.perplexity,
-      hipPpl: h.perplexity,
-      massRecall: h.recall,
-      denseBytes: working(),
-      hipBytes: working(config(options)),
-      materializedBytes: 4 * heads * tokens * tokens,
-    };
-  });
-  return { rows, mask: picture };
-}
-
-async function pass(
-  model: ElasticModel,
-  ids: Int32Array,
-  lengths: readonly number[],
-  attend: ModelAttention,
-  signal: AbortSignal,
-  onProgress: (tokens: number, total: number) => void,
-  seen?: { mask?: BlockMask },
-): Promise<Mark[]> {
-  const total = lengths.at(-1)!;
-  const marks: Mark[] = [];
-  let attentionMs = 0;
-  let aside = 0;
-  const recalls: number[] = [];
-  const timed: AttentionFunction = (q, k, v, context) => {
-    delete seen?.mask;
-    const start = performance.now();
-    const out = attend(q, k, v, context);
-    attentionMs += performance.now() - start;
-    if (seen?.mask) {
-      const begin = performance.now();
-      recalls.push(recallOf(q, k, seen.mask, context.scale));
-      aside += performance.now() - begin;
-    }
-    return out;
+  return {
+    prompt: tokenizer.decode([...context.subarray(Math.max(0, context.length - SHOWN_TOKENS))]),
+    text: tokenizer.decode(generated),
+    tokens: generated.length,
+    contextTokens: context.length,
+    msPerToken: times.length > 1 ? (times.at(-1)! - times[0]!) / (times.length - 1) : 0,
   };
-  let loss = 0;
-  const cache = new KvCache();
-  const start = performance.now();
-  try {
-    const last = await prefill(model, ids.subarray(0, total), cache, { attention: timed, chunkTokens: CHUNK, signal }, async ({ start: first, logits }) => {
-      const begin = performance.now();
-      loss += await summedLoss(logits, ids, first, total);
-      aside += performance.now() - begin;
-      const tokens = first + logits.shape[1];
-      onProgress(tokens, total);
-      if (lengths.includes(tokens)) {
-        const recall = recalls.length === 0 ? 1 : recalls.reduce((sum, value) => sum + value, 0) / recalls.length;
-        const targets = Math.min(tokens, total - 1);
-        marks.push({ tokens, ms: performance.now() - start - aside, attentionMs, perplexity: Math.exp(loss / targets), recall });
-      }
-      recalls.length = 0;
-    });
-    last.dispose();
-  } finally {
-    cache.dispose();
-  }
-  return marks;
-}
-
-/** Sum of −log p(next token) over a chunk's positions that have a next token. */
-async function summedLoss(logits: tf.Tensor3D, ids: Int32Array, first: number, total: number): Promise<number> {
-  const rows = Math.min(logits.shape[1], total - 1 - first);
-  if (rows <= 0) return 0;
-  const sum = tf.tidy(() => {
-    const vocab = logits.shape[2];
-    const flat = tf.slice(logits, [0, 0, 0], [1, rows, vocab]).reshape([rows, vocab]);
-    const targets = tf.tensor1d(ids.slice(first + 1, first + 1 + rows), 'int32');
-    const at = tf.range(0, rows, 1, 'int32').mul(tf.scalar(vocab, 'int32')).add(targets);
-    return tf.logSumExp(flat, 1).sub(flat.reshape([rows * vocab]).gather(at.toInt() as tf.Tensor1D)).sum();
-  });
-  const [value] = await sum.data();
-  sum.dispose();
-  return value!;
-}
-
-/** Attention mass the mask keeps, on a few evenly spaced rows of the chunk. */
-function recallOf(q: tf.Tensor4D, k: tf.Tensor4D, mask: BlockMask, scale: number): number {
-  const [batch, queries, heads, headDim] = q.shape;
-  const shape = { batch, queries, keys: k.shape[1], heads, kvHeads: k.shape[2], headDim };
-  const rows = Array.from({ length: RECALL_ROWS }, (_, i) => Math.floor(((i + 1) * queries) / RECALL_ROWS) - 1);
-  return massRecall(q.dataSync() as Float32Array, k.dataSync() as Float32Array, shape, mask, { scale, rows });
-}
-
-/** Continues a prompt with HiP attention. */
-export async function continueText(
-  model: ElasticModel,
-  prompt: Int32Array,
-  options: DemoOptions,
-  signal: AbortSignal,
-): Promise<{ readonly ids: number[]; readonly msPerToken: number }> {
-  const cache = new KvCache();
-  try {
-    let first = 0;
-    let last = 0;
-    const ids = await generate(model, prompt, {
-      maxTokens: options.longContext.generate,
-      attention: hipModelAttention({ config: config(options) }),
-      cache,
-      chunkTokens: CHUNK,
-      temperature: 0.8,
-      topK: 40,
-      seed: options.seed,
-      stopIds: [],
-      signal,
-      onToken: () => {
-        last = performance.now();
-        first ||= last;
-      },
-    });
-    return { ids, msPerToken: ids.length > 1 ? (last - first) / (ids.length - 1) : 0 };
-  } finally {
-    cache.dispose();
-  }
 }

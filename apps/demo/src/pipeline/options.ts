@@ -1,11 +1,17 @@
-// The demo's options: defaults, the quick variant, validation, and the budget language.
+// The demo's options: defaults, the quick variant, validation.
 import * as v from 'valibot';
+import { parseConstraint } from '@instatune/search';
 import { DemoError } from './errors.ts';
 
-const positive = v.pipe(v.number(), v.finite(), v.gtValue(0));
-const count = v.pipe(v.number(), v.integer(), v.minValue(1));
+const positive = v.pipe(v.number('use a number'), v.finite('use a number'), v.gtValue(0, 'use a number > 0'));
+const whole = (lowest: number) =>
+  v.pipe(
+    v.number('use a whole number'),
+    v.integer('use a whole number'),
+    v.minValue(lowest, `use a whole number >= ${lowest}`),
+  );
 
-/** Everything that decides a run. Two runs with equal options (seed included) fine-tune and search alike. */
+/** Everything that decides a run. Runs with equal options (seed included) fine-tune alike, and search alike where measurements repeat. */
 export const optionsSchema = v.object({
   /** Folder of the pretrained checkpoint. */
   model: v.string(),
@@ -13,23 +19,42 @@ export const optionsSchema = v.object({
   text: v.array(v.string()),
   /** Long document; undefined: type definitions on this machine. */
   document: v.optional(v.string()),
-  out: v.string(),
-  seed: v.pipe(v.number(), v.integer(), v.minValue(0)),
+  seed: whole(0),
   quick: v.boolean(),
-  /** E.g. "latency<=0.6x"; undefined: the knee. */
-  budget: v.optional(v.string()),
-  maxLoss: v.optional(positive),
-  backend: v.picklist(['auto', 'cpu', 'wasm', 'webgpu']),
+  /** Bounds like "latency <= 0.6x"; none: the knee. */
+  budget: v.array(v.string()),
+  backend: v.picklist(['auto', 'cpu', 'wasm', 'webgpu'], 'use auto, cpu, wasm or webgpu'),
   fineTune: v.object({
-    steps: count,
-    batch: count,
-    sequence: v.pipe(count, v.minValue(8)),
+    steps: whole(1),
+    batch: whole(1),
+    /** Tokens of a training window. */
+    sequence: whole(8),
     learningRate: positive,
-    warmupSteps: v.pipe(v.number(), v.integer(), v.minValue(0)),
+    warmupSteps: whole(0),
+    /** Seconds of work a kill may cost. */
     checkpointEverySeconds: positive,
+    /** Steps between two points of the validation curve. */
+    validateEvery: whole(1),
   }),
-  search: v.object({ evaluations: v.pipe(count, v.minValue(4)), round: v.pipe(count, v.minValue(2)), validationWindows: count }),
-  longContext: v.object({ lengths: v.array(v.pipe(count, v.minValue(64))), k: count, denseLayers: v.pipe(v.number(), v.integer(), v.minValue(0)), generate: count }),
+  search: v.object({
+    evaluations: whole(4),
+    /** Candidates a round. */
+    round: whole(2),
+    /** Windows of validation text per candidate. */
+    validationWindows: whole(1),
+    /** What is traded against loss. MACs are exact, so that such a search repeats bit for bit. */
+    cost: v.picklist(['latency', 'macs'], 'use latency or macs'),
+  }),
+  longContext: v.object({
+    /** Ascending prefill lengths, tokens. */
+    lengths: v.pipe(v.array(whole(16)), v.minLength(1, 'give at least one length')),
+    /** Keys HiP keeps per query block, besides sink and window. */
+    k: whole(16),
+    /** First layers that stay dense under HiP. */
+    denseLayers: whole(0),
+    /** Tokens to generate. */
+    generate: whole(1),
+  }),
 });
 
 export type DemoOptions = v.InferOutput<typeof optionsSchema>;
@@ -39,63 +64,114 @@ export interface DemoInput {
   readonly model?: string | undefined;
   readonly text?: readonly string[] | undefined;
   readonly document?: string | undefined;
-  readonly out?: string | undefined;
   readonly seed?: number | undefined;
   readonly quick?: boolean | undefined;
-  readonly budget?: string | undefined;
+  readonly budget?: readonly string[] | undefined;
   readonly maxLoss?: number | undefined;
   readonly backend?: string | undefined;
   readonly steps?: number | undefined;
+  readonly batch?: number | undefined;
+  readonly sequence?: number | undefined;
+  readonly learningRate?: number | undefined;
   readonly evaluations?: number | undefined;
+  readonly cost?: string | undefined;
+  readonly lengths?: readonly number[] | undefined;
+  readonly keys?: number | undefined;
+  readonly generate?: number | undefined;
 }
+
+/** Quantities a budget may name, with their units. */
+export const BUDGET_NAMES: ReadonlyMap<string, string | undefined> = new Map([
+  ['latency', 'ms'],
+  ['loss', 'nats'],
+  ['macs', undefined],
+  ['parameters', undefined],
+]);
+
+const DEFAULTS = {
+  full: { steps: 120, batch: 8, evaluations: 40, round: 10, windows: 24, lengths: [4096, 8192, 16384, 32768] },
+  quick: { steps: 24, batch: 4, evaluations: 12, round: 6, windows: 8, lengths: [4096, 8192] },
+} as const;
 
 /** Fills in defaults. @throws DemoError `invalid-option` naming the option, the value and the fix. */
 export function resolveOptions(input: DemoInput, defaultModel: string): DemoOptions {
   const quick = input.quick ?? false;
-  if (input.budget !== undefined) parseBudget(input.budget);
+  const defaults = DEFAULTS[quick ? 'quick' : 'full'];
+  const steps = input.steps ?? defaults.steps;
+  const evaluations = input.evaluations ?? defaults.evaluations;
+  const cost = input.cost ?? 'latency';
+  const maxLoss = checked(v.optional(positive), input.maxLoss, () => 'max-loss');
   const candidate = {
     model: input.model ?? defaultModel,
     text: [...(input.text ?? [])],
     ...(input.document === undefined ? {} : { document: input.document }),
-    out: input.out ?? 'out',
     seed: input.seed ?? 0,
     quick,
-    ...(input.budget === undefined ? {} : { budget: input.budget }),
-    ...(input.maxLoss === undefined ? {} : { maxLoss: input.maxLoss }),
+    budget: [...(input.budget ?? []), ...(maxLoss === undefined ? [] : [`loss <= ${maxLoss}`])],
     backend: input.backend ?? 'auto',
     fineTune: {
-      steps: input.steps ?? (quick ? 24 : 120),
-      batch: quick ? 4 : 8,
-      sequence: 128,
-      learningRate: 1e-3,
-      warmupSteps: quick ? 3 : 10,
+      steps,
+      batch: input.batch ?? defaults.batch,
+      sequence: input.sequence ?? 128,
+      learningRate: input.learningRate ?? 1e-3,
+      warmupSteps: Math.floor(steps / 12),
       checkpointEverySeconds: 15,
+      validateEvery: Math.max(1, Math.ceil(steps / 6)),
     },
-    search: { evaluations: input.evaluations ?? (quick ? 10 : 32), round: quick ? 5 : 8, validationWindows: quick ? 4 : 8 },
-    longContext: { lengths: quick ? [4096, 8192] : [4096, 8192, 16384, 32768], k: 512, denseLayers: 1, generate: 64 },
+    search: {
+      evaluations,
+      round: Math.max(2, Math.min(defaults.round, Math.floor(evaluations / 2))),
+      validationWindows: defaults.windows,
+      cost,
+    },
+    longContext: {
+      lengths: [...(input.lengths ?? defaults.lengths)].sort((a, b) => a - b),
+      k: input.keys ?? 512,
+      denseLayers: 0,
+      generate: input.generate ?? 64,
+    },
   };
-  const result = v.safeParse(optionsSchema, candidate);
-  if (!result.success) {
-    const issue = result.issues[0];
-    const path = v.getDotPath(issue) ?? 'option';
-    throw new DemoError('invalid-option', `--${path} is ${JSON.stringify(issue.input)}: ${issue.message}`);
-  }
-  return result.output;
+  const options = checked(optionsSchema, candidate, optionNameOf);
+  for (const text of options.budget) checkBudget(text, options.search.cost);
+  return options;
 }
 
-/** A parsed `--budget`: an upper bound on one objective, absolute or relative to the full model ("0.6x"). */
-export interface Budget {
-  readonly objective: 'latency' | 'macs' | 'loss';
-  readonly limit: number;
-  readonly relative: boolean;
+function checkBudget(text: string, cost: 'latency' | 'macs'): void {
+  let name: string;
+  try {
+    ({ name } = parseConstraint(text, BUDGET_NAMES));
+  } catch (cause) {
+    throw new DemoError('invalid-option', `--budget: ${(cause as Error).message}`, { cause });
+  }
+  if (name === 'latency' && cost === 'macs') {
+    throw new DemoError(
+      'invalid-option',
+      `--budget is "${text}", and --cost macs measures no latency: bound macs instead`,
+    );
+  }
 }
 
-/** Parses "latency<=0.6x", "macs<=5e9", "loss<=3.2". @throws DemoError `invalid-option` */
-export function parseBudget(text: string): Budget {
-  const match = /^\s*(latency|macs|loss)\s*<=\s*(\d*\.?\d+(?:e[+-]?\d+)?)(x|ms)?\s*$/i.exec(text);
-  const limit = Number(match?.[2]);
-  if (!match || !(limit > 0)) {
-    throw new DemoError('invalid-option', `--budget is "${text}": write latency<=0.6x, latency<=20ms, macs<=5e9 or loss<=3.2`);
-  }
-  return { objective: match[1]!.toLowerCase() as Budget['objective'], limit, relative: match[3]?.toLowerCase() === 'x' };
+/** Names of the command line for places in the options. */
+const OPTION_NAMES: Readonly<Record<string, string>> = {
+  'fineTune.learningRate': 'learning-rate',
+  'longContext.k': 'keys',
+};
+
+function optionNameOf(path: string): string {
+  const list = /^(.*)\.\d+$/.exec(path)?.[1] ?? path;
+  return OPTION_NAMES[list] ?? list.split('.').at(-1)!;
+}
+
+function checked<Schema extends v.GenericSchema>(
+  schema: Schema,
+  value: unknown,
+  nameOf: (path: string) => string,
+): v.InferOutput<Schema> {
+  const result = v.safeParse(schema, value);
+  if (result.success) return result.output;
+  const issue = result.issues[0]!;
+  throw new DemoError(
+    'invalid-option',
+    `--${nameOf(v.getDotPath(issue) ?? '')} is ${JSON.stringify(issue.input)}: ${issue.message}`,
+  );
 }

@@ -3,11 +3,13 @@ import * as v from 'valibot';
 
 const num = v.number();
 
-const subnetwork = v.object({
+const subnetworkSchema = v.object({
   layers: num,
+  /** Query heads of each layer. */
   heads: v.array(num),
+  /** FFN units of each layer. */
   ffn: v.array(num),
-  /** Multiply-accumulates of one forward pass over the search's sequence length. */
+  /** Multiply-accumulates of one forward pass over `environment.latencyTokens` tokens. */
   macs: num,
   parameters: num,
   /** Median milliseconds of that forward pass on this machine. */
@@ -16,56 +18,103 @@ const subnetwork = v.object({
   loss: num,
 });
 
+export const curveSchema = v.object({
+  step: num,
+  /** The InstaTune objective: the sum over the step's networks. */
+  objective: num,
+  /** Cross-entropy of the full network on the step's batch, nats. */
+  loss: v.optional(num),
+  /** Loss of the full network on the validation windows, where it was measured. */
+  validation: v.optional(num),
+});
+
+export const finetuneSchema = v.object({
+  steps: num,
+  /** Training tokens seen. */
+  tokens: num,
+  seconds: num,
+  /** Full model, validation loss before any training: the pretrained checkpoint. */
+  lossBefore: num,
+  /** Full model after fine-tuning as a super-network. */
+  lossAfter: num,
+  history: v.array(curveSchema),
+});
+
+export const searchSchema = v.object({
+  evaluations: num,
+  hypervolume: num,
+  seconds: num,
+  /** What was traded against loss. */
+  cost: v.picklist(['latency', 'macs']),
+  history: v.array(v.object({ evaluations: num, hypervolume: num })),
+  trials: v.array(v.object({ latencyMs: v.optional(num), macs: num, loss: num })),
+  front: v.array(subnetworkSchema),
+});
+
+export const chosenSchema = v.object({
+  ...subnetworkSchema.entries,
+  /** How it was picked, in words. */
+  rule: v.string(),
+  /** Loss on windows that neither training nor search has seen. */
+  reportLoss: num,
+  /** Folder of the standalone checkpoint, relative to this result. */
+  checkpoint: v.string(),
+  baseline: v.object({
+    macs: num,
+    parameters: num,
+    latencyMs: num,
+    lossPretrained: num,
+    lossFineTuned: num,
+    reportLossPretrained: num,
+    reportLossFineTuned: num,
+  }),
+});
+
+export const rowSchema = v.object({
+  tokens: num,
+  /** Prefill of that many tokens, all layers, without logits. */
+  denseMs: num,
+  hipMs: num,
+  /** Of it, inside attention; absent where the backend computes asynchronously (webgpu). */
+  denseAttentionMs: v.optional(num),
+  hipAttentionMs: v.optional(num),
+  denseTokensPerSecond: num,
+  hipTokensPerSecond: num,
+  /** exp of the mean next-token loss over all the tokens. */
+  densePpl: num,
+  hipPpl: num,
+  /** Share of dense attention's probability mass on the keys HiP attends to; mean over layers, heads and sampled rows. */
+  massRecall: num,
+  /** Peak bytes: tfjs tensors (weights, KV cache, activations) and the attention kernels' own memory. */
+  denseBytes: num,
+  hipBytes: num,
+  /** What one layer's T×T score matrices would take on top, were they materialised. */
+  materializedBytes: num,
+});
+
+export const generationSchema = v.object({
+  prompt: v.string(),
+  text: v.string(),
+  tokens: num,
+  /** Tokens before the first generated one. */
+  contextTokens: num,
+  msPerToken: num,
+});
+
 export const resultSchema = v.object({
-  finetune: v.object({
-    steps: num,
-    tokens: num,
-    seconds: num,
-    /** Full model, validation loss before any training: the pretrained checkpoint. */
-    lossBefore: num,
-    /** Full model after fine-tuning as a super-network. */
-    lossAfter: num,
-    history: v.array(v.object({ step: num, loss: num, fullLoss: v.optional(num), subnetLoss: v.optional(num) })),
-  }),
-  search: v.object({
-    evaluations: num,
-    hypervolume: num,
-    history: v.array(v.object({ evaluations: num, hypervolume: num })),
-    trials: v.array(v.object({ latencyMs: num, loss: num, macs: num })),
-    front: v.array(subnetwork),
-  }),
-  chosen: v.object({
-    ...subnetwork.entries,
-    rule: v.string(),
-    /** Loss on windows neither training nor search has seen. */
-    reportLoss: num,
-    checkpoint: v.string(),
-    baseline: v.object({ macs: num, parameters: num, latencyMs: num, lossPretrained: num, lossFineTuned: num, reportLossPretrained: num, reportLossFineTuned: num }),
-  }),
-  longContext: v.array(
-    v.object({
-      tokens: num,
-      denseMs: num,
-      hipMs: num,
-      /** Time inside the attention alone, all layers. */
-      denseAttentionMs: num,
-      hipAttentionMs: num,
-      denseTokensPerSecond: num,
-      hipTokensPerSecond: num,
-      densePpl: num,
-      hipPpl: num,
-      massRecall: num,
-      /** Peak bytes of the attention's own buffers. */
-      denseBytes: num,
-      hipBytes: num,
-      /** Bytes a materialised T×T score matrix of one layer would take. */
-      materializedBytes: num,
-    }),
-  ),
-  generation: v.object({ prompt: v.string(), text: v.string(), tokens: num, msPerToken: num }),
+  finetune: finetuneSchema,
+  search: searchSchema,
+  chosen: chosenSchema,
+  longContext: v.array(rowSchema),
+  generation: generationSchema,
   environment: v.record(v.string(), v.unknown()),
 });
 
 export type DemoResult = v.InferOutput<typeof resultSchema>;
-export type Subnetwork = v.InferOutput<typeof subnetwork>;
-export type LongContextRow = DemoResult['longContext'][number];
+export type Subnetwork = v.InferOutput<typeof subnetworkSchema>;
+export type CurvePoint = v.InferOutput<typeof curveSchema>;
+export type Finetune = v.InferOutput<typeof finetuneSchema>;
+export type Search = v.InferOutput<typeof searchSchema>;
+export type Chosen = v.InferOutput<typeof chosenSchema>;
+export type LongContextRow = v.InferOutput<typeof rowSchema>;
+export type Generation = v.InferOutput<typeof generationSchema>;

@@ -1,27 +1,37 @@
 // Where the demo's text comes from: the user's files, this repository's own sources, or type definitions on the machine.
-import { existsSync, globSync, readFileSync, statSync } from 'node:fs';
-import { dirname, join, relative, resolve } from 'node:path';
-import { fileURLToPath } from 'node:url';
+import { globSync, readFileSync, statSync } from 'node:fs';
 import { createRequire } from 'node:module';
+import { dirname, join, relative, resolve, sep } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { DemoError } from './errors.ts';
 
 /** The workspace the demo lives in. */
 export const REPOSITORY = resolve(dirname(fileURLToPath(import.meta.url)), '../../../..');
 
-const SKIPPED = /(^|\/)(node_modules|dist|out|coverage|\.[^/]+|api)(\/|$)|\.generated\.ts$/;
+/** Fetched, built or generated, or hidden: not the repository's own text. */
+const SKIPPED = /(^|\/)(node_modules|dist|out|coverage|api|\.[^/]+)(\/|$)|\.generated\.ts$/;
 
 export interface TextFile {
   readonly path: string;
   readonly text: string;
 }
 
-/** Reads the user's files. @throws DemoError `missing-file` */
-export function readTextFiles(paths: readonly string[]): TextFile[] {
+/** Reads the user's files. @throws DemoError `missing-file`, `invalid-option` for a file that is no text */
+export function readTextFiles(paths: readonly string[], option: 'text' | 'document'): TextFile[] {
   return paths.map((path) => {
-    if (!existsSync(path) || !statSync(path).isFile()) {
-      throw new DemoError('missing-file', `there is no text file "${path}": give the path of an existing UTF-8 file`);
+    const stats = statSync(path, { throwIfNoEntry: false });
+    if (!stats?.isFile()) {
+      const what = stats ? 'is no file' : 'does not exist';
+      throw new DemoError('missing-file', `--${option} "${path}" ${what}: give the path of a UTF-8 text file`);
     }
-    return { path, text: readFileSync(path, 'utf8') };
+    const bytes = readFileSync(path);
+    let text: string;
+    try {
+      text = new TextDecoder('utf-8', { fatal: true }).decode(bytes);
+    } catch (cause) {
+      throw new DemoError('invalid-option', `--${option} "${path}" is not UTF-8 text: convert it first`, { cause });
+    }
+    return { path, text };
   });
 }
 
@@ -29,8 +39,9 @@ export function readTextFiles(paths: readonly string[]): TextFile[] {
 export function repositoryText(root: string = REPOSITORY): TextFile[] {
   return globSync(['{packages,apps,benchmarks,docs,scripts}/**/*.{ts,mjs,md}', '*.md'], {
     cwd: root,
-    exclude: (path) => SKIPPED.test(path),
+    exclude: (path) => SKIPPED.test(path.split(sep).join('/')),
   })
+    .map((path) => path.split(sep).join('/'))
     .filter((path) => !SKIPPED.test(path))
     .sort()
     .map((path) => ({ path, text: readFileSync(join(root, path), 'utf8') }));
@@ -40,7 +51,6 @@ export function repositoryText(root: string = REPOSITORY): TextFile[] {
 export function defaultDocument(): TextFile {
   const require = createRequire(join(REPOSITORY, 'package.json'));
   const library = dirname(require.resolve('typescript'));
-  const files = ['lib.es5.d.ts', 'lib.webworker.d.ts'];
-  const text = files.map((name) => readFileSync(join(library, name), 'utf8')).join('\n');
-  return { path: relative(REPOSITORY, join(library, files[0]!)), text };
+  const path = join(library, 'lib.webworker.d.ts');
+  return { path: relative(REPOSITORY, path), text: readFileSync(path, 'utf8') };
 }

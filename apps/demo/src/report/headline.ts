@@ -1,5 +1,5 @@
 // The table printed at the end of a run.
-import type { DemoResult } from '../pipeline/result.ts';
+import type { DemoResult, LongContextRow } from '../pipeline/result.ts';
 
 /** 1536 → "1.5 KiB". */
 export function readableBytes(bytes: number): string {
@@ -9,34 +9,93 @@ export function readableBytes(bytes: number): string {
   return `${power === 0 ? value : value.toFixed(1)} ${units[power]}`;
 }
 
+/** How many times faster HiP attention is than dense attention: inside attention where that was timed, else the whole prefill. */
+export function attentionSpeedup({ denseAttentionMs, hipAttentionMs, denseMs, hipMs }: LongContextRow): number {
+  return denseAttentionMs !== undefined && hipAttentionMs !== undefined
+    ? denseAttentionMs / hipAttentionMs
+    : denseMs / hipMs;
+}
+
 /** Lays out rows in columns, the first left-aligned, the others right-aligned. */
 export function alignColumns(rows: readonly (readonly string[])[]): string {
   const widths = (rows[0] ?? []).map((_, column) => Math.max(...rows.map((row) => (row[column] ?? '').length)));
-  return rows.map((row) => row.map((cell, i) => (i === 0 ? cell.padEnd(widths[i]!) : cell.padStart(widths[i]!))).join('  ').trimEnd()).join('\n');
+  return rows
+    .map((row) =>
+      row
+        .map((cell, i) => (i === 0 ? cell.padEnd(widths[i]!) : cell.padStart(widths[i]!)))
+        .join('  ')
+        .trimEnd(),
+    )
+    .join('\n');
 }
 
-export function headline(result: DemoResult): string {
-  const { finetune, chosen, longContext } = result;
+/** The models of a run as rows: pretrained, fine-tuned, chosen. Numbers are text already. */
+export function modelRows({ chosen }: DemoResult): string[][] {
   const { baseline } = chosen;
-  const models = alignColumns([
+  const full = [
+    `${(baseline.macs / 1e9).toFixed(3)} G`,
+    `${(baseline.parameters / 1e6).toFixed(2)} M`,
+    `${baseline.latencyMs.toFixed(1)} ms`,
+  ];
+  return [
     ['', 'MACs', 'parameters', 'latency', 'validation loss', 'held-out loss'],
-    ['full, pretrained', `${(baseline.macs / 1e9).toFixed(2)} G`, `${(baseline.parameters / 1e6).toFixed(2)} M`, `${baseline.latencyMs.toFixed(1)} ms`, baseline.lossPretrained.toFixed(3), baseline.reportLossPretrained.toFixed(3)],
-    ['full, fine-tuned', '', '', '', baseline.lossFineTuned.toFixed(3), baseline.reportLossFineTuned.toFixed(3)],
-    ['chosen sub-network', `${(chosen.macs / 1e9).toFixed(2)} G`, `${(chosen.parameters / 1e6).toFixed(2)} M`, `${chosen.latencyMs.toFixed(1)} ms`, chosen.loss.toFixed(3), chosen.reportLoss.toFixed(3)],
-  ]);
-  const contexts = alignColumns([
-    ['tokens', 'dense', 'HiP', 'attention only', 'ppl dense', 'ppl HiP', 'mass recall', 'buffers dense', 'buffers HiP'],
+    ['full, pretrained', ...full, baseline.lossPretrained.toFixed(3), baseline.reportLossPretrained.toFixed(3)],
+    ['full, fine-tuned', ...full, baseline.lossFineTuned.toFixed(3), baseline.reportLossFineTuned.toFixed(3)],
+    [
+      'chosen sub-network',
+      `${(chosen.macs / 1e9).toFixed(3)} G`,
+      `${(chosen.parameters / 1e6).toFixed(2)} M`,
+      `${chosen.latencyMs.toFixed(1)} ms`,
+      chosen.loss.toFixed(3),
+      chosen.reportLoss.toFixed(3),
+    ],
+  ];
+}
+
+/** Dense against HiP by length, as rows of text. */
+export function contextRows({ longContext }: DemoResult): string[][] {
+  return [
+    [
+      'tokens',
+      'dense',
+      'HiP',
+      'faster',
+      'attention',
+      'tok/s dense',
+      'tok/s HiP',
+      'ppl dense',
+      'ppl HiP',
+      'mass recall',
+      'peak dense',
+      'peak HiP',
+      'T×T would be',
+    ],
     ...longContext.map((row) => [
       String(row.tokens),
       `${(row.denseMs / 1000).toFixed(2)} s`,
       `${(row.hipMs / 1000).toFixed(2)} s`,
-      `${(row.denseAttentionMs / row.hipAttentionMs).toFixed(1)}x`,
+      `${(row.denseMs / row.hipMs).toFixed(1)}×`,
+      `${attentionSpeedup(row).toFixed(1)}×`,
+      row.denseTokensPerSecond.toFixed(0),
+      row.hipTokensPerSecond.toFixed(0),
       row.densePpl.toFixed(2),
       row.hipPpl.toFixed(2),
       row.massRecall.toFixed(3),
       readableBytes(row.denseBytes),
       readableBytes(row.hipBytes),
+      `+${readableBytes(row.materializedBytes)}`,
     ]),
-  ]);
-  return `Fine-tuned ${finetune.steps} steps in ${finetune.seconds.toFixed(0)} s; searched ${result.search.evaluations} sub-networks (hypervolume ${result.search.hypervolume.toPrecision(4)})\n\n${models}\n\n${contexts}\n`;
+  ];
+}
+
+export function headline(result: DemoResult): string {
+  const { finetune, search, chosen, generation } = result;
+  return [
+    `Fine-tuned ${finetune.steps} steps in ${finetune.seconds.toFixed(0)} s; searched ${search.evaluations} sub-networks in ${search.seconds.toFixed(0)} s (hypervolume ${search.hypervolume.toPrecision(4)}); chose ${chosen.rule}.`,
+    alignColumns(modelRows(result)),
+    `Prefill of the document by the chosen sub-network, dense against HiP attention:`,
+    alignColumns(contextRows(result)),
+    `Generated ${generation.tokens} tokens after ${generation.contextTokens} with HiP, ${generation.msPerToken.toFixed(1)} ms a token.`,
+    '',
+  ].join('\n\n');
 }

@@ -1,0 +1,30 @@
+// What a run tells while it goes: the command line prints it, the page draws it.
+import type { SearchProgress } from '@instatune/search';
+import type { TrainingProgress } from './fine-tune.ts';
+import type { LongContextProgress } from './long-context.ts';
+import type { Chosen, Finetune, LongContextRow, Search } from './result.ts';
+
+export type DemoEvent =
+  | { readonly type: 'backend'; readonly name: string; readonly adapter: string | undefined }
+  | {
+      readonly type: 'model';
+      readonly folder: string;
+      /** Of the check prompt's logits. */ readonly difference: number | undefined;
+    }
+  | {
+      readonly type: 'texts';
+      readonly text: string;
+      readonly tokens: number;
+      readonly document: string;
+      readonly documentTokens: number;
+    }
+  | ({ readonly type: 'fine-tuning' } & TrainingProgress)
+  | { readonly type: 'fine-tuned'; readonly finetune: Finetune; readonly isResumed: boolean }
+  | { readonly type: 'searching'; readonly progress: SearchProgress }
+  | { readonly type: 'searched'; readonly search: Search }
+  | { readonly type: 'chosen'; readonly chosen: Chosen }
+  | ({ readonly type: 'prefilling' } & LongContextProgress)
+  | { readonly type: 'row'; readonly row: LongContextRow }
+  | { readonly type: 'generating'; readonly done: number; readonly total: number }
+  | { readonly type: 'written'; readonly report: string; readonly result: string }
+  | { readonly type: 'note'; readonly text: string };
