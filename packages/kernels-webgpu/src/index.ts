@@ -16,3 +16,7 @@ export { GpuCall, type Binding, type BufferRange, type Pass, type PreparedCall }
 export { compilePipelines, type PipelineSpec } from './dispatch/pipelines.ts';
 export { Timer, type PassTime } from './dispatch/timer.ts';
 export { emptyTensor, readTensor, tensorBytes, uploadTensor, type GpuTensor } from './dispatch/tensor.ts';
+export { allocateMask, destroyMask, readMask, uploadMask, type GpuMask } from './attention/mask.ts';
+export { encodeAttention, type AttentionOptions, type AttentionTensors } from './attention/dispatch.ts';
+export { planAttention, type AttentionDispatch, type AttentionPlan, type AttentionPlanInput } from './attention/plan.ts';
+export { type AttentionVariant, type MatrixVariant, type TileVariant } from './attention/variants.ts';

@@ -15,17 +15,39 @@ export interface UniformBlock<F extends UniformFields> {
   pack(values: UniformValues<F>): ArrayBuffer;
 }
 
+type Definition = Parameters<typeof makeStructuredView>[0];
+
+/** webgpu-utils reads the constants of browsers, which Node has only once they are installed. */
+function withStageConstants<T>(action: () => T): T {
+  const scope = globalThis as { GPUShaderStage?: unknown };
+  if (scope.GPUShaderStage !== undefined) return action();
+  scope.GPUShaderStage = { VERTEX: 1, FRAGMENT: 2, COMPUTE: 4 };
+  try {
+    return action();
+  } finally {
+    delete scope.GPUShaderStage;
+  }
+}
+
 /** Declares a uniform struct. */
 export function uniformBlock<const F extends UniformFields>(name: string, fields: F): UniformBlock<F> {
   const members = Object.entries(fields).map(([field, type]) => `  ${field}: ${type},`);
   const declaration = `struct ${name} {\n${members.join('\n')}\n}`;
-  const definition = makeShaderDataDefinitions(`${declaration}\n@group(0) @binding(0) var<uniform> block: ${name};`)
-    .uniforms['block']!;
+  let cached: Definition | undefined;
+  const definition = (): Definition =>
+    (cached ??= withStageConstants(
+      () =>
+        makeShaderDataDefinitions(`${declaration}\n@group(0) @binding(0) var<uniform> block: ${name};`).uniforms[
+          'block'
+        ]!,
+    ));
   return {
     declaration,
-    bytes: definition.size,
+    get bytes() {
+      return makeStructuredView(definition()).arrayBuffer.byteLength;
+    },
     pack: (values) => {
-      const view = makeStructuredView(definition);
+      const view = makeStructuredView(definition());
       view.set(values);
       return view.arrayBuffer;
     },

@@ -1,0 +1,205 @@
+// Encodes attention into a call: dense, or over a mask that lives on the GPU.
+import { HipError, type AttentionShape, type ScoreOptions } from '@hip/mask-search';
+import { accessOf, bytesOf, withTier, type Tier } from '../device/features.ts';
+import type { BufferRange, GpuCall } from '../dispatch/call.ts';
+import type { GpuTensor } from '../dispatch/tensor.ts';
+import { carryBytes } from './carry.ts';
+import type { GpuMask } from './mask.ts';
+import { attentionParams } from './params.ts';
+import { planAttention, type AttentionDispatch, type AttentionPlan } from './plan.ts';
+import { tileKernelCode } from './tile-code.ts';
+import type { AttentionVariant } from './variants.ts';
+
+/** q and out [B, Tq, H, d]; k and v [B, Tk, Hkv, d]; all of one element type. */
+export interface AttentionTensors {
+  readonly q: GpuTensor;
+  readonly k: GpuTensor;
+  readonly v: GpuTensor;
+  readonly out: GpuTensor;
+}
+
+export interface AttentionOptions extends ScoreOptions {
+  /** Of dense attention. @defaultValue true */
+  readonly causal?: boolean | undefined;
+  /** Heads of a row of q and out, when shape.heads are only some of them. @defaultValue shape.heads */
+  readonly queryHeads?: number | undefined;
+  /** First head of the call within q, out and the mask; k and v hold the key heads of this call only. @defaultValue 0 */
+  readonly headFirst?: number | undefined;
+  /** A lower tier than the device has. */
+  readonly tier?: Tier | undefined;
+  /** Tile sizes instead of the planner's. */
+  readonly variant?: AttentionVariant | undefined;
+  /** Prefix of the passes' labels. @defaultValue 'attention' */
+  readonly label?: string | undefined;
+}
+
+/** Plans a call as {@link encodeAttention} will run it. */
+export function planOf(
+  call: Pick<GpuCall, 'context'>,
+  shape: AttentionShape,
+  type: GpuTensor['type'],
+  mask: GpuMask | undefined,
+  options: AttentionOptions,
+): AttentionPlan {
+  const { profile, limits } = call.context;
+  const { queryHeads, tier = profile.tier, variant } = options;
+  return planAttention({ shape, type, queryHeads, mask, variant }, withTier(profile, tier), limits);
+}
+
+/** @throws HipError `invalid-shape` */
+function check(
+  { q, k, v, out }: AttentionTensors,
+  shape: AttentionShape,
+  mask: GpuMask | undefined,
+  queryHeads: number,
+  headFirst: number,
+): void {
+  const { batch, queries, keys, heads, kvHeads, headDim } = shape;
+  const rowLength = batch * queries * queryHeads * headDim;
+  const keyLength = batch * keys * kvHeads * headDim;
+  const wrong = (what: string, details: Record<string, unknown>): never => {
+    throw new HipError('invalid-shape', what, details);
+  };
+  if (heads % kvHeads !== 0)
+    wrong(`heads is ${heads}, kvHeads ${kvHeads}: heads must be a multiple of kvHeads`, { heads, kvHeads });
+  if (headFirst + heads > queryHeads)
+    wrong(`heads ${headFirst} to ${headFirst + heads} of ${queryHeads}: headFirst + heads must not exceed queryHeads`, {
+      headFirst,
+      heads,
+      queryHeads,
+    });
+  for (const [name, { length, type }, expected] of [
+    ['q', q, rowLength],
+    ['out', out, rowLength],
+    ['k', k, keyLength],
+    ['v', v, keyLength],
+  ] as const) {
+    if (length < expected)
+      wrong(`${name} holds ${length} numbers: its shape needs ${expected}`, { name, length, expected });
+    if (type !== q.type) wrong(`${name} is ${type}, q ${q.type}: store all four alike`, { name, type, query: q.type });
+  }
+  if (!mask) return;
+  const blocks = Math.ceil(queries / mask.blockQ);
+  if (
+    mask.batch !== batch ||
+    mask.queries !== queries ||
+    mask.keys !== keys ||
+    mask.queryBlocks !== blocks ||
+    (mask.maskHeads !== 1 && mask.maskHeads !== queryHeads)
+  ) {
+    wrong(
+      `the mask is for batch ${mask.batch}, ${mask.queries} queries, ${mask.keys} keys, ${mask.maskHeads} heads; the call has ${batch}, ${queries}, ${keys}, ${queryHeads}`,
+      {
+        mask: [mask.batch, mask.queries, mask.keys, mask.maskHeads],
+      },
+    );
+  }
+}
+
+/** The uniform of a dispatch. */
+export function dispatchParams(
+  shape: AttentionShape,
+  plan: AttentionPlan,
+  dispatch: AttentionDispatch,
+  mask: GpuMask | undefined,
+  options: AttentionOptions,
+): ArrayBuffer {
+  const { queries, keys, heads, kvHeads, headDim } = shape;
+  const { scale = 1 / Math.sqrt(headDim), softcap, queryHeads = heads, headFirst = 0 } = options;
+  const vectors = headDim / 4;
+  return attentionParams.pack({
+    queries,
+    rowFirst: dispatch.rowFirst,
+    rowEnd: dispatch.rowEnd,
+    keys,
+    keyFirst: dispatch.keyFirst,
+    keyEnd: dispatch.keyEnd,
+    shift: keys - queries,
+    sink: mask?.sink ?? 0,
+    window: Math.min(mask?.window ?? keys, keys),
+    causal: (mask?.causal ?? options.causal ?? true) ? 1 : 0,
+    blockQ: plan.blockQ,
+    blockK: mask?.blockK ?? 1,
+    tilesPerBlock: plan.tilesPerBlock,
+    tiles: dispatch.tiles,
+    capacity: mask?.capacity ?? 0,
+    maskHeads: mask?.maskHeads ?? 1,
+    queryBlocks: mask?.queryBlocks ?? 0,
+    batchFirst: dispatch.batchFirst,
+    headFirst,
+    group: heads / kvHeads,
+    rowStride: queryHeads * vectors,
+    headStride: vectors,
+    batchStride: queries * queryHeads * vectors,
+    keyStride: kvHeads * vectors,
+    keyHeadStride: vectors,
+    keyBatchStride: keys * kvHeads * vectors,
+    heads,
+    scale: softcap === undefined ? scale * Math.LOG2E : scale / softcap,
+    cap: (softcap ?? 0) * Math.LOG2E,
+  });
+}
+
+/** The part of a tensor a dispatch binds. */
+export function rangeOf(
+  { buffer, offset = 0 }: GpuTensor,
+  range: { readonly offset: number; readonly size: number },
+): BufferRange {
+  return { buffer, offset: offset + range.offset, size: Math.ceil(range.size / 4) * 4 };
+}
+
+/**
+ * Adds attention to a call: over `mask`'s blocks, sinks and window, or dense and causal (or not) without a mask. Rows that see
+ * no key give 0.
+ *
+ * @throws HipError `invalid-shape`, `unsupported`
+ */
+export function encodeAttention(
+  call: GpuCall,
+  tensors: AttentionTensors,
+  shape: AttentionShape,
+  mask: GpuMask | undefined,
+  options: AttentionOptions = {},
+): AttentionPlan {
+  const { queryHeads = shape.heads, headFirst = 0, label = 'attention' } = options;
+  check(tensors, shape, mask, queryHeads, headFirst);
+  const type = tensors.q.type;
+  const plan = planOf(call, shape, type, mask, options);
+  const access = accessOf(type, call.context.profile);
+  const { variant } = plan;
+  const carried = plan.dispatches.some(({ carry }) => carry.in);
+  const rows = Math.max(...plan.dispatches.map(({ rowFirst, rowEnd }) => rowEnd - rowFirst));
+  const state = carryBytes({ batches: 1, rows, heads: shape.heads, headDim: shape.headDim });
+  const carriedRows = carried ? call.scratch(state.rows, 'carried rows') : undefined;
+  const carriedOut = carried ? call.scratch(state.out, 'carried output') : undefined;
+  for (const dispatch of plan.dispatches) {
+    const kernel = { headDim: shape.headDim, sparse: mask !== undefined, carry: dispatch.carry };
+    if (variant.kind !== 'tile') throw new HipError('unsupported', 'no matrix kernel yet');
+    const code = tileKernelCode({ ...kernel, ...variant, query: access, key: access });
+    call.pass({
+      label: `${label}/${mask ? 'sparse' : 'dense'}`,
+      pipeline: { label: `${mask ? 'block-sparse' : 'dense'} attention`, code },
+      bindings: [
+        { uniform: dispatchParams(shape, plan, dispatch, mask, options) },
+        rangeOf(tensors.q, dispatch.query),
+        rangeOf(tensors.k, dispatch.key),
+        rangeOf(tensors.v, dispatch.key),
+        ...(mask ? [mask.starts, mask.counts] : []),
+        ...(dispatch.carry.out ? [] : [rangeOf(tensors.out, dispatch.query)]),
+        ...(carriedRows && carriedOut
+          ? [
+              { buffer: carriedRows, size: state.rows },
+              { buffer: carriedOut, size: state.out },
+            ]
+          : []),
+      ],
+      workgroups: [dispatch.tiles, shape.heads, dispatch.batches],
+    });
+  }
+  return plan;
+}
+
+/** Bytes of an output tensor like q. */
+export function outputBytes({ type, length }: GpuTensor): number {
+  return length * bytesOf(type);
+}

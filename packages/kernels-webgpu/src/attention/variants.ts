@@ -1,0 +1,136 @@
+// Which kernel serves a call and with which tile sizes: the first that fits the device, or what the caller asks for.
+import { HipError } from '@hip/mask-search';
+import type { DeviceProfile, ElementType } from '../device/features.ts';
+import type { DeviceLimits } from '../device/limits.ts';
+import { limitError } from '../errors/gpu-errors.ts';
+import { COLUMNS, tileWorkgroupBytes } from './tile-code.ts';
+
+/** Tile sizes of the kernel without matrix units. */
+export interface TileVariant {
+  readonly kind: 'tile';
+  readonly rows: number;
+  readonly chunk: number;
+  readonly shuffle: 1 | 2 | 4 | 8;
+}
+
+/** Tile sizes of the kernel for 16×16×16 matrices. A workgroup holds 16 rows per subgroup. */
+export interface MatrixVariant {
+  readonly kind: 'matrix';
+  readonly subgroups: number;
+  /** Lanes of a subgroup. */
+  readonly lanes: number;
+  /** Keys of a tile, a multiple of 16. */
+  readonly keys: number;
+  /** `shared`: keys and values travel through workgroup memory; `direct`: matrices are loaded from the buffers. */
+  readonly staging: 'shared' | 'direct';
+  /** With `shared`: the next tile is read into registers while this one is multiplied. */
+  readonly prefetch: boolean;
+}
+
+export type AttentionVariant = TileVariant | MatrixVariant;
+
+/** What the choice depends on. */
+export interface VariantInput {
+  readonly headDim: number;
+  readonly type: ElementType;
+  /** Rows that share a mask, or all rows. */
+  readonly blockQ: number;
+  readonly blockK: number;
+  readonly keys: number;
+}
+
+export const MATRIX = 16;
+
+/** Head dimensions the kernels are made for: multiples of 16 up to 256. */
+export function checkHeadDim(headDim: number): void {
+  if (headDim % 16 !== 0 || headDim < 16 || headDim > 256) {
+    throw new HipError('unsupported', `headDim is ${headDim}: the WebGPU kernels take multiples of 16 from 16 to 256`, {
+      headDim,
+    });
+  }
+}
+
+/** Workgroup memory of the matrix kernel in bytes: staged keys or values, scores, weights, entries, row factors. */
+export function matrixWorkgroupBytes({ subgroups, keys, staging }: MatrixVariant, headDim: number): number {
+  const rows = MATRIX * subgroups;
+  const staged = staging === 'shared' ? keys * (headDim + 8) * 2 : 0;
+  return staged + rows * (keys + 4) * 4 + rows * (keys / 2 + 4) * 4 + 2 * keys * 4 + rows * 4 + 16;
+}
+
+/** Whether matrices can be loaded straight from the buffers: 16 keys that stand together, never past the end. */
+export function directAllowed({ keys, blockK }: Pick<VariantInput, 'keys' | 'blockK'>): boolean {
+  return keys % MATRIX === 0 && blockK % MATRIX === 0;
+}
+
+/** Matrix variants that fit, the preferred one first. */
+export function matrixVariants(
+  input: VariantInput,
+  { subgroupMaxSize: lanes }: DeviceProfile,
+  limits: DeviceLimits,
+): MatrixVariant[] {
+  const most = Math.max(1, Math.ceil(input.blockQ / MATRIX));
+  const found: MatrixVariant[] = [];
+  for (const staging of ['shared', 'direct'] as const) {
+    if (staging === 'direct' && !directAllowed(input)) continue;
+    for (const subgroups of [4, 8, 2, 1]) {
+      if (subgroups > most && subgroups !== 1 && subgroups >= 2 * most) continue;
+      if (subgroups * lanes > Math.min(limits.maxComputeInvocationsPerWorkgroup, limits.maxComputeWorkgroupSizeX))
+        continue;
+      for (const keys of [64, 32, 16]) {
+        for (const prefetch of staging === 'shared' ? [true, false] : [false]) {
+          const variant: MatrixVariant = { kind: 'matrix', subgroups, lanes, keys, staging, prefetch };
+          if (matrixWorkgroupBytes(variant, input.headDim) <= limits.maxComputeWorkgroupStorageSize)
+            found.push(variant);
+        }
+      }
+    }
+  }
+  return found;
+}
+
+/** Tile variants that fit, the preferred one first. */
+export function tileVariants(
+  input: VariantInput,
+  { tier, subgroupMinSize }: DeviceProfile,
+  limits: DeviceLimits,
+): TileVariant[] {
+  const shuffle = tier === 'basic' ? 1 : (Math.min(8, 2 ** Math.floor(Math.log2(subgroupMinSize))) as 1 | 2 | 4 | 8);
+  const whole = Math.ceil(input.headDim / 4 / COLUMNS) * COLUMNS;
+  const wanted = Math.min(64, Math.max(8, 2 ** Math.ceil(Math.log2(input.blockQ))));
+  const found: TileVariant[] = [];
+  for (const rows of [64, 32, 16, 8]) {
+    if (rows > wanted || 2 * rows > Math.min(limits.maxComputeInvocationsPerWorkgroup, limits.maxComputeWorkgroupSizeX))
+      continue;
+    for (const chunk of new Set([whole, Math.min(whole, 16), COLUMNS])) {
+      const variant: TileVariant = { kind: 'tile', rows, chunk, shuffle };
+      if (tileWorkgroupBytes(variant) <= limits.maxComputeWorkgroupStorageSize) found.push(variant);
+    }
+  }
+  return found;
+}
+
+/**
+ * The variant for a call.
+ *
+ * @throws HipError `unsupported` where no variant fits the device's limits
+ */
+export function chooseVariant(input: VariantInput, profile: DeviceProfile, limits: DeviceLimits): AttentionVariant {
+  checkHeadDim(input.headDim);
+  const matrices =
+    profile.tier === 'subgroup-matrix' && input.type === 'f16' ? matrixVariants(input, profile, limits) : [];
+  const chosen = matrices[0] ?? tileVariants(input, profile, limits)[0];
+  if (!chosen) {
+    throw limitError(
+      'maxComputeWorkgroupStorageSize',
+      tileWorkgroupBytes({ rows: 8, chunk: COLUMNS, shuffle: 1 }),
+      limits.maxComputeWorkgroupStorageSize,
+      'WebGPU guarantees 16384',
+    );
+  }
+  return chosen;
+}
+
+/** Rows of a workgroup. */
+export function variantRows(variant: AttentionVariant): number {
+  return variant.kind === 'tile' ? variant.rows : MATRIX * variant.subgroups;
+}

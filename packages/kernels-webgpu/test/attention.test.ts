@@ -1,0 +1,107 @@
+// Attention kernels against float64: dense and block-sparse, every tier and storage the device has.
+import { afterAll, beforeAll, expect, it } from 'vitest';
+import fc from 'fast-check';
+import { describeGpu } from '@hip/testing';
+import { blockSparseAttention, denseAttention, type AttentionShape, type BlockMask } from '@hip/mask-search';
+import { encodeAttention, type AttentionOptions } from '../src/attention/dispatch.ts';
+import { destroyMask, uploadMask } from '../src/attention/mask.ts';
+import type { ElementType, Tier } from '../src/device/features.ts';
+import { GpuCall } from '../src/dispatch/call.ts';
+import { contextOf, type GpuContext } from '../src/dispatch/context.ts';
+import { emptyTensor, readTensor, uploadTensor } from '../src/dispatch/tensor.ts';
+import { maskOptions, randomMask, randomTensors, roundToHalf, shapes } from './support/cases.ts';
+
+interface Case {
+  readonly shape: AttentionShape;
+  readonly mask?: BlockMask;
+  readonly type: ElementType;
+  readonly options: AttentionOptions;
+  readonly seed: number;
+}
+
+/** Runs a case on the GPU and in float64. */
+async function compare(
+  context: GpuContext,
+  { shape, mask, type, options, seed }: Case,
+): Promise<{ actual: Float32Array; expected: Float64Array }> {
+  const values = randomTensors(shape, seed);
+  const stored =
+    type === 'f16' ? { q: roundToHalf(values.q), k: roundToHalf(values.k), v: roundToHalf(values.v) } : values;
+  const tensors = {
+    q: uploadTensor(context, stored.q, type),
+    k: uploadTensor(context, stored.k, type),
+    v: uploadTensor(context, stored.v, type),
+    out: emptyTensor({ context, type, length: values.q.length }),
+  };
+  const gpuMask = mask && uploadMask(context, mask);
+  const call = new GpuCall(context);
+  encodeAttention(call, tensors, shape, gpuMask, options);
+  call.submit();
+  const actual = await readTensor(context, tensors.out);
+  for (const { buffer } of Object.values(tensors)) buffer.destroy();
+  if (gpuMask) destroyMask(gpuMask);
+  const { causal = true, scale, softcap } = options;
+  const score = { ...(scale === undefined ? {} : { scale }), ...(softcap === undefined ? {} : { softcap }) };
+  const expected = mask
+    ? blockSparseAttention(stored.q, stored.k, stored.v, shape, mask, score)
+    : denseAttention(stored.q, stored.k, stored.v, shape, { ...score, causal });
+  return { actual, expected };
+}
+
+/** f32: rounding of sums. f16: the stored output's 2^-11, twice. */
+const TOLERANCE = { f32: { rtol: 2e-5, atol: 5e-6 }, f16: { rtol: 1.5e-3, atol: 1e-3 } } as const;
+
+const softcaps = fc.constantFrom(undefined, undefined, 3);
+
+/** One head dimension per kernel: compiling takes a software GPU seconds. */
+const HEAD_DIMS = { basic: { f32: 80, f16: 32 }, subgroups: { f32: 64, f16: 96 } } as const;
+
+describeGpu('attention', (gpu) => {
+  let device: GPUDevice;
+  let context: GpuContext;
+  beforeAll(async () => {
+    device = await gpu.device({ features: ['subgroups', 'shader-f16'], limits: 'default' });
+    context = contextOf(device);
+  });
+  afterAll(() => device.destroy());
+
+  for (const tier of ['basic', 'subgroups'] as const satisfies Tier[]) {
+    for (const type of ['f32', 'f16'] as const) {
+      const headDim = HEAD_DIMS[tier][type];
+      const variant = { kind: 'tile', rows: 16, chunk: 8, shuffle: tier === 'basic' ? 1 : 4 } as const;
+      it(`dense equals float64 (${tier}, ${type})`, async () => {
+        await fc.assert(
+          fc.asyncProperty(shapes, fc.boolean(), softcaps, fc.nat(1000), async (lengths, causal, softcap, seed) => {
+            const shape = { ...lengths, headDim };
+            const { actual, expected } = await compare(context, {
+              shape,
+              type,
+              seed,
+              options: { tier, variant, causal, ...(softcap === undefined ? {} : { softcap }) },
+            });
+            expect(actual).toBeAllclose(expected, TOLERANCE[type]);
+          }),
+          { numRuns: 8 },
+        );
+      });
+
+      it(`block-sparse equals float64 (${tier}, ${type})`, async () => {
+        await fc.assert(
+          fc.asyncProperty(shapes, maskOptions, softcaps, fc.nat(1000), async (lengths, options, softcap, seed) => {
+            const shape = { ...lengths, headDim };
+            const mask = randomMask(shape, options);
+            const { actual, expected } = await compare(context, {
+              shape,
+              mask,
+              type,
+              seed,
+              options: { tier, variant, ...(softcap === undefined ? {} : { softcap }) },
+            });
+            expect(actual).toBeAllclose(expected, TOLERANCE[type]);
+          }),
+          { numRuns: 10 },
+        );
+      });
+    }
+  }
+});
