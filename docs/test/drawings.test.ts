@@ -16,9 +16,13 @@ const searched = (scores: readonly number[], k: number) =>
 it('keeps the keys that the reference keeps', () => {
   expect(drawn(SCORES, K)).toEqual(searched(SCORES, K));
   assert(
-    property(array(double({ min: -1, max: 1, noNaN: true }), { minLength: 3, maxLength: 80 }), integer({ min: 1, max: 9 }), (scores, k) => {
-      if (scores.length > k) expect(drawn(scores, k)).toEqual(searched(scores, k));
-    }),
+    property(
+      array(double({ min: -1, max: 1, noNaN: true }), { minLength: 3, maxLength: 80 }),
+      integer({ min: 1, max: 9 }),
+      (scores, k) => {
+        if (scores.length > k) expect(drawn(scores, k)).toEqual(searched(scores, k));
+      },
+    ),
     { numRuns: 50 },
   );
 });

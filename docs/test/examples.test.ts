@@ -29,20 +29,24 @@ it('finds the examples', () => {
 });
 
 describe('examples', () => {
-  it.each(examples)('$name', async ({ name, code }) => {
-    const file = join(FOLDER, `${name.replaceAll(' ', '-')}.ts`);
-    writeFileSync(file, code);
-    const { stdout } = await promisify(execFile)(process.execPath, ['--no-warnings', file], {
-      cwd: ROOT,
-      env: { ...process.env, EXAMPLE_OUT: join(FOLDER, 'work') },
-      timeout: 110_000,
-    });
-    const printed = stdout.split('\n');
-    let from = 0;
-    for (const line of expectedLines(code)) {
-      const at = printed.indexOf(line, from);
-      expect(at, `"${line}" among\n${stdout}`).toBeGreaterThanOrEqual(0);
-      from = at + 1;
-    }
-  }, 120_000);
+  it.each(examples)(
+    '$name',
+    async ({ name, code }) => {
+      const file = join(FOLDER, `${name.replaceAll(' ', '-')}.ts`);
+      writeFileSync(file, code);
+      const { stdout } = await promisify(execFile)(process.execPath, ['--no-warnings', file], {
+        cwd: ROOT,
+        env: { ...process.env, EXAMPLE_OUT: join(FOLDER, 'work') },
+        timeout: 110_000,
+      });
+      const printed = stdout.split('\n');
+      let from = 0;
+      for (const line of expectedLines(code)) {
+        const at = printed.indexOf(line, from);
+        expect(at, `"${line}" among\n${stdout}`).toBeGreaterThanOrEqual(0);
+        from = at + 1;
+      }
+    },
+    120_000,
+  );
 });

@@ -8,17 +8,11 @@ export interface Example {
 }
 
 /**
- * Every ```ts block of a page is a program of its own; one opened with ```ts continued goes on with the block before it. A line
- * `console.log(…); // => text` is checked: it must print that text.
+ * Every ```ts block of a page is a program of its own. A line `console.log(…); // => text` is checked: it must print that text.
  */
 export function examplesOf(path: string, name: string): Example[] {
-  const examples: { name: string; code: string }[] = [];
-  for (const [, continued, code] of readFileSync(path, 'utf8').matchAll(/^```ts( continued)?\n([\s\S]*?)^```/gm)) {
-    const last = examples.at(-1);
-    if (continued && last) last.code += code;
-    else examples.push({ name: `${name} ${examples.length + 1}`, code: code! });
-  }
-  return examples;
+  const blocks = [...readFileSync(path, 'utf8').matchAll(/^```ts\n([\s\S]*?)^```/gm)];
+  return blocks.map(([, code], i) => ({ name: `${name} ${i + 1}`, code: code! }));
 }
 
 /** The lines that the program must print, in order, among others. */
