@@ -27,6 +27,12 @@ export interface OnnxCase {
   readonly outputs: Readonly<Record<string, OnnxTensor>>;
 }
 
+interface RawTensor {
+  readonly dims: number[];
+  readonly dataType: number;
+  readonly rawData: Uint8Array;
+}
+
 interface Model {
   readonly graph: {
     readonly node: readonly {
@@ -38,17 +44,14 @@ interface Model {
   };
 }
 
-function decode<T>(message: string, file: string): T {
+function decode(message: string, file: string): unknown {
   const type = root.lookupType(message);
-  return type.toObject(type.decode(readFileSync(file)), { longs: Number, arrays: true }) as T;
+  return type.toObject(type.decode(readFileSync(file)), { longs: Number, arrays: true });
 }
 
 /** Little-endian raw data of the types the cases use: 1 is float32, 7 is int64. */
 function readTensor(file: string): OnnxTensor {
-  const { dims, dataType, rawData } = decode<{ dims: number[]; dataType: number; rawData: Uint8Array }>(
-    'TensorProto',
-    file,
-  );
+  const { dims, dataType, rawData } = decode('TensorProto', file) as RawTensor;
   const view = new DataView(rawData.buffer, rawData.byteOffset, rawData.byteLength);
   const readers: Record<number, readonly [number, (at: number) => number]> = {
     1: [4, (at) => view.getFloat32(at, true)],
@@ -62,7 +65,7 @@ function readTensor(file: string): OnnxTensor {
 
 /** The one node of a case, its attributes, and data set 0 by the names the node gives its inputs and outputs. */
 export function readOnnxCase(directory: string): OnnxCase {
-  const node = decode<Model>('ModelProto', join(directory, 'model.onnx')).graph.node[0]!;
+  const node = (decode('ModelProto', join(directory, 'model.onnx')) as Model).graph.node[0]!;
   const tensors = (kind: string, names: readonly string[] = []): Record<string, OnnxTensor> =>
     Object.fromEntries(
       names.map((name, i) => [name, readTensor(join(directory, 'test_data_set_0', `${kind}_${i}.pb`))]),

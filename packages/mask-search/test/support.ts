@@ -1,4 +1,5 @@
 // Random inputs for the tests: tensors, shapes, configurations, rotations.
+import '@hip/testing';
 import * as fc from 'fast-check';
 import type { AttentionShape, BlockMask, HipConfig, SearchOptions } from '../src/index.ts';
 import { mulberry32 } from '../src/search/random.ts';

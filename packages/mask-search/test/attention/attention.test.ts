@@ -1,7 +1,6 @@
 // Dense and block-sparse attention: grouped heads, soft-cap, rows without keys, parts that merge, gradients, work.
 import { describe, expect, it } from 'vitest';
 import * as fc from 'fast-check';
-import '@hip/testing';
 import {
   addKey,
   attendedKeys,

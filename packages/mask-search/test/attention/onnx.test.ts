@@ -125,7 +125,8 @@ describe.skipIf(data === undefined)('ONNX cases (skipped where the shared folder
     expect(cases.filter(({ operator }) => operator === 'Attention').length).toBeGreaterThanOrEqual(8);
   });
 
-  for (const given of cases.filter(({ operator }) => checks[operator])) {
-    it(given.name, () => checks[given.operator]!(given));
-  }
+  it.each(cases.filter(({ operator }) => checks[operator]))('$name', (given) => {
+    expect.hasAssertions();
+    checks[given.operator]!(given);
+  });
 });

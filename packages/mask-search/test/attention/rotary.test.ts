@@ -1,7 +1,6 @@
 // RoPE on the way: absolute equals rotating beforehand, streaming equals absolute while nothing is left out and stays short after.
 import { describe, expect, it } from 'vitest';
 import * as fc from 'fast-check';
-import '@hip/testing';
 import {
   attendedKeys,
   blockSparseAttention,

@@ -1,7 +1,6 @@
 // Decode against prefill: the same rows, token by token or chunk by chunk, with and without masks that are reused.
 import { describe, expect, it } from 'vitest';
 import * as fc from 'fast-check';
-import '@hip/testing';
 import {
   attendedKeys,
   blockSparseAttention,

@@ -85,8 +85,8 @@ describe('maskToPng', () => {
     for (let y = 0; y < 8; y++)
       for (let x = 0; x < 8; x++) expect(at(x, y)).toBe(y >= 2 && x >> 1 === (y >> 1) - 1 ? 255 : 0);
     const rgb = convertIndexedToRgb(image);
-    expect([...rgb.slice(0, 3)]).toEqual([0xf5, 0xf7, 0xfa]);
-    expect([...rgb.slice(2 * 8 * 3, 2 * 8 * 3 + 3)]).toEqual([0x0b, 0x3c, 0x5d]);
+    expect(Array.from(rgb.slice(0, 3))).toEqual([0xf5, 0xf7, 0xfa]);
+    expect(Array.from(rgb.slice(2 * 8 * 3, 2 * 8 * 3 + 3))).toEqual([0x0b, 0x3c, 0x5d]);
   });
 
   it('agrees with maskDensity everywhere', async () => {
