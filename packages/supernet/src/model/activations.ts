@@ -1,10 +1,14 @@
 // Activation functions of the transformer families, exact as transformers defines them, with compact gradients.
 import * as tf from '@tensorflow/tfjs';
+import { elementwise, isFused } from '../webgpu/elementwise.ts';
+import type { FusedActivation } from '../webgpu/elementwise.ts';
+import { onWebGpu } from '../webgpu/program.ts';
 import { customGradient } from './custom-gradient.ts';
 import type { Activation } from './types.ts';
 
 /** Applies an activation elementwise (differentiable). */
 export function activate(x: tf.Tensor2D, activation: Activation): tf.Tensor2D {
+  if (isFused(activation) && onWebGpu()) return fused(x, activation);
   switch (activation) {
     case 'silu':
       return silu(x);
@@ -23,6 +27,7 @@ export function activate(x: tf.Tensor2D, activation: Activation): tf.Tensor2D {
 
 /** act(gate) · up in one differentiable step (SwiGLU for silu, Shazeer 2020). */
 export function gatedActivation(gate: tf.Tensor2D, up: tf.Tensor2D, activation: Activation): tf.Tensor2D {
+  if (isFused(activation) && onWebGpu()) return fusedGated(gate, up, activation);
   if (activation !== 'silu') return tf.mul(activate(gate, activation), up);
   return customGradient([gate, up], ([g, u], save) => {
     const s = tf.sigmoid(g);
@@ -97,3 +102,28 @@ function geluTanh(x: tf.Tensor2D): tf.Tensor2D {
 }
 
 const SQRT_2_OVER_PI = Math.sqrt(2 / Math.PI);
+
+function fused(x: tf.Tensor2D, activation: FusedActivation): tf.Tensor2D {
+  return customGradient([x], ([input], save) => {
+    save([input]);
+    return {
+      value: elementwise(activation, 'forward', input),
+      gradFunc: (dy: tf.Tensor2D, saved: tf.Tensor[]) => [
+        elementwise(activation, 'gradient', saved[0] as tf.Tensor, dy),
+      ],
+    };
+  });
+}
+
+function fusedGated(gate: tf.Tensor2D, up: tf.Tensor2D, activation: FusedActivation): tf.Tensor2D {
+  return customGradient([gate, up], ([g, u], save) => {
+    save([g, u]);
+    return {
+      value: elementwise(activation, 'gated', g, u),
+      gradFunc: (dy: tf.Tensor2D, saved: tf.Tensor[]) => [
+        elementwise(activation, 'gate-gradient', saved[0] as tf.Tensor, saved[1] as tf.Tensor, dy),
+        elementwise(activation, 'up-gradient', saved[0] as tf.Tensor, dy),
+      ],
+    };
+  });
+}

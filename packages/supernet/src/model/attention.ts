@@ -1,5 +1,8 @@
 // Dense attention in tfjs: grouped queries without repeating keys, bottom-right causal, in row blocks of bounded memory.
 import * as tf from '@tensorflow/tfjs';
+import { attentionSoftmax, attentionSoftmaxGradient } from '../webgpu/attention.ts';
+import type { ScoreMask } from '../webgpu/attention.ts';
+import { onWebGpu } from '../webgpu/program.ts';
 import { customGradient } from './custom-gradient.ts';
 import { timesTransposed, transposedTimes } from './matmul.ts';
 import type { AttentionContext, AttentionFunction } from './types.ts';
@@ -57,23 +60,27 @@ function attendBatched(
   const [batch, rows, heads, size] = q.shape;
   const [, keys, kvHeads] = k.shape;
   const stacked = (heads / kvHeads) * rows;
-  const bias = joinBias(causalBias(context, rows, keys, firstRow, 1), paddingBias(context, batch, keys));
+  const fused = onWebGpu();
+  const bias = fused ? undefined : joinBias(causalBias(context, rows, keys, firstRow, 1), paddingBias(context, batch, keys));
   return customGradient([q, k, v], ([qIn, kIn, vIn], save) => {
     const byHead = (t: tf.Tensor4D, length: number): tf.Tensor3D =>
       tf.reshape(tf.transpose(t, [0, 2, 1, 3]), [batch * kvHeads, length, size]);
     const back = (t: tf.Tensor, h: number, length: number): tf.Tensor4D =>
       tf.transpose(tf.reshape(t, [batch, h, length, size]), [0, 2, 1, 3]);
     const [queries, ks, vs] = [byHead(qIn, stacked), byHead(kIn, keys), byHead(vIn, keys)];
-    let scores: tf.Tensor = tf.mul(tf.matMul(queries, ks, false, true), context.scale);
-    if (bias) scores = tf.add(tf.reshape(scores, [batch, heads, rows, keys]), bias);
-    const p: tf.Tensor3D = tf.reshape(tf.softmax(scores), [batch * kvHeads, stacked, keys]);
+    const products: tf.Tensor3D = tf.matMul(queries, ks, false, true);
+    const p = fused
+      ? attentionSoftmax(products, context.scale, scoreMask(context, [batch, heads, rows, keys], firstRow))
+      : softmaxOf(products, context.scale, bias, [batch, heads, rows, keys]);
     save([queries, ks, vs, p]);
     return {
       value: back(tf.matMul(p, vs), heads, rows),
       gradFunc: (dy: tf.Tensor4D, saved: tf.Tensor[]) => {
         const [qs, kSaved, vSaved, ps] = saved as [tf.Tensor3D, tf.Tensor3D, tf.Tensor3D, tf.Tensor3D];
         const dOut = byHead(dy, stacked);
-        const dScores = softmaxGradient(ps, tf.matMul(dOut, vSaved, false, true), context.scale);
+        const dp = tf.matMul(dOut, vSaved, false, true);
+        const gradient = fused ? attentionSoftmaxGradient : softmaxGradient;
+        const dScores = gradient(ps, dp, context.scale);
         return [
           back(tf.matMul(dScores, kSaved), heads, rows),
           back(tf.matMul(dScores, qs, true), kvHeads, keys),
@@ -82,6 +89,27 @@ function attendBatched(
       },
     };
   });
+}
+
+/** softmax(scores · scale + bias), in the shape of the scores. */
+function softmaxOf(
+  scores: tf.Tensor3D,
+  scale: number,
+  bias: tf.Tensor | undefined,
+  shape: [number, number, number, number],
+): tf.Tensor3D {
+  const scaled = tf.mul(scores, scale);
+  const masked = bias ? tf.add(tf.reshape(scaled, shape), bias) : scaled;
+  return tf.reshape(tf.softmax(masked), scores.shape);
+}
+
+/** The masks of a context as numbers for the WebGPU softmax. */
+function scoreMask(
+  { causal, queryOffset, window, mask }: AttentionContext,
+  [batch, heads, rows, keys]: readonly [number, number, number, number],
+  firstRow: number,
+): ScoreMask {
+  return { batch, heads, rows, keys, causal, first: queryOffset + firstRow, window, padding: mask && tf.cast(mask, 'int32') };
 }
 
 /** One product per sequence and key head; the queries of a group are interleaved rows, so nothing is transposed but k. */

@@ -1,8 +1,10 @@
 // Embedding lookup whose gradient works on every backend (tfjs's own needs UnsortedSegmentSum, which wasm lacks).
 import * as tf from '@tensorflow/tfjs';
+import { scatterRows as scatterOnGpu } from '../webgpu/loss.ts';
+import { onWebGpu } from '../webgpu/program.ts';
 import { customGradient } from './custom-gradient.ts';
 
-/** Elements of a one-hot block in the gradient on GPU backends. */
+/** Elements of a one-hot block in the gradient on WebGL. */
 const ONE_HOT_ELEMENTS = 1 << 24;
 
 /** Rows of table [V, D] for ids [N] int32 → [N, D]; differentiable in the table. */
@@ -24,7 +26,8 @@ function scatterRows(dy: tf.Tensor2D, ids: tf.Tensor1D, shape: [number, number])
   if (backend === 'wasm' || backend === 'cpu') {
     return tf.scatterND(tf.expandDims(ids, 1), dy, shape) as tf.Tensor2D;
   }
-  // On GPUs float atomics would make runs differ from each other: one-hot products, in blocks of rows.
+  if (onWebGpu()) return scatterOnGpu(dy, ids, shape);
+  // On other GPU backends float atomics would make runs differ from each other: one-hot products, in blocks of rows.
   const rows = Math.max(1, Math.floor(ONE_HOT_ELEMENTS / shape[0]));
   let sum: tf.Tensor2D | undefined;
   for (let start = 0; start < dy.shape[0]; start += rows) {

@@ -1,5 +1,7 @@
 // Matrix products with gradients that stay on each backend's fast path.
 import * as tf from '@tensorflow/tfjs';
+import { onWebGpu } from '../webgpu/program.ts';
+import { columnSum } from '../webgpu/rows.ts';
 import { customGradient } from './custom-gradient.ts';
 
 /**
@@ -19,7 +21,7 @@ export function linear(x: tf.Tensor2D, w: tf.Tensor2D, bias?: tf.Tensor1D): tf.T
       value: tf.fused.matMul({ a: input, b: weight, bias: b }),
       gradFunc: (dy: tf.Tensor2D, saved: tf.Tensor[]) => {
         const [a, m] = saved as [tf.Tensor2D, tf.Tensor2D];
-        return [timesTransposed(dy, m), transposedTimes(a, dy), tf.sum(dy, 0)];
+        return [timesTransposed(dy, m), transposedTimes(a, dy), onWebGpu() ? columnSum(dy) : tf.sum(dy, 0)];
       },
     };
   });

@@ -1,9 +1,12 @@
 // RMS norm and layer norm over the last axis with fused gradients (few tfjs calls forward and backward).
 import * as tf from '@tensorflow/tfjs';
+import { onWebGpu } from '../webgpu/program.ts';
+import { norm, normGradients } from '../webgpu/rows.ts';
 import { customGradient } from './custom-gradient.ts';
 
 /** x / √(mean(x²) + ε) · weight over the last axis; x [N, D]. Zhang & Sennrich 2019. */
 export function rmsNorm(x: tf.Tensor2D, weight: tf.Tensor1D, epsilon: number): tf.Tensor2D {
+  if (onWebGpu()) return fusedNorm(x, weight, undefined, epsilon);
   return customGradient([x, weight], ([input, w], save) => {
     const inverse = tf.rsqrt(tf.add(tf.mean(tf.square(input), -1, true), epsilon));
     const normalized = tf.mul(input, inverse);
@@ -22,6 +25,7 @@ export function rmsNorm(x: tf.Tensor2D, weight: tf.Tensor1D, epsilon: number): t
 
 /** (x − mean) / √(variance + ε) · weight + bias over the last axis; x [N, D]. */
 export function layerNorm(x: tf.Tensor2D, weight: tf.Tensor1D, bias: tf.Tensor1D, epsilon: number): tf.Tensor2D {
+  if (onWebGpu()) return fusedNorm(x, weight, bias, epsilon);
   return customGradient([x, weight, bias], ([input, w, b], save) => {
     const centred = tf.sub(input, tf.mean(input, -1, true));
     const inverse = tf.rsqrt(tf.add(tf.mean(tf.square(centred), -1, true), epsilon));
@@ -57,4 +61,16 @@ export function maskedLayerNorm(
   const variance = tf.div(tf.sum(tf.square(centred), -1, true), kept);
   const normalized = tf.mul(centred, tf.rsqrt(tf.add(variance, epsilon)));
   return tf.mul(tf.add(tf.mul(normalized, weight), bias), mask);
+}
+
+function fusedNorm(x: tf.Tensor2D, weight: tf.Tensor1D, bias: tf.Tensor1D | undefined, epsilon: number): tf.Tensor2D {
+  const inputs = bias ? [x, weight, bias] : [x, weight];
+  return customGradient<tf.Tensor[], tf.Tensor2D>(inputs, ([input, w, b], save) => {
+    save([input as tf.Tensor, w as tf.Tensor]);
+    return {
+      value: norm(input as tf.Tensor2D, w as tf.Tensor1D, b as tf.Tensor1D | undefined, epsilon),
+      gradFunc: (dy: tf.Tensor2D, saved: tf.Tensor[]) =>
+        normGradients(dy, saved[0] as tf.Tensor2D, saved[1] as tf.Tensor1D, epsilon, bias === undefined),
+    };
+  });
 }

@@ -1,6 +1,8 @@
 // Rotary position embedding (Su 2021) in transformers' half-split layout, from cached cos/sin tables.
 import * as tf from '@tensorflow/tfjs';
 import { customGradient } from './custom-gradient.ts';
+import { rotate } from '../webgpu/elementwise.ts';
+import { onWebGpu } from '../webgpu/program.ts';
 import { inverseFrequencies } from '../families/rope-config.ts';
 import type { RopeConfig } from './types.ts';
 
@@ -61,6 +63,14 @@ export class RopeCache {
 export function applyRope(x: tf.Tensor4D, { cos, sin }: RopeTables): tf.Tensor4D {
   return customGradient([x], ([input], save) => {
     save([cos, sin]);
+    if (onWebGpu()) {
+      return {
+        value: rotate(input, cos, sin, 1),
+        gradFunc: (dy: tf.Tensor4D, saved: tf.Tensor[]) => [
+          rotate(dy, saved[0] as tf.Tensor, saved[1] as tf.Tensor, -1),
+        ],
+      };
+    }
     return {
       value: tf.add(tf.mul(input, cos), tf.mul(swapHalves(input), sin)),
       gradFunc: (dy: tf.Tensor4D, saved: tf.Tensor[]) => {

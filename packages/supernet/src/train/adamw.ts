@@ -1,6 +1,9 @@
 // AdamW (Loshchilov & Hutter 2019) on tfjs variables: decoupled decay, bias correction, layer-wise learning rates, exact state.
 import * as tf from '@tensorflow/tfjs';
 import { SupernetError } from '../errors.ts';
+import { adamwInPlace } from '../webgpu/adamw.ts';
+import type { AdamWNumbers } from '../webgpu/adamw.ts';
+import { onWebGpu } from '../webgpu/program.ts';
 import type { ElasticModel, WeightSlot } from '../model/types.ts';
 import type { GradientSet } from './gradients.ts';
 
@@ -31,8 +34,8 @@ export interface MomentArrays {
 }
 
 interface Moments {
-  readonly first: tf.Variable;
-  readonly second: tf.Variable;
+  /** One variable each, or on WebGPU both in one [2, P]. */
+  readonly variables: readonly [first: tf.Variable, second: tf.Variable] | readonly [packed: tf.Variable];
   steps: number;
 }
 
@@ -77,6 +80,7 @@ export class AdamW {
    */
   apply(gradients: GradientSet, learningRate: number, scale?: tf.Scalar): void {
     const { beta1, beta2 } = this.#options;
+    if (onWebGpu()) return this.#applyOnGpu(gradients, learningRate, scale);
     tf.tidy(() => {
       const firstFactor = scale ? tf.mul(scale, 1 - beta1) : tf.scalar(1 - beta1);
       const secondFactor = scale ? tf.mul(tf.square(scale), 1 - beta2) : tf.scalar(1 - beta2);
@@ -89,28 +93,54 @@ export class AdamW {
   }
 
   #update(slot: WeightSlot, gradient: tf.Tensor, learningRate: number, first: tf.Tensor, second: tf.Tensor): void {
-    const { beta1, beta2, epsilon, weightDecay, decays } = this.#options;
+    const { beta1, beta2 } = this.#options;
     const weight = this.#weight(slot.name);
     const moments = this.#momentsOf(slot);
+    const [m, v] = moments.variables as readonly [tf.Variable, tf.Variable];
+    const { decay, rate, epsilon } = this.#numbers(slot, moments, learningRate);
+    m.assign(tf.add(tf.mul(m, beta1), tf.mul(gradient, first)));
+    v.assign(tf.add(tf.mul(v, beta2), tf.mul(tf.square(gradient), second)));
+    const step = tf.mul(tf.div(m, tf.add(tf.sqrt(v), epsilon)), rate);
+    weight.assign(tf.sub(decay === 1 ? weight : tf.mul(weight, decay), step));
+  }
+
+  #applyOnGpu(gradients: GradientSet, learningRate: number, scale?: tf.Scalar): void {
+    const factor = scale ?? tf.scalar(1);
+    for (const slot of this.#model.slots) {
+      const gradient = gradients.get(slot.name);
+      if (!gradient) continue;
+      const moments = this.#momentsOf(slot);
+      const numbers = this.#numbers(slot, moments, learningRate);
+      adamwInPlace(this.#weight(slot.name), moments.variables[0], gradient, factor, numbers);
+    }
+    if (!scale) factor.dispose();
+  }
+
+  /**
+   * Counts the step; both bias corrections of lr·m̂/(√v̂ + ε) are folded into scalars: lr·√c₂/c₁ · m/(√v + ε·√c₂).
+   */
+  #numbers(slot: WeightSlot, moments: Moments, learningRate: number): AdamWNumbers {
+    const { beta1, beta2, epsilon, weightDecay, decays } = this.#options;
     moments.steps++;
-    const rate = learningRate * this.#layerFactor(slot);
-    moments.first.assign(tf.add(tf.mul(moments.first, beta1), tf.mul(gradient, first)));
-    moments.second.assign(tf.add(tf.mul(moments.second, beta2), tf.mul(tf.square(gradient), second)));
-    // lr·m̂/(√v̂ + ε) with both corrections folded into scalars: lr·√c₂/c₁ · m/(√v + ε·√c₂).
     const c1 = 1 - beta1 ** moments.steps;
     const c2 = Math.sqrt(1 - beta2 ** moments.steps);
-    const ratio = tf.div(moments.first, tf.add(tf.sqrt(moments.second), epsilon * c2));
-    const step = tf.mul(ratio, (rate * c2) / c1);
-    const decay = weightDecay > 0 && decays(slot) ? 1 - rate * weightDecay : 1;
-    weight.assign(tf.sub(decay === 1 ? weight : tf.mul(weight, decay), step));
+    const layerRate = learningRate * this.#layerFactor(slot);
+    const decay = weightDecay > 0 && decays(slot) ? 1 - layerRate * weightDecay : 1;
+    return { beta1, beta2, decay, rate: (layerRate * c2) / c1, epsilon: epsilon * c2 };
   }
 
   /** Moments of every weight that has had a step, by weight name. */
   async state(): Promise<Map<string, MomentArrays>> {
     const state = new Map<string, MomentArrays>();
-    for (const [name, { first, second, steps }] of this.#moments) {
-      const [m, v] = (await Promise.all([first.data(), second.data()])) as [Float32Array, Float32Array];
-      state.set(name, { first: m, second: v, steps });
+    for (const [name, { variables, steps }] of this.#moments) {
+      const [first, second] = (await Promise.all(variables.map((variable) => variable.data()))) as Float32Array[];
+      const size = (first as Float32Array).length / 2;
+      state.set(
+        name,
+        second
+          ? { first: first as Float32Array, second, steps }
+          : { first: first!.slice(0, size), second: first!.slice(size), steps },
+      );
     }
     return state;
   }
@@ -131,20 +161,13 @@ export class AdamW {
     this.dispose();
     for (const [name, { first, second, steps }] of state) {
       const { shape } = slots.get(name) as WeightSlot;
-      this.#moments.set(name, {
-        first: variableOf(first, shape),
-        second: variableOf(second, shape),
-        steps,
-      });
+      this.#moments.set(name, { variables: momentVariables(first, second, shape), steps });
     }
   }
 
   /** Frees the moments; the optimiser starts anew when used again. */
   dispose(): void {
-    for (const { first, second } of this.#moments.values()) {
-      first.dispose();
-      second.dispose();
-    }
+    for (const { variables } of this.#moments.values()) for (const variable of variables) variable.dispose();
     this.#moments.clear();
   }
 
@@ -159,7 +182,7 @@ export class AdamW {
     if (!moments) {
       const size = slot.shape.reduce((count, extent) => count * extent, 1);
       const zeros = new Float32Array(size);
-      moments = { first: variableOf(zeros, slot.shape), second: variableOf(zeros, slot.shape), steps: 0 };
+      moments = { variables: momentVariables(zeros, zeros, slot.shape), steps: 0 };
       this.#moments.set(slot.name, moments);
     }
     return moments;
@@ -172,6 +195,14 @@ export class AdamW {
     if (slot.layer !== undefined) return layerDecay ** (layers - slot.layer);
     return slot.name.startsWith('embeddings.') ? layerDecay ** (layers + 1) : 1;
   }
+}
+
+function momentVariables(first: Float32Array, second: Float32Array, shape: readonly number[]): Moments['variables'] {
+  if (!onWebGpu()) return [variableOf(first, shape), variableOf(second, shape)];
+  const packed = new Float32Array(2 * first.length);
+  packed.set(first);
+  packed.set(second, first.length);
+  return [variableOf(packed, [2, first.length])];
 }
 
 function variableOf(data: Float32Array, shape: readonly number[]): tf.Variable {

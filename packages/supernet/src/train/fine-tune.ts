@@ -61,7 +61,7 @@ export async function* fineTuneSteps(
   const run = new Run(model, data, options);
   try {
     await run.start();
-    while (run.step < run.steps || run.pending) {
+    while (run.step < run.steps || run.pending.length > 0) {
       if (options.signal?.aborted) {
         for (const progress of await run.flush()) yield progress;
         await run.save();
@@ -80,6 +80,9 @@ export async function* fineTuneSteps(
   }
 }
 
+/** Steps whose numbers a GPU may still owe: reading them one by one would make it wait for the host after every step. */
+const STEPS_IN_FLIGHT = 8;
+
 /** A step whose numbers are still on the device. */
 interface Dispatched {
   readonly output: StepOutput;
@@ -92,7 +95,7 @@ interface Dispatched {
 class Run {
   readonly steps: number;
   step = 0;
-  pending: Dispatched | undefined;
+  readonly pending: Dispatched[] = [];
   finished = false;
   readonly #model: ElasticModel;
   readonly #loader: BatchLoader;
@@ -140,11 +143,10 @@ class Run {
   async advance(): Promise<FineTuneProgress[]> {
     const reports: FineTuneProgress[] = [];
     if (this.step < this.steps) {
-      const dispatched = await this.#dispatch();
-      // A GPU computes this step while the one before it is read; elsewhere the numbers are there already.
-      reports.push(...(await this.flush()));
-      this.pending = dispatched;
+      this.pending.push(await this.#dispatch());
+      // A GPU computes the newest step while the ones before it are read; elsewhere the numbers are there already.
       if (tf.getBackend() !== 'webgpu') reports.push(...(await this.flush()));
+      else if (this.pending.length > STEPS_IN_FLIGHT) reports.push(...(await this.flush(STEPS_IN_FLIGHT)));
     } else {
       reports.push(...(await this.flush()));
     }
@@ -157,12 +159,11 @@ class Run {
     return reports;
   }
 
-  /** Reads the numbers of the dispatched step, if there is one. */
-  async flush(): Promise<FineTuneProgress[]> {
-    const dispatched = this.pending;
-    if (!dispatched) return [];
-    this.pending = undefined;
-    return [await this.#report(dispatched)];
+  /** Reads the numbers of the oldest dispatched steps. */
+  async flush(count = this.pending.length): Promise<FineTuneProgress[]> {
+    const steps = this.pending.splice(0, count);
+    const numbers = await readNumbers(steps);
+    return steps.map((step, index) => this.#report(step, numbers[index] as number[]));
   }
 
   /** Saves the state unless it is saved already. */
@@ -197,7 +198,7 @@ class Run {
         await this.save();
       }
     } finally {
-      if (this.pending) tf.dispose([this.pending.output.norm, ...this.pending.output.losses]);
+      for (const { output } of this.pending) tf.dispose([output.norm, ...output.losses]);
       this.#optimizer.dispose();
     }
   }
@@ -241,12 +242,8 @@ class Run {
     return { strategy, alpha, subnets, gamma: now } as const;
   }
 
-  async #report({ output, step, epoch, tokens, learningRate }: Dispatched): Promise<FineTuneProgress> {
-    const scalars = [output.norm, ...output.losses];
-    const [gradientNorm = Number.NaN, ...losses] = await Promise.all(
-      scalars.map(async (scalar) => (await scalar.data())[0] as number),
-    );
-    tf.dispose(scalars);
+  #report({ step, epoch, tokens, learningRate }: Dispatched, numbers: readonly number[]): FineTuneProgress {
+    const [gradientNorm = Number.NaN, ...losses] = numbers;
     const loss = losses.reduce((sum, value) => sum + value, 0);
     if (!Number.isFinite(loss) || !Number.isFinite(gradientNorm)) {
       this.#failed = true;
@@ -278,4 +275,15 @@ class Run {
     const { decays: _, ...rest } = optimizer;
     return JSON.stringify({ ...this.#resolved, steps: this.steps, schedule, optimizer: rest, batchSize });
   }
+}
+
+/** Gradient norm and losses of each step, in one read; frees them. */
+async function readNumbers(steps: readonly Dispatched[]): Promise<number[][]> {
+  if (steps.length === 0) return [];
+  const scalars = steps.map(({ output }) => [output.norm, ...output.losses]);
+  const packed = tf.tidy(() => tf.concat(scalars.flat().map((scalar) => tf.reshape(scalar, [1]))));
+  tf.dispose(scalars.flat());
+  const values = [...(await packed.data())];
+  packed.dispose();
+  return scalars.map((group) => values.splice(0, group.length));
 }

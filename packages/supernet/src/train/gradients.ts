@@ -1,5 +1,7 @@
 // Gradient sets by weight name: accumulation over passes and the global norm for clipping.
 import * as tf from '@tensorflow/tfjs';
+import { globalNorm as normOnGpu } from '../webgpu/adamw.ts';
+import { onWebGpu } from '../webgpu/program.ts';
 
 /** Gradients by canonical weight name; owned by whoever holds the set. */
 export type GradientSet = Map<string, tf.Tensor>;
@@ -21,6 +23,7 @@ export function accumulate(total: GradientSet, more: GradientSet): void {
 
 /** √Σ‖g‖² over all gradients, a scalar on the device. The caller disposes. */
 export function globalNorm(gradients: GradientSet): tf.Scalar {
+  if (onWebGpu()) return normOnGpu([...gradients.values()]);
   return tf.tidy(() => {
     const squares = [...gradients.values()].map((gradient) => tf.sum(tf.square(gradient)) as tf.Scalar);
     return tf.sqrt(squares.length === 1 ? (squares[0] as tf.Scalar) : tf.addN(squares)) as tf.Scalar;

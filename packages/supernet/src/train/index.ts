@@ -15,7 +15,7 @@ export {
 export type { LossTerms, Targets, TeacherDistribution } from './losses.ts';
 export type { CheckpointOptions, FineTuneOptions } from './options.ts';
 export type { FineTuneProgress, FineTuneResult, LossPoint } from './progress.ts';
-export { SeededRandom, deriveSeed } from './random.ts';
+export { SeededRandom, deriveSeed, shuffledIndices } from './random.ts';
 export type { RandomState } from './random.ts';
 export * from './schedule.ts';
 export * from './store.ts';

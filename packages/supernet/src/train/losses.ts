@@ -1,6 +1,8 @@
 // Cross-entropy and distillation on logits [N, V]: value and gradient in as few passes over [N, V] as tfjs allows.
 import * as tf from '@tensorflow/tfjs';
 import { customGradient } from '../model/custom-gradient.ts';
+import { negativeEntropy as entropyOnGpu, objective } from '../webgpu/loss.ts';
+import { onWebGpu } from '../webgpu/program.ts';
 
 /** Targets of N logits rows. */
 export interface Targets {
@@ -71,6 +73,7 @@ export function teacherDistribution(logits: tf.Tensor2D, temperature = 1): Teach
   const [probabilities, negativeEntropy] = tf.tidy(() => {
     const scaled = temperature === 1 ? logits : tf.div(logits, temperature);
     const p = tf.softmax(scaled) as tf.Tensor2D;
+    if (onWebGpu()) return [p, entropyOnGpu(scaled as tf.Tensor2D)] as [tf.Tensor2D, tf.Tensor1D];
     return [p, tf.sub(tf.sum(tf.mul(p, scaled), 1), logSumExp(scaled as tf.Tensor2D, p))] as [tf.Tensor2D, tf.Tensor1D];
   });
   return { probabilities, negativeEntropy, temperature };
@@ -100,6 +103,12 @@ export function objectiveLoss(logits: tf.Tensor2D, targets: Targets, terms: Loss
 
 function lossAndSlope(z: tf.Tensor2D, targets: Targets, terms: LossTerms): { value: tf.Scalar; slope: tf.Tensor2D } {
   const { hard, soft, teacher, normalizer } = terms;
+  if (onWebGpu() && (!teacher || teacher.temperature === 1)) {
+    const weights = targets.weights
+      ? (tf.div(targets.weights, normalizer) as tf.Tensor1D)
+      : tf.fill([z.shape[0]], 1 / normalizer);
+    return objective(z, targets.indices, weights as tf.Tensor1D, hard, soft, teacher);
+  }
   const p = tf.softmax(z) as tf.Tensor2D;
   const atLabel = tf.gatherND(z, targets.indices) as tf.Tensor1D;
   const lse = logSumExp(z, p);

@@ -1,0 +1,148 @@
+// Cross-entropy with distillation, and embedding gradients, on WebGPU.
+import * as tf from '@tensorflow/tfjs';
+import { groupsFor, reduction, runInPlace, runKernel } from './program.ts';
+import type { Kernel } from './program.ts';
+
+const ROW = 128;
+
+const rowStart = `
+      let tid = i32(localId.x);
+      let row = min(index / ${ROW}, uniforms.rows - 1);
+      let base = row * uniforms.columns;`;
+const logSumExp = `
+      var largest = -3.4e38;
+      for (var c = tid; c < uniforms.columns; c += ${ROW}) { largest = max(largest, z[base + c]); }
+      largest = group_max(largest, tid);
+      var sum = 0.0;
+      for (var c = tid; c < uniforms.columns; c += ${ROW}) { sum += exp(z[base + c] - largest); }
+      let lse = largest + log(group_sum(sum, tid));`;
+
+/** Rows of the objective and their log Σ exp, [2, N]. */
+const rowsKernel = (taught: boolean): Kernel => ({
+  name: `objective-rows${taught ? '-taught' : ''}`,
+  inputs: taught ? ['z', 'labels', 'weights', 'teacher', 'entropy'] : ['z', 'labels', 'weights'],
+  uniforms: { rows: 'i', columns: 'i', hard: 'f', soft: 'f' },
+  workgroupSize: ROW,
+  code: `${reduction(ROW)}
+    fn main(index : i32) {${rowStart}${logSumExp}
+      var cross = 0.0;
+      ${taught ? `for (var c = tid; c < uniforms.columns; c += ${ROW}) { cross += teacher[base + c] * z[base + c]; }` : ''}
+      cross = group_sum(cross, tid);
+      if (tid == 0) {
+        var value = uniforms.hard * (lse - z[base + labels[2 * row + 1]]);
+        ${taught ? 'value += uniforms.soft * (entropy[row] - cross + lse);' : ''}
+        result[row] = value * weights[row];
+        result[uniforms.rows + row] = lse;
+      }
+    }`,
+});
+
+const slopeKernel = (taught: boolean): Kernel => ({
+  name: `objective-slope${taught ? '-taught' : ''}`,
+  inputs: taught ? ['z', 'labels', 'weights', 'lse', 'teacher'] : ['z', 'labels', 'weights', 'lse'],
+  uniforms: { count: 'i', rows: 'i', columns: 'i', hard: 'f', soft: 'f' },
+  workgroupSize: ROW,
+  code: `
+    fn main(index : i32) {
+      if (index >= uniforms.count) { return; }
+      let row = index / uniforms.columns;
+      var value = (uniforms.hard + uniforms.soft) * exp(z[index] - lse[uniforms.rows + row]);
+      if (index - row * uniforms.columns == labels[2 * row + 1]) { value -= uniforms.hard; }
+      ${taught ? 'value -= uniforms.soft * teacher[index];' : ''}
+      result[index] = value * weights[row];
+    }`,
+});
+
+const SUM: Kernel = {
+  name: 'sum-first',
+  inputs: ['x'],
+  uniforms: { count: 'i' },
+  workgroupSize: 256,
+  code: `${reduction(256)}
+    fn main(index : i32) {
+      let tid = i32(localId.x);
+      var sum = 0.0;
+      for (var i = tid; i < uniforms.count; i += 256) { sum += x[i]; }
+      let total = group_sum(sum, tid);
+      if (tid == 0) { result[0] = total; }
+    }`,
+};
+
+const PLAIN = { rows: rowsKernel(false), slope: slopeKernel(false) };
+const TAUGHT = { rows: rowsKernel(true), slope: slopeKernel(true) };
+
+/**
+ * Value and slope of the objective at temperature 1 in three dispatches. `weights` [N] already hold row weight / normalizer; `labels`
+ * are (row, label) pairs.
+ */
+export function objective(
+  z: tf.Tensor2D,
+  labels: tf.Tensor2D,
+  weights: tf.Tensor1D,
+  hard: number,
+  soft: number,
+  teacher?: { readonly probabilities: tf.Tensor2D; readonly negativeEntropy: tf.Tensor1D },
+): { value: tf.Scalar; slope: tf.Tensor2D } {
+  const [rows, columns] = z.shape;
+  const kernels = teacher ? TAUGHT : PLAIN;
+  const share = teacher ? soft : 0;
+  const values = runKernel<tf.Rank.R2>(kernels.rows, [2, rows], {
+    inputs: [z, labels, weights, ...(teacher ? [teacher.probabilities, teacher.negativeEntropy] : [])],
+    uniforms: [rows, columns, hard, share],
+    groups: rows,
+  });
+  const slope = runKernel<tf.Rank.R2>(kernels.slope, [rows, columns], {
+    inputs: [z, labels, weights, values, ...(teacher ? [teacher.probabilities] : [])],
+    uniforms: [z.size, rows, columns, hard, share],
+    groups: groupsFor(z.size, ROW),
+  });
+  const value = runKernel<tf.Rank.R0>(SUM, [] as never, { inputs: [values], uniforms: [rows], groups: 1 });
+  return { value, slope };
+}
+
+const ENTROPY: Kernel = {
+  name: 'negative-entropy',
+  inputs: ['z'],
+  uniforms: { rows: 'i', columns: 'i' },
+  workgroupSize: ROW,
+  code: `${reduction(ROW)}
+    fn main(index : i32) {${rowStart}${logSumExp}
+      var mean = 0.0;
+      for (var c = tid; c < uniforms.columns; c += ${ROW}) { mean += exp(z[base + c] - lse) * z[base + c]; }
+      mean = group_sum(mean, tid);
+      if (tid == 0) { result[row] = mean - lse; }
+    }`,
+};
+
+/** Σ p·log p of softmax(z) per row of z [N, V]. */
+export function negativeEntropy(z: tf.Tensor2D): tf.Tensor1D {
+  const [rows, columns] = z.shape;
+  return runKernel<tf.Rank.R1>(ENTROPY, [rows], { inputs: [z], uniforms: [rows, columns], groups: rows });
+}
+
+/** Every row of dy goes to the first row with its id, which adds them up in order: no atomics, so runs repeat. */
+const SCATTER: Kernel = {
+  name: 'scatter-rows',
+  inputs: ['ids', 'dy'],
+  uniforms: { rows: 'i', columns: 'i' },
+  workgroupSize: 64,
+  code: `
+    fn main(index : i32) {
+      let row = index / 64;
+      if (row >= uniforms.rows) { return; }
+      let id = ids[row];
+      for (var earlier = 0; earlier < row; earlier++) { if (ids[earlier] == id) { return; } }
+      for (var c = i32(localId.x); c < uniforms.columns; c += 64) { result[id * uniforms.columns + c] = dy[row * uniforms.columns + c]; }
+      for (var later = row + 1; later < uniforms.rows; later++) {
+        if (ids[later] != id) { continue; }
+        for (var c = i32(localId.x); c < uniforms.columns; c += 64) { result[id * uniforms.columns + c] += dy[later * uniforms.columns + c]; }
+      }
+    }`,
+};
+
+/** Sum of the rows of dy [N, D] into a table [V, D] at ids [N] int32. */
+export function scatterRows(dy: tf.Tensor2D, ids: tf.Tensor1D, shape: [number, number]): tf.Tensor2D {
+  const table = tf.fill(shape, 0);
+  runInPlace(SCATTER, table, { inputs: [ids, dy], uniforms: [dy.shape[0], shape[1]], groups: dy.shape[0] });
+  return table as tf.Tensor2D;
+}

@@ -1,0 +1,142 @@
+// The WGSL kernels against the tfjs ops they replace: values and gradients on webgpu and on cpu agree.
+import * as tf from '@tensorflow/tfjs';
+import fc from 'fast-check';
+import { beforeAll, expect, it } from 'vitest';
+import { describeGpu } from '@hip/testing';
+import { activate, gatedActivation } from '../../src/model/activations.ts';
+import { denseAttention } from '../../src/model/attention.ts';
+import { embed } from '../../src/model/embedding.ts';
+import { linear } from '../../src/model/matmul.ts';
+import { layerNorm, rmsNorm } from '../../src/model/norms.ts';
+import { applyRope } from '../../src/model/rope.ts';
+import { globalNorm } from '../../src/train/gradients.ts';
+import { createTargets, objectiveLoss, teacherDistribution } from '../../src/train/losses.ts';
+import { startWebGpu, valuesOn } from '../helpers/webgpu.ts';
+
+const TOLERANCE = { rtol: 2e-4, atol: 2e-5 };
+const RUNS = { numRuns: 8 };
+
+/** Repeatable values of mean 0; the same on every backend. */
+function values(shape: number[], seed: number): tf.Tensor {
+  let state = seed * 2654435761 + 12345;
+  const next = () => ((state = (Math.imul(state, 1664525) + 1013904223) >>> 0) / 2 ** 32 - 0.5) * 2;
+  return tf.tensor(Float32Array.from({ length: shape.reduce((a, b) => a * b, 1) }, next), shape);
+}
+
+/** Value of f and gradients of its weighted sum in every input. */
+async function expectEqualGradients(
+  shapes: readonly number[][],
+  f: (...inputs: tf.Tensor[]) => tf.Tensor,
+): Promise<void> {
+  const run = () => {
+    const inputs = shapes.map((shape, i) => values(shape, i + 1));
+    const out = f(...inputs);
+    const dy = values(out.shape, 99);
+    return [out, ...tf.grads(f)(inputs, dy)];
+  };
+  const expected = await valuesOn('cpu', run);
+  const actual = await valuesOn('webgpu', run);
+  for (const [i, wanted] of expected.entries()) expect(actual[i], `output ${i}`).toBeAllclose(wanted, TOLERANCE);
+}
+
+const size = (max: number) => fc.integer({ min: 1, max });
+
+describeGpu('fused kernels', () => {
+  beforeAll(startWebGpu);
+
+  it('layer norm and RMS norm', () =>
+    fc.assert(
+      fc.asyncProperty(size(150), size(140), async (rows, columns) => {
+        await expectEqualGradients([[rows, columns], [columns], [columns]], (x, w, b) =>
+          layerNorm(x as tf.Tensor2D, w as tf.Tensor1D, b as tf.Tensor1D, 1e-3),
+        );
+        await expectEqualGradients([[rows, columns], [columns]], (x, w) =>
+          rmsNorm(x as tf.Tensor2D, w as tf.Tensor1D, 1e-3),
+        );
+      }),
+      RUNS,
+    ));
+
+  it('bias gradients over any number of rows', () =>
+    fc.assert(
+      fc.asyncProperty(fc.constantFrom(1, 63, 64, 65, 4200), size(70), async (rows, columns) => {
+        await expectEqualGradients([[rows, 3], [3, columns], [columns]], (x, w, b) =>
+          linear(x as tf.Tensor2D, w as tf.Tensor2D, b as tf.Tensor1D),
+        );
+      }),
+      RUNS,
+    ));
+
+  it.each(['gelu', 'gelu-tanh', 'silu', 'relu'] as const)('%s, alone and as a gate', async (activation) => {
+    await expectEqualGradients([[5, 33]], (x) => activate(tf.mul(x, 4) as tf.Tensor2D, activation));
+    await expectEqualGradients([[5, 33], [5, 33]], (gate, up) => // prettier-ignore
+      gatedActivation(tf.mul(gate, 4) as tf.Tensor2D, up as tf.Tensor2D, activation));
+  });
+
+  it('rotary embedding', async () => {
+    await expectEqualGradients([[2, 3, 4, 6]], (x) => {
+      const table = (seed: number) => values([1, 3, 1, 6], seed) as tf.Tensor4D;
+      return applyRope(x as tf.Tensor4D, { cos: table(5), sin: table(6) });
+    });
+  });
+
+  it('attention: grouped heads, causal, windows, padding, fewer queries than keys', () =>
+    fc.assert(
+      fc.asyncProperty(
+        fc.record({
+          batch: size(2),
+          queries: size(5),
+          earlier: fc.integer({ min: 0, max: 70 }),
+          kvHeads: size(2),
+          group: size(2),
+          causal: fc.boolean(),
+          window: fc.option(size(4), { nil: undefined }),
+          padded: fc.boolean(),
+        }),
+        async ({ batch, queries, earlier, kvHeads, group, causal, window, padded }) => {
+          const keys = queries + earlier;
+          const q = [batch, queries, kvHeads * group, 4];
+          const kv = [batch, keys, kvHeads, 4];
+          const visible = (_: unknown, i: number) => (i % keys < keys - 1 - (i % 2) || i % keys === 0 ? 1 : 0);
+          await expectEqualGradients([q, kv, kv], (a, b, c) =>
+            denseAttention(a as tf.Tensor4D, b as tf.Tensor4D, c as tf.Tensor4D, {
+              layer: 0,
+              causal,
+              scale: 0.7,
+              queryOffset: earlier,
+              ...(window && causal && { window }),
+              ...(padded && {
+                mask: tf.tensor2d(Int32Array.from({ length: batch * keys }, visible), [batch, keys], 'int32'),
+              }),
+            }),
+          );
+        },
+      ),
+      RUNS,
+    ));
+
+  it('embedding gradients add up repeated ids', async () => {
+    const ids = Int32Array.from({ length: 90 }, (_, i) => (i * i) % 7);
+    await expectEqualGradients([[9, 70]], (table) => embed(table as tf.Tensor2D, tf.tensor1d(ids, 'int32')));
+  });
+
+  it.each([
+    { soft: 0, temperature: 1, ignored: false },
+    { soft: 0.7, temperature: 1, ignored: true },
+    { soft: 0.7, temperature: 2, ignored: false },
+  ])('the objective with $soft of distillation, temperature $temperature', async ({ soft, temperature, ignored }) => {
+    await expectEqualGradients([[37, 150]], (z) => {
+      const teacher = soft > 0 ? teacherDistribution(values([37, 150], 7) as tf.Tensor2D, temperature) : undefined;
+      const labels = Int32Array.from({ length: 37 }, (_, i) => (ignored && i % 5 === 0 ? -1 : (i * 11) % 150));
+      const terms = { hard: 0.3, soft, normalizer: 29, ...(teacher && { teacher }) };
+      return objectiveLoss(z as tf.Tensor2D, createTargets(labels), terms);
+    });
+  });
+
+  it('the global norm', async () => {
+    const run = () => [globalNorm(new Map([[70_000], [3, 5], [1]].map((shape, i) => [`w${i}`, values(shape, i)])))];
+    const [expected] = await valuesOn('cpu', run);
+    const [actual] = await valuesOn('webgpu', run);
+    expect(actual).toBeAllclose(expected!, { rtol: 1e-5 });
+  });
+});
