@@ -17,9 +17,14 @@ export type HipErrorCode =
  *
  * @example
  * ```ts
- * try { resolveConfig({ k: -1 }) } catch (error) {
- *   if (error instanceof HipError && error.code === 'invalid-config') console.error(error.details.name); // "k"
+ * import { HipError, resolveConfig } from '@hip/mask-search';
+ * let field;
+ * try {
+ *   resolveConfig({ window: -1 });
+ * } catch (error) {
+ *   if (error instanceof HipError && error.code === 'invalid-config') field = error.details.name;
  * }
+ * field === 'window'; // true
  * ```
  */
 export class HipError extends Error {
