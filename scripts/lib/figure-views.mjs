@@ -1,0 +1,140 @@
+// Which rows and columns of each stored result the README shows, in the order it shows them.
+
+const where = (document, match) =>
+  document.rows.filter((row) => Object.entries(match).every(([key, value]) => row[key] === value));
+
+/** A table from column specifications: header → key or function of the row. */
+function view(title, rows, columns) {
+  const read = Object.values(columns).map((column) => (typeof column === 'function' ? column : (row) => row[column]));
+  return { title, headers: Object.keys(columns), rows: rows.map((row) => read.map((cell) => cell(row))) };
+}
+
+const percent = (value) => (value === undefined ? undefined : `${Number((100 * value).toPrecision(3))} %`);
+const times = (value) => (value === undefined ? undefined : `${Number(value.toPrecision(3))}×`);
+const giga = (value) => Number((value / 1e9).toPrecision(3));
+const mib = (value) => (value === undefined ? undefined : Number((value / 2 ** 20).toPrecision(3)));
+
+export const VIEWS = [
+  {
+    name: 'demo',
+    title: 'The demo, end to end',
+    tables: ({ finetune, search, chosen, longContext }) => {
+      const { baseline } = chosen;
+      return [
+        view(
+          '',
+          [
+            ['pretrained', baseline.macs, baseline.latencyMs, baseline.lossPretrained, baseline.reportLossPretrained],
+            ['fine-tuned', baseline.macs, baseline.latencyMs, baseline.lossFineTuned, baseline.reportLossFineTuned],
+            [`sub-network (${chosen.rule})`, chosen.macs, chosen.latencyMs, chosen.loss, chosen.reportLoss],
+          ],
+          {
+            network: (row) => row[0],
+            GMACs: (row) => giga(row[1]),
+            'latency (ms)': (row) => row[2],
+            'loss, validation': (row) => row[3],
+            'loss, unseen': (row) => row[4],
+          },
+        ),
+        view(
+          `${finetune.steps} steps of fine-tuning, ${search.evaluations} candidates measured; then a long document`,
+          longContext ?? [],
+          {
+            tokens: 'tokens',
+            'dense (ms)': 'denseMs',
+            'HiP (ms)': 'hipMs',
+            faster: ({ denseMs, hipMs }) => times(denseMs / hipMs),
+            'perplexity, dense': 'densePpl',
+            'perplexity, HiP': 'hipPpl',
+            'attention mass kept': ({ massRecall }) => percent(massRecall),
+            'dense (MiB)': ({ denseBytes }) => mib(denseBytes),
+            'HiP (MiB)': ({ hipBytes }) => mib(hipBytes),
+          },
+        ),
+      ];
+    },
+  },
+  { name: 'cpu-attention', title: 'Attention on the CPU' },
+  {
+    name: 'quality',
+    title: 'Quality on real weights',
+    tables: (document) => {
+      const rows = where(document, { table: 'quality' });
+      const lengths = [...new Set(rows.flatMap((row) => Object.keys(row)))]
+        .filter((key) => key.startsWith('perplexity') && key !== 'perplexityRatio')
+        .map((key) => key.replace('perplexity', ''));
+      return [
+        view('', rows, {
+          model: 'model',
+          method: 'method',
+          k: 'k',
+          'dense layers': 'denseLayers',
+          ...Object.fromEntries(
+            lengths.map((length) => [`perplexity ${length}`, (row) => row[`perplexity${length}`]?.toFixed(2)]),
+          ),
+          ...Object.fromEntries(
+            lengths.map((length) => [`pass-key ${length}`, (row) => percent(row[`passKey${length}`])]),
+          ),
+        }),
+      ];
+    },
+  },
+  { name: 'webgpu', title: 'Attention on WebGPU' },
+  { name: 'instatune', title: 'InstaTune' },
+  { name: 'linas', title: 'LINAS' },
+  { name: 'predictors', title: 'Predictors' },
+  {
+    name: 'nsga2',
+    title: 'NSGA-II',
+    tables: (document) => [
+      view(
+        'Hypervolume after 25,000 evaluations, beside the bands of pymoo 0.6.2 (quoted, not run)',
+        where(document, { part: 'quality' }).filter((row) => row.pymooHypervolumeQuoted),
+        {
+          problem: 'problem',
+          algorithm: 'algorithm',
+          'median of seeds': ({ hypervolumeMedian }) => hypervolumeMedian.toFixed(4),
+          seeds: 'seeds',
+          'pymoo (quoted)': 'pymooHypervolumeQuoted',
+          ms: 'ms',
+        },
+      ),
+      view(
+        'Non-dominated sorting against comparing all pairs',
+        where(document, { part: 'sort' }).filter((row) => row.allPairsMs !== undefined),
+        {
+          points: 'points',
+          objectives: 'objectives',
+          ms: 'ms',
+          'all pairs (ms)': 'allPairsMs',
+          faster: ({ timesFaster }) => times(timesFaster),
+        },
+      ),
+      view('Exact hypervolume', where(document, { part: 'hypervolume' }), {
+        points: 'points',
+        objectives: 'objectives',
+        ms: 'ms',
+      }),
+    ],
+  },
+  {
+    name: 'size',
+    title: 'Size',
+    tables: (document) => {
+      const entries = where(document, { import: '*' });
+      const least = (entry) =>
+        Math.min(
+          ...document.rows.filter((row) => row.entry === entry && row.import !== '*').map((row) => row.gzipBytes),
+        );
+      return [
+        view('Gzip bytes, minified, with the workspace packages that an entry imports', entries, {
+          entry: ({ entry }) => `\`${entry}\``,
+          everything: 'gzipBytes',
+          'its own code': 'ownGzipBytes',
+          'smallest single import': ({ entry }) => (Number.isFinite(least(entry)) ? least(entry) : undefined),
+          'left out (registry packages and peers)': ({ external }) => external.join(', '),
+        }),
+      ];
+    },
+  },
+];
