@@ -1,0 +1,145 @@
+// Which page lies in which slot of the device, and which one goes when a slot is needed: an LRU over pages that have a host copy. Pure.
+import { HipError } from '@hip/mask-search';
+
+/** A page placed in a slot; `evicted` lost that slot. */
+export interface Placement {
+  readonly page: number;
+  readonly slot: number;
+  readonly evicted?: number | undefined;
+}
+
+interface PageState {
+  slot: number | undefined;
+  /** The host has a copy. */
+  saved: boolean;
+}
+
+/**
+ * Slots are given in ascending order while there are free ones. A page that has no host copy, or is pinned, is never evicted.
+ *
+ * @example
+ * ```ts
+ * const planner = new PagePlanner(2);
+ * planner.create(); // { page: 0, slot: 0 }
+ * ```
+ */
+export class PagePlanner {
+  readonly slots: number;
+  /** Least recently used first. */
+  readonly #pages = new Map<number, PageState>();
+  readonly #free: number[];
+  readonly #pinned = new Set<number>();
+  #next = 0;
+
+  /** @param slots pages on the device at once */
+  constructor(slots: number) {
+    this.slots = slots;
+    this.#free = Array.from({ length: slots }, (_, i) => slots - 1 - i);
+  }
+
+  /** Pages that exist, resident or not. */
+  get pages(): number {
+    return this.#pages.size;
+  }
+
+  /** Pages on the device. */
+  get resident(): number {
+    return this.slots - this.#free.length;
+  }
+
+  /** Slot of a page; undefined while only the host has it. @throws HipError `internal` for a page that does not exist */
+  slotOf(page: number): number | undefined {
+    return this.#state(page).slot;
+  }
+
+  /** A new page on the device. @throws HipError `out-of-memory` when no slot can be freed */
+  create(): Placement {
+    const page = this.#next++;
+    this.#pages.set(page, { slot: undefined, saved: false });
+    try {
+      return this.#place(page);
+    } catch (error) {
+      this.#pages.delete(page);
+      throw error;
+    }
+  }
+
+  /**
+   * Brings pages to the device and marks them as used, in order.
+   *
+   * @returns what has to be loaded, and where
+   * @throws HipError `out-of-memory` when they do not fit together with the pinned ones; nothing has changed then
+   */
+  require(pages: Iterable<number>): Placement[] {
+    const wanted = new Set(pages);
+    const held = new Set([...wanted, ...this.#pinned]);
+    for (const [page, { slot, saved }] of this.#pages) if (slot !== undefined && !saved) held.add(page);
+    if (held.size > this.slots)
+      throw new HipError('out-of-memory', `${held.size} pages are needed at once, the device holds ${this.slots}: allow more tokens on the device, or await settle() so that pages get a host copy`, {
+        needed: held.size,
+        slots: this.slots,
+      });
+    for (const page of wanted) this.#use(page);
+    return [...wanted].filter((page) => this.#state(page).slot === undefined).map((page) => this.#place(page));
+  }
+
+  /** Keeps a page on the device until unpinned. */
+  pin(page: number): void {
+    this.#state(page);
+    this.#pinned.add(page);
+  }
+
+  unpin(page: number): void {
+    this.#pinned.delete(page);
+  }
+
+  /** Records that the host has the page's content. */
+  saved(page: number): void {
+    this.#state(page).saved = true;
+  }
+
+  /** Whether the host has the page's content. */
+  isSaved(page: number): boolean {
+    return this.#state(page).saved;
+  }
+
+  /** Forgets a page and frees its slot. */
+  release(page: number): void {
+    const { slot } = this.#state(page);
+    if (slot !== undefined) this.#free.push(slot);
+    this.#pages.delete(page);
+    this.#pinned.delete(page);
+  }
+
+  #state(page: number): PageState {
+    const state = this.#pages.get(page);
+    if (!state) throw new HipError('internal', `page ${page} does not exist or was released`, { page });
+    return state;
+  }
+
+  #use(page: number): void {
+    const state = this.#state(page);
+    this.#pages.delete(page);
+    this.#pages.set(page, state);
+  }
+
+  #place(page: number): Placement {
+    const state = this.#state(page);
+    let slot = this.#free.pop();
+    let evicted: number | undefined;
+    if (slot === undefined) {
+      for (const [candidate, other] of this.#pages) {
+        if (other.slot === undefined || !other.saved || this.#pinned.has(candidate) || candidate === page) continue;
+        evicted = candidate;
+        slot = other.slot;
+        other.slot = undefined;
+        break;
+      }
+    }
+    if (slot === undefined)
+      throw new HipError('out-of-memory', `all ${this.slots} pages on the device are in use or have no host copy: await settle(), or allow more tokens on the device`, { slots: this.slots });
+    state.slot = slot;
+    this.#use(page);
+    return { page, slot, ...(evicted !== undefined && { evicted }) };
+  }
+}

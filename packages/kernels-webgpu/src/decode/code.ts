@@ -1,0 +1,210 @@
+// Split-key attention for few query rows (flash-decoding): each workgroup attends one row's heads to a part of the keys.
+import { bindings, unroll, wgsl } from '../code/wgsl.ts';
+import { uniformBlock } from '../code/uniforms.ts';
+import type { ElementType } from '../device/features.ts';
+import { loadOctet, octetArray } from '../search/code/octets.ts';
+
+/** Lanes of a workgroup, and keys of one round. */
+export const DECODE_LANES = 128;
+
+/** What may change from step to step. */
+export const DECODE = uniformBlock('Decode', {
+  queries: 'u32',
+  keys: 'u32',
+  /** Keys that the bindings hold: [keyFirst, keyEnd). */
+  keyFirst: 'u32',
+  keyEnd: 'u32',
+  /** Rows of one batch in the key buffer. */
+  keyRows: 'u32',
+  batchFirst: 'u32',
+  keyBatch: 'u32',
+  heads: 'u32',
+  queryHeads: 'u32',
+  headFirst: 'u32',
+  kvHeads: 'u32',
+  /** Window of every row; grows while a mask is reused. */
+  window: 'u32',
+  maskHeads: 'u32',
+  queryBlocks: 'u32',
+  blockQ: 'u32',
+  capacity: 'u32',
+  /** Parts of this dispatch, the first one's number, and all parts of a row. */
+  splits: 'u32',
+  splitFirst: 'u32',
+  allSplits: 'u32',
+  /** scale·log2(e), or scale/softcap with a soft-cap. */
+  scale: 'f32',
+  /** softcap·log2(e) */
+  cap: 'f32',
+});
+
+export interface DecodeKernel {
+  readonly headDim: number;
+  readonly type: ElementType;
+  /** Query heads per kv head. */
+  readonly group: number;
+  /** Heads of one workgroup: they share the keys they read. Divides group. */
+  readonly heads: number;
+  readonly causal: boolean;
+  readonly softcap: boolean;
+  /** Absent: dense. */
+  readonly sparse?: { readonly blockK: number; readonly sink: number } | undefined;
+  readonly pageShift?: number | undefined;
+}
+
+/** Workgroup memory in bytes. */
+export function decodeBytes({ headDim, heads }: Pick<DecodeKernel, 'headDim' | 'heads'>): number {
+  return heads * headDim * 4 + heads * DECODE_LANES * 4 + DECODE_LANES * 4 + DECODE_LANES * 32;
+}
+
+/** `slot_count()` and `slot_key(i)`: the row's keys as one list, 0xffffffff where a slot holds none. */
+function keyList({ sparse, causal }: DecodeKernel): string {
+  const range = `let end = ${causal ? 'i32(row + decode.keys) + 1 - i32(decode.queries)' : 'i32(decode.keys)'};
+  let visible = u32(clamp(end, 0, i32(decode.keys)));`;
+  if (!sparse)
+    return `struct Keys { visible: u32, slots: u32 }
+fn keys_of(batch: u32, head: u32, row: u32) -> Keys {
+  ${range}
+  return Keys(visible, max(min(visible, decode.keyEnd), decode.keyFirst) - decode.keyFirst);
+}
+fn slot_key(keys: Keys, i: u32) -> u32 { return decode.keyFirst + i; }`;
+  const { blockK, sink } = sparse;
+  return `struct Keys { visible: u32, slots: u32, sink_end: u32, selected: u32, window_start: u32, first_start: u32 }
+fn keys_of(batch: u32, head: u32, row: u32) -> Keys {
+  ${range}
+  let window_start = u32(max(end - i32(decode.window), 0));
+  let sink_end = min(min(${sink}u, visible), window_start);
+  let cell = (batch * decode.maskHeads + select(decode.headFirst + head, 0u, decode.maskHeads == 1u)) * decode.queryBlocks + row / decode.blockQ;
+  let selected = min(counts[cell], decode.capacity) * ${blockK}u;
+  let slots = sink_end + selected + max(visible, window_start) - window_start;
+  return Keys(visible, slots, sink_end, selected, window_start, cell * decode.capacity);
+}
+fn slot_key(keys: Keys, i: u32) -> u32 {
+  var key = i;
+  var valid = true;
+  if (i >= keys.sink_end + keys.selected) {
+    key = keys.window_start + i - keys.sink_end - keys.selected;
+  } else if (i >= keys.sink_end) {
+    let inside = i - keys.sink_end;
+    key = u32(starts[keys.first_start + inside / ${blockK}u]) + inside % ${blockK}u;
+    valid = key >= ${sink}u && key < min(keys.window_start, keys.visible);
+  }
+  return select(0xffffffffu, key, valid && key >= decode.keyFirst && key < decode.keyEnd);
+}`;
+}
+
+/**
+ * Bindings: decode, q, k, v, partial sums, partial maxima and weights, [starts, counts], [pages]. Workgroups: splits × head groups ×
+ * (batch, row). A partial is Σ weight·v relative to its own maximum.
+ */
+export function decodeCode(kernel: DecodeKernel): string {
+  const { headDim, type, group, heads, softcap, sparse, pageShift } = kernel;
+  const array = octetArray(type);
+  const octets = headDim / 8;
+  // Lanes of the value phase: (key group, octet). With 80 numbers 120 of 128 lanes work.
+  const keyGroups = Math.min(DECODE_LANES, Math.floor(DECODE_LANES / octets));
+  const each = (statement: (g: number) => string): string => unroll(heads, statement);
+  return wgsl(
+    DECODE.declaration,
+    bindings([
+      'var<uniform> decode: Decode',
+      `var<storage, read> q: ${array}`,
+      `var<storage, read> k: ${array}`,
+      `var<storage, read> v: ${array}`,
+      'var<storage, read_write> partial_sums: array<vec4f>',
+      'var<storage, read_write> partial_weights: array<vec2f>',
+      ...(sparse ? ['var<storage, read> starts: array<i32>', 'var<storage, read> counts: array<u32>'] : []),
+      ...(pageShift === undefined ? [] : ['var<storage, read> pages: array<u32>']),
+    ]),
+    keyList(kernel),
+    `const NONE = 0xffffffffu;
+var<workgroup> queries: array<vec4f, ${heads * 2 * octets}>;
+// Four at a time, for the maximum.
+var<workgroup> weights: array<vec4f, ${(heads * DECODE_LANES) / 4}>;
+var<workgroup> rows: array<u32, ${DECODE_LANES}>;
+var<workgroup> sums: array<vec4f, ${2 * DECODE_LANES}>;
+fn key_row(batch: u32, key: u32) -> u32 { return ${
+      pageShift === undefined
+        ? '(batch - decode.keyBatch) * decode.keyRows + key - decode.keyFirst'
+        : `(pages[key >> ${pageShift}u] << ${pageShift}u) | (key & ${2 ** pageShift - 1}u)`
+    }; }
+@compute @workgroup_size(${DECODE_LANES})
+fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lane: u32) {
+  let batch = decode.batchFirst + group.z / decode.queries;
+  let row = group.z % decode.queries;
+  let head = group.y * ${heads}u;
+  let keys = keys_of(batch, head, row);
+  let per = (keys.slots + decode.splits * ${DECODE_LANES}u - 1u) / (decode.splits * ${DECODE_LANES}u) * ${DECODE_LANES}u;
+  let first = group.x * per;
+  let last = min(first + per, keys.slots);
+  let query_at = ((batch * decode.queries + row) * decode.queryHeads + decode.headFirst + head) * ${octets}u;
+  for (var i = lane; i < ${heads * octets}u; i += ${DECODE_LANES}u) {
+    ${loadOctet(type, 'q', 'query_at + i', 'x')}
+    queries[2u * i] = x_lo;
+    queries[2u * i + 1u] = x_hi;
+  }
+  let kv_at = head / ${group}u;
+  let c = lane % ${octets}u;
+  let key_group = lane / ${octets}u;
+${each((g) => `  var m${g} = -3.4e38f; var l${g} = 0.0f; var lo${g} = vec4f(0.0); var hi${g} = vec4f(0.0);`)}
+  for (var round = first; round < last; round += ${DECODE_LANES}u) {
+    workgroupBarrier();
+    var at = NONE;
+    if (round + lane < last) {
+      let key = slot_key(keys, round + lane);
+      if (key != NONE) { at = (key_row(batch, key) * decode.kvHeads + kv_at) * ${octets}u; }
+    }
+    rows[lane] = at;
+    if (at != NONE) {
+${each((g) => `      var s${g} = 0.0f;`)}
+      for (var i = 0u; i < ${octets}u; i++) {
+        ${loadOctet(type, 'k', 'at + i', 'x')}
+${each((g) => `        s${g} += dot(x_lo, queries[${2 * g * octets}u + 2u * i]) + dot(x_hi, queries[${2 * g * octets + 1}u + 2u * i]);`)}
+      }
+${each((g) => `      weights[${(g * DECODE_LANES) / 4}u + lane / 4u][lane % 4u] = ${softcap ? `decode.cap * tanh(clamp(s${g} * decode.scale, -40.0f, 40.0f))` : `s${g} * decode.scale`};`)}
+    } else {
+${each((g) => `      weights[${(g * DECODE_LANES) / 4}u + lane / 4u][lane % 4u] = -3.4e38f;`)}
+    }
+    workgroupBarrier();
+    let used = min(${DECODE_LANES}u, last - round);
+${each(
+  (g) => `    let mine${g} = weights[${(g * DECODE_LANES) / 4}u + lane / 4u][lane % 4u];
+    var four${g} = vec4f(m${g});
+    for (var j = 0u; j < ${DECODE_LANES / 4}u; j++) { four${g} = max(four${g}, weights[${(g * DECODE_LANES) / 4}u + j]); }
+    let top${g} = max(max(four${g}.x, four${g}.y), max(four${g}.z, four${g}.w));
+    let shrink${g} = exp2(m${g} - top${g});
+    m${g} = top${g}; l${g} *= shrink${g}; lo${g} *= shrink${g}; hi${g} *= shrink${g};`,
+)}
+    workgroupBarrier();
+${each((g) => `    weights[${(g * DECODE_LANES) / 4}u + lane / 4u][lane % 4u] = select(exp2(mine${g} - top${g}), 0.0f, at == NONE);`)}
+    workgroupBarrier();
+    if (key_group < ${keyGroups}u) {
+      for (var j = key_group; j < used; j += ${keyGroups}u) {
+        let value_at = rows[j];
+        if (value_at == NONE) { continue; }
+        ${loadOctet(type, 'v', 'value_at + c', 'x')}
+${each((g) => `        { let w = weights[${(g * DECODE_LANES) / 4}u + j / 4u][j % 4u]; l${g} += w; lo${g} += w * x_lo; hi${g} += w * x_hi; }`)}
+      }
+    }
+  }
+  let part = ((batch * decode.queries + row) * decode.heads + head) * decode.allSplits + decode.splitFirst + group.x;
+${each(
+  (g) => `  workgroupBarrier();
+  sums[2u * lane] = lo${g};
+  sums[2u * lane + 1u] = hi${g};
+  if (c == 0u) { rows[key_group] = bitcast<u32>(l${g}); }
+  workgroupBarrier();
+  for (var i = lane; i < ${2 * octets}u; i += ${DECODE_LANES}u) {
+    var sum = vec4f(0.0);
+    for (var j = 0u; j < ${keyGroups}u; j++) { sum += sums[2u * (j * ${octets}u) + i]; }
+    partial_sums[(part + ${g}u * decode.allSplits) * ${2 * octets}u + i] = sum;
+  }
+  if (lane == 0u) {
+    var weight = 0.0f;
+    for (var j = 0u; j < ${keyGroups}u; j++) { weight += bitcast<f32>(rows[j]); }
+    partial_weights[part + ${g}u * decode.allSplits] = vec2f(m${g}, weight);
+  }`,
+)}
+}`,
+  );
+}

@@ -1,0 +1,136 @@
+// encodeDecode: split-key attention added to a call, over a mask or dense.
+import { HipError, type AttentionShape, type ScoreOptions } from '@hip/mask-search';
+import type { GpuMask } from '../attention/mask.ts';
+import type { DeviceLimits } from '../device/limits.ts';
+import type { BufferRange, GpuCall } from '../dispatch/call.ts';
+import type { GpuTensor } from '../dispatch/tensor.ts';
+import { DECODE, decodeCode } from './code.ts';
+import { mergeCode } from './merge-code.ts';
+import { planDecode, type DecodeDispatch, type DecodePlan } from './plan.ts';
+
+/** q and out [B, Tq, queryHeads, d]; k and v [B, keyRows, Hkv, d], all stored alike. */
+export interface DecodeTensors {
+  readonly q: GpuTensor;
+  readonly k: GpuTensor;
+  readonly v: GpuTensor;
+  readonly out: GpuTensor;
+  /** Page of each run of tokens; keys lie behind one another when absent. */
+  readonly pages?: { readonly table: BufferRange; readonly shift: number } | undefined;
+}
+
+export interface DecodeOptions extends ScoreOptions {
+  /** Of dense attention. @defaultValue true */
+  readonly causal?: boolean | undefined;
+  /** Rows of one batch in k and v. @defaultValue shape.keys */
+  readonly keyRows?: number | undefined;
+  /** Heads of one row of q and out. @defaultValue shape.heads */
+  readonly queryHeads?: number | undefined;
+  /** First head of this call within q, out and the mask. @defaultValue 0 */
+  readonly headFirst?: number | undefined;
+  /** Keys of one row's list at most, when the mask's window will grow. @defaultValue sink + window + capacity·blockK */
+  readonly slots?: number | undefined;
+  /** Lower limits than the device's. */
+  readonly limits?: DeviceLimits | undefined;
+  /** A uniform buffer per dispatch with {@link decodeUniform}'s bytes, for prepared calls that follow a growing cache. */
+  readonly uniform?: ((dispatch: number) => BufferRange) | undefined;
+}
+
+/** What changes between the steps of a session. */
+export interface DecodeMoment {
+  readonly keys: number;
+  readonly window: number;
+}
+
+/** The uniform of a dispatch. */
+export function decodeUniform(
+  shape: AttentionShape,
+  plan: DecodePlan,
+  { window: { first, end }, batchFirst, splits, splitFirst }: DecodeDispatch,
+  mask: GpuMask | undefined,
+  options: DecodeOptions,
+  { keys, window }: DecodeMoment,
+): ArrayBuffer {
+  const { scale = 1 / Math.sqrt(shape.headDim), softcap, keyRows = shape.keys, queryHeads = shape.heads, headFirst = 0 } = options;
+  return DECODE.pack({
+    queries: shape.queries,
+    keys,
+    keyFirst: first,
+    keyEnd: Math.min(end, keys),
+    keyRows,
+    batchFirst,
+    keyBatch: batchFirst,
+    heads: shape.heads,
+    queryHeads,
+    headFirst,
+    kvHeads: shape.kvHeads,
+    window,
+    maskHeads: mask?.maskHeads ?? 1,
+    queryBlocks: mask?.queryBlocks ?? 1,
+    blockQ: mask?.blockQ ?? 1,
+    capacity: mask?.capacity ?? 0,
+    splits,
+    splitFirst,
+    allSplits: plan.splits,
+    scale: softcap === undefined ? scale * Math.LOG2E : scale / softcap,
+    cap: (softcap ?? 0) * Math.LOG2E,
+  });
+}
+
+/** Plans what {@link encodeDecode} runs. */
+export function decodePlanOf(call: Pick<GpuCall, 'context'>, { q, pages }: DecodeTensors, shape: AttentionShape, mask: GpuMask | undefined, options: DecodeOptions): DecodePlan {
+  return planDecode({
+    shape,
+    type: q.type,
+    limits: options.limits ?? call.context.limits,
+    slots: mask && (options.slots ?? mask.sink + mask.window + mask.capacity * mask.blockK),
+    sharedKeys: !mask || mask.maskHeads === 1,
+    keyRows: options.keyRows,
+    paged: pages !== undefined,
+  });
+}
+
+/**
+ * Adds attention of few rows to a call: each row's keys are split over workgroups whose results are merged. Each head of a group
+ * uses its own mask. Rows that see no key give 0.
+ *
+ * @throws HipError `invalid-shape`, `unsupported`
+ */
+export function encodeDecode(call: GpuCall, tensors: DecodeTensors, shape: AttentionShape, mask: GpuMask | undefined, options: DecodeOptions = {}): DecodePlan {
+  const { q, k, v, out, pages } = tensors;
+  const { causal = true, softcap } = options;
+  if ([k, v, out].some(({ type }) => type !== q.type))
+    throw new HipError('invalid-shape', 'q, k, v and out are stored differently: store all four alike', { types: [q, k, v, out].map(({ type }) => type) });
+  const plan = decodePlanOf(call, tensors, shape, mask, options);
+  const sums = { buffer: call.scratch(plan.sumBytes, 'partial sums'), size: plan.sumBytes };
+  const weights = { buffer: call.scratch(plan.weightBytes, 'partial weights'), size: plan.weightBytes };
+  const part = ({ buffer, offset = 0 }: GpuTensor, range: { readonly offset: number; readonly size: number }): BufferRange => ({ buffer, offset: offset + range.offset, size: range.size });
+  const all = ({ buffer, offset = 0, length, type }: GpuTensor): BufferRange => ({ buffer, offset, size: length * (type === 'f32' ? 4 : 2) });
+  const moment = { keys: shape.keys, window: mask?.window ?? 0 };
+  const uniform = (index: number): BufferRange | { readonly uniform: ArrayBuffer } =>
+    options.uniform?.(index) ?? { uniform: decodeUniform(shape, plan, plan.dispatches[index]!, mask, options, moment) };
+  const code = decodeCode({
+    headDim: shape.headDim,
+    type: q.type,
+    group: shape.heads / shape.kvHeads,
+    heads: plan.heads,
+    causal: mask?.causal ?? causal,
+    softcap: softcap !== undefined,
+    sparse: mask && { blockK: mask.blockK, sink: mask.sink },
+    pageShift: pages?.shift,
+  });
+  plan.dispatches.forEach(({ window, batches, splits }, i) => {
+    call.pass({
+      label: `decode/${mask ? 'sparse' : 'dense'}`,
+      pipeline: { label: 'split-key attention', code },
+      bindings: [uniform(i), all(q), part(k, window.range), part(v, window.range), sums, weights, ...(mask ? [mask.starts, mask.counts] : []), ...(pages ? [pages.table] : [])],
+      workgroups: [splits, shape.heads / plan.heads, batches * shape.queries],
+    });
+  });
+  call.pass({
+    label: 'decode/merge',
+    pipeline: { label: 'split-key merge', code: mergeCode({ headDim: shape.headDim, type: q.type }) },
+    bindings: [uniform(0), sums, weights, all(out)],
+    workgroups: [shape.heads, shape.queries, shape.batch],
+  });
+  return plan;
+}

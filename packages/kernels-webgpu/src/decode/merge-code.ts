@@ -1,0 +1,59 @@
+// Merges the parts of each row and head into the output.
+import { bindings, wgsl } from '../code/wgsl.ts';
+import type { ElementType } from '../device/features.ts';
+import { octetArray, storeOctet } from '../search/code/octets.ts';
+import { DECODE } from './code.ts';
+
+export const MERGE_LANES = 128;
+
+/** Bindings: decode, partial sums, partial maxima and weights, out. One workgroup per (head, row, batch); rows without keys give 0. */
+export function mergeCode({ headDim, type }: { readonly headDim: number; readonly type: ElementType }): string {
+  const octets = headDim / 8;
+  const teams = Math.floor(MERGE_LANES / octets);
+  return wgsl(
+    DECODE.declaration,
+    bindings([
+      'var<uniform> decode: Decode',
+      'var<storage, read> partial_sums: array<vec4f>',
+      'var<storage, read> partial_weights: array<vec2f>',
+      `var<storage, read_write> out: ${octetArray(type)}`,
+    ]),
+    `var<workgroup> sums: array<vec4f, ${2 * MERGE_LANES}>;
+var<workgroup> weights: array<f32, ${MERGE_LANES}>;
+@compute @workgroup_size(${MERGE_LANES})
+fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lane: u32) {
+  let row = group.z * decode.queries + group.y;
+  let part = (row * decode.heads + group.x) * decode.allSplits;
+  let c = lane % ${octets}u;
+  let team = lane / ${octets}u;
+  var top = -3.4e38f;
+  for (var s = 0u; s < decode.allSplits; s++) { top = max(top, partial_weights[part + s].x); }
+  var lo = vec4f(0.0);
+  var hi = vec4f(0.0);
+  var total = 0.0f;
+  if (team < ${teams}u) {
+    for (var s = team; s < decode.allSplits; s += ${teams}u) {
+      let weight = partial_weights[part + s];
+      let scale = exp2(weight.x - top);
+      total += weight.y * scale;
+      let at = (part + s) * ${2 * octets}u + 2u * c;
+      lo += scale * partial_sums[at];
+      hi += scale * partial_sums[at + 1u];
+    }
+  }
+  sums[2u * lane] = lo;
+  sums[2u * lane + 1u] = hi;
+  weights[lane] = total;
+  workgroupBarrier();
+  if (lane >= ${octets}u) { return; }
+  for (var t = 1u; t < ${teams}u; t++) {
+    lo += sums[2u * (t * ${octets}u + lane)];
+    hi += sums[2u * (t * ${octets}u + lane) + 1u];
+    total += weights[t * ${octets}u];
+  }
+  let scale = select(1.0f / total, 0.0f, total == 0.0f);
+  let at = (row * decode.queryHeads + decode.headFirst + group.x) * ${octets}u + lane;
+  ${storeOctet(type, 'out', 'at', 'lo * scale', 'hi * scale')}
+}`,
+  );
+}
