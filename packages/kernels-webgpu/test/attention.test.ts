@@ -9,6 +9,7 @@ import type { ElementType, Tier } from '../src/device/features.ts';
 import { GpuCall } from '../src/dispatch/call.ts';
 import { contextOf, type GpuContext } from '../src/dispatch/context.ts';
 import { emptyTensor, readTensor, uploadTensor } from '../src/dispatch/tensor.ts';
+import { emulatedMatrices } from './support/emulated-matrices.ts';
 import { maskOptions, randomMask, randomTensors, roundToHalf, shapes } from './support/cases.ts';
 
 interface Case {
@@ -103,5 +104,41 @@ describeGpu('attention', (gpu) => {
         );
       });
     }
+  }
+
+  for (const staging of ['shared', 'direct'] as const) {
+    it(`the matrix kernel, with its matrices emulated, equals float64 (${staging})`, async () => {
+      const lanes = context.profile.subgroupMaxSize;
+      const variant = {
+        kind: 'matrix',
+        subgroups: 2,
+        lanes,
+        keys: 16,
+        staging,
+        prefetch: staging === 'shared',
+      } as const;
+      const lengths = fc.record({
+        batch: fc.integer({ min: 1, max: 2 }),
+        queries: fc.integer({ min: 16, max: 50 }),
+        keyMatrices: fc.integer({ min: 1, max: 5 }),
+        ragged: fc.nat(15),
+      });
+      await fc.assert(
+        fc.asyncProperty(lengths, maskOptions, fc.nat(1000), async ({ keyMatrices, ragged, ...rest }, mask, seed) => {
+          const keys = staging === 'direct' ? 16 * keyMatrices : 16 * keyMatrices + ragged;
+          const shape = { ...rest, keys, heads: 2, kvHeads: 1, headDim: 32 };
+          const blockK = staging === 'direct' ? 16 : mask.blockK;
+          const { actual, expected } = await compare(context, {
+            shape,
+            mask: randomMask(shape, { ...mask, blockK }),
+            type: 'f16',
+            seed,
+            options: { variant, matrices: () => emulatedMatrices(lanes) },
+          });
+          expect(actual).toBeAllclose(expected, TOLERANCE.f16);
+        }),
+        { numRuns: 8 },
+      );
+    });
   }
 });

@@ -6,6 +6,8 @@ import type { GpuTensor } from '../dispatch/tensor.ts';
 import { carryBytes } from './carry.ts';
 import type { GpuMask } from './mask.ts';
 import { attentionParams } from './params.ts';
+import { matrixKernelCode } from './matrix-code.ts';
+import type { MatrixDialect } from './matrix-dialect.ts';
 import { planAttention, type AttentionDispatch, type AttentionPlan } from './plan.ts';
 import { tileKernelCode } from './tile-code.ts';
 import type { AttentionVariant } from './variants.ts';
@@ -29,6 +31,8 @@ export interface AttentionOptions extends ScoreOptions {
   readonly tier?: Tier | undefined;
   /** Tile sizes instead of the planner's. */
   readonly variant?: AttentionVariant | undefined;
+  /** How the matrix kernel spells its matrices. @defaultValue nativeMatrices */
+  readonly matrices?: (() => MatrixDialect) | undefined;
   /** Prefix of the passes' labels. @defaultValue 'attention' */
   readonly label?: string | undefined;
 }
@@ -174,8 +178,10 @@ export function encodeAttention(
   const carriedOut = carried ? call.scratch(state.out, 'carried output') : undefined;
   for (const dispatch of plan.dispatches) {
     const kernel = { headDim: shape.headDim, sparse: mask !== undefined, carry: dispatch.carry };
-    if (variant.kind !== 'tile') throw new HipError('unsupported', 'no matrix kernel yet');
-    const code = tileKernelCode({ ...kernel, ...variant, query: access, key: access });
+    const code =
+      variant.kind === 'tile'
+        ? tileKernelCode({ ...kernel, ...variant, query: access, key: access })
+        : matrixKernelCode({ ...kernel, ...variant, softcap: options.softcap !== undefined }, options.matrices?.());
     call.pass({
       label: `${label}/${mask ? 'sparse' : 'dense'}`,
       pipeline: { label: `${mask ? 'block-sparse' : 'dense'} attention`, code },

@@ -1,6 +1,6 @@
 // Pure numbers of an attention call: which kernel, and which rows and keys each dispatch covers so that every binding fits.
 import { HipError, type AttentionShape } from '@hip/mask-search';
-import { bytesOf, type DeviceProfile, type ElementType } from '../device/features.ts';
+import { bytesOf, withTier, type DeviceProfile, type ElementType } from '../device/features.ts';
 import type { DeviceLimits } from '../device/limits.ts';
 import { limitError } from '../errors/gpu-errors.ts';
 import { carryBytes, type Carry } from './carry.ts';
@@ -91,13 +91,8 @@ export function planAttention(input: AttentionPlanInput, profile: DeviceProfile,
       `queryHeads is ${queryHeads}: it counts all heads of a row, at least the call's ${heads}`,
       { queryHeads, heads },
     );
-  const variant =
-    input.variant ??
-    chooseVariant(
-      { headDim, type, blockQ: mask?.blockQ ?? queries, blockK: mask?.blockK ?? MATRIX, keys },
-      profile,
-      limits,
-    );
+  const choice = { headDim, type, blockQ: mask?.blockQ ?? queries, blockK: mask?.blockK ?? MATRIX, keys };
+  const variant = input.variant ?? chooseVariant(choice, profile, limits);
   const rows = variantRows(variant);
   const blockQ = mask?.blockQ ?? rows;
   const tilesPerBlock = Math.ceil(blockQ / rows);
@@ -170,6 +165,17 @@ export function planAttention(input: AttentionPlanInput, profile: DeviceProfile,
         });
       });
     }
+  }
+  // The matrix kernel neither carries a softmax nor takes fewer rows than a matrix has.
+  if (
+    variant.kind === 'matrix' &&
+    dispatches.some(({ carry, rowFirst, rowEnd }) => carry.in || carry.out || rowEnd - rowFirst < MATRIX)
+  ) {
+    return planAttention(
+      { ...input, variant: chooseVariant(choice, withTier(profile, 'subgroups'), limits) },
+      profile,
+      limits,
+    );
   }
   const state = carryBytes({ batches: 1, rows: rowPiece, heads, headDim });
   return { variant, blockQ, tilesPerBlock, dispatches, scratchBytes: carried ? state.rows + state.out : 0 };

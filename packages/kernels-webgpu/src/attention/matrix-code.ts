@@ -1,0 +1,211 @@
+// WGSL of the kernel for devices with 16×16×16 matrix units: f16 factors, f32 accumulators, softmax through workgroup memory.
+import { bindings, unroll, wgsl } from '../code/wgsl.ts';
+import { keySetFunctions } from './key-sets.ts';
+import { nativeMatrices, type MatrixBuffer, type MatrixDialect } from './matrix-dialect.ts';
+import { attentionParams } from './params.ts';
+import { cap, NEVER, placeRows } from './tile-code.ts';
+import { MATRIX, type MatrixVariant } from './variants.ts';
+
+export interface MatrixKernel extends Omit<MatrixVariant, 'kind'> {
+  readonly headDim: number;
+  readonly sparse: boolean;
+  readonly softcap: boolean;
+}
+
+/**
+ * The running maximum is raised only when a score exceeds it by more than this (base 2): accumulators cannot be scaled in
+ * registers, so raising it sends them through workgroup memory. Weights stay below 2^8, far inside f16.
+ */
+const SLACK = '8.0';
+/** exp2 of anything lower is 0; of far lower it is undefined on some devices. */
+const LOWEST = '-150.0';
+
+/**
+ * The module. Per tile of keys: scores = q·kᵀ (matrices) → workgroup memory → softmax by lanes, whose row is theirs →
+ * weights as f16 in workgroup memory → output += weights·v (matrices). Six barriers a tile with staging, four without.
+ */
+export function matrixKernelCode(kernel: MatrixKernel, dialect: MatrixDialect = nativeMatrices()): string {
+  const { headDim, sparse, softcap, subgroups, lanes, keys, staging, prefetch } = kernel;
+  const shared = staging === 'shared';
+  const threads = subgroups * lanes;
+  const rows = MATRIX * subgroups;
+  const steps = headDim / MATRIX;
+  const keyMatrices = keys / MATRIX;
+  /** Lanes that share a row of scores, or rows a lane owns. */
+  const rowLanes = Math.max(1, lanes / MATRIX);
+  const laneRows = Math.max(1, MATRIX / lanes);
+  /** Pairs of scores a lane holds of one row. */
+  const pairs = keys / 2 / rowLanes;
+  const vectors = headDim / 8;
+  const tileStride = vectors + 1;
+  const scoreStride = keys / 2 + 2;
+  const weightStride = keys / 2 + 4;
+  const tileVectors = keys * vectors;
+  const loads = Math.ceil(tileVectors / threads);
+  const own = Array.from({ length: laneRows }, (_, i) => i);
+  const buffer = (name: string, element: MatrixBuffer['element']): MatrixBuffer => ({ name, element });
+  const [q, k, v] = [buffer('q', 'vec4<u32>'), buffer('k', 'vec4<u32>'), buffer('v', 'vec4<u32>')];
+  const tile = buffer('staged', 'vec4<u32>');
+  const scores = buffer('scores', 'vec2<f32>');
+  const weights = buffer('weights', 'u32');
+
+  const guard = (i: number, body: string): string =>
+    tileVectors % threads === 0 ? body : `if (thread + ${i * threads}u < ${tileVectors}u) { ${body} }`;
+  const source = (name: string, i: number, parity: string): string =>
+    `${name}[(keyBase + ((entries[${parity} + (thread + ${i * threads}u) / ${vectors}u] & 0x3fffffffu) - params.keyFirst) * params.keyStride) / 2u + (thread + ${i * threads}u) % ${vectors}u]`;
+  const place = (i: number): string =>
+    `staged[(thread + ${i * threads}u) / ${vectors}u * ${tileStride}u + (thread + ${i * threads}u) % ${vectors}u]`;
+  const fetch = (name: string, parity: string): string =>
+    unroll(loads, (i) => guard(i, `held${i} = ${source(name, i, parity)};`), '\n    ');
+  const put = unroll(loads, (i) => guard(i, `${place(i)} = held${i};`), '\n    ');
+  const stage = (name: string, parity: string): string =>
+    unroll(loads, (i) => guard(i, `${place(i)} = ${source(name, i, parity)};`), '\n    ');
+
+  const direct = (name: MatrixBuffer, n: number, extra: string, order: 'row_major' | 'col_major'): string =>
+    dialect.load('right', name, `${name.name}Base${n} + ${extra}`, 'params.keyStride / 2u', order);
+  const keyMatrix = (n: number, step: number): string =>
+    shared
+      ? dialect.load('right', tile, `${n * MATRIX * tileStride + step * 2}u`, `${tileStride}u`, 'col_major')
+      : direct(k, n, `${step * 2}u`, 'col_major');
+  const valueMatrix = (n: number, step: number): string =>
+    shared
+      ? dialect.load('right', tile, `${n * MATRIX * tileStride + step * 2}u`, `${tileStride}u`, 'row_major')
+      : direct(v, n, `${step * 2}u`, 'row_major');
+  const bases = (name: string): string =>
+    shared
+      ? ''
+      : unroll(
+          keyMatrices,
+          (n) =>
+            `let ${name}Base${n} = (keyBase + ((entries[parity + ${n * MATRIX}u] & 0x3fffffffu) - params.keyFirst) * params.keyStride) / 2u;`,
+          '\n    ',
+        );
+
+  const score = (i: number, c: number): string => `x${i}_${c}`;
+  const all = (f: (i: number, c: number) => string): string =>
+    own.map((i) => unroll(pairs, (c) => f(i, c), ' ')).join('\n    ');
+  const scoreAt = (i: number, c: number): string => `scores[scoreBase + ${i * scoreStride + c * rowLanes}u]`;
+  const shuffleSteps = Array.from({ length: Math.log2(rowLanes) }, (_, i) => 2 ** i);
+  const overRow = (name: string, combine: (other: string) => string): string =>
+    shuffleSteps.map((step) => `${name} = ${combine(`subgroupShuffleXor(${name}, ${step}u)`)};`).join(' ');
+  /** Sends the accumulators through workgroup memory, `keys` columns at a time. */
+  const throughMemory = (visit: (i: number, c: number, column: number) => string, reload: boolean): string =>
+    unroll(
+      Math.ceil(steps / keyMatrices),
+      (part) => {
+        const here = Array.from({ length: Math.min(keyMatrices, steps - part * keyMatrices) }, (_, n) => n);
+        const columns = (here.length * MATRIX) / 2 / rowLanes;
+        return `${here.map((n) => dialect.store(scores, `matrixBase + ${n * 8}u`, `o${part * keyMatrices + n}`, `${scoreStride}u`)).join('\n      ')}
+      workgroupBarrier();
+      ${own.map((i) => unroll(columns, (c) => visit(i, c, (part * keys) / 2 + c * rowLanes), ' ')).join('\n      ')}
+      workgroupBarrier();
+      ${reload ? here.map((n) => `o${part * keyMatrices + n} = ${dialect.load('result', scores, `matrixBase + ${n * 8}u`, `${scoreStride}u`, 'row_major')};`).join('\n      ') + '\n      workgroupBarrier();' : ''}`;
+      },
+      '\n      ',
+    );
+
+  const body = `
+    let parity = (tileIndex & 1u) * ${keys}u;
+    ${shared && !prefetch ? `${stage('k', 'parity')}\n    workgroupBarrier();` : ''}
+    ${shared && prefetch ? fetch('v', 'parity') : ''}
+    ${bases('k')}
+    ${unroll(keyMatrices, (n) => dialect.zero(`s${n}`), ' ')}
+    ${unroll(steps, (step) => unroll(keyMatrices, (n) => `s${n} = ${dialect.multiplyAdd(`q${step}`, keyMatrix(n, step), `s${n}`)};`, '\n    '), '\n    ')}
+    ${unroll(keyMatrices, (n) => dialect.store(scores, `matrixBase + ${n * 8}u`, `s${n}`, `${scoreStride}u`), '\n    ')}
+    workgroupBarrier();
+    ${shared ? (prefetch ? put : stage('v', 'parity')) : ''}
+    for (var index = thread; index < ${keys}u; index += ${threads}u) { entries[${keys}u - parity + index] = slotEntry(sets, (tileIndex + 1u) * ${keys}u + index); }
+    ${all((i, c) => `var ${score(i, c)} = ${scoreAt(i, c)} * params.scale;`)}
+    ${softcap ? all((i, c) => `${score(i, c)} = ${cap(score(i, c)).replace('-15.0, 15.0', 'vec2<f32>(-15.0), vec2<f32>(15.0)')};`) : ''}
+    if (!attendsAll(entries[parity], entries[parity + ${keys - 1}u], firstRange, lastRange)) {
+      ${unroll(pairs, (c) => `{ let left = entries[parity + 2u * (${c * rowLanes}u + part)]; let right = entries[parity + 2u * (${c * rowLanes}u + part) + 1u]; ${own.map((i) => `${score(i, c)} = select(vec2<f32>(${NEVER}), ${score(i, c)}, vec2<bool>(attends(left, range${i}), attends(right, range${i})));`).join(' ')} }`, '\n      ')}
+    }
+    ${own
+      .map(
+        (
+          i,
+        ) => `var top${i} = ${Array.from({ length: pairs }, (_, c) => score(i, c)).reduce((a, b) => `max(${a}, ${b})`)};
+    var most${i} = max(top${i}.x, top${i}.y); ${overRow(`most${i}`, (other) => `max(most${i}, ${other})`)}
+    most${i} = max(most${i}, m${i});`,
+      )
+      .join('\n    ')}
+    if (${own.map((i) => `most${i} > m${i} + ${SLACK}`).join(' || ')}) { atomicStore(&raised, tileIndex + 1u); }
+    let raise = workgroupUniformLoad(&raised) == tileIndex + 1u;
+    ${shared && prefetch ? `if (tileIndex + 1u < tileCount) {\n    ${fetch('k', `${keys}u - parity`)}\n    }` : ''}
+    if (raise) {
+      ${own.map((i) => `let factor${i} = exp2(max(m${i} - most${i}, ${LOWEST})); m${i} = most${i}; l${i} *= factor${i};`).join(' ')}
+      if (tileIndex > 0u) {
+      ${throughMemory((i, c) => `scores[scoreBase + ${i * scoreStride + c * rowLanes}u] *= factor${i};`, true)}
+      }
+    }
+    ${own.map((i) => `let base${i} = select(m${i}, 0.0, m${i} <= ${NEVER});`).join(' ')}
+    ${all((i, c) => `${score(i, c)} = exp2(max(${score(i, c)} - base${i}, vec2<f32>(${LOWEST}))); l${i} += ${score(i, c)}.x + ${score(i, c)}.y; weights[weightBase + ${i * weightStride + c * rowLanes}u] = pack2x16float(${score(i, c)});`)}
+    workgroupBarrier();
+    ${bases('v')}
+    ${unroll(
+      keyMatrices,
+      (n) => `let p${n} = ${dialect.load('left', weights, `weightMatrix + ${n * 8}u`, `${weightStride}u`, 'row_major')};
+    ${unroll(steps, (step) => `o${step} = ${dialect.multiplyAdd(`p${n}`, valueMatrix(n, step), `o${step}`)};`, '\n    ')}`,
+      '\n    ',
+    )}
+    ${shared ? `workgroupBarrier();\n    ${prefetch ? `if (tileIndex + 1u < tileCount) {\n    ${put}\n    }\n    workgroupBarrier();` : ''}` : ''}`;
+
+  const main = `@compute @workgroup_size(${threads})
+fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) thread: u32,
+        @builtin(subgroup_id) subgroup: u32, @builtin(subgroup_invocation_id) lane: u32) {
+  ${placeRows(rows)}
+  let sets = keySets(batch + params.batchFirst, head, block, firstRow, lastRow);
+  let firstRange = rowRange(firstRow);
+  let lastRange = rowRange(lastRow);
+  // Matrices of rows never reach past the last row; where they would, they start earlier and repeat rows of a neighbour.
+  let wanted = firstRow + subgroup * ${MATRIX}u;
+  let matrixRow = min(wanted, params.rowEnd - ${MATRIX}u);
+  let part = lane % ${rowLanes}u;
+  let ownRow = lane / ${rowLanes}u * ${laneRows}u;
+  let matrixBase = subgroup * ${MATRIX * scoreStride}u;
+  let scoreBase = matrixBase + ownRow * ${scoreStride}u + part;
+  let weightMatrix = subgroup * ${MATRIX * weightStride}u;
+  let weightBase = weightMatrix + ownRow * ${weightStride}u + part;
+  ${own.map((i) => `let range${i} = rowRange(matrixRow + ownRow + ${i}u); var m${i} = ${NEVER}; var l${i} = 0.0;`).join('\n  ')}
+  let queryBase = (rowBase + (matrixRow - params.rowFirst) * params.rowStride) / 2u;
+  ${unroll(steps, (step) => `let q${step} = ${dialect.load('left', q, `queryBase + ${step * 2}u`, 'params.rowStride / 2u', 'row_major')};`, '\n  ')}
+  ${unroll(steps, (step) => dialect.zero(`o${step}`), ' ')}
+  ${shared && prefetch ? unroll(loads, (i) => `var held${i}: vec4<u32>;`, ' ') : ''}
+  let tileCount = (sets.slots + ${keys - 1}u) / ${keys}u;
+  for (var index = thread; index < ${keys}u; index += ${threads}u) { entries[index] = slotEntry(sets, index); }
+  workgroupBarrier();
+  ${shared && prefetch ? `${fetch('k', '0u')}\n  ${put}\n  workgroupBarrier();` : ''}
+  for (var tileIndex = 0u; tileIndex < tileCount; tileIndex++) {${body}
+  }
+  ${own.map((i) => `${overRow(`l${i}`, (other) => `l${i} + ${other}`)} let inverse${i} = select(0.0, 1.0 / l${i}, l${i} > 0.0);`).join('\n  ')}
+  ${own
+    .map(
+      (i) => `let row${i} = matrixRow + ownRow + ${i}u; let valid${i} = row${i} >= wanted && row${i} <= lastRow;
+  let outBase${i} = (rowBase + (row${i} - params.rowFirst) * params.rowStride) * 2u + part;`,
+    )
+    .join('\n  ')}
+  workgroupBarrier();
+  ${throughMemory((i, c, column) => `if (valid${i}) { out[outBase${i} + ${column}u] = pack2x16float(scores[scoreBase + ${i * scoreStride + c * rowLanes}u] * inverse${i}); }`, false)}
+}`;
+  return wgsl(
+    dialect.header,
+    attentionParams.declaration,
+    bindings([
+      'var<uniform> params: Params',
+      'var<storage, read> q: array<vec4<u32>>',
+      'var<storage, read> k: array<vec4<u32>>',
+      'var<storage, read> v: array<vec4<u32>>',
+      ...(sparse ? ['var<storage, read> starts: array<i32>', 'var<storage, read> counts: array<i32>'] : []),
+      'var<storage, read_write> out: array<u32>',
+    ]),
+    keySetFunctions({ sparse, aligned: !shared }),
+    shared ? `var<workgroup> staged: array<vec4<u32>, ${keys * tileStride}>;` : '',
+    `var<workgroup> scores: array<vec2<f32>, ${rows * scoreStride}>;
+var<workgroup> weights: array<u32, ${rows * weightStride}>;
+var<workgroup> entries: array<u32, ${2 * keys}>;
+// The last tile (counted from 1) in which some row's maximum rose.
+var<workgroup> raised: atomic<u32>;`,
+    dialect.functions(),
+    main,
+  );
+}
