@@ -1,10 +1,14 @@
-// Exports of the WebAssembly binaries. Every kernel takes (job pointer, thread number) and shares the work by an atomic counter.
-export { attentionScratch, denseAttention, sparseAttention } from './attention';
-export { gemm, packColumns, peak } from './gemm';
-export { envelopes, packKeys } from './pack';
-export { stagedSearch, treeSearch } from './search';
+// What the binaries export: kernels `(job, thread)`, and where free memory starts.
+export { append } from './pages';
+export { envelopes } from './envelope';
+export { denseAttention } from './dense';
+export { sparseAttention } from './sparse';
+export { mergeSplits } from './context';
+export { stagedSearch } from './staged';
+export { treeSearch } from './tree';
+export { packColumns, gemm } from './gemm';
+export { peak } from './peak';
 
-/** First byte after static data. */
 export function heapBase(): usize {
   return __heap_base;
 }

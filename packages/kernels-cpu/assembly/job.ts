@@ -2,58 +2,84 @@
 
 /** i32, atomic: next work item. */
 export const NEXT: usize = 0;
-/** i32: number of work items. */
+/** i32: work items end here. */
 export const ITEMS: usize = 4;
 export const BATCH: usize = 8;
+/** Rows of q in this job, [B, QUERIES, H, d]. */
 export const QUERIES: usize = 12;
 export const KEYS: usize = 16;
 export const HEADS: usize = 20;
 export const KV_HEADS: usize = 24;
 export const HEAD_DIM: usize = 28;
-export const CAUSAL: usize = 32;
+/** HEAD_DIM rounded up to 8: floats of a row inside WebAssembly memory. */
+export const PADDED_DIM: usize = 32;
+export const CAUSAL: usize = 36;
 /** f32: factor on q·k. */
-export const SCALE: usize = 36;
+export const SCALE: usize = 40;
 /** f32: soft-cap, 0 = none. */
-export const SOFTCAP: usize = 40;
-export const BLOCK_Q: usize = 44;
-export const BLOCK_K: usize = 48;
-export const SINK: usize = 52;
-export const WINDOW: usize = 56;
+export const SOFTCAP: usize = 44;
+/** Absolute position of the first row. */
+export const POSITION: usize = 48;
+export const BLOCK_Q: usize = 52;
+export const BLOCK_K: usize = 56;
+export const SINK: usize = 60;
+export const WINDOW: usize = 64;
 /** Slots per query block of the mask. */
-export const CAPACITY: usize = 60;
+export const CAPACITY: usize = 68;
 /** 1 = one mask for all heads. */
-export const SHARE_HEADS: usize = 64;
+export const SHARE_HEADS: usize = 72;
 /** Pointers. */
-export const Q: usize = 68;
-export const K: usize = 72;
-export const V: usize = 76;
+export const Q: usize = 76;
 export const OUT: usize = 80;
-/** Packed keys [B, Hkv, panels][d][8] and values [B, Hkv, panels·8][d]. */
-export const KEY_PANELS: usize = 84;
-export const VALUE_PANELS: usize = 88;
-export const STARTS: usize = 92;
-export const COUNTS: usize = 96;
+/** u32 [B, PAGES_PER_BATCH]: addresses of key-value pages. */
+export const PAGES: usize = 84;
+export const PAGES_PER_BATCH: usize = 88;
+/** 1 = pages hold float16. */
+export const HALF: usize = 92;
+export const STARTS: usize = 96;
+export const COUNTS: usize = 100;
 /** Scratch of thread t starts at SCRATCH + t·SCRATCH_STRIDE. */
-export const SCRATCH: usize = 100;
-export const SCRATCH_STRIDE: usize = 104;
+export const SCRATCH: usize = 104;
+export const SCRATCH_STRIDE: usize = 108;
+/** Parts the keys of one row tile are split into, and where their partial results go. */
+export const SPLITS: usize = 112;
+export const PARTIALS: usize = 116;
 /** Tree search. */
-export const STRIDE_Q: usize = 108;
-export const STRIDE_K: usize = 112;
-export const REPRESENTATIVE: usize = 116;
-/** Stages: count, then per stage 6 × i32 from STAGE: chunk, keep, strideQ, rows (0 max, 1 mean), score (0 binary, 1 bound, 2 exact), envelope pointer. */
-export const STAGE_COUNT: usize = 120;
-export const STAGE: usize = 124;
-export const STAGE_BYTES: usize = 24;
-/** Query rows per work item of dense attention. */
-export const ROW_TILE: usize = 316;
-/** 1 = the mask's blocks start at multiples of 8 and hold multiples of 8 keys: packed panels are read in place. */
-export const ALIGNED: usize = 320;
-/** 1 = reads CAUSAL window. Dense attention ignores the mask fields. */
-export const SEED: usize = 324;
-export const M: usize = 328;
-export const N: usize = 332;
-export const DEPTH: usize = 336;
-export const EXTRA: usize = 340;
+export const STRIDE_Q: usize = 120;
+export const STRIDE_K: usize = 124;
+export const REPRESENTATIVE: usize = 128;
+export const MAX_CANDIDATES: usize = 132;
+/** Appending: raw keys and values [tokens, Hkv, d], and the cache position and number of these tokens. */
+export const RAW_KEYS: usize = 136;
+export const RAW_VALUES: usize = 140;
+export const FIRST_TOKEN: usize = 144;
+export const TOKENS: usize = 148;
+/** Index of the stage whose envelope is computed, and its first chunk to compute. */
+export const ENVELOPE_STAGE: usize = 152;
+export const FIRST_CHUNK: usize = 156;
+/** Matrix products. */
+export const M: usize = 160;
+export const N: usize = 164;
+export const DEPTH: usize = 168;
+export const TRANSPOSE_A: usize = 172;
+export const TRANSPOSE_B: usize = 176;
+export const SHARED_B: usize = 180;
+export const A: usize = 184;
+export const B: usize = 188;
+export const BIAS: usize = 192;
+export const COLUMNS: usize = 196;
+/** Gradient: of the output (in), of q, k and v (out); log-sum-exp base 2 [B, H, QUERIES] between the passes. */
+export const GRAD_OUT: usize = 200;
+export const GRAD_Q: usize = 204;
+export const GRAD_K: usize = 208;
+export const GRAD_V: usize = 212;
+/** 0, or where attention writes each row's log-sum-exp, base 2. */
+export const LSE: usize = 216;
+export const ROUNDS: usize = 220;
+/** Stages: count, then per stage 7 × i32 from STAGE: chunk, keep, strideQ, rows (0 max, 1 mean), score (0 binary, 1 bound, 2 exact), envelope pointer, chunks of the envelope. */
+export const STAGE_COUNT: usize = 224;
+export const STAGE: usize = 228;
+export const STAGE_BYTES: usize = 28;
 
 // @ts-ignore: decorator
 @inline

@@ -1,5 +1,18 @@
 // The public face of @hip/kernels-cpu.
-export { createCpuRuntime, type CpuRuntime, type CpuRuntimeOptions, type DenseOptions, type MatmulOptions, type PhaseTimes, type ScoreOptions } from './runtime/runtime.ts';
+export {
+  createCpuRuntime,
+  type CallOptions,
+  type CpuRuntime,
+  type CpuRuntimeOptions,
+  type DenseCallOptions,
+  type HipResult,
+} from './runtime/runtime.ts';
+export type { CacheOptions, KeyValueCache } from './runtime/cache.ts';
+export type { AsyncOptions } from './runtime/drive.ts';
+export type { PhaseTimes } from './runtime/engine.ts';
+export type { MatmulOptions } from './runtime/matmul.ts';
 export { planMemory, type MemoryPlan, type PlanInput } from './plan/plan.ts';
+export type { CacheType } from './plan/layout.ts';
 export { threadsAvailable } from './runtime/threads.ts';
 export type { SimdChoice } from './wasm/binary.ts';
+export type { ScoreOptions } from '@hip/mask-search';

@@ -44,14 +44,28 @@ const shapes = fc
     seed: fc.integer({ min: 0, max: 1 << 20 }),
   })
   .map(({ share, group, causal, seed, ...rest }) => ({
-    shape: { ...rest, heads: rest.kvHeads * group, queries: Math.max(1, Math.floor(rest.keys * share)) } as AttentionShape,
+    shape: {
+      ...rest,
+      heads: rest.kvHeads * group,
+      queries: Math.max(1, Math.floor(rest.keys * share)),
+    } as AttentionShape,
     causal,
     seed,
   }));
 
 const configs: Record<string, Partial<HipConfig>> = {
   'paper tree': { ...PAPER_CONFIG, k: 32, blockK: 2, window: 20, sink: 3 },
-  'tree, strided, aligned': { ...PAPER_CONFIG, k: 32, blockK: 8, strideK: 4, strideQ: 4, window: 16, sink: 8, blockQ: 32, representative: 'last' },
+  'tree, strided, aligned': {
+    ...PAPER_CONFIG,
+    k: 32,
+    blockK: 8,
+    strideK: 4,
+    strideQ: 4,
+    window: 16,
+    sink: 8,
+    blockQ: 32,
+    representative: 'last',
+  },
   'bound and exact stages': {
     k: 32,
     blockK: 8,
@@ -96,7 +110,10 @@ for (const simd of ['plain', 'relaxed'] as const) {
         fc.property(shapes, fc.constantFrom(undefined, 3), ({ shape, causal, seed }, softcap) => {
           const { q, k, v } = tensors(shape, seed);
           const options = { causal, scale: 0.7, softcap };
-          expect(cpu.denseAttention(q, k, v, shape, options)).toBeAllclose(denseAttention(q, k, v, shape, options), TOLERANCE);
+          expect(cpu.denseAttention(q, k, v, shape, options)).toBeAllclose(
+            denseAttention(q, k, v, shape, options),
+            TOLERANCE,
+          );
         }),
         { numRuns: 40 },
       );

@@ -31,9 +31,9 @@ describe.each(['cpu', 'wasm'])('tfjs kernels on the %s backend', (backend) => {
   afterAll(() => runtime.close());
 
   const inputs = () => ({
-    q: tf.randomUniform([1, 120, 4, 8], -1, 1, 'float32', 1) as tf.Tensor4D,
-    k: tf.randomUniform([1, 150, 2, 8], -1, 1, 'float32', 2) as tf.Tensor4D,
-    v: tf.randomUniform([1, 150, 2, 8], -1, 1, 'float32', 3) as tf.Tensor4D,
+    q: tf.randomUniform<tf.Rank.R4>([1, 120, 4, 8], -1, 1, 'float32', 1),
+    k: tf.randomUniform<tf.Rank.R4>([1, 150, 2, 8], -1, 1, 'float32', 2),
+    v: tf.randomUniform<tf.Rank.R4>([1, 150, 2, 8], -1, 1, 'float32', 3),
   });
 
   it('attention equals the reference inside tf.tidy, and leaves nothing behind', async () => {
@@ -44,9 +44,19 @@ describe.each(['cpu', 'wasm'])('tfjs kernels on the %s backend', (backend) => {
       const h = hipAttention(q, k, v, { config, onMask: (m) => (found = m) });
       return [flashAttention(q, k, v, { causal: false }), h, found!] as never;
     }) as unknown as [tf.Tensor, tf.Tensor, BlockMask];
-    const [qs, ks, vs] = (await Promise.all([q.data(), k.data(), v.data()])) as [Float32Array, Float32Array, Float32Array];
-    expect((await flash.data()) as Float32Array).toBeAllclose(denseAttention(qs, ks, vs, shape, { causal: false }), { rtol: 2e-5, atol: 2e-6 });
-    expect((await hip.data()) as Float32Array).toBeAllclose(blockSparseAttention(qs, ks, vs, shape, mask), { rtol: 2e-5, atol: 2e-6 });
+    const [qs, ks, vs] = (await Promise.all([q.data(), k.data(), v.data()])) as [
+      Float32Array,
+      Float32Array,
+      Float32Array,
+    ];
+    expect((await flash.data()) as Float32Array).toBeAllclose(denseAttention(qs, ks, vs, shape, { causal: false }), {
+      rtol: 2e-5,
+      atol: 2e-6,
+    });
+    expect((await hip.data()) as Float32Array).toBeAllclose(blockSparseAttention(qs, ks, vs, shape, mask), {
+      rtol: 2e-5,
+      atol: 2e-6,
+    });
     tf.dispose([q, k, v, flash, hip]);
     expect(tf.memory().numTensors).toBe(before);
   });
@@ -56,11 +66,22 @@ describe.each(['cpu', 'wasm'])('tfjs kernels on the %s backend', (backend) => {
     const weight = tf.randomUniform([1, 120, 4, 8], -1, 1, 'float32', 4);
     let mask: BlockMask | undefined;
     const gradients = tf.grads((...[a, b, c]: tf.Tensor[]) =>
-      tf.sum(tf.mul(hipAttention(a as tf.Tensor4D, b as tf.Tensor4D, c as tf.Tensor4D, { config, onMask: (m) => (mask = m) }), weight)),
+      tf.sum(
+        tf.mul(
+          hipAttention(a as tf.Tensor4D, b as tf.Tensor4D, c as tf.Tensor4D, { config, onMask: (m) => (mask = m) }),
+          weight,
+        ),
+      ),
     )([q, k, v]);
-    const arrays = (await Promise.all([q, k, v].map((t) => t.data()))).map((values) => Float64Array.from(values as Float32Array));
+    const arrays = (await Promise.all([q, k, v].map((t) => t.data()))).map((values) =>
+      Float64Array.from(values as Float32Array),
+    );
     const w = (await weight.data()) as Float32Array;
-    const loss = (): number => blockSparseAttention(arrays[0]!, arrays[1]!, arrays[2]!, shape, mask!).reduce((sum, value, i) => sum + value * w[i]!, 0);
+    const loss = (): number =>
+      blockSparseAttention(arrays[0]!, arrays[1]!, arrays[2]!, shape, mask!).reduce(
+        (sum, value, i) => sum + value * w[i]!,
+        0,
+      );
     for (const [which, gradient] of gradients.entries()) {
       const values = (await gradient.data()) as Float32Array;
       for (const at of [0, 7, Math.floor(values.length / 2), values.length - 3]) {
@@ -82,17 +103,38 @@ describe('threaded matrix products on wasm', () => {
     await tf.setBackend('wasm');
     const cases = (): tf.Tensor[] => [
       tf.matMul(tf.randomNormal([130, 200], 0, 1, 'float32', 1), tf.randomNormal([200, 90], 0, 1, 'float32', 2)),
-      tf.matMul(tf.randomNormal([200, 130], 0, 1, 'float32', 1), tf.randomNormal([90, 200], 0, 1, 'float32', 2), true, true),
-      tf.matMul(tf.randomNormal([3, 64, 200], 0, 1, 'float32', 1) as tf.Tensor3D, tf.randomNormal([3, 200, 70], 0, 1, 'float32', 2) as tf.Tensor3D),
-      tf.matMul(tf.randomNormal([4, 64, 200], 0, 1, 'float32', 1) as tf.Tensor3D, tf.randomNormal([1, 200, 70], 0, 1, 'float32', 2) as tf.Tensor3D),
-      tf.fused.matMul({ a: tf.randomNormal([130, 200], 0, 1, 'float32', 1), b: tf.randomNormal([200, 90], 0, 1, 'float32', 2), bias: tf.randomNormal([90], 0, 1, 'float32', 3) }),
-      tf.fused.matMul({ a: tf.randomNormal([130, 200], 0, 1, 'float32', 1), b: tf.randomNormal([200, 90], 0, 1, 'float32', 2), activation: 'relu' }),
+      tf.matMul(
+        tf.randomNormal([200, 130], 0, 1, 'float32', 1),
+        tf.randomNormal([90, 200], 0, 1, 'float32', 2),
+        true,
+        true,
+      ),
+      tf.matMul(
+        tf.randomNormal<tf.Rank.R3>([3, 64, 200], 0, 1, 'float32', 1),
+        tf.randomNormal<tf.Rank.R3>([3, 200, 70], 0, 1, 'float32', 2),
+      ),
+      tf.matMul(
+        tf.randomNormal<tf.Rank.R3>([4, 64, 200], 0, 1, 'float32', 1),
+        tf.randomNormal<tf.Rank.R3>([1, 200, 70], 0, 1, 'float32', 2),
+      ),
+      tf.fused.matMul({
+        a: tf.randomNormal([130, 200], 0, 1, 'float32', 1),
+        b: tf.randomNormal([200, 90], 0, 1, 'float32', 2),
+        bias: tf.randomNormal([90], 0, 1, 'float32', 3),
+      }),
+      tf.fused.matMul({
+        a: tf.randomNormal([130, 200], 0, 1, 'float32', 1),
+        b: tf.randomNormal([200, 90], 0, 1, 'float32', 2),
+        activation: 'relu',
+      }),
       tf.matMul(tf.randomNormal([2, 200], 0, 1, 'float32', 1), tf.randomNormal([200, 3], 0, 1, 'float32', 2)),
     ];
     const expected = await Promise.all(cases().map((t) => t.data()));
     const runtime = await registerCpuKernels({ threads: 2, matmul: true });
     const actual = await Promise.all(cases().map((t) => t.data()));
     runtime.close();
-    actual.forEach((values, i) => expect(values as Float32Array).toBeAllclose(expected[i] as Float32Array, { rtol: 1e-4, atol: 1e-4 }));
+    actual.forEach((values, i) =>
+      expect(values as Float32Array).toBeAllclose(expected[i] as Float32Array, { rtol: 1e-4, atol: 1e-4 }),
+    );
   });
 });

@@ -1,26 +1,38 @@
-// Pure numbers: how much memory a call takes and how its work is split. Property-tested without running anything.
+// What a call will take, before anything is allocated. Pure numbers, property-tested without running anything.
 import type { AttentionShape, HipConfig } from '@hip/mask-search';
-import { alignBytes } from '../runtime/arena.ts';
+import { alignBytes } from '../runtime/heap.ts';
+import { JOB_BYTES } from '../runtime/job.ts';
+import {
+  appendTokens,
+  attendedKeys,
+  attentionScratch,
+  boundChunks,
+  envelopeBytes,
+  envelopeChunks,
+  pageBytes,
+  paddedDim,
+  PAGE_TOKENS,
+  queryChunks,
+  searchScratch,
+  splitsOf,
+  type CacheType,
+} from './layout.ts';
 
-/** Keys of a packed panel. */
-export const PANEL = 8;
-/** Query rows of an attention tile. */
-export const ROWS = 64;
-const FLOAT = 4;
-
-/** What a call will use, in bytes, before anything is allocated. */
+/** Bytes inside WebAssembly memory, of which there are at most 4 GiB. */
 export interface MemoryPlan {
-  /** Copies of q, k, v and the output inside WebAssembly memory. */
-  readonly tensors: number;
-  /** Packed keys and values. */
-  readonly panels: number;
-  /** The block mask. */
+  /** Key-value pages and their table. */
+  readonly pages: number;
+  /** Parts of q, k, v and the output on their way in and out. */
+  readonly staging: number;
+  /** The block mask of the queries worked on at a time. */
   readonly mask: number;
   /** Chunk summaries of the search. */
   readonly envelopes: number;
-  /** Scratch of all threads. */
+  /** Scratch of all threads, and partial results of split keys. */
   readonly scratch: number;
   readonly total: number;
+  /** Parts the queries are worked on in. */
+  readonly chunks: number;
   /** What a materialised score matrix would take: B·H·Tq·Tk floats. */
   readonly materialized: number;
 }
@@ -30,63 +42,42 @@ export interface PlanInput {
   /** undefined: dense attention. */
   readonly config?: HipConfig | undefined;
   readonly threads: number;
+  /** @defaultValue 'f32' */
+  readonly type?: CacheType;
 }
 
-/** Panels of keys per (batch, kv head). */
-export function panelsOf(count: number): number {
-  return Math.ceil(count / PANEL);
-}
-
-/** Chunks and panels of one stage's envelope per (batch, kv head). */
-export function envelopePanels(keys: number, sink: number, chunk: number): number {
-  return panelsOf(Math.max(0, Math.ceil((keys - sink) / chunk)));
-}
-
-/** Most candidates any stage holds, with the headroom of its expansion. */
-export function maxCandidates(shape: AttentionShape, config: HipConfig): number {
-  const { stages } = config;
-  if (!stages) return 2 * Math.ceil(config.k / config.blockK);
-  let most = 1;
-  let chunkBefore = shape.keys;
-  let have = 1;
-  for (const { chunk, keep } of stages) {
-    const expanded = have * Math.ceil(chunkBefore / chunk);
-    most = Math.max(most, expanded);
-    have = Math.max(1, Math.min(expanded, keep / chunk));
-    chunkBefore = chunk;
-  }
-  // A stage that has no more candidates than it keeps passes all of them on.
-  return Math.max(most, 1);
-}
-
-/** Scratch bytes of one thread. */
-export function scratchBytes({ shape, config }: Omit<PlanInput, 'threads'>): number {
-  const d = shape.headDim;
-  const attention = (2 * ROWS * d + ROWS * ROWS + 2 * ROWS) * FLOAT + 8 * 32 + 8 * 2 * PANEL * d * FLOAT;
-  if (!config) return alignBytes(attention);
-  const rows = (config.blockQ + 3) & ~3;
-  const vectors = (config.shareHeads ? shape.heads : 1) * rows * d * FLOAT;
-  const candidates = maxCandidates(shape, config);
-  const search = 3 * vectors + rows * 64 + 128 + PANEL * d * FLOAT + 5 * candidates * FLOAT + 256;
-  return alignBytes(Math.max(attention, search));
-}
-
-/** Plans a call. Nothing is allocated. */
-export function planMemory({ shape, config, threads }: PlanInput): MemoryPlan {
-  const { batch, queries, keys, heads, kvHeads, headDim: d } = shape;
-  const q = alignBytes(batch * queries * heads * d * FLOAT);
-  const k = alignBytes(batch * keys * kvHeads * d * FLOAT);
-  const tensors = 2 * q + 2 * k;
-  const panels = 2 * alignBytes(batch * kvHeads * panelsOf(keys) * PANEL * d * FLOAT);
+/** Plans a call on a store that holds `shape.keys` tokens. Nothing is allocated. */
+export function planMemory({ shape, config, threads, type = 'f32' }: PlanInput): MemoryPlan {
+  const { batch, queries, keys, heads, kvHeads, headDim } = shape;
+  const pagesPerBatch = Math.ceil(keys / PAGE_TOKENS);
+  const pages = batch * pagesPerBatch * pageBytes(shape, type) + alignBytes(batch * pagesPerBatch * 4);
+  const raw = 2 * alignBytes(Math.min(keys, appendTokens(shape)) * kvHeads * headDim * 4);
+  const chunks = queryChunks(shape, config?.blockQ);
+  const rows = Math.max(...chunks.map((chunk) => chunk.batches * chunk.rows));
+  const q = alignBytes(rows * heads * headDim * 4);
   let mask = 0;
   let envelopes = 0;
+  let scratch = attentionScratch(headDim);
   if (config) {
-    const cells = batch * (config.shareHeads ? 1 : heads) * Math.ceil(queries / config.blockQ);
+    const blocks = Math.max(...chunks.map((chunk) => chunk.batches * Math.ceil(chunk.rows / config.blockQ)));
+    const cells = blocks * (config.shareHeads ? 1 : heads);
     mask = alignBytes(cells * Math.ceil(config.k / config.blockK) * 4) + alignBytes(cells * 4);
-    for (const chunk of new Set((config.stages ?? []).filter(({ score }) => score === 'bound').map((stage) => stage.chunk))) {
-      envelopes += alignBytes(batch * kvHeads * envelopePanels(keys, config.sink, chunk) * 2 * PANEL * d * FLOAT);
-    }
+    for (const chunk of boundChunks(config))
+      envelopes += envelopeBytes(shape, envelopeChunks(keys, config.sink, chunk));
+    scratch = Math.max(scratch, searchScratch(shape, config));
   }
-  const scratch = threads * scratchBytes({ shape, config });
-  return { tensors, panels, mask, envelopes, scratch, total: tensors + panels + mask + envelopes + scratch, materialized: batch * heads * queries * keys * FLOAT };
+  const splits = splitsOf(queries, attendedKeys(keys, config));
+  const partials = splits > 1 ? alignBytes(batch * heads * splits * (8 * paddedDim(headDim) + 16) * 4) : 0;
+  const staging = Math.max(raw, 2 * q) + alignBytes(JOB_BYTES);
+  const total = pages + staging + mask + envelopes + threads * scratch + partials;
+  return {
+    pages,
+    staging,
+    mask,
+    envelopes,
+    scratch: threads * scratch + partials,
+    total,
+    chunks: chunks.length,
+    materialized: batch * heads * queries * keys * 4,
+  };
 }

@@ -1,6 +1,6 @@
-// The job block's byte offsets: the host's copy of assembly/job.ts.
+// The job block's byte offsets: the host's copy of assembly/job.ts (a test compares the two).
 
-/** Field offsets in bytes; `f32` fields are SCALE and SOFTCAP, all others are 32-bit integers. */
+/** Field offsets in bytes; SCALE and SOFTCAP are f32, all others 32-bit integers. */
 export const JOB = {
   NEXT: 0,
   ITEMS: 4,
@@ -10,40 +10,74 @@ export const JOB = {
   HEADS: 20,
   KV_HEADS: 24,
   HEAD_DIM: 28,
-  CAUSAL: 32,
-  SCALE: 36,
-  SOFTCAP: 40,
-  BLOCK_Q: 44,
-  BLOCK_K: 48,
-  SINK: 52,
-  WINDOW: 56,
-  CAPACITY: 60,
-  SHARE_HEADS: 64,
-  Q: 68,
-  K: 72,
-  V: 76,
+  PADDED_DIM: 32,
+  CAUSAL: 36,
+  SCALE: 40,
+  SOFTCAP: 44,
+  POSITION: 48,
+  BLOCK_Q: 52,
+  BLOCK_K: 56,
+  SINK: 60,
+  WINDOW: 64,
+  CAPACITY: 68,
+  SHARE_HEADS: 72,
+  Q: 76,
   OUT: 80,
-  KEY_PANELS: 84,
-  VALUE_PANELS: 88,
-  STARTS: 92,
-  COUNTS: 96,
-  SCRATCH: 100,
-  SCRATCH_STRIDE: 104,
-  STRIDE_Q: 108,
-  STRIDE_K: 112,
-  REPRESENTATIVE: 116,
-  STAGE_COUNT: 120,
-  STAGE: 124,
-  ALIGNED: 320,
-  M: 328,
-  N: 332,
-  DEPTH: 336,
-  EXTRA: 340,
+  PAGES: 84,
+  PAGES_PER_BATCH: 88,
+  HALF: 92,
+  STARTS: 96,
+  COUNTS: 100,
+  SCRATCH: 104,
+  SCRATCH_STRIDE: 108,
+  SPLITS: 112,
+  PARTIALS: 116,
+  STRIDE_Q: 120,
+  STRIDE_K: 124,
+  REPRESENTATIVE: 128,
+  MAX_CANDIDATES: 132,
+  RAW_KEYS: 136,
+  RAW_VALUES: 140,
+  FIRST_TOKEN: 144,
+  TOKENS: 148,
+  ENVELOPE_STAGE: 152,
+  FIRST_CHUNK: 156,
+  M: 160,
+  N: 164,
+  DEPTH: 168,
+  TRANSPOSE_A: 172,
+  TRANSPOSE_B: 176,
+  SHARED_B: 180,
+  A: 184,
+  B: 188,
+  BIAS: 192,
+  COLUMNS: 196,
+  GRAD_OUT: 200,
+  GRAD_Q: 204,
+  GRAD_K: 208,
+  GRAD_V: 212,
+  LSE: 216,
+  ROUNDS: 220,
+  STAGE_COUNT: 224,
+  STAGE: 228,
 } as const;
 
-export const JOB_BYTES = 384;
-/** Bytes of one stage's record from JOB.STAGE on. */
-export const STAGE_BYTES = 24;
-export const MAX_STAGES = 8;
-
 export type JobField = keyof typeof JOB;
+/** What a kernel call sets; absent fields are 0. */
+export type JobFields = Partial<Record<JobField, number>>;
+
+/** Bytes of one stage's record from JOB.STAGE on. */
+export const STAGE_BYTES = 28;
+export const MAX_STAGES = 8;
+export const JOB_BYTES = JOB.STAGE + STAGE_BYTES * MAX_STAGES;
+
+const FLOATS: ReadonlySet<JobField> = new Set<JobField>(['SCALE', 'SOFTCAP']);
+
+/** Writes fields at address `job`. */
+export function writeJob(memory: WebAssembly.Memory, job: number, fields: JobFields): void {
+  const view = new DataView(memory.buffer, job, JOB_BYTES);
+  for (const [name, value] of Object.entries(fields) as [JobField, number][]) {
+    if (FLOATS.has(name)) view.setFloat32(JOB[name], value, true);
+    else view.setInt32(JOB[name], value, true);
+  }
+}

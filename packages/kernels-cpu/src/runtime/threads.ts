@@ -7,7 +7,10 @@ interface Started {
 }
 
 interface NodeWorkers {
-  readonly Worker: new (source: string, options: object) => { terminate(): unknown; unref(): void; once(event: string, listener: (value: unknown) => void): unknown };
+  readonly Worker: new (
+    source: string,
+    options: object,
+  ) => { terminate(): unknown; unref(): void; once(event: string, listener: (value: unknown) => void): unknown };
 }
 
 /** True where shared memory and workers exist. */
@@ -19,13 +22,15 @@ export function threadsAvailable(): boolean {
 
 function nodeWorkers(): NodeWorkers | undefined {
   if (typeof process !== 'object' || !process.versions?.node) return undefined;
-  return process.getBuiltinModule('node:worker_threads') as unknown as NodeWorkers;
+  return process.getBuiltinModule('node:worker_threads');
 }
 
 /** How many threads `auto` means: the machine's cores, at most 16. */
 export function defaultThreads(): number {
   if (!threadsAvailable()) return 1;
-  const cores = nodeWorkers() ? process.getBuiltinModule('node:os').availableParallelism() : (navigator.hardwareConcurrency ?? 1);
+  const cores = nodeWorkers()
+    ? process.getBuiltinModule('node:os').availableParallelism()
+    : (navigator.hardwareConcurrency ?? 1);
   return Math.max(1, Math.min(16, cores));
 }
 
@@ -33,8 +38,6 @@ export interface PoolOptions {
   readonly module: WebAssembly.Module;
   readonly memory: WebAssembly.Memory;
   readonly threads: number;
-  /** Address of the job block. */
-  readonly job: number;
   readonly kernels: readonly string[];
 }
 
@@ -46,14 +49,14 @@ export class ThreadPool {
   readonly #kernels: readonly string[];
   readonly #ready: Promise<unknown>;
 
-  constructor({ module, memory, threads, job, kernels }: PoolOptions) {
-    this.#control = new Int32Array(new SharedArrayBuffer(8 * 4));
+  constructor({ module, memory, threads, kernels }: PoolOptions) {
+    this.#control = new Int32Array(threads > 1 ? new SharedArrayBuffer(8 * 4) : new ArrayBuffer(8 * 4));
     this.#count = threads - 1;
     this.#kernels = kernels;
     const node = nodeWorkers();
     const ready: Promise<void>[] = [];
     for (let thread = 1; thread < threads; thread++) {
-      const data = { module, memory, control: this.#control, thread, job, kernels };
+      const data = { module, memory, control: this.#control, thread, kernels };
       if (node) {
         const worker = new node.Worker(WORKER_SOURCE, { eval: true, workerData: data, execArgv: [] });
         ready.push(
@@ -71,11 +74,19 @@ export class ThreadPool {
         const worker = new Worker(url);
         ready.push(
           new Promise((resolve, reject) => {
-            worker.addEventListener('message', () => {
-              URL.revokeObjectURL(url);
-              resolve();
-            }, { once: true });
-            worker.addEventListener('error', (event) => reject(new HipError('internal', `a worker thread did not start: ${event.message}`)), { once: true });
+            worker.addEventListener(
+              'message',
+              () => {
+                URL.revokeObjectURL(url);
+                resolve();
+              },
+              { once: true },
+            );
+            worker.addEventListener(
+              'error',
+              (event) => reject(new HipError('internal', `a worker thread did not start: ${event.message}`)),
+              { once: true },
+            );
           }),
         );
         worker.postMessage(data);
@@ -90,8 +101,8 @@ export class ThreadPool {
     await this.#ready;
   }
 
-  /** Runs a kernel on all threads; `own` is the calling thread's share. Returns when all are done. */
-  run(kernel: string, own: () => void): void {
+  /** Runs a kernel on the job block at `job` on all threads; `own` is the calling thread's share. Returns when all are done. */
+  run(kernel: string, job: number, own: () => void): void {
     const control = this.#control;
     const index = this.#kernels.indexOf(kernel);
     if (this.#count === 0) {
@@ -100,6 +111,7 @@ export class ThreadPool {
     }
     Atomics.store(control, 1, 0);
     Atomics.store(control, 2, index);
+    Atomics.store(control, 5, job);
     Atomics.add(control, 0, 1);
     Atomics.notify(control, 0);
     own();
@@ -108,7 +120,9 @@ export class ThreadPool {
       if (mayWait) Atomics.wait(control, 1, done, 1000);
     }
     if (Atomics.load(control, 4) !== 0) {
-      throw new HipError('internal', `a worker thread failed in kernel ${kernel}: create the runtime again`, { kernel });
+      throw new HipError('internal', `a worker thread failed in kernel ${kernel}: create the runtime again`, {
+        kernel,
+      });
     }
   }
 

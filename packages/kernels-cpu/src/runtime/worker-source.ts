@@ -3,11 +3,11 @@
 /**
  * Waits on control[0] (a generation counter), runs the named kernel, counts itself done in control[1].
  * It says 'ready' once it holds the memory: memory grown before that would look short to it.
- * control: [generation, done, kernel, stop, failed]; messages: { module, memory, control, thread, job, kernels }.
+ * control: [generation, done, kernel, stop, failed, job]; messages: { module, memory, control, thread, kernels }.
  */
 export const WORKER_SOURCE = `
 (async () => {
-  const start = ({ module, memory, control, thread, job, kernels }, ready) => {
+  const start = ({ module, memory, control, thread, kernels }, ready) => {
     const { exports } = new WebAssembly.Instance(module, { env: { memory, abort() { throw new Error('abort') } } });
     ready();
     let seen = 0;
@@ -17,7 +17,7 @@ export const WORKER_SOURCE = `
       if (now === seen) continue;
       seen = now;
       if (Atomics.load(control, 3) === 1) return;
-      try { exports[kernels[Atomics.load(control, 2)]](job, thread); }
+      try { exports[kernels[Atomics.load(control, 2)]](Atomics.load(control, 5), thread); }
       catch { Atomics.store(control, 4, 1); }
       Atomics.add(control, 1, 1);
       Atomics.notify(control, 1);

@@ -1,7 +1,14 @@
 // The attention kernels `HipAttention`, `BlockSparseAttention` and `FlashAttention` for tfjs' cpu and wasm backends, with their gradients.
 import * as tf from '@tensorflow/tfjs';
-import { blockSparseAttentionGradient, denseMask, HipError, type BlockMask, type HipConfig } from '@hip/mask-search';
-import type { CpuRuntime, ScoreOptions } from '../runtime/runtime.ts';
+import {
+  blockSparseAttentionGradient,
+  denseMask,
+  HipError,
+  type BlockMask,
+  type HipConfig,
+  type ScoreOptions,
+} from '@hip/mask-search';
+import type { CpuRuntime } from '../runtime/runtime.ts';
 import { makeTensor, valuesOf } from './backend-data.ts';
 import { shapeOf } from './shape.ts';
 
@@ -43,11 +50,23 @@ export function registerAttention(backendName: string, runtime: () => CpuRuntime
         const { q, k, v } = inputs as unknown as { q: tf.TensorInfo; k: tf.TensorInfo; v: tf.TensorInfo };
         const { causal, config, mask: given, scale, softcap, onMask } = attrs as unknown as AttentionAttributes;
         const shape = shapeOf(q.shape, k.shape, v.shape);
-        const values = [q, k, v].map((tensor) => valuesOf(backend, tensor)) as [Float32Array, Float32Array, Float32Array];
-        if (kernelName === FLASH_KERNEL) return makeTensor(backend, q.shape, runtime().denseAttention(...values, shape, { causal, scale, softcap }));
+        const values = [q, k, v].map((tensor) => valuesOf(backend, tensor)) as [
+          Float32Array,
+          Float32Array,
+          Float32Array,
+        ];
+        if (kernelName === FLASH_KERNEL)
+          return makeTensor(backend, q.shape, runtime().denseAttention(...values, shape, { causal, scale, softcap }));
         if (kernelName === SPARSE_KERNEL) {
-          if (!given) throw new HipError('invalid-config', `mask is ${given}: give ${SPARSE_KERNEL} a BlockMask`, { name: 'mask' });
-          return makeTensor(backend, q.shape, runtime().blockSparseAttention(...values, shape, given, { scale, softcap }));
+          if (!given)
+            throw new HipError('invalid-config', `mask is ${given}: give ${SPARSE_KERNEL} a BlockMask`, {
+              name: 'mask',
+            });
+          return makeTensor(
+            backend,
+            q.shape,
+            runtime().blockSparseAttention(...values, shape, given, { scale, softcap }),
+          );
         }
         const { output, mask } = runtime().hipAttention(...values, shape, { ...config, causal }, { scale, softcap });
         onMask?.(mask);
@@ -69,8 +88,12 @@ export function registerAttentionGradients(): void {
         const [q, k, v] = saved as [tf.Tensor4D, tf.Tensor4D, tf.Tensor4D];
         const { causal, scale, softcap, mask: given } = attrs as unknown as AttentionAttributes;
         const shape = shapeOf(q.shape, k.shape, v.shape);
-        const mask = kernelName === FLASH_KERNEL ? denseMask(shape, causal) : (given ?? masks.get(attrs as object));
-        if (!mask) throw new HipError('internal', 'the mask of the forward pass is gone: call hipAttention, or give runKernel a new attributes object each time');
+        const mask = kernelName === FLASH_KERNEL ? denseMask(shape, causal) : (given ?? masks.get(attrs));
+        if (!mask)
+          throw new HipError(
+            'internal',
+            'the mask of the forward pass is gone: call hipAttention, or give runKernel a new attributes object each time',
+          );
         const gradients = blockSparseAttentionGradient(
           q.dataSync() as Float32Array,
           k.dataSync() as Float32Array,

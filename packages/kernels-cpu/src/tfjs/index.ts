@@ -2,7 +2,14 @@
 import * as tf from '@tensorflow/tfjs';
 import { HipError, type BlockMask } from '@hip/mask-search';
 import { createCpuRuntime, type CpuRuntime, type CpuRuntimeOptions } from '../runtime/runtime.ts';
-import { FLASH_KERNEL, HIP_KERNEL, SPARSE_KERNEL, registerAttention, registerAttentionGradients, type AttentionAttributes } from './attention-kernels.ts';
+import {
+  FLASH_KERNEL,
+  HIP_KERNEL,
+  SPARSE_KERNEL,
+  registerAttention,
+  registerAttentionGradients,
+  type AttentionAttributes,
+} from './attention-kernels.ts';
 import { registerMatmul } from './matmul-kernels.ts';
 
 export { FLASH_KERNEL, HIP_KERNEL, SPARSE_KERNEL, type AttentionAttributes };
@@ -35,21 +42,43 @@ export async function registerCpuKernels({ matmul = false, ...options }: Registe
 }
 
 /** HiP attention on the current tfjs backend. q [B, Tq, H, d]; k, v [B, Tk, Hkv, d]. Differentiable. */
-export function hipAttention(q: tf.Tensor4D, k: tf.Tensor4D, v: tf.Tensor4D, attributes: Partial<AttentionAttributes> = {}): tf.Tensor4D {
+export function hipAttention(
+  q: tf.Tensor4D,
+  k: tf.Tensor4D,
+  v: tf.Tensor4D,
+  attributes: Partial<AttentionAttributes> = {},
+): tf.Tensor4D {
   return run(HIP_KERNEL, q, k, v, attributes);
 }
 
 /** Attention over a mask found earlier, its sinks and window, on the current tfjs backend. Differentiable. */
-export function blockSparseAttention(q: tf.Tensor4D, k: tf.Tensor4D, v: tf.Tensor4D, mask: BlockMask, attributes: Pick<AttentionAttributes, 'scale' | 'softcap'> = {}): tf.Tensor4D {
+export function blockSparseAttention(
+  q: tf.Tensor4D,
+  k: tf.Tensor4D,
+  v: tf.Tensor4D,
+  mask: BlockMask,
+  attributes: Pick<AttentionAttributes, 'scale' | 'softcap'> = {},
+): tf.Tensor4D {
   return run(SPARSE_KERNEL, q, k, v, { ...attributes, causal: mask.causal, mask });
 }
 
 /** Exact attention without the T×T matrix on the current tfjs backend. Differentiable. */
-export function flashAttention(q: tf.Tensor4D, k: tf.Tensor4D, v: tf.Tensor4D, attributes: Partial<Omit<AttentionAttributes, 'config' | 'onMask'>> = {}): tf.Tensor4D {
+export function flashAttention(
+  q: tf.Tensor4D,
+  k: tf.Tensor4D,
+  v: tf.Tensor4D,
+  attributes: Partial<Omit<AttentionAttributes, 'config' | 'onMask'>> = {},
+): tf.Tensor4D {
   return run(FLASH_KERNEL, q, k, v, attributes);
 }
 
-function run(kernel: string, q: tf.Tensor4D, k: tf.Tensor4D, v: tf.Tensor4D, attributes: Partial<AttentionAttributes>): tf.Tensor4D {
+function run(
+  kernel: string,
+  q: tf.Tensor4D,
+  k: tf.Tensor4D,
+  v: tf.Tensor4D,
+  attributes: Partial<AttentionAttributes>,
+): tf.Tensor4D {
   const attrs = { causal: true, ...attributes };
-  return tf.engine().runKernel(kernel, { q, k, v }, attrs as unknown as tf.NamedAttrMap) as tf.Tensor4D;
+  return tf.engine().runKernel<tf.Tensor4D>(kernel, { q, k, v }, attrs as unknown as tf.NamedAttrMap);
 }

@@ -9,7 +9,12 @@ const SMALLEST_PRODUCT = 1 << 20;
 const FEWEST_ROWS = 8;
 
 interface MatmulArguments {
-  readonly inputs: { readonly a: tf.TensorInfo; readonly b: tf.TensorInfo; readonly bias?: tf.TensorInfo; readonly preluActivationWeights?: tf.TensorInfo };
+  readonly inputs: {
+    readonly a: tf.TensorInfo;
+    readonly b: tf.TensorInfo;
+    readonly bias?: tf.TensorInfo;
+    readonly preluActivationWeights?: tf.TensorInfo;
+  };
   readonly backend: unknown;
   readonly attrs: { readonly transposeA: boolean; readonly transposeB: boolean; readonly activation?: string };
 }

@@ -4,7 +4,7 @@ import { HipError, type AttentionShape } from '@hip/mask-search';
 /** @throws HipError `invalid-shape` unless q is [B, Tq, H, d] and k, v are [B, Tk, Hkv, d] */
 export function shapeOf(q: readonly number[], k: readonly number[], v: readonly number[]): AttentionShape {
   const wrong = (what: string): never => {
-    throw new HipError('invalid-shape', `q is [${q}], k [${k}], v [${v}]: ${what}`, { q, k, v });
+    throw new HipError('invalid-shape', `q is [${q.join()}], k [${k.join()}], v [${v.join()}]: ${what}`, { q, k, v });
   };
   if (q.length !== 4 || k.length !== 4) wrong('give q [B, Tq, H, d] and k, v [B, Tk, Hkv, d]');
   if (k.join() !== v.join()) wrong('k and v must have the same shape');

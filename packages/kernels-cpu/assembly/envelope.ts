@@ -1,0 +1,43 @@
+// Envelopes: elementwise largest and smallest key of each chunk, as rows [Hkv of B][chunks][max d, min d]: two halves of one row, so
+// that a bound is one product with the queries' positive and negative parts.
+import { decodeHalves } from './half';
+import * as J from './job';
+import { keyAddress, rowBytes } from './pages';
+
+/**
+ * Computes chunks [FIRST_CHUNK, …] of stage ENVELOPE_STAGE from the pages; chunk c covers keys from SINK + c·chunk, those there are.
+ * Work item: (batch, kv head, chunk).
+ */
+export function envelopes(job: usize, thread: i32): void {
+  const keys = J.i(job, J.KEYS), kvHeads = J.i(job, J.KV_HEADS), padded = J.i(job, J.PADDED_DIM), sink = J.i(job, J.SINK);
+  const stage = job + J.STAGE + <usize>J.i(job, J.ENVELOPE_STAGE) * J.STAGE_BYTES;
+  const chunk = load<i32>(stage), room = load<i32>(stage + 24);
+  const out = <usize>load<u32>(stage + 20);
+  const firstChunk = J.i(job, J.FIRST_CHUNK);
+  const count = max(0, (keys - sink + chunk - 1) / chunk) - firstChunk;
+  const bytes = rowBytes(job), width = <usize>padded << 2;
+  const half = J.i(job, J.HALF) != 0;
+  const line = J.scratch(job, thread);
+  const items = J.i(job, J.ITEMS);
+  for (let item = J.take(job); item < items; item = J.take(job)) {
+    const bh = item / count, index = firstChunk + item % count;
+    const start = sink + index * chunk;
+    const end = min(start + chunk, keys);
+    const to = out + <usize>(bh * room + index) * 2 * width;
+    for (let key = start; key < end; key++) {
+      let from = keyAddress(job, bh / kvHeads, bh % kvHeads, key, bytes);
+      if (half) {
+        decodeHalves(from, line, padded);
+        from = line;
+      }
+      if (key == start) {
+        memory.copy(to, from, width);
+        memory.copy(to + width, from, width);
+      } else for (let c: usize = 0; c < width; c += 16) {
+        const value = v128.load(from + c);
+        v128.store(to + c, f32x4.pmax(v128.load(to + c), value));
+        v128.store(to + width + c, f32x4.pmin(v128.load(to + width + c), value));
+      }
+    }
+  }
+}

@@ -1,0 +1,152 @@
+// Scores of keys and of envelopes for a query block: the largest product over sampled rows. What both searches are made of.
+import { packPanels } from './context';
+import { decodeHalves } from './half';
+import * as J from './job';
+import { keyAddress, rowBytes } from './pages';
+import { LOWEST } from './select';
+import { rowsByPanels } from './tile';
+
+/** Rows scored at once. */
+export const BATCH_ROWS: i32 = 64;
+
+// Scratch of a search, bytes from its start: geometry, pointer list, scores of the list, results; then per head of the mask the
+// sampled rows as panels (for bounds twice as deep), a place to average rows, and unpacked keys.
+/** Stride groups, panels of eight, depth of the panels, rows of the block, row stride, position of the first row. */
+export const GROUPS: usize = 0;
+export const PANELS: usize = 4;
+export const DEPTH: usize = 8;
+export const ROW_COUNT: usize = 12;
+export const STRIDE: usize = 16;
+export const POSITION: usize = 20;
+/** u32 [64], i32 [64], f32 [64]. */
+export const LIST: usize = 64;
+export const KEY_OF: usize = 320;
+export const BEST: usize = 576;
+/** f32 [64][8·panels] */
+export const PRODUCTS: usize = 832;
+
+// @ts-ignore: decorator
+@inline
+function maxPanels(job: usize): i32 { return (J.i(job, J.BLOCK_Q) + 7) >> 3; }
+/** Bytes of one head's panels. */
+// @ts-ignore: decorator
+@inline
+export function panelBytes(job: usize): usize { return (<usize>(maxPanels(job) * J.i(job, J.PADDED_DIM)) << 5) * 2; }
+/** f32 [8·panels][d]: averaged rows. */
+// @ts-ignore: decorator
+@inline
+function averageAt(job: usize, s: usize): usize { return s + PRODUCTS + (<usize>(BATCH_ROWS * maxPanels(job)) << 5); }
+/** f32 [64][d] */
+// @ts-ignore: decorator
+@inline
+function unpackedAt(job: usize, s: usize): usize { return averageAt(job, s) + (<usize>(maxPanels(job) * J.i(job, J.PADDED_DIM)) << 5); }
+/** Panels of the first head. */
+// @ts-ignore: decorator
+@inline
+export function panelsAt(job: usize, s: usize): usize { return unpackedAt(job, s) + (<usize>(BATCH_ROWS * J.i(job, J.PADDED_DIM)) << 2); }
+
+/**
+ * Samples a query block's rows: of each stride group its last row, or the mean. Lanes beyond the last group repeat it, which cannot
+ * change a maximum. With `bound`, panels hold the positive parts, then the negative parts: depth 2·d.
+ */
+export function sampleRows(job: usize, s: usize, b: i32, h: i32, firstRow: i32, rows: i32, stride: i32, mean: bool, bound: bool, to: usize): void {
+  const d = J.i(job, J.HEAD_DIM), padded = J.i(job, J.PADDED_DIM), heads = J.i(job, J.HEADS);
+  const rowStride = <usize>(heads * d) << 2;
+  const from = J.p(job, J.Q) + (<usize>b * J.i(job, J.QUERIES) + firstRow) * rowStride + (<usize>(h * d) << 2);
+  const groups = (rows + stride - 1) / stride;
+  const panels = (groups + 7) >> 3;
+  const lines = averageAt(job, s), lineBytes = <usize>d << 2;
+  for (let g = 0; g < panels << 3; g++) {
+    const line = lines + <usize>g * lineBytes;
+    if (g >= groups) {
+      memory.copy(line, lines + <usize>(groups - 1) * lineBytes, lineBytes);
+      continue;
+    }
+    const start = g * stride, end = min(start + stride, rows);
+    memory.copy(line, from + <usize>(end - 1) * rowStride, lineBytes);
+    if (!mean || end - start == 1) continue;
+    const factor: f32 = 1 / <f32>(end - start);
+    for (let c: usize = 0; c < lineBytes; c += 4) {
+      let sum: f32 = 0;
+      for (let r = start; r < end; r++) sum += load<f32>(from + <usize>r * rowStride + c);
+      store<f32>(line + c, sum * factor);
+    }
+  }
+  const depth = bound ? 2 * padded : padded;
+  packPanels(lines, lineBytes, panels << 3, d, depth, 1, to);
+  if (bound) {
+    const zero = f32x4.splat(0);
+    const half = <usize>padded << 5;
+    for (let panel = to; panel < to + 2 * half * <usize>panels; panel += 2 * half) {
+      for (let at = panel; at < panel + half; at += 16) {
+        const x = v128.load(at);
+        v128.store(at, f32x4.pmax(x, zero));
+        v128.store(at + half, f32x4.pmin(x, zero));
+      }
+    }
+  }
+  store<i32>(s + GROUPS, groups);
+  store<i32>(s + PANELS, panels);
+  store<i32>(s + DEPTH, depth);
+  store<i32>(s + ROW_COUNT, rows);
+  store<i32>(s + STRIDE, stride);
+  store<i32>(s + POSITION, J.i(job, J.POSITION) + firstRow);
+}
+
+/** BEST[j] = largest product of LIST[j], j < count (at most 64), with the sampled rows in `panels`. */
+export function scoreList(s: usize, count: i32, panels: usize): void {
+  const n = (count + 3) & ~3;
+  for (let j = count; j < n; j++) store<u32>(s + LIST + (<usize>j << 2), load<u32>(s + LIST));
+  const panelCount = load<i32>(s + PANELS);
+  const stride = <usize>panelCount << 5;
+  rowsByPanels(s + LIST, n, panels, panelCount, s + PRODUCTS, stride, load<i32>(s + DEPTH));
+  let at = s + PRODUCTS;
+  for (let j: usize = 0; j < <usize>n << 2; j += 16) {
+    const a = lanesMax(at, stride), b = lanesMax(at + stride, stride), c = lanesMax(at + 2 * stride, stride), d = lanesMax(at + 3 * stride, stride);
+    // Four horizontal maxima at once: pairs, then pairs of pairs.
+    const ab = f32x4.pmax(i32x4.shuffle(a, b, 0, 1, 4, 5), i32x4.shuffle(a, b, 2, 3, 6, 7));
+    const cd = f32x4.pmax(i32x4.shuffle(c, d, 0, 1, 4, 5), i32x4.shuffle(c, d, 2, 3, 6, 7));
+    v128.store(s + BEST + j, f32x4.pmax(i32x4.shuffle(ab, cd, 0, 2, 4, 6), i32x4.shuffle(ab, cd, 1, 3, 5, 7)));
+    at += stride << 2;
+  }
+}
+
+// @ts-ignore: decorator
+@inline
+function lanesMax(row: usize, stride: usize): v128 {
+  let top = v128.load(row);
+  for (let c: usize = 16; c < stride; c += 16) top = f32x4.pmax(top, v128.load(row + c));
+  return top;
+}
+
+/** LIST[j] = address of key `key`, unpacked where pages are float16; KEY_OF[j] = key. */
+export function listKey(job: usize, s: usize, b: i32, h: i32, j: i32, key: i32, bytes: usize): void {
+  let at = keyAddress(job, b, h, key, bytes);
+  const padded = J.i(job, J.PADDED_DIM);
+  if (J.i(job, J.HALF)) {
+    const to = unpackedAt(job, s) + (<usize>(j * padded) << 2);
+    decodeHalves(at, to, padded);
+    at = to;
+  }
+  store<u32>(s + LIST + (<usize>j << 2), <u32>at);
+  store<i32>(s + KEY_OF + (<usize>j << 2), key);
+}
+
+/** `scoreList` for listed keys; a key counts only for the rows that see it, and scores LOWEST when none does. */
+export function scoreKeys(job: usize, s: usize, count: i32, panels: usize): void {
+  scoreList(s, count, panels);
+  if (!J.i(job, J.CAUSAL)) return;
+  const position = load<i32>(s + POSITION), stride = load<i32>(s + STRIDE), rows = load<i32>(s + ROW_COUNT), groups = load<i32>(s + GROUPS);
+  // Keys up to here are visible to every sampled row.
+  const safe = position + min(stride, rows);
+  const width = <usize>load<i32>(s + PANELS) << 5;
+  for (let j = 0; j < count; j++) {
+    const key = load<i32>(s + KEY_OF + (<usize>j << 2));
+    if (key < safe) continue;
+    let best = LOWEST;
+    for (let g = 0; g < groups; g++) {
+      if (key < position + min((g + 1) * stride, rows)) best = max(best, load<f32>(s + PRODUCTS + <usize>j * width + (<usize>g << 2)));
+    }
+    store<f32>(s + BEST + (<usize>j << 2), best);
+  }
+}

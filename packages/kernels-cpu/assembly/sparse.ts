@@ -1,0 +1,54 @@
+// Block-sparse flash attention: three disjoint key sets (window, sinks, selected blocks), each key once.
+import * as C from './context';
+import * as J from './job';
+import { FAR, flush, listKeys } from './step';
+
+/** Work item: (batch, head, query block counted from the last, row tile, split). */
+export function sparseAttention(job: usize, thread: i32): void {
+  const queries = J.i(job, J.QUERIES), heads = J.i(job, J.HEADS), splits = J.i(job, J.SPLITS), blockQ = J.i(job, J.BLOCK_Q);
+  const blocks = (queries + blockQ - 1) / blockQ;
+  const tiles = (blockQ + C.ROWS - 1) / C.ROWS;
+  const s = J.scratch(job, thread);
+  const items = J.i(job, J.ITEMS);
+  for (let item = J.take(job); item < items; item = J.take(job)) {
+    const split = item % splits;
+    let cell = item / splits;
+    const tile = cell % tiles;
+    cell /= tiles;
+    const block = blocks - 1 - cell % blocks;
+    const h = (cell / blocks) % heads;
+    const b = cell / (blocks * heads);
+    const firstRow = block * blockQ + tile * C.ROWS;
+    const rows = min(C.ROWS, min(queries, (block + 1) * blockQ) - firstRow);
+    if (rows <= 0) continue;
+    C.begin(job, s, b, h, firstRow, rows);
+    store<i32>(s + C.SPLIT, split);
+    listSets(job, s, b, h, block, rows);
+    flush(job, s);
+    if (splits > 1) C.keepPartial(job, s, item);
+    else C.finish(job, s, b, h, firstRow);
+  }
+}
+
+/** Lists the keys of a tile of `rows` rows in query block `block`. */
+export function listSets(job: usize, s: usize, b: i32, h: i32, block: i32, rows: i32): void {
+  const keys = J.i(job, J.KEYS), heads = J.i(job, J.HEADS), causal = J.i(job, J.CAUSAL) != 0;
+  const blockK = J.i(job, J.BLOCK_K), sink = J.i(job, J.SINK), window = J.i(job, J.WINDOW), capacity = J.i(job, J.CAPACITY);
+  const blocks = (J.i(job, J.QUERIES) + J.i(job, J.BLOCK_Q) - 1) / J.i(job, J.BLOCK_Q);
+  const position = load<i32>(s + C.POSITION);
+  // Keys any row has in its window start here; keys before `before` lie outside the window of some row.
+  const windowFirst = max(0, (causal ? position + 1 : keys) - window);
+  const before = causal ? min(keys, max(0, position + rows - window)) : windowFirst;
+  const visible = causal ? min(keys, max(0, position + rows)) : keys;
+  listKeys(job, s, windowFirst, visible, causal ? 0 : -FAR, causal ? window - 1 : FAR);
+  const low = causal ? window : -FAR;
+  listKeys(job, s, 0, min(sink, before), low, FAR);
+  const shared = J.i(job, J.SHARE_HEADS) != 0;
+  const slot = (b * (shared ? 1 : heads) + (shared ? 0 : h)) * blocks + block;
+  const used = load<i32>(J.p(job, J.COUNTS) + (<usize>slot << 2));
+  const starts = J.p(job, J.STARTS) + ((<usize>slot * capacity) << 2);
+  for (let n: usize = 0; n < <usize>used << 2; n += 4) {
+    const start = load<i32>(starts + n);
+    listKeys(job, s, max(start, sink), min(start + blockK, before), low, FAR);
+  }
+}

@@ -1,0 +1,193 @@
+// Multi-stage pruning (hip.md §3). The last stage's chunks are the mask's blocks.
+import * as J from './job';
+import { rowBytes } from './pages';
+import * as S from './score';
+import { LOWEST, selectLargest } from './select';
+
+/** Work item: (batch, mask head, query block counted from the last). */
+export function stagedSearch(job: usize, thread: i32): void {
+  const queries = J.i(job, J.QUERIES), keys = J.i(job, J.KEYS), heads = J.i(job, J.HEADS), kvHeads = J.i(job, J.KV_HEADS);
+  const causal = J.i(job, J.CAUSAL) != 0, shared = J.i(job, J.SHARE_HEADS) != 0;
+  const blockQ = J.i(job, J.BLOCK_Q), blockK = J.i(job, J.BLOCK_K), sink = J.i(job, J.SINK), capacity = J.i(job, J.CAPACITY);
+  const blocks = (queries + blockQ - 1) / blockQ;
+  const maskHeads = shared ? 1 : heads;
+  const stages = J.i(job, J.STAGE_COUNT);
+  const s = J.scratch(job, thread);
+  const panels = S.panelsAt(job, s);
+  const listBytes = <usize>J.i(job, J.MAX_CANDIDATES) << 2;
+  const candidates = panels + S.panelBytes(job);
+  const scores = candidates + listBytes;
+  const copy = scores + listBytes;
+  const items = J.i(job, J.ITEMS);
+  for (let item = J.take(job); item < items; item = J.take(job)) {
+    const block = blocks - 1 - item % blocks;
+    const maskHead = (item / blocks) % maskHeads;
+    const b = item / (blocks * maskHeads);
+    const firstRow = block * blockQ;
+    const rows = min(blockQ, queries - firstRow);
+    const visible = causal ? max(0, min(keys, J.i(job, J.POSITION) + firstRow + rows)) : keys;
+    const searchable = max(0, visible - J.i(job, J.WINDOW) - sink);
+    const cell = (b * maskHeads + maskHead) * blocks + block;
+    const starts = J.p(job, J.STARTS) + (<usize>(cell * capacity) << 2);
+    let have = 0;
+    if ((searchable + blockK - 1) / blockK <= capacity) {
+      for (; have * blockK < searchable; have++) store<i32>(starts + (<usize>have << 2), sink + have * blockK);
+      store<i32>(J.p(job, J.COUNTS) + (<usize>cell << 2), have);
+      continue;
+    }
+    store<i32>(candidates, 0);
+    have = 1;
+    let before = searchable;
+    for (let t = 0; t < stages; t++) {
+      const stage = job + J.STAGE + <usize>t * J.STAGE_BYTES;
+      const chunk = load<i32>(stage), keep = load<i32>(stage + 4) / chunk;
+      have = expand(candidates, have, before, chunk, searchable);
+      before = chunk;
+      if (have <= keep) continue;
+      const kind = load<i32>(stage + 16);
+      const firstHead = shared ? 0 : maskHead, endHead = shared ? heads : maskHead + 1;
+      for (let h = firstHead; h < endHead; h++) {
+        S.sampleRows(job, s, b, h, firstRow, rows, load<i32>(stage + 8), load<i32>(stage + 12) == 1, kind == 1, panels);
+        const kv = h / (heads / kvHeads);
+        const merge = shared && h > 0;
+        if (kind == 1) scoreBounds(job, s, b * kvHeads + kv, stage, panels, candidates, have, scores, merge);
+        else if (kind == 2) scoreExact(job, s, b, kv, chunk, panels, candidates, have, scores, merge);
+        else scoreBinary(job, s, b, kv, chunk, searchable, panels, candidates, have, scores, merge);
+      }
+      have = selectLargest(scores, have, keep, copy, candidates, 0);
+    }
+    for (let i: usize = 0; i < <usize>have << 2; i += 4) store<i32>(starts + i, sink + load<i32>(candidates + i));
+    store<i32>(J.p(job, J.COUNTS) + (<usize>cell << 2), have);
+  }
+}
+
+/** Cuts the surviving chunks (first tokens, relative to the sink) into smaller ones, from the back, in place. @returns their number */
+function expand(candidates: usize, have: i32, before: i32, chunk: i32, searchable: i32): i32 {
+  const ratio = (before + chunk - 1) / chunk;
+  for (let i = have - 1; i >= 0; i--) {
+    const start = load<i32>(candidates + (<usize>i << 2));
+    for (let r = ratio - 1; r >= 0; r--) store<i32>(candidates + (<usize>(i * ratio + r) << 2), start + r * chunk);
+  }
+  let n = 0;
+  for (let i = 0; i < have * ratio; i++) {
+    const start = load<i32>(candidates + (<usize>i << 2));
+    if (start < searchable) store<i32>(candidates + (<usize>(n++) << 2), start);
+  }
+  return n;
+}
+
+// @ts-ignore: decorator
+@inline
+function put(scores: usize, i: i32, score: f32, merge: bool): void {
+  const at = scores + (<usize>i << 2);
+  score = max(score, LOWEST);
+  store<f32>(at, merge ? max(load<f32>(at), score) : score);
+}
+
+/** Largest score any key within a chunk's envelope could have. */
+function scoreBounds(job: usize, s: usize, bh: i32, stage: usize, panels: usize, candidates: usize, n: i32, scores: usize, merge: bool): void {
+  const chunk = load<i32>(stage);
+  const row = <usize>J.i(job, J.PADDED_DIM) << 3;
+  const base = <usize>load<u32>(stage + 20) + <usize>(bh * load<i32>(stage + 24)) * row;
+  for (let first = 0; first < n; first += S.BATCH_ROWS) {
+    const count = min(S.BATCH_ROWS, n - first);
+    for (let j = 0; j < count; j++) {
+      const c = load<i32>(candidates + (<usize>(first + j) << 2)) / chunk;
+      store<u32>(s + S.LIST + (<usize>j << 2), <u32>(base + <usize>c * row));
+    }
+    S.scoreList(s, count, panels);
+    for (let j = 0; j < count; j++) put(scores, first + j, load<f32>(s + S.BEST + (<usize>j << 2)), merge);
+  }
+}
+
+/** Largest score of a chunk's keys. */
+function scoreExact(job: usize, s: usize, b: i32, kv: i32, chunk: i32, panels: usize, candidates: usize, n: i32, scores: usize, merge: bool): void {
+  const keys = J.i(job, J.KEYS), sink = J.i(job, J.SINK);
+  const bytes = rowBytes(job);
+  if (chunk > S.BATCH_ROWS) {
+    // Chunks longer than a list: one after another, in parts.
+    for (let i = 0; i < n; i++) {
+      const start = sink + load<i32>(candidates + (<usize>i << 2));
+      const end = min(start + chunk, keys);
+      let best = LOWEST;
+      for (let key = start; key < end; key += S.BATCH_ROWS) best = max(best, bestOfRun(job, s, b, kv, key, min(end, key + S.BATCH_ROWS), panels, bytes));
+      put(scores, i, best, merge);
+    }
+    return;
+  }
+  const together = S.BATCH_ROWS / chunk;
+  for (let first = 0; first < n; first += together) {
+    const last = min(n, first + together);
+    let count = 0;
+    for (let i = first; i < last; i++) {
+      const start = sink + load<i32>(candidates + (<usize>i << 2));
+      const end = min(start + chunk, keys);
+      for (let key = start; key < end; key++) S.listKey(job, s, b, kv, count++, key, bytes);
+    }
+    S.scoreKeys(job, s, count, panels);
+    let at = s + S.BEST;
+    for (let i = first; i < last; i++) {
+      const width = min(chunk, keys - sink - load<i32>(candidates + (<usize>i << 2)));
+      let best = LOWEST;
+      for (const end = at + (<usize>width << 2); at < end; at += 4) best = max(best, load<f32>(at));
+      put(scores, i, best, merge);
+    }
+  }
+}
+
+function bestOfRun(job: usize, s: usize, b: i32, kv: i32, first: i32, end: i32, panels: usize, bytes: usize): f32 {
+  for (let key = first; key < end; key++) S.listKey(job, s, b, kv, key - first, key, bytes);
+  S.scoreKeys(job, s, end - first, panels);
+  let best = LOWEST;
+  for (let j = 0; j < end - first; j++) best = max(best, load<f32>(s + S.BEST + (<usize>j << 2)));
+  return best;
+}
+
+/** Candidates whose binary searches run side by side: two keys of each fill a list. */
+const PAIRS: i32 = 32;
+
+/** Best key a local binary search meets: two reads a level, the better half survives. */
+function scoreBinary(job: usize, s: usize, b: i32, kv: i32, chunk: i32, searchable: i32, panels: usize, candidates: usize, n: i32, scores: usize, merge: bool): void {
+  const sink = J.i(job, J.SINK);
+  const bytes = rowBytes(job);
+  // First key, size and best score of each search: behind the candidates' copy, 3 × 32 words.
+  const firsts = panels + S.panelBytes(job) + (<usize>J.i(job, J.MAX_CANDIDATES) << 2) * 3;
+  const sizes = firsts + (PAIRS << 2), bests = sizes + (PAIRS << 2);
+  for (let from = 0; from < n; from += PAIRS) {
+    const count = min(PAIRS, n - from);
+    for (let j = 0; j < count; j++) {
+      const start = load<i32>(candidates + (<usize>(from + j) << 2));
+      store<i32>(firsts + (<usize>j << 2), sink + start);
+      store<i32>(sizes + (<usize>j << 2), min(chunk, searchable - start));
+      store<f32>(bests + (<usize>j << 2), LOWEST);
+    }
+    for (let level = 0; ; level++) {
+      let listed = 0;
+      for (let j = 0; j < count; j++) {
+        const first = load<i32>(firsts + (<usize>j << 2)), size = load<i32>(sizes + (<usize>j << 2));
+        if (size == 1 && level == 0) S.listKey(job, s, b, kv, listed++, first, bytes);
+        if (size <= 1) continue;
+        const left = size >> 1;
+        S.listKey(job, s, b, kv, listed++, first + (left >> 1), bytes);
+        S.listKey(job, s, b, kv, listed++, first + left + ((size - left) >> 1), bytes);
+      }
+      if (listed == 0) break;
+      S.scoreKeys(job, s, listed, panels);
+      let at = s + S.BEST;
+      for (let j: usize = 0; j < <usize>count << 2; j += 4) {
+        const size = load<i32>(sizes + j);
+        if (size <= 1) {
+          if (size == 1 && level == 0) { store<f32>(bests + j, load<f32>(at)); at += 4; }
+          continue;
+        }
+        const a = load<f32>(at), c = load<f32>(at, 4);
+        at += 8;
+        store<f32>(bests + j, max(load<f32>(bests + j), max(a, c)));
+        const left = size >> 1;
+        if (c > a) store<i32>(firsts + j, load<i32>(firsts + j) + left);
+        store<i32>(sizes + j, c > a ? size - left : left);
+      }
+    }
+    for (let j = 0; j < count; j++) put(scores, from + j, load<f32>(bests + (<usize>j << 2)), merge);
+  }
+}

@@ -1,0 +1,200 @@
+// KeyValueCache: keys and values that stay in WebAssembly memory between calls. Append, attend with the newest rows, decode.
+import {
+  HipError,
+  resolveConfig,
+  type AttentionShape,
+  type BlockMask,
+  type HipConfig,
+  type ScoreOptions,
+} from '@hip/mask-search';
+import type { CacheType } from '../plan/layout.ts';
+import { denseSteps, hipSteps, maskedSteps, type Call } from './attend.ts';
+import { checkShape } from './check.ts';
+import { drive, driveAsync, type AsyncOptions } from './drive.ts';
+import type { Engine, Steps } from './engine.ts';
+import { Store } from './store.ts';
+
+export interface CacheOptions extends ScoreOptions {
+  /** @defaultValue 1 */
+  readonly batch?: number;
+  /** Query heads, a multiple of kvHeads. */
+  readonly heads: number;
+  readonly kvHeads: number;
+  readonly headDim: number;
+  /** float16 halves the memory; keys and values are rounded to 11 bits and clamped to ±65504. @defaultValue 'f32' */
+  readonly type?: CacheType;
+  /** @defaultValue DEFAULT_CONFIG of `@hip/mask-search` */
+  readonly config?: Partial<HipConfig>;
+  /** Appending beyond this throws. @defaultValue none: the cache grows until memory ends */
+  readonly maxTokens?: number;
+}
+
+/** The mask of the last search, and what it was for. */
+interface CachedMask {
+  readonly mask: BlockMask;
+  /** Length of the cache at the search. */
+  readonly length: number;
+}
+
+/** Made by {@link CpuRuntime.createCache}. Rows of q are the newest: row i of Tq stands at position length − Tq + i. */
+export class KeyValueCache {
+  readonly config: HipConfig;
+  readonly #engine: Engine;
+  readonly #store: Store;
+  readonly #heads: number;
+  readonly #scores: ScoreOptions;
+  #cached: CachedMask | undefined;
+  #disposed = false;
+
+  /** @internal use {@link CpuRuntime.createCache} */
+  constructor(
+    engine: Engine,
+    {
+      batch = 1,
+      heads,
+      kvHeads,
+      headDim,
+      type = 'f32',
+      config = {},
+      maxTokens = Infinity,
+      scale,
+      softcap,
+    }: CacheOptions,
+  ) {
+    checkShape({ batch, heads, kvHeads, headDim, queries: 1, keys: 1 });
+    this.config = resolveConfig(config);
+    this.#engine = engine;
+    this.#heads = heads;
+    this.#scores = { scale, softcap };
+    this.#store = new Store(engine, { batch, kvHeads, headDim }, { type, maxTokens });
+  }
+
+  /** Tokens held. */
+  get length(): number {
+    return this.#store.length;
+  }
+
+  /** Bytes of WebAssembly memory held. */
+  get bytes(): number {
+    return this.#store.bytes;
+  }
+
+  /** Mask of the last search; undefined before the first. */
+  get mask(): BlockMask | undefined {
+    return this.#cached?.mask;
+  }
+
+  /** Appends k, v [B, T, Hkv, d]. @throws HipError `invalid-shape`, `out-of-memory` */
+  append(k: Float32Array, v: Float32Array): void {
+    this.#check();
+    this.#store.append(k, v);
+  }
+
+  /**
+   * HiP attention of the newest rows over everything held: one chunk of a prefill, or several tokens at once.
+   *
+   * @param q [B, Tq, H, d], appended before: Tq <= length
+   */
+  attend(q: Float32Array): { readonly output: Float32Array; readonly mask: BlockMask } {
+    return drive(this.#hip(q, false));
+  }
+
+  /** {@link attend} in slices of some tens of milliseconds. Do not append before it has ended. */
+  attendAsync(
+    q: Float32Array,
+    options: AsyncOptions = {},
+  ): Promise<{ readonly output: Float32Array; readonly mask: BlockMask }> {
+    return driveAsync(this.#hip(q, true), options);
+  }
+
+  /** Exact attention of the newest rows. */
+  attendDense(q: Float32Array): Float32Array {
+    return drive(this.#dense(q, false));
+  }
+
+  /** {@link attendDense} in slices. */
+  attendDenseAsync(q: Float32Array, options: AsyncOptions = {}): Promise<Float32Array> {
+    return driveAsync(this.#dense(q, true), options);
+  }
+
+  /**
+   * HiP attention of the newest token. The mask is searched anew every `config.refreshInterval` tokens; in between the last one
+   * serves, and the window covers what was added meanwhile.
+   *
+   * @param q [B, 1, H, d]
+   * @param options.refresh searches now. @defaultValue false
+   */
+  decode(q: Float32Array, { refresh = false }: { readonly refresh?: boolean } = {}): Float32Array {
+    this.#check();
+    const { refreshInterval, window, causal } = this.config;
+    const last = this.#cached;
+    const age = last ? this.length - last.length : 0;
+    const usable =
+      last !== undefined && causal && last.mask.queries === 1 && age < Math.min(refreshInterval, Math.max(1, window));
+    if (refresh || !usable) return drive(this.#hip(q, false)).output;
+    const shape = this.#shape(q);
+    if (shape.queries !== 1)
+      throw new HipError('invalid-shape', `q holds ${shape.queries} rows: decode takes one, attend takes more`, {
+        queries: shape.queries,
+      });
+    const out = new Float32Array(q.length);
+    drive(maskedSteps(this.#call(shape, false), q, out, { ...last.mask, keys: shape.keys }));
+    return out;
+  }
+
+  /** Frees the memory. */
+  dispose(): void {
+    if (!this.#disposed) this.#store[Symbol.dispose]();
+    this.#disposed = true;
+  }
+
+  [Symbol.dispose](): void {
+    this.dispose();
+  }
+
+  *#hip(q: Float32Array, sliced: boolean): Steps<{ readonly output: Float32Array; readonly mask: BlockMask }> {
+    const shape = this.#shape(q);
+    const output = new Float32Array(q.length);
+    const mask = yield* hipSteps(this.#call(shape, sliced), { config: this.config, q, out: output });
+    this.#cached = { mask, length: shape.keys };
+    return { output, mask };
+  }
+
+  *#dense(q: Float32Array, sliced: boolean): Steps<Float32Array> {
+    const shape = this.#shape(q);
+    const output = new Float32Array(q.length);
+    yield* denseSteps(this.#call(shape, sliced), q, output, this.config.causal);
+    return output;
+  }
+
+  #check(): void {
+    this.#engine.checkOpen();
+    if (this.#disposed) throw new HipError('internal', 'this cache is disposed: create another with createCache()');
+  }
+
+  #shape(q: Float32Array): AttentionShape {
+    this.#check();
+    const { batch, kvHeads, headDim } = this.#store.shape;
+    const row = batch * this.#heads * headDim;
+    const queries = q.length / row;
+    const keys = this.length;
+    if (!Number.isInteger(queries) || queries < 1)
+      throw new HipError(
+        'invalid-shape',
+        `q holds ${q.length} numbers: give a multiple of batch·heads·headDim = ${row}`,
+        { length: q.length, multiple: row },
+      );
+    if (queries > keys)
+      throw new HipError(
+        'invalid-shape',
+        `q holds ${queries} rows, the cache ${keys} tokens: append the rows' keys and values first`,
+        { queries, keys },
+      );
+    this.#engine.resetTimes();
+    return { batch, queries, keys, heads: this.#heads, kvHeads, headDim };
+  }
+
+  #call(shape: AttentionShape, sliced: boolean): Call {
+    return { engine: this.#engine, store: this.#store, shape, sliced, ...this.#scores };
+  }
+}

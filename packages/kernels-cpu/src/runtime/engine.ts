@@ -1,0 +1,127 @@
+// The kernels' instance: memory, threads, and running a kernel over its work items.
+import { HipError } from '@hip/mask-search';
+import { alignBytes, Heap, Scope } from './heap.ts';
+import { JOB_BYTES, writeJob, type JobFields } from './job.ts';
+import { ThreadPool } from './threads.ts';
+
+export const KERNELS = [
+  'append',
+  'envelopes',
+  'denseAttention',
+  'sparseAttention',
+  'mergeSplits',
+  'stagedSearch',
+  'treeSearch',
+  'packColumns',
+  'gemm',
+  'peak',
+] as const;
+export type Kernel = (typeof KERNELS)[number];
+
+/** Work after which an asynchronous call yields: some tens of milliseconds on one core. */
+const SLICE_FLOPS = 1e9;
+
+/** Milliseconds of each phase. */
+export interface PhaseTimes {
+  /** Copying keys and values into pages. */
+  append: number;
+  /** Mask search, chunk summaries included. */
+  search: number;
+  attention: number;
+}
+
+/** Steps of a call: each `yield` is a point where an asynchronous caller may let others run. Yields the share done so far, 0…1. */
+export type Steps<T> = Generator<number, T, void>;
+
+export interface EngineOptions {
+  readonly module: WebAssembly.Module;
+  readonly simd: 'relaxed' | 'plain';
+  readonly threads: number;
+  readonly shared: boolean;
+}
+
+export class Engine {
+  readonly threads: number;
+  readonly simd: 'relaxed' | 'plain';
+  readonly heap: Heap;
+  readonly times: PhaseTimes = { append: 0, search: 0, attention: 0 };
+  readonly #exports: Record<Kernel, (job: number, thread: number) => void>;
+  readonly #pool: ThreadPool;
+  #closed = false;
+
+  constructor({ module, simd, threads, shared }: EngineOptions) {
+    this.threads = threads;
+    this.simd = simd;
+    const memory = new WebAssembly.Memory({ initial: 16, maximum: 65536, shared });
+    const { exports } = new WebAssembly.Instance(module, {
+      env: {
+        memory,
+        abort: () => {
+          throw new HipError('internal', 'a kernel aborted');
+        },
+      },
+    });
+    this.#exports = exports as never;
+    this.heap = new Heap(memory, (exports['heapBase'] as () => number)());
+    this.#pool = new ThreadPool({ module, memory, threads, kernels: KERNELS });
+  }
+
+  async ready(): Promise<void> {
+    await this.#pool.ready();
+  }
+
+  /** @throws HipError `internal` after `close` */
+  checkOpen(): void {
+    if (this.#closed) throw new HipError('internal', 'this runtime is closed: create another with createCpuRuntime()');
+  }
+
+  /** A job block of a call's scope, zeroed. */
+  job(scope: Scope, fields: JobFields): number {
+    const job = scope.allocate(JOB_BYTES);
+    this.heap.ints(job, alignBytes(JOB_BYTES) / 4).fill(0);
+    writeJob(this.heap.memory, job, fields);
+    return job;
+  }
+
+  set(job: number, fields: JobFields): void {
+    writeJob(this.heap.memory, job, fields);
+  }
+
+  /** Runs items [from, end) of a kernel on all threads. */
+  run(kernel: Kernel, job: number, end: number, from = 0): void {
+    this.checkOpen();
+    if (end <= from) return;
+    writeJob(this.heap.memory, job, { NEXT: from, ITEMS: end });
+    this.#pool.run(kernel, job, () => this.#exports[kernel](job, 0));
+  }
+
+  /** Runs a kernel, `sliced` or in one go, yielding its share done after each slice. */
+  *steps(
+    phase: keyof PhaseTimes,
+    kernel: Kernel,
+    job: number,
+    items: number,
+    flopsPerItem: number,
+    sliced: boolean,
+  ): Steps<void> {
+    const slice = sliced
+      ? Math.max(this.threads, Math.ceil((SLICE_FLOPS * this.threads) / Math.max(1, flopsPerItem)))
+      : items;
+    for (let from = 0; from < items; from += slice) {
+      const end = Math.min(items, from + slice);
+      const start = performance.now();
+      this.run(kernel, job, end, from);
+      this.times[phase] += performance.now() - start;
+      yield end / items;
+    }
+  }
+
+  resetTimes(): void {
+    this.times.append = this.times.search = this.times.attention = 0;
+  }
+
+  close(): void {
+    if (!this.#closed) this.#pool.close();
+    this.#closed = true;
+  }
+}

@@ -1,0 +1,78 @@
+// Matrix products on the kernels' threads.
+import { GEMM_PANELS, GEMM_ROWS } from '../plan/layout.ts';
+import { checkTensor } from './check.ts';
+import type { Engine } from './engine.ts';
+import { alignBytes, Scope } from './heap.ts';
+
+/** Options of {@link CpuRuntime.matmul}. */
+export interface MatmulOptions {
+  readonly m: number;
+  readonly n: number;
+  readonly k: number;
+  /** @defaultValue 1 */
+  readonly batch?: number;
+  /** b is one matrix for all batches. @defaultValue false */
+  readonly sharedB?: boolean;
+  /** a is stored [k, m]. @defaultValue false */
+  readonly transposeA?: boolean;
+  /** b is stored [n, k]. @defaultValue false */
+  readonly transposeB?: boolean;
+  /** [n], added to every row. */
+  readonly bias?: Float32Array | undefined;
+  /** Where the result goes. @defaultValue a new array */
+  readonly out?: Float32Array | undefined;
+}
+
+/** c [batch, m, n] = a [batch, m, k] · b [batch, k, n] (+ bias). */
+export function matmul(
+  engine: Engine,
+  a: Float32Array,
+  b: Float32Array,
+  {
+    m,
+    n,
+    k,
+    batch = 1,
+    sharedB = false,
+    transposeA = false,
+    transposeB = false,
+    bias,
+    out = new Float32Array(batch * m * n),
+  }: MatmulOptions,
+): Float32Array {
+  checkTensor('a', a, batch * m * k);
+  checkTensor('b', b, (sharedB ? 1 : batch) * k * n);
+  checkTensor('out', out, batch * m * n);
+  if (bias) checkTensor('bias', bias, n);
+  const { heap } = engine;
+  using scope = new Scope(heap);
+  const panels = Math.ceil(n / 8);
+  const matrices = sharedB ? 1 : batch;
+  const [aAt, bAt, cAt] = [scope.allocate(a.byteLength), scope.allocate(b.byteLength), scope.allocate(out.byteLength)];
+  const biasAt = bias ? scope.allocate(bias.byteLength) : 0;
+  const columns = scope.allocate(matrices * panels * k * 32);
+  const stride = alignBytes((GEMM_ROWS + GEMM_ROWS * GEMM_PANELS * 8 + GEMM_ROWS * k) * 4);
+  const scratch = scope.allocate(stride * engine.threads);
+  heap.floats(aAt, a.length).set(a);
+  heap.floats(bAt, b.length).set(b);
+  if (bias) heap.floats(biasAt, n).set(bias);
+  const job = engine.job(scope, {
+    M: m,
+    N: n,
+    DEPTH: k,
+    A: aAt,
+    B: bAt,
+    OUT: cAt,
+    BIAS: biasAt,
+    COLUMNS: columns,
+    SCRATCH: scratch,
+    SCRATCH_STRIDE: stride,
+    TRANSPOSE_A: transposeA ? 1 : 0,
+    TRANSPOSE_B: transposeB ? 1 : 0,
+    SHARED_B: matrices === 1 ? 1 : 0,
+  });
+  engine.run('packColumns', job, matrices * panels);
+  engine.run('gemm', job, batch * Math.ceil(m / GEMM_ROWS) * Math.ceil(panels / GEMM_PANELS));
+  out.set(heap.floats(cAt, out.length));
+  return out;
+}

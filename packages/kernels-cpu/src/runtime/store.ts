@@ -1,0 +1,229 @@
+// Keys and values inside WebAssembly memory: pages of 256 tokens found through a table, and the envelopes of their chunks.
+import { HipError, type HipConfig } from '@hip/mask-search';
+import {
+  appendTokens,
+  APPEND_RUN,
+  boundChunks,
+  envelopeBytes,
+  envelopeChunks,
+  pageBytes,
+  paddedDim,
+  PAGE_TOKENS,
+  type CacheType,
+} from '../plan/layout.ts';
+import { checkTensor } from './check.ts';
+import type { Engine } from './engine.ts';
+import { Scope } from './heap.ts';
+import { JOB, type JobFields } from './job.ts';
+
+export interface StoreShape {
+  readonly batch: number;
+  readonly kvHeads: number;
+  readonly headDim: number;
+}
+
+/** Summaries of chunks [0, …) of keys [sink, …); `room` is what is allocated. */
+interface Envelope {
+  at: number;
+  room: number;
+  /** Keys summarised so far. */
+  keys: number;
+}
+
+export class Store {
+  readonly shape: StoreShape;
+  readonly type: CacheType;
+  readonly #engine: Engine;
+  readonly #scope: Scope;
+  #length = 0;
+  #table = 0;
+  /** Pages of a batch entry that the table has room for, and that exist. */
+  #tablePages = 0;
+  #pages = 0;
+  readonly #envelopes = new Map<string, Envelope>();
+  readonly #maxTokens: number;
+
+  /** @param tokens room to make at once; the store grows beyond it page by page up to `maxTokens` */
+  constructor(
+    engine: Engine,
+    shape: StoreShape,
+    { type = 'f32', tokens = 0, maxTokens = Infinity }: { type?: CacheType; tokens?: number; maxTokens?: number } = {},
+  ) {
+    this.shape = shape;
+    this.type = type;
+    this.#engine = engine;
+    this.#scope = new Scope(engine.heap);
+    this.#maxTokens = maxTokens;
+    if (tokens > 0) this.#grow(tokens);
+  }
+
+  /** Tokens held. */
+  get length(): number {
+    return this.#length;
+  }
+
+  /** Bytes of pages and envelopes. */
+  get bytes(): number {
+    let total =
+      this.shape.batch * this.#pages * pageBytes(this.shape, this.type) + this.shape.batch * this.#tablePages * 4;
+    for (const { room } of this.#envelopes.values()) total += envelopeBytes(this.shape, room);
+    return total;
+  }
+
+  /**
+   * Appends k, v [B, tokens, Hkv, d].
+   *
+   * @throws HipError `invalid-shape`, `out-of-memory` beyond `maxTokens` or the memory's end
+   */
+  append(k: Float32Array, v: Float32Array): void {
+    const { batch, kvHeads, headDim } = this.shape;
+    const tokenFloats = kvHeads * headDim;
+    const tokens = k.length / (batch * tokenFloats);
+    if (!Number.isInteger(tokens)) {
+      throw new HipError(
+        'invalid-shape',
+        `k holds ${k.length} numbers: give a multiple of batch·kvHeads·headDim = ${batch * tokenFloats}`,
+        { length: k.length, multiple: batch * tokenFloats },
+      );
+    }
+    checkTensor('v', v, k.length);
+    if (tokens === 0) return;
+    if (this.#length + tokens > this.#maxTokens) {
+      throw new HipError(
+        'out-of-memory',
+        `the cache would hold ${this.#length + tokens} tokens: it was made for ${this.#maxTokens}`,
+        { tokens: this.#length + tokens, maxTokens: this.#maxTokens },
+      );
+    }
+    const engine = this.#engine;
+    const start = performance.now();
+    this.#grow(this.#length + tokens);
+    using scope = new Scope(engine.heap);
+    const step = Math.min(tokens, appendTokens(this.shape));
+    const keysAt = scope.allocate(step * tokenFloats * 4);
+    const valuesAt = v === k ? keysAt : scope.allocate(step * tokenFloats * 4);
+    const stride = paddedDim(headDim) * 4;
+    const job = engine.job(scope, {
+      ...this.fields(0),
+      RAW_KEYS: keysAt,
+      RAW_VALUES: valuesAt,
+      SCRATCH: scope.allocate(stride * engine.threads),
+      SCRATCH_STRIDE: stride,
+    });
+    for (let b = 0; b < batch; b++) {
+      for (let token = 0; token < tokens; token += step) {
+        const count = Math.min(step, tokens - token);
+        const from = (b * tokens + token) * tokenFloats;
+        engine.heap.floats(keysAt, count * tokenFloats).set(k.subarray(from, from + count * tokenFloats));
+        if (v !== k)
+          engine.heap.floats(valuesAt, count * tokenFloats).set(v.subarray(from, from + count * tokenFloats));
+        engine.set(job, { ...this.fields(b), FIRST_TOKEN: this.#length + token, TOKENS: count });
+        engine.run('append', job, Math.ceil(count / APPEND_RUN));
+      }
+    }
+    this.#length += tokens;
+    engine.times.append += performance.now() - start;
+  }
+
+  /** Job fields that describe the store from batch entry `batch` on. */
+  fields(batch: number): JobFields {
+    const { kvHeads, headDim } = this.shape;
+    return {
+      KEYS: this.#length,
+      KV_HEADS: kvHeads,
+      HEAD_DIM: headDim,
+      PADDED_DIM: paddedDim(headDim),
+      PAGES: this.#table + batch * this.#tablePages * 4,
+      PAGES_PER_BATCH: this.#tablePages,
+      HALF: this.type === 'f16' ? 1 : 0,
+    };
+  }
+
+  /** Brings the envelopes of a configuration's stages up to date. */
+  updateEnvelopes(config: HipConfig): void {
+    const { batch, kvHeads, headDim } = this.shape;
+    const engine = this.#engine;
+    for (const chunk of boundChunks(config)) {
+      const envelope = this.#envelope(config.sink, chunk);
+      const chunks = envelopeChunks(this.#length, config.sink, chunk);
+      if (envelope.keys === this.#length || chunks === 0) continue;
+      this.#makeRoom(envelope, chunks);
+      // The last chunk may have been summarised before it was complete.
+      const first = Math.max(0, Math.floor((envelope.keys - config.sink) / chunk));
+      using scope = new Scope(engine.heap);
+      const stride = paddedDim(headDim) * 4;
+      const job = engine.job(scope, {
+        ...this.fields(0),
+        SINK: config.sink,
+        ENVELOPE_STAGE: 0,
+        FIRST_CHUNK: first,
+        SCRATCH: scope.allocate(stride * engine.threads),
+        SCRATCH_STRIDE: stride,
+      });
+      engine.heap.ints(job + JOB.STAGE, 7).set([chunk, 0, 0, 0, 0, envelope.at, envelope.room]);
+      engine.run('envelopes', job, batch * kvHeads * (chunks - first));
+      envelope.keys = this.#length;
+    }
+  }
+
+  /** Address (from batch entry `batch` on) and chunks per (batch, kv head) of an envelope. */
+  envelope(sink: number, chunk: number, batch: number): { readonly at: number; readonly room: number } {
+    const { at, room } = this.#envelope(sink, chunk);
+    return { at: at + batch * this.shape.kvHeads * room * 2 * paddedDim(this.shape.headDim) * 4, room };
+  }
+
+  [Symbol.dispose](): void {
+    this.#scope[Symbol.dispose]();
+    this.#length = this.#pages = this.#tablePages = 0;
+    this.#envelopes.clear();
+  }
+
+  #envelope(sink: number, chunk: number): Envelope {
+    const key = `${sink}/${chunk}`;
+    let found = this.#envelopes.get(key);
+    if (!found) this.#envelopes.set(key, (found = { at: 0, room: 0, keys: 0 }));
+    return found;
+  }
+
+  /** Room for `chunks`: exactly that at first, doubled when it grows. */
+  #makeRoom(envelope: Envelope, chunks: number): void {
+    if (envelope.room >= chunks) return;
+    const room = Math.max(chunks, 2 * envelope.room);
+    const at = this.#scope.allocate(envelopeBytes(this.shape, room));
+    const row = 2 * paddedDim(this.shape.headDim) * 4;
+    const bytes = new Uint8Array(this.#engine.heap.memory.buffer);
+    for (let bh = 0; bh < this.shape.batch * this.shape.kvHeads; bh++) {
+      const from = envelope.at + bh * envelope.room * row;
+      bytes.copyWithin(at + bh * room * row, from, from + envelope.room * row);
+    }
+    if (envelope.room > 0) this.#scope.release(envelope.at);
+    envelope.at = at;
+    envelope.room = room;
+  }
+
+  #grow(tokens: number): void {
+    const { batch } = this.shape;
+    const needed = Math.ceil(tokens / PAGE_TOKENS);
+    if (needed > this.#tablePages) {
+      const room = Math.max(needed, 2 * this.#tablePages);
+      const at = this.#scope.allocate(batch * room * 4);
+      const words = this.#engine.heap.ints(at, batch * room);
+      if (this.#tablePages > 0) {
+        const old = this.#engine.heap.ints(this.#table, batch * this.#tablePages);
+        for (let b = 0; b < batch; b++)
+          words.set(old.subarray(b * this.#tablePages, b * this.#tablePages + this.#pages), b * room);
+        this.#scope.release(this.#table);
+      }
+      this.#table = at;
+      this.#tablePages = room;
+    }
+    const bytes = pageBytes(this.shape, this.type);
+    const missing = needed - this.#pages;
+    if (missing <= 0) return;
+    const first = this.#scope.allocate(batch * missing * bytes);
+    const words = this.#engine.heap.ints(this.#table, batch * this.#tablePages);
+    for (let i = 0; i < missing; i++)
+      for (let b = 0; b < batch; b++) words[b * this.#tablePages + this.#pages + i] = first + (i * batch + b) * bytes;
+    this.#pages = needed;
+  }
+}
