@@ -17,3 +17,18 @@ export function sharedPath(...segments: string[]): string | undefined {
   const path = root && join(root, ...segments);
   return path && existsSync(path) ? path : undefined;
 }
+
+/**
+ * What a test's name says where something it needs of the shared folder is absent; empty where all is there. Use it for both, the
+ * condition and the name:
+ *
+ * @example
+ * ```ts
+ * const missing = missingShared('data/nas');
+ * describe.skipIf(missing)(`measured networks${missing}`, () => {});
+ * ```
+ */
+export function missingShared(...paths: string[]): string {
+  const absent = paths.filter((path) => sharedPath(...path.split('/')) === undefined);
+  return absent.length === 0 ? '' : ` (skipped: no ${absent.map((path) => `../shared/${path}`).join(', ')})`;
+}

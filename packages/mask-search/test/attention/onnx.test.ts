@@ -2,7 +2,7 @@
 import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { sharedPath } from '@hip/testing';
+import { missingShared, sharedPath } from '@hip/testing';
 import {
   blockSparseAttention,
   denseAttention,
@@ -115,7 +115,9 @@ const checks: Readonly<Record<string, (given: OnnxCase) => void>> = {
   TopK: checkTopK,
 };
 
-describe.skipIf(data === undefined)('ONNX cases (skipped where the shared folder is absent)', () => {
+const missing = missingShared('data/onnx-node');
+
+describe.skipIf(missing)(`ONNX cases${missing}`, () => {
   const names = data ? readdirSync(data).filter((name) => name.startsWith('test_')) : [];
   const cases = names.map((name) => ({ name, ...readOnnxCase(join(data!, name)) }));
 

@@ -2,7 +2,7 @@ import '@hip/testing';
 import { readFileSync } from 'node:fs';
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { sharedPath } from '@hip/testing';
+import { missingShared, sharedPath } from '@hip/testing';
 import {
   additiveEpsilon,
   dtlz,
@@ -171,9 +171,8 @@ describe('fronts of the test problems against the reference fronts in ../shared'
   ];
   for (const [name, front] of cases) {
     const path = sharedPath('data', 'pareto', `${name}.csv`);
-    // Skipped where ../shared is absent, except in CI, where it must be there.
-    it.skipIf(path === undefined && process.env['CI'] === undefined)(`${name}`, () => {
-      expect(path, '../shared/data/pareto is needed').toBeDefined();
+    const missing = missingShared('data/pareto');
+    it.skipIf(missing)(`${name}${missing}`, () => {
       const known = read(path!);
       const ours = front();
       // Three-dimensional samples have gaps of about a thirtieth; the plus distance sees only being worse.

@@ -8,9 +8,9 @@ import { loadCheckpoint } from '../../src/checkpoint/load.ts';
 import { openSafetensors, writeSafetensors } from '../../src/checkpoint/safetensors.ts';
 import type { LoadedTensor } from '../../src/checkpoint/safetensors.ts';
 import { useBackend } from '../helpers/backend.ts';
-import { goldenPath, loadGolden } from '../helpers/golden.ts';
+import { goldenPath, loadGolden, missingGolden } from '../helpers/golden.ts';
 
-describe.skipIf(!goldenPath('vit'))('loadCheckpoint', () => {
+describe.skipIf(missingGolden)(`loadCheckpoint${missingGolden}`, () => {
   let folder: string;
   beforeAll(() => useBackend('wasm'));
   beforeEach(async () => {

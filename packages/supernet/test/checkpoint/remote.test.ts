@@ -5,7 +5,7 @@ import type { AddressInfo } from 'node:net';
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { sharedPath } from '@hip/testing';
+import { missingShared, sharedPath } from '@hip/testing';
 import { hubFiles } from '../../src/checkpoint/hub.ts';
 import { loadCheckpoint } from '../../src/checkpoint/load.ts';
 import { useBackend } from '../helpers/backend.ts';
@@ -14,7 +14,9 @@ import { loadGolden } from '../helpers/golden.ts';
 const golden = sharedPath('goldens', 'qwen2');
 const sharded = sharedPath('models', 'bert-mini');
 
-describe.skipIf(!golden || !sharded)('remote checkpoints', () => {
+const missing = missingShared('goldens/qwen2', 'models/bert-mini');
+
+describe.skipIf(missing)(`remote checkpoints${missing}`, () => {
   let server: Server;
   let address: string;
   let sent = 0;

@@ -1,7 +1,7 @@
 // Delimited tables, text classification, splits.
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { sharedPath } from '@hip/testing';
+import { missingShared, sharedPath } from '@hip/testing';
 import type { Dataset, HostBatch } from '../../src/data/dataset.ts';
 import { parseLabelledTexts, readLabelledTexts } from '../../src/data/delimited.ts';
 import { splitDataset } from '../../src/data/split.ts';
@@ -89,7 +89,7 @@ describe('readLabelledTexts', () => {
     await expect(parseLabelledTexts(broken())).rejects.toThrow(/disk on fire/);
   });
 
-  it.skipIf(!sharedPath('data', 'sst2'))('reads SST-2', async () => {
+  it.skipIf(missingShared('data/sst2'))(`reads SST-2${missingShared('data/sst2')}`, async () => {
     const { createReadStream } = await import('node:fs');
     const rows = await parseLabelledTexts(createReadStream(`${sharedPath('data', 'sst2')}/dev.tsv`));
     expect(rows).toHaveLength(872);
@@ -126,16 +126,19 @@ describe('textClassification', () => {
     expect([...pair.tokenTypeIds!.data]).toEqual([0, 0, 0, 1, 1, 0]);
   });
 
-  it.skipIf(!sharedPath('models', 'bert-mini'))('with a real tokenizer', async () => {
-    const { model, tokenizer } = await loadCheckpoint(sharedPath('models', 'bert-mini')!, {
-      config: { architectures: ['BertForSequenceClassification'], num_labels: 2 },
-      newHeadSeed: 1,
-    });
-    const batch = await textClassification([{ text: 'a charming journey', label: 1 }], tokenizer!).batch([0]);
-    expect(batch.inputIds!.data[0]).toBe(tokenizer!.tokenId('[CLS]'));
-    expect(batch.inputIds!.data.at(-1)).toBe(tokenizer!.tokenId('[SEP]'));
-    model.dispose();
-  });
+  it.skipIf(missingShared('models/bert-mini'))(
+    `with a real tokenizer${missingShared('models/bert-mini')}`,
+    async () => {
+      const { model, tokenizer } = await loadCheckpoint(sharedPath('models', 'bert-mini')!, {
+        config: { architectures: ['BertForSequenceClassification'], num_labels: 2 },
+        newHeadSeed: 1,
+      });
+      const batch = await textClassification([{ text: 'a charming journey', label: 1 }], tokenizer!).batch([0]);
+      expect(batch.inputIds!.data[0]).toBe(tokenizer!.tokenId('[CLS]'));
+      expect(batch.inputIds!.data.at(-1)).toBe(tokenizer!.tokenId('[SEP]'));
+      model.dispose();
+    },
+  );
 });
 
 describe('splitDataset', () => {

@@ -6,7 +6,7 @@ import { gunzipSync } from 'node:zlib';
 import { readFileSync } from 'node:fs';
 import sharp from 'sharp';
 import { describe, expect, it } from 'vitest';
-import { sharedPath } from '@hip/testing';
+import { missingShared, sharedPath } from '@hip/testing';
 import { imageFolder } from '../../src/data/image-folder.ts';
 import { imageClassification, normalizationOf, readCifar, readIdx } from '../../src/data/images.ts';
 import type { ImageSet } from '../../src/data/images.ts';
@@ -27,7 +27,7 @@ describe('readCifar', () => {
     expect(() => readCifar(new Uint8Array(3072))).toThrow(/no whole number of 3073-byte/);
   });
 
-  it.skipIf(!sharedPath('data', 'cifar10'))('reads the shared records', () => {
+  it.skipIf(missingShared('data/cifar10'))(`reads the shared records${missingShared('data/cifar10')}`, () => {
     const set = readCifar(gunzipSync(readFileSync(`${sharedPath('data', 'cifar10')}/test_first1000.bin.gz`)));
     expect(set.labels).toHaveLength(1000);
     expect(new Set(set.labels)).toEqual(new Set([0, 1, 2, 3, 4, 5, 6, 7, 8, 9]));

@@ -2,16 +2,16 @@
 import { readFileSync } from 'node:fs';
 import * as tf from '@tensorflow/tfjs';
 import { beforeAll, describe, expect, it } from 'vitest';
-import { sharedPath } from '@hip/testing';
+import { missingShared, sharedPath } from '@hip/testing';
 import { loadCheckpoint } from '../../src/checkpoint/load.ts';
 import { reorderByImportance } from '../../src/elastic/reorder.ts';
 import type { ReorderOptions } from '../../src/elastic/reorder.ts';
 import { uniformSubnet } from '../../src/elastic/space.ts';
 import { tokenLosses } from '../../src/model/prefill.ts';
 import { useBackend } from '../helpers/backend.ts';
-import { GOLDENS, goldenPath, loadGolden } from '../helpers/golden.ts';
+import { GOLDENS, goldenPath, loadGolden, missingGolden } from '../helpers/golden.ts';
 
-describe.skipIf(!goldenPath('vit'))('reorderByImportance', () => {
+describe.skipIf(missingGolden)(`reorderByImportance${missingGolden}`, () => {
   beforeAll(() => useBackend('wasm'));
 
   it.each(GOLDENS)('%s keeps its function', async (name) => {
@@ -57,8 +57,9 @@ describe.skipIf(!goldenPath('vit'))('reorderByImportance', () => {
 
   const books = sharedPath('models', 'books-lm-6m');
   const text = sharedPath('data', 'books', 'herman-melville_moby-dick.txt');
-  it.skipIf(!books || !text)(
-    'makes the narrow prefixes of a trained model better on text it was not calibrated on',
+  const missing = missingShared('models/books-lm-6m', 'data/books/herman-melville_moby-dick.txt');
+  it.skipIf(missing)(
+    `makes the narrow prefixes of a trained model better on text it was not calibrated on${missing}`,
     async () => {
       const { model, tokenizer } = await loadCheckpoint(books!);
       const ids = tokenizer!.encode(readFileSync(text!, 'utf8').slice(100_000, 112_000), { addSpecialTokens: false });

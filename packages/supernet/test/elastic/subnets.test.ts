@@ -9,14 +9,14 @@ import { fullSubnet, sampleSubnet } from '../../src/elastic/space.ts';
 import { extractSubnet } from '../../src/export/extract.ts';
 import { extractModel } from '../../src/export/values.ts';
 import { BACKENDS, useBackend } from '../helpers/backend.ts';
-import { GOLDENS, goldenPath, loadGolden } from '../helpers/golden.ts';
+import { GOLDENS, goldenPath, loadGolden, missingGolden } from '../helpers/golden.ts';
 
 function randomFrom(seed: number): () => number {
   let state = seed;
   return () => (state = (state * 16807) % 2147483647) / 2147483647;
 }
 
-describe.skipIf(!goldenPath('llama-gqa')).each(BACKENDS)('sub-networks on %s', (backend) => {
+describe.skipIf(missingGolden).each(BACKENDS)(`sub-networks on %s${missingGolden}`, (backend) => {
   beforeAll(() => useBackend(backend));
 
   it.each(GOLDENS)('%s', async (name) => {

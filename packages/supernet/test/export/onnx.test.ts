@@ -8,7 +8,7 @@ import type { SubnetConfig } from '../../src/elastic/space.ts';
 import { exportOnnx } from '../../src/export/onnx.ts';
 import type { ModelInputs } from '../../src/model/types.ts';
 import { useBackend } from '../helpers/backend.ts';
-import { GOLDENS, goldenPath, loadGolden } from '../helpers/golden.ts';
+import { GOLDENS, goldenPath, loadGolden, missingGolden } from '../helpers/golden.ts';
 
 async function feeds(session: ort.InferenceSession, inputs: ModelInputs): Promise<Record<string, ort.Tensor>> {
   const given: Record<string, tf.Tensor | undefined> = {
@@ -33,7 +33,7 @@ async function feeds(session: ort.InferenceSession, inputs: ModelInputs): Promis
   return result;
 }
 
-describe.skipIf(!goldenPath('vit'))('ONNX', () => {
+describe.skipIf(missingGolden)(`ONNX${missingGolden}`, () => {
   beforeAll(() => useBackend('wasm'));
 
   it.each(GOLDENS)('%s', async (name) => {

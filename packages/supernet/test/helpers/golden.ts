@@ -1,6 +1,6 @@
 // Golden cases: a tiny checkpoint and what transformers computed with it.
 import * as tf from '@tensorflow/tfjs';
-import { sharedPath } from '@hip/testing';
+import { missingShared, sharedPath } from '@hip/testing';
 import { memoryFiles } from '../../src/checkpoint/files.ts';
 import type { CheckpointFiles } from '../../src/checkpoint/files.ts';
 import { openSafetensors, writeSafetensors } from '../../src/checkpoint/safetensors.ts';
@@ -16,6 +16,9 @@ export interface Golden {
   readonly logits: Float32Array;
   readonly hiddenStates: readonly Float32Array[];
 }
+
+/** For the names of suites that need them: empty, or that they are skipped and why. */
+export const missingGolden = missingShared('goldens');
 
 export function goldenPath(name: string): string | undefined {
   return sharedPath('goldens', name);

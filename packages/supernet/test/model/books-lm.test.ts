@@ -2,7 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { beforeAll, describe, expect, it } from 'vitest';
 import * as tf from '@tensorflow/tfjs';
-import { sharedPath } from '@hip/testing';
+import { missingShared, sharedPath } from '@hip/testing';
 import { loadCheckpoint } from '../../src/checkpoint/load.ts';
 import type { Checkpoint } from '../../src/checkpoint/load.ts';
 import { denseAttention } from '../../src/model/attention.ts';
@@ -14,7 +14,9 @@ import { useBackend } from '../helpers/backend.ts';
 const folder = sharedPath('models', 'books-lm-6m');
 const book = sharedPath('data', 'books', 'herman-melville_moby-dick.txt');
 
-describe.skipIf(!folder || !book)('books-lm-6m (../shared)', () => {
+const missing = missingShared('models/books-lm-6m', 'data/books/herman-melville_moby-dick.txt');
+
+describe.skipIf(missing)(`books-lm-6m${missing}`, () => {
   let checkpoint: Checkpoint;
   let ids: number[];
   beforeAll(async () => {

@@ -2,11 +2,11 @@
 import { beforeAll, describe, expect, it } from 'vitest';
 import { loadCheckpoint } from '../../src/checkpoint/load.ts';
 import { BACKENDS, useBackend } from '../helpers/backend.ts';
-import { GOLDENS, goldenPath, loadGolden } from '../helpers/golden.ts';
+import { GOLDENS, goldenPath, loadGolden, missingGolden } from '../helpers/golden.ts';
 
 const TOLERANCE = { atol: 2e-4, rtol: 0 };
 
-describe.skipIf(!goldenPath('llama-gqa')).each(BACKENDS)('goldens on %s', (backend) => {
+describe.skipIf(missingGolden).each(BACKENDS)(`goldens on %s${missingGolden}`, (backend) => {
   beforeAll(() => useBackend(backend));
 
   it.each(GOLDENS)('%s', async (name) => {

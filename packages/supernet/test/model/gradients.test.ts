@@ -5,7 +5,7 @@ import { loadCheckpoint } from '../../src/checkpoint/load.ts';
 import { sampleSubnet } from '../../src/elastic/space.ts';
 import type { ElasticModel, ForwardOptions, ModelInputs } from '../../src/model/types.ts';
 import { BACKENDS, useBackend } from '../helpers/backend.ts';
-import { goldenPath, loadGolden } from '../helpers/golden.ts';
+import { goldenPath, loadGolden, missingGolden } from '../helpers/golden.ts';
 
 const CASES = ['llama-gqa', 'qwen2', 'gpt2', 'bert-mlm', 'bert-seqcls', 'vit'];
 
@@ -27,7 +27,7 @@ function shorten(inputs: ModelInputs): ModelInputs {
   return { ...(inputIds && { inputIds }), ...(tokenTypeIds && { tokenTypeIds }) };
 }
 
-describe.skipIf(!goldenPath('vit')).each(BACKENDS)('gradients on %s', (backend) => {
+describe.skipIf(missingGolden).each(BACKENDS)(`gradients on %s${missingGolden}`, (backend) => {
   beforeAll(() => useBackend(backend));
 
   it.each(backend === 'cpu' ? CASES.slice(0, 1) : CASES)('%s', async (name) => {
