@@ -18,7 +18,9 @@ export const APPEND = uniformBlock('Append', {
 /** Bindings: append, new keys, new values, keys, values, [pages]. Numbers are copied as they are stored, 16 bytes at a time. */
 export function appendCode(pageShift: number | undefined): string {
   const row =
-    pageShift === undefined ? 'token' : `(pages[token >> ${pageShift}u] << ${pageShift}u) | (token & ${2 ** pageShift - 1}u)`;
+    pageShift === undefined
+      ? 'token'
+      : `(pages[token >> ${pageShift}u] << ${pageShift}u) | (token & ${2 ** pageShift - 1}u)`;
   return wgsl(
     APPEND.declaration,
     bindings([

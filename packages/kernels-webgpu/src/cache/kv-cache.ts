@@ -42,7 +42,10 @@ export class KvCache {
   #contiguous = true;
 
   /** @param maxTokens longest sequence. @defaultValue what the pool holds, 16 times that with offload */
-  constructor(pool: KvPool, { maxTokens = pool.plan.slots * pool.pageTokens * (pool.offload ? 16 : 1) }: { readonly maxTokens?: number } = {}) {
+  constructor(
+    pool: KvPool,
+    { maxTokens = pool.plan.slots * pool.pageTokens * (pool.offload ? 16 : 1) }: { readonly maxTokens?: number } = {},
+  ) {
     this.pool = pool;
     this.#maxPages = Math.ceil(maxTokens / pool.pageTokens);
     this.#table = createBuffer(pool.context, 4 * this.#maxPages, 0x80 | 0x08 | 0x04, 'page table'); // STORAGE | COPY_DST | COPY_SRC
@@ -78,7 +81,11 @@ export class KvCache {
     const { pool } = this;
     const end = this.#length + tokens;
     if (end > this.maxTokens)
-      throw new HipError('out-of-memory', `the sequence would hold ${end} tokens, its page table ${this.maxTokens}: give a larger maxTokens`, { tokens: end, maxTokens: this.maxTokens });
+      throw new HipError(
+        'out-of-memory',
+        `the sequence would hold ${end} tokens, its page table ${this.maxTokens}: give a larger maxTokens`,
+        { tokens: end, maxTokens: this.maxTokens },
+      );
     let moved = false;
     while (this.#pages.length * pool.pageTokens < end) {
       const { page, slot, evicted } = pool.planner.create();
@@ -118,22 +125,46 @@ export class KvCache {
   }
 
   /** The append passes alone. @param uniform per pool, for prepared calls */
-  encodeAppend(call: GpuCall, k: GpuTensor, v: GpuTensor, tokens: number, uniform?: (pool: number) => BufferRange): void {
+  encodeAppend(
+    call: GpuCall,
+    k: GpuTensor,
+    v: GpuTensor,
+    tokens: number,
+    uniform?: (pool: number) => BufferRange,
+  ): void {
     const { pool } = this;
     const needed = tokens * pool.kvHeads * pool.headDim;
-    for (const [name, { length, type }] of [['k', k], ['v', v]] as const) {
+    for (const [name, { length, type }] of [
+      ['k', k],
+      ['v', v],
+    ] as const) {
       if (length < needed || type !== pool.type)
-        throw new HipError('invalid-shape', `${name} holds ${length} numbers in ${type}: ${tokens} tokens need ${needed} in ${pool.type}`, { name, length, type, needed });
+        throw new HipError(
+          'invalid-shape',
+          `${name} holds ${length} numbers in ${type}: ${tokens} tokens need ${needed} in ${pool.type}`,
+          { name, length, type, needed },
+        );
     }
     const most = call.context.limits.maxComputeWorkgroupsPerDimension;
     pool.pools.forEach((part, i) => {
       const groups = Math.ceil((tokens * this.#words(part)) / APPEND_LANES);
       const x = Math.min(groups, most);
-      const range = ({ buffer, offset = 0 }: GpuTensor): BufferRange => ({ buffer, offset, size: needed * bytesOf(pool.type) });
+      const range = ({ buffer, offset = 0 }: GpuTensor): BufferRange => ({
+        buffer,
+        offset,
+        size: needed * bytesOf(pool.type),
+      });
       call.pass({
         label: 'cache/append',
         pipeline: { label: 'cache append', code: appendCode(this.#contiguous ? undefined : pool.plan.pageShift) },
-        bindings: [uniform?.(i) ?? { uniform: this.appendUniform(i, tokens) }, range(k), range(v), { buffer: part.k.buffer }, { buffer: part.v.buffer }, ...(this.#contiguous ? [] : [this.table])],
+        bindings: [
+          uniform?.(i) ?? { uniform: this.appendUniform(i, tokens) },
+          range(k),
+          range(v),
+          { buffer: part.k.buffer },
+          { buffer: part.v.buffer },
+          ...(this.#contiguous ? [] : [this.table]),
+        ],
         workgroups: [x, Math.ceil(groups / x)],
       });
     });
@@ -143,7 +174,13 @@ export class KvCache {
   appendUniform(pool: number, tokens: number): ArrayBuffer {
     const part = this.pool.pools[pool]!;
     const headWords = (this.pool.headDim * bytesOf(this.pool.type)) / 16;
-    return APPEND.pack({ first: this.#length, tokens, words: this.#words(part), sourceWords: this.pool.kvHeads * headWords, sourceFirst: part.firstHead * headWords });
+    return APPEND.pack({
+      first: this.#length,
+      tokens,
+      words: this.#words(part),
+      sourceWords: this.pool.kvHeads * headWords,
+      sourceFirst: part.firstHead * headWords,
+    });
   }
 
   #words({ heads }: PoolBuffers): number {

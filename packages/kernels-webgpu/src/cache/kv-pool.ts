@@ -47,8 +47,12 @@ export class KvPool {
   readonly #unsaved = new Set<number>();
 
   /** @throws HipError `invalid-config`, `unsupported` */
-  constructor(context: GpuContext, { kvHeads, headDim, type = 'f16', pageTokens = 256, tokens, offload = false }: KvPoolOptions) {
-    if (headDim % 8 !== 0) throw new HipError('invalid-shape', `headDim is ${headDim}: GPU kernels need a multiple of 8`, { headDim });
+  constructor(
+    context: GpuContext,
+    { kvHeads, headDim, type = 'f16', pageTokens = 256, tokens, offload = false }: KvPoolOptions,
+  ) {
+    if (headDim % 8 !== 0)
+      throw new HipError('invalid-shape', `headDim is ${headDim}: GPU kernels need a multiple of 8`, { headDim });
     this.context = context;
     this.type = type;
     this.kvHeads = kvHeads;
@@ -59,7 +63,11 @@ export class KvPool {
     this.planner = new PagePlanner(this.plan.slots);
     this.pools = this.plan.pools.map((pool) => {
       const length = (this.plan.slots * pool.pageBytes) / bytesOf(type);
-      const tensor = (label: string): GpuTensor => ({ buffer: createBuffer(context, this.plan.slots * pool.pageBytes, USAGE, label), type, length });
+      const tensor = (label: string): GpuTensor => ({
+        buffer: createBuffer(context, this.plan.slots * pool.pageBytes, USAGE, label),
+        type,
+        length,
+      });
       return { ...pool, k: tensor('cached keys'), v: tensor('cached values') };
     });
   }
@@ -81,7 +89,8 @@ export class KvPool {
     const pages = [...this.#unsaved];
     const pageBytes = 2 * this.pools.reduce((total, pool) => total + pool.pageBytes, 0);
     const batch = Math.max(1, Math.floor(STAGING / pageBytes));
-    for (let start = 0; start < pages.length; start += batch) await this.#save(pages.slice(start, start + batch), pageBytes);
+    for (let start = 0; start < pages.length; start += batch)
+      await this.#save(pages.slice(start, start + batch), pageBytes);
   }
 
   async #save(pages: readonly number[], pageBytes: number): Promise<void> {
@@ -105,7 +114,9 @@ export class KvPool {
       const mapped = new Uint8Array(staging.getMappedRange());
       let from = 0;
       for (const page of pages) {
-        const parts = this.pools.flatMap(({ pageBytes: bytes }) => [bytes, bytes]).map((bytes) => mapped.slice(from, (from += bytes)));
+        const parts = this.pools
+          .flatMap(({ pageBytes: bytes }) => [bytes, bytes])
+          .map((bytes) => mapped.slice(from, (from += bytes)));
         // A page released meanwhile needs no copy.
         if (!this.#unsaved.delete(page)) continue;
         this.#host.set(page, parts);

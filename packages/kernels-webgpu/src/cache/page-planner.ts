@@ -75,10 +75,14 @@ export class PagePlanner {
     const held = new Set([...wanted, ...this.#pinned]);
     for (const [page, { slot, saved }] of this.#pages) if (slot !== undefined && !saved) held.add(page);
     if (held.size > this.slots)
-      throw new HipError('out-of-memory', `${held.size} pages are needed at once, the device holds ${this.slots}: allow more tokens on the device, or await settle() so that pages get a host copy`, {
-        needed: held.size,
-        slots: this.slots,
-      });
+      throw new HipError(
+        'out-of-memory',
+        `${held.size} pages are needed at once, the device holds ${this.slots}: allow more tokens on the device, or await settle() so that pages get a host copy`,
+        {
+          needed: held.size,
+          slots: this.slots,
+        },
+      );
     for (const page of wanted) this.#use(page);
     return [...wanted].filter((page) => this.#state(page).slot === undefined).map((page) => this.#place(page));
   }
@@ -137,7 +141,11 @@ export class PagePlanner {
       }
     }
     if (slot === undefined)
-      throw new HipError('out-of-memory', `all ${this.slots} pages on the device are in use or have no host copy: await settle(), or allow more tokens on the device`, { slots: this.slots });
+      throw new HipError(
+        'out-of-memory',
+        `all ${this.slots} pages on the device are in use or have no host copy: await settle(), or allow more tokens on the device`,
+        { slots: this.slots },
+      );
     state.slot = slot;
     this.#use(page);
     return { page, slot, ...(evicted !== undefined && { evicted }) };

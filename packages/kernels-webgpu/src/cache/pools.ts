@@ -41,13 +41,21 @@ export interface CachePlan {
 export function planPools({ kvHeads, headDim, type, pageTokens, tokens, limits }: PoolRequest): CachePlan {
   const pageShift = Math.log2(pageTokens);
   if (!Number.isInteger(pageShift) || pageShift < 0)
-    throw new HipError('invalid-config', `pageTokens is ${pageTokens}: give a power of two`, { name: 'pageTokens', value: pageTokens });
+    throw new HipError('invalid-config', `pageTokens is ${pageTokens}: give a power of two`, {
+      name: 'pageTokens',
+      value: pageTokens,
+    });
   const slots = Math.ceil(tokens / pageTokens);
   const headBytes = slots * pageTokens * headDim * bytesOf(type);
   const limit = Math.min(limits.maxStorageBufferBindingSize, limits.maxBufferSize);
   const heads = Math.min(kvHeads, Math.floor(limit / headBytes));
   if (heads < 1)
-    throw limitError('maxStorageBufferBindingSize', headBytes, limit, `hold at most ${Math.floor(limit / (pageTokens * headDim * bytesOf(type))) * pageTokens} tokens on the device and offload the others`);
+    throw limitError(
+      'maxStorageBufferBindingSize',
+      headBytes,
+      limit,
+      `hold at most ${Math.floor(limit / (pageTokens * headDim * bytesOf(type))) * pageTokens} tokens on the device and offload the others`,
+    );
   // Equal pools, so that one compiled kernel serves all.
   const count = Math.ceil(kvHeads / heads);
   const even = Math.ceil(kvHeads / count);

@@ -50,7 +50,13 @@ export function decodeUniform(
   options: DecodeOptions,
   { keys, window }: DecodeMoment,
 ): ArrayBuffer {
-  const { scale = 1 / Math.sqrt(shape.headDim), softcap, keyRows = shape.keys, queryHeads = shape.heads, headFirst = 0 } = options;
+  const {
+    scale = 1 / Math.sqrt(shape.headDim),
+    softcap,
+    keyRows = shape.keys,
+    queryHeads = shape.heads,
+    headFirst = 0,
+  } = options;
   return DECODE.pack({
     queries: shape.queries,
     keys,
@@ -77,7 +83,13 @@ export function decodeUniform(
 }
 
 /** Plans what {@link encodeDecode} runs. */
-export function decodePlanOf(call: Pick<GpuCall, 'context'>, { q, pages }: DecodeTensors, shape: AttentionShape, mask: GpuMask | undefined, options: DecodeOptions): DecodePlan {
+export function decodePlanOf(
+  call: Pick<GpuCall, 'context'>,
+  { q, pages }: DecodeTensors,
+  shape: AttentionShape,
+  mask: GpuMask | undefined,
+  options: DecodeOptions,
+): DecodePlan {
   return planDecode({
     shape,
     type: q.type,
@@ -95,16 +107,31 @@ export function decodePlanOf(call: Pick<GpuCall, 'context'>, { q, pages }: Decod
  *
  * @throws HipError `invalid-shape`, `unsupported`
  */
-export function encodeDecode(call: GpuCall, tensors: DecodeTensors, shape: AttentionShape, mask: GpuMask | undefined, options: DecodeOptions = {}): DecodePlan {
+export function encodeDecode(
+  call: GpuCall,
+  tensors: DecodeTensors,
+  shape: AttentionShape,
+  mask: GpuMask | undefined,
+  options: DecodeOptions = {},
+): DecodePlan {
   const { q, k, v, out, pages } = tensors;
   const { causal = true, softcap } = options;
   if ([k, v, out].some(({ type }) => type !== q.type))
-    throw new HipError('invalid-shape', 'q, k, v and out are stored differently: store all four alike', { types: [q, k, v, out].map(({ type }) => type) });
+    throw new HipError('invalid-shape', 'q, k, v and out are stored differently: store all four alike', {
+      types: [q, k, v, out].map(({ type }) => type),
+    });
   const plan = decodePlanOf(call, tensors, shape, mask, options);
   const sums = { buffer: call.scratch(plan.sumBytes, 'partial sums'), size: plan.sumBytes };
   const weights = { buffer: call.scratch(plan.weightBytes, 'partial weights'), size: plan.weightBytes };
-  const part = ({ buffer, offset = 0 }: GpuTensor, range: { readonly offset: number; readonly size: number }): BufferRange => ({ buffer, offset: offset + range.offset, size: range.size });
-  const all = ({ buffer, offset = 0, length, type }: GpuTensor): BufferRange => ({ buffer, offset, size: length * (type === 'f32' ? 4 : 2) });
+  const part = (
+    { buffer, offset = 0 }: GpuTensor,
+    range: { readonly offset: number; readonly size: number },
+  ): BufferRange => ({ buffer, offset: offset + range.offset, size: range.size });
+  const all = ({ buffer, offset = 0, length, type }: GpuTensor): BufferRange => ({
+    buffer,
+    offset,
+    size: length * (type === 'f32' ? 4 : 2),
+  });
   const moment = { keys: shape.keys, window: mask?.window ?? 0 };
   const uniform = (index: number): BufferRange | { readonly uniform: ArrayBuffer } =>
     options.uniform?.(index) ?? { uniform: decodeUniform(shape, plan, plan.dispatches[index]!, mask, options, moment) };
@@ -122,7 +149,16 @@ export function encodeDecode(call: GpuCall, tensors: DecodeTensors, shape: Atten
     call.pass({
       label: `decode/${mask ? 'sparse' : 'dense'}`,
       pipeline: { label: 'split-key attention', code },
-      bindings: [uniform(i), all(q), part(k, window.range), part(v, window.range), sums, weights, ...(mask ? [mask.starts, mask.counts] : []), ...(pages ? [pages.table] : [])],
+      bindings: [
+        uniform(i),
+        all(q),
+        part(k, window.range),
+        part(v, window.range),
+        sums,
+        weights,
+        ...(mask ? [mask.starts, mask.counts] : []),
+        ...(pages ? [pages.table] : []),
+      ],
       workgroups: [splits, shape.heads / plan.heads, batches * shape.queries],
     });
   });

@@ -53,7 +53,8 @@ function headsPerWorkgroup({ shape: { heads, kvHeads, headDim }, limits, sharedK
   if (!sharedKeys) return 1;
   const group = heads / kvHeads;
   for (let count = Math.min(group, MOST_HEADS); count > 1; count--)
-    if (group % count === 0 && decodeBytes({ headDim, heads: count }) <= limits.maxComputeWorkgroupStorageSize) return count;
+    if (group % count === 0 && decodeBytes({ headDim, heads: count }) <= limits.maxComputeWorkgroupStorageSize)
+      return count;
   return 1;
 }
 
@@ -62,12 +63,22 @@ export function planDecode(request: DecodeRequest): DecodePlan {
   const { shape, type, limits, slots = shape.keys, keyRows = shape.keys, paged = false } = request;
   const { batch, queries, keys, heads: allHeads, kvHeads, headDim } = shape;
   if (headDim % 8 !== 0 || headDim > 8 * DECODE_LANES)
-    throw new HipError('invalid-shape', `headDim is ${headDim}: decode takes multiples of 8 up to ${8 * DECODE_LANES}`, { headDim });
+    throw new HipError(
+      'invalid-shape',
+      `headDim is ${headDim}: decode takes multiples of 8 up to ${8 * DECODE_LANES}`,
+      { headDim },
+    );
   const heads = headsPerWorkgroup(request);
   const rowBytes = kvHeads * headDim * bytesOf(type);
   const limit = limits.maxStorageBufferBindingSize;
   const whole = batch * keyRows * rowBytes <= limit;
-  if (!whole && paged) throw limitError('maxStorageBufferBindingSize', batch * keyRows * rowBytes, limit, 'give the cache pools of fewer kv heads');
+  if (!whole && paged)
+    throw limitError(
+      'maxStorageBufferBindingSize',
+      batch * keyRows * rowBytes,
+      limit,
+      'give the cache pools of fewer kv heads',
+    );
   const windows: readonly KeyWindow[] = whole
     ? [{ first: 0, end: keys, range: { offset: 0, size: batch * keyRows * rowBytes } }]
     : windowsOf(keys, rowBytes, limit, limits.minStorageBufferOffsetAlignment);

@@ -34,6 +34,8 @@ export type BufferRole = 'shape' | 'q' | 'k' | 'pages' | 'mask/starts' | 'mask/c
 /** One dispatch of a slab. */
 export interface SearchPass {
   readonly label: string;
+  /** Index of the stage it belongs to; 0 for the tree. */
+  readonly stage: number;
   readonly code: string;
   readonly buffers: readonly BufferRole[];
   readonly workgroups: readonly [number, number, number];

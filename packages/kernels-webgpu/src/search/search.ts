@@ -30,6 +30,12 @@ export interface SearchBuffers {
   readonly mask: GpuMask;
   /** First query head of this search within q and the mask. @defaultValue 0 */
   readonly headOffset?: number | undefined;
+  /** First stage to run: earlier ones' outputs are in the scratch that `scratch` gives. @defaultValue 0 */
+  readonly fromStage?: number | undefined;
+  /** Stage before which to stop. @defaultValue all run */
+  readonly toStage?: number | undefined;
+  /** Scratch that outlives the call. @defaultValue the call's own */
+  readonly scratch?: ((role: string, bytes: number) => BufferRange) | undefined;
   /**
    * Uniform buffers with {@link shapeUniform}'s bytes by the chunk of the envelope read (0: none), so that a prepared call follows
    * a growing cache. One slab only.
@@ -89,6 +95,7 @@ function part(
 /** Adds the passes that find the mask. */
 export function encodeSearch(call: GpuCall, plan: SearchPlan, buffers: SearchBuffers): void {
   const { request, slabs } = plan;
+  const { fromStage = 0, toStage = Infinity } = buffers;
   const { shape, config, type } = request;
   if (buffers.shape && slabs.length !== 1)
     throw new HipError('internal', `the search takes ${slabs.length} slabs: a shape buffer serves one`, {
@@ -96,7 +103,7 @@ export function encodeSearch(call: GpuCall, plan: SearchPlan, buffers: SearchBuf
     });
   const scratch = new Map<string, BufferRange>();
   for (const [role, bytes] of Object.entries(plan.scratch))
-    scratch.set(role, { buffer: call.scratch(bytes, role), size: bytes });
+    scratch.set(role, buffers.scratch?.(role, bytes) ?? { buffer: call.scratch(bytes, role), size: bytes });
   for (const chunk of plan.envelopes) {
     const given = buffers.envelopes?.buffer(chunk);
     if (given) {
@@ -120,6 +127,7 @@ export function encodeSearch(call: GpuCall, plan: SearchPlan, buffers: SearchBuf
   }
   for (const slab of slabs) {
     for (const pass of slab.passes) {
+      if (pass.stage < fromStage || pass.stage >= toStage) continue;
       const window = slab.windows[pass.window ?? 0]!;
       const chunk = Number(pass.buffers.find((role) => role.startsWith('envelope/'))?.slice(9) ?? 0);
       const envelopeChunks =
@@ -169,6 +177,25 @@ export interface EnvelopeUpdate {
   readonly endChunk: number;
   /** Tk */
   readonly keys: number;
+  /** A uniform buffer with {@link envelopeUniform}'s bytes, for prepared calls; then the chunks say how many there can be. */
+  readonly uniform?: BufferRange | undefined;
+}
+
+/** The uniform of an envelope pass over one whole key binding. */
+export function envelopeUniform(
+  { request: { shape, keyRows = shape.keys } }: Pick<SearchPlan, 'request'>,
+  { keys, firstChunk, endChunk, chunks }: Pick<EnvelopeUpdate, 'keys' | 'firstChunk' | 'endChunk' | 'chunks'>,
+): ArrayBuffer {
+  return ENVELOPE.pack({
+    batchFirst: 0,
+    keys,
+    keyFirst: 0,
+    keyRows,
+    kvHeads: shape.kvHeads,
+    firstChunk,
+    endChunk,
+    envelopeChunks: chunks,
+  });
 }
 
 /** Adds the passes that compute chunks [firstChunk, endChunk) of an envelope. */
@@ -221,7 +248,7 @@ export function encodeEnvelope(call: GpuCall, plan: Pick<SearchPlan, 'request'>,
       label: `search/envelope-${chunk}`,
       pipeline: { label: `envelope ${chunk}`, code },
       bindings: [
-        {
+        update.uniform ?? {
           uniform: ENVELOPE.pack({
             batchFirst: piece.batch,
             keys,

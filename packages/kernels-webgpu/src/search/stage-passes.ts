@@ -108,6 +108,7 @@ export function stagePasses(
           );
           passes.push({
             label: `search/${index}-rows`,
+            stage: index,
             code: splitRowsCode({ constants, strideQ, rows, groups }),
             buffers: ['shape', 'q', 'split'],
             workgroups: [Math.ceil(perCell / SPLIT_LANES), slab.blocks, z],
@@ -119,6 +120,7 @@ export function stagePasses(
           const spec = { constants, chunk, keep, groups, subgroupSize: profile.subgroupMaxSize, lanes: BOUND_LANES };
           passes.push({
             label,
+            stage: index,
             code: matrixBoundCode(spec),
             buffers: ['shape', 'split', `envelope/${chunk}`, 'scores'],
             workgroups: [Math.ceil(candidates / BOUND_COLUMNS), Math.ceil((slab.blocks * groups) / boundRows(spec)), z],
@@ -128,6 +130,7 @@ export function stagePasses(
         case 'matrix-children':
           passes.push({
             label,
+            stage: index,
             code: matrixChildrenCode({ ...source, constants, keep, groups, subgroupSize: profile.subgroupMaxSize }),
             buffers: ['shape', 'split', `envelope/${chunk}`, 'scores', ...links],
             workgroups: [1, slab.blocks, z],
@@ -136,6 +139,7 @@ export function stagePasses(
         case 'matrix-exact':
           passes.push({
             label,
+            stage: index,
             code: matrixExactCode({
               ...source,
               constants,
@@ -165,6 +169,7 @@ export function stagePasses(
           if (score === 'bound') {
             passes.push({
               label,
+              stage: index,
               code: scoreCode(spec),
               buffers: ['shape', 'q', `envelope/${chunk}`, 'scores', ...links],
               workgroups,
@@ -175,6 +180,7 @@ export function stagePasses(
           slab.windows.forEach((_, window) => {
             passes.push({
               label,
+              stage: index,
               code: scoreCode({ ...spec, accumulate: window > 0 }),
               buffers: ['shape', 'q', 'k', 'scores', ...links, ...pages],
               workgroups,
@@ -193,6 +199,7 @@ export function stagePasses(
     }
     passes.push({
       label: `search/${index}-select`,
+      stage: index,
       code: selectCode({ ...source, constants, keep, most: bound, cached, last }),
       buffers: ['shape', 'scores', starts, counts, ...links],
       workgroups: [1, slab.blocks, z],

@@ -25,6 +25,7 @@ export function treePasses(
     passes: [
       {
         label: 'search/tree',
+        stage: 0,
         code: treeCode({
           constants,
           rows: rowTiling(groups, config.strideQ, 'max', request, top + (spill ? 0 : nodes)),

@@ -21,7 +21,11 @@ interface Case {
 async function largestError(context: GpuContext, { shape, mask, type, options = {} }: Case): Promise<number> {
   const values = randomTensors(shape, 5);
   const half = type === 'f16';
-  const [q, k, v] = [values.q, values.k, values.v].map((x) => (half ? roundToHalf(x) : x)) as [Float32Array, Float32Array, Float32Array];
+  const [q, k, v] = [values.q, values.k, values.v].map((x) => (half ? roundToHalf(x) : x)) as [
+    Float32Array,
+    Float32Array,
+    Float32Array,
+  ];
   const tensors = {
     q: uploadTensor(context, q, type),
     k: uploadTensor(context, k, type),
@@ -35,7 +39,10 @@ async function largestError(context: GpuContext, { shape, mask, type, options = 
   const actual = await readTensor(context, tensors.out);
   for (const { buffer } of Object.values(tensors)) buffer.destroy();
   if (gpuMask) destroyMask(gpuMask);
-  const score = { ...(options.scale !== undefined && { scale: options.scale }), ...(options.softcap !== undefined && { softcap: options.softcap }) };
+  const score = {
+    ...(options.scale !== undefined && { scale: options.scale }),
+    ...(options.softcap !== undefined && { softcap: options.softcap }),
+  };
   const expected = mask
     ? blockSparseAttention(q, k, v, shape, mask, score)
     : denseAttention(q, k, v, shape, { ...score, causal: options.causal ?? true });
@@ -82,7 +89,9 @@ describeGpu('decode', (gpu) => {
   it('equals block-sparse attention over any mask', async () => {
     await fc.assert(
       fc.asyncProperty(shapes, masks, types, scores, async (shape, options, type, score) => {
-        expect(await largestError(context, { shape, mask: randomMask(shape, options), type, options: score })).toBeLessThan(TOLERANCE[type]);
+        expect(
+          await largestError(context, { shape, mask: randomMask(shape, options), type, options: score }),
+        ).toBeLessThan(TOLERANCE[type]);
       }),
       { numRuns: 8 },
     );
@@ -91,7 +100,9 @@ describeGpu('decode', (gpu) => {
   it('equals dense attention', async () => {
     await fc.assert(
       fc.asyncProperty(shapes, types, scores, fc.boolean(), async (shape, type, score, causal) => {
-        expect(await largestError(context, { shape, type, options: { ...score, causal } })).toBeLessThan(TOLERANCE[type]);
+        expect(await largestError(context, { shape, type, options: { ...score, causal } })).toBeLessThan(
+          TOLERANCE[type],
+        );
       }),
       { numRuns: 8 },
     );
@@ -105,9 +116,22 @@ describeGpu('decode', (gpu) => {
   it('merges keys that lie in several bindings', async () => {
     const small = { ...context.limits, maxStorageBufferBindingSize: 40_000 };
     const shape = { batch: 2, queries: 1, keys: 500, heads: 2, kvHeads: 1, headDim: 64 };
-    const mask = randomMask(shape, { blockQ: 1, blockK: 16, capacity: 8, sink: 8, window: 30, causal: true, shared: false, seed: 3 });
+    const mask = randomMask(shape, {
+      blockQ: 1,
+      blockK: 16,
+      capacity: 8,
+      sink: 8,
+      window: 30,
+      causal: true,
+      shared: false,
+      seed: 3,
+    });
     const values = randomTensors(shape, 5);
-    const tensors = { q: uploadTensor(context, values.q, 'f32'), k: uploadTensor(context, values.k, 'f32'), v: uploadTensor(context, values.v, 'f32') };
+    const tensors = {
+      q: uploadTensor(context, values.q, 'f32'),
+      k: uploadTensor(context, values.k, 'f32'),
+      v: uploadTensor(context, values.v, 'f32'),
+    };
     const results = await Promise.all(
       [context.limits, small].map(async (limits) => {
         const out = emptyTensor({ context, type: 'f32', length: values.q.length });

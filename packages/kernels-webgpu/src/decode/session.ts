@@ -1,0 +1,445 @@
+// GpuDecodeSession: one sequence of one layer on the GPU (hip.md §5): append, search every few steps, attend; one submit per step.
+import {
+  HipError,
+  RefreshClock,
+  resolveConfig,
+  type AttentionShape,
+  type HipConfig,
+  type ScoreOptions,
+} from '@hip/mask-search';
+import { allocateMask, destroyMask, type GpuMask } from '../attention/mask.ts';
+import { CacheEnvelopes } from '../cache/envelopes.ts';
+import type { CacheView, KvCache } from '../cache/kv-cache.ts';
+import { GpuCall, type BufferRange, type PreparedCall } from '../dispatch/call.ts';
+import { createBuffer } from '../dispatch/pool.ts';
+import { readBytes, type GpuTensor } from '../dispatch/tensor.ts';
+import type { Timer } from '../dispatch/timer.ts';
+import { encodeSearch, shapeUniform, type SearchBuffers } from '../search/search.ts';
+import { capacityOf, planSearch, type SearchPlan } from '../search/plan.ts';
+import { decodePlanOf, decodeUniform, encodeDecode, type DecodeOptions, type DecodeTensors } from './decode.ts';
+import { encodePrefill } from './prefill.ts';
+import { UniformSlots } from './uniforms.ts';
+
+export interface GpuDecodeOptions extends ScoreOptions {
+  /** Query heads. */
+  readonly heads: number;
+  /** `refreshInterval` and the stages' `refresh` say how long a search is reused. @defaultValue DEFAULT_CONFIG */
+  readonly config?: Partial<HipConfig> | undefined;
+}
+
+/** One step's tensors: q, out [tokens, H, d]; k, v [tokens, Hkv, d]. */
+export interface StepTensors {
+  readonly q: GpuTensor;
+  readonly k: GpuTensor;
+  readonly v: GpuTensor;
+  readonly out: GpuTensor;
+}
+
+interface ViewState {
+  readonly view: CacheView;
+  readonly plan: SearchPlan;
+  readonly envelopes: CacheEnvelopes;
+  readonly headFirst: number;
+  readonly scratch: Map<string, BufferRange>;
+}
+
+/**
+ * Masks, envelopes and prepared calls of one sequence. Between two searches the window grows: it starts where it started when the
+ * search ran, so no key falls between mask and window.
+ *
+ * @example
+ * ```ts
+ * const session = new GpuDecodeSession(cache, { heads: 32 });
+ * session.prefill({ q, k, v, out }, 4096); // prompts, or chunks of one
+ * session.step({ q: q1, k: k1, v: v1, out: out1 }); // no readback
+ * ```
+ */
+export class GpuDecodeSession {
+  readonly config: HipConfig;
+  readonly cache: KvCache;
+  readonly mask: GpuMask;
+  readonly #options: GpuDecodeOptions;
+  readonly #clock: RefreshClock;
+  readonly #interval: number;
+  readonly #views: readonly ViewState[];
+  readonly #uniforms: UniformSlots;
+  readonly #prepared = new Map<string, PreparedCall>();
+  #bound: StepTensors | undefined;
+  #contiguous: boolean;
+  #searchedKeys = 0;
+  #searches = 0;
+  /** Pages that the current mask's candidates lie in. */
+  #candidatePages: ReadonlySet<number> = new Set();
+
+  /** @throws HipError `unsupported` where a shared mask's keys lie in several pools, `invalid-config`, `invalid-shape` */
+  constructor(cache: KvCache, options: GpuDecodeOptions) {
+    const { pool } = cache;
+    const { heads } = options;
+    this.config = resolveConfig(options.config);
+    this.cache = cache;
+    this.#options = options;
+    this.#contiguous = cache.contiguous;
+    if (!this.config.causal)
+      throw new HipError('unsupported', 'decoding is causal: leave config.causal true', { name: 'causal' });
+    if (heads % pool.kvHeads !== 0)
+      throw new HipError(
+        'invalid-shape',
+        `heads is ${heads}, kvHeads ${pool.kvHeads}: heads must be a multiple of kvHeads`,
+        { heads, kvHeads: pool.kvHeads },
+      );
+    if (this.config.shareHeads && pool.pools.length > 1)
+      throw new HipError(
+        'unsupported',
+        `a shared mask needs all kv heads in one pool, this cache has ${pool.pools.length}: set shareHeads to false, or hold fewer tokens`,
+        { pools: pool.pools.length },
+      );
+    const { stages, refreshInterval, shareHeads, blockQ, blockK, sink, window } = this.config;
+    this.#clock = new RefreshClock(this.config);
+    this.#interval = Math.max(
+      ...(stages ?? [{}]).map((stage) => ('refresh' in stage ? stage.refresh : undefined) ?? refreshInterval),
+    );
+    const { context } = pool;
+    this.mask = allocateMask(context, {
+      batch: 1,
+      maskHeads: shareHeads ? 1 : heads,
+      queryBlocks: 1,
+      capacity: capacityOf(this.config),
+      blockQ,
+      blockK,
+      queries: 1,
+      keys: cache.maxTokens,
+      sink,
+      window,
+      causal: true,
+    });
+    this.#views = this.#makeViews();
+    this.#uniforms = new UniformSlots(context, 64);
+  }
+
+  /** Searches that steps have made. */
+  get searches(): number {
+    return this.#searches;
+  }
+
+  /** Bytes on the device besides the cache: mask, envelopes, scratch. */
+  get bytes(): number {
+    const scratch = this.#views.reduce(
+      (total, view) =>
+        total + view.envelopes.bytes + [...view.scratch.values()].reduce((sum, { buffer }) => sum + buffer.size, 0),
+      0,
+    );
+    return scratch + this.mask.starts.buffer.size + this.mask.counts.buffer.size;
+  }
+
+  /**
+   * Appends tokens and attends from all of them, as one causal call would. Chunks that are multiples of `blockQ` give what one whole
+   * prefill gives. The next step searches anew. One submit.
+   *
+   * @throws HipError `out-of-memory`, `unsupported`
+   */
+  prefill(tensors: StepTensors, tokens: number, timer?: Timer): void {
+    const { cache, config } = this;
+    const call = new GpuCall(cache.pool.context);
+    cache.append(call, tensors.k, tensors.v, tokens);
+    this.#refreshViews();
+    if (cache.pool.offload) {
+      cache.pool.load(cache.pool.planner.require(cache.pages));
+      cache.writeTable();
+    }
+    encodePrefill(call, {
+      cache,
+      config,
+      tensors,
+      tokens,
+      score: this.#options,
+      heads: this.#options.heads,
+      envelopes: this.#views.map(({ envelopes }) => envelopes),
+    });
+    call.submit(timer);
+    this.#clock.reset();
+  }
+
+  /**
+   * Appends one token and attends from it. No readback: with offload use {@link stepOffloaded}.
+   *
+   * @throws HipError `out-of-memory`, `unsupported`
+   */
+  step(tensors: StepTensors, timer?: Timer): void {
+    if (this.cache.pool.offload)
+      throw new HipError('unsupported', 'pages of this cache may lie on the host: await stepOffloaded()', {
+        offload: true,
+      });
+    const stage = this.#begin(tensors);
+    this.#run('whole', stage, timer);
+    this.cache.advance(1);
+  }
+
+  /**
+   * Like {@link step}, for a cache whose cold pages lie on the host: the stages that need only envelopes run first, the pages of
+   * their survivors are brought to the device (one readback of chunk numbers per search), the rest follows.
+   *
+   * @throws HipError `out-of-memory` when the survivors' pages do not fit the device
+   */
+  async stepOffloaded(tensors: StepTensors, timer?: Timer): Promise<void> {
+    const { cache } = this;
+    const stage = this.#begin(tensors);
+    const key = this.#firstKeyStage();
+    this.#run('before', stage, timer);
+    if (stage !== undefined && stage < Math.max(1, key)) this.#candidatePages = await this.#survivorPages(key);
+    const { pool } = cache;
+    pool.load(pool.planner.require(this.#neededPages()));
+    cache.writeTable();
+    this.#run('after', stage, timer);
+    cache.advance(1);
+    await pool.settle();
+  }
+
+  /** Forgets the mask: the next step searches. */
+  reset(): void {
+    this.#clock.reset();
+  }
+
+  destroy(): void {
+    this.#release();
+    destroyMask(this.mask);
+    this.#uniforms.destroy();
+    for (const { envelopes, scratch } of this.#views) {
+      envelopes.destroy();
+      for (const { buffer } of scratch.values()) buffer.destroy();
+    }
+  }
+
+  [Symbol.dispose](): void {
+    this.destroy();
+  }
+
+  #makeViews(): ViewState[] {
+    const { cache, config } = this;
+    const { pool } = cache;
+    const { context, headDim, type } = pool;
+    const { heads } = this.#options;
+    const group = heads / pool.kvHeads;
+    return cache.views().map((view) => {
+      const shape: AttentionShape = {
+        batch: 1,
+        queries: 1,
+        keys: cache.maxTokens,
+        heads: view.kvHeads * group,
+        kvHeads: view.kvHeads,
+        headDim,
+      };
+      const plan = planSearch({
+        shape,
+        config,
+        type,
+        profile: context.profile,
+        limits: context.limits,
+        keyRows: view.keyRows,
+        queryHeads: heads,
+        pageShift: view.pages?.shift,
+      });
+      const scratch = new Map(
+        Object.entries(plan.scratch).map(
+          ([role, bytes]) =>
+            [role, { buffer: createBuffer(context, bytes, 0x80 | 0x08 | 0x04, role), size: bytes }] as const,
+        ),
+      );
+      return {
+        view,
+        plan,
+        envelopes: new CacheEnvelopes({ context }, plan, cache.maxTokens),
+        headFirst: view.firstKvHead * group,
+        scratch,
+      };
+    });
+  }
+
+  /** A cache that lost its order is read through its page table from now on. */
+  #refreshViews(): void {
+    if (this.cache.contiguous === this.#contiguous) return;
+    this.#contiguous = this.cache.contiguous;
+    this.#release();
+    const views = this.cache.views();
+    this.#views.forEach((state, i) => {
+      const { request } = state.plan;
+      Object.assign(state, { view: views[i]!, plan: planSearch({ ...request, pageShift: views[i]!.pages?.shift }) });
+    });
+  }
+
+  #begin(tensors: StepTensors): number | undefined {
+    const { cache } = this;
+    cache.reserve(1);
+    this.#refreshViews();
+    const bound = this.#bound;
+    if (
+      !bound ||
+      (['q', 'k', 'v', 'out'] as const).some(
+        (name) => bound[name].buffer !== tensors[name].buffer || bound[name].offset !== tensors[name].offset,
+      )
+    ) {
+      this.#release();
+      this.#bound = tensors;
+    }
+    const stage = this.#clock.tick();
+    const keys = cache.length + 1;
+    if (stage !== undefined) this.#searches++;
+    if (stage === 0) this.#searchedKeys = keys;
+    const window = this.config.window + this.#clock.age;
+    this.#views.forEach((state, i) => {
+      const { plan, view, envelopes } = state;
+      this.#uniforms.set(`append/${i}`, cache.appendUniform(i, 1));
+      if (stage !== undefined) {
+        if (envelopes.behind(cache.length, this.#interval)) {
+          const call = new GpuCall(cache.pool.context);
+          envelopes.update(call, plan, view, cache.length);
+          call.submit();
+        }
+        for (const [chunk, bytes] of envelopes.uniforms(plan, keys))
+          this.#uniforms.set(`envelope/${i}/${chunk}`, bytes);
+        const slab = plan.slabs[0]!;
+        for (const chunk of [0, ...envelopes.chunks])
+          this.#uniforms.set(
+            `shape/${i}/${chunk}`,
+            shapeUniform(plan, slab, slab.windows[0]!, {
+              keys,
+              lag: keys - this.#searchedKeys,
+              headOffset: state.headFirst,
+              envelopeChunks: chunk === 0 ? 0 : envelopes.rows(chunk),
+            }),
+          );
+      }
+      const { shape, options, tensors: bindings } = this.#attention(state, tensors);
+      const decode = decodePlanOf({ context: cache.pool.context }, bindings, shape, this.mask, options);
+      decode.dispatches.forEach((dispatch, d) =>
+        this.#uniforms.set(
+          `decode/${i}/${d}`,
+          decodeUniform(shape, decode, dispatch, this.mask, options, { keys, window }),
+        ),
+      );
+    });
+    this.#uniforms.write();
+    return stage;
+  }
+
+  #attention(
+    { view, plan, headFirst }: ViewState,
+    { q, out }: StepTensors,
+  ): { shape: AttentionShape; options: DecodeOptions; tensors: DecodeTensors } {
+    const { scale, softcap, heads } = this.#options;
+    const { sink, window, k, blockK } = this.config;
+    return {
+      shape: plan.request.shape,
+      tensors: { q, out, k: view.k, v: view.v, pages: view.pages },
+      options: {
+        scale,
+        softcap,
+        keyRows: view.keyRows,
+        queryHeads: heads,
+        headFirst,
+        slots: sink + window + this.#interval + Math.ceil(k / blockK) * blockK,
+      },
+    };
+  }
+
+  /** Submits a step, or its part before or after the first stage that reads keys. */
+  #run(part: 'whole' | 'before' | 'after', stage: number | undefined, timer?: Timer): void {
+    const name = `${part}/${stage ?? 'cached'}`;
+    let prepared = this.#prepared.get(name);
+    if (!prepared) {
+      const call = new GpuCall(this.cache.pool.context);
+      const tensors = this.#bound!;
+      if (part !== 'after')
+        this.cache.encodeAppend(call, tensors.k, tensors.v, 1, (i) => this.#uniforms.range(`append/${i}`));
+      const key = this.#firstKeyStage();
+      this.#views.forEach((state, i) => {
+        const { plan, view, envelopes, scratch } = state;
+        if (stage !== undefined) {
+          if (part !== 'after')
+            envelopes.prepare(call, plan, view, this.#interval + 1, (chunk) =>
+              this.#uniforms.range(`envelope/${i}/${chunk}`),
+            );
+          const buffers: SearchBuffers = {
+            q: tensors.q,
+            k: view.k,
+            pages: view.pages?.table,
+            envelopes,
+            mask: this.mask,
+            scratch: (role) => scratch.get(role)!,
+            shape: (chunk) => this.#uniforms.range(`shape/${i}/${chunk}`),
+            fromStage: part === 'after' ? Math.max(stage, key) : stage,
+            toStage: part === 'before' ? key : Infinity,
+          };
+          encodeSearch(call, plan, buffers);
+        }
+        if (part === 'before') return;
+        const { shape, options, tensors: bindings } = this.#attention(state, tensors);
+        encodeDecode(call, bindings, shape, this.mask, {
+          ...options,
+          uniform: (d) => this.#uniforms.range(`decode/${i}/${d}`),
+        });
+      });
+      this.#prepared.set(name, (prepared = call.prepare()));
+    }
+    prepared.submit(timer);
+  }
+
+  /** First stage that reads keys rather than envelopes. */
+  #firstKeyStage(): number {
+    const first = this.config.stages?.findIndex(({ score }) => score !== 'bound') ?? 0;
+    return first < 0 ? (this.config.stages?.length ?? 0) : first;
+  }
+
+  async #survivorPages(key: number): Promise<ReadonlySet<number>> {
+    const { cache, config } = this;
+    if (key === 0 || !config.stages) return new Set(cache.pages);
+    const before = config.stages[key - 1]!;
+    const capacity = before.keep / before.chunk;
+    const pages = new Set<number>();
+    for (const { plan, scratch } of this.#views) {
+      const cells = config.shareHeads ? 1 : plan.request.shape.heads;
+      // When all stages read envelopes only, the mask is what survived.
+      const last = key === config.stages.length;
+      const read = async (range: BufferRange, length: number, first = 0): Promise<Int32Array> =>
+        new Int32Array(await readBytes(cache.pool.context, range.buffer, 4 * first, 4 * length));
+      const headFirst =
+        config.shareHeads || !last
+          ? 0
+          : (plan.request.shape.heads / plan.request.shape.kvHeads) *
+            this.#views.find((state) => state.plan === plan)!.view.firstKvHead;
+      const starts = await read(
+        last ? this.mask.starts : scratch.get(`starts/${key - 1}`)!,
+        cells * capacity,
+        headFirst * capacity,
+      );
+      const counts = await read(last ? this.mask.counts : scratch.get(`counts/${key - 1}`)!, cells, headFirst);
+      for (let cell = 0; cell < cells; cell++) {
+        for (let i = 0; i < counts[cell]!; i++) {
+          const token = starts[cell * capacity + i]! + (last ? 0 : config.sink);
+          this.#addPages(pages, token, token + before.chunk);
+        }
+      }
+    }
+    return pages;
+  }
+
+  #addPages(pages: Set<number>, first: number, end: number): void {
+    const { cache } = this;
+    const { pageTokens } = cache.pool;
+    for (let i = Math.floor(first / pageTokens); i * pageTokens < Math.min(end, cache.length + 1); i++)
+      pages.add(cache.pages[i]!);
+  }
+
+  #neededPages(): Set<number> {
+    const { sink, window } = this.config;
+    const pages = new Set(this.#candidatePages);
+    const keys = this.cache.length + 1;
+    this.#addPages(pages, 0, sink);
+    this.#addPages(pages, Math.max(0, keys - window - this.#interval - 1), keys);
+    return pages;
+  }
+
+  #release(): void {
+    for (const prepared of this.#prepared.values()) prepared.release();
+    this.#prepared.clear();
+  }
+}
