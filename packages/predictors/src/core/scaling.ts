@@ -1,0 +1,53 @@
+// Zero mean and unit deviation, for features and for targets.
+import type { Table } from './table.ts';
+
+/** Column means and deviations; a constant column has deviation 1. */
+export interface Scaling {
+  readonly means: Float64Array;
+  readonly deviations: Float64Array;
+}
+
+/** Deviations below this share of a column's magnitude are rounding, not variation. */
+const CONSTANT = 1e-12;
+
+/** Means and population deviations of the columns. */
+export function scalingOf({ rows, columns, data }: Table, standardize: boolean): Scaling {
+  const means = new Float64Array(columns);
+  const deviations = new Float64Array(columns).fill(1);
+  for (let i = 0; i < rows; i++) for (let k = 0; k < columns; k++) means[k]! += data[i * columns + k]! / rows;
+  if (standardize) {
+    for (let k = 0; k < columns; k++) {
+      let sum = 0;
+      for (let i = 0; i < rows; i++) sum += (data[i * columns + k]! - means[k]!) ** 2;
+      const deviation = Math.sqrt(sum / rows);
+      if (deviation > CONSTANT * (1 + Math.abs(means[k]!))) deviations[k] = deviation;
+    }
+  }
+  return { means, deviations };
+}
+
+/** (value − mean) / deviation, in a new table. */
+export function scaled({ rows, columns, data }: Table, { means, deviations }: Scaling): Table {
+  const result = new Float64Array(data.length);
+  for (let i = 0; i < rows; i++) {
+    for (let k = 0; k < columns; k++) {
+      const at = i * columns + k;
+      result[at] = (data[at]! - means[k]!) / deviations[k]!;
+    }
+  }
+  return { rows, columns, data: result };
+}
+
+/** Targets with mean 0 and deviation 1; a constant target has deviation 1. */
+export interface ScaledTargets {
+  readonly values: Float64Array;
+  readonly mean: number;
+  readonly deviation: number;
+}
+
+export function scaleTargets(targets: Float64Array): ScaledTargets {
+  const { means, deviations } = scalingOf({ rows: targets.length, columns: 1, data: targets }, true);
+  const mean = means[0]!;
+  const deviation = deviations[0]!;
+  return { values: targets.map((value) => (value - mean) / deviation), mean, deviation };
+}

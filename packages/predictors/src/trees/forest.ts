@@ -1,0 +1,155 @@
+// Random forest (Breiman 2001): bootstrapped trees on random columns; deviations from the trees and the rows each has not seen.
+import { defineRegressor, type Model, type Regressor } from '../core/model.ts';
+import { count, inRange } from '../core/options.ts';
+import { Random } from '../core/random.ts';
+import { saveAs, SavedState } from '../core/saved.ts';
+import { scaleTargets } from '../core/scaling.ts';
+import { tableOf, type Rows, type Table } from '../core/table.ts';
+import { binsOf } from './bins.ts';
+import { growTree, treeFrom, treeToJSON, treeValue, type Tree } from './tree.ts';
+
+export interface RandomForestOptions {
+  /** @defaultValue 200 */
+  readonly trees?: number;
+  /** Share of the columns looked at in each node. @defaultValue a third, but ten columns where there are as many */
+  readonly columns?: number;
+  /** Rows a leaf has at least. @defaultValue 1 */
+  readonly minLeaf?: number;
+  /** @defaultValue Infinity */
+  readonly maxDepth?: number;
+}
+
+/** A fitted forest. */
+export interface RandomForestModel extends Model {
+  readonly kind: 'random-forest';
+  readonly trees: number;
+  /** RMS error on rows a tree has not seen, in the targets' unit; NaN where every tree saw every row. */
+  readonly outOfBagRmse: number;
+}
+
+interface State {
+  readonly features: number;
+  readonly trees: readonly Tree[];
+  readonly mean: number;
+  readonly deviation: number;
+  readonly outOfBagRmse: number;
+}
+
+/** A third of a few columns is too little to choose from. */
+const LEAST_COLUMNS = 10;
+
+function modelOf({ features, trees, mean, deviation, outOfBagRmse }: State): RandomForestModel {
+  const predictWithStd = (rows: Rows) => {
+    const { data, rows: n }: Table = tableOf(rows, features);
+    const means = new Float64Array(n);
+    const std = new Float64Array(n);
+    for (let i = 0; i < n; i++) {
+      let sum = 0;
+      let squares = 0;
+      for (const tree of trees) {
+        const value = treeValue(tree, data, i * features);
+        sum += value;
+        squares += value * value;
+      }
+      const average = sum / trees.length;
+      means[i] = mean + deviation * average;
+      // Trees apart, or the error on unseen rows, whichever is more: a pure leaf is no certainty.
+      const apart = deviation * Math.sqrt(Math.max(0, squares / trees.length - average * average));
+      std[i] = Math.max(apart, Number.isFinite(outOfBagRmse) ? outOfBagRmse : 0);
+    }
+    return { mean: means, std };
+  };
+  return {
+    kind: 'random-forest',
+    features,
+    trees: trees.length,
+    outOfBagRmse,
+    predict: (rows) => predictWithStd(rows).mean,
+    predictWithStd,
+    toJSON: () =>
+      saveAs('random-forest', features, {
+        trees: trees.map(treeToJSON),
+        mean,
+        deviation,
+        ...(Number.isFinite(outOfBagRmse) ? { outOfBagRmse } : {}),
+      }),
+  };
+}
+
+/**
+ * Random forest on binned features (256 bins a column at most: exact up to 256 distinct values). n·d·columns·depth a tree.
+ *
+ * @throws PredictorError `invalid-option`
+ *
+ * @example
+ * ```ts
+ * import { randomForest } from '@instatune/predictors';
+ *
+ * const rows = Array.from({ length: 60 }, (_, i) => [i % 2, i % 3]);
+ * const model = randomForest({ trees: 50 }).fit(rows, rows.map(([a, b]) => a + 10 * b), { seed: 1 });
+ * Math.round(model.predict([[1, 2]])[0]); // 21
+ * ```
+ */
+export function randomForest(options: RandomForestOptions = {}): Regressor<RandomForestModel> {
+  const { trees: treeCount = 200, columns, minLeaf = 1, maxDepth = Infinity } = options;
+  count('trees', treeCount);
+  if (columns !== undefined) inRange('columns', columns, 0, 1);
+  count('minLeaf', minLeaf);
+  if (maxDepth !== Infinity) count('maxDepth', maxDepth);
+  return defineRegressor('random-forest', function* (table, rawTargets, seed) {
+    const random = new Random(seed);
+    const bins = binsOf(table);
+    const { values: targets, mean, deviation } = scaleTargets(rawTargets);
+    const n = table.rows;
+    const trees: Tree[] = [];
+    const sums = new Float64Array(n);
+    const counts = new Int32Array(n);
+    const tried =
+      columns === undefined
+        ? Math.min(table.columns, Math.max(LEAST_COLUMNS, table.columns / 3))
+        : columns * table.columns;
+    const settings = { maxDepth, minLeaf, columns: Math.max(1, Math.round(tried)), shrinkage: 0 };
+    for (let t = 0; t < treeCount; t++) {
+      const seen = new Uint8Array(n);
+      const sample = Int32Array.from({ length: n }, () => {
+        const row = random.below(n);
+        seen[row] = 1;
+        return row;
+      });
+      const tree = growTree(bins, targets, sample, settings, random);
+      trees.push(tree);
+      for (let i = 0; i < n; i++) {
+        if (seen[i]) continue;
+        sums[i]! += treeValue(tree, table.data, i * table.columns);
+        counts[i]!++;
+      }
+      if (t % 16 === 15) yield (t + 1) / treeCount;
+    }
+    let squares = 0;
+    let judged = 0;
+    for (let i = 0; i < n; i++) {
+      if (counts[i] === 0) continue;
+      squares += (sums[i]! / counts[i]! - targets[i]!) ** 2;
+      judged++;
+    }
+    return modelOf({
+      features: table.columns,
+      trees,
+      mean,
+      deviation,
+      outOfBagRmse: judged > 0 ? deviation * Math.sqrt(squares / judged) : NaN,
+    });
+  });
+}
+
+export function loadRandomForest(state: SavedState, features: number): RandomForestModel {
+  const trees = state.list('trees').map((tree) => treeFrom(new SavedState('random-forest tree', tree), features));
+  if (trees.length === 0) state.fail('trees', 'a list of at least one tree');
+  return modelOf({
+    features,
+    trees,
+    mean: state.number('mean'),
+    deviation: state.number('deviation', 0),
+    outOfBagRmse: state.optionalNumber('outOfBagRmse', 0) ?? NaN,
+  });
+}
