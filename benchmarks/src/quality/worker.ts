@@ -55,7 +55,7 @@ let started: Promise<void> | undefined;
 async function start({ threads, wasmPath }: Job): Promise<void> {
   const require = createRequire(import.meta.url);
   setWasmPaths(wasmPath ?? join(dirname(require.resolve('@tensorflow/tfjs-backend-wasm')), '/'));
-  await tf.setBackend('wasm');
+  if (!(await tf.setBackend('wasm'))) throw new Error("tfjs's wasm backend did not start");
   await tf.ready();
   await prepareAttention({ threads, matmul: true });
 }
