@@ -1,0 +1,68 @@
+// Prepares .carry/ for a machine with a GPU and no network: the benchmark in one file, weights and data in packs.
+// node benchmarks/device/pack-instatune.ts, then on that machine benchmarks/device/instatune.sh
+import { mkdtempSync, readFileSync, readdirSync, rmSync, statSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { dirname, join, resolve } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { gunzipSync } from 'node:zlib';
+import { rolldown, type Plugin } from 'rolldown';
+import { sharedDirectory } from '@hip/testing';
+import { pack, unpack } from './container.ts';
+
+const ROOT = resolve(dirname(fileURLToPath(import.meta.url)), '../..');
+const CARRY = join(ROOT, '.carry');
+const shared = sharedDirectory();
+if (!shared) throw new Error('needs ../shared: set SHARED_DIR');
+
+const inFolder = (folder: string) => readdirSync(join(shared, folder)).map((name) => `${folder}/${name}`);
+const packs = {
+  books: [...inFolder('models/books-lm-6m'), ...inFolder('data/books').filter((path) => path.endsWith('.txt'))],
+  cifar10: [...inFolder('models/vit-cifar'), ...inFolder('data/cifar10')],
+  sst2: [...inFolder('models/bert-mini').filter((path) => !path.endsWith('vocab.txt')), ...inFolder('data/sst2')],
+};
+const only = process.argv.slice(2);
+for (const [name, paths] of Object.entries(packs)) {
+  if (only.length > 0 && !only.includes(name)) continue;
+  const target = join(CARRY, `instatune-${name}.pack`);
+  pack(shared, paths, target);
+  verify(target, paths);
+  process.stdout.write(`${target} ${statSync(target).size} bytes\n`);
+}
+
+/** Dawn's binding is a file beside the bundle there, not a package. */
+const dawn: Plugin = {
+  name: 'dawn-beside',
+  resolveId: (id) => (id === 'webgpu' ? '\0webgpu' : undefined),
+  load: (id) =>
+    id === '\0webgpu'
+      ? `import { createRequire } from 'node:module';
+         const dawn = createRequire(import.meta.url)(process.env.DAWN_NODE);
+         export const create = dawn.create;
+         export const globals = dawn.globals;`
+      : undefined,
+};
+const absent = /^(@hip\/kernels-cpu|@tensorflow\/tfjs-backend-wasm|sharp|bullmq|ioredis|node:|@huggingface\/hub)/;
+const bundle = await rolldown({
+  input: join(ROOT, 'benchmarks/device/instatune.ts'),
+  platform: 'node',
+  external: (id) => absent.test(id),
+  plugins: [dawn],
+  resolve: { mainFields: ['module', 'main'] },
+  logLevel: 'silent',
+});
+await bundle.write({ file: join(CARRY, 'instatune.mjs'), format: 'esm', minify: true, codeSplitting: false });
+process.stdout.write(`${join(CARRY, 'instatune.mjs')} ${statSync(join(CARRY, 'instatune.mjs')).size} bytes\n`);
+
+function verify(target: string, paths: readonly string[]): void {
+  const folder = mkdtempSync(join(tmpdir(), 'instatune-pack-'));
+  try {
+    unpack(target, folder);
+    for (const path of paths) {
+      const read = (root: string) =>
+        path.endsWith('.gz') ? gunzipSync(readFileSync(join(root, path))) : readFileSync(join(root, path));
+      if (!read(folder).equals(read(shared!))) throw new Error(`${path} does not come back as it was`);
+    }
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+}

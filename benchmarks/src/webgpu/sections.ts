@@ -1,0 +1,107 @@
+// The WebGPU benchmark in sections, each under its own time limit, so that a slow or failing one leaves the others.
+import type { GpuContext } from '@hip/kernels-webgpu';
+import { DEFAULT_CONFIG, PAPER_CONFIG } from '@hip/mask-search';
+import { attentionChecks, matrixCandidates } from './attention-check.ts';
+import { denseRows, sparseRows } from './attention.ts';
+import { decodeRows } from './decode.ts';
+import { searchChecks } from './search-check.ts';
+import { chunkedPrefillRows, searchRows } from './search.ts';
+
+export type Rows = Record<string, unknown>[];
+
+export interface SectionOptions {
+  /** Sizes a software GPU can run. */
+  readonly tiny: boolean;
+  /** performance.now() at which to begin nothing new. */
+  readonly deadline: number;
+  readonly log: (line: string) => void;
+}
+
+export type Section = (context: GpuContext, options: SectionOptions) => Promise<Rows>;
+
+/** By name, in the order in which they run. */
+export const SECTIONS: Readonly<Record<string, Section>> = {
+  'check-attention': (context, { tiny, log }) => attentionChecks(context, { tiny, log }),
+  'check-search': async (context, { tiny, log }) => (tiny ? [] : searchChecks(context, { log })),
+  dense: (context, { tiny, ...rest }) =>
+    denseRows(
+      context,
+      tiny ? { tokens: 64, heads: 2, kvHeads: 1, headDim: 32, runs: 1, ...rest } : { tokens: 16_384, ...rest },
+    ),
+  sparse: async (context, { tiny, ...rest }) => (tiny ? [] : sparseRows(context, { tokens: 32_768, ...rest })),
+  prefill: async (context, { tiny, log }) => (tiny ? [] : searchRows(context, { log })),
+  decode: async (context, { tiny, log }) => (tiny ? [] : decodeRows(context, { log })),
+  million: async (context, { tiny, log }) => (tiny ? [] : chunkedPrefillRows(context, { log })),
+  'dense-variants': async (context, { tiny, ...rest }) =>
+    tiny
+      ? []
+      : denseRows(context, {
+          tokens: 8192,
+          runs: 2,
+          variants: matrixCandidates(context.profile.subgroupMaxSize),
+          ...rest,
+        }),
+  'sparse-variants': async (context, { tiny, ...rest }) =>
+    tiny
+      ? []
+      : sparseRows(context, {
+          tokens: 16_384,
+          runs: 2,
+          variants: matrixCandidates(context.profile.subgroupMaxSize),
+          ...rest,
+        }),
+  tree: async (context, { tiny, log }) =>
+    tiny ? [] : searchRows(context, { config: PAPER_CONFIG, name: 'the paper', log }),
+  tiers: async (context, { tiny, ...rest }) => {
+    if (tiny) return [];
+    const rows: Rows = [];
+    for (const tier of ['subgroups', 'basic'] as const)
+      rows.push(
+        ...(await denseRows(context, { tokens: 8192, runs: 1, tier, ...rest })).map((row) => ({ ...row, tier })),
+      );
+    return rows;
+  },
+};
+
+/** What is selected by name; all of them when nothing is. */
+export async function runSections(
+  context: GpuContext,
+  names: readonly string[],
+  {
+    seconds,
+    tiny,
+    log,
+    onRows,
+  }: {
+    readonly seconds: number;
+    readonly tiny: boolean;
+    readonly log: (line: string) => void;
+    readonly onRows: (section: string, rows: Rows) => void;
+  },
+): Promise<void> {
+  for (const name of names) {
+    const section = SECTIONS[name];
+    const start = performance.now();
+    if (!section) {
+      onRows(name, [{ failure: `no section "${name}": use ${Object.keys(SECTIONS).join(', ')}` }]);
+      continue;
+    }
+    let timeout: NodeJS.Timeout | undefined;
+    try {
+      const limit = new Promise<never>((_, reject) => {
+        timeout = setTimeout(() => reject(new Error(`stopped waiting after ${2 * seconds} s`)), 2000 * seconds);
+      });
+      const rows = await Promise.race([section(context, { tiny, deadline: start + 1000 * seconds, log }), limit]);
+      onRows(name, rows);
+    } catch (error) {
+      onRows(name, [{ failure: String(error).slice(0, 500) }]);
+      log(`${name} failed: ${String(error).slice(0, 500)}`);
+    } finally {
+      clearTimeout(timeout);
+    }
+    log(`${name}: ${((performance.now() - start) / 1000).toFixed(1)} s`);
+  }
+}
+
+/** The configuration every row uses unless it says otherwise. */
+export const CONFIGURATION = DEFAULT_CONFIG;
