@@ -1,0 +1,162 @@
+// Prefill: dense and HiP against onnxruntime and tfjs-wasm in one run; how near to the machine's peak; from which length HiP wins.
+import type { CpuRuntime, PhaseTimes } from '@hip/kernels-cpu';
+import { DEFAULT_CONFIG, PAPER_CONFIG, resolveConfig, type AttentionShape, type HipConfig } from '@hip/mask-search';
+import { median, type BenchmarkOptions } from '../benchmark.ts';
+import { denseFlops, normals, sparseFlops } from './inputs.ts';
+import { onnxAttention, tfjsAttention } from './peers.ts';
+
+type Row = Record<string, unknown>;
+
+/** Longer sequences run once or twice: onnxruntime takes minutes there. */
+const REPEATS: readonly (readonly [tokens: number, repeats: number])[] = [
+  [2048, 15],
+  [4096, 9],
+  [8192, 5],
+  [16_384, 3],
+  [65_536, 1],
+];
+/** tfjs materialises 8·T² scores and works on one thread. */
+const TFJS_TOKENS = 2048;
+const BREAK_EVEN = [768, 1024, 1280, 1536, 1792, 2048, 2560, 3072, 4096];
+
+export function headShape(tokens: number): AttentionShape {
+  return { batch: 1, queries: tokens, keys: tokens, heads: 8, kvHeads: 8, headDim: 64 };
+}
+
+interface Measured {
+  readonly ms: number;
+  readonly phases?: PhaseTimes | undefined;
+}
+
+/** Runs the candidates in turns; a pause between them lets the other's threads stop spinning. */
+async function measure(
+  candidates: Readonly<Record<string, () => unknown>>,
+  { repeats, cpu, signal }: { repeats: number; cpu: CpuRuntime; signal: AbortSignal },
+): Promise<Record<string, Measured>> {
+  const all: Record<string, { ms: number[]; phases: PhaseTimes[] }> = {};
+  for (let round = repeats === 1 ? 0 : -1; round < repeats; round++) {
+    for (const [name, candidate] of Object.entries(candidates)) {
+      signal.throwIfAborted();
+      await new Promise((resolve) => setTimeout(resolve, 30));
+      const start = performance.now();
+      await candidate();
+      const ms = performance.now() - start;
+      if (round < 0) continue;
+      const entry = (all[name] ??= { ms: [], phases: [] });
+      entry.ms.push(ms);
+      entry.phases.push({ ...cpu.times });
+    }
+  }
+  return Object.fromEntries(
+    Object.entries(all).map(([name, { ms, phases }]) => {
+      const phase = (key: keyof PhaseTimes): number => median(phases.map((times) => times[key]));
+      return [
+        name,
+        { ms: median(ms), phases: { append: phase('append'), search: phase('search'), attention: phase('attention') } },
+      ];
+    }),
+  );
+}
+
+/** The phases of one of our candidates, and how near its attention comes to the peak. */
+function ourRow(measured: Measured, flops: number, peak: number): Row {
+  const { append, search, attention } = measured.phases!;
+  const gflops = flops / attention / 1e6;
+  return {
+    ms: measured.ms,
+    appendMs: append,
+    searchMs: search,
+    attentionMs: attention,
+    searchShare: search / measured.ms,
+    attentionGflops: gflops,
+    attentionShareOfPeak: gflops / peak,
+  };
+}
+
+export async function prefill(cpu: CpuRuntime, peak: number, { quick, log, signal }: BenchmarkOptions): Promise<Row[]> {
+  const rows: Row[] = [];
+  const configs: Record<string, HipConfig> = { hip: DEFAULT_CONFIG, hipLiteral: PAPER_CONFIG };
+  for (const [tokens, repeats] of quick ? REPEATS.slice(0, 2) : REPEATS) {
+    const shape = headShape(tokens);
+    const size = tokens * shape.heads * shape.headDim;
+    const [q, k, v] = [normals(size, 1), normals(size, 2), normals(size, 3)];
+    const out = new Float32Array(size);
+    const onnx = await onnxAttention(q, k, v, shape, cpu.threads);
+    const tfjs = tokens <= TFJS_TOKENS ? await tfjsAttention(q, k, v, shape) : undefined;
+    const reference = await onnx.run();
+    cpu.denseAttention(q, k, v, shape, { out });
+    const difference = out.reduce((worst, x, i) => Math.max(worst, Math.abs(x - reference[i]!)), 0);
+    const candidates: Record<string, () => unknown> = {
+      onnx: () => onnx.run(),
+      dense: () => cpu.denseAttention(q, k, v, shape, { out }),
+      ...(tfjs ? { tfjs: () => tfjs.run() } : {}),
+    };
+    for (const [name, config] of Object.entries(configs))
+      candidates[name] = () => cpu.hipAttention(q, k, v, shape, config, { out });
+    const times = await measure(candidates, { repeats: quick ? 3 : repeats, cpu, signal });
+    await onnx.close();
+    tfjs?.close();
+    const onnxMs = times['onnx']!.ms;
+    const faster = (name: string): Row => ({
+      timesFasterThanOnnx: onnxMs / times[name]!.ms,
+      timesFasterThanDense: times['dense']!.ms / times[name]!.ms,
+    });
+    const common = { part: 'prefill', tokens, heads: 8, kvHeads: 8, headDim: 64, repeats: quick ? 3 : repeats };
+    rows.push({ ...common, what: 'onnxruntime GroupQueryAttention', ms: onnxMs });
+    if (times['tfjs']) rows.push({ ...common, what: 'tfjs-wasm operations', ms: times['tfjs'].ms });
+    rows.push({
+      ...common,
+      what: 'dense',
+      ...ourRow(times['dense']!, denseFlops(shape), peak),
+      ...faster('dense'),
+      largestDifferenceToOnnx: difference,
+    });
+    for (const [name, config] of Object.entries(configs)) {
+      rows.push({
+        ...common,
+        what: name === 'hip' ? 'HiP, shipped default' : 'HiP, literal defaults of the paper',
+        k: config.k,
+        ...ourRow(times[name]!, sparseFlops(shape, resolveConfig(config)), peak),
+        ...faster(name),
+      });
+    }
+    log(
+      `${tokens}: onnx ${onnxMs.toFixed(0)}, ${Object.keys(candidates)
+        .slice(1)
+        .map((name) => `${name} ${times[name]!.ms.toFixed(0)}`)
+        .join(', ')} ms; HiP ${(onnxMs / times['hip']!.ms).toFixed(1)}× onnx`,
+    );
+  }
+  return rows;
+}
+
+/** The smallest measured length from which HiP is faster than our dense at every longer one. */
+export async function breakEven(cpu: CpuRuntime, { quick, log, signal }: BenchmarkOptions): Promise<Row[]> {
+  const rows: Row[] = [];
+  for (const tokens of quick ? [1024, 2048] : BREAK_EVEN) {
+    const shape = headShape(tokens);
+    const size = tokens * shape.heads * shape.headDim;
+    const [q, k, v, out] = [normals(size, 1), normals(size, 2), normals(size, 3), new Float32Array(size)];
+    const times = await measure(
+      {
+        dense: () => cpu.denseAttention(q, k, v, shape, { out }),
+        hip: () => cpu.hipAttention(q, k, v, shape, {}, { out }),
+      },
+      { repeats: 11, cpu, signal },
+    );
+    rows.push({
+      part: 'break-even',
+      tokens,
+      denseMs: times['dense']!.ms,
+      hipMs: times['hip']!.ms,
+      timesFasterThanDense: times['dense']!.ms / times['hip']!.ms,
+    });
+  }
+  let from: number | undefined;
+  for (const row of rows.toReversed()) {
+    if ((row['timesFasterThanDense'] as number) < 1) break;
+    from = row['tokens'] as number;
+  }
+  log(`break-even: ${from ?? 'above the longest measured'}`);
+  return [...rows, { part: 'break-even', what: 'HiP is faster from', tokens: from ?? null }];
+}
