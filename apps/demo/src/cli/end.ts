@@ -11,7 +11,7 @@ export function isAbort(error: unknown, signal: AbortSignal): boolean {
 }
 
 /** Prints the error to standard error. @returns the exit status */
-export function reportError(error: unknown, stream: { write(text: string): unknown } = process.stderr): number {
+export function reportError(error: unknown, stream: { write(text: string): unknown }): number {
   if (error instanceof DemoError) {
     stream.write(`demo: ${error.message}\n`);
     return 2;

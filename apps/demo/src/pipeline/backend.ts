@@ -71,7 +71,8 @@ interface Gpu {
 const LINUX_GPU_DEVICES = ['/dev/nvidiactl', '/dev/dri', '/dev/dxg', '/dev/kfd'];
 
 async function openGpu(allowSoftware: boolean): Promise<Gpu | undefined> {
-  if (!allowSoftware && process.platform === 'linux' && !LINUX_GPU_DEVICES.some((path) => existsSync(path))) return undefined;
+  if (!allowSoftware && process.platform === 'linux' && !LINUX_GPU_DEVICES.some((path) => existsSync(path)))
+    return undefined;
   let create: typeof import('webgpu').create;
   try {
     ({ create } = await import('webgpu'));

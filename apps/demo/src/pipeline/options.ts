@@ -89,7 +89,7 @@ export const BUDGET_NAMES: ReadonlyMap<string, string | undefined> = new Map([
 ]);
 
 const DEFAULTS = {
-  full: { steps: 120, batch: 8, evaluations: 40, round: 10, windows: 24, lengths: [4096, 8192, 16384, 32768] },
+  full: { steps: 100, batch: 8, evaluations: 40, round: 10, windows: 24, lengths: [4096, 8192, 16384, 32768] },
   quick: { steps: 24, batch: 4, evaluations: 12, round: 6, windows: 8, lengths: [4096, 8192] },
 } as const;
 

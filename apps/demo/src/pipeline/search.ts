@@ -1,6 +1,9 @@
 // The search: sub-networks of the fine-tuned super-network that are Pareto-optimal for validation loss and cost on this machine.
 import { existsSync, rmSync } from 'node:fs';
 import { createHash } from 'node:crypto';
+import { cpus } from 'node:os';
+import * as tf from '@tensorflow/tfjs';
+import * as v from 'valibot';
 import { denseModelAttention } from '@hip/attention';
 import {
   countMacs,
@@ -8,11 +11,12 @@ import {
   fullSubnet,
   geneCardinalities,
   genesToSubnet,
-  LatencyTable,
   measureLatencies,
+  subnetKey,
   subnetToGenes,
   usedGenes,
   type ElasticModel,
+  type Latency,
   type SubnetConfig,
 } from '@instatune/supernet';
 import { integer } from '@instatune/nsga2';
@@ -111,7 +115,13 @@ function wrap(error: unknown, study: string): unknown {
   return error;
 }
 
-/** Latency by table: measured once per sub-network, model shape, device and run. */
+const tableSchema = v.object({ run: v.string(), fullMs: v.number(), latencies: v.record(v.string(), v.number()) });
+type Table = v.InferOutput<typeof tableSchema>;
+
+/**
+ * Latencies by sub-network, each measured once. Every sub-network is timed in turn with the full model, and its share of the full
+ * model's time counts: a machine that is busy or hot for a while slows both. The full model's own latency is that of the first time.
+ */
 async function openLatencies(
   model: ElasticModel,
   state: RunState,
@@ -119,27 +129,35 @@ async function openLatencies(
 ): Promise<NonNullable<SubnetMeasurements['latency']>> {
   const { fineTune, search, seed } = state.options;
   const run = createHash('sha256')
-    .update(JSON.stringify({ fineTune, search, seed }))
+    .update(JSON.stringify({ fineTune, search, seed, backend: tf.getBackend(), cpu: cpus()[0]?.model }))
     .update(state.tokens('train'))
     .digest('hex');
   const stored = parseTable(readIfThere(file));
-  const table = await LatencyTable.open(
-    model,
-    { ...TIMING, attentionName: 'flash', warmup: 2, repeats: 7 },
-    stored?.run === run ? stored.table : undefined,
-  );
+  const full = fullSubnet(model.space);
+  let table: Table | undefined = stored?.run === run ? stored : undefined;
   return async (subnet, signal) => {
-    const isKnown = table.get(subnet) !== undefined;
-    const { medianMs } = await table.latency(subnet, signal);
-    if (!isKnown) writeWhole(file, JSON.stringify({ run, table }));
-    return medianMs;
+    const key = subnetKey(subnet);
+    const known = table?.latencies[key];
+    if (known !== undefined) return known;
+    const [fullNow, subnetNow] = (await measureLatencies(model, [full, subnet], {
+      ...TIMING,
+      warmup: 1,
+      repeats: 5,
+      signal,
+    })) as [Latency, Latency];
+    table ??= { run, fullMs: fullNow.medianMs, latencies: {} };
+    const latency = key === subnetKey(full) ? table.fullMs : (table.fullMs * subnetNow.medianMs) / fullNow.medianMs;
+    table.latencies[key] = latency;
+    writeWhole(file, `${JSON.stringify(table, null, 1)}\n`);
+    return latency;
   };
 }
 
 /** A table that cannot be read is measured again. */
-function parseTable(text: string | undefined): { readonly run?: unknown; readonly table?: unknown } | undefined {
+function parseTable(text: string | undefined): Table | undefined {
   try {
-    return text === undefined ? undefined : (JSON.parse(text) as object);
+    const parsed = v.safeParse(tableSchema, JSON.parse(text ?? ''));
+    return parsed.success ? parsed.output : undefined;
   } catch {
     return undefined;
   }

@@ -1,0 +1,183 @@
+import { parseHTML } from 'linkedom';
+import * as v from 'valibot';
+import { describe, expect, it } from 'vitest';
+import { resultSchema, type DemoResult } from '../../src/pipeline/result.ts';
+import { alignColumns, attentionSpeedup, headline, readableBytes } from '../../src/report/headline.ts';
+import { renderReport } from '../../src/report/html.ts';
+
+const point = { layers: 2, heads: [4, 2], ffn: [96, 48], macs: 2e9, parameters: 3e6, latencyMs: 50, loss: 3.4 };
+const row = (tokens: number): DemoResult['longContext'][number] => ({
+  tokens,
+  denseMs: tokens / 4,
+  hipMs: tokens / 16,
+  denseAttentionMs: tokens / 5,
+  hipAttentionMs: tokens / 40,
+  denseTokensPerSecond: 4000,
+  hipTokensPerSecond: 16_000,
+  densePpl: 31.25,
+  hipPpl: 31.5,
+  massRecall: 0.97,
+  denseBytes: 3 * 2 ** 20,
+  hipBytes: 4 * 2 ** 20,
+  materializedBytes: 4 * tokens * tokens,
+});
+const result: DemoResult = {
+  finetune: {
+    steps: 3,
+    tokens: 3072,
+    seconds: 12,
+    lossBefore: 6.5,
+    lossAfter: 3.1,
+    history: [
+      { step: 1, objective: 6, loss: 6.4 },
+      { step: 2, objective: 5 },
+      { step: 3, objective: 4, loss: 3.5, validation: 3.1 },
+    ],
+  },
+  search: {
+    evaluations: 3,
+    hypervolume: 12.5,
+    seconds: 9,
+    cost: 'latency',
+    history: [{ evaluations: 3, hypervolume: 12.5 }],
+    trials: [
+      { latencyMs: 100, macs: 4e9, loss: 3.1 },
+      { latencyMs: 50, macs: 2e9, loss: 3.4 },
+      { latencyMs: 90, macs: 3e9, loss: 3.9 },
+    ],
+    front: [point, { ...point, layers: 4, latencyMs: 100, macs: 4e9, loss: 3.1 }],
+  },
+  chosen: {
+    ...point,
+    rule: 'the knee of the front',
+    reportLoss: 3.5,
+    checkpoint: 'model',
+    baseline: {
+      macs: 4e9,
+      parameters: 6e6,
+      latencyMs: 100,
+      lossPretrained: 6.5,
+      lossFineTuned: 3.1,
+      reportLossPretrained: 6.6,
+      reportLossFineTuned: 3.2,
+    },
+  },
+  longContext: [row(4096), row(8192)],
+  generation: { prompt: 'const a = <b>', text: '" & more', tokens: 4, contextTokens: 8193, msPerToken: 20 },
+  environment: { cpu: 'test', options: { seed: 3, text: [] } },
+};
+
+describe('result.json', () => {
+  it('has everything that is promised', () => {
+    const parsed = v.parse(resultSchema, JSON.parse(JSON.stringify(result)));
+    expect(parsed).toEqual(result);
+    expect(parsed).toMatchObject({
+      finetune: { steps: 3, lossBefore: 6.5, lossAfter: 3.1 },
+      search: { evaluations: 3, hypervolume: 12.5, front: [{}, {}] },
+      chosen: { layers: 2, heads: [4, 2], ffn: [96, 48], macs: 2e9, latencyMs: 50, loss: 3.4, baseline: {} },
+      longContext: [{ tokens: 4096, denseMs: 1024, hipMs: 256, densePpl: 31.25, hipPpl: 31.5, massRecall: 0.97 }, {}],
+      environment: { cpu: 'test' },
+    });
+    for (const part of Object.keys(result)) {
+      const { [part as keyof DemoResult]: _, ...rest } = result;
+      expect(v.safeParse(resultSchema, rest).success, part).toBe(false);
+    }
+  });
+});
+
+describe('the headline', () => {
+  const text = headline(result);
+
+  it('has the models and the lengths in columns', () => {
+    expect(text).toMatch(
+      /^Fine-tuned 3 steps in 12 s; searched 3 sub-networks in 9 s \(hypervolume 12\.50\); chose the knee of the front\.\n/,
+    );
+    expect(text).toMatch(/full, pretrained +4\.000 G +6\.00 M +100\.0 ms +6\.500 +6\.600\n/);
+    expect(text).toMatch(/chosen sub-network +2\.000 G +3\.00 M +50\.0 ms +3\.400 +3\.500\n/);
+    expect(text).toMatch(
+      /\n8192 +2\.05 s +0\.51 s +4\.0× +8\.0× +4000 +16000 +31\.25 +31\.50 +0\.970 +3\.0 MiB +4\.0 MiB +\+256\.0 MiB\n/,
+    );
+    expect(text).toContain('Generated 4 tokens after 8193 with HiP, 20.0 ms a token.');
+  });
+
+  it('speaks of the whole prefill where attention alone was not timed', () => {
+    const { denseAttentionMs: _, ...untimed } = row(4096);
+    expect(attentionSpeedup(row(4096))).toBe(8);
+    expect(attentionSpeedup(untimed)).toBe(4);
+  });
+
+  it.each([
+    [0, '0 B'],
+    [1023, '1023 B'],
+    [1536, '1.5 KiB'],
+    [5 * 2 ** 30, '5.0 GiB'],
+    [2 ** 60, '1048576.0 TiB'],
+  ])('%i bytes are %s', (bytes, expected) => {
+    expect(readableBytes(bytes)).toBe(expected);
+  });
+
+  it('aligns', () => {
+    expect(
+      alignColumns([
+        ['a', '1'],
+        ['bbb', '22'],
+      ]),
+    ).toBe('a     1\nbbb  22');
+    expect(alignColumns([])).toBe('');
+  });
+});
+
+describe('report.html', () => {
+  const mask = '<svg xmlns="http://www.w3.org/2000/svg" id="the-mask"><rect width="1" height="1"/></svg>';
+  const html = renderReport(result, mask);
+  const { document } = parseHTML(html);
+  const all = (selector: string) => [...document.querySelectorAll(selector)];
+
+  it('is self-contained', () => {
+    expect(all('script, link, img, iframe, object, embed, source')).toHaveLength(0);
+    expect(html.replaceAll(/xmlns(:\w+)?="[^"]*"/g, '')).not.toMatch(/https?:|url\(|@import/);
+  });
+
+  it('has a figure of the front, the loss, the time, and one head’s mask', () => {
+    expect(all('figure').map(({ id }) => id)).toEqual(['front', 'loss', 'time', 'mask']);
+    // Three trials, two front points, the chosen one's ring; the full model's square is a path.
+    expect(all('#front circle')).toHaveLength(6);
+    expect(document.querySelector('#front')!.textContent).toContain('latency (ms');
+    // Loss before, and after the last step.
+    expect(all('#loss circle')).toHaveLength(2);
+    expect(all('#time circle')).toHaveLength(4);
+    expect(document.querySelector('#time')!.textContent).toMatch(/4K.*8K/s);
+    expect(document.querySelector('#mask #the-mask')).not.toBeNull();
+    expect(parseHTML(renderReport(result, undefined)).document.querySelector('#mask')).toBeNull();
+  });
+
+  it('draws MACs where they are the cost', () => {
+    const trials = result.search.trials.map(({ macs, loss }) => ({ macs, loss }));
+    const other = renderReport({ ...result, search: { ...result.search, cost: 'macs', trials } }, mask);
+    const { document } = parseHTML(other);
+    expect(document.querySelector('#front')!.textContent).toContain('MACs (G)');
+    expect(document.querySelectorAll('#front circle')).toHaveLength(6);
+  });
+
+  it('has a table of everything', () => {
+    const text = document.body.textContent!;
+    for (const expected of [
+      '2.000 G',
+      '96 48',
+      '3.4000',
+      '31.50',
+      '0.970',
+      '4.0×',
+      '+256.0 MiB',
+      'environment.options.seed',
+      'finetune.lossAfter',
+    ]) {
+      expect(text).toContain(expected);
+    }
+    expect(all('table')).toHaveLength(4);
+  });
+
+  it('shows text as text', () => {
+    expect(html).toContain('const a = &lt;b&gt;<strong>&quot; &amp; more</strong>');
+  });
+});
