@@ -59,7 +59,7 @@ ${
   if (slot < sets.sinkSlots + sets.selectedSlots) {
     let inside = slot - sets.sinkSlots;
     ${selected}
-    return select(${aligned ? '(params.keyFirst + (inside & 15u)) | (3u << 30u)' : 'params.keyFirst | (3u << 30u)'}, key | (1u << 30u), stored);
+    return select(${aligned ? 'key | (3u << 30u)' : 'params.keyFirst | (3u << 30u)'}, key | (1u << 30u), stored);
   }`
     : ''
 }

@@ -3,7 +3,7 @@ import { HipError } from '@hip/mask-search';
 import type { DeviceProfile, ElementType } from '../device/features.ts';
 import type { DeviceLimits } from '../device/limits.ts';
 import { limitError } from '../errors/gpu-errors.ts';
-import { COLUMNS, tileWorkgroupBytes } from './tile-code.ts';
+import { COLUMNS, tileWorkgroupBytes } from './tile-parts.ts';
 
 /** Tile sizes of the kernel without matrix units. */
 export interface TileVariant {
