@@ -20,3 +20,12 @@ export { allocateMask, destroyMask, readMask, uploadMask, type GpuMask } from '.
 export { encodeAttention, type AttentionOptions, type AttentionTensors } from './attention/dispatch.ts';
 export { planAttention, type AttentionDispatch, type AttentionPlan, type AttentionPlanInput } from './attention/plan.ts';
 export { type AttentionVariant, type MatrixVariant, type TileVariant } from './attention/variants.ts';
+export { planSearch, type BufferRole, type SearchPass, type SearchPlan, type SearchRequest } from './search/plan.ts';
+export { encodeEnvelope, encodeSearch, type Envelopes, type EnvelopeUpdate, type SearchBuffers } from './search/search.ts';
+export { encodeDecode, type DecodeOptions, type DecodeTensors } from './decode/decode.ts';
+export { planDecode, type DecodeDispatch, type DecodePlan, type DecodeRequest } from './decode/plan.ts';
+export { GpuDecodeSession, type GpuDecodeOptions, type StepTensors } from './decode/session.ts';
+export { KvCache, type CacheView } from './cache/kv-cache.ts';
+export { KvPool, type KvPoolOptions, type PoolBuffers } from './cache/kv-pool.ts';
+export { PagePlanner, type Placement } from './cache/page-planner.ts';
+export { planPools, type CachePlan, type PoolPlan, type PoolRequest } from './cache/pools.ts';

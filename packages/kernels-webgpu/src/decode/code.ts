@@ -17,7 +17,8 @@ export const DECODE = uniformBlock('Decode', {
   /** Rows of one batch in the key buffer. */
   keyRows: 'u32',
   batchFirst: 'u32',
-  keyBatch: 'u32',
+  /** Row of k and v, batches counted through, at which the bindings start. */
+  keyBase: 'u32',
   heads: 'u32',
   queryHeads: 'u32',
   headFirst: 'u32',
@@ -125,7 +126,7 @@ var<workgroup> rows: array<u32, ${DECODE_LANES}>;
 var<workgroup> sums: array<vec4f, ${2 * DECODE_LANES}>;
 fn key_row(batch: u32, key: u32) -> u32 { return ${
       pageShift === undefined
-        ? '(batch - decode.keyBatch) * decode.keyRows + key - decode.keyFirst'
+        ? 'batch * decode.keyRows + key - decode.keyBase'
         : `(pages[key >> ${pageShift}u] << ${pageShift}u) | (key & ${2 ** pageShift - 1}u)`
     }; }
 @compute @workgroup_size(${DECODE_LANES})

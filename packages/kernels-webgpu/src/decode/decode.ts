@@ -45,7 +45,7 @@ export interface DecodeMoment {
 export function decodeUniform(
   shape: AttentionShape,
   plan: DecodePlan,
-  { window: { first, end }, batchFirst, splits, splitFirst }: DecodeDispatch,
+  { window: { first, end, base }, batchFirst, splits, splitFirst }: DecodeDispatch,
   mask: GpuMask | undefined,
   options: DecodeOptions,
   { keys, window }: DecodeMoment,
@@ -64,7 +64,7 @@ export function decodeUniform(
     keyEnd: Math.min(end, keys),
     keyRows,
     batchFirst,
-    keyBatch: batchFirst,
+    keyBase: base,
     heads: shape.heads,
     queryHeads,
     headFirst,

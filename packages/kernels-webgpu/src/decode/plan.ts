@@ -3,7 +3,7 @@ import type { AttentionShape } from '@hip/mask-search';
 import { bytesOf, type ElementType } from '../device/features.ts';
 import type { DeviceLimits } from '../device/limits.ts';
 import { HipError, limitError } from '../errors/gpu-errors.ts';
-import { windowsOf, type KeyWindow } from '../search/slabs.ts';
+import { rowStep, windowsOf, type KeyWindow } from '../search/slabs.ts';
 import { DECODE_LANES, decodeBytes } from './code.ts';
 
 /** A decode step: few queries, any number of keys. */
@@ -79,16 +79,25 @@ export function planDecode(request: DecodeRequest): DecodePlan {
       limit,
       'give the cache pools of fewer kv heads',
     );
+  const step = rowStep(rowBytes, limits.minStorageBufferOffsetAlignment);
+  // All batches are cut alike, so that their parts agree; a batch that begins between aligned offsets needs a few rows more.
   const windows: readonly KeyWindow[] = whole
-    ? [{ first: 0, end: keys, range: { offset: 0, size: batch * keyRows * rowBytes } }]
-    : windowsOf(keys, rowBytes, limit, limits.minStorageBufferOffsetAlignment);
+    ? [{ first: 0, end: keys, base: 0, range: { offset: 0, size: batch * keyRows * rowBytes } }]
+    : windowsOf({
+        rows: keys,
+        rowBytes,
+        limit: limit - (step - 1) * rowBytes,
+        alignment: limits.minStorageBufferOffsetAlignment,
+      });
   const perRow = (allHeads / heads) * queries * batch;
   const dense = request.slots === undefined;
+  // Partial sums of all parts lie in one buffer.
+  const room = Math.floor(limit / (batch * queries * allHeads * headDim * 4 * windows.length));
   const splitsOf = (window: KeyWindow): number => {
     const list = dense ? window.end - window.first : slots;
     const rounds = Math.ceil(list / DECODE_LANES);
     const most = dense ? Math.ceil(rounds / DENSE_ROUNDS) : rounds;
-    return Math.max(1, Math.min(most, Math.ceil(TARGET_WORKGROUPS / perRow)));
+    return Math.max(1, Math.min(most, Math.ceil(TARGET_WORKGROUPS / perRow), room));
   };
   const dispatches: DecodeDispatch[] = [];
   let splits = 0;
@@ -97,8 +106,15 @@ export function planDecode(request: DecodeRequest): DecodePlan {
     if (whole) dispatches.push({ batchFirst: 0, batches: batch, window, splitFirst: splits, splits: count });
     else
       for (let b = 0; b < batch; b++) {
-        const range = { offset: b * keyRows * rowBytes + window.range.offset, size: window.range.size };
-        dispatches.push({ batchFirst: b, batches: 1, window: { ...window, range }, splitFirst: splits, splits: count });
+        const base = b * keyRows + window.first - ((b * keyRows) % step);
+        const range = { offset: base * rowBytes, size: (b * keyRows + window.end - base) * rowBytes };
+        dispatches.push({
+          batchFirst: b,
+          batches: 1,
+          window: { ...window, base, range },
+          splitFirst: splits,
+          splits: count,
+        });
       }
     splits += count;
   }

@@ -37,19 +37,17 @@ export function encodePrefill(
   const scratch = (bytes: number, label: string): BufferRange => ({ buffer: call.scratch(bytes, label), size: bytes });
   const cells = maskHeads * queryBlocks;
   const mask: GpuMask = {
-    ...{
-      batch: 1,
-      maskHeads,
-      queryBlocks,
-      capacity,
-      blockQ,
-      blockK,
-      queries: tokens,
-      keys,
-      sink,
-      window,
-      causal: true,
-    },
+    batch: 1,
+    maskHeads,
+    queryBlocks,
+    capacity,
+    blockQ,
+    blockK,
+    queries: tokens,
+    keys,
+    sink,
+    window,
+    causal: true,
     starts: scratch(4 * cells * capacity, 'mask starts'),
     counts: scratch(4 * cells, 'mask counts'),
   };

@@ -70,10 +70,8 @@ export function shapeUniform(
     headOffset,
     kvHeads: shape.kvHeads,
     batchFirst: slab.batchFirst,
-    queryBatch: slab.query.offset === 0 ? 0 : slab.batchFirst,
-    keyBatch:
-      window.range.offset === 0 && slab.windows.length === 1 && slab.batches === shape.batch ? 0 : slab.batchFirst,
-    queryFirst: slab.queryFirst,
+    queryBase: slab.queryBase,
+    keyBase: window.base,
     keyFirst: window.first,
     keyEnd: Math.min(window.end, keys),
     firstBlock: slab.firstBlock,
@@ -189,7 +187,7 @@ export function envelopeUniform(
   return ENVELOPE.pack({
     batchFirst: 0,
     keys,
-    keyFirst: 0,
+    keyBase: 0,
     keyRows,
     kvHeads: shape.kvHeads,
     firstChunk,
@@ -209,35 +207,30 @@ export function encodeEnvelope(call: GpuCall, plan: Pick<SearchPlan, 'request'>,
   const code = envelopeCode({ headDim, type, sink, chunk, pageShift });
   const most = limits.maxComputeWorkgroupsPerDimension;
   const whole = batch * keyRows * rowBytes <= limits.maxStorageBufferBindingSize;
+  const { maxStorageBufferBindingSize: limit, minStorageBufferOffsetAlignment: alignment } = limits;
   const pieces = whole
     ? [
         {
           batch: 0,
           batches: batch,
-          offset: 0,
-          size: batch * keyRows * rowBytes,
-          keyFirst: 0,
+          base: 0,
+          range: { offset: 0, size: batch * keyRows * rowBytes },
           first: firstChunk,
           end: endChunk,
         },
       ]
     : Array.from({ length: batch }, (_, b) =>
         // A chunk that crosses a window's end belongs to the next: windows overlap by a chunk.
-        windowsOf(
-          keys,
-          rowBytes,
-          limits.maxStorageBufferBindingSize,
-          limits.minStorageBufferOffsetAlignment,
-          chunk + sink,
-        ).map((window, i, all) => ({
-          batches: 1,
-          offset: b * keyRows * rowBytes + window.range.offset,
-          size: window.range.size,
-          keyFirst: window.first,
-          first: Math.max(firstChunk, i === 0 ? 0 : Math.ceil((window.first - sink) / chunk)),
-          end: Math.min(endChunk, i === all.length - 1 ? endChunk : Math.ceil((all[i + 1]!.first - sink) / chunk)),
-          batch: b,
-        })),
+        windowsOf({ rows: keys, rowBytes, limit, alignment, firstRow: b * keyRows, overlap: chunk + sink }).map(
+          (window, i, all) => ({
+            batch: b,
+            batches: 1,
+            base: window.base,
+            range: window.range,
+            first: Math.max(firstChunk, i === 0 ? 0 : Math.ceil((window.first - sink) / chunk)),
+            end: Math.min(endChunk, i === all.length - 1 ? endChunk : Math.ceil((all[i + 1]!.first - sink) / chunk)),
+          }),
+        ),
       ).flat();
   for (const piece of pieces) {
     if (piece.end <= piece.first) continue;
@@ -252,7 +245,7 @@ export function encodeEnvelope(call: GpuCall, plan: Pick<SearchPlan, 'request'>,
           uniform: ENVELOPE.pack({
             batchFirst: piece.batch,
             keys,
-            keyFirst: piece.keyFirst,
+            keyBase: piece.base,
             keyRows,
             kvHeads,
             firstChunk: piece.first,
@@ -260,7 +253,7 @@ export function encodeEnvelope(call: GpuCall, plan: Pick<SearchPlan, 'request'>,
             envelopeChunks: chunks,
           }),
         },
-        part(k, piece),
+        part(k, piece.range),
         envelope,
         ...(pageShift === undefined ? [] : [pages!]),
       ],

@@ -16,8 +16,8 @@ export interface Slab {
   readonly batches: number;
   readonly firstBlock: number;
   readonly blocks: number;
-  /** First row of the bound part of q, and that part. */
-  readonly queryFirst: number;
+  /** Row of q, batches counted through, at which the bound part starts, and that part. */
+  readonly queryBase: number;
   readonly query: Range;
   readonly windows: readonly KeyWindow[];
   /** Candidates that a cell of the slab can have at most in any stage. */
@@ -28,6 +28,8 @@ export interface Slab {
 export interface KeyWindow {
   readonly first: number;
   readonly end: number;
+  /** Row of k, batches counted through, at which the bound part starts. */
+  readonly base: number;
   readonly range: Range;
 }
 
@@ -51,28 +53,47 @@ export function mostCandidates(searchable: number, { config }: Pick<SearchReques
   return most;
 }
 
-/**
- * Windows of `limit` bytes over rows of `rowBytes`, each starting at a multiple of `alignment` bytes.
- *
- * @param overlap rows that neighbouring windows share
- */
-export function windowsOf(rows: number, rowBytes: number, limit: number, alignment: number, overlap = 0): KeyWindow[] {
-  const step = alignment / gcd(alignment, rowBytes);
-  const capacity = Math.floor(limit / rowBytes);
+/** Rows of one batch inside a buffer, to be cut into windows that a binding holds. */
+export interface WindowRequest {
+  readonly rows: number;
+  readonly rowBytes: number;
+  /** Bytes of a binding. */
+  readonly limit: number;
+  /** Offsets are multiples of these bytes. */
+  readonly alignment: number;
+  /** Row, batches counted through, of the batch's first row. @defaultValue 0 */
+  readonly firstRow?: number | undefined;
+  /** Rows that neighbouring windows share. @defaultValue 0 */
+  readonly overlap?: number | undefined;
+}
+
+/** Rows between aligned offsets. */
+export function rowStep(rowBytes: number, alignment: number): number {
+  return alignment / gcd(alignment, rowBytes);
+}
+
+/** Windows over the rows of one batch. @throws HipError `unsupported` where a binding holds too few rows */
+export function windowsOf({ rows, rowBytes, limit, alignment, firstRow = 0, overlap = 0 }: WindowRequest): KeyWindow[] {
+  const step = rowStep(rowBytes, alignment);
+  // A batch may begin between two aligned offsets: its windows then start a few rows early.
+  const early = firstRow % step;
+  const capacity = Math.floor(limit / rowBytes) - early;
   const fresh = Math.floor((capacity - overlap) / step) * step;
-  if (rows <= capacity) return [{ first: 0, end: rows, range: { offset: 0, size: rows * rowBytes } }];
+  const window = (first: number, end: number): KeyWindow => {
+    const base = firstRow + first - early;
+    return { first, end, base, range: { offset: base * rowBytes, size: (end - first + early) * rowBytes } };
+  };
+  if (rows <= capacity) return [window(0, rows)];
   if (fresh < 1)
     throw limitError(
       'maxStorageBufferBindingSize',
-      (overlap + step) * rowBytes,
+      (overlap + early + step) * rowBytes,
       limit,
       'use f16, or fewer heads per buffer',
     );
   const windows: KeyWindow[] = [];
-  for (let first = 0; first < rows - overlap; first += fresh) {
-    const end = Math.min(rows, first + fresh + overlap);
-    windows.push({ first, end, range: { offset: first * rowBytes, size: (end - first) * rowBytes } });
-  }
+  for (let first = 0; first < rows - overlap; first += fresh)
+    windows.push(window(first, Math.min(rows, first + fresh + overlap)));
   return windows;
 }
 
@@ -101,16 +122,12 @@ export function planSlabs(request: SearchRequest): Slab[] {
       'call with fewer batches at a time',
     );
   const budget = Math.min(scratchBytes, limit);
-  const rowStep = alignment / gcd(alignment, queryRow);
+  const step = rowStep(queryRow, alignment);
   const slabs: Slab[] = [];
   for (let batchFirst = 0; batchFirst < batch; batchFirst += batches) {
-    const keyBase = wholeKey ? 0 : batchFirst * keyRows * keyRow;
     const windows = wholeKey
-      ? [{ first: 0, end: keys, range: { offset: 0, size: batch * keyRows * keyRow } }]
-      : windowsOf(keys, keyRow, limit, alignment).map((window) => ({
-          ...window,
-          range: { offset: keyBase + window.range.offset, size: window.range.size },
-        }));
+      ? [{ first: 0, end: keys, base: 0, range: { offset: 0, size: batch * keyRows * keyRow } }]
+      : windowsOf({ rows: keys, rowBytes: keyRow, limit, alignment, firstRow: batchFirst * keyRows });
     if (windows.length > 1 && pageShift !== undefined)
       throw limitError(
         'maxStorageBufferBindingSize',
@@ -119,8 +136,9 @@ export function planSlabs(request: SearchRequest): Slab[] {
         'give the cache pools of fewer kv heads',
       );
     for (let firstBlock = 0; firstBlock < queryBlocks;) {
-      const queryFirst = wholeQuery ? 0 : Math.floor((firstBlock * config.blockQ) / rowStep) * rowStep;
-      const roomEnd = queryFirst + Math.floor(limit / queryRow);
+      const batchRow = batchFirst * queries;
+      const queryBase = wholeQuery ? 0 : Math.floor((batchRow + firstBlock * config.blockQ) / step) * step;
+      const roomEnd = queryBase + Math.floor(limit / queryRow) - batchRow;
       const rowRoom = wholeQuery || roomEnd >= queries ? Infinity : Math.floor(roomEnd / config.blockQ) - firstBlock;
       let blocks = Math.min(queryBlocks - firstBlock, limits.maxComputeWorkgroupsPerDimension, rowRoom);
       // Later blocks see more: shrink until the last one's stride fits.
@@ -140,13 +158,13 @@ export function planSlabs(request: SearchRequest): Slab[] {
       const endRow = Math.min(queries, (firstBlock + blocks) * config.blockQ);
       const query: Range = wholeQuery
         ? { offset: 0, size: batch * queries * queryRow }
-        : { offset: (batchFirst * queries + queryFirst) * queryRow, size: (endRow - queryFirst) * queryRow };
+        : { offset: queryBase * queryRow, size: (batchRow + endRow - queryBase) * queryRow };
       slabs.push({
         batchFirst,
         batches,
         firstBlock,
         blocks,
-        queryFirst,
+        queryBase,
         query,
         windows,
         scoreStride: config.stages ? Math.max(1, strideAt(blocks)) : 1,

@@ -110,7 +110,7 @@ describeGpu('mask search', (gpu) => {
       { limits },
     );
     expect(plan.slabs[0]!.windows.length).toBeGreaterThan(2);
-    expect(plan.slabs.some(({ queryFirst }) => queryFirst > 0)).toBe(true);
+    expect(plan.slabs.some(({ queryBase }) => queryBase > 0)).toBe(true);
     expect(cells(actual)).toEqual(cells(expected));
   });
 

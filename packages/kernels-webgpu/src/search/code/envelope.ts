@@ -7,11 +7,10 @@ import { loadOctet, octetArray, storeOctet } from './octets.ts';
 export const ENVELOPE_LANES = 128;
 
 export const ENVELOPE = uniformBlock('Sizes', {
-  /** First batch of this dispatch; the key binding starts at it. */
   batchFirst: 'u32',
   keys: 'u32',
-  /** Key at which the key binding starts. */
-  keyFirst: 'u32',
+  /** Row of k, batches counted through, at which the key binding starts. */
+  keyBase: 'u32',
   keyRows: 'u32',
   kvHeads: 'u32',
   firstChunk: 'u32',
@@ -41,31 +40,32 @@ export function envelopeCode({ headDim, type, sink, chunk, pageShift }: Envelope
     ]),
     `fn key_row(batch: u32, key: u32) -> u32 { return ${
       pageShift === undefined
-        ? 'batch * sizes.keyRows + key - sizes.keyFirst'
+        ? 'batch * sizes.keyRows + key - sizes.keyBase'
         : `(pages[key >> ${pageShift}u] << ${pageShift}u) | (key & ${2 ** pageShift - 1}u)`
     }; }
 @compute @workgroup_size(${ENVELOPE_LANES})
 fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
   let lane = id.x + id.z * groups.x * ${ENVELOPE_LANES}u;
+  let batch = sizes.batchFirst + id.y;
   let c = lane % ${octets}u;
   let head = (lane / ${octets}u) % sizes.kvHeads;
   let chunk = sizes.firstChunk + lane / (${octets}u * sizes.kvHeads);
   if (chunk >= sizes.endChunk) { return; }
   let first = ${sink}u + chunk * ${chunk}u;
   let end = min(first + ${chunk}u, sizes.keys);
-  ${loadOctet(type, 'k', `(key_row(id.y, first) * sizes.kvHeads + head) * ${octets}u + c`, 'first')}
+  ${loadOctet(type, 'k', `(key_row(batch, first) * sizes.kvHeads + head) * ${octets}u + c`, 'first')}
   var max_lo = first_lo;
   var max_hi = first_hi;
   var min_lo = first_lo;
   var min_hi = first_hi;
   for (var key = first + 1u; key < end; key++) {
-    ${loadOctet(type, 'k', `(key_row(id.y, key) * sizes.kvHeads + head) * ${octets}u + c`, 'x')}
+    ${loadOctet(type, 'k', `(key_row(batch, key) * sizes.kvHeads + head) * ${octets}u + c`, 'x')}
     max_lo = max(max_lo, x_lo);
     max_hi = max(max_hi, x_hi);
     min_lo = min(min_lo, x_lo);
     min_hi = min(min_hi, x_hi);
   }
-  let at = (((sizes.batchFirst + id.y) * sizes.kvHeads + head) * sizes.envelopeChunks + chunk) * ${2 * octets}u + c;
+  let at = ((batch * sizes.kvHeads + head) * sizes.envelopeChunks + chunk) * ${2 * octets}u + c;
   ${storeOctet(type, 'envelope', 'at', 'max_lo', 'max_hi')}
   ${storeOctet(type, 'envelope', `at + ${octets}u`, 'min_lo', 'min_hi')}
 }`,

@@ -19,12 +19,10 @@ export const SHAPE = uniformBlock('Shape', {
   headOffset: 'u32',
   /** Heads of one key row in memory. */
   kvHeads: 'u32',
-  /** First batch of this dispatch, of the query binding, and of the key binding. */
   batchFirst: 'u32',
-  queryBatch: 'u32',
-  keyBatch: 'u32',
-  /** Row of q at which its binding starts. */
-  queryFirst: 'u32',
+  /** Row of q and of k, batches counted through, at which the bindings start. */
+  queryBase: 'u32',
+  keyBase: 'u32',
   /** Keys that the key binding holds: [keyFirst, keyEnd). */
   keyFirst: 'u32',
   keyEnd: 'u32',
@@ -79,11 +77,11 @@ fn block_at(n: u32) -> Block {
 fn batch_of(z: u32) -> u32 { return shape.batchFirst + ${shared ? 'z' : 'z / shape.heads'}; }
 fn head_of(z: u32) -> u32 { return ${shared ? '0u' : 'z % shape.heads'}; }
 fn query_octet(batch: u32, row: u32, head: u32) -> u32 {
-  return (((batch - shape.queryBatch) * shape.queries + row - shape.queryFirst) * shape.queryHeads + shape.headOffset + head) * D8;
+  return ((batch * shape.queries + row - shape.queryBase) * shape.queryHeads + shape.headOffset + head) * D8;
 }
 fn key_row(batch: u32, key: u32) -> u32 { return ${
     pageShift === undefined
-      ? '(batch - shape.keyBatch) * shape.keyRows + key - shape.keyFirst'
+      ? 'batch * shape.keyRows + key - shape.keyBase'
       : `(pages[key >> ${pageShift}u] << ${pageShift}u) | (key & ${2 ** pageShift - 1}u)`
   }; }
 fn key_octet(batch: u32, key: u32, head: u32) -> u32 {

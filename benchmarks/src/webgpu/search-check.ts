@@ -1,0 +1,175 @@
+// Checks for a real device: each tier's masks against the reference (exact integers), matrix against vector kernels at size, decode against float64.
+import {
+  allocateMask,
+  destroyMask,
+  encodeDecode,
+  encodeSearch,
+  emptyTensor,
+  GpuCall,
+  planSearch,
+  readMask,
+  readTensor,
+  uploadTensor,
+  type ElementType,
+  type GpuContext,
+  type Tier,
+} from '@hip/kernels-webgpu';
+import {
+  DEFAULT_CONFIG,
+  denseAttention,
+  PAPER_CONFIG,
+  resolveConfig,
+  searchBlockMask,
+  type AttentionShape,
+  type BlockMask,
+  type HipConfig,
+} from '@hip/mask-search';
+import { randomTensor } from './random.ts';
+import { LLAMA } from './search.ts';
+
+/** Small integers: every score is exact in float32, so masks must agree bit for bit. */
+function integers(length: number, seed: number, factor = 1): Float32Array {
+  let state = (seed * 2_654_435_761 + 1) >>> 0;
+  return Float32Array.from({ length }, () => {
+    state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0;
+    return Math.round((state / 2 ** 31 - 1) * 3) * factor;
+  });
+}
+
+function maskShape(
+  shape: AttentionShape,
+  { blockQ, blockK, sink, window, causal, shareHeads, k }: HipConfig,
+): Omit<BlockMask, 'starts' | 'counts'> {
+  const { batch, queries, keys } = shape;
+  return {
+    batch,
+    maskHeads: shareHeads ? 1 : shape.heads,
+    queryBlocks: Math.ceil(queries / blockQ),
+    capacity: Math.ceil(k / blockK),
+    blockQ,
+    blockK,
+    queries,
+    keys,
+    sink,
+    window,
+    causal,
+  };
+}
+
+async function search(
+  context: GpuContext,
+  shape: AttentionShape,
+  config: HipConfig,
+  type: ElementType,
+  tier: Tier,
+  tensors: { q: ReturnType<typeof uploadTensor>; k: ReturnType<typeof uploadTensor> },
+): Promise<BlockMask> {
+  const plan = planSearch({ shape, config, type, profile: { ...context.profile, tier }, limits: context.limits });
+  const mask = allocateMask(context, maskShape(shape, config));
+  const call = new GpuCall(context);
+  encodeSearch(call, plan, { ...tensors, mask });
+  call.submit();
+  const found = await readMask(context, mask);
+  destroyMask(mask);
+  return found;
+}
+
+/** Starts of `a` that `b` lacks, as a share of all. */
+function difference(a: BlockMask, b: BlockMask): number {
+  let missing = 0;
+  let total = 0;
+  a.counts.forEach((count, cell) => {
+    const other = new Set(b.starts.subarray(cell * b.capacity, cell * b.capacity + b.counts[cell]!));
+    for (let i = 0; i < count; i++) if (!other.has(a.starts[cell * a.capacity + i]!)) missing++;
+    total += count;
+  });
+  return missing / Math.max(1, total);
+}
+
+/** Rows `{check, …, ok}`. */
+export async function searchChecks(
+  context: GpuContext,
+  { log }: { log?: (line: string) => void } = {},
+): Promise<Record<string, unknown>[]> {
+  const rows: Record<string, unknown>[] = [];
+  const add = (row: Record<string, unknown>): void => {
+    rows.push(row);
+    log?.(JSON.stringify(row));
+  };
+  const tiers: readonly Tier[] = ['basic', 'subgroups', 'subgroup-matrix'];
+  const mine = tiers.slice(0, tiers.indexOf(context.profile.tier) + 1);
+  const configs: Record<string, { config: HipConfig; shape: AttentionShape }> = {
+    default: {
+      config: DEFAULT_CONFIG,
+      shape: { batch: 1, queries: 700, keys: 9000, heads: 4, kvHeads: 2, headDim: 128 },
+    },
+    'default, d=64, two batches': {
+      config: DEFAULT_CONFIG,
+      shape: { batch: 2, queries: 200, keys: 6000, heads: 2, kvHeads: 1, headDim: 64 },
+    },
+    'the paper': {
+      config: resolveConfig({ ...PAPER_CONFIG, k: 256 }),
+      shape: { batch: 1, queries: 130, keys: 4000, heads: 2, kvHeads: 1, headDim: 128 },
+    },
+    shared: {
+      config: resolveConfig({ ...DEFAULT_CONFIG, shareHeads: true }),
+      shape: { batch: 1, queries: 130, keys: 6000, heads: 4, kvHeads: 2, headDim: 80 },
+    },
+  };
+  for (const [name, { config, shape }] of Object.entries(configs)) {
+    const q = integers(shape.batch * shape.queries * shape.heads * shape.headDim, 1, 840);
+    const k = integers(shape.batch * shape.keys * shape.kvHeads * shape.headDim, 2);
+    const expected = searchBlockMask(q, k, shape, config);
+    for (const type of ['f32', 'f16'] as const) {
+      const tensors = { q: uploadTensor(context, q, type), k: uploadTensor(context, k, type) };
+      for (const tier of mine) {
+        const actual = await search(context, shape, config, type, tier, tensors);
+        add({
+          check: `search, ${name}`,
+          type,
+          tier,
+          ok: actual.starts.join() === expected.starts.join() && actual.counts.join() === expected.counts.join(),
+          difference: difference(expected, actual),
+        });
+      }
+      tensors.q.buffer.destroy();
+      tensors.k.buffer.destroy();
+    }
+  }
+  if (context.profile.tier === 'subgroup-matrix') {
+    const shape = { batch: 1, queries: 32_768, keys: 32_768, ...LLAMA };
+    const tensors = {
+      q: randomTensor(context, 'f16', shape.queries * shape.heads * shape.headDim, 1),
+      k: randomTensor(context, 'f16', shape.keys * shape.kvHeads * shape.headDim, 2),
+    };
+    const [matrix, vector] = [
+      await search(context, shape, DEFAULT_CONFIG, 'f16', 'subgroup-matrix', tensors),
+      await search(context, shape, DEFAULT_CONFIG, 'f16', 'subgroups', tensors),
+    ];
+    const share = difference(vector, matrix);
+    // Means round to f16 for the matrix kernels: near ties may swap.
+    add({ check: 'search 32K, matrix against vector kernels', difference: share, ok: share < 0.01 });
+    for (const { buffer } of Object.values(tensors)) buffer.destroy();
+  }
+  for (const type of ['f32', 'f16'] as const) {
+    const shape = { batch: 1, queries: 1, keys: 5000, heads: 8, kvHeads: 2, headDim: 128 };
+    const [q, k, v] = [shape.heads, shape.keys * shape.kvHeads, shape.keys * shape.kvHeads].map((count, i) =>
+      integers(count * shape.headDim, i + 5),
+    ) as [Float32Array, Float32Array, Float32Array];
+    const tensors = {
+      q: uploadTensor(context, q, type),
+      k: uploadTensor(context, k, type),
+      v: uploadTensor(context, v, type),
+      out: emptyTensor({ context, type, length: q.length }),
+    };
+    const call = new GpuCall(context);
+    encodeDecode(call, tensors, shape, undefined, { scale: 0.02 });
+    call.submit();
+    const actual = await readTensor(context, tensors.out);
+    const expected = denseAttention(q, k, v, shape, { scale: 0.02 });
+    const error = expected.reduce((most, x, i) => Math.max(most, Math.abs(x - actual[i]!)), 0);
+    add({ check: 'decode, dense', type, error, ok: error < 2e-3 });
+    for (const { buffer } of Object.values(tensors)) buffer.destroy();
+  }
+  return rows;
+}

@@ -1,0 +1,161 @@
+// Rows of mask search and of search with block-sparse attention: prefill of 8K … 128K, and of 1M in chunks through the cache.
+import {
+  allocateMask,
+  encodeAttention,
+  encodeSearch,
+  GpuCall,
+  GpuDecodeSession,
+  KvCache,
+  KvPool,
+  planSearch,
+  emptyTensor,
+  destroyMask,
+  type GpuContext,
+  type Tier,
+} from '@hip/kernels-webgpu';
+import { DEFAULT_CONFIG, type HipConfig } from '@hip/mask-search';
+import { measure } from './measure.ts';
+import { randomTensor } from './random.ts';
+
+/** Llama-3-8B's attention. */
+export const LLAMA = { heads: 32, kvHeads: 8, headDim: 128 } as const;
+
+export interface SearchRowOptions {
+  readonly lengths?: readonly number[];
+  readonly config?: HipConfig;
+  readonly name?: string;
+  /** Also runs the attention over the mask. */
+  readonly attention?: boolean;
+  readonly tier?: Tier;
+  readonly log?: (line: string) => void;
+}
+
+/** Prefill: search alone, or search and attention in one call. */
+export async function searchRows(
+  context: GpuContext,
+  {
+    lengths = [8192, 32_768, 131_072],
+    config = DEFAULT_CONFIG,
+    name = 'default',
+    attention = true,
+    tier = context.profile.tier,
+    log,
+  }: SearchRowOptions = {},
+): Promise<Record<string, unknown>[]> {
+  const rows: Record<string, unknown>[] = [];
+  const { heads, kvHeads, headDim } = LLAMA;
+  for (const tokens of lengths) {
+    const shape = { batch: 1, queries: tokens, keys: tokens, ...LLAMA };
+    const [q, k, v] = [heads, kvHeads, kvHeads].map((count, i) =>
+      randomTensor(context, 'f16', tokens * count * headDim, i + 1),
+    ) as [ReturnType<typeof randomTensor>, ReturnType<typeof randomTensor>, ReturnType<typeof randomTensor>];
+    const out = emptyTensor({ context, type: 'f16', length: q.length });
+    const plan = planSearch({
+      shape,
+      config,
+      type: 'f16',
+      profile: { ...context.profile, tier },
+      limits: context.limits,
+    });
+    const { blockQ, blockK, sink, window, causal, shareHeads } = config;
+    const mask = allocateMask(context, {
+      batch: 1,
+      maskHeads: shareHeads ? 1 : heads,
+      queryBlocks: Math.ceil(tokens / blockQ),
+      capacity: Math.ceil(config.k / blockK),
+      blockQ,
+      blockK,
+      queries: tokens,
+      keys: tokens,
+      sink,
+      window,
+      causal,
+    });
+    for (const withAttention of attention ? [false, true] : [false]) {
+      const call = new GpuCall(context);
+      encodeSearch(call, plan, { q, k, mask });
+      if (withAttention) encodeAttention(call, { q, k, v, out }, shape, mask, { tier });
+      const prepared = call.prepare();
+      const measured = await measure(context, (timer) => prepared.submit(timer), { runs: 3, wallRuns: 3 });
+      prepared.release();
+      rows.push({
+        what: withAttention ? 'prefill, search and attention' : 'prefill, search',
+        config: name,
+        tier,
+        tokens,
+        ...measured,
+        slabs: plan.slabs.length,
+        scratchBytes: Object.values(plan.scratch).reduce((a, b) => a + b, 0),
+        poolBytes: context.pool.bytes,
+      });
+      log?.(JSON.stringify(rows.at(-1)));
+    }
+    destroyMask(mask);
+    for (const { buffer } of [q, k, v, out]) buffer.destroy();
+    context.pool.clear();
+  }
+  return rows;
+}
+
+/** Prefill of `tokens` in chunks through a cache, then decode at that length. */
+export async function chunkedPrefillRows(
+  context: GpuContext,
+  {
+    tokens = 2 ** 20,
+    chunk = 32_768,
+    config = DEFAULT_CONFIG,
+    steps = 32,
+    log,
+  }: { tokens?: number; chunk?: number; config?: HipConfig; steps?: number; log?: (line: string) => void } = {},
+): Promise<Record<string, unknown>[]> {
+  const { heads, kvHeads, headDim } = LLAMA;
+  const pool = new KvPool(context, { kvHeads, headDim, tokens: tokens + 4096, pageTokens: 1024 });
+  const cache = new KvCache(pool);
+  const session = new GpuDecodeSession(cache, { heads, config });
+  const tensors = {
+    q: randomTensor(context, 'f16', chunk * heads * headDim, 1),
+    k: randomTensor(context, 'f16', chunk * kvHeads * headDim, 2),
+    v: randomTensor(context, 'f16', chunk * kvHeads * headDim, 3),
+    out: emptyTensor({ context, type: 'f16', length: chunk * heads * headDim }),
+  };
+  const { queue } = context.device;
+  const start = performance.now();
+  const marks: number[] = [];
+  for (let done = 0; done < tokens; done += chunk) {
+    session.prefill(tensors, chunk);
+    await queue.onSubmittedWorkDone();
+    marks.push(performance.now() - start);
+    log?.(`prefilled ${done + chunk} in ${marks.at(-1)!.toFixed(1)} ms`);
+  }
+  const wallMs = performance.now() - start;
+  await context.settled();
+  const one = {
+    q: randomTensor(context, 'f16', heads * headDim, 4),
+    k: randomTensor(context, 'f16', kvHeads * headDim, 5),
+    v: randomTensor(context, 'f16', kvHeads * headDim, 6),
+    out: emptyTensor({ context, type: 'f16', length: heads * headDim }),
+  };
+  const decode = await measure(context, (timer) => session.step(one, timer), {
+    runs: steps,
+    wallRuns: steps,
+    passes: 64,
+  });
+  const row = {
+    what: `prefill in chunks of ${chunk}, then decode`,
+    tokens,
+    wallMs,
+    lastChunkMs: marks.at(-1)! - marks.at(-2)!,
+    decode,
+    cacheBytes: pool.plan.bytes,
+    pools: pool.pools.length,
+    sessionBytes: session.bytes,
+    poolBytes: context.pool.bytes,
+  };
+  session.destroy();
+  cache.dispose();
+  pool.destroy();
+  for (const { buffer } of [...Object.values(tensors), ...Object.values(one)]) buffer.destroy();
+  context.pool.clear();
+  log?.(JSON.stringify(row));
+  return [row];
+}

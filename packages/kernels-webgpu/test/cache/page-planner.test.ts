@@ -1,0 +1,104 @@
+// The page planner: slots never shared, least recently used first, unsaved and pinned pages never evicted.
+import { expect, it } from 'vitest';
+import * as fc from 'fast-check';
+import { PagePlanner } from '../../src/cache/page-planner.ts';
+
+type Action =
+  | { readonly kind: 'create' }
+  | { readonly kind: 'save' | 'pin' | 'unpin' | 'release'; readonly at: number }
+  | { readonly kind: 'require'; readonly at: readonly number[] };
+
+const at = fc.nat(40);
+const actions: fc.Arbitrary<readonly Action[]> = fc.array(
+  fc.oneof(
+    { weight: 4, arbitrary: fc.constant({ kind: 'create' } as const) },
+    { weight: 6, arbitrary: fc.record({ kind: fc.constantFrom('save', 'pin', 'unpin', 'release'), at }) },
+    { weight: 3, arbitrary: fc.record({ kind: fc.constant('require' as const), at: fc.array(at, { maxLength: 6 }) }) },
+  ),
+  { maxLength: 80 },
+);
+
+it('keeps its promises under any sequence of actions', () => {
+  fc.assert(
+    fc.property(fc.integer({ min: 1, max: 6 }), actions, (slots, list) => {
+      const planner = new PagePlanner(slots);
+      // A model: pages in order of last use, with what is known of them.
+      const order: number[] = [];
+      const saved = new Set<number>();
+      const pinned = new Set<number>();
+      const evictable = (): number[] =>
+        order.filter((page) => planner.slotOf(page) !== undefined && saved.has(page) && !pinned.has(page));
+      const use = (page: number): void => {
+        if (order.includes(page)) order.splice(order.indexOf(page), 1);
+        order.push(page);
+      };
+      for (const action of list) {
+        const page =
+          'at' in action && typeof action.at === 'number' ? order[action.at % Math.max(1, order.length)] : undefined;
+        if (action.kind === 'create') {
+          const full = planner.resident === slots;
+          const candidates = evictable();
+          if (full && candidates.length === 0) {
+            expect(() => planner.create()).toThrow(/await settle/);
+            continue;
+          }
+          const { page: made, evicted } = planner.create();
+          expect(evicted).toBe(full ? candidates[0] : undefined);
+          use(made);
+        } else if (action.kind === 'require') {
+          const wanted = new Set(
+            action.at.map((i) => order[i % Math.max(1, order.length)]).filter((one) => one !== undefined),
+          );
+          const before = order.map((one) => planner.slotOf(one));
+          try {
+            const placed = planner.require(wanted);
+            for (const one of wanted) {
+              expect(planner.slotOf(one)).toBeDefined();
+              use(one);
+            }
+            for (const { page: loaded, evicted } of placed) {
+              expect(before[order.indexOf(loaded)] === undefined || wanted.has(loaded)).toBe(true);
+              if (evicted !== undefined)
+                expect(saved.has(evicted) && !pinned.has(evicted) && !wanted.has(evicted)).toBe(true);
+            }
+          } catch (error) {
+            expect((error as { code: string }).code).toBe('out-of-memory');
+            expect(order.map((one) => planner.slotOf(one))).toEqual(before);
+          }
+        } else if (page !== undefined) {
+          if (action.kind === 'save') {
+            planner.saved(page);
+            saved.add(page);
+          } else if (action.kind === 'pin') {
+            planner.pin(page);
+            pinned.add(page);
+          } else if (action.kind === 'unpin') {
+            planner.unpin(page);
+            pinned.delete(page);
+          } else {
+            planner.release(page);
+            order.splice(order.indexOf(page), 1);
+            pinned.delete(page);
+            saved.delete(page);
+          }
+        }
+        const used = order.map((one) => planner.slotOf(one)).filter((slot) => slot !== undefined);
+        expect(new Set(used).size).toBe(used.length);
+        expect(used.every((slot) => slot >= 0 && slot < slots)).toBe(true);
+        expect(planner.resident).toBe(used.length);
+        expect(planner.pages).toBe(order.length);
+        // What was never saved is never lost.
+        expect(order.every((one) => saved.has(one) || planner.slotOf(one) !== undefined)).toBe(true);
+      }
+    }),
+  );
+});
+
+it('gives slots in order, so that one sequence alone is contiguous', () => {
+  const planner = new PagePlanner(4);
+  expect(Array.from({ length: 4 }, () => planner.create().slot)).toEqual([0, 1, 2, 3]);
+});
+
+it('says which page does not exist', () => {
+  expect(() => new PagePlanner(1).slotOf(3)).toThrow('page 3 does not exist');
+});
