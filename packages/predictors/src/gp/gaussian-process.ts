@@ -7,16 +7,8 @@ import { plain, saveAs, type SavedState } from '../core/saved.ts';
 import { scaled, scaleTargets, scalingOf, type Scaling } from '../core/scaling.ts';
 import { tableOf, takeRows, takeValues, type Rows, type Table } from '../core/table.ts';
 import { dot, factorize, solveLower, solveUpper } from '../linalg/cholesky.ts';
-import { minimizeLbfgs } from '../linalg/lbfgs.ts';
-import {
-  byLengths,
-  correlation,
-  covariance,
-  inverseSquares,
-  logLikelihood,
-  type GpKernel,
-  type GpProblem,
-} from './likelihood.ts';
+import { groupsOf, learn } from './learn.ts';
+import { byLengths, correlation, covariance, inverseSquares, type GpKernel } from './likelihood.ts';
 
 export interface GaussianProcessOptions {
   /** @defaultValue 'rbf' */
@@ -158,54 +150,6 @@ function modelOf(state: State): GaussianProcessModel {
         parameters: plain(parameters),
       }),
   };
-}
-
-/** Bounds of [log σ_f², log σ_n², log ℓ], for targets of unit deviation and distances of unit order. */
-const LOWER = [-4, Math.log(1e-8), -4.6];
-const UPPER = [9, Math.log(4), 9];
-
-function groupsOf(ard: boolean | readonly number[], columns: number): { groups: Int32Array; groupCount: number } {
-  if (ard === false) return { groups: new Int32Array(columns), groupCount: 1 };
-  if (ard === true) return { groups: Int32Array.from({ length: columns }, (_, k) => k), groupCount: columns };
-  if (ard.length !== columns) {
-    throw new PredictorError('invalid-option', `ard has ${ard.length} groups for ${columns} columns: give one each`, {
-      ard,
-      columns,
-    });
-  }
-  const names = [...new Set(ard)];
-  return { groups: Int32Array.from(ard, (name) => names.indexOf(name)), groupCount: names.length };
-}
-
-function* learn(
-  problem: GpProblem,
-  start: Float64Array,
-  evaluations: number,
-  prior?: { centre: number; spread: number },
-): Generator<number, Float64Array, void> {
-  const size = 2 + problem.groupCount;
-  const bound = (values: readonly number[]) => Float64Array.from({ length: size }, (_, k) => values[Math.min(k, 2)]!);
-  const objective = (parameters: Float64Array) => {
-    const { value, gradient } = logLikelihood(problem, parameters);
-    let penalty = 0;
-    const negated = gradient.map((g) => -g);
-    if (prior) {
-      for (let k = 2; k < size; k++) {
-        const away = (parameters[k]! - prior.centre) / prior.spread;
-        penalty += 0.5 * away * away;
-        negated[k]! += away / prior.spread;
-      }
-    }
-    return { value: penalty - value, gradient: negated };
-  };
-  const { point } = yield* minimizeLbfgs(objective, start, {
-    lower: bound(LOWER),
-    upper: bound(UPPER),
-    maxEvaluations: evaluations,
-    tolerance: 1e-3,
-    maxStep: 2,
-  });
-  return point;
 }
 
 /**

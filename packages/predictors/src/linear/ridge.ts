@@ -1,11 +1,11 @@
 // Ridge regression; the penalty by closed-form leave-one-out (Hastie, Tibshirani & Friedman 2009, §3.4 and eq. 7.64).
-import { EigenvalueDecomposition, Matrix } from 'ml-matrix';
 import { defineRegressor, type Model, type Regressor } from '../core/model.ts';
 import { listOf, positive } from '../core/options.ts';
 import { plain, saveAs, SavedState } from '../core/saved.ts';
 import { scaled, scaleTargets, scalingOf, type Scaling } from '../core/scaling.ts';
 import { tableOf, type Rows, type Table } from '../core/table.ts';
 import { dot } from '../linalg/cholesky.ts';
+import { basisOf, leaveOneOut, type Basis } from './basis.ts';
 
 export interface RidgeOptions {
   /**
@@ -31,87 +31,6 @@ export interface RidgeModel extends Model {
 /** Powers of ten around the mean eigenvalue, by halves. */
 const GRID = Array.from({ length: 17 }, (_, i) => 10 ** (i / 2 - 5));
 const GOLDEN = (Math.sqrt(5) - 1) / 2;
-
-/** The eigenbasis of the centred rows: `scores` = X·V (n×r), `squares` = eigenvalues of XᵀX, `vectors` = V as r rows of d. */
-interface Basis {
-  readonly rank: number;
-  readonly squares: Float64Array;
-  readonly vectors: Float64Array;
-  readonly scores: Float64Array;
-}
-
-/** From the smaller of XᵀX (d×d) and XXᵀ (n×n). */
-function basisOf({ rows: n, columns: d, data }: Table): Basis {
-  const narrow = d <= n;
-  const size = narrow ? d : n;
-  const gram = Matrix.zeros(size, size);
-  const X = new Matrix(Array.from({ length: n }, (_, i) => data.subarray(i * d, (i + 1) * d)));
-  const columns = narrow
-    ? X.transpose()
-        .to2DArray()
-        .map((row) => Float64Array.from(row))
-    : undefined;
-  for (let i = 0; i < size; i++) {
-    for (let j = 0; j <= i; j++) {
-      const value = columns ? dot(columns[i]!, 0, columns[j]!, 0, n) : dot(data, i * d, data, j * d, d);
-      gram.set(i, j, value);
-      gram.set(j, i, value);
-    }
-  }
-  const { realEigenvalues, eigenvectorMatrix } = new EigenvalueDecomposition(gram, { assumeSymmetric: true });
-  const largest = Math.max(...realEigenvalues, 0);
-  const kept = realEigenvalues
-    .map((value, index) => ({ value, index }))
-    .filter(({ value }) => value > largest * size * 1e-15 && value > 0);
-  const rank = kept.length;
-  const vectors = new Float64Array(rank * d);
-  const scores = new Float64Array(n * rank);
-  const squares = Float64Array.from(kept, ({ value }) => value);
-  kept.forEach(({ value, index }, r) => {
-    const root = Math.sqrt(value);
-    if (narrow) {
-      for (let k = 0; k < d; k++) vectors[r * d + k] = eigenvectorMatrix.get(k, index);
-      for (let i = 0; i < n; i++) scores[i * rank + r] = dot(data, i * d, vectors, r * d, d);
-    } else {
-      for (let i = 0; i < n; i++) {
-        const u = eigenvectorMatrix.get(i, index);
-        scores[i * rank + r] = u * root;
-        for (let k = 0; k < d; k++) vectors[r * d + k]! += (u * data[i * d + k]!) / root;
-      }
-    }
-  });
-  return { rank, squares, vectors, scores };
-}
-
-/**
- * Leave-one-out residuals without refits: eᵢ/(1 − hᵢ), where the hat matrix has hᵢ = 1/n + Σⱼ zᵢⱼ²/(sⱼ + λ).
- *
- * @param targets centred
- */
-function leaveOneOut(
-  { rank, squares, scores }: Basis,
-  targets: Float64Array,
-  penalty: number,
-): { residuals: Float64Array; leverages: Float64Array } {
-  const n = targets.length;
-  const projections = new Float64Array(rank);
-  for (let i = 0; i < n; i++) for (let j = 0; j < rank; j++) projections[j]! += scores[i * rank + j]! * targets[i]!;
-  const residuals = new Float64Array(n);
-  const leverages = new Float64Array(n);
-  for (let i = 0; i < n; i++) {
-    let fitted = 0;
-    let leverage = 1 / n;
-    for (let j = 0; j < rank; j++) {
-      const z = scores[i * rank + j]!;
-      const shrunk = z / (squares[j]! + penalty);
-      fitted += shrunk * projections[j]!;
-      leverage += shrunk * z;
-    }
-    leverages[i] = leverage;
-    residuals[i] = (targets[i]! - fitted) / Math.max(1 - leverage, 1e-12);
-  }
-  return { residuals, leverages };
-}
 
 function choosePenalty(basis: Basis, targets: Float64Array, penalty: RidgeOptions['penalty']): number {
   if (typeof penalty === 'number') return penalty;
