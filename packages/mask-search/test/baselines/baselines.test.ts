@@ -48,6 +48,44 @@ describe('exact top-k', () => {
     );
   });
 
+  it('of blocks keeps those with the best score of any row that sees any of their keys, over the heads that share them', () => {
+    fc.assert(
+      fc.property(shapes, grid, seeds, (shape, options, seed) => {
+        const { batch, queries, keys, heads, kvHeads, headDim: d } = shape;
+        const { q, k } = tensorsOf(shape, seed);
+        const { blockQ, blockK, sink, window, causal, shareHeads } = options;
+        const mask = exactTopKMask(q, k, shape, options);
+        const score = (row: number, head: number, key: number): number => {
+          if (causal && key > row + keys - queries) return -Infinity;
+          const [x, y] = [
+            ((batch - 1) * queries + row) * heads + head,
+            ((batch - 1) * keys + key) * kvHeads + Math.floor((head * kvHeads) / heads),
+          ];
+          return q.subarray(x * d, x * d + d).reduce((sum, value, i) => sum + value * k[y * d + i]!, 0);
+        };
+        for (let maskHead = 0; maskHead < mask.maskHeads; maskHead++) {
+          cellsOf(mask, batch - 1, maskHead).forEach((starts, n) => {
+            const rows = Array.from({ length: Math.min(blockQ, queries - n * blockQ) }, (_, i) => n * blockQ + i);
+            const visible = causal ? rows.at(-1)! + keys - queries + 1 : keys;
+            const blocks = Math.ceil(Math.max(0, visible - window - sink) / blockK);
+            const sharing = shareHeads ? Array.from({ length: heads }, (_, head) => head) : [maskHead];
+            const scores = Array.from({ length: blocks }, (_, b) => {
+              const inside = Array.from({ length: blockK }, (_, i) => sink + b * blockK + i).filter(
+                (key) => key < keys,
+              );
+              return Math.max(
+                ...inside.flatMap((key) => rows.flatMap((row) => sharing.map((head) => score(row, head, key)))),
+              );
+            });
+            const best = topK(scores, Math.min(blocks, Math.ceil(options.k / blockK))).indices;
+            expect(starts).toEqual(best.map((b) => sink + b * blockK).sort((a, b) => a - b));
+          });
+        }
+      }),
+      { numRuns: 40 },
+    );
+  });
+
   it('of single rows and keys holds at least the mass of any search at the same budget', () => {
     fc.assert(
       fc.property(shapes, seeds, fc.integer({ min: 1, max: 30 }), (shape, seed, k) => {

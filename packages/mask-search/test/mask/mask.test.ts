@@ -137,6 +137,13 @@ describe('maskStatistics', () => {
     expect(statistics.bytes).toBe(4 * (4 * 4 + 4));
     expect(maskStatistics(denseMask(shape, true)).density).toBe(1);
   });
+
+  it('counts a pair once where blocks reach into sinks or window', () => {
+    const mask = maskOf([0, 30], [0, 34], [1, 31], [36]);
+    let pairs = 0;
+    for (const head of [0, 1]) pairs += toDense(mask, { head }).reduce((sum, held) => sum + held, 0);
+    expect(maskStatistics(mask).keysPerRow.mean).toBe(pairs / 16);
+  });
 });
 
 describe('validateMask', () => {

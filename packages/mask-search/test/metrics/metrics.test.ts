@@ -53,6 +53,15 @@ describe('massRecall', () => {
     );
   });
 
+  it('does not overflow, however large the logits', () => {
+    const shape = { batch: 1, queries: 2, keys: 3, heads: 1, kvHeads: 1, headDim: 1 };
+    const [q, k] = [Float64Array.of(1, 1), Float64Array.of(3000, 2000, 2000)];
+    const mask = emptyMask(shape, { blockQ: 1, blockK: 1, sink: 0, window: 1, causal: true, shareHeads: false }, 1);
+    setBlocks(mask, 0, 0, 1, [0]);
+    // Row 0 at position 1 keeps key 1 alone, row 1 keeps the best key.
+    expect(massRecall(q, k, shape, mask, { scale: 1 })).toBe(0.5);
+  });
+
   it('counts no key twice: a mask that holds one twice is refused', () => {
     const shape = { batch: 1, queries: 4, keys: 32, heads: 1, kvHeads: 1, headDim: 1 };
     const { q, k } = tensorsOf(shape, 1);
