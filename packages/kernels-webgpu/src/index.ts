@@ -29,3 +29,4 @@ export { KvCache, type CacheView } from './cache/kv-cache.ts';
 export { KvPool, type KvPoolOptions, type PoolBuffers } from './cache/kv-pool.ts';
 export { PagePlanner, type Placement } from './cache/page-planner.ts';
 export { planPools, type CachePlan, type PoolPlan, type PoolRequest } from './cache/pools.ts';
+export { encodeAttentionGradient, type GradientTensors } from './attention/gradient.ts';

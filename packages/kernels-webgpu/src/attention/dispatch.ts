@@ -2,6 +2,7 @@
 import { HipError, type AttentionShape, type ScoreOptions } from '@hip/mask-search';
 import { accessOf, bytesOf, withTier, type Tier } from '../device/features.ts';
 import type { BufferRange, GpuCall } from '../dispatch/call.ts';
+import type { GpuContext } from '../dispatch/context.ts';
 import type { GpuTensor } from '../dispatch/tensor.ts';
 import { carryBytes } from './carry.ts';
 import type { GpuMask } from './mask.ts';
@@ -39,7 +40,7 @@ export interface AttentionOptions extends ScoreOptions {
 
 /** Plans a call as {@link encodeAttention} will run it. */
 export function planOf(
-  call: Pick<GpuCall, 'context'>,
+  call: { readonly context: Pick<GpuContext, 'profile' | 'limits'> },
   shape: AttentionShape,
   type: GpuTensor['type'],
   mask: GpuMask | undefined,
@@ -51,7 +52,7 @@ export function planOf(
 }
 
 /** @throws HipError `invalid-shape` */
-function check(
+export function checkAttention(
   { q, k, v, out }: AttentionTensors,
   shape: AttentionShape,
   mask: GpuMask | undefined,
@@ -141,6 +142,7 @@ export function dispatchParams(
     heads,
     scale: softcap === undefined ? scale * Math.LOG2E : scale / softcap,
     cap: (softcap ?? 0) * Math.LOG2E,
+    slope: scale,
   });
 }
 
@@ -166,7 +168,7 @@ export function encodeAttention(
   options: AttentionOptions = {},
 ): AttentionPlan {
   const { queryHeads = shape.heads, headFirst = 0, label = 'attention' } = options;
-  check(tensors, shape, mask, queryHeads, headFirst);
+  checkAttention(tensors, shape, mask, queryHeads, headFirst);
   const type = tensors.q.type;
   const plan = planOf(call, shape, type, mask, options);
   const access = accessOf(type, call.context.profile);

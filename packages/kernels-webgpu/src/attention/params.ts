@@ -44,4 +44,6 @@ export const attentionParams = uniformBlock('Params', {
   scale: 'f32',
   /** softcap·log2(e); 0 without a soft-cap. */
   cap: 'f32',
+  /** scale itself, for gradients. */
+  slope: 'f32',
 });
