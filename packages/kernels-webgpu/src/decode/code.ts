@@ -104,6 +104,9 @@ export function decodeCode(kernel: DecodeKernel): string {
   const octets = headDim / 8;
   // Lanes of the value phase: (key group, octet). With 80 numbers 120 of 128 lanes work.
   const keyGroups = Math.min(DECODE_LANES, Math.floor(DECODE_LANES / octets));
+  // Steps of a loop body, so that their loads overlap.
+  const keySteps = [4, 2].find((count) => octets % count === 0) ?? 1;
+  const valueSteps = 4;
   const each = (statement: (g: number) => string): string => unroll(heads, statement);
   return wgsl(
     DECODE.declaration,
@@ -155,19 +158,25 @@ ${each((g) => `  var m${g} = -3.4e38f; var l${g} = 0.0f; var lo${g} = vec4f(0.0)
       let key = slot_key(keys, round + lane);
       if (key != NONE) { at = (key_row(batch, key) * decode.kvHeads + kv_at) * ${octets}u; }
     }
-    rows[lane] = at;
+    // Absent keys weigh nothing; their value is read from row 0.
+    rows[lane] = select(at, 0u, at == NONE);
     if (at != NONE) {
 ${each((g) => `      var s${g} = 0.0f;`)}
-      for (var i = 0u; i < ${octets}u; i++) {
-        ${loadOctet(type, 'k', 'at + i', 'x')}
-${each((g) => `        s${g} += dot(x_lo, queries[${2 * g * octets}u + 2u * i]) + dot(x_hi, queries[${2 * g * octets + 1}u + 2u * i]);`)}
+      for (var i = 0u; i < ${octets}u; i += ${keySteps}u) {
+${unroll(
+  keySteps,
+  (step) => `        {
+          let o = i + ${step}u;
+          ${loadOctet(type, 'k', 'at + o', 'x')}
+${each((g) => `          s${g} += dot(x_lo, queries[${2 * g * octets}u + 2u * o]) + dot(x_hi, queries[${2 * g * octets + 1}u + 2u * o]);`)}
+        }`,
+)}
       }
 ${each((g) => `      weights[${(g * DECODE_LANES) / 4}u + lane / 4u][lane % 4u] = ${softcap ? `decode.cap * tanh(clamp(s${g} * decode.scale, -40.0f, 40.0f))` : `s${g} * decode.scale`};`)}
     } else {
 ${each((g) => `      weights[${(g * DECODE_LANES) / 4}u + lane / 4u][lane % 4u] = -3.4e38f;`)}
     }
     workgroupBarrier();
-    let used = min(${DECODE_LANES}u, last - round);
 ${each(
   (g) => `    let mine${g} = weights[${(g * DECODE_LANES) / 4}u + lane / 4u][lane % 4u];
     var four${g} = vec4f(m${g});
@@ -180,11 +189,20 @@ ${each(
 ${each((g) => `    weights[${(g * DECODE_LANES) / 4}u + lane / 4u][lane % 4u] = select(exp2(mine${g} - top${g}), 0.0f, at == NONE);`)}
     workgroupBarrier();
     if (key_group < ${keyGroups}u) {
-      for (var j = key_group; j < used; j += ${keyGroups}u) {
-        let value_at = rows[j];
-        if (value_at == NONE) { continue; }
-        ${loadOctet(type, 'v', 'value_at + c', 'x')}
-${each((g) => `        { let w = weights[${(g * DECODE_LANES) / 4}u + j / 4u][j % 4u]; l${g} += w; lo${g} += w * x_lo; hi${g} += w * x_hi; }`)}
+      for (var j = key_group; j < ${DECODE_LANES}u; j += ${keyGroups * valueSteps}u) {
+${unroll(
+  valueSteps,
+  (step) => `        {
+          let slot = min(j + ${step * keyGroups}u, ${DECODE_LANES - 1}u);
+          ${loadOctet(type, 'v', 'rows[slot] + c', 'x')}
+${each(
+  (g) =>
+    `          { let w = ${
+      DECODE_LANES % (keyGroups * valueSteps) === 0 ? '' : `f32(j + ${step * keyGroups}u < ${DECODE_LANES}u) * `
+    }weights[${(g * DECODE_LANES) / 4}u + slot / 4u][slot % 4u]; l${g} += w; lo${g} += w * x_lo; hi${g} += w * x_hi; }`,
+)}
+        }`,
+)}
       }
     }
   }

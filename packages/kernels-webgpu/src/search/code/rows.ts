@@ -53,15 +53,27 @@ fn load_rows(batch: u32, head: u32, block: Block, tile: u32, lane: u32) {
 }`;
 }
 
+/** A loop over a vector's octets; with few rows several steps stand in the body, so that their loads overlap. */
+function overOctets({ headDim }: SearchConstants, tile: number, body: (c: string) => string): string {
+  const octets = headDim / 8;
+  const steps = [4, 2].find((count) => tile * count <= 16 && octets % count === 0) ?? 1;
+  return `for (var c = 0u; c < D8; c += ${steps}u) {
+${unroll(steps, (i) => `{ ${body(i === 0 ? 'c' : `(c + ${i}u)`)} }`)}
+  }`;
+}
+
 /** `score_key(batch, head, key)`: the largest q·k over the tile's rows that see the key. */
-export function keyScoreCode({ type }: SearchConstants, { tile }: RowTiling): string {
+export function keyScoreCode(constants: SearchConstants, { tile }: RowTiling): string {
+  const { type } = constants;
   return `fn score_key(batch: u32, head: u32, key: u32) -> f32 {
   let base = key_octet(batch, key, head);
 ${unroll(tile, (r) => `  var s${r} = 0.0f;`)}
-  for (var c = 0u; c < D8; c++) {
-    ${loadOctet(type, 'k', 'base + c', 'x')}
-${unroll(tile, (r) => `    s${r} += dot(x_lo, rows[${r}u * D4 + 2u * c]) + dot(x_hi, rows[${r}u * D4 + 2u * c + 1u]);`)}
-  }
+  ${overOctets(
+    constants,
+    tile,
+    (c) => `${loadOctet(type, 'k', `base + ${c}`, 'x')}
+${unroll(tile, (r) => `    s${r} += dot(x_lo, rows[${r}u * D4 + 2u * ${c}]) + dot(x_hi, rows[${r}u * D4 + 2u * ${c} + 1u]);`)}`,
+  )}
   var best = ${LOWEST};
 ${unroll(tile, (r) => `  best = select(best, max(best, s${r}), row_position[${r}] >= i32(key));`)}
   return best;
@@ -69,22 +81,25 @@ ${unroll(tile, (r) => `  best = select(best, max(best, s${r}), row_position[${r}
 }
 
 /** `score_bound(batch, head, chunk)`: Σ max(qᵢ·maxᵢ, qᵢ·minᵢ), the largest over the tile's rows. */
-export function boundScoreCode({ type, group }: SearchConstants, { tile }: RowTiling): string {
+export function boundScoreCode(constants: SearchConstants, { tile }: RowTiling): string {
+  const { type, group } = constants;
   return `fn score_bound(batch: u32, head: u32, chunk: u32) -> f32 {
   let base = ((batch * shape.kvHeads + head / ${group}u) * shape.envelopeChunks + chunk) * 2u * D8;
 ${unroll(tile, (r) => `  var s${r} = 0.0f;`)}
-  for (var c = 0u; c < D8; c++) {
-    ${loadOctet(type, 'envelope', 'base + c', 'x')}
-    ${loadOctet(type, 'envelope', 'base + D8 + c', 'n')}
+  ${overOctets(
+    constants,
+    tile,
+    (c) => `${loadOctet(type, 'envelope', `base + ${c}`, 'x')}
+    ${loadOctet(type, 'envelope', `base + D8 + ${c}`, 'n')}
 ${unroll(
   tile,
   (r) => `    {
-      let lo = rows[${r}u * D4 + 2u * c];
-      let hi = rows[${r}u * D4 + 2u * c + 1u];
+      let lo = rows[${r}u * D4 + 2u * ${c}];
+      let hi = rows[${r}u * D4 + 2u * ${c} + 1u];
       s${r} += dot(lo, select(n_lo, x_lo, lo > vec4f(0.0))) + dot(hi, select(n_hi, x_hi, hi > vec4f(0.0)));
     }`,
-)}
-  }
+)}`,
+  )}
   var best = ${LOWEST};
 ${unroll(tile, (r) => `  best = select(best, max(best, s${r}), row_position[${r}] >= 0);`)}
   return best;

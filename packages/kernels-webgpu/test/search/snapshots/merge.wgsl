@@ -1,0 +1,64 @@
+struct Decode {
+  queries: u32,
+  keys: u32,
+  keyFirst: u32,
+  keyEnd: u32,
+  keyRows: u32,
+  batchFirst: u32,
+  keyBase: u32,
+  heads: u32,
+  queryHeads: u32,
+  headFirst: u32,
+  kvHeads: u32,
+  window: u32,
+  maskHeads: u32,
+  queryBlocks: u32,
+  blockQ: u32,
+  capacity: u32,
+  splits: u32,
+  splitFirst: u32,
+  allSplits: u32,
+  scale: f32,
+  cap: f32,
+}
+@group(0) @binding(0) var<uniform> decode: Decode;
+@group(0) @binding(1) var<storage, read> partial_sums: array<vec4f>;
+@group(0) @binding(2) var<storage, read> partial_weights: array<vec2f>;
+@group(0) @binding(3) var<storage, read_write> out: array<vec4u>;
+var<workgroup> sums: array<vec4f, 256>;
+var<workgroup> weights: array<f32, 128>;
+@compute @workgroup_size(128)
+fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lane: u32) {
+  let row = group.z * decode.queries + group.y;
+  let part = (row * decode.heads + group.x) * decode.allSplits;
+  let c = lane % 8u;
+  let team = lane / 8u;
+  var top = -3.4e38f;
+  for (var s = 0u; s < decode.allSplits; s++) { top = max(top, partial_weights[part + s].x); }
+  var lo = vec4f(0.0);
+  var hi = vec4f(0.0);
+  var total = 0.0f;
+  if (team < 16u) {
+    for (var s = team; s < decode.allSplits; s += 16u) {
+      let weight = partial_weights[part + s];
+      let scale = exp2(weight.x - top);
+      total += weight.y * scale;
+      let at = (part + s) * 16u + 2u * c;
+      lo += scale * partial_sums[at];
+      hi += scale * partial_sums[at + 1u];
+    }
+  }
+  sums[2u * lane] = lo;
+  sums[2u * lane + 1u] = hi;
+  weights[lane] = total;
+  workgroupBarrier();
+  if (lane >= 8u) { return; }
+  for (var t = 1u; t < 16u; t++) {
+    lo += sums[2u * (t * 8u + lane)];
+    hi += sums[2u * (t * 8u + lane) + 1u];
+    total += weights[t * 8u];
+  }
+  let scale = select(1.0f / total, 0.0f, total == 0.0f);
+  let at = (row * decode.queryHeads + decode.headFirst + group.x) * 8u + lane;
+  out[at] = vec4u(pack2x16float((lo * scale).xy), pack2x16float((lo * scale).zw), pack2x16float((hi * scale).xy), pack2x16float((hi * scale).zw));
+}

@@ -1,0 +1,768 @@
+// search/0-rows
+struct Shape {
+  queries: u32,
+  keys: u32,
+  lag: u32,
+  keyRows: u32,
+  heads: u32,
+  queryHeads: u32,
+  headOffset: u32,
+  kvHeads: u32,
+  batchFirst: u32,
+  queryBase: u32,
+  keyBase: u32,
+  keyFirst: u32,
+  keyEnd: u32,
+  firstBlock: u32,
+  slabBlocks: u32,
+  queryBlocks: u32,
+  scoreStride: u32,
+  envelopeChunks: u32,
+}
+const D8 = 8u;
+const D4 = 16u;
+const BLOCK_Q = 64u;
+const SINK = 16u;
+struct Block { first_row: u32, rows: u32, searchable: u32 }
+fn block_at(n: u32) -> Block {
+  let first_row = n * BLOCK_Q;
+  let rows = min(BLOCK_Q, shape.queries - first_row);
+  let visible = clamp(i32(first_row + rows + shape.keys) - i32(shape.queries), 0, i32(shape.keys));
+  return Block(first_row, rows, u32(max(visible - 272 - i32(shape.lag), 0)));
+}
+fn batch_of(z: u32) -> u32 { return shape.batchFirst + z / shape.heads; }
+fn head_of(z: u32) -> u32 { return z % shape.heads; }
+fn query_octet(batch: u32, row: u32, head: u32) -> u32 {
+  return ((batch * shape.queries + row - shape.queryBase) * shape.queryHeads + shape.headOffset + head) * D8;
+}
+fn key_row(batch: u32, key: u32) -> u32 { return batch * shape.keyRows + key - shape.keyBase; }
+fn key_octet(batch: u32, key: u32, head: u32) -> u32 {
+  return (key_row(batch, key) * shape.kvHeads + head / 4u) * D8;
+}
+fn ordered(x: f32) -> u32 {
+  let bits = bitcast<u32>(x + 0.0f);
+  return select(~bits, bits | 0x80000000u, bits < 0x80000000u);
+}
+@group(0) @binding(0) var<uniform> shape: Shape;
+@group(0) @binding(1) var<storage, read> q: array<vec4u>;
+@group(0) @binding(2) var<storage, read_write> split: array<vec4u>;
+@compute @workgroup_size(128)
+fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lane: u32) {
+  let i = group.x * 128u + lane;
+  if (i >= 64u) { return; }
+  let block = block_at(shape.firstBlock + group.y);
+  let batch = batch_of(group.z);
+  let head = head_of(group.z);
+  let last = (block.rows - 1u) / 8u;
+  let r = i / 8u;
+  let c = i % 8u;
+  let start = min(r, last) * 8u;
+  let end = min(start + 8u, block.rows);
+  var lo = vec4f(0.0);
+  var hi = vec4f(0.0);
+  for (var row = start; row < end; row++) {
+    let x_bits = q[query_octet(batch, block.first_row + row, head) + c];
+let x_lo = vec4f(unpack2x16float(x_bits.x), unpack2x16float(x_bits.y));
+let x_hi = vec4f(unpack2x16float(x_bits.z), unpack2x16float(x_bits.w));
+    lo += x_lo;
+    hi += x_hi;
+  }
+  lo /= f32(end - start); hi /= f32(end - start);
+  let at = ((group.z * shape.slabBlocks + group.y) * 8u + r) * 16u + c;
+  split[at] = vec4u(pack2x16float((max(lo, vec4f(0.0))).xy), pack2x16float((max(lo, vec4f(0.0))).zw), pack2x16float((max(hi, vec4f(0.0))).xy), pack2x16float((max(hi, vec4f(0.0))).zw));
+  split[at + 8u] = vec4u(pack2x16float((min(lo, vec4f(0.0))).xy), pack2x16float((min(lo, vec4f(0.0))).zw), pack2x16float((min(hi, vec4f(0.0))).xy), pack2x16float((min(hi, vec4f(0.0))).zw));
+}
+
+// search/0-bound
+enable f16;
+enable subgroups;
+enable chromium_experimental_subgroup_matrix;
+alias Left = subgroup_matrix_left<f16, 16, 16>;
+alias Right = subgroup_matrix_right<f16, 16, 16>;
+alias Result = subgroup_matrix_result<f32, 16, 16>;
+struct Shape {
+  queries: u32,
+  keys: u32,
+  lag: u32,
+  keyRows: u32,
+  heads: u32,
+  queryHeads: u32,
+  headOffset: u32,
+  kvHeads: u32,
+  batchFirst: u32,
+  queryBase: u32,
+  keyBase: u32,
+  keyFirst: u32,
+  keyEnd: u32,
+  firstBlock: u32,
+  slabBlocks: u32,
+  queryBlocks: u32,
+  scoreStride: u32,
+  envelopeChunks: u32,
+}
+const D8 = 8u;
+const D4 = 16u;
+const BLOCK_Q = 64u;
+const SINK = 16u;
+struct Block { first_row: u32, rows: u32, searchable: u32 }
+fn block_at(n: u32) -> Block {
+  let first_row = n * BLOCK_Q;
+  let rows = min(BLOCK_Q, shape.queries - first_row);
+  let visible = clamp(i32(first_row + rows + shape.keys) - i32(shape.queries), 0, i32(shape.keys));
+  return Block(first_row, rows, u32(max(visible - 272 - i32(shape.lag), 0)));
+}
+fn batch_of(z: u32) -> u32 { return shape.batchFirst + z / shape.heads; }
+fn head_of(z: u32) -> u32 { return z % shape.heads; }
+fn query_octet(batch: u32, row: u32, head: u32) -> u32 {
+  return ((batch * shape.queries + row - shape.queryBase) * shape.queryHeads + shape.headOffset + head) * D8;
+}
+fn key_row(batch: u32, key: u32) -> u32 { return batch * shape.keyRows + key - shape.keyBase; }
+fn key_octet(batch: u32, key: u32, head: u32) -> u32 {
+  return (key_row(batch, key) * shape.kvHeads + head / 4u) * D8;
+}
+fn ordered(x: f32) -> u32 {
+  let bits = bitcast<u32>(x + 0.0f);
+  return select(~bits, bits | 0x80000000u, bits < 0x80000000u);
+}
+@group(0) @binding(0) var<uniform> shape: Shape;
+@group(0) @binding(1) var<storage, read> split: array<f16>;
+@group(0) @binding(2) var<storage, read> envelope: array<f16>;
+@group(0) @binding(3) var<storage, read_write> scores: array<u32>;
+var<workgroup> tiles: array<f32, 4096>;
+fn count_of(local_block: u32) -> u32 { return (block_at(shape.firstBlock + local_block).searchable + 63u) / 64u; }
+@compute @workgroup_size(256)
+fn main(@builtin(workgroup_id) group: vec3u, @builtin(subgroup_id) subgroup: u32, @builtin(subgroup_invocation_id) within: u32) {
+  let begin = group.x * 256u;
+  let first_row = group.y * 128u;
+  let last_block = min((first_row + 127u) / 8u, shape.slabBlocks - 1u);
+  let most = count_of(last_block);
+  if (most <= 64u || begin >= most) { return; }
+  let end = min(begin + 256u, most);
+  let row = first_row + subgroup * 16u;
+  let rows_at = (group.z * shape.slabBlocks * 8u + row) * 128u;
+  let a0 = subgroupMatrixLoad<Left, row_major>(&split, rows_at + 0u, 128u);
+let a1 = subgroupMatrixLoad<Left, row_major>(&split, rows_at + 16u, 128u);
+let a2 = subgroupMatrixLoad<Left, row_major>(&split, rows_at + 32u, 128u);
+let a3 = subgroupMatrixLoad<Left, row_major>(&split, rows_at + 48u, 128u);
+let a4 = subgroupMatrixLoad<Left, row_major>(&split, rows_at + 64u, 128u);
+let a5 = subgroupMatrixLoad<Left, row_major>(&split, rows_at + 80u, 128u);
+let a6 = subgroupMatrixLoad<Left, row_major>(&split, rows_at + 96u, 128u);
+let a7 = subgroupMatrixLoad<Left, row_major>(&split, rows_at + 112u, 128u);
+  let columns_at = (batch_of(group.z) * shape.kvHeads + head_of(group.z) / 4u) * shape.envelopeChunks;
+  let tile_at = subgroup * 512u;
+  for (var column = begin; column < end; column += 32u) {
+    var c0 = Result();
+    {
+      let at = (columns_at + min(column + 0u, shape.envelopeChunks - 1u)) * 128u;
+      c0 = subgroupMatrixMultiplyAccumulate(a0, subgroupMatrixLoad<Right, col_major>(&envelope, at + 0u, 128u), c0);
+c0 = subgroupMatrixMultiplyAccumulate(a1, subgroupMatrixLoad<Right, col_major>(&envelope, at + 16u, 128u), c0);
+c0 = subgroupMatrixMultiplyAccumulate(a2, subgroupMatrixLoad<Right, col_major>(&envelope, at + 32u, 128u), c0);
+c0 = subgroupMatrixMultiplyAccumulate(a3, subgroupMatrixLoad<Right, col_major>(&envelope, at + 48u, 128u), c0);
+c0 = subgroupMatrixMultiplyAccumulate(a4, subgroupMatrixLoad<Right, col_major>(&envelope, at + 64u, 128u), c0);
+c0 = subgroupMatrixMultiplyAccumulate(a5, subgroupMatrixLoad<Right, col_major>(&envelope, at + 80u, 128u), c0);
+c0 = subgroupMatrixMultiplyAccumulate(a6, subgroupMatrixLoad<Right, col_major>(&envelope, at + 96u, 128u), c0);
+c0 = subgroupMatrixMultiplyAccumulate(a7, subgroupMatrixLoad<Right, col_major>(&envelope, at + 112u, 128u), c0);
+    }
+    subgroupMatrixStore<row_major>(&tiles, tile_at + 0u, c0, 16u);
+    var c1 = Result();
+    {
+      let at = (columns_at + min(column + 16u, shape.envelopeChunks - 1u)) * 128u;
+      c1 = subgroupMatrixMultiplyAccumulate(a0, subgroupMatrixLoad<Right, col_major>(&envelope, at + 0u, 128u), c1);
+c1 = subgroupMatrixMultiplyAccumulate(a1, subgroupMatrixLoad<Right, col_major>(&envelope, at + 16u, 128u), c1);
+c1 = subgroupMatrixMultiplyAccumulate(a2, subgroupMatrixLoad<Right, col_major>(&envelope, at + 32u, 128u), c1);
+c1 = subgroupMatrixMultiplyAccumulate(a3, subgroupMatrixLoad<Right, col_major>(&envelope, at + 48u, 128u), c1);
+c1 = subgroupMatrixMultiplyAccumulate(a4, subgroupMatrixLoad<Right, col_major>(&envelope, at + 64u, 128u), c1);
+c1 = subgroupMatrixMultiplyAccumulate(a5, subgroupMatrixLoad<Right, col_major>(&envelope, at + 80u, 128u), c1);
+c1 = subgroupMatrixMultiplyAccumulate(a6, subgroupMatrixLoad<Right, col_major>(&envelope, at + 96u, 128u), c1);
+c1 = subgroupMatrixMultiplyAccumulate(a7, subgroupMatrixLoad<Right, col_major>(&envelope, at + 112u, 128u), c1);
+    }
+    subgroupMatrixStore<row_major>(&tiles, tile_at + 256u, c1, 16u);
+    workgroupBarrier();
+    for (var i = within; i < 64u; i += 32u) {
+      let t = i / 32u;
+      let b = (i / 16u) % 2u;
+      let n = i % 16u;
+      let at = tile_at + t * 256u + b * 128u + n;
+      var best = tiles[at];
+      best = max(best, tiles[at + 16u]);
+      best = max(best, tiles[at + 32u]);
+      best = max(best, tiles[at + 48u]);
+      best = max(best, tiles[at + 64u]);
+      best = max(best, tiles[at + 80u]);
+      best = max(best, tiles[at + 96u]);
+      best = max(best, tiles[at + 112u]);
+      let local_block = row / 8u + b;
+      let chunk = column + t * 16u + n;
+      if (local_block < shape.slabBlocks && chunk < most) {
+        scores[(group.z * shape.slabBlocks + local_block) * shape.scoreStride + chunk] = ordered(best);
+      }
+    }
+    workgroupBarrier();
+  }
+}
+
+// search/0-select
+struct Shape {
+  queries: u32,
+  keys: u32,
+  lag: u32,
+  keyRows: u32,
+  heads: u32,
+  queryHeads: u32,
+  headOffset: u32,
+  kvHeads: u32,
+  batchFirst: u32,
+  queryBase: u32,
+  keyBase: u32,
+  keyFirst: u32,
+  keyEnd: u32,
+  firstBlock: u32,
+  slabBlocks: u32,
+  queryBlocks: u32,
+  scoreStride: u32,
+  envelopeChunks: u32,
+}
+const D8 = 8u;
+const D4 = 16u;
+const BLOCK_Q = 64u;
+const SINK = 16u;
+struct Block { first_row: u32, rows: u32, searchable: u32 }
+fn block_at(n: u32) -> Block {
+  let first_row = n * BLOCK_Q;
+  let rows = min(BLOCK_Q, shape.queries - first_row);
+  let visible = clamp(i32(first_row + rows + shape.keys) - i32(shape.queries), 0, i32(shape.keys));
+  return Block(first_row, rows, u32(max(visible - 272 - i32(shape.lag), 0)));
+}
+fn batch_of(z: u32) -> u32 { return shape.batchFirst + z / shape.heads; }
+fn head_of(z: u32) -> u32 { return z % shape.heads; }
+fn query_octet(batch: u32, row: u32, head: u32) -> u32 {
+  return ((batch * shape.queries + row - shape.queryBase) * shape.queryHeads + shape.headOffset + head) * D8;
+}
+fn key_row(batch: u32, key: u32) -> u32 { return batch * shape.keyRows + key - shape.keyBase; }
+fn key_octet(batch: u32, key: u32, head: u32) -> u32 {
+  return (key_row(batch, key) * shape.kvHeads + head / 4u) * D8;
+}
+fn ordered(x: f32) -> u32 {
+  let bits = bitcast<u32>(x + 0.0f);
+  return select(~bits, bits | 0x80000000u, bits < 0x80000000u);
+}
+@group(0) @binding(0) var<uniform> shape: Shape;
+@group(0) @binding(1) var<storage, read> scores: array<u32>;
+@group(0) @binding(2) var<storage, read_write> starts: array<u32>;
+@group(0) @binding(3) var<storage, read_write> counts: array<u32>;
+fn candidate_count(cell: u32, searchable: u32) -> u32 { return (searchable + 63u) / 64u; }
+fn candidate_token(cell: u32, i: u32) -> u32 { return i * 64u; }
+var<private> cell: u32;
+var<private> target_cell: u32;
+var<workgroup> cache: array<u32, 256>;
+fn score_at(i: u32) -> u32 { return cache[i]; }
+fn keep_candidate(i: u32, slot: u32) {
+  starts[target_cell * 64u + slot] = candidate_token(cell, i);
+}
+var<workgroup> kept: array<atomic<u32>, 8>;
+fn select_top(count: u32, keep: u32, lane: u32) {
+  for (var i = lane; i < 8u; i += 256u) { atomicStore(&kept[i], 0u); }
+  workgroupBarrier();
+  for (var i = lane; i < count; i += 256u) {
+    let mine = score_at(i);
+    var rank = 0u;
+    for (var j = 0u; j < i; j++) { rank += u32(score_at(j) >= mine); }
+    for (var j = i + 1u; j < count; j++) { rank += u32(score_at(j) > mine); }
+    if (rank < keep) { atomicOr(&kept[i / 32u], 1u << (i % 32u)); }
+  }
+  workgroupBarrier();
+  for (var i = lane; i < count; i += 256u) {
+    let word = atomicLoad(&kept[i / 32u]);
+    if ((word & (1u << (i % 32u))) != 0u) {
+      var slot = countOneBits(word & ((1u << (i % 32u)) - 1u));
+      for (var w = 0u; w < i / 32u; w++) { slot += countOneBits(atomicLoad(&kept[w])); }
+      keep_candidate(i, slot);
+    }
+  }
+}
+@compute @workgroup_size(256)
+fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lane: u32) {
+  let block = block_at(shape.firstBlock + group.y);
+  cell = group.z * shape.slabBlocks + group.y;
+  target_cell = cell;
+  let count = candidate_count(group.z * shape.slabBlocks + group.y, block.searchable);
+  if (lane == 0u) { counts[target_cell] = min(count, 64u); }
+  if (count <= 64u) {
+    for (var i = lane; i < count; i += 256u) { keep_candidate(i, i); }
+    
+    return;
+  }
+  for (var i = lane; i < count; i += 256u) { cache[i] = scores[cell * shape.scoreStride + i]; }
+  workgroupBarrier();
+  select_top(count, 64u, lane);
+}
+
+// search/1-bound
+enable f16;
+enable subgroups;
+enable chromium_experimental_subgroup_matrix;
+alias Left = subgroup_matrix_left<f16, 16, 16>;
+alias Right = subgroup_matrix_right<f16, 16, 16>;
+alias Result = subgroup_matrix_result<f32, 16, 16>;
+struct Shape {
+  queries: u32,
+  keys: u32,
+  lag: u32,
+  keyRows: u32,
+  heads: u32,
+  queryHeads: u32,
+  headOffset: u32,
+  kvHeads: u32,
+  batchFirst: u32,
+  queryBase: u32,
+  keyBase: u32,
+  keyFirst: u32,
+  keyEnd: u32,
+  firstBlock: u32,
+  slabBlocks: u32,
+  queryBlocks: u32,
+  scoreStride: u32,
+  envelopeChunks: u32,
+}
+const D8 = 8u;
+const D4 = 16u;
+const BLOCK_Q = 64u;
+const SINK = 16u;
+struct Block { first_row: u32, rows: u32, searchable: u32 }
+fn block_at(n: u32) -> Block {
+  let first_row = n * BLOCK_Q;
+  let rows = min(BLOCK_Q, shape.queries - first_row);
+  let visible = clamp(i32(first_row + rows + shape.keys) - i32(shape.queries), 0, i32(shape.keys));
+  return Block(first_row, rows, u32(max(visible - 272 - i32(shape.lag), 0)));
+}
+fn batch_of(z: u32) -> u32 { return shape.batchFirst + z / shape.heads; }
+fn head_of(z: u32) -> u32 { return z % shape.heads; }
+fn query_octet(batch: u32, row: u32, head: u32) -> u32 {
+  return ((batch * shape.queries + row - shape.queryBase) * shape.queryHeads + shape.headOffset + head) * D8;
+}
+fn key_row(batch: u32, key: u32) -> u32 { return batch * shape.keyRows + key - shape.keyBase; }
+fn key_octet(batch: u32, key: u32, head: u32) -> u32 {
+  return (key_row(batch, key) * shape.kvHeads + head / 4u) * D8;
+}
+fn ordered(x: f32) -> u32 {
+  let bits = bitcast<u32>(x + 0.0f);
+  return select(~bits, bits | 0x80000000u, bits < 0x80000000u);
+}
+@group(0) @binding(0) var<uniform> shape: Shape;
+@group(0) @binding(1) var<storage, read> split: array<f16>;
+@group(0) @binding(2) var<storage, read> envelope: array<vec4u>;
+@group(0) @binding(3) var<storage, read_write> scores: array<u32>;
+@group(0) @binding(4) var<storage, read> previous_starts: array<u32>;
+@group(0) @binding(5) var<storage, read> previous_counts: array<u32>;
+fn candidate_count(cell: u32, searchable: u32) -> u32 {
+  let before = previous_counts[cell];
+  if (before == 0u) { return 0u; }
+  let last = previous_starts[cell * 64u + before - 1u];
+  return (before - 1u) * 4u + (min(64u, searchable - last) + 15u) / 16u;
+}
+fn candidate_token(cell: u32, i: u32) -> u32 {
+  return previous_starts[cell * 64u + i / 4u] + (i % 4u) * 16u;
+}
+var<workgroup> columns: array<f16, 4352>;
+var<workgroup> tiles: array<f32, 1024>;
+@compute @workgroup_size(128)
+fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lane: u32, @builtin(subgroup_id) subgroup: u32) {
+  let block = block_at(shape.firstBlock + group.y);
+  let cell = group.z * shape.slabBlocks + group.y;
+  let count = candidate_count(cell, block.searchable);
+  if (count <= 96u) { return; }
+  let head_at = (batch_of(group.z) * shape.kvHeads + head_of(group.z) / 4u) * shape.envelopeChunks;
+  // Subgroups 0 and 1 take the maxima with q⁺, 2 and 3 the minima with q⁻.
+  let side = (subgroup / 2u) * 64u;
+  let tile = subgroup % 2u;
+  let a0 = subgroupMatrixLoad<Left, row_major>(&split, cell * 1024u + side + 0u, 128u);
+let a1 = subgroupMatrixLoad<Left, row_major>(&split, cell * 1024u + side + 16u, 128u);
+let a2 = subgroupMatrixLoad<Left, row_major>(&split, cell * 1024u + side + 32u, 128u);
+let a3 = subgroupMatrixLoad<Left, row_major>(&split, cell * 1024u + side + 48u, 128u);
+  for (var first = 0u; first < count; first += 32u) {
+    for (var i = lane; i < 512u; i += 128u) {
+      let candidate = min(first + i / 16u, count - 1u);
+      let bits = envelope[(head_at + candidate_token(cell, candidate) / 16u) * 16u + i % 16u];
+      let at = (i / 16u) * 136u + (i % 16u) * 8u;
+      { let pair = bitcast<vec2<f16>>(bits[0]); columns[at + 0u] = pair.x; columns[at + 1u] = pair.y; }
+      { let pair = bitcast<vec2<f16>>(bits[1]); columns[at + 2u] = pair.x; columns[at + 3u] = pair.y; }
+      { let pair = bitcast<vec2<f16>>(bits[2]); columns[at + 4u] = pair.x; columns[at + 5u] = pair.y; }
+      { let pair = bitcast<vec2<f16>>(bits[3]); columns[at + 6u] = pair.x; columns[at + 7u] = pair.y; }
+    }
+    workgroupBarrier();
+    var c = Result();
+    let columns_at = tile * 2176u + side;
+    c = subgroupMatrixMultiplyAccumulate(a0, subgroupMatrixLoad<Right, col_major>(&columns, columns_at + 0u, 136u), c);
+c = subgroupMatrixMultiplyAccumulate(a1, subgroupMatrixLoad<Right, col_major>(&columns, columns_at + 16u, 136u), c);
+c = subgroupMatrixMultiplyAccumulate(a2, subgroupMatrixLoad<Right, col_major>(&columns, columns_at + 32u, 136u), c);
+c = subgroupMatrixMultiplyAccumulate(a3, subgroupMatrixLoad<Right, col_major>(&columns, columns_at + 48u, 136u), c);
+    subgroupMatrixStore<row_major>(&tiles, subgroup * 256u, c, 16u);
+    workgroupBarrier();
+    if (lane < 32u && first + lane < count) {
+      let at = (lane / 16u) * 256u + lane % 16u;
+      var best = tiles[at] + tiles[at + 512u];
+      best = max(best, tiles[at + 16u] + tiles[at + 528u]);
+      best = max(best, tiles[at + 32u] + tiles[at + 544u]);
+      best = max(best, tiles[at + 48u] + tiles[at + 560u]);
+      best = max(best, tiles[at + 64u] + tiles[at + 576u]);
+      best = max(best, tiles[at + 80u] + tiles[at + 592u]);
+      best = max(best, tiles[at + 96u] + tiles[at + 608u]);
+      best = max(best, tiles[at + 112u] + tiles[at + 624u]);
+      scores[cell * shape.scoreStride + first + lane] = ordered(best);
+    }
+  }
+}
+
+// search/1-select
+struct Shape {
+  queries: u32,
+  keys: u32,
+  lag: u32,
+  keyRows: u32,
+  heads: u32,
+  queryHeads: u32,
+  headOffset: u32,
+  kvHeads: u32,
+  batchFirst: u32,
+  queryBase: u32,
+  keyBase: u32,
+  keyFirst: u32,
+  keyEnd: u32,
+  firstBlock: u32,
+  slabBlocks: u32,
+  queryBlocks: u32,
+  scoreStride: u32,
+  envelopeChunks: u32,
+}
+const D8 = 8u;
+const D4 = 16u;
+const BLOCK_Q = 64u;
+const SINK = 16u;
+struct Block { first_row: u32, rows: u32, searchable: u32 }
+fn block_at(n: u32) -> Block {
+  let first_row = n * BLOCK_Q;
+  let rows = min(BLOCK_Q, shape.queries - first_row);
+  let visible = clamp(i32(first_row + rows + shape.keys) - i32(shape.queries), 0, i32(shape.keys));
+  return Block(first_row, rows, u32(max(visible - 272 - i32(shape.lag), 0)));
+}
+fn batch_of(z: u32) -> u32 { return shape.batchFirst + z / shape.heads; }
+fn head_of(z: u32) -> u32 { return z % shape.heads; }
+fn query_octet(batch: u32, row: u32, head: u32) -> u32 {
+  return ((batch * shape.queries + row - shape.queryBase) * shape.queryHeads + shape.headOffset + head) * D8;
+}
+fn key_row(batch: u32, key: u32) -> u32 { return batch * shape.keyRows + key - shape.keyBase; }
+fn key_octet(batch: u32, key: u32, head: u32) -> u32 {
+  return (key_row(batch, key) * shape.kvHeads + head / 4u) * D8;
+}
+fn ordered(x: f32) -> u32 {
+  let bits = bitcast<u32>(x + 0.0f);
+  return select(~bits, bits | 0x80000000u, bits < 0x80000000u);
+}
+@group(0) @binding(0) var<uniform> shape: Shape;
+@group(0) @binding(1) var<storage, read> scores: array<u32>;
+@group(0) @binding(2) var<storage, read_write> starts: array<u32>;
+@group(0) @binding(3) var<storage, read_write> counts: array<u32>;
+@group(0) @binding(4) var<storage, read> previous_starts: array<u32>;
+@group(0) @binding(5) var<storage, read> previous_counts: array<u32>;
+fn candidate_count(cell: u32, searchable: u32) -> u32 {
+  let before = previous_counts[cell];
+  if (before == 0u) { return 0u; }
+  let last = previous_starts[cell * 64u + before - 1u];
+  return (before - 1u) * 4u + (min(64u, searchable - last) + 15u) / 16u;
+}
+fn candidate_token(cell: u32, i: u32) -> u32 {
+  return previous_starts[cell * 64u + i / 4u] + (i % 4u) * 16u;
+}
+var<private> cell: u32;
+var<private> target_cell: u32;
+var<workgroup> cache: array<u32, 256>;
+fn score_at(i: u32) -> u32 { return cache[i]; }
+fn keep_candidate(i: u32, slot: u32) {
+  starts[target_cell * 96u + slot] = candidate_token(cell, i);
+}
+var<workgroup> kept: array<atomic<u32>, 8>;
+fn select_top(count: u32, keep: u32, lane: u32) {
+  for (var i = lane; i < 8u; i += 256u) { atomicStore(&kept[i], 0u); }
+  workgroupBarrier();
+  for (var i = lane; i < count; i += 256u) {
+    let mine = score_at(i);
+    var rank = 0u;
+    for (var j = 0u; j < i; j++) { rank += u32(score_at(j) >= mine); }
+    for (var j = i + 1u; j < count; j++) { rank += u32(score_at(j) > mine); }
+    if (rank < keep) { atomicOr(&kept[i / 32u], 1u << (i % 32u)); }
+  }
+  workgroupBarrier();
+  for (var i = lane; i < count; i += 256u) {
+    let word = atomicLoad(&kept[i / 32u]);
+    if ((word & (1u << (i % 32u))) != 0u) {
+      var slot = countOneBits(word & ((1u << (i % 32u)) - 1u));
+      for (var w = 0u; w < i / 32u; w++) { slot += countOneBits(atomicLoad(&kept[w])); }
+      keep_candidate(i, slot);
+    }
+  }
+}
+@compute @workgroup_size(256)
+fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lane: u32) {
+  let block = block_at(shape.firstBlock + group.y);
+  cell = group.z * shape.slabBlocks + group.y;
+  target_cell = cell;
+  let count = candidate_count(group.z * shape.slabBlocks + group.y, block.searchable);
+  if (lane == 0u) { counts[target_cell] = min(count, 96u); }
+  if (count <= 96u) {
+    for (var i = lane; i < count; i += 256u) { keep_candidate(i, i); }
+    
+    return;
+  }
+  for (var i = lane; i < count; i += 256u) { cache[i] = scores[cell * shape.scoreStride + i]; }
+  workgroupBarrier();
+  select_top(count, 96u, lane);
+}
+
+// search/2-exact
+enable f16;
+enable subgroups;
+enable chromium_experimental_subgroup_matrix;
+alias Left = subgroup_matrix_left<f16, 16, 16>;
+alias Right = subgroup_matrix_right<f16, 16, 16>;
+alias Result = subgroup_matrix_result<f32, 16, 16>;
+struct Shape {
+  queries: u32,
+  keys: u32,
+  lag: u32,
+  keyRows: u32,
+  heads: u32,
+  queryHeads: u32,
+  headOffset: u32,
+  kvHeads: u32,
+  batchFirst: u32,
+  queryBase: u32,
+  keyBase: u32,
+  keyFirst: u32,
+  keyEnd: u32,
+  firstBlock: u32,
+  slabBlocks: u32,
+  queryBlocks: u32,
+  scoreStride: u32,
+  envelopeChunks: u32,
+}
+const D8 = 8u;
+const D4 = 16u;
+const BLOCK_Q = 64u;
+const SINK = 16u;
+struct Block { first_row: u32, rows: u32, searchable: u32 }
+fn block_at(n: u32) -> Block {
+  let first_row = n * BLOCK_Q;
+  let rows = min(BLOCK_Q, shape.queries - first_row);
+  let visible = clamp(i32(first_row + rows + shape.keys) - i32(shape.queries), 0, i32(shape.keys));
+  return Block(first_row, rows, u32(max(visible - 272 - i32(shape.lag), 0)));
+}
+fn batch_of(z: u32) -> u32 { return shape.batchFirst + z / shape.heads; }
+fn head_of(z: u32) -> u32 { return z % shape.heads; }
+fn query_octet(batch: u32, row: u32, head: u32) -> u32 {
+  return ((batch * shape.queries + row - shape.queryBase) * shape.queryHeads + shape.headOffset + head) * D8;
+}
+fn key_row(batch: u32, key: u32) -> u32 { return batch * shape.keyRows + key - shape.keyBase; }
+fn key_octet(batch: u32, key: u32, head: u32) -> u32 {
+  return (key_row(batch, key) * shape.kvHeads + head / 4u) * D8;
+}
+fn ordered(x: f32) -> u32 {
+  let bits = bitcast<u32>(x + 0.0f);
+  return select(~bits, bits | 0x80000000u, bits < 0x80000000u);
+}
+@group(0) @binding(0) var<uniform> shape: Shape;
+@group(0) @binding(1) var<storage, read> q: array<vec4u>;
+@group(0) @binding(2) var<storage, read> k: array<f16>;
+@group(0) @binding(3) var<storage, read_write> scores: array<u32>;
+@group(0) @binding(4) var<storage, read> previous_starts: array<u32>;
+@group(0) @binding(5) var<storage, read> previous_counts: array<u32>;
+fn candidate_count(cell: u32, searchable: u32) -> u32 {
+  let before = previous_counts[cell];
+  if (before == 0u) { return 0u; }
+  let last = previous_starts[cell * 96u + before - 1u];
+  return (before - 1u) * 1u + (min(16u, searchable - last) + 15u) / 16u;
+}
+fn candidate_token(cell: u32, i: u32) -> u32 {
+  return previous_starts[cell * 96u + i / 1u] + (i % 1u) * 16u;
+}
+var<workgroup> rows: array<f16, 1024>;
+var<workgroup> tiles: array<f32, 2048>;
+@compute @workgroup_size(128)
+fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lane: u32, @builtin(subgroup_id) subgroup: u32, @builtin(subgroup_invocation_id) within: u32) {
+  let block = block_at(shape.firstBlock + group.y);
+  let cell = group.z * shape.slabBlocks + group.y;
+  let count = candidate_count(cell, block.searchable);
+  if (count <= 32u) { return; }
+  let batch = batch_of(group.z);
+  let head = head_of(group.z);
+  // Absent rows repeat the last: the maximum does not change.
+  let last = (block.rows - 1u) / 4u;
+  for (var i = lane; i < 128u; i += 128u) {
+    let start = min(i / 8u, last) * 4u;
+    let end = min(start + 4u, block.rows);
+    var lo = vec4f(0.0);
+    var hi = vec4f(0.0);
+    for (var row = end - 1u; row < end; row++) {
+      let bits = q[query_octet(batch, block.first_row + row, head) + i % 8u];
+      lo += vec4f(unpack2x16float(bits.x), unpack2x16float(bits.y));
+      hi += vec4f(unpack2x16float(bits.z), unpack2x16float(bits.w));
+    }
+    
+    rows[i * 8u + 0u] = f16(lo[0]);
+    rows[i * 8u + 1u] = f16(lo[1]);
+    rows[i * 8u + 2u] = f16(lo[2]);
+    rows[i * 8u + 3u] = f16(lo[3]);
+    rows[i * 8u + 4u] = f16(hi[0]);
+    rows[i * 8u + 5u] = f16(hi[1]);
+    rows[i * 8u + 6u] = f16(hi[2]);
+    rows[i * 8u + 7u] = f16(hi[3]);
+  }
+  workgroupBarrier();
+let a0_0 = subgroupMatrixLoad<Left, row_major>(&rows, 0u + 0u, 64u);
+let a0_1 = subgroupMatrixLoad<Left, row_major>(&rows, 0u + 16u, 64u);
+let a0_2 = subgroupMatrixLoad<Left, row_major>(&rows, 0u + 32u, 64u);
+let a0_3 = subgroupMatrixLoad<Left, row_major>(&rows, 0u + 48u, 64u);
+  let stride = shape.kvHeads * 64u;
+  let tiles_at = subgroup * 512u;
+  for (var round = 0u; round < count; round += 8u) {
+    let mine = round + subgroup * 2u;
+    {
+      let key = SINK + candidate_token(cell, min(mine + 0u, count - 1u));
+      let at0 = key_octet(batch, key + 0u, head) * 8u;
+      var c0_0 = Result();
+      c0_0 = subgroupMatrixMultiplyAccumulate(a0_0, subgroupMatrixLoad<Right, col_major>(&k, at0 + 0u, stride), c0_0);
+c0_0 = subgroupMatrixMultiplyAccumulate(a0_1, subgroupMatrixLoad<Right, col_major>(&k, at0 + 16u, stride), c0_0);
+c0_0 = subgroupMatrixMultiplyAccumulate(a0_2, subgroupMatrixLoad<Right, col_major>(&k, at0 + 32u, stride), c0_0);
+c0_0 = subgroupMatrixMultiplyAccumulate(a0_3, subgroupMatrixLoad<Right, col_major>(&k, at0 + 48u, stride), c0_0);
+      subgroupMatrixStore<row_major>(&tiles, tiles_at + 0u, c0_0, 16u);
+    }
+    {
+      let key = SINK + candidate_token(cell, min(mine + 1u, count - 1u));
+      let at0 = key_octet(batch, key + 0u, head) * 8u;
+      var c0_0 = Result();
+      c0_0 = subgroupMatrixMultiplyAccumulate(a0_0, subgroupMatrixLoad<Right, col_major>(&k, at0 + 0u, stride), c0_0);
+c0_0 = subgroupMatrixMultiplyAccumulate(a0_1, subgroupMatrixLoad<Right, col_major>(&k, at0 + 16u, stride), c0_0);
+c0_0 = subgroupMatrixMultiplyAccumulate(a0_2, subgroupMatrixLoad<Right, col_major>(&k, at0 + 32u, stride), c0_0);
+c0_0 = subgroupMatrixMultiplyAccumulate(a0_3, subgroupMatrixLoad<Right, col_major>(&k, at0 + 48u, stride), c0_0);
+      subgroupMatrixStore<row_major>(&tiles, tiles_at + 256u, c0_0, 16u);
+    }
+    workgroupBarrier();
+    {
+      var best = -3.4e38f;
+      for (var i = within; i < 256u; i += 32u) { best = max(best, tiles[tiles_at + 0u + i]); }
+      best = subgroupMax(best);
+      if (within == 0u && mine + 0u < count) { scores[cell * shape.scoreStride + mine + 0u] = ordered(best); }
+    }
+    {
+      var best = -3.4e38f;
+      for (var i = within; i < 256u; i += 32u) { best = max(best, tiles[tiles_at + 256u + i]); }
+      best = subgroupMax(best);
+      if (within == 0u && mine + 1u < count) { scores[cell * shape.scoreStride + mine + 1u] = ordered(best); }
+    }
+    workgroupBarrier();
+  }
+}
+
+// search/2-select
+struct Shape {
+  queries: u32,
+  keys: u32,
+  lag: u32,
+  keyRows: u32,
+  heads: u32,
+  queryHeads: u32,
+  headOffset: u32,
+  kvHeads: u32,
+  batchFirst: u32,
+  queryBase: u32,
+  keyBase: u32,
+  keyFirst: u32,
+  keyEnd: u32,
+  firstBlock: u32,
+  slabBlocks: u32,
+  queryBlocks: u32,
+  scoreStride: u32,
+  envelopeChunks: u32,
+}
+const D8 = 8u;
+const D4 = 16u;
+const BLOCK_Q = 64u;
+const SINK = 16u;
+struct Block { first_row: u32, rows: u32, searchable: u32 }
+fn block_at(n: u32) -> Block {
+  let first_row = n * BLOCK_Q;
+  let rows = min(BLOCK_Q, shape.queries - first_row);
+  let visible = clamp(i32(first_row + rows + shape.keys) - i32(shape.queries), 0, i32(shape.keys));
+  return Block(first_row, rows, u32(max(visible - 272 - i32(shape.lag), 0)));
+}
+fn batch_of(z: u32) -> u32 { return shape.batchFirst + z / shape.heads; }
+fn head_of(z: u32) -> u32 { return z % shape.heads; }
+fn query_octet(batch: u32, row: u32, head: u32) -> u32 {
+  return ((batch * shape.queries + row - shape.queryBase) * shape.queryHeads + shape.headOffset + head) * D8;
+}
+fn key_row(batch: u32, key: u32) -> u32 { return batch * shape.keyRows + key - shape.keyBase; }
+fn key_octet(batch: u32, key: u32, head: u32) -> u32 {
+  return (key_row(batch, key) * shape.kvHeads + head / 4u) * D8;
+}
+fn ordered(x: f32) -> u32 {
+  let bits = bitcast<u32>(x + 0.0f);
+  return select(~bits, bits | 0x80000000u, bits < 0x80000000u);
+}
+@group(0) @binding(0) var<uniform> shape: Shape;
+@group(0) @binding(1) var<storage, read> scores: array<u32>;
+@group(0) @binding(2) var<storage, read_write> starts: array<i32>;
+@group(0) @binding(3) var<storage, read_write> counts: array<u32>;
+@group(0) @binding(4) var<storage, read> previous_starts: array<u32>;
+@group(0) @binding(5) var<storage, read> previous_counts: array<u32>;
+fn candidate_count(cell: u32, searchable: u32) -> u32 {
+  let before = previous_counts[cell];
+  if (before == 0u) { return 0u; }
+  let last = previous_starts[cell * 96u + before - 1u];
+  return (before - 1u) * 1u + (min(16u, searchable - last) + 15u) / 16u;
+}
+fn candidate_token(cell: u32, i: u32) -> u32 {
+  return previous_starts[cell * 96u + i / 1u] + (i % 1u) * 16u;
+}
+var<private> cell: u32;
+var<private> target_cell: u32;
+var<workgroup> cache: array<u32, 256>;
+fn score_at(i: u32) -> u32 { return cache[i]; }
+fn keep_candidate(i: u32, slot: u32) {
+  starts[target_cell * 32u + slot] = i32(SINK + candidate_token(cell, i));
+}
+var<workgroup> kept: array<atomic<u32>, 8>;
+fn select_top(count: u32, keep: u32, lane: u32) {
+  for (var i = lane; i < 8u; i += 256u) { atomicStore(&kept[i], 0u); }
+  workgroupBarrier();
+  for (var i = lane; i < count; i += 256u) {
+    let mine = score_at(i);
+    var rank = 0u;
+    for (var j = 0u; j < i; j++) { rank += u32(score_at(j) >= mine); }
+    for (var j = i + 1u; j < count; j++) { rank += u32(score_at(j) > mine); }
+    if (rank < keep) { atomicOr(&kept[i / 32u], 1u << (i % 32u)); }
+  }
+  workgroupBarrier();
+  for (var i = lane; i < count; i += 256u) {
+    let word = atomicLoad(&kept[i / 32u]);
+    if ((word & (1u << (i % 32u))) != 0u) {
+      var slot = countOneBits(word & ((1u << (i % 32u)) - 1u));
+      for (var w = 0u; w < i / 32u; w++) { slot += countOneBits(atomicLoad(&kept[w])); }
+      keep_candidate(i, slot);
+    }
+  }
+}
+@compute @workgroup_size(256)
+fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lane: u32) {
+  let block = block_at(shape.firstBlock + group.y);
+  cell = group.z * shape.slabBlocks + group.y;
+  target_cell = (batch_of(group.z) * shape.queryHeads + shape.headOffset + head_of(group.z)) * shape.queryBlocks + shape.firstBlock + group.y;
+  let count = candidate_count(group.z * shape.slabBlocks + group.y, block.searchable);
+  if (lane == 0u) { counts[target_cell] = min(count, 32u); }
+  if (count <= 32u) {
+    for (var i = lane; i < count; i += 256u) { keep_candidate(i, i); }
+    for (var i = count + lane; i < 32u; i += 256u) { starts[target_cell * 32u + i] = -1; }
+    return;
+  }
+  for (var i = lane; i < count; i += 256u) { cache[i] = scores[cell * shape.scoreStride + i]; }
+  workgroupBarrier();
+  select_top(count, 32u, lane);
+}
