@@ -1,6 +1,7 @@
 // Device memory of key-value pages that any number of sequences share, and the host copies of cold pages.
 import { HipError } from '@hip/mask-search';
 import { bytesOf, type ElementType } from '../device/features.ts';
+import type { DeviceLimits } from '../device/limits.ts';
 import type { GpuContext } from '../dispatch/context.ts';
 import { createBuffer } from '../dispatch/pool.ts';
 import type { GpuTensor } from '../dispatch/tensor.ts';
@@ -18,6 +19,8 @@ export interface KvPoolOptions {
   readonly tokens: number;
   /** Full pages get a host copy (in `settle()`) and leave the device when room is needed. @defaultValue false */
   readonly offload?: boolean | undefined;
+  /** Lower limits than the device's. */
+  readonly limits?: Pick<DeviceLimits, 'maxStorageBufferBindingSize' | 'maxBufferSize'> | undefined;
 }
 
 /** Keys and values of some kv heads: [slots·pageTokens, heads, d] each. */
@@ -49,7 +52,15 @@ export class KvPool {
   /** @throws HipError `invalid-config`, `unsupported` */
   constructor(
     context: GpuContext,
-    { kvHeads, headDim, type = 'f16', pageTokens = 256, tokens, offload = false }: KvPoolOptions,
+    {
+      kvHeads,
+      headDim,
+      type = 'f16',
+      pageTokens = 256,
+      tokens,
+      offload = false,
+      limits = context.limits,
+    }: KvPoolOptions,
   ) {
     if (headDim % 8 !== 0)
       throw new HipError('invalid-shape', `headDim is ${headDim}: GPU kernels need a multiple of 8`, { headDim });
@@ -59,7 +70,7 @@ export class KvPool {
     this.headDim = headDim;
     this.pageTokens = pageTokens;
     this.offload = offload;
-    this.plan = planPools({ kvHeads, headDim, type, pageTokens, tokens, limits: context.limits });
+    this.plan = planPools({ kvHeads, headDim, type, pageTokens, tokens, limits });
     this.planner = new PagePlanner(this.plan.slots);
     this.pools = this.plan.pools.map((pool) => {
       const length = (this.plan.slots * pool.pageBytes) / bytesOf(type);

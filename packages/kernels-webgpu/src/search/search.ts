@@ -6,7 +6,7 @@ import type { GpuTensor } from '../dispatch/tensor.ts';
 import { bytesOf } from '../device/features.ts';
 import { ENVELOPE, ENVELOPE_LANES, envelopeCode } from './code/envelope.ts';
 import { SHAPE } from './code/shape.ts';
-import { envelopeBytes, envelopeRows, type SearchPlan } from './plan.ts';
+import { capacityOf, envelopeBytes, envelopeRows, type SearchPlan } from './plan.ts';
 import { windowsOf, type KeyWindow, type Slab } from './slabs.ts';
 
 /** Envelopes by chunk size, [B, Hkv, rows, 2, d]. */
@@ -90,8 +90,51 @@ function part(
   return { buffer, offset: offset + range.offset, size: Math.ceil(range.size / 16) * 16 };
 }
 
-/** Adds the passes that find the mask. */
+/** @throws HipError `invalid-shape` */
+function check({ request }: SearchPlan, { q, k, mask }: SearchBuffers): void {
+  const { shape, config, type, keyRows = shape.keys, queryHeads = shape.heads } = request;
+  const { batch, queries, kvHeads, headDim } = shape;
+  for (const [name, tensor, expected] of [
+    ['q', q, batch * queries * queryHeads * headDim],
+    ['k', k, batch * keyRows * kvHeads * headDim],
+  ] as const) {
+    if (tensor.length < expected || tensor.type !== type)
+      throw new HipError(
+        'invalid-shape',
+        `${name} holds ${tensor.length} numbers in ${tensor.type}: the plan needs ${expected} in ${type}`,
+        { name, length: tensor.length, type: tensor.type, expected },
+      );
+  }
+  const expected = {
+    batch,
+    maskHeads: config.shareHeads ? 1 : queryHeads,
+    queryBlocks: Math.ceil(queries / config.blockQ),
+    capacity: capacityOf(config),
+  };
+  for (const [name, value] of Object.entries(expected) as [keyof typeof expected, number][]) {
+    if (mask[name] !== value)
+      throw new HipError('invalid-shape', `the mask's ${name} is ${mask[name]}: the plan writes ${value}`, {
+        name,
+        value: mask[name],
+        expected: value,
+      });
+  }
+}
+
+/**
+ * Adds the passes that find the mask.
+ *
+ * @throws HipError `invalid-shape`
+ * @example
+ * ```ts
+ * const plan = planSearch({ shape, config: DEFAULT_CONFIG, type: 'f16', profile: context.profile, limits: context.limits });
+ * const call = new GpuCall(context);
+ * encodeSearch(call, plan, { q, k, mask });
+ * call.submit();
+ * ```
+ */
 export function encodeSearch(call: GpuCall, plan: SearchPlan, buffers: SearchBuffers): void {
+  check(plan, buffers);
   const { request, slabs } = plan;
   const { fromStage = 0, toStage = Infinity } = buffers;
   const { shape, config, type } = request;

@@ -132,7 +132,7 @@ describeGpu('decode sessions', (gpu) => {
       config: staged,
       pool: { tokens: 512 },
       prompts: [160, 48],
-      steps: 14,
+      steps: 9,
     });
     expect(error).toBeLessThan(TOLERANCE);
     expect(wrongMasks).toBe(0);
@@ -159,6 +159,19 @@ describeGpu('decode sessions', (gpu) => {
       neighbour: true,
     });
     expect(cache.contiguous).toBe(false);
+    expect(error).toBeLessThan(TOLERANCE);
+    expect(wrongMasks).toBe(0);
+  });
+
+  it('kv heads in several pools', async () => {
+    const limits = { ...context.limits, maxStorageBufferBindingSize: 512 * headDim * 2 };
+    const { error, wrongMasks, cache } = await compare(context, {
+      config: staged,
+      pool: { tokens: 512, limits },
+      prompts: [160],
+      steps: 7,
+    });
+    expect(cache.pool.pools.length).toBe(2);
     expect(error).toBeLessThan(TOLERANCE);
     expect(wrongMasks).toBe(0);
   });
