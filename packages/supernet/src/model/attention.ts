@@ -61,7 +61,9 @@ function attendBatched(
   const [, keys, kvHeads] = k.shape;
   const stacked = (heads / kvHeads) * rows;
   const fused = onWebGpu();
-  const bias = fused ? undefined : joinBias(causalBias(context, rows, keys, firstRow, 1), paddingBias(context, batch, keys));
+  const bias = fused
+    ? undefined
+    : joinBias(causalBias(context, rows, keys, firstRow, 1), paddingBias(context, batch, keys));
   return customGradient([q, k, v], ([qIn, kIn, vIn], save) => {
     const byHead = (t: tf.Tensor4D, length: number): tf.Tensor3D =>
       tf.reshape(tf.transpose(t, [0, 2, 1, 3]), [batch * kvHeads, length, size]);
@@ -109,7 +111,16 @@ function scoreMask(
   [batch, heads, rows, keys]: readonly [number, number, number, number],
   firstRow: number,
 ): ScoreMask {
-  return { batch, heads, rows, keys, causal, first: queryOffset + firstRow, window, padding: mask && tf.cast(mask, 'int32') };
+  return {
+    batch,
+    heads,
+    rows,
+    keys,
+    causal,
+    first: queryOffset + firstRow,
+    window,
+    padding: mask && tf.cast(mask, 'int32'),
+  };
 }
 
 /** One product per sequence and key head; the queries of a group are interleaved rows, so nothing is transposed but k. */

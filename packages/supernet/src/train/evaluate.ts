@@ -20,6 +20,9 @@ export interface EvaluateOptions {
   readonly onProgress?: (progress: { readonly examples: number; readonly total: number }) => void;
 }
 
+/** Batches dispatched before their sums are read on WebGPU. */
+const BATCHES_IN_FLIGHT = 8;
+
 /** Result of {@link evaluate}. */
 export interface Evaluation {
   /** Mean cross-entropy per labelled row, nats. */
@@ -42,6 +45,18 @@ export async function evaluate(
 ): Promise<Evaluation> {
   const { subnet, batchSize = 8, attention, signal } = options;
   let [loss, correct, count, examples] = [0, 0, 0, 0];
+  // Sums of batches whose numbers a GPU may still owe; elsewhere they are read at once.
+  const pending: tf.Tensor1D[] = [];
+  const inFlight = tf.getBackend() === 'webgpu' ? BATCHES_IN_FLIGHT : 0;
+  const read = async (): Promise<void> => {
+    const parts = pending.splice(0);
+    const packed = tf.tidy(() => tf.sum(tf.stack(parts), 0));
+    tf.dispose(parts);
+    const [batchLoss, batchCorrect] = await packed.data();
+    packed.dispose();
+    loss += batchLoss as number;
+    correct += batchCorrect as number;
+  };
   for await (const batch of sequentialBatches(dataset, batchSize)) {
     throwIfAborted(signal, 'evaluation');
     const inputs = inputTensors(batch);
@@ -54,19 +69,18 @@ export async function evaluate(
         'float32',
       );
       const weigh = (rows: tf.Tensor) => tf.sum(targets.weights ? tf.mul(rows, targets.weights) : rows);
-      return tf.stack([weigh(crossEntropyRows(logits, targets)), weigh(hits)]);
+      return tf.stack([weigh(crossEntropyRows(logits, targets)), weigh(hits)]) as tf.Tensor1D;
     });
-    const [batchLoss, batchCorrect] = await sums.data();
-    sums.dispose();
     disposeInputs(inputs);
     disposeTargets(targets);
-    loss += batchLoss as number;
-    correct += batchCorrect as number;
+    pending.push(sums);
+    if (pending.length > inFlight) await read();
     count += labelCountOf(batch);
     examples += batch.size;
     options.onProgress?.({ examples, total: dataset.length });
     await new Promise((resolve) => setTimeout(resolve, 0));
   }
+  if (pending.length > 0) await read();
   if (count === 0) throw new SupernetError('invalid-data', 'nothing to evaluate: no row has a label', { examples });
   return { loss: loss / count, accuracy: correct / count, count };
 }

@@ -97,5 +97,9 @@ const SOFTMAX_GRADIENT: Kernel = {
 export function attentionSoftmaxGradient(p: tf.Tensor3D, dp: tf.Tensor, scale: number): tf.Tensor3D {
   const keys = p.shape[2];
   const rows = p.size / keys;
-  return runKernel<tf.Rank.R3>(SOFTMAX_GRADIENT, p.shape, { inputs: [p, dp], uniforms: [rows, keys, scale], groups: rows });
+  return runKernel<tf.Rank.R3>(SOFTMAX_GRADIENT, p.shape, {
+    inputs: [p, dp],
+    uniforms: [rows, keys, scale],
+    groups: rows,
+  });
 }

@@ -4,6 +4,8 @@ import * as tf from '@tensorflow/tfjs';
 /** Starts tfjs-webgpu; call inside `describeGpu`, which has installed `navigator.gpu`. */
 export async function startWebGpu(): Promise<void> {
   await import('@tensorflow/tfjs-backend-webgpu');
+  // Submissions cost more than dispatches on a software GPU.
+  tf.env().set('WEBGPU_DEFERRED_SUBMIT_BATCH_SIZE', 64);
   await tf.setBackend('webgpu');
   await tf.ready();
   if (tf.getBackend() !== 'webgpu') throw new Error('tfjs-webgpu did not start');

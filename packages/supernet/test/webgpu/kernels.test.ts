@@ -69,8 +69,15 @@ describeGpu('fused kernels', () => {
 
   it.each(['gelu', 'gelu-tanh', 'silu', 'relu'] as const)('%s, alone and as a gate', async (activation) => {
     await expectEqualGradients([[5, 33]], (x) => activate(tf.mul(x, 4) as tf.Tensor2D, activation));
-    await expectEqualGradients([[5, 33], [5, 33]], (gate, up) => // prettier-ignore
-      gatedActivation(tf.mul(gate, 4) as tf.Tensor2D, up as tf.Tensor2D, activation));
+    await expectEqualGradients(
+      [
+        [5, 33],
+        [5, 33],
+      ],
+      (gate, up) =>
+        // prettier-ignore
+        gatedActivation(tf.mul(gate, 4) as tf.Tensor2D, up as tf.Tensor2D, activation),
+    );
   });
 
   it('rotary embedding', async () => {

@@ -1,0 +1,80 @@
+// InstaTune on three real tasks: plain, KD-only and super-network fine-tuning, and the sub-networks that LINAS finds; throughput.
+import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
+import { dirname } from 'node:path';
+import { sharedDirectory } from '../../packages/testing/src/shared-data.ts';
+import type { Benchmark } from './benchmark.ts';
+import { startBackend, type BackendName } from './instatune/backend.ts';
+import { studyTask } from './instatune/study.ts';
+import { TASKS, type Recipe } from './instatune/tasks.ts';
+import { throughput } from './instatune/throughput.ts';
+
+type Row = Record<string, unknown>;
+
+/** Settings from the environment: the same program runs here and on a machine with a GPU. */
+function settings(quick: boolean) {
+  const { env } = process;
+  return {
+    backend: (env['INSTATUNE_BACKEND'] ?? 'wasm') as BackendName,
+    sections: (env['INSTATUNE_SECTIONS'] ?? 'books,cifar10,sst2,throughput').split(','),
+    /** Seconds a task may take; its steps are cut to fit. */
+    seconds: env['INSTATUNE_SECONDS'] === undefined ? undefined : Number(env['INSTATUNE_SECONDS']),
+    /** File that holds the rows so far, written after every row. */
+    partial: env['INSTATUNE_PARTIAL'],
+    /** JSON of recipe fields to replace. */
+    recipe: JSON.parse(env['INSTATUNE_RECIPE'] ?? '{}') as Partial<Recipe>,
+    seed: Number(env['INSTATUNE_SEED'] ?? 0),
+    searchSeeds: quick ? [0] : [0, 1, 2],
+    quick,
+  };
+}
+
+const QUICK: Partial<Recipe> = { steps: 12, batchSize: 8, evaluations: 12 };
+
+export const benchmark: Benchmark = {
+  name: 'instatune',
+  description: 'InstaTune on SST-2, CIFAR-10 and language modelling: accuracy, MACs, latency, search, throughput',
+  async run({ quick, log, signal }) {
+    const { backend, sections, seconds, partial, recipe, seed, searchSeeds } = settings(quick);
+    const shared = sharedDirectory();
+    if (!shared) throw new Error('this benchmark needs ../shared: set SHARED_DIR');
+    const environment = await startBackend(backend);
+    const rows: Row[] = [];
+    const emit = (row: Row): void => {
+      rows.push(row);
+      log(JSON.stringify(row));
+      if (partial) save(partial, { name: 'instatune', environment, rows });
+    };
+    for (const section of sections) {
+      const start = performance.now();
+      try {
+        if (section === 'throughput') await throughput({ shared, backend, quick, emit, log, signal });
+        else {
+          const task = TASKS[section];
+          if (!task) throw new Error(`no section "${section}": use ${Object.keys(TASKS).join(', ')}, throughput`);
+          await studyTask(task, {
+            shared,
+            seed,
+            recipe: { ...task.recipe, ...(quick ? QUICK : {}), ...recipe },
+            searchSeeds,
+            emit,
+            log,
+            signal,
+            ...(seconds !== undefined && { seconds }),
+            ...(quick && { limit: Number(process.env['INSTATUNE_LIMIT'] ?? 32) }),
+          });
+        }
+      } catch (error) {
+        if (signal.aborted) throw error;
+        emit({ section, failed: error instanceof Error ? error.message : String(error) });
+        process.exitCode = 1;
+      }
+      log(`${section}: ${((performance.now() - start) / 1000).toFixed(0)} s`);
+    }
+    return { rows, environment };
+  },
+};
+
+function save(path: string, document: Row): void {
+  if (!existsSync(dirname(path))) mkdirSync(dirname(path), { recursive: true });
+  writeFileSync(path, `${JSON.stringify(document, undefined, 2)}\n`);
+}

@@ -1,0 +1,42 @@
+// Starts the tfjs backend that a benchmark is asked for: wasm (threaded products), or webgpu through Dawn.
+import { dirname } from 'node:path';
+import { createRequire } from 'node:module';
+import * as tf from '@tensorflow/tfjs';
+
+export type BackendName = 'wasm' | 'webgpu';
+
+/** Dispatches per submission on webgpu: tfjs's 15 leave the GPU waiting for the encoder. */
+const SUBMIT_BATCH = 64;
+
+/** Starts a backend and says what it runs on. */
+export async function startBackend(name: BackendName): Promise<Record<string, unknown>> {
+  const device = name === 'webgpu' ? await startWebGpu() : await startWasm();
+  await tf.ready();
+  if (tf.getBackend() !== name) throw new Error(`the tfjs backend ${name} did not start`);
+  return { backend: `tfjs-${name} ${tf.version_core}`, ...device };
+}
+
+async function startWasm(): Promise<Record<string, unknown>> {
+  const { setThreadsCount, setWasmPaths } = await import('@tensorflow/tfjs-backend-wasm');
+  const require = createRequire(import.meta.url);
+  setWasmPaths(`${dirname(require.resolve('@tensorflow/tfjs-backend-wasm'))}/`);
+  setThreadsCount(1);
+  await tf.setBackend('wasm');
+  const { registerCpuKernels } = await import('@hip/kernels-cpu/tfjs');
+  const runtime = await registerCpuKernels({ matmul: true });
+  return { device: 'CPU', products: `${runtime.threads} threads` };
+}
+
+async function startWebGpu(): Promise<Record<string, unknown>> {
+  const { create, globals } = await import('webgpu');
+  Object.assign(globalThis, globals);
+  const gpu = create((process.env['DAWN_OPTIONS'] ?? 'backend=vulkan').split(' '));
+  Object.defineProperty(globalThis.navigator, 'gpu', { value: gpu, configurable: true });
+  const adapter = await gpu.requestAdapter();
+  if (!adapter) throw new Error('no WebGPU adapter: install a Vulkan driver, or use the wasm backend');
+  const { vendor, architecture, device, description } = adapter.info;
+  await import('@tensorflow/tfjs-backend-webgpu');
+  tf.env().set('WEBGPU_DEFERRED_SUBMIT_BATCH_SIZE', SUBMIT_BATCH);
+  await tf.setBackend('webgpu');
+  return { device: [vendor, architecture, device, description].filter(Boolean).join(' · ') };
+}

@@ -1,0 +1,191 @@
+// The three tasks: pretrained weights, splits that keep the reported data out of the search, and a recipe each.
+import { readFileSync } from 'node:fs';
+import { gunzipSync } from 'node:zlib';
+import {
+  encodeTexts,
+  imageClassification,
+  loadCheckpoint,
+  deriveSeed,
+  normalizationOf,
+  parseLabelledTexts,
+  readCifar,
+  SeededRandom,
+  shuffledIndices,
+  splitDataset,
+  splitText,
+  subset,
+  textClassification,
+  type Dataset,
+  type ElasticModel,
+  type FineTuneOptions,
+  type LabelledText,
+  type LatencyOptions,
+  type SpaceChoices,
+} from '@instatune/supernet';
+
+/** What is trained, searched on, and reported on. The three share no example. */
+export interface TaskData {
+  readonly train: Dataset;
+  readonly search: Dataset;
+  readonly report: Dataset;
+  /** The pretrained model, anew: every row starts from the same weights. */
+  loadModel(): Promise<ElasticModel>;
+}
+
+export interface Recipe {
+  readonly steps: number;
+  readonly batchSize: number;
+  readonly learningRate: number;
+  /** Options of every row. */
+  readonly common: Omit<FineTuneOptions, 'steps' | 'batchSize' | 'learningRate'>;
+  /** Options of the super-network beside its strategy. */
+  readonly superNetwork: Pick<FineTuneOptions, 'alpha' | 'gamma' | 'temperature' | 'subnets' | 'teacherShare'>;
+  /** Factor on the learning rate of the super-network, whose sub-networks start further away. @defaultValue 1 */
+  readonly superRate?: number;
+  /** Factors on the learning rate that plain fine-tuning is tried with; the search split picks. @defaultValue 1 and ⅓ */
+  readonly plainRates?: readonly number[];
+  /** Sub-networks that each search measures. */
+  readonly evaluations: number;
+}
+
+export interface Task {
+  readonly name: string;
+  readonly weights: string;
+  readonly metric: 'accuracy' | 'loss';
+  readonly reported: string;
+  /** Tokens that MACs and latency are stated for; image models know theirs. */
+  readonly tokens?: number;
+  readonly latency: LatencyOptions;
+  readonly evaluationBatch: number;
+  readonly recipe: Recipe;
+  open(shared: string, seed: number): Promise<TaskData>;
+}
+
+const SPACE: Readonly<Record<string, SpaceChoices>> = {
+  'bert-mini': { layers: [4, 5, 6, 7, 8], heads: [4, 6, 8], ffn: [384, 512, 768, 1024] },
+  'vit-cifar': { layers: [5, 6, 7, 8, 9], heads: [3, 4, 5, 6], ffn: [384, 512, 640, 768] },
+  'books-lm-6m': { layers: [3, 4, 5, 6], heads: [2, 4], ffn: [256, 384, 512, 768] },
+};
+
+const SST2: Task = {
+  name: 'SST-2',
+  weights: 'bert-mini',
+  metric: 'accuracy',
+  reported: 'dev (872)',
+  tokens: 64,
+  latency: { sequence: 64 },
+  evaluationBatch: 500,
+  recipe: {
+    steps: 800,
+    batchSize: 128,
+    learningRate: 3e-4,
+    common: { optimizer: { weightDecay: 0.01 }, schedule: { warmup: 0.1 } },
+    superNetwork: { gamma: 1 },
+    superRate: 2,
+    evaluations: 150,
+  },
+  async open(shared, seed) {
+    const folder = `${shared}/models/bert-mini`;
+    const read = (split: string) => parseLabelledTexts(readFileSync(`${shared}/data/sst2/${split}.tsv`, 'utf8'));
+    const config = { num_labels: 2, architectures: ['BertForSequenceClassification'] };
+    const loadModel = async () =>
+      (await loadCheckpoint(folder, { config, newHeadSeed: 1 + seed, space: SPACE['bert-mini']! })).model;
+    const { model, tokenizer } = await loadCheckpoint(folder, { config, newHeadSeed: 1 });
+    model.dispose();
+    const options = { maxTokens: 64, padToMultipleOf: 8 };
+    const { train, held } = holdOutSentences(await read('train'), 1000, seed);
+    return {
+      train: textClassification(train, tokenizer!, options),
+      search: textClassification(held, tokenizer!, options),
+      report: textClassification(await read('dev'), tokenizer!, options),
+      loadModel,
+    };
+  },
+};
+
+const CIFAR10: Task = {
+  name: 'CIFAR-10',
+  weights: 'vit-cifar',
+  metric: 'accuracy',
+  reported: 'test (first 1,000)',
+  latency: {},
+  evaluationBatch: 500,
+  recipe: {
+    steps: 1200,
+    batchSize: 128,
+    learningRate: 3e-4,
+    common: { optimizer: { weightDecay: 0.05 }, schedule: { warmup: 0.1 } },
+    superNetwork: { gamma: 1 },
+    superRate: 2,
+    evaluations: 150,
+  },
+  async open(shared, seed) {
+    const folder = `${shared}/models/vit-cifar`;
+    const preprocessor = JSON.parse(readFileSync(`${folder}/preprocessor_config.json`, 'utf8')) as Record<
+      string,
+      unknown
+    >;
+    const normalize = normalizationOf(preprocessor);
+    const read = (name: string) => readCifar(gunzipSync(readFileSync(`${shared}/data/cifar10/${name}.bin.gz`)));
+    const images = { ...(normalize && { normalize }), augment: { shift: 3, flip: true } };
+    const splits = splitDataset(imageClassification(read('train_first4000'), images), { validation: 500, seed });
+    return {
+      train: splits.train,
+      search: splits.validation,
+      report: imageClassification(read('test_first1000'), images),
+      loadModel: async () => (await loadCheckpoint(folder, { space: SPACE['vit-cifar']! })).model,
+    };
+  },
+};
+
+const BOOKS: Task = {
+  name: 'language modelling',
+  weights: 'books-lm-6m',
+  metric: 'loss',
+  reported: 'unseen pages of Moby-Dick and War and Peace (every window of 10 % of the blocks)',
+  tokens: 128,
+  latency: { sequence: 128, logits: 'all' },
+  evaluationBatch: 64,
+  recipe: {
+    steps: 800,
+    batchSize: 64,
+    learningRate: 8e-4,
+    common: { optimizer: { weightDecay: 0.05 }, schedule: { warmup: 0.1 } },
+    superNetwork: { gamma: 1 },
+    superRate: 1.5,
+    evaluations: 150,
+  },
+  async open(shared, seed) {
+    const folder = `${shared}/models/books-lm-6m`;
+    const loadModel = async () => (await loadCheckpoint(folder, { space: SPACE['books-lm-6m']! })).model;
+    const { model, tokenizer } = await loadCheckpoint(folder);
+    model.dispose();
+    const books = ['herman-melville_moby-dick', 'leo-tolstoy_war-and-peace_louise-maude_aylmer-maude'];
+    const texts = books.map((name) => readFileSync(`${shared}/data/books/${name}.txt`, 'utf8'));
+    const splits = splitText(encodeTexts(tokenizer!, texts), { length: 128, validation: 0.05, report: 0.1, seed });
+    // A search looks at every third window of its split: measurements stay cheap, the pages stay varied.
+    const windows = Array.from({ length: Math.floor(splits.validation.length / 3) }, (_, i) => 3 * i);
+    return { train: splits.train, search: subset(splits.validation, windows), report: splits.report, loadModel };
+  },
+};
+
+/**
+ * Whole sentences held out of SST-2's training table, which also lists their phrases: those leave the training part with them.
+ * Phrases of one or two words stay, they say nothing of a sentence.
+ */
+function holdOutSentences(rows: readonly LabelledText[], count: number, seed: number) {
+  const words = (text: string) => text.trim().split(/\s+/);
+  const long = rows.filter(({ text }) => words(text).length >= 16);
+  const order = shuffledIndices(long.length, new SeededRandom(deriveSeed(seed, 11)));
+  const held = Array.from(order.subarray(0, count), (index) => long[index]!);
+  const phrases = new Set<string>();
+  for (const { text } of held) {
+    const list = words(text);
+    for (let from = 0; from < list.length; from++) {
+      for (let to = from + 3; to <= list.length; to++) phrases.add(list.slice(from, to).join(' '));
+    }
+  }
+  return { held, train: rows.filter(({ text }) => !phrases.has(words(text).join(' '))) };
+}
+
+export const TASKS: Readonly<Record<string, Task>> = { sst2: SST2, cifar10: CIFAR10, books: BOOKS };

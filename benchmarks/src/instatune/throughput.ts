@@ -1,0 +1,119 @@
+// Tokens a second of forward and training steps, and the share of the backend's own matrix-product peak that they reach.
+import * as tf from '@tensorflow/tfjs';
+import { countMacs, fineTuneSteps, inputTensors, type Dataset, type ElasticModel } from '@instatune/supernet';
+import { median } from '../benchmark.ts';
+import type { BackendName } from './backend.ts';
+import { TASKS } from './tasks.ts';
+
+interface ThroughputOptions {
+  readonly shared: string;
+  readonly backend: BackendName;
+  readonly quick: boolean;
+  readonly emit: (row: Record<string, unknown>) => void;
+  readonly log: (line: string) => void;
+  readonly signal: AbortSignal;
+}
+
+/** Measures every task's model. */
+export async function throughput({ shared, backend, quick, emit, log, signal }: ThroughputOptions): Promise<void> {
+  const gpu = backend === 'webgpu';
+  const peak = await matmulPeak(gpu && !quick ? 4096 : 512, gpu ? 10 : 4);
+  emit({ row: 'matmul peak', gflops: round(peak / 1e9) });
+  for (const [key, task] of Object.entries(TASKS)) {
+    log(`throughput of ${key}`);
+    const data = await task.open(shared, 0);
+    const model = await data.loadModel();
+    const batch = quick ? 4 : gpu ? 128 : 16;
+    const steps = quick ? 3 : gpu ? 24 : 4;
+    const rate = await forwardRate(model, data.train, batch, steps);
+    const perToken = countMacs(model.config, undefined, { tokens: rate.length }) / rate.length;
+    const row = (what: string, tokensPerSecond: number, flopsPerToken: number) =>
+      emit({
+        row: 'throughput',
+        model: task.weights,
+        what,
+        batch,
+        length: rate.length,
+        tokensPerSecond: Math.round(tokensPerSecond),
+        gflops: round((tokensPerSecond * flopsPerToken) / 1e9),
+        shareOfPeak: Number(((tokensPerSecond * flopsPerToken) / peak).toFixed(3)),
+        ...rate.kernels,
+      });
+    row('forward', rate.tokensPerSecond, 2 * perToken);
+    const training = await trainingRate(model, data.train, batch, steps, rate.length, signal);
+    // Backward takes two products for every product of the forward pass.
+    row('training step', training, 6 * perToken);
+    model.dispose();
+  }
+}
+
+/** FLOP/s of a square product. */
+async function matmulPeak(size: number, repeats: number): Promise<number> {
+  const [a, b] = [tf.randomUniform([size, size]), tf.randomUniform([size, size])] as [tf.Tensor2D, tf.Tensor2D];
+  const run = async (): Promise<number> => {
+    const start = performance.now();
+    const last = tf.tidy(() => {
+      let product: tf.Tensor2D = tf.matMul(a, b);
+      for (let i = 1; i < repeats; i++) product = tf.matMul(a, b);
+      return tf.slice2d(product, [0, 0], [1, 1]);
+    });
+    await last.data();
+    last.dispose();
+    return (performance.now() - start) / 1000;
+  };
+  await run();
+  const times: number[] = [];
+  for (let i = 0; i < 5; i++) times.push(await run());
+  tf.dispose([a, b]);
+  return (2 * size ** 3 * repeats) / Math.min(...times);
+}
+
+async function forwardRate(model: ElasticModel, data: Dataset, batch: number, steps: number) {
+  const host = await data.batch(Array.from({ length: batch }, (_, i) => (i * 37) % data.length));
+  const inputs = inputTensors(host);
+  const run = async (): Promise<number> => {
+    const start = performance.now();
+    // The last one alone is read: a queue that is full is what a server sees.
+    for (let i = 0; i < steps; i++) {
+      const logits = tf.tidy(() => tf.sum(model.forward(inputs).logits));
+      if (i === steps - 1) await logits.data();
+      logits.dispose();
+    }
+    return (performance.now() - start) / 1000;
+  };
+  await run();
+  const times: number[] = [];
+  for (let i = 0; i < 3; i++) times.push(await run());
+  tf.dispose(Object.values(inputs) as tf.Tensor[]);
+  const length = host.inputIds?.shape[1] ?? model.config.maxPositions;
+  return { length, tokensPerSecond: (batch * length * steps) / median(times), kernels: {} };
+}
+
+async function trainingRate(
+  model: ElasticModel,
+  data: Dataset,
+  batch: number,
+  steps: number,
+  length: number,
+  signal: AbortSignal,
+) {
+  const host = await data.batch(Array.from({ length: batch }, (_, i) => (i * 37) % data.length));
+  const fixed: Dataset = { length: batch, batch: () => host };
+  let mark = performance.now();
+  let counted = 0;
+  for await (const { step } of fineTuneSteps(model, fixed, {
+    strategy: 'plain',
+    steps: steps + 2,
+    batchSize: batch,
+    learningRate: 1e-6,
+    signal,
+  })) {
+    if (step <= 2) mark = performance.now();
+    else counted++;
+  }
+  return (counted * batch * length) / ((performance.now() - mark) / 1000);
+}
+
+function round(value: number): number {
+  return Number(value.toPrecision(4));
+}
