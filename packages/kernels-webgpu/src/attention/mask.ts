@@ -40,11 +40,12 @@ export function uploadMask(context: GpuContext, mask: BlockMask): GpuMask {
 /** Copies a mask back; unused slots hold −1. */
 export async function readMask(context: GpuContext, { starts, counts, ...mask }: GpuMask): Promise<BlockMask> {
   const cells = cellsOf(mask);
-  const host = {
-    ...mask,
-    counts: new Int32Array(await readBytes(context, counts.buffer, counts.offset ?? 0, 4 * cells)),
-    starts: new Int32Array(await readBytes(context, starts.buffer, starts.offset ?? 0, 4 * cells * mask.capacity)),
-  };
+  // Both copies are submitted before the first wait: the mask may be freed while they are on their way.
+  const [countBytes, startBytes] = await Promise.all([
+    readBytes(context, counts.buffer, counts.offset ?? 0, 4 * cells),
+    readBytes(context, starts.buffer, starts.offset ?? 0, 4 * cells * mask.capacity),
+  ]);
+  const host = { ...mask, counts: new Int32Array(countBytes), starts: new Int32Array(startBytes) };
   for (let cell = 0; cell < cells; cell++)
     host.starts.fill(-1, cell * mask.capacity + host.counts[cell]!, (cell + 1) * mask.capacity);
   return host;

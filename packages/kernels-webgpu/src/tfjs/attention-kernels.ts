@@ -1,0 +1,181 @@
+// The attention kernels `HipAttention`, `BlockSparseAttention` and `FlashAttention` for tfjs' webgpu backend.
+import * as tf from '@tensorflow/tfjs';
+import {
+  HipError,
+  resolveConfig,
+  type AttentionShape,
+  type BlockMask,
+  type HipConfig,
+  type ScoreOptions,
+} from '@hip/mask-search';
+import { encodeAttention } from '../attention/dispatch.ts';
+import { destroyMask, allocateMask, readMask, type GpuMask } from '../attention/mask.ts';
+import { GpuCall } from '../dispatch/call.ts';
+import type { GpuContext } from '../dispatch/context.ts';
+import type { GpuTensor } from '../dispatch/tensor.ts';
+import { planSearch } from '../search/plan.ts';
+import { encodeSearch } from '../search/search.ts';
+import { contextOfBackend, flush, outputTensor, tensorOf, webgpuBackend } from './backend-buffers.ts';
+import { shapeOf } from './shape.ts';
+
+export const HIP_KERNEL = 'HipAttention';
+export const FLASH_KERNEL = 'FlashAttention';
+export const SPARSE_KERNEL = 'BlockSparseAttention';
+export const KERNELS: readonly string[] = [HIP_KERNEL, SPARSE_KERNEL, FLASH_KERNEL];
+
+/** Attributes of the kernels. */
+export interface AttentionAttributes extends ScoreOptions {
+  readonly causal: boolean;
+  /** Of {@link HIP_KERNEL}. */
+  readonly config?: Partial<HipConfig> | undefined;
+  /** Of {@link SPARSE_KERNEL}. */
+  readonly mask?: BlockMask | undefined;
+  /** Of {@link HIP_KERNEL}: receives the mask that was found, once it was read back: after the call has returned. */
+  readonly onMask?: ((mask: BlockMask) => void) | undefined;
+}
+
+interface KernelArguments {
+  readonly inputs: tf.NamedTensorInfoMap;
+  readonly backend: unknown;
+  readonly attrs?: tf.NamedAttrMap;
+}
+
+/** Masks of forward passes that a gradient will want, by their attributes object: one per call. */
+const kept = new WeakMap<object, GpuMask>();
+
+/** The mask a forward pass left, removed: the gradient frees it. */
+export function takeMask(attrs: object): GpuMask | undefined {
+  const mask = kept.get(attrs);
+  kept.delete(attrs);
+  return mask;
+}
+
+/** Copies a host mask into scratch of a call. */
+export function scratchMask(call: GpuCall, mask: BlockMask): GpuMask {
+  const upload = (values: Int32Array, label: string): { buffer: GPUBuffer; size: number } => {
+    const buffer = call.scratch(values.byteLength, label);
+    call.context.device.queue.writeBuffer(buffer, 0, new Int32Array(values));
+    return { buffer, size: values.byteLength };
+  };
+  return { ...mask, starts: upload(mask.starts, 'mask starts'), counts: upload(mask.counts, 'mask counts') };
+}
+
+function emptyMask(
+  { batch, queries, keys, heads }: AttentionShape,
+  config: HipConfig,
+): Omit<BlockMask, 'starts' | 'counts'> {
+  const { blockQ, blockK, sink, window, causal, shareHeads, k } = config;
+  return {
+    batch,
+    maskHeads: shareHeads ? 1 : heads,
+    queryBlocks: Math.ceil(queries / blockQ),
+    capacity: Math.ceil(k / blockK),
+    blockQ,
+    blockK,
+    queries,
+    keys,
+    sink,
+    window,
+    causal,
+  };
+}
+
+interface Inputs {
+  readonly q: GpuTensor;
+  readonly k: GpuTensor;
+}
+
+/** Adds a search to a call. */
+function search(
+  call: GpuCall,
+  context: GpuContext,
+  { q, k }: Inputs,
+  shape: AttentionShape,
+  config: HipConfig,
+  mask: GpuMask,
+): void {
+  const plan = planSearch({ shape, config, type: 'f32', profile: context.profile, limits: context.limits });
+  encodeSearch(call, plan, { q, k, mask });
+}
+
+/** Whether tfjs records what runs now for a gradient. */
+function recording(): boolean {
+  return (tf.engine().state as { readonly activeTape?: unknown }).activeTape != null;
+}
+
+/** Runs one kernel. */
+function runKernel(kernelName: string, { inputs, backend: current, attrs }: KernelArguments): tf.TensorInfo {
+  const { q, k, v } = inputs as unknown as { q: tf.TensorInfo; k: tf.TensorInfo; v: tf.TensorInfo };
+  const { causal, config, mask: given, scale, softcap, onMask } = attrs as unknown as AttentionAttributes;
+  const backend = webgpuBackend(current);
+  const context = contextOfBackend(backend);
+  const shape = shapeOf(q.shape, k.shape, v.shape);
+  const score = { ...(scale === undefined ? {} : { scale }), ...(softcap === undefined ? {} : { softcap }) };
+  const tensors = { q: tensorOf(backend, q), k: tensorOf(backend, k), v: tensorOf(backend, v) };
+  const call = new GpuCall(context);
+  let mask: GpuMask | undefined;
+  let keep = false;
+  if (kernelName === SPARSE_KERNEL) {
+    if (!given)
+      throw new HipError('invalid-config', `mask is ${String(given)}: give ${SPARSE_KERNEL} a BlockMask`, {
+        name: 'mask',
+      });
+    mask = scratchMask(call, given);
+  } else if (kernelName === HIP_KERNEL) {
+    const resolved = resolveConfig({ ...config, causal });
+    const empty = emptyMask(shape, resolved);
+    keep = onMask !== undefined || recording();
+    const cells = empty.batch * empty.maskHeads * empty.queryBlocks;
+    const room = (count: number, label: string): { buffer: GPUBuffer; size: number } => ({
+      buffer: call.scratch(4 * count, label),
+      size: 4 * count,
+    });
+    mask = keep
+      ? allocateMask(context, empty)
+      : { ...empty, starts: room(cells * empty.capacity, 'mask starts'), counts: room(cells, 'mask counts') };
+    search(call, context, tensors, shape, resolved, mask);
+  }
+  const { info, tensor } = outputTensor(backend, q.shape);
+  encodeAttention(call, { ...tensors, out: tensor }, shape, mask, { causal, ...score });
+  flush(backend);
+  call.submit();
+  if (mask && keep) keepMask(context, mask, attrs as object, onMask);
+  return info;
+}
+
+/** Holds a mask for the gradient, and for `onMask` until it was read back. */
+function keepMask(
+  context: GpuContext,
+  mask: GpuMask,
+  attrs: object,
+  onMask: ((mask: BlockMask) => void) | undefined,
+): void {
+  const wanted = recording();
+  if (wanted) kept.set(attrs, mask);
+  if (!onMask) return;
+  // A lost device is reported by the next call.
+  void readMask(context, mask).then(
+    (host) => {
+      if (!wanted) destroyMask(mask);
+      onMask(host);
+    },
+    () => undefined,
+  );
+}
+
+/** Registers the kernels for the webgpu backend; a second registration replaces the first. */
+export function registerAttention(): void {
+  for (const kernelName of KERNELS) {
+    if (tf.getKernel(kernelName, 'webgpu')) tf.unregisterKernel(kernelName, 'webgpu');
+    tf.registerKernel({
+      kernelName,
+      backendName: 'webgpu',
+      kernelFunc: (args) => runKernel(kernelName, args as unknown as KernelArguments),
+    });
+  }
+}
+
+/** Removes the kernels. */
+export function unregisterAttention(): void {
+  for (const kernelName of KERNELS) if (tf.getKernel(kernelName, 'webgpu')) tf.unregisterKernel(kernelName, 'webgpu');
+}

@@ -1,0 +1,99 @@
+// tfjs kernels for the webgpu backend: `await registerWebgpuKernels()`, then hipAttention and its kin run on tfjs' own device.
+import * as tf from '@tensorflow/tfjs';
+import type { BlockMask } from '@hip/mask-search';
+import type { GpuContext } from '../dispatch/context.ts';
+import { registerAttentionGradients, unregisterAttentionGradients } from './attention-gradients.ts';
+import {
+  FLASH_KERNEL,
+  HIP_KERNEL,
+  registerAttention,
+  SPARSE_KERNEL,
+  unregisterAttention,
+  type AttentionAttributes,
+} from './attention-kernels.ts';
+import { contextOfBackend, webgpuBackend } from './backend-buffers.ts';
+
+export { FLASH_KERNEL, HIP_KERNEL, SPARSE_KERNEL, type AttentionAttributes };
+
+/** The registered kernels. */
+export interface WebgpuKernels extends Disposable {
+  /** Of tfjs' device; its `settled()` reports what error scopes caught. */
+  readonly context: GpuContext;
+  /** Unregisters the kernels and frees their scratch. */
+  close(): void;
+}
+
+let current: WebgpuKernels | undefined;
+
+/**
+ * Registers the attention kernels and their gradients for tfjs' webgpu backend, which must be the current one. They run on its
+ * device, on the buffers of its tensors, without copies. Calling it again replaces the registration.
+ *
+ * @throws HipError `unsupported` on another backend, `device-lost`
+ * @example
+ * ```ts
+ * await tf.setBackend('webgpu');
+ * const kernels = await registerWebgpuKernels();
+ * const out = hipAttention(q, k, v);
+ * kernels.close();
+ * ```
+ */
+export async function registerWebgpuKernels(): Promise<WebgpuKernels> {
+  await tf.ready();
+  const context = contextOfBackend(webgpuBackend(tf.backend()));
+  context.assertAlive();
+  current?.close();
+  registerAttention();
+  registerAttentionGradients();
+  const close = (): void => {
+    if (current !== kernels) return;
+    current = undefined;
+    unregisterAttention();
+    unregisterAttentionGradients();
+    context.pool.clear();
+  };
+  const kernels: WebgpuKernels = { context, close, [Symbol.dispose]: close };
+  return (current = kernels);
+}
+
+function run(
+  kernel: string,
+  q: tf.Tensor4D,
+  k: tf.Tensor4D,
+  v: tf.Tensor4D,
+  attributes: Partial<AttentionAttributes>,
+): tf.Tensor4D {
+  const attrs = { causal: true, ...attributes };
+  return tf.engine().runKernel(kernel, { q, k, v }, attrs as unknown as tf.NamedAttrMap) as tf.Tensor4D;
+}
+
+/** HiP attention. q [B, Tq, H, d]; k, v [B, Tk, Hkv, d]. Differentiable. */
+export function hipAttention(
+  q: tf.Tensor4D,
+  k: tf.Tensor4D,
+  v: tf.Tensor4D,
+  attributes: Partial<AttentionAttributes> = {},
+): tf.Tensor4D {
+  return run(HIP_KERNEL, q, k, v, attributes);
+}
+
+/** Attention over a mask found earlier, its sinks and window. Differentiable. */
+export function blockSparseAttention(
+  q: tf.Tensor4D,
+  k: tf.Tensor4D,
+  v: tf.Tensor4D,
+  mask: BlockMask,
+  attributes: Pick<AttentionAttributes, 'scale' | 'softcap'> = {},
+): tf.Tensor4D {
+  return run(SPARSE_KERNEL, q, k, v, { ...attributes, causal: mask.causal, mask });
+}
+
+/** Exact attention without the T×T matrix. Differentiable. */
+export function flashAttention(
+  q: tf.Tensor4D,
+  k: tf.Tensor4D,
+  v: tf.Tensor4D,
+  attributes: Partial<Omit<AttentionAttributes, 'config' | 'onMask'>> = {},
+): tf.Tensor4D {
+  return run(FLASH_KERNEL, q, k, v, attributes);
+}
