@@ -27,7 +27,7 @@ const IMAGE = /\.(jpe?g|png|webp|gif|tiff?|avif)$/i;
  */
 export async function imageFolder(folder: string, options: ImageFolderOptions): Promise<ImageFolder> {
   const { readdir } = await import('node:fs/promises');
-  const { join } = await import('node:path');
+  const paths = await import('node:path');
   const decode = await loadDecoder();
   const list = async (path: string) => {
     try {
@@ -45,9 +45,9 @@ export async function imageFolder(folder: string, options: ImageFolderOptions): 
   const files: string[] = [];
   const labels: number[] = [];
   for (const [label, name] of classes.entries()) {
-    const entries = (await list(join(folder, name))).filter((entry) => entry.isFile() && IMAGE.test(entry.name));
+    const entries = (await list(paths.join(folder, name))).filter((entry) => entry.isFile() && IMAGE.test(entry.name));
     for (const entry of entries.map((found) => found.name).sort()) {
-      files.push(join(folder, name, entry));
+      files.push(paths.join(folder, name, entry));
       labels.push(label);
     }
   }

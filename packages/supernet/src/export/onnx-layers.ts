@@ -11,7 +11,7 @@ export interface LayerContext {
   readonly graph: OnnxGraph;
   readonly config: ModelConfig;
   /** True when the model has this weight. */
-  has(name: string): boolean;
+  readonly has: (name: string) => boolean;
   /** Row positions [T] int64. */
   readonly positions: string;
   /** Additive padding mask [B, 1, 1, 1, T]. */

@@ -15,7 +15,7 @@ export function readRope(raw: RawConfig, headSize: number, maxPositions: number,
   const type = parameters['rope_type'] ?? parameters['type'] ?? 'default';
   const partial = parameters['partial_rotary_factor'] ?? raw['partial_rotary_factor'] ?? 1;
   if (partial !== 1) {
-    throw new SupernetError('unsupported-model', `partial_rotary_factor ${String(partial)} is not supported`, {
+    throw new SupernetError('unsupported-model', `partial_rotary_factor ${JSON.stringify(partial)} is not supported`, {
       partial,
     });
   }

@@ -20,8 +20,8 @@ export function fileStore(path: string): StateStore {
   return {
     async save(chunks) {
       const { mkdir, open, rename, rm } = await import('node:fs/promises');
-      const { dirname } = await import('node:path');
-      await mkdir(dirname(path), { recursive: true });
+      const paths = await import('node:path');
+      await mkdir(paths.dirname(path), { recursive: true });
       const temporary = `${path}.${process.pid}.tmp`;
       const file = await open(temporary, 'w');
       try {

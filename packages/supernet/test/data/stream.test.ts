@@ -54,7 +54,7 @@ describe('streamLoader', () => {
 
 describe('streamWindows', () => {
   const characters: TextTokenizer = {
-    encode: (text) => [...text].map((c) => c.codePointAt(0)!),
+    encode: (text) => Array.from(text, (c) => c.codePointAt(0)!),
     encodePair: () => ({ ids: [], typeIds: [] }),
     decode: (ids) => String.fromCodePoint(...ids),
     tokenId: () => undefined,
