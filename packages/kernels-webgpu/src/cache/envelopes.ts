@@ -1,7 +1,7 @@
 // The envelopes of a growing cache, one buffer per chunk length and view, brought up to date before a search.
 import type { BufferRange, GpuCall } from '../dispatch/call.ts';
 import { createBuffer } from '../dispatch/pool.ts';
-import { encodeEnvelope, envelopeUniform, type Envelopes } from '../search/search.ts';
+import { encodeEnvelope, type Envelopes } from '../search/search.ts';
 import { envelopeBytes, envelopeRows, type SearchPlan } from '../search/plan.ts';
 import type { CacheView } from './kv-cache.ts';
 
@@ -96,16 +96,9 @@ export class CacheEnvelopes implements Envelopes {
     }
   }
 
-  /** The uniform of {@link prepare}'s passes for now; the tokens count as known. */
-  uniforms(plan: Pick<SearchPlan, 'request'>, keys: number): Map<number, ArrayBuffer> {
-    const all = new Map(
-      this.chunks.map((chunk) => [
-        chunk,
-        envelopeUniform(plan, { keys, chunks: this.rows(chunk), ...this.stale(chunk, keys) }),
-      ]),
-    );
+  /** Counts everything up to `keys` as taken in. */
+  know(keys: number): void {
     this.#known = keys;
-    return all;
   }
 
   /** Tokens that a prepared call of `tokens` at a time would leave out. */

@@ -1,24 +1,18 @@
 // GpuDecodeSession: one sequence of one layer on the GPU (hip.md §5): append, search every few steps, attend; one submit per step.
-import {
-  HipError,
-  RefreshClock,
-  resolveConfig,
-  type AttentionShape,
-  type HipConfig,
-  type ScoreOptions,
-} from '@hip/mask-search';
+import { HipError, RefreshClock, resolveConfig, type HipConfig, type ScoreOptions } from '@hip/mask-search';
 import { allocateMask, destroyMask, type GpuMask } from '../attention/mask.ts';
-import { CacheEnvelopes } from '../cache/envelopes.ts';
-import type { CacheView, KvCache } from '../cache/kv-cache.ts';
-import { GpuCall, type BufferRange, type PreparedCall } from '../dispatch/call.ts';
-import { createBuffer } from '../dispatch/pool.ts';
-import { readBytes, type GpuTensor } from '../dispatch/tensor.ts';
+import type { KvCache } from '../cache/kv-cache.ts';
+import { GpuCall, type PreparedCall } from '../dispatch/call.ts';
+import { type GpuTensor } from '../dispatch/tensor.ts';
 import type { Timer } from '../dispatch/timer.ts';
-import { encodeSearch, shapeUniform, type SearchBuffers } from '../search/search.ts';
-import { capacityOf, planSearch, type SearchPlan } from '../search/plan.ts';
-import { decodePlanOf, decodeUniform, encodeDecode, type DecodeOptions, type DecodeTensors } from './decode.ts';
+import { encodeSearch, type SearchBuffers } from '../search/search.ts';
+import { capacityOf, planSearch } from '../search/plan.ts';
+import { decodeUniform, encodeDecode } from './decode.ts';
+import { firstKeyStage, neededPages, survivorPages } from './offload.ts';
+import type { DecodeDispatch } from './plan.ts';
 import { encodePrefill } from './prefill.ts';
-import { UniformSlots } from './uniforms.ts';
+import { StepUniforms } from './step-uniforms.ts';
+import { viewStates, type ViewState } from './view-states.ts';
 
 export interface GpuDecodeOptions extends ScoreOptions {
   /** Query heads. */
@@ -33,14 +27,6 @@ export interface StepTensors {
   readonly k: GpuTensor;
   readonly v: GpuTensor;
   readonly out: GpuTensor;
-}
-
-interface ViewState {
-  readonly view: CacheView;
-  readonly plan: SearchPlan;
-  readonly envelopes: CacheEnvelopes;
-  readonly headFirst: number;
-  readonly scratch: Map<string, BufferRange>;
 }
 
 /**
@@ -62,7 +48,7 @@ export class GpuDecodeSession {
   readonly #clock: RefreshClock;
   readonly #interval: number;
   readonly #views: readonly ViewState[];
-  readonly #uniforms: UniformSlots;
+  readonly #uniforms: StepUniforms;
   readonly #prepared = new Map<string, PreparedCall>();
   #bound: StepTensors | undefined;
   #contiguous: boolean;
@@ -112,8 +98,17 @@ export class GpuDecodeSession {
       window,
       causal: true,
     });
-    this.#views = this.#makeViews();
-    this.#uniforms = new UniformSlots(context, 64);
+    this.#views = viewStates({ cache, config: this.config, interval: this.#interval, ...options });
+    this.#uniforms = new StepUniforms(
+      context,
+      this.#views.map((state, i) => {
+        const { plan, envelopes, headFirst, decode, options } = state;
+        const { shape } = plan.request;
+        const pack = (dispatch: DecodeDispatch): ArrayBuffer =>
+          decodeUniform(shape, decode, dispatch, this.mask, options, { keys: 1, window });
+        return { append: cache.appendUniform(i, 1), decode: decode.dispatches.map(pack), plan, envelopes, headFirst };
+      }),
+    );
   }
 
   /** Searches that steps have made. */
@@ -183,11 +178,19 @@ export class GpuDecodeSession {
   async stepOffloaded(tensors: StepTensors, timer?: Timer): Promise<void> {
     const { cache } = this;
     const stage = this.#begin(tensors);
-    const key = this.#firstKeyStage();
+    const key = firstKeyStage(this.config);
     this.#run('before', stage, timer);
-    if (stage !== undefined && stage < Math.max(1, key)) this.#candidatePages = await this.#survivorPages(key);
+    if (stage !== undefined && stage < Math.max(1, key)) {
+      const survivors = this.#views.map(({ scratch, plan, headFirst }) =>
+        this.config.shareHeads
+          ? { scratch, maskHeads: 1, firstMaskHead: 0 }
+          : { scratch, maskHeads: plan.request.shape.heads, firstMaskHead: headFirst },
+      );
+      this.#candidatePages = await survivorPages(cache, this.config, key, this.mask, survivors);
+    }
     const { pool } = cache;
-    pool.load(pool.planner.require(this.#neededPages()));
+    const { sink, window } = this.config;
+    pool.load(pool.planner.require(neededPages(cache, this.#candidatePages, sink, window + this.#interval + 1)));
     cache.writeTable();
     this.#run('after', stage, timer);
     cache.advance(1);
@@ -211,47 +214,6 @@ export class GpuDecodeSession {
 
   [Symbol.dispose](): void {
     this.destroy();
-  }
-
-  #makeViews(): ViewState[] {
-    const { cache, config } = this;
-    const { pool } = cache;
-    const { context, headDim, type } = pool;
-    const { heads } = this.#options;
-    const group = heads / pool.kvHeads;
-    return cache.views().map((view) => {
-      const shape: AttentionShape = {
-        batch: 1,
-        queries: 1,
-        keys: cache.maxTokens,
-        heads: view.kvHeads * group,
-        kvHeads: view.kvHeads,
-        headDim,
-      };
-      const plan = planSearch({
-        shape,
-        config,
-        type,
-        profile: context.profile,
-        limits: context.limits,
-        keyRows: view.keyRows,
-        queryHeads: heads,
-        pageShift: view.pages?.shift,
-      });
-      const scratch = new Map(
-        Object.entries(plan.scratch).map(
-          ([role, bytes]) =>
-            [role, { buffer: createBuffer(context, bytes, 0x80 | 0x08 | 0x04, role), size: bytes }] as const,
-        ),
-      );
-      return {
-        view,
-        plan,
-        envelopes: new CacheEnvelopes({ context }, plan, cache.maxTokens),
-        headFirst: view.firstKvHead * group,
-        scratch,
-      };
-    });
   }
 
   /** A cache that lost its order is read through its page table from now on. */
@@ -284,61 +246,19 @@ export class GpuDecodeSession {
     const keys = cache.length + 1;
     if (stage !== undefined) this.#searches++;
     if (stage === 0) this.#searchedKeys = keys;
-    const window = this.config.window + this.#clock.age;
-    this.#views.forEach((state, i) => {
-      const { plan, view, envelopes } = state;
-      this.#uniforms.set(`append/${i}`, cache.appendUniform(i, 1));
-      if (stage !== undefined) {
-        if (envelopes.behind(cache.length, this.#interval)) {
-          const call = new GpuCall(cache.pool.context);
-          envelopes.update(call, plan, view, cache.length);
-          call.submit();
-        }
-        for (const [chunk, bytes] of envelopes.uniforms(plan, keys))
-          this.#uniforms.set(`envelope/${i}/${chunk}`, bytes);
-        const slab = plan.slabs[0]!;
-        for (const chunk of [0, ...envelopes.chunks])
-          this.#uniforms.set(
-            `shape/${i}/${chunk}`,
-            shapeUniform(plan, slab, slab.windows[0]!, {
-              keys,
-              lag: keys - this.#searchedKeys,
-              headOffset: state.headFirst,
-              envelopeChunks: chunk === 0 ? 0 : envelopes.rows(chunk),
-            }),
-          );
+    if (stage !== undefined)
+      for (const { plan, view, envelopes } of this.#views) {
+        if (!envelopes.behind(cache.length, this.#interval)) continue;
+        const call = new GpuCall(cache.pool.context);
+        envelopes.update(call, plan, view, cache.length);
+        call.submit();
       }
-      const { shape, options, tensors: bindings } = this.#attention(state, tensors);
-      const decode = decodePlanOf({ context: cache.pool.context }, bindings, shape, this.mask, options);
-      decode.dispatches.forEach((dispatch, d) =>
-        this.#uniforms.set(
-          `decode/${i}/${d}`,
-          decodeUniform(shape, decode, dispatch, this.mask, options, { keys, window }),
-        ),
-      );
+    this.#uniforms.write({
+      keys,
+      window: this.config.window + this.#clock.age,
+      lag: stage === undefined ? undefined : keys - this.#searchedKeys,
     });
-    this.#uniforms.write();
     return stage;
-  }
-
-  #attention(
-    { view, plan, headFirst }: ViewState,
-    { q, out }: StepTensors,
-  ): { shape: AttentionShape; options: DecodeOptions; tensors: DecodeTensors } {
-    const { scale, softcap, heads } = this.#options;
-    const { sink, window, k, blockK } = this.config;
-    return {
-      shape: plan.request.shape,
-      tensors: { q, out, k: view.k, v: view.v, pages: view.pages },
-      options: {
-        scale,
-        softcap,
-        keyRows: view.keyRows,
-        queryHeads: heads,
-        headFirst,
-        slots: sink + window + this.#interval + Math.ceil(k / blockK) * blockK,
-      },
-    };
   }
 
   /** Submits a step, or its part before or after the first stage that reads keys. */
@@ -348,16 +268,13 @@ export class GpuDecodeSession {
     if (!prepared) {
       const call = new GpuCall(this.cache.pool.context);
       const tensors = this.#bound!;
-      if (part !== 'after')
-        this.cache.encodeAppend(call, tensors.k, tensors.v, 1, (i) => this.#uniforms.range(`append/${i}`));
-      const key = this.#firstKeyStage();
+      if (part !== 'after') this.cache.encodeAppend(call, tensors.k, tensors.v, 1, (i) => this.#uniforms.append(i));
+      const key = firstKeyStage(this.config);
       this.#views.forEach((state, i) => {
         const { plan, view, envelopes, scratch } = state;
         if (stage !== undefined) {
           if (part !== 'after')
-            envelopes.prepare(call, plan, view, this.#interval + 1, (chunk) =>
-              this.#uniforms.range(`envelope/${i}/${chunk}`),
-            );
+            envelopes.prepare(call, plan, view, this.#interval + 1, (chunk) => this.#uniforms.envelope(i, chunk));
           const buffers: SearchBuffers = {
             q: tensors.q,
             k: view.k,
@@ -365,77 +282,28 @@ export class GpuDecodeSession {
             envelopes,
             mask: this.mask,
             scratch: (role) => scratch.get(role)!,
-            shape: (chunk) => this.#uniforms.range(`shape/${i}/${chunk}`),
+            shape: (chunk) => this.#uniforms.shape(i, chunk),
             fromStage: part === 'after' ? Math.max(stage, key) : stage,
             toStage: part === 'before' ? key : Infinity,
           };
           encodeSearch(call, plan, buffers);
         }
         if (part === 'before') return;
-        const { shape, options, tensors: bindings } = this.#attention(state, tensors);
-        encodeDecode(call, bindings, shape, this.mask, {
-          ...options,
-          uniform: (d) => this.#uniforms.range(`decode/${i}/${d}`),
-        });
+        const { shape } = plan.request;
+        encodeDecode(
+          call,
+          { q: tensors.q, out: tensors.out, k: view.k, v: view.v, pages: view.pages },
+          shape,
+          this.mask,
+          {
+            ...state.options,
+            uniform: (d) => this.#uniforms.decode(i, d),
+          },
+        );
       });
       this.#prepared.set(name, (prepared = call.prepare()));
     }
     prepared.submit(timer);
-  }
-
-  /** First stage that reads keys rather than envelopes. */
-  #firstKeyStage(): number {
-    const first = this.config.stages?.findIndex(({ score }) => score !== 'bound') ?? 0;
-    return first < 0 ? (this.config.stages?.length ?? 0) : first;
-  }
-
-  async #survivorPages(key: number): Promise<ReadonlySet<number>> {
-    const { cache, config } = this;
-    if (key === 0 || !config.stages) return new Set(cache.pages);
-    const before = config.stages[key - 1]!;
-    const capacity = before.keep / before.chunk;
-    const pages = new Set<number>();
-    for (const { plan, scratch } of this.#views) {
-      const cells = config.shareHeads ? 1 : plan.request.shape.heads;
-      // When all stages read envelopes only, the mask is what survived.
-      const last = key === config.stages.length;
-      const read = async (range: BufferRange, length: number, first = 0): Promise<Int32Array> =>
-        new Int32Array(await readBytes(cache.pool.context, range.buffer, 4 * first, 4 * length));
-      const headFirst =
-        config.shareHeads || !last
-          ? 0
-          : (plan.request.shape.heads / plan.request.shape.kvHeads) *
-            this.#views.find((state) => state.plan === plan)!.view.firstKvHead;
-      const starts = await read(
-        last ? this.mask.starts : scratch.get(`starts/${key - 1}`)!,
-        cells * capacity,
-        headFirst * capacity,
-      );
-      const counts = await read(last ? this.mask.counts : scratch.get(`counts/${key - 1}`)!, cells, headFirst);
-      for (let cell = 0; cell < cells; cell++) {
-        for (let i = 0; i < counts[cell]!; i++) {
-          const token = starts[cell * capacity + i]! + (last ? 0 : config.sink);
-          this.#addPages(pages, token, token + before.chunk);
-        }
-      }
-    }
-    return pages;
-  }
-
-  #addPages(pages: Set<number>, first: number, end: number): void {
-    const { cache } = this;
-    const { pageTokens } = cache.pool;
-    for (let i = Math.floor(first / pageTokens); i * pageTokens < Math.min(end, cache.length + 1); i++)
-      pages.add(cache.pages[i]!);
-  }
-
-  #neededPages(): Set<number> {
-    const { sink, window } = this.config;
-    const pages = new Set(this.#candidatePages);
-    const keys = this.cache.length + 1;
-    this.#addPages(pages, 0, sink);
-    this.#addPages(pages, Math.max(0, keys - window - this.#interval - 1), keys);
-    return pages;
   }
 
   #release(): void {

@@ -1,10 +1,19 @@
 // Uniforms of a prepared call in one buffer: slots by name, written together before each submit.
+import { HipError } from '@hip/mask-search';
 import type { BufferRange } from '../dispatch/call.ts';
 import type { GpuContext } from '../dispatch/context.ts';
 import { createBuffer } from '../dispatch/pool.ts';
 
 /** Bytes of the largest uniform block here. */
 const SLOT = 256;
+
+/** Index of a field among the words of a block of 4-byte scalars. */
+export function wordOf({ declaration }: { readonly declaration: string }, field: string): number {
+  const members = [...declaration.matchAll(/^ {2}(\w+): (?:u32|i32|f32),$/gm)].map(([, name]) => name);
+  const index = members.indexOf(field);
+  if (index < 0) throw new HipError('internal', `the uniform has no scalar ${field}`, { field, members });
+  return index;
+}
 
 export class UniformSlots {
   readonly #context: GpuContext;
@@ -30,8 +39,11 @@ export class UniformSlots {
     return { buffer: this.#buffer, offset: this.#place(name), size: SLOT };
   }
 
-  set(name: string, bytes: ArrayBuffer): void {
-    this.#bytes.set(new Uint8Array(bytes), this.#place(name));
+  /** Fills a slot; returns its words, to be changed in place before {@link write}. */
+  set(name: string, bytes: ArrayBuffer): Uint32Array {
+    const place = this.#place(name);
+    this.#bytes.set(new Uint8Array(bytes), place);
+    return new Uint32Array(this.#bytes.buffer, place, bytes.byteLength / 4);
   }
 
   /** One write of all slots in use. */

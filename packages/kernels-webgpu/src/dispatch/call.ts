@@ -141,11 +141,15 @@ export class GpuCall {
     if (uniformBuffer) device.queue.writeBuffer(uniformBuffer, 0, block);
     const scratch = [...this.#scratch, ...(uniformBuffer ? [uniformBuffer] : [])];
     let released = false;
+    let checked = false;
     return {
       submit: (timer) => {
         context.assertAlive();
         if (released) throw new HipError('internal', 'the prepared call was released: prepare a new one');
-        encode(context, bound, timer);
+        // What was valid once is valid again: only the first submit pays for an error scope.
+        if (checked && !timer) encode(context, bound, timer);
+        else context.scoped('validation', 'a command buffer', () => encode(context, bound, timer));
+        checked = true;
       },
       release: () => {
         if (released) return;
@@ -161,33 +165,31 @@ function bufferBinding({ buffer, offset, size }: BufferRange): GPUBufferBinding 
 }
 
 function encode(context: GpuContext, steps: readonly BoundStep[], timer: Timer | undefined): void {
-  context.scoped('validation', 'a command buffer', () => {
-    const encoder = context.device.createCommandEncoder();
-    let open: GPUComputePassEncoder | undefined;
-    const end = (): void => {
-      open?.end();
-      open = undefined;
-    };
-    for (const step of steps) {
-      if ('copy' in step) {
-        end();
-        encoder.copyBufferToBuffer(...step.copy);
-      } else if ('clear' in step) {
-        end();
-        encoder.clearBuffer(step.clear.buffer, step.clear.offset, step.clear.size);
-      } else {
-        // Timestamps stand at the borders of a pass, so a timed call gives each dispatch its own.
-        const writes = timer?.next(step.label);
-        if (writes) end();
-        open ??= encoder.beginComputePass(writes ? { label: step.label, timestampWrites: writes } : {});
-        open.setPipeline(step.pipeline);
-        open.setBindGroup(0, step.group);
-        open.dispatchWorkgroups(...step.workgroups);
-        if (writes) end();
-      }
+  const encoder = context.device.createCommandEncoder();
+  let open: GPUComputePassEncoder | undefined;
+  const end = (): void => {
+    open?.end();
+    open = undefined;
+  };
+  for (const step of steps) {
+    if ('copy' in step) {
+      end();
+      encoder.copyBufferToBuffer(...step.copy);
+    } else if ('clear' in step) {
+      end();
+      encoder.clearBuffer(step.clear.buffer, step.clear.offset, step.clear.size);
+    } else {
+      // Timestamps stand at the borders of a pass, so a timed call gives each dispatch its own.
+      const writes = timer?.next(step.label);
+      if (writes) end();
+      open ??= encoder.beginComputePass(writes ? { label: step.label, timestampWrites: writes } : {});
+      open.setPipeline(step.pipeline);
+      open.setBindGroup(0, step.group);
+      open.dispatchWorkgroups(...step.workgroups);
+      if (writes) end();
     }
-    end();
-    timer?.resolve(encoder);
-    context.device.queue.submit([encoder.finish()]);
-  });
+  }
+  end();
+  timer?.resolve(encoder);
+  context.device.queue.submit([encoder.finish()]);
 }

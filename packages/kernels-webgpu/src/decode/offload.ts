@@ -1,0 +1,75 @@
+// Which pages a decode step will read, when cold pages lie on the host: found from the survivors of the stages that read envelopes only.
+import type { HipConfig } from '@hip/mask-search';
+import type { GpuMask } from '../attention/mask.ts';
+import type { KvCache } from '../cache/kv-cache.ts';
+import type { BufferRange } from '../dispatch/call.ts';
+import { readBytes } from '../dispatch/tensor.ts';
+
+/** First stage that reads keys rather than envelopes; the number of stages when none does, 0 for the tree search. */
+export function firstKeyStage({ stages }: Pick<HipConfig, 'stages'>): number {
+  const first = stages?.findIndex(({ score }) => score !== 'bound') ?? 0;
+  return first < 0 ? (stages?.length ?? 0) : first;
+}
+
+/** Where one view's stages left their survivors. */
+export interface Survivors {
+  readonly scratch: ReadonlyMap<string, BufferRange>;
+  /** Mask heads of the view, and the first one's place in the mask. */
+  readonly maskHeads: number;
+  readonly firstMaskHead: number;
+}
+
+/** Adds the pages of tokens [first, end). */
+function addPages(pages: Set<number>, cache: KvCache, first: number, end: number): void {
+  const { pageTokens } = cache.pool;
+  for (let i = Math.floor(first / pageTokens); i * pageTokens < Math.min(end, cache.length + 1); i++)
+    pages.add(cache.pages[i]!);
+}
+
+/** Pages of what the stages before `key` left. Reads chunk numbers back; all pages when no stage is before it. */
+export async function survivorPages(
+  cache: KvCache,
+  { stages, sink }: HipConfig,
+  key: number,
+  mask: GpuMask,
+  views: readonly Survivors[],
+): Promise<Set<number>> {
+  if (key === 0 || !stages) return new Set(cache.pages);
+  const { keep, chunk } = stages[key - 1]!;
+  const capacity = keep / chunk;
+  // When all stages read envelopes only, the mask is what survived; its tokens count from 0 rather than from the sink.
+  const last = key === stages.length;
+  const pages = new Set<number>();
+  const read = async ({ buffer, offset = 0 }: BufferRange, first: number, length: number): Promise<Int32Array> =>
+    new Int32Array(await readBytes(cache.pool.context, buffer, offset + 4 * first, 4 * length));
+  for (const { scratch, maskHeads, firstMaskHead } of views) {
+    const cell = last ? firstMaskHead : 0;
+    const starts = await read(
+      last ? mask.starts : scratch.get(`starts/${key - 1}`)!,
+      cell * capacity,
+      maskHeads * capacity,
+    );
+    const counts = await read(last ? mask.counts : scratch.get(`counts/${key - 1}`)!, cell, maskHeads);
+    for (let head = 0; head < maskHeads; head++) {
+      for (let i = 0; i < counts[head]!; i++) {
+        const token = starts[head * capacity + i]! + (last ? 0 : sink);
+        addPages(pages, cache, token, token + chunk);
+      }
+    }
+  }
+  return pages;
+}
+
+/** Pages of sinks and window, besides those of candidates. @param window the window's length at most */
+export function neededPages(
+  cache: KvCache,
+  candidates: ReadonlySet<number>,
+  sink: number,
+  window: number,
+): Set<number> {
+  const pages = new Set(candidates);
+  const keys = cache.length + 1;
+  addPages(pages, cache, 0, sink);
+  addPages(pages, cache, Math.max(0, keys - window), keys);
+  return pages;
+}

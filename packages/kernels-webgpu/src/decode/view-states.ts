@@ -1,0 +1,88 @@
+// What a session keeps per pool of its cache: plans of search and attention, envelopes, scratch that outlives a step.
+import type { AttentionShape, HipConfig, ScoreOptions } from '@hip/mask-search';
+import { CacheEnvelopes } from '../cache/envelopes.ts';
+import type { CacheView, KvCache } from '../cache/kv-cache.ts';
+import type { BufferRange } from '../dispatch/call.ts';
+import { createBuffer } from '../dispatch/pool.ts';
+import { planSearch, type SearchPlan } from '../search/plan.ts';
+import type { DecodeOptions } from './decode.ts';
+import { planDecode, type DecodePlan } from './plan.ts';
+
+export interface ViewState {
+  readonly view: CacheView;
+  /** Search of one query. */
+  readonly plan: SearchPlan;
+  readonly envelopes: CacheEnvelopes;
+  /** First query head of the view. */
+  readonly headFirst: number;
+  readonly scratch: ReadonlyMap<string, BufferRange>;
+  /** Attention of one query, and what it is called with. */
+  readonly decode: DecodePlan;
+  readonly options: DecodeOptions;
+}
+
+export interface ViewRequest extends ScoreOptions {
+  readonly cache: KvCache;
+  readonly config: HipConfig;
+  /** Query heads. */
+  readonly heads: number;
+  /** Steps by which the window can grow. */
+  readonly interval: number;
+}
+
+/** One per pool. */
+export function viewStates({ cache, config, heads, interval, scale, softcap }: ViewRequest): ViewState[] {
+  const { pool } = cache;
+  const { context, headDim, type } = pool;
+  const { profile, limits } = context;
+  const { sink, window, k, blockK } = config;
+  const group = heads / pool.kvHeads;
+  const slots = sink + window + interval + Math.ceil(k / blockK) * blockK;
+  return cache.views().map((view) => {
+    const { kvHeads, keyRows, pages } = view;
+    const shape: AttentionShape = {
+      batch: 1,
+      queries: 1,
+      keys: cache.maxTokens,
+      heads: kvHeads * group,
+      kvHeads,
+      headDim,
+    };
+    const plan = planSearch({
+      shape,
+      config,
+      type,
+      profile,
+      limits,
+      keyRows,
+      queryHeads: heads,
+      pageShift: pages?.shift,
+    });
+    const scratch = new Map(
+      Object.entries(plan.scratch).map(([role, bytes]) => {
+        const buffer = createBuffer(context, bytes, 0x80 | 0x08 | 0x04, role); // STORAGE | COPY_DST | COPY_SRC
+        return [role, { buffer, size: bytes }] as const;
+      }),
+    );
+    const decode = planDecode({
+      shape,
+      type,
+      limits,
+      slots,
+      sharedKeys: config.shareHeads,
+      keyRows,
+      paged: pages !== undefined,
+    });
+    const headFirst = view.firstKvHead * group;
+    const options = { scale, softcap, keyRows, queryHeads: heads, headFirst, slots };
+    return {
+      view,
+      plan,
+      envelopes: new CacheEnvelopes({ context }, plan, cache.maxTokens),
+      headFirst,
+      scratch,
+      decode,
+      options,
+    };
+  });
+}
