@@ -98,7 +98,7 @@ export class GpuDecodeSession {
       window,
       causal: true,
     });
-    this.#views = viewStates({ cache, config: this.config, interval: this.#interval, ...options });
+    this.#views = viewStates({ ...options, cache, config: this.config, interval: this.#interval });
     this.#uniforms = new StepUniforms(
       context,
       this.#views.map((state, i) => {
