@@ -10,7 +10,7 @@ function view(title, rows, columns) {
 }
 
 const percent = (value) => (value === undefined ? undefined : `${Number((100 * value).toPrecision(3))} %`);
-const times = (value) => (value === undefined ? undefined : `${Number(value.toPrecision(3))}×`);
+const times = (value) => (value === undefined || value === null ? undefined : `${Number(value.toPrecision(3))}×`);
 const giga = (value) => Number((value / 1e9).toPrecision(3));
 const mib = (value) => (value === undefined ? undefined : Number((value / 2 ** 20).toPrecision(3)));
 
@@ -54,7 +54,59 @@ export const VIEWS = [
       ];
     },
   },
-  { name: 'cpu-attention', title: 'Attention on the CPU' },
+  {
+    name: 'cpu-attention',
+    title: 'Attention on the CPU',
+    tables: (document) => {
+      const prefill = where(document, { part: 'prefill' });
+      const at = (tokens, what) => prefill.find((row) => row.tokens === tokens && row.what === what);
+      const lengths = [...new Set(prefill.map((row) => row.tokens))].map((tokens) => ({
+        tokens,
+        onnx: at(tokens, 'onnxruntime GroupQueryAttention'),
+        tfjs: at(tokens, 'tfjs-wasm operations'),
+        dense: at(tokens, 'dense'),
+        hip: at(tokens, 'HiP, shipped default'),
+        literal: at(tokens, 'HiP, literal defaults of the paper'),
+      }));
+      const breakEven = where(document, { part: 'break-even', what: 'HiP is faster from' })[0];
+      return [
+        view('Causal prefill, ms', lengths, {
+          tokens: 'tokens',
+          'tfjs-wasm': (row) => row.tfjs?.ms,
+          'onnxruntime-node': (row) => row.onnx?.ms,
+          'ours, dense': (row) => row.dense?.ms,
+          'HiP, default': (row) => row.hip?.ms,
+          'against onnxruntime': (row) => times(row.hip?.timesFasterThanOnnx),
+          'against our dense': (row) => times(row.hip?.timesFasterThanDense),
+          'of it searching': (row) => percent(row.hip?.searchShare),
+          "HiP, the paper's literal parameters": (row) => row.literal?.ms,
+        }),
+        view('One decoded token, ms', where(document, { part: 'decode' }), {
+          tokens: 'tokens',
+          cache: 'cache',
+          'cache (MiB)': ({ cacheBytes }) => mib(cacheBytes),
+          dense: 'denseMs',
+          'search and attend': 'searchAndAttendMs',
+          'cached mask': 'cachedMaskMs',
+          'against dense': ({ timesFasterThanDense }) => times(timesFasterThanDense),
+        }),
+        view(
+          'Arithmetic of the attention kernels against the peak measured in the same run',
+          lengths.filter((row) => row.dense),
+          {
+            tokens: 'tokens',
+            'dense (GFLOP/s)': (row) => row.dense.attentionGflops,
+            'of peak': (row) => percent(row.dense.attentionShareOfPeak),
+            "HiP's attention half (GFLOP/s)": (row) => row.hip?.attentionGflops,
+            'of peak ': (row) => percent(row.hip?.attentionShareOfPeak),
+          },
+        ),
+        view('Break-even', breakEven ? [breakEven] : [], {
+          'HiP is faster than our dense from (tokens)': ({ tokens }) => tokens ?? 'not within the lengths measured',
+        }),
+      ];
+    },
+  },
   {
     name: 'quality',
     title: 'Quality on real weights',
@@ -81,7 +133,26 @@ export const VIEWS = [
   },
   { name: 'webgpu', title: 'Attention on WebGPU' },
   { name: 'instatune', title: 'InstaTune' },
-  { name: 'linas', title: 'LINAS' },
+  {
+    name: 'linas',
+    title: 'LINAS',
+    tables: (document) =>
+      [...new Set(document.rows.map((row) => row.problem))].map((problem) => {
+        const rows = where(document, { problem });
+        const counts = [...new Set(rows.flatMap((row) => Object.keys(row)))].filter((key) => /^at\d+$/.test(key));
+        return view(
+          `${problem}: share of the hypervolume of ${rows[0].of} after so many measurements, median of seeds`,
+          rows,
+          {
+            tactic: 'tactic',
+            seeds: 'seeds',
+            ...Object.fromEntries(counts.map((key) => [key.slice(2), key])),
+            'worst seed': 'worstSeed',
+            'seconds a run': 'secondsPerRun',
+          },
+        );
+      }),
+  },
   { name: 'predictors', title: 'Predictors' },
   {
     name: 'nsga2',

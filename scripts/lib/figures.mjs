@@ -45,9 +45,9 @@ export function table(headers, rows) {
   );
 }
 
-/** Every row of a result: one table per `part`, `table` or `row`, with the columns its rows have. */
+/** Every row of a result: one table per `part`, `table`, `section`, `measure` or `row`, with the columns its rows have. */
 export function everything(document) {
-  const keyOf = (row) => ['part', 'table', 'row'].find((key) => typeof row[key] === 'string');
+  const keyOf = (row) => ['part', 'table', 'section', 'measure', 'row'].find((key) => typeof row[key] === 'string');
   const groups = new Map();
   for (const row of document.rows ?? []) {
     const key = keyOf(row);
