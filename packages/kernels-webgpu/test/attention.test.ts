@@ -106,6 +106,53 @@ describeGpu('attention', (gpu) => {
     }
   }
 
+  it('carries the softmax where keys, and rows, need several bindings', async () => {
+    const variant = { kind: 'tile', rows: 16, chunk: 8, shuffle: 4 } as const;
+    const limits = { ...context.limits, maxStorageBufferBindingSize: 4096 };
+    const lengths = fc.record({ queries: fc.integer({ min: 1, max: 70 }), keys: fc.integer({ min: 40, max: 100 }) });
+    await fc.assert(
+      fc.asyncProperty(lengths, maskOptions, fc.boolean(), fc.nat(1000), async (counts, options, sparse, seed) => {
+        const shape = { ...counts, batch: 1, heads: 1, kvHeads: 1, headDim: 32 };
+        const mask = randomMask(shape, { ...options, blockQ: 16 });
+        const { actual, expected } = await compare(context, {
+          shape,
+          ...(sparse ? { mask } : {}),
+          type: 'f32',
+          seed,
+          options: { variant, limits },
+        });
+        expect(actual).toBeAllclose(expected, TOLERANCE.f32);
+      }),
+      { numRuns: 10 },
+    );
+  });
+
+  it('serves some heads of wider rows', async () => {
+    const variant = { kind: 'tile', rows: 16, chunk: 8, shuffle: 4 } as const;
+    const shape = { batch: 1, queries: 20, keys: 30, heads: 4, kvHeads: 2, headDim: 32 };
+    const { q, k, v } = randomTensors(shape, 4);
+    const of = (values: Float32Array, head: number): Float32Array =>
+      values.filter((_, i) => Math.floor(i / 32) % 2 === head);
+    const out = emptyTensor({ context, type: 'f32', length: q.length });
+    const query = uploadTensor(context, q, 'f32');
+    for (const head of [0, 1]) {
+      const call = new GpuCall(context);
+      const tensors = {
+        q: query,
+        k: uploadTensor(context, of(k, head), 'f32'),
+        v: uploadTensor(context, of(v, head), 'f32'),
+        out,
+      };
+      encodeAttention(call, tensors, { ...shape, heads: 2, kvHeads: 1 }, undefined, {
+        variant,
+        queryHeads: 4,
+        headFirst: 2 * head,
+      });
+      call.submit();
+    }
+    expect(await readTensor(context, out)).toBeAllclose(denseAttention(q, k, v, shape), TOLERANCE.f32);
+  });
+
   for (const staging of ['shared', 'direct'] as const) {
     it(`the matrix kernel, with its matrices emulated, equals float64 (${staging})`, async () => {
       const lanes = context.profile.subgroupMaxSize;

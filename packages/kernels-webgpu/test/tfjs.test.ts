@@ -32,7 +32,8 @@ describeGpu('tfjs kernels', (gpu) => {
   let k: tf.Tensor4D;
   let v: tf.Tensor4D;
   beforeAll(async () => {
-    expect(gpu.kind).not.toBe('none');
+    // Installs navigator.gpu before tfjs looks for it.
+    await gpu.adapter();
     await import('@tensorflow/tfjs-backend-webgpu');
     await tf.setBackend('webgpu');
     kernels = await registerWebgpuKernels();

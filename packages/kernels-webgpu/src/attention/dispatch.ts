@@ -1,6 +1,7 @@
 // Encodes attention into a call: dense, or over a mask that lives on the GPU.
 import { HipError, type AttentionShape, type ScoreOptions } from '@hip/mask-search';
 import { accessOf, bytesOf, withTier, type Tier } from '../device/features.ts';
+import type { DeviceLimits } from '../device/limits.ts';
 import type { BufferRange, GpuCall } from '../dispatch/call.ts';
 import type { GpuContext } from '../dispatch/context.ts';
 import type { GpuTensor } from '../dispatch/tensor.ts';
@@ -34,6 +35,8 @@ export interface AttentionOptions extends ScoreOptions {
   readonly variant?: AttentionVariant | undefined;
   /** How the matrix kernel spells its matrices. @defaultValue nativeMatrices */
   readonly matrices?: (() => MatrixDialect) | undefined;
+  /** Limits to stay below. @defaultValue the device's */
+  readonly limits?: DeviceLimits | undefined;
   /** Prefix of the passes' labels. @defaultValue 'attention' */
   readonly label?: string | undefined;
 }
@@ -46,8 +49,8 @@ export function planOf(
   mask: GpuMask | undefined,
   options: AttentionOptions,
 ): AttentionPlan {
-  const { profile, limits } = call.context;
-  const { queryHeads, tier = profile.tier, variant } = options;
+  const { profile } = call.context;
+  const { queryHeads, tier = profile.tier, variant, limits = call.context.limits } = options;
   return planAttention({ shape, type, queryHeads, mask, variant }, withTier(profile, tier), limits);
 }
 

@@ -62,10 +62,6 @@ ${main}
   );
 }
 
-function all(parts: TileParts, f: (i: number, j: number) => string): string {
-  return parts.rowsOf((i) => unroll(4, (j) => f(i, j), ' ')).join('\n    ');
-}
-
 /** A row tile over its keys: `rows` and `query`. */
 function rowPass(kernel: GradientKernel, parts: TileParts): string {
   const { access, rows, pass } = kernel;

@@ -47,7 +47,7 @@ function hasMatrixShape(info: MatrixAdapterInfo): boolean {
 
 /** Reads the profile of a device. */
 export function profileOf(device: Pick<GPUDevice, 'features' | 'adapterInfo'>): DeviceProfile {
-  const has = (feature: string): boolean => device.features.has(feature as GPUFeatureName);
+  const has = (feature: string): boolean => device.features.has(feature);
   const info = device.adapterInfo as MatrixAdapterInfo;
   const shaderF16 = has('shader-f16');
   const subgroups = has('subgroups');

@@ -22,7 +22,7 @@ export async function requestHipDevice(
   adapter: GPUAdapter,
   { features, raiseLimits = true }: RequestOptions = {},
 ): Promise<GPUDevice> {
-  const missing = features?.filter((feature) => !adapter.features.has(feature as GPUFeatureName)) ?? [];
+  const missing = features?.filter((feature) => !adapter.features.has(feature)) ?? [];
   if (missing.length > 0)
     throw new HipError(
       'unsupported',

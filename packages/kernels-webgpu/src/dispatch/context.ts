@@ -22,9 +22,20 @@ export class GpuContext {
     this.profile = profileOf(device);
     this.limits = limitsOf(device);
     this.pool = new BufferPool(this);
-    void device.lost.then((info) => {
-      this.lost = deviceLostError(info);
-    });
+    void this.#watch();
+  }
+
+  async #watch(): Promise<void> {
+    this.lost = deviceLostError(await this.device.lost);
+  }
+
+  async #collect(filter: GPUErrorFilter, what: string, scope: Promise<GPUError | null>): Promise<void> {
+    try {
+      const error = await scope;
+      if (error) this.#failure ??= scopeError(filter, what, error.message);
+    } catch {
+      // A lost device rejects its scopes; `lost` reports it.
+    }
   }
 
   /** @throws HipError `device-lost`, or what an error scope caught since the last call */
@@ -42,16 +53,9 @@ export class GpuContext {
     try {
       return action();
     } finally {
-      const pending: Promise<void> = this.device
-        .popErrorScope()
-        .then(
-          (error) => {
-            if (error) this.#failure ??= scopeError(filter, what, error.message);
-          },
-          // A lost device rejects its scopes; `lost` reports it.
-          () => undefined,
-        )
-        .finally(() => this.#pending.delete(pending));
+      const pending = this.#collect(filter, what, this.device.popErrorScope()).finally(() =>
+        this.#pending.delete(pending),
+      );
       this.#pending.add(pending);
     }
   }

@@ -153,14 +153,24 @@ function keepMask(
   const wanted = recording();
   if (wanted) kept.set(attrs, mask);
   if (!onMask) return;
-  // A lost device is reported by the next call.
-  void readMask(context, mask).then(
-    (host) => {
-      if (!wanted) destroyMask(mask);
-      onMask(host);
-    },
-    () => undefined,
-  );
+  void deliver(context, mask, wanted, onMask);
+}
+
+async function deliver(
+  context: GpuContext,
+  mask: GpuMask,
+  wanted: boolean,
+  onMask: (mask: BlockMask) => void,
+): Promise<void> {
+  let host: BlockMask;
+  try {
+    host = await readMask(context, mask);
+  } catch {
+    // A lost device is reported by the next call.
+    return;
+  }
+  if (!wanted) destroyMask(mask);
+  onMask(host);
 }
 
 /** Registers the kernels for the webgpu backend; a second registration replaces the first. */
@@ -170,7 +180,7 @@ export function registerAttention(): void {
     tf.registerKernel({
       kernelName,
       backendName: 'webgpu',
-      kernelFunc: (args) => runKernel(kernelName, args as unknown as KernelArguments),
+      kernelFunc: (args) => runKernel(kernelName, args),
     });
   }
 }

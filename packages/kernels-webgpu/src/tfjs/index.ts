@@ -64,7 +64,7 @@ function run(
   attributes: Partial<AttentionAttributes>,
 ): tf.Tensor4D {
   const attrs = { causal: true, ...attributes };
-  return tf.engine().runKernel(kernel, { q, k, v }, attrs as unknown as tf.NamedAttrMap) as tf.Tensor4D;
+  return tf.engine().runKernel<tf.Tensor4D>(kernel, { q, k, v }, attrs as unknown as tf.NamedAttrMap);
 }
 
 /** HiP attention. q [B, Tq, H, d]; k, v [B, Tk, Hkv, d]. Differentiable. */
