@@ -29,6 +29,8 @@ interface Encoded {
  *
  * @example
  * ```ts
+ * import { readFile } from 'node:fs/promises';
+ *
  * const rows = await parseLabelledTexts(await readFile('train.tsv', 'utf8'));
  * const train = textClassification(rows, tokenizer, { maxTokens: 64 });
  * ```

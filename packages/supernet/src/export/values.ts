@@ -48,7 +48,7 @@ export async function subnetValues(model: ElasticModel, subnet: SubnetConfig): P
  *
  * @example
  * ```ts
- * const small = await extractModel(model, uniformSubnet(model.space, 4, 2, 512));
+ * const small = await extractModel(model, smallestSubnet(model.space));
  * ```
  */
 export async function extractModel(

@@ -46,7 +46,7 @@ export interface Latency {
  *
  * @example
  * ```ts
- * const { medianMs } = await measureLatency(model, uniformSubnet(model.space, 4, 2, 512), { sequence: 256 });
+ * const { medianMs } = await measureLatency(model, smallestSubnet(model.space), { sequence: 256 });
  * ```
  */
 export async function measureLatency(

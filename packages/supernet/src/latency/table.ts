@@ -67,6 +67,8 @@ export type LatencyTableJson = v.InferOutput<typeof schema>;
  *
  * @example
  * ```ts
+ * import { writeFile } from 'node:fs/promises';
+ *
  * const table = await LatencyTable.open(model, { sequence: 256 }, previousJson);
  * const [full, small] = await table.latencies([fullSubnet(model.space), candidate]); // measures only what is not there
  * await writeFile('latency.json', JSON.stringify(table));

@@ -1,0 +1,134 @@
+// The code of README.md, of the doc comments and of docs/adding-a-family.md runs.
+import { execFile } from 'node:child_process';
+import { globSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { sharedPath } from '@hip/testing';
+import { memoryFiles } from '../src/checkpoint/files.ts';
+import { loadCheckpoint } from '../src/checkpoint/load.ts';
+import type { Family } from '../src/families/family.ts';
+import { useBackend } from './helpers/backend.ts';
+import { goldenPath, loadGolden } from './helpers/golden.ts';
+
+const root = join(import.meta.dirname, '..');
+const models = sharedPath('models');
+
+interface Snippet {
+  readonly file: string;
+  readonly code: string;
+}
+
+function snippetsOf(file: string): Snippet[] {
+  const text = readFileSync(join(root, file), 'utf8').replaceAll(/^ *\* ?/gm, '');
+  return [...text.matchAll(/```ts\n([\s\S]*?)```/g)].map((match) => ({ file, code: match[1]! }));
+}
+
+/** `expression; // literal` becomes a comparison; returns how many there were. */
+function withChecks(code: string): { readonly code: string; readonly checks: number } {
+  let checks = 0;
+  const checked = code.replaceAll(
+    /^([^;={}\n]+(?:\{[^;{}\n]*\})?[^;={}\n]*); \/\/ (\[.*\]|-?[\d.]+|true|false|".*")$/gm,
+    (_, expression: string, value: string) => {
+      checks++;
+      const shown = /^console\.log\((.*)\)$/.exec(expression)?.[1];
+      return `same(${shown ?? expression}, ${value});`;
+    },
+  );
+  return { code: checked, checks };
+}
+
+/** What the fragments of doc comments take for granted: a tiny Llama with a real tokenizer, and data. */
+const PRELUDE = `
+  import { readFile, writeFile } from 'node:fs/promises';
+  import * as tf from '@tensorflow/tfjs';
+  import '@tensorflow/tfjs-backend-wasm';
+  import * as supernet from '@instatune/supernet';
+  await tf.setBackend('wasm');
+  const raw = { architectures: ['LlamaForCausalLM'], model_type: 'llama', hidden_size: 16, num_hidden_layers: 2, num_attention_heads: 4,
+    num_key_value_heads: 2, head_dim: 4, intermediate_size: 24, vocab_size: 4096, max_position_embeddings: 4096, tie_word_embeddings: true };
+  const config = supernet.findFamily(raw).readConfig(raw);
+  const model = new supernet.TransformerModel(config, new Map(supernet.weightSlots(config).map(({ name, shape }) =>
+    [name, Float32Array.from({ length: shape.reduce((a, b) => a * b, 1) }, (_, i) => 0.3 * Math.sin(i * i))])));
+  const tokenizer = await supernet.loadTokenizer(supernet.folderFiles(MODELS + '/books-lm-6m'));
+  const text = 'It was a dark and stormy night, and nobody spoke. '.repeat(160);
+  const { train } = supernet.splitText(tokenizer.encode(text), { length: 128 });
+  const data = train;
+  const [subnet, candidate] = [supernet.smallestSubnet(model.space), supernet.smallestSubnet(model.space)];
+  const inputIds = tf.tensor2d([[5, 7, 9]], [1, 3], 'int32');
+  const gradients = new Map();
+  const previousJson = undefined;
+  await writeFile('train.tsv', 'sentence\\tlabel\\na delight\\t1\\n');
+  function same(got, want) {
+    if (JSON.stringify(got) !== JSON.stringify(want)) throw new Error(JSON.stringify(got) + ' is not ' + JSON.stringify(want));
+  }`;
+
+/** One module for all: each snippet in a function of its own, its imports dynamic, other names out of the package. */
+function program(snippets: readonly Snippet[]): string {
+  const parts = snippets.map(({ file, code }) => {
+    const body = code
+      .replaceAll(/^import '([^']*)';/gm, "await import('$1');")
+      .replaceAll(/^import \* as (\w+) from ('[^']*');/gm, 'const $1 = await import($2);')
+      .replaceAll(
+        /^import \{([^}]*)\} from ('[^']*');/gm,
+        (_, names: string, module: string) =>
+          `const {${names.replaceAll(/\btype \w+,?/g, '')}} = await import(${module});`,
+      );
+    const own = new Set([...body.matchAll(/const \{([^}]*)\} = await import/g)].flatMap((m) => m[1]!.split(/[\s,]+/)));
+    const used = [...new Set(body.match(/\b[A-Za-z]\w*\b/g))].filter((name) => !own.has(name));
+    return `await (async () => { const { ${used.filter((name) => exported.has(name)).join(', ')} } = supernet;
+      await (async () => {\n${body}\n})(); })().catch((error) => { throw new Error(${JSON.stringify(file)}, { cause: error }); });`;
+  });
+  return [PRELUDE.replace('MODELS', JSON.stringify(models)), ...parts, "console.log('all of them');"].join('\n');
+}
+
+let exported: ReadonlySet<string>;
+
+describe.skipIf(!models)('documentation', () => {
+  const folder = mkdtempSync(join(root, '.docs-'));
+  beforeAll(async () => {
+    exported = new Set(Object.keys(await import('../src/index.ts')));
+  });
+  afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+  it('every example runs and gives what its comment says', async () => {
+    const all = ['README.md', ...globSync('src/**/*.ts', { cwd: root })].flatMap(snippetsOf);
+    // The Hub is not there in tests; test/checkpoint/remote.test.ts has a local one.
+    const snippets = all.filter(({ code }) => !code.includes('Qwen/'));
+    expect(snippets.length).toBeGreaterThanOrEqual(20);
+    const checked = snippets.map(({ file, code }) => {
+      const short = code.replaceAll(/steps: \d{3,}/g, 'steps: 2').replaceAll("'../shared/models", `'${models}`);
+      return { file, ...withChecks(short.replaceAll("'./bert-mini'", `'${models}/bert-mini'`)) };
+    });
+    expect(checked.reduce((sum, { checks }) => sum + checks, 0)).toBeGreaterThanOrEqual(6);
+    const { stdout } = await promisify(execFile)(
+      process.execPath,
+      ['--input-type=module-typescript', '--no-warnings', '-e', program(checked)],
+      { cwd: folder, env: { ...process.env, NODE_OPTIONS: '' } },
+    );
+    expect(stdout).toMatch(/all of them\n$/);
+  });
+
+  it.skipIf(!goldenPath('llama-gqa'))('the family of docs/adding-a-family.md loads a checkpoint', async () => {
+    await useBackend('cpu');
+    const path = join(root, 'src/families/documented.local.ts');
+    writeFileSync(path, snippetsOf('docs/adding-a-family.md')[0]!.code);
+    try {
+      const { mistral } = (await import(path)) as { mistral: Family };
+      const golden = await loadGolden(goldenPath('llama-gqa')!);
+      const read = async (name: string) => new Uint8Array(await readFile(join(goldenPath('llama-gqa')!, name)));
+      const config = JSON.parse(new TextDecoder().decode(await read('config.json'))) as Record<string, unknown>;
+      const json = { ...config, model_type: 'mistral', architectures: ['MistralForCausalLM'], sliding_window: 4096 };
+      const files = new Map([
+        ['config.json', new TextEncoder().encode(JSON.stringify(json))],
+        ['model.safetensors', await read('model.safetensors')],
+      ]);
+      const { model } = await loadCheckpoint(memoryFiles(files), { families: [mistral] });
+      expect(model.config.slidingWindows).toEqual(Array.from({ length: model.config.layers }, () => 4096));
+      expect(await model.forward(golden.inputs).logits.data()).toBeAllclose(golden.logits, { atol: 2e-4, rtol: 0 });
+    } finally {
+      rmSync(path);
+    }
+  });
+});
