@@ -2,7 +2,7 @@
 import { packPanels } from './context';
 import { decodeHalves } from './half';
 import * as J from './job';
-import { keyAddress, rowBytes } from './pages';
+import { keyAddress, PAGE } from './pages';
 import { LOWEST } from './select';
 import { rowsByPanels } from './tile';
 
@@ -65,12 +65,7 @@ export function sampleRows(job: usize, s: usize, b: i32, h: i32, firstRow: i32, 
     const start = g * stride, end = min(start + stride, rows);
     memory.copy(line, from + <usize>(end - 1) * rowStride, lineBytes);
     if (!mean || end - start == 1) continue;
-    const factor: f32 = 1 / <f32>(end - start);
-    for (let c: usize = 0; c < lineBytes; c += 4) {
-      let sum: f32 = 0;
-      for (let r = start; r < end; r++) sum += load<f32>(from + <usize>r * rowStride + c);
-      store<f32>(line + c, sum * factor);
-    }
+    average(from + <usize>start * rowStride, rowStride, end - start, line, lineBytes);
   }
   const depth = bound ? 2 * padded : padded;
   packPanels(lines, lineBytes, panels << 3, d, depth, 1, to);
@@ -91,6 +86,23 @@ export function sampleRows(job: usize, s: usize, b: i32, h: i32, firstRow: i32, 
   store<i32>(s + ROW_COUNT, rows);
   store<i32>(s + STRIDE, stride);
   store<i32>(s + POSITION, J.i(job, J.POSITION) + firstRow);
+}
+
+/** Mean of `rows` rows. */
+function average(from: usize, stride: usize, rows: i32, to: usize, bytes: usize): void {
+  const factor: f32 = 1 / <f32>rows;
+  const last = from + <usize>rows * stride, whole = bytes & ~15;
+  const factors = f32x4.splat(factor);
+  for (let c: usize = 0; c < whole; c += 16) {
+    let sum = v128.load(from + c);
+    for (let row = from + stride; row < last; row += stride) sum = f32x4.add(sum, v128.load(row + c));
+    v128.store(to + c, f32x4.mul(sum, factors));
+  }
+  for (let c = whole; c < bytes; c += 4) {
+    let sum: f32 = 0;
+    for (let row = from; row < last; row += stride) sum += load<f32>(row + c);
+    store<f32>(to + c, sum * factor);
+  }
 }
 
 /** BEST[j] = largest product of LIST[j], j < count (at most 64), with the sampled rows in `panels`. */
@@ -119,17 +131,31 @@ function lanesMax(row: usize, stride: usize): v128 {
   return top;
 }
 
-/** LIST[j] = address of key `key`, unpacked where pages are float16; KEY_OF[j] = key. */
-export function listKey(job: usize, s: usize, b: i32, h: i32, j: i32, key: i32, bytes: usize): void {
-  let at = keyAddress(job, b, h, key, bytes);
-  const padded = J.i(job, J.PADDED_DIM);
-  if (J.i(job, J.HALF)) {
-    const to = unpackedAt(job, s) + (<usize>(j * padded) << 2);
-    decodeHalves(at, to, padded);
-    at = to;
+/** Lists keys [first, end) from slot j on: LIST their addresses, unpacked where pages are float16, KEY_OF the keys. */
+export function listRun(job: usize, s: usize, b: i32, h: i32, j: i32, first: i32, end: i32, bytes: usize): void {
+  const padded = J.i(job, J.PADDED_DIM), half = J.i(job, J.HALF) != 0;
+  let slot = s + (<usize>j << 2);
+  let unpacked = unpackedAt(job, s) + (<usize>(j * padded) << 2);
+  for (let key = first; key < end; ) {
+    let at = keyAddress(job, b, h, key, bytes);
+    for (const stop = min(end, (key & ~(PAGE - 1)) + PAGE); key < stop; key++) {
+      if (half) {
+        decodeHalves(at, unpacked, padded);
+        store<u32>(slot + LIST, <u32>unpacked);
+        unpacked += <usize>padded << 2;
+      } else store<u32>(slot + LIST, <u32>at);
+      store<i32>(slot + KEY_OF, key);
+      at += bytes;
+      slot += 4;
+    }
   }
-  store<u32>(s + LIST + (<usize>j << 2), <u32>at);
-  store<i32>(s + KEY_OF + (<usize>j << 2), key);
+}
+
+/** Lists one key. */
+// @ts-ignore: decorator
+@inline
+export function listKey(job: usize, s: usize, b: i32, h: i32, j: i32, key: i32, bytes: usize): void {
+  listRun(job, s, b, h, j, key, key + 1, bytes);
 }
 
 /** `scoreList` for listed keys; a key counts only for the rows that see it, and scores LOWEST when none does. */

@@ -122,7 +122,8 @@ function scoreExact(job: usize, s: usize, b: i32, kv: i32, chunk: i32, panels: u
     for (let i = first; i < last; i++) {
       const start = sink + load<i32>(candidates + (<usize>i << 2));
       const end = min(start + chunk, keys);
-      for (let key = start; key < end; key++) S.listKey(job, s, b, kv, count++, key, bytes);
+      S.listRun(job, s, b, kv, count, start, end, bytes);
+      count += end - start;
     }
     S.scoreKeys(job, s, count, panels);
     let at = s + S.BEST;
@@ -136,7 +137,7 @@ function scoreExact(job: usize, s: usize, b: i32, kv: i32, chunk: i32, panels: u
 }
 
 function bestOfRun(job: usize, s: usize, b: i32, kv: i32, first: i32, end: i32, panels: usize, bytes: usize): f32 {
-  for (let key = first; key < end; key++) S.listKey(job, s, b, kv, key - first, key, bytes);
+  S.listRun(job, s, b, kv, 0, first, end, bytes);
   S.scoreKeys(job, s, end - first, panels);
   let best = LOWEST;
   for (let j = 0; j < end - first; j++) best = max(best, load<f32>(s + S.BEST + (<usize>j << 2)));

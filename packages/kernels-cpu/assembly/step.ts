@@ -50,12 +50,13 @@ export function flush(job: usize, s: usize): void {
   store<i32>(s + C.STEP, index + 1);
   if (J.i(job, J.SPLITS) <= 1 || index % J.i(job, J.SPLITS) == load<i32>(s + C.SPLIT)) {
     const n = complete(job, s, count);
-    const bytes = <usize>J.i(job, J.PADDED_DIM) << 2;
+    const padded = J.i(job, J.PADDED_DIM);
+    const bytes = <usize>padded << 2;
     touch(s, s + C.KEY_LIST, n, bytes);
     scoreKeys(job, s, n);
-    softmax(s, n, load<i32>(s + C.PANELS), J.i(job, J.PADDED_DIM));
+    softmax(s, n, load<i32>(s + C.PANELS), padded);
     touch(s, s + C.VALUE_LIST, n, bytes);
-    mix(s + C.VALUE_LIST, n, s + C.SCORES, C.SCORE_STRIDE, C.outputAt(s, J.i(job, J.PADDED_DIM)), load<i32>(s + C.PADDED_ROWS), J.i(job, J.PADDED_DIM));
+    mix(s + C.VALUE_LIST, n, s + C.SCORES, C.SCORE_STRIDE, C.outputAt(s, padded), load<i32>(s + C.PADDED_ROWS), padded);
   }
   store<i32>(s + C.COUNT, 0);
   store<i32>(s + C.HIDDEN, 0);
