@@ -11,6 +11,7 @@ export {
 } from './device/features.ts';
 export { DEFAULT_LIMITS, limitsOf, type DeviceLimits } from './device/limits.ts';
 export { requestHipDevice, USED_FEATURES, type RequestOptions } from './device/request.ts';
+export { probeMatrices } from './device/probe.ts';
 export { contextOf, GpuContext } from './dispatch/context.ts';
 export { GpuCall, type Binding, type BufferRange, type Pass, type PreparedCall } from './dispatch/call.ts';
 export { compilePipelines, type PipelineSpec } from './dispatch/pipelines.ts';
@@ -18,10 +19,21 @@ export { Timer, type PassTime } from './dispatch/timer.ts';
 export { emptyTensor, readTensor, tensorBytes, uploadTensor, type GpuTensor } from './dispatch/tensor.ts';
 export { allocateMask, destroyMask, readMask, uploadMask, type GpuMask } from './attention/mask.ts';
 export { encodeAttention, type AttentionOptions, type AttentionTensors } from './attention/dispatch.ts';
-export { planAttention, type AttentionDispatch, type AttentionPlan, type AttentionPlanInput } from './attention/plan.ts';
+export {
+  planAttention,
+  type AttentionDispatch,
+  type AttentionPlan,
+  type AttentionPlanInput,
+} from './attention/plan.ts';
 export { type AttentionVariant, type MatrixVariant, type TileVariant } from './attention/variants.ts';
 export { planSearch, type BufferRole, type SearchPass, type SearchPlan, type SearchRequest } from './search/plan.ts';
-export { encodeEnvelope, encodeSearch, type Envelopes, type EnvelopeUpdate, type SearchBuffers } from './search/search.ts';
+export {
+  encodeEnvelope,
+  encodeSearch,
+  type Envelopes,
+  type EnvelopeUpdate,
+  type SearchBuffers,
+} from './search/search.ts';
 export { encodeDecode, type DecodeOptions, type DecodeTensors } from './decode/decode.ts';
 export { planDecode, type DecodeDispatch, type DecodePlan, type DecodeRequest } from './decode/plan.ts';
 export { GpuDecodeSession, type GpuDecodeOptions, type StepTensors } from './decode/session.ts';

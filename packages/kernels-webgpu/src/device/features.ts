@@ -1,4 +1,5 @@
 // What a device can do, reduced to what the kernels choose between: the tier and how f16 is read.
+import { probedMatrices, SUBGROUP_MATRIX_FEATURE } from './probe.ts';
 
 /** Kernel families: 16×16×16 matrix units, subgroup operations, or neither. */
 export type Tier = 'subgroup-matrix' | 'subgroups' | 'basic';
@@ -8,9 +9,6 @@ export type StorageAccess = 'f32' | 'f16' | 'f16-packed';
 
 /** How numbers lie in memory. Packed or not, f16 takes 2 bytes, low half first. */
 export type ElementType = 'f32' | 'f16';
-
-/** Dawn's name of the experimental feature; not in the types of the standard. */
-export const SUBGROUP_MATRIX_FEATURE = 'chromium-experimental-subgroup-matrix';
 
 /** What the tier needs to know; a plain object, so that planners run without a device. */
 export interface DeviceProfile {
@@ -37,9 +35,10 @@ interface MatrixAdapterInfo {
   readonly subgroupMaxSize?: number;
 }
 
-/** The matrix kernels use one shape only: 16×16×16, f16 in, f32 out. */
-function hasMatrixShape(info: MatrixAdapterInfo): boolean {
-  return [...(info.subgroupMatrixConfigs ?? [])].some(
+/** The matrix kernels use one shape only: 16×16×16, f16 in, f32 out. Where the adapter lists no shapes, the probe decides. */
+function hasMatrixShape({ subgroupMatrixConfigs }: MatrixAdapterInfo, device: object): boolean {
+  if (!subgroupMatrixConfigs) return probedMatrices(device) ?? false;
+  return [...subgroupMatrixConfigs].some(
     ({ componentType, resultComponentType, M, N, K }) =>
       componentType === 'f16' && resultComponentType === 'f32' && M === 16 && N === 16 && K === 16,
   );
@@ -58,7 +57,7 @@ export function profileOf(device: Pick<GPUDevice, 'features' | 'adapterInfo'>): 
     subgroups &&
     shaderF16 &&
     has(SUBGROUP_MATRIX_FEATURE) &&
-    hasMatrixShape(info) &&
+    hasMatrixShape(info, device) &&
     subgroupMinSize === subgroupMaxSize;
   return {
     tier: matrices ? 'subgroup-matrix' : subgroups ? 'subgroups' : 'basic',

@@ -1,7 +1,7 @@
 // requestHipDevice: a device with every feature and limit the kernels can use.
 import { HipError } from '../errors/gpu-errors.ts';
-import { SUBGROUP_MATRIX_FEATURE } from './features.ts';
 import { DEFAULT_LIMITS } from './limits.ts';
+import { probeMatrices, SUBGROUP_MATRIX_FEATURE } from './probe.ts';
 
 export interface RequestOptions {
   /** @defaultValue every feature below that the adapter has */
@@ -37,5 +37,7 @@ export async function requestHipDevice(
       if (name.startsWith('max')) requiredLimits[name] = adapter.limits[name as keyof typeof DEFAULT_LIMITS];
     }
   }
-  return adapter.requestDevice({ requiredFeatures, requiredLimits });
+  const device = await adapter.requestDevice({ requiredFeatures, requiredLimits });
+  await probeMatrices(device);
+  return device;
 }

@@ -1,6 +1,7 @@
 // tfjs kernels for the webgpu backend: `await registerWebgpuKernels()`, then hipAttention and its kin run on tfjs' own device.
 import * as tf from '@tensorflow/tfjs';
 import type { BlockMask } from '@hip/mask-search';
+import { probeMatrices } from '../device/probe.ts';
 import type { GpuContext } from '../dispatch/context.ts';
 import { registerAttentionGradients, unregisterAttentionGradients } from './attention-gradients.ts';
 import {
@@ -40,7 +41,9 @@ let current: WebgpuKernels | undefined;
  */
 export async function registerWebgpuKernels(): Promise<WebgpuKernels> {
   await tf.ready();
-  const context = contextOfBackend(webgpuBackend(tf.backend()));
+  const backend = webgpuBackend(tf.backend());
+  await probeMatrices(backend.device);
+  const context = contextOfBackend(backend);
   context.assertAlive();
   current?.close();
   registerAttention();
