@@ -2,7 +2,7 @@
 import type { SearchStage } from '@hip/mask-search';
 import { bytesOf } from '../device/features.ts';
 import { childrenBytes, childrenLanes, matrixChildrenCode } from './code/matrix-children.ts';
-import { BOUND_COLUMNS, boundRows, matrixBoundCode } from './code/matrix-bound.ts';
+import { BOUND_COLUMNS, boundBytes, boundRows, matrixBoundCode } from './code/matrix-bound.ts';
 import { exactBytes, exactTiles, matrixExactCode } from './code/matrix-exact.ts';
 import { SPLIT_LANES, splitRowsCode } from './code/matrix-rows.ts';
 import { TILE } from './code/matrix.ts';
@@ -17,8 +17,10 @@ import { requireOneWindow, type Slab } from './slabs.ts';
 
 /** Lanes of the vector scoring kernels. */
 const SCORE_LANES = 128;
-/** Lanes of the matrix bound kernel. */
-const BOUND_LANES = 256;
+/** Lanes of the matrix bound kernel: four subgroups. */
+function boundLanes(subgroupSize: number): number {
+  return 4 * subgroupSize;
+}
 /** Scores of a cell are cached in workgroup memory up to here. */
 const CACHED_SCORES = 2048;
 
@@ -38,7 +40,7 @@ export function groupsOf(stage: Pick<SearchStage, 'strideQ'>, { shape, config }:
 
 /** Chooses the kernel of a stage from the tier, the shapes and the limits. */
 export function stageKernel(stage: SearchStage, index: number, request: SearchRequest, windows: number): StageKernel {
-  const { shape, config, type, profile, limits, pageShift } = request;
+  const { shape, config, type, profile, limits } = request;
   const groups = groupsOf(stage, request);
   const memory = limits.maxComputeWorkgroupStorageSize;
   if (profile.tier !== 'subgroup-matrix' || type !== 'f16' || config.shareHeads || shape.headDim % TILE !== 0)
@@ -47,19 +49,23 @@ export function stageKernel(stage: SearchStage, index: number, request: SearchRe
   if (stage.score === 'bound') {
     if (!(groups === 4 || groups === 8 || groups === 16)) return 'vector';
     if (index === 0)
-      return (BOUND_LANES / profile.subgroupMaxSize) * 2 * TILE * TILE * 4 <= memory ? 'matrix-bound' : 'vector';
-    return childrenBytes(shape.headDim) <= memory &&
+      return boundBytes(shape.headDim, {
+        lanes: boundLanes(profile.subgroupMaxSize),
+        subgroupSize: profile.subgroupMaxSize,
+      }) <= memory
+        ? 'matrix-bound'
+        : 'vector';
+    return childrenBytes(shape.headDim, profile.subgroupMaxSize) <= memory &&
       childrenLanes(profile.subgroupMaxSize) <= limits.maxComputeInvocationsPerWorkgroup
       ? 'matrix-children'
       : 'vector';
   }
-  const aligned =
-    stage.chunk % TILE === 0 &&
-    config.sink % TILE === 0 &&
-    (pageShift === undefined || pageShift >= 4) &&
-    config.window >= config.blockQ + stage.chunk;
-  const fits = exactBytes(shape.headDim, stage.chunk, groups) <= memory && exactTiles(stage.chunk, groups) <= 4;
-  return stage.score === 'exact' && aligned && fits ? 'matrix-exact' : 'vector';
+  // Then no scored row misses a key of a candidate, and keys need no mask.
+  const unmasked = stage.chunk % TILE === 0 && config.window >= config.blockQ + stage.chunk;
+  const fits =
+    exactBytes(shape.headDim, stage.chunk, groups, profile.subgroupMaxSize) <= memory &&
+    exactTiles(stage.chunk, groups) <= 4;
+  return stage.score === 'exact' && unmasked && fits ? 'matrix-exact' : 'vector';
 }
 
 /** Plans the passes of a slab. */
@@ -101,7 +107,8 @@ export function stagePasses(
           // 16 rows are read at a time, past the last cell too.
           bytes['split'] = Math.max(
             bytes['split'] ?? 0,
-            (cells * groups + boundRows({ lanes: BOUND_LANES, subgroupSize: profile.subgroupMaxSize })) *
+            (cells * groups +
+              boundRows({ lanes: boundLanes(profile.subgroupMaxSize), subgroupSize: profile.subgroupMaxSize })) *
               2 *
               shape.headDim *
               bytesOf(type),
@@ -117,7 +124,14 @@ export function stagePasses(
       }
       switch (kernel) {
         case 'matrix-bound': {
-          const spec = { constants, chunk, keep, groups, subgroupSize: profile.subgroupMaxSize, lanes: BOUND_LANES };
+          const spec = {
+            constants,
+            chunk,
+            keep,
+            groups,
+            subgroupSize: profile.subgroupMaxSize,
+            lanes: boundLanes(profile.subgroupMaxSize),
+          };
           passes.push({
             label,
             stage: index,

@@ -142,7 +142,7 @@ it('takes matrix kernels for the default configuration, and vector kernels where
   expect(kernels({ profile: { tier: 'subgroups', subgroupMaxSize: 32 } })).toEqual(vector);
   expect(kernels({ config: resolveConfig({ ...DEFAULT_CONFIG, shareHeads: true }) })).toEqual(vector);
   expect(kernels({ shape: { ...shape, queries: 1 } })).toEqual(vector);
-  expect(kernels({ config: resolveConfig({ ...DEFAULT_CONFIG, sink: 5 }) }).at(-1)).toBe('vector');
+  expect(kernels({ config: resolveConfig({ ...DEFAULT_CONFIG, sink: 5 }), pageShift: 2 }).at(-1)).toBe('matrix-exact');
   expect(kernels({ config: resolveConfig({ ...DEFAULT_CONFIG, window: 64 }) }).at(-1)).toBe('vector');
 });
 

@@ -116,7 +116,13 @@ describeGpu('mask search', (gpu) => {
 
   it('matrix kernels, emulated: the same mask', async () => {
     const profile = { ...context.profile, tier: 'subgroup-matrix', subgroupMinSize: 32, subgroupMaxSize: 32 } as const;
-    const config = resolveConfig({ ...DEFAULT_CONFIG, k: 64, window: 80, stages: resolveConfig({ k: 64 }).stages });
+    const config = resolveConfig({
+      ...DEFAULT_CONFIG,
+      k: 64,
+      window: 80,
+      sink: 5,
+      stages: resolveConfig({ k: 64 }).stages,
+    });
     const { actual, expected, plan } = await runSearch(
       context,
       {

@@ -1,25 +1,23 @@
-// Rewrites WGSL that uses subgroup matrices and f16 into plain WGSL with the same results: every lane holds whole matrices. Slow; for
+// Rewrites WGSL that uses subgroup matrices into plain WGSL with the same results: every lane holds whole matrices. Slow; for
 // tests of the matrix kernels' indexing on a device without them.
 
 const SUBGROUP = 32;
 
-/** The rewritten module. Expects the kernels' habits: aliases Left, Right, Result, a lane builtin, subgroups of 32. */
+/** The rewritten module. Expects the search kernels' habits: aliases Left, Right, Result, factors in arrays of vec4u, results stored to `tiles`, subgroups of 32. */
 export function emulateMatrices(code: string): string {
   if (!code.includes('subgroupMatrix')) return code;
-  const packed = new Set([...code.matchAll(/var<storage, read> (\w+): array<f16>/g)].map(([, name]) => name!));
-  const shared = new Set([...code.matchAll(/var<workgroup> (\w+): array<(?:f16|f32), \d+>/g)].map(([, name]) => name!));
-  const element = (buffer: string): string =>
-    packed.has(buffer) ? `unpack2x16float(${buffer}[(i) / 2u])[(i) % 2u]` : `${buffer}[i]`;
-  const loaders = [...packed, ...shared]
+  const octets = [...code.matchAll(/var<(?:storage, read|workgroup)> (\w+): array<vec4u/g)].map(([, name]) => name!);
+  const loaded = octets.filter((name) => code.includes(`(&${name},`));
+  const loaders = loaded
     .map((buffer) =>
       [
-        ['left', 'r * stride + c'],
-        ['right', 'c * stride + r'],
+        ['left', 'r * stride * 8u + c'],
+        ['right', 'c * stride * 8u + r'],
       ]
         .map(
           ([side, index]) => `fn load_${side}_${buffer}(offset: u32, stride: u32) -> array<f32, 256> {
   var m: array<f32, 256>;
-  for (var r = 0u; r < 16u; r++) { for (var c = 0u; c < 16u; c++) { let i = offset + ${index}; m[r * 16u + c] = ${element(buffer)}; } }
+  for (var r = 0u; r < 16u; r++) { for (var c = 0u; c < 16u; c++) { let i = offset * 8u + ${index}; m[r * 16u + c] = unpack2x16float(${buffer}[i / 8u][(i % 8u) / 2u])[i % 2u]; } }
   return m;
 }`,
         )
@@ -49,10 +47,6 @@ fn subgroup_max(value: f32, lane: u32) -> f32 {
   return code
     .replace(/^enable .*$/gm, '')
     .replace(/alias (Left|Right|Result) = .*$/gm, 'alias $1 = array<f32, 256>;')
-    .replace(/(var<storage, read> \w+): array<f16>/g, '$1: array<u32>')
-    .replace(/(var<workgroup> \w+): array<f16,/g, '$1: array<f32,')
-    .replace(/bitcast<vec2<f16>>\(/g, 'unpack2x16float(')
-    .replace(/\bf16\(/g, 'f32(')
     .replace(/subgroupMatrixLoad<Left, row_major>\(&(\w+), /g, 'load_left_$1(')
     .replace(/subgroupMatrixLoad<Right, col_major>\(&(\w+), /g, 'load_right_$1(')
     .replaceAll('subgroupMatrixMultiplyAccumulate(', 'multiply(')

@@ -1,10 +1,24 @@
 // Bounds of all chunks against the split rows of all query blocks: a matrix product whose 16×16 results shrink to one score per block.
 import { bindings, unroll, wgsl } from '../../code/wgsl.ts';
-import { loadLeft, MATRIX_PRELUDE, multiplyColumns, TILE } from './matrix.ts';
+import {
+  fetchCode,
+  heldCode,
+  loadLeft,
+  MATRIX_PRELUDE,
+  multiplyColumns,
+  putCode,
+  stagedBytes,
+  stagedStride,
+  TILE,
+  type Staging,
+} from './matrix.ts';
 import { geometryCode, type SearchConstants } from './shape.ts';
 
 /** Columns of one workgroup: more amortise the rows it keeps in registers, fewer fill the GPU. */
 export const BOUND_COLUMNS = 256;
+
+/** Columns staged at a time: two result tiles per subgroup. */
+const ROUND = 2 * TILE;
 
 export interface MatrixBoundKernel {
   readonly constants: SearchConstants;
@@ -21,27 +35,44 @@ export function boundRows({ lanes, subgroupSize }: Pick<MatrixBoundKernel, 'lane
   return (lanes / subgroupSize) * TILE;
 }
 
-/** Bindings: shape, split rows, envelope, scores. Workgroups: columns × rows × z. Reads up to 16 chunks past a head's envelope. */
+function staging(headDim: number, lanes: number): Staging {
+  return { columns: ROUND, octets: headDim / 4, lanes };
+}
+
+/** Workgroup memory in bytes. */
+export function boundBytes(
+  headDim: number,
+  { lanes, subgroupSize }: Pick<MatrixBoundKernel, 'lanes' | 'subgroupSize'>,
+): number {
+  return stagedBytes(staging(headDim, lanes)) + (lanes / subgroupSize) * 2 * TILE * TILE * 4;
+}
+
+/** Bindings: shape, split rows, envelope, scores. Workgroups: columns × rows × z. */
 export function matrixBoundCode(kernel: MatrixBoundKernel): string {
   const { constants, chunk, keep, groups, subgroupSize, lanes } = kernel;
-  const width = 2 * constants.headDim;
-  const steps = width / TILE;
+  const width = constants.headDim / 4;
+  const steps = constants.headDim / 8;
   const blocksPerTile = TILE / groups;
   const subgroups = lanes / subgroupSize;
   const cells = 2 * blocksPerTile * TILE;
+  const stage = staging(constants.headDim, lanes);
+  const stride = `${stagedStride(stage)}u`;
+  const fetch = (column: string): string =>
+    fetchCode(stage, 'envelope', `(columns_at + min(${column} + n, shape.envelopeChunks - 1u)) * ${width}u`);
   return wgsl(
     MATRIX_PRELUDE,
     geometryCode({ ...constants, pageShift: undefined }),
     bindings([
       'var<uniform> shape: Shape',
-      'var<storage, read> split: array<f16>',
-      'var<storage, read> envelope: array<f16>',
+      'var<storage, read> split: array<vec4u>',
+      'var<storage, read> envelope: array<vec4u>',
       'var<storage, read_write> scores: array<u32>',
     ]),
-    `var<workgroup> tiles: array<f32, ${subgroups * 2 * TILE * TILE}>;
+    `var<workgroup> staged: array<vec4u, ${ROUND * stagedStride(stage)}>;
+var<workgroup> tiles: array<f32, ${subgroups * 2 * TILE * TILE}>;
 fn count_of(local_block: u32) -> u32 { return (block_at(shape.firstBlock + local_block).searchable + ${chunk - 1}u) / ${chunk}u; }
 @compute @workgroup_size(${lanes})
-fn main(@builtin(workgroup_id) group: vec3u, @builtin(subgroup_id) subgroup: u32, @builtin(subgroup_invocation_id) within: u32) {
+fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lane: u32, @builtin(subgroup_id) subgroup: u32, @builtin(subgroup_invocation_id) within: u32) {
   let begin = group.x * ${BOUND_COLUMNS}u;
   let first_row = group.y * ${subgroups * TILE}u;
   let last_block = min((first_row + ${subgroups * TILE - 1}u) / ${groups}u, shape.slabBlocks - 1u);
@@ -53,14 +84,18 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(subgroup_id) subgroup: u32
   ${loadLeft('a', steps, 'split', 'rows_at', `${width}u`)}
   let columns_at = (batch_of(group.z) * shape.kvHeads + head_of(group.z) / ${constants.group}u) * shape.envelopeChunks;
   let tile_at = subgroup * ${2 * TILE * TILE}u;
-  for (var column = begin; column < end; column += ${2 * TILE}u) {
+  ${heldCode(stage)}
+  ${fetch('begin')}
+  for (var column = begin; column < end; column += ${ROUND}u) {
+    ${putCode(stage)}
+    workgroupBarrier();
+    if (column + ${ROUND}u < end) {
+      ${fetch(`column + ${ROUND}u`)}
+    }
 ${unroll(
   2,
   (t) => `    var c${t} = Result();
-    {
-      let at = (columns_at + min(column + ${TILE * t}u, shape.envelopeChunks - 1u)) * ${width}u;
-      ${multiplyColumns(`c${t}`, 'a', steps, 'envelope', 'at', `${width}u`)}
-    }
+    ${multiplyColumns(`c${t}`, 'a', steps, 'staged', `${t * TILE * stagedStride(stage)}u`, stride)}
     subgroupMatrixStore<row_major>(&tiles, tile_at + ${t * TILE * TILE}u, c${t}, ${TILE}u);`,
 )}
     workgroupBarrier();
@@ -77,7 +112,6 @@ ${unroll(groups - 1, (r) => `      best = max(best, tiles[at + ${(r + 1) * TILE}
         scores[(group.z * shape.slabBlocks + local_block) * shape.scoreStride + chunk] = ordered(best);
       }
     }
-    workgroupBarrier();
   }
 }`,
   );

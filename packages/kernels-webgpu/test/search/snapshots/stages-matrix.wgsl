@@ -125,57 +125,68 @@ fn ordered(x: f32) -> u32 {
   return select(~bits, bits | 0x80000000u, bits < 0x80000000u);
 }
 @group(0) @binding(0) var<uniform> shape: Shape;
-@group(0) @binding(1) var<storage, read> split: array<f16>;
-@group(0) @binding(2) var<storage, read> envelope: array<f16>;
+@group(0) @binding(1) var<storage, read> split: array<vec4u>;
+@group(0) @binding(2) var<storage, read> envelope: array<vec4u>;
 @group(0) @binding(3) var<storage, read_write> scores: array<u32>;
-var<workgroup> tiles: array<f32, 4096>;
+var<workgroup> staged: array<vec4u, 544>;
+var<workgroup> tiles: array<f32, 2048>;
 fn count_of(local_block: u32) -> u32 { return (block_at(shape.firstBlock + local_block).searchable + 63u) / 64u; }
-@compute @workgroup_size(256)
-fn main(@builtin(workgroup_id) group: vec3u, @builtin(subgroup_id) subgroup: u32, @builtin(subgroup_invocation_id) within: u32) {
+@compute @workgroup_size(128)
+fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lane: u32, @builtin(subgroup_id) subgroup: u32, @builtin(subgroup_invocation_id) within: u32) {
   let begin = group.x * 256u;
-  let first_row = group.y * 128u;
-  let last_block = min((first_row + 127u) / 8u, shape.slabBlocks - 1u);
+  let first_row = group.y * 64u;
+  let last_block = min((first_row + 63u) / 8u, shape.slabBlocks - 1u);
   let most = count_of(last_block);
   if (most <= 64u || begin >= most) { return; }
   let end = min(begin + 256u, most);
   let row = first_row + subgroup * 16u;
-  let rows_at = (group.z * shape.slabBlocks * 8u + row) * 128u;
-  let a0 = subgroupMatrixLoad<Left, row_major>(&split, rows_at + 0u, 128u);
-let a1 = subgroupMatrixLoad<Left, row_major>(&split, rows_at + 16u, 128u);
-let a2 = subgroupMatrixLoad<Left, row_major>(&split, rows_at + 32u, 128u);
-let a3 = subgroupMatrixLoad<Left, row_major>(&split, rows_at + 48u, 128u);
-let a4 = subgroupMatrixLoad<Left, row_major>(&split, rows_at + 64u, 128u);
-let a5 = subgroupMatrixLoad<Left, row_major>(&split, rows_at + 80u, 128u);
-let a6 = subgroupMatrixLoad<Left, row_major>(&split, rows_at + 96u, 128u);
-let a7 = subgroupMatrixLoad<Left, row_major>(&split, rows_at + 112u, 128u);
+  let rows_at = (group.z * shape.slabBlocks * 8u + row) * 16u;
+  let a0 = subgroupMatrixLoad<Left, row_major>(&split, rows_at + 0u, 16u);
+let a1 = subgroupMatrixLoad<Left, row_major>(&split, rows_at + 2u, 16u);
+let a2 = subgroupMatrixLoad<Left, row_major>(&split, rows_at + 4u, 16u);
+let a3 = subgroupMatrixLoad<Left, row_major>(&split, rows_at + 6u, 16u);
+let a4 = subgroupMatrixLoad<Left, row_major>(&split, rows_at + 8u, 16u);
+let a5 = subgroupMatrixLoad<Left, row_major>(&split, rows_at + 10u, 16u);
+let a6 = subgroupMatrixLoad<Left, row_major>(&split, rows_at + 12u, 16u);
+let a7 = subgroupMatrixLoad<Left, row_major>(&split, rows_at + 14u, 16u);
   let columns_at = (batch_of(group.z) * shape.kvHeads + head_of(group.z) / 4u) * shape.envelopeChunks;
   let tile_at = subgroup * 512u;
+  var held0: vec4u; var held1: vec4u; var held2: vec4u; var held3: vec4u;
+  { let n = lane / 16u; held0 = envelope[(columns_at + min(begin + n, shape.envelopeChunks - 1u)) * 16u + lane % 16u]; }
+{ let n = (lane + 128u) / 16u; held1 = envelope[(columns_at + min(begin + n, shape.envelopeChunks - 1u)) * 16u + (lane + 128u) % 16u]; }
+{ let n = (lane + 256u) / 16u; held2 = envelope[(columns_at + min(begin + n, shape.envelopeChunks - 1u)) * 16u + (lane + 256u) % 16u]; }
+{ let n = (lane + 384u) / 16u; held3 = envelope[(columns_at + min(begin + n, shape.envelopeChunks - 1u)) * 16u + (lane + 384u) % 16u]; }
   for (var column = begin; column < end; column += 32u) {
-    var c0 = Result();
-    {
-      let at = (columns_at + min(column + 0u, shape.envelopeChunks - 1u)) * 128u;
-      c0 = subgroupMatrixMultiplyAccumulate(a0, subgroupMatrixLoad<Right, col_major>(&envelope, at + 0u, 128u), c0);
-c0 = subgroupMatrixMultiplyAccumulate(a1, subgroupMatrixLoad<Right, col_major>(&envelope, at + 16u, 128u), c0);
-c0 = subgroupMatrixMultiplyAccumulate(a2, subgroupMatrixLoad<Right, col_major>(&envelope, at + 32u, 128u), c0);
-c0 = subgroupMatrixMultiplyAccumulate(a3, subgroupMatrixLoad<Right, col_major>(&envelope, at + 48u, 128u), c0);
-c0 = subgroupMatrixMultiplyAccumulate(a4, subgroupMatrixLoad<Right, col_major>(&envelope, at + 64u, 128u), c0);
-c0 = subgroupMatrixMultiplyAccumulate(a5, subgroupMatrixLoad<Right, col_major>(&envelope, at + 80u, 128u), c0);
-c0 = subgroupMatrixMultiplyAccumulate(a6, subgroupMatrixLoad<Right, col_major>(&envelope, at + 96u, 128u), c0);
-c0 = subgroupMatrixMultiplyAccumulate(a7, subgroupMatrixLoad<Right, col_major>(&envelope, at + 112u, 128u), c0);
+    { staged[lane / 16u * 17u + lane % 16u] = held0; }
+{ staged[(lane + 128u) / 16u * 17u + (lane + 128u) % 16u] = held1; }
+{ staged[(lane + 256u) / 16u * 17u + (lane + 256u) % 16u] = held2; }
+{ staged[(lane + 384u) / 16u * 17u + (lane + 384u) % 16u] = held3; }
+    workgroupBarrier();
+    if (column + 32u < end) {
+      { let n = lane / 16u; held0 = envelope[(columns_at + min(column + 32u + n, shape.envelopeChunks - 1u)) * 16u + lane % 16u]; }
+{ let n = (lane + 128u) / 16u; held1 = envelope[(columns_at + min(column + 32u + n, shape.envelopeChunks - 1u)) * 16u + (lane + 128u) % 16u]; }
+{ let n = (lane + 256u) / 16u; held2 = envelope[(columns_at + min(column + 32u + n, shape.envelopeChunks - 1u)) * 16u + (lane + 256u) % 16u]; }
+{ let n = (lane + 384u) / 16u; held3 = envelope[(columns_at + min(column + 32u + n, shape.envelopeChunks - 1u)) * 16u + (lane + 384u) % 16u]; }
     }
+    var c0 = Result();
+    c0 = subgroupMatrixMultiplyAccumulate(a0, subgroupMatrixLoad<Right, col_major>(&staged, 0u + 0u, 17u), c0);
+c0 = subgroupMatrixMultiplyAccumulate(a1, subgroupMatrixLoad<Right, col_major>(&staged, 0u + 2u, 17u), c0);
+c0 = subgroupMatrixMultiplyAccumulate(a2, subgroupMatrixLoad<Right, col_major>(&staged, 0u + 4u, 17u), c0);
+c0 = subgroupMatrixMultiplyAccumulate(a3, subgroupMatrixLoad<Right, col_major>(&staged, 0u + 6u, 17u), c0);
+c0 = subgroupMatrixMultiplyAccumulate(a4, subgroupMatrixLoad<Right, col_major>(&staged, 0u + 8u, 17u), c0);
+c0 = subgroupMatrixMultiplyAccumulate(a5, subgroupMatrixLoad<Right, col_major>(&staged, 0u + 10u, 17u), c0);
+c0 = subgroupMatrixMultiplyAccumulate(a6, subgroupMatrixLoad<Right, col_major>(&staged, 0u + 12u, 17u), c0);
+c0 = subgroupMatrixMultiplyAccumulate(a7, subgroupMatrixLoad<Right, col_major>(&staged, 0u + 14u, 17u), c0);
     subgroupMatrixStore<row_major>(&tiles, tile_at + 0u, c0, 16u);
     var c1 = Result();
-    {
-      let at = (columns_at + min(column + 16u, shape.envelopeChunks - 1u)) * 128u;
-      c1 = subgroupMatrixMultiplyAccumulate(a0, subgroupMatrixLoad<Right, col_major>(&envelope, at + 0u, 128u), c1);
-c1 = subgroupMatrixMultiplyAccumulate(a1, subgroupMatrixLoad<Right, col_major>(&envelope, at + 16u, 128u), c1);
-c1 = subgroupMatrixMultiplyAccumulate(a2, subgroupMatrixLoad<Right, col_major>(&envelope, at + 32u, 128u), c1);
-c1 = subgroupMatrixMultiplyAccumulate(a3, subgroupMatrixLoad<Right, col_major>(&envelope, at + 48u, 128u), c1);
-c1 = subgroupMatrixMultiplyAccumulate(a4, subgroupMatrixLoad<Right, col_major>(&envelope, at + 64u, 128u), c1);
-c1 = subgroupMatrixMultiplyAccumulate(a5, subgroupMatrixLoad<Right, col_major>(&envelope, at + 80u, 128u), c1);
-c1 = subgroupMatrixMultiplyAccumulate(a6, subgroupMatrixLoad<Right, col_major>(&envelope, at + 96u, 128u), c1);
-c1 = subgroupMatrixMultiplyAccumulate(a7, subgroupMatrixLoad<Right, col_major>(&envelope, at + 112u, 128u), c1);
-    }
+    c1 = subgroupMatrixMultiplyAccumulate(a0, subgroupMatrixLoad<Right, col_major>(&staged, 272u + 0u, 17u), c1);
+c1 = subgroupMatrixMultiplyAccumulate(a1, subgroupMatrixLoad<Right, col_major>(&staged, 272u + 2u, 17u), c1);
+c1 = subgroupMatrixMultiplyAccumulate(a2, subgroupMatrixLoad<Right, col_major>(&staged, 272u + 4u, 17u), c1);
+c1 = subgroupMatrixMultiplyAccumulate(a3, subgroupMatrixLoad<Right, col_major>(&staged, 272u + 6u, 17u), c1);
+c1 = subgroupMatrixMultiplyAccumulate(a4, subgroupMatrixLoad<Right, col_major>(&staged, 272u + 8u, 17u), c1);
+c1 = subgroupMatrixMultiplyAccumulate(a5, subgroupMatrixLoad<Right, col_major>(&staged, 272u + 10u, 17u), c1);
+c1 = subgroupMatrixMultiplyAccumulate(a6, subgroupMatrixLoad<Right, col_major>(&staged, 272u + 12u, 17u), c1);
+c1 = subgroupMatrixMultiplyAccumulate(a7, subgroupMatrixLoad<Right, col_major>(&staged, 272u + 14u, 17u), c1);
     subgroupMatrixStore<row_major>(&tiles, tile_at + 256u, c1, 16u);
     workgroupBarrier();
     for (var i = within; i < 64u; i += 32u) {
@@ -197,7 +208,6 @@ c1 = subgroupMatrixMultiplyAccumulate(a7, subgroupMatrixLoad<Right, col_major>(&
         scores[(group.z * shape.slabBlocks + local_block) * shape.scoreStride + chunk] = ordered(best);
       }
     }
-    workgroupBarrier();
   }
 }
 
@@ -349,7 +359,7 @@ fn ordered(x: f32) -> u32 {
   return select(~bits, bits | 0x80000000u, bits < 0x80000000u);
 }
 @group(0) @binding(0) var<uniform> shape: Shape;
-@group(0) @binding(1) var<storage, read> split: array<f16>;
+@group(0) @binding(1) var<storage, read> split: array<vec4u>;
 @group(0) @binding(2) var<storage, read> envelope: array<vec4u>;
 @group(0) @binding(3) var<storage, read_write> scores: array<u32>;
 @group(0) @binding(4) var<storage, read> previous_starts: array<u32>;
@@ -363,7 +373,7 @@ fn candidate_count(cell: u32, searchable: u32) -> u32 {
 fn candidate_token(cell: u32, i: u32) -> u32 {
   return previous_starts[cell * 64u + i / 4u] + (i % 4u) * 16u;
 }
-var<workgroup> columns: array<f16, 4352>;
+var<workgroup> staged: array<vec4u, 544>;
 var<workgroup> tiles: array<f32, 1024>;
 @compute @workgroup_size(128)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lane: u32, @builtin(subgroup_id) subgroup: u32) {
@@ -373,29 +383,35 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
   if (count <= 96u) { return; }
   let head_at = (batch_of(group.z) * shape.kvHeads + head_of(group.z) / 4u) * shape.envelopeChunks;
   // Subgroups 0 and 1 take the maxima with q⁺, 2 and 3 the minima with q⁻.
-  let side = (subgroup / 2u) * 64u;
+  let side = (subgroup / 2u) * 8u;
   let tile = subgroup % 2u;
-  let a0 = subgroupMatrixLoad<Left, row_major>(&split, cell * 1024u + side + 0u, 128u);
-let a1 = subgroupMatrixLoad<Left, row_major>(&split, cell * 1024u + side + 16u, 128u);
-let a2 = subgroupMatrixLoad<Left, row_major>(&split, cell * 1024u + side + 32u, 128u);
-let a3 = subgroupMatrixLoad<Left, row_major>(&split, cell * 1024u + side + 48u, 128u);
+  let a0 = subgroupMatrixLoad<Left, row_major>(&split, cell * 128u + side + 0u, 16u);
+let a1 = subgroupMatrixLoad<Left, row_major>(&split, cell * 128u + side + 2u, 16u);
+let a2 = subgroupMatrixLoad<Left, row_major>(&split, cell * 128u + side + 4u, 16u);
+let a3 = subgroupMatrixLoad<Left, row_major>(&split, cell * 128u + side + 6u, 16u);
+  var held0: vec4u; var held1: vec4u; var held2: vec4u; var held3: vec4u;
+  { let n = lane / 16u; held0 = envelope[(head_at + candidate_token(cell, min(0u + n, count - 1u)) / 16u) * 16u + lane % 16u]; }
+{ let n = (lane + 128u) / 16u; held1 = envelope[(head_at + candidate_token(cell, min(0u + n, count - 1u)) / 16u) * 16u + (lane + 128u) % 16u]; }
+{ let n = (lane + 256u) / 16u; held2 = envelope[(head_at + candidate_token(cell, min(0u + n, count - 1u)) / 16u) * 16u + (lane + 256u) % 16u]; }
+{ let n = (lane + 384u) / 16u; held3 = envelope[(head_at + candidate_token(cell, min(0u + n, count - 1u)) / 16u) * 16u + (lane + 384u) % 16u]; }
   for (var first = 0u; first < count; first += 32u) {
-    for (var i = lane; i < 512u; i += 128u) {
-      let candidate = min(first + i / 16u, count - 1u);
-      let bits = envelope[(head_at + candidate_token(cell, candidate) / 16u) * 16u + i % 16u];
-      let at = (i / 16u) * 136u + (i % 16u) * 8u;
-      { let pair = bitcast<vec2<f16>>(bits[0]); columns[at + 0u] = pair.x; columns[at + 1u] = pair.y; }
-      { let pair = bitcast<vec2<f16>>(bits[1]); columns[at + 2u] = pair.x; columns[at + 3u] = pair.y; }
-      { let pair = bitcast<vec2<f16>>(bits[2]); columns[at + 4u] = pair.x; columns[at + 5u] = pair.y; }
-      { let pair = bitcast<vec2<f16>>(bits[3]); columns[at + 6u] = pair.x; columns[at + 7u] = pair.y; }
-    }
+    { staged[lane / 16u * 17u + lane % 16u] = held0; }
+{ staged[(lane + 128u) / 16u * 17u + (lane + 128u) % 16u] = held1; }
+{ staged[(lane + 256u) / 16u * 17u + (lane + 256u) % 16u] = held2; }
+{ staged[(lane + 384u) / 16u * 17u + (lane + 384u) % 16u] = held3; }
     workgroupBarrier();
+    if (first + 32u < count) {
+      { let n = lane / 16u; held0 = envelope[(head_at + candidate_token(cell, min(first + 32u + n, count - 1u)) / 16u) * 16u + lane % 16u]; }
+{ let n = (lane + 128u) / 16u; held1 = envelope[(head_at + candidate_token(cell, min(first + 32u + n, count - 1u)) / 16u) * 16u + (lane + 128u) % 16u]; }
+{ let n = (lane + 256u) / 16u; held2 = envelope[(head_at + candidate_token(cell, min(first + 32u + n, count - 1u)) / 16u) * 16u + (lane + 256u) % 16u]; }
+{ let n = (lane + 384u) / 16u; held3 = envelope[(head_at + candidate_token(cell, min(first + 32u + n, count - 1u)) / 16u) * 16u + (lane + 384u) % 16u]; }
+    }
     var c = Result();
-    let columns_at = tile * 2176u + side;
-    c = subgroupMatrixMultiplyAccumulate(a0, subgroupMatrixLoad<Right, col_major>(&columns, columns_at + 0u, 136u), c);
-c = subgroupMatrixMultiplyAccumulate(a1, subgroupMatrixLoad<Right, col_major>(&columns, columns_at + 16u, 136u), c);
-c = subgroupMatrixMultiplyAccumulate(a2, subgroupMatrixLoad<Right, col_major>(&columns, columns_at + 32u, 136u), c);
-c = subgroupMatrixMultiplyAccumulate(a3, subgroupMatrixLoad<Right, col_major>(&columns, columns_at + 48u, 136u), c);
+    let columns_at = tile * 272u + side;
+    c = subgroupMatrixMultiplyAccumulate(a0, subgroupMatrixLoad<Right, col_major>(&staged, columns_at + 0u, 17u), c);
+c = subgroupMatrixMultiplyAccumulate(a1, subgroupMatrixLoad<Right, col_major>(&staged, columns_at + 2u, 17u), c);
+c = subgroupMatrixMultiplyAccumulate(a2, subgroupMatrixLoad<Right, col_major>(&staged, columns_at + 4u, 17u), c);
+c = subgroupMatrixMultiplyAccumulate(a3, subgroupMatrixLoad<Right, col_major>(&staged, columns_at + 6u, 17u), c);
     subgroupMatrixStore<row_major>(&tiles, subgroup * 256u, c, 16u);
     workgroupBarrier();
     if (lane < 32u && first + lane < count) {
@@ -571,7 +587,7 @@ fn ordered(x: f32) -> u32 {
 }
 @group(0) @binding(0) var<uniform> shape: Shape;
 @group(0) @binding(1) var<storage, read> q: array<vec4u>;
-@group(0) @binding(2) var<storage, read> k: array<f16>;
+@group(0) @binding(2) var<storage, read> k: array<vec4u>;
 @group(0) @binding(3) var<storage, read_write> scores: array<u32>;
 @group(0) @binding(4) var<storage, read> previous_starts: array<u32>;
 @group(0) @binding(5) var<storage, read> previous_counts: array<u32>;
@@ -584,8 +600,9 @@ fn candidate_count(cell: u32, searchable: u32) -> u32 {
 fn candidate_token(cell: u32, i: u32) -> u32 {
   return previous_starts[cell * 96u + i / 1u] + (i % 1u) * 16u;
 }
-var<workgroup> rows: array<f16, 1024>;
-var<workgroup> tiles: array<f32, 2048>;
+var<workgroup> rows: array<vec4u, 128>;
+var<workgroup> staged: array<vec4u, 576>;
+var<workgroup> tiles: array<f32, 1024>;
 @compute @workgroup_size(128)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lane: u32, @builtin(subgroup_id) subgroup: u32, @builtin(subgroup_invocation_id) within: u32) {
   let block = block_at(shape.firstBlock + group.y);
@@ -594,71 +611,55 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
   if (count <= 32u) { return; }
   let batch = batch_of(group.z);
   let head = head_of(group.z);
+  var held0: vec4u; var held1: vec4u; var held2: vec4u; var held3: vec4u;
+  { let n = lane / 8u; held0 = k[key_octet(batch, SINK + candidate_token(cell, min(0u + n / 16u, count - 1u)) + n % 16u, head) + lane % 8u]; }
+{ let n = (lane + 128u) / 8u; held1 = k[key_octet(batch, SINK + candidate_token(cell, min(0u + n / 16u, count - 1u)) + n % 16u, head) + (lane + 128u) % 8u]; }
+{ let n = (lane + 256u) / 8u; held2 = k[key_octet(batch, SINK + candidate_token(cell, min(0u + n / 16u, count - 1u)) + n % 16u, head) + (lane + 256u) % 8u]; }
+{ let n = (lane + 384u) / 8u; held3 = k[key_octet(batch, SINK + candidate_token(cell, min(0u + n / 16u, count - 1u)) + n % 16u, head) + (lane + 384u) % 8u]; }
   // Absent rows repeat the last: the maximum does not change.
   let last = (block.rows - 1u) / 4u;
   for (var i = lane; i < 128u; i += 128u) {
     let start = min(i / 8u, last) * 4u;
     let end = min(start + 4u, block.rows);
-    var lo = vec4f(0.0);
-    var hi = vec4f(0.0);
-    for (var row = end - 1u; row < end; row++) {
-      let bits = q[query_octet(batch, block.first_row + row, head) + i % 8u];
-      lo += vec4f(unpack2x16float(bits.x), unpack2x16float(bits.y));
-      hi += vec4f(unpack2x16float(bits.z), unpack2x16float(bits.w));
-    }
-    
-    rows[i * 8u + 0u] = f16(lo[0]);
-    rows[i * 8u + 1u] = f16(lo[1]);
-    rows[i * 8u + 2u] = f16(lo[2]);
-    rows[i * 8u + 3u] = f16(lo[3]);
-    rows[i * 8u + 4u] = f16(hi[0]);
-    rows[i * 8u + 5u] = f16(hi[1]);
-    rows[i * 8u + 6u] = f16(hi[2]);
-    rows[i * 8u + 7u] = f16(hi[3]);
+    rows[i] = q[query_octet(batch, block.first_row + end - 1u, head) + i % 8u];
   }
   workgroupBarrier();
-let a0_0 = subgroupMatrixLoad<Left, row_major>(&rows, 0u + 0u, 64u);
-let a0_1 = subgroupMatrixLoad<Left, row_major>(&rows, 0u + 16u, 64u);
-let a0_2 = subgroupMatrixLoad<Left, row_major>(&rows, 0u + 32u, 64u);
-let a0_3 = subgroupMatrixLoad<Left, row_major>(&rows, 0u + 48u, 64u);
-  let stride = shape.kvHeads * 64u;
-  let tiles_at = subgroup * 512u;
-  for (var round = 0u; round < count; round += 8u) {
-    let mine = round + subgroup * 2u;
-    {
-      let key = SINK + candidate_token(cell, min(mine + 0u, count - 1u));
-      let at0 = key_octet(batch, key + 0u, head) * 8u;
-      var c0_0 = Result();
-      c0_0 = subgroupMatrixMultiplyAccumulate(a0_0, subgroupMatrixLoad<Right, col_major>(&k, at0 + 0u, stride), c0_0);
-c0_0 = subgroupMatrixMultiplyAccumulate(a0_1, subgroupMatrixLoad<Right, col_major>(&k, at0 + 16u, stride), c0_0);
-c0_0 = subgroupMatrixMultiplyAccumulate(a0_2, subgroupMatrixLoad<Right, col_major>(&k, at0 + 32u, stride), c0_0);
-c0_0 = subgroupMatrixMultiplyAccumulate(a0_3, subgroupMatrixLoad<Right, col_major>(&k, at0 + 48u, stride), c0_0);
-      subgroupMatrixStore<row_major>(&tiles, tiles_at + 0u, c0_0, 16u);
-    }
-    {
-      let key = SINK + candidate_token(cell, min(mine + 1u, count - 1u));
-      let at0 = key_octet(batch, key + 0u, head) * 8u;
-      var c0_0 = Result();
-      c0_0 = subgroupMatrixMultiplyAccumulate(a0_0, subgroupMatrixLoad<Right, col_major>(&k, at0 + 0u, stride), c0_0);
-c0_0 = subgroupMatrixMultiplyAccumulate(a0_1, subgroupMatrixLoad<Right, col_major>(&k, at0 + 16u, stride), c0_0);
-c0_0 = subgroupMatrixMultiplyAccumulate(a0_2, subgroupMatrixLoad<Right, col_major>(&k, at0 + 32u, stride), c0_0);
-c0_0 = subgroupMatrixMultiplyAccumulate(a0_3, subgroupMatrixLoad<Right, col_major>(&k, at0 + 48u, stride), c0_0);
-      subgroupMatrixStore<row_major>(&tiles, tiles_at + 256u, c0_0, 16u);
-    }
+let a0_0 = subgroupMatrixLoad<Left, row_major>(&rows, 0u + 0u, 8u);
+let a0_1 = subgroupMatrixLoad<Left, row_major>(&rows, 0u + 2u, 8u);
+let a0_2 = subgroupMatrixLoad<Left, row_major>(&rows, 0u + 4u, 8u);
+let a0_3 = subgroupMatrixLoad<Left, row_major>(&rows, 0u + 6u, 8u);
+  let tiles_at = subgroup * 256u;
+  let columns_at = subgroup * 144u;
+  for (var round = 0u; round < count; round += 4u) {
+    { staged[lane / 8u * 9u + lane % 8u] = held0; }
+{ staged[(lane + 128u) / 8u * 9u + (lane + 128u) % 8u] = held1; }
+{ staged[(lane + 256u) / 8u * 9u + (lane + 256u) % 8u] = held2; }
+{ staged[(lane + 384u) / 8u * 9u + (lane + 384u) % 8u] = held3; }
     workgroupBarrier();
-    {
-      var best = -3.4e38f;
-      for (var i = within; i < 256u; i += 32u) { best = max(best, tiles[tiles_at + 0u + i]); }
-      best = subgroupMax(best);
-      if (within == 0u && mine + 0u < count) { scores[cell * shape.scoreStride + mine + 0u] = ordered(best); }
+    if (round + 4u < count) {
+      { let n = lane / 8u; held0 = k[key_octet(batch, SINK + candidate_token(cell, min(round + 4u + n / 16u, count - 1u)) + n % 16u, head) + lane % 8u]; }
+{ let n = (lane + 128u) / 8u; held1 = k[key_octet(batch, SINK + candidate_token(cell, min(round + 4u + n / 16u, count - 1u)) + n % 16u, head) + (lane + 128u) % 8u]; }
+{ let n = (lane + 256u) / 8u; held2 = k[key_octet(batch, SINK + candidate_token(cell, min(round + 4u + n / 16u, count - 1u)) + n % 16u, head) + (lane + 256u) % 8u]; }
+{ let n = (lane + 384u) / 8u; held3 = k[key_octet(batch, SINK + candidate_token(cell, min(round + 4u + n / 16u, count - 1u)) + n % 16u, head) + (lane + 384u) % 8u]; }
     }
-    {
-      var best = -3.4e38f;
-      for (var i = within; i < 256u; i += 32u) { best = max(best, tiles[tiles_at + 256u + i]); }
-      best = subgroupMax(best);
-      if (within == 0u && mine + 1u < count) { scores[cell * shape.scoreStride + mine + 1u] = ordered(best); }
-    }
+    var c0_0 = Result();
+    c0_0 = subgroupMatrixMultiplyAccumulate(a0_0, subgroupMatrixLoad<Right, col_major>(&staged, columns_at + 0u + 0u, 9u), c0_0);
+c0_0 = subgroupMatrixMultiplyAccumulate(a0_1, subgroupMatrixLoad<Right, col_major>(&staged, columns_at + 0u + 2u, 9u), c0_0);
+c0_0 = subgroupMatrixMultiplyAccumulate(a0_2, subgroupMatrixLoad<Right, col_major>(&staged, columns_at + 0u + 4u, 9u), c0_0);
+c0_0 = subgroupMatrixMultiplyAccumulate(a0_3, subgroupMatrixLoad<Right, col_major>(&staged, columns_at + 0u + 6u, 9u), c0_0);
+    subgroupMatrixStore<row_major>(&tiles, tiles_at + 0u, c0_0, 16u);
     workgroupBarrier();
+    var best = -3.4e38f;
+    best = max(best, tiles[tiles_at + within + 0u]);
+    best = max(best, tiles[tiles_at + within + 32u]);
+    best = max(best, tiles[tiles_at + within + 64u]);
+    best = max(best, tiles[tiles_at + within + 96u]);
+    best = max(best, tiles[tiles_at + within + 128u]);
+    best = max(best, tiles[tiles_at + within + 160u]);
+    best = max(best, tiles[tiles_at + within + 192u]);
+    best = max(best, tiles[tiles_at + within + 224u]);
+    best = subgroupMax(best);
+    if (within == 0u && round + subgroup < count) { scores[cell * shape.scoreStride + round + subgroup] = ordered(best); }
   }
 }
 
