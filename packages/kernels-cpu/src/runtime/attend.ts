@@ -1,5 +1,12 @@
 // Attention over a store, in steps: parts of the queries go in, are searched and attended, and come out.
-import { HipError, type AttentionShape, type BlockMask, type HipConfig, type ScoreOptions } from '@hip/mask-search';
+import {
+  emptyMask,
+  HipError,
+  type AttentionShape,
+  type BlockMask,
+  type HipConfig,
+  type ScoreOptions,
+} from '@hip/mask-search';
 import {
   attendedKeys,
   attentionScratch,
@@ -58,7 +65,7 @@ export function* hipSteps(call: Call, { config, q, out }: HipWork): Steps<BlockM
   const start = performance.now();
   store.updateEnvelopes(config);
   call.engine.times.search += performance.now() - start;
-  const mask = emptyMask(shape, config);
+  const mask = emptyMask(shape, config, Math.ceil(config.k / config.blockK));
   const chunks = queryChunks(shape, config.blockQ);
   const scratch = Math.max(attentionScratch(shape.headDim), searchScratch(shape, config));
   for (const [index, chunk] of chunks.entries()) {
@@ -105,29 +112,6 @@ function sparseItems({ heads }: AttentionShape, { blockQ }: BlockMask, { rows }:
 /** Maps a part's progress into the whole's. */
 function* progress(index: number, count: number, steps: Steps<void>, from = 0, to = 1): Steps<void> {
   for (const done of steps) yield (index + from + (to - from) * done) / count;
-}
-
-function emptyMask({ batch, heads, queries, keys }: AttentionShape, config: HipConfig): BlockMask {
-  const { blockQ, blockK, sink, window, causal } = config;
-  const maskHeads = config.shareHeads ? 1 : heads;
-  const queryBlocks = Math.ceil(queries / blockQ);
-  const capacity = Math.ceil(config.k / blockK);
-  const cells = batch * maskHeads * queryBlocks;
-  return {
-    batch,
-    maskHeads,
-    queryBlocks,
-    capacity,
-    blockQ,
-    blockK,
-    queries,
-    keys,
-    sink,
-    window,
-    causal,
-    starts: new Int32Array(cells * capacity),
-    counts: new Int32Array(cells),
-  };
 }
 
 function maskFields({ blockQ, blockK, sink, window, capacity, maskHeads, causal }: BlockMask): JobFields {
@@ -307,9 +291,13 @@ class Part {
   }
 }
 
-function treeFields({ strideQ, strideK, representative }: HipConfig): JobFields {
+function treeFields({ strideQ, strideK, representative, ensemble }: HipConfig): JobFields {
   const kinds: Partial<Record<HipConfig['representative'], number>> = { center: 0, first: 1, last: 2 };
   const kind = kinds[representative];
+  if (ensemble) {
+    const message = 'ensembles run on the reference only: use searchBlockMask of @hip/mask-search';
+    throw new HipError('unsupported', message, { ensemble });
+  }
   if (kind === undefined) {
     throw new HipError(
       'unsupported',

@@ -43,6 +43,8 @@ export class KeyValueCache {
   readonly #store: Store;
   readonly #heads: number;
   readonly #scores: ScoreOptions;
+  /** Tokens a mask serves for. */
+  readonly #interval: number;
   #cached: CachedMask | undefined;
   #disposed = false;
 
@@ -63,6 +65,10 @@ export class KeyValueCache {
   ) {
     checkShape({ batch, heads, kvHeads, headDim, queries: 1, keys: 1 });
     this.config = resolveConfig(config);
+    const { stages, refreshInterval } = this.config;
+    this.#interval = Math.min(
+      ...(stages ?? [{}]).map(({ refresh }: { refresh?: number | undefined }) => refresh ?? refreshInterval),
+    );
     this.#engine = engine;
     this.#heads = heads;
     this.#scores = { scale, softcap };
@@ -118,27 +124,24 @@ export class KeyValueCache {
   }
 
   /**
-   * HiP attention of the newest token. The mask is searched anew every `config.refreshInterval` tokens; in between the last one
-   * serves, and the window covers what was added meanwhile.
+   * HiP attention of the newest token. The mask is searched anew every `config.refreshInterval` tokens (or the shortest `refresh` of
+   * its stages); in between the last one serves, its window widened by what was added meanwhile.
    *
    * @param q [B, 1, H, d]
    * @param options.refresh searches now. @defaultValue false
    */
   decode(q: Float32Array, { refresh = false }: { readonly refresh?: boolean } = {}): Float32Array {
-    this.#check();
-    const { refreshInterval, window, causal } = this.config;
+    const shape = this.#shape(q);
+    if (shape.queries !== 1) {
+      const message = `q holds ${shape.queries} rows: decode takes one, attend takes more`;
+      throw new HipError('invalid-shape', message, { queries: shape.queries });
+    }
     const last = this.#cached;
     const age = last ? this.length - last.length : 0;
-    const usable =
-      last !== undefined && causal && last.mask.queries === 1 && age < Math.min(refreshInterval, Math.max(1, window));
-    if (refresh || !usable) return drive(this.#hip(q, false)).output;
-    const shape = this.#shape(q);
-    if (shape.queries !== 1)
-      throw new HipError('invalid-shape', `q holds ${shape.queries} rows: decode takes one, attend takes more`, {
-        queries: shape.queries,
-      });
+    if (refresh || last?.mask.queries !== 1 || age >= this.#interval) return drive(this.#hip(q, false)).output;
     const out = new Float32Array(q.length);
-    drive(maskedSteps(this.#call(shape, false), q, out, { ...last.mask, keys: shape.keys }));
+    const mask = { ...last.mask, keys: shape.keys, window: last.mask.window + age };
+    drive(maskedSteps(this.#call(shape, false), q, out, mask));
     return out;
   }
 

@@ -114,10 +114,13 @@ export class ThreadPool {
     Atomics.store(control, 5, job);
     Atomics.add(control, 0, 1);
     Atomics.notify(control, 0);
-    own();
-    const mayWait = nodeWorkers() !== undefined;
-    for (let done = Atomics.load(control, 1); done < this.#count; done = Atomics.load(control, 1)) {
-      if (mayWait) Atomics.wait(control, 1, done, 1000);
+    try {
+      own();
+    } finally {
+      const mayWait = nodeWorkers() !== undefined;
+      for (let done = Atomics.load(control, 1); done < this.#count; done = Atomics.load(control, 1)) {
+        if (mayWait) Atomics.wait(control, 1, done, 1000);
+      }
     }
     if (Atomics.load(control, 4) !== 0) {
       throw new HipError('internal', `a worker thread failed in kernel ${kernel}: create the runtime again`, {
