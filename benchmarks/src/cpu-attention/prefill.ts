@@ -23,23 +23,36 @@ export function headShape(tokens: number): AttentionShape {
   return { batch: 1, queries: tokens, keys: tokens, heads: 8, kvHeads: 8, headDim: 64 };
 }
 
-interface Measured {
-  readonly ms: number;
-  readonly phases?: PhaseTimes | undefined;
+interface Candidate {
+  readonly run: () => unknown;
+  readonly repeats: number;
 }
 
-/** Runs the candidates in turns; a pause between them lets the other's threads stop spinning. */
+interface Measured {
+  /** Medians over the repeats. */
+  readonly ms: number;
+  readonly phases: PhaseTimes;
+  readonly repeats: number;
+}
+
+/**
+ * Runs the candidates in turns, a warm-up of those that repeat first; a pause before each lets the threads of the one before stop
+ * spinning.
+ */
 async function measure(
-  candidates: Readonly<Record<string, () => unknown>>,
-  { repeats, cpu, signal }: { repeats: number; cpu: CpuRuntime; signal: AbortSignal },
+  candidates: Readonly<Record<string, Candidate>>,
+  cpu: CpuRuntime,
+  signal: AbortSignal,
 ): Promise<Record<string, Measured>> {
   const all: Record<string, { ms: number[]; phases: PhaseTimes[] }> = {};
-  for (let round = repeats === 1 ? 0 : -1; round < repeats; round++) {
-    for (const [name, candidate] of Object.entries(candidates)) {
+  const rounds = Math.max(...Object.values(candidates).map(({ repeats }) => repeats));
+  for (let round = -1; round < rounds; round++) {
+    for (const [name, { run, repeats }] of Object.entries(candidates)) {
+      if (round >= repeats || (round < 0 && repeats === 1)) continue;
       signal.throwIfAborted();
       await new Promise((resolve) => setTimeout(resolve, 30));
       const start = performance.now();
-      await candidate();
+      await run();
       const ms = performance.now() - start;
       if (round < 0) continue;
       const entry = (all[name] ??= { ms: [], phases: [] });
@@ -50,20 +63,19 @@ async function measure(
   return Object.fromEntries(
     Object.entries(all).map(([name, { ms, phases }]) => {
       const phase = (key: keyof PhaseTimes): number => median(phases.map((times) => times[key]));
-      return [
-        name,
-        { ms: median(ms), phases: { append: phase('append'), search: phase('search'), attention: phase('attention') } },
-      ];
+      const medians = { append: phase('append'), search: phase('search'), attention: phase('attention') };
+      return [name, { ms: median(ms), repeats: ms.length, phases: medians }];
     }),
   );
 }
 
 /** The phases of one of our candidates, and how near its attention comes to the peak. */
 function ourRow(measured: Measured, flops: number, peak: number): Row {
-  const { append, search, attention } = measured.phases!;
+  const { append, search, attention } = measured.phases;
   const gflops = flops / attention / 1e6;
   return {
     ms: measured.ms,
+    repeats: measured.repeats,
     appendMs: append,
     searchMs: search,
     attentionMs: attention,
@@ -83,17 +95,20 @@ export async function prefill(cpu: CpuRuntime, peak: number, { quick, log, signa
     const out = new Float32Array(size);
     const onnx = await onnxAttention(q, k, v, shape, cpu.threads);
     const tfjs = tokens <= TFJS_TOKENS ? await tfjsAttention(q, k, v, shape) : undefined;
-    const reference = await onnx.run();
-    cpu.denseAttention(q, k, v, shape, { out });
-    const difference = out.reduce((worst, x, i) => Math.max(worst, Math.abs(x - reference[i]!)), 0);
-    const candidates: Record<string, () => unknown> = {
-      onnx: () => onnx.run(),
-      dense: () => cpu.denseAttention(q, k, v, shape, { out }),
-      ...(tfjs ? { tfjs: () => tfjs.run() } : {}),
+    let reference: Float32Array = new Float32Array();
+    const exact = new Float32Array(size);
+    // What takes a minute runs once; HiP is quick enough to repeat.
+    const few = quick ? 3 : repeats;
+    const candidates: Record<string, Candidate> = {
+      onnx: { run: async () => (reference = await onnx.run()), repeats: few },
+      dense: { run: () => cpu.denseAttention(q, k, v, shape, { out: exact }), repeats: few },
+      ...(tfjs ? { tfjs: { run: () => tfjs.run(), repeats: 3 } } : {}),
     };
-    for (const [name, config] of Object.entries(configs))
-      candidates[name] = () => cpu.hipAttention(q, k, v, shape, config, { out });
-    const times = await measure(candidates, { repeats: quick ? 3 : repeats, cpu, signal });
+    for (const [name, config] of Object.entries(configs)) {
+      candidates[name] = { run: () => cpu.hipAttention(q, k, v, shape, config, { out }), repeats: Math.max(3, few) };
+    }
+    const times = await measure(candidates, cpu, signal);
+    const difference = exact.reduce((worst, x, i) => Math.max(worst, Math.abs(x - reference[i]!)), 0);
     await onnx.close();
     tfjs?.close();
     const onnxMs = times['onnx']!.ms;
@@ -101,9 +116,9 @@ export async function prefill(cpu: CpuRuntime, peak: number, { quick, log, signa
       timesFasterThanOnnx: onnxMs / times[name]!.ms,
       timesFasterThanDense: times['dense']!.ms / times[name]!.ms,
     });
-    const common = { part: 'prefill', tokens, heads: 8, kvHeads: 8, headDim: 64, repeats: quick ? 3 : repeats };
-    rows.push({ ...common, what: 'onnxruntime GroupQueryAttention', ms: onnxMs });
-    if (times['tfjs']) rows.push({ ...common, what: 'tfjs-wasm operations', ms: times['tfjs'].ms });
+    const common = { part: 'prefill', tokens, heads: 8, kvHeads: 8, headDim: 64 };
+    rows.push({ ...common, what: 'onnxruntime GroupQueryAttention', ms: onnxMs, repeats: few });
+    if (times['tfjs']) rows.push({ ...common, what: 'tfjs-wasm operations', ms: times['tfjs'].ms, repeats: 3 });
     rows.push({
       ...common,
       what: 'dense',
@@ -137,12 +152,14 @@ export async function breakEven(cpu: CpuRuntime, { quick, log, signal }: Benchma
     const shape = headShape(tokens);
     const size = tokens * shape.heads * shape.headDim;
     const [q, k, v, out] = [normals(size, 1), normals(size, 2), normals(size, 3), new Float32Array(size)];
+    const repeats = 15;
     const times = await measure(
       {
-        dense: () => cpu.denseAttention(q, k, v, shape, { out }),
-        hip: () => cpu.hipAttention(q, k, v, shape, {}, { out }),
+        dense: { run: () => cpu.denseAttention(q, k, v, shape, { out }), repeats },
+        hip: { run: () => cpu.hipAttention(q, k, v, shape, {}, { out }), repeats },
       },
-      { repeats: 11, cpu, signal },
+      cpu,
+      signal,
     );
     rows.push({
       part: 'break-even',
