@@ -15,14 +15,16 @@ const { values, positionals } = parseArgs({
     features: { type: 'string', default: 'allow_unsafe_apis' },
   },
 });
-if (!values.dawn || !values.out) throw new Error('give --dawn PATH and --out FILE');
+const { dawn, out } = values;
+if (!dawn || !out) throw new Error('give --dawn PATH and --out FILE');
 
-const { create, globals } = createRequire(import.meta.url)(values.dawn) as {
-  create(options: string[]): GPU;
+const { create, globals } = createRequire(import.meta.url)(dawn) as {
+  create: (options: string[]) => GPU;
   globals: object;
 };
 Object.assign(globalThis, globals);
-const gpu = create([`enable-dawn-features=${values.features}`]);
+// Quantised timestamps come in steps of 65 µs.
+const gpu = create([`enable-dawn-features=${values.features}`, 'disable-dawn-features=timestamp_quantization']);
 // Dawn must outlive its objects.
 Object.defineProperty(globalThis.navigator, 'gpu', { value: gpu, configurable: true });
 const adapter = await gpu.requestAdapter({ powerPreference: 'high-performance' });
@@ -47,7 +49,7 @@ const environment = {
 process.stdout.write(`${JSON.stringify(environment)}\n`);
 const sections: Record<string, Rows> = {};
 const save = (): void =>
-  writeFileSync(values.out!, `${JSON.stringify({ name: 'webgpu', environment, sections }, undefined, 1)}\n`);
+  writeFileSync(out, `${JSON.stringify({ name: 'webgpu', environment, sections }, undefined, 1)}\n`);
 save();
 await runSections(context, positionals.length > 0 ? positionals : Object.keys(SECTIONS), {
   seconds: Number(values.seconds),

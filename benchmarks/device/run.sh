@@ -19,6 +19,6 @@ nvidia-smi --query-gpu=name,driver_version,memory.total,clocks.sm --format=csv 2
 tiny=''
 [ "${TINY:-0}" = 1 ] && tiny=--tiny
 # shellcheck disable=SC2086
-timeout "${TOTAL:-500}" "$work/node" .carry/webgpu.mjs --dawn "$work/dawn.node" --out "$OUT/webgpu.json" --seconds "${SECONDS_EACH:-45}" --features "${FEATURES:-allow_unsafe_apis}" $tiny "$@" 2>&1 | tee "$OUT/webgpu.log" | cut -c1-600
+timeout "${TOTAL:-500}" "$work/node" .carry/webgpu.mjs --dawn "$work/dawn.node" --out "$OUT/webgpu.json" --seconds "${SECONDS_EACH:-45}" --features "${FEATURES:-allow_unsafe_apis,vulkan_enable_f16_on_nvidia}" $tiny "$@" 2>&1 | tee "$OUT/webgpu.log" | cut -c1-600
 if [ "${TORCH:-1}" = 1 ]; then timeout "${TORCH_SECONDS:-90}" python3 benchmarks/device/torch_attention.py "$OUT/torch.json" 70 2>&1 | tail -30; fi
 rm -rf "$work"

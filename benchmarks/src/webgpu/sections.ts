@@ -1,6 +1,7 @@
 // The WebGPU benchmark in sections, each under its own time limit, so that a slow or failing one leaves the others.
 import type { GpuContext } from '@hip/kernels-webgpu';
 import { DEFAULT_CONFIG, PAPER_CONFIG } from '@hip/mask-search';
+import { ablationRows } from './ablation.ts';
 import { attentionChecks, matrixCandidates } from './attention-check.ts';
 import { denseRows, sparseRows } from './attention.ts';
 import { decodeRows } from './decode.ts';
@@ -50,6 +51,10 @@ export const SECTIONS: Readonly<Record<string, Section>> = {
           variants: matrixCandidates(context.profile.subgroupMaxSize),
           ...rest,
         }),
+  ablation: async (context, { tiny, ...rest }) =>
+    tiny || context.profile.tier !== 'subgroup-matrix' ? [] : ablationRows(context, rest),
+  tfjs: async (context, { tiny, ...rest }) =>
+    (await import('./tfjs.ts')).tfjsRows(context, tiny ? { lengths: [64], runs: 1, ...rest } : rest),
   tree: async (context, { tiny, log }) =>
     tiny ? [] : searchRows(context, { config: PAPER_CONFIG, name: 'the paper', log }),
   tiers: async (context, { tiny, ...rest }) => {
