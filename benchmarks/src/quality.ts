@@ -1,4 +1,5 @@
 // Perplexity and pass-key accuracy on real weights: dense, HiP, multi-stage, sink + window and random blocks at the same number of keys.
+// HIP_QUALITY_CACHE: where finished windows are kept; HIP_QUALITY_WORKERS: how many run at a time; HIP_QUALITY_ONLY: a pattern of rows.
 import { availableParallelism } from 'node:os';
 import { appendFileSync, existsSync, mkdirSync, readFileSync } from 'node:fs';
 import { createHash } from 'node:crypto';
@@ -21,6 +22,8 @@ const VERSION = 2;
 interface Task extends Job {
   readonly modelName: string;
   readonly table: 'quality' | 'ablation';
+  /** Place in the queue. */
+  readonly rank: number;
 }
 
 /** Finished jobs, one JSON line each: a run that was stopped goes on where it was. */
@@ -84,6 +87,7 @@ function tasksOf(modelName: string, method: Method, quick: boolean, table: Task[
     perLength: PER_LENGTH,
     threads: 1,
     table,
+    rank: (table === 'quality' ? METHODS : ABLATIONS).indexOf(method) + (table === 'quality' ? 0 : METHODS.length),
     wasmPath: process.env['HIP_WASM_PATH'],
   };
   return [
@@ -141,7 +145,9 @@ export const benchmark: Benchmark = {
         ),
     );
     const seen = new Set<string>();
-    const open = wanted.flat().filter((task) => {
+    // Method by method through both models: what was stopped early has rows to compare.
+    const order = wanted.flat().toSorted((a, b) => a.rank - b.rank);
+    const open = order.filter((task) => {
       const key = Results.key(task);
       if (seen.has(key) || results.get(task)) return false;
       seen.add(key);
