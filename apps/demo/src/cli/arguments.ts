@@ -34,6 +34,8 @@ export const definition = {
     description: "folder for report.html, result.json, model/ and the run's state (default out)",
     valueHint: 'FOLDER',
   },
+  page: { type: 'boolean', description: 'serve the web page over the same pipeline instead', default: false },
+  port: { type: 'string', description: 'port of the page (default: a free one)', valueHint: 'N' },
   model: {
     type: 'string',
     description: 'folder of a Hugging Face causal language model (default: the committed books-lm-6m)',

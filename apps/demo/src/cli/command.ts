@@ -1,12 +1,14 @@
 // The command line over the pipeline, with its streams and its signal as parameters.
+import { once } from 'node:events';
 import { resolve } from 'node:path';
 import { parseArgs, renderUsage, type CommandDef } from 'citty';
+import { DemoError } from '../pipeline/errors.ts';
 import { DEFAULT_MODEL } from '../pipeline/model.ts';
 import { resolveOptions } from '../pipeline/options.ts';
 import { runDemo } from '../pipeline/run.ts';
 import { checkResumable, RunState } from '../pipeline/state.ts';
 import { headline } from '../report/headline.ts';
-import { checkArguments, definition, givenOptions, inputOf } from './arguments.ts';
+import { checkArguments, definition, givenOptions, inputOf, type Arguments } from './arguments.ts';
 import { isAbort, reportError } from './end.ts';
 import { Console } from './progress.ts';
 
@@ -47,6 +49,7 @@ export async function runCommand(
     checkArguments(raw);
     const args = parseArgs<typeof definition>([...raw], definition);
     out = resolve(folder, args.out ?? 'out');
+    if (args.page) return await runPage(args, out, stderr, signal);
     const wanted = resolveOptions(inputOf(args, raw, folder), DEFAULT_MODEL);
     const state = args.resume ? RunState.open(out) : undefined;
     if (state) checkResumable(state.options, wanted, givenOptions(raw));
@@ -72,4 +75,26 @@ export async function runCommand(
   } finally {
     signal.removeEventListener('abort', onAbort);
   }
+}
+
+/** Serves the page until the signal. */
+async function runPage(
+  { port: text = '0' }: Arguments,
+  out: string,
+  stderr: NodeJS.WriteStream,
+  signal: AbortSignal,
+): Promise<number> {
+  const port = Number(text);
+  if (!Number.isInteger(port) || port < 0 || port > 65_535) {
+    throw new DemoError('invalid-option', `--port is "${text}": use a whole number from 0 to 65535`);
+  }
+  // Vite is loaded for the page only.
+  const { servePage } = await import('../web/server.ts');
+  await using server = await servePage({ out, port }).catch((cause: NodeJS.ErrnoException) => {
+    if (cause.code !== 'EADDRINUSE') throw cause;
+    throw new DemoError('invalid-option', `--port ${port} is taken: use another, or none`, { cause });
+  });
+  stderr.write(`page         ${server.url} (Ctrl-C ends it)\n`);
+  if (!signal.aborted) await once(signal, 'abort');
+  return 0;
 }

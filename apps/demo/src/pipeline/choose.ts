@@ -8,7 +8,7 @@ import { lossOf, type TrainingData } from './fine-tune.ts';
 import { loadModel } from './model.ts';
 import type { DemoOptions } from './options.ts';
 import type { Chosen } from './result.ts';
-import { describeSubnet, timeInterleaved } from './search.ts';
+import { describeSubnet, timeInTurn } from './search.ts';
 
 /** How far the loss of the checkpoint, loaded again, may be from the sub-network's inside the super-network: float32 rounding. */
 const RELOAD_TOLERANCE = 1e-3;
@@ -76,7 +76,7 @@ export async function chooseSubnet({
   const { genes, rule } = pickSubnet(result, options, pretrained.loss);
   const subnet: SubnetConfig = genesToSubnet(model.space, genes);
   const full = fullSubnet(model.space);
-  const [fullMs, chosenMs] = (await timeInterleaved(model, [full, subnet], signal)) as [number, number];
+  const { fullMs, share } = await timeInTurn(model, subnet, 15, signal);
   rmSync(folder, { recursive: true, force: true });
   await extractSubnet(model, subnet, folder, { signal });
   const loss = await lossOf(model, data.validation, { subnet, signal });
@@ -91,7 +91,7 @@ export async function chooseSubnet({
     }
     const baseline = describeSubnet(model, full, { latencyMs: fullMs, loss: fineTuned.loss });
     return {
-      ...describeSubnet(model, subnet, { latencyMs: chosenMs, loss }),
+      ...describeSubnet(model, subnet, { latencyMs: fullMs * share, loss }),
       rule,
       reportLoss: await lossOf(alone.model, data.report, { signal }),
       checkpoint: CHECKPOINT,

@@ -98,7 +98,14 @@ function createState(
   const { lengths } = options.longContext;
   const longest = Math.max(...lengths);
   const document = encodeDocument(sources.document.files[0]!.text, tokenizer, longest + 1);
-  usableLengths(lengths, document.length, model.config.maxPositions);
+  const usable = usableLengths(lengths, document.length, model.config.maxPositions);
+  if (usable.length < lengths.length) {
+    const dropped = lengths.filter((length) => !usable.includes(length)).join(', ');
+    onEvent({
+      type: 'note',
+      text: `left out, beyond the document's ${document.length} tokens or the model's positions: ${dropped}`,
+    });
+  }
   if (RunState.exists(out)) onEvent({ type: 'note', text: `the unfinished or earlier run in "${out}" is replaced` });
   return RunState.create(out, options, {
     train,

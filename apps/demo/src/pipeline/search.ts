@@ -139,14 +139,9 @@ async function openLatencies(
     const key = subnetKey(subnet);
     const known = table?.latencies[key];
     if (known !== undefined) return known;
-    const [fullNow, subnetNow] = (await measureLatencies(model, [full, subnet], {
-      ...TIMING,
-      warmup: 1,
-      repeats: 5,
-      signal,
-    })) as [Latency, Latency];
-    table ??= { run, fullMs: fullNow.medianMs, latencies: {} };
-    const latency = key === subnetKey(full) ? table.fullMs : (table.fullMs * subnetNow.medianMs) / fullNow.medianMs;
+    const { fullMs, share } = await timeInTurn(model, subnet, 5, signal);
+    table ??= { run, fullMs, latencies: {} };
+    const latency = key === subnetKey(full) ? table.fullMs : table.fullMs * share;
     table.latencies[key] = latency;
     writeWhole(file, `${JSON.stringify(table, null, 1)}\n`);
     return latency;
@@ -163,14 +158,34 @@ function parseTable(text: string | undefined): Table | undefined {
   }
 }
 
-/** Times sub-networks against each other, interleaved: what is quoted at the end. */
-export async function timeInterleaved(
+/**
+ * Times a sub-network in turn with the full model (f s f s …).
+ *
+ * @returns the full model's median, and the median of the pairs' ratios: what slows the machine for a while slows both of a pair
+ */
+export async function timeInTurn(
   model: ElasticModel,
-  subnets: readonly SubnetConfig[],
+  subnet: SubnetConfig,
+  pairs: number,
   signal: AbortSignal,
-): Promise<number[]> {
-  const latencies = await measureLatencies(model, subnets, { ...TIMING, warmup: 3, repeats: 15, signal });
-  return latencies.map(({ medianMs }) => medianMs);
+): Promise<{ readonly fullMs: number; readonly share: number }> {
+  const both = [fullSubnet(model.space), subnet];
+  const times: (readonly [full: number, subnet: number])[] = [];
+  for (let pair = 0; pair < pairs; pair++) {
+    const warmup = pair === 0 ? 2 : 0;
+    const [full, sub] = (await measureLatencies(model, both, { ...TIMING, warmup, repeats: 1, signal })) as [
+      Latency,
+      Latency,
+    ];
+    times.push([full.medianMs, sub.medianMs]);
+  }
+  return { fullMs: median(times.map(([full]) => full)), share: median(times.map(([full, sub]) => sub / full)) };
+}
+
+function median(values: readonly number[]): number {
+  const sorted = [...values].sort((a, b) => a - b);
+  const middle = sorted.length >> 1;
+  return sorted.length % 2 === 1 ? sorted[middle]! : (sorted[middle - 1]! + sorted[middle]!) / 2;
 }
 
 /** A sub-network with its numbers. */
@@ -198,7 +213,11 @@ export async function summarizeSearch(
   signal: AbortSignal,
 ): Promise<Search> {
   const subnets = result.front.map(({ genes }) => genesToSubnet(model.space, genes));
-  const timed = cost === 'latency' ? undefined : await timeInterleaved(model, subnets, signal);
+  const timed: number[] = [];
+  for (const subnet of cost === 'latency' ? [] : subnets) {
+    const { fullMs, share } = await timeInTurn(model, subnet, 3, signal);
+    timed.push(fullMs * share);
+  }
   return {
     evaluations: result.trials.length,
     hypervolume: result.hypervolume,
@@ -217,7 +236,7 @@ export async function summarizeSearch(
           ],
     ),
     front: result.front.map(({ values }, i) =>
-      describeSubnet(model, subnets[i]!, { latencyMs: timed?.[i] ?? values['latency']!, loss: values['loss']! }),
+      describeSubnet(model, subnets[i]!, { latencyMs: timed[i] ?? values['latency']!, loss: values['loss']! }),
     ),
   };
 }

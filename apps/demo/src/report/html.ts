@@ -1,6 +1,7 @@
 // out/report.html: one self-contained page, no scripts, no links out.
 import { contextRows, modelRows } from './headline.ts';
 import { lossPlot, paretoPlot, timePlot } from './plots.ts';
+import { svgOf } from './svg.ts';
 import type { DemoResult } from '../pipeline/result.ts';
 
 const escape = (text: string): string =>
@@ -41,9 +42,9 @@ export function renderReport(result: DemoResult, maskSvg: string | undefined): s
 </style></head><body>
 <h1>Fine-tune → search a sub-network → run it with HiP attention</h1>
 <div class="figures">
-${figure('front', paretoPlot(result), `${search.evaluations} sub-networks measured on this machine; the line is the Pareto front, hypervolume ${search.hypervolume.toPrecision(5)}.`)}
-${figure('loss', lossPlot(result), `Fine-tuning as a super-network. Line: the full network on each step's batch; dots: on the validation windows, ${finetune.lossBefore.toFixed(3)} before, ${finetune.lossAfter.toFixed(3)} after ${finetune.steps} steps.`)}
-${figure('time', timePlot(result), 'One prefill of the chosen sub-network: solid the whole prefill, dashed attention alone; both axes logarithmic.')}
+${figure('front', svgOf(paretoPlot(search, chosen)), `${search.evaluations} sub-networks measured on this machine; the line is the Pareto front, hypervolume ${search.hypervolume.toPrecision(5)}.`)}
+${figure('loss', svgOf(lossPlot(finetune.history, finetune.lossBefore)), `Fine-tuning as a super-network. Line: the full network on each step's batch; dots: on the validation windows, ${finetune.lossBefore.toFixed(3)} before, ${finetune.lossAfter.toFixed(3)} after ${finetune.steps} steps.`)}
+${figure('time', svgOf(timePlot(result.longContext)), 'One prefill of the chosen sub-network: solid the whole prefill, dashed attention alone; both axes logarithmic.')}
 ${maskSvg === undefined ? '' : figure('mask', maskSvg, maskCaption)}
 </div>
 <h2>The chosen sub-network: ${escape(chosen.rule)}</h2>
