@@ -6,6 +6,7 @@ import * as tf from '@tensorflow/tfjs';
 import { setWasmPaths } from '@tensorflow/tfjs-backend-wasm';
 import { prepareAttention } from '@hip/attention';
 import { loadCheckpoint, prefill, tokenLosses, type Checkpoint } from '@instatune/supernet';
+import { startBackend } from '../instatune/backend.ts';
 import { attentionOf, type Method } from './methods.ts';
 import { passKeyWindow } from './pass-keys.ts';
 import { PrefixCache } from './prefix-cache.ts';
@@ -23,6 +24,7 @@ export interface Job {
   /** Of `pass-keys`: questions per length. */
   readonly perLength: number;
   readonly threads: number;
+  readonly backend: 'wasm' | 'webgpu';
   /** Folder of tfjs' .wasm files. @defaultValue beside the installed package */
   readonly wasmPath?: string | undefined;
 }
@@ -52,7 +54,12 @@ interface Loaded {
 let current: { readonly key: string; readonly loaded: Promise<Loaded> } | undefined;
 let started: Promise<void> | undefined;
 
-async function start({ threads, wasmPath }: Job): Promise<void> {
+async function start({ threads, wasmPath, backend }: Job): Promise<void> {
+  if (backend === 'webgpu') {
+    await startBackend('webgpu');
+    await prepareAttention();
+    return;
+  }
   const require = createRequire(import.meta.url);
   setWasmPaths(wasmPath ?? join(dirname(require.resolve('@tensorflow/tfjs-backend-wasm')), '/'));
   if (!(await tf.setBackend('wasm'))) throw new Error("tfjs's wasm backend did not start");
