@@ -41,7 +41,7 @@ export { inProcess } from './evaluate/in-process.ts';
 export { measureCandidate } from './evaluate/measure.ts';
 export { measureLatency, type Latency, type LatencyOptions } from './measure/latency.ts';
 export { linas, type LinasOptions } from './tactics/linas.ts';
-export type { FittablePredictor, PredictorChoice } from './tactics/surrogate.ts';
+export { PREDICTOR_NAMES, type PredictorChoice, type PredictorName } from './tactics/predictor.ts';
 export { featuresOf } from './tactics/features.ts';
 export { nsga2, type Nsga2TacticOptions } from './tactics/nsga2.ts';
 export { random } from './tactics/random.ts';

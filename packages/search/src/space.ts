@@ -32,10 +32,11 @@ export function checkProblem(problem: SearchProblem): void {
   const twice = names.find((name, index) => names.indexOf(name) !== index);
   if (twice !== undefined)
     fail(`"${twice}" is named twice among objectives and attributes: names must differ`, { name: twice });
-  for (const { name, kind, evaluate } of problem.objectives) {
-    if (kind !== 'measured' && kind !== 'exact')
-      fail(`objective ${name} is of kind ${String(kind)}: use 'measured' or 'exact'`, { name, kind });
-    if (!evaluate && (kind === 'exact' || !problem.measure)) {
+  for (const objective of problem.objectives) {
+    const { name, kind } = objective;
+    if (!['measured', 'exact'].includes(kind))
+      fail(`objective ${name} is of kind ${JSON.stringify(kind)}: use 'measured' or 'exact'`, { name, kind });
+    if (!objective.evaluate && (kind === 'exact' || !problem.measure)) {
       fail(`objective ${name} has no evaluate${kind === 'measured' ? ', and the problem no measure' : ''}: give one`, {
         name,
       });

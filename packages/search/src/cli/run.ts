@@ -17,14 +17,8 @@ export interface TerminalRun {
 }
 
 /** Exit status 130 after Ctrl-C or SIGTERM, with everything measured safe in the study. */
-export async function runInTerminal({
-  problem,
-  evaluator,
-  quiet,
-  html,
-  resumeCommand,
-  start,
-}: TerminalRun): Promise<void> {
+export async function runInTerminal(run: TerminalRun): Promise<void> {
+  const { problem, evaluator, quiet, html, resumeCommand } = run;
   const abort = new AbortController();
   const stop = () => abort.abort();
   process.once('SIGINT', stop);
@@ -32,7 +26,7 @@ export async function runInTerminal({
   const line = quiet ? undefined : progressLine();
   let evaluations = 0;
   try {
-    const result = await start({
+    const result = await run.start({
       evaluator,
       signal: abort.signal,
       onProgress(progress) {

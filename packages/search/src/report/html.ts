@@ -59,7 +59,7 @@ export function renderReport(result: SearchResult, { describe, title }: ReportOp
       Object.entries(rest)
         .map(
           ([key, value]) =>
-            `${key}: ${typeof value === 'number' ? shortNumber(value) : typeof value === 'object' ? JSON.stringify(value) : String(value)}`,
+            `${key}: ${typeof value === 'number' ? shortNumber(value) : typeof value === 'string' ? value : JSON.stringify(value)}`,
         )
         .join('; '),
     ];

@@ -74,7 +74,8 @@ async function proposeRound(
 }
 
 /** Measures all pending trials, `evaluator.concurrency` at a time. */
-async function measurePending({ space, study, evaluator, signal, onTrial }: DriverOptions): Promise<void> {
+async function measurePending(options: DriverOptions): Promise<void> {
+  const { space, study, evaluator, signal } = options;
   const queue = study.trials.filter((trial) => !isDone(trial)).map(({ number }) => number);
   // The first failure of the evaluator itself, or an abort, stops the other lanes too.
   const stop = new AbortController();
@@ -97,9 +98,9 @@ async function measurePending({ space, study, evaluator, signal, onTrial }: Driv
         });
         if (result.status === 'complete') {
           const { status: _, ...outcome } = result;
-          onTrial(study.complete(number, { ...outcome, values: space.complete(trial.genes, result.values) }));
+          options.onTrial(study.complete(number, { ...outcome, values: space.complete(trial.genes, result.values) }));
         } else {
-          onTrial(study.fail(number, result.error, result.attempts, result));
+          options.onTrial(study.fail(number, result.error, result.attempts, result));
         }
       } catch (error) {
         if (study.trials[number]!.status === 'running') study.release(number);

@@ -1,5 +1,5 @@
 // LINAS (arXiv 2205.10358), done right: predictors of the measured objectives, an inner search on them, the best of it measured next.
-import type { PredictorChoice } from './surrogate.ts';
+import { checkPredictor, predictorSetting, type PredictorChoice } from './predictor.ts';
 import { fitSurrogate } from './surrogate.ts';
 import { innerSearch } from './inner.ts';
 import { chooseBatch } from './batch.ts';
@@ -14,7 +14,7 @@ export interface LinasOptions {
   readonly innerEvaluations?: number;
   /** Survivors of the inner search's generations. @defaultValue 100 */
   readonly innerPopulation?: number;
-  /** Which predictor learns the measured objectives, one for each. @defaultValue 'auto' */
+  /** What learns the measured objectives, one for each: a name, or a regressor of @instatune/predictors. @defaultValue 'gaussian-process' */
   readonly predictor?: PredictorChoice;
 }
 
@@ -30,15 +30,21 @@ export function linas(options: LinasOptions = {}): Tactic {
     ['population', 'innerEvaluations', 'innerPopulation', 'predictor'],
     ['population', 'innerEvaluations', 'innerPopulation'],
   );
-  const { population = 50, innerEvaluations = 20_000, innerPopulation = 100, predictor = 'auto' } = settings;
+  const {
+    population = 50,
+    innerEvaluations = 20_000,
+    innerPopulation = 100,
+    predictor = 'gaussian-process',
+  } = settings;
+  checkPredictor(predictor);
   return {
     name: 'linas',
-    settings: { population, innerEvaluations, innerPopulation, ...(predictor === 'auto' ? {} : { predictor: 'custom' }) },
+    settings: { population, innerEvaluations, innerPopulation, predictor: predictorSetting(predictor) },
     population,
     async propose(context) {
       const { space, limit, random, signal, bounds, trials } = context;
       const seen = seenKeys(context);
-      const surrogate = fitSurrogate(context, predictor);
+      const surrogate = await fitSurrogate(context, predictor);
       if (!surrogate)
         return {
           candidates: randomCandidates(context, limit, 'random', seen),

@@ -5,7 +5,8 @@ import { isComplete } from '../study/trial.ts';
 import { innerSearch, type Predicted } from './inner.ts';
 import { randomCandidates, seenKeys } from './sampling.ts';
 import { checkSettings } from './settings.ts';
-import { fitSurrogate, type PredictorChoice } from './surrogate.ts';
+import { checkPredictor, predictorSetting, type PredictorChoice } from './predictor.ts';
+import { fitSurrogate } from './surrogate.ts';
 import type { ProposeContext, Tactic } from './tactic.ts';
 
 export interface SuccessiveOptions {
@@ -15,6 +16,7 @@ export interface SuccessiveOptions {
   readonly population?: number;
   /** Evaluations of the inner search, on predictors. @defaultValue 20000 */
   readonly innerEvaluations?: number;
+  /** What learns the measured objectives: a name, or a regressor of @instatune/predictors. @defaultValue 'gaussian-process' */
   readonly predictor?: PredictorChoice;
   /** Ends after so many rounds in a row without a better feasible candidate. @defaultValue 3 */
   readonly patience?: number;
@@ -37,10 +39,23 @@ export function successive(options: SuccessiveOptions = {}): Tactic {
     ['optimize', 'population', 'innerEvaluations', 'predictor', 'patience'],
     ['population', 'innerEvaluations'],
   );
-  const { optimize, population = 20, innerEvaluations = 20_000, predictor = 'auto', patience = 3 } = settings;
+  const {
+    optimize,
+    population = 20,
+    innerEvaluations = 20_000,
+    predictor = 'gaussian-process',
+    patience = 3,
+  } = settings;
+  checkPredictor(predictor);
   return {
     name: 'successive',
-    settings: { population, innerEvaluations, patience, ...(predictor === 'auto' ? {} : { predictor: 'custom' }), ...(optimize === undefined ? {} : { optimize }) },
+    settings: {
+      population,
+      innerEvaluations,
+      patience,
+      predictor: predictorSetting(predictor),
+      ...(optimize === undefined ? {} : { optimize }),
+    },
     population,
     async propose(context) {
       const { space, limit, random, signal, bounds, trials, round } = context;
@@ -48,7 +63,7 @@ export function successive(options: SuccessiveOptions = {}): Tactic {
       const since = roundsWithoutImprovement(context, goal);
       if (since >= patience) return { candidates: [] };
       const seen = seenKeys(context);
-      const surrogate = fitSurrogate(context, predictor);
+      const surrogate = await fitSurrogate(context, predictor);
       if (!surrogate)
         return {
           candidates: randomCandidates(context, limit, 'random', seen),

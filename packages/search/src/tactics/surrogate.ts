@@ -1,18 +1,10 @@
 // Predictors of the measured objectives, fitted on everything measured so far.
+import type { Model as Fitted, Regressor } from '@instatune/predictors';
 import type { Space } from '../space.ts';
 import { isComplete, type CompleteTrial } from '../study/trial.ts';
-import { featuresOf } from './features.ts';
-import { fitGaussianProcess } from './gaussian-process.ts';
+import { encoderOf, featuresOf } from './features.ts';
+import { regressorOf, type PredictorChoice } from './predictor.ts';
 import type { ProposeContext } from './tactic.ts';
-
-/** A predictor to be fitted; those of @instatune/predictors are. */
-export interface FittablePredictor {
-  fit(X: number[][], y: number[]): unknown;
-  predict(X: number[][]): ArrayLike<number>;
-}
-
-/** `auto`, or a function that makes a fresh predictor (then `resume` needs the tactic object again). */
-export type PredictorChoice = 'auto' | (() => FittablePredictor);
 
 /** Predicts what has to be measured and computes the rest. */
 export interface Surrogate {
@@ -26,8 +18,15 @@ const LEAST_TRIALS = 4;
 
 interface Model {
   readonly name: string;
-  readonly info: string;
-  predict(X: number[][]): ArrayLike<number>;
+  readonly info: Readonly<Record<string, unknown>>;
+  predict(X: readonly Float64Array[]): Float64Array;
+}
+
+interface Fitting {
+  readonly space: Space;
+  readonly choice: PredictorChoice;
+  readonly seed: number;
+  readonly signal: AbortSignal | undefined;
 }
 
 /**
@@ -36,26 +35,31 @@ interface Model {
  *
  * @returns undefined while there is too little to learn from
  */
-export function fitSurrogate({ space, trials, warm }: ProposeContext, choice: PredictorChoice): Surrogate | undefined {
+export async function fitSurrogate(
+  { space, trials, warm, random, signal }: ProposeContext,
+  choice: PredictorChoice,
+): Promise<Surrogate | undefined> {
   const own = trials.filter(isComplete);
   const keys = new Set(own.map(({ key }) => key));
+  const fitting: Fitting = { space, choice, seed: random.uint32(), signal };
   const models: Model[] = [];
   for (const { name } of space.measured) {
     const elsewhere = (warm?.trials ?? []).filter(({ values }) => Number.isFinite(values[name]));
     const trusted = warm?.trust.has(name) === true ? elsewhere.filter(({ key }) => !keys.has(key)) : [];
     const data = [...own, ...trusted];
     if (data.length < LEAST_TRIALS) return undefined;
-    const prior = warm && !warm.trust.has(name) && elsewhere.length >= LEAST_TRIALS ? standardised(space, fit(space, name, elsewhere, choice), elsewhere) : undefined;
-    models.push(fit(space, name, data, choice, prior));
+    const useful = warm && !warm.trust.has(name) && elsewhere.length >= LEAST_TRIALS;
+    const prior = useful ? standardised(space, await fit(fitting, name, elsewhere), elsewhere) : undefined;
+    models.push(await fit(fitting, name, data, prior));
   }
   return {
     values(batch) {
       const X = batch.map((genes) => featuresOf(space, genes));
       const values = batch.map((genes) => space.exact(genes));
-      for (const { name, predict } of models) {
-        const predicted = predict(X);
+      for (const model of models) {
+        const predicted = model.predict(X);
         values.forEach((value, index) => {
-          value[name] = predicted[index]!;
+          value[model.name] = predicted[index]!;
         });
       }
       return values;
@@ -64,23 +68,38 @@ export function fitSurrogate({ space, trials, warm }: ProposeContext, choice: Pr
   };
 }
 
-type Feature = (X: number[][]) => number[];
+type Feature = (X: readonly Float64Array[]) => Float64Array;
 
-function fit(space: Space, name: string, data: readonly CompleteTrial[], choice: PredictorChoice, prior?: Feature): Model {
-  const X = data.map(({ genes }) => featuresOf(space, genes));
-  const y = data.map(({ values }) => values[name]!);
-  const extend = (rows: number[][]): number[][] => {
+async function fit(
+  { space, choice, seed, signal }: Fitting,
+  name: string,
+  data: readonly CompleteTrial[],
+  prior?: Feature,
+): Promise<Model> {
+  const extend = (rows: readonly Float64Array[]): readonly Float64Array[] => {
     if (!prior) return rows;
     const column = prior(rows);
-    return rows.map((row, index) => [...row, column[index]!]);
+    return rows.map((row, index) => Float64Array.of(...row, column[index]!));
   };
-  if (typeof choice === 'function') {
-    const predictor = choice();
-    predictor.fit(extend(X), y);
-    return { name, info: 'custom', predict: (rows) => predictor.predict(extend(rows)) };
-  }
-  const process = fitGaussianProcess(extend(X), y);
-  return { name, info: `Gaussian process, length ${process.length}, noise ${process.noise}`, predict: (rows) => extend(rows).map((row) => process.predict(row)) };
+  const { groups } = encoderOf(space);
+  const regressor: Regressor = regressorOf(choice, prior ? [...groups, space.genes.length] : groups);
+  const model = await regressor.fitAsync(
+    extend(data.map(({ genes }) => featuresOf(space, genes))),
+    data.map(({ values }) => values[name]!),
+    { seed, ...(signal ? { signal } : {}) },
+  );
+  return { name, info: describe(model, data.length), predict: (rows) => model.predict(extend(rows)) };
+}
+
+/** What the study keeps of a fit. */
+function describe(model: Fitted, rows: number): Readonly<Record<string, unknown>> {
+  const { noise, chosen } = model as Fitted & { readonly noise?: unknown; readonly chosen?: unknown };
+  return {
+    kind: model.kind,
+    rows,
+    ...(typeof noise === 'number' ? { noise } : {}),
+    ...(typeof chosen === 'string' ? { chosen } : {}),
+  };
 }
 
 /** How far a standardised prediction of the other study counts against one differing gene. */
@@ -88,8 +107,8 @@ const PRIOR_WEIGHT = 3;
 
 /** Another study's prediction as a feature of about the size of a few genes. */
 function standardised(space: Space, model: Model, data: readonly CompleteTrial[]): Feature {
-  const values = Array.from(model.predict(data.map(({ genes }) => featuresOf(space, genes))));
+  const values = model.predict(data.map(({ genes }) => featuresOf(space, genes)));
   const mean = values.reduce((a, b) => a + b, 0) / values.length;
   const deviation = Math.sqrt(values.reduce((a, b) => a + (b - mean) ** 2, 0) / values.length) || 1;
-  return (X) => Array.from(model.predict(X), (value) => (PRIOR_WEIGHT * (value - mean)) / deviation);
+  return (X) => model.predict(X).map((value) => (PRIOR_WEIGHT * (value - mean)) / deviation);
 }

@@ -89,7 +89,11 @@ describe('abort', () => {
 });
 
 describe.each(['linas', 'nsga2', 'random', 'successive'] as const)('%s', (tactic) => {
-  const settings = { name: tactic, ...(tactic === 'successive' ? { optimize: 'loss' } : {}), ...(tactic === 'linas' || tactic === 'successive' ? { innerEvaluations: 3000 } : {}) };
+  const settings = {
+    name: tactic,
+    ...(tactic === 'successive' ? { optimize: 'loss' } : {}),
+    ...(tactic === 'linas' || tactic === 'successive' ? { innerEvaluations: 3000 } : {}),
+  };
   const options = { tactic: settings, evaluations: 45, population: 10, constraints: ['cost <= 18'] } as const;
 
   it('serial and parallel runs of one seed are the same; another seed is not', async () => {

@@ -1,12 +1,15 @@
 import { Random } from '@instatune/nsga2';
+import { defineRegressor, gaussianProcess, type Regressor } from '@instatune/predictors';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { SearchError } from '../../src/errors.ts';
 import { bertSynth } from '../../src/problems/bert-synth.ts';
-import { runSearch } from '../../src/run/run-search.ts';
+import { resume, runSearch } from '../../src/run/run-search.ts';
 import { Space } from '../../src/space.ts';
-import { featuresOf } from '../../src/tactics/features.ts';
-import { fitGaussianProcess } from '../../src/tactics/gaussian-process.ts';
+import { encoderOf, featuresOf } from '../../src/tactics/features.ts';
+import { createTactic } from '../../src/tactics/create.ts';
 import { linas } from '../../src/tactics/linas.ts';
+import { PREDICTOR_NAMES } from '../../src/tactics/predictor.ts';
 
 describe('features', () => {
   it('are equal exactly for equal candidates, and 0 for unused genes', () => {
@@ -26,70 +29,66 @@ describe('features', () => {
   it('levels of integers are cumulative, of categories one-hot, reals scaled', () => {
     const space = new Space({
       name: 'f',
-      space: [{ type: 'integer', lower: 2, upper: 4 }, { type: 'categorical', values: ['a', 'b', 'c'] }, { type: 'boolean' }, { type: 'real', lower: -2, upper: 2 }, { type: 'integer', lower: 1, upper: 1000 }],
+      space: [
+        { type: 'integer', lower: 2, upper: 4 },
+        { type: 'categorical', values: ['a', 'b', 'c'] },
+        { type: 'boolean' },
+        { type: 'real', lower: -2, upper: 2 },
+        { type: 'integer', lower: 1, upper: 1000 },
+        { type: 'permutation', length: 2 },
+      ],
       objectives: [{ name: 'y', kind: 'measured', evaluate: () => 0 }],
     });
-    expect(featuresOf(space, [3, 1, 1, -1, 500])).toEqual([1, 1, 0, 0, 1, 0, 0, 1, 0.25, 0.5]);
+    expect([...featuresOf(space, [3, 1, 1, -1, 500, 1, 0])]).toEqual([1, 1, 0, 0, 1, 0, 0, 1, 0.25, 0.5, 0, 1, 1, 0]);
+    expect(encoderOf(space).groups).toEqual([0, 0, 0, 1, 1, 1, 2, 2, 3, 4, 5, 5, 6, 6]);
   });
 });
 
-describe('the Gaussian process', () => {
-  const random = new Random(4);
-  const rows = (n: number, d: number) => Array.from({ length: n }, () => Array.from({ length: d }, () => random.integer(0, 1)));
-  const smooth = (x: readonly number[]) => Math.exp(-x.reduce((sum, v, k) => sum + v * (1 + Math.sin(k)), 0) / x.length);
+const small = { population: 15, innerEvaluations: 2000 };
+const options = { evaluations: 45, seed: 1 };
 
-  it('goes through its training data where there is no noise, and generalises', () => {
-    const X = rows(120, 20);
-    const { predict } = fitGaussianProcess(X, X.map(smooth));
-    for (const x of X) expect(predict(x)).toBeCloseTo(smooth(x), 2);
-    const test = rows(200, 20);
-    const mean = test.reduce((sum, x) => sum + smooth(x), 0) / 200;
-    const explained = 1 - test.reduce((s, x) => s + (predict(x) - smooth(x)) ** 2, 0) / test.reduce((s, x) => s + (mean - smooth(x)) ** 2, 0);
-    expect(explained).toBeGreaterThan(0.98);
-  });
+describe('the predictor', () => {
+  it.each(PREDICTOR_NAMES)(
+    '%s leads the search, and is in the study, which can be resumed without it',
+    async (predictor) => {
+      const whole = await runSearch(bertSynth(), { ...options, tactic: linas({ ...small, predictor }) });
+      const random = await runSearch(bertSynth(), { ...options, tactic: 'random' });
+      expect(whole.hypervolume).toBeGreaterThan(random.hypervolume);
+      const [, ...rounds] = whole.study.rounds;
+      expect(rounds).toHaveLength(2);
+      for (const { info } of rounds) expect(info).toMatchObject({ predictors: { accuracy: { kind: predictor } } });
+      const half = await runSearch(bertSynth(), {
+        ...options,
+        evaluations: 30,
+        tactic: linas({ ...small, predictor }),
+      });
+      const resumed = await resume(bertSynth(), { study: half.study, evaluations: 45 });
+      expect(resumed.study.trials.map(({ key }) => key)).toEqual(whole.study.trials.map(({ key }) => key));
+    },
+  );
 
-  it('is the textbook formula', () => {
-    // Two points at squared distance 1 (the mean too): k = 2ℓ·exp(−1/(2ℓ)), predictions by hand from the 2×2 inverse.
-    const { predict, length, noise } = fitGaussianProcess([[0], [1]], [0, 2]);
-    const k = 2 * length * Math.exp(-1 / (2 * length));
-    const alpha = 1 / (2 * length + noise - k);
-    for (const x of [0, 0.3, 1, 2]) {
-      const kernel = (a: number) => 2 * length * Math.exp(-((a - x) ** 2) / (2 * length));
-      expect(predict([x])).toBeCloseTo(1 + alpha * (kernel(1) - kernel(0)), 9);
-    }
-  });
-
-  it('takes noise for noise', () => {
-    const X = rows(150, 10);
-    const noisy = fitGaussianProcess(X, X.map((x) => smooth(x) + 0.05 * random.normal()));
-    const clean = fitGaussianProcess(X, X.map(smooth));
-    expect(noisy.noise).toBeGreaterThan(clean.noise);
-  });
-
-  it('survives constant targets and repeated rows', () => {
-    expect(fitGaussianProcess([[1], [2]], [3, 3]).predict([9])).toBe(3);
-    expect(fitGaussianProcess([[1], [1], [1]], [1, 2, 3]).predict([1])).toBeCloseTo(2, 2);
-  });
-});
-
-describe('a predictor of one’s own', () => {
-  it('is fitted on all complete trials and decides what is measured next', async () => {
+  it('of one’s own is fitted on all complete trials and decides what is measured next', async () => {
     const sizes: number[] = [];
-    const upsideDown = () => {
-      let predict = (_: number[]) => 0;
-      return {
-        fit(X: number[][], y: number[]) {
-          sizes.push(X.length);
-          const process = fitGaussianProcess(X, y.map((v) => -v));
-          predict = (x) => process.predict(x);
-        },
-        predict: (X: number[][]) => X.map((x) => predict(x)),
-      };
-    };
-    const options = { evaluations: 45, seed: 1 };
-    const misled = await runSearch(bertSynth(), { ...options, tactic: linas({ population: 15, innerEvaluations: 3000, predictor: upsideDown }) });
-    const led = await runSearch(bertSynth(), { ...options, tactic: linas({ population: 15, innerEvaluations: 3000 }) });
+    const upsideDown: Regressor = defineRegressor('upside-down', function* (table, targets, seed) {
+      sizes.push(table.rows);
+      return yield* gaussianProcess({ ard: false }).steps(
+        table,
+        targets.map((value) => -value),
+        seed,
+      );
+    });
+    const misled = await runSearch(bertSynth(), { ...options, tactic: linas({ ...small, predictor: upsideDown }) });
+    const led = await runSearch(bertSynth(), { ...options, tactic: linas(small) });
     expect(sizes).toEqual([15, 30]);
     expect(led.hypervolume).toBeGreaterThan(1.02 * misled.hypervolume);
+    // Its study knows only that it was one's own: resuming needs it again.
+    await expect(resume(bertSynth(), { study: misled.study, evaluations: 60 })).rejects.toThrow(SearchError);
+  });
+
+  it('that does not exist is refused by name', () => {
+    for (const predictor of ['oracle', 'custom', 7]) {
+      expect(() => createTactic('linas', { predictor })).toThrow(expect.objectContaining({ code: 'invalid-option' }));
+      expect(() => createTactic('successive', { predictor })).toThrow(SearchError);
+    }
   });
 });
