@@ -1,3 +1,4 @@
 import { packageConfig } from '../../vitest.base.ts';
 
-export default packageConfig();
+// A software GPU compiles a kernel for seconds, on all cores.
+export default packageConfig({ testTimeout: 300_000, fileParallelism: false });

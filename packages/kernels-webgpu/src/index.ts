@@ -42,3 +42,4 @@ export { KvPool, type KvPoolOptions, type PoolBuffers } from './cache/kv-pool.ts
 export { PagePlanner, type Placement } from './cache/page-planner.ts';
 export { planPools, type CachePlan, type PoolPlan, type PoolRequest } from './cache/pools.ts';
 export { encodeAttentionGradient, type GradientTensors } from './attention/gradient.ts';
+export { flashAttention, hipAttention, type AttentionInputs, type HipOptions } from './attention/attend.ts';

@@ -8,7 +8,7 @@ import {
   FLASH_KERNEL,
   HIP_KERNEL,
   KERNELS,
-  scratchMask,
+  uploadedMask,
   takeMask,
   type AttentionAttributes,
 } from './attention-kernels.ts';
@@ -36,7 +36,7 @@ function gradient(
       'the mask of the forward pass is gone: give runKernel a new attributes object each time, and take its gradient once',
     );
   }
-  const mask = found ?? (given && kernelName !== FLASH_KERNEL ? scratchMask(call, given) : undefined);
+  const mask = found ?? (given && kernelName !== FLASH_KERNEL ? uploadedMask(call, given) : undefined);
   const [dq, dk, dv] = [q, k, v].map(({ shape: extents }) => outputTensor(backend, extents)) as [
     ReturnType<typeof outputTensor>,
     ReturnType<typeof outputTensor>,

@@ -8,6 +8,7 @@ import {
   type HipConfig,
   type ScoreOptions,
 } from '@hip/mask-search';
+import { maskSizes, scratchMask } from '../attention/attend.ts';
 import { encodeAttention } from '../attention/dispatch.ts';
 import { destroyMask, allocateMask, readMask, type GpuMask } from '../attention/mask.ts';
 import { GpuCall } from '../dispatch/call.ts';
@@ -51,33 +52,13 @@ export function takeMask(attrs: object): GpuMask | undefined {
 }
 
 /** Copies a host mask into scratch of a call. */
-export function scratchMask(call: GpuCall, mask: BlockMask): GpuMask {
+export function uploadedMask(call: GpuCall, mask: BlockMask): GpuMask {
   const upload = (values: Int32Array, label: string): { buffer: GPUBuffer; size: number } => {
     const buffer = call.scratch(values.byteLength, label);
     call.context.device.queue.writeBuffer(buffer, 0, new Int32Array(values));
     return { buffer, size: values.byteLength };
   };
   return { ...mask, starts: upload(mask.starts, 'mask starts'), counts: upload(mask.counts, 'mask counts') };
-}
-
-function emptyMask(
-  { batch, queries, keys, heads }: AttentionShape,
-  config: HipConfig,
-): Omit<BlockMask, 'starts' | 'counts'> {
-  const { blockQ, blockK, sink, window, causal, shareHeads, k } = config;
-  return {
-    batch,
-    maskHeads: shareHeads ? 1 : heads,
-    queryBlocks: Math.ceil(queries / blockQ),
-    capacity: Math.ceil(k / blockK),
-    blockQ,
-    blockK,
-    queries,
-    keys,
-    sink,
-    window,
-    causal,
-  };
 }
 
 interface Inputs {
@@ -120,19 +101,12 @@ function runKernel(kernelName: string, { inputs, backend: current, attrs }: Kern
       throw new HipError('invalid-config', `mask is ${String(given)}: give ${SPARSE_KERNEL} a BlockMask`, {
         name: 'mask',
       });
-    mask = scratchMask(call, given);
+    mask = uploadedMask(call, given);
   } else if (kernelName === HIP_KERNEL) {
     const resolved = resolveConfig({ ...config, causal });
-    const empty = emptyMask(shape, resolved);
+    const sizes = maskSizes(shape, resolved);
     keep = onMask !== undefined || recording();
-    const cells = empty.batch * empty.maskHeads * empty.queryBlocks;
-    const room = (count: number, label: string): { buffer: GPUBuffer; size: number } => ({
-      buffer: call.scratch(4 * count, label),
-      size: 4 * count,
-    });
-    mask = keep
-      ? allocateMask(context, empty)
-      : { ...empty, starts: room(cells * empty.capacity, 'mask starts'), counts: room(cells, 'mask counts') };
+    mask = keep ? allocateMask(context, sizes) : scratchMask(call, sizes);
     search(call, context, tensors, shape, resolved, mask);
   }
   const { info, tensor } = outputTensor(backend, q.shape);

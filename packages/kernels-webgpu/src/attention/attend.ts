@@ -1,0 +1,118 @@
+// One call, one submit: dense attention, and HiP attention with its mask search.
+import { resolveConfig, type AttentionShape, type HipConfig, type ScoreOptions } from '@hip/mask-search';
+import { GpuCall } from '../dispatch/call.ts';
+import type { GpuContext } from '../dispatch/context.ts';
+import { emptyTensor, type GpuTensor } from '../dispatch/tensor.ts';
+import type { Timer } from '../dispatch/timer.ts';
+import { planSearch } from '../search/plan.ts';
+import { encodeSearch } from '../search/search.ts';
+import { encodeAttention, type AttentionOptions } from './dispatch.ts';
+import type { GpuMask } from './mask.ts';
+
+/** q [B, Tq, H, d]; k, v [B, Tk, Hkv, d], of one element type. */
+export interface AttentionInputs {
+  readonly q: GpuTensor;
+  readonly k: GpuTensor;
+  readonly v: GpuTensor;
+  /** Receives the output. @defaultValue a new tensor like q */
+  readonly out?: GpuTensor | undefined;
+}
+
+export interface HipOptions extends ScoreOptions {
+  /** @defaultValue DEFAULT_CONFIG */
+  readonly config?: Partial<HipConfig> | undefined;
+  /** Receives the GPU time of each pass. */
+  readonly timer?: Timer | undefined;
+}
+
+function outputOf(context: GpuContext, { q, out }: AttentionInputs): GpuTensor {
+  return out ?? emptyTensor({ context, type: q.type, length: q.length, label: 'attention' });
+}
+
+/** The sizes of the mask that a configuration finds. */
+export function maskSizes(
+  { batch, queries, keys, heads }: AttentionShape,
+  config: HipConfig,
+): Omit<GpuMask, 'starts' | 'counts'> {
+  const { blockQ, blockK, sink, window, causal, shareHeads, k } = config;
+  return {
+    batch,
+    maskHeads: shareHeads ? 1 : heads,
+    queryBlocks: Math.ceil(queries / blockQ),
+    capacity: Math.ceil(k / blockK),
+    blockQ,
+    blockK,
+    queries,
+    keys,
+    sink,
+    window,
+    causal,
+  };
+}
+
+/** A mask in scratch of a call: it lives until the submit. */
+export function scratchMask(call: GpuCall, sizes: Omit<GpuMask, 'starts' | 'counts'>): GpuMask {
+  const cells = sizes.batch * sizes.maskHeads * sizes.queryBlocks;
+  const room = (count: number, label: string): { buffer: GPUBuffer; size: number } => ({
+    buffer: call.scratch(4 * count, label),
+    size: 4 * count,
+  });
+  return { ...sizes, starts: room(cells * sizes.capacity, 'mask starts'), counts: room(cells, 'mask counts') };
+}
+
+/**
+ * Exact attention without the T×T matrix. Cost O(Tq·Tk·d), no extra memory.
+ *
+ * @throws HipError `invalid-shape`, `unsupported`, `device-lost`; what the GPU refuses, by `context.settled()`
+ */
+export function flashAttention(
+  context: GpuContext,
+  inputs: AttentionInputs,
+  shape: AttentionShape,
+  { timer, ...options }: AttentionOptions & { readonly timer?: Timer | undefined } = {},
+): GpuTensor {
+  const out = outputOf(context, inputs);
+  const call = new GpuCall(context);
+  encodeAttention(call, { ...inputs, out }, shape, undefined, options);
+  call.submit(timer);
+  return out;
+}
+
+/**
+ * HiP attention: finds the keys that matter to each block of queries, then attends to those, the sinks and the window
+ * (hip.md §2–§4). One submit, no readback.
+ *
+ * @throws HipError `invalid-config`, `invalid-shape`, `unsupported`, `device-lost`; what the GPU refuses, by `context.settled()`
+ * @example
+ * ```ts
+ * import { contextOf, hipAttention, readTensor, requestHipDevice, uploadTensor } from '@hip/kernels-webgpu';
+ *
+ * const adapter = await navigator.gpu.requestAdapter();
+ * const context = contextOf(await requestHipDevice(adapter));
+ * const shape = { batch: 1, queries: 64, keys: 64, heads: 2, kvHeads: 1, headDim: 32 };
+ * const upload = (length) => uploadTensor(context, new Float32Array(length).fill(0.5), 'f16');
+ * const [q, k, v] = [upload(64 * 2 * 32), upload(64 * 32), upload(64 * 32)];
+ * const out = await readTensor(context, hipAttention(context, { q, k, v }, shape));
+ * console.log(out[0]); // 0.5
+ * context.device.destroy();
+ * ```
+ */
+export function hipAttention(
+  context: GpuContext,
+  inputs: AttentionInputs,
+  shape: AttentionShape,
+  { config, timer, ...score }: HipOptions = {},
+): GpuTensor {
+  const resolved = resolveConfig(config);
+  const out = outputOf(context, inputs);
+  const call = new GpuCall(context);
+  const mask = scratchMask(call, maskSizes(shape, resolved));
+  const { profile, limits } = context;
+  encodeSearch(call, planSearch({ shape, config: resolved, type: inputs.q.type, profile, limits }), {
+    ...inputs,
+    mask,
+  });
+  encodeAttention(call, { ...inputs, out }, shape, mask, score);
+  call.submit(timer);
+  return out;
+}
