@@ -9,6 +9,9 @@ export const GROUP: i32 = 64;
 /** Bytes between a step's score rows: 64 floats and a gap, so that columns do not fall into few cache sets. */
 export const SCORE_STRIDE: usize = 320;
 
+/** No bound on a row. */
+export const FAR: i32 = 1 << 30;
+
 // Byte offsets inside the scratch. Scalars first.
 export const COUNT: usize = 0;
 /** 1 = some key of the list is hidden from some row. */
@@ -34,12 +37,14 @@ export const VALUE_LIST: usize = 320;
 /** i32 [64] each: key j is visible to rows FROM[j] … TO[j]. */
 export const FROM: usize = 576;
 export const TO: usize = 832;
+/** i32 [64]: the keys themselves. */
+export const KEY_INDEX: usize = 1088;
 /** f32 [64] each. */
-export const MAXIMUM: usize = 1088;
-export const SUM: usize = 1344;
-export const SHRINK: usize = 1600;
+export const MAXIMUM: usize = 1344;
+export const SUM: usize = 1600;
+export const SHRINK: usize = 1856;
 /** f32 [64 keys][80]: scores, then weights. */
-export const SCORES: usize = 1856;
+export const SCORES: usize = 2112;
 /** f32 [8 panels][d][8]: queries times scale. */
 export const QUERY: usize = SCORES + <usize>GROUP * SCORE_STRIDE;
 
@@ -54,6 +59,10 @@ export function outputAt(s: usize, padded: i32): usize { return s + QUERY + squa
 // @ts-ignore: decorator
 @inline
 export function unpackedAt(s: usize, padded: i32): usize { return s + QUERY + 2 * squareBytes(padded); }
+/** What gradients need beside: see gradient.ts. */
+// @ts-ignore: decorator
+@inline
+export function gradientAt(s: usize, padded: i32): usize { return s + QUERY + 4 * squareBytes(padded); }
 
 /** Transposes `rows` rows of `d` floats, times `factor`, into panels [panel][width][8]; lanes beyond the last row are zero. */
 export function packPanels(from: usize, stride: usize, rows: i32, d: i32, width: i32, factor: f32, to: usize): void {

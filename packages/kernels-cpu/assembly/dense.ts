@@ -1,7 +1,8 @@
 // Dense flash attention.
 import * as C from './context';
+import { FAR } from './context';
 import * as J from './job';
-import { FAR, flush, listKeys } from './step';
+import { flush, listKeys } from './step';
 
 /** Work item: (batch, head, row tile counted from the last, split). Tiles late in the sequence are longest, so they go first. */
 export function denseAttention(job: usize, thread: i32): void {

@@ -3,6 +3,7 @@ export { append } from './pages';
 export { envelopes } from './envelope';
 export { denseAttention } from './dense';
 export { sparseAttention } from './sparse';
+export { sparseGradient } from './gradient';
 export { mergeSplits } from './context';
 export { stagedSearch } from './staged';
 export { treeSearch } from './tree';

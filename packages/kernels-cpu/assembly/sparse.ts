@@ -1,7 +1,8 @@
 // Block-sparse flash attention: three disjoint key sets (window, sinks, selected blocks), each key once.
 import * as C from './context';
+import { FAR } from './context';
 import * as J from './job';
-import { FAR, flush, listKeys } from './step';
+import { flush, listKeys } from './step';
 
 /** Work item: (batch, head, query block counted from the last, row tile, split). */
 export function sparseAttention(job: usize, thread: i32): void {

@@ -1,14 +1,14 @@
 // One step of flash attention: up to 64 listed keys against a tile of rows, scores transposed (lanes are rows) so that the softmax
 // needs no sums across lanes.
 import * as C from './context';
+import { FAR } from './context';
+import { gradientStep } from './gradient';
 import { decodeHalves } from './half';
 import * as J from './job';
 import { keyAddress, rowBytes, valueOffset, PAGE } from './pages';
 import { exp2x4, EXP, fma, LOG2E, MASKED, exp2Once } from './simd';
 import { mix, rowsByPanels } from './tile';
 
-/** No bound. */
-export const FAR: i32 = 1 << 30;
 
 /**
  * Lists keys [first, end). Key j is visible to rows r with (position of r) − j in [low, high]. Full lists are worked off.
@@ -29,6 +29,7 @@ export function listKeys(job: usize, s: usize, first: i32, end: i32, low: i32, h
       const from = key - position + low, to = key - position + high;
       store<i32>(slot + C.FROM, from);
       store<i32>(slot + C.TO, to);
+      store<i32>(slot + C.KEY_INDEX, key);
       hidden |= i32(from > 0) | i32(to < lastRow);
       at += bytes;
       count++;
@@ -54,8 +55,14 @@ export function flush(job: usize, s: usize): void {
     const bytes = <usize>padded << 2;
     touch(s, s + C.KEY_LIST, n, bytes);
     scoreKeys(job, s, n);
-    softmax(s, n, load<i32>(s + C.PANELS), padded);
     touch(s, s + C.VALUE_LIST, n, bytes);
+    if (J.p(job, J.GRAD_OUT) != 0) {
+      gradientStep(job, s, n, count);
+      store<i32>(s + C.COUNT, 0);
+      store<i32>(s + C.HIDDEN, 0);
+      return;
+    }
+    softmax(s, n, load<i32>(s + C.PANELS), padded);
     mix(s + C.VALUE_LIST, n, s + C.SCORES, C.SCORE_STRIDE, C.outputAt(s, padded), load<i32>(s + C.PADDED_ROWS), padded);
   }
   store<i32>(s + C.COUNT, 0);

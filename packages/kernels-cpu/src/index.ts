@@ -10,6 +10,7 @@ export {
 export type { CacheOptions, KeyValueCache } from './runtime/cache.ts';
 export type { AsyncOptions } from './runtime/drive.ts';
 export type { PhaseTimes } from './runtime/engine.ts';
+export type { Gradients } from './runtime/gradient.ts';
 export type { MatmulOptions } from './runtime/matmul.ts';
 export { planMemory, type MemoryPlan, type PlanInput } from './plan/plan.ts';
 export type { CacheType } from './plan/layout.ts';

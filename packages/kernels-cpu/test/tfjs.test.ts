@@ -98,6 +98,22 @@ describe.each(['cpu', 'wasm'])('tfjs kernels on the %s backend', (backend) => {
   });
 });
 
+describe('what the kernels refuse', () => {
+  it('leaves no tensor behind', async () => {
+    await tf.setBackend('wasm');
+    const runtime = await registerCpuKernels({ threads: 1 });
+    const q = tf.zeros<tf.Rank.R4>([1, 8, 2, 4]);
+    const before = tf.memory().numTensors;
+    const buffers = tf.memory().numDataBuffers;
+    expect(() => flashAttention(q, q, tf.zeros<tf.Rank.R4>([1, 8, 1, 4]))).toThrow(/same shape/);
+    expect(() => hipAttention(q, q, q, { config: { window: -1 } })).toThrow(/window is -1/);
+    runtime.close();
+    expect(() => flashAttention(q, q, q)).toThrow(/closed/);
+    expect(tf.memory().numTensors - before).toBeLessThanOrEqual(1);
+    expect(tf.memory().numDataBuffers - buffers).toBeLessThanOrEqual(1);
+  });
+});
+
 describe('threaded matrix products on wasm', () => {
   it('equal the original kernel, and fall back where they do not apply', async () => {
     await tf.setBackend('wasm');

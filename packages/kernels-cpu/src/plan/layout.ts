@@ -103,10 +103,14 @@ export function maxCandidates(keys: number, config: HipConfig): number {
   return most;
 }
 
-/** Scratch bytes of one thread of attention: assembly/context.ts (and assembly/gradient.ts, which adds four squares). */
-export function attentionScratch(headDim: number, gradient = false): number {
-  const square = ROWS * paddedDim(headDim) * 4;
-  return alignBytes(1856 + ROWS * 320 + (4 + (gradient ? 4 : 0)) * square + (gradient ? 2 * ROWS * 320 : 0));
+/** Scratch bytes of one thread of attention: assembly/context.ts. */
+export function attentionScratch(headDim: number): number {
+  return alignBytes(2112 + ROWS * 320 + 4 * ROWS * paddedDim(headDim) * 4);
+}
+
+/** Scratch bytes of one thread of the gradient: assembly/gradient.ts. */
+export function gradientScratch(headDim: number): number {
+  return attentionScratch(headDim) + alignBytes(4 * ROWS * paddedDim(headDim) * 4 + 3 * ROWS * 320 + 4 * ROWS * 4);
 }
 
 /** Scratch bytes of one thread of a search: assembly/score.ts, staged.ts, tree.ts. */

@@ -114,7 +114,8 @@ function* progress(index: number, count: number, steps: Steps<void>, from = 0, t
   for (const done of steps) yield (index + from + (to - from) * done) / count;
 }
 
-function maskFields({ blockQ, blockK, sink, window, capacity, maskHeads, causal }: BlockMask): JobFields {
+/** Job fields of a mask's form. */
+export function maskFields({ blockQ, blockK, sink, window, capacity, maskHeads, causal }: BlockMask): JobFields {
   return {
     BLOCK_Q: blockQ,
     BLOCK_K: blockK,

@@ -10,6 +10,7 @@ export const KERNELS = [
   'denseAttention',
   'sparseAttention',
   'mergeSplits',
+  'sparseGradient',
   'stagedSearch',
   'treeSearch',
   'packColumns',

@@ -14,6 +14,7 @@ import { denseSteps, hipSteps, maskedSteps, type Call } from './attend.ts';
 import { KeyValueCache, type CacheOptions } from './cache.ts';
 import { checkMask, checkShape, checkTensor } from './check.ts';
 import { drive, driveAsync, type AsyncOptions } from './drive.ts';
+import { attentionGradient, type Gradients } from './gradient.ts';
 import { Engine, type PhaseTimes, type Steps } from './engine.ts';
 import { Scope } from './heap.ts';
 import { matmul, type MatmulOptions } from './matmul.ts';
@@ -170,6 +171,34 @@ export class CpuRuntime {
     options: CallOptions & AsyncOptions = {},
   ): Promise<HipResult> {
     return driveAsync(this.#hip(q, k, v, shape, config, options, true), options);
+  }
+
+  /**
+   * Gradients of {@link blockSparseAttention} with respect to q, k and v, the mask held fixed. With `denseMask` of
+   * `@hip/mask-search`: of dense attention. Work is shared by batch entry and kv head.
+   *
+   * @param gradient of the loss with respect to the output [B, Tq, H, d]
+   * @throws HipError `invalid-shape`, `invalid-mask`, `unsupported`, `out-of-memory`
+   */
+  blockSparseAttentionGradient(
+    q: Float32Array,
+    k: Float32Array,
+    v: Float32Array,
+    gradient: Float32Array,
+    shape: AttentionShape,
+    mask: BlockMask,
+    options: ScoreOptions & { readonly out?: Gradients | undefined } = {},
+  ): Gradients {
+    this.#begin(q, k, v, shape, gradient);
+    checkMask(mask, shape);
+    const { out = { q: new Float32Array(q.length), k: new Float32Array(k.length), v: new Float32Array(v.length) } } =
+      options;
+    checkTensor('out.q', out.q, q.length);
+    checkTensor('out.k', out.k, k.length);
+    checkTensor('out.v', out.v, v.length);
+    using store = this.#fill(k, v, shape);
+    attentionGradient(this.#call(store, shape, options, false), q, gradient, mask, out);
+    return out;
   }
 
   /** A key-value cache that lives in WebAssembly memory: append, prefill in chunks, decode. */

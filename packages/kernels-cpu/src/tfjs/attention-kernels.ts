@@ -1,20 +1,15 @@
 // The attention kernels `HipAttention`, `BlockSparseAttention` and `FlashAttention` for tfjs' cpu and wasm backends, with their gradients.
 import * as tf from '@tensorflow/tfjs';
-import {
-  blockSparseAttentionGradient,
-  denseMask,
-  HipError,
-  type BlockMask,
-  type HipConfig,
-  type ScoreOptions,
-} from '@hip/mask-search';
+import { denseMask, HipError, type BlockMask, type HipConfig, type ScoreOptions } from '@hip/mask-search';
 import type { CpuRuntime } from '../runtime/runtime.ts';
-import { makeTensor, valuesOf } from './backend-data.ts';
+import { makeTensors } from './backend-data.ts';
 import { shapeOf } from './shape.ts';
 
 export const HIP_KERNEL = 'HipAttention';
 export const FLASH_KERNEL = 'FlashAttention';
 export const SPARSE_KERNEL = 'BlockSparseAttention';
+/** Gradients of the three: inputs q, k, v, dy; outputs dq, dk, dv. */
+export const GRADIENT_KERNEL = 'BlockSparseAttentionGradient';
 
 const KERNELS = [HIP_KERNEL, SPARSE_KERNEL, FLASH_KERNEL];
 
@@ -29,52 +24,67 @@ export interface AttentionAttributes extends ScoreOptions {
   readonly onMask?: ((mask: BlockMask) => void) | undefined;
 }
 
-interface KernelArguments {
-  readonly inputs: tf.NamedTensorInfoMap;
-  readonly backend: unknown;
-  readonly attrs?: tf.NamedAttrMap;
-}
+type Three<T> = readonly [q: T, k: T, v: T];
 
 /** Masks of forward passes, by their attributes object: one per call, and what the gradient is handed again. */
 const masks = new WeakMap<object, BlockMask>();
 
+function register(kernelName: string, backendName: string, kernelFunc: tf.KernelFunc): void {
+  if (tf.getKernel(kernelName, backendName)) tf.unregisterKernel(kernelName, backendName);
+  tf.registerKernel({ kernelName, backendName, kernelFunc });
+}
+
 /** Registers the kernels for a backend name; a second registration replaces the first. */
 export function registerAttention(backendName: string, runtime: () => CpuRuntime): void {
   for (const kernelName of KERNELS) {
-    if (tf.getKernel(kernelName, backendName)) tf.unregisterKernel(kernelName, backendName);
-    tf.registerKernel({
-      kernelName,
-      backendName,
-      kernelFunc: (args) => {
-        const { inputs, backend, attrs } = args as KernelArguments;
-        const { q, k, v } = inputs as unknown as { q: tf.TensorInfo; k: tf.TensorInfo; v: tf.TensorInfo };
-        const { causal, config, mask: given, scale, softcap, onMask } = attrs as unknown as AttentionAttributes;
-        const shape = shapeOf(q.shape, k.shape, v.shape);
-        const values = [q, k, v].map((tensor) => valuesOf(backend, tensor)) as [
-          Float32Array,
-          Float32Array,
-          Float32Array,
-        ];
-        if (kernelName === FLASH_KERNEL)
-          return makeTensor(backend, q.shape, runtime().denseAttention(...values, shape, { causal, scale, softcap }));
-        if (kernelName === SPARSE_KERNEL) {
-          if (!given)
-            throw new HipError('invalid-config', `mask is ${given}: give ${SPARSE_KERNEL} a BlockMask`, {
-              name: 'mask',
-            });
-          return makeTensor(
-            backend,
-            q.shape,
-            runtime().blockSparseAttention(...values, shape, given, { scale, softcap }),
-          );
+    register(kernelName, backendName, ({ inputs, backend, attrs }) => {
+      const tensors = namedTensors(inputs, ['q', 'k', 'v']);
+      const [qShape, kShape, vShape] = shapesOf(tensors);
+      const shape = shapeOf(qShape, kShape, vShape);
+      const { causal, config, mask, scale, softcap, onMask } = attrs as unknown as AttentionAttributes;
+      const [tensor] = makeTensors(backend, tensors, [qShape], (data, [out]) => {
+        const [q, k, v] = data as Three<Float32Array>;
+        const options = { scale, softcap, out };
+        if (kernelName === FLASH_KERNEL) runtime().denseAttention(q, k, v, shape, { ...options, causal });
+        else if (kernelName === SPARSE_KERNEL)
+          runtime().blockSparseAttention(q, k, v, shape, requireMask(mask), options);
+        else {
+          const found = runtime().hipAttention(q, k, v, shape, { ...config, causal }, options).mask;
+          onMask?.(found);
+          masks.set(attrs as object, found);
         }
-        const { output, mask } = runtime().hipAttention(...values, shape, { ...config, causal }, { scale, softcap });
-        onMask?.(mask);
-        masks.set(attrs as object, mask);
-        return makeTensor(backend, q.shape, output);
-      },
+      });
+      return tensor!;
     });
   }
+  register(GRADIENT_KERNEL, backendName, ({ inputs, backend, attrs }) => {
+    const tensors = namedTensors(inputs, ['q', 'k', 'v', 'dy']);
+    const shapes = shapesOf(tensors);
+    const { mask, scale, softcap } = attrs as unknown as AttentionAttributes;
+    return makeTensors(backend, tensors, shapes, (data, outputs) => {
+      const [q, k, v, gradient] = data as [...Three<Float32Array>, Float32Array];
+      const [dq, dk, dv] = outputs as Three<Float32Array>;
+      const options = { scale, softcap, out: { q: dq, k: dk, v: dv } };
+      runtime().blockSparseAttentionGradient(q, k, v, gradient, shapeOf(...shapes), requireMask(mask), options);
+    });
+  });
+}
+
+function namedTensors(inputs: tf.NamedTensorInfoMap, names: readonly string[]): tf.TensorInfo[] {
+  return names.map((name) => {
+    const tensor = inputs[name];
+    if (!tensor) throw new HipError('invalid-shape', `the kernel needs an input ${name}`, { name });
+    return tensor;
+  });
+}
+
+function shapesOf([q, k, v]: readonly tf.TensorInfo[]): Three<number[]> {
+  return [q!.shape, k!.shape, v!.shape];
+}
+
+function requireMask(mask: BlockMask | undefined): BlockMask {
+  if (mask) return mask;
+  throw new HipError('invalid-config', `mask is ${mask}: give ${SPARSE_KERNEL} a BlockMask`, { name: 'mask' });
 }
 
 /** Registers the gradients once. The mask of the forward pass is held fixed. */
@@ -87,27 +97,16 @@ export function registerAttentionGradients(): void {
       gradFunc: (dy, saved, attrs) => {
         const [q, k, v] = saved as [tf.Tensor4D, tf.Tensor4D, tf.Tensor4D];
         const { causal, scale, softcap, mask: given } = attrs as unknown as AttentionAttributes;
-        const shape = shapeOf(q.shape, k.shape, v.shape);
-        const mask = kernelName === FLASH_KERNEL ? denseMask(shape, causal) : (given ?? masks.get(attrs));
-        if (!mask)
-          throw new HipError(
-            'internal',
-            'the mask of the forward pass is gone: call hipAttention, or give runKernel a new attributes object each time',
-          );
-        const gradients = blockSparseAttentionGradient(
-          q.dataSync() as Float32Array,
-          k.dataSync() as Float32Array,
-          v.dataSync() as Float32Array,
-          (dy as tf.Tensor).dataSync() as Float32Array,
-          shape,
-          mask,
-          { scale, softcap },
-        );
-        return {
-          q: () => tf.tensor4d(Float32Array.from(gradients.q), q.shape),
-          k: () => tf.tensor4d(Float32Array.from(gradients.k), k.shape),
-          v: () => tf.tensor4d(Float32Array.from(gradients.v), v.shape),
-        };
+        const found = given ?? masks.get(attrs);
+        const mask = kernelName === FLASH_KERNEL ? denseMask(shapeOf(q.shape, k.shape, v.shape), causal) : found;
+        if (!mask) {
+          const fix = 'call hipAttention, or give runKernel a new attributes object each time';
+          throw new HipError('internal', `the mask of the forward pass is gone: ${fix}`);
+        }
+        const inputs = { q, k, v, dy: dy as tf.Tensor };
+        const attributes = { mask, scale, softcap } as unknown as tf.NamedAttrMap;
+        const gradients = tf.engine().runKernel<tf.Tensor[]>(GRADIENT_KERNEL, inputs, attributes);
+        return Object.fromEntries(['q', 'k', 'v'].map((name, i) => [name, () => gradients[i]!]));
       },
     });
   }

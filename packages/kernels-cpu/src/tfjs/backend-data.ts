@@ -1,4 +1,4 @@
-// Tensor data of the `cpu` and `wasm` backends without copies where the backend allows it.
+// Tensor data of the `cpu` and `wasm` backends without copies beyond the one into and the one out of the kernels' memory.
 import type { KernelBackend, TensorInfo } from '@tensorflow/tfjs';
 
 /** What both backends offer beside tfjs' own interface. */
@@ -10,19 +10,40 @@ interface HeapBackend extends KernelBackend {
   readSync(dataId: object): Float32Array;
 }
 
-/** A tensor's float32 values: a view on wasm (valid until the backend allocates), the backend's own array on cpu. */
-export function valuesOf(backend: unknown, tensor: TensorInfo): Float32Array {
-  const heap = backend as HeapBackend;
-  return heap.typedArrayFromHeap ? heap.typedArrayFromHeap(tensor) : heap.readSync(tensor.dataId);
+interface Output {
+  readonly tensor: TensorInfo;
+  /** Where its values go. */
+  readonly values: Float32Array;
 }
 
-/** A new tensor of the backend. */
-export function makeTensor(backend: unknown, shape: number[], values: Float32Array): TensorInfo {
+/**
+ * Makes float32 tensors out of others. `fill` gets views of wasm's heap, or the cpu backend's own arrays. Outputs are made before any
+ * view is taken, since making one may move the heap; they are disposed of when `fill` throws.
+ */
+export function makeTensors(
+  backend: unknown,
+  inputs: readonly TensorInfo[],
+  shapes: readonly (readonly number[])[],
+  fill: (inputs: readonly Float32Array[], outputs: readonly Float32Array[]) => void,
+): TensorInfo[] {
   const heap = backend as HeapBackend;
-  if (heap.typedArrayFromHeap && heap.makeOutput) {
-    const out = heap.makeOutput(shape, 'float32');
-    heap.typedArrayFromHeap(out).set(values);
-    return out;
+  const made = shapes.map((shape) => makeOutput(heap, [...shape]));
+  const read = (tensor: TensorInfo): Float32Array => heap.typedArrayFromHeap?.(tensor) ?? heap.readSync(tensor.dataId);
+  try {
+    fill(
+      inputs.map(read),
+      made.map(({ tensor, values }) => heap.typedArrayFromHeap?.(tensor) ?? values),
+    );
+  } catch (error) {
+    for (const { tensor } of made) heap.disposeData(tensor.dataId);
+    throw error;
   }
-  return heap.makeTensorInfo!(shape, 'float32', values);
+  return made.map(({ tensor }) => tensor);
+}
+
+function makeOutput(heap: HeapBackend, shape: number[]): Output {
+  // The cpu backend has a makeOutput of another signature.
+  if (heap.typedArrayFromHeap) return { tensor: heap.makeOutput!(shape, 'float32'), values: new Float32Array() };
+  const values = new Float32Array(shape.reduce((size, extent) => size * extent, 1));
+  return { tensor: heap.makeTensorInfo!(shape, 'float32', values), values };
 }

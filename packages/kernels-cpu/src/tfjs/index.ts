@@ -4,6 +4,7 @@ import { HipError, type BlockMask } from '@hip/mask-search';
 import { createCpuRuntime, type CpuRuntime, type CpuRuntimeOptions } from '../runtime/runtime.ts';
 import {
   FLASH_KERNEL,
+  GRADIENT_KERNEL,
   HIP_KERNEL,
   SPARSE_KERNEL,
   registerAttention,
@@ -12,7 +13,7 @@ import {
 } from './attention-kernels.ts';
 import { registerMatmul } from './matmul-kernels.ts';
 
-export { FLASH_KERNEL, HIP_KERNEL, SPARSE_KERNEL, type AttentionAttributes };
+export { FLASH_KERNEL, GRADIENT_KERNEL, HIP_KERNEL, SPARSE_KERNEL, type AttentionAttributes };
 
 export interface RegisterOptions extends CpuRuntimeOptions {
   /** Also replace tfjs-wasm's matrix products by threaded ones. @defaultValue false */

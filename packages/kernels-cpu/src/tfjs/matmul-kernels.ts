@@ -1,7 +1,7 @@
 // A threaded matrix product in place of tfjs-wasm's single-threaded one, where it is faster; everything else goes to the original.
 import * as tf from '@tensorflow/tfjs';
 import type { CpuRuntime } from '../runtime/runtime.ts';
-import { makeTensor, valuesOf } from './backend-data.ts';
+import { makeTensors } from './backend-data.ts';
 
 /** Below this many multiply-adds the copies cost more than the threads save. */
 const SMALLEST_PRODUCT = 1 << 20;
@@ -61,16 +61,10 @@ function plan({ inputs, backend, attrs }: MatmulArguments): ((runtime: CpuRuntim
   if (batch * rows * n * k < SMALLEST_PRODUCT || rows < FEWEST_ROWS) return undefined;
   const lead = a.shape.length >= b.shape.length ? a.shape.slice(0, -2) : b.shape.slice(0, -2);
   return (runtime) => {
-    const values = runtime.matmul(valuesOf(backend, a), valuesOf(backend, b), {
-      m: rows,
-      n,
-      k,
-      batch,
-      sharedB,
-      transposeA,
-      transposeB,
-      bias: bias && valuesOf(backend, bias),
+    const [tensor] = makeTensors(backend, bias ? [a, b, bias] : [a, b], [[...lead, m, n]], (inputs, [out]) => {
+      const [left, right, added] = inputs as [Float32Array, Float32Array, Float32Array | undefined];
+      runtime.matmul(left, right, { m: rows, n, k, batch, sharedB, transposeA, transposeB, bias: added, out });
     });
-    return makeTensor(backend, [...lead, m, n], values);
+    return tensor!;
   };
 }
