@@ -79,13 +79,10 @@ export function hipModelAttention(options: ModelAttentionOptions = {}): ModelAtt
       scale,
       config: kept === undefined ? config : { ...config, k: kept },
       dense,
-      // Without a listener nothing is read back from a GPU.
-      ...((isDecode || onMask) && {
-        onMask: (mask) => {
-          if (isDecode) decoded.set(layer, { mask, age: 1 });
-          onMask?.(mask, layer);
-        },
-      }),
+      onMask: (mask) => {
+        if (isDecode) decoded.set(layer, { mask, age: 1 });
+        onMask?.(mask, layer);
+      },
     });
   };
 }

@@ -1,6 +1,6 @@
 // Unpacks the archives of @sparticuz/chromium into a cache folder, once per checkout, while any number of processes ask for it.
 import { createReadStream, createWriteStream, existsSync } from 'node:fs';
-import { mkdir, mkdtemp, readFile, rename, rm } from 'node:fs/promises';
+import { mkdir, mkdtemp, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { dirname, join, resolve } from 'node:path';
 import { pipeline } from 'node:stream/promises';
@@ -53,13 +53,20 @@ export function unpackSwiftShader(): Promise<string> {
   return once('swiftshader', (folder, archives) => unpackTar(archives, 'swiftshader', folder));
 }
 
+/** The archive's own names the folders of a cloud function; without any font Chromium dies at the first text field. */
+const FONTS_CONF = `<?xml version="1.0"?>
+<!DOCTYPE fontconfig SYSTEM "fonts.dtd">
+<fontconfig><dir prefix="relative">fonts</dir></fontconfig>
+`;
+
 /**
  * The folder with the executable `chromium` and SwiftShader beside it (Chromium looks for it there), `lib/` with the
  * shared libraries a bare machine lacks (NSS, NSPR, expat), and `fonts.conf` with one font family.
  */
 export function unpackChromium(): Promise<string> {
-  return once('chromium', async (folder, archives) => {
+  return once('browser', async (folder, archives) => {
     await Promise.all(['swiftshader', 'al2023', 'fonts'].map((name) => unpackTar(archives, name, folder)));
+    await writeFile(join(folder, 'fonts.conf'), FONTS_CONF);
     const executable = createWriteStream(join(folder, 'chromium'), { mode: 0o755 });
     await pipeline(createReadStream(join(archives, 'chromium.br')), decompress(), executable);
   });

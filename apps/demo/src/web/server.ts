@@ -1,12 +1,11 @@
-// The page's server: the page through vite, one run at a time in a worker, its messages as server-sent events. Localhost only.
+// The page's server: the page as vite bundles it, one run at a time in a worker, its messages as server-sent events. Localhost only.
 import { existsSync, createReadStream } from 'node:fs';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { join } from 'node:path';
+import { extname, join } from 'node:path';
 import * as v from 'valibot';
-import { createServer as createVite } from 'vite';
+import { build } from 'vite';
 import { RunState } from '../pipeline/state.ts';
-import { REPOSITORY } from '../pipeline/text.ts';
 import type { ServerStatus, StartRequest } from './messages.ts';
 import { Runs } from './runs.ts';
 
@@ -52,14 +51,7 @@ export interface PageServerOptions {
 /** Serves the page until closed. A run that goes then ends at once; its state is on disk. */
 export async function servePage({ out, port = 0 }: PageServerOptions): Promise<PageServer> {
   const runs = new Runs(out);
-  const vite = await createVite({
-    configFile: false,
-    root: PAGE,
-    cacheDir: join(out, '.vite'),
-    logLevel: 'error',
-    appType: 'spa',
-    server: { middlewareMode: true, hmr: false, ws: false, fs: { allow: [REPOSITORY] } },
-  });
+  const files = await buildPage();
   const server = createServer((request, response) => {
     const path = new URL(request.url ?? '/', 'http://localhost').pathname;
     // Another site's page must not start runs here, whatever name it gives this machine.
@@ -69,7 +61,9 @@ export async function servePage({ out, port = 0 }: PageServerOptions): Promise<P
     }
     const respond = ROUTES[`${request.method} ${path}`];
     if (!respond) {
-      vite.middlewares(request, response);
+      const file = request.method === 'GET' ? files.get(path) : undefined;
+      if (file) response.writeHead(200, { 'Content-Type': file.type }).end(file.content);
+      else response.writeHead(404).end('there is nothing here\n');
       return;
     }
     respond({ runs, out, request, response }).catch((error: unknown) => {
@@ -84,9 +78,39 @@ export async function servePage({ out, port = 0 }: PageServerOptions): Promise<P
     await runs.close();
     server.closeAllConnections();
     await new Promise((resolve) => server.close(resolve));
-    await vite.close();
   };
   return { url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`, close, [Symbol.asyncDispose]: close };
+}
+
+interface PageFile {
+  readonly type: string;
+  readonly content: string | Uint8Array;
+}
+
+/** Bundles the page in memory. */
+async function buildPage(): Promise<ReadonlyMap<string, PageFile>> {
+  const built = await build({
+    configFile: false,
+    root: PAGE,
+    logLevel: 'error',
+    build: { write: false, modulePreload: false },
+  });
+  const outputs = (Array.isArray(built) ? built : [built]).flatMap((bundle) =>
+    'output' in bundle ? bundle.output : [],
+  );
+  const types: Readonly<Record<string, string>> = {
+    '.html': 'text/html; charset=utf-8',
+    '.js': 'text/javascript',
+    '.css': 'text/css',
+  };
+  const files = new Map(
+    outputs.map((file): [string, PageFile] => {
+      const content = file.type === 'chunk' ? file.code : file.source;
+      return [`/${file.fileName}`, { type: types[extname(file.fileName)] ?? 'application/octet-stream', content }];
+    }),
+  );
+  files.set('/', files.get('/index.html')!);
+  return files;
 }
 
 function isLocal({ headers }: IncomingMessage): boolean {

@@ -33,7 +33,9 @@ describeBrowser('the page', (open) => {
     const out = join(folder, 'out');
     await using server = await servePage({ out });
     await using tab = await open();
-    const { page, errors } = tab;
+    const page = await tab.page.browser().newPage();
+    const errors: string[] = [];
+    page.on('pageerror', (error) => errors.push(String(error)));
     await page.goto(server.url, { waitUntil: 'load' });
     await page.waitForFunction(
       'document.querySelector("button[name=start]") && !document.querySelector("button[name=start]").disabled',
