@@ -28,6 +28,7 @@ export function words(key) {
     [/Bytes$/, ' (bytes)'],
     [/Gflops$/i, ' (GFLOP/s)'],
     [/Seconds$/, ' (s)'],
+    [/Percent$/, ' (%)'],
   ];
   for (const [pattern, unit] of units) {
     if (pattern.test(key) && key.replace(pattern, '') !== '') return words(key.replace(pattern, '')) + unit;
