@@ -96,18 +96,18 @@ async function check(
 
 /** Matrix variants worth comparing on a device with matrix units. */
 export function matrixCandidates(lanes: number): AttentionVariant[] {
-  const variants: AttentionVariant[] = (
-    [
-      [4, 64, 'shared', true],
-      [4, 64, 'shared', false],
-      [4, 32, 'shared', true],
-      [8, 32, 'shared', true],
-      [1, 64, 'direct', false],
-      [2, 64, 'direct', false],
-      [4, 64, 'direct', false],
-      [8, 32, 'direct', false],
-    ] as const
-  ).map(([subgroups, keys, staging, prefetch]) => ({ kind: 'matrix', subgroups, lanes, keys, staging, prefetch }));
+  const shared = { kind: 'matrix', lanes, staging: 'shared', prefetch: true } as const;
+  const variants: AttentionVariant[] = [
+    { ...shared, subgroups: 4, keys: 64 },
+    { ...shared, subgroups: 4, keys: 64, transposeValues: true },
+    { ...shared, subgroups: 4, keys: 64, reloadQueries: true },
+    { ...shared, subgroups: 4, keys: 64, transposeValues: true, reloadQueries: true },
+    { ...shared, subgroups: 4, keys: 48 },
+    { ...shared, subgroups: 2, keys: 64 },
+    { ...shared, subgroups: 8, keys: 32, transposeValues: true },
+    { ...shared, subgroups: 4, keys: 64, prefetch: false },
+    { ...shared, subgroups: 4, keys: 64, staging: 'direct', prefetch: false },
+  ];
   return variants;
 }
 

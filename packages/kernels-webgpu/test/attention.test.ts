@@ -153,8 +153,12 @@ describeGpu('attention', (gpu) => {
     expect(await readTensor(context, out)).toBeAllclose(denseAttention(q, k, v, shape), TOLERANCE.f32);
   });
 
-  for (const staging of ['shared', 'direct'] as const) {
-    it(`the matrix kernel, with its matrices emulated, equals float64 (${staging})`, async () => {
+  for (const [staging, transposeValues] of [
+    ['shared', false],
+    ['shared', true],
+    ['direct', false],
+  ] as const) {
+    it(`the matrix kernel, with its matrices emulated, equals float64 (${staging}${transposeValues ? ', transposed values' : ''})`, async () => {
       const lanes = context.profile.subgroupMaxSize;
       const variant = {
         kind: 'matrix',
@@ -163,6 +167,8 @@ describeGpu('attention', (gpu) => {
         keys: 16,
         staging,
         prefetch: staging === 'shared',
+        transposeValues,
+        reloadQueries: transposeValues,
       } as const;
       const lengths = fc.record({
         batch: fc.integer({ min: 1, max: 2 }),

@@ -180,6 +180,8 @@ describe("WGSL, compiled on Dawn's null backend", () => {
                   keys: 64,
                   staging,
                   prefetch: sparse && staging === 'shared',
+                  transposeValues: lanes === 32 && sparse && staging === 'shared',
+                  reloadQueries: lanes === 16,
                 }),
               ),
             ).toEqual([]);

@@ -25,7 +25,18 @@ const LOWEST = '-150.0';
  * weights as f16 in workgroup memory → output += weights·v (matrices). Six barriers a tile with staging, four without.
  */
 export function matrixKernelCode(kernel: MatrixKernel, dialect: MatrixDialect = nativeMatrices()): string {
-  const { headDim, sparse, softcap, subgroups, lanes, keys, staging, prefetch } = kernel;
+  const {
+    headDim,
+    sparse,
+    softcap,
+    subgroups,
+    lanes,
+    keys,
+    staging,
+    prefetch,
+    transposeValues = false,
+    reloadQueries = false,
+  } = kernel;
   const shared = staging === 'shared';
   const threads = subgroups * lanes;
   const rows = MATRIX * subgroups;
@@ -61,6 +72,41 @@ export function matrixKernelCode(kernel: MatrixKernel, dialect: MatrixDialect = 
   const stage = (name: string, parity: string): string =>
     unroll(loads, (i) => guard(i, `${place(i)} = ${source(name, i, parity)};`), '\n    ');
 
+  // Transposed, two keys of one dimension share a word; lanes stand along the keys, each in a bank of its own.
+  const valueStride = keys / 8 + 1;
+  const pairVectors = (keys / 2) * vectors;
+  const pairLoads = Math.ceil(pairVectors / threads);
+  const pairGuard = (i: number, body: string): string =>
+    pairVectors % threads === 0 ? body : `if (thread + ${i * threads}u < ${pairVectors}u) { ${body} }`;
+  const pairSource = (i: number, key: number): string =>
+    `v[(keyBase + ((entries[parity + (thread + ${i * threads}u) % ${keys / 2}u * 2u + ${key}u] & 0x3fffffffu) - params.keyFirst) * params.keyStride) / 2u + (thread + ${i * threads}u) / ${keys / 2}u]`;
+  const fetchPairs = unroll(
+    pairLoads,
+    (i) => pairGuard(i, `held${2 * i} = ${pairSource(i, 0)}; held${2 * i + 1} = ${pairSource(i, 1)};`),
+    '\n    ',
+  );
+  const putPairs = unroll(
+    pairLoads,
+    (i) =>
+      pairGuard(
+        i,
+        `{ let pair = (thread + ${i * threads}u) % ${keys / 2}u; let row = (thread + ${i * threads}u) / ${keys / 2}u * ${8 * valueStride}u + pair / 4u;
+      ${unroll(
+        4,
+        (
+          w,
+        ) => `staged[row + ${2 * w * valueStride}u][pair % 4u] = (held${2 * i}[${w}] & 0xffffu) | (held${2 * i + 1}[${w}] << 16u);
+      staged[row + ${(2 * w + 1) * valueStride}u][pair % 4u] = (held${2 * i}[${w}] >> 16u) | (held${2 * i + 1}[${w}] & 0xffff0000u);`,
+        '\n      ',
+      )} }`,
+      ),
+    '\n    ',
+  );
+  const heldVectors = Math.max(loads, transposeValues ? 2 * pairLoads : 0);
+  const stagedVectors = Math.max(keys * tileStride, transposeValues ? headDim * valueStride : 0);
+  const queryMatrix = (step: number): string =>
+    `let q${step} = ${dialect.load('left', q, `queryBase + ${step * 2}u`, 'params.rowStride / 2u', 'row_major')};`;
+
   const direct = (name: MatrixBuffer, n: number, extra: string, order: 'row_major' | 'col_major'): string =>
     dialect.load('right', name, `${name.name}Base${n} + ${extra}`, 'params.keyStride / 2u', order);
   const keyMatrix = (n: number, step: number): string =>
@@ -68,9 +114,11 @@ export function matrixKernelCode(kernel: MatrixKernel, dialect: MatrixDialect = 
       ? dialect.load('right', tile, `${n * MATRIX * tileStride + step * 2}u`, `${tileStride}u`, 'col_major')
       : direct(k, n, `${step * 2}u`, 'col_major');
   const valueMatrix = (n: number, step: number): string =>
-    shared
-      ? dialect.load('right', tile, `${n * MATRIX * tileStride + step * 2}u`, `${tileStride}u`, 'row_major')
-      : direct(v, n, `${step * 2}u`, 'row_major');
+    transposeValues
+      ? dialect.load('right', tile, `${step * MATRIX * valueStride + n * 2}u`, `${valueStride}u`, 'col_major')
+      : shared
+        ? dialect.load('right', tile, `${n * MATRIX * tileStride + step * 2}u`, `${tileStride}u`, 'row_major')
+        : direct(v, n, `${step * 2}u`, 'row_major');
   const bases = (name: string): string =>
     shared
       ? ''
@@ -107,13 +155,13 @@ export function matrixKernelCode(kernel: MatrixKernel, dialect: MatrixDialect = 
   const body = `
     let parity = (tileIndex & 1u) * ${keys}u;
     ${shared && !prefetch ? `${stage('k', 'parity')}\n    workgroupBarrier();` : ''}
-    ${shared && prefetch ? fetch('v', 'parity') : ''}
+    ${shared && prefetch ? (transposeValues ? fetchPairs : fetch('v', 'parity')) : ''}
     ${bases('k')}
     ${unroll(keyMatrices, (n) => dialect.zero(`s${n}`), ' ')}
-    ${unroll(steps, (step) => unroll(keyMatrices, (n) => `s${n} = ${dialect.multiplyAdd(`q${step}`, keyMatrix(n, step), `s${n}`)};`, '\n    '), '\n    ')}
+    ${unroll(steps, (step) => `${reloadQueries ? queryMatrix(step) : ''}\n    ${unroll(keyMatrices, (n) => `s${n} = ${dialect.multiplyAdd(`q${step}`, keyMatrix(n, step), `s${n}`)};`, '\n    ')}`, '\n    ')}
     ${unroll(keyMatrices, (n) => dialect.store(scores, `matrixBase + ${n * 8}u`, `s${n}`, `${scoreStride}u`), '\n    ')}
     workgroupBarrier();
-    ${shared ? (prefetch ? put : stage('v', 'parity')) : ''}
+    ${shared ? (prefetch ? (transposeValues ? putPairs : put) : stage('v', 'parity')) : ''}
     for (var index = thread; index < ${keys}u; index += ${threads}u) { entries[${keys}u - parity + index] = slotEntry(sets, (tileIndex + 1u) * ${keys}u + index); }
     ${all((i, c) => `var ${score(i, c)} = ${scoreAt(i, c)} * params.scale;`)}
     ${softcap ? all((i, c) => `${score(i, c)} = ${cap(score(i, c)).replace('-15.0, 15.0', 'vec2<f32>(-15.0), vec2<f32>(15.0)')};`) : ''}
@@ -168,9 +216,9 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
   let weightBase = weightMatrix + ownRow * ${weightStride}u + part;
   ${own.map((i) => `let range${i} = rowRange(matrixRow + ownRow + ${i}u); var m${i} = ${NEVER}; var l${i} = 0.0;`).join('\n  ')}
   let queryBase = (rowBase + (matrixRow - params.rowFirst) * params.rowStride) / 2u;
-  ${unroll(steps, (step) => `let q${step} = ${dialect.load('left', q, `queryBase + ${step * 2}u`, 'params.rowStride / 2u', 'row_major')};`, '\n  ')}
+  ${reloadQueries ? '' : unroll(steps, queryMatrix, '\n  ')}
   ${unroll(steps, (step) => dialect.zero(`o${step}`), ' ')}
-  ${shared && prefetch ? unroll(loads, (i) => `var held${i}: vec4<u32>;`, ' ') : ''}
+  ${shared && prefetch ? unroll(heldVectors, (i) => `var held${i}: vec4<u32>;`, ' ') : ''}
   let tileCount = (sets.slots + ${keys - 1}u) / ${keys}u;
   for (var index = thread; index < ${keys}u; index += ${threads}u) { entries[index] = slotEntry(sets, index); }
   workgroupBarrier();
@@ -199,7 +247,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
       'var<storage, read_write> out: array<u32>',
     ]),
     keySetFunctions({ sparse, aligned: !shared }),
-    shared ? `var<workgroup> staged: array<vec4<u32>, ${keys * tileStride}>;` : '',
+    shared ? `var<workgroup> staged: array<vec4<u32>, ${stagedVectors}>;` : '',
     `var<workgroup> scores: array<vec2<f32>, ${rows * scoreStride}>;
 var<workgroup> weights: array<u32, ${rows * weightStride}>;
 var<workgroup> entries: array<u32, ${2 * keys}>;

@@ -25,6 +25,10 @@ export interface MatrixVariant {
   readonly staging: 'shared' | 'direct';
   /** With `shared`: the next tile is read into registers while this one is multiplied. */
   readonly prefetch: boolean;
+  /** With `shared` and `prefetch`: values are staged column by column, so that matrices of keys and of values are read alike. @defaultValue false */
+  readonly transposeValues?: boolean | undefined;
+  /** Matrices of queries are read again for each tile instead of held in registers. @defaultValue false */
+  readonly reloadQueries?: boolean | undefined;
 }
 
 export type AttentionVariant = TileVariant | MatrixVariant;
@@ -51,9 +55,13 @@ export function checkHeadDim(headDim: number): void {
 }
 
 /** Workgroup memory of the matrix kernel in bytes: staged keys or values, scores, weights, entries, row factors. */
-export function matrixWorkgroupBytes({ subgroups, keys, staging }: MatrixVariant, headDim: number): number {
+export function matrixWorkgroupBytes(
+  { subgroups, keys, staging, transposeValues }: MatrixVariant,
+  headDim: number,
+): number {
   const rows = MATRIX * subgroups;
-  const staged = staging === 'shared' ? keys * (headDim + 8) * 2 : 0;
+  const staged =
+    staging === 'shared' ? 2 * Math.max(keys * (headDim + 8), transposeValues ? headDim * (keys + 8) : 0) : 0;
   return staged + rows * (keys + 4) * 4 + rows * (keys / 2 + 4) * 4 + 2 * keys * 4 + rows * 4 + 16;
 }
 
