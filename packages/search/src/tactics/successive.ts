@@ -3,7 +3,7 @@ import { SearchError } from '../errors.ts';
 import { totalViolation } from '../constraints.ts';
 import { isComplete } from '../study/trial.ts';
 import { innerSearch, type Predicted } from './inner.ts';
-import { randomCandidates, seenKeys } from './sampling.ts';
+import { exactBounds, randomCandidates, seenKeys } from './sampling.ts';
 import { checkSettings } from './settings.ts';
 import { checkPredictor, predictorSetting, type PredictorChoice } from './predictor.ts';
 import { fitSurrogate } from './surrogate.ts';
@@ -70,7 +70,8 @@ export function successive(options: SuccessiveOptions = {}): Tactic {
           info: { fallback: 'too few complete trials to fit predictors' },
         };
       const best = bestFirst(context, goal).slice(0, INNER_POPULATION / 2);
-      const predicted = await innerSearch({
+      const exact = exactBounds(context);
+      const found = await innerSearch({
         space,
         surrogate,
         bounds,
@@ -81,6 +82,8 @@ export function successive(options: SuccessiveOptions = {}): Tactic {
         initial: best.map(({ genes }) => genes),
         signal,
       });
+      // The band is for predicted quantities, which may err: what is computed and outside is outside.
+      const predicted = found.filter(({ genes }) => totalViolation(exact, space.exact(genes)) <= 0);
       const band = FIRST_BAND / 2 ** (round - 1);
       const chosen = interleave(
         predicted.filter(({ violation }) => violation === 0),
