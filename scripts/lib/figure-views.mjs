@@ -131,7 +131,50 @@ export const VIEWS = [
       ];
     },
   },
-  { name: 'webgpu', title: 'Attention on WebGPU' },
+  {
+    name: 'webgpu',
+    title: 'Attention on WebGPU',
+    tables: (document) => {
+      const native = { 'FlashAttention-2': 'flashAttention2Ms', cuDNN: 'cudnnMs' };
+      const time = { 'GPU (ms)': 'gpuMs', 'wall (ms)': 'wallMs' };
+      return [
+        view('HiP prefill: 32 heads, 8 key heads, d=128, causal, f16, k=512', where(document, { part: 'prefill' }), {
+          what: 'what',
+          configuration: 'config',
+          ...native,
+          ...time,
+          'search (ms)': 'searchMs',
+          'attention (ms)': 'attentionMs',
+          'extra (MiB)': ({ extraBytes }) => mib(extraBytes),
+          'a score matrix (MiB)': ({ scoreMatrixBytes }) => mib(scoreMatrixBytes),
+        }),
+        view('Decode of one token', where(document, { part: 'decode' }), {
+          what: 'what',
+          keys: 'tokens',
+          ...native,
+          ...time,
+        }),
+        view('Attention alone', where(document, { part: 'attention' }), {
+          what: 'what',
+          tokens: 'tokens',
+          kernel: 'variant',
+          ...native,
+          ...time,
+          'TFLOP/s': 'tflops',
+        }),
+        view('What bounds the dense kernel at 8K: its time without one part', where(document, { part: 'ablation' }), {
+          without: 'without',
+          'GPU (ms)': ({ gpuMs, failure }) => gpuMs ?? failure,
+        }),
+        view('Beside tfjs-webgpu: 8 heads, d=64, f32', where(document, { part: 'tfjs' }), {
+          what: 'what',
+          tokens: 'tokens',
+          'wall (ms)': ({ wallMs, failure }) => failure ?? wallMs,
+        }),
+        view('Checks on the device', where(document, { part: 'checks' }), { what: 'what', passed: 'passed', of: 'of' }),
+      ].filter(({ rows }) => rows.length > 0);
+    },
+  },
   { name: 'instatune', title: 'InstaTune' },
   {
     name: 'linas',

@@ -1,0 +1,144 @@
+// Makes benchmarks/results/webgpu.json of a device run's files: node benchmarks/device/collect.mjs FOLDER (webgpu.json, and torch.json where PyTorch ran)
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+const folder = process.argv[2];
+if (!folder) throw new Error('give the folder that holds webgpu.json');
+const read = (name) =>
+  existsSync(join(folder, name)) ? JSON.parse(readFileSync(join(folder, name), 'utf8')) : undefined;
+const { environment, sections } = read('webgpu.json');
+const torch = read('torch.json');
+
+/** 4 significant digits. */
+const round = (value) => (typeof value === 'number' && !Number.isInteger(value) ? Number(value.toPrecision(4)) : value);
+const tidy = (row) => Object.fromEntries(Object.entries(row).map(([key, value]) => [key, round(value)]));
+/** 8192 → 8K, 1048576 → 1M. */
+const count = (tokens) => (tokens >= 2 ** 20 ? `${tokens / 2 ** 20}M` : `${tokens / 1024}K`);
+const variantName = (variant) => {
+  if (!variant) return undefined;
+  if (variant.kind === 'tile')
+    return `${variant.rows}×32 tiles, ${variant.shuffle > 1 ? `shuffles of ${variant.shuffle}` : 'no shuffles'}`;
+  const extras = [
+    variant.staging,
+    variant.prefetch && 'prefetched',
+    variant.transposeValues && 'values transposed',
+    variant.reloadQueries && 'queries read again',
+  ];
+  return `${16 * variant.subgroups}×${variant.keys} tiles, ${extras.filter(Boolean).join(', ')}`;
+};
+const native = (what, name, keys) =>
+  torch?.rows.find((row) => row.what === what && row.backend === name && row.keys === keys)?.ms;
+const bySum = (passes, prefix) =>
+  passes && Object.entries(passes).reduce((sum, [label, ms]) => sum + (label.startsWith(prefix) ? ms : 0), 0);
+
+const HEADS = 32;
+const KEY_HEADS = 8;
+const DIM = 128;
+/** What a T×T score matrix of all heads would take in f16. */
+const scoreBytes = (tokens) => 2 * HEADS * tokens * tokens;
+
+const rows = [];
+for (const row of sections.prefill ?? []) {
+  if (!row.what?.includes('attention')) continue;
+  const { tokens, gpuMs, wallMs, passes, poolBytes, config } = row;
+  const attention = bySum(passes, 'attention/');
+  rows.push({
+    part: 'prefill',
+    what: `prefill ${count(tokens)}`,
+    tokens,
+    config,
+    flashAttention2Ms: native('prefill', 'FlashAttention-2', tokens),
+    cudnnMs: native('prefill', 'cuDNN', tokens),
+    gpuMs,
+    wallMs,
+    searchMs: bySum(passes, 'search/'),
+    attentionMs: attention,
+    extraBytes: poolBytes,
+    scoreMatrixBytes: scoreBytes(tokens),
+    inputBytes: 2 * tokens * DIM * (2 * HEADS + 2 * KEY_HEADS),
+  });
+}
+for (const row of sections.million ?? []) {
+  if (!row.tokens) continue;
+  rows.push({
+    part: 'prefill',
+    what: row.what,
+    tokens: row.tokens,
+    config: 'default',
+    wallMs: row.wallMs,
+    extraBytes: row.poolBytes + row.sessionBytes,
+    scoreMatrixBytes: scoreBytes(row.tokens),
+    cacheBytes: row.cacheBytes,
+  });
+  rows.push({
+    part: 'decode',
+    what: 'decode after it',
+    tokens: row.tokens,
+    config: 'default',
+    gpuMs: row.decode.gpuMs,
+    wallMs: row.decode.wallMs,
+  });
+}
+for (const { what, tokens, gpuMs, wallMs, config } of sections.decode ?? []) {
+  rows.push({
+    part: 'decode',
+    what,
+    tokens,
+    config,
+    flashAttention2Ms: native('decode', 'FlashAttention-2', tokens),
+    cudnnMs: native('decode', 'cuDNN', tokens),
+    gpuMs,
+    wallMs,
+  });
+}
+for (const section of ['dense', 'sparse', 'dense-variants', 'sparse-variants', 'tiers']) {
+  for (const { what, tokens, variant, gpuMs, wallMs, tflops, failure } of sections[section] ?? []) {
+    rows.push({
+      part: section.endsWith('variants') ? 'variants' : 'attention',
+      what,
+      tokens,
+      variant: variantName(variant),
+      gpuMs,
+      wallMs,
+      tflops,
+      failure,
+      ...(section === 'dense'
+        ? {
+            flashAttention2Ms: native('prefill', 'FlashAttention-2', tokens),
+            cudnnMs: native('prefill', 'cuDNN', tokens),
+          }
+        : {}),
+    });
+  }
+}
+for (const { without, gpuMs, failure } of sections.ablation ?? [])
+  rows.push({ part: 'ablation', without, gpuMs, failure });
+for (const { what, tokens, gpuMs, wallMs, passes } of [...(sections.prefill ?? []), ...(sections.tree ?? [])]) {
+  if (!passes || what.includes('attention')) continue;
+  for (const [pass, ms] of Object.entries(passes))
+    rows.push({ part: 'passes', what, tokens, pass, ms, share: ms / gpuMs, wallMs });
+}
+for (const { what, tokens, wallMs, tensorBytes, tier, failure } of sections.tfjs ?? [])
+  rows.push({ part: 'tfjs', what, tokens, tier, wallMs, tensorBytes, failure });
+for (const name of ['check-attention', 'check-search']) {
+  const checks = sections[name] ?? [];
+  rows.push({ part: 'checks', what: name, passed: checks.filter(({ ok }) => ok).length, of: checks.length });
+}
+const document = {
+  name: 'webgpu',
+  quick: false,
+  environment: {
+    gpu: environment.description,
+    device: environment.device,
+    tier: environment.profile.tier,
+    toggles: environment.toggles,
+    torch: torch && `${torch.torch} on ${torch.device}`,
+    date: environment.date.slice(0, 10),
+    command: 'bash benchmarks/device/run.sh',
+  },
+  rows: rows.map(tidy),
+};
+const target = join(dirname(fileURLToPath(import.meta.url)), '../results/webgpu.json');
+writeFileSync(target, `${JSON.stringify(document, undefined, 2)}\n`);
+process.stdout.write(`${rows.length} rows → ${target}\n`);
