@@ -1,12 +1,7 @@
 // The public face of @hip/kernels-cpu.
-export {
-  createCpuRuntime,
-  type CallOptions,
-  type CpuRuntime,
-  type CpuRuntimeOptions,
-  type DenseCallOptions,
-  type HipResult,
-} from './runtime/runtime.ts';
+export { createCpuRuntime } from './runtime/create.ts';
+export type { CpuRuntime } from './runtime/runtime.ts';
+export type { CallOptions, CpuRuntimeOptions, DenseCallOptions, HipResult } from './runtime/options.ts';
 export type { CacheOptions, KeyValueCache } from './runtime/cache.ts';
 export type { AsyncOptions } from './runtime/drive.ts';
 export type { PhaseTimes } from './runtime/engine.ts';

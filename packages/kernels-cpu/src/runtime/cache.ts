@@ -8,7 +8,8 @@ import {
   type ScoreOptions,
 } from '@hip/mask-search';
 import type { CacheType } from '../plan/layout.ts';
-import { denseSteps, hipSteps, maskedSteps, type Call } from './attend.ts';
+import { denseSteps, hipSteps, maskedSteps } from './attend.ts';
+import type { Call } from './part.ts';
 import { checkShape } from './check.ts';
 import { drive, driveAsync, type AsyncOptions } from './drive.ts';
 import type { Engine, Steps } from './engine.ts';

@@ -1,7 +1,7 @@
 // Gradients of attention over a mask: the forward pass once more for each row's log-sum-exp, then the backward kernel.
 import type { BlockMask } from '@hip/mask-search';
 import { gradientScratch, ROWS } from '../plan/layout.ts';
-import { maskFields, type Call } from './attend.ts';
+import { maskFields, type Call } from './part.ts';
 import { Scope } from './heap.ts';
 
 /** Gradients with respect to q [B, Tq, H, d], k and v [B, Tk, Hkv, d]. */

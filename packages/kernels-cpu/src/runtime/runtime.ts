@@ -1,6 +1,5 @@
 // CpuRuntime: attention on typed arrays through the WebAssembly kernels. All threads work on each call.
 import {
-  HipError,
   resolveConfig,
   type AttentionShape,
   type BlockMask,
@@ -9,8 +8,8 @@ import {
 } from '@hip/mask-search';
 import { planMemory, type MemoryPlan } from '../plan/plan.ts';
 import type { CacheType } from '../plan/layout.ts';
-import { compileBinary, type SimdChoice } from '../wasm/binary.ts';
-import { denseSteps, hipSteps, maskedSteps, type Call } from './attend.ts';
+import { denseSteps, hipSteps, maskedSteps } from './attend.ts';
+import type { Call } from './part.ts';
 import { KeyValueCache, type CacheOptions } from './cache.ts';
 import { checkMask, checkShape, checkTensor } from './check.ts';
 import { drive, driveAsync, type AsyncOptions } from './drive.ts';
@@ -19,30 +18,7 @@ import { Engine, type PhaseTimes, type Steps } from './engine.ts';
 import { Scope } from './heap.ts';
 import { matmul, type MatmulOptions } from './matmul.ts';
 import { Store } from './store.ts';
-import { defaultThreads, threadsAvailable } from './threads.ts';
-
-export interface CpuRuntimeOptions {
-  /** Threads in all, the calling one included. @defaultValue 'auto': the cores of the machine, 1 where there is no shared memory */
-  readonly threads?: number | 'auto';
-  /** @defaultValue 'auto' */
-  readonly simd?: SimdChoice;
-}
-
-export interface CallOptions extends ScoreOptions {
-  /** Where the output goes, [B, Tq, H, d]. @defaultValue a new array */
-  readonly out?: Float32Array | undefined;
-}
-
-export interface DenseCallOptions extends CallOptions {
-  /** @defaultValue true */
-  readonly causal?: boolean | undefined;
-}
-
-export interface HipResult {
-  /** [B, Tq, H, d] */
-  readonly output: Float32Array;
-  readonly mask: BlockMask;
-}
+import type { CallOptions, DenseCallOptions, HipResult } from './options.ts';
 
 /**
  * Attention kernels on the CPU. q [B, Tq, H, d]; k, v [B, Tk, Hkv, d]; float32, row-major; row i stands at position Tk − Tq + i.
@@ -324,34 +300,4 @@ export class CpuRuntime {
   #call(store: Store, shape: AttentionShape, { scale, softcap }: ScoreOptions, sliced: boolean): Call {
     return { engine: this.#engine, store, shape, scale, softcap, sliced };
   }
-}
-
-/**
- * Starts the kernels and their threads: Node's worker threads, or workers in a page with cross-origin isolation. Elsewhere the one
- * calling thread does the work.
- *
- * @throws HipError `invalid-config`, `unsupported` where WebAssembly SIMD is missing
- * @example
- * ```ts
- * using cpu = await createCpuRuntime();
- * const shape = { batch: 1, queries: 4096, keys: 4096, heads: 8, kvHeads: 2, headDim: 64 };
- * const { output, mask } = cpu.hipAttention(q, k, v, shape);
- * ```
- */
-export async function createCpuRuntime({
-  threads = 'auto',
-  simd = 'auto',
-}: CpuRuntimeOptions = {}): Promise<CpuRuntime> {
-  if (threads !== 'auto' && (!Number.isInteger(threads) || threads < 1 || threads > 64)) {
-    throw new HipError('invalid-config', `threads is ${threads}: give an integer from 1 to 64, or 'auto'`, {
-      name: 'threads',
-      value: threads,
-    });
-  }
-  const shared = threadsAvailable();
-  const compiled = await compileBinary(simd, shared);
-  const count = !shared ? 1 : threads === 'auto' ? defaultThreads() : threads;
-  const engine = new Engine({ ...compiled, threads: count, shared });
-  await engine.ready();
-  return new CpuRuntime(engine);
 }

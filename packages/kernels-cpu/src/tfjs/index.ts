@@ -1,7 +1,9 @@
 // tfjs kernels and ops: `await registerCpuKernels()`, then hipAttention and flashAttention work on the cpu and wasm backends.
 import * as tf from '@tensorflow/tfjs';
 import { HipError, type BlockMask } from '@hip/mask-search';
-import { createCpuRuntime, type CpuRuntime, type CpuRuntimeOptions } from '../runtime/runtime.ts';
+import { createCpuRuntime } from '../runtime/create.ts';
+import type { CpuRuntimeOptions } from '../runtime/options.ts';
+import type { CpuRuntime } from '../runtime/runtime.ts';
 import {
   FLASH_KERNEL,
   GRADIENT_KERNEL,
