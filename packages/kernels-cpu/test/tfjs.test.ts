@@ -4,9 +4,20 @@ import * as tf from '@tensorflow/tfjs';
 import { setWasmPaths } from '@tensorflow/tfjs-backend-wasm';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import '@hip/testing';
-import { blockSparseAttention, denseAttention, type BlockMask } from '@hip/mask-search';
+import {
+  blockSparseAttention,
+  blockSparseAttentionGradient,
+  denseAttention,
+  denseMask,
+  type BlockMask,
+} from '@hip/mask-search';
 import type { CpuRuntime } from '../src/index.ts';
-import { flashAttention, hipAttention, registerCpuKernels } from '../src/tfjs/index.ts';
+import {
+  blockSparseAttention as blockSparse,
+  flashAttention,
+  hipAttention,
+  registerCpuKernels,
+} from '../src/tfjs/index.ts';
 
 const shape = { batch: 1, queries: 120, keys: 150, heads: 4, kvHeads: 2, headDim: 8 };
 const config = {
@@ -98,6 +109,37 @@ describe.each(['cpu', 'wasm'])('tfjs kernels on the %s backend', (backend) => {
   });
 });
 
+describe.each(['cpu', 'wasm'])('gradients on the %s backend', (backend) => {
+  it('of flash and of block-sparse attention equal float64', async () => {
+    await tf.setBackend(backend);
+    const runtime = await registerCpuKernels({ threads: 2 });
+    const small = { batch: 2, queries: 40, keys: 50, heads: 4, kvHeads: 2, headDim: 6 };
+    const tensor = (rows: number, heads: number, seed: number): tf.Tensor4D =>
+      tf.randomUniform<tf.Rank.R4>([2, rows, heads, 6], -1, 1, 'float32', seed);
+    const inputs = [tensor(40, 4, 1), tensor(50, 2, 2), tensor(50, 2, 3)] as const;
+    const weight = tensor(40, 4, 4);
+    const [q, k, v, w] = (await Promise.all([...inputs, weight].map((t) => t.data()))) as Float32Array[];
+    const mask = runtime.maskSearch(q!, k!, small, { ...config, k: 16, stages: undefined });
+    const cases = [
+      [mask, (...[a, b, c]: tf.Tensor4D[]) => blockSparse(a!, b!, c!, mask, { softcap: 2 })],
+      [
+        denseMask(small, false),
+        (...[a, b, c]: tf.Tensor4D[]) => flashAttention(a!, b!, c!, { causal: false, softcap: 2 }),
+      ],
+    ] as const;
+    for (const [used, attention] of cases) {
+      const gradients = tf.grads((...t: tf.Tensor[]) => tf.sum(tf.mul(attention(...(t as tf.Tensor4D[])), weight)))([
+        ...inputs,
+      ]);
+      const expected = blockSparseAttentionGradient(q!, k!, v!, w!, small, used, { softcap: 2 });
+      for (const [i, name] of (['q', 'k', 'v'] as const).entries()) {
+        expect((await gradients[i]!.data()) as Float32Array).toBeAllclose(expected[name], { rtol: 1e-4, atol: 1e-5 });
+      }
+    }
+    runtime.close();
+  });
+});
+
 describe('what the kernels refuse', () => {
   it('leaves no tensor behind', async () => {
     await tf.setBackend('wasm');
@@ -107,10 +149,11 @@ describe('what the kernels refuse', () => {
     const buffers = tf.memory().numDataBuffers;
     expect(() => flashAttention(q, q, tf.zeros<tf.Rank.R4>([1, 8, 1, 4]))).toThrow(/same shape/);
     expect(() => hipAttention(q, q, q, { config: { window: -1 } })).toThrow(/window is -1/);
+    expect(() => flashAttention(q, q, tf.cast(q, 'int32'))).toThrow(/v is int32: cast/);
     runtime.close();
     expect(() => flashAttention(q, q, q)).toThrow(/closed/);
-    expect(tf.memory().numTensors - before).toBeLessThanOrEqual(1);
-    expect(tf.memory().numDataBuffers - buffers).toBeLessThanOrEqual(1);
+    expect(tf.memory().numTensors - before).toBeLessThanOrEqual(2);
+    expect(tf.memory().numDataBuffers - buffers).toBeLessThanOrEqual(2);
   });
 });
 

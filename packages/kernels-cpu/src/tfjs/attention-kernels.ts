@@ -74,6 +74,12 @@ function namedTensors(inputs: tf.NamedTensorInfoMap, names: readonly string[]): 
   return names.map((name) => {
     const tensor = inputs[name];
     if (!tensor) throw new HipError('invalid-shape', `the kernel needs an input ${name}`, { name });
+    if (tensor.dtype !== 'float32') {
+      throw new HipError('unsupported', `${name} is ${tensor.dtype}: cast it to float32`, {
+        name,
+        dtype: tensor.dtype,
+      });
+    }
     return tensor;
   });
 }
