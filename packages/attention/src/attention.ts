@@ -25,7 +25,7 @@ export interface HipAttentionOptions extends ScoreOptions {
   readonly config?: Partial<HipConfig>;
   /** `auto`: dense where {@link chooseDense} says it is the faster one; `never`; `always`. @defaultValue 'auto' */
   readonly dense?: 'auto' | 'never' | 'always';
-  /** Receives the mask; not called where the call ran dense. */
+  /** Receives the mask, on webgpu after it was read back; not called where the call ran dense. */
   readonly onMask?: (mask: BlockMask) => void;
 }
 

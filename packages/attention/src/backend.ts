@@ -18,14 +18,6 @@ export interface PreparedAttention extends Disposable {
   close(): void;
 }
 
-/** What `@hip/kernels-webgpu/tfjs` exports: kernels of the same names and attributes for tfjs' webgpu backend. */
-interface WebgpuKernels {
-  registerWebgpuKernels?(): Promise<{ close?(): void } | void> | { close?(): void } | void;
-}
-
-/** In a variable: the module and its WebGPU code are loaded only where that backend is current. */
-const WEBGPU_KERNELS: string = '@hip/kernels-webgpu/tfjs';
-
 let prepared: PreparedAttention | undefined;
 
 /**
@@ -63,29 +55,18 @@ export async function prepareAttention(options: PrepareOptions = {}): Promise<Pr
   );
 }
 
+/** Imported here and not above: the module and its WebGPU code are loaded only where that backend is current. */
 async function registerWebgpu(): Promise<() => void> {
-  let kernels: WebgpuKernels;
-  try {
-    kernels = (await import(/* @vite-ignore */ WEBGPU_KERNELS)) as WebgpuKernels;
-  } catch (cause) {
+  const { registerWebgpuKernels } = await import('@hip/kernels-webgpu/tfjs').catch((cause: unknown) => {
     throw new HipError(
       'unsupported',
-      `${WEBGPU_KERNELS} cannot be loaded: install @hip/kernels-webgpu, or run tfjs on wasm`,
+      '@hip/kernels-webgpu/tfjs cannot be loaded: install @hip/kernels-webgpu, or run tfjs on wasm',
       { backend: 'webgpu' },
       { cause },
     );
-  }
-  if (!kernels.registerWebgpuKernels) {
-    throw new HipError(
-      'unsupported',
-      `${WEBGPU_KERNELS} exports no registerWebgpuKernels: update @hip/kernels-webgpu`,
-      {
-        exports: Object.keys(kernels),
-      },
-    );
-  }
-  const registered = await kernels.registerWebgpuKernels();
-  return () => registered?.close?.();
+  });
+  const kernels = await registerWebgpuKernels();
+  return () => kernels.close();
 }
 
 function session(backend: AttentionBackend, cpu: CpuRuntime | undefined, release: () => void): PreparedAttention {

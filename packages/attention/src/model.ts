@@ -74,15 +74,17 @@ export function hipModelAttention(options: ModelAttentionOptions = {}): ModelAtt
     }
     decoded.delete(layer);
     const kept = layerK[layer];
+    const receive = (mask: BlockMask): void => {
+      if (isDecode) decoded.set(layer, { mask, age: 1 });
+      onMask?.(mask, layer);
+    };
     return hipAttention(q, k, v, {
       causal,
       scale,
       config: kept === undefined ? config : { ...config, k: kept },
       dense,
-      onMask: (mask) => {
-        if (isDecode) decoded.set(layer, { mask, age: 1 });
-        onMask?.(mask, layer);
-      },
+      // A mask that nobody wants stays on the GPU.
+      ...((isDecode || onMask) && { onMask: receive }),
     });
   };
 }

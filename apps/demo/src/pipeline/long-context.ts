@@ -94,7 +94,7 @@ async function onePass(
 ): Promise<Pass> {
   const { model, options, prepared, signal, onProgress, state } = inputs;
   const config = searchConfig(options);
-  let found: BlockMask | undefined;
+  const masks = new Map<number, BlockMask>();
   let isDrawn = false;
   const attend =
     kind === 'dense'
@@ -103,7 +103,7 @@ async function onePass(
           config,
           dense: 'never',
           onMask: (mask, layer) => {
-            found = mask;
+            masks.set(layer, mask);
             // The first chunk of the last layer: queries and keys are the same tokens.
             if (isDrawn || layer !== model.config.layers - 1) return;
             isDrawn = true;
@@ -116,11 +116,7 @@ async function onePass(
     tokens: length,
     attend,
     ...(kind === 'hip' && { config }),
-    takeMask: () => {
-      const mask = found;
-      found = undefined;
-      return mask;
-    },
+    masks,
     prepared,
     cache,
     signal,

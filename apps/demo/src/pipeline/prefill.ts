@@ -11,6 +11,8 @@ export const CHUNK = 4096;
 const LOGIT_ROWS = 1024;
 /** Rows per layer whose attention mass is compared with dense attention: it costs O(T) each, in float64. */
 const RECALL_ROWS = 8;
+/** Turns of the event loop, each a millisecond longer, to wait for a mask from the GPU. */
+const MASK_TURNS = 60;
 
 export interface PrefillRun {
   readonly model: ElasticModel;
@@ -20,63 +22,69 @@ export interface PrefillRun {
   readonly attend: ModelAttention;
   /** What `attend` searches with; absent: dense. */
   readonly config?: Partial<HipConfig>;
-  /** The mask of the attention call that has just returned, if it searched. Read once. */
-  readonly takeMask: () => BlockMask | undefined;
+  /** The newest mask of each layer, as `attend` finds them (on a GPU some time after the call). */
+  readonly masks: ReadonlyMap<number, BlockMask>;
   readonly prepared: PreparedAttention;
   readonly cache: KvCache;
   readonly signal: AbortSignal;
   readonly onProgress: (tokens: number) => void;
 }
 
+/** What one attention call of the last chunk saw. */
+interface Seen {
+  readonly layer: number;
+  readonly scale: number;
+  readonly q: tf.Tensor4D;
+  readonly k: tf.Tensor4D;
+}
+
 /** Runs the prefill into the cache. What is measured beside time (loss, recall) is outside the time. */
 export async function measurePrefill(run: PrefillRun): Promise<Pass> {
   const { model, ids, tokens, cache, signal } = run;
   const isSync = run.prepared.backend !== 'webgpu';
-  const figures = { attentionMs: 0, aside: 0, bytes: 0, recalls: [] as number[] };
+  const seen: Seen[] = [];
+  let [ms, attentionMs, bytes, loss] = [0, 0, 0, 0];
   let isLast = false;
   const attention: AttentionFunction = (q, k, v, context) => {
     const start = performance.now();
     const out = run.attend(q, k, v, context);
-    figures.attentionMs += performance.now() - start;
-    const begin = performance.now();
-    figures.bytes = Math.max(figures.bytes, tf.memory().numBytes + kernelBytes(q, k, run));
-    const mask = run.takeMask();
-    if (mask && isLast && isSync) figures.recalls.push(recallOf(q, k, mask, context.scale));
-    figures.aside += performance.now() - begin;
+    attentionMs += performance.now() - start;
+    bytes = Math.max(bytes, tf.memory().numBytes + kernelBytes(q, k, run));
+    // References, not copies.
+    if (isLast && run.config) {
+      seen.push({ layer: context.layer, scale: context.scale, q: tf.keep(q.clone()), k: tf.keep(k.clone()) });
+    }
     return out;
   };
-  let ms = 0;
-  let loss = 0;
-  for (let first = 0; first < tokens; first += CHUNK) {
-    if (signal.aborted) throw new SupernetError('aborted', 'the long-context run was aborted');
-    const count = Math.min(CHUNK, tokens - first);
-    isLast = first + count === tokens;
-    figures.aside = 0;
-    const start = performance.now();
-    const hidden = tf.tidy(() => {
-      const inputIds = tf.tensor2d(ids.slice(first, first + count), [1, count], 'int32');
-      return model
-        .forward({ inputIds }, { cache, attention, logits: 'hidden' })
-        .logits.reshape([count, -1]) as tf.Tensor2D;
-    });
-    // A GPU is done when something can be read.
-    if (!isSync) await tf.tidy(() => hidden.sum()).data();
-    ms += performance.now() - start - figures.aside;
-    loss += await summedLoss(model, hidden, ids, first);
-    hidden.dispose();
-    run.onProgress(first + count);
-    await new Promise((resolve) => setTimeout(resolve, 0));
+  try {
+    for (let first = 0; first < tokens; first += CHUNK) {
+      if (signal.aborted) throw new SupernetError('aborted', 'the long-context run was aborted');
+      const count = Math.min(CHUNK, tokens - first);
+      isLast = first + count === tokens;
+      const start = performance.now();
+      const hidden = tf.tidy(() => {
+        const inputIds = tf.tensor2d(ids.slice(first, first + count), [1, count], 'int32');
+        const { logits } = model.forward({ inputIds }, { cache, attention, logits: 'hidden' });
+        return logits.reshape<tf.Tensor2D>([count, -1]);
+      });
+      // A GPU is done when something can be read.
+      if (!isSync) await tf.tidy(() => hidden.sum()).data();
+      ms += performance.now() - start;
+      loss += await summedLoss(model, hidden, ids, first);
+      hidden.dispose();
+      run.onProgress(first + count);
+      await new Promise((resolve) => setTimeout(resolve, 0));
+    }
+    return {
+      ms,
+      ...(isSync && { attentionMs }),
+      perplexity: Math.exp(loss / Math.min(tokens, ids.length - 1)),
+      bytes,
+      ...(run.config && { recall: await meanRecall(seen, run, run.config) }),
+    };
+  } finally {
+    tf.dispose(seen.flatMap(({ q, k }) => [q, k]));
   }
-  const { recalls } = figures;
-  return {
-    ms,
-    ...(isSync && { attentionMs: figures.attentionMs }),
-    perplexity: Math.exp(loss / Math.min(tokens, ids.length - 1)),
-    bytes: figures.bytes,
-    ...(run.config && {
-      recall: recalls.length === 0 ? 1 : recalls.reduce((sum, value) => sum + value, 0) / recalls.length,
-    }),
-  };
 }
 
 /** Memory of the attention kernels themselves during this call: packed keys and values, mask, scratch. */
@@ -105,13 +113,35 @@ async function summedLoss(model: ElasticModel, hidden: tf.Tensor2D, ids: Int32Ar
   return total;
 }
 
-/** Attention mass the mask keeps, on a few evenly spaced rows of the chunk. */
-function recallOf(q: tf.Tensor4D, k: tf.Tensor4D, mask: BlockMask, scale: number): number {
-  const [batch, queries, heads, headDim] = q.shape;
-  const shape = { batch, queries, keys: k.shape[1], heads, kvHeads: k.shape[2], headDim };
-  const rows = Array.from(
-    { length: Math.min(RECALL_ROWS, queries) },
-    (_, i) => Math.floor(((i + 1) * queries) / Math.min(RECALL_ROWS, queries)) - 1,
-  );
-  return massRecall(q.dataSync() as Float32Array, k.dataSync() as Float32Array, shape, mask, { scale, rows });
+/** Attention mass the last chunk's masks keep, on a few evenly spaced rows; layers that ran dense keep all of it. */
+async function meanRecall(
+  seen: readonly Seen[],
+  { masks, tokens }: PrefillRun,
+  { denseLayers = 0 }: Partial<HipConfig>,
+): Promise<number> {
+  let total = 0;
+  for (const { layer, scale, q, k } of seen) {
+    const mask = layer < denseLayers ? undefined : await maskOf(layer, masks, tokens);
+    const [batch, queries, heads, headDim] = q.shape;
+    const shape = { batch, queries, keys: k.shape[1], heads, kvHeads: k.shape[2], headDim };
+    const count = Math.min(RECALL_ROWS, queries);
+    const rows = Array.from({ length: count }, (_, i) => Math.floor(((i + 1) * queries) / count) - 1);
+    const [qs, ks] = (await Promise.all([q.data(), k.data()])) as [Float32Array, Float32Array];
+    total += mask ? massRecall(qs, ks, shape, mask, { scale, rows }) : 1;
+  }
+  return seen.length === 0 ? 1 : total / seen.length;
+}
+
+/** The layer's mask over all the tokens, waiting for a GPU to hand it over; undefined where the layer does not search. */
+async function maskOf(
+  layer: number,
+  masks: ReadonlyMap<number, BlockMask>,
+  tokens: number,
+): Promise<BlockMask | undefined> {
+  for (let turn = 0; turn < MASK_TURNS; turn++) {
+    const mask = masks.get(layer);
+    if (mask?.keys === tokens) return mask;
+    await new Promise((resolve) => setTimeout(resolve, turn));
+  }
+  return undefined;
 }

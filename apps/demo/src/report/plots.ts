@@ -46,26 +46,27 @@ export function paretoPlot(
       Plot.dot(dots(trials), { x: 'x', y: 'y', r: 3, fill: GREY }),
       Plot.line(best, { x: 'x', y: 'y', stroke: HIP, curve: 'step-after' }),
       Plot.dot(best, { x: 'x', y: 'y', r: 4.5, fill: HIP }),
-      ...(chosen ? chosenMarks(chosen, costOf) : []),
+      ...(chosen ? chosenMarks(chosen, costOf, Math.max(...trials.map(({ loss }) => loss))) : []),
     ],
   };
 }
 
-function chosenMarks(chosen: Chosen, costOf: (point: Pick<Point, 'latencyMs' | 'macs'>) => number): Plot.Markish[] {
+function chosenMarks(
+  chosen: Chosen,
+  costOf: (point: Pick<Point, 'latencyMs' | 'macs'>) => number,
+  worstLoss: number,
+): Plot.Markish[] {
   const { baseline } = chosen;
+  const { lossPretrained } = baseline;
   const full = { x: costOf(baseline), y: baseline.lossFineTuned };
-  const before = { x: costOf(baseline), y: baseline.lossPretrained };
   const picked = { x: costOf(chosen), y: chosen.loss };
   const at = { x: 'x', y: 'y' } as const;
+  // Far above everything it would only flatten the rest.
+  const isAbove = lossPretrained > worstLoss;
+  const text = `pretrained, before fine-tuning: ${lossPretrained.toFixed(2)}${isAbove ? ' ↑' : ''}`;
   return [
-    Plot.ruleY([baseline.lossPretrained], { stroke: '#999', strokeDasharray: '4 3' }),
-    Plot.text([before], {
-      ...at,
-      text: () => 'pretrained, before fine-tuning',
-      textAnchor: 'end',
-      dy: -7,
-      fill: '#777',
-    }),
+    ...(isAbove ? [] : [Plot.ruleY([lossPretrained], { stroke: '#999', strokeDasharray: '4 3' })]),
+    Plot.text([text], { frameAnchor: 'top-right', text: (label: string) => label, dy: 2, fill: '#777' }),
     Plot.dot([full], { ...at, r: 6, symbol: 'square', fill: DENSE }),
     Plot.text([full], { ...at, text: () => 'full model, fine-tuned', textAnchor: 'end', dx: -10, dy: 12 }),
     Plot.dot([picked], { ...at, r: 9, stroke: ACCENT, strokeWidth: 2 }),
