@@ -31,7 +31,7 @@ async function main() {
       return (await script('scripts/test.mjs', ...args)).code;
     case 'docs': {
       const built = await turbo('codegen');
-      return built.code === 0 ? (await run('pnpm', ['--filter', './docs', 'run', 'build'], tools)).code : built.code;
+      return built.code === 0 ? (await run('pnpm', ['--filter', './docs', 'run', 'site'], tools)).code : built.code;
     }
     case 'turbo':
       return (await run('turbo', ['run', ...args], tools)).code;
