@@ -90,8 +90,9 @@ export function bertSynth(options: { readonly canonical?: boolean } = {}): BertS
     front: () => exactFront(problem).map(({ objectives }) => [...objectives]),
   };
   if (options.canonical !== false) return problem;
-  const { canonical: _, ...without } = problem;
-  return without as BertSynth;
+  const without: Partial<Pick<BertSynth, 'canonical'>> = problem;
+  delete without.canonical;
+  return problem;
 }
 
 /**

@@ -15,7 +15,7 @@ async function medianVolume(
   const reference = Array.from({ length: problem.objectives }, () => 1.1);
   const volumes: number[] = [];
   for (let seed = 0; seed < seeds; seed++) {
-    const { front } = await minimize(problem, { ...options, maxEvaluations: EVALUATIONS, seed } as MinimizeOptions);
+    const { front } = await minimize(problem, { ...options, maxEvaluations: EVALUATIONS, seed });
     volumes.push(
       hypervolume(
         front.map(({ objectives }) => objectives),
