@@ -18,6 +18,21 @@ for (const [source, target] of [
   if (!existsSync(file)) execFileSync('sh', ['-c', 'xz -T0 -6 -c "$0" > "$1"', source, file]);
   process.stdout.write(`.carry/${target} ${statSync(file).size}\n`);
 }
+const ort = dirname(createRequire(import.meta.url).resolve('onnxruntime-web'));
+if (!existsSync(join(carry, 'ort.tar.xz'))) {
+  const files = [
+    'ort.webgpu.bundle.min.mjs',
+    'ort-wasm-simd-threaded.asyncify.mjs',
+    'ort-wasm-simd-threaded.asyncify.wasm',
+  ];
+  execFileSync('sh', [
+    '-c',
+    'tar -C "$0" -c ' + files.join(' ') + ' | xz -T0 -6 > "$1"',
+    ort,
+    join(carry, 'ort.tar.xz'),
+  ]);
+}
+process.stdout.write(`.carry/ort.tar.xz ${statSync(join(carry, 'ort.tar.xz')).size}\n`);
 const bundle = await rolldown({ input: join(root, 'benchmarks/device/main.ts'), platform: 'node' });
-await bundle.write({ file: join(carry, 'webgpu.mjs'), format: 'esm', codeSplitting: false });
+await bundle.write({ file: join(carry, 'webgpu.mjs'), format: 'esm', codeSplitting: false, minify: true });
 process.stdout.write(`.carry/webgpu.mjs ${statSync(join(carry, 'webgpu.mjs')).size}\n`);

@@ -2,11 +2,12 @@
 import { dirname } from 'node:path';
 import { createRequire } from 'node:module';
 import * as tf from '@tensorflow/tfjs';
+import { reuseWebGpuBindings } from '@instatune/supernet';
 
 export type BackendName = 'wasm' | 'webgpu';
 
 /** Dispatches per submission on webgpu: tfjs's 15 leave the GPU waiting for the encoder. */
-const SUBMIT_BATCH = 64;
+const SUBMIT_BATCH = 128;
 
 /** Starts a backend and says what it runs on. */
 export async function startBackend(name: BackendName): Promise<Record<string, unknown>> {
@@ -38,5 +39,6 @@ async function startWebGpu(): Promise<Record<string, unknown>> {
   await import('@tensorflow/tfjs-backend-webgpu');
   tf.env().set('WEBGPU_DEFERRED_SUBMIT_BATCH_SIZE', SUBMIT_BATCH);
   await tf.setBackend('webgpu');
+  reuseWebGpuBindings();
   return { device: [vendor, architecture, device, description].filter(Boolean).join(' · ') };
 }

@@ -152,7 +152,8 @@ const BOOKS: Task = {
     learningRate: 8e-4,
     common: { optimizer: { weightDecay: 0.05 }, schedule: { warmup: 0.1 } },
     superNetwork: { gamma: 1 },
-    superRate: 1.5,
+    superRate: 2,
+    plainRates: [2, 1],
     evaluations: 150,
   },
   async open(shared, seed) {

@@ -29,3 +29,4 @@ export type { OnnxOptions } from './export/onnx.ts';
 export * from './checkpoint/hub.ts';
 export * from './elastic/reorder.ts';
 export * from './latency/index.ts';
+export { reuseWebGpuBindings } from './webgpu/dispatch-cache.ts';

@@ -63,5 +63,25 @@ export function timesTransposed(a: tf.Tensor2D, b: tf.Tensor2D): tf.Tensor2D {
 
 /** aᵀ · b for a [N, K], b [N, M]. */
 export function transposedTimes(a: tf.Tensor2D, b: tf.Tensor2D): tf.Tensor2D {
-  return isWasm() ? tf.matMul(tf.transpose(a), b) : tf.matMul(a, b, true);
+  if (isWasm()) return tf.matMul(tf.transpose(a), b);
+  const parts = onWebGpu() ? splitsOf(a.shape[0], a.shape[1], b.shape[1]) : 1;
+  if (parts === 1) return tf.matMul(a, b, true);
+  const cut = (x: tf.Tensor2D) => tf.reshape(x, [parts, x.shape[0] / parts, x.shape[1]]);
+  const partial: tf.Tensor3D = tf.matMul(cut(a), cut(b), true);
+  const sum = columnSum(tf.reshape(partial, [parts, a.shape[1] * b.shape[1]]));
+  return tf.reshape(sum, [a.shape[1], b.shape[1]]);
+}
+
+/** Workgroups (32 × 32 outputs each) that keep a large GPU busy. */
+const BUSY_TILES = 2048;
+
+/**
+ * Parts of the long inner extent of a weight gradient aᵀ·b: its few output tiles alone would leave most of a GPU idle. The parts are
+ * added in a fixed order, so that runs repeat.
+ */
+export function splitsOf(inner: number, rows: number, columns: number): number {
+  const tiles = Math.ceil(rows / 32) * Math.ceil(columns / 32);
+  let parts = 1;
+  while (parts < 64 && tiles * parts < BUSY_TILES && inner % (2 * parts) === 0 && inner / (2 * parts) >= 64) parts *= 2;
+  return parts;
 }

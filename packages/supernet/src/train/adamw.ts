@@ -2,7 +2,6 @@
 import * as tf from '@tensorflow/tfjs';
 import { SupernetError } from '../errors.ts';
 import { adamwInPlace } from '../webgpu/adamw.ts';
-import type { AdamWNumbers } from '../webgpu/adamw.ts';
 import { onWebGpu } from '../webgpu/program.ts';
 import type { ElasticModel, WeightSlot } from '../model/types.ts';
 import type { GradientSet } from './gradients.ts';
@@ -97,36 +96,45 @@ export class AdamW {
     const weight = this.#weight(slot.name);
     const moments = this.#momentsOf(slot);
     const [m, v] = moments.variables as readonly [tf.Variable, tf.Variable];
-    const { decay, rate, epsilon } = this.#numbers(slot, moments, learningRate);
+    moments.steps++;
+    const [correction, floor] = this.#corrections(moments.steps);
+    const rate = learningRate * this.#layerFactor(slot);
+    const decay = 1 - rate * this.#decayOf(slot);
     m.assign(tf.add(tf.mul(m, beta1), tf.mul(gradient, first)));
     v.assign(tf.add(tf.mul(v, beta2), tf.mul(tf.square(gradient), second)));
-    const step = tf.mul(tf.div(m, tf.add(tf.sqrt(v), epsilon)), rate);
+    const step = tf.mul(tf.div(m, tf.add(tf.sqrt(v), floor)), rate * correction);
     weight.assign(tf.sub(decay === 1 ? weight : tf.mul(weight, decay), step));
   }
 
   #applyOnGpu(gradients: GradientSet, learningRate: number, scale?: tf.Scalar): void {
+    const { beta1, beta2 } = this.#options;
     const factor = scale ?? tf.scalar(1);
+    // Weights that were trained equally often share their numbers.
+    const numbers = new Map<number, tf.Tensor>();
     for (const slot of this.#model.slots) {
       const gradient = gradients.get(slot.name);
       if (!gradient) continue;
       const moments = this.#momentsOf(slot);
-      const numbers = this.#numbers(slot, moments, learningRate);
-      adamwInPlace(this.#weight(slot.name), moments.variables[0], gradient, factor, numbers);
+      moments.steps++;
+      const own = numbers.get(moments.steps) ?? tf.tensor1d([learningRate, ...this.#corrections(moments.steps)]);
+      numbers.set(moments.steps, own);
+      const constants = { beta1, beta2, factor: this.#layerFactor(slot), decay: this.#decayOf(slot) };
+      adamwInPlace(this.#weight(slot.name), moments.variables[0], gradient, factor, own, constants);
     }
+    tf.dispose([...numbers.values()]);
     if (!scale) factor.dispose();
   }
 
-  /**
-   * Counts the step; both bias corrections of lr·m̂/(√v̂ + ε) are folded into scalars: lr·√c₂/c₁ · m/(√v + ε·√c₂).
-   */
-  #numbers(slot: WeightSlot, moments: Moments, learningRate: number): AdamWNumbers {
-    const { beta1, beta2, epsilon, weightDecay, decays } = this.#options;
-    moments.steps++;
-    const c1 = 1 - beta1 ** moments.steps;
-    const c2 = Math.sqrt(1 - beta2 ** moments.steps);
-    const layerRate = learningRate * this.#layerFactor(slot);
-    const decay = weightDecay > 0 && decays(slot) ? 1 - layerRate * weightDecay : 1;
-    return { beta1, beta2, decay, rate: (layerRate * c2) / c1, epsilon: epsilon * c2 };
+  /** √c₂/c₁ and ε·√c₂: both bias corrections of lr·m̂/(√v̂ + ε) folded into lr·√c₂/c₁ · m/(√v + ε·√c₂). */
+  #corrections(steps: number): [number, number] {
+    const { beta1, beta2, epsilon } = this.#options;
+    const c1 = 1 - beta1 ** steps;
+    const c2 = Math.sqrt(1 - beta2 ** steps);
+    return [c2 / c1, epsilon * c2];
+  }
+
+  #decayOf(slot: WeightSlot): number {
+    return this.#options.decays(slot) ? this.#options.weightDecay : 0;
   }
 
   /** Moments of every weight that has had a step, by weight name. */

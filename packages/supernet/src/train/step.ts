@@ -5,6 +5,7 @@ import type { HostBatch } from '../data/dataset.ts';
 import { SupernetError } from '../errors.ts';
 import type { AttentionFunction, ElasticModel, ModelInputs } from '../model/types.ts';
 import type { AdamW } from './adamw.ts';
+import { startRepeatedWork } from '../webgpu/dispatch-cache.ts';
 import { accumulate, clipFactor, disposeGradients, globalNorm } from './gradients.ts';
 import type { GradientSet } from './gradients.ts';
 import { createTargets, disposeTargets, disposeTeacher, objectiveLoss, teacherDistribution } from './losses.ts';
@@ -44,6 +45,7 @@ export function trainStep(
 ): StepOutput {
   const normalizer = batches.reduce((sum, batch) => sum + labelCountOf(batch), 0);
   if (normalizer === 0) throw new SupernetError('invalid-data', 'no row of this step has a label');
+  startRepeatedWork();
   const total: GradientSet = new Map();
   const losses: (tf.Scalar | undefined)[] = plan.map(() => undefined);
   for (const [index, batch] of batches.entries()) {

@@ -71,35 +71,40 @@ const MOMENTS: Kernel = {
 
 const STEP: Kernel = {
   name: 'adamw-step',
-  inputs: ['moments'],
-  uniforms: { count: 'i', decay: 'f', rate: 'f', epsilon: 'f' },
+  inputs: ['moments', 'numbers'],
+  uniforms: { count: 'i', factor: 'f', decay: 'f' },
   workgroupSize: SIZE,
   code: `
     fn main(index : i32) {
       if (index >= uniforms.count) { return; }
-      let ratio = moments[index] / (sqrt(moments[uniforms.count + index]) + uniforms.epsilon);
-      result[index] = uniforms.decay * result[index] - uniforms.rate * ratio;
+      let rate = numbers[0] * uniforms.factor;
+      let ratio = moments[index] / (sqrt(moments[uniforms.count + index]) + numbers[2]);
+      result[index] = (1.0 - rate * uniforms.decay) * result[index] - rate * numbers[1] * ratio;
     }`,
 };
 
-/** Numbers of one AdamW update: w ← decay·w − rate·m/(√v + epsilon). */
-export interface AdamWNumbers {
+/** What one weight's update needs beside tensors; the same in every step, so that its bindings can be used again. */
+export interface AdamWConstants {
   readonly beta1: number;
   readonly beta2: number;
+  /** Factor on the learning rate. */
+  readonly factor: number;
   readonly decay: number;
-  readonly rate: number;
-  readonly epsilon: number;
 }
 
-/** Updates moments [2, P] and weight (P elements) in place; `factor` scales the gradient first. */
+/**
+ * Updates moments [2, P] and weight (P elements) in place; `scale` multiplies the gradient first. `numbers` are the learning rate,
+ * √c₂/c₁ and ε·√c₂ of this step.
+ */
 export function adamwInPlace(
   weight: tf.Tensor,
   moments: tf.Tensor,
   gradient: tf.Tensor,
-  factor: tf.Tensor,
-  { beta1, beta2, decay, rate, epsilon }: AdamWNumbers,
+  scale: tf.Tensor,
+  numbers: tf.Tensor,
+  { beta1, beta2, factor, decay }: AdamWConstants,
 ): void {
   const groups = groupsFor(gradient.size, SIZE);
-  runInPlace(MOMENTS, moments, { inputs: [gradient, factor], uniforms: [gradient.size, beta1, beta2], groups });
-  runInPlace(STEP, weight, { inputs: [moments], uniforms: [gradient.size, decay, rate, epsilon], groups });
+  runInPlace(MOMENTS, moments, { inputs: [gradient, scale], uniforms: [gradient.size, beta1, beta2], groups });
+  runInPlace(STEP, weight, { inputs: [moments, numbers], uniforms: [gradient.size, factor, decay], groups });
 }

@@ -1,5 +1,6 @@
 // tfjs-webgpu on the GPU that @hip/testing opens, beside the cpu backend for reference values.
 import * as tf from '@tensorflow/tfjs';
+import { reuseWebGpuBindings } from '../../src/webgpu/dispatch-cache.ts';
 
 /** Starts tfjs-webgpu; call inside `describeGpu`, which has installed `navigator.gpu`. */
 export async function startWebGpu(): Promise<void> {
@@ -8,6 +9,7 @@ export async function startWebGpu(): Promise<void> {
   tf.env().set('WEBGPU_DEFERRED_SUBMIT_BATCH_SIZE', 64);
   await tf.setBackend('webgpu');
   await tf.ready();
+  reuseWebGpuBindings();
   if (tf.getBackend() !== 'webgpu') throw new Error('tfjs-webgpu did not start');
 }
 

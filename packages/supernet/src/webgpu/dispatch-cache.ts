@@ -1,0 +1,125 @@
+// Dispatches of tfjs-webgpu without a new uniform buffer and bind group each: training repeats the same ones every step.
+import * as tf from '@tensorflow/tfjs';
+
+/** Beyond so many, everything is forgotten: shapes that never repeat would pile up. */
+const LIMIT = 16_384;
+
+interface UniformField {
+  readonly type: string;
+  readonly data: readonly number[];
+}
+
+interface UniformBinding {
+  readonly offset: number;
+  readonly size: number;
+  readonly buffer: object;
+}
+
+interface BindGroupDescriptor {
+  readonly layout: object;
+  readonly entries: readonly { readonly binding: number; readonly resource: { readonly buffer?: object } }[];
+}
+
+interface Pipeline {
+  getBindGroupLayout(index: number): object;
+}
+
+/** What is replaced: one method of the backend, two of its device. */
+interface Patched {
+  makeUniforms(fields: readonly UniformField[]): UniformBinding;
+  readonly uniformPendingDisposal: object[];
+  readonly commandEncoder: object | null;
+  readonly bufferManager: { readonly freeBuffers: ReadonlyMap<string, object[]> };
+  endComputePassEncoder(): void;
+  submitQueue(): void;
+  readonly device: {
+    createBindGroup(descriptor: BindGroupDescriptor): object;
+    createComputePipeline(descriptor: object): Pipeline;
+  };
+}
+
+/** How to start a step in the state that the last one started in, by backend. */
+const patched = new WeakMap<object, () => void>();
+
+/** Call before a step that resembles the last one: with equal dispatches it will get equal buffers, and so known bind groups. */
+export function startRepeatedWork(): void {
+  patched.get(tf.backend())?.();
+}
+
+/**
+ * Makes the current tfjs-webgpu backend keep uniform buffers (by content) and bind groups (by layout and buffers) and use them again.
+ * Encoding a training step costs the host about half as much then. Affects every tfjs program of this backend; its results do not
+ * change. Does nothing on other backends, or the second time.
+ *
+ * @example
+ * ```ts
+ * import * as tf from '@tensorflow/tfjs';
+ * import { reuseWebGpuBindings } from '@instatune/supernet';
+ *
+ * reuseWebGpuBindings(); // after tf.setBackend('webgpu')
+ * ```
+ */
+export function reuseWebGpuBindings(): void {
+  const backend = tf.backend() as unknown as Patched;
+  if (tf.getBackend() !== 'webgpu' || !('makeUniforms' in backend) || patched.has(backend)) return;
+  const { device } = backend;
+  const uniforms = new Map<string, UniformBinding>();
+  const groups = new Map<string, object>();
+  const numbers = new WeakMap<object, number>();
+  let next = 0;
+  const numberOf = (object: object): number => {
+    let number = numbers.get(object);
+    if (number === undefined) numbers.set(object, (number = next++));
+    return number;
+  };
+  patched.set(backend, () => {
+    if (backend.commandEncoder) {
+      backend.endComputePassEncoder();
+      backend.submitQueue();
+    }
+    for (const free of backend.bufferManager.freeBuffers.values()) free.sort((a, b) => numberOf(b) - numberOf(a));
+  });
+  const forget = (): void => {
+    uniforms.clear();
+    groups.clear();
+  };
+
+  const makeUniforms = backend.makeUniforms.bind(backend);
+  backend.makeUniforms = (fields) => {
+    let key = '';
+    for (const { type, data } of fields) key += `${type[0]}${data.join()};`;
+    const known = uniforms.get(key);
+    if (known) return known;
+    const made = makeUniforms(fields);
+    // Taken off the list of buffers to be used again: it is never written again.
+    const at = backend.uniformPendingDisposal.lastIndexOf(made.buffer);
+    if (at < 0) return made;
+    backend.uniformPendingDisposal.splice(at, 1);
+    if (uniforms.size >= LIMIT) forget();
+    uniforms.set(key, made);
+    return made;
+  };
+
+  const createPipeline = device.createComputePipeline.bind(device);
+  device.createComputePipeline = (descriptor) => {
+    const pipeline = createPipeline(descriptor);
+    const layout = pipeline.getBindGroupLayout(0);
+    pipeline.getBindGroupLayout = () => layout;
+    return pipeline;
+  };
+
+  const createBindGroup = device.createBindGroup.bind(device);
+  device.createBindGroup = (descriptor) => {
+    let key = String(numberOf(descriptor.layout));
+    for (const { resource } of descriptor.entries) {
+      if (!resource.buffer) return createBindGroup(descriptor);
+      key += `,${numberOf(resource.buffer)}`;
+    }
+    const known = groups.get(key);
+    if (known) return known;
+    const made = createBindGroup(descriptor);
+    if (groups.size >= LIMIT) forget();
+    groups.set(key, made);
+    return made;
+  };
+}
