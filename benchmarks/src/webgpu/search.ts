@@ -11,6 +11,7 @@ import {
   emptyTensor,
   destroyMask,
   type GpuContext,
+  type SearchTuning,
   type Tier,
 } from '@hip/kernels-webgpu';
 import { DEFAULT_CONFIG, type HipConfig } from '@hip/mask-search';
@@ -27,6 +28,7 @@ export interface SearchRowOptions {
   /** Also runs the attention over the mask. */
   readonly attention?: boolean;
   readonly tier?: Tier;
+  readonly tuning?: SearchTuning;
   readonly log?: (line: string) => void;
 }
 
@@ -39,6 +41,7 @@ export async function searchRows(
     name = 'default',
     attention = true,
     tier = context.profile.tier,
+    tuning,
     log,
   }: SearchRowOptions = {},
 ): Promise<Record<string, unknown>[]> {
@@ -56,6 +59,7 @@ export async function searchRows(
       type: 'f16',
       profile: { ...context.profile, tier },
       limits: context.limits,
+      tuning,
     });
     const { blockQ, blockK, sink, window, causal, shareHeads } = config;
     const mask = allocateMask(context, {
@@ -93,6 +97,32 @@ export async function searchRows(
     destroyMask(mask);
     for (const { buffer } of [q, k, v, out]) buffer.destroy();
     context.pool.clear();
+  }
+  return rows;
+}
+
+/** Search alone with other sizes of the matrix kernels. */
+export async function searchVariantRows(
+  context: GpuContext,
+  {
+    tokens = 32_768,
+    deadline = Infinity,
+    log,
+  }: { tokens?: number; deadline?: number; log?: (line: string) => void } = {},
+): Promise<Record<string, unknown>[]> {
+  const rows: Record<string, unknown>[] = [];
+  const base = { exactSubgroups: 4, boundSubgroups: 4, boundRound: 32 };
+  for (const tuning of [
+    base,
+    { exactSubgroups: 2, boundSubgroups: 8, boundRound: 32 },
+    { exactSubgroups: 8, boundSubgroups: 4, boundRound: 16 },
+    { exactSubgroups: 1, boundSubgroups: 2, boundRound: 32 },
+    { exactSubgroups: 4, boundSubgroups: 8, boundRound: 16 },
+  ]) {
+    if (performance.now() > deadline) break;
+    const found = await searchRows(context, { lengths: [tokens], tuning, attention: false });
+    rows.push(...found.map((row) => ({ ...row, ...tuning })));
+    log?.(JSON.stringify(rows.at(-1)));
   }
   return rows;
 }

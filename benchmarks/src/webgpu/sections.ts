@@ -6,7 +6,7 @@ import { attentionChecks, matrixCandidates } from './attention-check.ts';
 import { denseRows, sparseRows } from './attention.ts';
 import { decodeRows } from './decode.ts';
 import { searchChecks } from './search-check.ts';
-import { chunkedPrefillRows, searchRows } from './search.ts';
+import { chunkedPrefillRows, searchRows, searchVariantRows } from './search.ts';
 
 export type Rows = Record<string, unknown>[];
 
@@ -55,6 +55,14 @@ export const SECTIONS: Readonly<Record<string, Section>> = {
     tiny || context.profile.tier !== 'subgroup-matrix' ? [] : ablationRows(context, rest),
   tfjs: async (context, { tiny, ...rest }) =>
     (await import('./tfjs.ts')).tfjsRows(context, tiny ? { lengths: [64], runs: 1, ...rest } : rest),
+  'search-variants': async (context, { tiny, deadline, log }) =>
+    tiny ? [] : searchVariantRows(context, { deadline, log }),
+  onnxruntime: async (context, { tiny, deadline, log }) => {
+    if (!context.profile.shaderF16)
+      return [{ what: 'onnxruntime-web, GroupQueryAttention', failure: 'needs shader-f16' }];
+    const { onnxruntimeRows } = await import('./onnxruntime.ts');
+    return onnxruntimeRows({ deadline, log, ...(tiny ? { lengths: [64], runs: 1 } : {}) });
+  },
   tree: async (context, { tiny, log }) =>
     tiny ? [] : searchRows(context, { config: PAPER_CONFIG, name: 'the paper', log }),
   tiers: async (context, { tiny, ...rest }) => {

@@ -26,7 +26,15 @@ export {
   type AttentionPlanInput,
 } from './attention/plan.ts';
 export { type AttentionVariant, type MatrixVariant, type TileVariant } from './attention/variants.ts';
-export { planSearch, type BufferRole, type SearchPass, type SearchPlan, type SearchRequest } from './search/plan.ts';
+export {
+  DEFAULT_TUNING,
+  planSearch,
+  type BufferRole,
+  type SearchPass,
+  type SearchPlan,
+  type SearchRequest,
+  type SearchTuning,
+} from './search/plan.ts';
 export {
   encodeEnvelope,
   encodeSearch,

@@ -26,7 +26,21 @@ export interface SearchRequest {
   readonly envelopeChunks?: number | undefined;
   /** Bytes of scores to hold at once; more means larger slabs. @defaultValue 256 MiB, at most one binding */
   readonly scratchBytes?: number | undefined;
+  /** Sizes of the matrix kernels. @defaultValue {@link DEFAULT_TUNING} */
+  readonly tuning?: SearchTuning | undefined;
 }
+
+/** Sizes that only speed depends on. */
+export interface SearchTuning {
+  /** Subgroups of a workgroup that scores keys; each takes a candidate at a time. */
+  readonly exactSubgroups: number;
+  /** Subgroups of a workgroup that bounds all chunks; each keeps 16 split rows. */
+  readonly boundSubgroups: number;
+  /** Chunks that it stages at a time. */
+  readonly boundRound: number;
+}
+
+export const DEFAULT_TUNING: SearchTuning = Object.freeze({ exactSubgroups: 4, boundSubgroups: 4, boundRound: 32 });
 
 /** A buffer of the plan by role; `envelope/16` is the envelope of 16-key chunks, `starts/0` what stage 0 keeps. */
 export type BufferRole = 'shape' | 'q' | 'k' | 'pages' | 'mask/starts' | 'mask/counts' | (string & {});

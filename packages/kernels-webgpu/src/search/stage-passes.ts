@@ -11,15 +11,19 @@ import { candidateTile, scoreCode, type ScoreKernel } from './code/score.ts';
 import { selectCode } from './code/select.ts';
 import type { SearchConstants } from './code/shape.ts';
 import { topBytes } from './code/top.ts';
-import { searchableOf, type SearchPass, type SearchRequest } from './plan.ts';
+import { DEFAULT_TUNING, searchableOf, type SearchPass, type SearchRequest } from './plan.ts';
 import { rowTiling } from './row-tiling.ts';
 import { requireOneWindow, type Slab } from './slabs.ts';
 
 /** Lanes of the vector scoring kernels. */
 const SCORE_LANES = 128;
-/** Lanes of the matrix bound kernel: four subgroups. */
-function boundLanes(subgroupSize: number): number {
-  return 4 * subgroupSize;
+/** Sizes of the kernel that bounds all chunks. */
+function boundSizes({ profile: { subgroupMaxSize: subgroupSize }, tuning = DEFAULT_TUNING }: SearchRequest): {
+  readonly subgroupSize: number;
+  readonly lanes: number;
+  readonly round: number;
+} {
+  return { subgroupSize, lanes: tuning.boundSubgroups * subgroupSize, round: tuning.boundRound };
 }
 /** Scores of a cell are cached in workgroup memory up to here. */
 const CACHED_SCORES = 2048;
@@ -28,6 +32,14 @@ interface Passes {
   readonly passes: SearchPass[];
   /** Scratch bytes by role. */
   readonly bytes: Record<string, number>;
+}
+
+/** Sizes of the kernel that scores keys. */
+function exactSizes({ profile: { subgroupMaxSize: subgroupSize }, tuning = DEFAULT_TUNING }: SearchRequest): {
+  readonly subgroupSize: number;
+  readonly subgroups: number;
+} {
+  return { subgroupSize, subgroups: tuning.exactSubgroups };
 }
 
 /** Which kernel scores a stage. */
@@ -48,13 +60,7 @@ export function stageKernel(stage: SearchStage, index: number, request: SearchRe
   if (windows > 1 || groups < 4) return 'vector';
   if (stage.score === 'bound') {
     if (!(groups === 4 || groups === 8 || groups === 16)) return 'vector';
-    if (index === 0)
-      return boundBytes(shape.headDim, {
-        lanes: boundLanes(profile.subgroupMaxSize),
-        subgroupSize: profile.subgroupMaxSize,
-      }) <= memory
-        ? 'matrix-bound'
-        : 'vector';
+    if (index === 0) return boundBytes(shape.headDim, boundSizes(request)) <= memory ? 'matrix-bound' : 'vector';
     return childrenBytes(shape.headDim, profile.subgroupMaxSize) <= memory &&
       childrenLanes(profile.subgroupMaxSize) <= limits.maxComputeInvocationsPerWorkgroup
       ? 'matrix-children'
@@ -63,7 +69,7 @@ export function stageKernel(stage: SearchStage, index: number, request: SearchRe
   // Then no scored row misses a key of a candidate, and keys need no mask.
   const unmasked = stage.chunk % TILE === 0 && config.window >= config.blockQ + stage.chunk;
   const fits =
-    exactBytes(shape.headDim, stage.chunk, groups, profile.subgroupMaxSize) <= memory &&
+    exactBytes(shape.headDim, { chunk: stage.chunk, groups, ...exactSizes(request) }) <= memory &&
     exactTiles(stage.chunk, groups) <= 4;
   return stage.score === 'exact' && unmasked && fits ? 'matrix-exact' : 'vector';
 }
@@ -107,11 +113,7 @@ export function stagePasses(
           // 16 rows are read at a time, past the last cell too.
           bytes['split'] = Math.max(
             bytes['split'] ?? 0,
-            (cells * groups +
-              boundRows({ lanes: boundLanes(profile.subgroupMaxSize), subgroupSize: profile.subgroupMaxSize })) *
-              2 *
-              shape.headDim *
-              bytesOf(type),
+            (cells * groups + boundRows(boundSizes(request))) * 2 * shape.headDim * bytesOf(type),
           );
           passes.push({
             label: `search/${index}-rows`,
@@ -124,14 +126,7 @@ export function stagePasses(
       }
       switch (kernel) {
         case 'matrix-bound': {
-          const spec = {
-            constants,
-            chunk,
-            keep,
-            groups,
-            subgroupSize: profile.subgroupMaxSize,
-            lanes: boundLanes(profile.subgroupMaxSize),
-          };
+          const spec = { constants, chunk, keep, groups, ...boundSizes(request) };
           passes.push({
             label,
             stage: index,
@@ -161,7 +156,7 @@ export function stagePasses(
               rows,
               keep,
               groups,
-              subgroupSize: profile.subgroupMaxSize,
+              ...exactSizes(request),
             }),
             buffers: ['shape', 'q', 'k', 'scores', ...links, ...pages],
             workgroups: [1, slab.blocks, z],
@@ -214,7 +209,7 @@ export function stagePasses(
     passes.push({
       label: `search/${index}-select`,
       stage: index,
-      code: selectCode({ ...source, constants, keep, most: bound, cached, last }),
+      code: selectCode({ ...source, constants, keep, most: bound, cached, subgroups: profile.tier !== 'basic', last }),
       buffers: ['shape', 'scores', starts, counts, ...links],
       workgroups: [1, slab.blocks, z],
     });
@@ -225,5 +220,5 @@ export function stagePasses(
 
 /** Few distinct sizes, so that few pipelines are compiled. */
 function roundUp(candidates: number): number {
-  return Math.max(256, 2 ** Math.ceil(Math.log2(Math.max(1, candidates))));
+  return Math.max(64, 2 ** Math.ceil(Math.log2(Math.max(1, candidates))));
 }

@@ -12,7 +12,7 @@ export function treePasses(
   constants: SearchConstants,
   slab: Slab,
 ): { passes: SearchPass[]; bytes: Record<string, number> } {
-  const { shape, config, limits, pageShift } = request;
+  const { shape, config, limits, profile, pageShift } = request;
   const keep = capacityOf(config);
   const z = slab.batches * (config.shareHeads ? 1 : shape.heads);
   const groups = Math.ceil(Math.min(config.blockQ, shape.queries) / config.strideQ);
@@ -35,6 +35,7 @@ export function treePasses(
           representative: config.representative,
           seed: config.seed % 2 ** 32,
           spill,
+          subgroups: profile.tier !== 'basic',
         }),
         buffers: [
           'shape',

@@ -3,6 +3,7 @@ import { afterAll, beforeAll, expect, it } from 'vitest';
 import * as fc from 'fast-check';
 import { describeGpu } from '@hip/testing';
 import { DEFAULT_CONFIG, PAPER_CONFIG, resolveConfig, type BlockMask } from '@hip/mask-search';
+import { withTier, type DeviceProfile, type Tier } from '../../src/device/features.ts';
 import { contextOf, type GpuContext } from '../../src/dispatch/context.ts';
 import { emulateMatrices } from '../support/emulate-matrices.ts';
 import { runSearch, searchShapes, stagedConfigs, treeConfigs, type SearchCase } from '../support/search-cases.ts';
@@ -21,23 +22,39 @@ describeGpu('mask search', (gpu) => {
   afterAll(() => device.destroy());
 
   const types = fc.constantFrom('f32', 'f16');
+  const tiers = fc.constantFrom('basic', 'subgroups');
+  const at = (tier: Tier): { profile: DeviceProfile } => ({ profile: withTier(context.profile, tier) });
 
   it('stages: equals the reference for any stages, shape and sharing', async () => {
     await fc.assert(
-      fc.asyncProperty(searchShapes, stagedConfigs, types, fc.nat(1000), async (shape, config, type, seed) => {
-        const { actual, expected } = await runSearch(context, { shape, config, type, seed });
-        expect(cells(actual)).toEqual(cells(expected));
-      }),
+      fc.asyncProperty(
+        searchShapes,
+        stagedConfigs,
+        types,
+        tiers,
+        fc.nat(1000),
+        async (shape, config, type, tier, seed) => {
+          const { actual, expected } = await runSearch(context, { shape, config, type, seed }, at(tier));
+          expect(cells(actual)).toEqual(cells(expected));
+        },
+      ),
       { numRuns: 12 },
     );
   });
 
   it('tree: equals the reference for every representative', async () => {
     await fc.assert(
-      fc.asyncProperty(searchShapes, treeConfigs, types, fc.nat(1000), async (shape, config, type, seed) => {
-        const { actual, expected } = await runSearch(context, { shape, config, type, seed });
-        expect(cells(actual)).toEqual(cells(expected));
-      }),
+      fc.asyncProperty(
+        searchShapes,
+        treeConfigs,
+        types,
+        tiers,
+        fc.nat(1000),
+        async (shape, config, type, tier, seed) => {
+          const { actual, expected } = await runSearch(context, { shape, config, type, seed }, at(tier));
+          expect(cells(actual)).toEqual(cells(expected));
+        },
+      ),
       { numRuns: 12 },
     );
   });
@@ -83,11 +100,13 @@ describeGpu('mask search', (gpu) => {
       seed: 5,
     },
   };
-  for (const [name, one] of Object.entries(cases)) {
-    it(`equals the reference: ${name}`, async () => {
-      const { actual, expected } = await runSearch(context, one);
-      expect(cells(actual)).toEqual(cells(expected));
-    });
+  for (const tier of ['basic', 'subgroups'] as const) {
+    for (const [name, one] of Object.entries(cases)) {
+      it(`equals the reference, ${tier}: ${name}`, async () => {
+        const { actual, expected } = await runSearch(context, one, at(tier));
+        expect(cells(actual)).toEqual(cells(expected));
+      });
+    }
   }
 
   it('slabs of query blocks give the same mask', async () => {
@@ -126,7 +145,7 @@ describeGpu('mask search', (gpu) => {
     const { actual, expected, plan } = await runSearch(
       context,
       {
-        shape: { batch: 1, queries: 100, keys: 1200, heads: 2, kvHeads: 1, headDim: 32 },
+        shape: { batch: 1, queries: 70, keys: 1000, heads: 2, kvHeads: 1, headDim: 32 },
         config,
         type: 'f16',
         seed: 8,

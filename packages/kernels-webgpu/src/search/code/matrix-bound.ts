@@ -17,9 +17,6 @@ import { geometryCode, type SearchConstants } from './shape.ts';
 /** Columns of one workgroup: more amortise the rows it keeps in registers, fewer fill the GPU. */
 export const BOUND_COLUMNS = 256;
 
-/** Columns staged at a time: two result tiles per subgroup. */
-const ROUND = 2 * TILE;
-
 export interface MatrixBoundKernel {
   readonly constants: SearchConstants;
   readonly chunk: number;
@@ -28,6 +25,8 @@ export interface MatrixBoundKernel {
   readonly groups: number;
   readonly subgroupSize: number;
   readonly lanes: number;
+  /** Columns staged at a time; a multiple of 16. */
+  readonly round: number;
 }
 
 /** Rows of split q that one workgroup takes: 16 per subgroup. */
@@ -35,27 +34,28 @@ export function boundRows({ lanes, subgroupSize }: Pick<MatrixBoundKernel, 'lane
   return (lanes / subgroupSize) * TILE;
 }
 
-function staging(headDim: number, lanes: number): Staging {
-  return { columns: ROUND, octets: headDim / 4, lanes };
+function staging(headDim: number, lanes: number, round: number): Staging {
+  return { columns: round, octets: headDim / 4, lanes };
 }
 
 /** Workgroup memory in bytes. */
 export function boundBytes(
   headDim: number,
-  { lanes, subgroupSize }: Pick<MatrixBoundKernel, 'lanes' | 'subgroupSize'>,
+  { lanes, subgroupSize, round }: Pick<MatrixBoundKernel, 'lanes' | 'subgroupSize' | 'round'>,
 ): number {
-  return stagedBytes(staging(headDim, lanes)) + (lanes / subgroupSize) * 2 * TILE * TILE * 4;
+  return stagedBytes(staging(headDim, lanes, round)) + (lanes / subgroupSize) * round * TILE * 4;
 }
 
 /** Bindings: shape, split rows, envelope, scores. Workgroups: columns × rows × z. */
 export function matrixBoundCode(kernel: MatrixBoundKernel): string {
-  const { constants, chunk, keep, groups, subgroupSize, lanes } = kernel;
+  const { constants, chunk, keep, groups, subgroupSize, lanes, round } = kernel;
+  const parts = round / TILE;
   const width = constants.headDim / 4;
   const steps = constants.headDim / 8;
   const blocksPerTile = TILE / groups;
   const subgroups = lanes / subgroupSize;
-  const cells = 2 * blocksPerTile * TILE;
-  const stage = staging(constants.headDim, lanes);
+  const cells = parts * blocksPerTile * TILE;
+  const stage = staging(constants.headDim, lanes, round);
   const stride = `${stagedStride(stage)}u`;
   const fetch = (column: string): string =>
     fetchCode(stage, 'envelope', `(columns_at + min(${column} + n, shape.envelopeChunks - 1u)) * ${width}u`);
@@ -68,8 +68,8 @@ export function matrixBoundCode(kernel: MatrixBoundKernel): string {
       'var<storage, read> envelope: array<vec4u>',
       'var<storage, read_write> scores: array<u32>',
     ]),
-    `var<workgroup> staged: array<vec4u, ${ROUND * stagedStride(stage)}>;
-var<workgroup> tiles: array<f32, ${subgroups * 2 * TILE * TILE}>;
+    `var<workgroup> staged: array<vec4u, ${round * stagedStride(stage)}>;
+var<workgroup> tiles: array<f32, ${subgroups * round * TILE}>;
 fn count_of(local_block: u32) -> u32 { return (block_at(shape.firstBlock + local_block).searchable + ${chunk - 1}u) / ${chunk}u; }
 @compute @workgroup_size(${lanes})
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lane: u32, @builtin(subgroup_id) subgroup: u32, @builtin(subgroup_invocation_id) within: u32) {
@@ -83,17 +83,17 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
   let rows_at = (group.z * shape.slabBlocks * ${groups}u + row) * ${width}u;
   ${loadLeft('a', steps, 'split', 'rows_at', `${width}u`)}
   let columns_at = (batch_of(group.z) * shape.kvHeads + head_of(group.z) / ${constants.group}u) * shape.envelopeChunks;
-  let tile_at = subgroup * ${2 * TILE * TILE}u;
+  let tile_at = subgroup * ${round * TILE}u;
   ${heldCode(stage)}
   ${fetch('begin')}
-  for (var column = begin; column < end; column += ${ROUND}u) {
+  for (var column = begin; column < end; column += ${round}u) {
     ${putCode(stage)}
     workgroupBarrier();
-    if (column + ${ROUND}u < end) {
-      ${fetch(`column + ${ROUND}u`)}
+    if (column + ${round}u < end) {
+      ${fetch(`column + ${round}u`)}
     }
 ${unroll(
-  2,
+  parts,
   (t) => `    var c${t} = Result();
     ${multiplyColumns(`c${t}`, 'a', steps, 'staged', `${t * TILE * stagedStride(stage)}u`, stride)}
     subgroupMatrixStore<row_major>(&tiles, tile_at + ${t * TILE * TILE}u, c${t}, ${TILE}u);`,

@@ -23,14 +23,8 @@ export interface MatrixExactKernel extends CandidateSource {
   /** Scored rows per cell. */
   readonly groups: number;
   readonly subgroupSize: number;
-}
-
-/** Candidates of a round: one per subgroup. */
-const SUBGROUPS = 4;
-
-/** Lanes of a workgroup. */
-export function exactLanes(subgroupSize: number): number {
-  return SUBGROUPS * subgroupSize;
+  /** Subgroups of a workgroup: each scores one candidate of a round. */
+  readonly subgroups: number;
 }
 
 /** Result tiles of one candidate: 16 keys × 16 rows each. */
@@ -38,16 +32,17 @@ export function exactTiles(chunk: number, groups: number): number {
   return (chunk / TILE) * Math.ceil(groups / TILE);
 }
 
-function staging(headDim: number, chunk: number, subgroupSize: number): Staging {
-  return { columns: SUBGROUPS * chunk, octets: headDim / 8, lanes: exactLanes(subgroupSize) };
+type Sizes = Pick<MatrixExactKernel, 'chunk' | 'groups' | 'subgroupSize' | 'subgroups'>;
+
+function staging(headDim: number, { chunk, subgroupSize, subgroups }: Sizes): Staging {
+  return { columns: subgroups * chunk, octets: headDim / 8, lanes: subgroups * subgroupSize };
 }
 
 /** Workgroup memory in bytes. */
-export function exactBytes(headDim: number, chunk: number, groups: number, subgroupSize: number): number {
+export function exactBytes(headDim: number, sizes: Sizes): number {
+  const { chunk, groups, subgroups } = sizes;
   const rows = Math.ceil(groups / TILE) * TILE * headDim * 2;
-  return (
-    rows + stagedBytes(staging(headDim, chunk, subgroupSize)) + SUBGROUPS * exactTiles(chunk, groups) * TILE * TILE * 4
-  );
+  return rows + stagedBytes(staging(headDim, sizes)) + subgroups * exactTiles(chunk, groups) * TILE * TILE * 4;
 }
 
 /**
@@ -56,7 +51,7 @@ export function exactBytes(headDim: number, chunk: number, groups: number, subgr
  * Every scored row must see every candidate key (window ≥ blockQ + chunk); chunk must be a multiple of 16.
  */
 export function matrixExactCode(kernel: MatrixExactKernel): string {
-  const { constants, strideQ, rows, keep, groups, subgroupSize, chunk } = kernel;
+  const { constants, strideQ, rows, keep, groups, subgroupSize, subgroups, chunk } = kernel;
   const { headDim } = constants;
   const steps = headDim / TILE;
   const rowTiles = Math.ceil(groups / TILE);
@@ -64,7 +59,7 @@ export function matrixExactCode(kernel: MatrixExactKernel): string {
   const parts = chunk / TILE;
   /** f32 per candidate. */
   const cells = parts * rowTiles * TILE * TILE;
-  const stage = staging(headDim, chunk, subgroupSize);
+  const stage = staging(headDim, kernel);
   const stride = stagedStride(stage);
   const fetch = (round: string): string =>
     fetchCode(
@@ -85,8 +80,8 @@ export function matrixExactCode(kernel: MatrixExactKernel): string {
     ]),
     candidateCode(kernel),
     `var<workgroup> rows: array<vec4u, ${rowTiles * TILE * octets}>;
-var<workgroup> staged: array<vec4u, ${SUBGROUPS * chunk * stride}>;
-var<workgroup> tiles: array<f32, ${SUBGROUPS * cells}>;
+var<workgroup> staged: array<vec4u, ${subgroups * chunk * stride}>;
+var<workgroup> tiles: array<f32, ${subgroups * cells}>;
 @compute @workgroup_size(${stage.lanes})
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lane: u32, @builtin(subgroup_id) subgroup: u32, @builtin(subgroup_invocation_id) within: u32) {
   let block = block_at(shape.firstBlock + group.y);
@@ -121,11 +116,11 @@ ${
 ${unroll(rowTiles, (t) => loadLeft(`a${t}_`, steps, 'rows', `${t * TILE * octets}u`, `${octets}u`))}
   let tiles_at = subgroup * ${cells}u;
   let columns_at = subgroup * ${chunk * stride}u;
-  for (var round = 0u; round < count; round += ${SUBGROUPS}u) {
+  for (var round = 0u; round < count; round += ${subgroups}u) {
     ${putCode(stage)}
     workgroupBarrier();
-    if (round + ${SUBGROUPS}u < count) {
-      ${fetch(`round + ${SUBGROUPS}u`)}
+    if (round + ${subgroups}u < count) {
+      ${fetch(`round + ${subgroups}u`)}
     }
 ${unroll(parts, (p) =>
   unroll(

@@ -2,7 +2,7 @@
 import { bindings, wgsl } from '../../code/wgsl.ts';
 import { candidateBindings, candidateCode, type CandidateSource } from './candidates.ts';
 import { geometryCode, type SearchConstants } from './shape.ts';
-import { SELECT_LANES, topCode } from './top.ts';
+import { laneCode, SELECT_LANES, topCode, topEnables } from './top.ts';
 
 export interface SelectKernel extends CandidateSource {
   readonly constants: SearchConstants;
@@ -11,17 +11,22 @@ export interface SelectKernel extends CandidateSource {
   readonly most: number;
   /** Scores are copied to workgroup memory first. */
   readonly cached: boolean;
+  /** Subgroup operations may be used. */
+  readonly subgroups: boolean;
   /** Writes starts and counts of the mask instead of the next stage's. */
   readonly last: boolean;
 }
 
 /** Bindings: shape, scores, starts, counts, [previous starts, counts]. Workgroups: 1 × slab blocks × cells of the z axis. */
 export function selectCode(kernel: SelectKernel): string {
-  const { constants, keep, most, cached, last } = kernel;
+  const { constants, keep, most, cached, subgroups, last } = kernel;
+  const top = { most, subgroups, vectors: cached };
+  const lane = laneCode(top);
   const cell = last
     ? `(batch_of(group.z) * ${constants.shared ? '1u' : 'shape.queryHeads'} + ${constants.shared ? '0u' : 'shape.headOffset + head_of(group.z)'}) * shape.queryBlocks + shape.firstBlock + group.y`
     : 'cell';
   return wgsl(
+    topEnables(top),
     geometryCode({ ...constants, pageShift: undefined }),
     bindings([
       'var<uniform> shape: Shape',
@@ -33,14 +38,15 @@ export function selectCode(kernel: SelectKernel): string {
     candidateCode(kernel),
     `var<private> cell: u32;
 var<private> target_cell: u32;`,
-    cached && `var<workgroup> cache: array<u32, ${most}>;`,
-    `fn score_at(i: u32) -> u32 { return ${cached ? 'cache[i]' : 'scores[cell * shape.scoreStride + i]'}; }
+    cached && `var<workgroup> cache: array<vec4u, ${most / 4}>;`,
+    `fn score_at(i: u32) -> u32 { return ${cached ? 'cache[i / 4u][i % 4u]' : 'scores[cell * shape.scoreStride + i]'}; }
 fn keep_candidate(i: u32, slot: u32) {
   starts[target_cell * ${keep}u + slot] = ${last ? 'i32(SINK + candidate_token(cell, i))' : 'candidate_token(cell, i)'};
 }`,
-    topCode(most),
+    topCode(top),
     `@compute @workgroup_size(${SELECT_LANES})
-fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lane: u32) {
+fn main(@builtin(workgroup_id) group: vec3u, ${lane.parameters}) {
+  ${lane.statement}
   let block = block_at(shape.firstBlock + group.y);
   cell = group.z * shape.slabBlocks + group.y;
   target_cell = ${cell};
@@ -53,7 +59,10 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
   }
   ${
     cached
-      ? `for (var i = lane; i < count; i += ${SELECT_LANES}u) { cache[i] = scores[cell * shape.scoreStride + i]; }
+      ? `for (var i = lane; i < (count + 3u) / 4u * 4u; i += ${SELECT_LANES}u) {
+    // Read behind the end only where a score stands; the rest ranks below all.
+    cache[i / 4u][i % 4u] = select(0u, scores[cell * shape.scoreStride + min(i, count - 1u)], i < count);
+  }
   workgroupBarrier();`
       : ''
   }

@@ -4,34 +4,73 @@
 export const SELECT_LANES = 256;
 
 /** Up to here each candidate counts how many beat it; above, four rounds over an 8-bit histogram find the threshold. */
-export const COUNTING_LIMIT = 512;
+export const COUNTING_LIMIT = 256;
+
+export interface TopOptions {
+  /** Candidates there can be. */
+  readonly most: number;
+  /** Prefix sums by subgroup operations, of any subgroup size. */
+  readonly subgroups: boolean;
+  /** Scores lie four at a time in `cache: array<vec4u>`, 0 after the last. */
+  readonly vectors: boolean;
+}
 
 /** Workgroup memory of {@link topCode} in bytes, besides the scores. */
 export function topBytes(most: number): number {
   return most <= COUNTING_LIMIT ? Math.ceil(most / 32) * 4 : 256 * 4 + 2 * 256 * 8 + 16;
 }
 
+/** `enable` directives that {@link topCode} needs. */
+export function topEnables({ most, subgroups }: TopOptions): string {
+  return subgroups && most > COUNTING_LIMIT ? 'enable subgroups;' : '';
+}
+
+/** Parameters of `main` and its first statement: \`lane\`, numbered subgroup by subgroup where those are used. */
+export function laneCode({ most, subgroups }: TopOptions): { readonly parameters: string; readonly statement: string } {
+  if (!subgroups || most <= COUNTING_LIMIT)
+    return { parameters: '@builtin(local_invocation_index) lane: u32', statement: '' };
+  return {
+    parameters:
+      '@builtin(subgroup_id) subgroup: u32, @builtin(subgroup_size) subgroup_lanes: u32, @builtin(subgroup_invocation_id) within: u32',
+    statement:
+      'my_subgroup = subgroup; first_of_subgroup = within == 0u; let lane = subgroup * subgroup_lanes + within;',
+  };
+}
+
 /**
  * `select_top(count, keep, lane)` calls `keep_candidate(i, slot)` for each of the `keep` best of `count` > `keep` candidates,
  * slots in ascending order of i. Scores come from `score_at(i)`: larger is better, ties go to the lower index. Ends without a
  * barrier. Both functions are the caller's.
- *
- * @param most candidates there can be
  */
-export function topCode(most: number): string {
-  return most <= COUNTING_LIMIT ? countingCode(Math.ceil(most / 32)) : radixCode();
+export function topCode({ most, subgroups, vectors }: TopOptions): string {
+  if (most <= COUNTING_LIMIT) return countingCode(Math.ceil(most / 32), vectors);
+  return `${subgroups ? SUBGROUP_SUM : PLAIN_SUM}\n${RADIX}`;
 }
 
-function countingCode(words: number): string {
+/** How many beat candidate i, its own score being `mine`. */
+function rankCode(vectors: boolean): string {
+  if (!vectors)
+    return `var rank = 0u;
+    for (var j = 0u; j < i; j++) { rank += u32(score_at(j) >= mine); }
+    for (var j = i + 1u; j < count; j++) { rank += u32(score_at(j) > mine); }`;
+  return `let own = i / 4u;
+    var ranks = vec4u(0u);
+    for (var j = 0u; j < own; j++) { ranks += vec4u(cache[j] >= vec4u(mine)); }
+    for (var j = own + 1u; j < (count + 3u) / 4u; j++) { ranks += vec4u(cache[j] > vec4u(mine)); }
+    let place = vec4u(i % 4u);
+    let index = vec4u(0u, 1u, 2u, 3u);
+    ranks += vec4u((cache[own] > vec4u(mine)) | ((cache[own] == vec4u(mine)) & (index < place)));
+    let rank = ranks.x + ranks.y + ranks.z + ranks.w;`;
+}
+
+function countingCode(words: number, vectors: boolean): string {
   return `var<workgroup> kept: array<atomic<u32>, ${words}>;
 fn select_top(count: u32, keep: u32, lane: u32) {
   for (var i = lane; i < ${words}u; i += ${SELECT_LANES}u) { atomicStore(&kept[i], 0u); }
   workgroupBarrier();
   for (var i = lane; i < count; i += ${SELECT_LANES}u) {
     let mine = score_at(i);
-    var rank = 0u;
-    for (var j = 0u; j < i; j++) { rank += u32(score_at(j) >= mine); }
-    for (var j = i + 1u; j < count; j++) { rank += u32(score_at(j) > mine); }
+    ${rankCode(vectors)}
     if (rank < keep) { atomicOr(&kept[i / 32u], 1u << (i % 32u)); }
   }
   workgroupBarrier();
@@ -46,11 +85,8 @@ fn select_top(count: u32, keep: u32, lane: u32) {
 }`;
 }
 
-function radixCode(): string {
-  return `var<workgroup> histogram: array<atomic<u32>, 256>;
-var<workgroup> sums: array<array<vec2u, 256>, 2>;
-var<workgroup> found: array<u32, 4>;
-// Exclusive prefix sums over the lanes.
+/** Exclusive prefix sums over the lanes. */
+const PLAIN_SUM = `var<workgroup> sums: array<array<vec2u, 256>, 2>;
 fn prefix_sum(value: vec2u, lane: u32) -> vec2u {
   sums[0][lane] = value;
   workgroupBarrier();
@@ -65,7 +101,23 @@ fn prefix_sum(value: vec2u, lane: u32) -> vec2u {
   let result = sums[side][lane] - value;
   workgroupBarrier();
   return result;
-}
+}`;
+
+const SUBGROUP_SUM = `var<private> my_subgroup: u32;
+var<private> first_of_subgroup: bool;
+var<workgroup> sums: array<vec2u, 256>;
+fn prefix_sum(value: vec2u, lane: u32) -> vec2u {
+  let total = subgroupAdd(value);
+  if (first_of_subgroup) { sums[my_subgroup] = total; }
+  var result = subgroupExclusiveAdd(value);
+  workgroupBarrier();
+  for (var s = 0u; s < my_subgroup; s++) { result += sums[s]; }
+  workgroupBarrier();
+  return result;
+}`;
+
+const RADIX = `var<workgroup> histogram: array<atomic<u32>, 256>;
+var<workgroup> found: array<u32, 4>;
 fn select_top(count: u32, keep: u32, lane: u32) {
   var threshold = 0u;
   var wanted = keep;
@@ -108,4 +160,3 @@ fn select_top(count: u32, keep: u32, lane: u32) {
     before += vec2u(u32(score > threshold), u32(tie));
   }
 }`;
-}

@@ -4,7 +4,7 @@ import type { Representative } from '@hip/mask-search';
 import { octetArray } from './octets.ts';
 import { keyScoreCode, rowCode, type RowTiling } from './rows.ts';
 import { geometryCode, LOWEST, type SearchConstants } from './shape.ts';
-import { SELECT_LANES, topCode } from './top.ts';
+import { laneCode, SELECT_LANES, topCode, topEnables } from './top.ts';
 
 export interface TreeKernel {
   readonly constants: SearchConstants;
@@ -17,6 +17,8 @@ export interface TreeKernel {
   readonly seed: number;
   /** Nodes and scores live in a storage buffer instead of workgroup memory. */
   readonly spill: boolean;
+  /** Subgroup operations may be used. */
+  readonly subgroups: boolean;
 }
 
 /** u32 that one cell needs: two generations of nodes (first, size), and the scores of all halves. */
@@ -55,6 +57,8 @@ function representativeCode({ representative, seed }: TreeKernel): string {
 /** Bindings: shape, q, k, starts, counts, [spill], [pages]. */
 export function treeCode(kernel: TreeKernel): string {
   const { constants, rows, blockK, strideK, keep, representative, spill } = kernel;
+  const top = { most: 2 * keep, subgroups: kernel.subgroups, vectors: false };
+  const laneOf = laneCode(top);
   const array = octetArray(constants.type);
   const perBlock = Math.ceil(blockK / strideK);
   const cell = constants.shared
@@ -91,6 +95,7 @@ export function treeCode(kernel: TreeKernel): string {
     }
     ${constants.shared ? '}' : ''}`;
   return wgsl(
+    topEnables(top),
     geometryCode(constants),
     bindings([
       'var<uniform> shape: Shape',
@@ -129,9 +134,10 @@ ${
 }`
     : ''
 }
-${topCode(2 * keep)}
+${topCode(top)}
 @compute @workgroup_size(${SELECT_LANES})
-fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lane: u32) {
+fn main(@builtin(workgroup_id) group: vec3u, ${laneOf.parameters}) {
+  ${laneOf.statement}
   let n = shape.firstBlock + group.y;
   let block = block_at(n);
   let batch = batch_of(group.z);

@@ -267,20 +267,25 @@ fn candidate_count(cell: u32, searchable: u32) -> u32 { return (searchable + 63u
 fn candidate_token(cell: u32, i: u32) -> u32 { return i * 64u; }
 var<private> cell: u32;
 var<private> target_cell: u32;
-var<workgroup> cache: array<u32, 256>;
-fn score_at(i: u32) -> u32 { return cache[i]; }
+var<workgroup> cache: array<vec4u, 32>;
+fn score_at(i: u32) -> u32 { return cache[i / 4u][i % 4u]; }
 fn keep_candidate(i: u32, slot: u32) {
   starts[target_cell * 64u + slot] = candidate_token(cell, i);
 }
-var<workgroup> kept: array<atomic<u32>, 8>;
+var<workgroup> kept: array<atomic<u32>, 4>;
 fn select_top(count: u32, keep: u32, lane: u32) {
-  for (var i = lane; i < 8u; i += 256u) { atomicStore(&kept[i], 0u); }
+  for (var i = lane; i < 4u; i += 256u) { atomicStore(&kept[i], 0u); }
   workgroupBarrier();
   for (var i = lane; i < count; i += 256u) {
     let mine = score_at(i);
-    var rank = 0u;
-    for (var j = 0u; j < i; j++) { rank += u32(score_at(j) >= mine); }
-    for (var j = i + 1u; j < count; j++) { rank += u32(score_at(j) > mine); }
+    let own = i / 4u;
+    var ranks = vec4u(0u);
+    for (var j = 0u; j < own; j++) { ranks += vec4u(cache[j] >= vec4u(mine)); }
+    for (var j = own + 1u; j < (count + 3u) / 4u; j++) { ranks += vec4u(cache[j] > vec4u(mine)); }
+    let place = vec4u(i % 4u);
+    let index = vec4u(0u, 1u, 2u, 3u);
+    ranks += vec4u((cache[own] > vec4u(mine)) | ((cache[own] == vec4u(mine)) & (index < place)));
+    let rank = ranks.x + ranks.y + ranks.z + ranks.w;
     if (rank < keep) { atomicOr(&kept[i / 32u], 1u << (i % 32u)); }
   }
   workgroupBarrier();
@@ -295,6 +300,7 @@ fn select_top(count: u32, keep: u32, lane: u32) {
 }
 @compute @workgroup_size(256)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lane: u32) {
+  
   let block = block_at(shape.firstBlock + group.y);
   cell = group.z * shape.slabBlocks + group.y;
   target_cell = cell;
@@ -305,7 +311,10 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
     
     return;
   }
-  for (var i = lane; i < count; i += 256u) { cache[i] = scores[cell * shape.scoreStride + i]; }
+  for (var i = lane; i < (count + 3u) / 4u * 4u; i += 256u) {
+    // Read behind the end only where a score stands; the rest ranks below all.
+    cache[i / 4u][i % 4u] = select(0u, scores[cell * shape.scoreStride + min(i, count - 1u)], i < count);
+  }
   workgroupBarrier();
   select_top(count, 64u, lane);
 }
@@ -597,8 +606,8 @@ fn candidate_token(cell: u32, i: u32) -> u32 {
 }
 var<private> cell: u32;
 var<private> target_cell: u32;
-var<workgroup> cache: array<u32, 256>;
-fn score_at(i: u32) -> u32 { return cache[i]; }
+var<workgroup> cache: array<vec4u, 64>;
+fn score_at(i: u32) -> u32 { return cache[i / 4u][i % 4u]; }
 fn keep_candidate(i: u32, slot: u32) {
   starts[target_cell * 96u + slot] = candidate_token(cell, i);
 }
@@ -608,9 +617,14 @@ fn select_top(count: u32, keep: u32, lane: u32) {
   workgroupBarrier();
   for (var i = lane; i < count; i += 256u) {
     let mine = score_at(i);
-    var rank = 0u;
-    for (var j = 0u; j < i; j++) { rank += u32(score_at(j) >= mine); }
-    for (var j = i + 1u; j < count; j++) { rank += u32(score_at(j) > mine); }
+    let own = i / 4u;
+    var ranks = vec4u(0u);
+    for (var j = 0u; j < own; j++) { ranks += vec4u(cache[j] >= vec4u(mine)); }
+    for (var j = own + 1u; j < (count + 3u) / 4u; j++) { ranks += vec4u(cache[j] > vec4u(mine)); }
+    let place = vec4u(i % 4u);
+    let index = vec4u(0u, 1u, 2u, 3u);
+    ranks += vec4u((cache[own] > vec4u(mine)) | ((cache[own] == vec4u(mine)) & (index < place)));
+    let rank = ranks.x + ranks.y + ranks.z + ranks.w;
     if (rank < keep) { atomicOr(&kept[i / 32u], 1u << (i % 32u)); }
   }
   workgroupBarrier();
@@ -625,6 +639,7 @@ fn select_top(count: u32, keep: u32, lane: u32) {
 }
 @compute @workgroup_size(256)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lane: u32) {
+  
   let block = block_at(shape.firstBlock + group.y);
   cell = group.z * shape.slabBlocks + group.y;
   target_cell = cell;
@@ -635,7 +650,10 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
     
     return;
   }
-  for (var i = lane; i < count; i += 256u) { cache[i] = scores[cell * shape.scoreStride + i]; }
+  for (var i = lane; i < (count + 3u) / 4u * 4u; i += 256u) {
+    // Read behind the end only where a score stands; the rest ranks below all.
+    cache[i / 4u][i % 4u] = select(0u, scores[cell * shape.scoreStride + min(i, count - 1u)], i < count);
+  }
   workgroupBarrier();
   select_top(count, 96u, lane);
 }
@@ -879,20 +897,25 @@ fn candidate_token(cell: u32, i: u32) -> u32 {
 }
 var<private> cell: u32;
 var<private> target_cell: u32;
-var<workgroup> cache: array<u32, 256>;
-fn score_at(i: u32) -> u32 { return cache[i]; }
+var<workgroup> cache: array<vec4u, 32>;
+fn score_at(i: u32) -> u32 { return cache[i / 4u][i % 4u]; }
 fn keep_candidate(i: u32, slot: u32) {
   starts[target_cell * 32u + slot] = i32(SINK + candidate_token(cell, i));
 }
-var<workgroup> kept: array<atomic<u32>, 8>;
+var<workgroup> kept: array<atomic<u32>, 4>;
 fn select_top(count: u32, keep: u32, lane: u32) {
-  for (var i = lane; i < 8u; i += 256u) { atomicStore(&kept[i], 0u); }
+  for (var i = lane; i < 4u; i += 256u) { atomicStore(&kept[i], 0u); }
   workgroupBarrier();
   for (var i = lane; i < count; i += 256u) {
     let mine = score_at(i);
-    var rank = 0u;
-    for (var j = 0u; j < i; j++) { rank += u32(score_at(j) >= mine); }
-    for (var j = i + 1u; j < count; j++) { rank += u32(score_at(j) > mine); }
+    let own = i / 4u;
+    var ranks = vec4u(0u);
+    for (var j = 0u; j < own; j++) { ranks += vec4u(cache[j] >= vec4u(mine)); }
+    for (var j = own + 1u; j < (count + 3u) / 4u; j++) { ranks += vec4u(cache[j] > vec4u(mine)); }
+    let place = vec4u(i % 4u);
+    let index = vec4u(0u, 1u, 2u, 3u);
+    ranks += vec4u((cache[own] > vec4u(mine)) | ((cache[own] == vec4u(mine)) & (index < place)));
+    let rank = ranks.x + ranks.y + ranks.z + ranks.w;
     if (rank < keep) { atomicOr(&kept[i / 32u], 1u << (i % 32u)); }
   }
   workgroupBarrier();
@@ -907,6 +930,7 @@ fn select_top(count: u32, keep: u32, lane: u32) {
 }
 @compute @workgroup_size(256)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lane: u32) {
+  
   let block = block_at(shape.firstBlock + group.y);
   cell = group.z * shape.slabBlocks + group.y;
   target_cell = (batch_of(group.z) * shape.queryHeads + shape.headOffset + head_of(group.z)) * shape.queryBlocks + shape.firstBlock + group.y;
@@ -917,7 +941,10 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
     for (var i = count + lane; i < 32u; i += 256u) { starts[target_cell * 32u + i] = -1; }
     return;
   }
-  for (var i = lane; i < count; i += 256u) { cache[i] = scores[cell * shape.scoreStride + i]; }
+  for (var i = lane; i < (count + 3u) / 4u * 4u; i += 256u) {
+    // Read behind the end only where a score stands; the rest ranks below all.
+    cache[i / 4u][i % 4u] = select(0u, scores[cell * shape.scoreStride + min(i, count - 1u)], i < count);
+  }
   workgroupBarrier();
   select_top(count, 32u, lane);
 }

@@ -167,10 +167,7 @@ fn calls_before(half: u32) -> u32 {
   for (var w = 0u; w < half / 32u; w++) { alive += countOneBits(atomicLoad(&halves_alive[w])); }
   return alive;
 }
-var<workgroup> histogram: array<atomic<u32>, 256>;
 var<workgroup> sums: array<array<vec2u, 256>, 2>;
-var<workgroup> found: array<u32, 4>;
-// Exclusive prefix sums over the lanes.
 fn prefix_sum(value: vec2u, lane: u32) -> vec2u {
   sums[0][lane] = value;
   workgroupBarrier();
@@ -186,6 +183,8 @@ fn prefix_sum(value: vec2u, lane: u32) -> vec2u {
   workgroupBarrier();
   return result;
 }
+var<workgroup> histogram: array<atomic<u32>, 256>;
+var<workgroup> found: array<u32, 4>;
 fn select_top(count: u32, keep: u32, lane: u32) {
   var threshold = 0u;
   var wanted = keep;
@@ -230,6 +229,7 @@ fn select_top(count: u32, keep: u32, lane: u32) {
 }
 @compute @workgroup_size(256)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lane: u32) {
+  
   let n = shape.firstBlock + group.y;
   let block = block_at(n);
   let batch = batch_of(group.z);

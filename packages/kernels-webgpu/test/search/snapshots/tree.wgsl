@@ -150,29 +150,69 @@ fn keep_candidate(i: u32, slot: u32) {
   atomicStore(&nodes[other + 256u + slot], select(node_size - left, left, i % 2u == 0u));
 }
 
-var<workgroup> kept: array<atomic<u32>, 16>;
-fn select_top(count: u32, keep: u32, lane: u32) {
-  for (var i = lane; i < 16u; i += 256u) { atomicStore(&kept[i], 0u); }
+var<workgroup> sums: array<array<vec2u, 256>, 2>;
+fn prefix_sum(value: vec2u, lane: u32) -> vec2u {
+  sums[0][lane] = value;
   workgroupBarrier();
-  for (var i = lane; i < count; i += 256u) {
-    let mine = score_at(i);
-    var rank = 0u;
-    for (var j = 0u; j < i; j++) { rank += u32(score_at(j) >= mine); }
-    for (var j = i + 1u; j < count; j++) { rank += u32(score_at(j) > mine); }
-    if (rank < keep) { atomicOr(&kept[i / 32u], 1u << (i % 32u)); }
+  var side = 0u;
+  for (var reach = 1u; reach < 256u; reach *= 2u) {
+    var sum = sums[side][lane];
+    if (lane >= reach) { sum += sums[side][lane - reach]; }
+    side = 1u - side;
+    sums[side][lane] = sum;
+    workgroupBarrier();
   }
+  let result = sums[side][lane] - value;
   workgroupBarrier();
-  for (var i = lane; i < count; i += 256u) {
-    let word = atomicLoad(&kept[i / 32u]);
-    if ((word & (1u << (i % 32u))) != 0u) {
-      var slot = countOneBits(word & ((1u << (i % 32u)) - 1u));
-      for (var w = 0u; w < i / 32u; w++) { slot += countOneBits(atomicLoad(&kept[w])); }
-      keep_candidate(i, slot);
+  return result;
+}
+var<workgroup> histogram: array<atomic<u32>, 256>;
+var<workgroup> found: array<u32, 4>;
+fn select_top(count: u32, keep: u32, lane: u32) {
+  var threshold = 0u;
+  var wanted = keep;
+  for (var round = 0u; round < 4u; round++) {
+    let shift = 24u - 8u * round;
+    let known = select(0xffffffffu << ((shift + 8u) % 32u), 0u, round == 0u);
+    atomicStore(&histogram[lane], 0u);
+    workgroupBarrier();
+    for (var i = lane; i < count; i += 256u) {
+      let score = score_at(i);
+      if ((score & known) == threshold) { atomicAdd(&histogram[(score >> shift) & 255u], 1u); }
     }
+    workgroupBarrier();
+    // Lane 0 owns the highest bin.
+    let here = atomicLoad(&histogram[255u - lane]);
+    let above = prefix_sum(vec2u(here, 0u), lane).x;
+    if (above < wanted && wanted <= above + here) {
+      found[0] = 255u - lane;
+      found[1] = above;
+    }
+    workgroupBarrier();
+    threshold |= found[0] << shift;
+    wanted -= found[1];
+    workgroupBarrier();
+  }
+  // Each lane owns a run of candidates, so slots ascend; of those at the threshold the first `wanted` win.
+  let run = (count + 255u) / 256u;
+  let begin = min(lane * run, count);
+  let end = min(begin + run, count);
+  var mine = vec2u(0u);
+  for (var i = begin; i < end; i++) {
+    let score = score_at(i);
+    mine += vec2u(u32(score > threshold), u32(score == threshold));
+  }
+  var before = prefix_sum(mine, lane);
+  for (var i = begin; i < end; i++) {
+    let score = score_at(i);
+    let tie = score == threshold;
+    if (score > threshold || (tie && before.y < wanted)) { keep_candidate(i, before.x + min(before.y, wanted)); }
+    before += vec2u(u32(score > threshold), u32(tie));
   }
 }
 @compute @workgroup_size(256)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lane: u32) {
+  
   let n = shape.firstBlock + group.y;
   let block = block_at(n);
   let batch = batch_of(group.z);
