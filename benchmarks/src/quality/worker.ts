@@ -43,8 +43,8 @@ export interface JobResult {
   readonly seconds: number;
 }
 
-const CHUNK = 2048;
-const CHUNK_OPTIONS = { chunkTokens: CHUNK, logitRows: 512 };
+const CHUNK = 4096;
+const CHUNK_OPTIONS = { chunkTokens: CHUNK, logitRows: 2048 };
 
 interface Loaded {
   readonly checkpoint: Checkpoint;
