@@ -119,8 +119,11 @@ for (const { what, tokens, gpuMs, wallMs, passes } of [...(sections.prefill ?? [
   for (const [pass, ms] of Object.entries(passes))
     rows.push({ part: 'passes', what, tokens, pass, ms, share: ms / gpuMs, wallMs });
 }
-for (const { what, tokens, wallMs, tensorBytes, tier, failure } of sections.tfjs ?? [])
-  rows.push({ part: 'tfjs', what, tokens, tier, wallMs, tensorBytes, failure });
+for (const { what, tokens, heads, headDim, type, wallMs, tensorBytes, tier, failure } of [
+  ...(sections.tfjs ?? []),
+  ...(sections.onnxruntime ?? []),
+])
+  rows.push({ part: 'web', what, tokens, heads, headDim, type, tier, wallMs, tensorBytes, failure });
 for (const name of ['check-attention', 'check-search']) {
   const checks = sections[name] ?? [];
   rows.push({ part: 'checks', what: name, passed: checks.filter(({ ok }) => ok).length, of: checks.length });

@@ -166,9 +166,12 @@ export const VIEWS = [
           without: 'without',
           'GPU (ms)': ({ gpuMs, failure }) => gpuMs ?? failure,
         }),
-        view('Beside tfjs-webgpu: 8 heads, d=64, f32', where(document, { part: 'tfjs' }), {
+        view('What a web user has, causal attention', where(document, { part: 'web' }), {
           what: 'what',
           tokens: 'tokens',
+          heads: 'heads',
+          d: 'headDim',
+          type: 'type',
           'wall (ms)': ({ wallMs, failure }) => failure ?? wallMs,
         }),
         view('Checks on the device', where(document, { part: 'checks' }), { what: 'what', passed: 'passed', of: 'of' }),

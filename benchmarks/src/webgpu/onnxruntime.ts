@@ -59,7 +59,7 @@ export async function onnxruntimeRows({
         executionProviders: ['webgpu'],
         preferredOutputLocation: 'gpu-buffer',
       });
-      const device = (await ort.env.webgpu.device) as GPUDevice;
+      const device = await ort.env.webgpu.device;
       const tensor = (count: number): Ort.Tensor => {
         const length = tokens * count * headDim;
         const buffer = device.createBuffer({ size: 2 * length, usage: 0x80 | 0x08 | 0x04, mappedAtCreation: true });
@@ -68,7 +68,7 @@ export async function onnxruntimeRows({
         for (let i = 0; i < Math.min(length, 65_536); i++) values[i] = Math.sin(i);
         for (let at = 65_536; at < length; at *= 2) values.copyWithin(at, 0, Math.min(at, length - at));
         buffer.unmap();
-        return ort.Tensor.fromGpuBuffer(buffer as never, { dataType: 'float16', dims: [1, tokens, count * headDim] });
+        return ort.Tensor.fromGpuBuffer(buffer, { dataType: 'float16', dims: [1, tokens, count * headDim] });
       };
       const feeds = {
         query: tensor(heads),
