@@ -13,7 +13,13 @@ interface Series {
 }
 
 /** Median over seeds of the hypervolume after so many measurements, as a share of `whole`. */
-async function row(problem: SearchProblem, { tactic, evaluations }: Series, seeds: number, whole: number, signal: AbortSignal) {
+async function row(
+  problem: SearchProblem,
+  { tactic, evaluations }: Series,
+  seeds: number,
+  whole: number,
+  signal: AbortSignal,
+) {
   const histories: (readonly number[])[] = [];
   const seconds: number[] = [];
   for (let seed = 0; seed < seeds; seed++) {
@@ -46,7 +52,11 @@ export const benchmark: Benchmark = {
     const whole = hypervolume(synth.front(), [...synth.reference]);
     for (const tactic of ['linas', 'nsga2', 'random'] as const) {
       log(`BERT-synth, ${tactic}`);
-      rows.push({ problem: 'BERT-synth', of: 'exact hypervolume', ...(await row(bertSynth(), { tactic, evaluations: quick ? 250 : 500 }, seeds, whole, signal)) });
+      rows.push({
+        problem: 'BERT-synth',
+        of: 'exact hypervolume',
+        ...(await row(bertSynth(), { tactic, evaluations: quick ? 250 : 500 }, seeds, whole, signal)),
+      });
     }
     const folder = sharedPath('data', 'nas', 'dynas-t');
     if (!folder) {
@@ -55,14 +65,24 @@ export const benchmark: Benchmark = {
     }
     log('OFA-MobileNetV3: interpolating 2,223 measured rows');
     const problem = ofaProblem(readOfa(folder));
-    const reference = await runSearch(problem, { tactic: 'nsga2', evaluations: 20_000, population: 100, seed: 99, signal });
+    const reference = await runSearch(problem, {
+      tactic: 'nsga2',
+      evaluations: 20_000,
+      population: 100,
+      seed: 99,
+      signal,
+    });
     for (const series of [
       { tactic: 'linas', evaluations: 100 },
       { tactic: 'nsga2', evaluations: 400 },
       { tactic: 'random', evaluations: 400 },
     ] as const) {
       log(`OFA-MobileNetV3, ${series.tactic}`);
-      rows.push({ problem: 'OFA-MobileNetV3 (measured rows, interpolated)', of: 'NSGA-II after 20,000', ...(await row(problem, series, quick ? 3 : seeds, reference.hypervolume, signal)) });
+      rows.push({
+        problem: 'OFA-MobileNetV3 (measured rows, interpolated)',
+        of: 'NSGA-II after 20,000',
+        ...(await row(problem, series, quick ? 3 : seeds, reference.hypervolume, signal)),
+      });
     }
     return { rows };
   },

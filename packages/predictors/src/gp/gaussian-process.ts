@@ -1,5 +1,4 @@
 // Gaussian process regression with automatic relevance determination; hyperparameters by marginal likelihood, analytic gradients.
-import { PredictorError } from '../errors.ts';
 import { defineRegressor, within, type Model, type Regressor } from '../core/model.ts';
 import { count, oneOf, positive } from '../core/options.ts';
 import { Random } from '../core/random.ts';
@@ -25,7 +24,7 @@ export interface GaussianProcessOptions {
   readonly ardSpread?: number;
   /** Columns to unit deviation first. @defaultValue true */
   readonly standardize?: boolean;
-  /** Hyperparameters are learnt on at most so many rows, drawn at random; the model is then of all rows. @defaultValue 200 */
+  /** Hyperparameters are learnt on at most so many rows, drawn at random; the model is then of all rows. @defaultValue 160 */
   readonly likelihoodRows?: number;
   /** Evaluations of the likelihood, for the common scale and for the single ones each. @defaultValue 30 */
   readonly maxEvaluations?: number;
@@ -60,20 +59,15 @@ interface State {
 /** Rows predicted at once. */
 const BLOCK = 256;
 
-function modelOf(state: State): GaussianProcessModel {
+/** The Cholesky factor of all rows' covariance; undefined where it is not numerically positive definite. */
+function factorOf({ kernel, table, targets, groups, parameters }: State): Float64Array | undefined {
+  const { matrix } = covariance({ kernel, table, targets, groups, groupCount: parameters.length - 2 }, parameters);
+  return factorize(matrix, table.rows) ? matrix : undefined;
+}
+
+function modelOf(state: State, factor: Float64Array): GaussianProcessModel {
   const { kernel, scaling, table, targets, mean, deviation, groups, parameters } = state;
   const { rows: n, columns: d } = table;
-  const { matrix: factor } = covariance(
-    { kernel, table, targets, groups, groupCount: parameters.length - 2 },
-    parameters,
-  );
-  if (!factorize(factor, n)) {
-    throw new PredictorError(
-      'invalid-state',
-      'the covariance of this Gaussian process is not positive definite: fit it again',
-      { parameters },
-    );
-  }
   const alpha = solveUpper(factor, n, solveLower(factor, n, Float64Array.from(targets)));
   const weights = inverseSquares({ groups }, parameters);
   const training = byLengths(table, weights);
@@ -174,7 +168,7 @@ export function gaussianProcess(options: GaussianProcessOptions = {}): Regressor
     ard = true,
     ardSpread = 1,
     standardize = true,
-    likelihoodRows = 200,
+    likelihoodRows = 160,
     maxEvaluations = 30,
   } = options;
   oneOf('kernel', kernel, ['rbf', 'matern52']);
@@ -218,12 +212,12 @@ export function gaussianProcess(options: GaussianProcessOptions = {}): Regressor
       );
     }
     // Repeated rows make all rows' covariance worse than the sample's: more noise until it factors.
-    for (let attempt = 0; attempt < 8; attempt++) {
-      const { matrix } = covariance({ kernel, table, targets, groups, groupCount }, parameters);
-      if (factorize(matrix, table.rows)) break;
+    for (;;) {
+      const state = { kernel, scaling, table, targets, mean, deviation, groups, parameters };
+      const factor = factorOf(state);
+      if (factor) return modelOf(state, factor);
       parameters = parameters.map((value, k) => (k === 1 ? value + Math.LN10 : value));
     }
-    return modelOf({ kernel, scaling, table, targets, mean, deviation, groups, parameters });
   });
 }
 
@@ -231,7 +225,7 @@ export function loadGaussianProcess(state: SavedState, features: number): Gaussi
   const rows = state.integer('rows', 1);
   const parameters = state.numbers('parameters');
   if (parameters.length < 3) state.fail('parameters', 'a list of at least 3 numbers');
-  return modelOf({
+  const saved: State = {
     kernel: state.oneOf('kernel', ['rbf', 'matern52']),
     scaling: { means: state.numbers('means', features), deviations: state.numbers('deviations', features) },
     table: { rows, columns: features, data: state.numbers('table', rows * features) },
@@ -240,5 +234,7 @@ export function loadGaussianProcess(state: SavedState, features: number): Gaussi
     deviation: state.number('deviation', 0),
     groups: state.indices('groups', parameters.length - 2, features),
     parameters,
-  });
+  };
+  const factor = factorOf(saved);
+  return factor ? modelOf(saved, factor) : state.fail('parameters', 'of a covariance that is positive definite');
 }

@@ -13,7 +13,7 @@ import { solveSvr, type SmoResult } from './smo.ts';
 export interface SvrOptions {
   /** @defaultValue 'rbf' */
   readonly kernel?: SvrKernel;
-  /** C, for targets of unit deviation; of several, cross-validation picks. @defaultValue [1, 10, 100]; [0.1, 1, 10] for `linear` */
+  /** C, for targets of unit deviation; of several, cross-validation picks. @defaultValue [1, 10, 100]; [0.1, 1] for `linear` */
   readonly cost?: number | readonly number[];
   /** Half-width of the tube, in deviations of the targets. @defaultValue 0.02 */
   readonly epsilon?: number;
@@ -143,7 +143,7 @@ function foldError(
 export function svr(options: SvrOptions = {}): Regressor<SvrModel> {
   const {
     kernel = 'rbf',
-    cost = kernel === 'linear' ? [0.1, 1, 10] : [1, 10, 100],
+    cost = kernel === 'linear' ? [0.1, 1] : [1, 10, 100],
     epsilon = 0.02,
     gamma = [0.1, 0.3, 1],
     standardize = true,
