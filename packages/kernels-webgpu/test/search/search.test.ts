@@ -2,11 +2,24 @@
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import * as fc from 'fast-check';
 import { describeGpu } from '@hip/testing';
-import { DEFAULT_CONFIG, PAPER_CONFIG, resolveConfig, type BlockMask } from '@hip/mask-search';
+import { DEFAULT_CONFIG, PAPER_CONFIG, resolveConfig, searchBlockMask, type BlockMask } from '@hip/mask-search';
 import { withTier, type DeviceProfile, type Tier } from '../../src/device/features.ts';
 import { contextOf, type GpuContext } from '../../src/dispatch/context.ts';
+import { allocateMask, readMask } from '../../src/attention/mask.ts';
+import { GpuCall } from '../../src/dispatch/call.ts';
+import { uploadTensor } from '../../src/dispatch/tensor.ts';
+import { planSearch } from '../../src/search/plan.ts';
+import { encodeSearch } from '../../src/search/search.ts';
+import { randomTensors } from '../support/cases.ts';
 import { emulateMatrices } from '../support/emulate-matrices.ts';
-import { runSearch, searchShapes, stagedConfigs, treeConfigs, type SearchCase } from '../support/search-cases.ts';
+import {
+  maskOf,
+  runSearch,
+  searchShapes,
+  stagedConfigs,
+  treeConfigs,
+  type SearchCase,
+} from '../support/search-cases.ts';
 
 function cells({ counts, starts }: BlockMask): { counts: number[]; starts: number[] } {
   return { counts: [...counts], starts: [...starts] };
@@ -158,5 +171,52 @@ describeGpu('mask search', (gpu) => {
       'search/2-exact',
     ]);
     expect(cells(actual)).toEqual(cells(expected));
+  });
+
+  it('real scores: differs from the reference only where chunks score alike', async () => {
+    const shape = { batch: 1, queries: 64, keys: 700, heads: 2, kvHeads: 1, headDim: 64 };
+    const config = resolveConfig({
+      k: 64,
+      blockK: 8,
+      window: 16,
+      stages: [{ chunk: 8, keep: 64, strideQ: 4, rows: 'max', score: 'exact' }],
+    });
+    const { q, k } = randomTensors(shape, 9);
+    const tensors = { q: uploadTensor(context, q, 'f32'), k: uploadTensor(context, k, 'f32') };
+    const mask = allocateMask(context, maskOf(shape, config));
+    const call = new GpuCall(context);
+    encodeSearch(call, planSearch({ shape, config, type: 'f32', profile: context.profile, limits: context.limits }), {
+      ...tensors,
+      mask,
+    });
+    call.submit();
+    const actual = await readMask(context, mask);
+    const expected = searchBlockMask(q, k, shape, config);
+    /** Largest q·k of a chunk over the scored rows. */
+    const score = (head: number, start: number): number => {
+      let best = -Infinity;
+      for (let row = 3; row < 64; row += 4) {
+        for (let key = start; key < start + 8; key++) {
+          let sum = 0;
+          for (let i = 0; i < 64; i++) sum += q[(row * 2 + head) * 64 + i]! * k[key * 64 + i]!;
+          best = Math.max(best, sum);
+        }
+      }
+      return best;
+    };
+    const worst = [0, 1].map((head) => {
+      const [found, wanted] = [actual, expected].map(({ starts, capacity }) => [
+        ...starts.subarray(head * capacity, (head + 1) * capacity),
+      ]) as [number[], number[]];
+      const threshold = Math.min(...wanted.map((start) => score(head, start)));
+      const odd = [
+        ...found.filter((start) => !wanted.includes(start)),
+        ...wanted.filter((start) => !found.includes(start)),
+      ];
+      return Math.max(0, ...odd.map((start) => Math.abs(score(head, start) - threshold)));
+    });
+    // 64 products below 2, summed in f32.
+    expect(Math.max(...worst)).toBeLessThan(64 * 2 * 2 ** -23);
+    expect([...actual.counts]).toEqual([...expected.counts]);
   });
 });
