@@ -4,6 +4,7 @@ import type { GpuMask } from '../attention/mask.ts';
 import type { DeviceLimits } from '../device/limits.ts';
 import type { BufferRange, GpuCall } from '../dispatch/call.ts';
 import type { GpuTensor } from '../dispatch/tensor.ts';
+import { memoCode } from '../search/code/memo.ts';
 import { DECODE, decodeCode } from './code.ts';
 import { mergeCode } from './merge-code.ts';
 import { planDecode, type DecodeDispatch, type DecodePlan } from './plan.ts';
@@ -135,7 +136,7 @@ export function encodeDecode(
   const moment = { keys: shape.keys, window: mask?.window ?? 0 };
   const uniform = (index: number): BufferRange | { readonly uniform: ArrayBuffer } =>
     options.uniform?.(index) ?? { uniform: decodeUniform(shape, plan, plan.dispatches[index]!, mask, options, moment) };
-  const code = decodeCode({
+  const code = memoCode(decodeCode, {
     headDim: shape.headDim,
     type: q.type,
     group: shape.heads / shape.kvHeads,
@@ -164,7 +165,7 @@ export function encodeDecode(
   });
   call.pass({
     label: 'decode/merge',
-    pipeline: { label: 'split-key merge', code: mergeCode({ headDim: shape.headDim, type: q.type }) },
+    pipeline: { label: 'split-key merge', code: memoCode(mergeCode, { headDim: shape.headDim, type: q.type }) },
     bindings: [uniform(0), sums, weights, all(out)],
     workgroups: [shape.heads, shape.queries, shape.batch],
   });

@@ -5,6 +5,7 @@ import type { Binding, BufferRange, GpuCall } from '../dispatch/call.ts';
 import type { GpuTensor } from '../dispatch/tensor.ts';
 import { bytesOf } from '../device/features.ts';
 import { ENVELOPE, ENVELOPE_LANES, envelopeCode } from './code/envelope.ts';
+import { memoCode } from './code/memo.ts';
 import { SHAPE } from './code/shape.ts';
 import { capacityOf, envelopeBytes, envelopeRows, type SearchPlan } from './plan.ts';
 import { windowsOf, type KeyWindow, type Slab } from './slabs.ts';
@@ -247,7 +248,7 @@ export function encodeEnvelope(call: GpuCall, plan: Pick<SearchPlan, 'request'>,
   if (endChunk <= firstChunk) return;
   const { sink } = config;
   const rowBytes = kvHeads * headDim * bytesOf(type);
-  const code = envelopeCode({ headDim, type, sink, chunk, pageShift });
+  const code = memoCode(envelopeCode, { headDim, type, sink, chunk, pageShift });
   const most = limits.maxComputeWorkgroupsPerDimension;
   const whole = batch * keyRows * rowBytes <= limits.maxStorageBufferBindingSize;
   const { maxStorageBufferBindingSize: limit, minStorageBufferOffsetAlignment: alignment } = limits;

@@ -8,6 +8,7 @@ import { SPLIT_LANES, splitRowsCode } from './code/matrix-rows.ts';
 import { TILE } from './code/matrix.ts';
 import type { CandidateSource } from './code/candidates.ts';
 import { candidateTile, scoreCode, type ScoreKernel } from './code/score.ts';
+import { memoCode } from './code/memo.ts';
 import { selectCode } from './code/select.ts';
 import type { SearchConstants } from './code/shape.ts';
 import { topBytes } from './code/top.ts';
@@ -118,7 +119,7 @@ export function stagePasses(
           passes.push({
             label: `search/${index}-rows`,
             stage: index,
-            code: splitRowsCode({ constants, strideQ, rows, groups }),
+            code: memoCode(splitRowsCode, { constants, strideQ, rows, groups }),
             buffers: ['shape', 'q', 'split'],
             workgroups: [Math.ceil(perCell / SPLIT_LANES), slab.blocks, z],
           });
@@ -130,7 +131,7 @@ export function stagePasses(
           passes.push({
             label,
             stage: index,
-            code: matrixBoundCode(spec),
+            code: memoCode(matrixBoundCode, spec),
             buffers: ['shape', 'split', `envelope/${chunk}`, 'scores'],
             workgroups: [Math.ceil(candidates / BOUND_COLUMNS), Math.ceil((slab.blocks * groups) / boundRows(spec)), z],
           });
@@ -140,7 +141,13 @@ export function stagePasses(
           passes.push({
             label,
             stage: index,
-            code: matrixChildrenCode({ ...source, constants, keep, groups, subgroupSize: profile.subgroupMaxSize }),
+            code: memoCode(matrixChildrenCode, {
+              ...source,
+              constants,
+              keep,
+              groups,
+              subgroupSize: profile.subgroupMaxSize,
+            }),
             buffers: ['shape', 'split', `envelope/${chunk}`, 'scores', ...links],
             workgroups: [1, slab.blocks, z],
           });
@@ -149,7 +156,7 @@ export function stagePasses(
           passes.push({
             label,
             stage: index,
-            code: matrixExactCode({
+            code: memoCode(matrixExactCode, {
               ...source,
               constants,
               strideQ,
@@ -179,7 +186,7 @@ export function stagePasses(
             passes.push({
               label,
               stage: index,
-              code: scoreCode(spec),
+              code: memoCode(scoreCode, spec),
               buffers: ['shape', 'q', `envelope/${chunk}`, 'scores', ...links],
               workgroups,
             });
@@ -190,7 +197,7 @@ export function stagePasses(
             passes.push({
               label,
               stage: index,
-              code: scoreCode({ ...spec, accumulate: window > 0 }),
+              code: memoCode(scoreCode, { ...spec, accumulate: window > 0 }),
               buffers: ['shape', 'q', 'k', 'scores', ...links, ...pages],
               workgroups,
               window,
@@ -209,7 +216,15 @@ export function stagePasses(
     passes.push({
       label: `search/${index}-select`,
       stage: index,
-      code: selectCode({ ...source, constants, keep, most: bound, cached, subgroups: profile.tier !== 'basic', last }),
+      code: memoCode(selectCode, {
+        ...source,
+        constants,
+        keep,
+        most: bound,
+        cached,
+        subgroups: profile.tier !== 'basic',
+        last,
+      }),
       buffers: ['shape', 'scores', starts, counts, ...links],
       workgroups: [1, slab.blocks, z],
     });

@@ -1,5 +1,6 @@
 // The one pass of a slab of a tree search.
 import { SELECT_LANES, topBytes } from './code/top.ts';
+import { memoCode } from './code/memo.ts';
 import { treeCode, treeWords } from './code/tree.ts';
 import type { SearchConstants } from './code/shape.ts';
 import { capacityOf, searchableOf, type SearchPass, type SearchRequest } from './plan.ts';
@@ -26,7 +27,7 @@ export function treePasses(
       {
         label: 'search/tree',
         stage: 0,
-        code: treeCode({
+        code: memoCode(treeCode, {
           constants,
           rows: rowTiling(groups, config.strideQ, 'max', request, top + (spill ? 0 : nodes)),
           blockK: config.blockK,
