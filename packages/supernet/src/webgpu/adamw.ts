@@ -4,22 +4,32 @@ import { groupsFor, reduction, runInPlace, runKernel } from './program.ts';
 import type { Kernel } from './program.ts';
 
 const SIZE = 256;
-/** Workgroups that share one weight's sum of squares. */
-const NORM_GROUPS = 64;
+/** Gradients summed by one dispatch: WebGPU guarantees eight storage buffers, one is the result. */
+const TOGETHER = 7;
+/** Workgroups of each. */
+const NORM_GROUPS = 16;
+
+const lanes = Array.from({ length: TOGETHER }, (_, i) => i);
 
 const SQUARES: Kernel = {
   name: 'sum-squares',
-  inputs: ['x'],
-  uniforms: { count: 'i', groups: 'i', offset: 'i' },
+  inputs: lanes.map((i) => `x${i}`),
+  uniforms: { ...Object.fromEntries(lanes.map((i) => [`count${i}`, 'i'] as const)), offset: 'i' },
   workgroupSize: SIZE,
   code: `${reduction(SIZE)}
+    fn squares(lane : i32, first : i32) -> f32 {
+      var sum = 0.0;
+      switch (lane) {
+        ${lanes.map((i) => `case ${i}: { for (var i = first; i < uniforms.count${i}; i += ${NORM_GROUPS * SIZE}) { sum += x${i}[i] * x${i}[i]; } }`).join('\n        ')}
+        default: {}
+      }
+      return sum;
+    }
     fn main(index : i32) {
       let tid = i32(localId.x);
       let group = index / ${SIZE};
-      var sum = 0.0;
-      for (var i = index; i < uniforms.count; i += uniforms.groups * ${SIZE}) { sum += x[i] * x[i]; }
-      let total = group_sum(sum, tid);
-      if (tid == 0 && group < uniforms.groups) { result[uniforms.offset + group] = total; }
+      let total = group_sum(squares(group / ${NORM_GROUPS}, group % ${NORM_GROUPS} * ${SIZE} + tid), tid);
+      if (tid == 0) { result[uniforms.offset + group] = total; }
     }`,
 };
 
@@ -41,15 +51,18 @@ const ROOT: Kernel = {
 /** √Σ‖g‖² of some gradients. */
 export function globalNorm(gradients: readonly tf.Tensor[]): tf.Scalar {
   return tf.tidy(() => {
-    const groups = gradients.map(({ size }) => Math.min(NORM_GROUPS, groupsFor(size, SIZE)));
-    const count = groups.reduce((sum, value) => sum + value, 0);
-    const partial = tf.fill([count], 0);
-    let offset = 0;
-    for (const [i, gradient] of gradients.entries()) {
-      const own = groups[i] as number;
-      runInPlace(SQUARES, partial, { inputs: [gradient], uniforms: [gradient.size, own, offset], groups: own });
-      offset += own;
+    const groups = TOGETHER * NORM_GROUPS;
+    const count = Math.ceil(gradients.length / TOGETHER) * groups;
+    let partial: tf.Tensor | undefined;
+    for (let start = 0, offset = 0; start < gradients.length; start += TOGETHER, offset += groups) {
+      const some = gradients.slice(start, start + TOGETHER);
+      // Lanes left over read the first gradient, none of it.
+      const inputs = lanes.map((i) => some[i] ?? (some[0] as tf.Tensor));
+      const dispatch = { inputs, uniforms: [...lanes.map((i) => some[i]?.size ?? 0), offset], groups };
+      if (partial) runInPlace(SQUARES, partial, dispatch);
+      else partial = runKernel<tf.Rank.R1>(SQUARES, [count], dispatch);
     }
+    if (!partial) return tf.scalar(0);
     return runKernel<tf.Rank.R0>(ROOT, [] as never, { inputs: [partial], uniforms: [count], groups: 1 });
   });
 }

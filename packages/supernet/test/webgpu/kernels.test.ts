@@ -151,7 +151,13 @@ describeGpu('fused kernels', () => {
   });
 
   it('the global norm', async () => {
-    const run = () => [globalNorm(new Map([[70_000], [3, 5], [1]].map((shape, i) => [`w${i}`, values(shape, i)])))];
+    const run = () => [
+      globalNorm(
+        new Map(
+          [[70_000], [3, 5], [1], [7], [300], [2], [9], [5], [4100]].map((shape, i) => [`w${i}`, values(shape, i)]),
+        ),
+      ),
+    ];
     const [expected] = await valuesOn('cpu', run);
     const [actual] = await valuesOn('webgpu', run);
     expect(actual).toBeAllclose(expected!, { rtol: 1e-5 });
