@@ -4,6 +4,7 @@ import { SearchError } from '../errors.ts';
 import { loadProblem, problemSpecifier } from '../evaluate/load-problem.ts';
 import { runSearch } from '../run/run-search.ts';
 import { TACTIC_NAMES, isTacticName } from '../tactics/create.ts';
+import { PREDICTOR_NAMES } from '../tactics/predictor.ts';
 import { reportError } from './report-error.ts';
 import { runInTerminal } from './run.ts';
 import {
@@ -26,6 +27,11 @@ const args = {
   seed: { type: 'string', description: 'same seed, same trials', valueHint: 'N', default: '0' },
   constraints: { type: 'string', description: 'e.g. "latency <= 20, accuracy >= baseline - 1%"', valueHint: 'LIST' },
   optimize: { type: 'string', description: 'the objective that `successive` improves', valueHint: 'NAME' },
+  predictor: {
+    type: 'string',
+    description: `what linas and successive learn objectives with: ${PREDICTOR_NAMES.join(', ')}`,
+    valueHint: 'NAME',
+  },
   'report-split': { type: 'string', description: 'measure the front again on this split', valueHint: 'NAME' },
   'warm-start': { type: 'string', description: 'start from this study file', valueHint: 'FILE' },
   'warm-name': { type: 'string', description: 'which study of that file', valueHint: 'NAME' },
@@ -73,6 +79,7 @@ export const search = defineCommand({
             tactic: {
               name: given.tactic as (typeof TACTIC_NAMES)[number],
               ...(given.optimize === undefined ? {} : { optimize: given.optimize }),
+              ...(given.predictor === undefined ? {} : { predictor: given.predictor }),
             },
             evaluations: whole('evaluations', given.evaluations, 1)!,
             population: whole('population', given.population, 2),
