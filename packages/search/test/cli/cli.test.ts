@@ -164,6 +164,10 @@ describe('instatune', () => {
     [['search', '--problem', './nothing.ts'], 'cannot load problem "./nothing.ts"'],
     [['search', '--problem', 'bert-synth', '--evaluations', 'many'], '--evaluations is "many"'],
     [['search', '--problem', 'bert-synth', '--tactic', 'annealing'], 'use linas, nsga2, random, successive'],
+    [
+      ['search', '--problem', 'bert-synth', '--predictor', 'oracle', '--study', 'y.db'],
+      'no predictor "oracle": use gaussian-process',
+    ],
     [['search', '--problem', 'bert-synth', '--evaluation', '5'], 'no option --evaluation'],
     [['search', '--problem', 'bert-synth', '--constraints', 'size <= 3', '--study', 'z.db'], 'names "size"'],
     [['resume', '--study', 'nowhere.db'], 'no study file at nowhere.db'],
