@@ -1,3 +1,4 @@
 import { packageConfig } from '../../vitest.base.ts';
 
-export default packageConfig();
+// Real weights on a busy machine.
+export default packageConfig({ testTimeout: 240_000 });

@@ -12,10 +12,11 @@ import type { FineTuneOptions, ResolvedOptions } from './options.ts';
 import { Pace } from './progress.ts';
 import type { FineTuneProgress, FineTuneResult, LossPoint } from './progress.ts';
 import { SeededRandom, deriveSeed } from './random.ts';
+import { STEPS_IN_FLIGHT, disposeNumbers, readNumbers } from './in-flight.ts';
+import type { Dispatched } from './in-flight.ts';
 import { createSchedule } from './schedule.ts';
 import { loadState, saveState } from './state.ts';
 import { trainStep } from './step.ts';
-import type { StepOutput } from './step.ts';
 import { planStep } from './strategy.ts';
 
 /**
@@ -78,18 +79,6 @@ export async function* fineTuneSteps(
   } finally {
     await run.close();
   }
-}
-
-/** Steps whose numbers a GPU may still owe: reading them one by one would make it wait for the host after every step. */
-const STEPS_IN_FLIGHT = 8;
-
-/** A step whose numbers are still on the device. */
-interface Dispatched {
-  readonly output: StepOutput;
-  readonly step: number;
-  readonly epoch: number;
-  readonly tokens: number;
-  readonly learningRate: number;
 }
 
 class Run {
@@ -198,7 +187,7 @@ class Run {
         await this.save();
       }
     } finally {
-      for (const { output } of this.pending) tf.dispose([output.norm, ...output.losses]);
+      disposeNumbers(this.pending);
       this.#optimizer.dispose();
     }
   }
@@ -275,15 +264,4 @@ class Run {
     const { decays: _, ...rest } = optimizer;
     return JSON.stringify({ ...this.#resolved, steps: this.steps, schedule, optimizer: rest, batchSize });
   }
-}
-
-/** Gradient norm and losses of each step, in one read; frees them. */
-async function readNumbers(steps: readonly Dispatched[]): Promise<number[][]> {
-  if (steps.length === 0) return [];
-  const scalars = steps.map(({ output }) => [output.norm, ...output.losses]);
-  const packed = tf.tidy(() => tf.concat(scalars.flat().map((scalar) => tf.reshape(scalar, [1]))));
-  tf.dispose(scalars.flat());
-  const values = [...(await packed.data())];
-  packed.dispose();
-  return scalars.map((group) => values.splice(0, group.length));
 }

@@ -236,7 +236,7 @@ describe('fineTune', () => {
     teacher.dispose();
   });
 
-  it('memory does not grow over 1,000 steps', { timeout: 90_000 }, async () => {
+  it('memory does not grow over 1,000 steps', async () => {
     const shape = {
       num_hidden_layers: 1,
       hidden_size: 8,

@@ -13,9 +13,6 @@ import { GOLDENS, goldenPath, loadGolden } from '../helpers/golden.ts';
 import { patternedTokens, tinyBert, tinyLlama, weightsOf } from '../helpers/tiny.ts';
 import { startWebGpu } from '../helpers/webgpu.ts';
 
-/** A software GPU on a busy machine. */
-const SLOW = { timeout: 300_000 };
-
 const windows = textWindows(patternedTokens(400), { length: 8 });
 
 /** Texts of unlike length, padded. */
