@@ -89,16 +89,13 @@ export function envelopeRows(keys: number, sink: number, chunk: number): number 
   return Math.max(0, Math.ceil((keys - sink) / chunk));
 }
 
-/** Envelope chunks past the last that must be allocated: matrix loads take 16 at a time. */
-export const ENVELOPE_SLACK = 32;
-
 /** Bytes of an envelope buffer. */
 export function envelopeBytes(
   { batch, kvHeads, headDim }: Pick<AttentionShape, 'batch' | 'kvHeads' | 'headDim'>,
   chunks: number,
   type: ElementType,
 ): number {
-  return (batch * kvHeads * chunks + ENVELOPE_SLACK) * 2 * headDim * bytesOf(type);
+  return Math.max(1, batch * kvHeads * chunks) * 2 * headDim * bytesOf(type);
 }
 
 /** The constants that kernels bake in. */

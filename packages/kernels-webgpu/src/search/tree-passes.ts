@@ -1,5 +1,5 @@
 // The one pass of a slab of a tree search.
-import { SELECT_LANES, topBytes } from './code/top.ts';
+import { topBytes } from './code/top.ts';
 import { memoCode } from './code/memo.ts';
 import { treeCode, treeWords } from './code/tree.ts';
 import type { SearchConstants } from './code/shape.ts';
@@ -54,6 +54,3 @@ export function treePasses(
     bytes: spill ? { spill: 4 * z * slab.blocks * treeWords(keep) } : {},
   };
 }
-
-/** Lanes of the tree kernel. */
-export const TREE_LANES = SELECT_LANES;

@@ -93,7 +93,7 @@ describeGpu('decode', (gpu) => {
           await largestError(context, { shape, mask: randomMask(shape, options), type, options: score }),
         ).toBeLessThan(TOLERANCE[type]);
       }),
-      { numRuns: 8 },
+      { numRuns: 6 },
     );
   });
 
@@ -104,7 +104,7 @@ describeGpu('decode', (gpu) => {
           TOLERANCE[type],
         );
       }),
-      { numRuns: 8 },
+      { numRuns: 6 },
     );
   });
 

@@ -51,7 +51,7 @@ describeGpu('mask search', (gpu) => {
           expect(cells(actual)).toEqual(cells(expected));
         },
       ),
-      { numRuns: 12 },
+      { numRuns: 8 },
     );
   });
 
@@ -68,7 +68,7 @@ describeGpu('mask search', (gpu) => {
           expect(cells(actual)).toEqual(cells(expected));
         },
       ),
-      { numRuns: 12 },
+      { numRuns: 8 },
     );
   });
 

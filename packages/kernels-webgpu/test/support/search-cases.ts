@@ -14,7 +14,7 @@ import type { DeviceLimits } from '../../src/device/limits.ts';
 import { GpuCall } from '../../src/dispatch/call.ts';
 import type { GpuContext } from '../../src/dispatch/context.ts';
 import { uploadTensor } from '../../src/dispatch/tensor.ts';
-import { capacityOf, planSearch, type SearchPlan } from '../../src/search/plan.ts';
+import { capacityOf, planSearch, type SearchPlan, type SearchTuning } from '../../src/search/plan.ts';
 import { encodeSearch } from '../../src/search/search.ts';
 import { randomValues } from './cases.ts';
 
@@ -78,11 +78,18 @@ export async function runSearch(
     profile = context.profile,
     limits = context.limits,
     scratchBytes,
+    tuning,
     rewrite = (code) => code,
-  }: { profile?: DeviceProfile; limits?: DeviceLimits; scratchBytes?: number; rewrite?: (code: string) => string } = {},
+  }: {
+    profile?: DeviceProfile;
+    limits?: DeviceLimits;
+    scratchBytes?: number;
+    tuning?: SearchTuning;
+    rewrite?: (code: string) => string;
+  } = {},
 ): Promise<SearchRun> {
   const { q, k } = searchTensors({ shape, seed });
-  const made = planSearch({ shape, config, type, profile, limits, scratchBytes });
+  const made = planSearch({ shape, config, type, profile, limits, scratchBytes, tuning });
   const plan = {
     ...made,
     slabs: made.slabs.map((slab) => ({
