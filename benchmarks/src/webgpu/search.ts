@@ -29,6 +29,7 @@ export interface SearchRowOptions {
   readonly attention?: boolean;
   readonly tier?: Tier;
   readonly tuning?: SearchTuning;
+  readonly scratchBytes?: number;
   readonly log?: (line: string) => void;
 }
 
@@ -42,6 +43,7 @@ export async function searchRows(
     attention = true,
     tier = context.profile.tier,
     tuning,
+    scratchBytes,
     log,
   }: SearchRowOptions = {},
 ): Promise<Record<string, unknown>[]> {
@@ -60,6 +62,7 @@ export async function searchRows(
       profile: { ...context.profile, tier },
       limits: context.limits,
       tuning,
+      scratchBytes,
     });
     const { blockQ, blockK, sink, window, causal, shareHeads } = config;
     const mask = allocateMask(context, {
@@ -123,6 +126,10 @@ export async function searchVariantRows(
     const found = await searchRows(context, { lengths: [tokens], tuning, attention: false });
     rows.push(...found.map((row) => ({ ...row, ...tuning })));
     log?.(JSON.stringify(rows.at(-1)));
+  }
+  for (const scratchBytes of [2 ** 26, 2 ** 28]) {
+    if (performance.now() > deadline) break;
+    rows.push(...(await searchRows(context, { lengths: [131_072], scratchBytes, attention: false, log })));
   }
   return rows;
 }
