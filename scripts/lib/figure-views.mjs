@@ -101,6 +101,13 @@ export const VIEWS = [
             'of peak ': (row) => percent(row.hip?.attentionShareOfPeak),
           },
         ),
+        view('A million tokens through one layer, in chunks', where(document, { part: 'million' }), {
+          tokens: 'tokens',
+          'heads, KV heads': ({ heads, kvHeads }) => `${heads}, ${kvHeads}`,
+          seconds: 'seconds',
+          'last chunk (ms)': 'lastChunkMs',
+          'process peak (GiB)': ({ processPeakBytes }) => Number((processPeakBytes / 2 ** 30).toPrecision(3)),
+        }),
         view('Break-even', breakEven ? [breakEven] : [], {
           'HiP is faster than our dense from (tokens)': ({ tokens }) => tokens ?? 'not within the lengths measured',
         }),
@@ -178,7 +185,52 @@ export const VIEWS = [
       ].filter(({ rows }) => rows.length > 0);
     },
   },
-  { name: 'instatune', title: 'InstaTune' },
+  {
+    name: 'instatune',
+    title: 'InstaTune',
+    tables: (document) => {
+      const networks = (task) =>
+        document.rows.filter((row) => row.task === task && row.macs !== undefined && row.row !== 'search');
+      const full = (task) => networks(task)[0]?.macs;
+      const latency = (task) => where(document, { task, row: 'full network latency' })[0]?.latencyMs;
+      const tasks = [...new Set(document.rows.flatMap((row) => (row.task ? [row.task] : [])))];
+      return [
+        ...tasks.map((task) =>
+          view(`${task}: ${networks(task)[0]?.weights}, reported on ${networks(task)[0]?.reported}`, networks(task), {
+            network: ({ row, bestWithin, learningRate }) =>
+              bestWithin ? `best within ${Math.round(100 * bestWithin)} % of the MACs` : `${row} (${learningRate})`,
+            'accuracy (%)': ({ accuracy }) => accuracy && Number((100 * accuracy).toPrecision(4)),
+            loss: 'loss',
+            'MACs (M)': ({ macs }) => Number((macs / 1e6).toPrecision(4)),
+            fewer: ({ macs }) => percent(1 - macs / full(task)),
+            'parameters (M)': ({ parameters }) => Number((parameters / 1e6).toPrecision(3)),
+            'latency (ms)': ({ latencyMs, bestWithin }) => latencyMs ?? (bestWithin ? undefined : latency(task)),
+            steps: 'steps',
+            'ms a step': 'msPerStep',
+            'time against plain': ({ timeAgainstPlain }) => times(timeAgainstPlain),
+          }),
+        ),
+        view('Search: hypervolume at equal measurements', where(document, { row: 'search' }), {
+          task: 'task',
+          tactic: 'tactic',
+          seed: 'seed',
+          measurements: 'measurements',
+          hypervolume: 'hypervolume',
+          'on the front': 'front',
+        }),
+        view('Throughput', where(document, { row: 'throughput' }), {
+          backend: 'backend',
+          model: 'model',
+          what: 'what',
+          batch: 'batch',
+          length: 'length',
+          'tokens a second': 'tokensPerSecond',
+          'GFLOP/s': 'gflops',
+          "of the backend's matmul peak": ({ shareOfPeak }) => percent(shareOfPeak),
+        }),
+      ].filter(({ rows }) => rows.length > 0);
+    },
+  },
   {
     name: 'linas',
     title: 'LINAS',
@@ -247,9 +299,10 @@ export const VIEWS = [
         view('Gzip bytes, minified, with the workspace packages that an entry imports', entries, {
           entry: ({ entry }) => `\`${entry}\``,
           everything: 'gzipBytes',
+          'of it loaded on demand': ({ onDemandGzipBytes }) => onDemandGzipBytes || undefined,
           'its own code': 'ownGzipBytes',
           'smallest single import': ({ entry }) => (Number.isFinite(least(entry)) ? least(entry) : undefined),
-          'left out (registry packages and peers)': ({ external }) => external.join(', '),
+          'left out: registry packages it imports': ({ external }) => external.join(', '),
         }),
       ];
     },
