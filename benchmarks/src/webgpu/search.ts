@@ -129,7 +129,7 @@ export async function searchVariantRows(
   }
   for (const scratchBytes of [2 ** 26, 2 ** 28]) {
     if (performance.now() > deadline) break;
-    rows.push(...(await searchRows(context, { lengths: [131_072], scratchBytes, attention: false, log })));
+    rows.push(...(await searchRows(context, { lengths: [131_072], scratchBytes, attention: false, ...(log && { log }) })));
   }
   return rows;
 }
