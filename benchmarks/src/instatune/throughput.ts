@@ -18,7 +18,7 @@ interface ThroughputOptions {
 export async function throughput({ shared, backend, quick, emit, log, signal }: ThroughputOptions): Promise<void> {
   const gpu = backend === 'webgpu';
   const peak = await matmulPeak(gpu && !quick ? 4096 : 512, gpu ? 10 : 4);
-  emit({ row: 'matmul peak', gflops: round(peak / 1e9) });
+  emit({ row: 'matmul peak', backend, gflops: round(peak / 1e9) });
   for (const [key, task] of Object.entries(TASKS)) {
     log(`throughput of ${key}`);
     const data = await task.open(shared, 0);
@@ -30,6 +30,7 @@ export async function throughput({ shared, backend, quick, emit, log, signal }: 
     const row = (what: string, tokensPerSecond: number, flopsPerToken: number) =>
       emit({
         row: 'throughput',
+        backend,
         model: task.weights,
         what,
         batch,
@@ -37,7 +38,6 @@ export async function throughput({ shared, backend, quick, emit, log, signal }: 
         tokensPerSecond: Math.round(tokensPerSecond),
         gflops: round((tokensPerSecond * flopsPerToken) / 1e9),
         shareOfPeak: Number(((tokensPerSecond * flopsPerToken) / peak).toFixed(3)),
-        ...rate.kernels,
       });
     row('forward', rate.tokensPerSecond, 2 * perToken);
     const training = await trainingRate(model, data.train, batch, steps, rate.length, signal);
@@ -86,7 +86,7 @@ async function forwardRate(model: ElasticModel, data: Dataset, batch: number, st
   for (let i = 0; i < 3; i++) times.push(await run());
   tf.dispose(Object.values(inputs) as tf.Tensor[]);
   const length = host.inputIds?.shape[1] ?? model.config.maxPositions;
-  return { length, tokensPerSecond: (batch * length * steps) / median(times), kernels: {} };
+  return { length, tokensPerSecond: (batch * length * steps) / median(times) };
 }
 
 async function trainingRate(
