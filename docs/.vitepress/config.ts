@@ -9,6 +9,8 @@ const api = existsSync(sidebarFile)
   : [];
 
 export default defineConfig({
+  // A project's GitHub Pages lie below its name.
+  base: process.env['DOCS_BASE'] ?? '/',
   title: 'HiP attention & InstaTune',
   description: 'Sub-quadratic attention and Pareto-optimal fine-tuning for JavaScript',
   // A dead link fails the build.
