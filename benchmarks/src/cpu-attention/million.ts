@@ -6,7 +6,7 @@ const [tokens = 1_048_576, chunk = 8192, heads = 2] = process.argv.slice(2).map(
 const kvHeads = 2;
 const headDim = 64;
 using cpu = await createCpuRuntime();
-using cache = cpu.createCache({ heads, kvHeads, headDim });
+using cache = cpu.createCache({ heads, kvHeads, headDim, maxTokens: tokens });
 const planned = cpu.plan({ batch: 1, queries: chunk, keys: tokens, heads, kvHeads, headDim }, {}).total;
 const start = performance.now();
 let append = 0;

@@ -46,15 +46,23 @@ function groupQueryAttentionModel({ heads, kvHeads, headDim }: AttentionShape): 
     .finish();
 }
 
-/** Dense causal attention in onnxruntime-node on `threads` threads; queries = keys. */
+/** Read by onnxruntime when it makes the operator: 1 computes the whole score matrix, head by head, instead of tiles of it. */
+const DISABLE_FLASH = 'ORT_GQA_DISABLE_FLASH_ATTENTION';
+
+/**
+ * Dense causal attention in onnxruntime-node on `threads` threads; queries = keys.
+ *
+ * @param options.flash its flash path, the default; without it, the whole score matrix in memory
+ */
 export async function onnxAttention(
   q: Float32Array,
   k: Float32Array,
   v: Float32Array,
   shape: AttentionShape,
-  threads: number,
+  { threads, flash }: { readonly threads: number; readonly flash: boolean },
 ): Promise<{ run(): Promise<Float32Array>; close(): Promise<void> }> {
   const { batch, queries, keys, heads, kvHeads, headDim } = shape;
+  process.env[DISABLE_FLASH] = flash ? '0' : '1';
   const session = await InferenceSession.create(groupQueryAttentionModel(shape), {
     intraOpNumThreads: threads,
     interOpNumThreads: 1,

@@ -17,6 +17,8 @@ const REPEATS: readonly (readonly [tokens: number, repeats: number])[] = [
 ];
 /** tfjs materialises 8·T² scores and works on one thread. */
 const TFJS_TOKENS = 2048;
+/** Without its flash path onnxruntime needs T² memory. */
+const WHOLE_TOKENS = 16_384;
 const BREAK_EVEN = [768, 1024, 1280, 1536, 1792, 2048, 2560, 3072, 4096];
 
 export function headShape(tokens: number): AttentionShape {
@@ -93,7 +95,9 @@ export async function prefill(cpu: CpuRuntime, peak: number, { quick, log, signa
     const size = tokens * shape.heads * shape.headDim;
     const [q, k, v] = [normals(size, 1), normals(size, 2), normals(size, 3)];
     const out = new Float32Array(size);
-    const onnx = await onnxAttention(q, k, v, shape, cpu.threads);
+    const onnx = await onnxAttention(q, k, v, shape, { threads: cpu.threads, flash: true });
+    const whole =
+      tokens <= WHOLE_TOKENS ? await onnxAttention(q, k, v, shape, { threads: cpu.threads, flash: false }) : undefined;
     const tfjs = tokens <= TFJS_TOKENS ? await tfjsAttention(q, k, v, shape) : undefined;
     let reference: Float32Array = new Float32Array();
     const exact = new Float32Array(size);
@@ -102,6 +106,7 @@ export async function prefill(cpu: CpuRuntime, peak: number, { quick, log, signa
     const candidates: Record<string, Candidate> = {
       onnx: { run: async () => (reference = await onnx.run()), repeats: few },
       dense: { run: () => cpu.denseAttention(q, k, v, shape, { out: exact }), repeats: few },
+      ...(whole ? { onnxWhole: { run: () => whole.run(), repeats: few } } : {}),
       ...(tfjs ? { tfjs: { run: () => tfjs.run(), repeats: 3 } } : {}),
     };
     for (const [name, config] of Object.entries(configs)) {
@@ -110,14 +115,20 @@ export async function prefill(cpu: CpuRuntime, peak: number, { quick, log, signa
     const times = await measure(candidates, cpu, signal);
     const difference = exact.reduce((worst, x, i) => Math.max(worst, Math.abs(x - reference[i]!)), 0);
     await onnx.close();
+    await whole?.close();
     tfjs?.close();
     const onnxMs = times['onnx']!.ms;
     const faster = (name: string): Row => ({
       timesFasterThanOnnx: onnxMs / times[name]!.ms,
+      ...(times['onnxWhole'] && { timesFasterThanOnnxWithoutFlash: times['onnxWhole'].ms / times[name]!.ms }),
       timesFasterThanDense: times['dense']!.ms / times[name]!.ms,
     });
     const common = { part: 'prefill', tokens, heads: 8, kvHeads: 8, headDim: 64 };
     rows.push({ ...common, what: 'onnxruntime GroupQueryAttention', ms: onnxMs, repeats: few });
+    if (times['onnxWhole']) {
+      const { ms, repeats: count } = times['onnxWhole'];
+      rows.push({ ...common, what: 'onnxruntime GroupQueryAttention without its flash path', ms, repeats: count });
+    }
     if (times['tfjs']) rows.push({ ...common, what: 'tfjs-wasm operations', ms: times['tfjs'].ms, repeats: 3 });
     rows.push({
       ...common,

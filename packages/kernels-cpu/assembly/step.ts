@@ -63,7 +63,8 @@ export function flush(job: usize, s: usize): void {
       return;
     }
     softmax(s, n, load<i32>(s + C.PANELS), padded);
-    mix(s + C.VALUE_LIST, n, s + C.SCORES, C.SCORE_STRIDE, C.outputAt(s, padded), load<i32>(s + C.PADDED_ROWS), padded);
+    if (load<i32>(s + C.HIDDEN)) mixVisible(s, n, padded);
+    else mix(s + C.VALUE_LIST, n, s + C.SCORES, C.SCORE_STRIDE, C.outputAt(s, padded), load<i32>(s + C.PADDED_ROWS), padded);
   }
   store<i32>(s + C.COUNT, 0);
   store<i32>(s + C.HIDDEN, 0);
@@ -112,10 +113,44 @@ export function complete(job: usize, s: usize, count: i32): i32 {
 /** SCORES[key][row] in base 2: products, soft-cap, masks. */
 export function scoreKeys(job: usize, s: usize, n: i32): void {
   const panels = load<i32>(s + C.PANELS);
-  rowsByPanels(s + C.KEY_LIST, n, s + C.QUERY, panels, s + C.SCORES, C.SCORE_STRIDE, J.i(job, J.PADDED_DIM));
+  if (load<i32>(s + C.HIDDEN)) scoreVisible(s, n, panels, J.i(job, J.PADDED_DIM));
+  else rowsByPanels(s + C.KEY_LIST, n, s + C.QUERY, panels, s + C.SCORES, C.SCORE_STRIDE, J.i(job, J.PADDED_DIM));
   const softcap = J.f(job, J.SOFTCAP);
   if (softcap > 0) cap(s, n, panels, softcap);
   if (load<i32>(s + C.HIDDEN)) hide(s, n, panels);
+}
+
+/** `rowsByPanels` over the panels that hold a row some key of a tile is visible to; `hide` writes the rest. */
+function scoreVisible(s: usize, n: i32, panels: i32, depth: i32): void {
+  const panelBytes = <usize>depth << 5;
+  for (let j = 0; j < n; ) {
+    const taken = n - j == 6 || n - j > 8 ? 6 : 4;
+    let from = FAR, to = -1;
+    for (let i = j; i < j + taken; i++) {
+      from = min(from, load<i32>(s + C.FROM + (<usize>i << 2)));
+      to = max(to, load<i32>(s + C.TO + (<usize>i << 2)));
+    }
+    const first = max(0, from) >> 3, end = min(panels, (to >> 3) + 1);
+    if (first < end) {
+      const out = s + C.SCORES + <usize>j * C.SCORE_STRIDE + (<usize>first << 5);
+      rowsByPanels(s + C.KEY_LIST + (<usize>j << 2), taken, s + C.QUERY + <usize>first * panelBytes, end - first, out, C.SCORE_STRIDE, depth);
+    }
+    j += taken;
+  }
+}
+
+/** `mix` where each tile of rows takes the part of the list between the first and the last key some of them see: other weights are 0. */
+function mixVisible(s: usize, n: i32, width: i32): void {
+  const rows = load<i32>(s + C.PADDED_ROWS), stride = <usize>width << 2;
+  for (let r = 0; r < rows; ) {
+    const taken = rows - r == 6 || rows - r > 8 ? 6 : 4;
+    const last = r + taken - 1;
+    let first = 0, end = n;
+    while (first < end && (load<i32>(s + C.FROM + (<usize>first << 2)) > last || load<i32>(s + C.TO + (<usize>first << 2)) < r)) first++;
+    while (end > first && (load<i32>(s + C.FROM + (<usize>(end - 1) << 2)) > last || load<i32>(s + C.TO + (<usize>(end - 1) << 2)) < r)) end--;
+    if (end > first) mix(s + C.VALUE_LIST + (<usize>first << 2), end - first, s + C.SCORES + <usize>first * C.SCORE_STRIDE + (<usize>r << 2), C.SCORE_STRIDE, C.outputAt(s, width) + <usize>r * stride, taken, width);
+    r += taken;
+  }
 }
 
 /** c·tanh(s/c) = c·(1 − e)/(1 + e) with e = exp(−2|s/c|); scores are s/c before and in base 2 after. */

@@ -46,6 +46,20 @@ describe('plans', () => {
     expect(plan.materialized / plan.total).toBeGreaterThan(200);
   });
 
+  it('bound a cache that grows chunk by chunk to its maxTokens', async () => {
+    for (const type of ['f32', 'f16'] as const) {
+      using cpu = await createCpuRuntime({ threads: 2 });
+      using cache = cpu.createCache({ heads: 2, kvHeads: 2, headDim: 16, type, maxTokens: 5000 });
+      const shape = { batch: 1, queries: 500, keys: 5000, heads: 2, kvHeads: 2, headDim: 16 };
+      const { q, k, v } = tensors(shape, 1);
+      for (let at = 0; at < 5000; at += 500) {
+        cache.append(k.slice(at * 32, (at + 500) * 32), v.slice(at * 32, (at + 500) * 32));
+        cache.attend(q);
+      }
+      expect(cpu.plan(shape, {}, type).total).toBeGreaterThanOrEqual(cpu.peakBytes);
+    }
+  });
+
   it('a million tokens, two key-value heads of 64, fit 32-bit memory with room', () => {
     const keys = 2 ** 20;
     for (const [heads, queries] of [

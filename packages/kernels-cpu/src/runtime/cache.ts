@@ -26,7 +26,10 @@ export interface CacheOptions extends ScoreOptions {
   readonly type?: CacheType;
   /** @defaultValue DEFAULT_CONFIG of `@hip/mask-search` */
   readonly config?: Partial<HipConfig>;
-  /** Appending beyond this throws. @defaultValue none: the cache grows until memory ends */
+  /**
+   * Appending beyond this throws. Tables are then made for it at once, so that `plan` bounds the cache however it grows.
+   * @defaultValue none: the cache grows until memory ends
+   */
   readonly maxTokens?: number;
 }
 

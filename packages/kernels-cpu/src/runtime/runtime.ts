@@ -57,7 +57,10 @@ export class CpuRuntime {
     return this.#engine.heap.peak;
   }
 
-  /** Says what a call needs before it is made. Without `config`: dense attention. */
+  /**
+   * Says what a call needs before it is made. Without `config`: dense attention. For a cache with `maxTokens`: the plan of its largest
+   * `attend`, with `keys` = maxTokens.
+   */
   plan(shape: AttentionShape, config?: Partial<HipConfig>, type: CacheType = 'f32'): MemoryPlan {
     checkShape(shape);
     return planMemory({ shape, config: config && resolveConfig(config), threads: this.threads, type });
@@ -192,9 +195,10 @@ export class CpuRuntime {
   measurePeak(milliseconds = 200): number {
     const engine = this.#engine;
     using scope = new Scope(engine.heap);
-    const rounds = 50_000;
+    // Milliseconds an item: waking a thread takes a tenth of one.
+    const rounds = 1_000_000;
     const job = engine.job(scope, { ROUNDS: rounds, SCRATCH: scope.allocate(64 * this.threads), SCRATCH_STRIDE: 64 });
-    const items = 4 * this.threads;
+    const items = 2 * this.threads;
     let best = 0;
     // The engine optimises the loop during the first runs.
     for (const end = performance.now() + milliseconds; performance.now() < end;) {

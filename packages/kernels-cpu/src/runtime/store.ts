@@ -147,7 +147,7 @@ export class Store {
       const envelope = this.#envelope(config.sink, chunk);
       const chunks = envelopeChunks(this.#length, config.sink, chunk);
       if (envelope.keys === this.#length || chunks === 0) continue;
-      this.#makeRoom(envelope, chunks);
+      this.#makeRoom(envelope, chunks, this.#mostRoom(config.sink, chunk));
       // The last chunk may have been summarised before it was complete.
       const first = Math.max(0, Math.floor((envelope.keys - config.sink) / chunk));
       using scope = new Scope(engine.heap);
@@ -185,10 +185,15 @@ export class Store {
     return found;
   }
 
-  /** Room for `chunks`: exactly that at first, doubled when it grows. */
-  #makeRoom(envelope: Envelope, chunks: number): void {
+  /** Chunks there will ever be; unbounded where no `maxTokens` is known. */
+  #mostRoom(sink: number, chunk: number): number {
+    return this.#maxTokens === Infinity ? Infinity : envelopeChunks(this.#maxTokens, sink, chunk);
+  }
+
+  /** Room for `chunks`: all there will ever be where that is known, else exactly that at first, doubled when it grows. */
+  #makeRoom(envelope: Envelope, chunks: number, most: number): void {
     if (envelope.room >= chunks) return;
-    const room = Math.max(chunks, 2 * envelope.room);
+    const room = most === Infinity ? Math.max(chunks, 2 * envelope.room) : most;
     const at = this.#scope.allocate(envelopeBytes(this.shape, room));
     const row = 2 * paddedDim(this.shape.headDim) * 4;
     const bytes = new Uint8Array(this.#engine.heap.memory.buffer);
@@ -205,7 +210,8 @@ export class Store {
     const { batch } = this.shape;
     const needed = Math.ceil(tokens / PAGE_TOKENS);
     if (needed > this.#tablePages) {
-      const room = Math.max(needed, 2 * this.#tablePages);
+      const most = Math.ceil(this.#maxTokens / PAGE_TOKENS);
+      const room = most === Infinity ? Math.max(needed, 2 * this.#tablePages) : most;
       const at = this.#scope.allocate(batch * room * 4);
       const words = this.#engine.heap.ints(at, batch * room);
       if (this.#tablePages > 0) {
