@@ -11,6 +11,7 @@ const ms = (value: string | number | undefined): string => {
 };
 const times = (value: string | number | undefined): string => `${(value as number).toFixed(1)}×`;
 const percent = (value: string | number | undefined): string => `${(100 * (value as number)).toFixed(0)} %`;
+const mib = (value: string | number | undefined): string => `${((value as number) / 2 ** 20).toFixed(0)} MiB`;
 const gib = (value: string | number | undefined): string => `${((value as number) / 2 ** 30).toFixed(1)} GiB`;
 
 /** Markdown: prefill, break-even, decode, a million tokens. */
@@ -32,7 +33,9 @@ export function measuredTables(rows: readonly ResultRow[], environment: ResultRo
     const dense = row('dense');
     const hip = row('HiP, shipped default');
     const literal = row('HiP, literal defaults of the paper');
-    const whole = prefill.find((r) => r['tokens'] === tokens && r['what'] === 'onnxruntime GroupQueryAttention without its flash path');
+    const whole = prefill.find(
+      (r) => r['tokens'] === tokens && r['what'] === 'onnxruntime GroupQueryAttention without its flash path',
+    );
     lines.push(
       `| ${tokens} | ${ms(row('onnxruntime GroupQueryAttention')['ms'])} | ${whole ? ms(whole['ms']) : '–'} | ${ms(dense['ms'])} | ${ms(hip['ms'])} | ${times(hip['timesFasterThanOnnx'])} | ${whole ? times(hip['timesFasterThanOnnxWithoutFlash']) : '–'} | ${times(hip['timesFasterThanDense'])} | ${percent(dense['attentionShareOfPeak'])} | ${percent(hip['attentionShareOfPeak'])} | ${percent(hip['searchShare'])} | ${ms(literal['ms'])} |`,
     );
@@ -51,7 +54,7 @@ export function measuredTables(rows: readonly ResultRow[], environment: ResultRo
   );
   for (const row of rows.filter(({ part }) => part === 'decode')) {
     lines.push(
-      `| ${row['tokens'] ?? '?'} tokens, ${row['cache'] ?? '?'} cache, ${gib(row['cacheBytes'])} | ${ms(row['denseMs'])} | ${ms(row['searchAndAttendMs'])} | ${ms(row['cachedMaskMs'])} | ${ms(row['cachedMaskMsPerHeadGroup'])} |`,
+      `| ${row['tokens'] ?? '?'} tokens, ${row['cache'] ?? '?'} cache, ${mib(row['cacheBytes'])} | ${ms(row['denseMs'])} | ${ms(row['searchAndAttendMs'])} | ${ms(row['cachedMaskMs'])} | ${ms(row['cachedMaskMsPerHeadGroup'])} |`,
     );
   }
   const million = rows.find(({ part }) => part === 'million')!;
