@@ -26,7 +26,7 @@ const ABLATIONS: Readonly<Record<string, (code: string) => string>> = {
   'values loaded in the order of keys': (code) => code.replaceAll('row_major>(&staged', 'col_major>(&staged'),
   'queries held in registers': (code) =>
     code.replaceAll(
-      /subgroupMatrixMultiplyAccumulate\(q(\d+),/g,
+      /subgroupMatrixMultiplyAccumulate\(q0_(\d+),/g,
       (_, step: string) =>
         `subgroupMatrixMultiplyAccumulate(subgroupMatrixLoad<subgroup_matrix_left<f16, 16, 16>, row_major>(&q, queryBase + ${2 * Number(step)}u, params.rowStride / 2u),`,
     ),
@@ -44,10 +44,10 @@ const ABLATIONS: Readonly<Record<string, (code: string) => string>> = {
     );
   },
   'products with values': (code) =>
-    code.replaceAll(/(o\d+) = subgroupMatrixMultiplyAccumulate\(p\d+, .*?, o\d+\);/g, ''),
-  'products with keys': (code) => code.replaceAll(/(s\d+) = subgroupMatrixMultiplyAccumulate\(q\d+, .*?, s\d+\);/g, ''),
+    code.replaceAll(/(o\d+_\d+) = subgroupMatrixMultiplyAccumulate\(p\d+_\d+, .*?, o\d+_\d+\);/g, ''),
+  'products with keys': (code) => code.replaceAll(/(s\d+_\d+) = subgroupMatrixMultiplyAccumulate\(q\d+_\d+, .*?, s\d+_\d+\);/g, ''),
   'stores of scores': (code) =>
-    code.replaceAll(/subgroupMatrixStore<row_major>\(&scores, matrixBase \+ \d+u, s\d+, \d+u\);/g, ''),
+    code.replaceAll(/subgroupMatrixStore<row_major>\(&scores, matrixBase \+ \d+u, s\d+_\d+, \d+u\);/g, ''),
 };
 
 /** Times of the dense kernel without each part. */

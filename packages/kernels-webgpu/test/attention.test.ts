@@ -153,12 +153,12 @@ describeGpu('attention', (gpu) => {
     expect(await readTensor(context, out)).toBeAllclose(denseAttention(q, k, v, shape), TOLERANCE.f32);
   });
 
-  for (const [staging, transposeValues] of [
-    ['shared', false],
-    ['shared', true],
-    ['direct', false],
+  for (const [staging, rowMatrices] of [
+    ['shared', 1],
+    ['shared', 2],
+    ['direct', 1],
   ] as const) {
-    it(`the matrix kernel, with its matrices emulated, equals float64 (${staging}${transposeValues ? ', transposed values' : ''})`, async () => {
+    it(`the matrix kernel, with its matrices emulated, equals float64 (${staging}, ${16 * rowMatrices} rows a subgroup)`, async () => {
       const lanes = context.profile.subgroupMaxSize;
       const variant = {
         kind: 'matrix',
@@ -167,12 +167,13 @@ describeGpu('attention', (gpu) => {
         keys: 16,
         staging,
         prefetch: staging === 'shared',
-        transposeValues,
-        reloadQueries: transposeValues,
+        transposeValues: rowMatrices === 2,
+        reloadQueries: rowMatrices === 2,
+        rowMatrices,
       } as const;
       const lengths = fc.record({
         batch: fc.integer({ min: 1, max: 2 }),
-        queries: fc.integer({ min: 16, max: 50 }),
+        queries: fc.integer({ min: 16 * rowMatrices, max: 50 }),
         keyMatrices: fc.integer({ min: 1, max: 5 }),
         ragged: fc.nat(15),
       });

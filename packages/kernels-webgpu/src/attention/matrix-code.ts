@@ -36,10 +36,14 @@ export function matrixKernelCode(kernel: MatrixKernel, dialect: MatrixDialect = 
     prefetch,
     transposeValues = false,
     reloadQueries = false,
+    rowMatrices = 1,
   } = kernel;
   const shared = staging === 'shared';
   const threads = subgroups * lanes;
-  const rows = MATRIX * subgroups;
+  /** Rows of a subgroup, and the matrices they make. */
+  const subgroupRows = MATRIX * rowMatrices;
+  const matrices = Array.from({ length: rowMatrices }, (_, a) => a);
+  const rows = subgroupRows * subgroups;
   const steps = headDim / MATRIX;
   const keyMatrices = keys / MATRIX;
   /** Lanes that share a row of scores, or rows a lane owns. */
@@ -53,7 +57,8 @@ export function matrixKernelCode(kernel: MatrixKernel, dialect: MatrixDialect = 
   const weightStride = keys / 2 + 4;
   const tileVectors = keys * vectors;
   const loads = Math.ceil(tileVectors / threads);
-  const own = Array.from({ length: laneRows }, (_, i) => i);
+  /** Rows of a lane, from its first. */
+  const own = matrices.flatMap((a) => Array.from({ length: laneRows }, (_, i) => a * MATRIX + i));
   const buffer = (name: string, element: MatrixBuffer['element']): MatrixBuffer => ({ name, element });
   const [q, k, v] = [buffer('q', 'vec4<u32>'), buffer('k', 'vec4<u32>'), buffer('v', 'vec4<u32>')];
   const tile = buffer('staged', 'vec4<u32>');
@@ -105,7 +110,17 @@ export function matrixKernelCode(kernel: MatrixKernel, dialect: MatrixDialect = 
   const heldVectors = Math.max(loads, transposeValues ? 2 * pairLoads : 0);
   const stagedVectors = Math.max(keys * tileStride, transposeValues ? headDim * valueStride : 0);
   const queryMatrix = (step: number): string =>
-    `let q${step} = ${dialect.load('left', q, `queryBase + ${step * 2}u`, 'params.rowStride / 2u', 'row_major')};`;
+    matrices
+      .map(
+        (a) =>
+          `let q${a}_${step} = ${dialect.load('left', q, `queryBase + ${a === 0 ? '' : `${a * MATRIX / 2}u * params.rowStride + `}${step * 2}u`, 'params.rowStride / 2u', 'row_major')};`,
+      )
+      .join('\n  ');
+  /** The products of one right matrix with the left one of each row matrix; it is loaded once. */
+  const products = (right: string, name: string, left: (a: number) => string, sum: (a: number) => string): string =>
+    rowMatrices === 1
+      ? `${sum(0)} = ${dialect.multiplyAdd(left(0), right, sum(0))};`
+      : `let ${name} = ${right}; ${matrices.map((a) => `${sum(a)} = ${dialect.multiplyAdd(left(a), name, sum(a))};`).join(' ')}`;
 
   const direct = (name: MatrixBuffer, n: number, extra: string, order: 'row_major' | 'col_major'): string =>
     dialect.load('right', name, `${name.name}Base${n} + ${extra}`, 'params.keyStride / 2u', order);
@@ -143,11 +158,11 @@ export function matrixKernelCode(kernel: MatrixKernel, dialect: MatrixDialect = 
       (part) => {
         const here = Array.from({ length: Math.min(keyMatrices, steps - part * keyMatrices) }, (_, n) => n);
         const columns = (here.length * MATRIX) / 2 / rowLanes;
-        return `${here.map((n) => dialect.store(scores, `matrixBase + ${n * 8}u`, `o${part * keyMatrices + n}`, `${scoreStride}u`)).join('\n      ')}
+        return `${matrices.flatMap((a) => here.map((n) => dialect.store(scores, `matrixBase + ${a * MATRIX * scoreStride + n * 8}u`, `o${a}_${part * keyMatrices + n}`, `${scoreStride}u`))).join('\n      ')}
       workgroupBarrier();
       ${own.map((i) => unroll(columns, (c) => visit(i, c, (part * keys) / 2 + c * rowLanes), ' ')).join('\n      ')}
       workgroupBarrier();
-      ${reload ? here.map((n) => `o${part * keyMatrices + n} = ${dialect.load('result', scores, `matrixBase + ${n * 8}u`, `${scoreStride}u`, 'row_major')};`).join('\n      ') + '\n      workgroupBarrier();' : ''}`;
+      ${reload ? matrices.flatMap((a) => here.map((n) => `o${a}_${part * keyMatrices + n} = ${dialect.load('result', scores, `matrixBase + ${a * MATRIX * scoreStride + n * 8}u`, `${scoreStride}u`, 'row_major')};`)).join('\n      ') + '\n      workgroupBarrier();' : ''}`;
       },
       '\n      ',
     );
@@ -157,9 +172,19 @@ export function matrixKernelCode(kernel: MatrixKernel, dialect: MatrixDialect = 
     ${shared && !prefetch ? `${stage('k', 'parity')}\n    workgroupBarrier();` : ''}
     ${shared && prefetch ? (transposeValues ? fetchPairs : fetch('v', 'parity')) : ''}
     ${bases('k')}
-    ${unroll(keyMatrices, (n) => dialect.zero(`s${n}`), ' ')}
-    ${unroll(steps, (step) => `${reloadQueries ? queryMatrix(step) : ''}\n    ${unroll(keyMatrices, (n) => `s${n} = ${dialect.multiplyAdd(`q${step}`, keyMatrix(n, step), `s${n}`)};`, '\n    ')}`, '\n    ')}
-    ${unroll(keyMatrices, (n) => dialect.store(scores, `matrixBase + ${n * 8}u`, `s${n}`, `${scoreStride}u`), '\n    ')}
+    ${matrices.map((a) => unroll(keyMatrices, (n) => dialect.zero(`s${a}_${n}`), ' ')).join(' ')}
+    ${unroll(steps, (step) => `${reloadQueries ? queryMatrix(step) : ''}\n    ${unroll(
+      keyMatrices,
+      (n) =>
+        products(
+          keyMatrix(n, step),
+          `right${step}_${n}`,
+          (a) => `q${a}_${step}`,
+          (a) => `s${a}_${n}`,
+        ),
+      '\n    ',
+    )}`, '\n    ')}
+    ${matrices.map((a) => unroll(keyMatrices, (n) => dialect.store(scores, `matrixBase + ${a * MATRIX * scoreStride + n * 8}u`, `s${a}_${n}`, `${scoreStride}u`), '\n    ')).join('\n    ')}
     workgroupBarrier();
     ${shared ? (prefetch ? (transposeValues ? putPairs : put) : stage('v', 'parity')) : ''}
     for (var index = thread; index < ${keys}u; index += ${threads}u) { entries[${keys}u - parity + index] = slotEntry(sets, (tileIndex + 1u) * ${keys}u + index); }
@@ -192,8 +217,18 @@ export function matrixKernelCode(kernel: MatrixKernel, dialect: MatrixDialect = 
     ${bases('v')}
     ${unroll(
       keyMatrices,
-      (n) => `let p${n} = ${dialect.load('left', weights, `weightMatrix + ${n * 8}u`, `${weightStride}u`, 'row_major')};
-    ${unroll(steps, (step) => `o${step} = ${dialect.multiplyAdd(`p${n}`, valueMatrix(n, step), `o${step}`)};`, '\n    ')}`,
+      (n) => `${matrices.map((a) => `let p${a}_${n} = ${dialect.load('left', weights, `weightMatrix + ${a * MATRIX * weightStride + n * 8}u`, `${weightStride}u`, 'row_major')};`).join(' ')}
+    ${unroll(
+      steps,
+      (step) =>
+        products(
+          valueMatrix(n, step),
+          `value${step}_${n}`,
+          (a) => `p${a}_${n}`,
+          (a) => `o${a}_${step}`,
+        ),
+      '\n    ',
+    )}`,
       '\n    ',
     )}
     ${shared ? `workgroupBarrier();\n    ${prefetch ? `if (tileIndex + 1u < tileCount) {\n    ${put}\n    }\n    workgroupBarrier();` : ''}` : ''}`;
@@ -206,18 +241,18 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
   let firstRange = rowRange(firstRow);
   let lastRange = rowRange(lastRow);
   // Matrices of rows never reach past the last row; where they would, they start earlier and repeat rows of a neighbour.
-  let wanted = firstRow + subgroup * ${MATRIX}u;
-  let matrixRow = min(wanted, params.rowEnd - ${MATRIX}u);
+  let wanted = firstRow + subgroup * ${subgroupRows}u;
+  let matrixRow = min(wanted, params.rowEnd - ${subgroupRows}u);
   let part = lane % ${rowLanes}u;
   let ownRow = lane / ${rowLanes}u * ${laneRows}u;
-  let matrixBase = subgroup * ${MATRIX * scoreStride}u;
+  let matrixBase = subgroup * ${subgroupRows * scoreStride}u;
   let scoreBase = matrixBase + ownRow * ${scoreStride}u + part;
-  let weightMatrix = subgroup * ${MATRIX * weightStride}u;
+  let weightMatrix = subgroup * ${subgroupRows * weightStride}u;
   let weightBase = weightMatrix + ownRow * ${weightStride}u + part;
   ${own.map((i) => `let range${i} = rowRange(matrixRow + ownRow + ${i}u); var m${i} = ${NEVER}; var l${i} = 0.0;`).join('\n  ')}
   let queryBase = (rowBase + (matrixRow - params.rowFirst) * params.rowStride) / 2u;
   ${reloadQueries ? '' : unroll(steps, queryMatrix, '\n  ')}
-  ${unroll(steps, (step) => dialect.zero(`o${step}`), ' ')}
+  ${matrices.map((a) => unroll(steps, (step) => dialect.zero(`o${a}_${step}`), ' ')).join(' ')}
   ${shared && prefetch ? unroll(heldVectors, (i) => `var held${i}: vec4<u32>;`, ' ') : ''}
   let tileCount = (sets.slots + ${keys - 1}u) / ${keys}u;
   for (var index = thread; index < ${keys}u; index += ${threads}u) { entries[index] = slotEntry(sets, index); }

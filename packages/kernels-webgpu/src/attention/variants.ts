@@ -13,7 +13,7 @@ export interface TileVariant {
   readonly shuffle: 1 | 2 | 4 | 8;
 }
 
-/** Tile sizes of the kernel for 16×16×16 matrices. A workgroup holds 16 rows per subgroup. */
+/** Tile sizes of the kernel for 16×16×16 matrices. A workgroup holds 16 rows per subgroup and row matrix. */
 export interface MatrixVariant {
   readonly kind: 'matrix';
   readonly subgroups: number;
@@ -29,6 +29,8 @@ export interface MatrixVariant {
   readonly transposeValues?: boolean | undefined;
   /** Matrices of queries are read again for each tile instead of held in registers. @defaultValue false */
   readonly reloadQueries?: boolean | undefined;
+  /** Matrices of 16 rows a subgroup multiplies with each matrix of keys or values it loads. @defaultValue 1 */
+  readonly rowMatrices?: 1 | 2 | undefined;
 }
 
 export type AttentionVariant = TileVariant | MatrixVariant;
@@ -56,10 +58,10 @@ export function checkHeadDim(headDim: number): void {
 
 /** Workgroup memory of the matrix kernel in bytes: staged keys or values, scores, weights, entries, row factors. */
 export function matrixWorkgroupBytes(
-  { subgroups, keys, staging, transposeValues }: MatrixVariant,
+  { subgroups, keys, staging, transposeValues, rowMatrices = 1 }: MatrixVariant,
   headDim: number,
 ): number {
-  const rows = MATRIX * subgroups;
+  const rows = MATRIX * subgroups * rowMatrices;
   const staged =
     staging === 'shared' ? 2 * Math.max(keys * (headDim + 8), transposeValues ? headDim * (keys + 8) : 0) : 0;
   return staged + rows * (keys + 4) * 4 + rows * (keys / 2 + 4) * 4 + 2 * keys * 4 + rows * 4 + 16;
@@ -140,5 +142,5 @@ export function chooseVariant(input: VariantInput, profile: DeviceProfile, limit
 
 /** Rows of a workgroup. */
 export function variantRows(variant: AttentionVariant): number {
-  return variant.kind === 'tile' ? variant.rows : MATRIX * variant.subgroups;
+  return variant.kind === 'tile' ? variant.rows : MATRIX * variant.subgroups * (variant.rowMatrices ?? 1);
 }
