@@ -59,7 +59,7 @@ const cases: readonly (readonly [string, () => readonly string[], RegExp])[] = [
   [
     'a text too short',
     () => [...files, '--model', at('tiny'), '--text', at('short.txt'), '--sequence', '512'],
-    /^.*\ndemo: the text has \d+ tokens, fine-tuning needs at least 12312: give more or longer files with --text\n$/s,
+    /^.*\ndemo: the text has \d+ tokens, fine-tuning needs at least 6156: give more or longer files with --text\n$/s,
   ],
   [
     'a document too short',

@@ -30,7 +30,7 @@ export interface TrainingData {
 }
 
 /** Training windows at least: below that the splits would hold next to nothing. */
-const FEWEST_WINDOWS = 24;
+const FEWEST_WINDOWS = 12;
 /** Share of the label losses in the InstaTune objective (instatune.md §2). */
 const ALPHA = 0.3;
 
