@@ -51,6 +51,8 @@ export interface DecodeKernel {
   /** Absent: dense. */
   readonly sparse?: { readonly blockK: number; readonly sink: number } | undefined;
   readonly pageShift?: number | undefined;
+  /** The newest token's keys and values come beside the cache, and are written into it. Needs a window. */
+  readonly append?: boolean | undefined;
 }
 
 /** Workgroup memory in bytes. */
@@ -95,11 +97,11 @@ fn slot_key(keys: Keys, i: u32) -> u32 {
 }
 
 /**
- * Bindings: decode, q, k, v, partial sums, partial maxima and weights, [starts, counts], [pages]. Workgroups: splits × head groups ×
- * (batch, row). A partial is Σ weight·v relative to its own maximum.
+ * Bindings: decode, q, k, v, parts, [starts, counts], [pages], [new k, new v]. Workgroups: splits × head groups ×
+ * (batch, row). A part is Σ weight·v and (maximum, Σ weight, 0, 0), weights relative to the part's maximum.
  */
 export function decodeCode(kernel: DecodeKernel): string {
-  const { headDim, type, group, heads, softcap, sparse, pageShift } = kernel;
+  const { headDim, type, group, heads, softcap, sparse, pageShift, append = false } = kernel;
   const array = octetArray(type);
   const octets = headDim / 8;
   // Lanes of the value phase: (key group, octet). With 80 numbers 120 of 128 lanes work.
@@ -113,12 +115,12 @@ export function decodeCode(kernel: DecodeKernel): string {
     bindings([
       'var<uniform> decode: Decode',
       `var<storage, read> q: ${array}`,
-      `var<storage, read> k: ${array}`,
-      `var<storage, read> v: ${array}`,
-      'var<storage, read_write> partial_sums: array<vec4f>',
-      'var<storage, read_write> partial_weights: array<vec2f>',
+      `var<storage, ${append ? 'read_write' : 'read'}> k: ${array}`,
+      `var<storage, ${append ? 'read_write' : 'read'}> v: ${array}`,
+      'var<storage, read_write> parts: array<vec4f>',
       ...(sparse ? ['var<storage, read> starts: array<i32>', 'var<storage, read> counts: array<u32>'] : []),
       ...(pageShift === undefined ? [] : ['var<storage, read> pages: array<u32>']),
+      ...(append ? [`var<storage, read> new_k: ${array}`, `var<storage, read> new_v: ${array}`] : []),
     ]),
     keyList(kernel),
     `const NONE = 0xffffffffu;
@@ -148,6 +150,21 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
     queries[2u * i + 1u] = x_hi;
   }
   let kv_at = head / ${group}u;
+${
+  append
+    ? `  // The newest key is the last slot. Heads of a group write the same numbers; each reads what its own workgroup wrote.
+  if (first < last && last == keys.slots) {
+    let target_octet = (key_row(batch, decode.keys - 1u) * decode.kvHeads + kv_at) * ${octets}u;
+    let source = (decode.headFirst / ${group}u + kv_at) * ${octets}u;
+    for (var i = lane; i < ${type === 'f32' ? 2 * octets : octets}u; i += ${DECODE_LANES}u) {
+      k[${type === 'f32' ? '2u * ' : ''}target_octet + i] = new_k[${type === 'f32' ? '2u * ' : ''}source + i];
+      v[${type === 'f32' ? '2u * ' : ''}target_octet + i] = new_v[${type === 'f32' ? '2u * ' : ''}source + i];
+    }
+    storageBarrier();
+    workgroupBarrier();
+  }`
+    : ''
+}
   let c = lane % ${octets}u;
   let key_group = lane / ${octets}u;
 ${each((g) => `  var m${g} = -3.4e38f; var l${g} = 0.0f; var lo${g} = vec4f(0.0); var hi${g} = vec4f(0.0);`)}
@@ -216,12 +233,12 @@ ${each(
   for (var i = lane; i < ${2 * octets}u; i += ${DECODE_LANES}u) {
     var sum = vec4f(0.0);
     for (var j = 0u; j < ${keyGroups}u; j++) { sum += sums[2u * (j * ${octets}u) + i]; }
-    partial_sums[(part + ${g}u * decode.allSplits) * ${2 * octets}u + i] = sum;
+    parts[(part + ${g}u * decode.allSplits) * ${2 * octets + 1}u + i] = sum;
   }
   if (lane == 0u) {
     var weight = 0.0f;
     for (var j = 0u; j < ${keyGroups}u; j++) { weight += bitcast<f32>(rows[j]); }
-    partial_weights[part + ${g}u * decode.allSplits] = vec2f(m${g}, weight);
+    parts[(part + ${g}u * decode.allSplits) * ${2 * octets + 1}u + ${2 * octets}u] = vec4f(m${g}, weight, 0.0, 0.0);
   }`,
 )}
 }`,

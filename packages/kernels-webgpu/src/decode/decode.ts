@@ -30,6 +30,8 @@ export interface DecodeOptions extends ScoreOptions {
   readonly headFirst?: number | undefined;
   /** Keys of one row's list at most, when the mask's window will grow. @defaultValue sink + window + capacity·blockK */
   readonly slots?: number | undefined;
+  /** The newest token's k and v [1, all kv heads, d]: written into the cache on the way. One query, a window of 1 at least. */
+  readonly append?: { readonly k: GpuTensor; readonly v: GpuTensor } | undefined;
   /** Lower limits than the device's. */
   readonly limits?: DeviceLimits | undefined;
   /** A uniform buffer per dispatch with {@link decodeUniform}'s bytes, for prepared calls that follow a growing cache. */
@@ -116,14 +118,13 @@ export function encodeDecode(
   options: DecodeOptions = {},
 ): DecodePlan {
   const { q, k, v, out, pages } = tensors;
-  const { causal = true, softcap } = options;
+  const { causal = true, softcap, append } = options;
   if ([k, v, out].some(({ type }) => type !== q.type))
     throw new HipError('invalid-shape', 'q, k, v and out are stored differently: store all four alike', {
       types: [q, k, v, out].map(({ type }) => type),
     });
   const plan = decodePlanOf(call, tensors, shape, mask, options);
-  const sums = { buffer: call.scratch(plan.sumBytes, 'partial sums'), size: plan.sumBytes };
-  const weights = { buffer: call.scratch(plan.weightBytes, 'partial weights'), size: plan.weightBytes };
+  const parts = { buffer: call.scratch(plan.partBytes, 'parts of rows'), size: plan.partBytes };
   const part = (
     { buffer, offset = 0 }: GpuTensor,
     range: { readonly offset: number; readonly size: number },
@@ -145,6 +146,7 @@ export function encodeDecode(
     softcap: softcap !== undefined,
     sparse: mask && { blockK: mask.blockK, sink: mask.sink },
     pageShift: pages?.shift,
+    append: append !== undefined,
   });
   plan.dispatches.forEach(({ window, batches, splits }, i) => {
     call.pass({
@@ -155,10 +157,10 @@ export function encodeDecode(
         all(q),
         part(k, window.range),
         part(v, window.range),
-        sums,
-        weights,
+        parts,
         ...(mask ? [mask.starts, mask.counts] : []),
         ...(pages ? [pages.table] : []),
+        ...(append ? [all(append.k), all(append.v)] : []),
       ],
       workgroups: [splits, shape.heads / plan.heads, batches * shape.queries],
     });
@@ -166,7 +168,7 @@ export function encodeDecode(
   call.pass({
     label: 'decode/merge',
     pipeline: { label: 'split-key merge', code: memoCode(mergeCode, { headDim: shape.headDim, type: q.type }) },
-    bindings: [uniform(0), sums, weights, all(out)],
+    bindings: [uniform(0), parts, all(out)],
     workgroups: [shape.heads, shape.queries, shape.batch],
   });
   return plan;

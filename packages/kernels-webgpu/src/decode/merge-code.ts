@@ -6,7 +6,7 @@ import { DECODE } from './code.ts';
 
 export const MERGE_LANES = 128;
 
-/** Bindings: decode, partial sums, partial maxima and weights, out. One workgroup per (head, row, batch); rows without keys give 0. */
+/** Bindings: decode, parts, out. One workgroup per (head, row, batch); rows without keys give 0. */
 export function mergeCode({ headDim, type }: { readonly headDim: number; readonly type: ElementType }): string {
   const octets = headDim / 8;
   const teams = Math.floor(MERGE_LANES / octets);
@@ -14,8 +14,7 @@ export function mergeCode({ headDim, type }: { readonly headDim: number; readonl
     DECODE.declaration,
     bindings([
       'var<uniform> decode: Decode',
-      'var<storage, read> partial_sums: array<vec4f>',
-      'var<storage, read> partial_weights: array<vec2f>',
+      'var<storage, read> parts: array<vec4f>',
       `var<storage, read_write> out: ${octetArray(type)}`,
     ]),
     `var<workgroup> sums: array<vec4f, ${2 * MERGE_LANES}>;
@@ -27,18 +26,18 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
   let c = lane % ${octets}u;
   let team = lane / ${octets}u;
   var top = -3.4e38f;
-  for (var s = 0u; s < decode.allSplits; s++) { top = max(top, partial_weights[part + s].x); }
+  for (var s = 0u; s < decode.allSplits; s++) { top = max(top, parts[(part + s) * ${2 * octets + 1}u + ${2 * octets}u].x); }
   var lo = vec4f(0.0);
   var hi = vec4f(0.0);
   var total = 0.0f;
   if (team < ${teams}u) {
     for (var s = team; s < decode.allSplits; s += ${teams}u) {
-      let weight = partial_weights[part + s];
+      let at = (part + s) * ${2 * octets + 1}u;
+      let weight = parts[at + ${2 * octets}u];
       let scale = exp2(weight.x - top);
       total += weight.y * scale;
-      let at = (part + s) * ${2 * octets}u + 2u * c;
-      lo += scale * partial_sums[at];
-      hi += scale * partial_sums[at + 1u];
+      lo += scale * parts[at + 2u * c];
+      hi += scale * parts[at + 2u * c + 1u];
     }
   }
   sums[2u * lane] = lo;

@@ -36,9 +36,8 @@ export interface DecodePlan {
   readonly dispatches: readonly DecodeDispatch[];
   /** Parts of each row. */
   readonly splits: number;
-  /** Bytes of partial sums, and of partial maxima and weights. */
-  readonly sumBytes: number;
-  readonly weightBytes: number;
+  /** Bytes of all parts: d sums and a vec4 each. */
+  readonly partBytes: number;
 }
 
 /** More heads per workgroup than this take too many registers. */
@@ -92,7 +91,7 @@ export function planDecode(request: DecodeRequest): DecodePlan {
   const perRow = (allHeads / heads) * queries * batch;
   const dense = request.slots === undefined;
   // Partial sums of all parts lie in one buffer.
-  const room = Math.floor(limit / (batch * queries * allHeads * headDim * 4 * windows.length));
+  const room = Math.floor(limit / (batch * queries * allHeads * (headDim + 4) * 4 * windows.length));
   const splitsOf = (window: KeyWindow): number => {
     const list = dense ? window.end - window.first : slots;
     const rounds = Math.ceil(list / DECODE_LANES);
@@ -119,9 +118,9 @@ export function planDecode(request: DecodeRequest): DecodePlan {
     splits += count;
   }
   const parts = batch * queries * allHeads * splits;
-  const sumBytes = parts * headDim * 4;
+  const partBytes = parts * (headDim + 4) * 4;
   const most = limits.maxComputeWorkgroupsPerDimension;
-  if (sumBytes > limit || batch * queries > most || queries > most)
-    throw limitError('maxStorageBufferBindingSize', sumBytes, limit, 'use the prefill kernels for this many queries');
-  return { heads, dispatches, splits, sumBytes, weightBytes: parts * 8 };
+  if (partBytes > limit || batch * queries > most || queries > most)
+    throw limitError('maxStorageBufferBindingSize', partBytes, limit, 'use the prefill kernels for this many queries');
+  return { heads, dispatches, splits, partBytes };
 }

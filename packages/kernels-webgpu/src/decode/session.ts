@@ -268,7 +268,10 @@ export class GpuDecodeSession {
     if (!prepared) {
       const call = new GpuCall(this.cache.pool.context);
       const tensors = this.#bound!;
-      if (part !== 'after') this.cache.encodeAppend(call, tensors.k, tensors.v, 1, (i) => this.#uniforms.append(i));
+      // A search reads the cache before the attention does, so only steps without one append on the way.
+      const fused = part === 'whole' && stage === undefined && this.#appendsOnTheWay();
+      if (part !== 'after' && !fused)
+        this.cache.encodeAppend(call, tensors.k, tensors.v, 1, (i) => this.#uniforms.append(i));
       const key = firstKeyStage(this.config);
       this.#views.forEach((state, i) => {
         const { plan, view, envelopes, scratch } = state;
@@ -297,6 +300,7 @@ export class GpuDecodeSession {
           this.mask,
           {
             ...state.options,
+            ...(fused && { append: tensors }),
             uniform: (d) => this.#uniforms.decode(i, d),
           },
         );
@@ -304,6 +308,12 @@ export class GpuDecodeSession {
       this.#prepared.set(name, (prepared = call.prepare()));
     }
     prepared.submit(timer);
+  }
+
+  /** Whether the attention kernel has bindings left for the new token. */
+  #appendsOnTheWay(): boolean {
+    const needed = this.cache.contiguous ? 8 : 9;
+    return this.config.window > 0 && this.cache.pool.context.limits.maxStorageBuffersPerShaderStage >= needed;
   }
 
   #release(): void {

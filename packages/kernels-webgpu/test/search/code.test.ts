@@ -51,6 +51,16 @@ const cases: Record<string, string> = {
     softcap: false,
     sparse: { blockK: 16, sink: 16 },
   }),
+  'decode-sparse-append': decodeCode({
+    headDim: 64,
+    type: 'f16',
+    group: 4,
+    heads: 1,
+    causal: true,
+    softcap: false,
+    sparse: { blockK: 16, sink: 16 },
+    append: true,
+  }),
   'decode-dense-f32': decodeCode({
     headDim: 64,
     type: 'f32',

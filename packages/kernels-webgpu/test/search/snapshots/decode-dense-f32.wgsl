@@ -25,9 +25,8 @@ struct Decode {
 @group(0) @binding(1) var<storage, read> q: array<vec4f>;
 @group(0) @binding(2) var<storage, read> k: array<vec4f>;
 @group(0) @binding(3) var<storage, read> v: array<vec4f>;
-@group(0) @binding(4) var<storage, read_write> partial_sums: array<vec4f>;
-@group(0) @binding(5) var<storage, read_write> partial_weights: array<vec2f>;
-@group(0) @binding(6) var<storage, read> pages: array<u32>;
+@group(0) @binding(4) var<storage, read_write> parts: array<vec4f>;
+@group(0) @binding(5) var<storage, read> pages: array<u32>;
 struct Keys { visible: u32, slots: u32 }
 fn keys_of(batch: u32, head: u32, row: u32) -> Keys {
   let end = i32(row + decode.keys) + 1 - i32(decode.queries);
@@ -58,6 +57,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
     queries[2u * i + 1u] = x_hi;
   }
   let kv_at = head / 2u;
+
   let c = lane % 8u;
   let key_group = lane / 8u;
   var m0 = -3.4e38f; var l0 = 0.0f; var lo0 = vec4f(0.0); var hi0 = vec4f(0.0);
@@ -161,12 +161,12 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
   for (var i = lane; i < 16u; i += 128u) {
     var sum = vec4f(0.0);
     for (var j = 0u; j < 16u; j++) { sum += sums[2u * (j * 8u) + i]; }
-    partial_sums[(part + 0u * decode.allSplits) * 16u + i] = sum;
+    parts[(part + 0u * decode.allSplits) * 17u + i] = sum;
   }
   if (lane == 0u) {
     var weight = 0.0f;
     for (var j = 0u; j < 16u; j++) { weight += bitcast<f32>(rows[j]); }
-    partial_weights[part + 0u * decode.allSplits] = vec2f(m0, weight);
+    parts[(part + 0u * decode.allSplits) * 17u + 16u] = vec4f(m0, weight, 0.0, 0.0);
   }
   workgroupBarrier();
   sums[2u * lane] = lo1;
@@ -176,11 +176,11 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
   for (var i = lane; i < 16u; i += 128u) {
     var sum = vec4f(0.0);
     for (var j = 0u; j < 16u; j++) { sum += sums[2u * (j * 8u) + i]; }
-    partial_sums[(part + 1u * decode.allSplits) * 16u + i] = sum;
+    parts[(part + 1u * decode.allSplits) * 17u + i] = sum;
   }
   if (lane == 0u) {
     var weight = 0.0f;
     for (var j = 0u; j < 16u; j++) { weight += bitcast<f32>(rows[j]); }
-    partial_weights[part + 1u * decode.allSplits] = vec2f(m1, weight);
+    parts[(part + 1u * decode.allSplits) * 17u + 16u] = vec4f(m1, weight, 0.0, 0.0);
   }
 }

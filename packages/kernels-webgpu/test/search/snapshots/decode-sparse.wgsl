@@ -25,10 +25,9 @@ struct Decode {
 @group(0) @binding(1) var<storage, read> q: array<vec4u>;
 @group(0) @binding(2) var<storage, read> k: array<vec4u>;
 @group(0) @binding(3) var<storage, read> v: array<vec4u>;
-@group(0) @binding(4) var<storage, read_write> partial_sums: array<vec4f>;
-@group(0) @binding(5) var<storage, read_write> partial_weights: array<vec2f>;
-@group(0) @binding(6) var<storage, read> starts: array<i32>;
-@group(0) @binding(7) var<storage, read> counts: array<u32>;
+@group(0) @binding(4) var<storage, read_write> parts: array<vec4f>;
+@group(0) @binding(5) var<storage, read> starts: array<i32>;
+@group(0) @binding(6) var<storage, read> counts: array<u32>;
 struct Keys { visible: u32, slots: u32, sink_end: u32, selected: u32, window_start: u32, first_start: u32 }
 fn keys_of(batch: u32, head: u32, row: u32) -> Keys {
   let end = i32(row + decode.keys) + 1 - i32(decode.queries);
@@ -77,6 +76,7 @@ let x_hi = vec4f(unpack2x16float(x_bits.z), unpack2x16float(x_bits.w));
     queries[2u * i + 1u] = x_hi;
   }
   let kv_at = head / 4u;
+
   let c = lane % 8u;
   let key_group = lane / 8u;
   var m0 = -3.4e38f; var l0 = 0.0f; var lo0 = vec4f(0.0); var hi0 = vec4f(0.0);
@@ -177,11 +177,11 @@ let x_hi = vec4f(unpack2x16float(x_bits.z), unpack2x16float(x_bits.w));
   for (var i = lane; i < 16u; i += 128u) {
     var sum = vec4f(0.0);
     for (var j = 0u; j < 16u; j++) { sum += sums[2u * (j * 8u) + i]; }
-    partial_sums[(part + 0u * decode.allSplits) * 16u + i] = sum;
+    parts[(part + 0u * decode.allSplits) * 17u + i] = sum;
   }
   if (lane == 0u) {
     var weight = 0.0f;
     for (var j = 0u; j < 16u; j++) { weight += bitcast<f32>(rows[j]); }
-    partial_weights[part + 0u * decode.allSplits] = vec2f(m0, weight);
+    parts[(part + 0u * decode.allSplits) * 17u + 16u] = vec4f(m0, weight, 0.0, 0.0);
   }
 }

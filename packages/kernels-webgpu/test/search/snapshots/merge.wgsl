@@ -22,9 +22,8 @@ struct Decode {
   cap: f32,
 }
 @group(0) @binding(0) var<uniform> decode: Decode;
-@group(0) @binding(1) var<storage, read> partial_sums: array<vec4f>;
-@group(0) @binding(2) var<storage, read> partial_weights: array<vec2f>;
-@group(0) @binding(3) var<storage, read_write> out: array<vec4u>;
+@group(0) @binding(1) var<storage, read> parts: array<vec4f>;
+@group(0) @binding(2) var<storage, read_write> out: array<vec4u>;
 var<workgroup> sums: array<vec4f, 256>;
 var<workgroup> weights: array<f32, 128>;
 @compute @workgroup_size(128)
@@ -34,18 +33,18 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
   let c = lane % 8u;
   let team = lane / 8u;
   var top = -3.4e38f;
-  for (var s = 0u; s < decode.allSplits; s++) { top = max(top, partial_weights[part + s].x); }
+  for (var s = 0u; s < decode.allSplits; s++) { top = max(top, parts[(part + s) * 17u + 16u].x); }
   var lo = vec4f(0.0);
   var hi = vec4f(0.0);
   var total = 0.0f;
   if (team < 16u) {
     for (var s = team; s < decode.allSplits; s += 16u) {
-      let weight = partial_weights[part + s];
+      let at = (part + s) * 17u;
+      let weight = parts[at + 16u];
       let scale = exp2(weight.x - top);
       total += weight.y * scale;
-      let at = (part + s) * 16u + 2u * c;
-      lo += scale * partial_sums[at];
-      hi += scale * partial_sums[at + 1u];
+      lo += scale * parts[at + 2u * c];
+      hi += scale * parts[at + 2u * c + 1u];
     }
   }
   sums[2u * lane] = lo;
