@@ -12,8 +12,15 @@ try {
   process.exit(1);
 }
 
-const turbo = (...turboArgs) =>
-  run('turbo', ['run', ...turboArgs, '--output-logs=errors-only', '--log-order=grouped'], tools);
+let interrupted = false;
+process.on('SIGINT', () => (interrupted = true));
+
+/** Turbo ends with 0 when it is interrupted before it has done anything: nothing must run after that. */
+async function turbo(...turboArgs) {
+  const ended = await run('turbo', ['run', ...turboArgs, '--output-logs=errors-only', '--log-order=grouped'], tools);
+  return interrupted ? { ...ended, code: 130 } : ended;
+}
+
 const script = (path, ...scriptArgs) =>
   run(tools.node, ['--disable-warning=ExperimentalWarning', join(ROOT, path), ...scriptArgs], tools);
 
