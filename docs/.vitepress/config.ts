@@ -31,6 +31,7 @@ export default defineConfig({
           items: [
             { text: 'What it is, step by step', link: '/guide/hip' },
             { text: 'Choosing parameters', link: '/guide/parameters' },
+            { text: 'On WebGPU', link: '/guide/webgpu' },
           ],
         },
         {
