@@ -35,10 +35,11 @@ interface MatrixAdapterInfo {
   readonly subgroupMaxSize?: number;
 }
 
-/** The matrix kernels use one shape only: 16×16×16, f16 in, f32 out. Where the adapter lists no shapes, the probe decides. */
-function hasMatrixShape({ subgroupMatrixConfigs }: MatrixAdapterInfo, device: object): boolean {
-  if (!subgroupMatrixConfigs) return probedMatrices(device) ?? false;
-  return [...subgroupMatrixConfigs].some(
+/** The matrix kernels use one shape only: 16×16×16, f16 in, f32 out. Where the adapter lists no shapes at all, the probe decides. */
+function hasMatrixShape({ subgroupMatrixConfigs = [] }: MatrixAdapterInfo, device: object): boolean {
+  const configs = [...subgroupMatrixConfigs];
+  if (configs.length === 0) return probedMatrices(device) ?? false;
+  return configs.some(
     ({ componentType, resultComponentType, M, N, K }) =>
       componentType === 'f16' && resultComponentType === 'f32' && M === 16 && N === 16 && K === 16,
   );
