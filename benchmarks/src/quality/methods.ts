@@ -20,6 +20,8 @@ export interface Method {
   /** Keys the search keeps; a query attends to `window + sink` more. */
   readonly k: number;
   readonly denseLayers: number;
+  /** Of `hip`: the tree search instead of stages. A flag, because a process boundary drops `stages: undefined`. */
+  readonly tree?: boolean;
   /** Of `hip`: what differs from DEFAULT_CONFIG beside k and denseLayers. */
   readonly config?: Partial<HipConfig>;
 }
@@ -32,6 +34,11 @@ const hip = (k: number, denseLayers: number, label = 'HiP (default)', config?: P
   k,
   denseLayers,
   ...(config && { config }),
+});
+
+const tree = (label: string, changes: Partial<HipConfig>): Method => ({
+  ...hip(512, 2, label, treeOf(changes)),
+  tree: true,
 });
 
 /** InfiniteHiP's stages scaled to `k` final keys, so that 32K tokens are pruned by each of them. */
@@ -50,19 +57,19 @@ export const METHODS: readonly Method[] = [
   { name: 'streaming', label: 'sink + window (StreamingLLM)', k: 512, denseLayers: 2 },
   { name: 'random', label: 'random blocks (BigBird)', k: 512, denseLayers: 0 },
   { name: 'random', label: 'random blocks (BigBird)', k: 512, denseLayers: 2 },
-  hip(512, 2, 'HiP, tree search as in the paper', treeOf({})),
+  tree('HiP, tree search as in the paper', {}),
   hip(512, 2, 'HiP, multi-stage (InfiniteHiP, scaled to k)', multiStage(512)),
   ...[256, 1024, 128].flatMap((k) => [2, 1, 0].map((layers) => hip(k, layers))),
 ];
 
 /** What the choice of the default rests on: one change at a time, k = 512, two dense layers. */
 export const ABLATIONS: readonly Method[] = [
-  hip(512, 2, 'tree: b_k 2, centre (paper)', treeOf({})),
-  hip(512, 2, 'tree: first key represents', treeOf({ representative: 'first' })),
-  hip(512, 2, 'tree: last key represents', treeOf({ representative: 'last' })),
-  hip(512, 2, 'tree: random key represents', treeOf({ representative: 'random' })),
-  hip(512, 2, 'tree: b_k 16, b_sk 4', treeOf({ blockK: 16, strideK: 4 })),
-  hip(512, 2, 'tree: b_k 16, b_sk 1', treeOf({ blockK: 16, strideK: 1 })),
+  tree('tree: b_k 2, centre (paper)', {}),
+  tree('tree: first key represents', { representative: 'first' }),
+  tree('tree: last key represents', { representative: 'last' }),
+  tree('tree: random key represents', { representative: 'random' }),
+  tree('tree: b_k 16, b_sk 4', { blockK: 16, strideK: 4 }),
+  tree('tree: b_k 16, b_sk 1', { blockK: 16, strideK: 1 }),
   hip(512, 2, 'stages: binary, 256 / 32 / 8 (InfiniteHiP)', multiStage(512)),
   hip(512, 2, 'stages: envelope 64 → 4096, then 16 exact', {
     stages: [
@@ -78,14 +85,17 @@ export const ABLATIONS: readonly Method[] = [
 
 function treeOf(changes: Partial<HipConfig>): Partial<HipConfig> {
   const { blockQ, blockK, strideQ, strideK, representative } = PAPER_CONFIG;
-  return { blockQ, blockK, strideQ, strideK, representative, window, sink, stages: undefined, ...changes };
+  return { blockQ, blockK, strideQ, strideK, representative, window, sink, ...changes };
 }
 
 /** The method as a model's attention; one instance serves one sequence. */
 export function attentionOf(method: Method): AttentionFunction {
-  const { name, k, denseLayers, config } = method;
+  const { name, k, denseLayers, tree, config } = method;
   if (name === 'dense') return denseModelAttention();
-  if (name === 'hip') return hipModelAttention({ config: { ...config, k, denseLayers }, dense: 'never' });
+  if (name === 'hip') {
+    const search = tree ? { ...config, stages: undefined } : config;
+    return hipModelAttention({ config: { ...search, k, denseLayers }, dense: 'never' });
+  }
   const dense = denseModelAttention();
   // Both baselines keep exactly as many keys as HiP does: k + window + sink.
   const mask = (shape: AttentionShape): BlockMask =>
