@@ -117,10 +117,9 @@ export async function searchVariantRows(
   const base = { exactSubgroups: 4, boundSubgroups: 4, boundRound: 32 };
   for (const tuning of [
     base,
-    { exactSubgroups: 2, boundSubgroups: 8, boundRound: 32 },
-    { exactSubgroups: 8, boundSubgroups: 4, boundRound: 16 },
-    { exactSubgroups: 1, boundSubgroups: 2, boundRound: 32 },
-    { exactSubgroups: 4, boundSubgroups: 8, boundRound: 16 },
+    { exactSubgroups: 2, boundSubgroups: 4, boundRound: 16 },
+    { exactSubgroups: 8, boundSubgroups: 2, boundRound: 32 },
+    { exactSubgroups: 1, boundSubgroups: 2, boundRound: 16 },
   ]) {
     if (performance.now() > deadline) break;
     const found = await searchRows(context, { lengths: [tokens], tuning, attention: false });
@@ -129,7 +128,9 @@ export async function searchVariantRows(
   }
   for (const scratchBytes of [2 ** 26, 2 ** 28]) {
     if (performance.now() > deadline) break;
-    rows.push(...(await searchRows(context, { lengths: [131_072], scratchBytes, attention: false, ...(log && { log }) })));
+    rows.push(
+      ...(await searchRows(context, { lengths: [131_072], scratchBytes, attention: false, ...(log && { log }) })),
+    );
   }
   return rows;
 }

@@ -163,7 +163,7 @@ describeGpu('mask search', (gpu) => {
         type: 'f16',
         seed: 8,
       },
-      { profile, rewrite: emulateMatrices },
+      { profile, rewrite: emulateMatrices, tuning: { exactSubgroups: 4, boundSubgroups: 4, boundRound: 16 } },
     );
     expect(plan.slabs[0]!.passes.filter(({ code }) => code.includes('load_left')).map(({ label }) => label)).toEqual([
       'search/0-bound',

@@ -43,7 +43,8 @@ export function boundBytes(
   headDim: number,
   { lanes, subgroupSize, round }: Pick<MatrixBoundKernel, 'lanes' | 'subgroupSize' | 'round'>,
 ): number {
-  return stagedBytes(staging(headDim, lanes, round)) + (lanes / subgroupSize) * round * TILE * 4;
+  const rows = boundRows({ lanes, subgroupSize });
+  return stagedBytes({ ...staging(headDim, lanes, round), columns: Math.max(round, rows) }) + rows * round * 4;
 }
 
 /** Bindings: shape, split rows, envelope, scores. Workgroups: columns × rows × z. */
@@ -68,7 +69,8 @@ export function matrixBoundCode(kernel: MatrixBoundKernel): string {
       'var<storage, read> envelope: array<vec4u>',
       'var<storage, read_write> scores: array<u32>',
     ]),
-    `var<workgroup> staged: array<vec4u, ${round * stagedStride(stage)}>;
+    `// First the workgroup's rows, then chunks.
+var<workgroup> staged: array<vec4u, ${Math.max(round, subgroups * TILE) * stagedStride(stage)}>;
 var<workgroup> tiles: array<f32, ${subgroups * round * TILE}>;
 fn count_of(local_block: u32) -> u32 { return (block_at(shape.firstBlock + local_block).searchable + ${chunk - 1}u) / ${chunk}u; }
 @compute @workgroup_size(${lanes})
@@ -80,8 +82,13 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
   if (most <= ${keep}u || begin >= most) { return; }
   let end = min(begin + ${BOUND_COLUMNS}u, most);
   let row = first_row + subgroup * ${TILE}u;
-  let rows_at = (group.z * shape.slabBlocks * ${groups}u + row) * ${width}u;
-  ${loadLeft('a', steps, 'split', 'rows_at', `${width}u`)}
+  let rows_at = (group.z * shape.slabBlocks * ${groups}u + first_row) * ${width}u;
+  for (var i = lane; i < ${subgroups * TILE * width}u; i += ${lanes}u) {
+    staged[i / ${width}u * ${stride} + i % ${width}u] = split[rows_at + i];
+  }
+  workgroupBarrier();
+  ${loadLeft('a', steps, 'staged', `subgroup * ${TILE}u * ${stride}`, stride)}
+  workgroupBarrier();
   let columns_at = (batch_of(group.z) * shape.kvHeads + head_of(group.z) / ${constants.group}u) * shape.envelopeChunks;
   let tile_at = subgroup * ${round * TILE}u;
   ${heldCode(stage)}

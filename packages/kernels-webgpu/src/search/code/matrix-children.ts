@@ -77,7 +77,12 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
   // Subgroups 0 and 1 take the maxima with q⁺, 2 and 3 the minima with q⁻.
   let side = (subgroup / 2u) * ${headDim / 8}u;
   let tile = subgroup % 2u;
-  ${loadLeft('a', steps, 'split', `cell * ${groups * width}u + side`, `${width}u`)}
+  for (var i = lane; i < ${TILE * width}u; i += ${stage.lanes}u) {
+    staged[i / ${width}u * ${stride}u + i % ${width}u] = split[cell * ${groups * width}u + i];
+  }
+  workgroupBarrier();
+  ${loadLeft('a', steps, 'staged', 'side', `${stride}u`)}
+  workgroupBarrier();
   ${heldCode(stage)}
   ${fetch('0u')}
   for (var first = 0u; first < count; first += ${ROUND}u) {

@@ -128,7 +128,8 @@ fn ordered(x: f32) -> u32 {
 @group(0) @binding(1) var<storage, read> split: array<vec4u>;
 @group(0) @binding(2) var<storage, read> envelope: array<vec4u>;
 @group(0) @binding(3) var<storage, read_write> scores: array<u32>;
-var<workgroup> staged: array<vec4u, 544>;
+// First the workgroup's rows, then chunks.
+var<workgroup> staged: array<vec4u, 1088>;
 var<workgroup> tiles: array<f32, 2048>;
 fn count_of(local_block: u32) -> u32 { return (block_at(shape.firstBlock + local_block).searchable + 63u) / 64u; }
 @compute @workgroup_size(128)
@@ -140,15 +141,20 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
   if (most <= 64u || begin >= most) { return; }
   let end = min(begin + 256u, most);
   let row = first_row + subgroup * 16u;
-  let rows_at = (group.z * shape.slabBlocks * 8u + row) * 16u;
-  let a0 = subgroupMatrixLoad<Left, row_major>(&split, rows_at + 0u, 16u);
-let a1 = subgroupMatrixLoad<Left, row_major>(&split, rows_at + 2u, 16u);
-let a2 = subgroupMatrixLoad<Left, row_major>(&split, rows_at + 4u, 16u);
-let a3 = subgroupMatrixLoad<Left, row_major>(&split, rows_at + 6u, 16u);
-let a4 = subgroupMatrixLoad<Left, row_major>(&split, rows_at + 8u, 16u);
-let a5 = subgroupMatrixLoad<Left, row_major>(&split, rows_at + 10u, 16u);
-let a6 = subgroupMatrixLoad<Left, row_major>(&split, rows_at + 12u, 16u);
-let a7 = subgroupMatrixLoad<Left, row_major>(&split, rows_at + 14u, 16u);
+  let rows_at = (group.z * shape.slabBlocks * 8u + first_row) * 16u;
+  for (var i = lane; i < 1024u; i += 128u) {
+    staged[i / 16u * 17u + i % 16u] = split[rows_at + i];
+  }
+  workgroupBarrier();
+  let a0 = subgroupMatrixLoad<Left, row_major>(&staged, subgroup * 16u * 17u + 0u, 17u);
+let a1 = subgroupMatrixLoad<Left, row_major>(&staged, subgroup * 16u * 17u + 2u, 17u);
+let a2 = subgroupMatrixLoad<Left, row_major>(&staged, subgroup * 16u * 17u + 4u, 17u);
+let a3 = subgroupMatrixLoad<Left, row_major>(&staged, subgroup * 16u * 17u + 6u, 17u);
+let a4 = subgroupMatrixLoad<Left, row_major>(&staged, subgroup * 16u * 17u + 8u, 17u);
+let a5 = subgroupMatrixLoad<Left, row_major>(&staged, subgroup * 16u * 17u + 10u, 17u);
+let a6 = subgroupMatrixLoad<Left, row_major>(&staged, subgroup * 16u * 17u + 12u, 17u);
+let a7 = subgroupMatrixLoad<Left, row_major>(&staged, subgroup * 16u * 17u + 14u, 17u);
+  workgroupBarrier();
   let columns_at = (batch_of(group.z) * shape.kvHeads + head_of(group.z) / 4u) * shape.envelopeChunks;
   let tile_at = subgroup * 512u;
   var held0: vec4u; var held1: vec4u; var held2: vec4u; var held3: vec4u;
@@ -394,10 +400,15 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
   // Subgroups 0 and 1 take the maxima with q⁺, 2 and 3 the minima with q⁻.
   let side = (subgroup / 2u) * 8u;
   let tile = subgroup % 2u;
-  let a0 = subgroupMatrixLoad<Left, row_major>(&split, cell * 128u + side + 0u, 16u);
-let a1 = subgroupMatrixLoad<Left, row_major>(&split, cell * 128u + side + 2u, 16u);
-let a2 = subgroupMatrixLoad<Left, row_major>(&split, cell * 128u + side + 4u, 16u);
-let a3 = subgroupMatrixLoad<Left, row_major>(&split, cell * 128u + side + 6u, 16u);
+  for (var i = lane; i < 256u; i += 128u) {
+    staged[i / 16u * 17u + i % 16u] = split[cell * 128u + i];
+  }
+  workgroupBarrier();
+  let a0 = subgroupMatrixLoad<Left, row_major>(&staged, side + 0u, 17u);
+let a1 = subgroupMatrixLoad<Left, row_major>(&staged, side + 2u, 17u);
+let a2 = subgroupMatrixLoad<Left, row_major>(&staged, side + 4u, 17u);
+let a3 = subgroupMatrixLoad<Left, row_major>(&staged, side + 6u, 17u);
+  workgroupBarrier();
   var held0: vec4u; var held1: vec4u; var held2: vec4u; var held3: vec4u;
   { let n = lane / 16u; held0 = envelope[(head_at + candidate_token(cell, min(0u + n, count - 1u)) / 16u) * 16u + lane % 16u]; }
 { let n = (lane + 128u) / 16u; held1 = envelope[(head_at + candidate_token(cell, min(0u + n, count - 1u)) / 16u) * 16u + (lane + 128u) % 16u]; }
