@@ -1,5 +1,6 @@
 // What bounds the dense matrix kernel: its time with one part taken out at a time. The results of these runs are wrong on purpose.
 import { emptyTensor, encodeAttention, GpuCall, type GpuContext, type Pass } from '@hip/kernels-webgpu';
+import { matrixCandidates } from './attention-check.ts';
 import { measure } from './measure.ts';
 import { randomTensor } from './random.ts';
 import { LLAMA } from './search.ts';
@@ -45,7 +46,8 @@ const ABLATIONS: Readonly<Record<string, (code: string) => string>> = {
   },
   'products with values': (code) =>
     code.replaceAll(/(o\d+_\d+) = subgroupMatrixMultiplyAccumulate\(p\d+_\d+, .*?, o\d+_\d+\);/g, ''),
-  'products with keys': (code) => code.replaceAll(/(s\d+_\d+) = subgroupMatrixMultiplyAccumulate\(q\d+_\d+, .*?, s\d+_\d+\);/g, ''),
+  'products with keys': (code) =>
+    code.replaceAll(/(s\d+_\d+) = subgroupMatrixMultiplyAccumulate\(q\d+_\d+, .*?, s\d+_\d+\);/g, ''),
   'stores of scores': (code) =>
     code.replaceAll(/subgroupMatrixStore<row_major>\(&scores, matrixBase \+ \d+u, s\d+_\d+, \d+u\);/g, ''),
 };
@@ -68,12 +70,13 @@ export async function ablationRows(
     v: randomTensor(context, 'f16', tokens * kvHeads * headDim, 3),
     out: emptyTensor({ context, type: 'f16', length: q.length }),
   };
+  const [variant] = matrixCandidates(context.profile.subgroupMaxSize);
   const rows: Record<string, unknown>[] = [];
   for (const [part, rewrite] of Object.entries(ABLATIONS)) {
     if (performance.now() > deadline) break;
     try {
       const call = new RewritingCall(context, rewrite);
-      encodeAttention(call, tensors, shape, undefined);
+      encodeAttention(call, tensors, shape, undefined, { variant });
       const prepared = call.prepare();
       const { gpuMs } = await measure(context, (timer) => prepared.submit(timer), { runs: 2, wallRuns: 1 });
       prepared.release();

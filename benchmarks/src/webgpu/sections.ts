@@ -52,7 +52,7 @@ export const SECTIONS: Readonly<Record<string, Section>> = {
           ...rest,
         }),
   ablation: async (context, { tiny, ...rest }) =>
-    tiny || context.profile.tier !== 'subgroup-matrix' ? [] : ablationRows(context, rest),
+    tiny || !context.profile.shaderF16 ? [] : ablationRows(context, rest),
   tfjs: async (context, { tiny, ...rest }) =>
     (await import('./tfjs.ts')).tfjsRows(context, tiny ? { lengths: [64], runs: 1, ...rest } : rest),
   'search-variants': async (context, { tiny, deadline, log }) =>

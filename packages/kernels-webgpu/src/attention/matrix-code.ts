@@ -37,6 +37,7 @@ export function matrixKernelCode(kernel: MatrixKernel, dialect: MatrixDialect = 
     transposeValues = false,
     reloadQueries = false,
     rowMatrices = 1,
+    spareBytes = 0,
   } = kernel;
   const shared = staging === 'shared';
   const threads = subgroups * lanes;
@@ -113,7 +114,7 @@ export function matrixKernelCode(kernel: MatrixKernel, dialect: MatrixDialect = 
     matrices
       .map(
         (a) =>
-          `let q${a}_${step} = ${dialect.load('left', q, `queryBase + ${a === 0 ? '' : `${a * MATRIX / 2}u * params.rowStride + `}${step * 2}u`, 'params.rowStride / 2u', 'row_major')};`,
+          `let q${a}_${step} = ${dialect.load('left', q, `queryBase + ${a === 0 ? '' : `${(a * MATRIX) / 2}u * params.rowStride + `}${step * 2}u`, 'params.rowStride / 2u', 'row_major')};`,
       )
       .join('\n  ');
   /** The products of one right matrix with the left one of each row matrix; it is loaded once. */
@@ -173,17 +174,22 @@ export function matrixKernelCode(kernel: MatrixKernel, dialect: MatrixDialect = 
     ${shared && prefetch ? (transposeValues ? fetchPairs : fetch('v', 'parity')) : ''}
     ${bases('k')}
     ${matrices.map((a) => unroll(keyMatrices, (n) => dialect.zero(`s${a}_${n}`), ' ')).join(' ')}
-    ${unroll(steps, (step) => `${reloadQueries ? queryMatrix(step) : ''}\n    ${unroll(
-      keyMatrices,
-      (n) =>
-        products(
-          keyMatrix(n, step),
-          `right${step}_${n}`,
-          (a) => `q${a}_${step}`,
-          (a) => `s${a}_${n}`,
-        ),
+    ${unroll(
+      steps,
+      (step) =>
+        `${reloadQueries ? queryMatrix(step) : ''}\n    ${unroll(
+          keyMatrices,
+          (n) =>
+            products(
+              keyMatrix(n, step),
+              `right${step}_${n}`,
+              (a) => `q${a}_${step}`,
+              (a) => `s${a}_${n}`,
+            ),
+          '\n    ',
+        )}`,
       '\n    ',
-    )}`, '\n    ')}
+    )}
     ${matrices.map((a) => unroll(keyMatrices, (n) => dialect.store(scores, `matrixBase + ${a * MATRIX * scoreStride + n * 8}u`, `s${a}_${n}`, `${scoreStride}u`), '\n    ')).join('\n    ')}
     workgroupBarrier();
     ${shared ? (prefetch ? (transposeValues ? putPairs : put) : stage('v', 'parity')) : ''}
@@ -217,7 +223,9 @@ export function matrixKernelCode(kernel: MatrixKernel, dialect: MatrixDialect = 
     ${bases('v')}
     ${unroll(
       keyMatrices,
-      (n) => `${matrices.map((a) => `let p${a}_${n} = ${dialect.load('left', weights, `weightMatrix + ${a * MATRIX * weightStride + n * 8}u`, `${weightStride}u`, 'row_major')};`).join(' ')}
+      (
+        n,
+      ) => `${matrices.map((a) => `let p${a}_${n} = ${dialect.load('left', weights, `weightMatrix + ${a * MATRIX * weightStride + n * 8}u`, `${weightStride}u`, 'row_major')};`).join(' ')}
     ${unroll(
       steps,
       (step) =>
@@ -236,6 +244,7 @@ export function matrixKernelCode(kernel: MatrixKernel, dialect: MatrixDialect = 
   const main = `@compute @workgroup_size(${threads})
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) thread: u32,
         @builtin(subgroup_id) subgroup: u32, @builtin(subgroup_invocation_id) lane: u32) {
+  ${spareBytes > 0 ? '// Never true: it keeps the spare memory.\n  if (params.heads == 0u) { spare[thread] = 1u; }' : ''}
   ${placeRows(rows)}
   let sets = keySets(batch + params.batchFirst, head, block, firstRow, lastRow);
   let firstRange = rowRange(firstRow);
@@ -283,6 +292,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     ]),
     keySetFunctions({ sparse, aligned: !shared }),
     shared ? `var<workgroup> staged: array<vec4<u32>, ${stagedVectors}>;` : '',
+    spareBytes > 0 ? `var<workgroup> spare: array<u32, ${spareBytes / 4}>;` : '',
     `var<workgroup> scores: array<vec2<f32>, ${rows * scoreStride}>;
 var<workgroup> weights: array<u32, ${rows * weightStride}>;
 var<workgroup> entries: array<u32, ${2 * keys}>;

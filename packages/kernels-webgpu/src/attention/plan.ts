@@ -169,7 +169,9 @@ export function planAttention(input: AttentionPlanInput, profile: DeviceProfile,
   // The matrix kernel neither carries a softmax nor takes fewer rows than a matrix has.
   if (
     variant.kind === 'matrix' &&
-    dispatches.some(({ carry, rowFirst, rowEnd }) => carry.in || carry.out || rowEnd - rowFirst < MATRIX * (variant.rowMatrices ?? 1))
+    dispatches.some(
+      ({ carry, rowFirst, rowEnd }) => carry.in || carry.out || rowEnd - rowFirst < MATRIX * (variant.rowMatrices ?? 1),
+    )
   ) {
     return planAttention(
       { ...input, variant: chooseVariant(choice, withTier(profile, 'subgroups'), limits) },

@@ -31,6 +31,11 @@ export interface MatrixVariant {
   readonly reloadQueries?: boolean | undefined;
   /** Matrices of 16 rows a subgroup multiplies with each matrix of keys or values it loads. @defaultValue 1 */
   readonly rowMatrices?: 1 | 2 | undefined;
+  /**
+   * Bytes of workgroup memory that stay unused: where fewer workgroups fit, a driver may give each thread more registers.
+   * @defaultValue 0
+   */
+  readonly spareBytes?: number | undefined;
 }
 
 export type AttentionVariant = TileVariant | MatrixVariant;
@@ -58,13 +63,13 @@ export function checkHeadDim(headDim: number): void {
 
 /** Workgroup memory of the matrix kernel in bytes: staged keys or values, scores, weights, entries, row factors. */
 export function matrixWorkgroupBytes(
-  { subgroups, keys, staging, transposeValues, rowMatrices = 1 }: MatrixVariant,
+  { subgroups, keys, staging, transposeValues, rowMatrices = 1, spareBytes = 0 }: MatrixVariant,
   headDim: number,
 ): number {
   const rows = MATRIX * subgroups * rowMatrices;
   const staged =
     staging === 'shared' ? 2 * Math.max(keys * (headDim + 8), transposeValues ? headDim * (keys + 8) : 0) : 0;
-  return staged + rows * (keys + 4) * 4 + rows * (keys / 2 + 4) * 4 + 2 * keys * 4 + rows * 4 + 16;
+  return spareBytes + staged + rows * (keys + 4) * 4 + rows * (keys / 2 + 4) * 4 + 2 * keys * 4 + rows * 4 + 16;
 }
 
 /** Whether matrices can be loaded straight from the buffers: 16 keys that stand together, never past the end. */
