@@ -32,6 +32,7 @@ export default defineConfig({
             { text: 'What it is, step by step', link: '/guide/hip' },
             { text: 'Choosing parameters', link: '/guide/parameters' },
             { text: 'On WebGPU', link: '/guide/webgpu' },
+            { text: 'On WebGPU', link: '/guide/webgpu' },
           ],
         },
         {
