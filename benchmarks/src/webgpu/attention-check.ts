@@ -102,7 +102,7 @@ export function matrixCandidates(lanes: number): AttentionVariant[] {
     { ...shared, subgroups: 4, keys: 48 },
     { ...shared, subgroups: 4, keys: 48, spareBytes: 12_288 },
     { ...shared, subgroups: 4, keys: 32 },
-    { ...shared, subgroups: 4, keys: 32, spareBytes: 14_336 },
+    { ...shared, subgroups: 4, keys: 32, spareBytes: 23_552 },
     { ...shared, subgroups: 2, keys: 32, rowMatrices: 2 },
     { ...shared, subgroups: 2, keys: 32, rowMatrices: 2, spareBytes: 24_576 },
     { ...shared, subgroups: 4, keys: 32, rowMatrices: 2 },
