@@ -1,6 +1,7 @@
 // Rows of mask search and of search with block-sparse attention: prefill of 8K … 128K, and of 1M in chunks through the cache.
 import {
   allocateMask,
+  DEFAULT_TUNING,
   encodeAttention,
   encodeSearch,
   GpuCall,
@@ -91,6 +92,7 @@ export async function searchRows(
         tier,
         tokens,
         ...measured,
+        ...(tuning && { tuning }),
         slabs: plan.slabs.length,
         scratchBytes: Object.values(plan.scratch).reduce((a, b) => a + b, 0),
         poolBytes: context.pool.bytes,
@@ -100,6 +102,42 @@ export async function searchRows(
     destroyMask(mask);
     for (const { buffer } of [q, k, v, out]) buffer.destroy();
     context.pool.clear();
+  }
+  return rows;
+}
+
+/**
+ * Prefill at each length three times: with matrices in every stage, in none, and in those where they were the faster; the last with
+ * attention as well.
+ */
+export async function prefillRows(
+  context: GpuContext,
+  {
+    lengths = [8192, 32_768, 131_072],
+    config = DEFAULT_CONFIG,
+    log,
+  }: Pick<SearchRowOptions, 'lengths' | 'config' | 'log'> = {},
+): Promise<Record<string, unknown>[]> {
+  const rows: Record<string, unknown>[] = [];
+  const stages = (config.stages ?? []).map(({ score }, i) => ({ index: i, label: `search/${i}-${score}` }));
+  for (const tokens of lengths) {
+    const options = { lengths: [tokens], config, ...(log && { log }) };
+    if (context.profile.tier !== 'subgroup-matrix') {
+      rows.push(...(await searchRows(context, options)));
+      continue;
+    }
+    const vectors = { ...DEFAULT_TUNING, vectorStages: stages.map(({ index }) => index) };
+    const [matrix, vector] = [
+      await searchRows(context, { ...options, attention: false }),
+      await searchRows(context, { ...options, attention: false, tuning: vectors }),
+    ];
+    const time = (found: Record<string, unknown>[], label: string): number =>
+      (found[0]!['passes'] as Record<string, number>)[label] ?? 0;
+    const vectorStages = stages
+      .filter(({ index, label }) => time(vector, label) < time(matrix, label) + time(matrix, `search/${index}-rows`))
+      .map(({ index }) => index);
+    const best = await searchRows(context, { ...options, tuning: { ...DEFAULT_TUNING, vectorStages } });
+    rows.push(...matrix, ...vector, ...best);
   }
   return rows;
 }

@@ -6,7 +6,7 @@ import { attentionChecks, matrixCandidates } from './attention-check.ts';
 import { denseRows, sparseRows } from './attention.ts';
 import { decodeRows } from './decode.ts';
 import { searchChecks } from './search-check.ts';
-import { chunkedPrefillRows, searchRows, searchVariantRows } from './search.ts';
+import { chunkedPrefillRows, prefillRows, searchRows, searchVariantRows } from './search.ts';
 
 export type Rows = Record<string, unknown>[];
 
@@ -30,7 +30,7 @@ export const SECTIONS: Readonly<Record<string, Section>> = {
       tiny ? { tokens: 64, heads: 2, kvHeads: 1, headDim: 32, runs: 1, ...rest } : { tokens: 16_384, ...rest },
     ),
   sparse: async (context, { tiny, ...rest }) => (tiny ? [] : sparseRows(context, { tokens: 32_768, ...rest })),
-  prefill: async (context, { tiny, log }) => (tiny ? [] : searchRows(context, { log })),
+  prefill: async (context, { tiny, log }) => (tiny ? [] : prefillRows(context, { log })),
   decode: async (context, { tiny, log }) => (tiny ? [] : decodeRows(context, { log })),
   million: async (context, { tiny, log }) => (tiny ? [] : chunkedPrefillRows(context, { log })),
   'dense-variants': async (context, { tiny, ...rest }) =>

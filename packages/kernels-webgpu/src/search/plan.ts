@@ -38,6 +38,8 @@ export interface SearchTuning {
   readonly boundSubgroups: number;
   /** Chunks that it stages at a time. */
   readonly boundRound: number;
+  /** Stages that are scored without matrices. @defaultValue none */
+  readonly vectorStages?: readonly number[] | undefined;
 }
 
 export const DEFAULT_TUNING: SearchTuning = Object.freeze({ exactSubgroups: 4, boundSubgroups: 4, boundRound: 32 });

@@ -58,7 +58,7 @@ export function stageKernel(stage: SearchStage, index: number, request: SearchRe
   const memory = limits.maxComputeWorkgroupStorageSize;
   if (profile.tier !== 'subgroup-matrix' || type !== 'f16' || config.shareHeads || shape.headDim % TILE !== 0)
     return 'vector';
-  if (windows > 1 || groups < 4) return 'vector';
+  if (windows > 1 || groups < 4 || (request.tuning ?? DEFAULT_TUNING).vectorStages?.includes(index)) return 'vector';
   if (stage.score === 'bound') {
     if (!(groups === 4 || groups === 8 || groups === 16)) return 'vector';
     if (index === 0) return boundBytes(shape.headDim, boundSizes(request)) <= memory ? 'matrix-bound' : 'vector';
