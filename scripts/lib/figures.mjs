@@ -80,10 +80,10 @@ export function environmentLine(document) {
     cpu && `${cpu}, ${cores} cores${memoryGiB ? `, ${memoryGiB} GiB` : ''}`,
     platform,
     node && `Node ${String(node).replace(/^v/, '')}`,
-    date,
+    date && String(date).slice(0, 10),
   ].filter(Boolean);
   const more = Object.entries(rest)
-    .filter(([, value]) => typeof value !== 'object')
+    .filter(([, value]) => typeof value !== 'object' && !String(value).startsWith('/'))
     .map(([key, value]) => `${words(key)}: ${format(value)}`);
   return `${machine.join('; ')}. ${more.join('; ')}`.trim();
 }

@@ -18,6 +18,15 @@ it('has a view for every stored result', () => {
   expect(results.filter((name) => !named.includes(name))).toEqual([]);
 });
 
+it.each(results.filter((name) => name === 'demo'))('%s.json is a whole run of the demo', (name) => {
+  const document = JSON.parse(readFileSync(join(RESULTS, `${name}.json`), 'utf8')) as {
+    readonly longContext: readonly unknown[];
+    readonly environment: { readonly options?: { readonly quick?: boolean } };
+  };
+  expect(document.environment.options?.quick).not.toBe(true);
+  expect(document.longContext.length).toBeGreaterThan(0);
+});
+
 it.each(results.filter((name) => name !== 'demo'))('%s.json is a full run of that benchmark', (name) => {
   const document = JSON.parse(readFileSync(join(RESULTS, `${name}.json`), 'utf8')) as Record<string, unknown>;
   expect(document['name']).toBe(name);
