@@ -22,7 +22,7 @@ export type Section = (context: GpuContext, options: SectionOptions) => Promise<
 
 /** By name, in the order in which they run. */
 export const SECTIONS: Readonly<Record<string, Section>> = {
-  'check-attention': (context, { tiny, log }) => attentionChecks(context, { tiny, log }),
+  'check-attention': attentionChecks,
   'check-search': async (context, { tiny, log }) => (tiny ? [] : searchChecks(context, { log })),
   dense: (context, { tiny, ...rest }) =>
     denseRows(
