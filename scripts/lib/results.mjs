@@ -6,9 +6,9 @@
  * A machine without the shared data (a fork's CI) says so by HIP_ALLOW_SKIPPED=shared. A WebGPU test may not be skipped for
  * want of a GPU anywhere.
  *
- * @param allowed `shared`, or undefined
+ * @param allowed `shared`, or nothing
  */
-export function mayBeSkippedInCi(name, allowed = undefined) {
+export function mayBeSkippedInCi(name, allowed = '') {
   if (!/skipped: \S/.test(name)) return false;
   if (allowed === 'shared' && /skipped: no \.\.\/shared\//.test(name)) return true;
   return /\b(redis|valkey)\b/i.test(name) && !/webgpu/i.test(name);
@@ -20,7 +20,7 @@ export function mayBeSkippedInCi(name, allowed = undefined) {
  * @param allowed what may be missing all the same: HIP_ALLOW_SKIPPED
  * @returns totals, one line a package, and the lines to print about single tests
  */
-export function addUp(reports, { ci, allowed = undefined, relative = (path) => path }) {
+export function addUp(reports, { ci, allowed = '', relative = (path) => path }) {
   const totals = { passed: 0, failed: 0, skipped: 0 };
   const packages = [];
   const failures = [];
