@@ -93,7 +93,7 @@ for (const { what, tokens, gpuMs, wallMs, config } of sections.decode ?? []) {
   });
 }
 for (const section of ['dense', 'sparse', 'dense-variants', 'sparse-variants', 'tiers']) {
-  for (const { what, tokens, variant, gpuMs, wallMs, tflops, failure } of sections[section] ?? []) {
+  for (const { what, tokens, variant, gpuMs, wallMs, tflops, tflopsWall, failure } of sections[section] ?? []) {
     rows.push({
       part: section.endsWith('variants') ? 'variants' : 'attention',
       what,
@@ -102,6 +102,7 @@ for (const section of ['dense', 'sparse', 'dense-variants', 'sparse-variants', '
       gpuMs,
       wallMs,
       tflops,
+      tflopsWall,
       failure,
       ...(section === 'dense'
         ? {
