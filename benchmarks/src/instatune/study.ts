@@ -42,6 +42,8 @@ interface Trained {
 
 /** MACs of the sub-networks of the table, at most, as shares of the full network's. */
 const SHARES = [0.8, 0.6, 0.5, 0.4, 0.3];
+/** Sub-networks of the table, at least. */
+const LEAST_PICKS = 5;
 /** Work of a task in plain steps per step of the recipe: plain twice, KD-only 1.35, super-network 2.1. */
 const WORK_PER_STEP = 5.5;
 /** Work of a probe's step (in-place distillation) in plain steps. */
@@ -331,18 +333,29 @@ class Study {
   }
 }
 
-/** The best point of the front within each share of the full network's MACs; a point is taken once. */
+/** The best point of the front within each share of the full network's MACs, each once; then others, until there are enough. */
 function pickByShare(front: readonly SearchedPoint[], full: number, metric: Task['metric']) {
   const better = (a: SearchedPoint, b: SearchedPoint) =>
     metric === 'accuracy' ? a.value > b.value : a.value < b.value;
   const picks: { share: number; point: SearchedPoint }[] = [];
+  const add = (share: number, point: SearchedPoint | undefined): void => {
+    if (point && !picks.some((pick) => pick.point === point)) picks.push({ share, point });
+  };
   for (const share of [1, ...SHARES]) {
     const within = front.filter(({ macs }) => macs <= share * full);
-    const best = within.reduce<SearchedPoint | undefined>(
-      (held, point) => (held && !better(point, held) ? held : point),
-      undefined,
+    add(
+      share,
+      within.reduce<SearchedPoint | undefined>(
+        (held, point) => (held && !better(point, held) ? held : point),
+        undefined,
+      ),
     );
-    if (best && !picks.some(({ point }) => point === best)) picks.push({ share, point: best });
+  }
+  const byCost = [...front].sort((p, q) => q.macs - p.macs);
+  for (let i = 0; picks.length < Math.min(LEAST_PICKS, front.length); i++) {
+    const point = byCost[Math.round((i * (byCost.length - 1)) / (LEAST_PICKS - 1)) % byCost.length];
+    add(Number(((point?.macs ?? 0) / full).toPrecision(2)), point);
+    if (i > 4 * byCost.length) break;
   }
   return picks;
 }
