@@ -24,8 +24,11 @@ const variantName = (variant) => {
     variant.prefetch && 'prefetched',
     variant.transposeValues && 'values transposed',
     variant.reloadQueries && 'queries read again',
+    variant.speculate && 'weights before the vote',
+    variant.rowMatrices === 2 && '32 rows a subgroup',
+    variant.spareBytes && `${variant.spareBytes} bytes spare`,
   ];
-  return `${16 * variant.subgroups}×${variant.keys} tiles, ${extras.filter(Boolean).join(', ')}`;
+  return `${16 * variant.subgroups * (variant.rowMatrices ?? 1)}×${variant.keys} tiles, ${extras.filter(Boolean).join(', ')}`;
 };
 const native = (what, name, keys) =>
   torch?.rows.find((row) => row.what === what && row.backend === name && row.keys === keys)?.ms;

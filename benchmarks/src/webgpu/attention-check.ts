@@ -115,6 +115,7 @@ export function matrixCandidates(lanes: number): AttentionVariant[] {
   const shared = { kind: 'matrix', lanes, staging: 'shared', prefetch: true } as const;
   const variants: AttentionVariant[] = [
     { ...shared, subgroups: 4, keys: 64 },
+    { ...shared, subgroups: 4, keys: 64, speculate: true },
     { ...shared, subgroups: 4, keys: 48 },
     { ...shared, subgroups: 4, keys: 48, spareBytes: 12_288 },
     { ...shared, subgroups: 4, keys: 32 },

@@ -170,6 +170,7 @@ describeGpu('attention', (gpu) => {
         transposeValues: rowMatrices === 2,
         reloadQueries: rowMatrices === 2,
         rowMatrices,
+        speculate: rowMatrices === 2,
       } as const;
       const lengths = fc.record({
         batch: fc.integer({ min: 1, max: 2 }),

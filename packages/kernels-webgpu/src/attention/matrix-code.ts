@@ -38,6 +38,7 @@ export function matrixKernelCode(kernel: MatrixKernel, dialect: MatrixDialect = 
     reloadQueries = false,
     rowMatrices = 1,
     spareBytes = 0,
+    speculate = false,
   } = kernel;
   const shared = staging === 'shared';
   const threads = subgroups * lanes;
@@ -168,6 +169,10 @@ export function matrixKernelCode(kernel: MatrixKernel, dialect: MatrixDialect = 
       '\n      ',
     );
 
+  /** Weights of a tile, into workgroup memory, and their sums. */
+  const weigh = `{ ${own.map((i) => `let base${i} = select(m${i}, 0.0, m${i} <= ${NEVER});`).join(' ')}
+    ${all((i, c) => `let y${i}_${c} = exp2(max(${score(i, c)} - base${i}, vec2<f32>(${LOWEST}))); added${i} += y${i}_${c}.x + y${i}_${c}.y; weights[weightBase + ${i * weightStride + c * rowLanes}u] = pack2x16float(y${i}_${c});`)} }`;
+
   const body = `
     let parity = (tileIndex & 1u) * ${keys}u;
     ${shared && !prefetch ? `${stage('k', 'parity')}\n    workgroupBarrier();` : ''}
@@ -208,6 +213,7 @@ export function matrixKernelCode(kernel: MatrixKernel, dialect: MatrixDialect = 
     most${i} = max(most${i}, m${i});`,
       )
       .join('\n    ')}
+    ${speculate ? `${own.map((i) => `var added${i} = 0.0;`).join(' ')}\n    ${weigh}` : ''}
     if (${own.map((i) => `most${i} > m${i} + ${SLACK}`).join(' || ')}) { atomicStore(&raised, tileIndex + 1u); }
     let raise = workgroupUniformLoad(&raised) == tileIndex + 1u;
     ${shared && prefetch ? `if (tileIndex + 1u < tileCount) {\n    ${fetch('k', `${keys}u - parity`)}\n    }` : ''}
@@ -216,10 +222,10 @@ export function matrixKernelCode(kernel: MatrixKernel, dialect: MatrixDialect = 
       if (tileIndex > 0u) {
       ${throughMemory((i, c) => `scores[scoreBase + ${i * scoreStride + c * rowLanes}u] *= factor${i};`, true)}
       }
+      ${speculate ? `${own.map((i) => `added${i} = 0.0;`).join(' ')}\n    ${weigh}\n    workgroupBarrier();` : ''}
     }
-    ${own.map((i) => `let base${i} = select(m${i}, 0.0, m${i} <= ${NEVER});`).join(' ')}
-    ${all((i, c) => `${score(i, c)} = exp2(max(${score(i, c)} - base${i}, vec2<f32>(${LOWEST}))); l${i} += ${score(i, c)}.x + ${score(i, c)}.y; weights[weightBase + ${i * weightStride + c * rowLanes}u] = pack2x16float(${score(i, c)});`)}
-    workgroupBarrier();
+    ${speculate ? '' : `${own.map((i) => `var added${i} = 0.0;`).join(' ')}\n    ${weigh}\n    workgroupBarrier();`}
+    ${own.map((i) => `l${i} += added${i};`).join(' ')}
     ${bases('v')}
     ${unroll(
       keyMatrices,

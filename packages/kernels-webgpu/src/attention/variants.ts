@@ -31,6 +31,8 @@ export interface MatrixVariant {
   readonly reloadQueries?: boolean | undefined;
   /** Matrices of 16 rows a subgroup multiplies with each matrix of keys or values it loads. @defaultValue 1 */
   readonly rowMatrices?: 1 | 2 | undefined;
+  /** Weights are computed with the old maximum before the vote whether it rose, which saves a barrier a tile. @defaultValue false */
+  readonly speculate?: boolean | undefined;
   /**
    * Bytes of workgroup memory that stay unused: where fewer workgroups fit, a driver may give each thread more registers.
    * @defaultValue 0
