@@ -103,7 +103,7 @@ export function objectiveLoss(logits: tf.Tensor2D, targets: Targets, terms: Loss
 
 function lossAndSlope(z: tf.Tensor2D, targets: Targets, terms: LossTerms): { value: tf.Scalar; slope: tf.Tensor2D } {
   const { hard, soft, teacher, normalizer } = terms;
-  if (onWebGpu() && (!teacher || teacher.temperature === 1)) {
+  if (onWebGpu()) {
     const weights = targets.weights
       ? (tf.div(targets.weights, normalizer) as tf.Tensor1D)
       : tf.fill([z.shape[0]], 1 / normalizer);

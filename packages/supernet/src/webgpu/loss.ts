@@ -17,22 +17,33 @@ const logSumExp = `
       for (var c = tid; c < uniforms.columns; c += ${ROW}) { sum += exp(z[base + c] - largest); }
       let lse = largest + log(group_sum(sum, tid));`;
 
-/** Rows of the objective and their log Σ exp, [2, N]. */
+/** Rows of the objective, and the log Σ exp of z and of z/ρ: [3, N]. */
 const rowsKernel = (taught: boolean): Kernel => ({
   name: `objective-rows${taught ? '-taught' : ''}`,
   inputs: taught ? ['z', 'labels', 'weights', 'teacher', 'entropy'] : ['z', 'labels', 'weights'],
-  uniforms: { rows: 'i', columns: 'i', hard: 'f', soft: 'f' },
+  uniforms: { rows: 'i', columns: 'i', hard: 'f', soft: 'f', inverse: 'f' },
   workgroupSize: ROW,
   code: `${reduction(ROW)}
     fn main(index : i32) {${rowStart}${logSumExp}
       var cross = 0.0;
-      ${taught ? `for (var c = tid; c < uniforms.columns; c += ${ROW}) { cross += teacher[base + c] * z[base + c]; }` : ''}
+      var softer = lse;
+      ${
+        taught
+          ? `var sharper = 0.0;
+      for (var c = tid; c < uniforms.columns; c += ${ROW}) {
+        cross += teacher[base + c] * z[base + c] * uniforms.inverse;
+        sharper += exp((z[base + c] - largest) * uniforms.inverse);
+      }
+      softer = largest * uniforms.inverse + log(group_sum(sharper, tid));`
+          : ''
+      }
       cross = group_sum(cross, tid);
       if (tid == 0) {
         var value = uniforms.hard * (lse - z[base + labels[2 * row + 1]]);
-        ${taught ? 'value += uniforms.soft * (entropy[row] - cross + lse);' : ''}
+        ${taught ? 'value += uniforms.soft / (uniforms.inverse * uniforms.inverse) * (entropy[row] - cross + softer);' : ''}
         result[row] = value * weights[row];
         result[uniforms.rows + row] = lse;
+        result[2 * uniforms.rows + row] = softer;
       }
     }`,
 });
@@ -40,15 +51,20 @@ const rowsKernel = (taught: boolean): Kernel => ({
 const slopeKernel = (taught: boolean): Kernel => ({
   name: `objective-slope${taught ? '-taught' : ''}`,
   inputs: taught ? ['z', 'labels', 'weights', 'lse', 'teacher'] : ['z', 'labels', 'weights', 'lse'],
-  uniforms: { count: 'i', rows: 'i', columns: 'i', hard: 'f', soft: 'f' },
+  uniforms: { count: 'i', rows: 'i', columns: 'i', hard: 'f', soft: 'f', inverse: 'f' },
   workgroupSize: ROW,
   code: `
     fn main(index : i32) {
       if (index >= uniforms.count) { return; }
       let row = index / uniforms.columns;
-      var value = (uniforms.hard + uniforms.soft) * exp(z[index] - lse[uniforms.rows + row]);
+      var value = uniforms.hard * exp(z[index] - lse[uniforms.rows + row]);
       if (index - row * uniforms.columns == labels[2 * row + 1]) { value -= uniforms.hard; }
-      ${taught ? 'value -= uniforms.soft * teacher[index];' : ''}
+      ${
+        taught
+          ? `let student = exp(z[index] * uniforms.inverse - lse[2 * uniforms.rows + row]);
+      value += uniforms.soft / uniforms.inverse * (student - teacher[index]);`
+          : ''
+      }
       result[index] = value * weights[row];
     }`,
 });
@@ -72,7 +88,7 @@ const PLAIN = { rows: rowsKernel(false), slope: slopeKernel(false) };
 const TAUGHT = { rows: rowsKernel(true), slope: slopeKernel(true) };
 
 /**
- * Value and slope of the objective at temperature 1 in three dispatches. `weights` [N] already hold row weight / normalizer; `labels`
+ * Value and slope of the objective in three dispatches. `weights` [N] already hold row weight / normalizer; `labels`
  * are (row, label) pairs.
  */
 export function objective(
@@ -81,19 +97,24 @@ export function objective(
   weights: tf.Tensor1D,
   hard: number,
   soft: number,
-  teacher?: { readonly probabilities: tf.Tensor2D; readonly negativeEntropy: tf.Tensor1D },
+  teacher?: {
+    readonly probabilities: tf.Tensor2D;
+    readonly negativeEntropy: tf.Tensor1D;
+    readonly temperature: number;
+  },
 ): { value: tf.Scalar; slope: tf.Tensor2D } {
   const [rows, columns] = z.shape;
   const kernels = teacher ? TAUGHT : PLAIN;
   const share = teacher ? soft : 0;
-  const values = runKernel<tf.Rank.R2>(kernels.rows, [2, rows], {
+  const inverse = 1 / (teacher?.temperature ?? 1);
+  const values = runKernel<tf.Rank.R2>(kernels.rows, [3, rows], {
     inputs: [z, labels, weights, ...(teacher ? [teacher.probabilities, teacher.negativeEntropy] : [])],
-    uniforms: [rows, columns, hard, share],
+    uniforms: [rows, columns, hard, share, inverse],
     groups: rows,
   });
   const slope = runKernel<tf.Rank.R2>(kernels.slope, [rows, columns], {
     inputs: [z, labels, weights, values, ...(teacher ? [teacher.probabilities] : [])],
-    uniforms: [z.size, rows, columns, hard, share],
+    uniforms: [z.size, rows, columns, hard, share, inverse],
     groups: groupsFor(z.size, ROW),
   });
   const value = runKernel<tf.Rank.R0>(SUM, [] as never, { inputs: [values], uniforms: [rows], groups: 1 });
