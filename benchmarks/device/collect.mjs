@@ -1,13 +1,21 @@
-// Makes benchmarks/results/webgpu.json of a device run's files: node benchmarks/device/collect.mjs FOLDER (webgpu.json, and torch.json where PyTorch ran)
+// Makes benchmarks/results/webgpu.json of a device run's files (webgpu.json, and torch.json where PyTorch ran): node benchmarks/device/collect.mjs FOLDER [EARLIER…]
+// Sections that the run lacks are taken from earlier runs on the same kind of device; their rows say so.
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
-const folder = process.argv[2];
+const [folder, ...earlier] = process.argv.slice(2);
 if (!folder) throw new Error('give the folder that holds webgpu.json');
-const read = (name) =>
-  existsSync(join(folder, name)) ? JSON.parse(readFileSync(join(folder, name), 'utf8')) : undefined;
+const readFrom = (from, name) =>
+  existsSync(join(from, name)) ? JSON.parse(readFileSync(join(from, name), 'utf8')) : undefined;
+const read = (name) => readFrom(folder, name);
 const { environment, sections } = read('webgpu.json');
+for (const run of earlier.map((from) => readFrom(from, 'webgpu.json'))) {
+  if (run.environment.device !== environment.device) throw new Error(`${run.environment.device} is another device`);
+  for (const [name, found] of Object.entries(run.sections)) {
+    if (!sections[name]?.length) sections[name] = found.map((row) => ({ ...row, session: 'earlier' }));
+  }
+}
 const torch = read('torch.json');
 
 /** 4 significant digits. */
@@ -96,7 +104,12 @@ for (const { what, tokens, gpuMs, wallMs, config } of sections.decode ?? []) {
   });
 }
 for (const section of ['dense', 'sparse', 'dense-variants', 'sparse-variants', 'tiers']) {
-  for (const { what, tokens, variant, gpuMs, wallMs, tflops, tflopsWall, failure } of sections[section] ?? []) {
+  for (const { what, tokens, variant, gpuMs: timed, wallMs, tflops, tflopsWall, failure, session } of sections[
+    section
+  ] ?? []) {
+    // GPU time above wall time was disturbed by other work on the device: wall time counts then.
+    const disturbed = timed > 1.2 * wallMs;
+    const gpuMs = disturbed ? undefined : timed;
     rows.push({
       part: section.endsWith('variants') ? 'variants' : 'attention',
       what,
@@ -104,8 +117,9 @@ for (const section of ['dense', 'sparse', 'dense-variants', 'sparse-variants', '
       variant: variantName(variant),
       gpuMs,
       wallMs,
-      tflops,
-      tflopsWall,
+      tflops: disturbed ? tflopsWall : tflops,
+      by: disturbed ? 'wall time' : 'GPU time',
+      session,
       failure,
       ...(section === 'dense'
         ? {
@@ -127,11 +141,36 @@ for (const { what, tokens, heads, headDim, type, wallMs, tensorBytes, tier, fail
   ...(sections.tfjs ?? []),
   ...(sections.onnxruntime ?? []),
 ])
-  rows.push({ part: 'web', what, tokens, heads, headDim, type, tier, wallMs, tensorBytes, failure });
-for (const name of ['check-attention', 'check-search']) {
-  const checks = sections[name] ?? [];
-  rows.push({ part: 'checks', what: name, passed: checks.filter(({ ok }) => ok).length, of: checks.length });
-}
+  rows.push({
+    part: 'web',
+    what,
+    tokens,
+    heads,
+    headDim,
+    type,
+    tier,
+    wallMs: failure ? undefined : wallMs,
+    tensorBytes,
+    failure: failure?.split('\n')[0],
+  });
+// Checks that outlast their section's time finish beside the next ones; the log has them.
+const log = existsSync(join(folder, 'webgpu.log')) ? readFileSync(join(folder, 'webgpu.log'), 'utf8') : '';
+const searchLines = [...log.matchAll(/^\{"check":.*"ok":(true|false)/gm)];
+const attentionLine = /attention checks: (\d+) of (\d+) pass/.exec(log);
+if (attentionLine)
+  rows.push({
+    part: 'checks',
+    what: 'attention against float64',
+    passed: Number(attentionLine[1]),
+    of: Number(attentionLine[2]),
+  });
+if (searchLines.length > 0)
+  rows.push({
+    part: 'checks',
+    what: 'search masks against the reference, decode against float64',
+    passed: searchLines.filter(([, ok]) => ok === 'true').length,
+    of: searchLines.length,
+  });
 const document = {
   name: 'webgpu',
   quick: false,

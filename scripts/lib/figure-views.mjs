@@ -168,6 +168,7 @@ export const VIEWS = [
           ...native,
           ...time,
           'TFLOP/s': 'tflops',
+          'taken from': 'by',
         }),
         view('What bounds the dense kernel at 8K: its time without one part', where(document, { part: 'ablation' }), {
           without: 'without',
