@@ -2,6 +2,7 @@
 import * as tf from '@tensorflow/tfjs';
 import { scatterRows as scatterOnGpu } from '../webgpu/loss.ts';
 import { onWebGpu } from '../webgpu/program.ts';
+import { columnSum } from '../webgpu/rows.ts';
 import { customGradient } from './custom-gradient.ts';
 
 /** Elements of a one-hot block in the gradient on WebGL. */
@@ -17,6 +18,14 @@ export function embed(table: tf.Tensor2D, ids: tf.Tensor1D): tf.Tensor2D {
       gradFunc: (dy: tf.Tensor2D, saved: tf.Tensor[]) => [scatterRows(dy, saved[0] as tf.Tensor1D, shape)],
     };
   });
+}
+
+/** A vector [D] once per example → [N, D]; differentiable (tfjs's tile has a gradient of N slices). */
+export function repeatRow(row: tf.Tensor1D, count: number): tf.Tensor2D {
+  return customGradient([row], ([vector]) => ({
+    value: tf.tile(tf.reshape(vector, [1, vector.size]), [count, 1]),
+    gradFunc: (dy: tf.Tensor2D) => [onWebGpu() ? columnSum(dy) : tf.sum(dy, 0)],
+  }));
 }
 
 /** Sum of the rows of dy [N, D] into a [V, D] table at ids [N]. */

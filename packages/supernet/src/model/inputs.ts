@@ -1,7 +1,7 @@
 // From ids or pixels to the first hidden state: token, position, segment and patch embeddings.
 import * as tf from '@tensorflow/tfjs';
 import { SupernetError } from '../errors.ts';
-import { embed } from './embedding.ts';
+import { embed, repeatRow } from './embedding.ts';
 import { linear } from './matmul.ts';
 import { layerNorm } from './norms.ts';
 import type { ModelConfig, ModelInputs } from './types.ts';
@@ -108,8 +108,7 @@ function embedPixels(config: ModelConfig, weight: (name: string) => tf.Tensor, i
     weight('embeddings.patch.bias') as tf.Tensor1D,
   );
   const tokens = ['embeddings.class', ...(patches.prefixTokens > 1 ? ['embeddings.distillation'] : [])];
-  const zeros = tf.zeros([batch, 1, d]);
-  const prefix = tokens.map((name) => tf.add(zeros, tf.reshape(weight(name), [1, 1, d])));
+  const prefix = tokens.map((name) => tf.reshape(repeatRow(weight(name) as tf.Tensor1D, batch), [batch, 1, d]));
   const sequence = tf.concat([...prefix, tf.reshape(projected, [batch, count, d])], 1);
   const length = count + tokens.length;
   const table = tf.slice(weight('embeddings.position.weight'), [config.positionOffset, 0], [length, d]);

@@ -1,6 +1,6 @@
 // Gradient sets by weight name: accumulation over passes and the global norm for clipping.
 import * as tf from '@tensorflow/tfjs';
-import { globalNorm as normOnGpu } from '../webgpu/adamw.ts';
+import { clipFactor as clipOnGpu, globalNorm as normOnGpu } from '../webgpu/adamw.ts';
 import { onWebGpu } from '../webgpu/program.ts';
 
 /** Gradients by canonical weight name; owned by whoever holds the set. */
@@ -32,6 +32,7 @@ export function globalNorm(gradients: GradientSet): tf.Scalar {
 
 /** min(1, limit / norm): the factor of clipping by global norm (Pascanu 2013), on the device. The caller disposes. */
 export function clipFactor(norm: tf.Scalar, limit: number): tf.Scalar {
+  if (onWebGpu()) return clipOnGpu(norm, limit);
   return tf.tidy(() => tf.minimum(tf.div(limit, tf.add(norm, 1e-12)), 1) as tf.Scalar);
 }
 

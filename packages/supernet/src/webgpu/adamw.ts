@@ -67,6 +67,19 @@ export function globalNorm(gradients: readonly tf.Tensor[]): tf.Scalar {
   });
 }
 
+const CLIP: Kernel = {
+  name: 'clip-factor',
+  inputs: ['norm'],
+  uniforms: { limit: 'f' },
+  workgroupSize: 1,
+  code: 'fn main(index : i32) { if (index == 0) { result[0] = min(1.0, uniforms.limit / (norm[0] + 1e-12)); } }',
+};
+
+/** min(1, limit / norm) without a constant to upload. */
+export function clipFactor(norm: tf.Scalar, limit: number): tf.Scalar {
+  return runKernel<tf.Rank.R0>(CLIP, [] as never, { inputs: [norm], uniforms: [limit], groups: 1 });
+}
+
 const MOMENTS: Kernel = {
   name: 'adamw-moments',
   inputs: ['gradient', 'factor'],

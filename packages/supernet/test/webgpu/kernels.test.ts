@@ -5,11 +5,11 @@ import { beforeAll, expect, it } from 'vitest';
 import { describeGpu, worstMismatch } from '@hip/testing';
 import { activate, gatedActivation } from '../../src/model/activations.ts';
 import { denseAttention } from '../../src/model/attention.ts';
-import { embed } from '../../src/model/embedding.ts';
+import { embed, repeatRow } from '../../src/model/embedding.ts';
 import { linear } from '../../src/model/matmul.ts';
 import { layerNorm, rmsNorm } from '../../src/model/norms.ts';
 import { applyRope } from '../../src/model/rope.ts';
-import { globalNorm } from '../../src/train/gradients.ts';
+import { clipFactor, globalNorm } from '../../src/train/gradients.ts';
 import { createTargets, objectiveLoss, teacherDistribution } from '../../src/train/losses.ts';
 import { startWebGpu, valuesOn } from '../helpers/webgpu.ts';
 
@@ -130,6 +130,10 @@ describeGpu('fused kernels', () => {
       RUNS,
     ));
 
+  it('a row repeated for every example', async () => {
+    expect(await mismatches([[70]], (row) => repeatRow(row as tf.Tensor1D, 130))).toEqual([]);
+  });
+
   it('embedding gradients add up repeated ids', async () => {
     const ids = Int32Array.from({ length: 90 }, (_, i) => (i * i) % 7);
     expect(await mismatches([[9, 70]], (table) => embed(table as tf.Tensor2D, tf.tensor1d(ids, 'int32')))).toEqual([]);
@@ -150,7 +154,7 @@ describeGpu('fused kernels', () => {
     ).toEqual([]);
   });
 
-  it('the global norm', async () => {
+  it('the global norm and clipping by it', async () => {
     const run = () => [
       globalNorm(
         new Map(
@@ -161,5 +165,7 @@ describeGpu('fused kernels', () => {
     const [expected] = await valuesOn('cpu', run);
     const [actual] = await valuesOn('webgpu', run);
     expect(actual).toBeAllclose(expected!, { rtol: 1e-5 });
+    const clipped = () => [0.5, 3, 40].map((norm) => clipFactor(tf.scalar(norm), 2));
+    expect((await valuesOn('webgpu', clipped)).map(([factor]) => factor)).toBeAllclose([1, 2 / 3, 0.05]);
   });
 });
