@@ -32,7 +32,7 @@ it.each(results.filter((name) => name !== 'demo'))('%s.json is a full run of tha
   expect(document['name']).toBe(name);
   expect(document['quick']).not.toBe(true);
   expect((document['rows'] as unknown[]).length).toBeGreaterThan(0);
-  expect(document['environment']).toHaveProperty('node');
+  expect(document['environment']).toHaveProperty('date');
 });
 
 describe('tables', () => {
