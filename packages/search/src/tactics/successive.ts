@@ -29,8 +29,8 @@ const FIRST_BAND = 0.1;
 
 /**
  * For a question with one answer ("the most accurate sub-network under 20 ms"): every round measures the candidates predicted best, half of them inside the
- * constraints, half in a band just outside that halves each round (predictions err there, and the best lies on the boundary). Spends far fewer measurements
- * than a whole front.
+ * constraints, half in a band just outside that halves each round (predictions err there, and the best lies on the boundary), no two of a half near copies
+ * where that can be had. Spends far fewer measurements than a whole front.
  */
 export function successive(options: SuccessiveOptions = {}): Tactic {
   const settings = checkSettings(
@@ -158,15 +158,25 @@ function roundsWithoutImprovement(context: ProposeContext, goal: Goal): number {
   return best ? context.round - 1 - best.round : 0;
 }
 
+/** Candidates of a round differ in this share of their genes, as long as there are such: near copies teach the predictor little. */
+const APART = 0.3;
+
 function unseen(ordered: readonly Predicted[], count: number, seen: Set<string>): Predicted[] {
   const found: Predicted[] = [];
-  for (const candidate of ordered) {
-    if (found.length >= count) break;
-    if (seen.has(candidate.key)) continue;
-    seen.add(candidate.key);
-    found.push(candidate);
+  for (const share of [APART, 0]) {
+    for (const candidate of ordered) {
+      if (found.length >= count) return found;
+      const apart = share * candidate.genes.length;
+      if (seen.has(candidate.key) || found.some(({ genes }) => differing(genes, candidate.genes) < apart)) continue;
+      seen.add(candidate.key);
+      found.push(candidate);
+    }
   }
   return found;
+}
+
+function differing(a: readonly number[], b: readonly number[]): number {
+  return a.reduce((count, value, index) => count + Number(value !== b[index]), 0);
 }
 
 /** Half from each list, best objective first; one list makes up for the other. */

@@ -137,17 +137,21 @@ describe('constraints', () => {
 
   it('successive meets a target with fewer measurements than a front search', async () => {
     const best = async (tactic: 'successive' | 'random' | 'nsga2', evaluations: number) => {
-      const { front } = await runSearch(bertSynth(), {
-        tactic: { name: tactic },
-        population: 16,
-        evaluations,
-        seed: 1,
-        constraints: ['macs <= 0.55x'],
-      });
-      return Math.max(...front.map(({ values }) => values['accuracy']!));
+      const found: number[] = [];
+      for (const seed of [0, 1, 2]) {
+        const { front } = await runSearch(bertSynth(), {
+          tactic: { name: tactic },
+          population: 16,
+          evaluations,
+          seed,
+          constraints: ['macs <= 0.55x'],
+        });
+        found.push(Math.max(...front.map(({ values }) => values['accuracy']!)));
+      }
+      return found.sort((a, b) => a - b)[1]!;
     };
     const successive = await best('successive', 96);
-    expect(successive).toBeGreaterThan(88.5); // 89.528 is the optimum
+    expect(successive).toBeGreaterThan(89.4); // 89.528 is the optimum
     expect(successive).toBeGreaterThan(await best('nsga2', 192));
     expect(successive).toBeGreaterThan(await best('random', 960));
   });
