@@ -13,7 +13,7 @@ export const CLI = join(import.meta.dirname, '../src/cli/main.ts');
 
 export const newFolder = (): string => mkdtempSync(join(tmpdir(), 'demo-'));
 
-/** A Llama of 4 layers · hidden 32 · 4/2 heads of 8 · FFN 48 with the committed tokenizer, random weights. */
+/** A Llama of 4 layers · hidden 32 · 4/2 heads of 16 · FFN 48 with the committed tokenizer, random weights. */
 export async function tinyCheckpoint(folder: string): Promise<string> {
   await tf.setBackend('cpu');
   const raw = {
@@ -23,7 +23,7 @@ export async function tinyCheckpoint(folder: string): Promise<string> {
     num_hidden_layers: 4,
     num_attention_heads: 4,
     num_key_value_heads: 2,
-    head_dim: 8,
+    head_dim: 16,
     intermediate_size: 48,
     vocab_size: 4096,
     max_position_embeddings: 4096,

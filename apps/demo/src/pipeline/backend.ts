@@ -73,13 +73,13 @@ const LINUX_GPU_DEVICES = ['/dev/nvidiactl', '/dev/dri', '/dev/dxg', '/dev/kfd']
 async function openGpu(allowSoftware: boolean): Promise<Gpu | undefined> {
   if (!allowSoftware && process.platform === 'linux' && !LINUX_GPU_DEVICES.some((path) => existsSync(path)))
     return undefined;
-  let create: typeof import('webgpu').create;
+  let dawn: typeof import('webgpu');
   try {
-    ({ create } = await import('webgpu'));
+    dawn = await import('webgpu');
   } catch {
     return undefined;
   }
-  const gpu = create([]);
+  const gpu = dawn.create([]);
   const adapter = await gpu.requestAdapter({ powerPreference: 'high-performance' });
   if (!adapter) return undefined;
   const { vendor, architecture, device: product, description } = adapter.info;
@@ -96,10 +96,16 @@ async function openGpu(allowSoftware: boolean): Promise<Gpu | undefined> {
       maxComputeWorkgroupSizeX: limits.maxComputeWorkgroupSizeX,
     },
   });
+  // tfjs asks the globals of a browser whether there is WebGPU.
+  Object.assign(globalThis, dawn.globals);
+  Object.defineProperty(globalThis.navigator, 'gpu', { value: gpu, configurable: true });
   if (tf.findBackendFactory('webgpu')) tf.removeBackend('webgpu');
   tf.registerBackend('webgpu', () => new WebGPUBackend(device, adapter.info), 3);
-  await tf.setBackend('webgpu');
-  await tf.ready();
+  if (!(await tf.setBackend('webgpu'))) {
+    tf.removeBackend('webgpu');
+    device.destroy();
+    return undefined;
+  }
   return {
     label,
     close() {

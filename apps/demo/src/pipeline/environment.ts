@@ -8,6 +8,12 @@ import { LATENCY_TOKENS } from './search.ts';
 import { CHUNK } from './prefill.ts';
 import type { Facts } from './state.ts';
 
+/** Of this process: by the clock, and on all cores together. A resumed run counts from its resume. */
+function timeTaken(): { readonly elapsedSeconds: number; readonly processorSeconds: number } {
+  const { user, system } = process.cpuUsage();
+  return { elapsedSeconds: Math.round(process.uptime()), processorSeconds: Math.round((user + system) / 1e6) };
+}
+
 export function describeEnvironment(backend: Backend, options: DemoOptions, facts: Facts): Record<string, unknown> {
   const { k, denseLayers } = options.longContext;
   const { cpu } = backend.attention;
@@ -22,6 +28,7 @@ export function describeEnvironment(backend: Backend, options: DemoOptions, fact
     ...(backend.adapter !== undefined && { adapter: backend.adapter }),
     ...(cpu && { kernelThreads: cpu.threads, simd: cpu.simd }),
     date: new Date().toISOString(),
+    ...timeTaken(),
     text: facts.sources.text,
     document: facts.sources.document,
     latencyTokens: LATENCY_TOKENS,

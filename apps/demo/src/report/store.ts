@@ -27,7 +27,7 @@ export function figures(result: DemoResult): string {
   const { finetune, search, chosen, environment } = result;
   return [
     BEGIN,
-    `${String(environment['cpu'])}, ${String(environment['cores'])} cores, ${String(environment['backend'])}; ${finetune.steps} steps in ${finetune.seconds.toFixed(0)} s, ${search.evaluations} sub-networks in ${search.seconds.toFixed(0)} s; chosen: ${chosen.rule}, ${chosen.layers} layers, heads ${chosen.heads.join(' ')}, FFN ${chosen.ffn.join(' ')}.`,
+    `${String(environment['cpu'])}, ${String(environment['cores'])} cores, ${String(environment['backend'])}: ${String(environment['elapsedSeconds'])} s by the clock, ${String(environment['processorSeconds'])} s of processor time; ${finetune.steps} steps in ${finetune.seconds.toFixed(0)} s, ${search.evaluations} sub-networks in ${search.seconds.toFixed(0)} s; chosen: ${chosen.rule}, ${chosen.layers} layers, heads ${chosen.heads.join(' ')}, FFN ${chosen.ffn.join(' ')}.`,
     `\`\`\`text\n${alignColumns(modelRows(result))}\n\n${alignColumns(contextRows(result))}\n\`\`\``,
     END,
   ].join('\n\n');

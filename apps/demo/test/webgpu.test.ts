@@ -1,0 +1,74 @@
+// The steps that compute, on WebGPU, real or software: backend, training, losses, prefill with both kinds of attention, masks read back.
+import { join } from 'node:path';
+import { describeGpu } from '@hip/testing';
+import { denseModelAttention, hipModelAttention, KvCache, type BlockMask } from '@hip/attention';
+import { fineTune, textWindows } from '@instatune/supernet';
+import { expect, it } from 'vitest';
+import { selectBackend } from '../src/pipeline/backend.ts';
+import { lossOf } from '../src/pipeline/fine-tune.ts';
+import { loadModel } from '../src/pipeline/model.ts';
+import { measurePrefill } from '../src/pipeline/prefill.ts';
+import { newFolder, tinyCheckpoint } from './helpers.ts';
+
+const TOKENS = 320;
+const CONFIG = { k: 64, window: 64, denseLayers: 1 } as const;
+const ids = Int32Array.from({ length: TOKENS + 1 }, (_, i) => 5 + ((i * i) % 97));
+
+/** The same steps on one backend. */
+async function compute(name: 'webgpu' | 'wasm', folder: string) {
+  const backend = await selectBackend(name);
+  const { model } = await loadModel(folder);
+  try {
+    const windows = textWindows(ids.subarray(0, 130), { length: 32 });
+    const before = await lossOf(model, windows);
+    await fineTune(model, windows, { steps: 2, batchSize: 2, learningRate: 1e-2 });
+    const masks = new Map<number, BlockMask>();
+    const prefill = async (kind: 'dense' | 'hip') => {
+      using cache = new KvCache();
+      const hip = hipModelAttention({
+        config: CONFIG,
+        dense: 'never',
+        onMask: (mask, layer) => masks.set(layer, mask),
+      });
+      return measurePrefill({
+        model,
+        ids,
+        tokens: TOKENS,
+        attend: kind === 'dense' ? denseModelAttention() : hip,
+        ...(kind === 'hip' && { config: CONFIG }),
+        masks,
+        prepared: backend.attention,
+        cache,
+        signal: new AbortController().signal,
+        onProgress: () => {},
+      });
+    };
+    return {
+      backend,
+      losses: [before, await lossOf(model, windows)],
+      dense: await prefill('dense'),
+      hip: await prefill('hip'),
+    };
+  } finally {
+    model.dispose();
+    backend.close();
+  }
+}
+
+describeGpu('the demo’s steps', () => {
+  it('give the numbers of the CPU', async () => {
+    const folder = await tinyCheckpoint(join(newFolder(), 'tiny'));
+    const gpu = await compute('webgpu', folder);
+    const cpu = await compute('wasm', folder);
+    expect(gpu.backend).toMatchObject({ name: 'webgpu', adapter: expect.stringMatching(/./) as string });
+    expect(gpu.losses[0]).toBeCloseTo(cpu.losses[0]!, 3);
+    expect(gpu.losses[1]).toBeCloseTo(cpu.losses[1]!, 2);
+    expect(gpu.losses[1]).toBeLessThan(gpu.losses[0]!);
+    expect(gpu.dense.perplexity / cpu.dense.perplexity).toBeCloseTo(1, 2);
+    expect(gpu.hip.perplexity / cpu.hip.perplexity).toBeCloseTo(1, 2);
+    expect(gpu.hip.recall).toBeCloseTo(cpu.hip.recall!, 2);
+    expect(gpu.hip.recall).toBeLessThan(1);
+    expect(gpu.dense).not.toHaveProperty('attentionMs');
+    expect(cpu.dense.attentionMs).toBeGreaterThan(0);
+  }, 120_000);
+});
