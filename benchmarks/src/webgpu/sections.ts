@@ -1,6 +1,6 @@
 // The WebGPU benchmark in sections, each under its own time limit, so that a slow or failing one leaves the others.
 import type { GpuContext } from '@hip/kernels-webgpu';
-import { DEFAULT_CONFIG, PAPER_CONFIG } from '@hip/mask-search';
+import { PAPER_CONFIG } from '@hip/mask-search';
 import { ablationRows } from './ablation.ts';
 import { attentionChecks, matrixCandidates } from './attention-check.ts';
 import { denseRows, sparseRows } from './attention.ts';
@@ -115,6 +115,3 @@ export async function runSections(
     log(`${name}: ${((performance.now() - start) / 1000).toFixed(1)} s`);
   }
 }
-
-/** The configuration every row uses unless it says otherwise. */
-export const CONFIGURATION = DEFAULT_CONFIG;

@@ -1,6 +1,6 @@
 // Encodes attention into a call: dense, or over a mask that lives on the GPU.
 import { HipError, type AttentionShape, type ScoreOptions } from '@hip/mask-search';
-import { accessOf, bytesOf, withTier, type Tier } from '../device/features.ts';
+import { accessOf, withTier, type Tier } from '../device/features.ts';
 import type { DeviceLimits } from '../device/limits.ts';
 import type { BufferRange, GpuCall } from '../dispatch/call.ts';
 import type { GpuContext } from '../dispatch/context.ts';
@@ -208,9 +208,4 @@ export function encodeAttention(
     });
   }
   return plan;
-}
-
-/** Bytes of an output tensor like q. */
-export function outputBytes({ type, length }: GpuTensor): number {
-  return length * bytesOf(type);
 }

@@ -2,6 +2,7 @@
 import { bindings, unroll, wgsl } from '../code/wgsl.ts';
 import { keySetFunctions } from './key-sets.ts';
 import { nativeMatrices, type MatrixBuffer, type MatrixDialect } from './matrix-dialect.ts';
+import { stagedStride, stagingCode, transposedStride } from './matrix-staging.ts';
 import { attentionParams } from './params.ts';
 import { cap, NEVER, placeRows } from './tile-code.ts';
 import { MATRIX, type MatrixVariant } from './variants.ts';
@@ -53,12 +54,9 @@ export function matrixKernelCode(kernel: MatrixKernel, dialect: MatrixDialect = 
   const laneRows = Math.max(1, MATRIX / lanes);
   /** Pairs of scores a lane holds of one row. */
   const pairs = keys / 2 / rowLanes;
-  const vectors = headDim / 8;
-  const tileStride = vectors + 1;
+  const tileStride = stagedStride(headDim);
   const scoreStride = keys / 2 + 2;
   const weightStride = keys / 2 + 4;
-  const tileVectors = keys * vectors;
-  const loads = Math.ceil(tileVectors / threads);
   /** Rows of a lane, from its first. */
   const own = matrices.flatMap((a) => Array.from({ length: laneRows }, (_, i) => a * MATRIX + i));
   const buffer = (name: string, element: MatrixBuffer['element']): MatrixBuffer => ({ name, element });
@@ -67,50 +65,13 @@ export function matrixKernelCode(kernel: MatrixKernel, dialect: MatrixDialect = 
   const scores = buffer('scores', 'vec2<f32>');
   const weights = buffer('weights', 'u32');
 
-  const guard = (i: number, body: string): string =>
-    tileVectors % threads === 0 ? body : `if (thread + ${i * threads}u < ${tileVectors}u) { ${body} }`;
-  const source = (name: string, i: number, parity: string): string =>
-    `${name}[(keyBase + ((entries[${parity} + (thread + ${i * threads}u) / ${vectors}u] & 0x3fffffffu) - params.keyFirst) * params.keyStride) / 2u + (thread + ${i * threads}u) % ${vectors}u]`;
-  const place = (i: number): string =>
-    `staged[(thread + ${i * threads}u) / ${vectors}u * ${tileStride}u + (thread + ${i * threads}u) % ${vectors}u]`;
-  const fetch = (name: string, parity: string): string =>
-    unroll(loads, (i) => guard(i, `held${i} = ${source(name, i, parity)};`), '\n    ');
-  const put = unroll(loads, (i) => guard(i, `${place(i)} = held${i};`), '\n    ');
-  const stage = (name: string, parity: string): string =>
-    unroll(loads, (i) => guard(i, `${place(i)} = ${source(name, i, parity)};`), '\n    ');
-
-  // Transposed, two keys of one dimension share a word; lanes stand along the keys, each in a bank of its own.
-  const valueStride = keys / 8 + 1;
-  const pairVectors = (keys / 2) * vectors;
-  const pairLoads = Math.ceil(pairVectors / threads);
-  const pairGuard = (i: number, body: string): string =>
-    pairVectors % threads === 0 ? body : `if (thread + ${i * threads}u < ${pairVectors}u) { ${body} }`;
-  const pairSource = (i: number, key: number): string =>
-    `v[(keyBase + ((entries[parity + (thread + ${i * threads}u) % ${keys / 2}u * 2u + ${key}u] & 0x3fffffffu) - params.keyFirst) * params.keyStride) / 2u + (thread + ${i * threads}u) / ${keys / 2}u]`;
-  const fetchPairs = unroll(
-    pairLoads,
-    (i) => pairGuard(i, `held${2 * i} = ${pairSource(i, 0)}; held${2 * i + 1} = ${pairSource(i, 1)};`),
-    '\n    ',
-  );
-  const putPairs = unroll(
-    pairLoads,
-    (i) =>
-      pairGuard(
-        i,
-        `{ let pair = (thread + ${i * threads}u) % ${keys / 2}u; let row = (thread + ${i * threads}u) / ${keys / 2}u * ${8 * valueStride}u + pair / 4u;
-      ${unroll(
-        4,
-        (
-          w,
-        ) => `staged[row + ${2 * w * valueStride}u][pair % 4u] = (held${2 * i}[${w}] & 0xffffu) | (held${2 * i + 1}[${w}] << 16u);
-      staged[row + ${(2 * w + 1) * valueStride}u][pair % 4u] = (held${2 * i}[${w}] >> 16u) | (held${2 * i + 1}[${w}] & 0xffff0000u);`,
-        '\n      ',
-      )} }`,
-      ),
-    '\n    ',
-  );
-  const heldVectors = Math.max(loads, transposeValues ? 2 * pairLoads : 0);
-  const stagedVectors = Math.max(keys * tileStride, transposeValues ? headDim * valueStride : 0);
+  const { fetch, put, stage, fetchPairs, putPairs, heldVectors, stagedVectors } = stagingCode({
+    headDim,
+    keys,
+    threads,
+    transposeValues,
+  });
+  const valueStride = transposedStride(keys);
   const queryMatrix = (step: number): string =>
     matrices
       .map(

@@ -1,0 +1,90 @@
+// WGSL that moves a tile of keys or values from the buffers into workgroup memory, 16 bytes a read, through registers or not.
+import { unroll } from '../code/wgsl.ts';
+
+export interface StagingOptions {
+  readonly headDim: number;
+  /** Keys of a tile. */
+  readonly keys: number;
+  readonly threads: number;
+  readonly transposeValues: boolean;
+}
+
+/** The statements; `name` is the buffer `k` or `v`, `parity` an expression: where the tile's entries begin. */
+export interface StagingCode {
+  /** Reads a tile into the registers `held…`. */
+  fetch(name: string, parity: string): string;
+  /** Stores the registers. */
+  readonly put: string;
+  /** Reads and stores at once. */
+  stage(name: string, parity: string): string;
+  /** The same as fetch and put for values that are stored column by column. */
+  readonly fetchPairs: string;
+  readonly putPairs: string;
+  /** Registers of 16 bytes a thread holds. */
+  readonly heldVectors: number;
+  /** Elements of `staged`. */
+  readonly stagedVectors: number;
+}
+
+/** 16-byte elements of a staged row, one of them padding: rows of a matrix start in different banks. */
+export function stagedStride(headDim: number): number {
+  return headDim / 8 + 1;
+}
+
+/** The same for values stored column by column. */
+export function transposedStride(keys: number): number {
+  return keys / 8 + 1;
+}
+
+/** Expects `thread`, `entries`, `keyBase`, `params`, and the buffer `staged` of `vec4<u32>`. */
+export function stagingCode({ headDim, keys, threads, transposeValues }: StagingOptions): StagingCode {
+  const vectors = headDim / 8;
+  const tileStride = stagedStride(headDim);
+  const tileVectors = keys * vectors;
+  const loads = Math.ceil(tileVectors / threads);
+  const guard = (i: number, body: string): string =>
+    tileVectors % threads === 0 ? body : `if (thread + ${i * threads}u < ${tileVectors}u) { ${body} }`;
+  const source = (name: string, i: number, parity: string): string =>
+    `${name}[(keyBase + ((entries[${parity} + (thread + ${i * threads}u) / ${vectors}u] & 0x3fffffffu) - params.keyFirst) * params.keyStride) / 2u + (thread + ${i * threads}u) % ${vectors}u]`;
+  const place = (i: number): string =>
+    `staged[(thread + ${i * threads}u) / ${vectors}u * ${tileStride}u + (thread + ${i * threads}u) % ${vectors}u]`;
+  const fetch = (name: string, parity: string): string =>
+    unroll(loads, (i) => guard(i, `held${i} = ${source(name, i, parity)};`), '\n    ');
+  const put = unroll(loads, (i) => guard(i, `${place(i)} = held${i};`), '\n    ');
+  const stage = (name: string, parity: string): string =>
+    unroll(loads, (i) => guard(i, `${place(i)} = ${source(name, i, parity)};`), '\n    ');
+
+  // Transposed, two keys of one dimension share a word; lanes stand along the keys, each in a bank of its own.
+  const valueStride = transposedStride(keys);
+  const pairVectors = (keys / 2) * vectors;
+  const pairLoads = Math.ceil(pairVectors / threads);
+  const pairGuard = (i: number, body: string): string =>
+    pairVectors % threads === 0 ? body : `if (thread + ${i * threads}u < ${pairVectors}u) { ${body} }`;
+  const pairSource = (i: number, key: number): string =>
+    `v[(keyBase + ((entries[parity + (thread + ${i * threads}u) % ${keys / 2}u * 2u + ${key}u] & 0x3fffffffu) - params.keyFirst) * params.keyStride) / 2u + (thread + ${i * threads}u) / ${keys / 2}u]`;
+  const fetchPairs = unroll(
+    pairLoads,
+    (i) => pairGuard(i, `held${2 * i} = ${pairSource(i, 0)}; held${2 * i + 1} = ${pairSource(i, 1)};`),
+    '\n    ',
+  );
+  const putPairs = unroll(
+    pairLoads,
+    (i) =>
+      pairGuard(
+        i,
+        `{ let pair = (thread + ${i * threads}u) % ${keys / 2}u; let row = (thread + ${i * threads}u) / ${keys / 2}u * ${8 * valueStride}u + pair / 4u;
+      ${unroll(
+        4,
+        (
+          w,
+        ) => `staged[row + ${2 * w * valueStride}u][pair % 4u] = (held${2 * i}[${w}] & 0xffffu) | (held${2 * i + 1}[${w}] << 16u);
+      staged[row + ${(2 * w + 1) * valueStride}u][pair % 4u] = (held${2 * i}[${w}] >> 16u) | (held${2 * i + 1}[${w}] & 0xffff0000u);`,
+        '\n      ',
+      )} }`,
+      ),
+    '\n    ',
+  );
+  const heldVectors = Math.max(loads, transposeValues ? 2 * pairLoads : 0);
+  const stagedVectors = Math.max(keys * tileStride, transposeValues ? headDim * valueStride : 0);
+  return { fetch, put, stage, fetchPairs, putPairs, heldVectors, stagedVectors };
+}
