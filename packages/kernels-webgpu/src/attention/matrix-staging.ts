@@ -12,11 +12,11 @@ export interface StagingOptions {
 /** The statements; `name` is the buffer `k` or `v`, `parity` an expression: where the tile's entries begin. */
 export interface StagingCode {
   /** Reads a tile into the registers `held…`. */
-  fetch(name: string, parity: string): string;
+  readonly fetch: (name: string, parity: string) => string;
   /** Stores the registers. */
   readonly put: string;
   /** Reads and stores at once. */
-  stage(name: string, parity: string): string;
+  readonly stage: (name: string, parity: string) => string;
   /** The same as fetch and put for values that are stored column by column. */
   readonly fetchPairs: string;
   readonly putPairs: string;
