@@ -121,7 +121,7 @@ export class KvPool {
       }
       context.device.queue.submit([encoder.finish()]);
       await context.settled();
-      await staging.mapAsync(1);
+      await context.orLost(staging.mapAsync(1));
       const mapped = new Uint8Array(staging.getMappedRange());
       let from = 0;
       for (const page of pages) {

@@ -16,6 +16,7 @@ export class GpuContext {
   lost: HipError | undefined;
   #failure: HipError | undefined;
   #pending = new Set<Promise<void>>();
+  readonly #waiting = new Set<(error: HipError) => void>();
 
   constructor(device: GPUDevice) {
     this.device = device;
@@ -26,7 +27,30 @@ export class GpuContext {
   }
 
   async #watch(): Promise<void> {
-    this.lost = deviceLostError(await this.device.lost);
+    const lost = deviceLostError(await this.device.lost);
+    this.lost = lost;
+    for (const reject of this.#waiting) reject(lost);
+    this.#waiting.clear();
+  }
+
+  /**
+   * What the GPU answers, or the error of a device that is lost before it does: not every implementation settles the promises of
+   * a lost device.
+   *
+   * @throws HipError `device-lost`
+   */
+  async orLost<T>(answer: Promise<T>): Promise<T> {
+    if (this.lost) throw this.lost;
+    let reject: ((error: HipError) => void) | undefined;
+    const lost = new Promise<never>((_, fail) => {
+      reject = fail;
+    });
+    this.#waiting.add(reject!);
+    try {
+      return await Promise.race([answer, lost]);
+    } finally {
+      this.#waiting.delete(reject!);
+    }
   }
 
   async #collect(filter: GPUErrorFilter, what: string, scope: Promise<GPUError | null>): Promise<void> {
@@ -66,7 +90,7 @@ export class GpuContext {
    * @throws HipError `out-of-memory`, `internal`, `device-lost`
    */
   async settled(): Promise<void> {
-    while (this.#pending.size > 0) await Promise.all(this.#pending);
+    while (this.#pending.size > 0) await this.orLost(Promise.all(this.#pending));
     this.assertAlive();
   }
 }

@@ -66,7 +66,7 @@ export async function readBytes(
     encoder.copyBufferToBuffer(buffer, offset, staging, 0, size);
     context.device.queue.submit([encoder.finish()]);
     await context.settled();
-    await staging.mapAsync(1);
+    await context.orLost(staging.mapAsync(1));
     return staging.getMappedRange().slice(0, bytes);
   } catch (error) {
     await Promise.resolve();

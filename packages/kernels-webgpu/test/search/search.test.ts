@@ -219,4 +219,40 @@ describeGpu('mask search', (gpu) => {
     expect(Math.max(...worst)).toBeLessThan(64 * 2 * 2 ** -23);
     expect([...actual.counts]).toEqual([...expected.counts]);
   });
+
+  it("the paper's tree for a chunk of a small model, on the default features and limits", async () => {
+    const shape = { batch: 1, queries: 100, keys: 1800, heads: 4, kvHeads: 2, headDim: 64 };
+    for (const seed of [11, 12]) {
+      const { actual, expected } = await runSearch(
+        context,
+        { shape, config: PAPER_CONFIG, type: 'f32', seed },
+        at('basic'),
+      );
+      expect(cells(actual)).toEqual(cells(expected));
+    }
+  });
+
+  it('ends with a valid mask whatever the numbers: NaN, infinities, all alike', async () => {
+    const shape = { batch: 1, queries: 64, keys: 1400, heads: 4, kvHeads: 2, headDim: 64 };
+    const configs = [resolveConfig({ ...PAPER_CONFIG, k: 600 }), resolveConfig({ k: 256 })];
+    for (const value of [Number.NaN, Number.POSITIVE_INFINITY, 0, -1e38]) {
+      for (const config of configs) {
+        const { q, k } = randomTensors(shape, 3);
+        for (let i = 0; i < k.length; i += value === 0 ? 1 : 97) k[i] = value;
+        const mask = allocateMask(context, maskOf(shape, config));
+        const call = new GpuCall(context);
+        const plan = planSearch({ shape, config, type: 'f32', ...at('basic'), limits: context.limits });
+        encodeSearch(call, plan, { q: uploadTensor(context, q, 'f32'), k: uploadTensor(context, k, 'f32'), mask });
+        call.submit();
+        const { starts, counts, capacity } = await readMask(context, mask);
+        counts.forEach((count, cell) => {
+          const kept = [...starts.subarray(cell * capacity, cell * capacity + count)];
+          expect(count).toBe(capacity);
+          expect(kept.every((start, i) => start >= 16 && start < 1400 - 256 && (i === 0 || start > kept[i - 1]!))).toBe(
+            true,
+          );
+        });
+      }
+    }
+  });
 });
