@@ -8,7 +8,7 @@ import { onnxAttention, tfjsAttention } from './peers.ts';
 type Row = Record<string, unknown>;
 
 /** Longer sequences run once or twice: onnxruntime takes minutes there. */
-const REPEATS: readonly (readonly [tokens: number, repeats: number])[] = [
+export const REPEATS: readonly (readonly [tokens: number, repeats: number])[] = [
   [2048, 15],
   [4096, 9],
   [8192, 5],
@@ -87,10 +87,15 @@ function ourRow(measured: Measured, flops: number, peak: number): Row {
   };
 }
 
-export async function prefill(cpu: CpuRuntime, peak: number, { quick, log, signal }: BenchmarkOptions): Promise<Row[]> {
+export async function prefill(
+  cpu: CpuRuntime,
+  peak: number,
+  { quick, log, signal }: BenchmarkOptions,
+  lengths = quick ? REPEATS.slice(0, 2) : REPEATS,
+): Promise<Row[]> {
   const rows: Row[] = [];
   const configs: Record<string, HipConfig> = { hip: DEFAULT_CONFIG, hipLiteral: PAPER_CONFIG };
-  for (const [tokens, repeats] of quick ? REPEATS.slice(0, 2) : REPEATS) {
+  for (const [tokens, repeats] of lengths) {
     const shape = headShape(tokens);
     const size = tokens * shape.heads * shape.headDim;
     const [q, k, v] = [normals(size, 1), normals(size, 2), normals(size, 3)];
