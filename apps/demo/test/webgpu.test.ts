@@ -1,8 +1,8 @@
-// The steps that compute, on WebGPU, real or software: backend, training, losses, prefill with both kinds of attention, masks read back.
+// What computes, on WebGPU, real or software: backend, losses, prefill with both kinds of attention, masks read back.
 import { join } from 'node:path';
 import { describeGpu } from '@hip/testing';
 import { denseModelAttention, hipModelAttention, KvCache, type BlockMask } from '@hip/attention';
-import { fineTune, textWindows } from '@instatune/supernet';
+import { textWindows } from '@instatune/supernet';
 import { expect, it } from 'vitest';
 import { selectBackend } from '../src/pipeline/backend.ts';
 import { lossOf } from '../src/pipeline/fine-tune.ts';
@@ -20,8 +20,7 @@ async function compute(name: 'webgpu' | 'wasm', folder: string) {
   const { model } = await loadModel(folder);
   try {
     const windows = textWindows(ids.subarray(0, 130), { length: 32 });
-    const before = await lossOf(model, windows);
-    await fineTune(model, windows, { steps: 2, batchSize: 2, learningRate: 1e-2 });
+    const loss = await lossOf(model, windows);
     const masks = new Map<number, BlockMask>();
     const prefill = async (kind: 'dense' | 'hip') => {
       using cache = new KvCache();
@@ -43,12 +42,7 @@ async function compute(name: 'webgpu' | 'wasm', folder: string) {
         onProgress: () => {},
       });
     };
-    return {
-      backend,
-      losses: [before, await lossOf(model, windows)],
-      dense: await prefill('dense'),
-      hip: await prefill('hip'),
-    };
+    return { backend, loss, dense: await prefill('dense'), hip: await prefill('hip') };
   } finally {
     model.dispose();
     backend.close();
@@ -61,14 +55,12 @@ describeGpu('the demo’s steps', () => {
     const gpu = await compute('webgpu', folder);
     const cpu = await compute('wasm', folder);
     expect(gpu.backend).toMatchObject({ name: 'webgpu', adapter: expect.stringMatching(/./) as string });
-    expect(gpu.losses[0]).toBeCloseTo(cpu.losses[0]!, 3);
-    expect(gpu.losses[1]).toBeCloseTo(cpu.losses[1]!, 2);
-    expect(gpu.losses[1]).toBeLessThan(gpu.losses[0]!);
+    expect(gpu.loss).toBeCloseTo(cpu.loss, 3);
     expect(gpu.dense.perplexity / cpu.dense.perplexity).toBeCloseTo(1, 2);
     expect(gpu.hip.perplexity / cpu.hip.perplexity).toBeCloseTo(1, 2);
     expect(gpu.hip.recall).toBeCloseTo(cpu.hip.recall!, 2);
     expect(gpu.hip.recall).toBeLessThan(1);
     expect(gpu.dense).not.toHaveProperty('attentionMs');
     expect(cpu.dense.attentionMs).toBeGreaterThan(0);
-  }, 120_000);
+  }, 240_000);
 });
