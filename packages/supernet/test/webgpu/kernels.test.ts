@@ -14,7 +14,7 @@ import { createTargets, objectiveLoss, teacherDistribution } from '../../src/tra
 import { startWebGpu, valuesOn } from '../helpers/webgpu.ts';
 
 const TOLERANCE = { rtol: 2e-4, atol: 2e-5 };
-const RUNS = { numRuns: 8 };
+const RUNS = { numRuns: 5 };
 
 /** Repeatable values of mean 0; the same on every backend. */
 function values(shape: number[], seed: number): tf.Tensor {
