@@ -1,3 +1,4 @@
 import { packageConfig } from '../../vitest.base.ts';
 
-export default packageConfig({ testTimeout: 300_000 });
+// Whole runs in child processes, a browser, a software GPU: minutes where the cores are shared.
+export default packageConfig({ testTimeout: 240_000 });
