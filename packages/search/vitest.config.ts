@@ -1,3 +1,4 @@
+// Processes and threads are started by the dozen: on a busy machine that takes minutes.
 import { packageConfig } from '../../vitest.base.ts';
 
-export default packageConfig();
+export default packageConfig({ testTimeout: 240_000 });
