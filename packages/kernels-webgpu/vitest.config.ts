@@ -1,4 +1,4 @@
 import { packageConfig } from '../../vitest.base.ts';
 
-// A software GPU compiles a kernel for seconds, on all cores.
-export default packageConfig({ testTimeout: 300_000, fileParallelism: false });
+// A software GPU compiles a kernel for seconds.
+export default packageConfig({ testTimeout: 300_000 });

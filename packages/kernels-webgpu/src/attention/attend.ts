@@ -64,6 +64,19 @@ export function scratchMask(call: GpuCall, sizes: Omit<GpuMask, 'starts' | 'coun
  * Exact attention without the T×T matrix. Cost O(Tq·Tk·d), no extra memory.
  *
  * @throws HipError `invalid-shape`, `unsupported`, `device-lost`; what the GPU refuses, by `context.settled()`
+ * @example
+ * ```ts
+ * import { contextOf, flashAttention, readTensor, requestHipDevice, uploadTensor } from '@hip/kernels-webgpu';
+ *
+ * const adapter = await navigator.gpu.requestAdapter();
+ * const context = contextOf(await requestHipDevice(adapter));
+ * const shape = { batch: 1, queries: 64, keys: 64, heads: 2, kvHeads: 1, headDim: 32 };
+ * const upload = (length) => uploadTensor(context, new Float32Array(length).fill(0.5), 'f16');
+ * const [q, k, v] = [upload(64 * 2 * 32), upload(64 * 32), upload(64 * 32)];
+ * const out = await readTensor(context, flashAttention(context, { q, k, v }, shape));
+ * console.log(out[0]); // 0.5
+ * context.device.destroy();
+ * ```
  */
 export function flashAttention(
   context: GpuContext,
@@ -83,19 +96,6 @@ export function flashAttention(
  * (hip.md §2–§4). One submit, no readback.
  *
  * @throws HipError `invalid-config`, `invalid-shape`, `unsupported`, `device-lost`; what the GPU refuses, by `context.settled()`
- * @example
- * ```ts
- * import { contextOf, hipAttention, readTensor, requestHipDevice, uploadTensor } from '@hip/kernels-webgpu';
- *
- * const adapter = await navigator.gpu.requestAdapter();
- * const context = contextOf(await requestHipDevice(adapter));
- * const shape = { batch: 1, queries: 64, keys: 64, heads: 2, kvHeads: 1, headDim: 32 };
- * const upload = (length) => uploadTensor(context, new Float32Array(length).fill(0.5), 'f16');
- * const [q, k, v] = [upload(64 * 2 * 32), upload(64 * 32), upload(64 * 32)];
- * const out = await readTensor(context, hipAttention(context, { q, k, v }, shape));
- * console.log(out[0]); // 0.5
- * context.device.destroy();
- * ```
  */
 export function hipAttention(
   context: GpuContext,
