@@ -80,6 +80,12 @@ export const ABLATIONS: readonly Method[] = [
   hip(512, 2, 'stages: envelope 64 and 16, rows max', {
     stages: DEFAULT_CONFIG.stages!.map((stage) => ({ ...stage, rows: 'max' as const })),
   }),
+  ...[8, 4].map((chunk) =>
+    hip(512, 2, `stages: the default, last chunk ${chunk}`, {
+      blockK: chunk,
+      stages: DEFAULT_CONFIG.stages!.map((stage, i) => (i === 2 ? { ...stage, chunk } : stage)),
+    }),
+  ),
   hip(512, 2, 'stages: the default'),
 ];
 
