@@ -3,7 +3,8 @@ import { expect, it } from 'vitest';
 import * as fc from 'fast-check';
 import { DEFAULT_LIMITS } from '../../src/device/limits.ts';
 import { decodeBytes } from '../../src/decode/code.ts';
-import { planDecode } from '../../src/decode/plan.ts';
+import { planDecode, type DecodePlan } from '../../src/decode/plan.ts';
+import { HipError } from '../../src/errors/gpu-errors.ts';
 
 const requests = fc
   .record({
@@ -26,11 +27,23 @@ const requests = fc
     limits: { ...DEFAULT_LIMITS, maxStorageBufferBindingSize: binding },
   }));
 
+/** The plan, or undefined where the planner says that a limit forbids it. */
+function planOrLimit(request: Parameters<typeof planDecode>[0]): DecodePlan | undefined {
+  try {
+    return planDecode(request);
+  } catch (error) {
+    if (error instanceof HipError && error.details['limit'] === 'maxStorageBufferBindingSize') return undefined;
+    throw error;
+  }
+}
+
 it('covers every key of every batch once', () => {
   fc.assert(
     fc.property(requests, (request) => {
       const { shape, limits, sharedKeys } = request;
-      const plan = planDecode(request);
+      const plan = planOrLimit(request);
+      // Long rows of many heads over many small bindings need more room for parts than one binding has.
+      fc.pre(plan !== undefined);
       expect((shape.heads / shape.kvHeads) % plan.heads).toBe(0);
       expect(sharedKeys || plan.heads === 1).toBe(true);
       expect(decodeBytes({ headDim: shape.headDim, heads: plan.heads })).toBeLessThanOrEqual(
