@@ -70,4 +70,20 @@ describe('README', () => {
     );
     expect(existsSync(join(cwd, 'report.html'))).toBe(true);
   });
+
+  it('names only exports that exist', async () => {
+    const entries = ['', '/node', '/queue', '/report'].map((entry) => import(`@instatune/search${entry}`));
+    const exported = new Set((await Promise.all(entries)).flatMap((module) => Object.keys(module as object)));
+    const api = readme.slice(readme.indexOf('## API'), readme.indexOf('## The file'));
+    const rows = api.split('\n').filter((line) => line.startsWith('| ') && !line.includes('---'));
+    // The names in the first column; in the second for the other entries.
+    const named = rows.flatMap((row) => {
+      const [, first, second] = row.split('|');
+      return [...(first!.includes('@instatune/search/') ? second! : first!).matchAll(/`(\w+)/g)].map(
+        ([, name]) => name!,
+      );
+    });
+    expect(named.length).toBeGreaterThan(20);
+    expect(named.filter((name) => !exported.has(name))).toEqual([]);
+  });
 });
