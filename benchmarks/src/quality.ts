@@ -8,8 +8,10 @@ import { dirname, resolve } from 'node:path';
 import { Tinypool } from 'tinypool';
 import { sharedPath } from '@hip/testing';
 import type { Benchmark } from './benchmark.ts';
+import { startBackend } from './instatune/backend.ts';
 import { ABLATIONS, METHODS, type Method } from './quality/methods.ts';
 import { LENGTHS } from './quality/pass-keys.ts';
+import { recallRows } from './quality/recall.ts';
 import type { Job, JobResult } from './quality/worker.ts';
 
 const BOOKS = ['herman-melville_moby-dick.txt', 'leo-tolstoy_war-and-peace_louise-maude_aylmer-maude.txt'];
@@ -194,8 +196,9 @@ export const benchmark: Benchmark = {
       }
     }
     const rows = wanted.map((tasks) => rowOf(tasks, results)).filter((row) => row !== undefined);
+    const recall = !only || 'recall'.match(only) ? await recalls(quick, log) : [];
     return {
-      rows: withRatios(rows),
+      rows: [...withRatios(rows), ...recall],
       environment: {
         backend: BACKEND,
         // A row with a failed window is left out.
@@ -205,6 +208,15 @@ export const benchmark: Benchmark = {
     };
   },
 };
+
+/** Mass recall on wasm, in this thread. */
+async function recalls(quick: boolean, log: (line: string) => void): Promise<Record<string, unknown>[]> {
+  const tokens = quick ? 4096 : 16_384;
+  log(`mass recall at ${tokens} tokens`);
+  await startBackend('wasm');
+  const text = readFileSync(sharedPath('data', 'books', BOOKS[0]!)!, 'utf8');
+  return recallRows(sharedPath('models', quick ? MODELS[1]! : MODELS[0]!)!, text, tokens, availableParallelism());
+}
 
 /** Beside each figure its ratio to the same model's dense one. */
 function withRatios(rows: readonly Record<string, unknown>[]): Record<string, unknown>[] {

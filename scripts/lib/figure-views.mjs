@@ -135,6 +135,13 @@ export const VIEWS = [
             lengths.map((length) => [`pass-key ${length}`, (row) => percent(row[`passKey${length}`])]),
           ),
         }),
+        view('Attention mass kept by each search', where(document, { table: 'recall' }), {
+          'queries and keys': 'of',
+          tokens: 'tokens',
+          method: 'method',
+          k: 'k',
+          'mass kept': ({ massRecall }) => percent(massRecall),
+        }),
       ];
     },
   },

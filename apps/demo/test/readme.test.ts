@@ -41,7 +41,7 @@ describe('the stored run', () => {
     expect(chosen.baseline.reportLossFineTuned).toBeLessThan(0.8 * chosen.baseline.reportLossPretrained);
   });
 
-  it('ran HiP at 32K at least five times faster than dense attention, with perplexity within two percent', () => {
+  it('ran HiP at 32K at least five times faster than dense attention, with perplexity at most two percent above', () => {
     expect(attentionSpeedup(longest)).toBeGreaterThanOrEqual(5);
     for (const { densePpl, hipPpl } of longContext) expect(hipPpl).toBeLessThanOrEqual(1.02 * densePpl);
   });

@@ -89,19 +89,29 @@ export const ABLATIONS: readonly Method[] = [
   hip(512, 2, 'stages: the default'),
 ];
 
+/** Whose share of the attention mass is taken; the literal tree is what the default replaces. */
+export const RECALLED: readonly Method[] = [
+  hip(512, 2, 'HiP (default)'),
+  tree('HiP, tree search as in the paper', {}),
+  hip(512, 2, 'HiP, multi-stage (InfiniteHiP, scaled to k)', multiStage(512)),
+  ...METHODS.filter(({ name, denseLayers }) => name === 'streaming' && denseLayers === 0),
+];
+
 function treeOf(changes: Partial<HipConfig>): Partial<HipConfig> {
   const { blockQ, blockK, strideQ, strideK, representative } = PAPER_CONFIG;
   return { blockQ, blockK, strideQ, strideK, representative, window, sink, ...changes };
 }
 
+/** The search of a `hip` method. */
+export function configOf({ k, denseLayers, tree, config }: Method): Partial<HipConfig> {
+  return { ...config, ...(tree && { stages: undefined }), k, denseLayers };
+}
+
 /** The method as a model's attention; one instance serves one sequence. */
 export function attentionOf(method: Method): AttentionFunction {
-  const { name, k, denseLayers, tree, config } = method;
+  const { name, k, denseLayers } = method;
   if (name === 'dense') return denseModelAttention();
-  if (name === 'hip') {
-    const search = tree ? { ...config, stages: undefined } : config;
-    return hipModelAttention({ config: { ...search, k, denseLayers }, dense: 'never' });
-  }
+  if (name === 'hip') return hipModelAttention({ config: configOf(method), dense: 'never' });
   const dense = denseModelAttention();
   // Both baselines keep exactly as many keys as HiP does: k + window + sink.
   const mask = (shape: AttentionShape): BlockMask =>
