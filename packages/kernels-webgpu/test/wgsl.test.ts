@@ -182,7 +182,7 @@ describe("WGSL, compiled on Dawn's null backend", () => {
                   prefetch: sparse && staging === 'shared',
                   transposeValues: lanes === 32 && sparse && staging === 'shared',
                   reloadQueries: lanes === 16,
-                    rowMatrices: lanes === 64 ? 2 : 1,
+                  rowMatrices: lanes === 64 ? 2 : 1,
                 }),
               ),
             ).toEqual([]);
