@@ -30,8 +30,8 @@ export interface HipAttentionOptions extends ScoreOptions {
 }
 
 /**
- * Attention over the keys that matter: O(T log T) time, O(T) memory, no key out of reach. Differentiable; the gradient holds the mask
- * of the forward pass fixed.
+ * Attention over the keys that matter: O(T) memory, no key out of reach; O(T log T) time with the paper's tree, a small quadratic
+ * term with the default's stages. Differentiable; the gradient holds the mask of the forward pass fixed.
  *
  * @param q [B, Tq, H, d]; row i stands at position Tk − Tq + i
  * @param k [B, Tk, Hkv, d], H a multiple of Hkv

@@ -37,7 +37,7 @@ export function regressorOf(choice: PredictorChoice, groups: readonly number[]):
 
 /** @throws SearchError `invalid-option` where a study's settings name a predictor that is not built in */
 export function checkPredictor(choice: PredictorChoice): PredictorChoice {
-  if (typeof choice === 'string' ? choice in BUILDERS : typeof choice?.fit === 'function') return choice;
+  if (typeof choice === 'string' ? Object.hasOwn(BUILDERS, choice) : typeof choice?.fit === 'function') return choice;
   throw new SearchError(
     'invalid-option',
     `no predictor ${JSON.stringify(choice)}: use ${PREDICTOR_NAMES.join(', ')}, or pass the tactic with a regressor of your own`,
