@@ -1,9 +1,8 @@
 // Runs the code of the README and of the doc comments as a user would; the README's figures are those of the stored benchmark.
-import { execFile } from 'node:child_process';
-import { existsSync, globSync, readFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { promisify } from 'node:util';
 import { describe, expect, it } from 'vitest';
+import { inOwnScope, packageSnippets, runProgram, type Snippet } from '@hip/testing/examples';
 import { measuredTables, type ResultRow } from '../scripts/measured.ts';
 
 const root = join(import.meta.dirname, '..');
@@ -12,16 +11,6 @@ const results = join(root, '../../benchmarks/results/cpu-attention.json');
 /** A line `expression; // literal`, which claims a value. */
 const CLAIM = /^(?!const |let |for |if |return |await )(\S.*); \/\/ (\[.*\]|-?[\d.]+|true|false)$/gm;
 
-interface Snippet {
-  readonly file: string;
-  readonly code: string;
-}
-
-function snippetsOf(file: string): Snippet[] {
-  const text = readFileSync(join(root, file), 'utf8').replaceAll(/^ *\* ?/gm, '');
-  return [...text.matchAll(/```ts\n([\s\S]*?)```/g)].map((match) => ({ file, code: match[1]! }));
-}
-
 /** One module for all: each snippet in a function of its own, its imports dynamic, its claims compared. */
 function program(snippets: readonly Snippet[]): string {
   const parts = snippets.map(({ file, code }) => {
@@ -29,7 +18,7 @@ function program(snippets: readonly Snippet[]): string {
       .replaceAll(CLAIM, 'same($1, $2);')
       .replaceAll(/^import \{([^}]*)\} from ('[^']*');/gm, 'const {$1} = await import($2);')
       .replaceAll(/^import \* as tf from ('[^']*');/gm, 'const tf = require($1);');
-    return `await (async () => {\n${body}\n})().catch((error) => { throw new Error(${JSON.stringify(file)}, { cause: error }); });`;
+    return inOwnScope({ file, code: body });
   });
   const same = `import { createRequire } from 'node:module';
   import type * as tf from '@tensorflow/tfjs';
@@ -44,15 +33,14 @@ function program(snippets: readonly Snippet[]): string {
 
 describe('the README', () => {
   it('has examples that run and give what their comments say', async () => {
-    const snippets = ['README.md', ...globSync('src/**/*.ts', { cwd: root })].flatMap(snippetsOf);
+    const snippets = packageSnippets(root);
     const claims = snippets.reduce((sum, { code }) => sum + [...code.matchAll(CLAIM)].length, 0);
     expect(claims).toBeGreaterThanOrEqual(9);
-    const args = ['--input-type=module-typescript', '--no-warnings', '-e', program(snippets)];
-    const { stdout } = await promisify(execFile)(process.execPath, args, { cwd: root });
+    const { stdout } = await runProgram(program(snippets), root);
     expect(stdout).toMatch(new RegExp(`checks ${claims}\n$`));
   });
 
-  it.skipIf(!existsSync(results))('quotes the figures of the stored benchmark', () => {
+  it('quotes the figures of the stored benchmark', () => {
     const { rows, environment } = JSON.parse(readFileSync(results, 'utf8')) as {
       rows: ResultRow[];
       environment: ResultRow;

@@ -1,17 +1,12 @@
 // Runs the code of the README and of the doc comments on whichever GPU there is, in a process of its own.
 import { execFile } from 'node:child_process';
-import { globSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { expect, it } from 'vitest';
 import { describeGpu } from '@hip/testing';
+import { packageSnippets } from '@hip/testing/examples';
 
 const root = join(import.meta.dirname, '..');
-
-function snippetsOf(file: string): string[] {
-  const text = readFileSync(join(root, file), 'utf8').replaceAll(/^ *\* ?/gm, '');
-  return [...text.matchAll(/```ts\n([\s\S]*?)```/g)].map((match) => match[1]!);
-}
 
 /** `console.log(expression); // text` becomes a check; navigator.gpu is there first. */
 function program(code: string): string {
@@ -29,8 +24,8 @@ function program(code: string): string {
   return `const { openGpu } = await import('@hip/testing/gpu'); const opened = await openGpu(); if (opened.kind === 'none') throw new Error(opened.reason);\n${imports}\nprocess.exit(0);`;
 }
 
-const snippets = ['README.md', ...globSync('src/**/*.ts', { cwd: root })]
-  .flatMap((file) => snippetsOf(file).map((code, index) => [`${file} #${index + 1}`, code] as const))
+const snippets = packageSnippets(root)
+  .map(({ file, code }, index) => [`${file}, example ${index + 1}`, code] as const)
   // Fragments that show one call need names from around them.
   .filter(([, code]) => code.includes('import '));
 

@@ -1,11 +1,12 @@
 // The code of README.md, of the doc comments and of docs/adding-a-family.md runs.
 import { execFile } from 'node:child_process';
-import { globSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { sharedPath } from '@hip/testing';
+import { missingShared, sharedPath } from '@hip/testing';
+import { inOwnScope, packageSnippets, SAME, snippetsOf, type Snippet } from '@hip/testing/examples';
 import { memoryFiles } from '../src/checkpoint/files.ts';
 import { loadCheckpoint } from '../src/checkpoint/load.ts';
 import type { Family } from '../src/families/family.ts';
@@ -14,16 +15,6 @@ import { goldenPath, loadGolden } from './helpers/golden.ts';
 
 const root = join(import.meta.dirname, '..');
 const models = sharedPath('models');
-
-interface Snippet {
-  readonly file: string;
-  readonly code: string;
-}
-
-function snippetsOf(file: string): Snippet[] {
-  const text = readFileSync(join(root, file), 'utf8').replaceAll(/^ *\* ?/gm, '');
-  return [...text.matchAll(/```ts\n([\s\S]*?)```/g)].map((match) => ({ file, code: match[1]! }));
-}
 
 /** `expression; // literal` becomes a comparison; returns how many there were. */
 function withChecks(code: string): { readonly code: string; readonly checks: number } {
@@ -60,9 +51,7 @@ const PRELUDE = `
   const gradients = new Map();
   const previousJson = undefined;
   await writeFile('train.tsv', 'sentence\\tlabel\\na delight\\t1\\n');
-  function same(got, want) {
-    if (JSON.stringify(got) !== JSON.stringify(want)) throw new Error(JSON.stringify(got) + ' is not ' + JSON.stringify(want));
-  }`;
+  ${SAME}`;
 
 /** One module for all: each snippet in a function of its own, its imports dynamic, other names out of the package. */
 function program(snippets: readonly Snippet[]): string {
@@ -77,23 +66,24 @@ function program(snippets: readonly Snippet[]): string {
       );
     const own = new Set([...body.matchAll(/const \{([^}]*)\} = await import/g)].flatMap((m) => m[1]!.split(/[\s,]+/)));
     const used = [...new Set(body.match(/\b[A-Za-z]\w*\b/g))].filter((name) => !own.has(name));
-    return `await (async () => { const { ${used.filter((name) => exported.has(name)).join(', ')} } = supernet;
-      await (async () => {\n${body}\n})(); })().catch((error) => { throw new Error(${JSON.stringify(file)}, { cause: error }); });`;
+    const names = used.filter((name) => exported.has(name)).join(', ');
+    return inOwnScope({ file, code: `const { ${names} } = supernet;\nawait (async () => {\n${body}\n})();` });
   });
   return [PRELUDE.replace('MODELS', JSON.stringify(models)), ...parts, "console.log('all of them');"].join('\n');
 }
 
 let exported: ReadonlySet<string>;
 
-describe.skipIf(!models)('documentation', () => {
-  const folder = mkdtempSync(join(root, '.docs-'));
+describe.skipIf(!models)(`documentation${missingShared('models')}`, () => {
+  let folder: string;
   beforeAll(async () => {
+    folder = mkdtempSync(join(root, '.docs-'));
     exported = new Set(Object.keys(await import('../src/index.ts')));
   });
   afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
   it('every example runs and gives what its comment says', async () => {
-    const all = ['README.md', ...globSync('src/**/*.ts', { cwd: root })].flatMap(snippetsOf);
+    const all = packageSnippets(root);
     // The Hub is not there in tests; test/checkpoint/remote.test.ts has a local one.
     const snippets = all.filter(({ code }) => !code.includes('Qwen/'));
     expect(snippets.length).toBeGreaterThanOrEqual(20);
@@ -113,7 +103,7 @@ describe.skipIf(!models)('documentation', () => {
   it.skipIf(!goldenPath('llama-gqa'))('the family of docs/adding-a-family.md loads a checkpoint', async () => {
     await useBackend('cpu');
     const path = join(root, 'src/families/documented.local.ts');
-    writeFileSync(path, snippetsOf('docs/adding-a-family.md')[0]!.code);
+    writeFileSync(path, snippetsOf(root, 'docs/adding-a-family.md')[0]!.code);
     try {
       const { mistral } = (await import(path)) as { mistral: Family };
       const golden = await loadGolden(goldenPath('llama-gqa')!);
