@@ -17,6 +17,7 @@ import {
 import {
   DEFAULT_CONFIG,
   denseAttention,
+  maskLayout,
   PAPER_CONFIG,
   resolveConfig,
   searchBlockMask,
@@ -36,26 +37,6 @@ function integers(length: number, seed: number, factor = 1): Float32Array {
   });
 }
 
-function maskShape(
-  shape: AttentionShape,
-  { blockQ, blockK, sink, window, causal, shareHeads, k }: HipConfig,
-): Omit<BlockMask, 'starts' | 'counts'> {
-  const { batch, queries, keys } = shape;
-  return {
-    batch,
-    maskHeads: shareHeads ? 1 : shape.heads,
-    queryBlocks: Math.ceil(queries / blockQ),
-    capacity: Math.ceil(k / blockK),
-    blockQ,
-    blockK,
-    queries,
-    keys,
-    sink,
-    window,
-    causal,
-  };
-}
-
 async function search(
   context: GpuContext,
   shape: AttentionShape,
@@ -65,7 +46,7 @@ async function search(
   tensors: { q: ReturnType<typeof uploadTensor>; k: ReturnType<typeof uploadTensor> },
 ): Promise<BlockMask> {
   const plan = planSearch({ shape, config, type, profile: { ...context.profile, tier }, limits: context.limits });
-  const mask = allocateMask(context, maskShape(shape, config));
+  const mask = allocateMask(context, maskLayout(shape, config, Math.ceil(config.k / config.blockK)));
   const call = new GpuCall(context);
   encodeSearch(call, plan, { ...tensors, mask });
   call.submit();

@@ -48,6 +48,22 @@ export interface BlockMask {
 /** The parameters of a configuration that shape a mask. */
 export type MaskConfig = Pick<HipConfig, 'blockQ' | 'blockK' | 'sink' | 'window' | 'causal' | 'shareHeads'>;
 
+/** A mask without its blocks: what a backend needs to make room for them. */
+export type MaskLayout = Omit<BlockMask, 'starts' | 'counts' | 'positions'>;
+
+/** The layout of a mask with `capacity` slots in each cell. */
+export function maskLayout(
+  shape: Pick<AttentionShape, 'batch' | 'queries' | 'keys' | 'heads'>,
+  config: MaskConfig,
+  capacity: number,
+): MaskLayout {
+  const { batch, queries, keys, heads } = shape;
+  const { blockQ, blockK, sink, window, causal, shareHeads } = config;
+  const maskHeads = shareHeads ? 1 : heads;
+  const queryBlocks = Math.ceil(queries / blockQ);
+  return { batch, maskHeads, queryBlocks, capacity, blockQ, blockK, queries, keys, sink, window, causal };
+}
+
 /** A mask with room for `capacity` blocks in each cell, none used: sink and window only. Memory O(B·H·(Tq/blockQ)·capacity). */
 export function emptyMask(
   shape: AttentionShape,
@@ -55,21 +71,10 @@ export function emptyMask(
   capacity: number,
   positions?: ArrayLike<number>,
 ): BlockMask {
-  const maskHeads = config.shareHeads ? 1 : shape.heads;
-  const queryBlocks = Math.ceil(shape.queries / config.blockQ);
-  const cells = shape.batch * maskHeads * queryBlocks;
+  const layout = maskLayout(shape, config, capacity);
+  const cells = layout.batch * layout.maskHeads * layout.queryBlocks;
   return {
-    batch: shape.batch,
-    maskHeads,
-    queryBlocks,
-    capacity,
-    blockQ: config.blockQ,
-    blockK: config.blockK,
-    queries: shape.queries,
-    keys: shape.keys,
-    sink: config.sink,
-    window: config.window,
-    causal: config.causal,
+    ...layout,
     starts: new Int32Array(cells * capacity).fill(-1),
     counts: new Int32Array(cells),
     ...(positions && { positions: Int32Array.from(positions) }),

@@ -2,12 +2,15 @@
 export {
   denseMask,
   emptyMask,
+  maskLayout,
   blocksOf,
   setBlocks,
   type AttentionShape,
   type BlockMask,
   type MaskConfig,
+  type MaskLayout,
 } from './block-mask.ts';
+export { attentionShape } from './tensor-shape.ts';
 export {
   DEFAULT_CONFIG,
   INFINITE_HIP_CONFIG,

@@ -1,9 +1,15 @@
 // The attention kernels `HipAttention`, `BlockSparseAttention` and `FlashAttention` for tfjs' cpu and wasm backends, with their gradients.
 import * as tf from '@tensorflow/tfjs';
-import { denseMask, HipError, type BlockMask, type HipConfig, type ScoreOptions } from '@hip/mask-search';
+import {
+  attentionShape,
+  denseMask,
+  HipError,
+  type BlockMask,
+  type HipConfig,
+  type ScoreOptions,
+} from '@hip/mask-search';
 import type { CpuRuntime } from '../runtime/runtime.ts';
 import { makeTensors } from './backend-data.ts';
-import { shapeOf } from './shape.ts';
 
 export const HIP_KERNEL = 'HipAttention';
 export const FLASH_KERNEL = 'FlashAttention';
@@ -40,7 +46,7 @@ export function registerAttention(backendName: string, runtime: () => CpuRuntime
     register(kernelName, backendName, ({ inputs, backend, attrs }) => {
       const tensors = namedTensors(inputs, ['q', 'k', 'v']);
       const [qShape, kShape, vShape] = shapesOf(tensors);
-      const shape = shapeOf(qShape, kShape, vShape);
+      const shape = attentionShape(qShape, kShape, vShape);
       const { causal, config, mask, scale, softcap, onMask } = attrs as unknown as AttentionAttributes;
       const [tensor] = makeTensors(backend, tensors, [qShape], (data, [out]) => {
         const [q, k, v] = data as Three<Float32Array>;
@@ -65,7 +71,7 @@ export function registerAttention(backendName: string, runtime: () => CpuRuntime
       const [q, k, v, gradient] = data as [...Three<Float32Array>, Float32Array];
       const [dq, dk, dv] = outputs as Three<Float32Array>;
       const options = { scale, softcap, out: { q: dq, k: dk, v: dv } };
-      runtime().blockSparseAttentionGradient(q, k, v, gradient, shapeOf(...shapes), requireMask(mask), options);
+      runtime().blockSparseAttentionGradient(q, k, v, gradient, attentionShape(...shapes), requireMask(mask), options);
     });
   });
 }
@@ -104,7 +110,7 @@ export function registerAttentionGradients(): void {
         const [q, k, v] = saved as [tf.Tensor4D, tf.Tensor4D, tf.Tensor4D];
         const { causal, scale, softcap, mask: given } = attrs as unknown as AttentionAttributes;
         const found = given ?? masks.get(attrs);
-        const mask = kernelName === FLASH_KERNEL ? denseMask(shapeOf(q.shape, k.shape, v.shape), causal) : found;
+        const mask = kernelName === FLASH_KERNEL ? denseMask(attentionShape(q.shape, k.shape, v.shape), causal) : found;
         if (!mask) {
           const fix = 'call hipAttention, or give runKernel a new attributes object each time';
           throw new HipError('internal', `the mask of the forward pass is gone: ${fix}`);

@@ -1,10 +1,17 @@
 // One call, one submit: dense attention, and HiP attention with its mask search.
-import { resolveConfig, type AttentionShape, type HipConfig, type ScoreOptions } from '@hip/mask-search';
+import {
+  maskLayout,
+  resolveConfig,
+  type AttentionShape,
+  type HipConfig,
+  type MaskLayout,
+  type ScoreOptions,
+} from '@hip/mask-search';
 import { GpuCall } from '../dispatch/call.ts';
 import type { GpuContext } from '../dispatch/context.ts';
 import { emptyTensor, type GpuTensor } from '../dispatch/tensor.ts';
 import type { Timer } from '../dispatch/timer.ts';
-import { planSearch } from '../search/plan.ts';
+import { capacityOf, planSearch } from '../search/plan.ts';
 import { encodeSearch } from '../search/search.ts';
 import { encodeAttention, type AttentionOptions } from './dispatch.ts';
 import type { GpuMask } from './mask.ts';
@@ -29,29 +36,13 @@ function outputOf(context: GpuContext, { q, out }: AttentionInputs): GpuTensor {
   return out ?? emptyTensor({ context, type: q.type, length: q.length, label: 'attention' });
 }
 
-/** The sizes of the mask that a configuration finds. */
-export function maskSizes(
-  { batch, queries, keys, heads }: AttentionShape,
-  config: HipConfig,
-): Omit<GpuMask, 'starts' | 'counts'> {
-  const { blockQ, blockK, sink, window, causal, shareHeads, k } = config;
-  return {
-    batch,
-    maskHeads: shareHeads ? 1 : heads,
-    queryBlocks: Math.ceil(queries / blockQ),
-    capacity: Math.ceil(k / blockK),
-    blockQ,
-    blockK,
-    queries,
-    keys,
-    sink,
-    window,
-    causal,
-  };
+/** The layout of the mask that a configuration finds. */
+export function maskSizes(shape: AttentionShape, config: HipConfig): MaskLayout {
+  return maskLayout(shape, config, capacityOf(config));
 }
 
 /** A mask in scratch of a call: it lives until the submit. */
-export function scratchMask(call: GpuCall, sizes: Omit<GpuMask, 'starts' | 'counts'>): GpuMask {
+export function scratchMask(call: GpuCall, sizes: MaskLayout): GpuMask {
   const cells = sizes.batch * sizes.maskHeads * sizes.queryBlocks;
   const room = (count: number, label: string): { buffer: GPUBuffer; size: number } => ({
     buffer: call.scratch(4 * count, label),

@@ -1,5 +1,5 @@
 // GpuDecodeSession: one sequence of one layer on the GPU (hip.md §5): append, search every few steps, attend; one submit per step.
-import { HipError, RefreshClock, resolveConfig, type HipConfig, type ScoreOptions } from '@hip/mask-search';
+import { HipError, maskLayout, RefreshClock, resolveConfig, type HipConfig, type ScoreOptions } from '@hip/mask-search';
 import { allocateMask, destroyMask, type GpuMask } from '../attention/mask.ts';
 import type { KvCache } from '../cache/kv-cache.ts';
 import { GpuCall, type PreparedCall } from '../dispatch/call.ts';
@@ -79,25 +79,14 @@ export class GpuDecodeSession {
         `a shared mask needs all kv heads in one pool, this cache has ${pool.pools.length}: set shareHeads to false, or hold fewer tokens`,
         { pools: pool.pools.length },
       );
-    const { stages, refreshInterval, shareHeads, blockQ, blockK, sink, window } = this.config;
+    const { stages, refreshInterval, window } = this.config;
     this.#clock = new RefreshClock(this.config);
     this.#interval = Math.max(
       ...(stages ?? [{}]).map((stage) => ('refresh' in stage ? stage.refresh : undefined) ?? refreshInterval),
     );
     const { context } = pool;
-    this.mask = allocateMask(context, {
-      batch: 1,
-      maskHeads: shareHeads ? 1 : heads,
-      queryBlocks: 1,
-      capacity: capacityOf(this.config),
-      blockQ,
-      blockK,
-      queries: 1,
-      keys: cache.maxTokens,
-      sink,
-      window,
-      causal: true,
-    });
+    const step = { batch: 1, queries: 1, keys: cache.maxTokens, heads };
+    this.mask = allocateMask(context, maskLayout(step, this.config, capacityOf(this.config)));
     this.#views = viewStates({ ...options, cache, config: this.config, interval: this.#interval });
     this.#uniforms = new StepUniforms(
       context,

@@ -1,6 +1,6 @@
 // Gradients of the attention kernels on tfjs' webgpu backend. The mask of the forward pass is held fixed.
 import * as tf from '@tensorflow/tfjs';
-import { HipError } from '@hip/mask-search';
+import { attentionShape, HipError } from '@hip/mask-search';
 import { encodeAttentionGradient } from '../attention/gradient.ts';
 import { destroyMask } from '../attention/mask.ts';
 import { GpuCall } from '../dispatch/call.ts';
@@ -13,7 +13,6 @@ import {
   type AttentionAttributes,
 } from './attention-kernels.ts';
 import { contextOfBackend, flush, outputTensor, tensorOf, webgpuBackend } from './backend-buffers.ts';
-import { shapeOf } from './shape.ts';
 
 /** Gradients registered by others (the CPU kernels) for the same kernel names: tfjs keeps one per name. */
 const others = new Map<string, tf.GradFunc>();
@@ -26,7 +25,7 @@ function gradient(
 ): ReturnType<tf.GradFunc> {
   const [q, k, v] = saved as [tf.Tensor4D, tf.Tensor4D, tf.Tensor4D];
   const { causal, scale, softcap, mask: given } = attrs as unknown as AttentionAttributes;
-  const shape = shapeOf(q.shape, k.shape, v.shape);
+  const shape = attentionShape(q.shape, k.shape, v.shape);
   const backend = webgpuBackend(tf.backend());
   const call = new GpuCall(contextOfBackend(backend));
   const found = kernelName === HIP_KERNEL ? takeMask(attrs) : undefined;

@@ -1,6 +1,7 @@
 // The attention kernels `HipAttention`, `BlockSparseAttention` and `FlashAttention` for tfjs' webgpu backend.
 import * as tf from '@tensorflow/tfjs';
 import {
+  attentionShape,
   HipError,
   resolveConfig,
   type AttentionShape,
@@ -17,7 +18,6 @@ import type { GpuTensor } from '../dispatch/tensor.ts';
 import { planSearch } from '../search/plan.ts';
 import { encodeSearch } from '../search/search.ts';
 import { contextOfBackend, flush, outputTensor, tensorOf, webgpuBackend } from './backend-buffers.ts';
-import { shapeOf } from './shape.ts';
 
 export const HIP_KERNEL = 'HipAttention';
 export const FLASH_KERNEL = 'FlashAttention';
@@ -90,7 +90,7 @@ function runKernel(kernelName: string, { inputs, backend: current, attrs }: Kern
   const { causal, config, mask: given, scale, softcap, onMask } = attrs as unknown as AttentionAttributes;
   const backend = webgpuBackend(current);
   const context = contextOfBackend(backend);
-  const shape = shapeOf(q.shape, k.shape, v.shape);
+  const shape = attentionShape(q.shape, k.shape, v.shape);
   const score = { ...(scale === undefined ? {} : { scale }), ...(softcap === undefined ? {} : { softcap }) };
   const tensors = { q: tensorOf(backend, q), k: tensorOf(backend, k), v: tensorOf(backend, v) };
   const call = new GpuCall(context);

@@ -1,11 +1,13 @@
 // Random searches whose scores are exact in float32 (small integers), so that GPU masks must equal the reference's bit for bit.
 import * as fc from 'fast-check';
 import {
+  maskLayout,
   searchBlockMask,
   resolveConfig,
   type AttentionShape,
   type BlockMask,
   type HipConfig,
+  type MaskLayout,
   type SearchStage,
 } from '@hip/mask-search';
 import { allocateMask, destroyMask, readMask } from '../../src/attention/mask.ts';
@@ -52,22 +54,8 @@ export interface SearchRun {
 }
 
 /** The shape of an empty mask. */
-export function maskOf(shape: AttentionShape, config: HipConfig): Omit<BlockMask, 'starts' | 'counts'> {
-  const { batch, queries, keys } = shape;
-  const { blockQ, blockK, sink, window, causal } = config;
-  return {
-    batch,
-    maskHeads: config.shareHeads ? 1 : shape.heads,
-    queryBlocks: Math.ceil(queries / blockQ),
-    capacity: capacityOf(config),
-    blockQ,
-    blockK,
-    queries,
-    keys,
-    sink,
-    window,
-    causal,
-  };
+export function maskOf(shape: AttentionShape, config: HipConfig): MaskLayout {
+  return maskLayout(shape, config, capacityOf(config));
 }
 
 /** Searches on the GPU and in the reference. */
