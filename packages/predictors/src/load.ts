@@ -1,5 +1,4 @@
 // Saved models back to models.
-import { PredictorError } from './errors.ts';
 import { SAVE_VERSION, type Model } from './core/model.ts';
 import { SavedState } from './core/saved.ts';
 import { loadAuto } from './ensemble/auto.ts';
@@ -41,19 +40,7 @@ const LOADERS: ReadonlyMap<string, (state: SavedState, features: number) => Mode
  * ```
  */
 export function loadModel(saved: unknown): Model {
-  const envelope = new SavedState('model', saved);
-  if (envelope.get('schema') !== 'instatune-model') envelope.fail('schema', '"instatune-model"');
-  const version = envelope.integer('version', 1);
-  if (version !== SAVE_VERSION) {
-    throw new PredictorError(
-      'unsupported-version',
-      `the model was saved with version ${version}, this package reads ${SAVE_VERSION}: update it, or save again`,
-      {
-        version,
-        supported: SAVE_VERSION,
-      },
-    );
-  }
+  const envelope = new SavedState('model', saved).header('instatune-model', SAVE_VERSION);
   const kind = envelope.get('kind');
   const load = typeof kind === 'string' ? LOADERS.get(kind) : undefined;
   if (!load) return envelope.fail('kind', `one of ${[...LOADERS.keys()].join(', ')}`);

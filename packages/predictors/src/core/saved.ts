@@ -22,6 +22,18 @@ export class SavedState {
     this.fields = fields as Record<string, unknown>;
   }
 
+  /** Checks the header of a whole file: `schema` and `version`. @throws PredictorError `invalid-state`, `unsupported-version` */
+  header(schema: string, supported: number): this {
+    if (this.fields['schema'] !== schema) this.fail('schema', `"${schema}"`);
+    const version = this.integer('version', 1);
+    if (version === supported) return this;
+    throw new PredictorError(
+      'unsupported-version',
+      `the ${this.kind} was saved with version ${version}, this package reads ${supported}: update it, or save again`,
+      { version, supported },
+    );
+  }
+
   fail(field: string, wanted: string): never {
     throw new PredictorError(
       'invalid-state',

@@ -189,19 +189,7 @@ export function ordinalEncoder(genes: readonly Gene[]): Encoder {
 
 /** @throws PredictorError `invalid-state`, `unsupported-version` */
 export function loadEncoder(saved: unknown): Encoder {
-  const state = new SavedState('encoder', saved);
-  if (state.get('schema') !== 'instatune-encoder') state.fail('schema', '"instatune-encoder"');
-  const version = state.integer('version', 1);
-  if (version !== VERSION) {
-    throw new PredictorError(
-      'unsupported-version',
-      `the encoder was saved with version ${version}, this package reads ${VERSION}: update it, or save again`,
-      {
-        version,
-        supported: VERSION,
-      },
-    );
-  }
+  const state = new SavedState('encoder', saved).header('instatune-encoder', VERSION);
   const genes = state.list('genes');
   try {
     return encoder(genes as readonly Gene[], state.oneOf('encoding', ENCODINGS));

@@ -65,19 +65,7 @@ export function fitStandardizer(rows: Rows): Standardizer {
 
 /** @throws PredictorError `invalid-state`, `unsupported-version` */
 export function loadStandardizer(saved: unknown): Standardizer {
-  const state = new SavedState('standardizer', saved);
-  if (state.get('schema') !== 'instatune-standardizer') state.fail('schema', '"instatune-standardizer"');
-  const version = state.integer('version', 1);
-  if (version !== VERSION) {
-    throw new PredictorError(
-      'unsupported-version',
-      `the standardizer was saved with version ${version}, this package reads ${VERSION}: update it, or save again`,
-      {
-        version,
-        supported: VERSION,
-      },
-    );
-  }
+  const state = new SavedState('standardizer', saved).header('instatune-standardizer', VERSION);
   const means = state.numbers('means');
   const deviations = state.numbers('deviations', means.length);
   if (deviations.some((value) => !(value > 0))) state.fail('deviations', 'a list of numbers greater than 0');
