@@ -8,7 +8,7 @@ import { dirname, resolve } from 'node:path';
 import { Tinypool } from 'tinypool';
 import { sharedPath } from '@hip/testing';
 import type { Benchmark } from './benchmark.ts';
-import { startBackend } from './instatune/backend.ts';
+import { startTfjs } from './instatune/backend.ts';
 import { ABLATIONS, METHODS, type Method } from './quality/methods.ts';
 import { LENGTHS } from './quality/pass-keys.ts';
 import { recallRows } from './quality/recall.ts';
@@ -213,7 +213,7 @@ export const benchmark: Benchmark = {
 async function recalls(quick: boolean, log: (line: string) => void): Promise<Record<string, unknown>[]> {
   const tokens = quick ? 4096 : 16_384;
   log(`mass recall at ${tokens} tokens`);
-  await startBackend('wasm');
+  await startTfjs('wasm');
   const text = readFileSync(sharedPath('data', 'books', BOOKS[0]!)!, 'utf8');
   return recallRows(sharedPath('models', quick ? MODELS[1]! : MODELS[0]!)!, text, tokens, availableParallelism());
 }

@@ -9,23 +9,34 @@ export type BackendName = 'wasm' | 'webgpu';
 /** Dispatches per submission on webgpu: tfjs's 15 leave the GPU waiting for the encoder. */
 const SUBMIT_BATCH = 128;
 
-/** Starts a backend and says what it runs on. */
+/** Starts a backend with threaded products and says what it runs on. */
 export async function startBackend(name: BackendName): Promise<Record<string, unknown>> {
-  const device = name === 'webgpu' ? await startWebGpu() : await startWasm();
+  const started = await startTfjs(name);
+  if (name === 'webgpu') return started;
+  const { registerCpuKernels } = await import('@hip/kernels-cpu/tfjs');
+  const runtime = await registerCpuKernels({ matmul: true });
+  return { ...started, products: `${runtime.threads} threads` };
+}
+
+/**
+ * Starts a backend without kernels of our own, and says what it runs on.
+ *
+ * @param wasmPath folder of tfjs' .wasm files. @defaultValue the installed package's
+ */
+export async function startTfjs(name: BackendName, wasmPath?: string): Promise<Record<string, unknown>> {
+  const device = name === 'webgpu' ? await startWebGpu() : await startWasm(wasmPath);
   await tf.ready();
   if (tf.getBackend() !== name) throw new Error(`the tfjs backend ${name} did not start`);
   return { backend: `tfjs-${name} ${tf.version_core}`, ...device };
 }
 
-async function startWasm(): Promise<Record<string, unknown>> {
+async function startWasm(path?: string): Promise<Record<string, unknown>> {
   const { setThreadsCount, setWasmPaths } = await import('@tensorflow/tfjs-backend-wasm');
   const require = createRequire(import.meta.url);
-  setWasmPaths(`${dirname(require.resolve('@tensorflow/tfjs-backend-wasm'))}/`);
+  setWasmPaths(path ?? `${dirname(require.resolve('@tensorflow/tfjs-backend-wasm'))}/`);
   setThreadsCount(1);
   await tf.setBackend('wasm');
-  const { registerCpuKernels } = await import('@hip/kernels-cpu/tfjs');
-  const runtime = await registerCpuKernels({ matmul: true });
-  return { device: 'CPU', products: `${runtime.threads} threads` };
+  return { device: 'CPU' };
 }
 
 async function startWebGpu(): Promise<Record<string, unknown>> {

@@ -107,21 +107,23 @@ export function configOf({ k, denseLayers, tree, config }: Method): Partial<HipC
   return { ...config, ...(tree && { stages: undefined }), k, denseLayers };
 }
 
+/** The mask of a baseline, with exactly as many keys as HiP keeps: k + window + sink. */
+export function baselineMask({ name, k }: Method, shape: AttentionShape): BlockMask {
+  return name === 'streaming'
+    ? streamingMask(shape, { window: window + k, sink, shareHeads: true })
+    : randomBlockMask(shape, { k, blockK: 16, window, sink, seed: 1 });
+}
+
 /** The method as a model's attention; one instance serves one sequence. */
 export function attentionOf(method: Method): AttentionFunction {
-  const { name, k, denseLayers } = method;
+  const { name, denseLayers } = method;
   if (name === 'dense') return denseModelAttention();
   if (name === 'hip') return hipModelAttention({ config: configOf(method), dense: 'never' });
   const dense = denseModelAttention();
-  // Both baselines keep exactly as many keys as HiP does: k + window + sink.
-  const mask = (shape: AttentionShape): BlockMask =>
-    name === 'streaming'
-      ? streamingMask(shape, { window: window + k, sink, shareHeads: true })
-      : randomBlockMask(shape, { k, blockK: 16, window, sink, seed: 1 });
   return (q, keys, v, context) => {
     if (context.layer < denseLayers) return dense(q, keys, v, context);
     const [batch, queries, heads, headDim] = q.shape;
     const shape = { batch, queries, keys: keys.shape[1], heads, kvHeads: keys.shape[2], headDim };
-    return maskedAttention(q, keys, v, mask(shape), { scale: context.scale });
+    return maskedAttention(q, keys, v, baselineMask(method, shape), { scale: context.scale });
   };
 }

@@ -1,10 +1,10 @@
 // Share of the attention mass that each search keeps, on the queries and keys of a real model's layers and on random ones.
 import * as tf from '@tensorflow/tfjs';
 import { denseModelAttention, prepareAttention } from '@hip/attention';
-import { massRecall, streamingMask, type AttentionShape, type BlockMask, type HipConfig } from '@hip/mask-search';
+import { massRecall, type AttentionShape, type BlockMask } from '@hip/mask-search';
 import { loadCheckpoint, prefill, type AttentionFunction } from '@instatune/supernet';
 import type { CpuRuntime } from '@hip/kernels-cpu';
-import { configOf, RECALLED } from './methods.ts';
+import { baselineMask, configOf, RECALLED } from './methods.ts';
 import { PrefixCache } from './prefix-cache.ts';
 
 /** Queries of the last chunk, at the end of the text. */
@@ -38,14 +38,13 @@ export async function recallRows(
 function rowsOf(cpu: CpuRuntime, layers: readonly Layer[], labels: object): Record<string, unknown>[] {
   const mean = (maskOf: (layer: Layer) => BlockMask): number =>
     Number((layers.reduce((sum, layer) => sum + recallOf(layer, maskOf(layer)), 0) / layers.length).toFixed(4));
-  const searched = (config: Partial<HipConfig>) => mean(({ q, k, shape }) => cpu.maskSearch(q, k, shape, config));
-  const window = (k: number, size: number, sink: number) =>
-    mean(({ shape }) => streamingMask(shape, { window: size + k, sink, shareHeads: true }));
   return RECALLED.map((method) => ({
     ...labels,
     method: method.label,
     k: method.k,
-    massRecall: method.name === 'streaming' ? window(method.k, 256, 16) : searched(configOf(method)),
+    massRecall: mean(({ q, k, shape }) =>
+      method.name === 'hip' ? cpu.maskSearch(q, k, shape, configOf(method)) : baselineMask(method, shape),
+    ),
   }));
 }
 

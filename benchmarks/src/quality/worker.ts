@@ -1,12 +1,9 @@
 // One job of the quality benchmark, in a worker thread: a model over one window of a book, or over one window of pass keys.
-import { createRequire } from 'node:module';
 import { readFileSync } from 'node:fs';
-import { dirname, join } from 'node:path';
 import * as tf from '@tensorflow/tfjs';
-import { setWasmPaths } from '@tensorflow/tfjs-backend-wasm';
 import { prepareAttention } from '@hip/attention';
 import { loadCheckpoint, prefill, tokenLosses, type Checkpoint } from '@instatune/supernet';
-import { startBackend } from '../instatune/backend.ts';
+import { startTfjs, type BackendName } from '../instatune/backend.ts';
 import { attentionOf, type Method } from './methods.ts';
 import { passKeyWindow } from './pass-keys.ts';
 import { PrefixCache } from './prefix-cache.ts';
@@ -24,7 +21,7 @@ export interface Job {
   /** Of `pass-keys`: questions per length. */
   readonly perLength: number;
   readonly threads: number;
-  readonly backend: 'wasm' | 'webgpu';
+  readonly backend: BackendName;
   /** Folder of tfjs' .wasm files. @defaultValue beside the installed package */
   readonly wasmPath?: string | undefined;
 }
@@ -55,15 +52,7 @@ let current: { readonly key: string; readonly loaded: Promise<Loaded> } | undefi
 let started: Promise<void> | undefined;
 
 async function start({ threads, wasmPath, backend }: Job): Promise<void> {
-  if (backend === 'webgpu') {
-    await startBackend('webgpu');
-    await prepareAttention();
-    return;
-  }
-  const require = createRequire(import.meta.url);
-  setWasmPaths(wasmPath ?? join(dirname(require.resolve('@tensorflow/tfjs-backend-wasm')), '/'));
-  if (!(await tf.setBackend('wasm'))) throw new Error("tfjs's wasm backend did not start");
-  await tf.ready();
+  await startTfjs(backend, wasmPath);
   await prepareAttention({ threads, matmul: true });
 }
 

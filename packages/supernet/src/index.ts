@@ -17,7 +17,7 @@ export * from './model/slots.ts';
 export { TransformerModel } from './model/transformer.ts';
 export * from './tokenizer/tokenizer.ts';
 export * from './model/generate.ts';
-export { prefill, tokenLosses } from './model/prefill.ts';
+export { nextTokenLoss, prefill, tokenLosses } from './model/prefill.ts';
 export type { ChunkFunction, PrefillOptions } from './model/prefill.ts';
 export type { CheckpointLayout } from './export/config.ts';
 export * from './export/extract.ts';

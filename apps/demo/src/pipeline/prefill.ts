@@ -2,7 +2,7 @@
 import * as tf from '@tensorflow/tfjs';
 import { KvCache, type BlockMask, type ModelAttention, type PreparedAttention } from '@hip/attention';
 import { massRecall, type HipConfig } from '@hip/mask-search';
-import { SupernetError, type AttentionFunction, type ElasticModel } from '@instatune/supernet';
+import { nextTokenLoss, SupernetError, type AttentionFunction, type ElasticModel } from '@instatune/supernet';
 import type { Pass } from './state.ts';
 
 /** Tokens run through the layers at once. */
@@ -102,10 +102,8 @@ async function summedLoss(model: ElasticModel, hidden: tf.Tensor2D, ids: Int32Ar
     const count = Math.min(LOGIT_ROWS, rows - row);
     const sum = tf.tidy(() => {
       const logits = model.languageLogits(tf.slice2d(hidden, [row, 0], [count, hidden.shape[1]]));
-      const vocabulary = logits.shape[1];
-      const targets = Int32Array.from({ length: count }, (_, i) => i * vocabulary + ids[first + row + i + 1]!);
-      const picked = tf.gather(logits.reshape([count * vocabulary]), tf.tensor1d(targets, 'int32'));
-      return tf.sub(tf.logSumExp(logits, 1), picked).sum();
+      const next = first + row + 1;
+      return nextTokenLoss(logits, tf.tensor1d(ids.slice(next, next + count), 'int32')).sum();
     });
     total += (await sum.data())[0]!;
     sum.dispose();

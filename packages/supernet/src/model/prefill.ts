@@ -141,8 +141,8 @@ export async function tokenLosses(
   return losses;
 }
 
-/** log Σ exp(logits) − logits[target] per row, stable; logits [N, V], targets [N] → [N]. */
-function nextTokenLoss(logits: tf.Tensor2D, targets: tf.Tensor1D): tf.Tensor1D {
+/** log Σ exp(logits) − logits[target] per row in nats, stable; logits [N, V], targets [N] int32 → [N]. */
+export function nextTokenLoss(logits: tf.Tensor2D, targets: tf.Tensor1D): tf.Tensor1D {
   const [rows, vocab] = logits.shape;
   const flat = tf.reshape(logits, [rows * vocab]) as tf.Tensor1D;
   const at = tf.add(tf.mul(tf.range(0, rows, 1, 'int32'), tf.scalar(vocab, 'int32')), targets) as tf.Tensor1D;
