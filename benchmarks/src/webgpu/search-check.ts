@@ -88,6 +88,15 @@ export async function searchChecks(
       config: DEFAULT_CONFIG,
       shape: { batch: 2, queries: 200, keys: 6000, heads: 2, kvHeads: 1, headDim: 64 },
     },
+    // More than 256 chunks: another way of selecting. One H100 run lost keys here (quality at 32K, basic tier).
+    'default, chunks counted by digits': {
+      config: DEFAULT_CONFIG,
+      shape: { batch: 1, queries: 300, keys: 32_768, heads: 6, kvHeads: 2, headDim: 64 },
+    },
+    'default, scores that stay in memory': {
+      config: DEFAULT_CONFIG,
+      shape: { batch: 1, queries: 130, keys: 150_000, heads: 2, kvHeads: 1, headDim: 64 },
+    },
     'the paper': {
       config: resolveConfig({ ...PAPER_CONFIG, k: 256 }),
       shape: { batch: 1, queries: 130, keys: 4000, heads: 2, kvHeads: 1, headDim: 128 },

@@ -80,6 +80,12 @@ describeGpu('mask search', (gpu) => {
       type: 'f16',
       seed: 1,
     },
+    'the default configuration, more chunks than are counted one by one': {
+      shape: { batch: 1, queries: 130, keys: 20_000, heads: 3, kvHeads: 1, headDim: 64 },
+      config: DEFAULT_CONFIG,
+      type: 'f32',
+      seed: 7,
+    },
     'more candidates than are counted one by one': {
       shape,
       config: resolveConfig({

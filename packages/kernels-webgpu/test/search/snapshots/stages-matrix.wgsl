@@ -314,9 +314,13 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
     
     return;
   }
-  for (var i = lane; i < (count + 3u) / 4u * 4u; i += 256u) {
+  let base = cell * shape.scoreStride;
+  // Whole vectors: a store to one component may rewrite the others, which other lanes would be writing.
+  for (var i = lane; i < (count + 3u) / 4u; i += 256u) {
+    let index = vec4u(4u * i) + vec4u(0u, 1u, 2u, 3u);
     // Read behind the end only where a score stands; the rest ranks below all.
-    cache[i / 4u][i % 4u] = select(0u, scores[cell * shape.scoreStride + min(i, count - 1u)], i < count);
+    let at = base + min(index, vec4u(count - 1u));
+    cache[i] = select(vec4u(0u), vec4u(scores[at.x], scores[at.y], scores[at.z], scores[at.w]), index < vec4u(count));
   }
   workgroupBarrier();
   select_top(count, 64u, lane);
@@ -555,9 +559,13 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
     
     return;
   }
-  for (var i = lane; i < (count + 3u) / 4u * 4u; i += 256u) {
+  let base = cell * shape.scoreStride;
+  // Whole vectors: a store to one component may rewrite the others, which other lanes would be writing.
+  for (var i = lane; i < (count + 3u) / 4u; i += 256u) {
+    let index = vec4u(4u * i) + vec4u(0u, 1u, 2u, 3u);
     // Read behind the end only where a score stands; the rest ranks below all.
-    cache[i / 4u][i % 4u] = select(0u, scores[cell * shape.scoreStride + min(i, count - 1u)], i < count);
+    let at = base + min(index, vec4u(count - 1u));
+    cache[i] = select(vec4u(0u), vec4u(scores[at.x], scores[at.y], scores[at.z], scores[at.w]), index < vec4u(count));
   }
   workgroupBarrier();
   select_top(count, 96u, lane);
@@ -798,9 +806,13 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
     for (var i = count + lane; i < 32u; i += 256u) { starts[target_cell * 32u + i] = -1; }
     return;
   }
-  for (var i = lane; i < (count + 3u) / 4u * 4u; i += 256u) {
+  let base = cell * shape.scoreStride;
+  // Whole vectors: a store to one component may rewrite the others, which other lanes would be writing.
+  for (var i = lane; i < (count + 3u) / 4u; i += 256u) {
+    let index = vec4u(4u * i) + vec4u(0u, 1u, 2u, 3u);
     // Read behind the end only where a score stands; the rest ranks below all.
-    cache[i / 4u][i % 4u] = select(0u, scores[cell * shape.scoreStride + min(i, count - 1u)], i < count);
+    let at = base + min(index, vec4u(count - 1u));
+    cache[i] = select(vec4u(0u), vec4u(scores[at.x], scores[at.y], scores[at.z], scores[at.w]), index < vec4u(count));
   }
   workgroupBarrier();
   select_top(count, 32u, lane);
