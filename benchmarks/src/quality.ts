@@ -12,7 +12,7 @@ import { startTfjs } from './instatune/backend.ts';
 import { ABLATIONS, METHODS, type Method } from './quality/methods.ts';
 import { LENGTHS } from './quality/pass-keys.ts';
 import { recallRows } from './quality/recall.ts';
-import type { Job, JobResult } from './quality/worker.ts';
+import { windowOf, type Job, type JobResult } from './quality/window.ts';
 
 const BOOKS = ['herman-melville_moby-dick.txt', 'leo-tolstoy_war-and-peace_louise-maude_aylmer-maude.txt'];
 const MODELS = ['books-lm-14m', 'books-lm-6m'];
@@ -26,8 +26,6 @@ const VERSION = 4;
 interface Task extends Job {
   readonly modelName: string;
   readonly table: 'quality' | 'ablation';
-  /** Place in the queue. */
-  readonly rank: number;
 }
 
 /** Finished jobs, one JSON line each: a run that was stopped goes on where it was. */
@@ -91,7 +89,6 @@ function tasksOf(modelName: string, method: Method, quick: boolean, table: Task[
     perLength: PER_LENGTH,
     threads: 1,
     table,
-    rank: (table === 'quality' ? METHODS : ABLATIONS).indexOf(method) + (table === 'quality' ? 0 : METHODS.length),
     backend: BACKEND,
     wasmPath: process.env['HIP_WASM_PATH'],
   };
@@ -150,50 +147,49 @@ export const benchmark: Benchmark = {
         ),
     );
     const seen = new Set<string>();
-    // Method by method through both models: what was stopped early has rows to compare.
-    const order = wanted.flat().toSorted((a, b) => a.rank - b.rank);
-    const open = order.filter((task) => {
+    const open = wanted.flat().filter((task) => {
       const key = Results.key(task);
       if (seen.has(key) || results.get(task)) return false;
       seen.add(key);
       return true;
     });
+    // Window by window: a worker keeps what its methods have in common. HIP_QUALITY_ONLY runs the rows in parts.
+    const windows = [...Map.groupBy(open, windowOf).values()];
     const failures: string[] = [];
     const workers = Number(process.env['HIP_QUALITY_WORKERS'] ?? availableParallelism());
     log(`${open.length} of ${wanted.flat().length} windows to run, ${workers} at a time`);
     if (open.length > 0) {
-      const pool = new Tinypool({
-        filename: process.env['HIP_QUALITY_WORKER'] ?? new URL('./quality/worker.ts', import.meta.url).href,
-        minThreads: Math.min(workers, open.length),
-        maxThreads: Math.min(workers, open.length),
-        isolateWorkers: false,
-        // Dawn wants a process of its own.
-        env: process.env as Record<string, string>,
-        runtime: BACKEND === 'webgpu' ? 'child_process' : 'worker_threads',
-      });
       let finished = 0;
-      try {
-        await Promise.all(
-          open.map(async (task) => {
-            const what = `${task.modelName} ${task.method.label} k=${task.method.k} l_d=${task.method.denseLayers} ${task.kind} ${task.index}`;
-            let result: JobResult;
-            try {
-              result = (await pool.run(task, { name: 'runJob', signal })) as JobResult;
-            } catch (error) {
-              signal.throwIfAborted();
-              failures.push(`${what}: ${error instanceof Error ? error.message : String(error)}`);
-              log(`failed: ${failures.at(-1)}`);
-              return;
-            }
-            results.add(task, result);
-            log(
-              `${++finished}/${open.length} ${task.modelName} ${task.method.label} k=${task.method.k} l_d=${task.method.denseLayers} ${task.kind} ${task.index}: ${result.seconds.toFixed(1)} s`,
-            );
-          }),
-        );
-      } finally {
-        await pool.destroy();
-      }
+      const runOne = async (pool: Tinypool, task: Task): Promise<void> => {
+        const what = `${task.modelName} ${task.method.label} k=${task.method.k} l_d=${task.method.denseLayers} ${task.kind} ${task.index}`;
+        try {
+          const result = (await pool.run(task, { name: 'runJob', signal })) as JobResult;
+          results.add(task, result);
+          log(`${++finished}/${open.length} ${what}: ${result.seconds.toFixed(1)} s`);
+        } catch (error) {
+          signal.throwIfAborted();
+          failures.push(`${what}: ${error instanceof Error ? error.message : String(error)}`);
+          log(`failed: ${failures.at(-1)}`);
+        }
+      };
+      const work = async (): Promise<void> => {
+        const pool = new Tinypool({
+          filename: process.env['HIP_QUALITY_WORKER'] ?? new URL('./quality/worker.ts', import.meta.url).href,
+          minThreads: 1,
+          maxThreads: 1,
+          isolateWorkers: false,
+          // Dawn wants a process of its own.
+          env: process.env as Record<string, string>,
+          runtime: BACKEND === 'webgpu' ? 'child_process' : 'worker_threads',
+        });
+        try {
+          for (let tasks = windows.shift(); tasks; tasks = windows.shift())
+            for (const task of tasks) await runOne(pool, task);
+        } finally {
+          await pool.destroy();
+        }
+      };
+      await Promise.all(Array.from({ length: Math.min(workers, windows.length) }, work));
     }
     const rows = wanted.map((tasks) => rowOf(tasks, results)).filter((row) => row !== undefined);
     const recall = !only || 'recall'.match(only) ? await recalls(quick, log) : [];

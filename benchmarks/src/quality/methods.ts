@@ -114,6 +114,11 @@ export function baselineMask({ name, k }: Method, shape: AttentionShape): BlockM
     : randomBlockMask(shape, { k, blockK: 16, window, sink, seed: 1 });
 }
 
+/** Layers the method leaves dense. */
+export function denseLayersOf({ name, denseLayers }: Method): number {
+  return name === 'dense' ? Infinity : denseLayers;
+}
+
 /** The method as a model's attention; one instance serves one sequence. */
 export function attentionOf(method: Method): AttentionFunction {
   const { name, denseLayers } = method;

@@ -2,43 +2,13 @@
 import { readFileSync } from 'node:fs';
 import * as tf from '@tensorflow/tfjs';
 import { prepareAttention } from '@hip/attention';
-import { loadCheckpoint, prefill, tokenLosses, type Checkpoint } from '@instatune/supernet';
-import { startTfjs, type BackendName } from '../instatune/backend.ts';
-import { attentionOf, type Method } from './methods.ts';
+import { loadCheckpoint, prefill, tokenLosses, type AttentionFunction, type Checkpoint } from '@instatune/supernet';
+import { startTfjs } from '../instatune/backend.ts';
+import { attentionOf, denseLayersOf, type Method } from './methods.ts';
 import { passKeyWindow } from './pass-keys.ts';
 import { PrefixCache } from './prefix-cache.ts';
-
-export interface Job {
-  /** Folder of the checkpoint. */
-  readonly model: string;
-  /** Path of the text. */
-  readonly book: string;
-  readonly method: Method;
-  readonly lengths: readonly number[];
-  /** `loss`: tokens [index·longest, (index+1)·longest). `pass-keys`: window `index` is drawn with seed `index`. */
-  readonly kind: 'loss' | 'pass-keys';
-  readonly index: number;
-  /** Of `pass-keys`: questions per length. */
-  readonly perLength: number;
-  readonly threads: number;
-  readonly backend: BackendName;
-  /** Folder of tfjs' .wasm files. @defaultValue beside the installed package */
-  readonly wasmPath?: string | undefined;
-}
-
-/** One entry per length. */
-export interface JobResult {
-  /** `loss`: summed next-token loss (nats) and how many tokens it is of. `pass-keys`: right keys, right digits, questions. */
-  readonly lengths: readonly {
-    readonly tokens: number;
-    readonly loss?: number;
-    readonly targets?: number;
-    readonly exact?: number;
-    readonly digits?: number;
-    readonly questions?: number;
-  }[];
-  readonly seconds: number;
-}
+import { SharedLayers } from './shared-layers.ts';
+import { windowOf, type Job, type JobResult } from './window.ts';
 
 const CHUNK = 4096;
 const CHUNK_OPTIONS = { chunkTokens: CHUNK, logitRows: 2048 };
@@ -50,6 +20,8 @@ interface Loaded {
 
 let current: { readonly key: string; readonly loaded: Promise<Loaded> } | undefined;
 let started: Promise<void> | undefined;
+const shared = new SharedLayers();
+let window = '';
 
 async function start({ threads, wasmPath, backend }: Job): Promise<void> {
   await startTfjs(backend, wasmPath);
@@ -61,7 +33,7 @@ async function load({ model, book }: Job): Promise<Loaded> {
   return { checkpoint, ids: checkpoint.tokenizer!.encode(readFileSync(book, 'utf8'), { addSpecialTokens: false }) };
 }
 
-/** Runs a job; the model and the book of the last one are kept. */
+/** Runs a job; the model and the book of the last one are kept, and what the methods of a window have in common. */
 export async function runJob(job: Job): Promise<JobResult> {
   await (started ??= start(job));
   const key = `${job.model}\n${job.book}`;
@@ -70,16 +42,25 @@ export async function runJob(job: Job): Promise<JobResult> {
     current = { key, loaded: load(job) };
   }
   const loaded = await current.loaded;
+  if (window !== windowOf(job)) shared.dispose();
+  window = windowOf(job);
   const begin = performance.now();
   const lengths = await (job.kind === 'loss' ? losses(job, loaded) : passKeys(job, loaded));
   return { lengths, seconds: (performance.now() - begin) / 1000 };
+}
+
+function attentionFor(method: Method, pass: string): AttentionFunction {
+  return shared.wrap(attentionOf(method), denseLayersOf(method), pass);
 }
 
 /** A causal prefill of T tokens is the beginning of a longer one: one pass gives the loss at every length. */
 async function losses({ method, lengths, index }: Job, { checkpoint, ids }: Loaded): Promise<JobResult['lengths']> {
   const longest = lengths.at(-1)!;
   const window = ids.slice(index * longest, (index + 1) * longest);
-  const values = await tokenLosses(checkpoint.model, window, { ...CHUNK_OPTIONS, attention: attentionOf(method) });
+  const values = await tokenLosses(checkpoint.model, window, {
+    ...CHUNK_OPTIONS,
+    attention: attentionFor(method, 'text'),
+  });
   return lengths.map((tokens) => ({
     tokens,
     loss: values.subarray(0, tokens - 1).reduce((sum, value) => sum + value, 0),
@@ -98,7 +79,7 @@ async function passKeys(
     const contexts = window.rounds.map(({ context }) => context);
     const last = await prefill(model, window.ids.subarray(0, contexts.at(-1)), base, {
       ...CHUNK_OPTIONS,
-      attention: attentionOf(method),
+      attention: attentionFor(method, 'context'),
     });
     last.dispose();
     const results: JobResult['lengths'][number][] = [];
@@ -111,7 +92,7 @@ async function passKeys(
           model,
           asked,
           cache,
-          { ...CHUNK_OPTIONS, attention: attentionOf(method) },
+          { ...CHUNK_OPTIONS, attention: attentionFor(method, `questions ${tokens}`) },
           async ({ start: first, logits }) => {
             const best = tf.tidy(() => tf.argMax(logits, 1));
             guesses.set(await best.data(), first);
