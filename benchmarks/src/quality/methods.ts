@@ -9,6 +9,7 @@ import {
   type AttentionShape,
   type BlockMask,
   type HipConfig,
+  type SearchStage,
 } from '@hip/mask-search';
 import type { AttentionFunction } from '@instatune/supernet';
 
@@ -47,6 +48,11 @@ function multiStage(k: number): Partial<HipConfig> {
   return { stages, blockK: 8, window, sink };
 }
 
+/** The default's stages, one of them changed. */
+function changed(index: number, changes: Partial<SearchStage>): readonly SearchStage[] {
+  return DEFAULT_CONFIG.stages!.map((stage, i) => (i === index ? { ...stage, ...changes } : stage));
+}
+
 /** The table of the README: every method at the same number of keys. */
 export const METHODS: readonly Method[] = [
   { name: 'dense', label: 'dense', k: 0, denseLayers: 0 },
@@ -83,9 +89,12 @@ export const ABLATIONS: readonly Method[] = [
   ...[8, 4].map((chunk) =>
     hip(512, 2, `stages: the default, last chunk ${chunk}`, {
       blockK: chunk,
-      stages: DEFAULT_CONFIG.stages!.map((stage, i) => (i === 2 ? { ...stage, chunk } : stage)),
+      stages: changed(2, { chunk }),
     }),
   ),
+  hip(512, 2, 'stages: the default, 16 → 1024 tokens', { stages: changed(1, { keep: 1024 }) }),
+  hip(512, 2, 'stages: the default, last one scores every 8th row', { stages: changed(2, { strideQ: 8 }) }),
+  hip(512, 2, 'stages: the default, window 128', { window: 128 }),
   hip(512, 2, 'stages: the default'),
 ];
 
