@@ -134,7 +134,7 @@ export class Study implements Disposable {
     return trials;
   }
 
-  /** Marks a trial as being measured. */
+  /** Marks a trial as being measured. @throws SearchError `invalid-option` (as below, too) on a number of no trial */
   start(number: number, startedAt: number): void {
     this.#update(number, { status: 'running', startedAt });
   }
@@ -188,7 +188,13 @@ export class Study implements Disposable {
 
   #trial(number: number): Trial {
     const trial = this.#trials[number];
-    if (!trial) throw new RangeError(`trial ${number} of study "${this.header.name}": it has ${this.#trials.length}`);
+    if (!trial) {
+      throw new SearchError(
+        'invalid-option',
+        `trial ${number} of study "${this.header.name}": it has ${this.#trials.length}; give a number that propose() returned`,
+        { trial: number, trials: this.#trials.length },
+      );
+    }
     return trial;
   }
 

@@ -36,6 +36,15 @@ const outcome = (values: Record<string, number>): TrialOutcome => ({
 });
 
 describe('a study file', () => {
+  it('refuses a number of no trial, changing nothing', () => {
+    const study = createStudy(newPath(), header());
+    study.propose(0, [candidate(1)]);
+    for (const act of [() => study.start(1, 0), () => study.complete(7, outcome({ loss: 1 })), () => study.release(-1)])
+      expect(act).toThrow(expect.objectContaining({ name: 'SearchError', code: 'invalid-option' }));
+    expect(study.trials.map(({ status }) => status)).toEqual(['pending']);
+    study.close();
+  });
+
   it('gives back everything that was put in', () => {
     const path = newPath();
     const study = createStudy(path, header());
