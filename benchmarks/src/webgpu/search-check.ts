@@ -67,6 +67,21 @@ function difference(a: BlockMask, b: BlockMask): number {
   return missing / Math.max(1, total);
 }
 
+/** The first cells that differ: what each side has alone. Where keys are missing tells which way of selecting lost them. */
+function firstDifferences(expected: BlockMask, actual: BlockMask): Record<string, unknown>[] {
+  const startsOf = (mask: BlockMask, cell: number): number[] => [
+    ...mask.starts.subarray(cell * mask.capacity, cell * mask.capacity + mask.counts[cell]!),
+  ];
+  const cells: Record<string, unknown>[] = [];
+  for (let cell = 0; cell < expected.counts.length && cells.length < 3; cell++) {
+    const [a, b] = [startsOf(expected, cell), startsOf(actual, cell)];
+    const [missing, extra] = [a.filter((start) => !b.includes(start)), b.filter((start) => !a.includes(start))];
+    if (missing.length + extra.length > 0)
+      cells.push({ cell, count: a.length, missing: missing.slice(0, 8), extra: extra.slice(0, 8) });
+  }
+  return cells;
+}
+
 /** Rows `{check, …, ok}`. */
 export async function searchChecks(
   context: GpuContext,
@@ -97,6 +112,19 @@ export async function searchChecks(
       config: DEFAULT_CONFIG,
       shape: { batch: 1, queries: 130, keys: 150_000, heads: 2, kvHeads: 1, headDim: 64 },
     },
+    ...Object.fromEntries(
+      (['bound', 'exact'] as const).map((score) => [
+        `one stage, ${score}, more than 256 chunks`,
+        {
+          config: resolveConfig({
+            k: 4096,
+            blockK: 64,
+            stages: [{ chunk: 64, keep: 4096, strideQ: 8, rows: 'mean', score }],
+          }),
+          shape: { batch: 1, queries: 130, keys: 32_768, heads: 2, kvHeads: 1, headDim: 64 },
+        },
+      ]),
+    ),
     'the paper': {
       config: resolveConfig({ ...PAPER_CONFIG, k: 256 }),
       shape: { batch: 1, queries: 130, keys: 4000, heads: 2, kvHeads: 1, headDim: 128 },
@@ -114,10 +142,12 @@ export async function searchChecks(
       const tensors = { q: uploadTensor(context, q, type), k: uploadTensor(context, k, type) };
       for (const tier of mine) {
         const actual = await search(context, shape, config, type, tier, tensors);
+        const differing = firstDifferences(expected, actual);
         add({
           check: `search, ${name}`,
           type,
           tier,
+          ...(differing.length > 0 && { differing }),
           ok: actual.starts.join() === expected.starts.join() && actual.counts.join() === expected.counts.join(),
           difference: difference(expected, actual),
         });
