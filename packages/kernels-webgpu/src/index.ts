@@ -35,13 +35,8 @@ export {
   type SearchRequest,
   type SearchTuning,
 } from './search/plan.ts';
-export {
-  encodeEnvelope,
-  encodeSearch,
-  type Envelopes,
-  type EnvelopeUpdate,
-  type SearchBuffers,
-} from './search/search.ts';
+export { encodeEnvelope, type Envelopes, type EnvelopeUpdate } from './search/envelopes.ts';
+export { encodeSearch, type SearchBuffers } from './search/search.ts';
 export { encodeDecode, type DecodeOptions, type DecodeTensors } from './decode/decode.ts';
 export { planDecode, type DecodeDispatch, type DecodePlan, type DecodeRequest } from './decode/plan.ts';
 export { GpuDecodeSession, type GpuDecodeOptions, type StepTensors } from './decode/session.ts';

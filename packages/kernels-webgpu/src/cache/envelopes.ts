@@ -1,7 +1,7 @@
 // The envelopes of a growing cache, one buffer per chunk length and view, brought up to date before a search.
 import type { BufferRange, GpuCall } from '../dispatch/call.ts';
 import { createBuffer } from '../dispatch/pool.ts';
-import { encodeEnvelope, type Envelopes } from '../search/search.ts';
+import { encodeEnvelope, type Envelopes } from '../search/envelopes.ts';
 import { envelopeBytes, envelopeRows, type SearchPlan } from '../search/plan.ts';
 import type { CacheView } from './kv-cache.ts';
 

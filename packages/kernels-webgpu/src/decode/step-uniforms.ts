@@ -6,7 +6,8 @@ import type { GpuContext } from '../dispatch/context.ts';
 import { ENVELOPE } from '../search/code/envelope.ts';
 import { SHAPE } from '../search/code/shape.ts';
 import type { SearchPlan } from '../search/plan.ts';
-import { envelopeUniform, shapeUniform } from '../search/search.ts';
+import { envelopeUniform } from '../search/envelopes.ts';
+import { shapeUniform } from '../search/search.ts';
 import { DECODE } from './code.ts';
 import { UniformSlots, wordOf } from './uniforms.ts';
 
