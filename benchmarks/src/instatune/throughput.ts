@@ -1,6 +1,13 @@
 // Tokens a second of forward and training steps, and the share of the backend's own matrix-product peak that they reach.
 import * as tf from '@tensorflow/tfjs';
-import { countMacs, fineTuneSteps, inputTensors, type Dataset, type ElasticModel } from '@instatune/supernet';
+import {
+  countMacs,
+  fineTuneSteps,
+  inputTensors,
+  type Dataset,
+  type ElasticModel,
+  type FineTuneOptions,
+} from '@instatune/supernet';
 import { median } from '../benchmark.ts';
 import type { BackendName } from './backend.ts';
 import { TASKS } from './tasks.ts';
@@ -24,10 +31,10 @@ export async function throughput({ shared, backend, quick, emit, log, signal }: 
     const data = await task.open(shared, 0);
     const model = await data.loadModel();
     const batch = quick ? 4 : gpu ? 128 : 16;
-    const steps = quick ? 3 : gpu ? 24 : 4;
+    const steps = quick ? 3 : gpu ? 24 : 8;
     const rate = await forwardRate(model, data.train, batch, steps);
     const perToken = countMacs(model.config, undefined, { tokens: rate.length }) / rate.length;
-    const row = (what: string, tokensPerSecond: number, flopsPerToken: number) =>
+    const row = (what: string, tokensPerSecond: number, flopsPerToken: number, more: Record<string, unknown> = {}) =>
       emit({
         row: 'throughput',
         backend,
@@ -38,11 +45,28 @@ export async function throughput({ shared, backend, quick, emit, log, signal }: 
         tokensPerSecond: Math.round(tokensPerSecond),
         gflops: round((tokensPerSecond * flopsPerToken) / 1e9),
         shareOfPeak: Number(((tokensPerSecond * flopsPerToken) / peak).toFixed(3)),
+        ...more,
       });
     row('forward', rate.tokensPerSecond, 2 * perToken);
-    const training = await trainingRate(model, data.train, batch, steps, rate.length, signal);
+    const time = (options: FineTuneOptions, of: ElasticModel) =>
+      trainingRate(of, data.train, batch, steps, rate.length, { ...options, signal });
+    const training = await time({ strategy: 'plain' }, model);
     // Backward takes two products for every product of the forward pass.
     row('training step', training, 6 * perToken);
+    // On a copy: the sub-networks are random, so their work is not stated in products.
+    const student = await data.loadModel();
+    const elastic = await time({ strategy: 'instatune', gamma: 1, teacher: model }, student);
+    emit({
+      row: 'throughput',
+      backend,
+      model: task.weights,
+      what: 'super-network step',
+      batch,
+      length: rate.length,
+      tokensPerSecond: Math.round(elastic),
+      timeAgainstPlain: round(training / elastic),
+    });
+    student.dispose();
     model.dispose();
   }
 }
@@ -95,7 +119,7 @@ async function trainingRate(
   batch: number,
   steps: number,
   length: number,
-  signal: AbortSignal,
+  options: FineTuneOptions,
 ) {
   const host = await data.batch(Array.from({ length: batch }, (_, i) => (i * 37) % data.length));
   const fixed: Dataset = { length: batch, batch: () => host };
@@ -103,11 +127,10 @@ async function trainingRate(
   const warm = tf.getBackend() === 'webgpu' ? 8 : 2;
   let mark = performance.now();
   for await (const { step } of fineTuneSteps(model, fixed, {
-    strategy: 'plain',
+    ...options,
     steps: steps + warm,
     batchSize: batch,
     learningRate: 1e-6,
-    signal,
   })) {
     if (step === warm) mark = performance.now();
   }

@@ -191,6 +191,8 @@ describe('threaded matrix products on wasm', () => {
     const expected = await Promise.all(cases().map((t) => t.data()));
     const runtime = await registerCpuKernels({ threads: 2, matmul: true });
     const actual = await Promise.all(cases().map((t) => t.data()));
+    // What @instatune/supernet asks.
+    expect(tf.getKernel('BatchMatMul', 'wasm')!.kernelFunc).toHaveProperty('batched', true);
     runtime.close();
     actual.forEach((values, i) =>
       expect(values as Float32Array).toBeAllclose(expected[i] as Float32Array, { rtol: 1e-4, atol: 1e-4 }),

@@ -21,6 +21,14 @@ interface MatmulArguments {
 
 const originals = new Map<string, tf.KernelFunc>();
 
+/**
+ * A kernel that says so does batches and transposed factors at full speed: @instatune/supernet then asks for them as they are, where
+ * it would feed tfjs-wasm's own kernel one plain product at a time.
+ */
+interface BatchedKernel {
+  readonly batched: true;
+}
+
 /** Replaces `BatchMatMul` and `_FusedMatMul` of tfjs-wasm. A second call changes only the runtime. */
 export function registerMatmul(runtime: () => CpuRuntime): void {
   for (const kernelName of ['BatchMatMul', '_FusedMatMul']) {
@@ -32,10 +40,13 @@ export function registerMatmul(runtime: () => CpuRuntime): void {
       kernelName,
       backendName: 'wasm',
       ...(original.setupFunc ? { setupFunc: original.setupFunc } : {}),
-      kernelFunc: (args) => {
-        const product = plan(args as unknown as MatmulArguments);
-        return product ? product(runtime()) : originals.get(kernelName)!(args);
-      },
+      kernelFunc: Object.assign(
+        (args: Parameters<tf.KernelFunc>[0]) => {
+          const product = plan(args as unknown as MatmulArguments);
+          return product ? product(runtime()) : originals.get(kernelName)!(args);
+        },
+        { batched: true } satisfies BatchedKernel,
+      ),
     });
   }
 }

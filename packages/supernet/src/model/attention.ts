@@ -4,7 +4,7 @@ import { attentionSoftmax, attentionSoftmaxGradient } from '../webgpu/attention.
 import type { ScoreMask } from '../webgpu/attention.ts';
 import { onWebGpu } from '../webgpu/program.ts';
 import { customGradient } from './custom-gradient.ts';
-import { timesTransposed, transposedTimes } from './matmul.ts';
+import { timesTransposed, transposedTimes, wantsPlainProducts } from './matmul.ts';
 import type { AttentionContext, AttentionFunction } from './types.ts';
 
 /** Scores held at once in inference: 64 MiB. */
@@ -43,10 +43,8 @@ function attendBlock(
   context: AttentionContext,
   firstRow: number,
 ): tf.Tensor4D {
-  // tfjs-wasm is fast only for single products: there every (sequence, key head) is a product of its own.
-  return tf.getBackend() === 'wasm'
-    ? attendByHead(q, k, v, context, firstRow)
-    : attendBatched(q, k, v, context, firstRow);
+  // Where only single products are fast, every (sequence, key head) is a product of its own.
+  return wantsPlainProducts() ? attendByHead(q, k, v, context, firstRow) : attendBatched(q, k, v, context, firstRow);
 }
 
 /** One batched product for all heads; queries of a group stand below each other. */

@@ -2,8 +2,8 @@
 import * as tf from '@tensorflow/tfjs';
 import { scatterRows as scatterOnGpu } from '../webgpu/loss.ts';
 import { onWebGpu } from '../webgpu/program.ts';
-import { columnSum } from '../webgpu/rows.ts';
 import { customGradient } from './custom-gradient.ts';
+import { sumRows } from './matmul.ts';
 
 /** Elements of a one-hot block in the gradient on WebGL. */
 const ONE_HOT_ELEMENTS = 1 << 24;
@@ -24,7 +24,7 @@ export function embed(table: tf.Tensor2D, ids: tf.Tensor1D): tf.Tensor2D {
 export function repeatRow(row: tf.Tensor1D, count: number): tf.Tensor2D {
   return customGradient([row], ([vector]) => ({
     value: tf.tile(tf.reshape(vector, [1, vector.size]), [count, 1]),
-    gradFunc: (dy: tf.Tensor2D) => [onWebGpu() ? columnSum(dy) : tf.sum(dy, 0)],
+    gradFunc: (dy: tf.Tensor2D) => [sumRows(dy)],
   }));
 }
 

@@ -5,11 +5,22 @@ import { columnSum } from '../webgpu/rows.ts';
 import { customGradient } from './custom-gradient.ts';
 
 /**
- * tfjs-wasm multiplies by XNNPACK only when nothing is transposed and the batch is 1; the rest takes a scalar loop many times slower.
- * There, transposes are made explicit.
+ * Whether products of this backend should be single and plain. tfjs-wasm multiplies by XNNPACK only when nothing is transposed and the
+ * batch is 1; the rest takes a scalar loop many times slower, so transposes are made explicit and heads go one by one. A replaced
+ * kernel that says it is `batched` (@hip/kernels-cpu/tfjs, `{ matmul: true }`) takes all products as they are.
  */
-function isWasm(): boolean {
-  return tf.getBackend() === 'wasm';
+export function wantsPlainProducts(): boolean {
+  if (tf.getBackend() !== 'wasm') return false;
+  const kernel = tf.getKernel('BatchMatMul', 'wasm')?.kernelFunc as { readonly batched?: boolean } | undefined;
+  return kernel?.batched !== true;
+}
+
+/** Sum over the rows of x [N, D] → [D]. */
+export function sumRows(x: tf.Tensor2D): tf.Tensor1D {
+  if (onWebGpu()) return columnSum(x);
+  // tfjs-wasm would transpose x first.
+  if (tf.getBackend() === 'wasm') return tf.reshape(tf.matMul(tf.ones<tf.Rank.R2>([1, x.shape[0]]), x), [x.shape[1]]);
+  return tf.sum(x, 0);
 }
 
 /** x [N, in] · w [in, out] (+ bias [out]) → [N, out], differentiable in all arguments. */
@@ -21,7 +32,7 @@ export function linear(x: tf.Tensor2D, w: tf.Tensor2D, bias?: tf.Tensor1D): tf.T
       value: tf.fused.matMul({ a: input, b: weight, bias: b }),
       gradFunc: (dy: tf.Tensor2D, saved: tf.Tensor[]) => {
         const [a, m] = saved as [tf.Tensor2D, tf.Tensor2D];
-        return [timesTransposed(dy, m), transposedTimes(a, dy), onWebGpu() ? columnSum(dy) : tf.sum(dy, 0)];
+        return [timesTransposed(dy, m), transposedTimes(a, dy), sumRows(dy)];
       },
     };
   });
@@ -50,7 +61,7 @@ export function matMulTied(x: tf.Tensor2D, table: tf.Tensor2D): tf.Tensor2D {
       gradFunc: (dy: tf.Tensor2D, saved: tf.Tensor[]) => {
         const [a, w] = saved as [tf.Tensor2D, tf.Tensor2D];
         // Aᵀ·dY transposes the small activation, not the [N, V] gradient.
-        return [tf.matMul(dy, w), isWasm() ? tf.transpose(transposedTimes(a, dy)) : tf.matMul(dy, a, true)];
+        return [tf.matMul(dy, w), wantsPlainProducts() ? tf.transpose(transposedTimes(a, dy)) : tf.matMul(dy, a, true)];
       },
     };
   });
@@ -58,12 +69,12 @@ export function matMulTied(x: tf.Tensor2D, table: tf.Tensor2D): tf.Tensor2D {
 
 /** a [N, K] · bᵀ for b [M, K]. */
 export function timesTransposed(a: tf.Tensor2D, b: tf.Tensor2D): tf.Tensor2D {
-  return isWasm() ? tf.matMul(a, tf.transpose(b)) : tf.matMul(a, b, false, true);
+  return wantsPlainProducts() ? tf.matMul(a, tf.transpose(b)) : tf.matMul(a, b, false, true);
 }
 
 /** aᵀ · b for a [N, K], b [N, M]. */
 export function transposedTimes(a: tf.Tensor2D, b: tf.Tensor2D): tf.Tensor2D {
-  if (isWasm()) return tf.matMul(tf.transpose(a), b);
+  if (wantsPlainProducts()) return tf.matMul(tf.transpose(a), b);
   const parts = onWebGpu() ? splitsOf(a.shape[0], a.shape[1], b.shape[1]) : 1;
   if (parts === 1) return tf.matMul(a, b, true);
   const cut = (x: tf.Tensor2D) => tf.reshape(x, [parts, x.shape[0] / parts, x.shape[1]]);

@@ -3,6 +3,7 @@ import * as tf from '@tensorflow/tfjs';
 import { onWebGpu } from '../webgpu/program.ts';
 import { norm, normGradients } from '../webgpu/rows.ts';
 import { customGradient } from './custom-gradient.ts';
+import { sumRows } from './matmul.ts';
 
 /** x / √(mean(x²) + ε) · weight over the last axis; x [N, D]. Zhang & Sennrich 2019. */
 export function rmsNorm(x: tf.Tensor2D, weight: tf.Tensor1D, epsilon: number): tf.Tensor2D {
@@ -17,7 +18,7 @@ export function rmsNorm(x: tf.Tensor2D, weight: tf.Tensor1D, epsilon: number): t
         const [n, r, scale] = saved as [tf.Tensor2D, tf.Tensor2D, tf.Tensor1D];
         const dn = tf.mul(dy, scale);
         const dx = tf.mul(tf.sub(dn, tf.mul(n, tf.mean(tf.mul(dn, n), -1, true))), r);
-        return [dx, tf.sum(tf.mul(dy, n), 0)];
+        return [dx, sumRows(tf.mul(dy, n))];
       },
     };
   });
@@ -38,7 +39,7 @@ export function layerNorm(x: tf.Tensor2D, weight: tf.Tensor1D, bias: tf.Tensor1D
         const dn = tf.mul(dy, scale);
         const projected = tf.mul(n, tf.mean(tf.mul(dn, n), -1, true));
         const dx = tf.mul(tf.sub(tf.sub(dn, tf.mean(dn, -1, true)), projected), r);
-        return [dx, tf.sum(tf.mul(dy, n), 0), tf.sum(dy, 0)];
+        return [dx, sumRows(tf.mul(dy, n)), sumRows(dy)];
       },
     };
   });

@@ -5,6 +5,7 @@ import { adamwInPlace } from '../webgpu/adamw.ts';
 import { onWebGpu } from '../webgpu/program.ts';
 import type { ElasticModel, WeightSlot } from '../model/types.ts';
 import type { GradientSet } from './gradients.ts';
+import { adamwOnHeap, onHeap } from './host-arrays.ts';
 
 /** Options of {@link AdamW}. */
 export interface AdamWOptions {
@@ -36,6 +37,13 @@ interface Moments {
   /** One variable each, or on WebGPU both in one [2, P]. */
   readonly variables: readonly [first: tf.Variable, second: tf.Variable] | readonly [packed: tf.Variable];
   steps: number;
+}
+
+/** What a gradient and its square are multiplied by, and the clipping factor alone where it is known on the host. */
+interface GradientFactors {
+  readonly first: tf.Tensor;
+  readonly second: tf.Tensor;
+  readonly scale: number;
 }
 
 /**
@@ -81,17 +89,26 @@ export class AdamW {
     const { beta1, beta2 } = this.#options;
     if (onWebGpu()) return this.#applyOnGpu(gradients, learningRate, scale);
     tf.tidy(() => {
-      const firstFactor = scale ? tf.mul(scale, 1 - beta1) : tf.scalar(1 - beta1);
-      const secondFactor = scale ? tf.mul(tf.square(scale), 1 - beta2) : tf.scalar(1 - beta2);
+      const factors: GradientFactors = {
+        first: scale ? tf.mul(scale, 1 - beta1) : tf.scalar(1 - beta1),
+        second: scale ? tf.mul(tf.square(scale), 1 - beta2) : tf.scalar(1 - beta2),
+        // Free on wasm; where it would wait for a device, nobody asks.
+        scale: tf.getBackend() === 'wasm' ? ((scale?.dataSync()[0] as number | undefined) ?? 1) : 1,
+      };
       for (const slot of this.#model.slots) {
         const gradient = gradients.get(slot.name);
         // A tidy per weight: temporaries are freed at once instead of all together.
-        if (gradient) tf.tidy(() => this.#update(slot, gradient, learningRate, firstFactor, secondFactor));
+        if (gradient) tf.tidy(() => this.#update(slot, gradient, learningRate, factors));
       }
     });
   }
 
-  #update(slot: WeightSlot, gradient: tf.Tensor, learningRate: number, first: tf.Tensor, second: tf.Tensor): void {
+  #update(
+    slot: WeightSlot,
+    gradient: tf.Tensor,
+    learningRate: number,
+    { first, second, scale }: GradientFactors,
+  ): void {
     const { beta1, beta2 } = this.#options;
     const weight = this.#weight(slot.name);
     const moments = this.#momentsOf(slot);
@@ -100,6 +117,11 @@ export class AdamW {
     const [correction, floor] = this.#corrections(moments.steps);
     const rate = learningRate * this.#layerFactor(slot);
     const decay = 1 - rate * this.#decayOf(slot);
+    if (onHeap(m, v, gradient)) {
+      const numbers = { beta1, beta2, scale, rate: rate * correction, floor, keep: decay };
+      adamwOnHeap({ weight, first: m, second: v, gradient }, numbers);
+      return;
+    }
     m.assign(tf.add(tf.mul(m, beta1), tf.mul(gradient, first)));
     v.assign(tf.add(tf.mul(v, beta2), tf.mul(tf.square(gradient), second)));
     const step = tf.mul(tf.div(m, tf.add(tf.sqrt(v), floor)), rate * correction);

@@ -2,6 +2,7 @@
 import * as tf from '@tensorflow/tfjs';
 import { clipFactor as clipOnGpu, globalNorm as normOnGpu } from '../webgpu/adamw.ts';
 import { onWebGpu } from '../webgpu/program.ts';
+import { onHeap, sumOfSquares } from './host-arrays.ts';
 
 /** Gradients by canonical weight name; owned by whoever holds the set. */
 export type GradientSet = Map<string, tf.Tensor>;
@@ -24,6 +25,11 @@ export function accumulate(total: GradientSet, more: GradientSet): void {
 /** √Σ‖g‖² over all gradients, a scalar on the device. The caller disposes. */
 export function globalNorm(gradients: GradientSet): tf.Scalar {
   if (onWebGpu()) return normOnGpu([...gradients.values()]);
+  if (onHeap(...gradients.values())) {
+    let sum = 0;
+    for (const gradient of gradients.values()) sum += sumOfSquares(gradient);
+    return tf.scalar(Math.sqrt(sum));
+  }
   return tf.tidy(() => {
     const squares = [...gradients.values()].map((gradient) => tf.sum(tf.square(gradient)) as tf.Scalar);
     return tf.sqrt(squares.length === 1 ? (squares[0] as tf.Scalar) : tf.addN(squares)) as tf.Scalar;

@@ -4,6 +4,7 @@ import * as fc from 'fast-check';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { AdamW } from '../../src/train/adamw.ts';
 import type { AdamWOptions } from '../../src/train/adamw.ts';
+import { accumulate } from '../../src/train/gradients.ts';
 import type { GradientSet } from '../../src/train/gradients.ts';
 import { SeededRandom } from '../../src/train/random.ts';
 import { BACKENDS, useBackend } from '../helpers/backend.ts';
@@ -115,6 +116,26 @@ describe.each(BACKENDS)('AdamW on %s', (backend) => {
     expect(moved('layers.0.ffn.up.weight')).toBeCloseTo(0.0025, 5);
     expect(moved('embeddings.token.weight')).toBeCloseTo(0.00125, 5);
     tf.dispose([...gradients.values()]);
+    optimizer.dispose();
+    model.dispose();
+  });
+
+  it('leaves clones of weights and gradients alone', async () => {
+    const model = tinyLlama();
+    const optimizer = new AdamW(model);
+    const weight = model.weights.get(LINEAR)!;
+    const gradients = new Map([[LINEAR, tf.ones([...weight.shape])]]);
+    const copies = [tf.clone(weight), tf.clone(gradients.get(LINEAR)!)];
+    const before = await Promise.all(copies.map(async (copy) => [...(await copy.data())]));
+    optimizer.apply(gradients, 0.1);
+    accumulate(gradients, new Map([[LINEAR, tf.ones([...weight.shape])]]));
+    expect(await Promise.all(copies.map(async (copy) => [...(await copy.data())]))).toEqual(before);
+    expect((await weight.data())[0]).toBeCloseTo(before[0]![0]! * (1 - 0.1 * 0.01) - 0.1, 5);
+    expect((await gradients.get(LINEAR)!.data())[0]).toBe(2);
+    copies[0]!.dispose();
+    optimizer.apply(gradients, 0.1);
+    expect((await weight.data())[0]).toBeCloseTo(before[0]![0]! * (1 - 0.1 * 0.01) ** 2 - 0.2, 2);
+    tf.dispose([...copies, ...gradients.values()]);
     optimizer.dispose();
     model.dispose();
   });

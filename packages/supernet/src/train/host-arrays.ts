@@ -1,0 +1,77 @@
+// The numbers of tfjs-wasm tensors where they lie: one loop over them does what a chain of operations reads and writes memory ten times for.
+import * as tf from '@tensorflow/tfjs';
+
+/** The part of tfjs-wasm's backend used here; structural, so that the backend stays an optional peer. */
+interface HeapBackend {
+  typedArrayFromHeap?(tensor: tf.TensorInfo): Float32Array;
+  makeOutput(shape: readonly number[], dtype: 'float32'): tf.TensorInfo;
+  /** 0 where the numbers lie on another backend. */
+  refCount(dataId: object): number;
+}
+
+/** Whether float32 tensors lie on this backend's heap and nobody else holds them (a clone would share their memory). */
+export function onHeap(...tensors: readonly tf.Tensor[]): boolean {
+  if (tf.getBackend() !== 'wasm') return false;
+  const backend = tf.backend() as unknown as HeapBackend;
+  return backend.typedArrayFromHeap !== undefined && tensors.every(({ dataId }) => backend.refCount(dataId) === 1);
+}
+
+/** A view of a float32 tensor; valid until the next tensor is made, which may move the heap. */
+export function heapView(tensor: tf.Tensor): Float32Array {
+  return (tf.backend() as unknown as HeapBackend).typedArrayFromHeap!(tensor);
+}
+
+/** Σx² in float64. */
+export function sumOfSquares(x: tf.Tensor): number {
+  const values = heapView(x);
+  let sum = 0;
+  for (let i = 0; i < values.length; i++) sum += (values[i] as number) ** 2;
+  return sum;
+}
+
+/** Numbers of one AdamW update. */
+export interface AdamWNumbers {
+  readonly beta1: number;
+  readonly beta2: number;
+  /** Factor on the gradient. */
+  readonly scale: number;
+  /** Learning rate of this weight, √c₂/c₁ included. */
+  readonly rate: number;
+  /** ε·√c₂ */
+  readonly floor: number;
+  /** Factor on the weight. */
+  readonly keep: number;
+}
+
+/** What one AdamW update reads and writes. */
+export interface AdamWTensors {
+  readonly weight: tf.Variable;
+  /** Written in place, like the second moment. */
+  readonly first: tf.Tensor;
+  readonly second: tf.Tensor;
+  readonly gradient: tf.Tensor;
+}
+
+/** One AdamW step of a weight in one pass. The weight gets new memory: XNNPACK keeps a packed copy of what it multiplied by. */
+export function adamwOnHeap(tensors: AdamWTensors, { beta1, beta2, scale, rate, floor, keep }: AdamWNumbers): void {
+  const { weight, first, second, gradient } = tensors;
+  const backend = tf.backend() as unknown as HeapBackend;
+  const updated = tf.engine().makeTensorFromTensorInfo(backend.makeOutput(weight.shape, 'float32'));
+  const [w, m, v, g, out] = [weight, first, second, gradient, updated].map(heapView) as [
+    Float32Array,
+    Float32Array,
+    Float32Array,
+    Float32Array,
+    Float32Array,
+  ];
+  for (let i = 0; i < w.length; i++) {
+    const slope = (g[i] as number) * scale;
+    const mean = beta1 * (m[i] as number) + (1 - beta1) * slope;
+    const square = beta2 * (v[i] as number) + (1 - beta2) * slope * slope;
+    m[i] = mean;
+    v[i] = square;
+    out[i] = keep * (w[i] as number) - (rate * mean) / (Math.sqrt(square) + floor);
+  }
+  weight.assign(updated);
+  updated.dispose();
+}
