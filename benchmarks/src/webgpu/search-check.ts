@@ -85,7 +85,7 @@ function firstDifferences(expected: BlockMask, actual: BlockMask): Record<string
 /** Rows `{check, …, ok}`. */
 export async function searchChecks(
   context: GpuContext,
-  { log }: { log?: (line: string) => void } = {},
+  { log, only = /./u }: { log?: (line: string) => void; only?: RegExp } = {},
 ): Promise<Record<string, unknown>[]> {
   const rows: Record<string, unknown>[] = [];
   const add = (row: Record<string, unknown>): void => {
@@ -135,6 +135,7 @@ export async function searchChecks(
     },
   };
   for (const [name, { config, shape }] of Object.entries(configs)) {
+    if (!only.test(name)) continue;
     const q = integers(shape.batch * shape.queries * shape.heads * shape.headDim, 1, 840);
     const k = integers(shape.batch * shape.keys * shape.kvHeads * shape.headDim, 2);
     const expected = searchBlockMask(q, k, shape, config);

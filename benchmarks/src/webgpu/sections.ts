@@ -1,5 +1,5 @@
 // The WebGPU benchmark in sections, each under its own time limit, so that a slow or failing one leaves the others.
-import type { GpuContext } from '@hip/kernels-webgpu';
+import { contextOf, type GpuContext } from '@hip/kernels-webgpu';
 import { PAPER_CONFIG } from '@hip/mask-search';
 import { ablationRows } from './ablation.ts';
 import { attentionChecks, matrixCandidates } from './attention-check.ts';
@@ -23,7 +23,17 @@ export type Section = (context: GpuContext, options: SectionOptions) => Promise<
 /** By name, in the order in which they run. */
 export const SECTIONS: Readonly<Record<string, Section>> = {
   'check-attention': attentionChecks,
-  'check-search': async (context, { tiny, log }) => (tiny ? [] : searchChecks(context, { log })),
+  'check-search': async (context, { tiny, log }) => {
+    if (tiny) return [];
+    const rows = await searchChecks(context, { log });
+    // A device as tfjs requests one: no features, so the basic tier's own compilation.
+    const adapter = await navigator.gpu.requestAdapter({ powerPreference: 'high-performance' });
+    const plain = await adapter!.requestDevice();
+    const only = /^default/u;
+    for (const row of await searchChecks(contextOf(plain), { log, only })) rows.push({ ...row, device: 'no features' });
+    plain.destroy();
+    return rows;
+  },
   dense: (context, { tiny, ...rest }) =>
     denseRows(
       context,
