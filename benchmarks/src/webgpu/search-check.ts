@@ -103,7 +103,7 @@ export async function searchChecks(
       config: DEFAULT_CONFIG,
       shape: { batch: 2, queries: 200, keys: 6000, heads: 2, kvHeads: 1, headDim: 64 },
     },
-    // More than 256 chunks: another way of selecting. One H100 run lost keys here (quality at 32K, basic tier).
+    // More than 256 chunks: another way of selecting.
     'default, chunks counted by digits': {
       config: DEFAULT_CONFIG,
       shape: { batch: 1, queries: 300, keys: 32_768, heads: 6, kvHeads: 2, headDim: 64 },

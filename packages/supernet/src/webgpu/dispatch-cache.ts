@@ -15,9 +15,15 @@ interface UniformBinding {
   readonly buffer: object;
 }
 
+interface BufferResource {
+  readonly buffer?: object;
+  readonly offset?: number;
+  readonly size?: number;
+}
+
 interface BindGroupDescriptor {
   readonly layout: object;
-  readonly entries: readonly { readonly binding: number; readonly resource: { readonly buffer?: object } }[];
+  readonly entries: readonly { readonly binding: number; readonly resource: BufferResource }[];
 }
 
 interface Pipeline {
@@ -111,9 +117,11 @@ export function reuseWebGpuBindings(): void {
   const createBindGroup = device.createBindGroup.bind(device);
   device.createBindGroup = (descriptor) => {
     let key = String(numberOf(descriptor.layout));
-    for (const { resource } of descriptor.entries) {
-      if (!resource.buffer) return createBindGroup(descriptor);
-      key += `,${numberOf(resource.buffer)}`;
+    for (const { binding, resource } of descriptor.entries) {
+      const { buffer, offset = 0, size = '' } = resource;
+      if (!buffer) return createBindGroup(descriptor);
+      // Others on this device (@hip/kernels-webgpu) bind parts of buffers, and other parts the next time.
+      key += `,${binding}:${numberOf(buffer)}+${offset}:${size}`;
     }
     const known = groups.get(key);
     if (known) return known;
