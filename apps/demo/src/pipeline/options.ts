@@ -90,7 +90,7 @@ export const BUDGET_NAMES: ReadonlyMap<string, string | undefined> = new Map([
 
 const DEFAULTS = {
   full: {
-    steps: 80,
+    steps: 120,
     batch: 2,
     // Long windows: fine-tuning on short ones costs the model its grip on long documents.
     sequence: 512,
