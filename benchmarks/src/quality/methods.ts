@@ -53,6 +53,11 @@ function changed(index: number, changes: Partial<SearchStage>): readonly SearchS
   return DEFAULT_CONFIG.stages!.map((stage, i) => (i === index ? { ...stage, ...changes } : stage));
 }
 
+/** The default's stages that score last rows instead of means, with changes by stage. */
+function rowsMax(changes: readonly Partial<SearchStage>[] = []): SearchStage[] {
+  return DEFAULT_CONFIG.stages!.map((stage, i) => ({ ...stage, rows: 'max' as const, ...changes[i] }));
+}
+
 /** The table of the README: every method at the same number of keys. */
 export const METHODS: readonly Method[] = [
   { name: 'dense', label: 'dense', k: 0, denseLayers: 0 },
@@ -83,9 +88,13 @@ export const ABLATIONS: readonly Method[] = [
       { chunk: 16, keep: 512, strideQ: 4, rows: 'max', score: 'exact' },
     ],
   }),
-  hip(512, 2, 'stages: envelope 64 and 16, rows max', {
-    stages: DEFAULT_CONFIG.stages!.map((stage) => ({ ...stage, rows: 'max' as const })),
-  }),
+  hip(512, 2, 'stages: envelope 64 and 16, rows max', { stages: rowsMax() }),
+  hip(512, 2, 'stages: rows max, every 4th row', { stages: rowsMax([{ strideQ: 4 }, { strideQ: 4 }]) }),
+  hip(512, 2, 'stages: rows max, 16 → 2048 tokens', { stages: rowsMax([{}, { keep: 2048 }]) }),
+  hip(512, 2, 'stages: rows max, last one scores every 2nd row', { stages: rowsMax([{}, {}, { strideQ: 2 }]) }),
+  hip(512, 2, 'stages: rows max, last chunk 8', { blockK: 8, stages: rowsMax([{}, {}, { chunk: 8 }]) }),
+  hip(512, 2, 'stages: rows max, every 4th row, no 16', { stages: rowsMax([{ strideQ: 4 }]).filter((_, i) => i !== 1) }),
+  hip(512, 2, 'stages: rows max, blocks of 32 rows', { blockQ: 32, stages: rowsMax([{ strideQ: 4 }, { strideQ: 4 }, { strideQ: 2 }]) }),
   ...[8, 4].map((chunk) =>
     hip(512, 2, `stages: the default, last chunk ${chunk}`, {
       blockK: chunk,
