@@ -4,6 +4,7 @@ import { dirname } from 'node:path';
 import { sharedDirectory } from '../../packages/testing/src/shared-data.ts';
 import type { Benchmark } from './benchmark.ts';
 import { startBackend, type BackendName } from './instatune/backend.ts';
+import { profile } from './instatune/profile.ts';
 import { studyTask } from './instatune/study.ts';
 import { TASKS, type Recipe } from './instatune/tasks.ts';
 import { throughput } from './instatune/throughput.ts';
@@ -47,10 +48,12 @@ export const benchmark: Benchmark = {
     for (const section of sections) {
       const start = performance.now();
       try {
-        if (section === 'throughput') await throughput({ shared, backend, quick, emit, log, signal });
+        if (section === 'profile') await profile({ shared, emit, log, signal, ...(quick && { batch: 2 }) });
+        else if (section === 'throughput') await throughput({ shared, backend, quick, emit, log, signal });
         else {
           const task = TASKS[section];
-          if (!task) throw new Error(`no section "${section}": use ${Object.keys(TASKS).join(', ')}, throughput`);
+          if (!task)
+            throw new Error(`no section "${section}": use ${Object.keys(TASKS).join(', ')}, throughput, profile`);
           await studyTask(task, {
             shared,
             seed,

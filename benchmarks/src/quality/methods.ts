@@ -93,8 +93,13 @@ export const ABLATIONS: readonly Method[] = [
   hip(512, 2, 'stages: rows max, 16 → 2048 tokens', { stages: rowsMax([{}, { keep: 2048 }]) }),
   hip(512, 2, 'stages: rows max, last one scores every 2nd row', { stages: rowsMax([{}, {}, { strideQ: 2 }]) }),
   hip(512, 2, 'stages: rows max, last chunk 8', { blockK: 8, stages: rowsMax([{}, {}, { chunk: 8 }]) }),
-  hip(512, 2, 'stages: rows max, every 4th row, no 16', { stages: rowsMax([{ strideQ: 4 }]).filter((_, i) => i !== 1) }),
-  hip(512, 2, 'stages: rows max, blocks of 32 rows', { blockQ: 32, stages: rowsMax([{ strideQ: 4 }, { strideQ: 4 }, { strideQ: 2 }]) }),
+  hip(512, 2, 'stages: rows max, every 4th row, no 16', {
+    stages: rowsMax([{ strideQ: 4 }]).filter((_, i) => i !== 1),
+  }),
+  hip(512, 2, 'stages: rows max, blocks of 32 rows', {
+    blockQ: 32,
+    stages: rowsMax([{ strideQ: 4 }, { strideQ: 4 }, { strideQ: 2 }]),
+  }),
   ...[8, 4].map((chunk) =>
     hip(512, 2, `stages: the default, last chunk ${chunk}`, {
       blockK: chunk,
