@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # On a machine with an NVIDIA GPU and no network: unpacks Node and Dawn, runs the sections named, leaves JSON under $OUT.
-# bash benchmarks/device/instatune.sh SECONDS_PER_TASK SECTION…   (sections: sst2 cifar10 books throughput)
+# bash benchmarks/device/instatune.sh SECONDS_PER_TASK SECTION…   (sections: sst2 cifar10 books throughput profile)
 set -u
 seconds=$1; shift
 out=${OUT:-out}; mkdir -p "$out" /tmp/hip
