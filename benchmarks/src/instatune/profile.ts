@@ -87,7 +87,7 @@ class ProgramTimer {
 
   constructor(backend: Backend) {
     this.#backend = backend;
-    this.#original = backend.recordAndSubmit;
+    this.#original = backend.recordAndSubmit.bind(backend);
     this.#queries = backend.device.createQuerySet({ type: 'timestamp', count: 2 * TIMED });
   }
 
@@ -113,7 +113,7 @@ class ProgramTimer {
         });
         this.#names.push((program.shaderKey ?? program.constructor.name).split(/[_;]/u)[0] || program.constructor.name);
       }
-      this.#original.call(backend, program, ...rest);
+      this.#original(program, ...rest);
       if (index < TIMED && backend.computePassEncoder) backend.endComputePassEncoder();
     };
   }
