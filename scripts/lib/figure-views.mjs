@@ -235,6 +235,7 @@ export const VIEWS = [
           'tokens a second': 'tokensPerSecond',
           'GFLOP/s': 'gflops',
           "of the backend's matmul peak": ({ shareOfPeak }) => percent(shareOfPeak),
+          'time of plain steps': ({ timeAgainstPlain }) => times(timeAgainstPlain),
         }),
       ].filter(({ rows }) => rows.length > 0);
     },
