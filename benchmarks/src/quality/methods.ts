@@ -48,14 +48,14 @@ function multiStage(k: number): Partial<HipConfig> {
   return { stages, blockK: 8, window, sink };
 }
 
-/** The default's stages, one of them changed. */
-function changed(index: number, changes: Partial<SearchStage>): readonly SearchStage[] {
-  return DEFAULT_CONFIG.stages!.map((stage, i) => (i === index ? { ...stage, ...changes } : stage));
+/** The default's stages, with changes by stage and changes of all. */
+function changed(changes: readonly Partial<SearchStage>[], all: Partial<SearchStage> = {}): SearchStage[] {
+  return DEFAULT_CONFIG.stages!.map((stage, i) => ({ ...stage, ...all, ...changes[i] }));
 }
 
 /** The default's stages that score last rows instead of means, with changes by stage. */
 function rowsMax(changes: readonly Partial<SearchStage>[] = []): SearchStage[] {
-  return DEFAULT_CONFIG.stages!.map((stage, i) => ({ ...stage, rows: 'max' as const, ...changes[i] }));
+  return changed(changes, { rows: 'max' });
 }
 
 /** The table of the README: every method at the same number of keys. */
@@ -103,11 +103,11 @@ export const ABLATIONS: readonly Method[] = [
   ...[8, 4].map((chunk) =>
     hip(512, 2, `stages: the default, last chunk ${chunk}`, {
       blockK: chunk,
-      stages: changed(2, { chunk }),
+      stages: changed([{}, {}, { chunk }]),
     }),
   ),
-  hip(512, 2, 'stages: the default, 16 → 1024 tokens', { stages: changed(1, { keep: 1024 }) }),
-  hip(512, 2, 'stages: the default, last one scores every 8th row', { stages: changed(2, { strideQ: 8 }) }),
+  hip(512, 2, 'stages: the default, 16 → 1024 tokens', { stages: changed([{}, { keep: 1024 }]) }),
+  hip(512, 2, 'stages: the default, last one scores every 8th row', { stages: changed([{}, {}, { strideQ: 8 }]) }),
   hip(512, 2, 'stages: the default, window 128', { window: 128 }),
   hip(512, 2, 'stages: the default'),
 ];

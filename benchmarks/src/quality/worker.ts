@@ -21,7 +21,7 @@ interface Loaded {
 let current: { readonly key: string; readonly loaded: Promise<Loaded> } | undefined;
 let started: Promise<void> | undefined;
 const shared = new SharedLayers();
-let window = '';
+let currentWindow = '';
 
 async function start({ threads, wasmPath, backend }: Job): Promise<void> {
   await startTfjs(backend, wasmPath);
@@ -42,8 +42,8 @@ export async function runJob(job: Job): Promise<JobResult> {
     current = { key, loaded: load(job) };
   }
   const loaded = await current.loaded;
-  if (window !== windowOf(job)) shared.dispose();
-  window = windowOf(job);
+  if (currentWindow !== windowOf(job)) shared.dispose();
+  currentWindow = windowOf(job);
   const begin = performance.now();
   const lengths = await (job.kind === 'loss' ? losses(job, loaded) : passKeys(job, loaded));
   return { lengths, seconds: (performance.now() - begin) / 1000 };
