@@ -1,9 +1,10 @@
 // InstaTune on three real tasks: plain, KD-only and super-network fine-tuning, and the sub-networks that LINAS finds; throughput.
-import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { sharedDirectory } from '../../packages/testing/src/shared-data.ts';
 import type { Benchmark } from './benchmark.ts';
 import { startBackend, type BackendName } from './instatune/backend.ts';
+import { measureAgain } from './instatune/latencies.ts';
 import { profile } from './instatune/profile.ts';
 import { studyTask } from './instatune/study.ts';
 import { TASKS, type Recipe } from './instatune/tasks.ts';
@@ -49,11 +50,14 @@ export const benchmark: Benchmark = {
       const start = performance.now();
       try {
         if (section === 'profile') await profile({ shared, emit, log, signal, ...(quick && { batch: 2 }) });
+        else if (section === 'latencies') await measureAgain({ shared, rows: storedRows(), emit, signal });
         else if (section === 'throughput') await throughput({ shared, backend, quick, emit, log, signal });
         else {
           const task = TASKS[section];
           if (!task)
-            throw new Error(`no section "${section}": use ${Object.keys(TASKS).join(', ')}, throughput, profile`);
+            throw new Error(
+              `no section "${section}": use ${Object.keys(TASKS).join(', ')}, throughput, profile, latencies`,
+            );
           await studyTask(task, {
             shared,
             seed,
@@ -76,6 +80,12 @@ export const benchmark: Benchmark = {
     return { rows, environment };
   },
 };
+
+/** Rows of earlier runs, from the files of INSTATUNE_ROWS. */
+function storedRows(): Row[] {
+  const files = (process.env['INSTATUNE_ROWS'] ?? '').split(',').filter(Boolean);
+  return files.flatMap((file) => (JSON.parse(readFileSync(file, 'utf8')) as { rows: Row[] }).rows);
+}
 
 function save(path: string, document: Row): void {
   if (!existsSync(dirname(path))) mkdirSync(dirname(path), { recursive: true });

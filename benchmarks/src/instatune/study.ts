@@ -3,6 +3,7 @@ import * as tf from '@tensorflow/tfjs';
 import {
   countParameters,
   evaluate,
+  extractModel,
   fineTune,
   fullSubnet,
   inputTensors,
@@ -65,7 +66,7 @@ export async function studyTask(task: Task, options: StudyOptions): Promise<void
           dataset,
           Array.from({ length: limit }, (_, i) => i),
         );
-  const whole = await task.open(options.shared, options.seed);
+  const whole = await task.open(options.shared, options.seed, options.recipe);
   const data: TaskData = { ...whole, search: cut(whole.search), report: cut(whole.report) };
   log(
     `${task.name}: ${data.train.length} training, ${data.search.length} search, ${data.report.length} reported examples`,
@@ -100,27 +101,22 @@ class Study {
   async train(): Promise<void> {
     await this.#fitSteps();
     const plain = await this.#trainPlain();
-    const teacher = this.#plain as ElasticModel;
-
-    const distilled = await this.#data.loadModel();
-    const kd = await this.#fineTune('KD-only', distilled, {
-      ...this.#recipe.superNetwork,
-      strategy: 'kd-only',
-      gamma: 1,
-      teacher,
-    });
-    await this.#row('KD-only', distilled, kd);
-    distilled.dispose();
+    if (this.#recipe.distilled ?? true) {
+      const distilled = await this.#data.loadModel();
+      const kd = await this.#fineTune('KD-only', distilled, this.#distillation());
+      await this.#row('KD-only', distilled, kd);
+      distilled.dispose();
+    }
 
     this.#superNetwork = await this.#data.loadModel();
     await this.#reorder(this.#superNetwork);
     const { superNetwork, superRate = 1 } = this.#recipe;
     const learningRate = this.#recipe.learningRate * superRate;
     const trained = await this.#fineTune('super-network', this.#superNetwork, {
-      ...superNetwork,
       strategy: 'instatune',
+      ...superNetwork,
       learningRate,
-      ...(superNetwork.gamma !== 0 && { teacher }),
+      ...(superNetwork.gamma !== 0 && { teacher: this.#plain as ElasticModel }),
     });
     await this.#row('super-network', this.#superNetwork, trained, {
       learningRate: Number(learningRate.toPrecision(3)),
@@ -128,16 +124,23 @@ class Study {
     });
   }
 
-  /** Plain fine-tuning at each rate; the search split decides which one everything is held against. */
+  /** Options of a network that learns from the plain fine-tuned one. */
+  #distillation(): FineTuneOptions {
+    return { ...this.#recipe.superNetwork, strategy: 'kd-only', gamma: 1, teacher: this.#plain as ElasticModel };
+  }
+
+  /** Plain fine-tuning at each rate and length; the search split decides which one everything is held against. */
   async #trainPlain(): Promise<Trained> {
     const { metric } = this.#task;
     const sign = metric === 'accuracy' ? 1 : -1;
     let best: { trained: Trained; model: ElasticModel; searched: number; reported: number } | undefined;
-    for (const factor of this.#recipe.plainRates ?? [1, 1 / 3]) {
+    for (const { rate, steps: share = 1 } of this.#recipe.plain) {
       const model = await this.#data.loadModel();
-      const learningRate = this.#recipe.learningRate * factor;
-      const trained = await this.#fineTune('plain fine-tune', model, { strategy: 'plain', learningRate });
+      const learningRate = this.#recipe.learningRate * rate;
+      const steps = Math.max(1, Math.round(this.#recipe.steps * share));
+      const trained = await this.#fineTune('plain fine-tune', model, { strategy: 'plain', learningRate, steps });
       const { reported, searched } = await this.#row('plain fine-tune', model, trained, {
+        steps,
         learningRate: Number(learningRate.toPrecision(3)),
       });
       if (!best || sign * searched > sign * best.searched) {
@@ -323,6 +326,37 @@ class Study {
         heads: point.subnet.heads.slice(0, point.subnet.layers),
         ffn: point.subnet.ffn.slice(0, point.subnet.layers),
       });
+    }
+    for (const { share, point } of picks) await this.#tune(share, point, search);
+  }
+
+  /** A sub-network by itself, distilled a little longer: what is left to gain once a size is chosen. */
+  async #tune(share: number, point: SearchedPoint, search: SubnetSearch): Promise<void> {
+    const { tune, learningRate } = this.#recipe;
+    if (!tune || point.macs === search.macs(fullSubnet(this.#superNetwork!.space))) return;
+    const model = await extractModel(this.#superNetwork!, point.subnet);
+    try {
+      const { steps } = tune;
+      const rate = learningRate * tune.rate;
+      const trained = await this.#fineTune('tuned', model, { ...this.#distillation(), steps, learningRate: rate });
+      const result = await this.#score(model, this.#data.report);
+      const searched = await this.#score(model, this.#data.search);
+      const value = result[this.#task.metric];
+      this.#options.emit({
+        task: this.#task.name,
+        row: 'sub-network, fine-tuned on',
+        bestWithin: share,
+        ...this.#metrics(result),
+        againstPlain: round((value - this.#plainScore) / this.#plainScore, 4),
+        searchSplit: round(searched[this.#task.metric], 4),
+        macs: point.macs,
+        fewerMacs: round(1 - point.macs / search.macs(fullSubnet(this.#superNetwork!.space)), 4),
+        steps,
+        learningRate: Number(rate.toPrecision(3)),
+        trainingSeconds: round(trained.seconds, 1),
+      });
+    } finally {
+      model.dispose();
     }
   }
 

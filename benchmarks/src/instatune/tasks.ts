@@ -19,6 +19,7 @@ import {
   type Dataset,
   type ElasticModel,
   type FineTuneOptions,
+  type ImageOptions,
   type LabelledText,
   type LatencyOptions,
   type SpaceChoices,
@@ -39,14 +40,25 @@ export interface Recipe {
   readonly learningRate: number;
   /** Options of every row. */
   readonly common: Omit<FineTuneOptions, 'steps' | 'batchSize' | 'learningRate'>;
-  /** Options of the super-network beside its strategy. */
-  readonly superNetwork: Pick<FineTuneOptions, 'alpha' | 'gamma' | 'temperature' | 'subnets' | 'teacherShare'>;
+  /** Options of the super-network. @defaultValue the strategy instatune */
+  readonly superNetwork: Pick<
+    FineTuneOptions,
+    'strategy' | 'alpha' | 'gamma' | 'temperature' | 'subnets' | 'teacherShare'
+  >;
   /** Factor on the learning rate of the super-network, whose sub-networks start further away. @defaultValue 1 */
   readonly superRate?: number;
-  /** Factors on the learning rate that plain fine-tuning is tried with; the search split picks. @defaultValue 1 and ⅓ */
-  readonly plainRates?: readonly number[];
+  /** Factors on the learning rate and on the steps that plain fine-tuning is tried with; the search split picks. */
+  readonly plain: readonly { readonly rate: number; readonly steps?: number }[];
+  /** Whether the KD-only row is run. @defaultValue true */
+  readonly distilled?: boolean;
+  /** Steps and factor on the learning rate of the chosen sub-networks' own fine-tuning after the search. @defaultValue none */
+  readonly tune?: { readonly steps: number; readonly rate: number };
   /** Sub-networks that each search measures. */
   readonly evaluations: number;
+  /** Of image tasks: how training images are varied. */
+  readonly augment?: ImageOptions['augment'];
+  /** Choices of layers, heads and FFN units. */
+  readonly space: SpaceChoices;
 }
 
 export interface Task {
@@ -59,14 +71,9 @@ export interface Task {
   readonly latency: LatencyOptions;
   readonly evaluationBatch: number;
   readonly recipe: Recipe;
-  open(shared: string, seed: number): Promise<TaskData>;
+  /** @param recipe its space and augmentation. @defaultValue the task's own */
+  open(shared: string, seed: number, recipe?: Recipe): Promise<TaskData>;
 }
-
-const SPACE: Readonly<Record<string, SpaceChoices>> = {
-  'bert-mini': { layers: [4, 5, 6, 7, 8], heads: [4, 6, 8], ffn: [384, 512, 768, 1024] },
-  'vit-cifar': { layers: [5, 6, 7, 8, 9], heads: [3, 4, 5, 6], ffn: [384, 512, 640, 768] },
-  'books-lm-6m': { layers: [3, 4, 5, 6], heads: [2, 4], ffn: [256, 384, 512, 768] },
-};
 
 const SST2: Task = {
   name: 'SST-2',
@@ -83,14 +90,15 @@ const SST2: Task = {
     common: { optimizer: { weightDecay: 0.01 }, schedule: { warmup: 0.1 } },
     superNetwork: { gamma: 1 },
     superRate: 2,
+    plain: [{ rate: 1 }, { rate: 1 / 3 }],
     evaluations: 150,
+    space: { layers: [4, 5, 6, 7, 8], heads: [4, 6, 8], ffn: [384, 512, 768, 1024] },
   },
-  async open(shared, seed) {
+  async open(shared, seed, { space } = SST2.recipe) {
     const folder = `${shared}/models/bert-mini`;
     const read = (split: string) => parseLabelledTexts(readFileSync(`${shared}/data/sst2/${split}.tsv`, 'utf8'));
     const config = { num_labels: 2, architectures: ['BertForSequenceClassification'] };
-    const loadModel = async () =>
-      (await loadCheckpoint(folder, { config, newHeadSeed: 1 + seed, space: SPACE['bert-mini']! })).model;
+    const loadModel = async () => (await loadCheckpoint(folder, { config, newHeadSeed: 1 + seed, space })).model;
     const { model, tokenizer } = await loadCheckpoint(folder, { config, newHeadSeed: 1 });
     model.dispose();
     // A GPU makes buffers for every new shape; a CPU pays for every token of padding.
@@ -120,9 +128,12 @@ const CIFAR10: Task = {
     // The teacher is sure of its few training images: softened, it still tells classes apart.
     superNetwork: { gamma: 1, temperature: 2 },
     superRate: 2,
+    plain: [{ rate: 1 }, { rate: 1 / 3 }],
     evaluations: 150,
+    augment: { shift: 3, flip: true },
+    space: { layers: [5, 6, 7, 8, 9], heads: [3, 4, 5, 6], ffn: [384, 512, 640, 768] },
   },
-  async open(shared, seed) {
+  async open(shared, seed, { space, augment } = CIFAR10.recipe) {
     const folder = `${shared}/models/vit-cifar`;
     const preprocessor = JSON.parse(readFileSync(`${folder}/preprocessor_config.json`, 'utf8')) as Record<
       string,
@@ -130,13 +141,13 @@ const CIFAR10: Task = {
     >;
     const normalize = normalizationOf(preprocessor);
     const read = (name: string) => readCifar(gunzipSync(readFileSync(`${shared}/data/cifar10/${name}.bin.gz`)));
-    const images = { ...(normalize && { normalize }), augment: { shift: 3, flip: true } };
+    const images = { ...(normalize && { normalize }), ...(augment && { augment }) };
     const splits = splitDataset(imageClassification(read('train_first4000'), images), { validation: 500, seed });
     return {
       train: splits.train,
       search: splits.validation,
       report: imageClassification(read('test_first1000'), images),
-      loadModel: async () => (await loadCheckpoint(folder, { space: SPACE['vit-cifar']! })).model,
+      loadModel: async () => (await loadCheckpoint(folder, { space })).model,
     };
   },
 };
@@ -156,12 +167,13 @@ const BOOKS: Task = {
     common: { optimizer: { weightDecay: 0.05 }, schedule: { warmup: 0.1 } },
     superNetwork: { gamma: 1, alpha: 0.5 },
     superRate: 2,
-    plainRates: [2, 1],
+    plain: [{ rate: 2 }, { rate: 1 }],
     evaluations: 150,
+    space: { layers: [3, 4, 5, 6], heads: [2, 4], ffn: [256, 384, 512, 768] },
   },
-  async open(shared, seed) {
+  async open(shared, seed, { space } = BOOKS.recipe) {
     const folder = `${shared}/models/books-lm-6m`;
-    const loadModel = async () => (await loadCheckpoint(folder, { space: SPACE['books-lm-6m']! })).model;
+    const loadModel = async () => (await loadCheckpoint(folder, { space })).model;
     const { model, tokenizer } = await loadCheckpoint(folder);
     model.dispose();
     const books = ['herman-melville_moby-dick', 'leo-tolstoy_war-and-peace_louise-maude_aylmer-maude'];

@@ -22,6 +22,8 @@ export interface HostBatch {
   readonly pixelValues?: HostArray<Float32Array>;
   /** One label per row of logits ([B·T] of language models, [B] of classifiers); −1 is ignored. */
   readonly labels: Int32Array;
+  /** Rows that are blends of two examples (mixup): the other example's label, and the share of the first one in 0…1. */
+  readonly mixed?: { readonly labels: Int32Array; readonly share: Float32Array };
 }
 
 /** How a batch is to be made. */

@@ -1,5 +1,6 @@
 // Cross-entropy and distillation on logits [N, V]: value and gradient in as few passes over [N, V] as tfjs allows.
 import * as tf from '@tensorflow/tfjs';
+import { SupernetError } from '../errors.ts';
 import { customGradient } from '../model/custom-gradient.ts';
 import { negativeEntropy as entropyOnGpu, objective } from '../webgpu/loss.ts';
 import { onWebGpu } from '../webgpu/program.ts';
@@ -77,6 +78,37 @@ export function teacherDistribution(logits: tf.Tensor2D, temperature = 1): Teach
     return [p, tf.sub(tf.sum(tf.mul(p, scaled), 1), logSumExp(scaled as tf.Tensor2D, p))] as [tf.Tensor2D, tf.Tensor1D];
   });
   return { probabilities, negativeEntropy, temperature };
+}
+
+/**
+ * Labels of blended rows as a distribution [N, V]: as a teacher at temperature 1 its term of {@link objectiveLoss} is the
+ * cross-entropy with both labels, each by its share. The caller disposes.
+ *
+ * @throws SupernetError `invalid-data` for a label that is no class
+ */
+export function blendedLabels(
+  labels: Int32Array,
+  mixed: { readonly labels: Int32Array; readonly share: Float32Array },
+  classes: number,
+): TeacherDistribution {
+  const rows = labels.length;
+  const shares = new Float32Array(rows * classes);
+  const add = (row: number, label: number, share: number): void => {
+    if (label >= classes) {
+      throw new SupernetError('invalid-data', `label ${label} of ${classes} classes: labels are 0…${classes - 1}`, {
+        label,
+        classes,
+      });
+    }
+    if (label >= 0) shares[row * classes + label]! += share;
+  };
+  for (let row = 0; row < rows; row++) {
+    const share = mixed.share[row] as number;
+    add(row, labels[row] as number, share);
+    add(row, mixed.labels[row] as number, 1 - share);
+  }
+  // Without the entropy the term is the cross-entropy itself.
+  return { probabilities: tf.tensor2d(shares, [rows, classes]), negativeEntropy: tf.zeros([rows]), temperature: 1 };
 }
 
 /** Frees a teacher's distribution. */

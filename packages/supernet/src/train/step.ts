@@ -8,7 +8,14 @@ import type { AdamW } from './adamw.ts';
 import { startRepeatedWork } from '../webgpu/dispatch-cache.ts';
 import { accumulate, clipFactor, disposeGradients, globalNorm } from './gradients.ts';
 import type { GradientSet } from './gradients.ts';
-import { createTargets, disposeTargets, disposeTeacher, objectiveLoss, teacherDistribution } from './losses.ts';
+import {
+  blendedLabels,
+  createTargets,
+  disposeTargets,
+  disposeTeacher,
+  objectiveLoss,
+  teacherDistribution,
+} from './losses.ts';
 import type { Targets, TeacherDistribution } from './losses.ts';
 import type { PassPlan } from './strategy.ts';
 
@@ -73,6 +80,7 @@ export function trainStep(
 /** Tensors of one micro-batch, and the soft targets computed on it so far. */
 class MicroBatch {
   readonly #context: StepContext;
+  readonly #batch: HostBatch;
   readonly #inputs: ModelInputs;
   readonly #targets: Targets;
   readonly #normalizer: number;
@@ -81,9 +89,12 @@ class MicroBatch {
   readonly #slotByVariable: ReadonlyMap<string, string>;
   #self: TeacherDistribution | undefined;
   #teacher: TeacherDistribution | undefined;
+  /** Labels of blended rows. */
+  #blended: TeacherDistribution | undefined;
 
   constructor(context: StepContext, batch: HostBatch, normalizer: number, seed: number) {
     this.#context = context;
+    this.#batch = batch;
     this.#inputs = inputTensors(batch);
     this.#targets = createTargets(batch.labels);
     this.#normalizer = normalizer;
@@ -107,12 +118,7 @@ class MicroBatch {
       });
       const rows = flatten(output.logits, this.#targets);
       if (pass.teaches) logits = tf.keep(rows);
-      return objectiveLoss(rows, this.#targets, {
-        hard: pass.hard,
-        soft: pass.soft,
-        normalizer: this.#normalizer,
-        ...(teacher && { teacher }),
-      });
+      return this.#loss(rows, pass, teacher);
     }, this.#variables);
     if (logits) {
       this.#self = teacherDistribution(logits, temperature);
@@ -125,11 +131,23 @@ class MicroBatch {
     return { value, gradients };
   }
 
+  #loss(rows: tf.Tensor2D, { hard, soft }: PassPlan, teacher: TeacherDistribution | undefined): tf.Scalar {
+    const normalizer = this.#normalizer;
+    const { mixed, labels } = this.#batch;
+    const distil = teacher && { teacher };
+    if (!mixed) return objectiveLoss(rows, this.#targets, { hard, soft, normalizer, ...distil });
+    this.#blended ??= keepDistribution(blendedLabels(labels, mixed, rows.shape[1]));
+    const loss = objectiveLoss(rows, this.#targets, { hard: 0, soft: hard, normalizer, teacher: this.#blended });
+    if (!teacher || soft === 0) return loss;
+    return tf.add(loss, objectiveLoss(rows, this.#targets, { hard: 0, soft, normalizer, teacher }));
+  }
+
   dispose(): void {
     disposeInputs(this.#inputs);
     disposeTargets(this.#targets);
     if (this.#self) disposeTeacher(this.#self);
     if (this.#teacher) disposeTeacher(this.#teacher);
+    if (this.#blended) disposeTeacher(this.#blended);
   }
 
   #softTargets(pass: PassPlan): TeacherDistribution {
@@ -149,6 +167,13 @@ class MicroBatch {
     }
     return this.#teacher;
   }
+}
+
+/** Outlives the tidy scope it is made in. */
+function keepDistribution(distribution: TeacherDistribution): TeacherDistribution {
+  tf.keep(distribution.probabilities);
+  tf.keep(distribution.negativeEntropy);
+  return distribution;
 }
 
 /** [B, T, V] or [B, V] → [N, V]. @throws SupernetError `invalid-data` when the labels do not fit the logits */

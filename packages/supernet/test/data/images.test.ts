@@ -91,6 +91,36 @@ describe('imageClassification', () => {
     // 3 × 3 shifts, mirrored or not.
     expect(variants.size).toBe(18);
   });
+
+  it('blends images of a training batch and says by how much; shares follow Beta(α, α)', async () => {
+    const original = (await imageClassification(set, { normalize: plain }).batch([0, 1])).pixelValues!.data;
+    for (const mixup of [1, 0.3]) {
+      const data = imageClassification(set, { normalize: plain, augment: { mixup } });
+      expect((await data.batch([0, 1])).mixed).toBeUndefined();
+      const shares: number[] = [];
+      for (let seed = 0; seed < 800; seed++) {
+        const { pixelValues, labels, mixed } = await data.batch([0, 1], { training: true, seed });
+        expect((await data.batch([0, 1], { training: true, seed })).pixelValues).toEqual(pixelValues);
+        for (const row of [0, 1]) {
+          const share = mixed!.share[row]!;
+          shares.push(share);
+          // Labels are 1 and 0: the partner's label tells which image it is.
+          const partner = 1 - mixed!.labels[row]!;
+          expect(labels[row]).toBe(1 - row);
+          for (const i of [0, 5, 47]) {
+            const blend = share * original[48 * row + i]! + (1 - share) * original[48 * partner + i]!;
+            expect(pixelValues!.data[48 * row + i]).toBeCloseTo(blend, 3);
+          }
+        }
+      }
+      const mean = shares.reduce((sum, share) => sum + share, 0) / shares.length;
+      const variance = shares.reduce((sum, share) => sum + (share - mean) ** 2, 0) / shares.length;
+      expect(mean).toBeCloseTo(0.5, 1);
+      // Beta(α, α) has the variance 1 / (4 (2α + 1)).
+      expect(variance).toBeCloseTo(1 / (4 * (2 * mixup + 1)), 1);
+    }
+    expect(() => imageClassification(set, { augment: { mixup: 1.5 } })).toThrow(/mixup = 1\.5: expected a number 0…1/);
+  });
 });
 
 describe('imageFolder', () => {

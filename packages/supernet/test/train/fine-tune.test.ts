@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import * as tf from '@tensorflow/tfjs';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { inputTensors } from '../../src/data/dataset.ts';
+import type { Dataset } from '../../src/data/dataset.ts';
 import { createLoader } from '../../src/data/loader.ts';
 import { textWindows } from '../../src/data/text-windows.ts';
 import { smallestSubnet } from '../../src/elastic/space.ts';
@@ -57,6 +58,32 @@ describe.each(BACKENDS)('fineTune on %s', (backend) => {
     expect(losses[0]).toBeCloseTo(0.3 * crossEntropy(full), 5);
     expect(losses[1]).toBeCloseTo(0.3 * crossEntropy(sub) + 0.7 * kl, 5);
     expect(loss).toBeCloseTo(losses[0]! + losses[1]!, 6);
+    await run.return(undefined as never);
+    model.dispose();
+  });
+
+  it('blended rows are held to both labels by their shares, and to the teacher as any row', async () => {
+    const model = tinyLlama();
+    const seed = 5;
+    const { rows, labels } = await logProbabilities(model, 4, seed);
+    const others = labels.map((label) => (label + 1) % rows[0]!.length);
+    const share = Float32Array.from(labels, (_, row) => (row % 5) / 4);
+    const blended: Dataset = {
+      length: data.length,
+      batch: async (indices) => ({ ...(await data.batch(indices)), mixed: { labels: others, share } }),
+    };
+    const run = fineTuneSteps(model, blended, {
+      strategy: 'kd-only',
+      teacher: model,
+      gamma: 1,
+      steps: 1,
+      batchSize: 4,
+      seed,
+    });
+    const { value } = await run.next();
+    const expected = mean(rows.map((row, n) => -share[n]! * row[labels[n]!]! - (1 - share[n]!) * row[others[n]!]!));
+    // The model is its own teacher: KL is nought.
+    expect((value as FineTuneProgress).losses).toEqual([expect.closeTo(0.3 * expected, 5)]);
     await run.return(undefined as never);
     model.dispose();
   });

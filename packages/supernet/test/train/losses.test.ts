@@ -2,7 +2,13 @@
 import * as tf from '@tensorflow/tfjs';
 import * as fc from 'fast-check';
 import { beforeAll, describe, expect, it } from 'vitest';
-import { createTargets, crossEntropyRows, objectiveLoss, teacherDistribution } from '../../src/train/losses.ts';
+import {
+  blendedLabels,
+  createTargets,
+  crossEntropyRows,
+  objectiveLoss,
+  teacherDistribution,
+} from '../../src/train/losses.ts';
 import { BACKENDS, useBackend } from '../helpers/backend.ts';
 
 function logSoftmax(row: readonly number[], temperature = 1): number[] {
@@ -102,6 +108,35 @@ describe.each(BACKENDS)('objective on %s', (backend) => {
         expect(tf.memory().numTensors).toBe(before);
       }),
       { numRuns: 60 },
+    );
+  });
+
+  it('of blended labels is the cross-entropy with both, by share', async () => {
+    await fc.assert(
+      fc.asyncProperty(cases, fc.float({ min: 0, max: 1, noNaN: true }), async ({ student, labels }, own) => {
+        const before = tf.memory().numTensors;
+        const classes = student[0]!.length;
+        const others = labels.map((label) => (label < 0 ? label : (label + 1) % classes));
+        const targets = createTargets(Int32Array.from(labels));
+        const share = new Float32Array(labels.length).fill(own);
+        const teacher = blendedLabels(Int32Array.from(labels), { labels: Int32Array.from(others), share }, classes);
+        const z = tf.tensor2d(student);
+        const value = objectiveLoss(z, targets, { hard: 0, soft: 0.3, teacher, normalizer: targets.count });
+        let expected = 0;
+        student.forEach((row, n) => {
+          if (labels[n]! < 0) return;
+          const logP = logSoftmax(row);
+          expected -= (0.3 * (own * logP[labels[n]!]! + (1 - own) * logP[others[n]!]!)) / targets.count;
+        });
+        expect(Math.abs((await value.data())[0]! - expected)).toBeLessThan(2e-5 * (1 + Math.abs(expected)));
+        tf.dispose([value, z, teacher.probabilities, teacher.negativeEntropy, targets.indices]);
+        targets.weights?.dispose();
+        expect(tf.memory().numTensors).toBe(before);
+      }),
+      { numRuns: 30 },
+    );
+    expect(() => blendedLabels(Int32Array.of(3), { labels: Int32Array.of(0), share: Float32Array.of(1) }, 3)).toThrow(
+      /label 3 of 3 classes/,
     );
   });
 
