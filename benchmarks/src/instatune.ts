@@ -22,6 +22,8 @@ function settings(quick: boolean) {
     seconds: env['INSTATUNE_SECONDS'] === undefined ? undefined : Number(env['INSTATUNE_SECONDS']),
     /** File that holds the rows so far, written after every row. */
     partial: env['INSTATUNE_PARTIAL'],
+    /** Tasks whose models throughput and profile look at. */
+    tasks: (env['INSTATUNE_TASKS'] ?? Object.keys(TASKS).join(',')).split(','),
     /** JSON of recipe fields to replace. */
     recipe: JSON.parse(env['INSTATUNE_RECIPE'] ?? '{}') as Partial<Recipe>,
     seed: Number(env['INSTATUNE_SEED'] ?? 0),
@@ -36,7 +38,8 @@ export const benchmark: Benchmark = {
   name: 'instatune',
   description: 'InstaTune on SST-2, CIFAR-10 and language modelling: accuracy, MACs, latency, search, throughput',
   async run({ quick, log, signal }) {
-    const { backend, sections, seconds, partial, recipe, seed, searchSeeds } = settings(quick);
+    const { backend, sections, seconds, partial, recipe, seed, searchSeeds, tasks: names } = settings(quick);
+    const tasks = Object.entries(TASKS).filter(([name]) => names.includes(name));
     const shared = sharedDirectory();
     if (!shared) throw new Error('this benchmark needs ../shared: set SHARED_DIR');
     const environment = await startBackend(backend);
@@ -49,9 +52,9 @@ export const benchmark: Benchmark = {
     for (const section of sections) {
       const start = performance.now();
       try {
-        if (section === 'profile') await profile({ shared, emit, log, signal, ...(quick && { batch: 2 }) });
+        if (section === 'profile') await profile({ shared, tasks, emit, log, signal, ...(quick && { batch: 2 }) });
         else if (section === 'latencies') await measureAgain({ shared, rows: storedRows(), emit, signal });
-        else if (section === 'throughput') await throughput({ shared, backend, quick, emit, log, signal });
+        else if (section === 'throughput') await throughput({ shared, tasks, backend, quick, emit, log, signal });
         else {
           const task = TASKS[section];
           if (!task)

@@ -136,7 +136,7 @@ export const benchmark: Benchmark = {
       ...(quick ? MODELS.slice(1) : MODELS).flatMap((model) =>
         (quick ? METHODS.slice(0, 5) : METHODS).map((method) => tasksOf(model, method, quick, 'quality')),
       ),
-      ...(quick ? [] : ABLATIONS.map((method) => tasksOf('books-lm-6m', method, quick, 'ablation'))),
+      ...(quick ? [] : MODELS).flatMap((model) => ABLATIONS.map((method) => tasksOf(model, method, quick, 'ablation'))),
     ];
     const only = process.env['HIP_QUALITY_ONLY'];
     const wanted = groups.filter(

@@ -1,7 +1,7 @@
 // Which programs a training step on tfjs-webgpu spends the GPU's time in: every dispatch in a pass of its own, between two timestamps.
 import * as tf from '@tensorflow/tfjs';
 import { fineTuneSteps, type Dataset, type FineTuneOptions } from '@instatune/supernet';
-import { TASKS } from './tasks.ts';
+import type { Task } from './tasks.ts';
 
 /** Dispatches that one query set times: WebGPU allows 4,096 queries. */
 const TIMED = 2048;
@@ -28,6 +28,7 @@ interface Backend {
 
 interface ProfileOptions {
   readonly shared: string;
+  readonly tasks: readonly (readonly [name: string, task: Task])[];
   /** Examples a step. @defaultValue 128 */
   readonly batch?: number;
   readonly emit: (row: Record<string, unknown>) => void;
@@ -36,13 +37,13 @@ interface ProfileOptions {
 }
 
 /** Times one plain and one super-network step of every task. */
-export async function profile({ shared, batch = BATCH, emit, log, signal }: ProfileOptions): Promise<void> {
+export async function profile({ shared, tasks, batch = BATCH, emit, log, signal }: ProfileOptions): Promise<void> {
   const backend = tf.backend() as unknown as Backend;
   if (tf.getBackend() !== 'webgpu' || !backend.device.features.has('timestamp-query')) {
     log('profile: needs tfjs-webgpu on a device with timestamp-query');
     return;
   }
-  for (const task of Object.values(TASKS)) {
+  for (const [, task] of tasks) {
     const data = await task.open(shared, 0);
     const host = await data.train.batch(Array.from({ length: batch }, (_, i) => (i * 37) % data.train.length));
     const fixed: Dataset = { length: batch, batch: () => host };

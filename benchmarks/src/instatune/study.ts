@@ -219,7 +219,8 @@ class Study {
     let mark = start;
     let lastLog = start;
     let loss = Number.NaN;
-    await fineTune(model, this.#data.train, {
+    const { train, distil = train } = this.#data;
+    await fineTune(model, options.strategy === 'plain' ? train : distil, {
       steps,
       batchSize,
       learningRate,

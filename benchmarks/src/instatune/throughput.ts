@@ -10,10 +10,11 @@ import {
 } from '@instatune/supernet';
 import { median } from '../benchmark.ts';
 import type { BackendName } from './backend.ts';
-import { TASKS } from './tasks.ts';
+import type { Task } from './tasks.ts';
 
 interface ThroughputOptions {
   readonly shared: string;
+  readonly tasks: readonly (readonly [name: string, task: Task])[];
   readonly backend: BackendName;
   readonly quick: boolean;
   readonly emit: (row: Record<string, unknown>) => void;
@@ -22,11 +23,19 @@ interface ThroughputOptions {
 }
 
 /** Measures every task's model. */
-export async function throughput({ shared, backend, quick, emit, log, signal }: ThroughputOptions): Promise<void> {
+export async function throughput({
+  shared,
+  tasks,
+  backend,
+  quick,
+  emit,
+  log,
+  signal,
+}: ThroughputOptions): Promise<void> {
   const gpu = backend === 'webgpu';
   const peak = await matmulPeak(gpu && !quick ? 4096 : 512, gpu ? 10 : 4);
   emit({ row: 'matmul peak', backend, gflops: round(peak / 1e9) });
-  for (const [key, task] of Object.entries(TASKS)) {
+  for (const [key, task] of tasks) {
     log(`throughput of ${key}`);
     const data = await task.open(shared, 0);
     const model = await data.loadModel();

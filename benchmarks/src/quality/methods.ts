@@ -2,6 +2,8 @@
 import { denseModelAttention, hipModelAttention, maskedAttention } from '@hip/attention';
 import {
   DEFAULT_CONFIG,
+  FAST_CONFIG,
+  defaultStages,
   infiniteHipStages,
   PAPER_CONFIG,
   randomBlockMask,
@@ -48,15 +50,22 @@ function multiStage(k: number): Partial<HipConfig> {
   return { stages, blockK: 8, window, sink };
 }
 
-/** The default's stages, with changes by stage and changes of all. */
+/** FAST_CONFIG's stages, with changes by stage and changes of all. */
 function changed(changes: readonly Partial<SearchStage>[], all: Partial<SearchStage> = {}): SearchStage[] {
-  return DEFAULT_CONFIG.stages!.map((stage, i) => ({ ...stage, ...all, ...changes[i] }));
+  return FAST_CONFIG.stages!.map((stage, i) => ({ ...stage, ...all, ...changes[i] }));
 }
 
-/** The default's stages that score last rows instead of means, with changes by stage. */
+/** FAST_CONFIG's stages that score last rows instead of means, with changes by stage. */
 function rowsMax(changes: readonly Partial<SearchStage>[] = []): SearchStage[] {
   return changed(changes, { rows: 'max' });
 }
+
+/** FAST_CONFIG with changes. */
+const staged = (label: string, changes: Partial<HipConfig> = {}): Method =>
+  hip(512, 2, label, { blockQ: FAST_CONFIG.blockQ, stages: FAST_CONFIG.stages, ...changes });
+
+/** Reads everything: what the later stages would find if nothing were pruned before. */
+const ORACLE: SearchStage = { chunk: 16, keep: 512, strideQ: 1, rows: 'max', score: 'exact' };
 
 /** The table of the README: every method at the same number of keys. */
 export const METHODS: readonly Method[] = [
@@ -64,6 +73,7 @@ export const METHODS: readonly Method[] = [
   hip(512, 2),
   hip(512, 1),
   hip(512, 0),
+  staged('HiP (fast)'),
   { name: 'streaming', label: 'sink + window (StreamingLLM)', k: 512, denseLayers: 0 },
   { name: 'streaming', label: 'sink + window (StreamingLLM)', k: 512, denseLayers: 2 },
   { name: 'random', label: 'random blocks (BigBird)', k: 512, denseLayers: 0 },
@@ -82,34 +92,49 @@ export const ABLATIONS: readonly Method[] = [
   tree('tree: b_k 16, b_sk 4', { blockK: 16, strideK: 4 }),
   tree('tree: b_k 16, b_sk 1', { blockK: 16, strideK: 1 }),
   hip(512, 2, 'stages: binary, 256 / 32 / 8 (InfiniteHiP)', multiStage(512)),
-  hip(512, 2, 'stages: envelope 64 → 4096, then 16 exact', {
+  staged('stages: envelope 64 → 4096, then 16 exact', {
     stages: [
       { chunk: 64, keep: 4096, strideQ: 8, rows: 'mean', score: 'bound' },
       { chunk: 16, keep: 512, strideQ: 4, rows: 'max', score: 'exact' },
     ],
   }),
-  hip(512, 2, 'stages: envelope 64 and 16, rows max', { stages: rowsMax() }),
-  hip(512, 2, 'stages: rows max, every 4th row', { stages: rowsMax([{ strideQ: 4 }, { strideQ: 4 }]) }),
-  hip(512, 2, 'stages: rows max, 16 → 2048 tokens', { stages: rowsMax([{}, { keep: 2048 }]) }),
-  hip(512, 2, 'stages: rows max, last one scores every 2nd row', { stages: rowsMax([{}, {}, { strideQ: 2 }]) }),
-  hip(512, 2, 'stages: rows max, last chunk 8', { blockK: 8, stages: rowsMax([{}, {}, { chunk: 8 }]) }),
-  hip(512, 2, 'stages: rows max, every 4th row, no 16', {
+  staged('stages: envelope 64 and 16, rows max', { stages: rowsMax() }),
+  staged('stages: rows max, every 4th row', { stages: rowsMax([{ strideQ: 4 }, { strideQ: 4 }]) }),
+  staged('stages: rows max, 16 → 2048 tokens', { stages: rowsMax([{}, { keep: 2048 }]) }),
+  staged('stages: rows max, last one scores every 2nd row', { stages: rowsMax([{}, {}, { strideQ: 2 }]) }),
+  staged('stages: rows max, last chunk 8', { blockK: 8, stages: rowsMax([{}, {}, { chunk: 8 }]) }),
+  staged('stages: rows max, every 4th row, no 16', {
     stages: rowsMax([{ strideQ: 4 }]).filter((_, i) => i !== 1),
   }),
-  hip(512, 2, 'stages: rows max, blocks of 32 rows', {
+  staged('stages: rows max, blocks of 32 rows', {
     blockQ: 32,
     stages: rowsMax([{ strideQ: 4 }, { strideQ: 4 }, { strideQ: 2 }]),
   }),
   ...[8, 4].map((chunk) =>
-    hip(512, 2, `stages: the default, last chunk ${chunk}`, {
+    staged(`stages: fast, last chunk ${chunk}`, {
       blockK: chunk,
       stages: changed([{}, {}, { chunk }]),
     }),
   ),
-  hip(512, 2, 'stages: the default, 16 → 1024 tokens', { stages: changed([{}, { keep: 1024 }]) }),
-  hip(512, 2, 'stages: the default, last one scores every 8th row', { stages: changed([{}, {}, { strideQ: 8 }]) }),
-  hip(512, 2, 'stages: the default, window 128', { window: 128 }),
-  hip(512, 2, 'stages: the default'),
+  staged('stages: fast, 16 → 1024 tokens', { stages: changed([{}, { keep: 1024 }]) }),
+  staged('stages: fast, last one scores every 8th row', { stages: changed([{}, {}, { strideQ: 8 }]) }),
+  staged('stages: fast, window 128', { window: 128 }),
+  staged('stages: fast'),
+  staged('every key of every row', { stages: [ORACLE] }),
+  staged('every key of every row, blocks of 32 rows', { blockQ: 32, stages: [ORACLE] }),
+  staged('every key of every row, blocks of 16 rows', { blockQ: 16, stages: [ORACLE] }),
+  ...[4, 2].map((rows) => staged(`stages: means of ${rows} rows`, { stages: defaultStages(512, rows) })),
+  ...[4, 2].map((rows) =>
+    staged(`stages: means of ${rows} rows, last one scores every 2nd row`, {
+      stages: defaultStages(512, rows).with(-1, { ...FAST_CONFIG.stages!.at(-1)!, strideQ: 2 }),
+    }),
+  ),
+  staged('stages: means of 8 rows, blocks of 32 rows', { blockQ: 32 }),
+  staged('stages: means of 4 rows, blocks of 32 rows (the default)', { blockQ: 32, stages: defaultStages(512, 4) }),
+  staged('stages: means of 4 rows, blocks of 16 rows, last one scores every 2nd row', {
+    blockQ: 16,
+    stages: defaultStages(512, 4).with(-1, { ...FAST_CONFIG.stages!.at(-1)!, strideQ: 2 }),
+  }),
 ];
 
 /** Whose share of the attention mass is taken; the literal tree is what the default replaces. */

@@ -8,7 +8,7 @@ import {
   KvPool,
   type GpuContext,
 } from '@hip/kernels-webgpu';
-import { DEFAULT_CONFIG, resolveConfig, type HipConfig } from '@hip/mask-search';
+import { FAST_CONFIG, resolveConfig, type HipConfig } from '@hip/mask-search';
 import { median } from '../benchmark.ts';
 import { measure } from './measure.ts';
 import { randomTensor } from './random.ts';
@@ -24,7 +24,7 @@ export async function decodeRows(
   context: GpuContext,
   {
     lengths = [32_768, 131_072],
-    config = DEFAULT_CONFIG,
+    config = FAST_CONFIG,
     name = 'default',
     steps = 100,
     log,

@@ -15,7 +15,7 @@ import {
   type SearchTuning,
   type Tier,
 } from '@hip/kernels-webgpu';
-import { DEFAULT_CONFIG, type HipConfig } from '@hip/mask-search';
+import { FAST_CONFIG, type HipConfig } from '@hip/mask-search';
 import { measure } from './measure.ts';
 import { randomTensor } from './random.ts';
 
@@ -39,7 +39,7 @@ export async function searchRows(
   context: GpuContext,
   {
     lengths = [8192, 32_768, 131_072],
-    config = DEFAULT_CONFIG,
+    config = FAST_CONFIG,
     name = 'default',
     attention = true,
     tier = context.profile.tier,
@@ -114,7 +114,7 @@ export async function prefillRows(
   context: GpuContext,
   {
     lengths = [8192, 32_768, 131_072],
-    config = DEFAULT_CONFIG,
+    config = FAST_CONFIG,
     log,
   }: Pick<SearchRowOptions, 'lengths' | 'config' | 'log'> = {},
 ): Promise<Record<string, unknown>[]> {
@@ -179,7 +179,7 @@ export async function chunkedPrefillRows(
   {
     tokens = 2 ** 20,
     chunk = 32_768,
-    config = DEFAULT_CONFIG,
+    config = FAST_CONFIG,
     steps = 32,
     log,
   }: { tokens?: number; chunk?: number; config?: HipConfig; steps?: number; log?: (line: string) => void } = {},

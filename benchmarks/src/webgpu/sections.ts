@@ -1,6 +1,6 @@
 // The WebGPU benchmark in sections, each under its own time limit, so that a slow or failing one leaves the others.
 import { contextOf, type GpuContext } from '@hip/kernels-webgpu';
-import { PAPER_CONFIG } from '@hip/mask-search';
+import { FAST_CONFIG, PAPER_CONFIG, type HipConfig } from '@hip/mask-search';
 import { ablationRows } from './ablation.ts';
 import { attentionChecks, matrixCandidates } from './attention-check.ts';
 import { denseRows, sparseRows } from './attention.ts';
@@ -43,6 +43,14 @@ export const SECTIONS: Readonly<Record<string, Section>> = {
   prefill: async (context, { tiny, log }) => (tiny ? [] : prefillRows(context, { log })),
   decode: async (context, { tiny, log }) => (tiny ? [] : decodeRows(context, { log })),
   million: async (context, { tiny, log }) => (tiny ? [] : chunkedPrefillRows(context, { log })),
+  configurations: async (context, { tiny, log }) => {
+    const rows: Rows = [];
+    for (const [name, config] of tiny ? [] : Object.entries(configurations())) {
+      rows.push(...(await searchRows(context, { config, name, log })));
+      for (const row of await chunkedPrefillRows(context, { config, log })) rows.push({ ...row, config: name });
+    }
+    return rows;
+  },
   'dense-variants': async (context, { tiny, ...rest }) =>
     tiny
       ? []
@@ -85,6 +93,19 @@ export const SECTIONS: Readonly<Record<string, Section>> = {
     return rows;
   },
 };
+
+/** Blocks of 64 or 32 rows, bounds of the means of 8 or 4 rows: what quality gains has to be paid for. */
+function configurations(): Record<string, HipConfig> {
+  const found: Record<string, HipConfig> = {};
+  for (const blockQ of [64, 32])
+    for (const rows of [8, 4])
+      found[`blocks of ${blockQ} rows, means of ${rows}`] = {
+        ...FAST_CONFIG,
+        blockQ,
+        stages: FAST_CONFIG.stages!.map((stage) => (stage.score === 'bound' ? { ...stage, strideQ: rows } : stage)),
+      };
+  return found;
+}
 
 /** What is selected by name; all of them when nothing is. */
 export async function runSections(

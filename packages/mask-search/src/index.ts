@@ -13,6 +13,7 @@ export {
 export { attentionShape } from './tensor-shape.ts';
 export {
   DEFAULT_CONFIG,
+  FAST_CONFIG,
   INFINITE_HIP_CONFIG,
   PAPER_CONFIG,
   resolveConfig,

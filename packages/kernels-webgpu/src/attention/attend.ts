@@ -1,6 +1,7 @@
 // One call, one submit: dense attention, and HiP attention with its mask search.
 import {
   maskLayout,
+  FAST_CONFIG,
   resolveConfig,
   type AttentionShape,
   type HipConfig,
@@ -26,7 +27,7 @@ export interface AttentionInputs {
 }
 
 export interface HipOptions extends ScoreOptions {
-  /** @defaultValue DEFAULT_CONFIG */
+  /** @defaultValue FAST_CONFIG */
   readonly config?: Partial<HipConfig> | undefined;
   /** Receives the GPU time of each pass. */
   readonly timer?: Timer | undefined;
@@ -94,7 +95,7 @@ export function hipAttention(
   shape: AttentionShape,
   { config, timer, ...score }: HipOptions = {},
 ): GpuTensor {
-  const resolved = resolveConfig(config);
+  const resolved = resolveConfig(config, FAST_CONFIG);
   const out = outputOf(context, inputs);
   const call = new GpuCall(context);
   const mask = scratchMask(call, maskSizes(shape, resolved));

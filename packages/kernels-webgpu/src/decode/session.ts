@@ -1,5 +1,13 @@
 // GpuDecodeSession: one sequence of one layer on the GPU (hip.md §5): append, search every few steps, attend; one submit per step.
-import { HipError, maskLayout, RefreshClock, resolveConfig, type HipConfig, type ScoreOptions } from '@hip/mask-search';
+import {
+  FAST_CONFIG,
+  HipError,
+  maskLayout,
+  RefreshClock,
+  resolveConfig,
+  type HipConfig,
+  type ScoreOptions,
+} from '@hip/mask-search';
 import { allocateMask, destroyMask, type GpuMask } from '../attention/mask.ts';
 import type { KvCache } from '../cache/kv-cache.ts';
 import { GpuCall, type PreparedCall } from '../dispatch/call.ts';
@@ -17,7 +25,7 @@ import { viewStates, type ViewState } from './view-states.ts';
 export interface GpuDecodeOptions extends ScoreOptions {
   /** Query heads. */
   readonly heads: number;
-  /** `refreshInterval` and the stages' `refresh` say how long a search is reused. @defaultValue DEFAULT_CONFIG */
+  /** `refreshInterval` and the stages' `refresh` say how long a search is reused. @defaultValue FAST_CONFIG */
   readonly config?: Partial<HipConfig> | undefined;
 }
 
@@ -61,7 +69,7 @@ export class GpuDecodeSession {
   constructor(cache: KvCache, options: GpuDecodeOptions) {
     const { pool } = cache;
     const { heads } = options;
-    this.config = resolveConfig(options.config);
+    this.config = resolveConfig(options.config, FAST_CONFIG);
     this.cache = cache;
     this.#options = options;
     this.#contiguous = cache.contiguous;

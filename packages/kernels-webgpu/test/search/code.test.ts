@@ -1,6 +1,6 @@
 // The generated WGSL of search, decode and cache kernels, as files to read and to notice changes by.
 import { expect, it } from 'vitest';
-import { DEFAULT_CONFIG, PAPER_CONFIG, type HipConfig } from '@hip/mask-search';
+import { FAST_CONFIG, PAPER_CONFIG, type HipConfig } from '@hip/mask-search';
 import { appendCode } from '../../src/cache/append-code.ts';
 import { decodeCode } from '../../src/decode/code.ts';
 import { mergeCode } from '../../src/decode/merge-code.ts';
@@ -10,7 +10,7 @@ import { planSearch, type SearchRequest } from '../../src/search/plan.ts';
 
 const request: SearchRequest = {
   shape: { batch: 1, queries: 8192, keys: 8192, heads: 8, kvHeads: 2, headDim: 64 },
-  config: DEFAULT_CONFIG,
+  config: FAST_CONFIG,
   type: 'f16',
   profile: { tier: 'basic', subgroupMaxSize: 1 },
   limits: { ...DEFAULT_LIMITS, maxComputeWorkgroupStorageSize: 49_152 },
@@ -22,7 +22,7 @@ function modules(other: Partial<SearchRequest>): string {
 }
 
 const staged = (score: 'binary' | 'exact'): HipConfig => ({
-  ...DEFAULT_CONFIG,
+  ...FAST_CONFIG,
   stages: [{ chunk: 16, keep: 512, strideQ: 8, rows: 'max', score }],
 });
 
@@ -31,7 +31,7 @@ const cases: Record<string, string> = {
   'stages-vector-f32-shared-paged': modules({
     type: 'f32',
     pageShift: 8,
-    config: { ...DEFAULT_CONFIG, shareHeads: true },
+    config: { ...FAST_CONFIG, shareHeads: true },
   }),
   'stages-binary': modules({ config: staged('binary') }),
   'stages-matrix': modules({ profile: { tier: 'subgroup-matrix', subgroupMaxSize: 32 } }),

@@ -1,17 +1,17 @@
 // The matrix kernels' WGSL against Tint: Dawn's null backend offers every feature and validates, but computes nothing.
 import { expect, it } from 'vitest';
 import { create, globals } from 'webgpu';
-import { DEFAULT_CONFIG, resolveConfig, type HipConfig } from '@hip/mask-search';
+import { FAST_CONFIG, resolveConfig, type HipConfig } from '@hip/mask-search';
 import { DEFAULT_LIMITS } from '../../src/device/limits.ts';
 import { planSearch } from '../../src/search/plan.ts';
 
 const profile = { tier: 'subgroup-matrix', subgroupMaxSize: 32 } as const;
 const limits = { ...DEFAULT_LIMITS, maxComputeWorkgroupStorageSize: 49_152, maxStorageBufferBindingSize: 2 ** 31 - 4 };
 
-const stages = (config: Partial<HipConfig>): HipConfig => resolveConfig({ ...DEFAULT_CONFIG, ...config });
+const stages = (config: Partial<HipConfig>): HipConfig => resolveConfig({ ...FAST_CONFIG, ...config });
 const configs: Record<string, { config: HipConfig; headDim?: number; pageShift?: number }> = {
-  'the default': { config: DEFAULT_CONFIG },
-  'a page table': { config: DEFAULT_CONFIG, pageShift: 8 },
+  'the default': { config: FAST_CONFIG },
+  'a page table': { config: FAST_CONFIG, pageShift: 8 },
   'other sizes': {
     config: stages({
       k: 256,

@@ -2,7 +2,7 @@
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import * as fc from 'fast-check';
 import { describeGpu } from '@hip/testing';
-import { DEFAULT_CONFIG, PAPER_CONFIG, resolveConfig, searchBlockMask, type BlockMask } from '@hip/mask-search';
+import { FAST_CONFIG, PAPER_CONFIG, resolveConfig, searchBlockMask, type BlockMask } from '@hip/mask-search';
 import { withTier, type DeviceProfile, type Tier } from '../../src/device/features.ts';
 import { contextOf, type GpuContext } from '../../src/dispatch/context.ts';
 import { allocateMask, readMask } from '../../src/attention/mask.ts';
@@ -76,13 +76,13 @@ describeGpu('mask search', (gpu) => {
   const cases: Record<string, SearchCase> = {
     'the default configuration': {
       shape,
-      config: resolveConfig({ ...DEFAULT_CONFIG, k: 128, stages: resolveConfig({ k: 128 }).stages }),
+      config: resolveConfig({ ...FAST_CONFIG, k: 128, stages: resolveConfig({ k: 128 }).stages }),
       type: 'f16',
       seed: 1,
     },
     'the default configuration, more chunks than are counted one by one': {
       shape: { batch: 1, queries: 130, keys: 20_000, heads: 3, kvHeads: 1, headDim: 64 },
-      config: DEFAULT_CONFIG,
+      config: FAST_CONFIG,
       type: 'f32',
       seed: 7,
     },
@@ -155,7 +155,7 @@ describeGpu('mask search', (gpu) => {
   it('matrix kernels, emulated: the same mask', async () => {
     const profile = { ...context.profile, tier: 'subgroup-matrix', subgroupMinSize: 32, subgroupMaxSize: 32 } as const;
     const config = resolveConfig({
-      ...DEFAULT_CONFIG,
+      ...FAST_CONFIG,
       k: 64,
       window: 80,
       sink: 5,

@@ -97,9 +97,20 @@ export const INFINITE_HIP_CONFIG: HipConfig = Object.freeze({
 /** The shipped default. Chosen by perplexity and pass-key accuracy on real weights (docs: the quality table). */
 export const DEFAULT_CONFIG: HipConfig = Object.freeze({
   ...PAPER_CONFIG,
+  blockQ: 32,
   blockK: 16,
   denseLayers: 2,
   stages: defaultStages(PAPER_CONFIG.k),
+});
+
+/**
+ * The default with blocks of 64 rows and means of 8: up to twice as fast on a GPU, whose tiles it fills, and a tenth faster on a CPU.
+ * Perplexity is the same within half a percent; one pass-key in four at 32K tokens is lost on the harder model (docs: the quality table).
+ */
+export const FAST_CONFIG: HipConfig = Object.freeze({
+  ...DEFAULT_CONFIG,
+  blockQ: 64,
+  stages: defaultStages(PAPER_CONFIG.k, 8),
 });
 
 const MINIMUM = {
@@ -128,7 +139,8 @@ const MINIMUM = {
  */
 export function resolveConfig(config: Partial<HipConfig> = {}, defaults: HipConfig = DEFAULT_CONFIG): HipConfig {
   const adapted = config.k !== undefined && !('stages' in config) && defaults.stages !== undefined;
-  const merged: HipConfig = { ...defaults, ...config, ...(adapted && { stages: defaultStages(config.k) }) };
+  const rows = defaults.stages?.[0]?.strideQ;
+  const merged: HipConfig = { ...defaults, ...config, ...(adapted && { stages: defaultStages(config.k, rows) }) };
   for (const [name, minimum] of Object.entries(MINIMUM) as [keyof typeof MINIMUM, number][]) {
     const value = merged[name];
     if (!Number.isSafeInteger(value) || value < minimum) {

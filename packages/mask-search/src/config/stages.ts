@@ -31,10 +31,11 @@ export interface SearchStage {
  * needle can hide, then the survivors are scored exactly.
  *
  * @param k a multiple of 16
+ * @param rows query rows whose mean is bounded: 4 in DEFAULT_CONFIG, 8 in FAST_CONFIG
  */
-export function defaultStages(k: number): readonly SearchStage[] {
+export function defaultStages(k: number, rows = 4): readonly SearchStage[] {
   const bound = (chunk: number, keep: number): SearchStage =>
-    Object.freeze({ chunk, keep: Math.ceil(keep / chunk) * chunk, strideQ: 8, rows: 'mean', score: 'bound' });
+    Object.freeze({ chunk, keep: Math.ceil(keep / chunk) * chunk, strideQ: rows, rows: 'mean', score: 'bound' });
   return Object.freeze([
     bound(64, 8 * k),
     bound(16, 3 * k),
