@@ -29,8 +29,8 @@ export async function measureAgain({ shared, rows, emit, signal }: Options): Pro
       heads: chosen(stored.flatMap(({ heads = [] }) => heads)),
       ffn: chosen(stored.flatMap(({ ffn = [] }) => ffn)),
     };
-    const { loadModel } = await task.open(shared, 0, { ...task.recipe, space });
-    const model = await loadModel();
+    const data = await task.open(shared, 0, { ...task.recipe, space });
+    const model = await data.loadModel();
     const full = fullSubnet(model.space);
     const subnets = stored.map(({ layers = full.layers, heads = [], ffn = [] }): SubnetConfig => ({
       layers,
