@@ -7,7 +7,7 @@ import { startBackend, type BackendName } from './instatune/backend.ts';
 import { measureAgain } from './instatune/latencies.ts';
 import { profile } from './instatune/profile.ts';
 import { studyTask } from './instatune/study.ts';
-import { TASKS, type Recipe } from './instatune/tasks.ts';
+import { TASKS, type Recipe, type Task } from './instatune/tasks.ts';
 import { throughput } from './instatune/throughput.ts';
 
 type Row = Record<string, unknown>;
@@ -39,7 +39,7 @@ export const benchmark: Benchmark = {
   description: 'InstaTune on SST-2, CIFAR-10 and language modelling: accuracy, MACs, latency, search, throughput',
   async run({ quick, log, signal }) {
     const { backend, sections, seconds, partial, recipe, seed, searchSeeds, tasks: names } = settings(quick);
-    const tasks = Object.entries(TASKS).filter(([name]) => names.includes(name));
+    const tasks = names.map(taskOf);
     const shared = sharedDirectory();
     if (!shared) throw new Error('this benchmark needs ../shared: set SHARED_DIR');
     const environment = await startBackend(backend);
@@ -56,11 +56,7 @@ export const benchmark: Benchmark = {
         else if (section === 'latencies') await measureAgain({ shared, rows: storedRows(), emit, signal });
         else if (section === 'throughput') await throughput({ shared, tasks, backend, quick, emit, log, signal });
         else {
-          const task = TASKS[section];
-          if (!task)
-            throw new Error(
-              `no section "${section}": use ${Object.keys(TASKS).join(', ')}, throughput, profile, latencies`,
-            );
+          const task = taskOf(section);
           await studyTask(task, {
             shared,
             seed,
@@ -83,6 +79,15 @@ export const benchmark: Benchmark = {
     return { rows, environment };
   },
 };
+
+/** A task by name. @throws Error naming what there is */
+function taskOf(name: string): Task {
+  const task = TASKS[name];
+  if (task) return task;
+  throw new Error(
+    `no task or section "${name}": tasks are ${Object.keys(TASKS).join(', ')}; sections also throughput, profile, latencies`,
+  );
+}
 
 /** Rows of earlier runs, from the files of INSTATUNE_ROWS. */
 function storedRows(): Row[] {

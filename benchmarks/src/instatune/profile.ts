@@ -28,7 +28,7 @@ interface Backend {
 
 interface ProfileOptions {
   readonly shared: string;
-  readonly tasks: readonly (readonly [name: string, task: Task])[];
+  readonly tasks: readonly Task[];
   /** Examples a step. @defaultValue 128 */
   readonly batch?: number;
   readonly emit: (row: Record<string, unknown>) => void;
@@ -43,7 +43,7 @@ export async function profile({ shared, tasks, batch = BATCH, emit, log, signal 
     log('profile: needs tfjs-webgpu on a device with timestamp-query');
     return;
   }
-  for (const [, task] of tasks) {
+  for (const task of tasks) {
     const data = await task.open(shared, 0);
     const host = await data.train.batch(Array.from({ length: batch }, (_, i) => (i * 37) % data.train.length));
     const fixed: Dataset = { length: batch, batch: () => host };

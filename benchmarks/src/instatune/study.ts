@@ -45,8 +45,9 @@ interface Trained {
 const SHARES = [0.8, 0.6, 0.5, 0.4, 0.3];
 /** Sub-networks of the table, at least. */
 const LEAST_PICKS = 5;
-/** Work of a task in plain steps per step of the recipe: plain twice, KD-only 1.35, super-network 2.1. */
-const WORK_PER_STEP = 5.5;
+/** Work of a KD-only and of a super-network step, in plain steps. */
+const KD_WORK = 1.35;
+const SUPER_WORK = 2.1;
 /** Work of a probe's step (in-place distillation) in plain steps. */
 const PROBE_WORK = 1.75;
 /** Losses come in bursts of so many steps on a GPU. */
@@ -201,7 +202,9 @@ class Study {
     const pace = await this.#fineTune('probe', probe, { strategy: 'instatune', gamma: 0, steps: 14 }, 8);
     paces.push(pace.secondsPerStep);
     probe.dispose();
-    const perStep = (paces[0]! / PROBE_WORK) * WORK_PER_STEP;
+    const { plain, distilled = true } = this.#recipe;
+    const work = plain.reduce((sum, { steps: share = 1 }) => sum + share, (distilled ? KD_WORK : 0) + SUPER_WORK);
+    const perStep = (paces[0]! / PROBE_WORK) * work;
     const steps = Math.floor((this.#secondsLeft() * TRAINING_SHARE) / perStep);
     this.#recipe = { ...this.#recipe, steps: Math.max(20, Math.min(this.#recipe.steps, steps)) };
     this.#options.log(
@@ -311,16 +314,8 @@ class Study {
     });
     for (const [index, { share, point }] of picks.entries()) {
       const result = await this.#score(model, this.#data.report, point.subnet);
-      const value = result[this.#task.metric];
       this.#options.emit({
-        task: this.#task.name,
-        row: 'sub-network',
-        bestWithin: share,
-        ...this.#metrics(result),
-        againstPlain: round((value - this.#plainScore) / this.#plainScore, 4),
-        searchSplit: round(point.value, 4),
-        macs: point.macs,
-        fewerMacs: round(1 - point.macs / full, 4),
+        ...this.#subNetworkRow('sub-network', { share, point, full }, result, point.value),
         parameters: countParameters(model.config, point.subnet),
         latencyMs: round(latencies[index + 1]!.medianMs, 3),
         layers: point.subnet.layers,
@@ -328,13 +323,32 @@ class Study {
         ffn: point.subnet.ffn.slice(0, point.subnet.layers),
       });
     }
-    for (const { share, point } of picks) await this.#tune(share, point, search);
+    for (const { share, point } of picks) if (point.macs < full) await this.#tune(share, point, full);
+  }
+
+  /** What the row of a sub-network says, whether it is one of the super-network or by itself. */
+  #subNetworkRow(
+    row: string,
+    { share, point, full }: { readonly share: number; readonly point: SearchedPoint; readonly full: number },
+    result: { readonly accuracy: number; readonly loss: number },
+    searched: number,
+  ): Record<string, unknown> {
+    return {
+      task: this.#task.name,
+      row,
+      bestWithin: share,
+      ...this.#metrics(result),
+      againstPlain: round((result[this.#task.metric] - this.#plainScore) / this.#plainScore, 4),
+      searchSplit: round(searched, 4),
+      macs: point.macs,
+      fewerMacs: round(1 - point.macs / full, 4),
+    };
   }
 
   /** A sub-network by itself, distilled a little longer: what is left to gain once a size is chosen. */
-  async #tune(share: number, point: SearchedPoint, search: SubnetSearch): Promise<void> {
+  async #tune(share: number, point: SearchedPoint, full: number): Promise<void> {
     const { tune, learningRate } = this.#recipe;
-    if (!tune || point.macs === search.macs(fullSubnet(this.#superNetwork!.space))) return;
+    if (!tune) return;
     const model = await extractModel(this.#superNetwork!, point.subnet);
     try {
       const { steps } = tune;
@@ -342,16 +356,13 @@ class Study {
       const trained = await this.#fineTune('tuned', model, { ...this.#distillation(), steps, learningRate: rate });
       const result = await this.#score(model, this.#data.report);
       const searched = await this.#score(model, this.#data.search);
-      const value = result[this.#task.metric];
       this.#options.emit({
-        task: this.#task.name,
-        row: 'sub-network, fine-tuned on',
-        bestWithin: share,
-        ...this.#metrics(result),
-        againstPlain: round((value - this.#plainScore) / this.#plainScore, 4),
-        searchSplit: round(searched[this.#task.metric], 4),
-        macs: point.macs,
-        fewerMacs: round(1 - point.macs / search.macs(fullSubnet(this.#superNetwork!.space)), 4),
+        ...this.#subNetworkRow(
+          'sub-network, fine-tuned on',
+          { share, point, full },
+          result,
+          searched[this.#task.metric],
+        ),
         steps,
         learningRate: Number(rate.toPrecision(3)),
         trainingSeconds: round(trained.seconds, 1),

@@ -14,7 +14,7 @@ import type { Task } from './tasks.ts';
 
 interface ThroughputOptions {
   readonly shared: string;
-  readonly tasks: readonly (readonly [name: string, task: Task])[];
+  readonly tasks: readonly Task[];
   readonly backend: BackendName;
   readonly quick: boolean;
   readonly emit: (row: Record<string, unknown>) => void;
@@ -35,8 +35,8 @@ export async function throughput({
   const gpu = backend === 'webgpu';
   const peak = await matmulPeak(gpu && !quick ? 4096 : 512, gpu ? 10 : 4);
   emit({ row: 'matmul peak', backend, gflops: round(peak / 1e9) });
-  for (const [key, task] of tasks) {
-    log(`throughput of ${key}`);
+  for (const task of tasks) {
+    log(`throughput of ${task.weights}`);
     const data = await task.open(shared, 0);
     const model = await data.loadModel();
     const batch = quick ? 4 : gpu ? 128 : 16;

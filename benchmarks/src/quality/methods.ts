@@ -60,6 +60,12 @@ function rowsMax(changes: readonly Partial<SearchStage>[] = []): SearchStage[] {
   return changed(changes, { rows: 'max' });
 }
 
+/** Bounds of means of so many rows; the last stage scores every second row. */
+function everySecondRow(rows: number): readonly SearchStage[] {
+  const stages = defaultStages(512, rows);
+  return stages.with(-1, { ...stages.at(-1)!, strideQ: 2 });
+}
+
 /** FAST_CONFIG with changes. */
 const staged = (label: string, changes: Partial<HipConfig> = {}): Method =>
   hip(512, 2, label, { blockQ: FAST_CONFIG.blockQ, stages: FAST_CONFIG.stages, ...changes });
@@ -121,19 +127,16 @@ export const ABLATIONS: readonly Method[] = [
   staged('stages: fast, window 128', { window: 128 }),
   staged('stages: fast'),
   staged('every key of every row', { stages: [ORACLE] }),
-  staged('every key of every row, blocks of 32 rows', { blockQ: 32, stages: [ORACLE] }),
-  staged('every key of every row, blocks of 16 rows', { blockQ: 16, stages: [ORACLE] }),
+  ...[32, 16].map((blockQ) => staged(`every key of every row, blocks of ${blockQ} rows`, { blockQ, stages: [ORACLE] })),
   ...[4, 2].map((rows) => staged(`stages: means of ${rows} rows`, { stages: defaultStages(512, rows) })),
   ...[4, 2].map((rows) =>
-    staged(`stages: means of ${rows} rows, last one scores every 2nd row`, {
-      stages: defaultStages(512, rows).with(-1, { ...FAST_CONFIG.stages!.at(-1)!, strideQ: 2 }),
-    }),
+    staged(`stages: means of ${rows} rows, last one scores every 2nd row`, { stages: everySecondRow(rows) }),
   ),
   staged('stages: means of 8 rows, blocks of 32 rows', { blockQ: 32 }),
-  staged('stages: means of 4 rows, blocks of 32 rows (the default)', { blockQ: 32, stages: defaultStages(512, 4) }),
+  hip(512, 2, 'stages: means of 4 rows, blocks of 32 rows (the default)'),
   staged('stages: means of 4 rows, blocks of 16 rows, last one scores every 2nd row', {
     blockQ: 16,
-    stages: defaultStages(512, 4).with(-1, { ...FAST_CONFIG.stages!.at(-1)!, strideQ: 2 }),
+    stages: everySecondRow(4),
   }),
 ];
 

@@ -1,6 +1,6 @@
 // The WebGPU benchmark in sections, each under its own time limit, so that a slow or failing one leaves the others.
 import { contextOf, type GpuContext } from '@hip/kernels-webgpu';
-import { FAST_CONFIG, PAPER_CONFIG, type HipConfig } from '@hip/mask-search';
+import { defaultStages, FAST_CONFIG, PAPER_CONFIG, type HipConfig } from '@hip/mask-search';
 import { ablationRows } from './ablation.ts';
 import { attentionChecks, matrixCandidates } from './attention-check.ts';
 import { denseRows, sparseRows } from './attention.ts';
@@ -102,7 +102,7 @@ function configurations(): Record<string, HipConfig> {
       found[`blocks of ${blockQ} rows, means of ${rows}`] = {
         ...FAST_CONFIG,
         blockQ,
-        stages: FAST_CONFIG.stages!.map((stage) => (stage.score === 'bound' ? { ...stage, strideQ: rows } : stage)),
+        stages: defaultStages(FAST_CONFIG.k, rows),
       };
   return found;
 }

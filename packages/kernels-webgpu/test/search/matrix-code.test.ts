@@ -1,7 +1,7 @@
 // The matrix kernels' WGSL against Tint: Dawn's null backend offers every feature and validates, but computes nothing.
 import { expect, it } from 'vitest';
 import { create, globals } from 'webgpu';
-import { FAST_CONFIG, resolveConfig, type HipConfig } from '@hip/mask-search';
+import { DEFAULT_CONFIG, FAST_CONFIG, resolveConfig, type HipConfig } from '@hip/mask-search';
 import { DEFAULT_LIMITS } from '../../src/device/limits.ts';
 import { planSearch } from '../../src/search/plan.ts';
 
@@ -10,7 +10,8 @@ const limits = { ...DEFAULT_LIMITS, maxComputeWorkgroupStorageSize: 49_152, maxS
 
 const stages = (config: Partial<HipConfig>): HipConfig => resolveConfig({ ...FAST_CONFIG, ...config });
 const configs: Record<string, { config: HipConfig; headDim?: number; pageShift?: number }> = {
-  'the default': { config: FAST_CONFIG },
+  'the default': { config: DEFAULT_CONFIG },
+  'the fast one': { config: FAST_CONFIG },
   'a page table': { config: FAST_CONFIG, pageShift: 8 },
   'other sizes': {
     config: stages({

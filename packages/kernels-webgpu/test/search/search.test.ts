@@ -76,11 +76,11 @@ describeGpu('mask search', (gpu) => {
   const cases: Record<string, SearchCase> = {
     'the default configuration': {
       shape,
-      config: resolveConfig({ ...FAST_CONFIG, k: 128, stages: resolveConfig({ k: 128 }).stages }),
+      config: resolveConfig({ k: 128 }),
       type: 'f16',
       seed: 1,
     },
-    'the default configuration, more chunks than are counted one by one': {
+    'the fast configuration, more chunks than are counted one by one': {
       shape: { batch: 1, queries: 130, keys: 20_000, heads: 3, kvHeads: 1, headDim: 64 },
       config: FAST_CONFIG,
       type: 'f32',

@@ -30,7 +30,7 @@ export interface ImageOptions {
     readonly flip?: boolean;
     /**
      * Blend each image with another one of its batch, λ ~ Beta(α, α) of this α in (0, 1], and share its label likewise
-     * (mixup, Zhang 2018). With a teacher, the blends are as good as more images. @defaultValue 0 (off)
+     * (mixup, Zhang 2018). @defaultValue 0 (off)
      */
     readonly mixup?: number;
   };
@@ -208,10 +208,10 @@ function blend(data: Float32Array, labels: Int32Array, alpha: number, seed: numb
 /** A draw from Beta(α, α) for 0 < α ≤ 1 (Jöhnk 1964). */
 function symmetricBeta(alpha: number, random: SeededRandom): number {
   for (;;) {
-    // In logarithms: powers of 1/α leave the range of numbers when α is small.
-    const x = Math.log(random.next()) / alpha;
-    const y = Math.log(random.next()) / alpha;
-    if (Math.exp(x) + Math.exp(y) <= 1) return 1 / (1 + Math.exp(y - x));
+    // In logarithms: powers of 1/α leave the range of numbers when α is small. 1 − u is never 0.
+    const x = Math.log(1 - random.next());
+    const y = Math.log(1 - random.next());
+    if (Math.exp(x / alpha) + Math.exp(y / alpha) <= 1) return 1 / (1 + Math.exp((y - x) / alpha));
   }
 }
 

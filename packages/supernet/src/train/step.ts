@@ -138,7 +138,7 @@ class MicroBatch {
     if (!mixed) return objectiveLoss(rows, this.#targets, { hard, soft, normalizer, ...distil });
     this.#blended ??= keepDistribution(blendedLabels(labels, mixed, rows.shape[1]));
     const loss = objectiveLoss(rows, this.#targets, { hard: 0, soft: hard, normalizer, teacher: this.#blended });
-    if (!teacher || soft === 0) return loss;
+    if (!teacher) return loss;
     return tf.add(loss, objectiveLoss(rows, this.#targets, { hard: 0, soft, normalizer, teacher }));
   }
 
