@@ -141,22 +141,76 @@ export function negativeEntropy(z: tf.Tensor2D): tf.Tensor1D {
   return runKernel<tf.Rank.R1>(ENTROPY, [rows], { inputs: [z], uniforms: [rows, columns], groups: rows });
 }
 
-/** Every row of dy goes to the first row with its id, which adds them up in order: no atomics, so runs repeat. */
+/** Ids that a workgroup of {@link SCATTER} looks at together, and columns it adds up together. */
+const TILE = 256;
+/** Rows noted before they are added up; at least a tile. */
+const NOTED = 1024;
+
+/**
+ * A workgroup per row: unless an earlier row has its id, it notes the rows with that id in order and adds them up. No
+ * atomics on values, so runs repeat.
+ */
 const SCATTER: Kernel = {
   name: 'scatter-rows',
   inputs: ['ids', 'dy'],
   uniforms: { rows: 'i', columns: 'i' },
-  workgroupSize: 64,
+  workgroupSize: TILE,
   code: `
+    var<workgroup> group_row : i32;
+    var<workgroup> earlier : atomic<u32>;
+    var<workgroup> known : u32;
+    var<workgroup> bits : array<atomic<u32>, ${TILE / 32}>;
+    var<workgroup> noted : array<i32, ${NOTED}>;
     fn main(index : i32) {
-      let row = index / 64;
+      let tid = i32(localId.x);
+      if (tid == 0) { group_row = index / ${TILE}; }
+      // Barriers below: the compiler must see that all invocations have the same row.
+      let row = workgroupUniformLoad(&group_row);
       if (row >= uniforms.rows) { return; }
       let id = ids[row];
-      for (var earlier = 0; earlier < row; earlier++) { if (ids[earlier] == id) { return; } }
-      for (var c = i32(localId.x); c < uniforms.columns; c += 64) { result[id * uniforms.columns + c] = dy[row * uniforms.columns + c]; }
-      for (var later = row + 1; later < uniforms.rows; later++) {
-        if (ids[later] != id) { continue; }
-        for (var c = i32(localId.x); c < uniforms.columns; c += 64) { result[id * uniforms.columns + c] += dy[later * uniforms.columns + c]; }
+      for (var other = tid; other < row; other += ${TILE}) {
+        if (ids[other] == id) { atomicStore(&earlier, 1u); }
+      }
+      workgroupBarrier();
+      if (tid == 0) { known = atomicLoad(&earlier); }
+      if (workgroupUniformLoad(&known) != 0u) { return; }
+      for (var first = 0; first < uniforms.columns; first += ${TILE}) {
+        let column = first + tid;
+        var sum = 0.0;
+        var count = 0;
+        for (var tile = row; tile < uniforms.rows; tile += ${TILE}) {
+          let other = tile + tid;
+          let same = other < uniforms.rows && ids[min(other, uniforms.rows - 1)] == id;
+          if (tid < ${TILE / 32}) { atomicStore(&bits[tid], 0u); }
+          workgroupBarrier();
+          if (same) { atomicOr(&bits[tid / 32], 1u << u32(tid % 32)); }
+          workgroupBarrier();
+          var before = 0;
+          var all = 0;
+          for (var word = 0; word < ${TILE / 32}; word++) {
+            let found = atomicLoad(&bits[word]);
+            let ones = i32(countOneBits(found));
+            if (word < tid / 32) { before += ones; }
+            if (word == tid / 32) { before += i32(countOneBits(found & ((1u << u32(tid % 32)) - 1u))); }
+            all += ones;
+          }
+          if (same) { noted[count + before] = other; }
+          count += all;
+          workgroupBarrier();
+          if (count > ${NOTED - TILE} || tile + ${TILE} >= uniforms.rows) {
+            if (column < uniforms.columns) {
+              var i = 0;
+              for (; i + 4 <= count; i += 4) {
+                let four = vec4(dy[noted[i] * uniforms.columns + column], dy[noted[i + 1] * uniforms.columns + column],
+                  dy[noted[i + 2] * uniforms.columns + column], dy[noted[i + 3] * uniforms.columns + column]);
+                sum += four.x + four.y + four.z + four.w;
+              }
+              for (; i < count; i++) { sum += dy[noted[i] * uniforms.columns + column]; }
+            }
+            count = 0;
+          }
+        }
+        if (column < uniforms.columns) { result[id * uniforms.columns + column] = sum; }
       }
     }`,
 };

@@ -4,8 +4,11 @@ import { groupsFor, reduction, runKernel } from './program.ts';
 import type { Kernel } from './program.ts';
 
 const ROW = 64;
-/** Rows that one invocation of a column sum adds up. */
-const CHUNK = 64;
+/** A workgroup of a column sum: so many columns side by side, and so many rows at a time. */
+const COLUMNS = 32;
+const LANES = 8;
+/** Rows that a workgroup of a column sum adds up. */
+const CHUNK = 256;
 
 const rowIndex = `
       let tid = i32(localId.x);
@@ -25,19 +28,38 @@ function columnKernel(terms: keyof typeof columnTerms): Kernel {
     name: `column-sum-${terms}`,
     inputs,
     uniforms: shape,
-    workgroupSize: ROW,
+    workgroupSize: COLUMNS * LANES,
     code: `
+    var<workgroup> lanes : array<f32, ${COLUMNS * LANES}>;
+    fn term(row : i32, column : i32) -> f32 {
+      let at = row * uniforms.columns + column;
+      return ${term};
+    }
     fn main(index : i32) {
-      let blocks = (uniforms.columns + ${ROW - 1}) / ${ROW};
-      let column = (index / ${ROW}) % blocks * ${ROW} + i32(localId.x);
-      let chunk = index / ${ROW} / blocks;
-      if (column >= uniforms.columns || chunk * ${CHUNK} >= uniforms.rows) { return; }
-      var sum = 0.0;
-      for (var row = chunk * ${CHUNK}; row < min(uniforms.rows, (chunk + 1) * ${CHUNK}); row++) {
-        let at = row * uniforms.columns + column;
-        sum += ${term};
+      let tid = i32(localId.x);
+      let group = index / ${COLUMNS * LANES};
+      let blocks = (uniforms.columns + ${COLUMNS - 1}) / ${COLUMNS};
+      let column = group % blocks * ${COLUMNS} + tid % ${COLUMNS};
+      let lane = tid / ${COLUMNS};
+      let chunk = group / blocks;
+      let inside = column < uniforms.columns && chunk * ${CHUNK} < uniforms.rows;
+      var sums = vec4<f32>();
+      if (inside) {
+        let end = min(uniforms.rows, (chunk + 1) * ${CHUNK});
+        var row = chunk * ${CHUNK} + lane;
+        // Four loads under way at a time.
+        for (; row + ${3 * LANES} < end; row += ${4 * LANES}) {
+          sums += vec4(term(row, column), term(row + ${LANES}, column), term(row + ${2 * LANES}, column), term(row + ${3 * LANES}, column));
+        }
+        for (; row < end; row += ${LANES}) { sums.x += term(row, column); }
       }
-      result[chunk * uniforms.columns + column] = sum;
+      lanes[tid] = sums.x + sums.y + sums.z + sums.w;
+      workgroupBarrier();
+      if (lane == 0 && inside) {
+        var sum = 0.0;
+        for (var l = 0; l < ${LANES}; l++) { sum += lanes[l * ${COLUMNS} + tid]; }
+        result[chunk * uniforms.columns + column] = sum;
+      }
     }`,
   };
 }
@@ -52,7 +74,7 @@ function sumColumns(
   columns: number,
 ): tf.Tensor1D {
   const chunks = Math.ceil(rows / CHUNK);
-  const dispatch = { inputs, uniforms: [rows, columns], groups: groupsFor(columns, ROW) * chunks };
+  const dispatch = { inputs, uniforms: [rows, columns], groups: groupsFor(columns, COLUMNS) * chunks };
   if (chunks === 1) return runKernel<tf.Rank.R1>(COLUMN_KERNELS[terms], [columns], dispatch);
   const partial = runKernel<tf.Rank.R2>(COLUMN_KERNELS[terms], [chunks, columns], dispatch);
   return sumColumns('plain', [partial], chunks, columns);

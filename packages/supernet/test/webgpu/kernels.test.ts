@@ -61,7 +61,7 @@ describeGpu('fused kernels', () => {
 
   it('bias gradients over any number of rows', () =>
     fc.assert(
-      fc.asyncProperty(fc.constantFrom(1, 63, 64, 65, 4200), size(70), async (rows, columns) => {
+      fc.asyncProperty(fc.constantFrom(1, 63, 255, 256, 257, 4200), size(70), async (rows, columns) => {
         expect(
           await mismatches([[rows, 3], [3, columns], [columns]], (x, w, b) =>
             linear(x as tf.Tensor2D, w as tf.Tensor2D, b as tf.Tensor1D),
@@ -137,6 +137,12 @@ describeGpu('fused kernels', () => {
   it('embedding gradients add up repeated ids', async () => {
     const ids = Int32Array.from({ length: 90 }, (_, i) => (i * i) % 7);
     expect(await mismatches([[9, 70]], (table) => embed(table as tf.Tensor2D, tf.tensor1d(ids, 'int32')))).toEqual([]);
+  });
+
+  it('embedding gradients of ids that come thousands of times, in rows wider than a workgroup', async () => {
+    const ids = Int32Array.from({ length: 2900 }, (_, i) => (i % 3 === 0 ? 1 : (i * i) % 7));
+    const f = (table: tf.Tensor) => embed(table as tf.Tensor2D, tf.tensor1d(ids, 'int32'));
+    expect(await mismatches([[8, 300]], f)).toEqual([]);
   });
 
   it.each([
