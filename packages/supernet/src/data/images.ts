@@ -24,8 +24,13 @@ export interface ImageOptions {
   readonly normalize?: Normalization;
   /** Applied to training batches only. @defaultValue none */
   readonly augment?: {
-    /** Pixels a random crop may shift by, zero padded. @defaultValue 0 */
+    /** Pixels a random crop may shift by, zero padded; not beside `leastArea`. @defaultValue 0 */
     readonly shift?: number;
+    /**
+     * Random resized crops (Szegedy 2015): a rectangle of this share of the area to all of it, 3:4 to 4:3 as wide as high
+     * against the image, stretched to the whole image (bilinear). @defaultValue 1 (off)
+     */
+    readonly leastArea?: number;
     /** Mirror half of the images. @defaultValue false */
     readonly flip?: boolean;
     /**
@@ -116,7 +121,13 @@ export function normalizationOf(config: Readonly<Record<string, unknown>>): Norm
 /**
  * An image classification dataset: pixels/255, minus mean, over std.
  *
- * @throws SupernetError `invalid-data` when counts or channels do not fit, `invalid-option` for a mixup outside 0…1
+ * @throws SupernetError `invalid-data` when counts or channels do not fit, `invalid-option` for a mixup or leastArea outside 0…1
+ *
+ * @example
+ * ```ts
+ * const augment = { leastArea: 0.4, flip: true, mixup: 0.8 };
+ * const train = imageClassification(readCifar(bytes), { augment });
+ * ```
  */
 export function imageClassification(images: ImageSet, options: ImageOptions = {}): Dataset {
   const { pixels, labels, channels, height, width } = images;
@@ -138,7 +149,19 @@ export function imageClassification(images: ImageSet, options: ImageOptions = {}
       std,
     });
   }
-  const { shift = 0, flip = false, mixup = 0 } = options.augment ?? {};
+  const { shift = 0, flip = false, mixup = 0, leastArea = 1 } = options.augment ?? {};
+  if (!(leastArea > 0 && leastArea <= 1)) {
+    throw new SupernetError('invalid-option', `leastArea = ${leastArea}: expected a share 0 < leastArea ≤ 1`, {
+      leastArea,
+    });
+  }
+  if (leastArea < 1 && shift > 0) {
+    throw new SupernetError(
+      'invalid-option',
+      `shift = ${shift} and leastArea = ${leastArea}: both place a crop, give one of them`,
+      { shift, leastArea },
+    );
+  }
   if (!(mixup >= 0 && mixup <= 1)) {
     throw new SupernetError('invalid-option', `mixup = ${mixup}: expected a number 0…1 (0 is off, 1 blends evenly)`, {
       mixup,
@@ -161,10 +184,15 @@ export function imageClassification(images: ImageSet, options: ImageOptions = {}
         const dx = moves ? random.integer(2 * shift + 1) - shift : 0;
         const dy = moves ? random.integer(2 * shift + 1) - shift : 0;
         const mirror = moves && flip && random.next() < 0.5;
+        const crop = moves && leastArea < 1 ? randomCrop(height, width, leastArea, mirror, random) : undefined;
         for (let c = 0; c < channels; c++) {
           const table = tables[c] as Float32Array;
           const from = (index * channels + c) * plane;
           const to = (row * channels + c) * plane;
+          if (crop) {
+            stretch(pixels.subarray(from, from + plane), table, crop, data.subarray(to, to + plane));
+            continue;
+          }
           for (let y = 0; y < height; y++) {
             for (let x = 0; x < width; x++) {
               const sx = (mirror ? width - 1 - x : x) + dx;
@@ -185,6 +213,61 @@ export function imageClassification(images: ImageSet, options: ImageOptions = {}
       };
     },
   };
+}
+
+/** What each pixel along one side reads: two source pixels and the share of the second. */
+interface Taps {
+  readonly first: Int32Array;
+  readonly second: Int32Array;
+  readonly share: Float32Array;
+}
+
+/** A rectangle stretched to the whole image. */
+interface Crop {
+  readonly rows: Taps;
+  readonly columns: Taps;
+}
+
+/** A rectangle of `leastArea`…1 of the area; a side that would be longer than the image's is cut to it. */
+function randomCrop(height: number, width: number, leastArea: number, mirror: boolean, random: SeededRandom): Crop {
+  const area = leastArea + (1 - leastArea) * random.next();
+  const ratio = (4 / 3) ** (2 * random.next() - 1);
+  const side = (share: number, extent: number, isMirrored: boolean): Taps => {
+    const length = Math.min(1, Math.sqrt(share)) * extent;
+    return taps(random.next() * (extent - length), length, extent, isMirrored);
+  };
+  return { rows: side(area / ratio, height, false), columns: side(area * ratio, width, mirror) };
+}
+
+/** Bilinear taps of `length` pixels from `start`, stretched to `extent`; pixel centres at halves, edges repeated. */
+function taps(start: number, length: number, extent: number, isMirrored: boolean): Taps {
+  const [first, second] = [new Int32Array(extent), new Int32Array(extent)];
+  const share = new Float32Array(extent);
+  for (let i = 0; i < extent; i++) {
+    const centre = ((isMirrored ? extent - 1 - i : i) + 0.5) * (length / extent);
+    const at = Math.min(extent - 1, Math.max(0, start + centre - 0.5));
+    first[i] = Math.floor(at);
+    second[i] = Math.min(extent - 1, Math.floor(at) + 1);
+    share[i] = at - Math.floor(at);
+  }
+  return { first, second, share };
+}
+
+/** A channel plane of bytes through a table, cropped and stretched into `out` of the same size. */
+function stretch(plane: Uint8Array, table: Float32Array, { rows, columns }: Crop, out: Float32Array): void {
+  const width = columns.first.length;
+  for (let y = 0; y < rows.first.length; y++) {
+    const [upper, lower] = [(rows.first[y] as number) * width, (rows.second[y] as number) * width];
+    const down = rows.share[y] as number;
+    for (let x = 0; x < width; x++) {
+      const [left, right] = [columns.first[x] as number, columns.second[x] as number];
+      const across = columns.share[x] as number;
+      const value = (base: number) =>
+        (1 - across) * (table[plane[base + left] as number] as number) +
+        across * (table[plane[base + right] as number] as number);
+      out[y * width + x] = (1 - down) * value(upper) + down * value(lower);
+    }
+  }
 }
 
 /** Blends every row of `data` with another one, in place. */

@@ -92,6 +92,49 @@ describe('imageClassification', () => {
     expect(variants.size).toBe(18);
   });
 
+  it('random resized crops: a linear ramp stays one, inside the image, at the scale asked for', async () => {
+    const [height, width] = [16, 12];
+    // Two planes: the column and the row of each pixel.
+    const pixels = Uint8Array.from({ length: 2 * height * width }, (_, i) =>
+      i < height * width ? i % width : Math.floor((i - height * width) / width),
+    );
+    const ramps: ImageSet = { pixels, labels: Int32Array.of(0), channels: 2, height, width };
+    const normalize = { mean: [0, 0], std: [1 / 255, 1 / 255] };
+    const leastArea = 0.25;
+    const data = imageClassification(ramps, { normalize, augment: { leastArea, flip: true } });
+    const still = await data.batch([0]);
+    expect([...still.pixelValues!.data]).toEqual([...pixels].map((value) => expect.closeTo(value, 4)));
+    const areas: number[] = [];
+    let mirrored = 0;
+    for (let seed = 0; seed < 400; seed++) {
+      const { pixelValues } = await data.batch([0], { training: true, seed });
+      const values = pixelValues!.data;
+      expect(await data.batch([0], { training: true, seed })).toEqual({ ...still, pixelValues });
+      // Away from the edges, where values repeat, the step from pixel to pixel is the crop's length over the image's.
+      const [y, x] = [height / 2, width / 2];
+      const across = values[y * width + x + 1]! - values[y * width + x]!;
+      const down = values[height * width + (y + 1) * width + x]! - values[height * width + y * width + x]!;
+      if (across < 0) mirrored++;
+      areas.push(Math.abs(across) * down);
+      expect(Math.min(...values)).toBeGreaterThanOrEqual(0);
+      expect(Math.max(...values)).toBeLessThanOrEqual(height - 1);
+      expect(Math.abs(across) / down).toBeGreaterThan(3 / 4 - 0.001);
+      expect(Math.abs(across) / down).toBeLessThan(4 / 3 + 0.001);
+    }
+    expect(Math.min(...areas)).toBeGreaterThan(leastArea - 0.001);
+    expect(Math.min(...areas)).toBeLessThan(leastArea + 0.05);
+    expect(Math.max(...areas)).toBeGreaterThan(0.9);
+    expect(Math.max(...areas)).toBeLessThanOrEqual(1.001);
+    expect(mirrored).toBeGreaterThan(150);
+    expect(mirrored).toBeLessThan(250);
+    expect(() => imageClassification(ramps, { normalize, augment: { leastArea: 0 } })).toThrow(
+      /leastArea = 0: expected a share 0 < leastArea ≤ 1/,
+    );
+    expect(() => imageClassification(ramps, { normalize, augment: { leastArea, shift: 1 } })).toThrow(
+      /shift = 1 and leastArea = 0\.25: both place a crop/,
+    );
+  });
+
   it('blends images of a training batch and says by how much; shares follow Beta(α, α)', async () => {
     const original = (await imageClassification(set, { normalize: plain }).batch([0, 1])).pixelValues!.data;
     for (const mixup of [1, 0.3]) {
