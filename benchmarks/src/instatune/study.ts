@@ -16,6 +16,7 @@ import {
   type ModelInputs,
   type SubnetConfig,
 } from '@instatune/supernet';
+import { withSampledWindows } from './sampled-text.ts';
 import { SubnetSearch, type SearchedPoint, type TacticOutcome } from './search.ts';
 import type { Recipe, Task, TaskData } from './tasks.ts';
 
@@ -50,6 +51,8 @@ const KD_WORK = 1.35;
 const SUPER_WORK = 2.1;
 /** Work of a probe's step (in-place distillation) in plain steps. */
 const PROBE_WORK = 1.75;
+/** Tokens of a sampled window that are a training window's. */
+const SAMPLE_PROMPT = 16;
 /** Losses come in bursts of so many steps on a GPU. */
 const BURST = 8;
 /** Share of the time that training may take. */
@@ -83,7 +86,7 @@ export async function studyTask(task: Task, options: StudyOptions): Promise<void
 
 class Study {
   readonly #task: Task;
-  readonly #data: TaskData;
+  #data: TaskData;
   readonly #options: StudyOptions;
   readonly #start: number;
   #recipe: Recipe;
@@ -102,6 +105,7 @@ class Study {
   async train(): Promise<void> {
     await this.#fitSteps();
     const plain = await this.#trainPlain();
+    await this.#sample();
     if (this.#recipe.distilled ?? true) {
       const distilled = await this.#data.loadModel();
       const kd = await this.#fineTune('KD-only', distilled, this.#distillation());
@@ -125,6 +129,17 @@ class Study {
     });
   }
 
+  /** Text that the teacher writes, for all that learn from it. */
+  async #sample(): Promise<void> {
+    const { sampled: windows } = this.#recipe;
+    if (!windows) return;
+    const { seed, signal, log } = this.#options;
+    const start = performance.now();
+    const options = { windows, prompt: SAMPLE_PROMPT, seed, signal };
+    this.#data = { ...this.#data, distil: await withSampledWindows(this.#plain!, this.#data.train, options) };
+    log(`${this.#task.name}: ${windows} windows written in ${round((performance.now() - start) / 1000, 1)} s`);
+  }
+
   /** Options of a network that learns from the plain fine-tuned one. */
   #distillation(): FineTuneOptions {
     return { ...this.#recipe.superNetwork, strategy: 'kd-only', gamma: 1, teacher: this.#plain as ElasticModel };
@@ -135,14 +150,17 @@ class Study {
     const { metric } = this.#task;
     const sign = metric === 'accuracy' ? 1 : -1;
     let best: { trained: Trained; model: ElasticModel; searched: number; reported: number } | undefined;
-    for (const { rate, steps: share = 1 } of this.#recipe.plain) {
+    for (const { rate, steps: share = 1, asDistilled = false } of this.#recipe.plain) {
       const model = await this.#data.loadModel();
       const learningRate = this.#recipe.learningRate * rate;
       const steps = Math.max(1, Math.round(this.#recipe.steps * share));
-      const trained = await this.#fineTune('plain fine-tune', model, { strategy: 'plain', learningRate, steps });
+      const { train, distil = train } = this.#data;
+      const options: FineTuneOptions = { strategy: 'plain', learningRate, steps };
+      const trained = await this.#fineTune('plain fine-tune', model, options, { data: asDistilled ? distil : train });
       const { reported, searched } = await this.#row('plain fine-tune', model, trained, {
         steps,
         learningRate: Number(learningRate.toPrecision(3)),
+        ...(asDistilled && { examples: 'as distillation sees them' }),
       });
       if (!best || sign * searched > sign * best.searched) {
         best?.model.dispose();
@@ -199,7 +217,7 @@ class Study {
     if (this.#options.seconds === undefined) return;
     const probe = await this.#data.loadModel();
     const paces: number[] = [];
-    const pace = await this.#fineTune('probe', probe, { strategy: 'instatune', gamma: 0, steps: 14 }, 8);
+    const pace = await this.#fineTune('probe', probe, { strategy: 'instatune', gamma: 0, steps: 14 }, { skip: 8 });
     paces.push(pace.secondsPerStep);
     probe.dispose();
     const { plain, distilled = true } = this.#recipe;
@@ -213,7 +231,12 @@ class Study {
   }
 
   /** Trains; the pace leaves the first steps out, in which shaders and buffers are made. */
-  async #fineTune(what: string, model: ElasticModel, options: FineTuneOptions, skip?: number): Promise<Trained> {
+  async #fineTune(
+    what: string,
+    model: ElasticModel,
+    options: FineTuneOptions,
+    { skip, data }: { readonly skip?: number; readonly data?: Dataset } = {},
+  ): Promise<Trained> {
     const { steps, batchSize, learningRate, common } = this.#recipe;
     const { signal, seed, log } = this.#options;
     const planned = options.steps ?? steps;
@@ -223,7 +246,7 @@ class Study {
     let lastLog = start;
     let loss = Number.NaN;
     const { train, distil = train } = this.#data;
-    await fineTune(model, options.strategy === 'plain' ? train : distil, {
+    await fineTune(model, data ?? distil, {
       steps,
       batchSize,
       learningRate,

@@ -49,8 +49,11 @@ export interface Recipe {
   >;
   /** Factor on the learning rate of the super-network, whose sub-networks start further away. @defaultValue 1 */
   readonly superRate?: number;
-  /** Factors on the learning rate and on the steps that plain fine-tuning is tried with; the search split picks. */
-  readonly plain: readonly { readonly rate: number; readonly steps?: number }[];
+  /**
+   * Factors on the learning rate and on the steps that plain fine-tuning is tried with, and whether it sees the examples
+   * as distillation does; the search split picks.
+   */
+  readonly plain: readonly { readonly rate: number; readonly steps?: number; readonly asDistilled?: boolean }[];
   /** Whether the KD-only row is run. @defaultValue true */
   readonly distilled?: boolean;
   /** Steps and factor on the learning rate of the chosen sub-networks' own fine-tuning after the search. @defaultValue none */
@@ -59,8 +62,10 @@ export interface Recipe {
   readonly evaluations: number;
   /** Of image tasks: how training images are varied. */
   readonly augment?: ImageOptions['augment'];
-  /** Of image tasks: α of mixup where a teacher is learnt from; plain fine-tuning sees whole images. @defaultValue off */
-  readonly mixup?: number;
+  /** Of image tasks: how images are varied where a teacher is learnt from. @defaultValue augment */
+  readonly distilAugment?: ImageOptions['augment'];
+  /** Of language models: windows that the teacher writes, beside the training text, to learn from it. @defaultValue 0 */
+  readonly sampled?: number;
   /** Choices of layers, heads and FFN units. */
   readonly space: SpaceChoices;
 }
@@ -140,7 +145,7 @@ const CIFAR10: Task = {
     augment: { shift: 4, flip: true },
     space: { layers: [6, 7, 8, 9], heads: [2, 3, 4, 6], ffn: [192, 384, 576, 768] },
   },
-  async open(shared, seed, { space, augment, mixup } = CIFAR10.recipe) {
+  async open(shared, seed, { space, augment, distilAugment } = CIFAR10.recipe) {
     const folder = `${shared}/models/vit-cifar`;
     const preprocessor = JSON.parse(readFileSync(`${folder}/preprocessor_config.json`, 'utf8')) as Record<
       string,
@@ -154,7 +159,7 @@ const CIFAR10: Task = {
     const splits = cut(images);
     return {
       train: splits.train,
-      ...(mixup && { distil: cut({ ...images, augment: { ...augment, mixup } }).train }),
+      ...(distilAugment && { distil: cut({ ...images, augment: distilAugment }).train }),
       search: splits.validation,
       report: imageClassification(read('test_first1000'), images),
       loadModel: async () => (await loadCheckpoint(folder, { space })).model,
