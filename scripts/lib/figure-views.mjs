@@ -4,6 +4,19 @@ const where = (document, match) =>
   document.rows.filter((row) => Object.entries(match).every(([key, value]) => row[key] === value));
 
 /** A table from column specifications: header → key or function of the row. */
+/** Searches of InstaTune with their seeds together. */
+function searches(document) {
+  const groups = new Map();
+  for (const { task, tactic, measurements, hypervolume, front } of where(document, { row: 'search' })) {
+    const key = `${task} ${tactic}`;
+    const group = groups.get(key) ?? { task, tactic, measurements, volumes: [], fronts: [] };
+    groups.set(key, group);
+    group.volumes.push(hypervolume);
+    group.fronts.push(front);
+  }
+  return [...groups.values()];
+}
+
 function view(title, rows, columns) {
   const read = Object.values(columns).map((column) => (typeof column === 'function' ? column : (row) => row[column]));
   return { title, headers: Object.keys(columns), rows: rows.map((row) => read.map((cell) => cell(row))) };
@@ -11,6 +24,7 @@ function view(title, rows, columns) {
 
 const percent = (value) => (value === undefined ? undefined : `${Number((100 * value).toPrecision(3))} %`);
 const times = (value) => (value === undefined || value === null ? undefined : `${Number(value.toPrecision(3))}×`);
+const mean = (values) => values.reduce((sum, value) => sum + value, 0) / values.length;
 const giga = (value) => Number((value / 1e9).toPrecision(3));
 const mib = (value) => (value === undefined ? undefined : Number((value / 2 ** 20).toPrecision(3)));
 
@@ -205,26 +219,35 @@ export const VIEWS = [
       return [
         ...tasks.map((task) =>
           view(`${task}: ${networks(task)[0]?.weights}, reported on ${networks(task)[0]?.reported}`, networks(task), {
-            network: ({ row, bestWithin, learningRate }) =>
-              bestWithin ? `best within ${Math.round(100 * bestWithin)} % of the MACs` : `${row} (${learningRate})`,
+            network: ({ row, bestWithin, learningRate }) => {
+              if (!bestWithin) return `${row} (${learningRate})`;
+              const name = `best within ${Math.round(100 * bestWithin)} % of the MACs`;
+              return row === 'sub-network' ? name : `${name}, fine-tuned on`;
+            },
             'accuracy (%)': ({ accuracy }) => accuracy && Number((100 * accuracy).toPrecision(4)),
             loss: 'loss',
+            'against plain': ({ againstPlain }) =>
+              againstPlain === undefined ? undefined : `${(100 * againstPlain).toFixed(1)} %`,
             'MACs (M)': ({ macs }) => Number((macs / 1e6).toPrecision(4)),
             fewer: ({ macs }) => percent(1 - macs / full(task)),
             'parameters (M)': ({ parameters }) => Number((parameters / 1e6).toPrecision(3)),
-            'latency (ms)': ({ latencyMs, bestWithin }) => latencyMs ?? (bestWithin ? undefined : latency(task)),
+            'latency (ms)': ({ latencyMs, bestWithin, macs }) =>
+              latencyMs ??
+              (bestWithin
+                ? networks(task).find((row) => row.macs === macs && row.latencyMs)?.latencyMs
+                : latency(task)),
             steps: 'steps',
             'ms a step': 'msPerStep',
             'time against plain': ({ timeAgainstPlain }) => times(timeAgainstPlain),
           }),
         ),
-        view('Search: hypervolume at equal measurements', where(document, { row: 'search' }), {
+        view('Search: hypervolume at equal measurements', searches(document), {
           task: 'task',
           tactic: 'tactic',
-          seed: 'seed',
           measurements: 'measurements',
-          hypervolume: 'hypervolume',
-          'on the front': 'front',
+          'mean hypervolume': ({ volumes }) => mean(volumes).toPrecision(4),
+          'of seeds': ({ volumes }) => volumes.join(', '),
+          'on the front': ({ fronts }) => fronts.join(', '),
         }),
         view('Throughput', where(document, { row: 'throughput' }), {
           backend: 'backend',

@@ -386,6 +386,7 @@ class Study {
           result,
           searched[this.#task.metric],
         ),
+        parameters: countParameters(this.#superNetwork!.config, point.subnet),
         steps,
         learningRate: Number(rate.toPrecision(3)),
         trainingSeconds: round(trained.seconds, 1),
