@@ -1,6 +1,7 @@
 // Gradient sets by weight name: accumulation over passes and the global norm for clipping.
 import * as tf from '@tensorflow/tfjs';
 import { clipFactor as clipOnGpu, globalNorm as normOnGpu } from '../webgpu/adamw.ts';
+import { addInPlace } from '../webgpu/elementwise.ts';
 import { onWebGpu } from '../webgpu/program.ts';
 import { onHeap, sumOfSquares } from './host-arrays.ts';
 
@@ -15,8 +16,10 @@ export function accumulate(total: GradientSet, more: GradientSet): void {
       total.set(name, gradient);
       continue;
     }
-    total.set(name, tf.add(held, gradient));
-    held.dispose();
+    if (!(onWebGpu() && addInPlace(held, gradient))) {
+      total.set(name, tf.add(held, gradient));
+      held.dispose();
+    }
     gradient.dispose();
   }
   more.clear();

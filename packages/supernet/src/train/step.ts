@@ -52,13 +52,14 @@ export function trainStep(
 ): StepOutput {
   const normalizer = batches.reduce((sum, batch) => sum + labelCountOf(batch), 0);
   if (normalizer === 0) throw new SupernetError('invalid-data', 'no row of this step has a label');
-  startRepeatedWork();
   const total: GradientSet = new Map();
   const losses: (tf.Scalar | undefined)[] = plan.map(() => undefined);
   for (const [index, batch] of batches.entries()) {
     const micro = new MicroBatch(context, batch, normalizer, seed + index);
     try {
       for (const [position, pass] of plan.entries()) {
+        // A sub-network of other widths than the last step's leaves other buffers free: each pass starts in the same order.
+        startRepeatedWork();
         const { value, gradients } = micro.run(pass);
         accumulate(total, gradients);
         const sum = losses[position];
@@ -69,6 +70,7 @@ export function trainStep(
       micro.dispose();
     }
   }
+  startRepeatedWork();
   const norm = globalNorm(total);
   const scale = Number.isFinite(context.clipNorm) ? clipFactor(norm, context.clipNorm) : undefined;
   context.optimizer.apply(total, learningRate, scale);

@@ -1,7 +1,7 @@
 // Dispatches of tfjs-webgpu without a new uniform buffer and bind group each: training repeats the same ones every step.
 import * as tf from '@tensorflow/tfjs';
 
-/** Beyond so many, everything is forgotten: shapes that never repeat would pile up. */
+/** Beyond so many, those that were not used lately are forgotten: shapes that never repeat would pile up. */
 const LIMIT = 16_384;
 
 interface UniformField {
@@ -44,6 +44,28 @@ interface Patched {
   };
 }
 
+/** A map in two generations: when the younger one is full, the older one is dropped, less what has been used meanwhile. */
+class RecentMap<Value> {
+  #young = new Map<string, Value>();
+  #old = new Map<string, Value>();
+
+  get(key: string): Value | undefined {
+    const known = this.#young.get(key);
+    if (known !== undefined) return known;
+    const older = this.#old.get(key);
+    if (older !== undefined) this.set(key, older);
+    return older;
+  }
+
+  set(key: string, value: Value): void {
+    if (this.#young.size >= LIMIT) {
+      this.#old = this.#young;
+      this.#young = new Map();
+    }
+    this.#young.set(key, value);
+  }
+}
+
 /** How to start a step in the state that the last one started in, by backend. */
 const patched = new WeakMap<object, () => void>();
 
@@ -69,8 +91,8 @@ export function reuseWebGpuBindings(): void {
   const backend = tf.backend() as unknown as Patched;
   if (tf.getBackend() !== 'webgpu' || !('makeUniforms' in backend) || patched.has(backend)) return;
   const { device } = backend;
-  const uniforms = new Map<string, UniformBinding>();
-  const groups = new Map<string, object>();
+  const uniforms = new RecentMap<UniformBinding>();
+  const groups = new RecentMap<object>();
   const numbers = new WeakMap<object, number>();
   let next = 0;
   const numberOf = (object: object): number => {
@@ -85,10 +107,6 @@ export function reuseWebGpuBindings(): void {
     }
     for (const free of backend.bufferManager.freeBuffers.values()) free.sort((a, b) => numberOf(b) - numberOf(a));
   });
-  const forget = (): void => {
-    uniforms.clear();
-    groups.clear();
-  };
 
   const makeUniforms = backend.makeUniforms.bind(backend);
   backend.makeUniforms = (fields) => {
@@ -101,7 +119,6 @@ export function reuseWebGpuBindings(): void {
     const at = backend.uniformPendingDisposal.lastIndexOf(made.buffer);
     if (at < 0) return made;
     backend.uniformPendingDisposal.splice(at, 1);
-    if (uniforms.size >= LIMIT) forget();
     uniforms.set(key, made);
     return made;
   };
@@ -126,7 +143,6 @@ export function reuseWebGpuBindings(): void {
     const known = groups.get(key);
     if (known) return known;
     const made = createBindGroup(descriptor);
-    if (groups.size >= LIMIT) forget();
     groups.set(key, made);
     return made;
   };

@@ -1,6 +1,6 @@
-// Activations, gated activations and rotary embedding on WebGPU: one dispatch forward, one per gradient.
+// Sums in place, activations, gated activations and rotary embedding on WebGPU: one dispatch forward, one per gradient.
 import type * as tf from '@tensorflow/tfjs';
-import { groupsFor, runKernel } from './program.ts';
+import { groupsFor, isShared, runInPlace, runKernel } from './program.ts';
 import type { Kernel } from './program.ts';
 
 const SIZE = 128;
@@ -94,4 +94,19 @@ export function rotate(x: tf.Tensor4D, cos: tf.Tensor, sin: tf.Tensor, direction
     uniforms: [x.size, length, heads, size, direction],
     groups: groupsFor(x.size, SIZE),
   });
+}
+
+const ADD: Kernel = {
+  name: 'add-in-place',
+  inputs: ['x'],
+  uniforms: { count: 'i' },
+  workgroupSize: SIZE,
+  code: 'fn main(index : i32) { if (index < uniforms.count) { result[index] += x[index]; } }',
+};
+
+/** target += x, unless another tensor reads the same memory; says whether it did. */
+export function addInPlace(target: tf.Tensor, x: tf.Tensor): boolean {
+  if (isShared(target)) return false;
+  runInPlace(ADD, target, { inputs: [x], uniforms: [x.size], groups: groupsFor(x.size, SIZE) });
+  return true;
 }

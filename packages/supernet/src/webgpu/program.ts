@@ -20,6 +20,7 @@ interface UniformData {
 /** The part of tfjs-webgpu's backend used here; structural, so that the backend stays an optional peer. */
 interface Backend {
   readonly tensorMap: { get(dataId: object): { values: unknown } };
+  refCount(dataId: object): number;
   runWebGPUProgram(
     program: object,
     inputs: readonly tf.TensorInfo[],
@@ -53,6 +54,11 @@ export function runInPlace(kernel: Kernel, target: tf.Tensor, dispatch: Dispatch
   submit(kernel, target.shape, dispatch, target);
   // A copy that an earlier read left on the host is out of date now.
   (tf.backend() as unknown as Backend).tensorMap.get(target.dataId).values = null;
+}
+
+/** Whether other tensors have the same values by reference (a reshape of it, say): changing one changes all. */
+export function isShared(tensor: tf.Tensor): boolean {
+  return (tf.backend() as unknown as Backend).refCount(tensor.dataId) > 1;
 }
 
 function submit(kernel: Kernel, shape: readonly number[], dispatch: Dispatch, output?: tf.Tensor): tf.TensorInfo {

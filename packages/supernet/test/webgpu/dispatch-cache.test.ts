@@ -64,6 +64,31 @@ describeGpu('reused bindings', () => {
     expect(group({})).toBe(group({ offset: 0 }));
   });
 
+  it('are kept while they are used, however many others come by', () => {
+    const kept = group({ offset: 256, size: 64 });
+    const passing = group({ offset: 512, size: 64 });
+    const others = (count: number, first: number) => {
+      for (let i = 0; i < count; i++) {
+        const size = 4 * (1 + ((first + i) % WORDS));
+        const binding = 2 + Math.floor((first + i) / WORDS);
+        // Only looked up: a group of a binding that the layout lacks is never made valid, and never dispatched.
+        device.pushErrorScope('validation');
+        device.createBindGroup({
+          layout: pipeline.getBindGroupLayout(0),
+          entries: [{ binding, resource: { buffer: source, size } }],
+        });
+        void device.popErrorScope();
+      }
+    };
+    others(12_000, 0);
+    expect(group({ offset: 256, size: 64 })).toBe(kept);
+    others(12_000, 12_000);
+    expect(group({ offset: 256, size: 64 })).toBe(kept);
+    others(12_000, 24_000);
+    expect(group({ offset: 256, size: 64 })).toBe(kept);
+    expect(group({ offset: 512, size: 64 })).not.toBe(passing);
+  });
+
   it('bind the part that is asked for, whatever was bound before', async () => {
     await fc.assert(
       fc.asyncProperty(

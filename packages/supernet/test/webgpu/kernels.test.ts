@@ -9,7 +9,7 @@ import { embed, repeatRow } from '../../src/model/embedding.ts';
 import { linear } from '../../src/model/matmul.ts';
 import { layerNorm, rmsNorm } from '../../src/model/norms.ts';
 import { applyRope } from '../../src/model/rope.ts';
-import { clipFactor, globalNorm } from '../../src/train/gradients.ts';
+import { accumulate, clipFactor, globalNorm } from '../../src/train/gradients.ts';
 import { createTargets, objectiveLoss, teacherDistribution } from '../../src/train/losses.ts';
 import { startWebGpu, valuesOn } from '../helpers/webgpu.ts';
 
@@ -158,6 +158,33 @@ describeGpu('fused kernels', () => {
         return objectiveLoss(z as tf.Tensor2D, createTargets(labels), terms);
       }),
     ).toEqual([]);
+  });
+
+  it('gradients add up in place, but not where another tensor reads the same memory', async () => {
+    const sums = () => {
+      const first = values([300], 1);
+      const second = values([300], 2);
+      const alias = tf.reshape(second, [3, 100]);
+      const total = new Map([
+        ['alone', first],
+        ['seen', second],
+      ]);
+      const more = () =>
+        new Map([
+          ['alone', values([300], 3)],
+          ['seen', values([300], 4)],
+          ['new', values([300], 5)],
+        ]);
+      accumulate(total, more());
+      accumulate(total, more());
+      return [...total.values(), alias];
+    };
+    const expected = await valuesOn('cpu', sums);
+    const actual = await valuesOn('webgpu', sums);
+    for (const [i, wanted] of expected.entries())
+      expect(worstMismatch(actual[i] ?? [], wanted, TOLERANCE)).toBeUndefined();
+    expect(expected).toHaveLength(4);
+    expect([...expected[3]!]).toEqual([...(await valuesOn('cpu', () => [values([300], 2)]))[0]!]);
   });
 
   it('the global norm and clipping by it', async () => {
