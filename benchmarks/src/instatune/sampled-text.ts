@@ -5,6 +5,7 @@ import {
   deriveSeed,
   SeededRandom,
   shuffledIndices,
+  textWindows,
   type Dataset,
   type ElasticModel,
 } from '@instatune/supernet';
@@ -20,36 +21,30 @@ export interface SampleOptions {
   readonly signal: AbortSignal;
 }
 
-interface Windows {
-  readonly length: number;
-  /** Inputs and labels, each [N, length]. */
-  readonly inputs: Int32Array;
-  readonly labels: Int32Array;
-}
-
 /** The windows of `train` and, after them, windows that start as one of these and go on as the model says. */
 export async function withSampledWindows(
   model: ElasticModel,
   train: Dataset,
   { windows, prompt, batch = 512, seed, signal }: SampleOptions,
 ): Promise<Dataset> {
-  const own = await allWindows(train);
   const random = new SeededRandom(deriveSeed(seed, 0x73616d));
-  const parts: Windows[] = [own];
-  const { length } = own;
+  const { tokens: own, length } = await tokensOf(train);
+  const stride = length + 1;
+  const tokens = new Int32Array((train.length + windows) * stride);
+  tokens.set(own);
   for (let done = 0; done < windows; done += batch) {
     signal.throwIfAborted();
     const rows = Math.min(batch, windows - done);
     const chosen = shuffledIndices(train.length, random);
     const prompts = new Int32Array(rows * prompt);
     for (let row = 0; row < rows; row++) {
-      const from = (chosen[row % chosen.length] as number) * length;
-      prompts.set(own.inputs.subarray(from, from + prompt), row * prompt);
+      const from = (chosen[row % chosen.length] as number) * stride;
+      prompts.set(own.subarray(from, from + prompt), row * prompt);
     }
-    const tokens = await continueAll(model, prompts, { rows, prompt, length: length + 1, random });
-    parts.push(shifted(tokens, rows, length));
+    const written = await continueAll(model, prompts, { rows, prompt, length: stride, random });
+    tokens.set(written, (train.length + done) * stride);
   }
-  return dataset(parts, length);
+  return textWindows(tokens, { length, stride });
 }
 
 /** [rows, prompt] → [rows, length], each token drawn from the model's distribution (temperature 1). */
@@ -89,47 +84,15 @@ async function continueAll(
   }
 }
 
-async function allWindows(data: Dataset): Promise<Windows> {
+/** Windows as rows of length + 1 tokens: the inputs, and the last label. */
+async function tokensOf(data: Dataset): Promise<{ readonly tokens: Int32Array; readonly length: number }> {
   const { inputIds, labels } = await data.batch(Array.from({ length: data.length }, (_, i) => i));
   if (!inputIds) throw new Error('sampling needs windows of token ids');
-  return { length: inputIds.shape[1] as number, inputs: inputIds.data, labels };
-}
-
-/** Tokens [rows, length + 1] → inputs and labels [rows, length]. */
-function shifted(tokens: Int32Array, rows: number, length: number): Windows {
-  const inputs = new Int32Array(rows * length);
-  const labels = new Int32Array(rows * length);
+  const [rows, length] = inputIds.shape as [number, number];
+  const tokens = new Int32Array(rows * (length + 1));
   for (let row = 0; row < rows; row++) {
-    const from = row * (length + 1);
-    inputs.set(tokens.subarray(from, from + length), row * length);
-    labels.set(tokens.subarray(from + 1, from + 1 + length), row * length);
+    tokens.set(inputIds.data.subarray(row * length, (row + 1) * length), row * (length + 1));
+    tokens[row * (length + 1) + length] = labels[(row + 1) * length - 1] as number;
   }
-  return { length, inputs, labels };
-}
-
-function dataset(parts: readonly Windows[], length: number): Dataset {
-  const join = (name: 'inputs' | 'labels') => {
-    const whole = new Int32Array(parts.reduce((sum, part) => sum + part[name].length, 0));
-    let at = 0;
-    for (const part of parts) {
-      whole.set(part[name], at);
-      at += part[name].length;
-    }
-    return whole;
-  };
-  const [inputs, labels] = [join('inputs'), join('labels')];
-  const rows = (values: Int32Array, indices: readonly number[]) => {
-    const out = new Int32Array(indices.length * length);
-    for (const [row, index] of indices.entries())
-      out.set(values.subarray(index * length, (index + 1) * length), row * length);
-    return out;
-  };
-  return {
-    length: inputs.length / length,
-    batch: (indices) => ({
-      size: indices.length,
-      inputIds: { shape: [indices.length, length], data: rows(inputs, indices) },
-      labels: rows(labels, indices),
-    }),
-  };
+  return { tokens, length };
 }
