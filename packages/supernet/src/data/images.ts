@@ -125,8 +125,12 @@ export function normalizationOf(config: Readonly<Record<string, unknown>>): Norm
  *
  * @example
  * ```ts
- * const augment = { leastArea: 0.4, flip: true, mixup: 0.8 };
- * const train = imageClassification(readCifar(bytes), { augment });
+ * import { imageClassification, readCifar } from '@instatune/supernet';
+ *
+ * const images = readCifar(new Uint8Array(4 * 3073)); // four black aeroplanes
+ * const train = imageClassification(images, { augment: { leastArea: 0.5, flip: true, mixup: 0.8 } });
+ * const { pixelValues, mixed } = await train.batch([0, 3], { training: true, seed: 1 });
+ * console.log(pixelValues?.shape.join(), mixed?.share.length); // => 2,3,32,32 2
  * ```
  */
 export function imageClassification(images: ImageSet, options: ImageOptions = {}): Dataset {
