@@ -3,7 +3,6 @@
 const where = (document, match) =>
   document.rows.filter((row) => Object.entries(match).every(([key, value]) => row[key] === value));
 
-/** A table from column specifications: header → key or function of the row. */
 /** Searches of InstaTune with their seeds together. */
 function searches(document) {
   const groups = new Map();
@@ -17,6 +16,7 @@ function searches(document) {
   return [...groups.values()];
 }
 
+/** A table from column specifications: header → key or function of the row. */
 function view(title, rows, columns) {
   const read = Object.values(columns).map((column) => (typeof column === 'function' ? column : (row) => row[column]));
   return { title, headers: Object.keys(columns), rows: rows.map((row) => read.map((cell) => cell(row))) };

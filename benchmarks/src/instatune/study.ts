@@ -154,9 +154,9 @@ class Study {
       const model = await this.#data.loadModel();
       const learningRate = this.#recipe.learningRate * rate;
       const steps = Math.max(1, Math.round(this.#recipe.steps * share));
-      const { train, distil = train } = this.#data;
       const options: FineTuneOptions = { strategy: 'plain', learningRate, steps };
-      const trained = await this.#fineTune('plain fine-tune', model, options, { data: asDistilled ? distil : train });
+      const examples = asDistilled ? {} : { data: this.#data.train };
+      const trained = await this.#fineTune('plain fine-tune', model, options, examples);
       const { reported, searched } = await this.#row('plain fine-tune', model, trained, {
         steps,
         learningRate: Number(learningRate.toPrecision(3)),
@@ -216,21 +216,27 @@ class Study {
   async #fitSteps(): Promise<void> {
     if (this.#options.seconds === undefined) return;
     const probe = await this.#data.loadModel();
-    const paces: number[] = [];
-    const pace = await this.#fineTune('probe', probe, { strategy: 'instatune', gamma: 0, steps: 14 }, { skip: 8 });
-    paces.push(pace.secondsPerStep);
+    const { secondsPerStep } = await this.#fineTune(
+      'probe',
+      probe,
+      { strategy: 'instatune', gamma: 0, steps: 14 },
+      { skip: 8 },
+    );
     probe.dispose();
     const { plain, distilled = true } = this.#recipe;
     const work = plain.reduce((sum, { steps: share = 1 }) => sum + share, (distilled ? KD_WORK : 0) + SUPER_WORK);
-    const perStep = (paces[0]! / PROBE_WORK) * work;
+    const perStep = (secondsPerStep / PROBE_WORK) * work;
     const steps = Math.floor((this.#secondsLeft() * TRAINING_SHARE) / perStep);
     this.#recipe = { ...this.#recipe, steps: Math.max(20, Math.min(this.#recipe.steps, steps)) };
     this.#options.log(
-      `${this.#task.name}: ${round(paces[0]! * 1000, 1)} ms a super-network step, ${this.#recipe.steps} of ${this.#options.recipe.steps} steps fit`,
+      `${this.#task.name}: ${round(secondsPerStep * 1000, 1)} ms a super-network step, ${this.#recipe.steps} of ${this.#options.recipe.steps} steps fit`,
     );
   }
 
-  /** Trains; the pace leaves the first steps out, in which shaders and buffers are made. */
+  /**
+   * Trains, on the examples as distillation sees them unless given others; the pace leaves the first steps out, in which
+   * shaders and buffers are made.
+   */
   async #fineTune(
     what: string,
     model: ElasticModel,
@@ -245,8 +251,7 @@ class Study {
     let mark = start;
     let lastLog = start;
     let loss = Number.NaN;
-    const { train, distil = train } = this.#data;
-    await fineTune(model, data ?? distil, {
+    await fineTune(model, data ?? this.#data.distil ?? this.#data.train, {
       steps,
       batchSize,
       learningRate,

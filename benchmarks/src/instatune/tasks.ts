@@ -186,8 +186,8 @@ const BOOKS: Task = {
     common: { optimizer: { weightDecay: 0.05 }, schedule: { warmup: 0.1 } },
     superNetwork: { gamma: 1, alpha: 0.1 },
     superRate: 2,
-    // Plain fine-tuning overfits after two passes over these books; a teacher's distributions do not, the less so with
-    // pages that the teacher writes itself.
+    // Plain fine-tuning overfits after two passes over these books; a teacher's distributions do not. The teacher's own
+    // pages are there so that thirty passes' worth of steps see more than these books.
     plain: [
       { rate: 1, steps: 0.0525 },
       { rate: 0.5, steps: 0.0525 },

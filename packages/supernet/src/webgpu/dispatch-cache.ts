@@ -66,10 +66,10 @@ class RecentMap<Value> {
   }
 }
 
-/** How to start a step in the state that the last one started in, by backend. */
+/** How to start work in the state that the like of it started in before, by backend. */
 const patched = new WeakMap<object, () => void>();
 
-/** Call before a step that resembles the last one: with equal dispatches it will get equal buffers, and so known bind groups. */
+/** Call before work that resembles earlier work: with equal dispatches it will get equal buffers, and so known bind groups. */
 export function startRepeatedWork(): void {
   patched.get(tf.backend())?.();
 }
