@@ -2,6 +2,7 @@
 export * from './dataset.ts';
 export * from './delimited.ts';
 export * from './image-folder.ts';
+export * from './image-view.ts';
 export * from './images.ts';
 export * from './loader.ts';
 export * from './split.ts';

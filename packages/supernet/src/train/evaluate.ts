@@ -6,8 +6,7 @@ import { sequentialBatches } from '../data/loader.ts';
 import type { SubnetConfig } from '../elastic/space.ts';
 import { SupernetError, throwIfAborted } from '../errors.ts';
 import type { AttentionFunction, ElasticModel } from '../model/types.ts';
-import { createTargets, crossEntropyRows, disposeTargets } from './losses.ts';
-import { flatten } from './step.ts';
+import { createTargets, crossEntropyRows, disposeTargets, flatten } from './losses.ts';
 
 /** Options of {@link evaluate}. */
 export interface EvaluateOptions {

@@ -21,3 +21,5 @@ export * from './schedule.ts';
 export * from './store.ts';
 export { planStep } from './strategy.ts';
 export type { ObjectiveOptions, PassPlan, SoftSource, Strategy } from './strategy.ts';
+export { askTeacher } from './teacher.ts';
+export type { InputView, Teacher, TeacherContext, TeacherMember } from './teacher.ts';

@@ -69,6 +69,20 @@ export function crossEntropyRows(logits: tf.Tensor2D, targets: Targets): tf.Tens
   );
 }
 
+/** [B, T, V] or [B, V] → [N, V]. @throws SupernetError `invalid-data` when the labels do not fit the logits */
+export function flatten(logits: tf.Tensor, targets: Targets): tf.Tensor2D {
+  const width = logits.shape.at(-1) as number;
+  const rows = logits.size / width;
+  if (rows !== targets.indices.shape[0]) {
+    throw new SupernetError(
+      'invalid-data',
+      `${targets.indices.shape[0]} labels for ${rows} rows of logits [${logits.shape.join(', ')}]`,
+      { labels: targets.indices.shape[0], rows },
+    );
+  }
+  return tf.reshape(logits, [rows, width]);
+}
+
 /** A teacher's distribution at temperature ρ from its logits [N, V]. The caller disposes. */
 export function teacherDistribution(logits: tf.Tensor2D, temperature = 1): TeacherDistribution {
   const [probabilities, negativeEntropy] = tf.tidy(() => {

@@ -1,13 +1,15 @@
 // Options of fine-tuning: defaults, checks, and what must be equal for a run to be resumed.
 import type { LoaderOptions } from '../data/loader.ts';
 import { SupernetError } from '../errors.ts';
-import type { AttentionFunction, ElasticModel } from '../model/types.ts';
+import type { AttentionFunction } from '../model/types.ts';
 import type { AdamWOptions } from './adamw.ts';
 import type { FineTuneProgress } from './progress.ts';
 import type { ScheduleOptions } from './schedule.ts';
 import type { StateStore } from './store.ts';
 import type { Strategy } from './strategy.ts';
 import { needsTeacher } from './strategy.ts';
+import { membersOf } from './teacher.ts';
+import type { Teacher } from './teacher.ts';
 
 /** Options of `fineTune`. */
 export interface FineTuneOptions {
@@ -23,8 +25,11 @@ export interface FineTuneOptions {
   readonly subnets?: number;
   /** Distillation temperature ρ; the KL terms are scaled by ρ². @defaultValue 1 */
   readonly temperature?: number;
-  /** A fixed, already fine-tuned model: γ = 1, hybrid and `kd-only` need it. It is not changed and not disposed. */
-  readonly teacher?: ElasticModel;
+  /**
+   * A fixed, already fine-tuned model, or an ensemble of such: γ = 1, hybrid and `kd-only` need it. Its models are not
+   * changed and not disposed.
+   */
+  readonly teacher?: Teacher;
   /** Optimisation steps; wins over `epochs`. */
   readonly steps?: number;
   /** Passes over the data. @defaultValue 1 */
@@ -113,6 +118,7 @@ export function resolveOptions(options: FineTuneOptions): ResolvedOptions {
       { strategy: resolved.strategy, gamma: resolved.gamma },
     );
   }
+  if (options.teacher) membersOf(options.teacher);
   return resolved;
 }
 

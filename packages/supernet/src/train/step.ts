@@ -13,16 +13,19 @@ import {
   createTargets,
   disposeTargets,
   disposeTeacher,
+  flatten,
   objectiveLoss,
   teacherDistribution,
 } from './losses.ts';
 import type { Targets, TeacherDistribution } from './losses.ts';
 import type { PassPlan } from './strategy.ts';
+import { askTeacher } from './teacher.ts';
+import type { Teacher } from './teacher.ts';
 
 /** What a step needs beside the batches. */
 export interface StepContext {
   readonly model: ElasticModel;
-  readonly teacher?: ElasticModel;
+  readonly teacher?: Teacher;
   readonly optimizer: AdamW;
   readonly temperature: number;
   /** Limit of the global gradient norm; Infinity = off. */
@@ -160,13 +163,12 @@ class MicroBatch {
     const { teacher, attention, temperature } = this.#context;
     if (!teacher)
       throw new SupernetError('invalid-option', 'this objective distils from a teacher: give options.teacher');
-    if (!this.#teacher) {
-      const logits = tf.tidy(() =>
-        flatten(teacher.forward(this.#inputs, attention ? { attention } : {}).logits, this.#targets),
-      );
-      this.#teacher = teacherDistribution(logits, temperature);
-      logits.dispose();
-    }
+    this.#teacher ??= askTeacher(teacher, this.#inputs, {
+      targets: this.#targets,
+      temperature,
+      seed: this.#seed,
+      ...(attention && { attention }),
+    });
     return this.#teacher;
   }
 }
@@ -176,18 +178,4 @@ function keepDistribution(distribution: TeacherDistribution): TeacherDistributio
   tf.keep(distribution.probabilities);
   tf.keep(distribution.negativeEntropy);
   return distribution;
-}
-
-/** [B, T, V] or [B, V] → [N, V]. @throws SupernetError `invalid-data` when the labels do not fit the logits */
-export function flatten(logits: tf.Tensor, targets: Targets): tf.Tensor2D {
-  const width = logits.shape.at(-1) as number;
-  const rows = logits.size / width;
-  if (rows !== targets.indices.shape[0]) {
-    throw new SupernetError(
-      'invalid-data',
-      `${targets.indices.shape[0]} labels for ${rows} rows of logits [${logits.shape.join(', ')}]`,
-      { labels: targets.indices.shape[0], rows },
-    );
-  }
-  return tf.reshape(logits, [rows, width]);
 }
