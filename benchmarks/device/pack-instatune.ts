@@ -17,6 +17,7 @@ if (!shared) throw new Error('needs ../shared: set SHARED_DIR');
 const inFolder = (folder: string) => readdirSync(join(shared, folder)).map((name) => `${folder}/${name}`);
 const packs = {
   books: [...inFolder('models/books-lm-6m'), ...inFolder('data/books').filter((path) => path.endsWith('.txt'))],
+  'books-teacher': inFolder('models/books-lm-14m'),
   cifar10: [...inFolder('models/vit-cifar'), ...inFolder('data/cifar10')],
   sst2: [...inFolder('models/bert-mini').filter((path) => !path.endsWith('vocab.txt')), ...inFolder('data/sst2')],
 };

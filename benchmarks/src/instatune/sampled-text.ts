@@ -1,4 +1,4 @@
-// Windows of text that a language model writes itself: more to distil from than the books at hand.
+// Windows of text that language models write themselves: more to distil from than the books at hand.
 import * as tf from '@tensorflow/tfjs';
 import {
   ConcatKeyValueCache,
@@ -15,17 +15,17 @@ export interface SampleOptions {
   readonly windows: number;
   /** Tokens of a window that are a training window's own. */
   readonly prompt: number;
-  /** Windows written at once. @defaultValue 512 */
+  /** Windows written at once. @defaultValue 1024 */
   readonly batch?: number;
   readonly seed: number;
   readonly signal: AbortSignal;
 }
 
-/** The windows of `train` and, after them, windows that start as one of these and go on as the model says. */
+/** The windows of `train` and, after them, windows that start as one of these and go on as the models say together. */
 export async function withSampledWindows(
-  model: ElasticModel,
+  models: readonly ElasticModel[],
   train: Dataset,
-  { windows, prompt, batch = 512, seed, signal }: SampleOptions,
+  { windows, prompt, batch = 1024, seed, signal }: SampleOptions,
 ): Promise<Dataset> {
   const random = new SeededRandom(deriveSeed(seed, 0x73616d));
   const { tokens: own, length } = await tokensOf(train);
@@ -41,20 +41,20 @@ export async function withSampledWindows(
       const from = (chosen[row % chosen.length] as number) * stride;
       prompts.set(own.subarray(from, from + prompt), row * prompt);
     }
-    const written = await continueAll(model, prompts, { rows, prompt, length: stride, random });
+    const written = await continueAll(models, prompts, { rows, prompt, length: stride, random });
     tokens.set(written, (train.length + done) * stride);
   }
   return textWindows(tokens, { length, stride });
 }
 
-/** [rows, prompt] → [rows, length], each token drawn from the model's distribution (temperature 1). */
+/** [rows, prompt] → [rows, length], each token drawn from the mean of the models' distributions (temperature 1). */
 async function continueAll(
-  model: ElasticModel,
+  models: readonly ElasticModel[],
   prompts: Int32Array,
   options: { readonly rows: number; readonly prompt: number; readonly length: number; readonly random: SeededRandom },
 ): Promise<Int32Array> {
   const { rows, prompt, length, random } = options;
-  const cache = new ConcatKeyValueCache();
+  const caches = models.map(() => new ConcatKeyValueCache());
   const columns: tf.Tensor2D[] = [tf.tensor2d(prompts, [rows, prompt], 'int32')];
   try {
     while (columns.length <= length - prompt) {
@@ -64,9 +64,13 @@ async function continueAll(
       );
       columns.push(
         tf.tidy(() => {
-          const { logits } = model.forward({ inputIds: columns.at(-1)! }, { cache, logits: 'last' });
-          const vocabulary = logits.shape.at(-1) as number;
-          const below = tf.cumsum(tf.softmax(tf.reshape(logits, [rows, vocabulary])), 1);
+          const says = models.map((model, index) => {
+            const { logits } = model.forward({ inputIds: columns.at(-1)! }, { cache: caches[index]!, logits: 'last' });
+            return tf.softmax(tf.reshape(logits, [rows, logits.shape.at(-1) as number]));
+          });
+          const mean = says.length === 1 ? says[0]! : tf.div(tf.addN(says), says.length);
+          const vocabulary = mean.shape[1] as number;
+          const below = tf.cumsum(mean, 1);
           // The first token whose cumulative probability reaches the draw.
           const ids = tf.sum(tf.cast(tf.less(below, draws), 'int32'), 1, true);
           return tf.minimum(ids, tf.scalar(vocabulary - 1, 'int32')) as tf.Tensor2D;
@@ -80,7 +84,7 @@ async function continueAll(
     return tokens;
   } finally {
     tf.dispose(columns);
-    cache.dispose();
+    for (const cache of caches) cache.dispose();
   }
 }
 

@@ -4,7 +4,6 @@ import {
   countParameters,
   evaluate,
   extractModel,
-  fineTune,
   fullSubnet,
   inputTensors,
   measureLatencies,
@@ -15,10 +14,14 @@ import {
   type FineTuneOptions,
   type ModelInputs,
   type SubnetConfig,
+  type TeacherMember,
 } from '@instatune/supernet';
+import { pickByShare, picksToTune, type Pick } from './picks.ts';
 import { withSampledWindows } from './sampled-text.ts';
-import { SubnetSearch, type SearchedPoint, type TacticOutcome } from './search.ts';
+import { SubnetSearch, type TacticOutcome } from './search.ts';
 import type { Recipe, Task, TaskData } from './tasks.ts';
+import { scoreTeacher, teacherOf } from './teacher.ts';
+import { Trainer, type Trained } from './trainer.ts';
 
 export interface StudyOptions {
   readonly shared: string;
@@ -36,25 +39,8 @@ export interface StudyOptions {
   readonly limit?: number;
 }
 
-interface Trained {
-  readonly secondsPerStep: number;
-  readonly seconds: number;
-  readonly loss: number;
-}
-
-/** MACs of the sub-networks of the table, at most, as shares of the full network's. */
-const SHARES = [0.8, 0.6, 0.5, 0.4, 0.3];
-/** Sub-networks of the table, at least. */
-const LEAST_PICKS = 5;
-/** Work of a KD-only and of a super-network step, in plain steps. */
-const KD_WORK = 1.35;
-const SUPER_WORK = 2.1;
-/** Work of a probe's step (in-place distillation) in plain steps. */
-const PROBE_WORK = 1.75;
 /** Tokens of a sampled window that are a training window's. */
 const SAMPLE_PROMPT = 16;
-/** Losses come in bursts of so many steps on a GPU. */
-const BURST = 8;
 /** Share of the time that training may take. */
 const TRAINING_SHARE = 0.62;
 
@@ -89,8 +75,11 @@ class Study {
   #data: TaskData;
   readonly #options: StudyOptions;
   readonly #start: number;
+  readonly #trainer: Trainer;
   #recipe: Recipe;
-  #plain: ElasticModel | undefined;
+  /** Models of the teacher, the picked plain fine-tuned one first. */
+  #teachers: ElasticModel[] = [];
+  #teacher: TeacherMember[] = [];
   #superNetwork: ElasticModel | undefined;
   #plainScore = Number.NaN;
 
@@ -100,11 +89,14 @@ class Study {
     this.#options = options;
     this.#start = start;
     this.#recipe = options.recipe;
+    const { seed, signal, log } = options;
+    this.#trainer = new Trainer({ name: task.name, seed, signal, log });
   }
 
   async train(): Promise<void> {
     await this.#fitSteps();
     const plain = await this.#trainPlain();
+    await this.#appointTeacher();
     await this.#sample();
     if (this.#recipe.distilled ?? true) {
       const distilled = await this.#data.loadModel();
@@ -121,7 +113,7 @@ class Study {
       strategy: 'instatune',
       ...superNetwork,
       learningRate,
-      ...(superNetwork.gamma !== 0 && { teacher: this.#plain as ElasticModel }),
+      ...(superNetwork.gamma !== 0 && { teacher: this.#teacher }),
     });
     await this.#row('super-network', this.#superNetwork, trained, {
       learningRate: Number(learningRate.toPrecision(3)),
@@ -136,40 +128,79 @@ class Study {
     const { seed, signal, log } = this.#options;
     const start = performance.now();
     const options = { windows, prompt: SAMPLE_PROMPT, seed, signal };
-    this.#data = { ...this.#data, distil: await withSampledWindows(this.#plain!, this.#data.train, options) };
+    this.#data = { ...this.#data, distil: await withSampledWindows(this.#teachers, this.#data.train, options) };
     log(`${this.#task.name}: ${windows} windows written in ${round((performance.now() - start) / 1000, 1)} s`);
   }
 
-  /** Options of a network that learns from the plain fine-tuned one. */
+  /** Options of a network that learns from the teacher alone. */
   #distillation(): FineTuneOptions {
-    return { ...this.#recipe.superNetwork, strategy: 'kd-only', gamma: 1, teacher: this.#plain as ElasticModel };
+    return { ...this.#recipe.superNetwork, strategy: 'kd-only', gamma: 1, teacher: this.#teacher };
   }
 
   /** Plain fine-tuning at each rate and length; the search split decides which one everything is held against. */
   async #trainPlain(): Promise<Trained> {
-    const { metric } = this.#task;
-    const sign = metric === 'accuracy' ? 1 : -1;
-    let best: { trained: Trained; model: ElasticModel; searched: number; reported: number } | undefined;
+    const sign = this.#task.metric === 'accuracy' ? 1 : -1;
+    const tries: { trained: Trained; model: ElasticModel; searched: number; reported: number; own: boolean }[] = [];
     for (const { rate, steps: share = 1, asDistilled = false } of this.#recipe.plain) {
-      const model = await this.#data.loadModel();
-      const learningRate = this.#recipe.learningRate * rate;
       const steps = Math.max(1, Math.round(this.#recipe.steps * share));
-      const options: FineTuneOptions = { strategy: 'plain', learningRate, steps };
+      const learningRate = this.#recipe.learningRate * rate;
       const examples = asDistilled ? {} : { data: this.#data.train };
-      const trained = await this.#fineTune('plain fine-tune', model, options, examples);
-      const { reported, searched } = await this.#row('plain fine-tune', model, trained, {
-        steps,
-        learningRate: Number(learningRate.toPrecision(3)),
+      const { model, ...result } = await this.#plainRow({}, { steps, learningRate }, examples, {
         ...(asDistilled && { examples: 'as distillation sees them' }),
       });
-      if (!best || sign * searched > sign * best.searched) {
-        best?.model.dispose();
-        best = { trained, model, searched, reported };
-      } else model.dispose();
+      tries.push({ ...result, model, own: !asDistilled });
     }
-    this.#plain = best!.model;
-    this.#plainScore = best!.reported;
-    return best!.trained;
+    const best = tries.reduce((held, other) => (sign * other.searched > sign * held.searched ? other : held));
+    const isTeacher = ({ own }: (typeof tries)[number]) => own && this.#recipe.teacher?.tries === true;
+    for (const other of tries) if (other !== best && !isTeacher(other)) other.model.dispose();
+    this.#teachers = [best, ...tries.filter((other) => other !== best && isTeacher(other))].map(({ model }) => model);
+    this.#plainScore = best.reported;
+    return best.trained;
+  }
+
+  /** One plain fine-tuning, of the task's weights or of others. */
+  async #plainRow(
+    { weights }: { readonly weights?: string },
+    options: { readonly steps: number; readonly learningRate: number },
+    examples: { readonly data?: Dataset },
+    more: Record<string, unknown> = {},
+  ): Promise<{ trained: Trained; model: ElasticModel; searched: number; reported: number }> {
+    const { loadModel, loadOther } = this.#data;
+    if (weights && !loadOther) throw new Error(`${this.#task.name} has no other weights than ${this.#task.weights}`);
+    const model = weights ? await loadOther!(weights) : await loadModel();
+    const trained = await this.#fineTune('plain fine-tune', model, { strategy: 'plain', ...options }, examples);
+    const row = weights ? `plain fine-tune of ${weights}` : 'plain fine-tune';
+    const learningRate = Number(options.learningRate.toPrecision(3));
+    const scores = await this.#row(row, model, trained, {
+      steps: options.steps,
+      learningRate,
+      ...(weights && { weights }),
+      ...more,
+    });
+    return { trained, model, ...scores };
+  }
+
+  /** The picked network, or an ensemble around it. */
+  async #appointTeacher(): Promise<void> {
+    const { teacher = {} } = this.#recipe;
+    if (teacher.beside) {
+      const { weights, ...options } = teacher.beside;
+      const { model } = await this.#plainRow({ weights }, options, { data: this.#data.train });
+      this.#teachers.push(model);
+    }
+    this.#teacher = teacherOf(this.#teachers, teacher);
+    if (this.#teacher.length === 1) return;
+    const score = (data: Dataset) => scoreTeacher(this.#teacher, data, this.#task.evaluationBatch);
+    const [reported, searched] = [await score(this.#data.report), await score(this.#data.search)];
+    this.#options.emit({
+      task: this.#task.name,
+      row: 'teacher',
+      ...this.#metrics(reported),
+      againstPlain: this.#againstPlain(reported),
+      searchSplit: round(searched[this.#task.metric], 4),
+      models: this.#teachers.length,
+      ...(teacher.views && { viewsOfEach: teacher.views.count }),
+    });
   }
 
   async searchAndReport(signal: AbortSignal): Promise<void> {
@@ -177,6 +208,7 @@ class Study {
     const model = this.#superNetwork!;
     const search = new SubnetSearch(this.#task, model, this.#data.search);
     const outcomes: TacticOutcome[] = [];
+    let picks: readonly Pick[] = [];
     for (const seed of searchSeeds) {
       for (const tactic of ['linas', 'nsga2', 'random'] as const) {
         outcomes.push(await search.run(tactic, this.#recipe.evaluations, seed, signal));
@@ -184,7 +216,7 @@ class Study {
           `${this.#task.name}: ${tactic} seed ${seed}: ${outcomes.at(-1)!.front.length} on the front, ${search.measured} sub-networks measured`,
         );
       }
-      if (seed === searchSeeds[0]) await this.#subNetworks(search, outcomes[0]!);
+      if (seed === searchSeeds[0]) picks = await this.#subNetworks(search, outcomes[0]!);
       if (this.#secondsLeft() < 8) break;
     }
     const volumes = search.hypervolumes(outcomes);
@@ -200,10 +232,14 @@ class Study {
         seconds: round(seconds, 1),
       });
     }
+    const { tune } = this.#recipe;
+    if (!tune) return;
+    const full = search.macs(fullSubnet(model.space));
+    for (const pick of picksToTune(picks, tune.shares, full, this.#task.metric)) await this.#tune(pick, full, tune);
   }
 
   dispose(): void {
-    this.#plain?.dispose();
+    for (const model of this.#teachers) model.dispose();
     this.#superNetwork?.dispose();
   }
 
@@ -212,67 +248,25 @@ class Study {
     return seconds - (performance.now() - this.#start) / 1000;
   }
 
-  /** Cuts the steps so that all trainings fit the time: a few super-network steps on throw-away weights tell the pace, and warm up. */
+  /** Cuts the steps so that all trainings fit the time. */
   async #fitSteps(): Promise<void> {
     if (this.#options.seconds === undefined) return;
     const probe = await this.#data.loadModel();
-    const { secondsPerStep } = await this.#fineTune(
-      'probe',
-      probe,
-      { strategy: 'instatune', gamma: 0, steps: 14 },
-      { skip: 8 },
-    );
+    const examples = this.#data.distil ?? this.#data.train;
+    const seconds = () => this.#secondsLeft() * TRAINING_SHARE;
+    const steps = await this.#trainer.stepsWithin(seconds, probe, examples, this.#recipe);
     probe.dispose();
-    const { plain, distilled = true } = this.#recipe;
-    const work = plain.reduce((sum, { steps: share = 1 }) => sum + share, (distilled ? KD_WORK : 0) + SUPER_WORK);
-    const perStep = (secondsPerStep / PROBE_WORK) * work;
-    const steps = Math.floor((this.#secondsLeft() * TRAINING_SHARE) / perStep);
-    this.#recipe = { ...this.#recipe, steps: Math.max(20, Math.min(this.#recipe.steps, steps)) };
-    this.#options.log(
-      `${this.#task.name}: ${round(secondsPerStep * 1000, 1)} ms a super-network step, ${this.#recipe.steps} of ${this.#options.recipe.steps} steps fit`,
-    );
+    this.#recipe = { ...this.#recipe, steps };
   }
 
-  /**
-   * Trains, on the examples as distillation sees them unless given others; the pace leaves the first steps out, in which
-   * shaders and buffers are made.
-   */
+  /** Trains, on the examples as distillation sees them unless given others. */
   async #fineTune(
     what: string,
     model: ElasticModel,
     options: FineTuneOptions,
-    { skip, data }: { readonly skip?: number; readonly data?: Dataset } = {},
+    { data = this.#data.distil ?? this.#data.train }: { readonly data?: Dataset } = {},
   ): Promise<Trained> {
-    const { steps, batchSize, learningRate, common } = this.#recipe;
-    const { signal, seed, log } = this.#options;
-    const planned = options.steps ?? steps;
-    const first = skip ?? (planned > 4 * BURST ? BURST * Math.ceil((planned * 0.05) / BURST) : 1);
-    const start = performance.now();
-    let mark = start;
-    let lastLog = start;
-    let loss = Number.NaN;
-    await fineTune(model, data ?? this.#data.distil ?? this.#data.train, {
-      steps,
-      batchSize,
-      learningRate,
-      seed,
-      ...common,
-      ...options,
-      signal,
-      onProgress: (progress) => {
-        loss = Number.isNaN(loss) ? progress.loss : 0.98 * loss + 0.02 * progress.loss;
-        const now = performance.now();
-        if (progress.step === first) mark = now;
-        if (now - lastLog > 10_000) {
-          lastLog = now;
-          log(
-            `${this.#task.name}: ${what} ${progress.step}/${progress.steps} loss ${loss.toFixed(4)} eta ${progress.eta.toFixed(0)} s`,
-          );
-        }
-      },
-    });
-    const end = performance.now();
-    return { seconds: (end - start) / 1000, secondsPerStep: (end - mark) / 1000 / (planned - first), loss };
+    return this.#trainer.train(what, model, data, this.#recipe, options);
   }
 
   /** Heads and units by importance, from training data only; the full network's function does not change. */
@@ -322,7 +316,7 @@ class Study {
   }
 
   /** Sub-networks of the LINAS front, chosen on the search split only, on the reported split, with measured latency. */
-  async #subNetworks(search: SubnetSearch, outcome: TacticOutcome): Promise<void> {
+  async #subNetworks(search: SubnetSearch, outcome: TacticOutcome): Promise<Pick[]> {
     const model = this.#superNetwork!;
     const full = search.macs(fullSubnet(model.space));
     const picks = pickByShare(outcome.front, full, this.#task.metric);
@@ -351,13 +345,13 @@ class Study {
         ffn: point.subnet.ffn.slice(0, point.subnet.layers),
       });
     }
-    for (const { share, point } of picks) if (point.macs < full) await this.#tune(share, point, full);
+    return picks;
   }
 
   /** What the row of a sub-network says, whether it is one of the super-network or by itself. */
   #subNetworkRow(
     row: string,
-    { share, point, full }: { readonly share: number; readonly point: SearchedPoint; readonly full: number },
+    { share, point, full }: Pick & { readonly full: number },
     result: { readonly accuracy: number; readonly loss: number },
     searched: number,
   ): Record<string, unknown> {
@@ -366,7 +360,7 @@ class Study {
       row,
       bestWithin: share,
       ...this.#metrics(result),
-      againstPlain: round((result[this.#task.metric] - this.#plainScore) / this.#plainScore, 4),
+      againstPlain: this.#againstPlain(result),
       searchSplit: round(searched, 4),
       macs: point.macs,
       fewerMacs: round(1 - point.macs / full, 4),
@@ -374,13 +368,11 @@ class Study {
   }
 
   /** A sub-network by itself, distilled a little longer: what is left to gain once a size is chosen. */
-  async #tune(share: number, point: SearchedPoint, full: number): Promise<void> {
-    const { tune, learningRate } = this.#recipe;
-    if (!tune) return;
+  async #tune({ share, point }: Pick, full: number, tune: NonNullable<Recipe['tune']>): Promise<void> {
     const model = await extractModel(this.#superNetwork!, point.subnet);
     try {
       const { steps } = tune;
-      const rate = learningRate * tune.rate;
+      const rate = this.#recipe.learningRate * tune.rate;
       const trained = await this.#fineTune('tuned', model, { ...this.#distillation(), steps, learningRate: rate });
       const result = await this.#score(model, this.#data.report);
       const searched = await this.#score(model, this.#data.search);
@@ -401,38 +393,15 @@ class Study {
     }
   }
 
+  #againstPlain(result: { readonly accuracy: number; readonly loss: number }): number {
+    return round((result[this.#task.metric] - this.#plainScore) / this.#plainScore, 4);
+  }
+
   #metrics({ accuracy, loss }: { accuracy: number; loss: number }): Record<string, number> {
     return this.#task.metric === 'accuracy'
       ? { accuracy: round(accuracy, 4), loss: round(loss, 4) }
       : { loss: round(loss, 4) };
   }
-}
-
-/** The best point of the front within each share of the full network's MACs, each once; then others, until there are enough. */
-function pickByShare(front: readonly SearchedPoint[], full: number, metric: Task['metric']) {
-  const better = (a: SearchedPoint, b: SearchedPoint) =>
-    metric === 'accuracy' ? a.value > b.value : a.value < b.value;
-  const picks: { share: number; point: SearchedPoint }[] = [];
-  const add = (share: number, point: SearchedPoint | undefined): void => {
-    if (point && !picks.some((pick) => pick.point === point)) picks.push({ share, point });
-  };
-  for (const share of [1, ...SHARES]) {
-    const within = front.filter(({ macs }) => macs <= share * full);
-    add(
-      share,
-      within.reduce<SearchedPoint | undefined>(
-        (held, point) => (held && !better(point, held) ? held : point),
-        undefined,
-      ),
-    );
-  }
-  const byCost = [...front].sort((p, q) => q.macs - p.macs);
-  for (let i = 0; picks.length < Math.min(LEAST_PICKS, front.length); i++) {
-    const point = byCost[Math.round((i * (byCost.length - 1)) / (LEAST_PICKS - 1)) % byCost.length];
-    add(Number(((point?.macs ?? 0) / full).toPrecision(2)), point);
-    if (i > 4 * byCost.length) break;
-  }
-  return picks;
 }
 
 function round(value: number, digits: number): number {

@@ -24,6 +24,7 @@ import {
   type LatencyOptions,
   type SpaceChoices,
 } from '@instatune/supernet';
+import type { TeacherRecipe } from './teacher.ts';
 
 /** What is trained, searched on, and reported on. The three share no example. */
 export interface TaskData {
@@ -34,6 +35,8 @@ export interface TaskData {
   readonly report: Dataset;
   /** The pretrained model, anew: every row starts from the same weights. */
   loadModel(): Promise<ElasticModel>;
+  /** Another pretrained model with the same classes and tokens, by the name of its folder. */
+  loadOther?(weights: string): Promise<ElasticModel>;
 }
 
 export interface Recipe {
@@ -56,8 +59,13 @@ export interface Recipe {
   readonly plain: readonly { readonly rate: number; readonly steps?: number; readonly asDistilled?: boolean }[];
   /** Whether the KD-only row is run. @defaultValue true */
   readonly distilled?: boolean;
-  /** Steps and factor on the learning rate of the chosen sub-networks' own fine-tuning after the search. @defaultValue none */
-  readonly tune?: { readonly steps: number; readonly rate: number };
+  /** @defaultValue the plain fine-tuned network that the search split picks */
+  readonly teacher?: TeacherRecipe;
+  /**
+   * Fine-tuning of chosen sub-networks by themselves, after the search: the best of the table within each share of the
+   * full network's MACs, for so many steps at so many times the learning rate. @defaultValue none
+   */
+  readonly tune?: { readonly shares: readonly number[]; readonly steps: number; readonly rate: number };
   /** Sub-networks that each search measures. */
   readonly evaluations: number;
   /** Of image tasks: how training images are varied. */
@@ -93,13 +101,15 @@ const SST2: Task = {
   latency: { sequence: 64 },
   evaluationBatch: 500,
   recipe: {
-    steps: 800,
+    steps: 1200,
     batchSize: 128,
     learningRate: 3e-4,
     common: { optimizer: { weightDecay: 0.01 }, schedule: { warmup: 0.1 } },
     superNetwork: { gamma: 1 },
     superRate: 2,
-    plain: [{ rate: 1 }, { rate: 1 / 3 }],
+    plain: [{ rate: 1, steps: 2 / 3 }, { rate: 1 / 3, steps: 2 / 3 }, { rate: 1 }],
+    teacher: { tries: true },
+    tune: { shares: [0.6, 0.5, 0.4], steps: 800, rate: 1 },
     evaluations: 150,
     space: { layers: [4, 5, 6, 7, 8], heads: [4, 6, 8], ffn: [384, 512, 768, 1024] },
   },
@@ -130,21 +140,23 @@ const CIFAR10: Task = {
   latency: {},
   evaluationBatch: 500,
   recipe: {
-    steps: 3000,
+    steps: 1500,
     batchSize: 256,
     learningRate: 3e-4,
     common: { optimizer: { weightDecay: 0.05 }, schedule: { warmup: 0.1 } },
     // 3,500 images are soon known by heart: hardly any labels, and a patient teacher of cut-outs and blends that nobody has
-    // labelled (Beyer 2022). Plain fine-tuning gets worse with more steps, and with these views of the images, too.
+    // labelled (Beyer 2022). Plain fine-tuning gets worse with more steps, and with these views of the images, too. The
+    // teacher is right more often over several looks at an image than at the first: it looks twice, elsewhere each time.
     superNetwork: { gamma: 1, temperature: 2, alpha: 0.05 },
     superRate: 2,
     plain: [
-      { rate: 1 / 3, steps: 0.016 },
-      { rate: 1 / 3, steps: 0.04 },
+      { rate: 1 / 3, steps: 0.032 },
+      { rate: 1 / 3, steps: 0.08 },
       { rate: 1 / 3, steps: 0.2, asDistilled: true },
     ],
     distilAugment: { leastArea: 0.5, flip: true, mixup: 0.8 },
-    tune: { steps: 1000, rate: 1 },
+    teacher: { views: { count: 2, shift: 3 } },
+    tune: { shares: [0.6, 0.4], steps: 1500, rate: 1 },
     evaluations: 250,
     augment: { shift: 4, flip: true },
     space: { layers: [6, 7, 8, 9], heads: [2, 3, 4, 6], ffn: [192, 384, 576, 768] },
@@ -180,26 +192,29 @@ const BOOKS: Task = {
   latency: { sequence: 128, logits: 'all' },
   evaluationBatch: 64,
   recipe: {
-    steps: 4000,
+    steps: 3000,
     batchSize: 64,
     learningRate: 8e-4,
     common: { optimizer: { weightDecay: 0.05 }, schedule: { warmup: 0.1 } },
     superNetwork: { gamma: 1, alpha: 0.1 },
     superRate: 2,
     // Plain fine-tuning overfits after two passes over these books; a teacher's distributions do not. The teacher's own
-    // pages are there so that thirty passes' worth of steps see more than these books.
+    // pages are there so that twenty passes' worth of steps see more than these books. Two models trained apart are wrong
+    // apart: their mean is a better teacher than either.
     plain: [
-      { rate: 1, steps: 0.0525 },
-      { rate: 0.5, steps: 0.0525 },
+      { rate: 1, steps: 0.07 },
+      { rate: 0.5, steps: 0.07 },
     ],
-    sampled: 16384,
-    tune: { steps: 1000, rate: 1 },
+    teacher: { beside: { weights: 'books-lm-14m', learningRate: 6e-4, steps: 210 } },
+    sampled: 32768,
+    tune: { shares: [0.6, 0.4], steps: 5000, rate: 1 },
     evaluations: 250,
     space: { layers: [3, 4, 5, 6], heads: [2, 4], ffn: [128, 256, 384, 512, 768] },
   },
   async open(shared, seed, { space } = BOOKS.recipe) {
     const folder = `${shared}/models/books-lm-6m`;
     const loadModel = async () => (await loadCheckpoint(folder, { space })).model;
+    const loadOther = async (weights: string) => (await loadCheckpoint(`${shared}/models/${weights}`)).model;
     const { model, tokenizer } = await loadCheckpoint(folder);
     model.dispose();
     const books = ['herman-melville_moby-dick', 'leo-tolstoy_war-and-peace_louise-maude_aylmer-maude'];
@@ -207,7 +222,13 @@ const BOOKS: Task = {
     const splits = splitText(encodeTexts(tokenizer!, texts), { length: 128, validation: 0.05, report: 0.1, seed });
     // A search looks at every third window of its split: measurements stay cheap, the pages stay varied.
     const windows = Array.from({ length: Math.floor(splits.validation.length / 3) }, (_, i) => 3 * i);
-    return { train: splits.train, search: subset(splits.validation, windows), report: splits.report, loadModel };
+    return {
+      train: splits.train,
+      search: subset(splits.validation, windows),
+      report: splits.report,
+      loadModel,
+      loadOther,
+    };
   },
 };
 

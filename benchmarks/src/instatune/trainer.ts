@@ -1,0 +1,89 @@
+// The trainings of a study: one recipe, one log, and the pace of each.
+import { fineTune, type Dataset, type ElasticModel, type FineTuneOptions } from '@instatune/supernet';
+import type { Recipe } from './tasks.ts';
+
+/** How a training went. */
+export interface Trained {
+  readonly secondsPerStep: number;
+  readonly seconds: number;
+  readonly loss: number;
+}
+
+/** What every training of a study shares. */
+export interface TrainerOptions {
+  readonly name: string;
+  readonly seed: number;
+  readonly signal: AbortSignal;
+  readonly log: (line: string) => void;
+}
+
+/** Work of a KD-only and of a super-network step, in plain steps. */
+const KD_WORK = 1.35;
+const SUPER_WORK = 2.1;
+/** Work of a probe's step (in-place distillation) in plain steps. */
+const PROBE_WORK = 1.75;
+/** Losses come in bursts of so many steps on a GPU. */
+const BURST = 8;
+/** Milliseconds between two lines of the log. */
+const LOG_EVERY = 10_000;
+
+export class Trainer {
+  readonly #options: TrainerOptions;
+
+  constructor(options: TrainerOptions) {
+    this.#options = options;
+  }
+
+  /** Trains by the recipe; the pace leaves the first steps out, in which shaders and buffers are made. */
+  async train(
+    what: string,
+    model: ElasticModel,
+    data: Dataset,
+    recipe: Recipe,
+    options: FineTuneOptions & { readonly skip?: number },
+  ): Promise<Trained> {
+    const { name, signal, seed, log } = this.#options;
+    const { skip, ...more } = options;
+    const steps = more.steps ?? recipe.steps;
+    const first = skip ?? (steps > 4 * BURST ? BURST * Math.ceil((steps * 0.05) / BURST) : 1);
+    const start = performance.now();
+    let mark = start;
+    let lastLog = start;
+    let loss = Number.NaN;
+    await fineTune(model, data, {
+      batchSize: recipe.batchSize,
+      learningRate: recipe.learningRate,
+      seed,
+      ...recipe.common,
+      ...more,
+      steps,
+      signal,
+      onProgress: (progress) => {
+        loss = Number.isNaN(loss) ? progress.loss : 0.98 * loss + 0.02 * progress.loss;
+        const now = performance.now();
+        if (progress.step === first) mark = now;
+        if (now - lastLog < LOG_EVERY) return;
+        lastLog = now;
+        log(`${name}: ${what} ${progress.step}/${steps} loss ${loss.toFixed(4)} eta ${progress.eta.toFixed(0)} s`);
+      },
+    });
+    const end = performance.now();
+    return { seconds: (end - start) / 1000, secondsPerStep: (end - mark) / 1000 / (steps - first), loss };
+  }
+
+  /** Steps of a recipe that fit the seconds left: a few super-network steps on throw-away weights tell the pace, and warm up. */
+  async stepsWithin(secondsLeft: () => number, model: ElasticModel, data: Dataset, recipe: Recipe): Promise<number> {
+    const probe = { strategy: 'instatune', gamma: 0, steps: 14, skip: 8 } as const;
+    const { secondsPerStep } = await this.train('probe', model, data, recipe, probe);
+    const { plain, distilled = true } = recipe;
+    const work = plain.reduce((sum, { steps = 1 }) => sum + steps, (distilled ? KD_WORK : 0) + SUPER_WORK);
+    const steps = Math.max(
+      20,
+      Math.min(recipe.steps, Math.floor((secondsLeft() * PROBE_WORK) / secondsPerStep / work)),
+    );
+    this.#options.log(
+      `${this.#options.name}: ${(secondsPerStep * 1000).toFixed(1)} ms a super-network step, ${steps} of ${recipe.steps} steps fit`,
+    );
+    return steps;
+  }
+}
