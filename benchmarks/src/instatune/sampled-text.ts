@@ -1,7 +1,6 @@
 // Windows of text that language models write themselves: more to distil from than the books at hand.
 import * as tf from '@tensorflow/tfjs';
 import {
-  ConcatKeyValueCache,
   deriveSeed,
   SeededRandom,
   shuffledIndices,
@@ -9,6 +8,7 @@ import {
   type Dataset,
   type ElasticModel,
 } from '@instatune/supernet';
+import { RollingKeyValueCache } from './rolling-cache.ts';
 
 export interface SampleOptions {
   /** Windows to write. */
@@ -54,7 +54,7 @@ async function continueAll(
   options: { readonly rows: number; readonly prompt: number; readonly length: number; readonly random: SeededRandom },
 ): Promise<Int32Array> {
   const { rows, prompt, length, random } = options;
-  const caches = models.map(() => new ConcatKeyValueCache());
+  const caches = models.map(() => new RollingKeyValueCache(length));
   const columns: tf.Tensor2D[] = [tf.tensor2d(prompts, [rows, prompt], 'int32')];
   try {
     while (columns.length <= length - prompt) {
@@ -64,8 +64,10 @@ async function continueAll(
       );
       columns.push(
         tf.tidy(() => {
+          const inputIds = columns.at(-1)!;
+          const attentionMask = caches[0]!.mask(rows, inputIds.shape[1]);
           const says = models.map((model, index) => {
-            const { logits } = model.forward({ inputIds: columns.at(-1)! }, { cache: caches[index]!, logits: 'last' });
+            const { logits } = model.forward({ inputIds, attentionMask }, { cache: caches[index]!, logits: 'last' });
             return tf.softmax(tf.reshape(logits, [rows, logits.shape.at(-1) as number]));
           });
           const mean = says.length === 1 ? says[0]! : tf.div(tf.addN(says), says.length);

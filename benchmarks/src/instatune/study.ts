@@ -14,13 +14,12 @@ import {
   type FineTuneOptions,
   type ModelInputs,
   type SubnetConfig,
-  type TeacherMember,
 } from '@instatune/supernet';
 import { pickByShare, picksToTune, type Pick } from './picks.ts';
 import { withSampledWindows } from './sampled-text.ts';
 import { SubnetSearch, type TacticOutcome } from './search.ts';
 import type { Recipe, Task, TaskData } from './tasks.ts';
-import { scoreTeacher, teacherOf } from './teacher.ts';
+import { scoreTeacher } from './teacher.ts';
 import { Trainer, type Trained } from './trainer.ts';
 
 export interface StudyOptions {
@@ -78,8 +77,7 @@ class Study {
   readonly #trainer: Trainer;
   #recipe: Recipe;
   /** Models of the teacher, the picked plain fine-tuned one first. */
-  #teachers: ElasticModel[] = [];
-  #teacher: TeacherMember[] = [];
+  #teacher: ElasticModel[] = [];
   #superNetwork: ElasticModel | undefined;
   #plainScore = Number.NaN;
 
@@ -128,7 +126,7 @@ class Study {
     const { seed, signal, log } = this.#options;
     const start = performance.now();
     const options = { windows, prompt: SAMPLE_PROMPT, seed, signal };
-    this.#data = { ...this.#data, distil: await withSampledWindows(this.#teachers, this.#data.train, options) };
+    this.#data = { ...this.#data, distil: await withSampledWindows(this.#teacher, this.#data.train, options) };
     log(`${this.#task.name}: ${windows} windows written in ${round((performance.now() - start) / 1000, 1)} s`);
   }
 
@@ -153,7 +151,7 @@ class Study {
     const best = tries.reduce((held, other) => (sign * other.searched > sign * held.searched ? other : held));
     const isTeacher = ({ own }: (typeof tries)[number]) => own && this.#recipe.teacher?.tries === true;
     for (const other of tries) if (other !== best && !isTeacher(other)) other.model.dispose();
-    this.#teachers = [best, ...tries.filter((other) => other !== best && isTeacher(other))].map(({ model }) => model);
+    this.#teacher = [best, ...tries.filter((other) => other !== best && isTeacher(other))].map(({ model }) => model);
     this.#plainScore = best.reported;
     return best.trained;
   }
@@ -186,9 +184,8 @@ class Study {
     if (teacher.beside) {
       const { weights, ...options } = teacher.beside;
       const { model } = await this.#plainRow({ weights }, options, { data: this.#data.train });
-      this.#teachers.push(model);
+      this.#teacher.push(model);
     }
-    this.#teacher = teacherOf(this.#teachers, teacher);
     if (this.#teacher.length === 1) return;
     const score = (data: Dataset) => scoreTeacher(this.#teacher, data, this.#task.evaluationBatch);
     const [reported, searched] = [await score(this.#data.report), await score(this.#data.search)];
@@ -198,8 +195,7 @@ class Study {
       ...this.#metrics(reported),
       againstPlain: this.#againstPlain(reported),
       searchSplit: round(searched[this.#task.metric], 4),
-      models: this.#teachers.length,
-      ...(teacher.views && { viewsOfEach: teacher.views.count }),
+      models: this.#teacher.length,
     });
   }
 
@@ -239,7 +235,7 @@ class Study {
   }
 
   dispose(): void {
-    for (const model of this.#teachers) model.dispose();
+    for (const model of this.#teacher) model.dispose();
     this.#superNetwork?.dispose();
   }
 

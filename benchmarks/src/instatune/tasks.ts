@@ -140,23 +140,23 @@ const CIFAR10: Task = {
   latency: {},
   evaluationBatch: 500,
   recipe: {
-    steps: 1500,
+    steps: 3000,
     batchSize: 256,
     learningRate: 3e-4,
     common: { optimizer: { weightDecay: 0.05 }, schedule: { warmup: 0.1 } },
     // 3,500 images are soon known by heart: hardly any labels, and a patient teacher of cut-outs and blends that nobody has
     // labelled (Beyer 2022). Plain fine-tuning gets worse with more steps, and with these views of the images, too. The
-    // teacher is right more often over several looks at an image than at the first: it looks twice, elsewhere each time.
+    // checkpoint is a classifier of these ten classes already, and a teacher that is not next to it teaches worse: the mean
+    // over shifted and mirrored looks is right more often (75 %), and what learnt from it for 1,500 steps less (70.5 %).
     superNetwork: { gamma: 1, temperature: 2, alpha: 0.05 },
     superRate: 2,
     plain: [
-      { rate: 1 / 3, steps: 0.032 },
-      { rate: 1 / 3, steps: 0.08 },
+      { rate: 1 / 3, steps: 0.016 },
+      { rate: 1 / 3, steps: 0.04 },
       { rate: 1 / 3, steps: 0.2, asDistilled: true },
     ],
     distilAugment: { leastArea: 0.5, flip: true, mixup: 0.8 },
-    teacher: { views: { count: 2, shift: 3 } },
-    tune: { shares: [0.6, 0.4], steps: 1500, rate: 1 },
+    tune: { shares: [1, 0.6, 0.5, 0.4, 0.3], steps: 1000, rate: 1 },
     evaluations: 250,
     augment: { shift: 4, flip: true },
     space: { layers: [6, 7, 8, 9], heads: [2, 3, 4, 6], ffn: [192, 384, 576, 768] },

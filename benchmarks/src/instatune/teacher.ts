@@ -6,11 +6,9 @@ import {
   disposeInputs,
   disposeTargets,
   disposeTeacher,
-  imageView,
   inputTensors,
   type Dataset,
   type ElasticModel,
-  type TeacherMember,
 } from '@instatune/supernet';
 
 export interface TeacherRecipe {
@@ -18,20 +16,11 @@ export interface TeacherRecipe {
   readonly tries?: boolean;
   /** Another checkpoint with the same classes, fine-tuned on the labels likewise. @defaultValue none */
   readonly beside?: { readonly weights: string; readonly learningRate: number; readonly steps: number };
-  /** Random views of the images that each model looks at in each step. @defaultValue the image as the student sees it */
-  readonly views?: { readonly count: number; readonly shift: number };
-}
-
-/** The members of the teacher. */
-export function teacherOf(models: readonly ElasticModel[], { views }: TeacherRecipe): TeacherMember[] {
-  if (!views) return models.map((model) => ({ model }));
-  const view = imageView({ shift: views.shift });
-  return models.flatMap((model) => Array.from({ length: views.count }, () => ({ model, view })));
 }
 
 /** Accuracy and loss of a teacher on a dataset. */
 export async function scoreTeacher(
-  teacher: readonly TeacherMember[],
+  teacher: readonly ElasticModel[],
   data: Dataset,
   batchSize: number,
 ): Promise<{ accuracy: number; loss: number }> {
@@ -41,7 +30,7 @@ export async function scoreTeacher(
     const batch = await data.batch(Array.from({ length: rows }, (_, row) => from + row));
     const inputs = inputTensors(batch);
     const targets = createTargets(batch.labels);
-    const distribution = askTeacher(teacher, inputs, { targets, temperature: 1, seed: from });
+    const distribution = askTeacher(teacher, inputs, { targets });
     const numbers = tf.tidy(() => {
       const { probabilities } = distribution;
       const weights = targets.weights ?? tf.onesLike(distribution.negativeEntropy);

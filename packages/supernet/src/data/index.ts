@@ -2,7 +2,6 @@
 export * from './dataset.ts';
 export * from './delimited.ts';
 export * from './image-folder.ts';
-export * from './image-view.ts';
 export * from './images.ts';
 export * from './loader.ts';
 export * from './split.ts';

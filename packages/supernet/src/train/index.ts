@@ -22,4 +22,4 @@ export * from './store.ts';
 export { planStep } from './strategy.ts';
 export type { ObjectiveOptions, PassPlan, SoftSource, Strategy } from './strategy.ts';
 export { askTeacher } from './teacher.ts';
-export type { InputView, Teacher, TeacherContext, TeacherMember } from './teacher.ts';
+export type { Teacher, TeacherContext } from './teacher.ts';

@@ -166,7 +166,6 @@ class MicroBatch {
     this.#teacher ??= askTeacher(teacher, this.#inputs, {
       targets: this.#targets,
       temperature,
-      seed: this.#seed,
       ...(attention && { attention }),
     });
     return this.#teacher;

@@ -1,66 +1,63 @@
-// Fixed teachers: one model, or the mean of several, each of which may look at the batch its own way.
+// Fixed teachers: one model, or the mean of several.
 import * as tf from '@tensorflow/tfjs';
 import { SupernetError } from '../errors.ts';
 import type { AttentionFunction, ElasticModel, ModelInputs } from '../model/types.ts';
 import { flatten, teacherDistribution } from './losses.ts';
 import type { Targets, TeacherDistribution } from './losses.ts';
-import { deriveSeed } from './random.ts';
 
 /**
- * How a teacher looks at a batch: other tensors of the same examples, in the same order. Runs inside `tf.tidy`; what it
- * returns may be the inputs themselves. Equal seeds must give equal views, or a resumed run is not the same run.
+ * Whom a student learns from: a fine-tuned model, or an ensemble of such, whose distribution is the mean of its members'
+ * softmax(z / ρ) (Hinton 2015, §3). Members may be of any family and size with the student's classes: models that were
+ * trained apart are wrong apart, and their mean is right more often than either.
  */
-export type InputView = (inputs: ModelInputs, seed: number) => ModelInputs;
-
-/** One voice of an ensemble. */
-export interface TeacherMember {
-  readonly model: ElasticModel;
-  /** @defaultValue the batch as the student sees it */
-  readonly view?: InputView;
-}
-
-/**
- * Whom a student learns from: a fine-tuned model, or an ensemble, whose distribution is the mean of its members' softmax(z / ρ)
- * (Hinton 2015, §3). Members may be of any family and size with the student's classes. A member whose view is random
- * stands for all of its views: KL's gradient is linear in the teacher's distribution, so over the steps the student learns
- * from their mean.
- */
-export type Teacher = ElasticModel | readonly (ElasticModel | TeacherMember)[];
+export type Teacher = ElasticModel | readonly ElasticModel[];
 
 /** What {@link askTeacher} is told beside the inputs. */
 export interface TeacherContext {
+  /** Of the batch: one row for each of the teacher's rows of logits. */
   readonly targets: Targets;
-  readonly temperature: number;
-  /** Of the views. */
-  readonly seed: number;
+  /** ρ. @defaultValue 1 */
+  readonly temperature?: number;
+  /** @defaultValue dense attention in tfjs */
   readonly attention?: AttentionFunction;
 }
 
-/** Members of a teacher. @throws SupernetError `invalid-option` for an empty ensemble */
-export function membersOf(teacher: Teacher): readonly TeacherMember[] {
-  const list = Array.isArray(teacher)
-    ? (teacher as readonly (ElasticModel | TeacherMember)[])
-    : [teacher as ElasticModel];
-  if (list.length === 0) {
-    throw new SupernetError('invalid-option', 'teacher = []: an ensemble needs one model at least');
-  }
-  return list.map((member) => ('forward' in member ? { model: member } : member));
+/** A normal float32, so that its logarithm is finite on every backend. */
+const LEAST_PROBABILITY = 1e-37;
+
+/** Models of a teacher. @throws SupernetError `invalid-option` for an empty ensemble */
+export function membersOf(teacher: Teacher): readonly ElasticModel[] {
+  const members = 'forward' in teacher ? [teacher] : teacher;
+  if (members.length > 0) return members;
+  throw new SupernetError('invalid-option', 'teacher = []: an ensemble needs one model at least');
 }
 
 /**
- * A teacher's distribution of a batch at temperature ρ. The caller disposes.
+ * A teacher's distribution of a batch: probabilities [N, V] and Σ p·log p [N], in nats. The caller disposes
+ * (`disposeTeacher`).
  *
- * @throws SupernetError `invalid-data` when its rows do not fit the labels, `invalid-option` when members have other classes
+ * @throws SupernetError `invalid-data` when its rows do not fit the labels, `invalid-option` for no members or such of
+ * unlike classes
+ *
+ * @example
+ * ```ts
+ * import * as tf from '@tensorflow/tfjs';
+ * import { askTeacher, createTargets, disposeTeacher, loadCheckpoint } from '@instatune/supernet';
+ *
+ * await tf.setBackend('cpu');
+ * const { model } = await loadCheckpoint('../shared/models/books-lm-6m');
+ * const targets = createTargets(Int32Array.of(5, 7, 9));
+ * const says = askTeacher([model, model], { inputIds: tf.tensor2d([[1, 5, 7]], [1, 3], 'int32') }, { targets });
+ * console.log(says.probabilities.shape[0], says.negativeEntropy.shape.join()); // => 3 3
+ * disposeTeacher(says);
+ * ```
  */
 export function askTeacher(teacher: Teacher, inputs: ModelInputs, context: TeacherContext): TeacherDistribution {
-  const { targets, temperature, seed, attention } = context;
+  const { targets, temperature = 1, attention } = context;
+  const ask = (model: ElasticModel) => flatten(model.forward(inputs, attention ? { attention } : {}).logits, targets);
   const members = membersOf(teacher);
-  const ask = ({ model, view }: TeacherMember, index: number): tf.Tensor2D => {
-    const seen = view ? view(inputs, deriveSeed(seed, index)) : inputs;
-    return flatten(model.forward(seen, attention ? { attention } : {}).logits, targets);
-  };
   if (members.length === 1) {
-    const logits = tf.tidy(() => ask(members[0] as TeacherMember, 0));
+    const logits = tf.tidy(() => ask(members[0] as ElasticModel));
     const distribution = teacherDistribution(logits, temperature);
     logits.dispose();
     return distribution;
@@ -70,7 +67,7 @@ export function askTeacher(teacher: Teacher, inputs: ModelInputs, context: Teach
     for (const [index, member] of members.entries()) {
       const before: tf.Tensor2D | undefined = sum;
       sum = tf.tidy(() => {
-        const logits = ask(member, index);
+        const logits = ask(member);
         const own = tf.softmax(temperature === 1 ? logits : tf.div(logits, temperature)) as tf.Tensor2D;
         if (before && own.shape[1] !== before.shape[1]) throw otherClasses(index, own.shape[1], before.shape[1]);
         return before ? tf.add(before, own) : own;
@@ -92,6 +89,3 @@ function otherClasses(member: number, classes: number, expected: number): Supern
     { member, classes, expected },
   );
 }
-
-/** A normal float32, so that its logarithm is finite on every backend. */
-const LEAST_PROBABILITY = 1e-37;

@@ -1,30 +1,21 @@
-// Teachers: one model, ensembles, and what each member sees.
+// Teachers: one model, and ensembles.
 import * as fc from 'fast-check';
 import * as tf from '@tensorflow/tfjs';
-import { afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { beforeAll, describe, expect, it } from 'vitest';
 import '@hip/testing';
 import { inputTensors } from '../../src/data/dataset.ts';
-import { imageView } from '../../src/data/image-view.ts';
 import { textWindows } from '../../src/data/text-windows.ts';
 import type { ModelInputs } from '../../src/model/types.ts';
 import type { TransformerModel } from '../../src/model/transformer.ts';
 import { fineTune } from '../../src/train/fine-tune.ts';
-import type { FineTuneOptions } from '../../src/train/options.ts';
 import { createTargets, disposeTeacher } from '../../src/train/losses.ts';
-import { memoryStore } from '../../src/train/store.ts';
 import { askTeacher } from '../../src/train/teacher.ts';
-import type { InputView, Teacher, TeacherMember } from '../../src/train/teacher.ts';
+import type { Teacher } from '../../src/train/teacher.ts';
 import { BACKENDS, useBackend } from '../helpers/backend.ts';
-import { patternedTokens, tinyLlama, weightsOf } from '../helpers/tiny.ts';
+import { patternedTokens, tinyLlama } from '../helpers/tiny.ts';
 
 const data = textWindows(patternedTokens(800), { length: 8 });
 const ROWS = [0, 3, 5];
-
-/** Every token's id one up or down, by the seed: another look at a text. */
-const shifted: InputView = ({ inputIds, ...rest }, seed) => ({
-  ...rest,
-  inputIds: tf.mod(tf.add(inputIds!, tf.scalar(1 + (seed % 30), 'int32')), tf.scalar(32, 'int32')) as tf.Tensor2D,
-});
 
 /** softmax(z / ρ) of a model's rows, in doubles from float32 logits. */
 function softmaxRows(model: TransformerModel, inputs: ModelInputs, temperature: number): number[][] {
@@ -38,12 +29,12 @@ function softmaxRows(model: TransformerModel, inputs: ModelInputs, temperature: 
   );
 }
 
-async function ask(teacher: Teacher, temperature: number, seed = 1) {
+async function ask(teacher: Teacher, temperature: number) {
   const batch = await data.batch(ROWS);
   const inputs = inputTensors(batch);
   const targets = createTargets(batch.labels);
   try {
-    const distribution = askTeacher(teacher, inputs, { targets, temperature, seed });
+    const distribution = askTeacher(teacher, inputs, { targets, temperature });
     const probabilities = (await distribution.probabilities.array()) as number[][];
     const negativeEntropy = (await distribution.negativeEntropy.array()) as number[];
     disposeTeacher(distribution);
@@ -90,31 +81,9 @@ describe.each(BACKENDS)('askTeacher on %s', (backend) => {
     inputs.inputIds!.dispose();
   });
 
-  it('each member looks by its own seed, the same one at the same seed', async () => {
-    const model = tinyLlama(1);
-    const seeds: number[][] = [];
-    const spy = (): InputView => {
-      const own: number[] = [];
-      seeds.push(own);
-      return (inputs, seed) => {
-        own.push(seed);
-        return shifted(inputs, seed);
-      };
-    };
-    const teacher: TeacherMember[] = [{ model, view: spy() }, { model, view: spy() }, { model }];
-    const first = await ask(teacher, 1, 7);
-    expect(await ask(teacher, 1, 7)).toEqual(first);
-    expect(seeds[0]![0]).toBe(seeds[0]![1]);
-    expect(seeds[0]![0]).not.toBe(seeds[1]![0]);
-    const other = await ask(teacher, 1, 8);
-    expect(other.probabilities).not.toEqual(first.probabilities);
-    model.dispose();
-  });
-
   it('an ensemble of one is that model', async () => {
     const model = tinyLlama(4);
     expect(await ask([model], 2)).toEqual(await ask(model, 2));
-    expect(await ask([{ model }], 2)).toEqual(await ask(model, 2));
     model.dispose();
   });
 
@@ -161,97 +130,5 @@ describe.each(BACKENDS)('askTeacher on %s', (backend) => {
     const toMean = await distance(models);
     for (const model of models) expect(toMean).toBeLessThan(await distance(model));
     for (const model of [student, ...models]) model.dispose();
-  });
-});
-
-describe('training with an ensemble', () => {
-  beforeAll(() => useBackend('cpu'));
-
-  it('a run stopped and resumed sees what the run that was not did', async () => {
-    const [a, b] = [tinyLlama(2), tinyLlama(3)];
-    const options: FineTuneOptions = {
-      gamma: 1,
-      teacher: [{ model: a, view: shifted }, b],
-      steps: 6,
-      batchSize: 4,
-      learningRate: 1e-2,
-    };
-    const whole = tinyLlama(1);
-    await fineTune(whole, data, options);
-    const store = memoryStore();
-    const abort = new AbortController();
-    const stopped = tinyLlama(1);
-    await expect(
-      fineTune(stopped, data, {
-        ...options,
-        checkpoint: { store },
-        signal: abort.signal,
-        onProgress: ({ step }) => step === 3 && abort.abort(),
-      }),
-    ).rejects.toMatchObject({ code: 'aborted' });
-    const resumed = tinyLlama(1);
-    expect((await fineTune(resumed, data, { ...options, checkpoint: { store } })).resumedFrom).toBe(3);
-    expect(await weightsOf(resumed)).toEqual(await weightsOf(whole));
-    for (const model of [a, b, whole, stopped, resumed]) model.dispose();
-  });
-});
-
-describe('imageView', () => {
-  beforeAll(() => useBackend('cpu'));
-  const made: tf.Tensor[] = [];
-  afterEach(() => tf.dispose(made.splice(0)));
-  const pixels = () => {
-    const tensor = tf.add(tf.reshape(tf.range(0, 2 * 3 * 4 * 5), [2, 3, 4, 5]), 1) as tf.Tensor4D;
-    made.push(tensor);
-    return tensor;
-  };
-
-  it('moves within its reach and mirrors: every place comes up, and is what moving by hand gives', async () => {
-    const source = pixels();
-    const image = (await source.array()) as number[][][][];
-    const moved = (dy: number, dx: number, isMirrored: boolean) =>
-      image.map((planes) =>
-        planes.map((plane) =>
-          plane.map((row, y) => {
-            const out = row.map((_, x) => plane[y + dy]?.[x + dx] ?? 0);
-            return isMirrored ? out.toReversed() : out;
-          }),
-        ),
-      );
-    const expected = new Map<string, string>();
-    for (let dy = -1; dy <= 1; dy++) {
-      for (let dx = -1; dx <= 1; dx++) {
-        for (const isMirrored of [false, true]) {
-          expected.set(JSON.stringify(moved(dy, dx, isMirrored)), `${dy},${dx},${isMirrored}`);
-        }
-      }
-    }
-    const view = imageView({ shift: 1 });
-    const seen = new Set<string | undefined>();
-    for (let seed = 0; seed < 400; seed++) {
-      const { pixelValues } = view({ pixelValues: source }, seed);
-      made.push(pixelValues!);
-      seen.add(expected.get(JSON.stringify(await pixelValues!.array())));
-    }
-    expect(seen).toEqual(new Set(expected.values()));
-  });
-
-  it('is the image itself without shift and flip, and keeps other inputs', async () => {
-    const source = pixels();
-    const attentionMask = tf.ones([2, 3]) as tf.Tensor2D;
-    made.push(attentionMask);
-    const seen = imageView({ shift: 0, flip: false })({ pixelValues: source, attentionMask }, 3);
-    made.push(seen.pixelValues!);
-    expect(await seen.pixelValues!.array()).toEqual(await source.array());
-    expect(seen.attentionMask).toBe(attentionMask);
-  });
-
-  it('refuses shifts that are no whole numbers, and batches without pixels', () => {
-    for (const shift of [-1, 0.5, Number.NaN, Number.POSITIVE_INFINITY]) {
-      expect(() => imageView({ shift }), String(shift)).toThrow(
-        expect.objectContaining({ code: 'invalid-option', message: expect.stringContaining(`shift = ${shift}`) }),
-      );
-    }
-    expect(() => imageView()({}, 1)).toThrow(expect.objectContaining({ code: 'invalid-data' }));
   });
 });

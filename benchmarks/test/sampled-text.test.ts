@@ -1,0 +1,93 @@
+// Text that models write: the cache of constant shapes, and the windows.
+import { join } from 'node:path';
+import * as tf from '@tensorflow/tfjs';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import '@hip/testing';
+import { loadCheckpoint, textWindows, type ElasticModel } from '@instatune/supernet';
+import { startTfjs } from '../src/instatune/backend.ts';
+import { RollingKeyValueCache } from '../src/instatune/rolling-cache.ts';
+import { withSampledWindows } from '../src/instatune/sampled-text.ts';
+
+let model: ElasticModel;
+beforeAll(async () => {
+  await startTfjs('wasm');
+  ({ model } = await loadCheckpoint(join(import.meta.dirname, '../../apps/demo/model')));
+  // Tables of positions are made at the first use, and stay.
+  tf.tidy(() => model.forward({ inputIds: tokensBetween(0, 9) }));
+});
+afterAll(() => model.dispose());
+
+const TOKENS = [
+  [17, 250, 33, 900, 41, 8, 77, 120, 15],
+  [300, 12, 12, 700, 5, 61, 999, 44, 230],
+];
+const tokensBetween = (from: number, to: number) =>
+  tf.tensor2d(
+    TOKENS.map((row) => row.slice(from, to)),
+    [TOKENS.length, to - from],
+    'int32',
+  );
+
+describe('RollingKeyValueCache', () => {
+  it.each([9, 14])('says what the whole text says, with room for %i tokens', async (capacity) => {
+    const cache = new RollingKeyValueCache(capacity);
+    const before = tf.memory().numTensors;
+    for (const [from, to] of [
+      [0, 4],
+      [4, 5],
+      [5, 7],
+      [7, 9],
+    ] as const) {
+      const { cached, whole } = tf.tidy(() => {
+        const attentionMask = cache.mask(TOKENS.length, to - from);
+        const inputs = { inputIds: tokensBetween(from, to), attentionMask };
+        const last = { logits: 'last' } as const;
+        return {
+          cached: model.forward(inputs, { cache, ...last }).logits,
+          whole: model.forward({ inputIds: tokensBetween(0, to) }, last).logits,
+        };
+      });
+      expect(await cached.data(), `tokens ${from}…${to}`).toBeAllclose(await whole.data(), { atol: 1e-3, rtol: 1e-3 });
+      expect(cache.length).toBe(to);
+      tf.dispose([cached, whole]);
+    }
+    cache.dispose();
+    expect(tf.memory().numTensors).toBe(before);
+  });
+});
+
+describe('withSampledWindows', () => {
+  const train = textWindows(
+    Int32Array.from({ length: 61 }, (_, i) => (i * 37) % 1000),
+    { length: 12 },
+  );
+  const options = { windows: 5, prompt: 4, batch: 3, seed: 3, signal: new AbortController().signal };
+  const rowsOf = async (data: { length: number; batch: typeof train.batch }) => {
+    const { inputIds, labels } = await data.batch(Array.from({ length: data.length }, (_, i) => i));
+    return { ids: [...inputIds!.data], labels: [...labels] };
+  };
+
+  it('keeps the windows, adds those that start as one of them, the same ones for a seed', async () => {
+    const all = await withSampledWindows([model], train, options);
+    expect(all.length).toBe(train.length + 5);
+    const [own, both] = [await rowsOf(train), await rowsOf(all)];
+    expect(both.ids.slice(0, own.ids.length)).toEqual(own.ids);
+    expect(both.labels.slice(0, own.labels.length)).toEqual(own.labels);
+    const prompts = new Set(
+      Array.from({ length: train.length }, (_, row) => own.ids.slice(12 * row, 12 * row + 4).join()),
+    );
+    for (let row = train.length; row < all.length; row++) {
+      const ids = both.ids.slice(12 * row, 12 * row + 12);
+      expect(prompts).toContain(ids.slice(0, 4).join());
+      // Each label is the next token.
+      expect(both.labels.slice(12 * row, 12 * row + 11)).toEqual(ids.slice(1));
+    }
+    expect(await rowsOf(await withSampledWindows([model], train, options))).toEqual(both);
+    expect(await rowsOf(await withSampledWindows([model], train, { ...options, seed: 4 }))).not.toEqual(both);
+  });
+
+  it('two equal models say what one says', async () => {
+    const one = await rowsOf(await withSampledWindows([model], train, options));
+    expect(await rowsOf(await withSampledWindows([model, model], train, options))).toEqual(one);
+  });
+});
