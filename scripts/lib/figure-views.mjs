@@ -212,34 +212,57 @@ export const VIEWS = [
     title: 'InstaTune',
     tables: (document) => {
       const networks = (task) =>
-        document.rows.filter((row) => row.task === task && row.macs !== undefined && row.row !== 'search');
+        document.rows.filter(
+          (row) =>
+            row.task === task &&
+            !row.recipe &&
+            (row.macs !== undefined || row.row === 'teacher') &&
+            row.row !== 'search',
+        );
       const full = (task) => networks(task)[0]?.macs;
       const latency = (task) => where(document, { task, row: 'full network latency' })[0]?.latencyMs;
       const tasks = [...new Set(document.rows.flatMap((row) => (row.task ? [row.task] : [])))];
+      const network = ({ row, bestWithin, learningRate, models }) => {
+        if (row === 'teacher') return models > 1 ? `the teacher, mean of ${models} networks` : 'the teacher';
+        if (!bestWithin) return `${row} (${learningRate})`;
+        const name = `best within ${Math.round(100 * bestWithin)} % of the MACs`;
+        return row === 'sub-network' ? name : `${name}, fine-tuned on`;
+      };
+      const quality = {
+        'accuracy (%)': ({ accuracy }) => accuracy && Number((100 * accuracy).toPrecision(4)),
+        loss: 'loss',
+        'against plain': ({ againstPlain }) =>
+          againstPlain === undefined ? undefined : `${(100 * againstPlain).toFixed(1)} %`,
+      };
       return [
         ...tasks.map((task) =>
           view(`${task}: ${networks(task)[0]?.weights}, reported on ${networks(task)[0]?.reported}`, networks(task), {
-            network: ({ row, bestWithin, learningRate }) => {
-              if (!bestWithin) return `${row} (${learningRate})`;
-              const name = `best within ${Math.round(100 * bestWithin)} % of the MACs`;
-              return row === 'sub-network' ? name : `${name}, fine-tuned on`;
-            },
-            'accuracy (%)': ({ accuracy }) => accuracy && Number((100 * accuracy).toPrecision(4)),
-            loss: 'loss',
-            'against plain': ({ againstPlain }) =>
-              againstPlain === undefined ? undefined : `${(100 * againstPlain).toFixed(1)} %`,
-            'MACs (M)': ({ macs }) => Number((macs / 1e6).toPrecision(4)),
-            fewer: ({ macs }) => percent(1 - macs / full(task)),
-            'parameters (M)': ({ parameters }) => Number((parameters / 1e6).toPrecision(3)),
+            network,
+            ...quality,
+            'MACs (M)': ({ macs }) => macs && Number((macs / 1e6).toPrecision(4)),
+            fewer: ({ macs }) => macs && percent(1 - macs / full(task)),
+            'parameters (M)': ({ parameters }) => parameters && Number((parameters / 1e6).toPrecision(3)),
             'latency (ms)': ({ latencyMs, bestWithin, macs }) =>
               latencyMs ??
               (bestWithin
                 ? networks(task).find((row) => row.macs === macs && row.latencyMs)?.latencyMs
-                : latency(task)),
+                : macs && latency(task)),
             steps: 'steps',
             'ms a step': 'msPerStep',
             'time against plain': ({ timeAgainstPlain }) => times(timeAgainstPlain),
           }),
+        ),
+        view(
+          'Tried beside',
+          document.rows.filter(({ recipe }) => recipe),
+          {
+            task: 'task',
+            recipe: 'recipe',
+            network,
+            ...quality,
+            'fewer MACs': ({ fewerMacs }) => percent(fewerMacs),
+            steps: 'steps',
+          },
         ),
         view('Search: hypervolume at equal measurements', searches(document), {
           task: 'task',

@@ -207,7 +207,7 @@ const BOOKS: Task = {
     ],
     teacher: { beside: { weights: 'books-lm-14m', learningRate: 6e-4, steps: 210 } },
     sampled: 32768,
-    tune: { shares: [0.6, 0.4], steps: 5000, rate: 1 },
+    tune: { shares: [0.6, 0.4], steps: 7000, rate: 1.5 },
     evaluations: 250,
     space: { layers: [3, 4, 5, 6], heads: [2, 4], ffn: [128, 256, 384, 512, 768] },
   },
