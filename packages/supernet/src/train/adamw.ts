@@ -1,8 +1,9 @@
 // AdamW (Loshchilov & Hutter 2019) on tfjs variables: decoupled decay, bias correction, layer-wise learning rates, exact state.
 import * as tf from '@tensorflow/tfjs';
 import { SupernetError } from '../errors.ts';
-import { adamwInPlace } from '../webgpu/adamw.ts';
-import { onWebGpu } from '../webgpu/program.ts';
+import { WEIGHTS_TOGETHER, adamwInPlace } from '../webgpu/adamw.ts';
+import type { AdamWLane } from '../webgpu/adamw.ts';
+import { isShared, onWebGpu } from '../webgpu/program.ts';
 import type { ElasticModel, WeightSlot } from '../model/types.ts';
 import type { GradientSet } from './gradients.ts';
 import { adamwOnHeap, onHeap } from './host-arrays.ts';
@@ -34,9 +35,16 @@ export interface MomentArrays {
 }
 
 interface Moments {
-  /** One variable each, or on WebGPU both in one [2, P]. */
-  readonly variables: readonly [first: tf.Variable, second: tf.Variable] | readonly [packed: tf.Variable];
+  readonly first: tf.Variable;
+  readonly second: tf.Variable;
   steps: number;
+}
+
+/** On WebGPU: weights that are updated together, and both moments of them all in one [2, ΣP]. */
+interface Pack {
+  readonly slots: readonly WeightSlot[];
+  readonly moments: tf.Variable;
+  readonly steps: number[];
 }
 
 /** What a gradient and its square are multiplied by, and the clipping factor alone where it is known on the host. */
@@ -60,6 +68,7 @@ export class AdamW {
   readonly #model: ElasticModel;
   readonly #options: Required<AdamWOptions>;
   readonly #moments = new Map<string, Moments>();
+  #packs: readonly Pack[] = [];
 
   /** @throws SupernetError `invalid-option` */
   constructor(model: ElasticModel, options: AdamWOptions = {}) {
@@ -112,7 +121,7 @@ export class AdamW {
     const { beta1, beta2 } = this.#options;
     const weight = this.#weight(slot.name);
     const moments = this.#momentsOf(slot);
-    const [m, v] = moments.variables as readonly [tf.Variable, tf.Variable];
+    const { first: m, second: v } = moments;
     moments.steps++;
     const [correction, floor] = this.#corrections(moments.steps);
     const rate = learningRate * this.#layerFactor(slot);
@@ -129,22 +138,35 @@ export class AdamW {
   }
 
   #applyOnGpu(gradients: GradientSet, learningRate: number, scale?: tf.Scalar): void {
-    const { beta1, beta2 } = this.#options;
-    const factor = scale ?? tf.scalar(1);
+    if (this.#packs.length === 0) this.#packs = packsOf(this.#model.slots, new Map());
     // Weights that were trained equally often share their numbers.
-    const numbers = new Map<number, tf.Tensor>();
-    for (const slot of this.#model.slots) {
-      const gradient = gradients.get(slot.name);
-      if (!gradient) continue;
-      const moments = this.#momentsOf(slot);
-      moments.steps++;
-      const own = numbers.get(moments.steps) ?? tf.tensor1d([learningRate, ...this.#corrections(moments.steps)]);
-      numbers.set(moments.steps, own);
-      const constants = { beta1, beta2, factor: this.#layerFactor(slot), decay: this.#decayOf(slot) };
-      adamwInPlace(this.#weight(slot.name), moments.variables[0], gradient, factor, own, constants);
-    }
-    tf.dispose([...numbers.values()]);
-    if (!scale) factor.dispose();
+    const places = new Map<number, number>();
+    const values: number[] = [];
+    const updates = this.#packs.map(({ slots, steps, moments }) => {
+      const group = slots.map((slot, lane): AdamWLane => {
+        const own = { weight: this.#unshared(slot.name), factor: this.#layerFactor(slot), decay: this.#decayOf(slot) };
+        const gradient = gradients.get(slot.name);
+        if (!gradient) return { ...own, at: -1 };
+        const count = (steps[lane] as number) + 1;
+        steps[lane] = count;
+        const at = places.get(count) ?? 1 + values.length;
+        if (!places.has(count)) values.push(learningRate, ...this.#corrections(count));
+        places.set(count, at);
+        return { ...own, gradient, at };
+      });
+      return { group, moments };
+    });
+    tf.tidy(() => {
+      const numbers = scale ? tf.concat([tf.reshape(scale, [1]), tf.tensor1d(values)]) : tf.tensor1d([1, ...values]);
+      for (const { group, moments } of updates) adamwInPlace(group, moments, numbers, this.#options);
+    });
+  }
+
+  /** A weight that no other tensor reads the memory of: it is changed in place. */
+  #unshared(name: string): tf.Variable {
+    const weight = this.#weight(name);
+    if (isShared(weight)) tf.tidy(() => weight.assign(tf.mul(weight, 1)));
+    return weight;
   }
 
   /** √c₂/c₁ and ε·√c₂: both bias corrections of lr·m̂/(√v̂ + ε) folded into lr·√c₂/c₁ · m/(√v + ε·√c₂). */
@@ -162,15 +184,20 @@ export class AdamW {
   /** Moments of every weight that has had a step, by weight name. */
   async state(): Promise<Map<string, MomentArrays>> {
     const state = new Map<string, MomentArrays>();
-    for (const [name, { variables, steps }] of this.#moments) {
-      const [first, second] = (await Promise.all(variables.map((variable) => variable.data()))) as Float32Array[];
-      const size = (first as Float32Array).length / 2;
-      state.set(
-        name,
-        second
-          ? { first: first as Float32Array, second, steps }
-          : { first: first!.slice(0, size), second: first!.slice(size), steps },
-      );
+    for (const [name, { first, second, steps }] of this.#moments) {
+      const [m, v] = (await Promise.all([first.data(), second.data()])) as [Float32Array, Float32Array];
+      state.set(name, { first: m, second: v, steps });
+    }
+    for (const { slots, moments, steps } of this.#packs) {
+      const data = (await moments.data()) as Float32Array;
+      let start = 0;
+      for (const [lane, slot] of slots.entries()) {
+        const end = start + sizeOf(slot);
+        const second = data.length / 2;
+        const arrays = { first: data.slice(start, end), second: data.slice(second + start, second + end) };
+        if (steps[lane]) state.set(slot.name, { ...arrays, steps: steps[lane] });
+        start = end;
+      }
     }
     return state;
   }
@@ -179,7 +206,8 @@ export class AdamW {
   restore(state: ReadonlyMap<string, MomentArrays>): void {
     const slots = new Map(this.#model.slots.map((slot) => [slot.name, slot]));
     for (const [name, { first, second }] of state) {
-      const size = slots.get(name)?.shape.reduce((count, extent) => count * extent, 1);
+      const slot = slots.get(name);
+      const size = slot && sizeOf(slot);
       if (size === undefined || first.length !== size || second.length !== size) {
         throw new SupernetError('invalid-checkpoint', `optimiser state of ${name} does not fit this model`, {
           name,
@@ -189,16 +217,22 @@ export class AdamW {
       }
     }
     this.dispose();
+    if (onWebGpu()) {
+      this.#packs = packsOf(this.#model.slots, state);
+      return;
+    }
     for (const [name, { first, second, steps }] of state) {
       const { shape } = slots.get(name) as WeightSlot;
-      this.#moments.set(name, { variables: momentVariables(first, second, shape), steps });
+      this.#moments.set(name, { first: variableOf(first, shape), second: variableOf(second, shape), steps });
     }
   }
 
   /** Frees the moments; the optimiser starts anew when used again. */
   dispose(): void {
-    for (const { variables } of this.#moments.values()) for (const variable of variables) variable.dispose();
+    for (const { first, second } of this.#moments.values()) tf.dispose([first, second]);
+    for (const { moments } of this.#packs) moments.dispose();
     this.#moments.clear();
+    this.#packs = [];
   }
 
   #weight(name: string): tf.Variable {
@@ -210,9 +244,8 @@ export class AdamW {
   #momentsOf(slot: WeightSlot): Moments {
     let moments = this.#moments.get(slot.name);
     if (!moments) {
-      const size = slot.shape.reduce((count, extent) => count * extent, 1);
-      const zeros = new Float32Array(size);
-      moments = { variables: momentVariables(zeros, zeros, slot.shape), steps: 0 };
+      const zeros = new Float32Array(sizeOf(slot));
+      moments = { first: variableOf(zeros, slot.shape), second: variableOf(zeros, slot.shape), steps: 0 };
       this.#moments.set(slot.name, moments);
     }
     return moments;
@@ -227,12 +260,30 @@ export class AdamW {
   }
 }
 
-function momentVariables(first: Float32Array, second: Float32Array, shape: readonly number[]): Moments['variables'] {
-  if (!onWebGpu()) return [variableOf(first, shape), variableOf(second, shape)];
-  const packed = new Float32Array(2 * first.length);
-  packed.set(first);
-  packed.set(second, first.length);
-  return [variableOf(packed, [2, first.length])];
+/** Weights in groups that one dispatch updates; moments and steps that are not in `state` are zero. */
+function packsOf(slots: readonly WeightSlot[], state: ReadonlyMap<string, MomentArrays>): Pack[] {
+  const packs: Pack[] = [];
+  for (let start = 0; start < slots.length; start += WEIGHTS_TOGETHER) {
+    const some = slots.slice(start, start + WEIGHTS_TOGETHER);
+    const total = some.reduce((sum, slot) => sum + sizeOf(slot), 0);
+    const data = new Float32Array(2 * total);
+    let at = 0;
+    for (const slot of some) {
+      const held = state.get(slot.name);
+      if (held) {
+        data.set(held.first, at);
+        data.set(held.second, total + at);
+      }
+      at += sizeOf(slot);
+    }
+    const steps = some.map(({ name }) => state.get(name)?.steps ?? 0);
+    packs.push({ slots: some, moments: variableOf(data, [2, total]), steps });
+  }
+  return packs;
+}
+
+function sizeOf({ shape }: WeightSlot): number {
+  return shape.reduce((count, extent) => count * extent, 1);
 }
 
 function variableOf(data: Float32Array, shape: readonly number[]): tf.Variable {

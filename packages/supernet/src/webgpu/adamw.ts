@@ -1,7 +1,7 @@
-// The optimiser on WebGPU: gradient norm, clipping and AdamW in place, two dispatches a weight and one for its norm.
+// The optimiser on WebGPU: gradient norm, clipping, and AdamW in place, a few weights a dispatch.
 import * as tf from '@tensorflow/tfjs';
-import { groupsFor, reduction, runInPlace, runKernel } from './program.ts';
-import type { Kernel } from './program.ts';
+import { reduction, runInPlace, runKernel, runMany } from './program.ts';
+import type { Kernel, ManyKernel } from './program.ts';
 
 const SIZE = 256;
 /** Gradients summed by one dispatch: WebGPU guarantees eight storage buffers, one is the result. */
@@ -80,57 +80,89 @@ export function clipFactor(norm: tf.Scalar, limit: number): tf.Scalar {
   return runKernel<tf.Rank.R0>(CLIP, [] as never, { inputs: [norm], uniforms: [limit], groups: 1 });
 }
 
-const MOMENTS: Kernel = {
-  name: 'adamw-moments',
-  inputs: ['gradient', 'factor'],
-  uniforms: { count: 'i', beta1: 'f', beta2: 'f' },
-  workgroupSize: SIZE,
-  code: `
-    fn main(index : i32) {
-      if (index >= uniforms.count) { return; }
-      let g = gradient[index] * factor[0];
-      let second = uniforms.count + index;
-      result[index] = uniforms.beta1 * result[index] + (1.0 - uniforms.beta1) * g;
-      result[second] = uniforms.beta2 * result[second] + (1.0 - uniforms.beta2) * g * g;
-    }`,
-};
+/** Weights updated by one dispatch: a weight and a gradient each, their moments and the numbers are eight buffers. */
+export const WEIGHTS_TOGETHER = 3;
 
-const STEP: Kernel = {
-  name: 'adamw-step',
-  inputs: ['moments', 'numbers'],
-  uniforms: { count: 'i', factor: 'f', decay: 'f' },
-  workgroupSize: SIZE,
-  code: `
-    fn main(index : i32) {
-      if (index >= uniforms.count) { return; }
-      let rate = numbers[0] * uniforms.factor;
-      let ratio = moments[index] / (sqrt(moments[uniforms.count + index]) + numbers[2]);
-      result[index] = (1.0 - rate * uniforms.decay) * result[index] - rate * numbers[1] * ratio;
-    }`,
-};
-
-/** What one weight's update needs beside tensors; the same in every step, so that its bindings can be used again. */
-export interface AdamWConstants {
-  readonly beta1: number;
-  readonly beta2: number;
+/** One weight's update. */
+export interface AdamWLane {
+  readonly weight: tf.Tensor;
+  /** Absent: weight and moments stay as they are. */
+  readonly gradient?: tf.Tensor;
+  /** Where its numbers begin. */
+  readonly at: number;
   /** Factor on the learning rate. */
   readonly factor: number;
   readonly decay: number;
 }
 
+const updates = new Map<number, ManyKernel>();
+
+function update(count: number): ManyKernel {
+  const all = lanes.slice(0, count);
+  const uniforms = Object.fromEntries([
+    ['beta1', 'f'],
+    ['beta2', 'f'],
+    ...all.flatMap((i) => [
+      [`end${i}`, 'i'],
+      [`at${i}`, 'i'],
+      [`factor${i}`, 'f'],
+      [`decay${i}`, 'f'],
+    ]),
+  ]) as Record<string, 'i' | 'f'>;
+  const lane = (i: number) => {
+    const from = i === 0 ? '0' : `uniforms.end${i - 1}`;
+    return `if (i < uniforms.end${i}) {
+        if (uniforms.at${i} < 0) { return; }
+        let k = i - ${from};
+        let rate = numbers[uniforms.at${i}] * uniforms.factor${i};
+        weight${i}[k] = (1.0 - rate * uniforms.decay${i}) * weight${i}[k] - rate * direction(i, gradient${i}[k], uniforms.at${i});
+        return;
+      }`;
+  };
+  return {
+    name: `adamw-${count}`,
+    writes: [...all.map((i) => `weight${i}`), 'moments'],
+    reads: [...all.map((i) => `gradient${i}`), 'numbers'],
+    uniforms,
+    workgroupSize: SIZE,
+    code: `
+      fn direction(i : i32, gradient : f32, at : i32) -> f32 {
+        let g = gradient * numbers[0];
+        let second = uniforms.end${count - 1} + i;
+        let m = uniforms.beta1 * moments[i] + (1.0 - uniforms.beta1) * g;
+        let v = uniforms.beta2 * moments[second] + (1.0 - uniforms.beta2) * g * g;
+        moments[i] = m;
+        moments[second] = v;
+        return numbers[at + 1] * m / (sqrt(v) + numbers[at + 2]);
+      }
+      fn run(index : u32) {
+        let i = i32(index);
+        ${all.map(lane).join('\n        ')}
+      }`,
+  };
+}
+
 /**
- * Updates moments [2, P] and weight (P elements) in place; `scale` multiplies the gradient first. `numbers` are the learning rate,
- * √c₂/c₁ and ε·√c₂ of this step.
+ * Updates up to {@link WEIGHTS_TOGETHER} weights and their moments [2, ΣP] in place. `numbers` are a factor on the gradients, then
+ * for each distinct count of steps the learning rate, √c₂/c₁ and ε·√c₂.
  */
 export function adamwInPlace(
-  weight: tf.Tensor,
+  group: readonly AdamWLane[],
   moments: tf.Tensor,
-  gradient: tf.Tensor,
-  scale: tf.Tensor,
   numbers: tf.Tensor,
-  { beta1, beta2, factor, decay }: AdamWConstants,
+  { beta1, beta2 }: { readonly beta1: number; readonly beta2: number },
 ): void {
-  const groups = groupsFor(gradient.size, SIZE);
-  runInPlace(MOMENTS, moments, { inputs: [gradient, scale], uniforms: [gradient.size, beta1, beta2], groups });
-  runInPlace(STEP, weight, { inputs: [moments, numbers], uniforms: [gradient.size, factor, decay], groups });
+  const found = updates.get(group.length) ?? update(group.length);
+  updates.set(group.length, found);
+  let end = 0;
+  const uniforms = [beta1, beta2];
+  for (const { weight, gradient, at, factor, decay } of group) {
+    end += weight.size;
+    uniforms.push(end, gradient ? at : -1, factor, decay);
+  }
+  const any = group.find(({ gradient }) => gradient)?.gradient;
+  if (!any) return;
+  const writes = [...group.map(({ weight }) => weight), moments];
+  const reads = [...group.map(({ gradient = any }) => gradient), numbers];
+  runMany(found, { writes, reads }, uniforms, end);
 }

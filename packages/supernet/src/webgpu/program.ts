@@ -19,7 +19,15 @@ interface UniformData {
 
 /** The part of tfjs-webgpu's backend used here; structural, so that the backend stays an optional peer. */
 interface Backend {
+  readonly device: { createShaderModule(of: object): object; createComputePipeline(of: object): object };
   readonly tensorMap: { get(dataId: object): { values: unknown } };
+  uploadToGPU(dataId: object): void;
+  recordAndSubmit(
+    program: object,
+    output: tf.TensorInfo,
+    inputs: readonly tf.TensorInfo[],
+    uniforms: readonly UniformData[],
+  ): void;
   refCount(dataId: object): number;
   runWebGPUProgram(
     program: object,
@@ -54,6 +62,87 @@ export function runInPlace(kernel: Kernel, target: tf.Tensor, dispatch: Dispatch
   submit(kernel, target.shape, dispatch, target);
   // A copy that an earlier read left on the host is out of date now.
   (tf.backend() as unknown as Backend).tensorMap.get(target.dataId).values = null;
+}
+
+/** A kernel that writes several tensors, which tfjs' own programs cannot. All tensors are `array<f32>` by name. */
+export interface ManyKernel {
+  readonly name: string;
+  /** Changed in place. */
+  readonly writes: readonly string[];
+  readonly reads: readonly string[];
+  /** Uniform names in order, `i` = i32, `f` = f32. */
+  readonly uniforms: Readonly<Record<string, 'i' | 'f'>>;
+  readonly workgroupSize: number;
+  /** WGSL with `fn run(index : u32)`. */
+  readonly code: string;
+}
+
+/** Workgroups along one axis, at most. */
+const MOST_GROUPS = 65_535;
+const pipelines = new WeakMap<object, Map<string, object>>();
+
+function pipelineOf({ device }: Backend, kernel: ManyKernel): object {
+  const known = pipelines.get(device) ?? new Map<string, object>();
+  pipelines.set(device, known);
+  let pipeline = known.get(kernel.name);
+  if (!pipeline) {
+    const tensors = [...kernel.writes, ...kernel.reads];
+    const bindings = tensors.map((name, i) => {
+      const access = i < kernel.writes.length ? 'read_write' : 'read';
+      return `@group(0) @binding(${i}) var<storage, ${access}> ${name} : array<f32>;`;
+    });
+    // What tfjs puts before a program's own uniforms: NaN, infinity, and length and stride of each flat tensor.
+    const own = Object.entries(kernel.uniforms).map(([name, type]) => `${name} : ${type}32`);
+    const before = [
+      'nan : f32',
+      'infinity : f32',
+      ...tensors.flatMap((name) => [`${name}Length : i32`, `${name}Stride : i32`]),
+    ];
+    const code = `
+      struct Uniforms { ${[...before, ...own].join(', ')} };
+      ${bindings.join('\n')}
+      @group(0) @binding(${tensors.length}) var<uniform> uniforms : Uniforms;
+      ${kernel.code}
+      @compute @workgroup_size(${kernel.workgroupSize})
+      fn main(@builtin(workgroup_id) group : vec3u, @builtin(num_workgroups) groups : vec3u, @builtin(local_invocation_index) lane : u32) {
+        run((group.y * groups.x + group.x) * ${kernel.workgroupSize} + lane);
+      }`;
+    const module = device.createShaderModule({ code, label: kernel.name });
+    pipeline = device.createComputePipeline({
+      compute: { module, entryPoint: 'main' },
+      layout: 'auto',
+      label: kernel.name,
+    });
+    known.set(kernel.name, pipeline);
+  }
+  return pipeline;
+}
+
+/** Runs a kernel on `count` invocations that changes the tensors it writes in place. No two of its tensors may share memory. */
+export function runMany(
+  kernel: ManyKernel,
+  tensors: { readonly writes: readonly tf.Tensor[]; readonly reads: readonly tf.Tensor[] },
+  uniforms: readonly number[],
+  count: number,
+): void {
+  const backend = tf.backend() as unknown as Backend;
+  const [output, ...inputs] = [...tensors.writes, ...tensors.reads].map(({ dataId, size, dtype }): tf.TensorInfo => {
+    backend.uploadToGPU(dataId);
+    return { dataId, shape: [size], dtype };
+  });
+  const groups = groupsFor(count, kernel.workgroupSize);
+  const rows = Math.ceil(groups / MOST_GROUPS);
+  const program = {
+    shaderKey: `instatune-${kernel.name}`,
+    pipeline: pipelineOf(backend, kernel),
+    dispatch: [Math.ceil(groups / rows), rows, 1],
+  };
+  const data = Object.values(kernel.uniforms).map((type, i): UniformData => ({
+    type: type === 'i' ? 'int32' : 'float32',
+    data: [uniforms[i] as number],
+  }));
+  backend.recordAndSubmit(program, output as tf.TensorInfo, inputs, data);
+  for (const { dataId } of tensors.writes) backend.tensorMap.get(dataId).values = null;
 }
 
 /** Whether other tensors have the same values by reference (a reshape of it, say): changing one changes all. */
