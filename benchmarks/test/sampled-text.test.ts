@@ -13,7 +13,7 @@ beforeAll(async () => {
   await startTfjs('wasm');
   ({ model } = await loadCheckpoint(join(import.meta.dirname, '../../apps/demo/model')));
   // Tables of positions are made at the first use, and stay.
-  tf.tidy(() => model.forward({ inputIds: tokensBetween(0, 9) }));
+  tf.tidy(() => model.forward({ inputIds: tokensBetween(0, 9) }).logits).dispose();
 });
 afterAll(() => model.dispose());
 

@@ -30,6 +30,11 @@ export interface TacticOutcome {
   readonly seconds: number;
 }
 
+/** MACs of a sub-network for the task's number of tokens. */
+export function macsOf({ tokens }: Task, { config }: ElasticModel, subnet: SubnetConfig): number {
+  return countMacs(config, subnet, tokens === undefined ? {} : { tokens });
+}
+
 export class SubnetSearch {
   readonly #task: Task;
   readonly #model: ElasticModel;
@@ -48,7 +53,7 @@ export class SubnetSearch {
   }
 
   macs(subnet: SubnetConfig): number {
-    return countMacs(this.#model.config, subnet, this.#task.tokens === undefined ? {} : { tokens: this.#task.tokens });
+    return macsOf(this.#task, this.#model, subnet);
   }
 
   /** Accuracy or loss on the search split. */

@@ -1,23 +1,17 @@
 // One task from pretrained weights to the table: plain, KD-only, super-network, search, sub-networks of the front.
 import * as tf from '@tensorflow/tfjs';
 import {
-  countParameters,
-  evaluate,
-  extractModel,
-  fullSubnet,
   inputTensors,
-  measureLatencies,
   reorderByImportance,
   subset,
   type Dataset,
   type ElasticModel,
   type FineTuneOptions,
   type ModelInputs,
-  type SubnetConfig,
 } from '@instatune/supernet';
-import { pickByShare, picksToTune, type Pick } from './picks.ts';
+import { round, Rows } from './rows.ts';
 import { withSampledWindows } from './sampled-text.ts';
-import { SubnetSearch, type TacticOutcome } from './search.ts';
+import { searchAndReport } from './sub-networks.ts';
 import type { Recipe, Task, TaskData } from './tasks.ts';
 import { scoreTeacher } from './teacher.ts';
 import { Trainer, type Trained } from './trainer.ts';
@@ -45,7 +39,7 @@ const TRAINING_SHARE = 0.62;
 
 /** Runs a task. */
 export async function studyTask(task: Task, options: StudyOptions): Promise<void> {
-  const { log, signal } = options;
+  const { log } = options;
   const start = performance.now();
   const { limit } = options;
   const cut = (dataset: Dataset): Dataset =>
@@ -63,7 +57,7 @@ export async function studyTask(task: Task, options: StudyOptions): Promise<void
   const run = new Study(task, data, options, start);
   try {
     await run.train();
-    await run.searchAndReport(signal);
+    await run.search();
   } finally {
     run.dispose();
   }
@@ -75,11 +69,11 @@ class Study {
   readonly #options: StudyOptions;
   readonly #start: number;
   readonly #trainer: Trainer;
+  readonly #rows: Rows;
   #recipe: Recipe;
   /** Models of the teacher, the picked plain fine-tuned one first. */
   #teacher: ElasticModel[] = [];
   #superNetwork: ElasticModel | undefined;
-  #plainScore = Number.NaN;
 
   constructor(task: Task, data: TaskData, options: StudyOptions, start: number) {
     this.#task = task;
@@ -88,6 +82,7 @@ class Study {
     this.#start = start;
     this.#recipe = options.recipe;
     const { seed, signal, log } = options;
+    this.#rows = new Rows(task, data, options.emit);
     this.#trainer = new Trainer({ name: task.name, seed, signal, log });
   }
 
@@ -152,7 +147,7 @@ class Study {
     const isTeacher = ({ own }: (typeof tries)[number]) => own && this.#recipe.teacher?.tries === true;
     for (const other of tries) if (other !== best && !isTeacher(other)) other.model.dispose();
     this.#teacher = [best, ...tries.filter((other) => other !== best && isTeacher(other))].map(({ model }) => model);
-    this.#plainScore = best.reported;
+    this.#rows.plainScore = best.reported;
     return best.trained;
   }
 
@@ -163,9 +158,8 @@ class Study {
     examples: { readonly data?: Dataset },
     more: Record<string, unknown> = {},
   ): Promise<{ trained: Trained; model: ElasticModel; searched: number; reported: number }> {
-    const { loadModel, loadOther } = this.#data;
-    if (weights && !loadOther) throw new Error(`${this.#task.name} has no other weights than ${this.#task.weights}`);
-    const model = weights ? await loadOther!(weights) : await loadModel();
+    const model = weights ? await this.#data.loadOther?.(weights) : await this.#data.loadModel();
+    if (!model) throw new Error(`${this.#task.name} has no other weights than ${this.#task.weights}`);
     const trained = await this.#fineTune('plain fine-tune', model, { strategy: 'plain', ...options }, examples);
     const row = weights ? `plain fine-tune of ${weights}` : 'plain fine-tune';
     const learningRate = Number(options.learningRate.toPrecision(3));
@@ -189,49 +183,30 @@ class Study {
     if (this.#teacher.length === 1) return;
     const score = (data: Dataset) => scoreTeacher(this.#teacher, data, this.#task.evaluationBatch);
     const [reported, searched] = [await score(this.#data.report), await score(this.#data.search)];
-    this.#options.emit({
-      task: this.#task.name,
-      row: 'teacher',
-      ...this.#metrics(reported),
-      againstPlain: this.#againstPlain(reported),
+    this.#rows.emit('teacher', {
+      ...this.#rows.metrics(reported),
+      againstPlain: this.#rows.againstPlain(reported),
       searchSplit: round(searched[this.#task.metric], 4),
       models: this.#teacher.length,
     });
   }
 
-  async searchAndReport(signal: AbortSignal): Promise<void> {
-    const { log, searchSeeds, emit } = this.#options;
-    const model = this.#superNetwork!;
-    const search = new SubnetSearch(this.#task, model, this.#data.search);
-    const outcomes: TacticOutcome[] = [];
-    let picks: readonly Pick[] = [];
-    for (const seed of searchSeeds) {
-      for (const tactic of ['linas', 'nsga2', 'random'] as const) {
-        outcomes.push(await search.run(tactic, this.#recipe.evaluations, seed, signal));
-        log(
-          `${this.#task.name}: ${tactic} seed ${seed}: ${outcomes.at(-1)!.front.length} on the front, ${search.measured} sub-networks measured`,
-        );
-      }
-      if (seed === searchSeeds[0]) picks = await this.#subNetworks(search, outcomes[0]!);
-      if (this.#secondsLeft() < 8) break;
-    }
-    const volumes = search.hypervolumes(outcomes);
-    for (const [index, { tactic, seed, front, seconds }] of outcomes.entries()) {
-      emit({
-        task: this.#task.name,
-        row: 'search',
-        tactic,
-        seed,
-        measurements: this.#recipe.evaluations,
-        hypervolume: round(volumes[index]!, 5),
-        front: front.length,
-        seconds: round(seconds, 1),
-      });
-    }
-    const { tune } = this.#recipe;
-    if (!tune) return;
-    const full = search.macs(fullSubnet(model.space));
-    for (const pick of picksToTune(picks, tune.shares, full, this.#task.metric)) await this.#tune(pick, full, tune);
+  /** Searches on the trained super-network, and what they found. */
+  async search(): Promise<void> {
+    const { searchSeeds, log, signal } = this.#options;
+    await searchAndReport({
+      task: this.#task,
+      recipe: this.#recipe,
+      superNetwork: this.#superNetwork!,
+      search: this.#data.search,
+      report: this.#data.report,
+      rows: this.#rows,
+      searchSeeds,
+      distil: (model, options) => this.#fineTune('tuned', model, { ...this.#distillation(), ...options }),
+      secondsLeft: () => this.#secondsLeft(),
+      log,
+      signal,
+    });
   }
 
   dispose(): void {
@@ -276,130 +251,10 @@ class Study {
     tf.dispose(batches.flatMap((batch) => Object.values(batch) as tf.Tensor[]));
   }
 
-  async #score(model: ElasticModel, data: Dataset, subnet?: SubnetConfig): Promise<{ accuracy: number; loss: number }> {
-    return evaluate(model, data, { batchSize: this.#task.evaluationBatch, ...(subnet && { subnet }) });
+  /** The row of a whole network. */
+  #row(row: string, model: ElasticModel, trained: Trained, more: Record<string, unknown> = {}) {
+    const { steps, batchSize, learningRate } = this.#recipe;
+    const { seed } = this.#options;
+    return this.#rows.network(row, model, trained, { steps, batch: batchSize, learningRate, seed, ...more });
   }
-
-  async #row(
-    row: string,
-    model: ElasticModel,
-    trained: Trained,
-    more: Record<string, unknown> = {},
-  ): Promise<{ reported: number; searched: number }> {
-    const result = await this.#score(model, this.#data.report);
-    const searched = await this.#score(model, this.#data.search);
-    const search = new SubnetSearch(this.#task, model, this.#data.search);
-    const full = fullSubnet(model.space);
-    this.#options.emit({
-      task: this.#task.name,
-      weights: this.#task.weights,
-      reported: this.#task.reported,
-      row,
-      ...this.#metrics(result),
-      searchSplit: round(searched[this.#task.metric], 4),
-      macs: search.macs(full),
-      parameters: countParameters(model.config),
-      steps: this.#recipe.steps,
-      batch: this.#recipe.batchSize,
-      learningRate: this.#recipe.learningRate,
-      trainingSeconds: round(trained.seconds, 1),
-      msPerStep: round(trained.secondsPerStep * 1000, 1),
-      trainingLoss: round(trained.loss, 4),
-      seed: this.#options.seed,
-      ...more,
-    });
-    return { reported: result[this.#task.metric], searched: searched[this.#task.metric] };
-  }
-
-  /** Sub-networks of the LINAS front, chosen on the search split only, on the reported split, with measured latency. */
-  async #subNetworks(search: SubnetSearch, outcome: TacticOutcome): Promise<Pick[]> {
-    const model = this.#superNetwork!;
-    const full = search.macs(fullSubnet(model.space));
-    const picks = pickByShare(outcome.front, full, this.#task.metric);
-    const subnets = [fullSubnet(model.space), ...picks.map(({ point }) => point.subnet)];
-    const latencies = await measureLatencies(model, subnets, {
-      ...this.#task.latency,
-      repeats: 15,
-      warmup: 3,
-      signal: this.#options.signal,
-    });
-    this.#options.emit({
-      task: this.#task.name,
-      row: 'full network latency',
-      latencyMs: round(latencies[0]!.medianMs, 3),
-      latencyBatch: 1,
-      ...(this.#task.tokens && { latencyTokens: this.#task.tokens }),
-    });
-    for (const [index, { share, point }] of picks.entries()) {
-      const result = await this.#score(model, this.#data.report, point.subnet);
-      this.#options.emit({
-        ...this.#subNetworkRow('sub-network', { share, point, full }, result, point.value),
-        parameters: countParameters(model.config, point.subnet),
-        latencyMs: round(latencies[index + 1]!.medianMs, 3),
-        layers: point.subnet.layers,
-        heads: point.subnet.heads.slice(0, point.subnet.layers),
-        ffn: point.subnet.ffn.slice(0, point.subnet.layers),
-      });
-    }
-    return picks;
-  }
-
-  /** What the row of a sub-network says, whether it is one of the super-network or by itself. */
-  #subNetworkRow(
-    row: string,
-    { share, point, full }: Pick & { readonly full: number },
-    result: { readonly accuracy: number; readonly loss: number },
-    searched: number,
-  ): Record<string, unknown> {
-    return {
-      task: this.#task.name,
-      row,
-      bestWithin: share,
-      ...this.#metrics(result),
-      againstPlain: this.#againstPlain(result),
-      searchSplit: round(searched, 4),
-      macs: point.macs,
-      fewerMacs: round(1 - point.macs / full, 4),
-    };
-  }
-
-  /** A sub-network by itself, distilled a little longer: what is left to gain once a size is chosen. */
-  async #tune({ share, point }: Pick, full: number, tune: NonNullable<Recipe['tune']>): Promise<void> {
-    const model = await extractModel(this.#superNetwork!, point.subnet);
-    try {
-      const { steps } = tune;
-      const rate = this.#recipe.learningRate * tune.rate;
-      const trained = await this.#fineTune('tuned', model, { ...this.#distillation(), steps, learningRate: rate });
-      const result = await this.#score(model, this.#data.report);
-      const searched = await this.#score(model, this.#data.search);
-      this.#options.emit({
-        ...this.#subNetworkRow(
-          'sub-network, fine-tuned on',
-          { share, point, full },
-          result,
-          searched[this.#task.metric],
-        ),
-        parameters: countParameters(this.#superNetwork!.config, point.subnet),
-        steps,
-        learningRate: Number(rate.toPrecision(3)),
-        trainingSeconds: round(trained.seconds, 1),
-      });
-    } finally {
-      model.dispose();
-    }
-  }
-
-  #againstPlain(result: { readonly accuracy: number; readonly loss: number }): number {
-    return round((result[this.#task.metric] - this.#plainScore) / this.#plainScore, 4);
-  }
-
-  #metrics({ accuracy, loss }: { accuracy: number; loss: number }): Record<string, number> {
-    return this.#task.metric === 'accuracy'
-      ? { accuracy: round(accuracy, 4), loss: round(loss, 4) }
-      : { loss: round(loss, 4) };
-  }
-}
-
-function round(value: number, digits: number): number {
-  return Number(value.toFixed(digits));
 }

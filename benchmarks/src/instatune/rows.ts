@@ -1,0 +1,106 @@
+// What the rows of a study say.
+import {
+  countParameters,
+  evaluate,
+  fullSubnet,
+  type Dataset,
+  type ElasticModel,
+  type SubnetConfig,
+} from '@instatune/supernet';
+import type { Pick } from './picks.ts';
+import { macsOf } from './search.ts';
+import type { Task } from './tasks.ts';
+import type { Trained } from './trainer.ts';
+
+/** The splits that scores are of. */
+interface Splits {
+  readonly search: Dataset;
+  readonly report: Dataset;
+}
+
+export interface Score {
+  readonly accuracy: number;
+  readonly loss: number;
+}
+
+/** Makes and emits the rows of one task. */
+export class Rows {
+  readonly #task: Task;
+  readonly #data: Splits;
+  readonly #emit: (row: Record<string, unknown>) => void;
+  /** What everything is held against: the plain fine-tuned network's score on the reported split. */
+  plainScore = Number.NaN;
+
+  constructor(task: Task, data: Splits, emit: (row: Record<string, unknown>) => void) {
+    this.#task = task;
+    this.#data = data;
+    this.#emit = emit;
+  }
+
+  emit(row: string, fields: Record<string, unknown>): void {
+    this.#emit({ task: this.#task.name, row, ...fields });
+  }
+
+  score(model: ElasticModel, data: Dataset, subnet?: SubnetConfig): Promise<Score> {
+    return evaluate(model, data, { batchSize: this.#task.evaluationBatch, ...(subnet && { subnet }) });
+  }
+
+  /** A whole network after a training. */
+  async network(
+    row: string,
+    model: ElasticModel,
+    trained: Trained,
+    fields: Record<string, unknown>,
+  ): Promise<{ readonly reported: number; readonly searched: number }> {
+    const reported = await this.score(model, this.#data.report);
+    const searched = await this.score(model, this.#data.search);
+    const { metric, weights, reported: on } = this.#task;
+    this.emit(row, {
+      weights,
+      reported: on,
+      ...this.metrics(reported),
+      searchSplit: round(searched[metric], 4),
+      macs: macsOf(this.#task, model, fullSubnet(model.space)),
+      parameters: countParameters(model.config),
+      trainingSeconds: round(trained.seconds, 1),
+      msPerStep: round(trained.secondsPerStep * 1000, 1),
+      trainingLoss: round(trained.loss, 4),
+      ...fields,
+    });
+    return { reported: reported[metric], searched: searched[metric] };
+  }
+
+  /** A sub-network, of the super-network or by itself. */
+  subNetwork(
+    row: string,
+    { share, point }: Pick,
+    full: number,
+    scores: { readonly reported: Score; readonly searched: number },
+    fields: Record<string, unknown>,
+  ): void {
+    this.emit(row, {
+      bestWithin: share,
+      ...this.metrics(scores.reported),
+      againstPlain: this.againstPlain(scores.reported),
+      searchSplit: round(scores.searched, 4),
+      macs: point.macs,
+      fewerMacs: round(1 - point.macs / full, 4),
+      ...fields,
+    });
+  }
+
+  /** Relative to plain fine-tuning. */
+  againstPlain(score: Score): number {
+    return round((score[this.#task.metric] - this.plainScore) / this.plainScore, 4);
+  }
+
+  metrics({ accuracy, loss }: Score): Record<string, number> {
+    return this.#task.metric === 'accuracy'
+      ? { accuracy: round(accuracy, 4), loss: round(loss, 4) }
+      : { loss: round(loss, 4) };
+  }
+}
+
+export function round(value: number, digits: number): number {
+  return Number(value.toFixed(digits));
+}

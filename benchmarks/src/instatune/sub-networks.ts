@@ -1,0 +1,132 @@
+// The second half of a study: searches on the super-network, the sub-networks of the table, and those that go on by themselves.
+import {
+  countParameters,
+  extractModel,
+  fullSubnet,
+  measureLatencies,
+  type Dataset,
+  type ElasticModel,
+  type FineTuneOptions,
+} from '@instatune/supernet';
+import { pickByShare, picksToTune, type Pick } from './picks.ts';
+import { round, type Rows } from './rows.ts';
+import { SubnetSearch, type TacticOutcome } from './search.ts';
+import type { Recipe, Task } from './tasks.ts';
+import type { Trained } from './trainer.ts';
+
+interface Options {
+  readonly task: Task;
+  readonly recipe: Recipe;
+  readonly superNetwork: ElasticModel;
+  readonly search: Dataset;
+  readonly report: Dataset;
+  readonly rows: Rows;
+  /** Seeds of the searches; the first one's LINAS front is the table's. */
+  readonly searchSeeds: readonly number[];
+  /** Distils a model from the study's teacher. */
+  readonly distil: (model: ElasticModel, options: FineTuneOptions) => Promise<Trained>;
+  readonly secondsLeft: () => number;
+  readonly log: (line: string) => void;
+  readonly signal: AbortSignal;
+}
+
+/** No further search begins with less time than this. */
+const LEAST_SECONDS = 8;
+
+/** Searches, reports, and fine-tunes the chosen sub-networks on. */
+export async function searchAndReport(options: Options): Promise<void> {
+  const { task, recipe, superNetwork, rows, searchSeeds, secondsLeft, log, signal } = options;
+  const search = new SubnetSearch(task, superNetwork, options.search);
+  const full = search.macs(fullSubnet(superNetwork.space));
+  const outcomes: TacticOutcome[] = [];
+  let picks: readonly Pick[] = [];
+  for (const seed of searchSeeds) {
+    for (const tactic of ['linas', 'nsga2', 'random'] as const) {
+      const outcome = await search.run(tactic, recipe.evaluations, seed, signal);
+      outcomes.push(outcome);
+      log(
+        `${task.name}: ${tactic} seed ${seed}: ${outcome.front.length} on the front, ${search.measured} sub-networks measured`,
+      );
+    }
+    if (seed === searchSeeds[0]) {
+      picks = pickByShare(outcomes[0]!.front, full, task.metric);
+      await reportPicks(options, picks, full);
+    }
+    if (secondsLeft() < LEAST_SECONDS) break;
+  }
+  const volumes = search.hypervolumes(outcomes);
+  for (const [index, { tactic, seed, front, seconds }] of outcomes.entries()) {
+    rows.emit('search', {
+      tactic,
+      seed,
+      measurements: recipe.evaluations,
+      hypervolume: round(volumes[index]!, 5),
+      front: front.length,
+      seconds: round(seconds, 1),
+    });
+  }
+  const { tune } = recipe;
+  if (!tune) return;
+  for (const pick of picksToTune(picks, tune.shares, full, task.metric)) await tuneByItself(options, pick, full, tune);
+}
+
+/** Sub-networks of the LINAS front, chosen on the search split only, on the reported split, with measured latency. */
+async function reportPicks(options: Options, picks: readonly Pick[], full: number): Promise<void> {
+  const { task, superNetwork, report, rows, signal } = options;
+  const subnets = [fullSubnet(superNetwork.space), ...picks.map(({ point }) => point.subnet)];
+  const latencies = await measureLatencies(superNetwork, subnets, { ...task.latency, repeats: 15, warmup: 3, signal });
+  const latencyMs = (index: number) => round(latencies[index]!.medianMs, 3);
+  rows.emit('full network latency', {
+    latencyMs: latencyMs(0),
+    latencyBatch: 1,
+    ...(task.tokens && { latencyTokens: task.tokens }),
+  });
+  for (const [index, pick] of picks.entries()) {
+    const { subnet, value } = pick.point;
+    const reported = await rows.score(superNetwork, report, subnet);
+    rows.subNetwork(
+      'sub-network',
+      pick,
+      full,
+      { reported, searched: value },
+      {
+        parameters: countParameters(superNetwork.config, subnet),
+        latencyMs: latencyMs(index + 1),
+        layers: subnet.layers,
+        heads: subnet.heads.slice(0, subnet.layers),
+        ffn: subnet.ffn.slice(0, subnet.layers),
+      },
+    );
+  }
+}
+
+/** A sub-network by itself, distilled longer: what is left to gain once a size is chosen. */
+async function tuneByItself(
+  { task, recipe, superNetwork, search, report, rows, distil }: Options,
+  pick: Pick,
+  full: number,
+  { steps, rate }: NonNullable<Recipe['tune']>,
+): Promise<void> {
+  const { subnet } = pick.point;
+  const model = await extractModel(superNetwork, subnet);
+  try {
+    const learningRate = recipe.learningRate * rate;
+    const trained = await distil(model, { steps, learningRate });
+    const reported = await rows.score(model, report);
+    const searched = (await rows.score(model, search))[task.metric];
+    rows.subNetwork(
+      'sub-network, fine-tuned on',
+      pick,
+      full,
+      { reported, searched },
+      {
+        parameters: countParameters(superNetwork.config, subnet),
+        steps,
+        learningRate: Number(learningRate.toPrecision(3)),
+        trainingSeconds: round(trained.seconds, 1),
+      },
+    );
+  } finally {
+    model.dispose();
+  }
+}
