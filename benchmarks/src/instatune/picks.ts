@@ -1,6 +1,5 @@
 // Which sub-networks of a front the table shows, and which of them go on by themselves.
 import type { SearchedPoint } from './search.ts';
-import type { Task } from './tasks.ts';
 
 /** A sub-network of the table. */
 export interface Pick {
@@ -15,12 +14,12 @@ const SHARES = [0.8, 0.6, 0.5, 0.4, 0.3];
 const LEAST_PICKS = 5;
 
 /** The best point of the front within each share of the full network's MACs, each once; then others, until there are enough. */
-export function pickByShare(front: readonly SearchedPoint[], full: number, metric: Task['metric']): Pick[] {
+export function pickByShare(front: readonly SearchedPoint[], full: number): Pick[] {
   const picks: Pick[] = [];
   const add = (share: number, point: SearchedPoint | undefined): void => {
     if (point && !picks.some((pick) => pick.point === point)) picks.push({ share, point });
   };
-  for (const share of [1, ...SHARES]) add(share, bestWithin(front, share * full, metric));
+  for (const share of [1, ...SHARES]) add(share, bestWithin(front, share * full));
   const byCost = [...front].sort((p, q) => q.macs - p.macs);
   for (let i = 0; picks.length < Math.min(LEAST_PICKS, front.length); i++) {
     const point = byCost[Math.round((i * (byCost.length - 1)) / (LEAST_PICKS - 1)) % byCost.length];
@@ -31,19 +30,13 @@ export function pickByShare(front: readonly SearchedPoint[], full: number, metri
 }
 
 /** For each share in turn, the best of the table's smaller networks within it that is not chosen yet. */
-export function picksToTune(
-  picks: readonly Pick[],
-  shares: readonly number[],
-  full: number,
-  metric: Task['metric'],
-): Pick[] {
+export function picksToTune(picks: readonly Pick[], shares: readonly number[], full: number): Pick[] {
   const chosen: Pick[] = [];
   for (const share of shares) {
     const left = picks.filter((pick) => pick.point.macs < full && !chosen.includes(pick));
     const point = bestWithin(
       left.map((pick) => pick.point),
       share * full,
-      metric,
     );
     const pick = left.find((other) => other.point === point);
     if (pick) chosen.push(pick);
@@ -51,10 +44,8 @@ export function picksToTune(
   return chosen;
 }
 
-function bestWithin(points: readonly SearchedPoint[], macs: number, metric: Task['metric']): SearchedPoint | undefined {
-  const better = (a: SearchedPoint, b: SearchedPoint) =>
-    metric === 'accuracy' ? a.value > b.value : a.value < b.value;
+function bestWithin(points: readonly SearchedPoint[], macs: number): SearchedPoint | undefined {
   return points
     .filter((point) => point.macs <= macs)
-    .reduce<SearchedPoint | undefined>((held, point) => (held && !better(point, held) ? held : point), undefined);
+    .reduce<SearchedPoint | undefined>((held, point) => (held && held.loss <= point.loss ? held : point), undefined);
 }

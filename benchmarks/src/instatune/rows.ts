@@ -28,8 +28,8 @@ export class Rows {
   readonly #task: Task;
   readonly #data: Splits;
   readonly #emit: (row: Record<string, unknown>) => void;
-  /** What everything is held against: the plain fine-tuned network's score on the reported split. */
-  plainScore = Number.NaN;
+  /** What everything is held against: the plain fine-tuned network on the reported split. */
+  plain: Score = { accuracy: Number.NaN, loss: Number.NaN };
 
   constructor(task: Task, data: Splits, emit: (row: Record<string, unknown>) => void) {
     this.#task = task;
@@ -37,6 +37,7 @@ export class Rows {
     this.#emit = emit;
   }
 
+  /** Emits a row of the task. */
   emit(row: string, fields: Record<string, unknown>): void {
     this.#emit({ task: this.#task.name, row, ...fields });
   }
@@ -51,7 +52,7 @@ export class Rows {
     model: ElasticModel,
     trained: Trained,
     fields: Record<string, unknown>,
-  ): Promise<{ readonly reported: number; readonly searched: number }> {
+  ): Promise<{ readonly reported: Score; readonly searched: Score }> {
     const reported = await this.score(model, this.#data.report);
     const searched = await this.score(model, this.#data.search);
     const { metric, weights, reported: on } = this.#task;
@@ -60,6 +61,7 @@ export class Rows {
       reported: on,
       ...this.metrics(reported),
       searchSplit: round(searched[metric], 4),
+      searchLoss: round(searched.loss, 4),
       macs: macsOf(this.#task, model, fullSubnet(model.space)),
       parameters: countParameters(model.config),
       trainingSeconds: round(trained.seconds, 1),
@@ -67,7 +69,7 @@ export class Rows {
       trainingLoss: round(trained.loss, 4),
       ...fields,
     });
-    return { reported: reported[metric], searched: searched[metric] };
+    return { reported, searched };
   }
 
   /** A sub-network, of the super-network or by itself. */
@@ -75,14 +77,15 @@ export class Rows {
     row: string,
     { share, point }: Pick,
     full: number,
-    scores: { readonly reported: Score; readonly searched: number },
+    scores: { readonly reported: Score; readonly searched: Score },
     fields: Record<string, unknown>,
   ): void {
     this.emit(row, {
       bestWithin: share,
       ...this.metrics(scores.reported),
       againstPlain: this.againstPlain(scores.reported),
-      searchSplit: round(scores.searched, 4),
+      searchSplit: round(scores.searched[this.#task.metric], 4),
+      searchLoss: round(scores.searched.loss, 4),
       macs: point.macs,
       fewerMacs: round(1 - point.macs / full, 4),
       ...fields,
@@ -91,7 +94,8 @@ export class Rows {
 
   /** Relative to plain fine-tuning. */
   againstPlain(score: Score): number {
-    return round((score[this.#task.metric] - this.plainScore) / this.plainScore, 4);
+    const { metric } = this.#task;
+    return round((score[metric] - this.plain[metric]) / this.plain[metric], 4);
   }
 
   metrics({ accuracy, loss }: Score): Record<string, number> {

@@ -14,13 +14,14 @@ import {
   type ElasticModel,
   type SubnetConfig,
 } from '@instatune/supernet';
+import type { Score } from './rows.ts';
 import type { Task } from './tasks.ts';
 
 export interface SearchedPoint {
   readonly subnet: SubnetConfig;
   readonly macs: number;
-  /** Accuracy or loss on the search split. */
-  readonly value: number;
+  /** On the search split. */
+  readonly loss: number;
 }
 
 export interface TacticOutcome {
@@ -39,7 +40,7 @@ export class SubnetSearch {
   readonly #task: Task;
   readonly #model: ElasticModel;
   readonly #data: Dataset;
-  readonly #known = new Map<string, number>();
+  readonly #known = new Map<string, Score>();
 
   constructor(task: Task, model: ElasticModel, data: Dataset) {
     this.#task = task;
@@ -56,15 +57,14 @@ export class SubnetSearch {
     return macsOf(this.#task, this.#model, subnet);
   }
 
-  /** Accuracy or loss on the search split. */
-  async value(subnet: SubnetConfig): Promise<number> {
+  /** Accuracy and loss on the search split. */
+  async score(subnet: SubnetConfig): Promise<Score> {
     const key = subnetKey(subnet);
     const known = this.#known.get(key);
-    if (known !== undefined) return known;
-    const result = await evaluate(this.#model, this.#data, { subnet, batchSize: this.#task.evaluationBatch });
-    const value = result[this.#task.metric];
-    this.#known.set(key, value);
-    return value;
+    if (known) return known;
+    const score = await evaluate(this.#model, this.#data, { subnet, batchSize: this.#task.evaluationBatch });
+    this.#known.set(key, score);
+    return score;
   }
 
   async run(tactic: TacticName, evaluations: number, seed: number, signal: AbortSignal): Promise<TacticOutcome> {
@@ -76,27 +76,25 @@ export class SubnetSearch {
       seed,
       signal,
     });
-    const { metric } = this.#task;
     const front = result.front.map(({ genes, values }) => ({
       subnet: genesToSubnet(this.#model.space, [...genes]),
       macs: values['macs']! * 1e9,
-      value: values[metric]!,
+      loss: values['loss']!,
     }));
     return { tactic, seed, front, seconds: (performance.now() - start) / 1000 };
   }
 
-  /** Hypervolume of fronts in (MACs as a share of the full network, metric): the reference is the full cost and the worst value seen. */
+  /** Hypervolume of fronts in (MACs as a share of the full network, loss): the reference is the full cost and the worst loss seen. */
   hypervolumes(outcomes: readonly TacticOutcome[]): number[] {
-    const sign = this.#task.metric === 'accuracy' ? -1 : 1;
     const full = this.macs(fullSubnet(this.#model.space));
-    const worst = Math.max(...[...this.#known.values()].map((value) => sign * value));
-    const points = (outcome: TacticOutcome) => outcome.front.map(({ macs, value }) => [macs / full, sign * value]);
+    const worst = Math.max(...[...this.#known.values()].map(({ loss }) => loss));
+    const points = (outcome: TacticOutcome) => outcome.front.map(({ macs, loss }) => [macs / full, loss]);
     return outcomes.map((outcome) => hypervolume(points(outcome), [1.01, worst]));
   }
 
   #problem(): SearchProblem {
     const { space } = this.#model;
-    const { metric, name } = this.#task;
+    const { name } = this.#task;
     const subnet = (genes: readonly number[]) => genesToSubnet(space, [...genes]);
     return {
       name,
@@ -104,12 +102,8 @@ export class SubnetSearch {
       active: (genes) => usedGenes(space, [...genes]),
       objectives: [
         { name: 'macs', kind: 'exact', unit: 'G', evaluate: (genes) => this.macs(subnet(genes)) / 1e9 },
-        {
-          name: metric,
-          kind: 'measured',
-          direction: metric === 'accuracy' ? 'maximize' : 'minimize',
-          evaluate: (genes) => this.value(subnet(genes)),
-        },
+        // Not the accuracy: over a thousand examples it is noise where sub-networks differ little, the loss is not.
+        { name: 'loss', kind: 'measured', evaluate: async (genes) => (await this.score(subnet(genes))).loss },
       ],
       baseline: subnetToGenes(space, fullSubnet(space)),
     };

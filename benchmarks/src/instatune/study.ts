@@ -9,7 +9,7 @@ import {
   type FineTuneOptions,
   type ModelInputs,
 } from '@instatune/supernet';
-import { round, Rows } from './rows.ts';
+import { round, Rows, type Score } from './rows.ts';
 import { withSampledWindows } from './sampled-text.ts';
 import { searchAndReport } from './sub-networks.ts';
 import type { Recipe, Task, TaskData } from './tasks.ts';
@@ -30,6 +30,14 @@ export interface StudyOptions {
   readonly seconds?: number;
   /** Examples of the search and report splits, fewer for rehearsals. @defaultValue all */
   readonly limit?: number;
+}
+
+/** A plain fine-tuning, and its scores. */
+interface PlainTry {
+  readonly trained: Trained;
+  readonly model: ElasticModel;
+  readonly searched: Score;
+  readonly reported: Score;
 }
 
 /** Tokens of a sampled window that are a training window's. */
@@ -130,24 +138,23 @@ class Study {
     return { ...this.#recipe.superNetwork, strategy: 'kd-only', gamma: 1, teacher: this.#teacher };
   }
 
-  /** Plain fine-tuning at each rate and length; the search split decides which one everything is held against. */
+  /** Plain fine-tuning at each rate and length; the loss on the search split decides which one everything is held against. */
   async #trainPlain(): Promise<Trained> {
-    const sign = this.#task.metric === 'accuracy' ? 1 : -1;
-    const tries: { trained: Trained; model: ElasticModel; searched: number; reported: number; own: boolean }[] = [];
+    const tries: (PlainTry & { readonly own: boolean })[] = [];
     for (const { rate, steps: share = 1, asDistilled = false } of this.#recipe.plain) {
       const steps = Math.max(1, Math.round(this.#recipe.steps * share));
       const learningRate = this.#recipe.learningRate * rate;
       const examples = asDistilled ? {} : { data: this.#data.train };
-      const { model, ...result } = await this.#plainRow({}, { steps, learningRate }, examples, {
+      const result = await this.#plainRow({}, { steps, learningRate }, examples, {
         ...(asDistilled && { examples: 'as distillation sees them' }),
       });
-      tries.push({ ...result, model, own: !asDistilled });
+      tries.push({ ...result, own: !asDistilled });
     }
-    const best = tries.reduce((held, other) => (sign * other.searched > sign * held.searched ? other : held));
+    const best = tries.reduce((held, other) => (other.searched.loss < held.searched.loss ? other : held));
     const isTeacher = ({ own }: (typeof tries)[number]) => own && this.#recipe.teacher?.tries === true;
     for (const other of tries) if (other !== best && !isTeacher(other)) other.model.dispose();
     this.#teacher = [best, ...tries.filter((other) => other !== best && isTeacher(other))].map(({ model }) => model);
-    this.#rows.plainScore = best.reported;
+    this.#rows.plain = best.reported;
     return best.trained;
   }
 
@@ -157,7 +164,7 @@ class Study {
     options: { readonly steps: number; readonly learningRate: number },
     examples: { readonly data?: Dataset },
     more: Record<string, unknown> = {},
-  ): Promise<{ trained: Trained; model: ElasticModel; searched: number; reported: number }> {
+  ): Promise<PlainTry> {
     const model = weights ? await this.#data.loadOther?.(weights) : await this.#data.loadModel();
     if (!model) throw new Error(`${this.#task.name} has no other weights than ${this.#task.weights}`);
     const trained = await this.#fineTune('plain fine-tune', model, { strategy: 'plain', ...options }, examples);
@@ -187,6 +194,7 @@ class Study {
       ...this.#rows.metrics(reported),
       againstPlain: this.#rows.againstPlain(reported),
       searchSplit: round(searched[this.#task.metric], 4),
+      searchLoss: round(searched.loss, 4),
       models: this.#teacher.length,
     });
   }

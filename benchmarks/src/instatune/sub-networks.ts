@@ -49,8 +49,8 @@ export async function searchAndReport(options: Options): Promise<void> {
       );
     }
     if (seed === searchSeeds[0]) {
-      picks = pickByShare(outcomes[0]!.front, full, task.metric);
-      await reportPicks(options, picks, full);
+      picks = pickByShare(outcomes[0]!.front, full);
+      await reportPicks(options, search, picks, full);
     }
     if (secondsLeft() < LEAST_SECONDS) break;
   }
@@ -67,11 +67,16 @@ export async function searchAndReport(options: Options): Promise<void> {
   }
   const { tune } = recipe;
   if (!tune) return;
-  for (const pick of picksToTune(picks, tune.shares, full, task.metric)) await tuneByItself(options, pick, full, tune);
+  for (const pick of picksToTune(picks, tune.shares, full)) await tuneByItself(options, pick, full, tune);
 }
 
 /** Sub-networks of the LINAS front, chosen on the search split only, on the reported split, with measured latency. */
-async function reportPicks(options: Options, picks: readonly Pick[], full: number): Promise<void> {
+async function reportPicks(
+  options: Options,
+  search: SubnetSearch,
+  picks: readonly Pick[],
+  full: number,
+): Promise<void> {
   const { task, superNetwork, report, rows, signal } = options;
   const subnets = [fullSubnet(superNetwork.space), ...picks.map(({ point }) => point.subnet)];
   const latencies = await measureLatencies(superNetwork, subnets, { ...task.latency, repeats: 15, warmup: 3, signal });
@@ -82,13 +87,14 @@ async function reportPicks(options: Options, picks: readonly Pick[], full: numbe
     ...(task.tokens && { latencyTokens: task.tokens }),
   });
   for (const [index, pick] of picks.entries()) {
-    const { subnet, value } = pick.point;
+    const { subnet } = pick.point;
+    const searched = await search.score(subnet);
     const reported = await rows.score(superNetwork, report, subnet);
     rows.subNetwork(
       'sub-network',
       pick,
       full,
-      { reported, searched: value },
+      { reported, searched },
       {
         parameters: countParameters(superNetwork.config, subnet),
         latencyMs: latencyMs(index + 1),
@@ -102,7 +108,7 @@ async function reportPicks(options: Options, picks: readonly Pick[], full: numbe
 
 /** A sub-network by itself, distilled longer: what is left to gain once a size is chosen. */
 async function tuneByItself(
-  { task, recipe, superNetwork, search, report, rows, distil }: Options,
+  { recipe, superNetwork, search, report, rows, distil }: Options,
   pick: Pick,
   full: number,
   { steps, rate }: NonNullable<Recipe['tune']>,
@@ -113,7 +119,7 @@ async function tuneByItself(
     const learningRate = recipe.learningRate * rate;
     const trained = await distil(model, { steps, learningRate });
     const reported = await rows.score(model, report);
-    const searched = (await rows.score(model, search))[task.metric];
+    const searched = await rows.score(model, search);
     rows.subNetwork(
       'sub-network, fine-tuned on',
       pick,

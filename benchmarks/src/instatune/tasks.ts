@@ -54,7 +54,7 @@ export interface Recipe {
   readonly superRate?: number;
   /**
    * Factors on the learning rate and on the steps that plain fine-tuning is tried with, and whether it sees the examples
-   * as distillation does; the search split picks.
+   * as distillation does; the loss on the search split picks.
    */
   readonly plain: readonly { readonly rate: number; readonly steps?: number; readonly asDistilled?: boolean }[];
   /** Whether the KD-only row is run. @defaultValue true */
@@ -109,7 +109,7 @@ const SST2: Task = {
     superRate: 2,
     plain: [{ rate: 1, steps: 2 / 3 }, { rate: 1 / 3, steps: 2 / 3 }, { rate: 1 }],
     teacher: { tries: true },
-    tune: { shares: [0.6, 0.5, 0.4], steps: 800, rate: 1 },
+    tune: { shares: [0.6, 0.4], steps: 800, rate: 1 },
     evaluations: 150,
     space: { layers: [4, 5, 6, 7, 8], heads: [4, 6, 8], ffn: [384, 512, 768, 1024] },
   },
