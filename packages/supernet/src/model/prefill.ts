@@ -2,6 +2,7 @@
 import * as tf from '@tensorflow/tfjs';
 import type { SubnetConfig } from '../elastic/space.ts';
 import { SupernetError, throwIfAborted } from '../errors.ts';
+import { trimUnusedBuffers } from '../webgpu/pool.ts';
 import { ConcatKeyValueCache } from './cache.ts';
 import type { AttentionFunction, ElasticModel, KeyValueCache } from './types.ts';
 
@@ -68,6 +69,8 @@ export async function prefill(
     } finally {
       result.dispose();
     }
+    // The cache has outgrown the buffers that it had before.
+    trimUnusedBuffers();
     options.onProgress?.({ tokens: start + chunk.length, total: ids.length });
     // Give timers and the abort signal a turn on synchronous backends.
     await new Promise((resolve) => setTimeout(resolve, 0));

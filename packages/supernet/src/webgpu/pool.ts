@@ -1,0 +1,27 @@
+// tfjs-webgpu keeps every buffer it ever made, by size, for tensors of that size: what grows token by token would fill the GPU.
+import * as tf from '@tensorflow/tfjs';
+import { onWebGpu } from './program.ts';
+
+/** Unused bytes that may stay: more than the activations of a chunk, which come back at once. */
+const LIMIT = 512 * 2 ** 20;
+
+interface Manager {
+  numFreeBuffers: number;
+  numBytesAllocated: number;
+  readonly numBytesUsed: number;
+  readonly freeBuffers?: ReadonlyMap<string, { readonly size: number; destroy(): void }[]>;
+}
+
+/** Destroys the unused buffers of the current backend when they hold more than `limit` bytes. Does nothing elsewhere. */
+export function trimUnusedBuffers(limit = LIMIT): void {
+  const manager = onWebGpu() ? (tf.backend() as unknown as { bufferManager?: Manager }).bufferManager : undefined;
+  if (!manager?.freeBuffers || manager.numBytesAllocated - manager.numBytesUsed <= limit) return;
+  // Free are only buffers that no command waiting for submission reads: the backend releases those afterwards.
+  for (const buffers of manager.freeBuffers.values()) {
+    for (const buffer of buffers.splice(0)) {
+      buffer.destroy();
+      manager.numFreeBuffers--;
+      manager.numBytesAllocated -= buffer.size;
+    }
+  }
+}
