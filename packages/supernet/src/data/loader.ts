@@ -8,6 +8,8 @@ export interface LoaderState {
   readonly epoch: number;
   /** Batches (streams: examples) of this epoch already handed out. */
   readonly position: number;
+  /** Batches of this epoch, where that is known: other data gives itself away by another number. */
+  readonly batches?: number | undefined;
 }
 
 /** A source of training batches. */
@@ -84,9 +86,16 @@ export function createLoader(dataset: Dataset, options: LoaderOptions = {}): Bat
       const context = { training: true, seed: deriveSeed(seed, 2, epoch, position) };
       return dataset.batch(batches[position++] as number[], context);
     },
-    state: () => ({ epoch, position }),
+    state: () => ({ epoch, position, batches: batches.length }),
     async restore(state) {
       batches = plan(state.epoch);
+      if (state.batches !== undefined && state.batches !== batches.length) {
+        throw new SupernetError(
+          'invalid-checkpoint',
+          `the data has ${batches.length} batches in epoch ${state.epoch}, it had ${state.batches} when the state was saved: resume with the same data, or delete the state`,
+          { state, batches: batches.length },
+        );
+      }
       if (state.position > batches.length) {
         throw new SupernetError('invalid-checkpoint', `data position ${state.position} of ${batches.length}`, {
           state,

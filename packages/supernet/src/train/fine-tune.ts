@@ -116,14 +116,17 @@ class Run {
   async start(): Promise<void> {
     const { checkpoint } = this.#options;
     if (checkpoint && checkpoint.resume !== false) {
+      // Until all of it is read, a stored state must not be replaced: one that cannot be used here is not to be lost.
+      this.#failed = true;
       const state = await loadState(checkpoint.store, this.#model, this.#optimizer, this.#fingerprint());
       if (state) {
         this.step = this.#resumedFrom = state.step;
         this.#saved.step = state.step;
         this.#random.restore(state.random);
         await this.#loader.restore(state.loader);
-        this.#history.push(...state.history);
+        for (const point of state.history) this.#history.push(point);
       }
+      this.#failed = false;
     }
     this.#pace = new Pace();
   }

@@ -28,7 +28,7 @@ const schema = v.object({
   version: v.literal(1),
   step: count,
   random: v.tuple([word, word, word, word]),
-  loader: v.object({ epoch: count, position: count }),
+  loader: v.object({ epoch: count, position: count, batches: v.optional(count) }),
   history: v.array(v.tuple([count, v.number(), v.number()])),
   fingerprint: v.string(),
   moments: v.record(v.string(), count),
