@@ -121,7 +121,8 @@ export function normalizationOf(config: Readonly<Record<string, unknown>>): Norm
 /**
  * An image classification dataset: pixels/255, minus mean, over std.
  *
- * @throws SupernetError `invalid-data` when counts or channels do not fit, `invalid-option` for a mixup or leastArea outside 0…1
+ * @throws SupernetError `invalid-data` when counts or channels do not fit, `invalid-option` for a
+ * mixup or leastArea outside 0…1, a shift that is no count of pixels, a std of 0
  *
  * @example
  * ```ts
@@ -153,7 +154,20 @@ export function imageClassification(images: ImageSet, options: ImageOptions = {}
       std,
     });
   }
+  if (!mean.every(Number.isFinite) || !std.every((value) => value > 0 && value < Infinity)) {
+    throw new SupernetError(
+      'invalid-option',
+      `normalisation by mean ${mean} and std ${std}: expected numbers, std > 0`,
+      {
+        mean,
+        std,
+      },
+    );
+  }
   const { shift = 0, flip = false, mixup = 0, leastArea = 1 } = options.augment ?? {};
+  if (!Number.isInteger(shift) || shift < 0) {
+    throw new SupernetError('invalid-option', `shift = ${shift}: expected a whole number of pixels ≥ 0`, { shift });
+  }
   if (!(leastArea > 0 && leastArea <= 1)) {
     throw new SupernetError('invalid-option', `leastArea = ${leastArea}: expected a share 0 < leastArea ≤ 1`, {
       leastArea,

@@ -109,6 +109,9 @@ export async function* streamWindows(
   options: { readonly length?: number; readonly separator?: number } = {},
 ): AsyncGenerator<Int32Array> {
   const { length = 128, separator } = options;
+  if (!Number.isInteger(length) || length < 1) {
+    throw new SupernetError('invalid-option', `length = ${length}: expected a positive integer`, { length });
+  }
   let held: number[] = [];
   for await (const text of texts) {
     for (const id of tokenizer.encode(text, { addSpecialTokens: false })) held.push(id);

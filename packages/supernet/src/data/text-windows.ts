@@ -72,6 +72,7 @@ export function splitText(tokens: Int32Array | readonly number[], options: Split
   const stride = options.stride ?? length;
   requirePositive('length', length);
   requirePositive('stride', stride);
+  requirePositive('blockWindows', options.blockWindows ?? 8);
   if (!(validation >= 0 && report >= 0 && validation + report < 1)) {
     throw new SupernetError(
       'invalid-option',

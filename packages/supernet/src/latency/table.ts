@@ -33,11 +33,13 @@ export interface LatencyTableOptions extends LatencyOptions {
 }
 
 const positive = v.pipe(v.number(), v.finite(), v.gtValue(0));
+// A browser's coarse clock reads 0 for a pass that is shorter than its tick.
+const time = v.pipe(v.number(), v.finite(), v.minValue(0));
 const latencySchema = v.object({
-  medianMs: positive,
-  lowerMs: positive,
-  upperMs: positive,
-  minMs: positive,
+  medianMs: time,
+  lowerMs: time,
+  upperMs: time,
+  minMs: time,
   repeats: positive,
 });
 const schema = v.object({

@@ -35,7 +35,7 @@ export interface Evaluation {
 /**
  * Runs the dataset once, in order.
  *
- * @throws SupernetError `invalid-data` when no row has a label, `aborted`
+ * @throws SupernetError `invalid-data` when no row has a label or a label is no class, `invalid-option`, `aborted`
  */
 export async function evaluate(
   model: ElasticModel,
@@ -43,6 +43,9 @@ export async function evaluate(
   options: EvaluateOptions = {},
 ): Promise<Evaluation> {
   const { subnet, batchSize = 8, attention, signal } = options;
+  if (!Number.isInteger(batchSize) || batchSize < 1) {
+    throw new SupernetError('invalid-option', `batchSize = ${batchSize}: expected a positive integer`, { batchSize });
+  }
   let [loss, correct, count, examples] = [0, 0, 0, 0];
   // Sums of batches whose numbers a GPU may still owe; elsewhere they are read at once.
   const pending: tf.Tensor1D[] = [];

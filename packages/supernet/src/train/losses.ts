@@ -13,6 +13,8 @@ export interface Targets {
   readonly weights?: tf.Tensor1D;
   /** Rows that count. */
   readonly count: number;
+  /** Largest label: must be a class of the logits. @defaultValue not checked */
+  readonly largest?: number;
 }
 
 /** A teacher's output distribution for the same N rows, fixed (no gradient flows into it). */
@@ -39,16 +41,18 @@ export interface LossTerms {
 export function createTargets(labels: Int32Array): Targets {
   const indices = new Int32Array(labels.length * 2);
   let count = 0;
+  let largest = -1;
   for (let row = 0; row < labels.length; row++) {
     const label = labels[row] as number;
+    if (label > largest) largest = label;
     indices[2 * row] = row;
     indices[2 * row + 1] = Math.max(0, label);
     if (label >= 0) count++;
   }
   const tensor = tf.tensor2d(indices, [labels.length, 2], 'int32');
-  if (count === labels.length) return { indices: tensor, count };
+  if (count === labels.length) return { indices: tensor, count, largest };
   const weights = tf.tensor1d(Float32Array.from(labels, (label) => (label >= 0 ? 1 : 0)));
-  return { indices: tensor, weights, count };
+  return { indices: tensor, weights, count, largest };
 }
 
 /** Frees the tensors of targets. */
@@ -80,7 +84,16 @@ export function flatten(logits: tf.Tensor, targets: Targets): tf.Tensor2D {
       { labels: targets.indices.shape[0], rows },
     );
   }
+  // An index beyond the row would silently read the next row's logits.
+  if (targets.largest !== undefined && targets.largest >= width) throw noClass(targets.largest, width);
   return tf.reshape(logits, [rows, width]);
+}
+
+function noClass(label: number, classes: number): SupernetError {
+  return new SupernetError('invalid-data', `label ${label} of ${classes} classes: labels are 0…${classes - 1}`, {
+    label,
+    classes,
+  });
 }
 
 /** A teacher's distribution at temperature ρ from its logits [N, V]. The caller disposes. */
@@ -108,12 +121,7 @@ export function blendedLabels(
   const rows = labels.length;
   const shares = new Float32Array(rows * classes);
   const add = (row: number, label: number, share: number): void => {
-    if (label >= classes) {
-      throw new SupernetError('invalid-data', `label ${label} of ${classes} classes: labels are 0…${classes - 1}`, {
-        label,
-        classes,
-      });
-    }
+    if (label >= classes) throw noClass(label, classes);
     if (label >= 0) shares[row * classes + label]! += share;
   };
   for (let row = 0; row < rows; row++) {

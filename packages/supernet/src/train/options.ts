@@ -7,7 +7,7 @@ import type { FineTuneProgress } from './progress.ts';
 import type { ScheduleOptions } from './schedule.ts';
 import type { StateStore } from './store.ts';
 import type { Strategy } from './strategy.ts';
-import { needsTeacher } from './strategy.ts';
+import { STRATEGIES, needsTeacher } from './strategy.ts';
 import { membersOf } from './teacher.ts';
 import type { Teacher } from './teacher.ts';
 
@@ -98,10 +98,14 @@ export function resolveOptions(options: FineTuneOptions): ResolvedOptions {
     dropout: options.dropout ?? 0,
     seed: options.seed ?? 0,
   };
-  const { alpha, teacherShare, subnets, temperature, accumulate, learningRate, clipNorm, dropout } = resolved;
-  const check = (name: string, value: number, valid: boolean, expected: string): void => {
-    if (!valid) throw new SupernetError('invalid-option', `${name} = ${value}: expected ${expected}`, { name, value });
+  const { strategy, gamma, alpha, teacherShare, subnets, temperature, accumulate, learningRate, clipNorm, dropout } =
+    resolved;
+  const check = (name: string, value: unknown, valid: boolean, expected: string): void => {
+    if (!valid)
+      throw new SupernetError('invalid-option', `${name} = ${String(value)}: expected ${expected}`, { name, value });
   };
+  check('strategy', strategy, STRATEGIES.includes(strategy), STRATEGIES.join(', '));
+  check('gamma', gamma, [0, 1, 'hybrid'].includes(gamma), "0, 1 or 'hybrid'");
   check('alpha', alpha, alpha >= 0 && alpha <= 1, 'a number 0…1');
   check('teacherShare', teacherShare, teacherShare >= 0 && teacherShare <= 1, 'a number 0…1');
   check('subnets', subnets, Number.isInteger(subnets) && subnets >= 0, 'an integer ≥ 0');
@@ -125,12 +129,16 @@ export function resolveOptions(options: FineTuneOptions): ResolvedOptions {
 /** Steps of a run. @throws SupernetError `invalid-option` */
 export function countSteps(options: FineTuneOptions, batchesPerEpoch: number | undefined): number {
   const perStep = options.accumulate ?? 1;
+  const { epochs = 1 } = options;
   let { steps } = options;
+  if (!(epochs > 0 && Number.isFinite(epochs))) {
+    throw new SupernetError('invalid-option', `epochs = ${epochs}: expected a positive number`, { epochs });
+  }
   if (steps === undefined) {
     if (batchesPerEpoch === undefined) {
       throw new SupernetError('invalid-option', 'a stream has no known length: give options.steps instead of epochs');
     }
-    steps = Math.max(1, Math.floor(((options.epochs ?? 1) * batchesPerEpoch) / perStep));
+    steps = Math.max(1, Math.floor((epochs * batchesPerEpoch) / perStep));
   }
   if (!Number.isInteger(steps) || steps < 1) {
     throw new SupernetError('invalid-option', `steps = ${steps}: expected a positive integer`, { steps });

@@ -28,6 +28,9 @@ export function createSchedule(steps: number, options: ScheduleOptions = {}): Sc
       final,
     });
   }
+  if (!['constant', 'linear', 'cosine'].includes(kind)) {
+    throw new SupernetError('invalid-option', `schedule kind = ${kind}: expected constant, linear or cosine`, { kind });
+  }
   const rising = Math.min(steps, warmup < 1 ? Math.round(warmup * steps) : Math.round(warmup));
   return (step) => {
     if (step < rising) return (step + 1) / rising;

@@ -140,6 +140,14 @@ class MicroBatch {
     const normalizer = this.#normalizer;
     const { mixed, labels } = this.#batch;
     const distil = teacher && { teacher };
+    if (teacher && teacher.probabilities.shape[1] !== rows.shape[1]) {
+      const [theirs, own] = [teacher.probabilities.shape[1], rows.shape[1]];
+      throw new SupernetError(
+        'invalid-option',
+        `the teacher has ${theirs} classes, the student ${own}: a teacher has the student's classes`,
+        { teacher: theirs, student: own },
+      );
+    }
     if (!mixed) return objectiveLoss(rows, this.#targets, { hard, soft, normalizer, ...distil });
     this.#blended ??= keepDistribution(blendedLabels(labels, mixed, rows.shape[1]));
     const loss = objectiveLoss(rows, this.#targets, { hard: 0, soft: hard, normalizer, teacher: this.#blended });

@@ -9,7 +9,9 @@ import type { ElasticSpace, SubnetConfig } from '../elastic/space.ts';
  * - `kd-only`: S distilled from the teacher, nothing elastic (the baseline that tells distillation's part of the gain).
  * - `plain`: S on the labels.
  */
-export type Strategy = 'instatune' | 'sandwich' | 'random' | 'kd-only' | 'plain';
+export type Strategy = (typeof STRATEGIES)[number];
+
+export const STRATEGIES = ['instatune', 'sandwich', 'random', 'kd-only', 'plain'] as const;
 
 /** Where a pass's soft targets come from: S of the same step (detached), or the fixed teacher. */
 export type SoftSource = 'self' | 'teacher';

@@ -75,6 +75,15 @@ describe('imageClassification', () => {
     expect(normalizationOf({ image_mean: [0.1], image_std: [0.2] })).toEqual({ mean: [0.1], std: [0.2] });
   });
 
+  it('names a shift that is no count of pixels, and a deviation of 0', () => {
+    for (const shift of [0.5, -1, Number.NaN]) {
+      expect(() => imageClassification(set, { augment: { shift } })).toThrow(/shift = /);
+    }
+    const mean = [0, 0, 0];
+    expect(() => imageClassification(set, { normalize: { mean, std: [0, 1, 1] } })).toThrow(/std > 0/);
+    expect(() => imageClassification(set, { normalize: { mean: [Number.NaN, 0, 0], std: [1, 1, 1] } })).toThrow(/mean/);
+  });
+
   it('augments training batches only, repeatably by seed; every result is a shifted or mirrored original', async () => {
     const data = imageClassification(set, { normalize: plain, augment: { shift: 1, flip: true } });
     const original = (await data.batch([0])).pixelValues!.data;

@@ -60,6 +60,14 @@ describe('streamWindows', () => {
     tokenId: () => undefined,
   };
 
+  it('refuses windows of no tokens', async () => {
+    for (const length of [0, Number.NaN]) {
+      await expect(streamWindows(['abc'], characters, { length }).next()).rejects.toMatchObject({
+        code: 'invalid-option',
+      });
+    }
+  });
+
   it('cuts texts of any lengths into one sequence of windows', async () => {
     await fc.assert(
       fc.asyncProperty(

@@ -61,6 +61,7 @@ describe('splitText', () => {
 
   it('a text too short to split is an error', () => {
     expect(() => splitText(counting(20), { length: 16 })).toThrow(/too few/);
+    expect(() => splitText(counting(500), { length: 16, blockWindows: Number.NaN })).toThrow(/blockWindows = NaN/);
   });
 });
 

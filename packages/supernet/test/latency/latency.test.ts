@@ -107,6 +107,15 @@ describe('LatencyTable', () => {
     model.dispose();
   });
 
+  it('reads what a coarse clock measured: passes shorter than its tick', async () => {
+    const model = tinyLlama();
+    const table = await LatencyTable.open(model, { device: 'browser', sequence: 4 });
+    const zero = { medianMs: 0, lowerMs: 0, upperMs: 0.1, minMs: 0, repeats: 9 };
+    const stored = { version: 1, tables: [{ conditions: table.conditions, entries: { key: zero } }] };
+    expect((await LatencyTable.open(model, { device: 'browser', sequence: 4 }, stored)).size).toBe(1);
+    model.dispose();
+  });
+
   it('says where a stored table is damaged', async () => {
     const model = tinyLlama();
     await expect(LatencyTable.open(model, {}, { version: 1, tables: [{}] })).rejects.toMatchObject({

@@ -1,5 +1,5 @@
 // Fine-tuning end to end on tiny models: the objective's value, accumulation, learning, resume, abort, memory.
-import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, readFile, readdir, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import * as tf from '@tensorflow/tfjs';
@@ -19,7 +19,7 @@ import { SeededRandom, deriveSeed } from '../../src/train/random.ts';
 import { fileStore, memoryStore } from '../../src/train/store.ts';
 import { planStep } from '../../src/train/strategy.ts';
 import { BACKENDS, useBackend } from '../helpers/backend.ts';
-import { patternedTokens, tinyLlama, weightsOf } from '../helpers/tiny.ts';
+import { patternedTokens, tinyBert, tinyLlama, weightsOf } from '../helpers/tiny.ts';
 
 const data = textWindows(patternedTokens(800), { length: 8 });
 
@@ -211,8 +211,66 @@ describe('fineTune', () => {
     const misfit = fineTune(other, data, { ...options, steps: 1, checkpoint: { store } });
     await expect(misfit).rejects.toMatchObject({ code: 'invalid-checkpoint' });
     expect(await weightsOf(other)).toEqual(before);
+    // What could not be used is not lost.
+    expect(await readFile(path, 'utf8')).toBe('not a state');
+    const resumed = await fineTune(model, data, { ...options, steps: 1, checkpoint: { store } });
+    expect(resumed.resumedFrom).toBe(1);
     model.dispose();
     other.dispose();
+  });
+
+  it('does not go on with other data, and keeps the state', async () => {
+    const model = tinyLlama();
+    const store = memoryStore();
+    const abort = new AbortController();
+    const run = fineTune(model, data, {
+      ...options,
+      checkpoint: { store },
+      signal: abort.signal,
+      onProgress: ({ step }) => step === 2 && abort.abort(),
+    });
+    await expect(run).rejects.toMatchObject({ code: 'aborted' });
+    const fewer = textWindows(patternedTokens(400), { length: 8 });
+    const other = fineTune(model, fewer, { ...options, checkpoint: { store } });
+    await expect(other).rejects.toMatchObject({ code: 'invalid-checkpoint' });
+    expect((await fineTune(model, data, { ...options, checkpoint: { store } })).resumedFrom).toBe(2);
+    model.dispose();
+  });
+
+  it('names a strategy, gamma, schedule or number of epochs that is none', async () => {
+    const model = tinyLlama();
+    const wrong: Record<string, unknown>[] = [
+      { strategy: 'instatun' },
+      { gamma: 0.5, teacher: model },
+      { schedule: { kind: 'exponential' } },
+      { epochs: 0, steps: undefined },
+      { epochs: -1, steps: undefined },
+    ];
+    for (const one of wrong) {
+      const run = fineTune(model, data, { steps: 1, ...one } as FineTuneOptions);
+      await expect(run, JSON.stringify(one)).rejects.toMatchObject({ code: 'invalid-option' });
+    }
+    for (const batchSize of [0, 2.5, Number.NaN]) {
+      await expect(evaluate(model, data, { batchSize })).rejects.toMatchObject({ code: 'invalid-option' });
+    }
+    model.dispose();
+  });
+
+  it('names a label that is no class, in training and evaluation', async () => {
+    const model = tinyBert();
+    const labelled: Dataset = {
+      length: 4,
+      // The last row has a good label: an index into the row after the wrong one would exist.
+      batch: (indices) => ({
+        size: indices.length,
+        inputIds: { shape: [indices.length, 2], data: new Int32Array(2 * indices.length).fill(5) },
+        labels: Int32Array.from(indices, (index) => [0, 3, 1, 0][index]!),
+      }),
+    };
+    const expected = { code: 'invalid-data', details: { label: 3, classes: 3 } };
+    await expect(evaluate(model, labelled)).rejects.toMatchObject(expected);
+    await expect(fineTune(model, labelled, { steps: 1, batchSize: 4 })).rejects.toMatchObject(expected);
+    model.dispose();
   });
 
   it('a loss that is no number is an error that names the step', async () => {

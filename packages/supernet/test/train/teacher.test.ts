@@ -102,6 +102,12 @@ describe.each(BACKENDS)('askTeacher on %s', (backend) => {
     await expect(fineTune(model, data, { strategy: 'kd-only', teacher: [], steps: 1 })).rejects.toMatchObject({
       code: 'invalid-option',
     });
+    for (const teacher of [wider, [wider, wider]]) {
+      await expect(fineTune(model, data, { strategy: 'kd-only', teacher, steps: 1 })).rejects.toMatchObject({
+        code: 'invalid-option',
+        message: /the teacher has 48 classes, the student 32/,
+      });
+    }
     model.dispose();
     wider.dispose();
   });
