@@ -26,28 +26,28 @@ const IMAGE = /\.(jpe?g|png|webp|gif|tiff?|avif)$/i;
  * @throws SupernetError `file-not-found`, `invalid-data` (no images, an image that cannot be decoded), `unsupported` without sharp
  */
 export async function imageFolder(folder: string, options: ImageFolderOptions): Promise<ImageFolder> {
-  const { readdir } = await import('node:fs/promises');
+  const { readdir, stat } = await import('node:fs/promises');
   const paths = await import('node:path');
   const decode = await loadDecoder();
-  const list = async (path: string) => {
-    try {
-      return await readdir(path, { withFileTypes: true });
-    } catch (cause) {
+  /** Names of files or folders, sorted; links count as what they point to. */
+  const list = async (path: string, wanted: 'isFile' | 'isDirectory'): Promise<string[]> => {
+    const entries = await readdir(path, { withFileTypes: true }).catch((cause: unknown) => {
       throw new SupernetError('file-not-found', `there is no folder ${path}`, { path }, { cause });
+    });
+    const names: string[] = [];
+    for (const entry of entries) {
+      const target = entry.isSymbolicLink() ? await stat(paths.join(path, entry.name)).catch(() => entry) : entry;
+      if (target[wanted]()) names.push(entry.name);
     }
+    return names.sort();
   };
-  const classes =
-    options.classes ??
-    (await list(folder))
-      .filter((entry) => entry.isDirectory())
-      .map((entry) => entry.name)
-      .sort();
+  const classes = options.classes ?? (await list(folder, 'isDirectory'));
   const files: string[] = [];
   const labels: number[] = [];
   for (const [label, name] of classes.entries()) {
-    const entries = (await list(paths.join(folder, name))).filter((entry) => entry.isFile() && IMAGE.test(entry.name));
-    for (const entry of entries.map((found) => found.name).sort()) {
-      files.push(paths.join(folder, name, entry));
+    for (const file of await list(paths.join(folder, name), 'isFile')) {
+      if (!IMAGE.test(file)) continue;
+      files.push(paths.join(folder, name, file));
       labels.push(label);
     }
   }

@@ -157,7 +157,7 @@ export function imageClassification(images: ImageSet, options: ImageOptions = {}
   if (!mean.every(Number.isFinite) || !std.every((value) => value > 0 && value < Infinity)) {
     throw new SupernetError(
       'invalid-option',
-      `normalisation by mean ${mean} and std ${std}: expected numbers, std > 0`,
+      `normalisation by mean ${mean.join(', ')} and std ${std.join(', ')}: expected numbers, std > 0`,
       {
         mean,
         std,

@@ -1,7 +1,7 @@
 // CIFAR, IDX, image folders, augmentation.
-import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { gunzipSync } from 'node:zlib';
 import { readFileSync } from 'node:fs';
 import sharp from 'sharp';
@@ -194,6 +194,17 @@ describe('imageFolder', () => {
       const pixel = (image: number, channel: number) => Math.round(pixelValues!.data[(image * 3 + channel) * 16]!);
       expect([pixel(0, 0), pixel(0, 1), pixel(0, 2)]).toEqual([255, 0, 0]);
       expect(pixel(1, 2)).toBeGreaterThan(250);
+      // Links count as what they point to: a subset of a data set is often a folder of links.
+      await mkdir(join(folder, 'green'));
+      await symlink(join(folder, 'red/a.png'), join(folder, 'green/link.png'));
+      await symlink(join(folder, 'none'), join(folder, 'green/dangling.png'));
+      await symlink(join(folder, 'blue'), join(folder, 'navy'));
+      const linked = await imageFolder(folder, { size: [4, 4], normalize: plain });
+      expect(linked.classes).toEqual(['blue', 'green', 'navy', 'red']);
+      expect(linked.files.map((file) => basename(file))).toEqual(['z.JPG', 'link.png', 'z.JPG', 'a.png']);
+      expect([...(await linked.batch([1])).labels]).toEqual([1]);
+      await rm(join(folder, 'green'), { recursive: true });
+      await rm(join(folder, 'navy'));
       await writeFile(join(folder, 'red/b.png'), 'broken');
       const broken = await imageFolder(folder, { size: [4, 4], normalize: plain });
       await expect(Promise.resolve(broken.batch([2]))).rejects.toThrow(/cannot decode .*b\.png/);
