@@ -98,6 +98,8 @@ function raise(job: usize, s: usize, count: i32, panels: usize, scores: usize, o
   S.scoreKeys(job, s, count, panels);
   for (let j: usize = 0; j < <usize>count << 2; j += 4) {
     const to = scores + (<usize>load<i32>(owners + j) << 2);
-    store<f32>(to, max(load<f32>(to), load<f32>(s + S.BEST + j)));
+    const score = load<f32>(s + S.BEST + j);
+    // Not `max`: NaN must not pass.
+    if (score > load<f32>(to)) store<f32>(to, score);
   }
 }

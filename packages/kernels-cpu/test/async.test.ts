@@ -69,4 +69,27 @@ describe('asynchronous calls', () => {
     const signal = AbortSignal.abort();
     await expect(cache.attendAsync(last, { signal })).rejects.toThrow(/abort/i);
   });
+
+  it('of a cache read what it held at their start: appending waits, disposing ends them', async () => {
+    const before = cpu.usedBytes;
+    const cache = cpu.createCache({ heads: 4, kvHeads: 2, headDim: 64 });
+    cache.append(k, v);
+    const expected = cache.attendDense(q);
+    const refusal = expect.objectContaining({ code: 'unsupported', message: expect.stringContaining('await it') });
+    let reports = 0;
+    const onProgress = (done: number): void => {
+      // At 1 the call has ended.
+      if (done === 1) return;
+      expect(() => cache.append(k, v)).toThrow(refusal);
+      reports++;
+    };
+    expect(await cache.attendDenseAsync(q, { onProgress })).toEqual(expected);
+    expect(reports).toBeGreaterThan(1);
+    cache.append(k, v);
+    expect(cache.length).toBe(2 * shape.keys);
+    const running = cache.attendDenseAsync(q);
+    cache.dispose();
+    await expect(running).rejects.toMatchObject({ code: 'internal', message: expect.stringContaining('disposed') });
+    expect(cpu.usedBytes).toBe(before);
+  });
 });

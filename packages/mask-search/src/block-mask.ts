@@ -1,5 +1,6 @@
 // The block mask: which key blocks each query block attends to, besides sink and window. Shared by every backend.
 import type { HipConfig } from './config/config.ts';
+import { HipError } from './errors.ts';
 
 /** Shape of one attention call: q [batch, queries, heads, headDim]; k, v [batch, keys, kvHeads, headDim], row-major. */
 export interface AttentionShape {
@@ -64,7 +65,11 @@ export function maskLayout(
   return { batch, maskHeads, queryBlocks, capacity, blockQ, blockK, queries, keys, sink, window, causal };
 }
 
-/** A mask with room for `capacity` blocks in each cell, none used: sink and window only. Memory O(B·H·(Tq/blockQ)·capacity). */
+/**
+ * A mask with room for `capacity` blocks in each cell, none used: sink and window only. Memory O(B·H·(Tq/blockQ)·capacity).
+ *
+ * @throws HipError `out-of-memory`
+ */
 export function emptyMask(
   shape: AttentionShape,
   config: MaskConfig,
@@ -75,10 +80,19 @@ export function emptyMask(
   const cells = layout.batch * layout.maskHeads * layout.queryBlocks;
   return {
     ...layout,
-    starts: new Int32Array(cells * capacity).fill(-1),
+    starts: allocateStarts(cells, capacity),
     counts: new Int32Array(cells),
     ...(positions && { positions: Int32Array.from(positions) }),
   };
+}
+
+function allocateStarts(cells: number, capacity: number): Int32Array {
+  try {
+    return new Int32Array(cells * capacity).fill(-1);
+  } catch (cause) {
+    const message = `a mask of ${cells} query blocks and heads with ${capacity} slots each needs ${4 * cells * capacity} bytes: give a smaller k, or a larger blockQ or blockK`;
+    throw new HipError('out-of-memory', message, { cells, capacity }, { cause });
+  }
 }
 
 /** A mask without any block whose window covers every key: block-sparse attention over it is dense attention. */

@@ -27,7 +27,7 @@ export * from './errors.ts';
 export { type FloatArray } from './inputs.ts';
 export { newWorkCount, type RunOptions, type WorkCount } from './work.ts';
 export { denseAttention, type DenseOptions } from './attention/dense.ts';
-export { type ScoreOptions } from './attention/score.ts';
+export { checkScore, type ScoreOptions } from './attention/score.ts';
 export { attendedKeys } from './attention/attended-keys.ts';
 export { blockSparseAttention, type SparseOptions } from './attention/block-sparse.ts';
 export { blockSparseAttentionGradient, type AttentionGradients } from './attention/block-sparse-gradient.ts';

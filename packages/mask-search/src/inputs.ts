@@ -76,6 +76,14 @@ export function positionsOf(shape: AttentionShape, positions?: ArrayLike<number>
   return (row) => positions[row]!;
 }
 
+/** Rows of a metric. @throws HipError `invalid-shape` */
+export function checkRows(rows: readonly number[], queries: number): void {
+  const index = rows.findIndex((row) => !(Number.isSafeInteger(row) && row >= 0 && row < queries));
+  if (index < 0) return;
+  const message = `rows[${index}] is ${rows[index]}: give integers from 0 to ${queries - 1}`;
+  throw new HipError('invalid-shape', message, { name: 'rows', index, value: rows[index] });
+}
+
 /** Keys a row at `position` may see: [0, returned). */
 export function visibleKeys(position: number, keys: number, causal: boolean): number {
   return causal ? Math.max(0, Math.min(keys, position + 1)) : keys;

@@ -7,6 +7,7 @@ import {
   DEFAULT_CONFIG,
   denseAttention,
   denseMask,
+  emptyMask,
   exactTopKMask,
   HipError,
   INFINITE_HIP_CONFIG,
@@ -14,8 +15,12 @@ import {
   massRecall,
   PAPER_CONFIG,
   resolveConfig,
+  rotaryTables,
+  rotateVector,
   searchBlockMask,
+  searchKeysOfQuery,
   topKRecall,
+  worstRowError,
   type HipConfig,
 } from '../src/index.ts';
 import { tensorsOf } from './support.ts';
@@ -105,6 +110,26 @@ describe('shapes and options', () => {
       'invalid-shape',
       () => blockSparseAttention(q, k, v, shape, searchBlockMask(new Float64Array(48), k, { ...shape, heads: 4 })),
     ],
+    'a mask with a window of NaN': [
+      'invalid-mask',
+      () => blockSparseAttention(q, k, v, shape, { ...mask, window: NaN }),
+    ],
+    'a mask with an endless window': [
+      'invalid-mask',
+      () => blockSparseAttention(q, k, v, shape, { ...mask, window: Infinity }),
+    ],
+    'a mask with a negative sink': ['invalid-mask', () => blockSparseAttention(q, k, v, shape, { ...mask, sink: -1 })],
+    'a mask of empty blocks': ['invalid-mask', () => blockSparseAttention(q, k, v, shape, { ...mask, blockK: 0 })],
+    'a mask that no memory holds': [
+      'out-of-memory',
+      () => emptyMask({ ...shape, queries: 2 ** 20 }, { ...PAPER_CONFIG, blockQ: 1 }, 2 ** 30),
+    ],
+    'a row that is not there': ['invalid-shape', () => massRecall(q, k, shape, mask, { rows: [0, 4] })],
+    'half a row': ['invalid-shape', () => topKRecall(q, k, shape, mask, { k: 1, rows: [0.5] })],
+    'the best no keys': ['invalid-config', () => topKRecall(q, k, shape, mask, { k: 0 })],
+    'rows of a negative dimension': ['invalid-shape', () => worstRowError(q, q, -3)],
+    'half a key to keep': ['invalid-shape', () => searchKeysOfQuery(q, k, { visible: 1, k: 0.5 + 1 })],
+    'half a position': ['invalid-shape', () => rotateVector(q, 0, 2, 0.5, rotaryTables(4, 2), new Float64Array(2), 0)],
   };
   for (const [name, [code, run]] of Object.entries(wrong)) {
     it(`${name}: ${code}`, () => expect(thrown(run).code).toBe(code));
@@ -130,6 +155,12 @@ describe('resolveConfig', () => {
     'an ensemble of nobody': ['ensemble', { stages: undefined, ensemble: { members: 0 } }],
     'more votes than members': ['ensemble', { stages: undefined, ensemble: { members: 2, votes: 3 } }],
     'a layer without keys': ['kPerLayer', { kPerLayer: [512, 0] }],
+    'a window beyond 32 bits': ['window', { window: 2 ** 32 }],
+    'a stride beyond 32 bits': ['strideQ', { stages: [{ ...stage, strideQ: 2 ** 32 }] }],
+    'causality in words': ['causal', { causal: 'false' as unknown as boolean }],
+    'another spelling of the centre': ['representative', { representative: 'centre' as 'center' }],
+    'rows that are neither max nor mean': ['rows', { stages: [{ ...stage, rows: 'median' as 'mean' }] }],
+    'a score that is none': ['score', { stages: [{ ...stage, score: 'best' as 'exact' }] }],
   };
   for (const [name, [field, config]] of Object.entries(wrong)) {
     it(`${name}: names ${field}`, () => {
@@ -147,6 +178,11 @@ describe('resolveConfig', () => {
         expect(resolveConfig({ k: 16 * n }).stages!.at(-1)!.keep).toBe(16 * n);
       }),
     );
+  });
+
+  it('takes undefined for absent, but for stages, where it asks for the tree', () => {
+    const absent = { causal: undefined, window: undefined } as unknown as Partial<HipConfig>;
+    expect(resolveConfig({ ...absent, stages: undefined })).toEqual({ ...DEFAULT_CONFIG, stages: undefined });
   });
 
   it('gives each layer its own', () => {

@@ -1,5 +1,6 @@
 // KeyValueCache: keys and values that stay in WebAssembly memory between calls. Append, attend with the newest rows, decode.
 import {
+  checkScore,
   HipError,
   resolveConfig,
   type AttentionShape,
@@ -10,7 +11,7 @@ import {
 import type { CacheType } from '../plan/layout.ts';
 import { denseSteps, hipSteps, maskedSteps } from './attend.ts';
 import type { Call } from './part.ts';
-import { checkShape } from './check.ts';
+import { checkCacheType, checkShape, countRows } from './check.ts';
 import { drive, driveAsync, type AsyncOptions } from './drive.ts';
 import type { Engine, Steps } from './engine.ts';
 import { Store } from './store.ts';
@@ -51,6 +52,8 @@ export class KeyValueCache {
   readonly #interval: number;
   #cached: CachedMask | undefined;
   #disposed = false;
+  /** Asynchronous calls that have not ended. */
+  #running = 0;
 
   /** @internal use {@link CpuRuntime.createCache} */
   constructor(
@@ -68,6 +71,12 @@ export class KeyValueCache {
     }: CacheOptions,
   ) {
     checkShape({ batch, heads, kvHeads, headDim, queries: 1, keys: 1 });
+    checkCacheType(type);
+    checkScore({ scale, softcap });
+    if (maxTokens !== Infinity && (!Number.isSafeInteger(maxTokens) || maxTokens < 1)) {
+      const message = `maxTokens is ${maxTokens}: give an integer >= 1, or leave it out`;
+      throw new HipError('invalid-config', message, { name: 'maxTokens', value: maxTokens });
+    }
     this.config = resolveConfig(config);
     const { stages, refreshInterval } = this.config;
     this.#interval = Math.min(
@@ -94,9 +103,17 @@ export class KeyValueCache {
     return this.#cached?.mask;
   }
 
-  /** Appends k, v [B, T, Hkv, d]. @throws HipError `invalid-shape`, `out-of-memory` */
+  /**
+   * Appends k, v [B, T, Hkv, d].
+   *
+   * @throws HipError `invalid-shape`, `out-of-memory`, `unsupported` for other arrays than float32 and while an asynchronous call runs
+   */
   append(k: Float32Array, v: Float32Array): void {
     this.#check();
+    if (this.#running > 0)
+      throw new HipError('unsupported', 'an asynchronous call still reads this cache: await it, then append', {
+        running: this.#running,
+      });
     this.#store.append(k, v);
   }
 
@@ -109,12 +126,12 @@ export class KeyValueCache {
     return drive(this.#hip(q, false));
   }
 
-  /** {@link attend} in slices of some tens of milliseconds. Do not append before it has ended. */
+  /** {@link attend} in slices of some tens of milliseconds. Nothing can be appended before it has ended. */
   attendAsync(
     q: Float32Array,
     options: AsyncOptions = {},
   ): Promise<{ readonly output: Float32Array; readonly mask: BlockMask }> {
-    return driveAsync(this.#hip(q, true), options);
+    return driveAsync(this.#watched(this.#hip(q, true)), options);
   }
 
   /** Exact attention of the newest rows. */
@@ -124,7 +141,7 @@ export class KeyValueCache {
 
   /** {@link attendDense} in slices. */
   attendDenseAsync(q: Float32Array, options: AsyncOptions = {}): Promise<Float32Array> {
-    return driveAsync(this.#dense(q, true), options);
+    return driveAsync(this.#watched(this.#dense(q, true)), options);
   }
 
   /**
@@ -149,7 +166,7 @@ export class KeyValueCache {
     return out;
   }
 
-  /** Frees the memory. */
+  /** Frees the memory; asynchronous calls that still run fail. */
   dispose(): void {
     if (!this.#disposed) this.#store[Symbol.dispose]();
     this.#disposed = true;
@@ -174,6 +191,22 @@ export class KeyValueCache {
     return output;
   }
 
+  /** Steps of an asynchronous call, between which the cache may be disposed of but not appended to. */
+  *#watched<T>(steps: Steps<T>): Steps<T> {
+    this.#running++;
+    try {
+      for (;;) {
+        this.#check();
+        const { done, value } = steps.next();
+        if (done) return value;
+        yield value;
+      }
+    } finally {
+      this.#running--;
+      steps.return(undefined as never);
+    }
+  }
+
   #check(): void {
     this.#engine.checkOpen();
     if (this.#disposed) throw new HipError('internal', 'this cache is disposed: create another with createCache()');
@@ -183,14 +216,9 @@ export class KeyValueCache {
     this.#check();
     const { batch, kvHeads, headDim } = this.#store.shape;
     const row = batch * this.#heads * headDim;
-    const queries = q.length / row;
+    const queries = countRows('q', q, row, 'batch·heads·headDim');
     const keys = this.length;
-    if (!Number.isInteger(queries) || queries < 1)
-      throw new HipError(
-        'invalid-shape',
-        `q holds ${q.length} numbers: give a multiple of batch·heads·headDim = ${row}`,
-        { length: q.length, multiple: row },
-      );
+    if (queries < 1) throw new HipError('invalid-shape', 'q holds no row: give at least one', { queries });
     if (queries > keys)
       throw new HipError(
         'invalid-shape',

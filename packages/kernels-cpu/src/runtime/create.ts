@@ -7,10 +7,10 @@ import { CpuRuntime } from './runtime.ts';
 import { defaultThreads, threadsAvailable } from './threads.ts';
 
 /**
- * Starts the kernels and their threads: Node's worker threads, or workers in a page with cross-origin isolation. Elsewhere the one
- * calling thread does the work.
+ * Starts the kernels and their threads: Node's worker threads, or workers in a page with cross-origin isolation. Elsewhere, and where
+ * `auto` threads do not start, the one calling thread does the work.
  *
- * @throws HipError `invalid-config`, `unsupported` where WebAssembly SIMD is missing
+ * @throws HipError `invalid-config`, `unsupported` where WebAssembly SIMD is missing or as many threads as asked for do not start
  * @example
  * ```ts
  * import { createCpuRuntime } from '@hip/kernels-cpu';
@@ -31,10 +31,26 @@ export async function createCpuRuntime({
       value: threads,
     });
   }
+  if (simd !== 'auto' && simd !== 'relaxed' && simd !== 'plain') {
+    const message = `simd is ${String(simd)}: give 'auto', 'relaxed' or 'plain'`;
+    throw new HipError('invalid-config', message, { name: 'simd', value: simd });
+  }
   const shared = threadsAvailable();
   const compiled = await compileBinary(simd, shared);
-  const count = !shared ? 1 : threads === 'auto' ? defaultThreads() : threads;
-  const engine = new Engine({ ...compiled, threads: count, shared });
-  await engine.ready();
-  return new CpuRuntime(engine);
+  const start = async (count: number): Promise<CpuRuntime> => {
+    const engine = new Engine({ ...compiled, threads: count, shared });
+    try {
+      await engine.ready();
+    } catch (error) {
+      engine.close();
+      throw error;
+    }
+    return new CpuRuntime(engine);
+  };
+  if (threads !== 'auto') return start(shared ? threads : 1);
+  // A page's content security policy or Node's permission model may forbid workers.
+  return start(defaultThreads()).catch((error: unknown) => {
+    if (error instanceof HipError && error.code === 'unsupported') return start(1);
+    throw error;
+  });
 }

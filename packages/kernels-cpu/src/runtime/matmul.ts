@@ -1,4 +1,5 @@
 // Matrix products on the kernels' threads.
+import { HipError } from '@hip/mask-search';
 import { GEMM_PANELS, GEMM_ROWS } from '../plan/layout.ts';
 import { checkTensor } from './check.ts';
 import type { Engine } from './engine.ts';
@@ -28,20 +29,15 @@ export function matmul(
   engine: Engine,
   a: Float32Array,
   b: Float32Array,
-  {
-    m,
-    n,
-    k,
-    batch = 1,
-    sharedB = false,
-    transposeA = false,
-    transposeB = false,
-    bias,
-    out = new Float32Array(batch * m * n),
-  }: MatmulOptions,
+  { m, n, k, batch = 1, sharedB = false, transposeA = false, transposeB = false, bias, ...options }: MatmulOptions,
 ): Float32Array {
+  for (const [name, value] of Object.entries({ m, n, k, batch })) {
+    if (!Number.isSafeInteger(value) || value < 1)
+      throw new HipError('invalid-shape', `${name} is ${value}: give an integer >= 1`, { name, value });
+  }
   checkTensor('a', a, batch * m * k);
   checkTensor('b', b, (sharedB ? 1 : batch) * k * n);
+  const out = options.out ?? new Float32Array(batch * m * n);
   checkTensor('out', out, batch * m * n);
   if (bias) checkTensor('bias', bias, n);
   const { heap } = engine;

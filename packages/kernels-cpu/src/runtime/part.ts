@@ -44,21 +44,27 @@ export class Part {
     this.#call = call;
     this.#chunk = chunk;
     this.#scope = new Scope(engine.heap);
-    this.#q = this.#scope.allocate(this.#floats * 4);
-    this.#job = engine.job(this.#scope, {
-      ...store.fields(chunk.batch),
-      ...fields,
-      BATCH: chunk.batches,
-      QUERIES: chunk.rows,
-      HEADS: shape.heads,
-      POSITION: shape.keys - shape.queries + chunk.row,
-      SCALE: scale ?? 1 / Math.sqrt(shape.headDim),
-      SOFTCAP: softcap ?? 0,
-      SPLITS: 1,
-      Q: this.#q,
-      SCRATCH: this.#scope.allocate(scratch * engine.threads),
-      SCRATCH_STRIDE: scratch,
-    });
+    try {
+      this.#q = this.#scope.allocate(this.#floats * 4);
+      this.#job = engine.job(this.#scope, {
+        ...store.fields(chunk.batch),
+        ...fields,
+        BATCH: chunk.batches,
+        QUERIES: chunk.rows,
+        HEADS: shape.heads,
+        POSITION: shape.keys - shape.queries + chunk.row,
+        SCALE: scale ?? 1 / Math.sqrt(shape.headDim),
+        SOFTCAP: softcap ?? 0,
+        SPLITS: 1,
+        Q: this.#q,
+        SCRATCH: this.#scope.allocate(scratch * engine.threads),
+        SCRATCH_STRIDE: scratch,
+      });
+    } catch (error) {
+      // Nobody else holds what was allocated before the memory ended.
+      this.#scope[Symbol.dispose]();
+      throw error;
+    }
   }
 
   [Symbol.dispose](): void {

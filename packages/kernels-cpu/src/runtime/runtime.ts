@@ -1,5 +1,6 @@
 // CpuRuntime: attention on typed arrays through the WebAssembly kernels. All threads work on each call.
 import {
+  checkScore,
   resolveConfig,
   type AttentionShape,
   type BlockMask,
@@ -11,7 +12,7 @@ import type { CacheType } from '../plan/layout.ts';
 import { denseSteps, hipSteps, maskedSteps } from './attend.ts';
 import type { Call } from './part.ts';
 import { KeyValueCache, type CacheOptions } from './cache.ts';
-import { checkMask, checkShape, checkTensor } from './check.ts';
+import { checkCacheType, checkMask, checkShape, checkTensor } from './check.ts';
 import { drive, driveAsync, type AsyncOptions } from './drive.ts';
 import { attentionGradient, type Gradients } from './gradient.ts';
 import { Engine, type PhaseTimes, type Steps } from './engine.ts';
@@ -63,10 +64,15 @@ export class CpuRuntime {
    */
   plan(shape: AttentionShape, config?: Partial<HipConfig>, type: CacheType = 'f32'): MemoryPlan {
     checkShape(shape);
+    checkCacheType(type);
     return planMemory({ shape, config: config && resolveConfig(config), threads: this.threads, type });
   }
 
-  /** Exact causal (or full) attention, flash style: no T×T matrix. @throws HipError `invalid-shape`, `out-of-memory` */
+  /**
+   * Exact causal (or full) attention, flash style: no T×T matrix.
+   *
+   * @throws HipError `invalid-shape`, `invalid-config`, `unsupported` for other arrays than float32, `out-of-memory`; so do the others
+   */
   denseAttention(
     q: Float32Array,
     k: Float32Array,
@@ -284,7 +290,7 @@ export class CpuRuntime {
     const { batch, queries, keys, heads, kvHeads, headDim } = shape;
     checkTensor('q', q, batch * queries * heads * headDim);
     checkTensor('k', k, batch * keys * kvHeads * headDim);
-    checkTensor('v', v, k.length);
+    checkTensor('v', v, batch * keys * kvHeads * headDim);
     if (out) checkTensor('out', out, q.length);
     this.#engine.resetTimes();
     return out ?? new Float32Array(q.length);
@@ -302,6 +308,7 @@ export class CpuRuntime {
   }
 
   #call(store: Store, shape: AttentionShape, { scale, softcap }: ScoreOptions, sliced: boolean): Call {
+    checkScore({ scale, softcap });
     return { engine: this.#engine, store, shape, scale, softcap, sliced };
   }
 }

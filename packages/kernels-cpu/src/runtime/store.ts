@@ -11,7 +11,7 @@ import {
   PAGE_TOKENS,
   type CacheType,
 } from '../plan/layout.ts';
-import { checkTensor } from './check.ts';
+import { checkTensor, countRows } from './check.ts';
 import type { Engine } from './engine.ts';
 import { Scope } from './heap.ts';
 import { JOB, type JobFields } from './job.ts';
@@ -54,7 +54,13 @@ export class Store {
     this.#engine = engine;
     this.#scope = new Scope(engine.heap);
     this.#maxTokens = maxTokens;
-    if (tokens > 0) this.#grow(tokens);
+    if (tokens === 0) return;
+    try {
+      this.#grow(tokens);
+    } catch (error) {
+      this.#scope[Symbol.dispose]();
+      throw error;
+    }
   }
 
   /** Tokens held. */
@@ -78,14 +84,7 @@ export class Store {
   append(k: Float32Array, v: Float32Array): void {
     const { batch, kvHeads, headDim } = this.shape;
     const tokenFloats = kvHeads * headDim;
-    const tokens = k.length / (batch * tokenFloats);
-    if (!Number.isInteger(tokens)) {
-      throw new HipError(
-        'invalid-shape',
-        `k holds ${k.length} numbers: give a multiple of batch·kvHeads·headDim = ${batch * tokenFloats}`,
-        { length: k.length, multiple: batch * tokenFloats },
-      );
-    }
+    const tokens = countRows('k', k, batch * tokenFloats, 'batch·kvHeads·headDim');
     checkTensor('v', v, k.length);
     if (tokens === 0) return;
     if (this.#length + tokens > this.#maxTokens) {

@@ -53,47 +53,38 @@ export class ThreadPool {
     this.#control = new Int32Array(threads > 1 ? new SharedArrayBuffer(8 * 4) : new ArrayBuffer(8 * 4));
     this.#count = threads - 1;
     this.#kernels = kernels;
-    const node = nodeWorkers();
-    const ready: Promise<void>[] = [];
-    for (let thread = 1; thread < threads; thread++) {
-      const data = { module, memory, control: this.#control, thread, kernels };
-      if (node) {
-        const worker = new node.Worker(WORKER_SOURCE, { eval: true, workerData: data, execArgv: [] });
-        ready.push(
-          new Promise((resolve, reject) => {
-            worker.once('message', () => {
-              worker.unref();
-              resolve();
-            });
-            worker.once('error', reject);
-          }),
-        );
-        this.#workers.push(worker);
-      } else {
-        const url = URL.createObjectURL(new Blob([WORKER_SOURCE], { type: 'text/javascript' }));
-        const worker = new Worker(url);
-        ready.push(
-          new Promise((resolve, reject) => {
-            worker.addEventListener(
-              'message',
-              () => {
-                URL.revokeObjectURL(url);
-                resolve();
-              },
-              { once: true },
-            );
-            worker.addEventListener(
-              'error',
-              (event) => reject(new HipError('internal', `a worker thread did not start: ${event.message}`)),
-              { once: true },
-            );
-          }),
-        );
-        worker.postMessage(data);
-        this.#workers.push(worker);
+    const ready = Array.from({ length: this.#count }, async (_, i) => {
+      try {
+        await this.#start({ module, memory, control: this.#control, thread: i + 1, kernels });
+      } catch (cause) {
+        const message = `a worker thread did not start (${cause instanceof Error ? cause.message : String(cause)}): give threads: 1, which needs none`;
+        throw new HipError('unsupported', message, { threads }, { cause });
       }
-    }
+    });
     this.#ready = Promise.all(ready);
+  }
+
+  #start(data: object): Promise<void> {
+    const node = nodeWorkers();
+    if (node) {
+      const worker = new node.Worker(WORKER_SOURCE, { eval: true, workerData: data, execArgv: [] });
+      this.#workers.push(worker);
+      return new Promise((resolve, reject) => {
+        worker.once('message', () => {
+          worker.unref();
+          resolve();
+        });
+        worker.once('error', reject);
+      });
+    }
+    const url = URL.createObjectURL(new Blob([WORKER_SOURCE], { type: 'text/javascript' }));
+    const worker = new Worker(url);
+    this.#workers.push(worker);
+    worker.postMessage(data);
+    return new Promise<void>((resolve, reject) => {
+      worker.addEventListener('message', () => resolve(), { once: true });
+      worker.addEventListener('error', (event) => reject(new Error(event.message)), { once: true });
+    }).finally(() => URL.revokeObjectURL(url));
   }
 
   /** Resolves when every worker holds the memory. Nothing may run or grow before. */

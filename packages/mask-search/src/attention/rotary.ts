@@ -43,7 +43,7 @@ export function rotateVector(
   const { cos, sin, rotaryDim, interleaved = false } = tables;
   const half = rotaryDim / 2;
   const row = position * half;
-  if (!(position >= 0 && row + half <= cos.length) || rotaryDim > d) {
+  if (!(Number.isSafeInteger(position) && position >= 0 && row + half <= cos.length) || rotaryDim > d) {
     const message = `position ${position}, rotaryDim ${rotaryDim}: the tables hold ${cos.length / half} positions, vectors ${d} coordinates`;
     throw new HipError('invalid-shape', message, { position, rotaryDim, headDim: d });
   }

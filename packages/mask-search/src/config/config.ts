@@ -1,6 +1,6 @@
 // The parameters of HiP mask search (hip.md §2), their defaults, and their validation.
 import { HipError } from '../errors.ts';
-import { checkStages, defaultStages, infiniteHipStages, type SearchStage } from './stages.ts';
+import { checkStages, defaultStages, infiniteHipStages, MOST, type SearchStage } from './stages.ts';
 
 /** Which block stands for a half during the tree search; the paper's is the centre. `oracle`: the best of all its blocks, O(T). */
 export type Representative = 'center' | 'first' | 'last' | 'random' | 'oracle';
@@ -126,8 +126,10 @@ const MINIMUM = {
   seed: 0,
 } as const;
 
+const REPRESENTATIVES: readonly string[] = ['center', 'first', 'last', 'random', 'oracle'] satisfies Representative[];
+
 /**
- * Fills in defaults and checks every value. Another `k` without `stages` adapts the default's stages; `stages: undefined`
+ * Fills in defaults, also for what is undefined, and checks every value. Another `k` without `stages` adapts the default's stages; `stages: undefined`
  * selects the tree search.
  *
  * @throws HipError `invalid-config` naming the field, the value and the fix
@@ -140,12 +142,28 @@ const MINIMUM = {
 export function resolveConfig(config: Partial<HipConfig> = {}, defaults: HipConfig = DEFAULT_CONFIG): HipConfig {
   const adapted = config.k !== undefined && !('stages' in config) && defaults.stages !== undefined;
   const rows = defaults.stages?.[0]?.strideQ;
-  const merged: HipConfig = { ...defaults, ...config, ...(adapted && { stages: defaultStages(config.k, rows) }) };
+  const given = Object.entries(config).filter(([name, value]) => value !== undefined || name === 'stages');
+  const merged: HipConfig = {
+    ...defaults,
+    ...Object.fromEntries(given),
+    ...(adapted && { stages: defaultStages(config.k, rows) }),
+  };
   for (const [name, minimum] of Object.entries(MINIMUM) as [keyof typeof MINIMUM, number][]) {
     const value = merged[name];
     if (!Number.isSafeInteger(value) || value < minimum) {
       throw new HipError('invalid-config', `${name} is ${value}: give an integer >= ${minimum}`, { name, value });
     }
+    if (value > MOST && name !== 'seed')
+      throw new HipError('invalid-config', `${name} is ${value}: give at most ${MOST}`, { name, value });
+  }
+  for (const name of ['causal', 'shareHeads'] as const) {
+    const value: unknown = merged[name];
+    if (typeof value !== 'boolean')
+      throw new HipError('invalid-config', `${name} is ${String(value)}: give true or false`, { name, value });
+  }
+  if (!REPRESENTATIVES.includes(merged.representative)) {
+    const message = `representative is ${merged.representative}: give one of ${REPRESENTATIVES.join(', ')}`;
+    throw new HipError('invalid-config', message, { name: 'representative', value: merged.representative });
   }
   if (merged.stages) checkStages(merged.stages, merged);
   checkEnsemble(merged);

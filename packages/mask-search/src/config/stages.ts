@@ -1,6 +1,9 @@
 // Multi-stage pruning's parameters (InfiniteHiP, arXiv 2502.08910 §3; hip.md §3): the stage, the stock lists, their checks.
 import { HipError } from '../errors.ts';
 
+/** Most tokens, rows or steps a parameter may count: kernels add such numbers in 32 bits. */
+export const MOST = 2 ** 30;
+
 /**
  * One stage of multi-stage pruning, generalised by how a chunk is scored.
  *
@@ -76,7 +79,7 @@ export function checkStages(
     causal,
   }: { readonly k: number; readonly blockK: number; readonly window: number; readonly causal: boolean },
 ): void {
-  const fail = (what: string, value: number, fix: string): never => {
+  const fail = (what: string, value: number | string, fix: string): never => {
     throw new HipError('invalid-config', `${what} is ${value}: ${fix}`, { name: 'stages', value });
   };
   const last = stages.at(-1);
@@ -86,7 +89,11 @@ export function checkStages(
     for (const name of ['chunk', 'keep', 'strideQ', 'refresh'] as const) {
       const value = stage[name] ?? 1;
       if (!Number.isSafeInteger(value) || value < 1) fail(`stages[${i}].${name}`, value, 'give an integer >= 1');
+      if (value > MOST) fail(`stages[${i}].${name}`, value, `give at most ${MOST}`);
     }
+    if (stage.rows !== 'max' && stage.rows !== 'mean') fail(`stages[${i}].rows`, stage.rows, 'give max or mean');
+    if (stage.score !== 'binary' && stage.score !== 'bound' && stage.score !== 'exact')
+      fail(`stages[${i}].score`, stage.score, 'give binary, bound or exact');
     if (stage.keep % stage.chunk !== 0)
       fail(`stages[${i}].keep`, stage.keep, `give a multiple of its chunk ${stage.chunk}`);
     const next = stages[i + 1];

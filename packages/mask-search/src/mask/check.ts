@@ -2,13 +2,22 @@
 import { cellIndex, type AttentionShape, type BlockMask } from '../block-mask.ts';
 import { HipError } from '../errors.ts';
 
+const MINIMUM = { blockQ: 1, blockK: 1, sink: 0, window: 0 } as const;
+
 /**
- * Blocks ascending and disjoint (so that no key counts twice), in [0, keys), unused slots −1. Cost O(mask).
+ * Block sizes, sink and window counts; blocks ascending and disjoint (so that no key counts twice), in [0, keys), unused slots −1. Cost O(mask).
  *
  * @throws HipError `invalid-mask` naming the place
  */
 export function validateMask(mask: BlockMask): void {
   const { batch, maskHeads, queryBlocks, capacity, blockK, keys, starts, counts } = mask;
+  for (const [name, minimum] of Object.entries(MINIMUM) as [keyof typeof MINIMUM, number][]) {
+    const value = mask[name];
+    if (!Number.isSafeInteger(value) || value < minimum || value >= 2 ** 31) {
+      const message = `${name} is ${value}: give an integer from ${minimum} to 2147483647`;
+      throw new HipError('invalid-mask', message, { name, value });
+    }
+  }
   const cells = batch * maskHeads * queryBlocks;
   const lengths = { counts: [counts.length, cells], starts: [starts.length, cells * capacity] };
   for (const [name, [length, expected]] of Object.entries(lengths)) {

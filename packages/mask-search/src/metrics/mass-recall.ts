@@ -2,7 +2,7 @@
 import { attendedKeys, rowExtent } from '../attention/attended-keys.ts';
 import { dot, logitOf, vectorOffset, type ScoreOptions } from '../attention/score.ts';
 import type { AttentionShape, BlockMask } from '../block-mask.ts';
-import { checkInputs, type FloatArray } from '../inputs.ts';
+import { checkInputs, checkRows, type FloatArray } from '../inputs.ts';
 import { checkMask } from '../mask/check.ts';
 
 export interface MassRecallOptions extends ScoreOptions {
@@ -13,7 +13,7 @@ export interface MassRecallOptions extends ScoreOptions {
 /**
  * Mean over rows and heads of Σ softmax over the mask's keys (1 = nothing lost). Cost O(rows·Tk·d).
  *
- * @throws HipError `invalid-shape`, `non-finite`
+ * @throws HipError `invalid-shape`, `invalid-mask`, `invalid-config`, `non-finite`
  */
 export function massRecall(
   q: FloatArray,
@@ -28,6 +28,7 @@ export function massRecall(
   const group = heads / kvHeads;
   const logit = logitOf(d, options);
   const rows = options.rows ?? Array.from({ length: queries }, (_, row) => row);
+  checkRows(rows, queries);
   const logits = new Float64Array(keys);
   let total = 0;
   let count = 0;

@@ -27,7 +27,7 @@ function worstAndTotal(
   exact: FloatArray,
   headDim: number,
 ): { readonly worst: number; readonly total: number } {
-  if (actual.length !== exact.length || exact.length % headDim !== 0) {
+  if (actual.length !== exact.length || !(headDim >= 1) || exact.length % headDim !== 0) {
     const message = `outputs of ${actual.length} and ${exact.length} numbers, headDim ${headDim}: give outputs of the same call`;
     throw new HipError('invalid-shape', message, { actual: actual.length, exact: exact.length, headDim });
   }

@@ -2,7 +2,8 @@
 import { attendedKeys, rowExtent } from '../attention/attended-keys.ts';
 import { dot, vectorOffset } from '../attention/score.ts';
 import type { AttentionShape, BlockMask } from '../block-mask.ts';
-import { checkInputs, type FloatArray } from '../inputs.ts';
+import { checkInputs, checkRows, type FloatArray } from '../inputs.ts';
+import { HipError } from '../errors.ts';
 import { checkMask } from '../mask/check.ts';
 import { selectLargest } from '../search/select.ts';
 
@@ -19,7 +20,7 @@ export interface TopKRecallOptions {
  *
  * @param q [B, Tq, H, d] @param k [B, Tk, Hkv, d]
  * @returns 0 to 1; 1 where no row sees a key
- * @throws HipError `invalid-shape`, `invalid-mask`, `non-finite`
+ * @throws HipError `invalid-shape`, `invalid-mask`, `invalid-config`, `non-finite`
  */
 export function topKRecall(
   q: FloatArray,
@@ -32,6 +33,9 @@ export function topKRecall(
   checkMask(mask, shape);
   const { batch, queries, keys, heads, kvHeads, headDim: d } = shape;
   const rows = options.rows ?? Array.from({ length: queries }, (_, row) => row);
+  checkRows(rows, queries);
+  if (!Number.isSafeInteger(options.k) || options.k < 1)
+    throw new HipError('invalid-config', `k is ${options.k}: give an integer >= 1`, { name: 'k', value: options.k });
   let [total, count] = [0, 0];
   for (let b = 0; b < batch; b++) {
     for (const row of rows) {

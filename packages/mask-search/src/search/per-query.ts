@@ -31,7 +31,8 @@ export function searchKeysOfQuery(
   { visible, k }: { readonly visible: number; readonly k: number },
 ): number[] {
   const d = query.length;
-  if (!(visible >= 0 && k >= 1 && d >= 1 && keys.length >= visible * d)) {
+  const counts = Number.isSafeInteger(visible) && Number.isSafeInteger(k);
+  if (!(counts && visible >= 0 && k >= 1 && d >= 1 && keys.length >= visible * d)) {
     throw new HipError('invalid-shape', `visible ${visible}, k ${k}: keys hold ${keys.length / d} vectors of ${d}`, {
       visible,
       k,
