@@ -111,6 +111,12 @@ describeGpu('tfjs kernels', (gpu) => {
     const short = tf.zeros<tf.Rank.R4>([1, 8, 2, 24]);
     expect(() => flashAttention(short, short, short)).toThrow(expect.objectContaining({ code: 'unsupported' }));
     expect(() => flashAttention(q, k, q)).toThrow(expect.objectContaining({ code: 'invalid-shape' }));
+    const bytes = (): number => (tf.memory() as unknown as { numBytesInGPU: number }).numBytesInGPU;
+    const before = bytes();
+    expect(() => flashAttention(q, k, v, { scale: NaN })).toThrow(expect.objectContaining({ code: 'invalid-config' }));
+    const mask = { ...searchBlockMask(values.q, values.k, SHAPE, CONFIG), window: Infinity };
+    expect(() => blockSparseAttention(q, k, v, mask)).toThrow(expect.objectContaining({ code: 'invalid-mask' }));
+    expect(bytes()).toBe(before);
     short.dispose();
   });
 });

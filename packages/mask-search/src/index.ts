@@ -24,7 +24,7 @@ export {
 export { layerConfig } from './config/layer.ts';
 export { defaultStages, infiniteHipStages, withBudget, type SearchStage } from './config/stages.ts';
 export * from './errors.ts';
-export { type FloatArray } from './inputs.ts';
+export { checkShape, type FloatArray } from './inputs.ts';
 export { newWorkCount, type RunOptions, type WorkCount } from './work.ts';
 export { denseAttention, type DenseOptions } from './attention/dense.ts';
 export { checkScore, type ScoreOptions } from './attention/score.ts';

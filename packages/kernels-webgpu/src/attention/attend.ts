@@ -33,8 +33,23 @@ export interface HipOptions extends ScoreOptions {
   readonly timer?: Timer | undefined;
 }
 
-function outputOf(context: GpuContext, { q, out }: AttentionInputs): GpuTensor {
-  return out ?? emptyTensor({ context, type: q.type, length: q.length, label: 'attention' });
+/** Encodes into a call and submits it; a call that is refused leaves no memory behind. @returns the output */
+function run(
+  context: GpuContext,
+  { q, out: given }: AttentionInputs,
+  timer: Timer | undefined,
+  encode: (call: GpuCall, out: GpuTensor) => void,
+): GpuTensor {
+  using call = new GpuCall(context);
+  const out = given ?? emptyTensor({ context, type: q.type, length: q.length, label: 'attention' });
+  try {
+    encode(call, out);
+    call.submit(timer);
+  } catch (error) {
+    if (!given) out.buffer.destroy();
+    throw error;
+  }
+  return out;
 }
 
 /** The layout of the mask that a configuration finds. */
@@ -76,11 +91,9 @@ export function flashAttention(
   shape: AttentionShape,
   { timer, ...options }: AttentionOptions & { readonly timer?: Timer | undefined } = {},
 ): GpuTensor {
-  const out = outputOf(context, inputs);
-  const call = new GpuCall(context);
-  encodeAttention(call, { ...inputs, out }, shape, undefined, options);
-  call.submit(timer);
-  return out;
+  return run(context, inputs, timer, (call, out) => {
+    encodeAttention(call, { ...inputs, out }, shape, undefined, options);
+  });
 }
 
 /**
@@ -96,15 +109,11 @@ export function hipAttention(
   { config, timer, ...score }: HipOptions = {},
 ): GpuTensor {
   const resolved = resolveConfig(config, FAST_CONFIG);
-  const out = outputOf(context, inputs);
-  const call = new GpuCall(context);
-  const mask = scratchMask(call, maskSizes(shape, resolved));
   const { profile, limits } = context;
-  encodeSearch(call, planSearch({ shape, config: resolved, type: inputs.q.type, profile, limits }), {
-    ...inputs,
-    mask,
+  const plan = planSearch({ shape, config: resolved, type: inputs.q.type, profile, limits });
+  return run(context, inputs, timer, (call, out) => {
+    const mask = scratchMask(call, maskSizes(shape, resolved));
+    encodeSearch(call, plan, { ...inputs, mask });
+    encodeAttention(call, { ...inputs, out }, shape, mask, score);
   });
-  encodeAttention(call, { ...inputs, out }, shape, mask, score);
-  call.submit(timer);
-  return out;
 }

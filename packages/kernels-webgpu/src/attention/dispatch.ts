@@ -1,5 +1,5 @@
 // Encodes attention into a call: dense, or over a mask that lives on the GPU.
-import { HipError, type AttentionShape, type ScoreOptions } from '@hip/mask-search';
+import { checkScore, checkShape, HipError, type AttentionShape, type ScoreOptions } from '@hip/mask-search';
 import { accessOf, withTier, type Tier } from '../device/features.ts';
 import type { DeviceLimits } from '../device/limits.ts';
 import type { BufferRange, GpuCall } from '../dispatch/call.ts';
@@ -62,14 +62,13 @@ export function checkAttention(
   queryHeads: number,
   headFirst: number,
 ): void {
+  checkShape(shape);
   const { batch, queries, keys, heads, kvHeads, headDim } = shape;
   const rowLength = batch * queries * queryHeads * headDim;
   const keyLength = batch * keys * kvHeads * headDim;
   const wrong = (what: string, details: Record<string, unknown>): never => {
     throw new HipError('invalid-shape', what, details);
   };
-  if (heads % kvHeads !== 0)
-    wrong(`heads is ${heads}, kvHeads ${kvHeads}: heads must be a multiple of kvHeads`, { heads, kvHeads });
   if (headFirst + heads > queryHeads)
     wrong(`heads ${headFirst} to ${headFirst + heads} of ${queryHeads}: headFirst + heads must not exceed queryHeads`, {
       headFirst,
@@ -161,7 +160,7 @@ export function rangeOf(
  * Adds attention to a call: over `mask`'s blocks, sinks and window, or dense and causal (or not) without a mask. Rows that see
  * no key give 0.
  *
- * @throws HipError `invalid-shape`, `unsupported`
+ * @throws HipError `invalid-shape`, `invalid-config`, `unsupported`
  */
 export function encodeAttention(
   call: GpuCall,
@@ -172,6 +171,7 @@ export function encodeAttention(
 ): AttentionPlan {
   const { queryHeads = shape.heads, headFirst = 0, label = 'attention' } = options;
   checkAttention(tensors, shape, mask, queryHeads, headFirst);
+  checkScore(options);
   const type = tensors.q.type;
   const plan = planOf(call, shape, type, mask, options);
   const access = accessOf(type, call.context.profile);

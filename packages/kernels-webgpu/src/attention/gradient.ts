@@ -1,5 +1,5 @@
 // Encodes the gradients of attention into a call.
-import type { AttentionShape } from '@hip/mask-search';
+import { checkScore, type AttentionShape } from '@hip/mask-search';
 import { accessOf } from '../device/features.ts';
 import type { Binding, GpuCall } from '../dispatch/call.ts';
 import type { GpuTensor } from '../dispatch/tensor.ts';
@@ -29,7 +29,7 @@ const RESERVED = TILE_KEYS * 8 + 64 * 4 + 16;
  * Adds the gradients of {@link encodeAttention} to a call; the mask is held fixed. Extra memory: 8 bytes per row and head.
  * Four passes: row statistics, dq, dk, dv. All of q, and all of k, must fit one binding.
  *
- * @throws HipError `invalid-shape`, `unsupported`
+ * @throws HipError `invalid-shape`, `invalid-config`, `unsupported`
  */
 export function encodeAttentionGradient(
   call: GpuCall,
@@ -43,6 +43,7 @@ export function encodeAttentionGradient(
   const { tier = context.profile.tier, label = 'attention', queryHeads = shape.heads, headFirst = 0 } = options;
   checkAttention({ q, k, v, out: gradient }, shape, mask, queryHeads, headFirst);
   checkAttention({ q: dq, k: dk, v: dv, out: dq }, shape, mask, queryHeads, headFirst);
+  checkScore(options);
   const limits = {
     ...context.limits,
     maxComputeWorkgroupStorageSize: context.limits.maxComputeWorkgroupStorageSize - RESERVED,

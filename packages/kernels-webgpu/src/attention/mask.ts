@@ -1,5 +1,5 @@
 // Block masks that live on the GPU: what the search writes and block-sparse attention reads, without a readback in between.
-import type { BlockMask } from '@hip/mask-search';
+import { HipError, validateMask, type BlockMask } from '@hip/mask-search';
 import type { BufferRange } from '../dispatch/call.ts';
 import type { GpuContext } from '../dispatch/context.ts';
 import { createBuffer } from '../dispatch/pool.ts';
@@ -29,8 +29,19 @@ export function allocateMask(context: GpuContext, mask: Omit<BlockMask, 'starts'
   };
 }
 
-/** Copies a mask to the GPU. */
+/** What kernels take from the host's masks as given. @throws HipError `invalid-mask`, `unsupported` for positions of its own */
+export function checkHostMask(mask: BlockMask): void {
+  validateMask(mask);
+  const { positions, keys, queries } = mask;
+  if (positions?.some((position, row) => position !== row + keys - queries)) {
+    const message = 'the mask has positions of its own: use blockSparseAttention of @hip/mask-search';
+    throw new HipError('unsupported', message, { name: 'positions' });
+  }
+}
+
+/** Copies a mask to the GPU. @throws HipError `invalid-mask`, `unsupported` for positions of its own */
 export function uploadMask(context: GpuContext, mask: BlockMask): GpuMask {
+  checkHostMask(mask);
   const gpu = allocateMask(context, mask);
   context.device.queue.writeBuffer(gpu.starts.buffer, 0, new Int32Array(mask.starts));
   context.device.queue.writeBuffer(gpu.counts.buffer, 0, new Int32Array(mask.counts));

@@ -40,12 +40,21 @@ export class KvCache {
   readonly #maxPages: number;
   #length = 0;
   #contiguous = true;
+  #disposed = false;
 
-  /** @param maxTokens longest sequence. @defaultValue what the pool holds, 16 times that with offload */
+  /**
+   * @param maxTokens longest sequence. @defaultValue what the pool holds, 16 times that with offload
+   * @throws HipError `invalid-config`
+   */
   constructor(
     pool: KvPool,
     { maxTokens = pool.plan.slots * pool.pageTokens * (pool.offload ? 16 : 1) }: { readonly maxTokens?: number } = {},
   ) {
+    if (!Number.isSafeInteger(maxTokens) || maxTokens < 1)
+      throw new HipError('invalid-config', `maxTokens is ${maxTokens}: give an integer >= 1`, {
+        name: 'maxTokens',
+        value: maxTokens,
+      });
     this.pool = pool;
     this.#maxPages = Math.ceil(maxTokens / pool.pageTokens);
     this.#table = createBuffer(pool.context, 4 * this.#maxPages, 0x80 | 0x08 | 0x04, 'page table'); // STORAGE | COPY_DST | COPY_SRC
@@ -79,6 +88,7 @@ export class KvCache {
   /** Makes room for `tokens` more: pages, slots, the table. @throws HipError `out-of-memory` */
   reserve(tokens: number): void {
     const { pool } = this;
+    if (this.#disposed) throw new HipError('internal', 'this cache is disposed: make another over the pool');
     const end = this.#length + tokens;
     if (end > this.maxTokens)
       throw new HipError(
@@ -202,6 +212,7 @@ export class KvCache {
 
   /** Frees the sequence's pages. */
   dispose(): void {
+    this.#disposed = true;
     for (const page of this.#pages) this.pool.release(page);
     this.#pages.length = 0;
     this.#length = 0;

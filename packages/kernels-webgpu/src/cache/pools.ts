@@ -39,6 +39,10 @@ export interface CachePlan {
  * @throws HipError `invalid-config`, `unsupported` where one head's pages do not fit a binding
  */
 export function planPools({ kvHeads, headDim, type, pageTokens, tokens, limits }: PoolRequest): CachePlan {
+  for (const [name, value] of Object.entries({ kvHeads, tokens })) {
+    if (!Number.isSafeInteger(value) || value < 1)
+      throw new HipError('invalid-config', `${name} is ${value}: give an integer >= 1`, { name, value });
+  }
   const pageShift = Math.log2(pageTokens);
   if (!Number.isInteger(pageShift) || pageShift < 0)
     throw new HipError('invalid-config', `pageTokens is ${pageTokens}: give a power of two`, {

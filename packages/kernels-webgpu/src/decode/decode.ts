@@ -1,5 +1,5 @@
 // encodeDecode: split-key attention added to a call, over a mask or dense.
-import { HipError, type AttentionShape, type ScoreOptions } from '@hip/mask-search';
+import { checkScore, checkShape, HipError, type AttentionShape, type ScoreOptions } from '@hip/mask-search';
 import type { GpuMask } from '../attention/mask.ts';
 import type { DeviceLimits } from '../device/limits.ts';
 import type { BufferRange, GpuCall } from '../dispatch/call.ts';
@@ -85,6 +85,24 @@ export function decodeUniform(
   });
 }
 
+/** A shader reads 0 beyond a buffer and writes nothing: too short a tensor would go unnoticed. @throws HipError `invalid-shape` */
+function checkRoom({ q, k, v, out }: DecodeTensors, shape: AttentionShape, options: DecodeOptions): void {
+  const { batch, queries, keys, heads, kvHeads, headDim } = shape;
+  const { queryHeads = heads, keyRows = keys } = options;
+  const row = batch * queries * queryHeads * headDim;
+  const key = batch * keyRows * kvHeads * headDim;
+  for (const [name, { length }, expected] of [
+    ['q', q, row],
+    ['out', out, row],
+    ['k', k, key],
+    ['v', v, key],
+  ] as const) {
+    if (length >= expected) continue;
+    const message = `${name} holds ${length} numbers: its shape needs ${expected}`;
+    throw new HipError('invalid-shape', message, { name, length, expected });
+  }
+}
+
 /** Plans what {@link encodeDecode} runs. */
 export function decodePlanOf(
   call: Pick<GpuCall, 'context'>,
@@ -108,7 +126,7 @@ export function decodePlanOf(
  * Adds attention of few rows to a call: each row's keys are split over workgroups whose results are merged. Each head of a group
  * uses its own mask. Rows that see no key give 0.
  *
- * @throws HipError `invalid-shape`, `unsupported`
+ * @throws HipError `invalid-shape`, `invalid-config`, `unsupported`
  */
 export function encodeDecode(
   call: GpuCall,
@@ -123,6 +141,9 @@ export function encodeDecode(
     throw new HipError('invalid-shape', 'q, k, v and out are stored differently: store all four alike', {
       types: [q, k, v, out].map(({ type }) => type),
     });
+  checkShape(shape);
+  checkScore(options);
+  checkRoom(tensors, shape, options);
   const plan = decodePlanOf(call, tensors, shape, mask, options);
   const parts = { buffer: call.scratch(plan.partBytes, 'parts of rows'), size: plan.partBytes };
   const part = (

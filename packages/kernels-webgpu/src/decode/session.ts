@@ -1,5 +1,6 @@
 // GpuDecodeSession: one sequence of one layer on the GPU (hip.md §5): append, search every few steps, attend; one submit per step.
 import {
+  checkScore,
   FAST_CONFIG,
   HipError,
   maskLayout,
@@ -62,6 +63,7 @@ export class GpuDecodeSession {
   #contiguous: boolean;
   #searchedKeys = 0;
   #searches = 0;
+  #destroyed = false;
   /** Pages that the current mask's candidates lie in. */
   #candidatePages: ReadonlySet<number> = new Set();
 
@@ -70,6 +72,7 @@ export class GpuDecodeSession {
     const { pool } = cache;
     const { heads } = options;
     this.config = resolveConfig(options.config, FAST_CONFIG);
+    checkScore(options);
     this.cache = cache;
     this.#options = options;
     this.#contiguous = cache.contiguous;
@@ -131,7 +134,8 @@ export class GpuDecodeSession {
    */
   prefill(tensors: StepTensors, tokens: number, timer?: Timer): void {
     const { cache, config } = this;
-    const call = new GpuCall(cache.pool.context);
+    this.#check();
+    using call = new GpuCall(cache.pool.context);
     cache.append(call, tensors.k, tensors.v, tokens);
     this.#refreshViews();
     if (cache.pool.offload) {
@@ -199,7 +203,9 @@ export class GpuDecodeSession {
     this.#clock.reset();
   }
 
+  /** Frees the session's buffers, not the cache. */
   destroy(): void {
+    this.#destroyed = true;
     this.#release();
     destroyMask(this.mask);
     this.#uniforms.destroy();
@@ -225,8 +231,13 @@ export class GpuDecodeSession {
     });
   }
 
+  #check(): void {
+    if (this.#destroyed) throw new HipError('internal', 'this session is destroyed: make another over the cache');
+  }
+
   #begin(tensors: StepTensors): number | undefined {
     const { cache } = this;
+    this.#check();
     cache.reserve(1);
     this.#refreshViews();
     const bound = this.#bound;
@@ -246,7 +257,7 @@ export class GpuDecodeSession {
     if (stage !== undefined)
       for (const { plan, view, envelopes } of this.#views) {
         if (!envelopes.behind(cache.length, this.#interval)) continue;
-        const call = new GpuCall(cache.pool.context);
+        using call = new GpuCall(cache.pool.context);
         envelopes.update(call, plan, view, cache.length);
         call.submit();
       }
@@ -263,7 +274,7 @@ export class GpuDecodeSession {
     const name = `${part}/${stage ?? 'cached'}`;
     let prepared = this.#prepared.get(name);
     if (!prepared) {
-      const call = new GpuCall(this.cache.pool.context);
+      using call = new GpuCall(this.cache.pool.context);
       const tensors = this.#bound!;
       // A search reads the cache before the attention does, so only steps without one append on the way.
       const fused = part === 'whole' && stage === undefined && this.#appendsOnTheWay();

@@ -61,7 +61,7 @@ export interface PreparedCall {
   release(): void;
 }
 
-export class GpuCall {
+export class GpuCall implements Disposable {
   readonly context: GpuContext;
   readonly #steps: Step[] = [];
   readonly #scratch: GPUBuffer[] = [];
@@ -92,11 +92,19 @@ export class GpuCall {
     return buffer;
   }
 
+  /** Gives back the scratch of a call that was not made. */
+  [Symbol.dispose](): void {
+    for (const buffer of this.#scratch.splice(0)) this.context.pool.give(buffer);
+  }
+
   /** One command buffer, one submit. No readback. */
   submit(timer?: Timer): void {
     const prepared = this.prepare();
-    prepared.submit(timer);
-    prepared.release();
+    try {
+      prepared.submit(timer);
+    } finally {
+      prepared.release();
+    }
   }
 
   /** Compiles and binds without running. */
@@ -111,6 +119,7 @@ export class GpuCall {
     const slot = (bytes: number): number => Math.ceil(bytes / alignment) * alignment;
     const block = new Uint8Array(uniforms.reduce((total, { byteLength }) => total + slot(byteLength), 0));
     const uniformBuffer = block.length > 0 ? context.pool.take(block.length, UNIFORM, 'uniforms') : undefined;
+    if (uniformBuffer) this.#scratch.push(uniformBuffer);
     let cursor = 0;
     const place = (bytes: ArrayBuffer): GPUBufferBinding => {
       block.set(new Uint8Array(bytes), cursor);
@@ -139,7 +148,8 @@ export class GpuCall {
       return { label: step.label, pipeline, group, workgroups: [x, y, z] };
     });
     if (uniformBuffer) device.queue.writeBuffer(uniformBuffer, 0, block);
-    const scratch = [...this.#scratch, ...(uniformBuffer ? [uniformBuffer] : [])];
+    // The prepared call's from here on.
+    const scratch = this.#scratch.splice(0);
     let released = false;
     let checked = false;
     return {

@@ -48,8 +48,9 @@ export class BufferPool {
     const size = Math.min(sizeClass(bytes), Math.max(bytes, this.#context.limits.maxBufferSize));
     const found = this.#free.get(`${size}:${usage}`)?.pop();
     if (found) return found;
+    const buffer = createBuffer(this.#context, size, usage, label);
     this.#bytes += size;
-    return createBuffer(this.#context, size, usage, label);
+    return buffer;
   }
 
   give(buffer: GPUBuffer): void {

@@ -1,5 +1,5 @@
 // What a mask search does on the GPU, as plain data: slabs of query blocks, passes, scratch. Pure: no device.
-import type { AttentionShape, HipConfig, SearchStage } from '@hip/mask-search';
+import { checkShape, type AttentionShape, type HipConfig, type SearchStage } from '@hip/mask-search';
 import { bytesOf, type DeviceProfile, type ElementType } from '../device/features.ts';
 import type { DeviceLimits } from '../device/limits.ts';
 import { limitError, HipError } from '../errors/gpu-errors.ts';
@@ -123,6 +123,7 @@ export function constantsOf({ shape, config, type, pageShift }: SearchRequest): 
  */
 export function planSearch(request: SearchRequest): SearchPlan {
   const { shape, config, limits } = request;
+  checkShape(shape);
   if (shape.headDim % 8 !== 0)
     throw new HipError('invalid-shape', `headDim is ${shape.headDim}: GPU kernels need a multiple of 8`, {
       headDim: shape.headDim,

@@ -27,7 +27,7 @@ function gradient(
   const { causal, scale, softcap, mask: given } = attrs as unknown as AttentionAttributes;
   const shape = attentionShape(q.shape, k.shape, v.shape);
   const backend = webgpuBackend(tf.backend());
-  const call = new GpuCall(contextOfBackend(backend));
+  using call = new GpuCall(contextOfBackend(backend));
   const found = kernelName === HIP_KERNEL ? takeMask(attrs) : undefined;
   if (kernelName === HIP_KERNEL && !found) {
     throw new HipError(

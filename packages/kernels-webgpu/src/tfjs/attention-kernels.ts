@@ -2,6 +2,7 @@
 import * as tf from '@tensorflow/tfjs';
 import {
   attentionShape,
+  checkShape,
   HipError,
   resolveConfig,
   type AttentionShape,
@@ -11,7 +12,7 @@ import {
 } from '@hip/mask-search';
 import { maskSizes, scratchMask } from '../attention/attend.ts';
 import { encodeAttention } from '../attention/dispatch.ts';
-import { destroyMask, allocateMask, readMask, type GpuMask } from '../attention/mask.ts';
+import { allocateMask, checkHostMask, destroyMask, readMask, type GpuMask } from '../attention/mask.ts';
 import { GpuCall } from '../dispatch/call.ts';
 import type { GpuContext } from '../dispatch/context.ts';
 import type { GpuTensor } from '../dispatch/tensor.ts';
@@ -51,8 +52,9 @@ export function takeMask(attrs: object): GpuMask | undefined {
   return mask;
 }
 
-/** Copies a host mask into scratch of a call. */
+/** Copies a host mask into scratch of a call. @throws HipError `invalid-mask`, `unsupported` */
 export function uploadedMask(call: GpuCall, mask: BlockMask): GpuMask {
+  checkHostMask(mask);
   const upload = (values: Int32Array, label: string): { buffer: GPUBuffer; size: number } => {
     const buffer = call.scratch(values.byteLength, label);
     call.context.device.queue.writeBuffer(buffer, 0, new Int32Array(values));
@@ -93,8 +95,9 @@ function runKernel(kernelName: string, { inputs, backend: current, attrs }: Kern
   const shape = attentionShape(q.shape, k.shape, v.shape);
   const score = { ...(scale === undefined ? {} : { scale }), ...(softcap === undefined ? {} : { softcap }) };
   const tensors = { q: tensorOf(backend, q), k: tensorOf(backend, k), v: tensorOf(backend, v) };
-  const call = new GpuCall(context);
+  using call = new GpuCall(context);
   let mask: GpuMask | undefined;
+  let resolved: HipConfig | undefined;
   let keep = false;
   if (kernelName === SPARSE_KERNEL) {
     if (!given)
@@ -103,16 +106,25 @@ function runKernel(kernelName: string, { inputs, backend: current, attrs }: Kern
       });
     mask = uploadedMask(call, given);
   } else if (kernelName === HIP_KERNEL) {
-    const resolved = resolveConfig({ ...config, causal });
+    resolved = resolveConfig({ ...config, causal });
+    checkShape(shape);
     const sizes = maskSizes(shape, resolved);
     keep = onMask !== undefined || recording();
     mask = keep ? allocateMask(context, sizes) : scratchMask(call, sizes);
-    search(call, context, tensors, shape, resolved, mask);
   }
-  const { info, tensor } = outputTensor(backend, q.shape);
-  encodeAttention(call, { ...tensors, out: tensor }, shape, mask, { causal, ...score });
-  flush(backend);
-  call.submit();
+  let info: tf.TensorInfo | undefined;
+  try {
+    if (resolved && mask) search(call, context, tensors, shape, resolved, mask);
+    const output = outputTensor(backend, q.shape);
+    info = output.info;
+    encodeAttention(call, { ...tensors, out: output.tensor }, shape, mask, { causal, ...score });
+    flush(backend);
+    call.submit();
+  } catch (error) {
+    if (mask && keep) destroyMask(mask);
+    if (info) backend.disposeData(info.dataId);
+    throw error;
+  }
   if (mask && keep) keepMask(context, mask, attrs as object, onMask);
   return info;
 }

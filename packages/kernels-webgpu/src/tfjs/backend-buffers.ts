@@ -13,6 +13,7 @@ export interface WebgpuBackend {
   submitQueue(): void;
   uploadToGPU(dataId: object): void;
   makeTensorInfo(shape: number[], dtype: 'float32'): TensorInfo;
+  disposeData(dataId: object): boolean;
 }
 
 /** @throws HipError `unsupported` for another backend */
