@@ -6,10 +6,11 @@ import type { Study } from '../study/study.ts';
 import type { Trial } from '../study/trial.ts';
 import type { Space } from '../space.ts';
 import { roundRandom, trialSeed } from '../seeds.ts';
-import type { Tactic } from '../tactics/tactic.ts';
+import type { Proposal, ProposeContext, Tactic } from '../tactics/tactic.ts';
 import type { WarmStart } from '../warm-start.ts';
 import { initialRound } from '../tactics/initial.ts';
 import type { ConstraintSet } from './constraint-set.ts';
+import { inLanes } from './lanes.ts';
 
 export interface DriverOptions {
   readonly space: Space;
@@ -26,94 +27,100 @@ export interface DriverOptions {
 
 /** Runs a study up to its budget. Trials of a round may finish in any order; proposals see only whole rounds, in order. */
 export async function drive(options: DriverOptions): Promise<void> {
-  const { study, budget, signal } = options;
-  const last = study.trials.at(-1);
-  for (let round = last?.round ?? 0; ; round++) {
+  const { study, tactic, budget, signal } = options;
+  const last = study.trials.at(-1)?.round ?? 0;
+  for (let round = last; ; round++) {
     signal?.throwIfAborted();
-    if (!study.trials.some((trial) => trial.round === round)) {
-      if (study.trials.length >= budget) return;
+    const own = study.trials.filter((trial) => trial.round === round).length;
+    const room = study.trials.length < budget;
+    // The last round of a smaller budget may have been cut short: it is made whole first.
+    if (own === 0 || (room && round === last && own < tactic.population)) {
+      if (!room) return;
       options.onProposing(round);
-      if (!(await proposeRound(options, round))) return;
+      if (!(await proposeRound(options, round, own)) && own === 0) return;
     }
     await measurePending(options);
     if (round === 0) checkFirstRound(options);
   }
 }
 
+/** Proposes a round, or what it lacks beside the `own` trials it has. */
 async function proposeRound(
   { space, study, tactic, budget, constraints, warm, signal }: DriverOptions,
   round: number,
+  own: number,
 ): Promise<boolean> {
   const start = performance.now();
+  const trials = own === 0 ? study.trials : study.trials.filter((trial) => trial.round < round);
   const context = {
     space,
     round,
-    limit: Math.min(tactic.population, budget - study.trials.length),
-    trials: study.trials,
-    bounds: constraints.bounds(study.trials),
+    limit: tactic.population,
+    trials,
+    bounds: constraints.bounds(trials),
     random: roundRandom(study.header.seed, round),
     seed: study.header.seed,
     warm,
     signal,
   };
-  const proposal = round === 0 ? initialRound(context, tactic) : await tactic.propose(context);
-  signal?.throwIfAborted();
-  const candidates = proposal.candidates.slice(0, context.limit);
-  if (candidates.length === 0) return false;
-  study.propose(
-    round,
-    candidates.map(({ genes, origin }, index) => ({
-      genes,
-      origin,
-      key: space.key(genes),
+  const proposal = await propose(tactic, context);
+  const candidates = proposal.candidates
+    .map(({ genes, origin }) => {
+      space.check(genes);
+      const canonical = space.canonical(genes);
+      space.exact(canonical); // a bad value is said before it costs a measurement
+      return { genes: canonical, origin, key: space.key(canonical) };
+    })
+    .filter(({ key }) => own === 0 || !study.find(key))
+    .slice(0, Math.min(tactic.population - own, budget - study.trials.length))
+    .map((candidate, index) => ({
+      ...candidate,
       seed: trialSeed(study.header.seed, study.trials.length + index),
-    })),
-    { ...proposal.info, proposed: candidates.length, seconds: (performance.now() - start) / 1000 },
-  );
+    }));
+  if (candidates.length === 0) return false;
+  const seconds = (performance.now() - start) / 1000;
+  const info = own === 0 ? { ...proposal.info, proposed: candidates.length, seconds } : undefined;
+  study.propose(round, candidates, info);
   return true;
+}
+
+/** Asks the tactic. @throws the signal's reason if aborted, whatever the tactic makes of it */
+async function propose(tactic: Tactic, context: ProposeContext): Promise<Proposal> {
+  const { round, signal } = context;
+  try {
+    return round === 0 ? initialRound(context, tactic) : await tactic.propose(context);
+  } finally {
+    signal?.throwIfAborted();
+  }
 }
 
 /** Measures all pending trials, `evaluator.concurrency` at a time. */
 async function measurePending(options: DriverOptions): Promise<void> {
-  const { space, study, evaluator, signal } = options;
-  const queue = study.trials.filter((trial) => !isDone(trial)).map(({ number }) => number);
-  // The first failure of the evaluator itself, or an abort, stops the other lanes too.
-  const stop = new AbortController();
-  const combined = signal ? AbortSignal.any([signal, stop.signal]) : stop.signal;
-  const lane = async () => {
-    for (let number = queue.shift(); number !== undefined && !combined.aborted; number = queue.shift()) {
-      const trial = study.trials[number]!;
-      const job: EvaluationJob = {
-        study: study.header.uid,
-        number,
-        genes: trial.genes,
-        seed: trial.seed,
-        split: 'search',
-        fingerprint: study.header.fingerprint,
-      };
-      try {
-        const result = await evaluator.evaluate(job, {
-          signal: combined,
-          onStart: () => study.start(number, Date.now()),
-        });
-        if (result.status === 'complete') {
-          const { status: _, ...outcome } = result;
-          options.onTrial(study.complete(number, { ...outcome, values: space.complete(trial.genes, result.values) }));
-        } else {
-          options.onTrial(study.fail(number, result.error, result.attempts, result));
-        }
-      } catch (error) {
-        if (study.trials[number]!.status === 'running') study.release(number);
-        stop.abort(error);
-        throw error;
+  const { space, study, evaluator } = options;
+  const pending = study.trials.filter((trial) => !isDone(trial)).map(({ number }) => number);
+  await inLanes(pending, evaluator.concurrency, options.signal, async (number, signal) => {
+    const trial = study.trials[number]!;
+    const job: EvaluationJob = {
+      study: study.header.uid,
+      number,
+      genes: trial.genes,
+      seed: trial.seed,
+      split: 'search',
+      fingerprint: study.header.fingerprint,
+    };
+    try {
+      const result = await evaluator.evaluate(job, { signal, onStart: () => study.start(number, Date.now()) });
+      if (result.status === 'complete') {
+        const { status: _, ...outcome } = result;
+        options.onTrial(study.complete(number, { ...outcome, values: space.complete(trial.genes, result.values) }));
+      } else {
+        options.onTrial(study.fail(number, result.error, result.attempts, result));
       }
+    } catch (error) {
+      if (study.trials[number]!.status === 'running') study.release(number);
+      throw error;
     }
-  };
-  const lanes = Array.from({ length: Math.max(1, Math.min(evaluator.concurrency, queue.length)) }, lane);
-  const ended = await Promise.allSettled(lanes);
-  signal?.throwIfAborted();
-  const rejected = ended.find((end) => end.status === 'rejected');
-  if (rejected) throw rejected.reason;
+  });
 }
 
 function checkFirstRound({ study, constraints }: DriverOptions): void {

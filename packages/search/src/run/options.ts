@@ -53,6 +53,8 @@ const settingsSchema = v.object({
       name: v.optional(v.string()),
       trust: v.array(v.string()),
       share: v.number(),
+      /** The trials it knew: a study that has grown since must not change what is proposed. */
+      trials: v.optional(v.array(v.number())),
     }),
   ),
 });

@@ -56,7 +56,10 @@ export function pick(source: PickSource, options: PickOptions = {}): Choice {
   const units = new Map<string, string | undefined>([...recorded].map((name) => [name, undefined]));
   for (const { name, unit } of header.objectives) units.set(name, unit);
   const bounds = texts.map((text) => resolveConstraint(parseConstraint(text, units), source.baseline));
-  const within = front.filter(({ values }) => bounds.every((bound) => violation(bound, values) <= 0));
+  // A point whose value of something is not known is not within a bound on it.
+  const within = front.filter(({ values }) =>
+    bounds.every((bound) => values[bound.name] !== undefined && violation(bound, values) <= 0),
+  );
   if (within.length === 0) throw nothingWithin(front, bounds);
   const objective =
     options.optimize ??
@@ -67,6 +70,15 @@ export function pick(source: PickSource, options: PickOptions = {}): Choice {
   const points = checkedFront({ ...source, front: within });
   if (options.weights) {
     const weights = header.objectives.map(({ name }) => options.weights![name] ?? 0);
+    const names = header.objectives.map(({ name }) => name);
+    const stray = Object.keys(options.weights).find((name) => !names.includes(name));
+    if (stray !== undefined || !weights.every((weight) => weight >= 0) || !weights.some((weight) => weight > 0)) {
+      throw new SearchError(
+        'invalid-option',
+        `weights ${JSON.stringify(options.weights)}: give numbers ≥ 0, one at least > 0, for ${names.join(', ')}`,
+        { weights: options.weights },
+      );
+    }
     return {
       point: within[chooseByWeights(points, weights)]!,
       rule: `weights ${JSON.stringify(options.weights)}${suffix}`,
@@ -92,7 +104,7 @@ function nothingWithin(front: readonly FrontPoint[], bounds: readonly Bound[]): 
   if (front.length === 0)
     return new SearchError('empty-front', 'the front is empty: no trial satisfies the constraints', {});
   const nearest = bounds.map(({ text, name, relation, bound }) => {
-    const values = front.map((point) => point.values[name]!);
+    const values = front.map((point) => point.values[name]).filter((value) => value !== undefined);
     return `"${text}" asks for ${name} ${relation} ${bound}, the front reaches ${relation === '<=' ? Math.min(...values) : Math.max(...values)}`;
   });
   return new SearchError('empty-front', `no point of the front is within the budget: ${nearest.join('; ')}`, {

@@ -6,6 +6,7 @@ import type { Study } from '../study/study.ts';
 import { isComplete } from '../study/trial.ts';
 import type { ConstraintSet } from './constraint-set.ts';
 import { feasibleTrials, frontOf } from './front.ts';
+import { inLanes } from './lanes.ts';
 
 /** Measures what the split still lacks. @throws SearchError `measurement-failed` */
 export async function measureReports(
@@ -22,27 +23,24 @@ export async function measureReports(
     [...front, ...(baseline && isComplete(baseline) ? [baseline] : [])].map(({ number }) => number),
   );
   for (const report of study.reports) if (report.split === split) wanted.delete(report.number);
-  const queue = [...wanted].sort((a, b) => a - b);
-  const lane = async () => {
-    for (let number = queue.shift(); number !== undefined; number = queue.shift()) {
-      const { genes, seed } = study.trials[number]!;
-      const job = { study: study.header.uid, number, genes, seed, split, fingerprint: study.header.fingerprint };
-      const result = await evaluator.evaluate(job, { signal });
-      if (result.status === 'failed') {
-        throw new SearchError(
-          'measurement-failed',
-          `trial ${number} failed on split "${split}": ${result.error}. Resume to try again`,
-          { number, split },
-        );
-      }
-      study.addReport({
-        number,
-        split,
-        values: space.complete(genes, result.values),
-        host: result.host,
-        durationMs: result.durationMs,
-      });
+  const numbers = [...wanted].sort((a, b) => a - b);
+  await inLanes(numbers, evaluator.concurrency, signal, async (number, stop) => {
+    const { genes, seed } = study.trials[number]!;
+    const job = { study: study.header.uid, number, genes, seed, split, fingerprint: study.header.fingerprint };
+    const result = await evaluator.evaluate(job, { signal: stop });
+    if (result.status === 'failed') {
+      throw new SearchError(
+        'measurement-failed',
+        `trial ${number} failed on split "${split}": ${result.error}. Resume to try again`,
+        { number, split },
+      );
     }
-  };
-  await Promise.all(Array.from({ length: Math.max(1, Math.min(evaluator.concurrency, queue.length)) }, lane));
+    study.addReport({
+      number,
+      split,
+      values: space.complete(genes, result.values),
+      host: result.host,
+      durationMs: result.durationMs,
+    });
+  });
 }

@@ -33,6 +33,14 @@ export async function runSearch(problem: SearchProblem, options: SearchOptions):
   checkNumbers(options);
   const space = new Space(problem);
   const tactic = chooseTactic(options);
+  tactic.check?.(space);
+  if (options.reportSplit === 'search' || options.reportSplit === '') {
+    throw new SearchError(
+      'invalid-option',
+      `reportSplit is "${options.reportSplit}": name a split that the search does not choose by, e.g. "report"`,
+      { reportSplit: options.reportSplit },
+    );
+  }
   const constraints = [...(problem.constraints ?? []), ...(options.constraints ?? [])];
   new ConstraintSet(space, constraints); // before anything is written
   const warmOptions =
@@ -50,10 +58,11 @@ export async function runSearch(problem: SearchProblem, options: SearchOptions):
     ...(warm
       ? {
           warmStart: {
-            ...(options.warmStart && 'path' in options.warmStart ? { path: options.warmStart.path } : {}),
+            ...('path' in warmOptions! ? { path: warmOptions.path } : {}),
             name: warmOptions!.study.header.name,
             trust: [...warm.trust],
             share: warm.share,
+            trials: warm.trials.map(({ number }) => number),
           },
         }
       : {}),
@@ -146,8 +155,9 @@ async function readWarmStart({
   trust?: readonly string[];
   share?: number;
 }) {
-  const { readStudy } = await import('../study/sqlite.ts');
-  return { ...rest, study: readStudy(path, name) };
+  const { absolute, readStudy } = await import('../study/sqlite.ts');
+  // Resuming may happen in another folder.
+  return { ...rest, path: absolute(path), study: readStudy(path, name) };
 }
 
 async function warmStudy(settings: NonNullable<StudySettings['warmStart']>, options: ResumeOptions): Promise<Study> {
@@ -171,6 +181,7 @@ async function runStudy(
   options: RunOptions,
 ): Promise<SearchResult> {
   const evaluator: Evaluator = options.evaluator ?? inProcess(space.problem);
+  const { concurrency } = evaluator;
   const settings = parseSettings(study);
   const constraints = new ConstraintSet(space, settings.constraints);
   const budget = settings.evaluations;
@@ -206,6 +217,10 @@ async function runStudy(
   };
 
   try {
+    if (!(concurrency >= 1))
+      throw new SearchError('invalid-option', `the evaluator's concurrency is ${concurrency}: use a number ≥ 1`, {
+        concurrency,
+      });
     fixReference();
     await drive({
       space,

@@ -65,8 +65,10 @@ function nextGeneration({ space, trials, bounds }: ProposeContext, engine: Nsga2
     const left: typeof open = [];
     for (const candidate of open) {
       const trial = known.get(space.key(candidate.genes));
-      if (trial) told.push(tell(candidate.id, trial));
-      else if (exact.length > 0 && totalViolation(exact, space.exact(candidate.genes)) > 0)
+      if (trial) {
+        told.push(tell(candidate.id, trial));
+        barren = -1; // played through again from the study, not barren
+      } else if (exact.length > 0 && totalViolation(exact, space.exact(candidate.genes)) > 0)
         told.push({ id: candidate.id, failed: true });
       else {
         left.push(candidate);

@@ -47,6 +47,11 @@ export function successive(options: SuccessiveOptions = {}): Tactic {
     patience = 3,
   } = settings;
   checkPredictor(predictor);
+  if (!Number.isSafeInteger(patience) || patience < 1) {
+    throw new SearchError('invalid-option', `successive's patience is ${String(patience)}: use a whole number ≥ 1`, {
+      patience,
+    });
+  }
   return {
     name: 'successive',
     settings: {
@@ -57,6 +62,9 @@ export function successive(options: SuccessiveOptions = {}): Tactic {
       ...(optimize === undefined ? {} : { optimize }),
     },
     population,
+    check(space) {
+      goalOf({ space }, optimize);
+    },
     async propose(context) {
       const { space, limit, random, signal, bounds, trials, round } = context;
       const goal = goalOf(context, optimize);
@@ -122,7 +130,7 @@ interface Goal {
   readonly sign: number;
 }
 
-function goalOf({ space }: ProposeContext, optimize: string | undefined): Goal {
+function goalOf({ space }: Pick<ProposeContext, 'space'>, optimize: string | undefined): Goal {
   const { objectives } = space.problem;
   const index =
     optimize === undefined

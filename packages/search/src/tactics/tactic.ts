@@ -9,7 +9,7 @@ import type { WarmStart } from '../warm-start.ts';
 export interface ProposeContext {
   readonly space: Space;
   readonly round: number;
-  /** How many candidates are wanted at most (the budget may leave fewer than a full round). */
+  /** How many candidates are wanted at most: a full round, of which a budget that ends sooner measures the first ones. */
   readonly limit: number;
   /** All trials of earlier rounds, in order, each `complete` or `failed`. */
   readonly trials: readonly Trial[];
@@ -35,5 +35,7 @@ export interface Tactic {
   readonly settings: Readonly<Record<string, unknown>>;
   /** Candidates a round. */
   readonly population: number;
+  /** Refuses a problem that it cannot work on, before anything is written. */
+  check?(space: Space): void;
   propose(context: ProposeContext): Promise<Proposal> | Proposal;
 }

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, it } from 'vitest';
 import { inProcess } from '../../src/evaluate/in-process.ts';
+import { bertSynth } from '../../src/problems/bert-synth.ts';
 import { resume, runSearch } from '../../src/run/run-search.ts';
 import { readStudy } from '../../src/study/sqlite.ts';
 import type { Trial } from '../../src/study/trial.ts';
@@ -118,14 +119,26 @@ describe.each(['linas', 'nsga2', 'random', 'successive'] as const)('%s', (tactic
   });
 });
 
-it('a budget raised later ends where it would have ended from the start', async () => {
-  for (const tactic of ['linas', 'nsga2', 'random'] as const) {
+describe.each(['linas', 'nsga2', 'random', 'successive'] as const)('%s', (name) => {
+  const inner = name === 'linas' || name === 'successive' ? { innerEvaluations: 2000 } : {};
+  const options = { tactic: { name, ...inner }, population: 12, seed: 6 };
+
+  // 24 is two rounds; 17 and 5 cut the second and the first short.
+  it.each([24, 17, 5])('a budget raised from %i ends where it would have ended from the start', async (evaluations) => {
     const path = join(newFolder(), 'study.db');
     const problem = createProblem();
-    await runSearch(problem, { study: path, tactic, evaluations: 24, population: 12, seed: 6 });
+    await runSearch(problem, { ...options, study: path, evaluations });
     const raised = await resume(problem, { study: path, evaluations: 48 });
-    const whole = await runSearch(problem, { tactic, evaluations: 48, population: 12, seed: 6 });
+    const whole = await runSearch(problem, { ...options, evaluations: 48 });
     expect(bare(raised.trials)).toEqual(bare(whole.trials));
     expect(readStudy(path).header.settings['evaluations']).toBe(48);
-  }
+  });
+});
+
+it('NSGA-II plays through any number of generations when it goes on', async () => {
+  const path = join(newFolder(), 'study.db');
+  const options = { tactic: 'nsga2', population: 2, seed: 1 } as const;
+  await runSearch(bertSynth(), { ...options, study: path, evaluations: 250 });
+  const { trials } = await resume(bertSynth(), { study: path, evaluations: 260 });
+  expect(bare(trials)).toEqual(bare((await runSearch(bertSynth(), { ...options, evaluations: 260 })).trials));
 });
