@@ -45,7 +45,10 @@ export function parseConstraint(text: string, names: ReadonlyMap<string, string 
       { text },
     );
   }
-  const name = [...names.keys()].find((known) => known.toLowerCase() === groups['name']!.toLowerCase());
+  const wanted = groups['name']!;
+  const name = names.has(wanted)
+    ? wanted
+    : [...names.keys()].find((known) => known.toLowerCase() === wanted.toLowerCase());
   if (name === undefined) {
     throw new SearchError(
       'bad-constraint',

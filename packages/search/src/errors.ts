@@ -15,6 +15,7 @@ export type SearchErrorCode =
   | 'study-exists'
   | 'study-missing'
   | 'study-busy'
+  | 'study-unreadable'
   | 'worker-crashed'
   | 'trial-timeout'
   | 'problem-module'

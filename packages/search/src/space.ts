@@ -1,8 +1,8 @@
 // A search problem made ready: checked, with canonical keys, unused genes, exact values and minimised objectives.
-import type { Random } from '@instatune/nsga2';
-import { SearchError } from './errors.ts';
+import { categorical, integer, permutation, real, type Random, type Variable } from '@instatune/nsga2';
+import { SearchError, messageOf } from './errors.ts';
 import { genesOf, sampleGenes, type Gene } from './genes.ts';
-import type { ExactObjective, MeasuredObjective, SearchProblem } from './problem.ts';
+import type { Attribute, ExactObjective, MeasuredObjective, SearchProblem } from './problem.ts';
 
 type Values = Readonly<Record<string, number>>;
 
@@ -19,21 +19,71 @@ export function problemFingerprint(problem: SearchProblem): string {
   return fnv1a(JSON.stringify({ name: problem.name, space: problem.space, objectives }));
 }
 
+/** @throws Nsga2Error `invalid-variable` on bounds, values or a length that make no sense */
+function checkVariable(variable: Variable): void {
+  switch (variable?.type) {
+    case 'real':
+      real(variable.lower, variable.upper);
+      return;
+    case 'integer':
+      integer(variable.lower, variable.upper);
+      return;
+    case 'categorical':
+      if (!Array.isArray(variable.values)) throw new Error('categorical without values: give a list');
+      categorical(variable.values);
+      return;
+    case 'permutation':
+      permutation(variable.length);
+      return;
+    case 'boolean':
+      return;
+    default:
+      throw new Error(
+        `no type ${JSON.stringify((variable as Variable | null)?.type)}: use real, integer, categorical, boolean or permutation`,
+      );
+  }
+}
+
 /** @throws SearchError `invalid-problem` naming the part and the fix */
 export function checkProblem(problem: SearchProblem): void {
   const fail = (message: string, details: Record<string, unknown> = {}): never => {
     throw new SearchError('invalid-problem', `problem "${problem.name}": ${message}`, details);
   };
+  if (typeof problem !== 'object' || problem === null)
+    throw new SearchError(
+      'invalid-problem',
+      `${String(problem)} is no problem: give a name, a space and objectives`,
+      {},
+    );
   if (typeof problem.name !== 'string' || problem.name === '')
     throw new SearchError('invalid-problem', 'a problem needs a name', { name: problem.name });
   if (!Array.isArray(problem.space) || problem.space.length === 0) fail('space is empty: give at least one variable');
   if (!Array.isArray(problem.objectives) || problem.objectives.length === 0) fail('no objectives: give at least one');
+  problem.space.forEach((variable, index) => {
+    try {
+      checkVariable(variable);
+    } catch (error) {
+      fail(`variable ${index} of its space: ${messageOf(error)}`, { index, variable });
+    }
+  });
+  if (problem.attributes !== undefined && !Array.isArray(problem.attributes))
+    fail('attributes is no list: give a list');
+  for (const part of [...problem.objectives, ...(problem.attributes ?? [])]) {
+    if (typeof part?.name !== 'string' || part.name === '') fail('an objective or attribute has no name: give it one');
+  }
+  for (const { name, evaluate } of problem.attributes ?? [])
+    if (typeof evaluate !== 'function') fail(`attribute ${name} has no evaluate: give one`, { name });
   const names = [...problem.objectives, ...(problem.attributes ?? [])].map(({ name }) => name);
   const twice = names.find((name, index) => names.indexOf(name) !== index);
   if (twice !== undefined)
     fail(`"${twice}" is named twice among objectives and attributes: names must differ`, { name: twice });
   for (const objective of problem.objectives) {
-    const { name, kind } = objective;
+    const { name, kind, direction = 'minimize' } = objective;
+    if (!['minimize', 'maximize'].includes(direction))
+      fail(`objective ${name} has the direction ${JSON.stringify(direction)}: use 'minimize' or 'maximize'`, {
+        name,
+        direction,
+      });
     if (!['measured', 'exact'].includes(kind))
       fail(`objective ${name} is of kind ${JSON.stringify(kind)}: use 'measured' or 'exact'`, { name, kind });
     if (!objective.evaluate && (kind === 'exact' || !problem.measure)) {
@@ -42,6 +92,12 @@ export function checkProblem(problem: SearchProblem): void {
       });
     }
   }
+  for (const [name, value] of Object.entries(problem.reference ?? {})) {
+    if (!problem.objectives.some((objective) => objective.name === name) || !Number.isFinite(value))
+      fail(`reference ${name} is ${String(value)}: give finite numbers by the names of objectives`, { name, value });
+  }
+  if (problem.constraints !== undefined && !Array.isArray(problem.constraints))
+    fail(`constraints is ${JSON.stringify(problem.constraints)}: give a list of texts`);
 }
 
 /** A problem with everything the search derives from it. */
@@ -100,7 +156,7 @@ export class Space {
   /** Which genes matter; from the problem's `active`, else by asking `canonical` which genes it ignores. */
   active(genes: readonly number[]): readonly boolean[] {
     const { problem } = this;
-    if (problem.active) return problem.active(genes);
+    if (problem.active) return this.#activeOf(genes);
     if (!problem.canonical) return this.genes.map(() => true);
     const own = this.key(problem.canonical(genes));
     return this.genes.map(({ lower, upper, kind }, index) => {
@@ -114,10 +170,10 @@ export class Space {
   /** The representative of all candidates equal to this one. */
   canonical(genes: readonly number[]): number[] {
     const { problem } = this;
-    if (problem.canonical) return [...problem.canonical(genes)];
-    if (!problem.active) return [...genes];
-    const active = problem.active(genes);
-    return genes.map((value, index) =>
+    if (problem.canonical) return this.#canonicalOf(genes);
+    if (!problem.active) return Array.from(genes);
+    const active = this.#activeOf(genes);
+    return Array.from(genes, (value, index) =>
       active[index] || this.genes[index]!.kind === 'permutation' ? value : this.genes[index]!.lower,
     );
   }
@@ -134,13 +190,61 @@ export class Space {
   /** Exact objectives and attributes. */
   exact(genes: readonly number[]): Record<string, number> {
     const values: Record<string, number> = {};
-    for (const objective of this.exactObjectives) values[objective.name] = objective.evaluate(genes);
-    for (const attribute of this.problem.attributes ?? []) values[attribute.name] = attribute.evaluate(genes);
+    for (const objective of this.exactObjectives) values[objective.name] = this.#computed(objective, genes);
+    for (const attribute of this.problem.attributes ?? []) values[attribute.name] = this.#computed(attribute, genes);
     return values;
   }
 
-  /** Measured values completed with the exact ones, objectives first, in their fixed order. */
+  /** @throws SearchError `invalid-problem` unless the value is a finite number: nothing can be ranked, bounded or stored by another */
+  #computed(part: ExactObjective | Attribute, genes: readonly number[]): number {
+    const value = part.evaluate(genes);
+    if (Number.isFinite(value)) return value;
+    throw new SearchError(
+      'invalid-problem',
+      `problem "${this.problem.name}": ${part.name} of candidate ${this.key(genes)} is ${String(value)}: give a finite number for every candidate`,
+      { name: part.name, genes, value },
+    );
+  }
+
+  #activeOf(genes: readonly number[]): readonly boolean[] {
+    const active = this.problem.active!(genes);
+    if (active?.length === genes.length) return active;
+    throw new SearchError(
+      'invalid-problem',
+      `problem "${this.problem.name}": active gives ${active?.length ?? 'no'} flags for ${genes.length} genes: give one a gene`,
+      { genes, active },
+    );
+  }
+
+  #canonicalOf(genes: readonly number[]): number[] {
+    const canonical = Array.from(this.problem.canonical!(genes) ?? []);
+    try {
+      this.check(canonical);
+    } catch (error) {
+      throw new SearchError(
+        'invalid-problem',
+        `problem "${this.problem.name}": canonical makes bad genes of ${this.key(genes)}: ${messageOf(error)}`,
+        { genes, canonical },
+        { cause: error },
+      );
+    }
+    return canonical;
+  }
+
+  /**
+   * Measured values completed with the exact ones, objectives first, in their fixed order.
+   *
+   * @throws SearchError `measurement-failed` where an evaluator brings no finite number for a measured objective
+   */
   complete(genes: readonly number[], measured: Values): Record<string, number> {
+    for (const { name } of this.measured) {
+      if (Number.isFinite(measured[name])) continue;
+      throw new SearchError(
+        'measurement-failed',
+        `the evaluator gave ${name} of candidate ${this.key(genes)} as ${String(measured[name])}: give a finite number, or the status 'failed'`,
+        { name, genes, value: measured[name] },
+      );
+    }
     const all = { ...measured, ...this.exact(genes) };
     const ordered: Record<string, number> = {};
     for (const { name } of this.problem.objectives) ordered[name] = all[name]!;

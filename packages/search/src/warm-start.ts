@@ -20,6 +20,8 @@ export interface WarmStartOptions {
   readonly trust?: readonly string[];
   /** How much of the first round is the other study's best candidates (measured again here). @defaultValue 0.5 */
   readonly share?: number;
+  /** Numbers of the trials to start from. @defaultValue all complete ones */
+  readonly trials?: readonly number[] | undefined;
 }
 
 export interface WarmStart {
@@ -35,6 +37,7 @@ export interface WarmStart {
  */
 export function warmStart(space: Space, options: WarmStartOptions): WarmStart {
   const { study, trust = [], share = 0.5 } = options;
+  const wanted = options.trials && new Set(options.trials);
   const here = JSON.stringify(space.problem.space);
   const there = JSON.stringify(study.header.space);
   if (here !== there) {
@@ -58,7 +61,8 @@ export function warmStart(space: Space, options: WarmStartOptions): WarmStart {
   }
   if (!(share >= 0 && share <= 1))
     throw new SearchError('invalid-option', `warm start share is ${share}: use a number from 0 to 1`, { share });
-  const trials = study.trials.filter(isComplete).map((trial) => {
+  const complete = study.trials.filter(isComplete).filter(({ number }) => !wanted || wanted.has(number));
+  const trials = complete.map((trial) => {
     const genes = space.canonical(trial.genes);
     return { ...trial, genes, key: space.key(genes) };
   });

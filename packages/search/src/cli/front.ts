@@ -33,14 +33,18 @@ export const front = defineCommand({
         return;
       }
       const { problem } = await studyProblem(given);
-      const result = resultOf(problem, readStudy(given.study, given.name));
-      await finish(result, problem, given.html);
-      if (given.pick || given.budget !== undefined) {
-        const { point, rule } = pick(result, { budget: list(given.budget), optimize: given.optimize });
-        const values = Object.entries(point.values).map(([name, value]) => `${name} ${shortNumber(value)}`);
-        process.stdout.write(`${rule}: trial ${point.number}, ${values.join(', ')}\n`);
+      try {
+        const result = resultOf(problem, readStudy(given.study, given.name));
+        await finish(result, problem, given.html);
+        if (given.pick || given.budget !== undefined) {
+          const { point, rule } = pick(result, { budget: list(given.budget), optimize: given.optimize });
+          const values = Object.entries(point.values).map(([name, value]) => `${name} ${shortNumber(value)}`);
+          process.stdout.write(`${rule}: trial ${point.number}, ${values.join(', ')}\n`);
+        }
+      } finally {
+        // What the problem holds would keep this process from ending.
+        await problem.dispose?.();
       }
-      await problem.dispose?.();
     } catch (error) {
       reportError(error);
     }

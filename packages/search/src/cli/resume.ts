@@ -3,7 +3,7 @@ import { defineCommand, type ArgsDef } from 'citty';
 import { resume } from '../run/run-search.ts';
 import { reportError } from './report-error.ts';
 import { runInTerminal } from './run.ts';
-import { chooseEvaluator, evaluatorArgs, problemArgs, rejectUnknown, studyArgs, whole } from './shared.ts';
+import { chooseEvaluator, evaluatorArgs, orDispose, problemArgs, rejectUnknown, studyArgs, whole } from './shared.ts';
 import { studyProblem } from './study-problem.ts';
 
 const args = {
@@ -20,13 +20,9 @@ export const resumeCommand = defineCommand({
     try {
       rejectUnknown(rawArgs, args);
       const { problem, module, options } = await studyProblem(given);
-      const evaluator = await chooseEvaluator(problem, {
-        ...given,
-        module,
-        options,
-        redis: given.redis,
-        timeout: given.timeout,
-      });
+      const evaluator = await orDispose(problem, () =>
+        chooseEvaluator(problem, { ...given, module, options, redis: given.redis, timeout: given.timeout }),
+      );
       const study = { path: given.study, ...(given.name === undefined ? {} : { name: given.name }) };
       await runInTerminal({
         problem,

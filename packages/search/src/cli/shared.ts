@@ -101,6 +101,16 @@ export interface EvaluatorChoice {
   readonly timeout: string | undefined;
 }
 
+/** Frees the problem where what follows its loading fails: what it holds would keep the process from ending. */
+export async function orDispose<T>(problem: SearchProblem, action: () => Promise<T>): Promise<T> {
+  try {
+    return await action();
+  } catch (error) {
+    await problem.dispose?.();
+    throw error;
+  }
+}
+
 /** The evaluator the options ask for; undefined: this process. */
 export async function chooseEvaluator(problem: SearchProblem, choice: EvaluatorChoice): Promise<Evaluator | undefined> {
   if (choice.redis !== undefined) {

@@ -102,7 +102,8 @@ export async function queueEvaluator(problem: SearchProblem, options: QueueOptio
     concurrency,
     async evaluate(task: EvaluationJob, { signal, onStart }: EvaluateOptions = {}): Promise<Evaluation> {
       signal?.throwIfAborted();
-      const jobId = `${task.study}-${task.number}-${task.split}`;
+      // BullMQ allows no colon in a name.
+      const jobId = `${task.study}-${task.number}-${encodeURIComponent(task.split)}`;
       const job = await queue.add('trial', task, {
         jobId,
         attempts: 1,

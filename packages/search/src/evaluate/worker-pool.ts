@@ -24,6 +24,12 @@ export interface WorkerPoolOptions {
 /** Beside this file: .ts in the source tree, .mjs once built. */
 const THREAD = new URL(import.meta.url.endsWith('.ts') ? './worker-thread.ts' : './worker-thread.mjs', import.meta.url);
 
+/** What setTimeout can wait for; beyond it, it fires at once. */
+const LONGEST_TIMEOUT = 2 ** 31 - 1;
+
+/** With less, V8 ends the whole process while it starts the thread. */
+const LEAST_HEAP_MB = 16;
+
 type Ending =
   | { readonly kind: 'crash'; readonly error: string }
   | { readonly kind: 'aborted' }
@@ -107,6 +113,18 @@ export function workerPool(options: WorkerPoolOptions): Evaluator {
   const { threads = availableParallelism(), retries = 1, timeoutMs, maxHeapMb } = options;
   if (!Number.isInteger(threads) || threads < 1)
     throw new SearchError('invalid-option', `threads is ${threads}: use a whole number ≥ 1`, { threads });
+  const check = (name: string, value: number | undefined, valid: (value: number) => boolean, use: string) => {
+    if (value === undefined || valid(value)) return;
+    throw new SearchError('invalid-option', `${name} is ${value}: use ${use}`, { [name]: value });
+  };
+  check('retries', retries, (value) => Number.isInteger(value) && value >= 0, 'a whole number ≥ 0');
+  check(
+    'timeoutMs',
+    timeoutMs,
+    (value) => value > 0 && value <= LONGEST_TIMEOUT,
+    `milliseconds from 1 to ${LONGEST_TIMEOUT} (24 days), or leave it out`,
+  );
+  check('maxHeapMb', maxHeapMb, (value) => value >= LEAST_HEAP_MB && value < Infinity, `${LEAST_HEAP_MB} MB or more`);
   const data: ThreadData = { module: problemSpecifier(options.module), options: options.options ?? {} };
   const slots = Array.from({ length: threads }, (_, id) => new Slot(id, data, maxHeapMb));
   const free = [...slots];
@@ -140,8 +158,7 @@ export function workerPool(options: WorkerPoolOptions): Evaluator {
             return { status: 'complete', values, host, worker, startedAt, durationMs, attempts };
           }
           if (ending.kind === 'aborted') throw signal?.reason;
-          if (ending.kind === 'unusable')
-            throw new SearchError('problem-module', ending.error, { module: data.module });
+          if (ending.kind === 'unusable') throw new SearchError(ending.code, ending.error, { module: data.module });
           if (ending.kind === 'error') return { status: 'failed', error: ending.error, host, worker, attempts };
           if (attempts > retries)
             return { status: 'failed', error: `${ending.error} (${attempts} attempts)`, host, worker, attempts };

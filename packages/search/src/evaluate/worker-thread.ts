@@ -14,7 +14,7 @@ export interface ThreadData {
 /** What a thread answers. `started`: the problem is loaded, the measurement begins. `unusable`: it could not load its problem, or has another one. */
 export type ThreadMessage =
   | { readonly kind: 'started' }
-  | { readonly kind: 'unusable'; readonly error: string }
+  | { readonly kind: 'unusable'; readonly error: string; readonly code: 'problem-module' | 'space-mismatch' }
   | {
       readonly kind: 'done';
       readonly values: Record<string, number>;
@@ -28,13 +28,19 @@ if (port) {
   const send = (message: ThreadMessage) => port.postMessage(message);
   const { module, options } = workerData as ThreadData;
   const problem = loadProblem(module, options);
-  problem.catch((error: unknown) => send({ kind: 'unusable', error: messageOf(error) }));
+  problem.catch((error: unknown) => send({ kind: 'unusable', error: messageOf(error), code: 'problem-module' }));
   const { signal } = new AbortController(); // aborting a thread is ending it
   port.on('message', async (job: EvaluationJob) => {
     const loaded = await problem.catch(() => undefined);
     if (!loaded) return;
     try {
       checkFingerprint(loaded, job);
+    } catch (error) {
+      // No fault of the trial's: it must not count as failed.
+      send({ kind: 'unusable', error: messageOf(error), code: 'space-mismatch' });
+      return;
+    }
+    try {
       send({ kind: 'started' });
       const startedAt = Date.now();
       const start = performance.now();

@@ -1,4 +1,6 @@
 // A study as CSV (RFC 4180) or JSON, for spreadsheets and notebooks.
+import type { Variable } from '@instatune/nsga2';
+import { genesOf } from '../genes.ts';
 import type { Study } from './study.ts';
 
 /** Everything of a study as JSON-able data. */
@@ -26,7 +28,7 @@ export function studyToCsv(study: Study): string {
   const objectives = study.header.objectives.map(({ name }) => name);
   const others = new Set(study.trials.flatMap((trial) => Object.keys(trial.values ?? {})));
   const values = [...objectives, ...[...others].filter((name) => !objectives.includes(name)).sort()];
-  const genes = study.header.space.map((_, index) => index);
+  const genes = genesOf(study.header.space as readonly Variable[]).map((_, index) => index);
   const reports = new Map(study.reports.map((report) => [`${report.number} ${report.split}`, report]));
   const splits = [...new Set(study.reports.map(({ split }) => split))].sort();
   const reported = splits.flatMap((split) => values.map((name) => ({ split, name })));

@@ -13,7 +13,13 @@ type Row = Record<string, SQLOutputValue>;
 /** SQLITE_CORRUPT and SQLITE_NOTADB: https://sqlite.org/rescode.html */
 const DAMAGED = new Set([11, 26]);
 
+/** SQLITE_PERM, SQLITE_READONLY and SQLITE_CANTOPEN. */
+const CLOSED = new Set([3, 8, 14]);
+
 const HEARTBEAT_MS = OWNER_STALE_MS / 4;
+
+/** A path that means the same file in every folder. */
+export const absolute = (path: string): string => resolve(path);
 
 function guard<T>(path: string, action: () => T): T {
   try {
@@ -28,6 +34,14 @@ function guard<T>(path: string, action: () => T): T {
         {
           cause: error,
         },
+      );
+    }
+    if (code !== undefined && CLOSED.has(code & 0xff)) {
+      throw new SearchError(
+        'study-unreadable',
+        `cannot use ${path} as a study (${messageOf(error)}): give a file, in a folder, that this user may read and write`,
+        { path },
+        { cause: error },
       );
     }
     throw error;
@@ -219,7 +233,13 @@ function journal(database: DatabaseSync, id: number): StudyJournal {
       t.finishedAt ?? null,
       t.durationMs ?? null,
     );
-  const heartbeat = setInterval(() => seen.run(Date.now(), id), HEARTBEAT_MS);
+  const heartbeat = setInterval(() => {
+    try {
+      seen.run(Date.now(), id);
+    } catch {
+      // A locked or full file is said by the next change; thrown here, it would end the process.
+    }
+  }, HEARTBEAT_MS);
   heartbeat.unref();
   return {
     addTrials(trials, round) {
@@ -289,6 +309,8 @@ function missing(path: string, database: DatabaseSync, name: string | undefined)
 export function createStudy(path: string, header: StudyHeader): Study {
   const database = connect(path, true);
   try {
+    // Held until the study is in: of two processes that create one at once, one is told that it exists.
+    database.exec('BEGIN IMMEDIATE');
     if (database.prepare('SELECT 1 FROM studies WHERE name = ?').get(header.name)) {
       throw new SearchError(
         'study-exists',
@@ -317,6 +339,7 @@ export function createStudy(path: string, header: StudyHeader): Study {
         owner.host,
         Date.now(),
       );
+    database.exec('COMMIT');
     return new Study(header, journal(database, Number(lastInsertRowid)));
   } catch (error) {
     database.close();

@@ -67,8 +67,27 @@ describe('workerPool', () => {
   });
 
   it('refuses another version of the problem', async () => {
-    const result = await withPool({ threads: 1 }, (pool) => pool.evaluate({ ...job(1), fingerprint: 'other' }));
-    expect(result).toMatchObject({ status: 'failed', error: expect.stringContaining('same version') as string });
+    await withPool({ threads: 1 }, async (pool) => {
+      await expect(pool.evaluate({ ...job(1), fingerprint: 'other' })).rejects.toMatchObject({
+        code: 'space-mismatch',
+        message: expect.stringContaining('same version') as string,
+      });
+      expect(await pool.evaluate(job(1))).toMatchObject({ status: 'complete' });
+    });
+  });
+
+  it.each([
+    { retries: Number.NaN },
+    { retries: -1 },
+    { timeoutMs: 0 },
+    { timeoutMs: 3e9 },
+    { timeoutMs: Infinity },
+    { maxHeapMb: -1 },
+  ])('refuses %j, which would fail every trial or the process', (options) => {
+    const [name] = Object.keys(options) as [string];
+    expect(() => workerPool({ module: MODULE, threads: 1, ...options })).toThrow(
+      expect.objectContaining({ code: 'invalid-option', message: expect.stringContaining(name) as string }),
+    );
   });
 
   it('rejects with problem-module where the module cannot be loaded', async () => {

@@ -49,6 +49,25 @@ describe('pick', () => {
       pick(front, { budget: [budget], ...(budget.startsWith('macs') ? { optimize: 'accuracy' } : {}) }).point.number,
     ).toBe(number);
   });
+  it.each([{ latncy: 1 }, { latency: -1, accuracy: 1 }, { latency: Number.NaN }, {}])(
+    'weights %j are refused',
+    (weights) => {
+      expect(() => pick(front, { weights })).toThrow(
+        expect.objectContaining({
+          code: 'invalid-option',
+          message: expect.stringContaining('latency, accuracy') as string,
+        }),
+      );
+    },
+  );
+  it('a point that lacks a bounded value is not within the bound', () => {
+    const points = front.front.map((point, index) =>
+      index < 4 ? point : { ...point, values: { ...point.values, energy: 50 } },
+    );
+    const some = { ...front, front: points };
+    expect(pick(some, { budget: 'energy <= 60', optimize: 'latency' }).point.number).toBe(4);
+    expect(() => pick(some, { budget: 'energy <= 40' })).toThrow(/the front reaches 50/);
+  });
   it('several bounds, and an objective by name', () => {
     expect(pick(front, { budget: ['accuracy >= 86', 'latency <= 0.5x'], optimize: 'accuracy' }).point.number).toBe(3);
     expect(pick(front, { optimize: 'accuracy' }).point.number).toBe(4);

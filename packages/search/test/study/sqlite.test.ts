@@ -1,9 +1,11 @@
+import { execFile } from 'node:child_process';
 import { mkdtempSync, readFileSync, truncateSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
+import { promisify } from 'node:util';
 import fc from 'fast-check';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import { createStudy, listStudies, openStudy, readStudy } from '../../src/study/sqlite.ts';
 import { APPLICATION_ID, MIGRATIONS, SCHEMA_VERSION } from '../../src/study/schema.ts';
 import type { StudyHeader } from '../../src/study/study.ts';
@@ -133,6 +135,35 @@ describe('a study file', () => {
     openStudy(path).close();
   });
 
+  it('of processes that create it at once, one does, and the others are told', async () => {
+    const path = newPath();
+    const code = `import { createStudy } from ${JSON.stringify(new URL('../../src/study/sqlite.ts', import.meta.url).href)};
+      const start = ${Date.now() + 1200};
+      while (Date.now() < start);
+      try { createStudy(${JSON.stringify(path)}, ${JSON.stringify(header())}); console.log('created'); }
+      catch (error) { console.log(error.code); }
+      setTimeout(() => process.exit(), 300);`;
+    const run = () => promisify(execFile)(process.execPath, ['--input-type=module', '-e', code]);
+    const said = (await Promise.all(Array.from({ length: 6 }, run))).map(({ stdout }) => stdout.trim());
+    expect(said.toSorted()).toEqual(['created', ...Array.from({ length: 5 }, () => 'study-exists')]);
+  });
+
+  it('a sign of life that cannot be written does not end the process', () => {
+    vi.useFakeTimers();
+    try {
+      const path = newPath();
+      const study = createStudy(path, header());
+      const other = new DatabaseSync(path);
+      other.exec('ALTER TABLE studies RENAME TO gone');
+      expect(() => vi.advanceTimersByTime(60_000)).not.toThrow();
+      other.exec('ALTER TABLE gone RENAME TO studies');
+      other.close();
+      study.close();
+    } finally {
+      vi.useRealTimers();
+    }
+  });
+
   it('takes over from a writer that is gone', () => {
     const path = newPath();
     createStudy(path, header()).close();
@@ -166,6 +197,11 @@ describe('files that are not good studies', () => {
     );
   });
 
+  it('a folder', () => {
+    expect(() => createStudy(folder, header())).toThrow(
+      expect.objectContaining({ code: 'study-unreadable', message: expect.stringContaining(folder) as string }),
+    );
+  });
   it('not SQLite', () => {
     const path = newPath();
     writeFileSync(path, 'this is a text file, long enough to have a header in it. '.repeat(40));
