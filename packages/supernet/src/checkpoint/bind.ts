@@ -51,7 +51,11 @@ function defaultTransform(slot: WeightSlot): TensorTransform {
   return slot.shape.length === 2 && (slot.role === 'linear' || slot.role === 'head') ? 'transpose' : 'as-is';
 }
 
-function aliases(name: string, prefix: string): string[] {
+/** Names a tensor may have in a checkpoint, the likeliest first. */
+export function aliases(name: string, prefix: string): string[] {
+  // A masked-LM head applies the decoder's bias where it is stored; most checkpoints have one bias beside it.
+  const head = /^(cls\.predictions|lm_head)\.(?:decoder\.)?bias$/.exec(name)?.[1];
+  if (head !== undefined) return [`${head}.decoder.bias`, `${head}.bias`];
   const bare = name.startsWith(prefix) ? [name, name.slice(prefix.length)] : [name];
   const old = bare.map((alias) =>
     /LayerNorm\.(weight|bias)$/.test(alias)

@@ -8,7 +8,7 @@ import { weightSlots } from '../model/slots.ts';
 import type { ElasticModel, ModelConfig, WeightSlot } from '../model/types.ts';
 import { loadTokenizer } from '../tokenizer/tokenizer.ts';
 import type { TextTokenizer } from '../tokenizer/tokenizer.ts';
-import { resolveBindings } from './bind.ts';
+import { aliases, canonicalBindings, resolveBindings } from './bind.ts';
 import type { HttpSourceOptions } from './byte-source.ts';
 import type { CheckpointFiles } from './files.ts';
 import { folderFiles, httpFiles, readJson } from './files.ts';
@@ -71,9 +71,10 @@ export async function loadCheckpoint(
   const raw = await readJson(files, 'config.json');
   if (!raw) throw new SupernetError('file-not-found', `${files.location} has no config.json`, { path: files.location });
   const family = findFamily(raw, options.families ?? builtinFamilies);
-  const config = family.readConfig({ ...raw, ...options.config });
+  const read = family.readConfig({ ...raw, ...options.config });
   const weights = await openWeights(files);
   try {
+    const config = { ...read, tiedEmbeddings: read.tiedEmbeddings && !(await hasOwnHead(family, read, weights)) };
     const { values, created } = await readValues(family, config, weights, options);
     const tokenizer = await loadTokenizer(files);
     return {
@@ -92,6 +93,20 @@ function filesAt(location: string, options: LoadOptions): CheckpointFiles {
   const hub = /^hf:\/\/([^@]+)(?:@(.+))?$/.exec(location);
   if (hub) return hubFiles(hub[1] as string, { ...options, ...(hub[2] !== undefined && { revision: hub[2] }) });
   return /^https?:\/\//.test(location) ? httpFiles(location, options) : folderFiles(location);
+}
+
+/** Whether a checkpoint whose configuration ties head and embeddings stores another head: transformers 5 then uses that. */
+async function hasOwnHead(family: Family, config: ModelConfig, weights: CheckpointWeights): Promise<boolean> {
+  const untied = { ...config, tiedEmbeddings: false };
+  if (!Object.hasOwn(family.names(untied), 'head.weight')) return false;
+  const slots = weightSlots(untied).filter(({ name }) => ['embeddings.token.weight', 'head.weight'].includes(name));
+  const names = canonicalBindings(family, untied, slots).map(({ tensor }) =>
+    aliases(tensor, family.basePrefix).find((name) => weights.names.has(name)),
+  );
+  const [table, head] = names;
+  if (table === undefined || head === undefined) return false;
+  const [a, b] = await Promise.all([weights.read(table), weights.read(head)]);
+  return a.data.length !== b.data.length || a.data.some((value, i) => value !== b.data[i]);
 }
 
 async function readValues(

@@ -113,6 +113,7 @@ function idxShape(bytes: Uint8Array, rank: number, what: string): number[] {
 
 /** Normalisation of a checkpoint's preprocessor_config.json. */
 export function normalizationOf(config: Readonly<Record<string, unknown>>): Normalization | undefined {
+  if (config['do_normalize'] === false) return { mean: filled(3, 0), std: filled(3, 1) };
   const [mean, std] = [config['image_mean'], config['image_std']];
   if (!Array.isArray(mean) || !Array.isArray(std)) return undefined;
   return { mean: mean.map(Number), std: std.map(Number) };

@@ -28,6 +28,9 @@ export function subnetConfigJson(
   const headSizeTied = configKeys.headSize === undefined && maxHeads * config.headSize !== config.hiddenSize;
   const json: Record<string, unknown> = { ...config.raw };
   delete json[ELASTIC_KEY];
+  const isLanguageModel = config.head === 'causal-lm' || config.head === 'masked-lm';
+  // Said also where the source's configuration said otherwise (see hasOwnHead).
+  if (isLanguageModel && !config.tiedEmbeddings) json['tie_word_embeddings'] = false;
   for (const key of ['dtype', 'torch_dtype']) if (key in json) json[key] = dtype;
   json[configKeys.layers] = subnet.layers;
   json[configKeys.heads] = maxHeads;

@@ -131,6 +131,10 @@ export async function extractSubnet(
     await handle.close();
     await rename(temporary, `${folder}/${name}`);
   }
+  // An index or a single file of an earlier, larger or smaller save would be read in place of the new weights.
+  for (const name of ['model.safetensors', 'model.safetensors.index.json']) {
+    if (!report.files.includes(name)) await rm(`${folder}/${name}`, { force: true });
+  }
   return report;
 }
 

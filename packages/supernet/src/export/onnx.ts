@@ -87,7 +87,7 @@ function textInputs(graph: OnnxGraph, config: ModelConfig): Start {
       : graph.op('Add', [positions, graph.int(config.positionOffset)]);
     hidden = graph.op('Add', [hidden, graph.op('Gather', ['embeddings.position.weight', rows])]);
   }
-  return { hidden, ids, positions, padding, rope: config.rope && ropeTables(graph, config, positions) };
+  return { hidden, ids, positions, padding, rope: config.rope && ropeTables(graph, config, positions, length) };
 }
 
 function paddedPositions(graph: OnnxGraph, config: ModelConfig, ids: string): string {
@@ -98,16 +98,34 @@ function paddedPositions(graph: OnnxGraph, config: ModelConfig, ids: string): st
 }
 
 /** cos and sin [1, T, 1, d] from the positions, computed in the graph: any length. */
-function ropeTables(graph: OnnxGraph, config: ModelConfig, positions: string): { cos: string; sin: string } {
+function ropeTables(
+  graph: OnnxGraph,
+  config: ModelConfig,
+  positions: string,
+  length: string,
+): { cos: string; sin: string } {
   const rope = config.rope as NonNullable<ModelConfig['rope']>;
   const column = graph.op('Unsqueeze', [graph.op('Cast', [positions], { to: 1n }), graph.int([1])]);
-  const angles = graph.op('Mul', [column, graph.float(rope.inverseFrequencies)]);
+  const angles = graph.op('Mul', [column, frequencyNodes(graph, config, length)]);
   const both = graph.op('Concat', [angles, angles], { axis: 1n });
   const table = (type: 'Cos' | 'Sin'): string => {
     const values = graph.op('Mul', [graph.op(type, [both]), graph.float(rope.attentionFactor)]);
     return graph.op('Unsqueeze', [values, graph.int([0, 2])]);
   };
   return { cos: table('Cos'), sin: table('Sin') };
+}
+
+/** Inverse frequencies [d/2]; dynamic NTK scaling stretches θ with the length: θ^(−2i/d) · stretch^(−2i/(d−2)). */
+function frequencyNodes(graph: OnnxGraph, config: ModelConfig, length: string): string {
+  const { inverseFrequencies, dynamic } = config.rope as NonNullable<ModelConfig['rope']>;
+  const base = graph.float(inverseFrequencies);
+  if (!dynamic) return base;
+  const { factor, maxPositions } = dynamic;
+  const tokens = graph.op('Max', [graph.op('Cast', [length], { to: 1n }), graph.float(maxPositions)]);
+  const share = graph.op('Mul', [tokens, graph.float(factor / maxPositions)]);
+  const stretch = graph.op('Sub', [share, graph.float(factor - 1)]);
+  const exponents = inverseFrequencies.map((_, i) => (-2 * i) / (config.headSize - 2));
+  return graph.op('Mul', [base, graph.op('Pow', [stretch, graph.float(exponents)])]);
 }
 
 function imageInputs(graph: OnnxGraph, config: ModelConfig, values: ReadonlyMap<string, Float32Array>): Start {

@@ -62,7 +62,10 @@ export const beit3: Family = {
     requireValue(raw, 'no_scale_embedding', [true]);
     requireValue(raw, 'layernorm_embedding', [false]);
     requireValue(raw, 'multiway', [true]);
+    requireValue(raw, 'normalize_output', [true]);
     requireValue(raw, 'rel_pos_buckets', [0]);
+    requireValue(raw, 'xpos_rel_pos', [false]);
+    requireValue(raw, 'moe_freq', [0]);
     const hiddenSize = countField(raw, 'encoder_embed_dim', 768);
     const heads = countField(raw, 'encoder_attention_heads', 12);
     const layers = countField(raw, 'encoder_layers', 12);

@@ -40,6 +40,11 @@ export function bertEncoderNames(base: string): NameTable {
   ]);
 }
 
+/** The bias transformers applies: an untied decoder has its own. */
+export function maskedBias(head: string, config: ModelConfig): string {
+  return config.tiedEmbeddings ? `${head}.bias` : `${head}.decoder.bias`;
+}
+
 /** Configuration of a BERT-like encoder without its head. */
 export function readBertConfig(raw: RawConfig, family: string, head: ModelConfig['head']): ModelConfig {
   requireValue(raw, 'position_embedding_type', ['absolute']);
@@ -107,6 +112,6 @@ export const bert: Family = {
     'head.norm.weight': 'cls.predictions.transform.LayerNorm.weight',
     'head.norm.bias': 'cls.predictions.transform.LayerNorm.bias',
     'head.weight': config.head === 'masked-lm' ? 'cls.predictions.decoder.weight' : 'classifier.weight',
-    'head.bias': config.head === 'masked-lm' ? 'cls.predictions.bias' : 'classifier.bias',
+    'head.bias': config.head === 'masked-lm' ? maskedBias('cls.predictions', config) : 'classifier.bias',
   }),
 };

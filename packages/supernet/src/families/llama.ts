@@ -1,4 +1,5 @@
 // Llama 1–3.x: pre-RMSNorm decoder, RoPE, grouped-query attention, SwiGLU.
+import { SupernetError } from '../errors.ts';
 import type { ModelConfig } from '../model/types.ts';
 import type { Family, NameTable } from './family.ts';
 import {
@@ -63,6 +64,14 @@ export function readLlamaConfig(raw: RawConfig, variant: LlamaVariant): ModelCon
     CausalLM: 'causal-lm',
     SequenceClassification: 'sequence-classification',
   });
+  const kvHeads = countField(raw, 'num_key_value_heads', heads);
+  if (heads % kvHeads !== 0) {
+    throw new SupernetError(
+      'invalid-config',
+      `config.json: num_attention_heads ${heads} is no multiple of num_key_value_heads ${kvHeads}`,
+      { heads, kvHeads },
+    );
+  }
   const windows = variant.slidingWindows?.(raw, layers);
   return {
     ...CONFIG_DEFAULTS,
@@ -71,7 +80,7 @@ export function readLlamaConfig(raw: RawConfig, variant: LlamaVariant): ModelCon
     hiddenSize,
     layers,
     heads,
-    kvHeads: countField(raw, 'num_key_value_heads', heads),
+    kvHeads,
     headSize,
     ffn: countField(raw, 'intermediate_size'),
     ...elasticLayers(raw, layers),

@@ -7,9 +7,8 @@ import { LLAMA_KEYS, llamaNames, readLlamaConfig } from './llama.ts';
 /** Sliding windows: `layer_types` (5.x, late 4.x), else layers from max_window_layers on when use_sliding_window. */
 function slidingWindows(raw: RawConfig, layers: number): readonly number[] | undefined {
   if (!booleanField(raw, 'use_sliding_window', false)) return undefined;
-  const window = raw['sliding_window'];
-  if (window === null || window === undefined) return undefined;
-  const size = countField(raw, 'sliding_window');
+  if (raw['sliding_window'] === null) return undefined;
+  const size = countField(raw, 'sliding_window', 4096);
   const types = raw['layer_types'];
   const first = typeof raw['max_window_layers'] === 'number' ? raw['max_window_layers'] : 28;
   const slides = (layer: number) => (Array.isArray(types) ? types[layer] === 'sliding_attention' : layer >= first);

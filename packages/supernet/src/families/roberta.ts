@@ -1,5 +1,5 @@
 // RoBERTa (Liu 2019), XLM-RoBERTa, CamemBERT: BERT with positions from padding_idx + 1 and its own heads.
-import { bertEncoderNames, readBertConfig } from './bert.ts';
+import { bertEncoderNames, maskedBias, readBertConfig } from './bert.ts';
 import type { Family } from './family.ts';
 import { headKind, numberField } from './hf-config.ts';
 
@@ -41,8 +41,9 @@ export const roberta: Family = {
           config.head as string
         ] ?? 'classifier.weight',
       'head.bias':
-        { 'masked-lm': 'lm_head.bias', 'sequence-classification': 'classifier.out_proj.bias' }[config.head as string] ??
-        'classifier.bias',
+        { 'masked-lm': maskedBias('lm_head', config), 'sequence-classification': 'classifier.out_proj.bias' }[
+          config.head as string
+        ] ?? 'classifier.bias',
     };
   },
 };

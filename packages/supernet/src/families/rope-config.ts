@@ -55,10 +55,12 @@ export function inverseFrequencies(theta: number, headSize: number): number[] {
 }
 
 function ropeParameters(raw: RawConfig): RawConfig {
-  const v5 = objectField(raw, 'rope_parameters');
+  // A rope_scaling added to a 5.x configuration (as model cards tell for long contexts) replaces rope_parameters.
+  const v4 = objectField(raw, 'rope_scaling');
+  if (v4 && Object.keys(v4).length > 0) return v4;
+  const v5 = objectField(raw, 'rope_parameters') ?? {};
   // 5.x nests one set per layer type where types differ; full attention is what these families use.
-  if (v5) return objectField(v5, 'full_attention') ?? v5;
-  return objectField(raw, 'rope_scaling') ?? {};
+  return objectField(v5, 'full_attention') ?? v5;
 }
 
 function llama3(base: readonly number[], parameters: RawConfig, maxPositions: number): number[] {

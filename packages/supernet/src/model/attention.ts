@@ -9,7 +9,7 @@ import type { AttentionContext, AttentionFunction } from './types.ts';
 
 /** Scores held at once in inference: 64 MiB. */
 const SCORE_ELEMENTS = 1 << 24;
-/** Finite stand-in for −∞: a fully masked row stays finite. */
+/** Finite stand-in for −∞: a fully masked row stays finite, and even over its keys, as transformers leaves it. */
 const MASKED = -1e9;
 
 /**
@@ -221,5 +221,6 @@ function paddingBias({ mask }: AttentionContext, batch: number, keys: number): t
 }
 
 function joinBias(a: tf.Tensor | undefined, b: tf.Tensor | undefined): tf.Tensor | undefined {
-  return a && b ? tf.add(a, b) : (a ?? b);
+  // The smaller, not the sum: a row that sees nothing (left padding) must weigh all keys alike.
+  return a && b ? tf.minimum(a, b) : (a ?? b);
 }

@@ -116,7 +116,8 @@ function lastToken(config: ModelConfig, hidden: tf.Tensor2D, context: HeadContex
     Float32Array.from({ length }, (_, i) => i + 1),
     [1, length],
   );
-  const last = tf.max(tf.mul(real, positions), 1, true);
+  // A sequence of padding only is read at its first token.
+  const last = tf.maximum(tf.max(tf.mul(real, positions), 1, true), 1);
   // A one-hot row picks the position: differentiable on every backend.
   const pick = tf.cast(tf.equal(positions, last), 'float32');
   const sequence = tf.reshape(hidden, [batch, length, config.hiddenSize]);

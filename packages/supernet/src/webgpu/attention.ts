@@ -44,10 +44,10 @@ const softmaxKernel = (padded: boolean): Kernel => ({
     fn score(row : i32, key : i32) -> f32 {
       let position = uniforms.first + row % uniforms.queries;
       var value = scores[row * uniforms.keys + key] * uniforms.scale;
-      // Masks add up, as in the unfused form: a row that sees nothing prefers what one mask alone hides.
-      let hidden = uniforms.causal == 1 && (key > position || (uniforms.window > 0 && key <= position - uniforms.window));
+      // Masks do not add up: a row that sees nothing weighs all keys alike, as in the unfused form.
+      var hidden = uniforms.causal == 1 && (key > position || (uniforms.window > 0 && key <= position - uniforms.window));
+      ${padded ? 'hidden = hidden || padding[row / (uniforms.queries * uniforms.heads) * uniforms.width + key] == 0;' : ''}
       value += select(0.0, -1e9, hidden);
-      ${padded ? 'value += select(0.0, -1e9, padding[row / (uniforms.queries * uniforms.heads) * uniforms.width + key] == 0);' : ''}
       return value;
     }
     fn main(index : i32) {${rowStart}

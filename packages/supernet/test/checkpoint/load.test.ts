@@ -3,10 +3,13 @@ import { cp, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import * as tf from '@tensorflow/tfjs';
 import { fileSource } from '../../src/checkpoint/byte-source.ts';
+import { folderFiles } from '../../src/checkpoint/files.ts';
 import { loadCheckpoint } from '../../src/checkpoint/load.ts';
 import { openSafetensors, writeSafetensors } from '../../src/checkpoint/safetensors.ts';
 import type { LoadedTensor } from '../../src/checkpoint/safetensors.ts';
+import { saveCheckpoint } from '../../src/export/extract.ts';
 import { useBackend } from '../helpers/backend.ts';
 import { goldenPath, loadGolden, missingGolden } from '../helpers/golden.ts';
 
@@ -112,6 +115,26 @@ describe.skipIf(missingGolden)(`loadCheckpoint${missingGolden}`, () => {
     await expect(loadCheckpoint(folder)).rejects.toMatchObject({ code: 'invalid-config' });
     await writeFile(`${folder}/config.json`, '{');
     await expect(loadCheckpoint(folder)).rejects.toMatchObject({ code: 'invalid-config' });
+  });
+
+  it('reads what was saved last, one file over shards and shards over one file', async () => {
+    await use('llama-gqa');
+    const { model } = await loadCheckpoint(folder);
+    for (const [value, maxShardBytes] of [
+      [2, 50_000],
+      [3, 5e9],
+      [4, 50_000],
+    ] as const) {
+      tf.tidy(() => model.weights.get('norm.weight')!.assign(tf.fill([96], value)));
+      const { files } = await saveCheckpoint(model, folder, { maxShardBytes });
+      expect(files.includes('model.safetensors.index.json')).toBe(maxShardBytes < 5e9);
+      const again = await loadCheckpoint(folder);
+      expect((await again.model.weights.get('norm.weight')!.data())[0]).toBe(value);
+      // transformers looks for the single file first.
+      expect((await folderFiles(folder).text('model.safetensors')) === undefined).toBe(maxShardBytes < 5e9);
+      again.model.dispose();
+    }
+    model.dispose();
   });
 
   it('names a shard that is missing', async () => {

@@ -73,6 +73,10 @@ describe('imageClassification', () => {
     expect(pixelValues!.data[47]).toBeCloseTo(95 / 255 / 2, 6);
     expect([...labels]).toEqual([0]);
     expect(normalizationOf({ image_mean: [0.1], image_std: [0.2] })).toEqual({ mean: [0.1], std: [0.2] });
+    expect(normalizationOf({ do_normalize: false, image_mean: [0.1, 0.1, 0.1], image_std: [0.2, 0.2, 0.2] })).toEqual({
+      mean: [0, 0, 0],
+      std: [1, 1, 1],
+    });
   });
 
   it('names a shift that is no count of pixels, and a deviation of 0', () => {

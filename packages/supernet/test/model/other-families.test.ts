@@ -4,14 +4,19 @@ import * as ort from 'onnxruntime-node';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { memoryFiles } from '../../src/checkpoint/files.ts';
 import { loadCheckpoint } from '../../src/checkpoint/load.ts';
+import { openSafetensors } from '../../src/checkpoint/safetensors.ts';
 import { sampleSubnet } from '../../src/elastic/space.ts';
 import { exportOnnx } from '../../src/export/onnx.ts';
 import { renderCheckpoint } from '../../src/export/extract.ts';
+import { findFamily } from '../../src/families/index.ts';
+import { readRope } from '../../src/families/rope-config.ts';
+import { denseAttention } from '../../src/model/attention.ts';
 import type { ElasticModel, ModelInputs } from '../../src/model/types.ts';
-import { useBackend } from '../helpers/backend.ts';
+import { BACKENDS, useBackend } from '../helpers/backend.ts';
 import { checkpointFiles } from '../helpers/golden.ts';
 import { Tensors, attend, gelu, plus, rotate, silu, tanh } from '../helpers/reference.ts';
 import type { Rows } from '../helpers/reference.ts';
+import { tinyLlama } from '../helpers/tiny.ts';
 
 const D = 24;
 const HEADS = 4;
@@ -70,7 +75,13 @@ describe('Qwen3 and Qwen2', () => {
   };
 
   /** Reference logits; `window(layer)` is the sliding window or Infinity. */
-  const reference = (t: Tensors, headSize: number, qkNorm: boolean, window: (layer: number) => number): Rows => {
+  const reference = (
+    t: Tensors,
+    headSize: number,
+    qkNorm: boolean,
+    window: (layer: number) => number,
+    theta = 10_000,
+  ): Rows => {
     const table = t.get('model.embed_tokens.weight');
     let x: Rows = IDS.map((id) => Array.from(table.subarray(id * D, (id + 1) * D)));
     const perHead = (name: string, rows: Rows): Rows =>
@@ -83,8 +94,8 @@ describe('Qwen3 and Qwen2', () => {
     for (let l = 0; l < LAYERS; l++) {
       const at = `model.layers.${l}`;
       const n = t.rmsNorm(`${at}.input_layernorm`, x, 1e-6);
-      const q = rotate(perHead(`${at}.self_attn.q_norm`, t.apply(`${at}.self_attn.q_proj`, n)), HEADS, 10_000);
-      const k = rotate(perHead(`${at}.self_attn.k_norm`, t.apply(`${at}.self_attn.k_proj`, n)), 2, 10_000);
+      const q = rotate(perHead(`${at}.self_attn.q_norm`, t.apply(`${at}.self_attn.q_proj`, n)), HEADS, theta);
+      const k = rotate(perHead(`${at}.self_attn.k_norm`, t.apply(`${at}.self_attn.k_proj`, n)), 2, theta);
       const v = t.apply(`${at}.self_attn.v_proj`, n);
       const mixed = attend(q, k, v, HEADS, 2, (i, j) => j <= i && i - j < window(l));
       x = plus(x, t.apply(`${at}.self_attn.o_proj`, mixed));
@@ -129,6 +140,52 @@ describe('Qwen3 and Qwen2', () => {
     await checkSubnets(model, inputs, { input_ids: int64(IDS) });
   });
 
+  it('Qwen3 beyond its positions with dynamic NTK scaling, in ONNX too', async () => {
+    const t = decoder('qwen3', 10);
+    const raw = {
+      ...config,
+      model_type: 'qwen3',
+      architectures: ['Qwen3ForCausalLM'],
+      head_dim: 10,
+      max_position_embeddings: 6,
+      rope_parameters: { rope_type: 'dynamic', factor: 3, rope_theta: 10_000 },
+    };
+    const { model } = await load(raw, t);
+    for (const ids of [IDS, IDS.slice(0, 5)]) {
+      const inputs = { inputIds: idTensor(ids) };
+      await checkSubnets(model, inputs, { input_ids: int64(ids) });
+    }
+    // 9 tokens of 6: θ grows by (3·9/6 − 2)^(10/8).
+    const expected = reference(t, 10, true, () => Infinity, 10_000 * 2.5 ** 1.25).flat();
+    const logits = await model.forward({ inputIds: idTensor(IDS) }).logits.data();
+    expect(logits).toBeAllclose(expected, { atol: 2e-5, rtol: 1e-5 });
+  });
+
+  it('a tied configuration over a checkpoint with a head of its own uses that head', async () => {
+    const t = decoder('qwen3', 10);
+    const raw = {
+      ...config,
+      model_type: 'qwen3',
+      architectures: ['Qwen3ForCausalLM'],
+      head_dim: 10,
+      tie_word_embeddings: true,
+    };
+    const { model } = await load(raw, t);
+    const expected = reference(t, 10, true, () => Infinity).flat();
+    const inputs = { inputIds: idTensor(IDS) };
+    expect(await model.forward(inputs).logits.data()).toBeAllclose(expected, { atol: 2e-5, rtol: 1e-5 });
+    const { files } = await renderCheckpoint(model);
+    const json = JSON.parse(Buffer.concat([...files.find(({ name }) => name === 'config.json')!.chunks]).toString());
+    expect(json).toMatchObject({ tie_word_embeddings: false });
+    // The same values stored twice are one tied weight.
+    const same = { name: 'lm_head.weight', shape: [40, D], data: t.get('model.embed_tokens.weight') };
+    const twice = await loadCheckpoint(
+      checkpointFiles(raw, [...t.list.filter(({ name }) => name !== same.name), same]),
+    );
+    expect(twice.config.tiedEmbeddings).toBe(true);
+    expect(twice.model.weights.has('head.weight')).toBe(false);
+  });
+
   it('Qwen2 with a sliding window in its upper layers, 5.x configuration', async () => {
     const t = decoder('qwen2', 6);
     const raw = {
@@ -146,6 +203,76 @@ describe('Qwen3 and Qwen2', () => {
     const expected = reference(t, 6, false, (layer) => (layer >= 1 ? 4 : Infinity)).flat();
     expect(await model.forward(inputs).logits.data()).toBeAllclose(expected, { atol: 2e-5, rtol: 1e-5 });
     await checkSubnets(model, inputs, { input_ids: int64(IDS) });
+  });
+});
+
+describe('what configurations leave open', () => {
+  it('rope_scaling added to a 5.x configuration replaces rope_parameters', () => {
+    const raw = { rope_parameters: { rope_type: 'default', rope_theta: 100 }, rope_theta: 100 };
+    const { inverseFrequencies } = readRope({ ...raw, rope_scaling: { type: 'linear', factor: 2 } }, 4, 64);
+    expect(inverseFrequencies).toBeAllclose([1 / 2, 1 / 10 / 2], { atol: 0, rtol: 1e-6 });
+    expect(readRope({ ...raw, rope_scaling: null }, 4, 64).inverseFrequencies[0]).toBe(1);
+  });
+
+  it('sliding layers without sliding_window slide by 4096; null is full attention', () => {
+    const raw = {
+      model_type: 'qwen2',
+      architectures: ['Qwen2ForCausalLM'],
+      hidden_size: 8,
+      num_attention_heads: 2,
+      num_hidden_layers: 3,
+      intermediate_size: 8,
+      vocab_size: 8,
+      use_sliding_window: true,
+      max_window_layers: 2,
+    };
+    expect(findFamily(raw).readConfig(raw).slidingWindows).toEqual([0, 0, 4096]);
+    expect(findFamily(raw).readConfig({ ...raw, sliding_window: null }).slidingWindows).toBeUndefined();
+    expect(() => findFamily(raw).readConfig({ ...raw, num_attention_heads: 4, num_key_value_heads: 3 })).toThrow(
+      expect.objectContaining({ code: 'invalid-config' }) as Error,
+    );
+  });
+
+  it.each([{ xpos_rel_pos: true }, { normalize_output: false }, { moe_freq: 2 }])(
+    'BEiT-3 with %o is refused',
+    (field) => {
+      const raw = { model_type: 'beit3', architectures: ['BEiT3ForImageClassification'], num_labels: 2 };
+      expect(findFamily(raw).readConfig(raw).layers).toBe(12);
+      expect(() => findFamily(raw).readConfig({ ...raw, ...field })).toThrow(
+        expect.objectContaining({ code: 'unsupported-model' }) as Error,
+      );
+    },
+  );
+});
+
+describe.each(BACKENDS)('rows of padding (%s)', (backend) => {
+  beforeAll(() => useBackend(backend));
+
+  it('a query that sees nothing weighs all keys alike, as transformers leaves left padding', async () => {
+    const t = new Tensors(21);
+    for (const [name, heads] of [['q', 4] as const, ['k', 2] as const, ['v', 2] as const])
+      t.add(name, [5, heads, 3], 1);
+    const tensor = (name: string, heads: number) => tf.tensor4d(t.get(name), [1, 5, heads, 3]);
+    const context = { layer: 0, causal: true, scale: 1, queryOffset: 0, mask: idTensor([0, 0, 1, 1, 1]) };
+    const output = denseAttention(tensor('q', 4), tensor('k', 2), tensor('v', 2), context);
+    const mean = (kv: number, c: number) =>
+      [0, 1, 2, 3, 4].reduce((sum, j) => sum + t.get('v')[(j * 2 + kv) * 3 + c]! / 5, 0);
+    const row = [0, 0, 1, 1].flatMap((kv) => [0, 1, 2].map((c) => mean(kv, c)));
+    expect((await output.data()).slice(0, 24)).toBeAllclose([...row, ...row], { atol: 1e-6, rtol: 0 });
+  });
+
+  it('a decoder classifier reads a sequence of padding at its first token', async () => {
+    const model = tinyLlama(3, { architectures: ['LlamaForSequenceClassification'], num_labels: 3, pad_token_id: 0 });
+    const inputs = { inputIds: tf.tensor2d([5, 6, 7, 0, 0, 0], [2, 3], 'int32') };
+    const { logits, hiddenStates } = model.forward(inputs, { hiddenStates: true });
+    const last = (await hiddenStates!.at(-1)!.data()) as Float32Array;
+    const weight = (await model.weights.get('head.weight')!.data()) as Float32Array;
+    const score = (row: number) =>
+      [0, 1, 2].map((o) =>
+        Array.from({ length: 16 }).reduce<number>((sum, _, i) => sum + last[row * 16 + i]! * weight[i * 3 + o]!, 0),
+      );
+    expect(await logits.data()).toBeAllclose([...score(2), ...score(3)], { atol: 1e-5, rtol: 0 });
+    model.dispose();
   });
 });
 
@@ -228,6 +355,28 @@ describe('RoBERTa', () => {
     const expected = t.apply('classifier.out_proj', tanh(t.apply('classifier.dense', [encode(t)[0]!])));
     expect(await model.forward(inputs()).logits.data()).toBeAllclose(expected.flat(), { atol: 2e-5, rtol: 1e-5 });
     await checkSubnets(model, inputs(), onnxInputs);
+  });
+
+  it('masked LM, untied: the decoder has its own weight and bias', async () => {
+    const t = encoder();
+    t.linear('lm_head.dense', D, D);
+    t.norm('lm_head.layer_norm', D);
+    t.add('lm_head.bias', [40]);
+    t.linear('lm_head.decoder', D, 40);
+    const raw = { ...config, architectures: ['RobertaForMaskedLM'], tie_word_embeddings: false };
+    const { model } = await load(raw, t);
+    const h = t.layerNorm('lm_head.layer_norm', gelu(t.apply('lm_head.dense', encode(t))), 1e-5);
+    const expected = t.apply('lm_head.decoder', h).flat();
+    expect(await model.forward(inputs()).logits.data()).toBeAllclose(expected, { atol: 5e-5, rtol: 1e-5 });
+    await checkSubnets(model, inputs(), onnxInputs);
+    // transformers 4 stored one bias under the other name.
+    const one = t.list.filter(({ name }) => name !== 'lm_head.decoder.bias');
+    const older = await loadCheckpoint(checkpointFiles(raw, one));
+    expect(await older.model.weights.get('head.bias')!.data()).toEqual(t.get('lm_head.bias'));
+    const { files } = await renderCheckpoint(model);
+    const weights = files.find(({ name }) => name === 'model.safetensors')!;
+    const file = await openSafetensors(Buffer.concat([...weights.chunks]));
+    expect((await file.read('lm_head.decoder.bias')).data).toEqual(t.get('lm_head.decoder.bias'));
   });
 
   it('masked LM: lm_head transform, tied decoder', async () => {
