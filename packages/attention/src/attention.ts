@@ -1,6 +1,6 @@
 // hipAttention, denseAttention and maskedAttention for tfjs tensors on whichever backend is current.
 import * as tf from '@tensorflow/tfjs';
-import { resolveConfig, type BlockMask, type HipConfig } from '@hip/mask-search';
+import { HipError, resolveConfig, type BlockMask, type HipConfig } from '@hip/mask-search';
 import { FLASH_KERNEL, HIP_KERNEL, SPARSE_KERNEL } from '@hip/kernels-cpu/tfjs';
 import { requirePrepared } from './backend.ts';
 import { chooseDense } from './break-even.ts';
@@ -28,6 +28,8 @@ export interface HipAttentionOptions extends ScoreOptions {
   /** Receives the mask, on webgpu after it was read back; not called where the call ran dense. */
   readonly onMask?: (mask: BlockMask) => void;
 }
+
+const CHOICES: readonly string[] = ['auto', 'never', 'always'];
 
 /**
  * Attention over the keys that matter: O(T) memory, no key out of reach; O(T log T) time with the paper's tree, a small quadratic
@@ -61,7 +63,13 @@ export function hipAttention(
   options: HipAttentionOptions = {},
 ): tf.Tensor4D {
   const { backend } = requirePrepared();
+  checkTensors({ q, k, v });
   const { config = {}, dense = 'auto', onMask, causal = config.causal ?? true, ...score } = options;
+  if (!CHOICES.includes(dense))
+    throw new HipError('invalid-config', `dense is ${String(dense)}: give one of ${CHOICES.join(', ')}`, {
+      name: 'dense',
+      value: dense,
+    });
   const { k: kept, window, sink } = resolveConfig({ ...config, causal });
   const keys = k.shape[1];
   if (dense === 'always' || (dense === 'auto' && chooseDense(keys, backend, kept + window + sink))) {
@@ -78,6 +86,7 @@ export function denseAttention(
   options: DenseAttentionOptions = {},
 ): tf.Tensor4D {
   requirePrepared();
+  checkTensors({ q, k, v });
   const { causal = true, ...score } = options;
   return run(FLASH_KERNEL, q, k, v, { ...score, causal });
 }
@@ -86,7 +95,7 @@ export function denseAttention(
  * Attention over a mask that was found before (by `onMask`, or `searchBlockMask` of @hip/mask-search), its sinks and its window, each
  * key once. Differentiable.
  *
- * @throws HipError `invalid-shape` when the mask was made for other shapes
+ * @throws HipError `invalid-shape` when the mask was made for other shapes, `invalid-mask` when it is none
  */
 export function maskedAttention(
   q: tf.Tensor4D,
@@ -96,7 +105,20 @@ export function maskedAttention(
   options: ScoreOptions = {},
 ): tf.Tensor4D {
   requirePrepared();
+  checkTensors({ q, k, v });
+  if (!mask) throw new HipError('invalid-mask', `mask is ${String(mask)}: give a BlockMask`, { name: 'mask' });
   return run(SPARSE_KERNEL, q, k, v, { ...options, causal: mask.causal, mask });
+}
+
+/** What tfjs itself would trip over later, or not at all. @throws HipError `unsupported` */
+function checkTensors(tensors: Readonly<Record<string, tf.Tensor>>): void {
+  for (const [name, tensor] of Object.entries(tensors)) {
+    const is = tensor instanceof tf.Tensor ? tensor.isDisposed && 'disposed' : 'no tensor';
+    if (is)
+      throw new HipError('unsupported', `${name} is ${is}: give a float32 tf.Tensor4D that lives until the call`, {
+        name,
+      });
+  }
 }
 
 function run(kernel: string, q: tf.Tensor4D, k: tf.Tensor4D, v: tf.Tensor4D, attributes: object): tf.Tensor4D {

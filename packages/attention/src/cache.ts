@@ -31,7 +31,12 @@ export class KvCache implements Disposable {
   readonly #layers = new Map<number, Layer>();
   readonly #maxTokens: number;
 
+  /** @throws HipError `invalid-config` */
   constructor({ maxTokens = Infinity }: KvCacheOptions = {}) {
+    if (maxTokens !== Infinity && (!Number.isSafeInteger(maxTokens) || maxTokens < 1)) {
+      const message = `maxTokens is ${maxTokens}: give an integer >= 1, or leave it out`;
+      throw new HipError('invalid-config', message, { name: 'maxTokens', value: maxTokens });
+    }
     this.#maxTokens = maxTokens;
   }
 
@@ -49,7 +54,8 @@ export class KvCache implements Disposable {
    * Appends k, v [B, T, Hkv, d] to a layer and returns all of it [B, cached + T, Hkv, d]. The caller disposes the result (or runs
    * inside tf.tidy); the cache keeps its own reference.
    *
-   * @throws HipError `invalid-shape` when the shapes do not continue the layer's, `out-of-memory` beyond maxTokens
+   * @throws HipError `invalid-shape` when the shapes do not continue the layer's, `unsupported` unless both are float32, `out-of-memory`
+   * beyond maxTokens
    */
   append(layer: number, k: tf.Tensor4D, v: tf.Tensor4D): Layer {
     const held = this.#layers.get(layer);
@@ -64,6 +70,10 @@ export class KvCache implements Disposable {
         `k is [${k.shape.join()}], v [${v.shape.join()}]: give both as [B, T, Hkv, d]${first ? ` that continues layer ${layer}'s [${first.join()}]` : ''}`,
         { layer, k: k.shape, v: v.shape },
       );
+    }
+    if (k.dtype !== 'float32' || v.dtype !== 'float32') {
+      const message = `k is ${k.dtype}, v ${v.dtype}: cast both to float32`;
+      throw new HipError('unsupported', message, { layer, k: k.dtype, v: v.dtype });
     }
     const tokens = (first?.[1] ?? 0) + k.shape[1];
     if (tokens > this.#maxTokens) {
@@ -82,6 +92,7 @@ export class KvCache implements Disposable {
     return { k: grown.k.clone(), v: grown.v.clone() };
   }
 
+  /** Frees all layers; appending afterwards starts anew. */
   dispose(): void {
     for (const { k, v } of this.#layers.values()) tf.dispose([k, v]);
     this.#layers.clear();

@@ -4,6 +4,7 @@ import {
   denseMask,
   HipError,
   resolveConfig,
+  withBudget,
   type AttentionShape,
   type BlockMask,
   type HipConfig,
@@ -17,7 +18,7 @@ export interface LayerContext {
   readonly scale: number;
   /** Key padding mask; not supported, see {@link hipModelAttention}. */
   readonly mask?: tf.Tensor;
-  /** Sliding window of this layer in tokens: the layer attends to exactly these, without any search. */
+  /** Sliding window of this layer in tokens: a causal layer attends to exactly these, without any search. @defaultValue none */
   readonly window?: number;
 }
 
@@ -27,7 +28,7 @@ export type ModelAttention = (q: tf.Tensor4D, k: tf.Tensor4D, v: tf.Tensor4D, co
 export interface ModelAttentionOptions {
   /** Parameters of the search, `denseLayers` and `refreshInterval` among them. @defaultValue DEFAULT_CONFIG */
   readonly config?: Partial<HipConfig>;
-  /** Keys per query block of single layers, by layer; wins over `config.k`. @defaultValue none */
+  /** Keys per query block of single layers, by layer; wins over `config.kPerLayer` and `config.k`. @defaultValue none */
   readonly layerK?: Readonly<Record<number, number>>;
   /** See `hipAttention`. @defaultValue 'auto' */
   readonly dense?: 'auto' | 'never' | 'always';
@@ -42,11 +43,12 @@ export function denseModelAttention(): ModelAttention {
 
 /**
  * HiP for every layer from `config.denseLayers` on. Single-token calls (decode) reuse a layer's mask for `config.refreshInterval`
- * steps; its window grows meanwhile, so no key falls between the window and what was searched.
+ * steps (or the shortest `refresh` of its stages); its window grows meanwhile, so no key falls between the window and what was searched.
  *
  * One instance serves one sequence; make another for the next.
  *
- * @throws HipError (from the calls) `unsupported` on a padding mask: run sequences of unequal length one by one
+ * @throws HipError `invalid-config`; from the calls also `unsupported` on a padding mask (run sequences of unequal length one by one)
+ * and on a sliding window without causality
  *
  * @example
  * ```ts
@@ -58,7 +60,19 @@ export function denseModelAttention(): ModelAttention {
  */
 export function hipModelAttention(options: ModelAttentionOptions = {}): ModelAttention {
   const { config = {}, layerK = {}, dense = 'auto', onMask } = options;
-  const { denseLayers, refreshInterval } = resolveConfig(config);
+  const { denseLayers, refreshInterval, stages } = resolveConfig(config);
+  const interval = Math.min(...(stages ?? [undefined]).map((stage) => stage?.refresh ?? refreshInterval));
+  const configs = new Map<number, Partial<HipConfig>>();
+  const configOf = (layer: number): Partial<HipConfig> => {
+    const k = layerK[layer] ?? config.kPerLayer?.[layer];
+    if (k === undefined) return config;
+    let found = configs.get(layer);
+    if (!found) {
+      found = { ...config, k, ...(config.stages && { stages: withBudget(config.stages, k) }) };
+      configs.set(layer, found);
+    }
+    return found;
+  };
   const decoded = new Map<number, { readonly mask: BlockMask; readonly age: number }>();
   return (q, k, v, context) => {
     const sliding = slidingAttention(q, k, v, context);
@@ -67,13 +81,12 @@ export function hipModelAttention(options: ModelAttentionOptions = {}): ModelAtt
     if (layer < denseLayers) return denseAttention(q, k, v, { causal, scale });
     const isDecode = q.shape[1] === 1 && causal;
     const last = decoded.get(layer);
-    if (isDecode && last && last.age < refreshInterval && k.shape[1] === last.mask.keys + 1) {
+    if (isDecode && last && last.age < interval && k.shape[1] === last.mask.keys + 1) {
       const mask = { ...last.mask, keys: k.shape[1], window: last.mask.window + 1 };
       decoded.set(layer, { mask, age: last.age + 1 });
       return maskedAttention(q, k, v, mask, { scale });
     }
     decoded.delete(layer);
-    const kept = layerK[layer];
     const receive = (mask: BlockMask): void => {
       if (isDecode) decoded.set(layer, { mask, age: 1 });
       onMask?.(mask, layer);
@@ -81,7 +94,7 @@ export function hipModelAttention(options: ModelAttentionOptions = {}): ModelAtt
     return hipAttention(q, k, v, {
       causal,
       scale,
-      config: kept === undefined ? config : { ...config, k: kept },
+      config: configOf(layer),
       dense,
       // A mask that nobody wants stays on the GPU.
       ...((isDecode || onMask) && { onMask: receive }),
@@ -109,8 +122,18 @@ function slidingAttention(
       },
     );
   }
-  const { window, causal, scale } = context;
-  if (window === undefined || window >= k.shape[1]) return undefined;
+  const { layer, window, causal, scale } = context;
+  if (window === undefined) return undefined;
+  if (!Number.isSafeInteger(window) || window < 1) {
+    const message = `window is ${window}: give an integer >= 1, or leave it out for full attention`;
+    throw new HipError('invalid-config', message, { layer, name: 'window', value: window });
+  }
+  if (!causal)
+    throw new HipError('unsupported', 'a sliding window without causality: use the dense attention of the model', {
+      layer,
+      window,
+    });
+  if (window >= k.shape[1]) return undefined;
   const shape: AttentionShape = {
     batch: q.shape[0],
     queries: q.shape[1],

@@ -202,7 +202,26 @@ describe.each(BACKENDS)('on the %s backend', (backend) => {
     }
     const mask = searchBlockMask(inputs.q, inputs.k, shape, SMALL);
     expect(codeOf(() => maskedAttention(k, k, k, mask))).toEqual(['invalid-shape', expect.any(String) as string]);
+    expect(codeOf(() => maskedAttention(k, k, k, undefined as unknown as BlockMask))).toEqual([
+      'invalid-mask',
+      'mask is undefined: give a BlockMask',
+    ]);
+    expect(codeOf(() => hipAttention(k, k, k, { dense: 'allways' as 'always' }))).toEqual([
+      'invalid-config',
+      'dense is allways: give one of auto, never, always',
+    ]);
+    for (const scale of [NaN, 0]) {
+      expect(codeOf(() => denseAttention(k, k, k, { scale }))).toEqual([
+        'invalid-config',
+        `scale is ${scale}: give a positive number`,
+      ]);
+    }
     tf.dispose([q, k]);
+    for (const wrong of [k, undefined, [[[[1]]]]] as unknown as tf.Tensor4D[])
+      expect(codeOf(() => hipAttention(wrong, wrong, wrong))).toEqual([
+        'unsupported',
+        expect.stringMatching(/q is (disposed|no tensor)/) as string,
+      ]);
   });
 });
 

@@ -49,6 +49,16 @@ describe('KvCache', () => {
     expect(cache.length).toBe(2);
   });
 
+  it('refuses sizes and types that are none', () => {
+    for (const maxTokens of [NaN, 0, 1.5])
+      expect(() => new KvCache({ maxTokens })).toThrow(expect.objectContaining({ code: 'invalid-config' }));
+    using cache = new KvCache();
+    expect(() => tf.tidy(() => void cache.append(0, tf.cast(filled(1, 1), 'int32'), filled(1, 1)))).toThrow(
+      expect.objectContaining({ code: 'unsupported', message: expect.stringContaining('int32') as string }),
+    );
+    expect(cache.length).toBe(0);
+  });
+
   it('refuses what does not continue a layer, or does not fit', () => {
     using cache = new KvCache({ maxTokens: 4 });
     const append = (k: tf.Tensor4D, v: tf.Tensor4D) => () => tf.tidy(() => void cache.append(0, k, v));

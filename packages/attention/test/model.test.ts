@@ -118,6 +118,34 @@ describe('hipModelAttention', () => {
     ]);
   });
 
+  it('takes k per layer from the configuration and from layerK, with stages too, and the shortest refresh', () => {
+    const found: [number, number][] = [];
+    const [bound, exact] = SMALL.stages;
+    const attend = hipModelAttention({
+      config: {
+        ...SMALL,
+        kPerLayer: [64, 16],
+        stages: [
+          { ...bound, refresh: 4 },
+          { ...exact, refresh: 2 },
+        ],
+      },
+      layerK: { 1: 8 },
+      dense: 'never',
+      onMask: ({ capacity }, layer) => found.push([layer, capacity]),
+    });
+    for (const layer of [0, 1, 2]) prefill(attend, 0, layer);
+    expect(found).toEqual([
+      [0, 8],
+      [1, 1],
+      [2, 4],
+    ]);
+    found.length = 0;
+    decode(attend, 190);
+    // One for the prefill, then 10 steps in runs of 2.
+    expect(found).toHaveLength(6);
+  });
+
   it('starts a new search when the sequence does not go on', () => {
     const masks: number[] = [];
     const attend = hipModelAttention({ config: SMALL, dense: 'never', onMask: ({ keys }) => masks.push(keys) });
@@ -137,6 +165,16 @@ describe('hipModelAttention', () => {
     for (const attend of [denseModelAttention(), hipModelAttention({ config: SMALL, dense: 'never' })]) {
       const out = tf.tidy(() => attend(...tensorsOf(inputs, shape), context(0, { window })).dataSync() as Float32Array);
       expect(out).toBeAllclose(expected, TOLERANCE);
+    }
+  });
+
+  it('refuses a window that is none, or that slides over a layer without causality', () => {
+    for (const attend of [denseModelAttention(), hipModelAttention({ config: SMALL })]) {
+      const call = (more: Partial<LayerContext>) => () =>
+        tf.tidy(() => void attend(...tensorsOf(inputs, shape), context(2, more)));
+      for (const window of [0, NaN, 2.5])
+        expect(call({ window })).toThrow(expect.objectContaining({ code: 'invalid-config' }));
+      expect(call({ window: 24, causal: false })).toThrow(expect.objectContaining({ code: 'unsupported' }));
     }
   });
 
