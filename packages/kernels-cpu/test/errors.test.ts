@@ -146,6 +146,23 @@ describe('typed errors', () => {
     expect(cache.attendDense(clean.q)).toEqual(before);
   });
 
+  it('where the engine does not reserve 4 GiB, less does', async () => {
+    const { Memory } = WebAssembly;
+    let most = 16384;
+    const spy = vi.spyOn(WebAssembly, 'Memory').mockImplementation(function (descriptor: WebAssembly.MemoryDescriptor) {
+      if (descriptor.maximum! > most) throw new RangeError('could not allocate memory');
+      return new Memory(descriptor);
+    });
+    try {
+      using small = await createCpuRuntime({ threads: 2 });
+      expect(small.denseAttention(q, k, v, shape)).toEqual(cpu.denseAttention(q, k, v, shape));
+      most = 0;
+      await expect(createCpuRuntime()).rejects.toMatchObject({ code: 'out-of-memory' });
+    } finally {
+      spy.mockRestore();
+    }
+  });
+
   it('where threads may not start, auto goes without and a number says so', async () => {
     const builtin = process.getBuiltinModule.bind(process);
     const spy = vi.spyOn(process, 'getBuiltinModule').mockImplementation(((name: string) =>

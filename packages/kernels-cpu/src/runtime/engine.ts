@@ -41,6 +41,28 @@ export interface EngineOptions {
   readonly shared: boolean;
 }
 
+/**
+ * Memory that may grow to 4 GiB, or to the most the engine reserves: phones refuse shared memory of that maximum.
+ *
+ * @throws HipError `out-of-memory` where it does not even reserve 256 MiB
+ */
+function reserve(shared: boolean): WebAssembly.Memory {
+  for (let maximum = 65536; ; maximum /= 2) {
+    try {
+      return new WebAssembly.Memory({ initial: 16, maximum, shared });
+    } catch (cause) {
+      if (maximum > 4096) continue;
+      const fix = 'close runtimes that are not used';
+      throw new HipError(
+        'out-of-memory',
+        `the engine refused ${maximum * 65536} bytes of WebAssembly memory: ${fix}`,
+        {},
+        { cause },
+      );
+    }
+  }
+}
+
 export class Engine {
   readonly threads: number;
   readonly simd: 'relaxed' | 'plain';
@@ -53,7 +75,7 @@ export class Engine {
   constructor({ module, simd, threads, shared }: EngineOptions) {
     this.threads = threads;
     this.simd = simd;
-    const memory = new WebAssembly.Memory({ initial: 16, maximum: 65536, shared });
+    const memory = reserve(shared);
     const { exports } = new WebAssembly.Instance(module, {
       env: {
         memory,
