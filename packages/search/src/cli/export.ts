@@ -5,7 +5,7 @@ import { SearchError } from '../errors.ts';
 import { studyToCsv, studyToJson } from '../study/export.ts';
 import { readStudy } from '../study/sqlite.ts';
 import { reportError } from './report-error.ts';
-import { rejectUnknown, studyArgs } from './shared.ts';
+import { checkOutput, rejectUnknown, studyArgs } from './shared.ts';
 
 const args = {
   format: { type: 'positional', description: 'csv or json', required: false, default: 'csv' },
@@ -19,6 +19,7 @@ export const exportCommand = defineCommand({
   run({ args: given, rawArgs }) {
     try {
       rejectUnknown(rawArgs, args);
+      checkOutput('out', given.out);
       if (given.format !== 'csv' && given.format !== 'json')
         throw new SearchError('invalid-option', `format "${given.format}": use csv or json`, { format: given.format });
       const study = readStudy(given.study, given.name);

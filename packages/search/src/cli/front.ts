@@ -5,7 +5,7 @@ import { resultOf } from '../run/result.ts';
 import { shortNumber } from '../report/format.ts';
 import { listStudies, readStudy } from '../study/sqlite.ts';
 import { reportError } from './report-error.ts';
-import { finish, list, problemArgs, rejectUnknown, studyArgs } from './shared.ts';
+import { checkOutput, finish, list, problemArgs, rejectUnknown, studyArgs } from './shared.ts';
 import { studyProblem } from './study-problem.ts';
 
 const args = {
@@ -24,6 +24,7 @@ export const front = defineCommand({
   async run({ args: given, rawArgs }) {
     try {
       rejectUnknown(rawArgs, args);
+      checkOutput('html', given.html);
       if (given.list) {
         for (const { name, problem, tactic, seed, complete, trials } of listStudies(given.study)) {
           process.stdout.write(

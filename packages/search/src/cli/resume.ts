@@ -3,7 +3,16 @@ import { defineCommand, type ArgsDef } from 'citty';
 import { resume } from '../run/run-search.ts';
 import { reportError } from './report-error.ts';
 import { runInTerminal } from './run.ts';
-import { chooseEvaluator, evaluatorArgs, orDispose, problemArgs, rejectUnknown, studyArgs, whole } from './shared.ts';
+import {
+  checkOutput,
+  chooseEvaluator,
+  evaluatorArgs,
+  orDispose,
+  problemArgs,
+  rejectUnknown,
+  studyArgs,
+  whole,
+} from './shared.ts';
 import { studyProblem } from './study-problem.ts';
 
 const args = {
@@ -19,6 +28,7 @@ export const resumeCommand = defineCommand({
   async run({ args: given, rawArgs }) {
     try {
       rejectUnknown(rawArgs, args);
+      checkOutput('html', given.html);
       const { problem, module, options } = await studyProblem(given);
       const evaluator = await orDispose(problem, () =>
         chooseEvaluator(problem, { ...given, module, options, redis: given.redis, timeout: given.timeout }),

@@ -8,6 +8,7 @@ import { PREDICTOR_NAMES } from '../tactics/predictor.ts';
 import { reportError } from './report-error.ts';
 import { runInTerminal } from './run.ts';
 import {
+  checkOutput,
   chooseEvaluator,
   evaluatorArgs,
   jsonObject,
@@ -50,6 +51,7 @@ export const search = defineCommand({
   async run({ args: given, rawArgs }) {
     try {
       rejectUnknown(rawArgs, args);
+      checkOutput('html', given.html);
       if (given.problem === undefined)
         throw new SearchError('invalid-option', 'no --problem: give a module, or bert-synth to try it out', {});
       if (!isTacticName(given.tactic))

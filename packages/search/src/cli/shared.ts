@@ -1,5 +1,6 @@
 // What the commands share: their common arguments, evaluators, error output, and the end of a search.
-import { writeFileSync } from 'node:fs';
+import { existsSync, writeFileSync } from 'node:fs';
+import { dirname, resolve } from 'node:path';
 import type { ArgsDef } from 'citty';
 import { SearchError } from '../errors.ts';
 import type { Evaluator } from '../evaluate/evaluator.ts';
@@ -99,6 +100,15 @@ export interface EvaluatorChoice {
   readonly redis: string | undefined;
   readonly retries: string;
   readonly timeout: string | undefined;
+}
+
+/** @throws SearchError `invalid-option` where a file that is to be written at the end has no folder: better now than after the search */
+export function checkOutput(name: string, path: string | undefined): void {
+  if (path === undefined || (path !== '' && existsSync(dirname(resolve(path))))) return;
+  throw new SearchError('invalid-option', `--${name} is "${path}": give a file in a folder that exists`, {
+    name,
+    path,
+  });
 }
 
 /** Frees the problem where what follows its loading fails: what it holds would keep the process from ending. */

@@ -19,6 +19,8 @@ export interface QueueOptions {
   readonly concurrency?: number;
   /** Give up if the server does not answer within this time. @defaultValue 10000 */
   readonly connectTimeoutMs?: number;
+  /** How often a trial is looked for that the server may have lost (restarted without a disk, flushed): it is queued again. @defaultValue 15000 */
+  readonly checkEveryMs?: number;
 }
 
 /** One queue per problem: a worker that has another version of it never sees its jobs. */
@@ -71,7 +73,7 @@ export async function checkServer(url: string, timeoutMs: number): Promise<void>
  * @throws SearchError `queue-unreachable`
  */
 export async function queueEvaluator(problem: SearchProblem, options: QueueOptions): Promise<Evaluator> {
-  const { url, concurrency = 64, connectTimeoutMs = 10_000 } = options;
+  const { url, concurrency = 64, connectTimeoutMs = 10_000, checkEveryMs = 15_000 } = options;
   await checkServer(url, connectTimeoutMs);
   const name = queueName(problemFingerprint(problem));
   const settings = { connection: connection(url), prefix: QUEUE_PREFIX };
@@ -83,11 +85,13 @@ export async function queueEvaluator(problem: SearchProblem, options: QueueOptio
   events.setMaxListeners(0);
   await Promise.all([queue.waitUntilReady(), events.waitUntilReady()]);
 
-  const finished = async (job: Job<EvaluationJob, Evaluation>): Promise<Evaluation> => {
+  /** The end of a job; undefined where none came in time, or the job is gone. */
+  const finished = async (job: Job<EvaluationJob, Evaluation>, jobId: string): Promise<Evaluation | undefined> => {
     try {
-      return (await job.waitUntilFinished(events)) as Evaluation;
+      return (await job.waitUntilFinished(events, checkEveryMs)) as Evaluation;
     } catch (error) {
       // Only a job that was lost with its workers too often ends as failed: measurements that throw come back as values.
+      if ((await queue.getJobState(jobId)) !== 'failed') return undefined;
       return {
         status: 'failed',
         error: messageOf(error),
@@ -104,12 +108,23 @@ export async function queueEvaluator(problem: SearchProblem, options: QueueOptio
       signal?.throwIfAborted();
       // BullMQ allows no colon in a name.
       const jobId = `${task.study}-${task.number}-${encodeURIComponent(task.split)}`;
-      const job = await queue.add('trial', task, {
-        jobId,
-        attempts: 1,
-        removeOnComplete: { age: KEEP_SECONDS },
-        removeOnFail: { age: KEEP_SECONDS },
-      });
+      // Adds nothing where a job of this name is there already.
+      const add = () =>
+        queue.add('trial', task, {
+          jobId,
+          attempts: 1,
+          removeOnComplete: { age: KEEP_SECONDS },
+          removeOnFail: { age: KEEP_SECONDS },
+        });
+      let over = false;
+      const measured = async (first: Job<EvaluationJob, Evaluation>): Promise<Evaluation> => {
+        for (let job = first; ; job = await add()) {
+          const result = await finished(job, jobId);
+          if (result) return result;
+          if (over) throw new SearchError('queue-unreachable', `nobody waits for trial ${task.number} any more`);
+        }
+      };
+      const job = await add();
       onStart?.();
       let abort: () => void = () => {};
       const aborted = new Promise<never>((_, reject) => {
@@ -117,8 +132,9 @@ export async function queueEvaluator(problem: SearchProblem, options: QueueOptio
         signal?.addEventListener('abort', abort, { once: true });
       });
       try {
-        return await Promise.race([finished(job), aborted]);
+        return await Promise.race([measured(job), aborted]);
       } finally {
+        over = true;
         signal?.removeEventListener('abort', abort);
         // Done, or aborted before anyone took it; a job that is running stays and its result waits for `resume`.
         await queue.remove(jobId).catch(() => 0);

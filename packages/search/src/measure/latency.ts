@@ -1,4 +1,5 @@
 // Measured latency that can be trusted: warm-up first, the median of repeats, and its spread beside it.
+import { SearchError } from '../errors.ts';
 
 export interface LatencyOptions {
   /** Runs thrown away first: compilation, caches, clocks. @defaultValue 2 */
@@ -34,18 +35,28 @@ export function quantile(sorted: readonly number[], p: number): number {
 /**
  * Times `run`, which must finish its work before it resolves (await the device).
  *
+ * @throws SearchError `invalid-option`; the signal's reason if aborted
  * @example
  * const { median } = await measureLatency(async () => { const y = model.predict(x); await y.data(); y.dispose(); });
  */
 export async function measureLatency(run: () => unknown, options: LatencyOptions = {}): Promise<Latency> {
   const { warmup = 2, repeats = 5, minTotalMs = 0, maxRepeats = 1000, signal, now = () => performance.now() } = options;
+  for (const [name, value, lowest] of [
+    ['warmup', warmup, 0],
+    ['repeats', repeats, 1],
+    ['minTotalMs', minTotalMs, 0],
+    ['maxRepeats', maxRepeats, 1],
+  ] as const) {
+    if (!(value >= lowest))
+      throw new SearchError('invalid-option', `${name} is ${value}: use a number ≥ ${lowest}`, { name, value });
+  }
   for (let i = 0; i < warmup; i++) {
     signal?.throwIfAborted();
     await run();
   }
   const times: number[] = [];
   let total = 0;
-  while (times.length < Math.max(1, repeats) || (total < minTotalMs && times.length < maxRepeats)) {
+  while (times.length < maxRepeats && (times.length < repeats || total < minTotalMs)) {
     signal?.throwIfAborted();
     const start = now();
     await run();

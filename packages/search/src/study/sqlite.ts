@@ -64,6 +64,8 @@ function parse<T>(path: string, text: SQLOutputValue | undefined, what: string):
 }
 
 function connect(path: string, create: boolean): DatabaseSync {
+  // SQLite takes it for a temporary file, gone when it is closed.
+  if (path === '') throw new SearchError('invalid-option', 'the path of the study is empty: give a file', { path });
   if (!create && !existsSync(path)) {
     throw new SearchError(
       'study-missing',

@@ -3,6 +3,7 @@ import { existsSync, mkdtempSync, readFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { Redis } from 'ioredis';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { EvaluationJob } from '../../src/evaluate/evaluator.ts';
 import { queueEvaluator } from '../../src/evaluate/queue.ts';
@@ -111,6 +112,31 @@ describe.skipIf(typeof redis === 'string')(`queue${typeof redis === 'string' ? `
       await stop(doomed, 'SIGKILL');
       if (survivor) await stop(survivor, 'SIGTERM');
       await evaluator.close();
+    }
+  });
+
+  it('queues a trial again that the server lost', async () => {
+    const evaluator = await queueEvaluator(createProblem(), { url: server.url, checkEveryMs: 200 });
+    const client = new Redis(server.url);
+    let worker: QueueWorker | undefined;
+    try {
+      const pending = evaluator.evaluate(job(4, 'flushed'));
+      await sleep(300);
+      await client.flushall();
+      worker = await startWorker({ url: server.url, module: MODULE, threads: 1, lostAfterMs: 1000 });
+      expect(await pending).toMatchObject({ status: 'complete', values: { loss: loss(job(4).genes, 104) } });
+      // Aborted while it waits: taken back, and not queued again.
+      await worker.close();
+      const abort = new AbortController();
+      const aborted = evaluator.evaluate(job(1, 'flushed'), { signal: abort.signal });
+      setTimeout(() => abort.abort(new Error('enough')), 100);
+      await expect(aborted).rejects.toThrow('enough');
+      await sleep(500);
+      expect(await client.keys('*flushed-1-search')).toEqual([]);
+    } finally {
+      client.disconnect();
+      await evaluator.close();
+      await worker?.close();
     }
   });
 

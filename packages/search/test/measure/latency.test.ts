@@ -18,6 +18,18 @@ describe('measureLatency', () => {
     const { repeats } = await measureLatency(() => (clock += 3), { repeats: 2, minTotalMs: 30, now: () => clock });
     expect(repeats).toBe(10);
   });
+  it('never repeats more often than it may', async () => {
+    let runs = 0;
+    const options = { warmup: 0, repeats: 9, minTotalMs: Infinity, maxRepeats: 3 };
+    expect((await measureLatency(() => runs++, options)).repeats).toBe(3);
+    expect(runs).toBe(3);
+  });
+  it.each([{ repeats: Number.NaN }, { repeats: 0 }, { warmup: -1 }, { maxRepeats: 0 }])(
+    'refuses %j',
+    async (options) => {
+      await expect(measureLatency(() => {}, options)).rejects.toMatchObject({ code: 'invalid-option' });
+    },
+  );
   it('stops on abort', async () => {
     const abort = new AbortController();
     let runs = 0;

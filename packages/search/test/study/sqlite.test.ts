@@ -197,6 +197,10 @@ describe('files that are not good studies', () => {
     );
   });
 
+  it('no path at all', () => {
+    for (const use of [() => createStudy('', header()), () => openStudy(''), () => readStudy('')])
+      expect(use).toThrow(expect.objectContaining({ code: 'invalid-option' }));
+  });
   it('a folder', () => {
     expect(() => createStudy(folder, header())).toThrow(
       expect.objectContaining({ code: 'study-unreadable', message: expect.stringContaining(folder) as string }),
