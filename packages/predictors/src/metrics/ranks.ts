@@ -1,6 +1,11 @@
 // How well predictions order: Kendall's τ-b and Spearman's ρ, ties counted.
 import { checkPairs } from './errors.ts';
 
+/** NaN has no place in an order: sorting would give it one. */
+function isOrdered(...lists: readonly ArrayLike<number>[]): boolean {
+  return lists.every((values) => !Array.from(values).some(Number.isNaN));
+}
+
 /** Pairs that are equal, given values in sorted order. */
 function tiedPairs(count: number, equal: (i: number) => boolean): number {
   let pairs = 0;
@@ -42,7 +47,7 @@ function countExchanges(values: Float64Array): number {
 }
 
 /**
- * Kendall's τ-b in O(n log n) (Knight 1966). NaN where one side is constant.
+ * Kendall's τ-b in O(n log n) (Knight 1966). NaN where one side is constant or holds a NaN.
  *
  * @example
  * ```ts
@@ -53,6 +58,7 @@ function countExchanges(values: Float64Array): number {
  */
 export function kendallTau(predicted: ArrayLike<number>, actual: ArrayLike<number>): number {
   const n = checkPairs(predicted, actual, 2);
+  if (!isOrdered(predicted, actual)) return Number.NaN;
   const order = Array.from({ length: n }, (_, i) => i).sort(
     (a, b) => predicted[a]! - predicted[b]! || actual[a]! - actual[b]!,
   );
@@ -80,7 +86,7 @@ function meanRanks(values: ArrayLike<number>): Float64Array {
 }
 
 /**
- * Spearman's ρ: the correlation of mean ranks. NaN where one side is constant.
+ * Spearman's ρ: the correlation of mean ranks. NaN where one side is constant or holds a NaN.
  *
  * @example
  * ```ts
@@ -91,6 +97,7 @@ function meanRanks(values: ArrayLike<number>): Float64Array {
  */
 export function spearman(predicted: ArrayLike<number>, actual: ArrayLike<number>): number {
   const n = checkPairs(predicted, actual, 2);
+  if (!isOrdered(predicted, actual)) return Number.NaN;
   const x = meanRanks(predicted);
   const y = meanRanks(actual);
   const middle = (n + 1) / 2;

@@ -102,6 +102,11 @@ describe('rank metrics', () => {
 
   it('NaN where one side is constant; lengths must agree', () => {
     expect(kendallTau([1, 1, 1], [1, 2, 3])).toBeNaN();
+    // What is no number cannot be in any order.
+    for (const rank of [kendallTau, spearman]) {
+      expect(rank([1, Number.NaN, 3], [1, 2, 3])).toBeNaN();
+      expect(rank([1, 2, 3], [Number.NaN, 2, 3])).toBeNaN();
+    }
     expect(() => kendallTau([1], [1])).toThrow(PredictorError);
     expect(() => spearman([1, 2], [1])).toThrow(PredictorError);
   });
