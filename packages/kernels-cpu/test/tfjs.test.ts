@@ -47,6 +47,20 @@ describe.each(['cpu', 'wasm'])('tfjs kernels on the %s backend', (backend) => {
     v: tf.randomUniform<tf.Rank.R4>([1, 150, 2, 8], -1, 1, 'float32', 3),
   });
 
+  it('takes causality from the configuration unless told', () => {
+    const { q, k, v } = inputs();
+    const values = (attributes: object): Float32Array =>
+      tf.tidy(() => hipAttention(q, k, v, attributes).dataSync()) as Float32Array;
+    const full = { ...config, causal: false };
+    const open = values({ config, causal: false });
+    const closed = values({ config });
+    expect(open).not.toEqual(closed);
+    expect(values({ config: full })).toEqual(open);
+    expect(values({ config: full, causal: undefined })).toEqual(open);
+    expect(values({ config: full, causal: true })).toEqual(closed);
+    tf.dispose([q, k, v]);
+  });
+
   it('attention equals the reference inside tf.tidy, and leaves nothing behind', async () => {
     const before = tf.memory().numTensors;
     const { q, k, v } = inputs();
@@ -194,6 +208,8 @@ describe('threaded matrix products on wasm', () => {
     // What @instatune/supernet asks.
     expect(tf.getKernel('BatchMatMul', 'wasm')!.kernelFunc).toHaveProperty('batched', true);
     runtime.close();
+    const after = await Promise.all(cases().map((t) => t.data()));
+    expect(after).toEqual(expected);
     actual.forEach((values, i) =>
       expect(values as Float32Array).toBeAllclose(expected[i] as Float32Array, { rtol: 1e-4, atol: 1e-4 }),
     );

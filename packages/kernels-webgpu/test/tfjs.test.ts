@@ -71,6 +71,14 @@ describeGpu('tfjs kernels', (gpu) => {
     out.dispose();
   });
 
+  it('takes causality from the configuration', async () => {
+    const full = { ...CONFIG, causal: false };
+    const out = hipAttention(q, k, v, { config: full });
+    const mask = searchBlockMask(values.q, values.k, SHAPE, full);
+    expect(await out.data()).toBeAllclose(sparseOracle(values.q, values.k, values.v, SHAPE, mask), TOLERANCE);
+    out.dispose();
+  });
+
   it('has gradients equal to float64', async () => {
     const mask = randomMask(SHAPE, {
       blockQ: 16,

@@ -93,6 +93,10 @@ export class Engine {
     await this.#pool.ready();
   }
 
+  get closed(): boolean {
+    return this.#closed;
+  }
+
   /** @throws HipError `internal` after `close` */
   checkOpen(): void {
     if (this.#closed) throw new HipError('internal', 'this runtime is closed: create another with createCpuRuntime()');

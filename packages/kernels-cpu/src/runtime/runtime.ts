@@ -43,6 +43,11 @@ export class CpuRuntime {
     return this.#engine.simd;
   }
 
+  /** Whether {@link close} was called. */
+  get closed(): boolean {
+    return this.#engine.closed;
+  }
+
   /** Milliseconds of the phases of the last call; what is missing to the whole is copying q in and the output out. */
   get times(): Readonly<PhaseTimes> {
     return this.#engine.times;

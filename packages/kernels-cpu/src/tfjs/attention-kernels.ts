@@ -21,6 +21,7 @@ const KERNELS = [HIP_KERNEL, SPARSE_KERNEL, FLASH_KERNEL];
 
 /** Attributes of the kernels. */
 export interface AttentionAttributes extends ScoreOptions {
+  /** Wins over `config.causal`. */
   readonly causal: boolean;
   /** Of {@link HIP_KERNEL}. */
   readonly config?: Partial<HipConfig> | undefined;

@@ -32,7 +32,7 @@ function requireRuntime(): CpuRuntime {
 /**
  * Starts the CPU runtime and registers its kernels for the `cpu` and `wasm` backends. Calling it again replaces the runtime.
  *
- * @returns the runtime; closing it makes the kernels unusable until the next registration
+ * @returns the runtime; closing it makes the attention kernels unusable until the next registration, and products tfjs' own again
  */
 export async function registerCpuKernels({ matmul = false, ...options }: RegisterOptions = {}): Promise<CpuRuntime> {
   const next = await createCpuRuntime(options);
@@ -82,6 +82,6 @@ function run(
   v: tf.Tensor4D,
   attributes: Partial<AttentionAttributes>,
 ): tf.Tensor4D {
-  const attrs = { causal: true, ...attributes };
+  const attrs = { ...attributes, causal: attributes.causal ?? attributes.config?.causal ?? true };
   return tf.engine().runKernel<tf.Tensor4D>(kernel, { q, k, v }, attrs as unknown as tf.NamedAttrMap);
 }

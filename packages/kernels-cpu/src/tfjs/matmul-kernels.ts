@@ -43,7 +43,9 @@ export function registerMatmul(runtime: () => CpuRuntime): void {
       kernelFunc: Object.assign(
         (args: Parameters<tf.KernelFunc>[0]) => {
           const product = plan(args as unknown as MatmulArguments);
-          return product ? product(runtime()) : originals.get(kernelName)!(args);
+          const cpu = runtime();
+          // tfjs' own products go on when the runtime has ended.
+          return product && !cpu.closed ? product(cpu) : originals.get(kernelName)!(args);
         },
         { batched: true } satisfies BatchedKernel,
       ),

@@ -27,6 +27,7 @@ export const KERNELS: readonly string[] = [HIP_KERNEL, SPARSE_KERNEL, FLASH_KERN
 
 /** Attributes of the kernels. */
 export interface AttentionAttributes extends ScoreOptions {
+  /** Wins over `config.causal`. */
   readonly causal: boolean;
   /** Of {@link HIP_KERNEL}. */
   readonly config?: Partial<HipConfig> | undefined;

@@ -66,7 +66,7 @@ function run(
   v: tf.Tensor4D,
   attributes: Partial<AttentionAttributes>,
 ): tf.Tensor4D {
-  const attrs = { causal: true, ...attributes };
+  const attrs = { ...attributes, causal: attributes.causal ?? attributes.config?.causal ?? true };
   return tf.engine().runKernel<tf.Tensor4D>(kernel, { q, k, v }, attrs as unknown as tf.NamedAttrMap);
 }
 
