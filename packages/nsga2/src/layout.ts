@@ -1,7 +1,7 @@
 // How variables lie in a flat genome: bounds per gene, and groups of genes of one kind that operators work on.
 import { Nsga2Error } from './errors.ts';
 import type { Random } from './random.ts';
-import type { Variable, VariableType } from './variables.ts';
+import { checkVariable, type Variable, type VariableType } from './variables.ts';
 
 /** Genes that share a kind of variable and therefore operators. Genes with a single possible value are in no group. */
 export interface GeneGroup {
@@ -28,9 +28,10 @@ export interface GeneLayout {
   readonly mutable: number;
 }
 
-/** Computes the layout once per problem. */
+/** Computes the layout once per problem. @throws Nsga2Error `invalid-problem` without variables, `invalid-variable` */
 export function createLayout(variables: readonly Variable[]): GeneLayout {
   if (variables.length === 0) throw new Nsga2Error('invalid-problem', 'a problem needs at least one variable');
+  variables.forEach(checkVariable);
   const width = variables.reduce((sum, variable) => sum + (variable.type === 'permutation' ? variable.length : 1), 0);
   const lower = new Float64Array(width);
   const upper = new Float64Array(width);

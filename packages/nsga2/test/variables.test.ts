@@ -15,6 +15,7 @@ import {
   real,
   repeat,
   sampleUniform,
+  type Variable,
 } from '../src/index.ts';
 import { mixedVariables } from './mixed.ts';
 
@@ -24,6 +25,21 @@ describe('variables', () => {
     const genes = [0.5, 4, 1, 0, 2, 0, 1];
     expect(decode(variables, genes)).toEqual([0.5, 4, 'gelu', false, [2, 0, 1]]);
     expect(encode(variables, decode(variables, genes))).toEqual(genes);
+  });
+
+  it.each([
+    [{ type: 'int', lower: 0, upper: 1 }, 'variable 1 is of type "int": use real, integer'],
+    [{ type: 'toString' }, 'is of type "toString"'],
+    [null, 'variable 1 is of type undefined'],
+    [{ type: 'integer', lower: 4, upper: 1 }, 'variable 1: integer(4, 1)'],
+    [{ type: 'integer', lower: 0.5, upper: 2 }, 'variable 1: integer(0.5, 2)'],
+    [{ type: 'real', lower: 0, upper: Infinity }, 'variable 1: real(0, Infinity)'],
+    [{ type: 'categorical' }, 'variable 1: categorical([])'],
+    [{ type: 'permutation', length: 0 }, 'variable 1: permutation(0)'],
+  ])('written as objects are checked: %j', (variable, message) => {
+    expect(() => createLayout([boolean(), variable as Variable])).toThrow(
+      expect.objectContaining({ code: 'invalid-variable', message: expect.stringContaining(message) as string }),
+    );
   });
 
   it('encode refuses values that are not there', () => {

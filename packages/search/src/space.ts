@@ -1,5 +1,5 @@
 // A search problem made ready: checked, with canonical keys, unused genes, exact values and minimised objectives.
-import { categorical, integer, permutation, real, type Random, type Variable } from '@instatune/nsga2';
+import { createLayout, type Random } from '@instatune/nsga2';
 import { SearchError, messageOf } from './errors.ts';
 import { genesOf, sampleGenes, type Gene } from './genes.ts';
 import type { Attribute, ExactObjective, MeasuredObjective, SearchProblem } from './problem.ts';
@@ -19,31 +19,6 @@ export function problemFingerprint(problem: SearchProblem): string {
   return fnv1a(JSON.stringify({ name: problem.name, space: problem.space, objectives }));
 }
 
-/** @throws Nsga2Error `invalid-variable` on bounds, values or a length that make no sense */
-function checkVariable(variable: Variable): void {
-  switch (variable?.type) {
-    case 'real':
-      real(variable.lower, variable.upper);
-      return;
-    case 'integer':
-      integer(variable.lower, variable.upper);
-      return;
-    case 'categorical':
-      if (!Array.isArray(variable.values)) throw new Error('categorical without values: give a list');
-      categorical(variable.values);
-      return;
-    case 'permutation':
-      permutation(variable.length);
-      return;
-    case 'boolean':
-      return;
-    default:
-      throw new Error(
-        `no type ${JSON.stringify((variable as Variable | null)?.type)}: use real, integer, categorical, boolean or permutation`,
-      );
-  }
-}
-
 /** @throws SearchError `invalid-problem` naming the part and the fix */
 export function checkProblem(problem: SearchProblem): void {
   const fail = (message: string, details: Record<string, unknown> = {}): never => {
@@ -59,13 +34,11 @@ export function checkProblem(problem: SearchProblem): void {
     throw new SearchError('invalid-problem', 'a problem needs a name', { name: problem.name });
   if (!Array.isArray(problem.space) || problem.space.length === 0) fail('space is empty: give at least one variable');
   if (!Array.isArray(problem.objectives) || problem.objectives.length === 0) fail('no objectives: give at least one');
-  problem.space.forEach((variable, index) => {
-    try {
-      checkVariable(variable);
-    } catch (error) {
-      fail(`variable ${index} of its space: ${messageOf(error)}`, { index, variable });
-    }
-  });
+  try {
+    createLayout(problem.space);
+  } catch (error) {
+    fail(`its space: ${messageOf(error)}`, { space: problem.space });
+  }
   if (problem.attributes !== undefined && !Array.isArray(problem.attributes))
     fail('attributes is no list: give a list');
   for (const part of [...problem.objectives, ...(problem.attributes ?? [])]) {

@@ -44,11 +44,11 @@ const quick = { tactic: 'random', evaluations: 12, population: 6, seed: 1 } as c
 describe('a problem that makes no sense', () => {
   const wrong: [string, unknown, string][] = [
     ['no problem', null, 'null is no problem'],
-    ['unknown type', { ...problem, space: [{ type: 'int', lower: 0, upper: 3 }] }, 'no type "int"'],
+    ['unknown type', { ...problem, space: [{ type: 'int', lower: 0, upper: 3 }] }, 'of type "int"'],
     ['swapped bounds', { ...problem, space: [{ type: 'integer', lower: 5, upper: 1 }] }, 'integer(5, 1)'],
     ['fractional bounds', { ...problem, space: [{ type: 'integer', lower: 0.5, upper: 2.5 }] }, 'integer(0.5, 2.5)'],
     ['endless', { ...problem, space: [{ type: 'real', lower: 0, upper: Infinity }] }, 'real(0, Infinity)'],
-    ['no values', { ...problem, space: [{ type: 'categorical' }] }, 'categorical without values'],
+    ['no values', { ...problem, space: [{ type: 'categorical' }] }, 'categorical([])'],
     ['no variable', { ...problem, space: [null] }, 'variable 0'],
     ['direction', { ...problem, objectives: [{ ...loss, direction: 'max' }, cost] }, 'direction "max"'],
     ['no name', { ...problem, objectives: [{ ...loss, name: undefined }, cost] }, 'has no name'],
