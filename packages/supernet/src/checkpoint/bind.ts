@@ -31,7 +31,11 @@ export function resolveBindings(
 ): TensorBinding[] {
   const missing: string[] = [];
   const bindings = canonicalBindings(family, config, slots).map((binding) => {
-    const tensor = aliases(binding.tensor, family.basePrefix).find((name) => available.has(name));
+    const shared =
+      config.tiedEmbeddings && binding.slot === 'embeddings.token.weight' ? headTensor(family, config) : [];
+    const tensor = [binding.tensor, ...shared]
+      .flatMap((name) => aliases(name, family.basePrefix))
+      .find((name) => available.has(name));
     if (tensor === undefined) missing.push(binding.tensor);
     return { ...binding, tensor: tensor ?? binding.tensor };
   });
@@ -44,6 +48,12 @@ export function resolveBindings(
     );
   }
   return bindings;
+}
+
+/** The head's tensor: of two tied weights some writers keep the head's name. Both are stored [vocabulary, hidden]. */
+function headTensor(family: Family, config: ModelConfig): string[] {
+  const entry = family.names({ ...config, tiedEmbeddings: false })['head.weight'];
+  return typeof entry === 'string' ? [entry] : [];
 }
 
 /** Linear weights are stored [out, in] in PyTorch; everything else as it is. */

@@ -26,6 +26,7 @@ export function subnetConfigJson(
   const maxHeads = Math.max(...heads);
   const unequal = new Set(heads).size > 1 || new Set(ffn).size > 1;
   const headSizeTied = configKeys.headSize === undefined && maxHeads * config.headSize !== config.hiddenSize;
+  const undivided = configKeys.headsDivideHidden === true && config.hiddenSize % maxHeads !== 0;
   const json: Record<string, unknown> = { ...config.raw };
   delete json[ELASTIC_KEY];
   const isLanguageModel = config.head === 'causal-lm' || config.head === 'masked-lm';
@@ -41,7 +42,7 @@ export function subnetConfigJson(
     const list = json[key];
     if (Array.isArray(list)) json[key] = list.slice(0, subnet.layers);
   }
-  if (!unequal && !headSizeTied) {
+  if (!unequal && !headSizeTied && !undivided) {
     return { json, layout: 'huggingface', reason: 'all layers have the same heads and FFN units' };
   }
   json[ELASTIC_KEY] = { heads, ffn, head_size: config.headSize };
@@ -50,6 +51,8 @@ export function subnetConfigJson(
     layout: 'per-layer',
     reason: unequal
       ? 'layers differ in heads or FFN units'
-      : `${family.name} in transformers requires head size = hidden size / heads, here ${config.headSize} ≠ ${config.hiddenSize}/${maxHeads}`,
+      : undivided
+        ? `${family.name} in transformers requires a hidden size that is a multiple of the heads, here ${config.hiddenSize} and ${maxHeads}`
+        : `${family.name} in transformers requires head size = hidden size / heads, here ${config.headSize} ≠ ${config.hiddenSize}/${maxHeads}`,
   };
 }

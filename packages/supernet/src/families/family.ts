@@ -49,6 +49,8 @@ export interface Family {
     readonly ffn: string;
     /** Key of an explicit head size; families without one tie it to hidden size / heads. */
     readonly headSize?: string;
+    /** transformers refuses a hidden size that is no multiple of the heads, whatever the head size. */
+    readonly headsDivideHidden?: boolean;
     /** Keys whose value is a list with one entry per layer. */
     readonly perLayer?: readonly string[];
   };

@@ -125,7 +125,7 @@ export const llama: Family = {
   name: 'llama',
   modelTypes: ['llama'],
   basePrefix: 'model.',
-  configKeys: LLAMA_KEYS,
+  configKeys: { ...LLAMA_KEYS, headsDivideHidden: true },
   readConfig: (raw) =>
     readLlamaConfig(raw, {
       name: 'llama',

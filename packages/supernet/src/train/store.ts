@@ -37,6 +37,7 @@ export function fileStore(path: string): StateStore {
     },
     async load() {
       const { readFile } = await import('node:fs/promises');
+      await removeLeftovers(path);
       try {
         return new Uint8Array(await readFile(path));
       } catch (cause) {
@@ -45,6 +46,27 @@ export function fileStore(path: string): StateStore {
       }
     },
   };
+}
+
+/** Removes what processes that were killed while saving left beside the state: each is as large as the state. */
+async function removeLeftovers(path: string): Promise<void> {
+  const { readdir, rm } = await import('node:fs/promises');
+  const paths = await import('node:path');
+  const folder = paths.dirname(path);
+  for (const name of await readdir(folder).catch(() => [])) {
+    if (!name.startsWith(`${paths.basename(path)}.`)) continue;
+    const [, pid] = /^\.(\d+)\.tmp$/.exec(name.slice(paths.basename(path).length)) ?? [];
+    if (pid !== undefined && !isRunning(Number(pid))) await rm(paths.join(folder, name), { force: true });
+  }
+}
+
+function isRunning(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === 'EPERM';
+  }
 }
 
 /** Keeps the state in memory: tests, browsers. */

@@ -184,6 +184,15 @@ describe('Qwen3 and Qwen2', () => {
     );
     expect(twice.config.tiedEmbeddings).toBe(true);
     expect(twice.model.weights.has('head.weight')).toBe(false);
+    // Stored once, but under the head's name.
+    const once = await loadCheckpoint(
+      checkpointFiles(raw, [
+        ...t.list.filter(({ name }) => name !== same.name && name !== 'model.embed_tokens.weight'),
+        same,
+      ]),
+    );
+    expect(await once.model.weights.get('embeddings.token.weight')!.data()).toEqual(same.data);
+    expect(once.config.tiedEmbeddings).toBe(true);
   });
 
   it('Qwen2 with a sliding window in its upper layers, 5.x configuration', async () => {
@@ -207,6 +216,8 @@ describe('Qwen3 and Qwen2', () => {
 });
 
 describe('what configurations leave open', () => {
+  beforeAll(() => useBackend('wasm'));
+
   it('rope_scaling added to a 5.x configuration replaces rope_parameters', () => {
     const raw = { rope_parameters: { rope_type: 'default', rope_theta: 100 }, rope_theta: 100 };
     const { inverseFrequencies } = readRope({ ...raw, rope_scaling: { type: 'linear', factor: 2 } }, 4, 64);
@@ -231,6 +242,24 @@ describe('what configurations leave open', () => {
     expect(() => findFamily(raw).readConfig({ ...raw, num_attention_heads: 4, num_key_value_heads: 3 })).toThrow(
       expect.objectContaining({ code: 'invalid-config' }) as Error,
     );
+  });
+
+  it('a Llama whose heads do not divide the hidden size is not said to be loadable by transformers', async () => {
+    const layouts: string[] = [];
+    for (const overrides of [{}, { model_type: 'qwen3', architectures: ['Qwen3ForCausalLM'] }]) {
+      const model = tinyLlama(4, { num_attention_heads: 4, num_key_value_heads: 4, ...overrides });
+      for (const heads of [3, 2]) {
+        const { files, report } = await renderCheckpoint(model, { layers: 2, heads: [heads, heads], ffn: [24, 24] });
+        layouts.push(report.layout);
+        const bytes = files.map(({ name, chunks }) => [name, Buffer.concat([...chunks])] as const);
+        const again = await loadCheckpoint(memoryFiles(new Map(bytes)));
+        expect(again.config).toMatchObject({ heads, kvHeads: heads, headSize: 4 });
+        again.model.dispose();
+      }
+      model.dispose();
+    }
+    // Hidden size 16: three heads do not divide it, two do; Qwen3 does not mind.
+    expect(layouts).toEqual(['per-layer', 'huggingface', 'huggingface', 'huggingface']);
   });
 
   it.each([{ xpos_rel_pos: true }, { normalize_output: false }, { moe_freq: 2 }])(
