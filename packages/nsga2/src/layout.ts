@@ -1,7 +1,7 @@
 // How variables lie in a flat genome: bounds per gene, and groups of genes of one kind that operators work on.
 import { Nsga2Error } from './errors.ts';
 import type { Random } from './random.ts';
-import { checkVariable, type Variable, type VariableType } from './variables.ts';
+import { categorical, integer, permutation, real, type Variable, type VariableType } from './variables.ts';
 
 /** Genes that share a kind of variable and therefore operators. Genes with a single possible value are in no group. */
 export interface GeneGroup {
@@ -26,6 +26,40 @@ export interface GeneLayout {
   readonly groups: readonly GeneGroup[];
   /** Genes that can change: the n of the mutation rate 1/n. A permutation counts once. */
   readonly mutable: number;
+}
+
+const CHECKS: { readonly [T in VariableType]: (variable: Extract<Variable, { type: T }>) => unknown } = {
+  real: ({ lower, upper }) => real(lower, upper),
+  integer: ({ lower, upper }) => integer(lower, upper),
+  categorical: ({ values }) => categorical(Array.isArray(values) ? values : []),
+  boolean: () => undefined,
+  permutation: ({ length }) => permutation(length),
+};
+
+/** Checks a variable that was written as an object. @throws Nsga2Error `invalid-variable` naming the variable and what is wrong */
+function checkVariable(variable: Variable, index: number): void {
+  const type = (variable as Variable | null)?.type as VariableType;
+  const check = (Object.hasOwn(CHECKS, type) ? CHECKS[type] : undefined) as
+    | ((variable: Variable) => unknown)
+    | undefined;
+  if (!check) {
+    throw new Nsga2Error(
+      'invalid-variable',
+      `variable ${index} is of type ${JSON.stringify(type)}: use ${Object.keys(CHECKS).join(', ')}`,
+      { index, variable },
+    );
+  }
+  try {
+    check(variable);
+  } catch (error) {
+    if (!(error instanceof Nsga2Error)) throw error;
+    throw new Nsga2Error(
+      'invalid-variable',
+      `variable ${index}: ${error.message}`,
+      { index, ...error.details },
+      { cause: error },
+    );
+  }
 }
 
 /** Computes the layout once per problem. @throws Nsga2Error `invalid-problem` without variables, `invalid-variable` */

@@ -83,40 +83,6 @@ export function permutation(length: number, name?: string): PermutationVariable 
   return { type: 'permutation', length, ...named(name) };
 }
 
-const CHECKS: { readonly [T in VariableType]: (variable: Extract<Variable, { type: T }>) => unknown } = {
-  real: ({ lower, upper }) => real(lower, upper),
-  integer: ({ lower, upper }) => integer(lower, upper),
-  categorical: ({ values }) => categorical(Array.isArray(values) ? values : []),
-  boolean: () => undefined,
-  permutation: ({ length }) => permutation(length),
-};
-
-/** Checks a variable that was written as an object. @throws Nsga2Error `invalid-variable` naming the variable and what is wrong */
-export function checkVariable(variable: Variable, index: number): void {
-  const type = (variable as Variable | null)?.type as VariableType;
-  const check = (Object.hasOwn(CHECKS, type) ? CHECKS[type] : undefined) as
-    | ((variable: Variable) => unknown)
-    | undefined;
-  if (!check) {
-    throw new Nsga2Error(
-      'invalid-variable',
-      `variable ${index} is of type ${JSON.stringify(type)}: use ${Object.keys(CHECKS).join(', ')}`,
-      { index, variable },
-    );
-  }
-  try {
-    check(variable);
-  } catch (error) {
-    if (!(error instanceof Nsga2Error)) throw error;
-    throw new Nsga2Error(
-      'invalid-variable',
-      `variable ${index}: ${error.message}`,
-      { index, ...error.details },
-      { cause: error },
-    );
-  }
-}
-
 /**
  * The same variable `count` times.
  *
