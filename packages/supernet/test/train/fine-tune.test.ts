@@ -1,5 +1,7 @@
 // Fine-tuning end to end on tiny models: the objective's value, accumulation, learning, resume, abort, memory.
-import { mkdtemp, readFile, readdir, rm, writeFile } from 'node:fs/promises';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdir, mkdtemp, readFile, readdir, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import * as tf from '@tensorflow/tfjs';
@@ -167,6 +169,18 @@ describe('fineTune', () => {
       second.dispose();
     },
   );
+
+  it('what a process that was killed while saving left beside the state is removed, what a running one writes is not', async () => {
+    const path = join(folder, 'left/state.safetensors');
+    await mkdir(join(folder, 'left'));
+    const child = spawn(process.execPath, ['-e', '']);
+    await once(child, 'exit');
+    const others = [`state.safetensors.${process.pid}.tmp`, 'state.safetensors.old', 'other.safetensors.1.tmp'];
+    for (const name of [`state.safetensors.${child.pid}.tmp`, ...others])
+      await writeFile(join(folder, 'left', name), '');
+    expect(await fileStore(path).load()).toBeUndefined();
+    expect((await readdir(join(folder, 'left'))).toSorted()).toEqual(others.toSorted());
+  });
 
   it('equal seeds give equal runs, other seeds other runs', async () => {
     const losses = async (seed: number) => {
