@@ -120,8 +120,8 @@ export function timePlot(longContext: readonly LongContextRow[]): Plot.PlotOptio
     },
     y: { type: 'log', label: '↑ time (ms)' },
     marks: [
-      Plot.line(attention, { x: 'tokens', y: 'ms', stroke: 'kind', strokeDasharray: '4 3' }),
-      Plot.line(whole, { x: 'tokens', y: 'ms', stroke: 'kind', strokeWidth: 2 }),
+      Plot.line(attention, { x: 'tokens', y: 'ms', z: 'kind', stroke: 'kind', strokeDasharray: '4 3' }),
+      Plot.line(whole, { x: 'tokens', y: 'ms', z: 'kind', stroke: 'kind', strokeWidth: 2 }),
       Plot.dot(whole, { x: 'tokens', y: 'ms', fill: 'kind', r: 4 }),
       Plot.text(
         whole,

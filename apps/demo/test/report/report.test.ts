@@ -1,9 +1,11 @@
 import { parseHTML } from 'linkedom';
 import * as v from 'valibot';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import { resultSchema, type DemoResult } from '../../src/pipeline/result.ts';
 import { alignColumns, attentionSpeedup, headline, readableBytes } from '../../src/report/headline.ts';
 import { renderReport } from '../../src/report/html.ts';
+import { timePlot } from '../../src/report/plots.ts';
+import { svgOf } from '../../src/report/svg.ts';
 
 const point = { layers: 2, heads: [4, 2], ffn: [96, 48], macs: 2e9, parameters: 3e6, latencyMs: 50, loss: 3.4 };
 const row = (tokens: number): DemoResult['longContext'][number] => ({
@@ -83,6 +85,13 @@ describe('result.json', () => {
       expect(v.safeParse(resultSchema, rest).success, part).toBe(false);
     }
   });
+});
+
+it('figures of a single length come without a word on the console', () => {
+  const warn = vi.spyOn(console, 'warn').mockImplementation(() => {});
+  svgOf(timePlot([row(4096)]));
+  expect(warn).not.toHaveBeenCalled();
+  warn.mockRestore();
 });
 
 describe('the headline', () => {
