@@ -21,6 +21,24 @@ const HEARTBEAT_MS = OWNER_STALE_MS / 4;
 /** A path that means the same file in every folder. */
 export const absolute = (path: string): string => resolve(path);
 
+/** How long a file that others write is waited for. */
+const BUSY_MS = 10_000;
+const SQLITE_BUSY = 5;
+
+/** Runs a statement that SQLite gives up on at once, without its own waiting, while others open the file. */
+function whenFree(action: () => void): void {
+  const end = performance.now() + BUSY_MS;
+  for (;;) {
+    try {
+      return action();
+    } catch (error) {
+      const { errcode } = error as { errcode?: number };
+      if (errcode === undefined || (errcode & 0xff) !== SQLITE_BUSY || performance.now() > end) throw error;
+      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 5);
+    }
+  }
+}
+
 function guard<T>(path: string, action: () => T): T {
   try {
     return action();
@@ -76,10 +94,11 @@ function connect(path: string, create: boolean): DatabaseSync {
   if (!existsSync(dirname(resolve(path)))) {
     throw new SearchError('study-missing', `no folder ${dirname(resolve(path))}: create it before the study`, { path });
   }
-  const database = guard(path, () => new DatabaseSync(path, { timeout: 10_000 }));
+  const database = guard(path, () => new DatabaseSync(path, { timeout: BUSY_MS }));
   try {
     guard(path, () => {
-      database.exec('PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON');
+      whenFree(() => database.exec('PRAGMA journal_mode = WAL'));
+      database.exec('PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON');
       migrate(database, path);
     });
   } catch (error) {
