@@ -1,6 +1,7 @@
 // KeyValueCache: keys and values that stay in WebAssembly memory between calls. Append, attend with the newest rows, decode.
 import {
   checkScore,
+  checkShape,
   HipError,
   resolveConfig,
   type AttentionShape,
@@ -11,7 +12,7 @@ import {
 import type { CacheType } from '../plan/layout.ts';
 import { denseSteps, hipSteps, maskedSteps } from './attend.ts';
 import type { Call } from './part.ts';
-import { checkCacheType, checkShape, countRows } from './check.ts';
+import { checkCacheType, countRows } from './check.ts';
 import { drive, driveAsync, type AsyncOptions } from './drive.ts';
 import type { Engine, Steps } from './engine.ts';
 import { Store } from './store.ts';

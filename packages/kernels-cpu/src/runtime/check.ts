@@ -2,19 +2,6 @@
 import { HipError, validateMask, type AttentionShape, type BlockMask } from '@hip/mask-search';
 import type { CacheType } from '../plan/layout.ts';
 
-/** @throws HipError `invalid-shape` */
-export function checkShape(shape: AttentionShape): void {
-  for (const [name, value] of Object.entries(shape) as [string, number][]) {
-    if (!Number.isSafeInteger(value) || value < 1)
-      throw new HipError('invalid-shape', `${name} is ${value}: give an integer >= 1`, { name, value });
-  }
-  const { heads, kvHeads } = shape;
-  if (heads % kvHeads !== 0) {
-    const message = `heads is ${heads}, kvHeads ${kvHeads}: heads must be a multiple of kvHeads`;
-    throw new HipError('invalid-shape', message, { heads, kvHeads });
-  }
-}
-
 /** @throws HipError `unsupported` unless the numbers are float32, which other arrays would be read as without a word */
 function checkFloats(name: string, values: Float32Array): void {
   // By tag: an array of another realm (a frame, a test runner) is no instance of this one's class.

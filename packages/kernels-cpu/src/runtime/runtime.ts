@@ -1,6 +1,7 @@
 // CpuRuntime: attention on typed arrays through the WebAssembly kernels. All threads work on each call.
 import {
   checkScore,
+  checkShape,
   resolveConfig,
   type AttentionShape,
   type BlockMask,
@@ -12,7 +13,7 @@ import type { CacheType } from '../plan/layout.ts';
 import { denseSteps, hipSteps, maskedSteps } from './attend.ts';
 import type { Call } from './part.ts';
 import { KeyValueCache, type CacheOptions } from './cache.ts';
-import { checkCacheType, checkMask, checkShape, checkTensor } from './check.ts';
+import { checkCacheType, checkMask, checkTensor } from './check.ts';
 import { drive, driveAsync, type AsyncOptions } from './drive.ts';
 import { attentionGradient, type Gradients } from './gradient.ts';
 import { Engine, type PhaseTimes, type Steps } from './engine.ts';

@@ -3,16 +3,7 @@ import { defineCommand, type ArgsDef } from 'citty';
 import { resume } from '../run/run-search.ts';
 import { reportError } from './report-error.ts';
 import { runInTerminal } from './run.ts';
-import {
-  checkOutput,
-  chooseEvaluator,
-  evaluatorArgs,
-  orDispose,
-  problemArgs,
-  rejectUnknown,
-  studyArgs,
-  whole,
-} from './shared.ts';
+import { checkOutput, chooseEvaluator, evaluatorArgs, problemArgs, rejectUnknown, studyArgs, whole } from './shared.ts';
 import { studyProblem } from './study-problem.ts';
 
 const args = {
@@ -30,9 +21,13 @@ export const resumeCommand = defineCommand({
       rejectUnknown(rawArgs, args);
       checkOutput('html', given.html);
       const { problem, module, options } = await studyProblem(given);
-      const evaluator = await orDispose(problem, () =>
-        chooseEvaluator(problem, { ...given, module, options, redis: given.redis, timeout: given.timeout }),
-      );
+      const evaluator = await chooseEvaluator(problem, {
+        ...given,
+        module,
+        options,
+        redis: given.redis,
+        timeout: given.timeout,
+      });
       const study = { path: given.study, ...(given.name === undefined ? {} : { name: given.name }) };
       await runInTerminal({
         problem,

@@ -13,7 +13,6 @@ import {
   evaluatorArgs,
   jsonObject,
   list,
-  orDispose,
   problemArgs,
   rejectUnknown,
   studyArgs,
@@ -61,9 +60,13 @@ export const search = defineCommand({
       const options = jsonObject('options', given.options);
       const module = problemSpecifier(given.problem);
       const problem = await loadProblem(module, options);
-      const evaluator = await orDispose(problem, () =>
-        chooseEvaluator(problem, { ...given, module, options, redis: given.redis, timeout: given.timeout }),
-      );
+      const evaluator = await chooseEvaluator(problem, {
+        ...given,
+        module,
+        options,
+        redis: given.redis,
+        timeout: given.timeout,
+      });
       const warmFile = given['warm-start'];
       const warmName = given['warm-name'];
       await runInTerminal({

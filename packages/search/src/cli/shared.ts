@@ -111,18 +111,17 @@ export function checkOutput(name: string, path: string | undefined): void {
   });
 }
 
-/** Frees the problem where what follows its loading fails: what it holds would keep the process from ending. */
-export async function orDispose<T>(problem: SearchProblem, action: () => Promise<T>): Promise<T> {
+/** The evaluator the options ask for; undefined: this process. Where there is none, the problem is freed: what it holds would keep the process from ending. */
+export async function chooseEvaluator(problem: SearchProblem, choice: EvaluatorChoice): Promise<Evaluator | undefined> {
   try {
-    return await action();
+    return await evaluatorOf(problem, choice);
   } catch (error) {
     await problem.dispose?.();
     throw error;
   }
 }
 
-/** The evaluator the options ask for; undefined: this process. */
-export async function chooseEvaluator(problem: SearchProblem, choice: EvaluatorChoice): Promise<Evaluator | undefined> {
+async function evaluatorOf(problem: SearchProblem, choice: EvaluatorChoice): Promise<Evaluator | undefined> {
   if (choice.redis !== undefined) {
     const { queueEvaluator } = await import('../evaluate/queue.ts');
     return queueEvaluator(problem, { url: choice.redis });

@@ -1,4 +1,5 @@
 // loadCheckpoint: config.json, weights and tokenizer of a Hugging Face checkpoint become an elastic model.
+import { elementCount } from '../counts.ts';
 import type { SpaceChoices } from '../elastic/space.ts';
 import { SupernetError, throwIfAborted } from '../errors.ts';
 import type { Family } from '../families/family.ts';
@@ -167,7 +168,7 @@ async function readValues(
 
 /** Initial values of a new weight: N(0, 0.02) as the checkpoints' initializer_range, norms 1, biases 0. */
 function newValues(slot: WeightSlot, random: () => number): Float32Array {
-  const size = slot.shape.reduce((count, extent) => count * extent, 1);
+  const size = elementCount(slot.shape);
   const out = new Float32Array(size);
   if (slot.name.endsWith('.bias')) return out;
   if (slot.role === 'norm') return out.fill(1);

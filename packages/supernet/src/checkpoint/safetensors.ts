@@ -1,4 +1,5 @@
 // Reading and writing safetensors: one tensor at a time from any byte source, and streaming out.
+import { elementCount } from '../counts.ts';
 import { SupernetError } from '../errors.ts';
 import type { ByteSource } from './byte-source.ts';
 import { memorySource } from './byte-source.ts';
@@ -88,7 +89,7 @@ export function* safetensorsChunks(
       throw new SupernetError('invalid-shape', `tensor name ${name} is used twice or reserved`, { name });
     }
     names.add(name);
-    const count = shape.reduce((size, extent) => size * extent, 1);
+    const count = elementCount(shape);
     if (count !== data.length) {
       throw new SupernetError('invalid-shape', `tensor ${name} [${shape.join(', ')}] has ${data.length} elements`, {
         name,

@@ -1,4 +1,5 @@
 // Stored tensor ↔ slot values: transposes, parts of fused tensors, convolution kernels; exact inverses of each other.
+import { elementCount } from '../counts.ts';
 import { SupernetError } from '../errors.ts';
 import type { TensorBinding } from '../families/family.ts';
 import type { PatchConfig } from '../model/types.ts';
@@ -12,7 +13,7 @@ export function toSlot(
 ): Float32Array {
   const expected = storedShape(binding, slotShape, patches);
   if (binding.transform === 'squeeze') {
-    if (product(stored.shape) !== product(slotShape)) throw mismatch(binding, stored.shape, expected);
+    if (elementCount(stored.shape) !== elementCount(slotShape)) throw mismatch(binding, stored.shape, expected);
     return stored.data;
   }
   if (stored.shape.length !== expected.length || stored.shape.some((n, i) => n !== expected[i])) {
@@ -130,8 +131,4 @@ function mismatch(binding: TensorBinding, actual: readonly number[], expected: r
     `tensor ${binding.tensor} has shape [${actual.join(', ')}], config.json implies [${expected.join(', ')}]`,
     { tensor: binding.tensor, actual, expected },
   );
-}
-
-function product(shape: readonly number[]): number {
-  return shape.reduce((size, extent) => size * extent, 1);
 }

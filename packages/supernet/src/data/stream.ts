@@ -1,4 +1,5 @@
 // Training on data that does not fit in memory: a stream of examples, shuffled through a seeded buffer, resumed by reading ahead.
+import { positiveInteger } from '../counts.ts';
 import { SupernetError } from '../errors.ts';
 import { SeededRandom, deriveSeed } from '../train/random.ts';
 import type { TextTokenizer } from '../tokenizer/tokenizer.ts';
@@ -27,11 +28,8 @@ export interface StreamLoaderOptions<Example> {
  */
 export function streamLoader<Example>(options: StreamLoaderOptions<Example>): BatchLoader {
   const { batchSize = 8, shuffleBuffer = 1024, seed = 0 } = options;
-  for (const [name, value] of Object.entries({ batchSize, shuffleBuffer })) {
-    if (!Number.isInteger(value) || value < 1) {
-      throw new SupernetError('invalid-option', `${name} = ${value}: expected a positive integer`, { name, value });
-    }
-  }
+  positiveInteger('batchSize', batchSize);
+  positiveInteger('shuffleBuffer', shuffleBuffer);
   let epoch = 0;
   let position = 0;
   let examples = shuffled(options.open(0), shuffleBuffer, deriveSeed(seed, 6, 0));
@@ -109,9 +107,7 @@ export async function* streamWindows(
   options: { readonly length?: number; readonly separator?: number } = {},
 ): AsyncGenerator<Int32Array> {
   const { length = 128, separator } = options;
-  if (!Number.isInteger(length) || length < 1) {
-    throw new SupernetError('invalid-option', `length = ${length}: expected a positive integer`, { length });
-  }
+  positiveInteger('length', length);
   let held: number[] = [];
   for await (const text of texts) {
     for (const id of tokenizer.encode(text, { addSpecialTokens: false })) held.push(id);

@@ -1,4 +1,5 @@
 // Language-model data: windows of a token sequence, and splits that keep training, search and report apart.
+import { positiveInteger } from '../counts.ts';
 import { SupernetError } from '../errors.ts';
 import { SeededRandom, deriveSeed, shuffledIndices } from '../train/random.ts';
 import type { TextTokenizer } from '../tokenizer/tokenizer.ts';
@@ -19,8 +20,8 @@ export interface WindowOptions {
  */
 export function textWindows(tokens: Int32Array | readonly number[], options: WindowOptions = {}): Dataset {
   const { length = 128, stride = length } = options;
-  requirePositive('length', length);
-  requirePositive('stride', stride);
+  positiveInteger('length', length);
+  positiveInteger('stride', stride);
   const all = tokens instanceof Int32Array ? tokens : Int32Array.from(tokens);
   const count = Math.floor((all.length - 1 - length) / stride) + 1;
   if (count < 1) {
@@ -70,9 +71,9 @@ export interface SplitTextOptions extends WindowOptions {
 export function splitText(tokens: Int32Array | readonly number[], options: SplitTextOptions = {}): TextSplits {
   const { length = 128, validation = 0.1, report = 0.1, seed = 0 } = options;
   const stride = options.stride ?? length;
-  requirePositive('length', length);
-  requirePositive('stride', stride);
-  requirePositive('blockWindows', options.blockWindows ?? 8);
+  positiveInteger('length', length);
+  positiveInteger('stride', stride);
+  positiveInteger('blockWindows', options.blockWindows ?? 8);
   if (!(validation >= 0 && report >= 0 && validation + report < 1)) {
     throw new SupernetError(
       'invalid-option',
@@ -145,10 +146,4 @@ function windowsAt(tokens: Int32Array, starts: readonly number[], length: number
       return { size: indices.length, inputIds: { shape: [indices.length, length], data: ids }, labels };
     },
   };
-}
-
-function requirePositive(name: string, value: number): void {
-  if (!Number.isInteger(value) || value < 1) {
-    throw new SupernetError('invalid-option', `${name} = ${value}: expected a positive integer`, { name, value });
-  }
 }

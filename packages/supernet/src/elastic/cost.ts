@@ -1,5 +1,6 @@
 // Exact multiply-accumulates and parameters of a sub-network: closed forms, computed, never predicted.
 import type { ModelConfig } from '../model/types.ts';
+import { elementCount } from '../counts.ts';
 import { headGroup, weightSlots } from '../model/slots.ts';
 import { layerWidth, slicedShape } from './slice.ts';
 import type { SubnetConfig } from './space.ts';
@@ -46,9 +47,9 @@ export function countMacs(config: ModelConfig, subnet?: SubnetConfig, options: M
 export function countParameters(config: ModelConfig, subnet?: SubnetConfig): number {
   const layers = subnet?.layers ?? config.layers;
   return weightSlots(config).reduce((sum, slot) => {
-    if (slot.layer === undefined) return sum + product(slot.shape);
+    if (slot.layer === undefined) return sum + elementCount(slot.shape);
     if (slot.layer >= layers) return sum;
-    return sum + product(slicedShape(config, slot, layerWidth(config, slot.layer, subnet)));
+    return sum + elementCount(slicedShape(config, slot, layerWidth(config, slot.layer, subnet)));
   }, 0);
 }
 
@@ -75,8 +76,4 @@ function headMacs(config: ModelConfig, positions: number): number {
   const dense = config.headDense === 'none' ? 0 : rows * d * d;
   const pooler = config.pooler ? d * d : 0;
   return pooler + dense + rows * d * outputs * (config.readout === 'distilled' ? 2 : 1);
-}
-
-function product(shape: readonly number[]): number {
-  return shape.reduce((size, extent) => size * extent, 1);
 }

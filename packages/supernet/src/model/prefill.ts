@@ -1,5 +1,6 @@
 // Long inputs in chunks: every layer attends over a growing cache, logits exist only for a few rows at a time.
 import * as tf from '@tensorflow/tfjs';
+import { positiveInteger } from '../counts.ts';
 import type { SubnetConfig } from '../elastic/space.ts';
 import { SupernetError, throwIfAborted } from '../errors.ts';
 import { trimUnusedBuffers } from '../webgpu/pool.ts';
@@ -102,11 +103,6 @@ async function visitLogits(
       logits.dispose();
     }
   }
-}
-
-function positiveInteger(name: string, value: number): number {
-  if (Number.isInteger(value) && value > 0) return value;
-  throw new SupernetError('invalid-option', `${name} = ${value}: expected a positive integer`, { [name]: value });
 }
 
 /**

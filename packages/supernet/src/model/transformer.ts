@@ -5,6 +5,7 @@ import { layerWidth, slicedShape } from '../elastic/slice.ts';
 import type { LayerWidth } from '../elastic/slice.ts';
 import { createSpace, validateSubnet } from '../elastic/space.ts';
 import type { ElasticSpace, SpaceChoices } from '../elastic/space.ts';
+import { elementCount } from '../counts.ts';
 import { SupernetError } from '../errors.ts';
 import { activate, gatedActivation } from './activations.ts';
 import { denseAttention } from './attention.ts';
@@ -59,7 +60,7 @@ export class TransformerModel implements ElasticModel {
     const weights = new Map<string, tf.Variable>();
     for (const slot of this.slots) {
       const data = values.get(slot.name);
-      const size = slot.shape.reduce((count, extent) => count * extent, 1);
+      const size = elementCount(slot.shape);
       if (data?.length !== size) {
         throw new SupernetError('missing-weight', `${slot.name} needs ${size} values, got ${data?.length ?? 'none'}`, {
           slot: slot.name,

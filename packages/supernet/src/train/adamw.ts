@@ -1,5 +1,6 @@
 // AdamW (Loshchilov & Hutter 2019) on tfjs variables: decoupled decay, bias correction, layer-wise learning rates, exact state.
 import * as tf from '@tensorflow/tfjs';
+import { elementCount } from '../counts.ts';
 import { SupernetError } from '../errors.ts';
 import { WEIGHTS_TOGETHER, adamwInPlace } from '../webgpu/adamw.ts';
 import type { AdamWLane } from '../webgpu/adamw.ts';
@@ -192,7 +193,7 @@ export class AdamW {
       const data = (await moments.data()) as Float32Array;
       let start = 0;
       for (const [lane, slot] of slots.entries()) {
-        const end = start + sizeOf(slot);
+        const end = start + elementCount(slot.shape);
         const second = data.length / 2;
         const arrays = { first: data.slice(start, end), second: data.slice(second + start, second + end) };
         if (steps[lane]) state.set(slot.name, { ...arrays, steps: steps[lane] });
@@ -207,7 +208,7 @@ export class AdamW {
     const slots = new Map(this.#model.slots.map((slot) => [slot.name, slot]));
     for (const [name, { first, second }] of state) {
       const slot = slots.get(name);
-      const size = slot && sizeOf(slot);
+      const size = slot && elementCount(slot.shape);
       if (size === undefined || first.length !== size || second.length !== size) {
         throw new SupernetError('invalid-checkpoint', `optimiser state of ${name} does not fit this model`, {
           name,
@@ -244,7 +245,7 @@ export class AdamW {
   #momentsOf(slot: WeightSlot): Moments {
     let moments = this.#moments.get(slot.name);
     if (!moments) {
-      const zeros = new Float32Array(sizeOf(slot));
+      const zeros = new Float32Array(elementCount(slot.shape));
       moments = { first: variableOf(zeros, slot.shape), second: variableOf(zeros, slot.shape), steps: 0 };
       this.#moments.set(slot.name, moments);
     }
@@ -265,7 +266,7 @@ function packsOf(slots: readonly WeightSlot[], state: ReadonlyMap<string, Moment
   const packs: Pack[] = [];
   for (let start = 0; start < slots.length; start += WEIGHTS_TOGETHER) {
     const some = slots.slice(start, start + WEIGHTS_TOGETHER);
-    const total = some.reduce((sum, slot) => sum + sizeOf(slot), 0);
+    const total = some.reduce((sum, slot) => sum + elementCount(slot.shape), 0);
     const data = new Float32Array(2 * total);
     let at = 0;
     for (const slot of some) {
@@ -274,16 +275,12 @@ function packsOf(slots: readonly WeightSlot[], state: ReadonlyMap<string, Moment
         data.set(held.first, at);
         data.set(held.second, total + at);
       }
-      at += sizeOf(slot);
+      at += elementCount(slot.shape);
     }
     const steps = some.map(({ name }) => state.get(name)?.steps ?? 0);
     packs.push({ slots: some, moments: variableOf(data, [2, total]), steps });
   }
   return packs;
-}
-
-function sizeOf({ shape }: WeightSlot): number {
-  return shape.reduce((count, extent) => count * extent, 1);
 }
 
 function variableOf(data: Float32Array, shape: readonly number[]): tf.Variable {

@@ -1,5 +1,6 @@
 // Loss and accuracy of a model or sub-network on a dataset.
 import * as tf from '@tensorflow/tfjs';
+import { positiveInteger } from '../counts.ts';
 import { disposeInputs, inputTensors, labelCountOf } from '../data/dataset.ts';
 import type { Dataset } from '../data/dataset.ts';
 import { sequentialBatches } from '../data/loader.ts';
@@ -43,9 +44,7 @@ export async function evaluate(
   options: EvaluateOptions = {},
 ): Promise<Evaluation> {
   const { subnet, batchSize = 8, attention, signal } = options;
-  if (!Number.isInteger(batchSize) || batchSize < 1) {
-    throw new SupernetError('invalid-option', `batchSize = ${batchSize}: expected a positive integer`, { batchSize });
-  }
+  positiveInteger('batchSize', batchSize);
   let [loss, correct, count, examples] = [0, 0, 0, 0];
   // Sums of batches whose numbers a GPU may still owe; elsewhere they are read at once.
   const pending: tf.Tensor1D[] = [];

@@ -1,4 +1,5 @@
 // Options of fine-tuning: defaults, checks, and what must be equal for a run to be resumed.
+import { positiveInteger } from '../counts.ts';
 import type { LoaderOptions } from '../data/loader.ts';
 import { SupernetError } from '../errors.ts';
 import type { AttentionFunction } from '../model/types.ts';
@@ -140,8 +141,5 @@ export function countSteps(options: FineTuneOptions, batchesPerEpoch: number | u
     }
     steps = Math.max(1, Math.floor((epochs * batchesPerEpoch) / perStep));
   }
-  if (!Number.isInteger(steps) || steps < 1) {
-    throw new SupernetError('invalid-option', `steps = ${steps}: expected a positive integer`, { steps });
-  }
-  return steps;
+  return positiveInteger('steps', steps);
 }

@@ -86,9 +86,8 @@ export const WEIGHTS_TOGETHER = 3;
 /** One weight's update. */
 export interface AdamWLane {
   readonly weight: tf.Tensor;
-  /** Absent: weight and moments stay as they are. */
   readonly gradient?: tf.Tensor;
-  /** Where its numbers begin. */
+  /** Where its numbers begin; −1 without a gradient: weight and moments stay as they are. */
   readonly at: number;
   /** Factor on the learning rate. */
   readonly factor: number;
@@ -156,9 +155,9 @@ export function adamwInPlace(
   updates.set(group.length, found);
   let end = 0;
   const uniforms = [beta1, beta2];
-  for (const { weight, gradient, at, factor, decay } of group) {
+  for (const { weight, at, factor, decay } of group) {
     end += weight.size;
-    uniforms.push(end, gradient ? at : -1, factor, decay);
+    uniforms.push(end, at, factor, decay);
   }
   const any = group.find(({ gradient }) => gradient)?.gradient;
   if (!any) return;

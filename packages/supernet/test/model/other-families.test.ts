@@ -122,14 +122,12 @@ describe('Qwen3 and Qwen2', () => {
     max_position_embeddings: 64,
     tie_word_embeddings: false,
   };
+  const qwen3 = { ...config, model_type: 'qwen3', architectures: ['Qwen3ForCausalLM'], head_dim: 10 };
 
   it('Qwen3: q/k norm, head_dim ≠ hidden/heads, 4.x configuration', async () => {
     const t = decoder('qwen3', 10);
     const raw = {
-      ...config,
-      model_type: 'qwen3',
-      architectures: ['Qwen3ForCausalLM'],
-      head_dim: 10,
+      ...qwen3,
       rope_theta: 10_000,
       rope_scaling: null,
     };
@@ -143,10 +141,7 @@ describe('Qwen3 and Qwen2', () => {
   it('Qwen3 beyond its positions with dynamic NTK scaling, in ONNX too', async () => {
     const t = decoder('qwen3', 10);
     const raw = {
-      ...config,
-      model_type: 'qwen3',
-      architectures: ['Qwen3ForCausalLM'],
-      head_dim: 10,
+      ...qwen3,
       max_position_embeddings: 6,
       rope_parameters: { rope_type: 'dynamic', factor: 3, rope_theta: 10_000 },
     };
@@ -164,10 +159,7 @@ describe('Qwen3 and Qwen2', () => {
   it('a tied configuration over a checkpoint with a head of its own uses that head', async () => {
     const t = decoder('qwen3', 10);
     const raw = {
-      ...config,
-      model_type: 'qwen3',
-      architectures: ['Qwen3ForCausalLM'],
-      head_dim: 10,
+      ...qwen3,
       tie_word_embeddings: true,
     };
     const { model } = await load(raw, t);
