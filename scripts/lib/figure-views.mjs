@@ -220,6 +220,8 @@ export const VIEWS = [
             row.row !== 'search',
         );
       const full = (task) => networks(task)[0]?.macs;
+      // A teacher of other weights is no larger or smaller version of the task's network.
+      const isOther = (task, weights) => weights !== undefined && weights !== networks(task)[0]?.weights;
       const latency = (task) => where(document, { task, row: 'full network latency' })[0]?.latencyMs;
       const tasks = [...new Set(document.rows.flatMap((row) => (row.task ? [row.task] : [])))];
       const network = ({ row, bestWithin, learningRate, models }) => {
@@ -240,13 +242,15 @@ export const VIEWS = [
             network,
             ...quality,
             'MACs (M)': ({ macs }) => macs && Number((macs / 1e6).toPrecision(4)),
-            fewer: ({ macs }) => macs && percent(1 - macs / full(task)),
+            fewer: ({ macs, weights }) => (isOther(task, weights) ? undefined : macs && percent(1 - macs / full(task))),
             'parameters (M)': ({ parameters }) => parameters && Number((parameters / 1e6).toPrecision(3)),
-            'latency (ms)': ({ latencyMs, bestWithin, macs }) =>
+            'latency (ms)': ({ latencyMs, bestWithin, macs, weights }) =>
               latencyMs ??
               (bestWithin
                 ? networks(task).find((row) => row.macs === macs && row.latencyMs)?.latencyMs
-                : macs && latency(task)),
+                : isOther(task, weights)
+                  ? undefined
+                  : macs && latency(task)),
             steps: 'steps',
             'ms a step': 'msPerStep',
             'time against plain': ({ timeAgainstPlain }) => times(timeAgainstPlain),
