@@ -1,5 +1,5 @@
 // Prepares .carry/ for a machine with a GPU and no network: the benchmark in one file, weights and data in packs.
-// node benchmarks/device/pack-instatune.ts, then on that machine benchmarks/device/instatune.sh
+// node benchmarks/device/pack-instatune.ts, then on that machine benchmarks/device/studies.sh
 import { mkdtempSync, readFileSync, readdirSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join, resolve } from 'node:path';

@@ -5,7 +5,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import '@hip/testing';
 import { loadCheckpoint, textWindows, type ElasticModel } from '@instatune/supernet';
 import { startTfjs } from '../src/instatune/backend.ts';
-import { RollingKeyValueCache } from '../src/instatune/rolling-cache.ts';
+import { DecodeCache } from '../src/instatune/decode-cache.ts';
 import { withSampledWindows } from '../src/instatune/sampled-text.ts';
 
 let model: ElasticModel;
@@ -28,10 +28,15 @@ const tokensBetween = (from: number, to: number) =>
     'int32',
   );
 
-describe('RollingKeyValueCache', () => {
-  it.each([9, 14])('says what the whole text says, with room for %i tokens', async (capacity) => {
-    const cache = new RollingKeyValueCache(capacity);
+describe('DecodeCache', () => {
+  it.each([
+    [9, 4],
+    [7, 4],
+    [8, 6],
+    [12, 9],
+  ])('says what the whole text says, with a body of %i and a tail of %i tokens', async (body, tail) => {
     const before = tf.memory().numTensors;
+    const cache = new DecodeCache({ body, tail });
     for (const [from, to] of [
       [0, 4],
       [4, 5],
@@ -39,11 +44,10 @@ describe('RollingKeyValueCache', () => {
       [7, 9],
     ] as const) {
       const { cached, whole } = tf.tidy(() => {
-        const attentionMask = cache.mask(TOKENS.length, to - from);
-        const inputs = { inputIds: tokensBetween(from, to), attentionMask };
         const last = { logits: 'last' } as const;
         return {
-          cached: model.forward(inputs, { cache, ...last }).logits,
+          cached: model.forward({ inputIds: tokensBetween(from, to) }, { cache, attention: cache.attention, ...last })
+            .logits,
           whole: model.forward({ inputIds: tokensBetween(0, to) }, last).logits,
         };
       });

@@ -30,16 +30,20 @@ export function pickByShare(front: readonly SearchedPoint[], full: number): Pick
 }
 
 /** For each share in turn, the best of the table's smaller networks within it that is not chosen yet. */
-export function picksToTune(picks: readonly Pick[], shares: readonly number[], full: number): Pick[] {
-  const chosen: Pick[] = [];
-  for (const share of shares) {
-    const left = picks.filter((pick) => pick.point.macs < full && !chosen.includes(pick));
+export function picksToTune<T extends { readonly share: number }>(
+  picks: readonly Pick[],
+  tunings: readonly T[],
+  full: number,
+): { readonly pick: Pick; readonly tuning: T }[] {
+  const chosen: { readonly pick: Pick; readonly tuning: T }[] = [];
+  for (const tuning of tunings) {
+    const left = picks.filter((pick) => pick.point.macs < full && !chosen.some((other) => other.pick === pick));
     const point = bestWithin(
       left.map((pick) => pick.point),
-      share * full,
+      tuning.share * full,
     );
     const pick = left.find((other) => other.point === point);
-    if (pick) chosen.push(pick);
+    if (pick) chosen.push({ pick, tuning });
   }
   return chosen;
 }

@@ -8,7 +8,7 @@ import {
   type Dataset,
   type ElasticModel,
 } from '@instatune/supernet';
-import { RollingKeyValueCache } from './rolling-cache.ts';
+import { DecodeCache } from './decode-cache.ts';
 
 export interface SampleOptions {
   /** Windows to write. */
@@ -54,7 +54,7 @@ async function continueAll(
   options: { readonly rows: number; readonly prompt: number; readonly length: number; readonly random: SeededRandom },
 ): Promise<Int32Array> {
   const { rows, prompt, length, random } = options;
-  const caches = models.map(() => new RollingKeyValueCache(length));
+  const caches = models.map(() => new DecodeCache({ body: length, tail: prompt }));
   const columns: tf.Tensor2D[] = [tf.tensor2d(prompts, [rows, prompt], 'int32')];
   try {
     while (columns.length <= length - prompt) {
@@ -65,9 +65,9 @@ async function continueAll(
       columns.push(
         tf.tidy(() => {
           const inputIds = columns.at(-1)!;
-          const attentionMask = caches[0]!.mask(rows, inputIds.shape[1]);
           const says = models.map((model, index) => {
-            const { logits } = model.forward({ inputIds, attentionMask }, { cache: caches[index]!, logits: 'last' });
+            const cache = caches[index]!;
+            const { logits } = model.forward({ inputIds }, { cache, attention: cache.attention, logits: 'last' });
             return tf.softmax(tf.reshape(logits, [rows, logits.shape.at(-1) as number]));
           });
           const mean = says.length === 1 ? says[0]! : tf.div(tf.addN(says), says.length);

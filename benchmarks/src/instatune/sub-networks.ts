@@ -65,9 +65,9 @@ export async function searchAndReport(options: Options): Promise<void> {
       seconds: round(seconds, 1),
     });
   }
-  const { tune } = recipe;
-  if (!tune) return;
-  for (const pick of picksToTune(picks, tune.shares, full)) await tuneByItself(options, pick, full, tune);
+  for (const { pick, tuning } of picksToTune(picks, recipe.tune ?? [], full)) {
+    await tuneByItself(options, pick, full, tuning);
+  }
 }
 
 /** Sub-networks of the LINAS front, chosen on the search split only, on the reported split, with measured latency. */
@@ -111,7 +111,7 @@ async function tuneByItself(
   { recipe, superNetwork, search, report, rows, distil }: Options,
   pick: Pick,
   full: number,
-  { steps, rate }: NonNullable<Recipe['tune']>,
+  { steps, rate }: NonNullable<Recipe['tune']>[number],
 ): Promise<void> {
   const { subnet } = pick.point;
   const model = await extractModel(superNetwork, subnet);
@@ -129,6 +129,7 @@ async function tuneByItself(
         parameters: countParameters(superNetwork.config, subnet),
         steps,
         learningRate: Number(learningRate.toPrecision(3)),
+        trainingLoss: round(trained.loss, 4),
         trainingSeconds: round(trained.seconds, 1),
       },
     );

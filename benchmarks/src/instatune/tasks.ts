@@ -62,10 +62,10 @@ export interface Recipe {
   /** @defaultValue the plain fine-tuned network that the search split picks */
   readonly teacher?: TeacherRecipe;
   /**
-   * Fine-tuning of chosen sub-networks by themselves, after the search: the best of the table within each share of the
-   * full network's MACs, for so many steps at so many times the learning rate. @defaultValue none
+   * Fine-tuning of chosen sub-networks by themselves, after the search: the best of the table within a share of the full
+   * network's MACs, for so many steps at so many times the learning rate. @defaultValue none
    */
-  readonly tune?: { readonly shares: readonly number[]; readonly steps: number; readonly rate: number };
+  readonly tune?: readonly { readonly share: number; readonly steps: number; readonly rate: number }[];
   /** Sub-networks that each search measures. */
   readonly evaluations: number;
   /** Of image tasks: how training images are varied. */
@@ -109,7 +109,7 @@ const SST2: Task = {
     superRate: 2,
     plain: [{ rate: 1, steps: 2 / 3 }, { rate: 1 / 3, steps: 2 / 3 }, { rate: 1 }],
     teacher: { tries: true },
-    tune: { shares: [0.6, 0.4], steps: 800, rate: 1 },
+    tune: [{ share: 0.4, steps: 800, rate: 1 }],
     evaluations: 150,
     space: { layers: [4, 5, 6, 7, 8], heads: [4, 6, 8], ffn: [384, 512, 768, 1024] },
   },
@@ -140,7 +140,7 @@ const CIFAR10: Task = {
   latency: {},
   evaluationBatch: 500,
   recipe: {
-    steps: 3000,
+    steps: 1800,
     batchSize: 256,
     learningRate: 3e-4,
     common: { optimizer: { weightDecay: 0.05 }, schedule: { warmup: 0.1 } },
@@ -151,12 +151,14 @@ const CIFAR10: Task = {
     superNetwork: { gamma: 1, temperature: 2, alpha: 0.05 },
     superRate: 2,
     plain: [
-      { rate: 1 / 3, steps: 0.016 },
-      { rate: 1 / 3, steps: 0.04 },
-      { rate: 1 / 3, steps: 0.2, asDistilled: true },
+      { rate: 1 / 3, steps: 0.026 },
+      { rate: 1 / 3, steps: 0.066 },
     ],
     distilAugment: { leastArea: 0.5, flip: true, mixup: 0.8 },
-    tune: { shares: [1, 0.6, 0.5, 0.4, 0.3], steps: 1000, rate: 1 },
+    tune: [
+      { share: 0.6, steps: 2700, rate: 1.5 },
+      { share: 0.4, steps: 2700, rate: 1.5 },
+    ],
     evaluations: 250,
     augment: { shift: 4, flip: true },
     space: { layers: [6, 7, 8, 9], heads: [2, 3, 4, 6], ffn: [192, 384, 576, 768] },
@@ -207,7 +209,11 @@ const BOOKS: Task = {
     ],
     teacher: { beside: { weights: 'books-lm-14m', learningRate: 6e-4, steps: 210 } },
     sampled: 32768,
-    tune: { shares: [0.6, 0.4], steps: 7000, rate: 1.5 },
+    // After 7,000 steps 60 % fewer MACs were at +1.7 % and still gaining, 40 % fewer at -0.6 %.
+    tune: [
+      { share: 0.6, steps: 5000, rate: 1.5 },
+      { share: 0.4, steps: 18_000, rate: 1.5 },
+    ],
     evaluations: 250,
     space: { layers: [3, 4, 5, 6], heads: [2, 4], ffn: [128, 256, 384, 512, 768] },
   },
