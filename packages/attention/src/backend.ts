@@ -21,7 +21,8 @@ export interface PreparedAttention extends Disposable {
 let prepared: PreparedAttention | undefined;
 
 /**
- * Compiles the kernels for the current tfjs backend. Await it once, after `tf.setBackend`, before any attention.
+ * Compiles the kernels for the current tfjs backend. Await it once, after `tf.setBackend`, before any attention. Another call replaces
+ * what was ready, unless it throws.
  *
  * @throws HipError `unsupported` for another backend, or where the engine lacks what its kernels need
  *
@@ -37,14 +38,13 @@ let prepared: PreparedAttention | undefined;
  */
 export async function prepareAttention(options: PrepareOptions = {}): Promise<PreparedAttention> {
   const backend = tf.getBackend();
-  prepared?.close();
   if (backend === 'cpu' || backend === 'wasm') {
     const cpu = await registerCpuKernels(options);
-    return (prepared = session(backend, cpu, () => cpu.close()));
+    return replace(session(backend, cpu, () => cpu.close()));
   }
   if (backend === 'webgpu') {
     const close = await registerWebgpu();
-    return (prepared = session(backend, undefined, close));
+    return replace(session(backend, undefined, close));
   }
   throw new HipError(
     'unsupported',
@@ -67,6 +67,12 @@ async function registerWebgpu(): Promise<() => void> {
   });
   const kernels = await registerWebgpuKernels();
   return () => kernels.close();
+}
+
+/** Closed only now: what was ready stays ready where the next one cannot be made. */
+function replace(next: PreparedAttention): PreparedAttention {
+  prepared?.close();
+  return (prepared = next);
 }
 
 function session(backend: AttentionBackend, cpu: CpuRuntime | undefined, release: () => void): PreparedAttention {

@@ -49,6 +49,18 @@ describe('prepareAttention', () => {
     expect(call).toThrow(HipError);
   });
 
+  it('keeps what was there when the next one cannot be made', async () => {
+    await tf.setBackend('cpu');
+    using first = await prepareAttention({ threads: 1 });
+    await expect(prepareAttention({ threads: -3 })).rejects.toMatchObject({ code: 'invalid-config' });
+    call().dispose();
+    await pretend('abacus');
+    await expect(prepareAttention()).rejects.toThrow('abacus');
+    await tf.setBackend('cpu');
+    call().dispose();
+    expect(first.cpu?.threads).toBe(1);
+  });
+
   it('refuses a backend without kernels', async () => {
     await pretend('abacus');
     await expect(prepareAttention()).rejects.toMatchObject({

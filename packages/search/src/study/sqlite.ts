@@ -1,10 +1,11 @@
 // Studies in a SQLite file (Node's own driver): WAL, a transaction per change, so a killed process loses at most its running trials.
-import { existsSync } from 'node:fs';
+import { existsSync, statSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
+import { pathToFileURL } from 'node:url';
 import { DatabaseSync, type SQLOutputValue } from 'node:sqlite';
 import { SearchError, messageOf } from '../errors.ts';
 import { OWNER_STALE_MS, ownerAlive, thisOwner, type Owner } from './owner.ts';
-import { migrate } from './schema.ts';
+import { migrate, SCHEMA_VERSION, schemaVersion } from './schema.ts';
 import { Study, type StudyContents, type StudyHeader, type StudyJournal } from './study.ts';
 import type { RoundInfo, Trial, TrialReport, TrialStatus } from './trial.ts';
 
@@ -44,6 +45,14 @@ function guard<T>(path: string, action: () => T): T {
     return action();
   } catch (error) {
     const code = (error as { errcode?: number }).errcode;
+    if (code !== undefined && (code & 0xff) === SQLITE_BUSY) {
+      throw new SearchError(
+        'study-busy',
+        `${path} has been locked for ${BUSY_MS / 1000} s by another process (${messageOf(error)}): let that one end its transaction, then try again`,
+        { path },
+        { cause: error },
+      );
+    }
     if (code !== undefined && DAMAGED.has(code & 0xff)) {
       throw new SearchError(
         'corrupt-study',
@@ -106,6 +115,33 @@ function connect(path: string, create: boolean): DatabaseSync {
     throw error;
   }
   return database;
+}
+
+/** A file that may only be read: on a read-only medium, or of another user. */
+function connectToRead(path: string): DatabaseSync {
+  try {
+    return connect(path, false);
+  } catch (error) {
+    if (!(error instanceof SearchError) || error.code !== 'study-unreadable' || !existsSync(path)) throw error;
+    // SQLite would have to write beside the file to read what a killed process left there.
+    if ((statSync(`${path}-wal`, { throwIfNoEntry: false })?.size ?? 0) > 0) throw error;
+    const url = pathToFileURL(path);
+    url.search = 'immutable=1';
+    let database: DatabaseSync | undefined;
+    try {
+      database = new DatabaseSync(url, { readOnly: true });
+      const version = schemaVersion(database, path);
+      if (version === SCHEMA_VERSION) return database;
+      throw new SearchError(
+        'wrong-schema',
+        `${path} has schema version ${version} and cannot be written: copy it to where it can be brought to version ${SCHEMA_VERSION}`,
+        { path, version, supported: SCHEMA_VERSION },
+      );
+    } catch (second) {
+      database?.close();
+      throw second instanceof SearchError ? second : error;
+    }
+  }
 }
 
 const number = (value: SQLOutputValue | undefined) => Number(value);
@@ -194,10 +230,24 @@ function load(path: string, database: DatabaseSync, id: number): StudyContents {
   });
 }
 
+/** All of it or nothing, once no other process writes. */
+function transaction<T>(path: string, database: DatabaseSync, action: () => T): T {
+  return guard(path, () => {
+    database.exec('BEGIN IMMEDIATE');
+    try {
+      const result = action();
+      database.exec('COMMIT');
+      return result;
+    } catch (error) {
+      database.exec('ROLLBACK');
+      throw error;
+    }
+  });
+}
+
 /** Claims a study for this process, in a transaction. */
 function claim(path: string, database: DatabaseSync, id: number, owner: Owner): void {
-  database.exec('BEGIN IMMEDIATE');
-  try {
+  transaction(path, database, () => {
     const row = database.prepare('SELECT name, owner, owner_host, owner_seen_at FROM studies WHERE id = ?').get(id);
     if (row && typeof row['owner'] === 'string') {
       const holder = { id: row['owner'], host: String(row['owner_host']) };
@@ -216,14 +266,10 @@ function claim(path: string, database: DatabaseSync, id: number, owner: Owner): 
     database
       .prepare('UPDATE studies SET owner = ?, owner_host = ?, owner_seen_at = ? WHERE id = ?')
       .run(owner.id, owner.host, Date.now(), id);
-    database.exec('COMMIT');
-  } catch (error) {
-    database.exec('ROLLBACK');
-    throw error;
-  }
+  });
 }
 
-function journal(database: DatabaseSync, id: number): StudyJournal {
+function journal(path: string, database: DatabaseSync, id: number): StudyJournal {
   const put = database.prepare(
     `INSERT INTO trials (study_id, number, round, origin, genes, key, seed, status, trial_values, error, attempts, host, worker, started_at, finished_at, duration_ms)
      VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
@@ -264,27 +310,24 @@ function journal(database: DatabaseSync, id: number): StudyJournal {
   heartbeat.unref();
   return {
     addTrials(trials, round) {
-      database.exec('BEGIN IMMEDIATE');
-      try {
+      transaction(path, database, () => {
         for (const trial of trials) write(trial);
         if (round) putRound.run(id, round.round, JSON.stringify(round.info));
-        database.exec('COMMIT');
-      } catch (error) {
-        database.exec('ROLLBACK');
-        throw error;
-      }
+      });
     },
     updateTrial(trial) {
-      write(trial);
+      guard(path, () => write(trial));
     },
     setReference(reference) {
-      database.prepare('UPDATE studies SET reference = ? WHERE id = ?').run(JSON.stringify(reference), id);
+      const put = database.prepare('UPDATE studies SET reference = ? WHERE id = ?');
+      guard(path, () => put.run(JSON.stringify(reference), id));
     },
     setSettings(settings) {
-      database.prepare('UPDATE studies SET settings = ? WHERE id = ?').run(JSON.stringify(settings), id);
+      const put = database.prepare('UPDATE studies SET settings = ? WHERE id = ?');
+      guard(path, () => put.run(JSON.stringify(settings), id));
     },
-    addReport(report) {
-      putReport.run(id, report.number, report.split, JSON.stringify(report.values), report.host, report.durationMs);
+    addReport({ number: trial, split, values, host, durationMs }) {
+      guard(path, () => putReport.run(id, trial, split, JSON.stringify(values), host, durationMs));
     },
     close() {
       clearInterval(heartbeat);
@@ -325,43 +368,43 @@ function missing(path: string, database: DatabaseSync, name: string | undefined)
 /**
  * Creates a study in a file (the file too, if need be) and takes it for writing.
  *
- * @throws SearchError `study-exists`, `corrupt-study`, `wrong-schema`
+ * @throws SearchError `study-exists`, `study-busy` (locked for 10 s), `study-unreadable`, `corrupt-study`, `wrong-schema`
  */
 export function createStudy(path: string, header: StudyHeader): Study {
   const database = connect(path, true);
   try {
-    // Held until the study is in: of two processes that create one at once, one is told that it exists.
-    database.exec('BEGIN IMMEDIATE');
-    if (database.prepare('SELECT 1 FROM studies WHERE name = ?').get(header.name)) {
-      throw new SearchError(
-        'study-exists',
-        `study "${header.name}" is already in ${path}: resume it, or choose another name`,
-        { path, name: header.name },
-      );
-    }
-    const owner = thisOwner();
-    const { lastInsertRowid } = database
-      .prepare(
-        `INSERT INTO studies (name, uid, problem, space, objectives, fingerprint, tactic, settings, seed, created_at, owner, owner_host, owner_seen_at)
-         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
-      )
-      .run(
-        header.name,
-        header.uid,
-        header.problem,
-        JSON.stringify(header.space),
-        JSON.stringify(header.objectives),
-        header.fingerprint,
-        header.tactic,
-        JSON.stringify(header.settings),
-        header.seed,
-        header.createdAt,
-        owner.id,
-        owner.host,
-        Date.now(),
-      );
-    database.exec('COMMIT');
-    return new Study(header, journal(database, Number(lastInsertRowid)));
+    // Of two processes that create one at once, one is told that it exists.
+    const { lastInsertRowid } = transaction(path, database, () => {
+      if (database.prepare('SELECT 1 FROM studies WHERE name = ?').get(header.name)) {
+        throw new SearchError(
+          'study-exists',
+          `study "${header.name}" is already in ${path}: resume it, or choose another name`,
+          { path, name: header.name },
+        );
+      }
+      const owner = thisOwner();
+      return database
+        .prepare(
+          `INSERT INTO studies (name, uid, problem, space, objectives, fingerprint, tactic, settings, seed, created_at, owner, owner_host, owner_seen_at)
+           VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+        )
+        .run(
+          header.name,
+          header.uid,
+          header.problem,
+          JSON.stringify(header.space),
+          JSON.stringify(header.objectives),
+          header.fingerprint,
+          header.tactic,
+          JSON.stringify(header.settings),
+          header.seed,
+          header.createdAt,
+          owner.id,
+          owner.host,
+          Date.now(),
+        );
+    });
+    return new Study(header, journal(path, database, Number(lastInsertRowid)));
   } catch (error) {
     database.close();
     throw error;
@@ -372,7 +415,7 @@ export function createStudy(path: string, header: StudyHeader): Study {
  * Opens a study for going on with it.
  *
  * @param name may be left out where the file holds one study
- * @throws SearchError `study-missing`, `study-busy` (another live process writes it), `corrupt-study`, `wrong-schema`
+ * @throws SearchError `study-missing`, `study-busy` (another live process writes it), `study-unreadable`, `corrupt-study`, `wrong-schema`
  */
 export function openStudy(path: string, name?: string): Study {
   const database = connect(path, false);
@@ -381,16 +424,21 @@ export function openStudy(path: string, name?: string): Study {
     if (!row) throw missing(path, database, name);
     const id = number(row['id']);
     claim(path, database, id, thisOwner());
-    return new Study(headerOf(path, row), journal(database, id), load(path, database, id));
+    return new Study(headerOf(path, row), journal(path, database, id), load(path, database, id));
   } catch (error) {
     database.close();
     throw error;
   }
 }
 
-/** Reads a study as it is now, even while another process writes it. Changes to the result stay in memory. */
+/**
+ * Reads a study as it is now, even while another process writes it, or from a file that cannot be written. Changes to the result stay
+ * in memory.
+ *
+ * @throws SearchError `study-missing`, `study-unreadable`, `corrupt-study`, `wrong-schema`
+ */
 export function readStudy(path: string, name?: string): Study {
-  const database = connect(path, false);
+  const database = connectToRead(path);
   try {
     const row = find(database, path, name);
     if (!row) throw missing(path, database, name);
@@ -404,7 +452,7 @@ export function readStudy(path: string, name?: string): Study {
 export function listStudies(
   path: string,
 ): readonly (StudyHeader & { readonly trials: number; readonly complete: number })[] {
-  const database = connect(path, false);
+  const database = connectToRead(path);
   try {
     const count = database.prepare(
       "SELECT count(*) AS trials, sum(status = 'complete') AS complete FROM trials WHERE study_id = ?",

@@ -1,8 +1,9 @@
 import { execFile } from 'node:child_process';
-import { mkdtempSync, readFileSync, truncateSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdtempSync, readFileSync, truncateSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
+import { pathToFileURL } from 'node:url';
 import { promisify } from 'node:util';
 import fc from 'fast-check';
 import { describe, expect, it, vi } from 'vitest';
@@ -189,6 +190,28 @@ function readHost(): string {
   return host;
 }
 
+/** Reads a study, lists it, and tries to open it, as a user who may write neither the file nor its folder. */
+async function asNobody(path: string, module: string) {
+  const script = `
+    const { listStudies, openStudy, readStudy } = await import(${JSON.stringify(pathToFileURL(module).href)});
+    // Root may write everywhere.
+    if (process.getuid?.() === 0) { process.setgid(65534); process.setuid(65534); }
+    const codeOf = (action) => { try { action().close(); return 'none'; } catch (error) { return error.code; } };
+    try {
+      const [trial, ...more] = readStudy(${JSON.stringify(path)}).trials;
+      const listed = listStudies(${JSON.stringify(path)}).length;
+      const open = codeOf(() => openStudy(${JSON.stringify(path)}));
+      console.log(JSON.stringify({ trials: 1 + more.length, loss: trial.values.loss, listed, open }));
+    } catch (error) { console.error(error.code); process.exit(1); }`;
+  chmodSync(folder, 0o555);
+  chmodSync(path, 0o444);
+  try {
+    return await promisify(execFile)(process.execPath, ['--input-type=module', '-e', script]);
+  } finally {
+    chmodSync(folder, 0o755);
+  }
+}
+
 describe('files that are not good studies', () => {
   it('missing file and missing folder', () => {
     expect(() => openStudy(newPath())).toThrow(expect.objectContaining({ code: 'study-missing' }));
@@ -206,6 +229,38 @@ describe('files that are not good studies', () => {
       expect.objectContaining({ code: 'study-unreadable', message: expect.stringContaining(folder) as string }),
     );
   });
+  it('of another user: read, listed, not opened', async () => {
+    const path = newPath();
+    const study = createStudy(path, header());
+    study.propose(0, [candidate(3)]);
+    study.complete(0, outcome({ loss: 0.5 }));
+    study.close();
+    const module = join(import.meta.dirname, '../../src/study/sqlite.ts');
+    const { stdout } = await asNobody(path, module);
+    expect(JSON.parse(stdout)).toEqual({ trials: 1, loss: 0.5, listed: 1, open: 'study-unreadable' });
+    // What a killed process left beside the file can be read only where SQLite may write.
+    writeFileSync(`${path}-wal`, 'left');
+    await expect(asNobody(path, module)).rejects.toThrow('study-unreadable');
+  });
+
+  it('locked for long by another process', { timeout: 30_000 }, () => {
+    const path = newPath();
+    const study = createStudy(path, header());
+    const other = new DatabaseSync(path);
+    other.exec('BEGIN IMMEDIATE');
+    try {
+      expect(() => study.propose(0, [candidate(3)])).toThrow(
+        expect.objectContaining({ code: 'study-busy', message: expect.stringContaining('locked for 10 s') as string }),
+      );
+    } finally {
+      other.exec('ROLLBACK');
+      other.close();
+    }
+    study.propose(0, [candidate(3)]);
+    study.close();
+    expect(readStudy(path).trials).toHaveLength(1);
+  });
+
   it('not SQLite', () => {
     const path = newPath();
     writeFileSync(path, 'this is a text file, long enough to have a header in it. '.repeat(40));
