@@ -1,4 +1,5 @@
 // Zero mean and unit deviation, for features and for targets.
+import { PredictorError } from '../errors.ts';
 import type { Table } from './table.ts';
 
 /** Column means and deviations; a constant column has deviation 1. */
@@ -10,7 +11,7 @@ export interface Scaling {
 /** Deviations below this share of a column's magnitude are rounding, not variation. */
 const CONSTANT = 1e-12;
 
-/** Means and population deviations of the columns. */
+/** Means and population deviations of the columns. @throws PredictorError `invalid-data` where a deviation overflows */
 export function scalingOf({ rows, columns, data }: Table, standardize: boolean): Scaling {
   const means = new Float64Array(columns);
   const deviations = new Float64Array(columns).fill(1);
@@ -20,6 +21,14 @@ export function scalingOf({ rows, columns, data }: Table, standardize: boolean):
       let sum = 0;
       for (let i = 0; i < rows; i++) sum += (data[i * columns + k]! - means[k]!) ** 2;
       const deviation = Math.sqrt(sum / rows);
+      if (!Number.isFinite(deviation)) {
+        const largest = Math.max(...Array.from({ length: rows }, (_, i) => Math.abs(data[i * columns + k]!)));
+        throw new PredictorError(
+          'invalid-data',
+          `values up to ${largest} vary by more than a square of theirs can say: divide them by a constant`,
+          { column: k, largest },
+        );
+      }
       if (deviation > CONSTANT * (1 + Math.abs(means[k]!))) deviations[k] = deviation;
     }
   }

@@ -76,6 +76,14 @@ describe.each(Object.entries(regressors))('%s', (_, regressor) => {
   });
 });
 
+it.each([gaussianProcess(), ridge(), svr()])('refuses targets whose deviation is beyond float64', (regressor) => {
+  const points = [[0], [1], [2]];
+  expect(() => regressor.fit(points, [1e300, -1e300, 0])).toThrow(
+    expect.objectContaining({ code: 'invalid-data', details: expect.objectContaining({ largest: 1e300 }) as unknown }),
+  );
+  expect(Number.isFinite(regressor.fit(points, [1e150, -1e150, 0]).predict([[0.5]])[0])).toBe(true);
+});
+
 describe('a signal that arrives during fitAsync', () => {
   it('ends it between steps', async () => {
     const abort = new AbortController();

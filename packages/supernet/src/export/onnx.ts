@@ -14,13 +14,20 @@ import { subnetModelConfig, subnetValues } from './values.ts';
 export interface OnnxOptions {
   /** Graph name. @defaultValue the family */
   readonly name?: string;
+  /**
+   * Whether the graph of a text model takes `attention_mask` [batch, sequence]: 0 where a row is padded. A causal model needs it for
+   * batches padded on the left only.
+   *
+   * @defaultValue true of encoders, false of causal models
+   */
+  readonly attentionMask?: boolean;
   readonly signal?: AbortSignal;
 }
 
 /**
  * Encodes a sub-network as ONNX (opset 17, float32). Inputs, named as transformers' exports: `input_ids` [batch, sequence] int64
- * and, for encoders, `attention_mask` and `token_type_ids` (BERT) int64; `pixel_values` [batch, C, H, W] for image models. Output:
- * `logits`. The graph has no key/value cache inputs: it runs whole sequences.
+ * and, for encoders, `attention_mask` (of causal models if asked for) and `token_type_ids` (BERT) int64; `pixel_values` [batch, C, H, W]
+ * for image models. Output: `logits`. The graph has no key/value cache inputs: it runs whole sequences.
  *
  * @throws SupernetError `invalid-subnet`; `unsupported` above protobuf's 2 GiB.
  *
@@ -47,7 +54,9 @@ export async function exportOnnx(
   for (const { name, shape } of weightSlots(config)) {
     if (name !== 'embeddings.patch.weight') graph.weight(name, values.get(name) as Float32Array, shape);
   }
-  const start = config.patches ? imageInputs(graph, config, values) : textInputs(graph, config);
+  const start = config.patches
+    ? imageInputs(graph, config, values)
+    : textInputs(graph, config, options.attentionMask ?? !config.causal);
   const context: LayerContext = { graph, config, has: (name) => values.has(name), ...start };
   let x = start.hidden;
   if (config.embeddingNorm) x = layerNormNodes(context, x, 'embeddings.norm');
@@ -63,14 +72,14 @@ interface Start extends Pick<LayerContext, 'positions' | 'padding' | 'rope'> {
   readonly ids: string | undefined;
 }
 
-function textInputs(graph: OnnxGraph, config: ModelConfig): Start {
+function textInputs(graph: OnnxGraph, config: ModelConfig, isMasked: boolean): Start {
   const axes = ['batch', 'sequence'];
   const ids = graph.input('input_ids', 'int64', axes);
   const length = graph.op('Gather', [graph.op('Shape', [ids]), graph.int(1)]);
   const positions = graph.op('Range', [graph.int(0), length, graph.int(1)]);
   let hidden = graph.op('Gather', ['embeddings.token.weight', ids]);
   let padding: string | undefined;
-  if (!config.causal) {
+  if (isMasked) {
     const mask = graph.op('Cast', [graph.input('attention_mask', 'int64', axes)], { to: 1n });
     const hiddenKeys = graph.op('Mul', [graph.op('Sub', [graph.float(1), mask]), graph.float(-1e9)]);
     padding = graph.op('Unsqueeze', [hiddenKeys, graph.int([1, 2, 3])]);
