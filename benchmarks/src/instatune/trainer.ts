@@ -17,11 +17,9 @@ export interface TrainerOptions {
   readonly log: (line: string) => void;
 }
 
-/** Work of a KD-only and of a super-network step, in plain steps. */
-const KD_WORK = 1.35;
-const SUPER_WORK = 2.1;
-/** Work of a probe's step (in-place distillation) in plain steps. */
-const PROBE_WORK = 1.75;
+/** Work of a super-network step without a teacher (a probe's), and of one model of a teacher, in plain steps. */
+const SUPER_WORK = 1.75;
+const TEACHER_WORK = 0.35;
 /** Losses come in bursts of so many steps on a GPU. */
 const BURST = 8;
 /** Milliseconds between two lines of the log. */
@@ -75,11 +73,14 @@ export class Trainer {
   async stepsWithin(secondsLeft: () => number, model: ElasticModel, data: Dataset, recipe: Recipe): Promise<number> {
     const probe = { strategy: 'instatune', gamma: 0, steps: 14, skip: 8 } as const;
     const { secondsPerStep } = await this.train('probe', model, data, recipe, probe);
-    const { plain, distilled = true } = recipe;
-    const work = plain.reduce((sum, { steps = 1 }) => sum + steps, (distilled ? KD_WORK : 0) + SUPER_WORK);
+    const { plain, distilled = true, teacher = {} } = recipe;
+    const models =
+      (teacher.tries ? plain.filter(({ asDistilled }) => !asDistilled).length : 1) + (teacher.beside ? 1 : 0);
+    const distillations = (distilled ? 1 + models * TEACHER_WORK : 0) + SUPER_WORK + models * TEACHER_WORK;
+    const work = plain.reduce((sum, { steps = 1 }) => sum + steps, distillations);
     const steps = Math.max(
       20,
-      Math.min(recipe.steps, Math.floor((secondsLeft() * PROBE_WORK) / secondsPerStep / work)),
+      Math.min(recipe.steps, Math.floor((secondsLeft() * SUPER_WORK) / secondsPerStep / work)),
     );
     this.#options.log(
       `${this.#options.name}: ${(secondsPerStep * 1000).toFixed(1)} ms a super-network step, ${steps} of ${recipe.steps} steps fit`,
