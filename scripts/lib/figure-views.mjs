@@ -233,8 +233,10 @@ export const VIEWS = [
       const quality = {
         'accuracy (%)': ({ accuracy }) => accuracy && Number((100 * accuracy).toPrecision(4)),
         loss: 'loss',
-        'against plain': ({ againstPlain }) =>
-          againstPlain === undefined ? undefined : `${(100 * againstPlain).toFixed(1)} %`,
+        'against plain': ({ againstPlain, againstPlainError: error }) =>
+          againstPlain === undefined
+            ? undefined
+            : `${(100 * againstPlain).toFixed(1)}${error === undefined ? '' : ` ± ${(100 * error).toFixed(1)}`} %`,
       };
       return [
         ...tasks.map((task) =>

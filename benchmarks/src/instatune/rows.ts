@@ -21,6 +21,8 @@ interface Splits {
 export interface Score {
   readonly accuracy: number;
   readonly loss: number;
+  /** The same of each example. */
+  readonly perExample?: { readonly accuracy: Float64Array; readonly loss: Float64Array };
 }
 
 /** Makes and emits the rows of one task. */
@@ -43,7 +45,11 @@ export class Rows {
   }
 
   score(model: ElasticModel, data: Dataset, subnet?: SubnetConfig): Promise<Score> {
-    return evaluate(model, data, { batchSize: this.#task.evaluationBatch, ...(subnet && { subnet }) });
+    return evaluate(model, data, {
+      batchSize: this.#task.evaluationBatch,
+      perExample: true,
+      ...(subnet && { subnet }),
+    });
   }
 
   /** A whole network after a training. */
@@ -83,7 +89,7 @@ export class Rows {
     this.emit(row, {
       bestWithin: share,
       ...this.metrics(scores.reported),
-      againstPlain: this.againstPlain(scores.reported),
+      ...this.againstPlain(scores.reported),
       searchSplit: round(scores.searched[this.#task.metric], 4),
       searchLoss: round(scores.searched.loss, 4),
       macs: point.macs,
@@ -92,10 +98,14 @@ export class Rows {
     });
   }
 
-  /** Relative to plain fine-tuning. */
-  againstPlain(score: Score): number {
+  /** Relative to plain fine-tuning, with the standard error of the mean difference over the same examples. */
+  againstPlain(score: Score): { readonly againstPlain: number; readonly againstPlainError?: number } {
     const { metric } = this.#task;
-    return round((score[metric] - this.plain[metric]) / this.plain[metric], 4);
+    const { [metric]: plain, perExample: other } = this.plain;
+    const againstPlain = round((score[metric] - plain) / plain, 4);
+    if (!score.perExample || !other) return { againstPlain };
+    const error = pairedError(score.perExample[metric], other[metric]);
+    return { againstPlain, againstPlainError: round(error / plain, 4) };
   }
 
   metrics({ accuracy, loss }: Score): Record<string, number> {
@@ -107,4 +117,12 @@ export class Rows {
 
 export function round(value: number, digits: number): number {
   return Number(value.toFixed(digits));
+}
+
+/** Standard error of the mean of a − b over the same examples. */
+export function pairedError(a: Float64Array, b: Float64Array): number {
+  const differences = a.map((value, i) => value - b[i]!);
+  const n = differences.length;
+  const mean = differences.reduce((sum, one) => sum + one, 0) / n;
+  return Math.sqrt(differences.reduce((sum, one) => sum + (one - mean) ** 2, 0) / (n - 1) / n);
 }

@@ -192,7 +192,7 @@ class Study {
     const [reported, searched] = [await score(this.#data.report), await score(this.#data.search)];
     this.#rows.emit('teacher', {
       ...this.#rows.metrics(reported),
-      againstPlain: this.#rows.againstPlain(reported),
+      ...this.#rows.againstPlain(reported),
       searchSplit: round(searched[this.#task.metric], 4),
       searchLoss: round(searched.loss, 4),
       models: this.#teacher.length,

@@ -1,7 +1,7 @@
 // Loss and accuracy of a model or sub-network on a dataset.
 import * as tf from '@tensorflow/tfjs';
 import { positiveInteger } from '../counts.ts';
-import { disposeInputs, inputTensors, labelCountOf } from '../data/dataset.ts';
+import { disposeInputs, inputTensors } from '../data/dataset.ts';
 import type { Dataset } from '../data/dataset.ts';
 import { sequentialBatches } from '../data/loader.ts';
 import type { SubnetConfig } from '../elastic/space.ts';
@@ -16,6 +16,8 @@ export interface EvaluateOptions {
   /** Examples at once. @defaultValue 8 */
   readonly batchSize?: number;
   readonly attention?: AttentionFunction;
+  /** Return the numbers of every example, too: two models are compared best example by example. @defaultValue false */
+  readonly perExample?: boolean;
   readonly signal?: AbortSignal;
   readonly onProgress?: (progress: { readonly examples: number; readonly total: number }) => void;
 }
@@ -31,6 +33,18 @@ export interface Evaluation {
   readonly accuracy: number;
   /** Labelled rows: tokens of language models, examples of classifiers. */
   readonly count: number;
+  /** With `perExample`. */
+  readonly perExample?: ExampleScores;
+}
+
+/** Scores of each example [dataset length], in the dataset's order; 0 where an example has no label. */
+export interface ExampleScores {
+  /** Mean cross-entropy of its labelled rows, nats. */
+  readonly loss: Float64Array;
+  /** Share of its labelled rows that are right. */
+  readonly accuracy: Float64Array;
+  /** Its labelled rows. */
+  readonly count: Int32Array;
 }
 
 /**
@@ -45,18 +59,24 @@ export async function evaluate(
 ): Promise<Evaluation> {
   const { subnet, batchSize = 8, attention, signal } = options;
   positiveInteger('batchSize', batchSize);
-  let [loss, correct, count, examples] = [0, 0, 0, 0];
-  // Sums of batches whose numbers a GPU may still owe; elsewhere they are read at once.
-  const pending: tf.Tensor1D[] = [];
+  const scores = {
+    loss: new Float64Array(dataset.length),
+    accuracy: new Float64Array(dataset.length),
+    count: new Int32Array(dataset.length),
+  };
+  // Sums of batches [2, examples] whose numbers a GPU may still owe; elsewhere they are read at once.
+  const pending: tf.Tensor2D[] = [];
   const inFlight = tf.getBackend() === 'webgpu' ? BATCHES_IN_FLIGHT : 0;
+  let [known, examples] = [0, 0];
   const read = async (): Promise<void> => {
-    const parts = pending.splice(0);
-    const packed = tf.tidy(() => tf.sum(tf.stack(parts), 0));
-    tf.dispose(parts);
-    const [batchLoss, batchCorrect] = await packed.data();
+    const packed = tf.concat(pending, 1);
+    tf.dispose(pending.splice(0));
+    const [, size] = packed.shape;
+    const sums = (await packed.data()) as Float32Array;
     packed.dispose();
-    loss += batchLoss as number;
-    correct += batchCorrect as number;
+    scores.loss.set(sums.subarray(0, size), known);
+    scores.accuracy.set(sums.subarray(size), known);
+    known += size;
   };
   for await (const batch of sequentialBatches(dataset, batchSize)) {
     throwIfAborted(signal, 'evaluation');
@@ -69,21 +89,33 @@ export async function evaluate(
         tf.equal(tf.argMax(logits, 1), tf.squeeze(tf.slice2d(targets.indices, [0, 1], [-1, 1]), [1])),
         'float32',
       );
-      const weigh = (rows: tf.Tensor) => tf.sum(targets.weights ? tf.mul(rows, targets.weights) : rows);
-      return tf.stack([weigh(crossEntropyRows(logits, targets)), weigh(hits)]) as tf.Tensor1D;
+      const weigh = (rows: tf.Tensor) =>
+        tf.sum(tf.reshape(targets.weights ? tf.mul(rows, targets.weights) : rows, [batch.size, -1]), 1);
+      return tf.stack([weigh(crossEntropyRows(logits, targets)), weigh(hits)]) as tf.Tensor2D;
     });
     disposeInputs(inputs);
     disposeTargets(targets);
     pending.push(sums);
+    const rows = batch.labels.length / batch.size;
+    batch.labels.forEach((label, row) => (scores.count[examples + Math.floor(row / rows)]! += label >= 0 ? 1 : 0));
     if (pending.length > inFlight) await read();
-    count += labelCountOf(batch);
     examples += batch.size;
     options.onProgress?.({ examples, total: dataset.length });
     await new Promise((resolve) => setTimeout(resolve, 0));
   }
   if (pending.length > 0) await read();
+  const total = (values: Iterable<number>): number => {
+    let sum = 0;
+    for (const value of values) sum += value;
+    return sum;
+  };
+  const count = total(scores.count);
   if (count === 0) throw new SupernetError('invalid-data', 'nothing to evaluate: no row has a label', { examples });
-  return { loss: loss / count, accuracy: correct / count, count };
+  const result = { loss: total(scores.loss) / count, accuracy: total(scores.accuracy) / count, count };
+  if (!options.perExample) return result;
+  const mean = (sum: number, example: number): number => sum / Math.max(1, scores.count[example]!);
+  const perExample = { loss: scores.loss.map(mean), accuracy: scores.accuracy.map(mean), count: scores.count };
+  return { ...result, perExample };
 }
 
 /** Mean loss in nats; perplexity is its exponential. See {@link evaluate}. */
