@@ -65,11 +65,7 @@ export function hipAttention(
   const { backend } = requirePrepared();
   checkTensors({ q, k, v });
   const { config = {}, dense = 'auto', onMask, causal = config.causal ?? true, ...score } = options;
-  if (!CHOICES.includes(dense))
-    throw new HipError('invalid-config', `dense is ${String(dense)}: give one of ${CHOICES.join(', ')}`, {
-      name: 'dense',
-      value: dense,
-    });
+  checkDense(dense);
   const { k: kept, window, sink } = resolveConfig({ ...config, causal });
   const keys = k.shape[1];
   if (dense === 'always' || (dense === 'auto' && chooseDense(keys, backend, kept + window + sink))) {
@@ -110,8 +106,17 @@ export function maskedAttention(
   return run(SPARSE_KERNEL, q, k, v, { ...options, causal: mask.causal, mask });
 }
 
+/** @throws HipError `invalid-config` */
+export function checkDense(dense: string): void {
+  if (CHOICES.includes(dense)) return;
+  throw new HipError('invalid-config', `dense is ${String(dense)}: give one of ${CHOICES.join(', ')}`, {
+    name: 'dense',
+    value: dense,
+  });
+}
+
 /** What tfjs itself would trip over later, or not at all. @throws HipError `unsupported` */
-function checkTensors(tensors: Readonly<Record<string, tf.Tensor>>): void {
+export function checkTensors(tensors: Readonly<Record<string, tf.Tensor>>): void {
   for (const [name, tensor] of Object.entries(tensors)) {
     const is = tensor instanceof tf.Tensor ? tensor.isDisposed && 'disposed' : 'no tensor';
     if (is)

@@ -2,7 +2,8 @@
 import * as tf from '@tensorflow/tfjs';
 import { HipError } from '@hip/mask-search';
 
-interface Layer {
+/** Keys and values of a layer, [B, T, Hkv, d]. */
+export interface KeysAndValues {
   readonly k: tf.Tensor4D;
   readonly v: tf.Tensor4D;
 }
@@ -28,7 +29,7 @@ export interface KvCacheOptions {
  * ```
  */
 export class KvCache implements Disposable {
-  readonly #layers = new Map<number, Layer>();
+  readonly #layers = new Map<number, KeysAndValues>();
   readonly #maxTokens: number;
 
   /** @throws HipError `invalid-config` */
@@ -57,24 +58,10 @@ export class KvCache implements Disposable {
    * @throws HipError `invalid-shape` when the shapes do not continue the layer's, `unsupported` unless both are float32, `out-of-memory`
    * beyond maxTokens
    */
-  append(layer: number, k: tf.Tensor4D, v: tf.Tensor4D): Layer {
+  append(layer: number, k: tf.Tensor4D, v: tf.Tensor4D): KeysAndValues {
     const held = this.#layers.get(layer);
     const first = held?.k.shape;
-    const fits =
-      k.rank === 4 &&
-      k.shape.join() === v.shape.join() &&
-      (!first || [0, 2, 3].every((axis) => first[axis] === k.shape[axis]));
-    if (!fits) {
-      throw new HipError(
-        'invalid-shape',
-        `k is [${k.shape.join()}], v [${v.shape.join()}]: give both as [B, T, Hkv, d]${first ? ` that continues layer ${layer}'s [${first.join()}]` : ''}`,
-        { layer, k: k.shape, v: v.shape },
-      );
-    }
-    if (k.dtype !== 'float32' || v.dtype !== 'float32') {
-      const message = `k is ${k.dtype}, v ${v.dtype}: cast both to float32`;
-      throw new HipError('unsupported', message, { layer, k: k.dtype, v: v.dtype });
-    }
+    checkAppended(layer, { k, v }, first);
     const tokens = (first?.[1] ?? 0) + k.shape[1];
     if (tokens > this.#maxTokens) {
       throw new HipError(
@@ -83,7 +70,7 @@ export class KvCache implements Disposable {
         { layer, tokens, maxTokens: this.#maxTokens },
       );
     }
-    const grown: Layer = {
+    const grown: KeysAndValues = {
       k: tf.keep(held ? tf.concat<tf.Tensor4D>([held.k, k], 1) : k.clone()),
       v: tf.keep(held ? tf.concat<tf.Tensor4D>([held.v, v], 1) : v.clone()),
     };
@@ -100,5 +87,24 @@ export class KvCache implements Disposable {
 
   [Symbol.dispose](): void {
     this.dispose();
+  }
+}
+
+/** @param before [B, T, Hkv, d] of the layer's tokens so far @throws HipError `invalid-shape`, `unsupported` */
+export function checkAppended(layer: number, { k, v }: KeysAndValues, before: readonly number[] | undefined): void {
+  const fits =
+    k.rank === 4 &&
+    k.shape.join() === v.shape.join() &&
+    (!before || [0, 2, 3].every((axis) => before[axis] === k.shape[axis]));
+  if (!fits) {
+    throw new HipError(
+      'invalid-shape',
+      `k is [${k.shape.join()}], v [${v.shape.join()}]: give both as [B, T, Hkv, d]${before ? ` that continues layer ${layer}'s [${before.join()}]` : ''}`,
+      { layer, k: k.shape, v: v.shape },
+    );
+  }
+  if (k.dtype !== 'float32' || v.dtype !== 'float32') {
+    const message = `k is ${k.dtype}, v ${v.dtype}: cast both to float32`;
+    throw new HipError('unsupported', message, { layer, k: k.dtype, v: v.dtype });
   }
 }

@@ -16,7 +16,8 @@ export {
   type ModelAttention,
   type ModelAttentionOptions,
 } from './model.ts';
-export { KvCache, type KvCacheOptions } from './cache.ts';
+export { KvCache, type KeysAndValues, type KvCacheOptions } from './cache.ts';
+export { hipModelCache, type ModelCache, type ModelCacheOptions } from './model-cache.ts';
 export {
   DEFAULT_CONFIG,
   HipError,

@@ -9,7 +9,7 @@ import {
   type BlockMask,
   type HipConfig,
 } from '@hip/mask-search';
-import { denseAttention, hipAttention, maskedAttention } from './attention.ts';
+import { checkDense, denseAttention, hipAttention, maskedAttention } from './attention.ts';
 
 /** What a model tells its attention: the context of @instatune/supernet's `AttentionFunction`, structurally. */
 export interface LayerContext {
@@ -59,20 +59,8 @@ export function denseModelAttention(): ModelAttention {
  * ```
  */
 export function hipModelAttention(options: ModelAttentionOptions = {}): ModelAttention {
-  const { config = {}, layerK = {}, dense = 'auto', onMask } = options;
-  const { denseLayers, refreshInterval, stages } = resolveConfig(config);
-  const interval = Math.min(...(stages ?? [undefined]).map((stage) => stage?.refresh ?? refreshInterval));
-  const configs = new Map<number, Partial<HipConfig>>();
-  const configOf = (layer: number): Partial<HipConfig> => {
-    const k = layerK[layer] ?? config.kPerLayer?.[layer];
-    if (k === undefined) return config;
-    let found = configs.get(layer);
-    if (!found) {
-      found = { ...config, k, ...(config.stages && { stages: withBudget(config.stages, k) }) };
-      configs.set(layer, found);
-    }
-    return found;
-  };
+  const { dense = 'auto', onMask } = options;
+  const { of: configOf, denseLayers, interval } = layerConfigs(options);
   const decoded = new Map<number, { readonly mask: BlockMask; readonly age: number }>();
   return (q, k, v, context) => {
     const sliding = slidingAttention(q, k, v, context);
@@ -102,6 +90,33 @@ export function hipModelAttention(options: ModelAttentionOptions = {}): ModelAtt
   };
 }
 
+/** The parameters of each layer. */
+export interface LayerConfigs {
+  readonly denseLayers: number;
+  /** Tokens a mask serves for. */
+  readonly interval: number;
+  of(layer: number): Partial<HipConfig>;
+}
+
+/** @throws HipError `invalid-config` */
+export function layerConfigs({ config = {}, layerK = {}, dense = 'auto' }: ModelAttentionOptions): LayerConfigs {
+  checkDense(dense);
+  const { denseLayers, refreshInterval, stages } = resolveConfig(config);
+  const interval = Math.min(...(stages ?? [undefined]).map((stage) => stage?.refresh ?? refreshInterval));
+  const configs = new Map<number, Partial<HipConfig>>();
+  const of = (layer: number): Partial<HipConfig> => {
+    const k = layerK[layer] ?? config.kPerLayer?.[layer];
+    if (k === undefined) return config;
+    let found = configs.get(layer);
+    if (!found) {
+      found = { ...config, k, ...(config.stages && { stages: withBudget(config.stages, k) }) };
+      configs.set(layer, found);
+    }
+    return found;
+  };
+  return { denseLayers, interval, of };
+}
+
 function scoreOptions({ causal, scale }: LayerContext): { causal: boolean; scale: number } {
   return { causal, scale };
 }
@@ -113,27 +128,15 @@ function slidingAttention(
   v: tf.Tensor4D,
   context: LayerContext,
 ): tf.Tensor4D | undefined {
-  if (context.mask) {
-    throw new HipError(
-      'unsupported',
-      'a padding mask was given: run sequences of unequal length one by one, unpadded',
-      {
-        layer: context.layer,
-      },
-    );
-  }
+  refuseForeign(context);
   const { layer, window, causal, scale } = context;
   if (window === undefined) return undefined;
-  if (!Number.isSafeInteger(window) || window < 1) {
-    const message = `window is ${window}: give an integer >= 1, or leave it out for full attention`;
-    throw new HipError('invalid-config', message, { layer, name: 'window', value: window });
-  }
   if (!causal)
     throw new HipError('unsupported', 'a sliding window without causality: use the dense attention of the model', {
       layer,
       window,
     });
-  if (window >= k.shape[1]) return undefined;
+  if (window >= k.shape[1]) return denseAttention(q, k, v, { causal, scale });
   const shape: AttentionShape = {
     batch: q.shape[0],
     queries: q.shape[1],
@@ -143,4 +146,21 @@ function slidingAttention(
     headDim: q.shape[3],
   };
   return maskedAttention(q, k, v, { ...denseMask(shape, causal), window }, { scale });
+}
+
+/** What no attention here takes. @throws HipError `unsupported` on a padding mask, `invalid-config` on a window that is none */
+export function refuseForeign({ layer, mask, window }: LayerContext): void {
+  if (mask) {
+    throw new HipError(
+      'unsupported',
+      'a padding mask was given: run sequences of unequal length one by one, unpadded',
+      {
+        layer,
+      },
+    );
+  }
+  if (window !== undefined && (!Number.isSafeInteger(window) || window < 1)) {
+    const message = `window is ${window}: give an integer >= 1, or leave it out for full attention`;
+    throw new HipError('invalid-config', message, { layer, name: 'window', value: window });
+  }
 }

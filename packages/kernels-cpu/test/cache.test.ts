@@ -1,7 +1,7 @@
 // KeyValueCache: what it holds equals what a one-shot call is given, in float32 bit for bit and in float16 within its rounding.
 import { describe, expect, it, beforeAll, afterAll } from 'vitest';
 import fc from 'fast-check';
-import { blockSparseAttention, denseAttention, HipError } from '@hip/mask-search';
+import { blockSparseAttention, denseAttention, denseMask, HipError } from '@hip/mask-search';
 import { createCpuRuntime, type CpuRuntime } from '../src/index.ts';
 import { configs, rowsOf, tensors, TOLERANCE } from './support.ts';
 
@@ -80,6 +80,28 @@ describe('KeyValueCache', () => {
     const before = cache.mask;
     cache.decode(all.q.slice(0, 64), { refresh: true });
     expect(cache.mask).not.toBe(before);
+  });
+
+  it.each([1, 2, 3, 8, 12])('dense attention of one token equals the reference, %i heads a key head', (group) => {
+    const shape = { batch: 2, queries: 1, keys: 4500, heads: 2 * group, kvHeads: 2, headDim: 12 };
+    const { q, k, v } = tensors(shape, group);
+    using cache = cpu.createCache(shape);
+    cache.append(k, v);
+    expect(cache.attendDense(q)).toBeAllclose(denseAttention(q, k, v, shape), TOLERANCE);
+    expect(cpu.denseAttention(q, k, v, shape, { causal: false })).toEqual(cache.attendDense(q));
+  });
+
+  it('attends over a mask of the caller: a sliding window', () => {
+    const shape = { batch: 2, queries: 7, keys: 90, heads: 4, kvHeads: 2, headDim: 8 };
+    const { q, k, v } = tensors(shape, 3);
+    using cache = cpu.createCache(shape);
+    cache.append(k, v);
+    const mask = { ...denseMask(shape, true), window: 20 };
+    expect(cache.attendMasked(q, mask)).toBeAllclose(blockSparseAttention(q, k, v, shape, mask), TOLERANCE);
+    expect(cache.attendMasked(q, mask)).not.toEqual(cache.attendDense(q));
+    expect(() => cache.attendMasked(q, { ...mask, keys: 91 })).toThrow(
+      expect.objectContaining({ code: 'invalid-shape' }),
+    );
   });
 
   it('decode with a fresh mask equals the last row of a prefill', () => {

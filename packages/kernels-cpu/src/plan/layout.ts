@@ -14,7 +14,7 @@ export const GEMM_PANELS = 16;
 /** Bytes of q (and of the output), and of raw keys and values, that are inside WebAssembly memory at a time. */
 const STAGING_BYTES = 16 * 2 ** 20;
 /** Below this many rows the keys of a tile are split into parts, so that decoding one row uses every thread. */
-const SPLIT_ROWS = 8;
+export const SPLIT_ROWS = 8;
 /** Keys of a part. */
 const SPLIT_KEYS = 2048;
 const MAX_SPLITS = 32;

@@ -1,6 +1,14 @@
 // Attention over a store, in steps: part after part of the queries.
 import { emptyMask, type AttentionShape, type BlockMask, type HipConfig } from '@hip/mask-search';
-import { attendedKeys, attentionScratch, queryChunks, ROWS, searchScratch, type QueryChunk } from '../plan/layout.ts';
+import {
+  attendedKeys,
+  attentionScratch,
+  queryChunks,
+  ROWS,
+  searchScratch,
+  SPLIT_ROWS,
+  type QueryChunk,
+} from '../plan/layout.ts';
 import type { Steps } from './engine.ts';
 import { maskFields, Part, type Call } from './part.ts';
 
@@ -10,6 +18,11 @@ const SEARCH_SHARE = 0.25;
 /** Exact attention. */
 export function* denseSteps(call: Call, q: Float32Array, out: Float32Array, causal: boolean): Steps<void> {
   const { shape } = call;
+  const group = shape.heads / shape.kvHeads;
+  if (shape.queries === 1 && group > 1 && group <= SPLIT_ROWS) {
+    yield* denseGroups(call, q, out, group);
+    return;
+  }
   const chunks = queryChunks(shape);
   for (const [index, chunk] of chunks.entries()) {
     using part = new Part(call, chunk, { CAUSAL: causal ? 1 : 0 }, attentionScratch(shape.headDim));
@@ -21,6 +34,27 @@ export function* denseSteps(call: Call, q: Float32Array, out: Float32Array, caus
     );
     part.store(out);
   }
+}
+
+/** The newest token alone: the heads that share keys are rows of one tile, so keys and values are read once for all of them. */
+function* denseGroups(call: Call, q: Float32Array, out: Float32Array, group: number): Steps<void> {
+  const { batch, kvHeads, headDim } = call.shape;
+  const rows = new Float32Array(q.length);
+  const attended = new Float32Array(q.length);
+  // [B, Hkv, group, d] and [B, group, Hkv, d].
+  const swap = (from: Float32Array, to: Float32Array, outer: number, inner: number): void => {
+    for (let at = 0; at < batch * outer * inner; at++) {
+      const entry = Math.floor(at / (outer * inner));
+      const [i, j] = [Math.floor(at / inner) % outer, at % inner];
+      const target = ((entry * inner + j) * outer + i) * headDim;
+      to.set(from.subarray(at * headDim, (at + 1) * headDim), target);
+    }
+  };
+  swap(q, rows, kvHeads, group);
+  const shape = { ...call.shape, queries: group, heads: kvHeads };
+  // The last token sees every key.
+  yield* denseSteps({ ...call, shape }, rows, attended, false);
+  swap(attended, out, group, kvHeads);
 }
 
 /** What {@link hipSteps} does: search, attend, or both. */

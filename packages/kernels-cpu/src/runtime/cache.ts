@@ -12,7 +12,7 @@ import {
 import type { CacheType } from '../plan/layout.ts';
 import { denseSteps, hipSteps, maskedSteps } from './attend.ts';
 import type { Call } from './part.ts';
-import { checkCacheType, countRows } from './check.ts';
+import { checkCacheType, checkMask, countRows } from './check.ts';
 import { drive, driveAsync, type AsyncOptions } from './drive.ts';
 import type { Engine, Steps } from './engine.ts';
 import { Store } from './store.ts';
@@ -143,6 +143,21 @@ export class KeyValueCache {
   /** {@link attendDense} in slices. */
   attendDenseAsync(q: Float32Array, options: AsyncOptions = {}): Promise<Float32Array> {
     return driveAsync(this.#watched(this.#dense(q, true)), options);
+  }
+
+  /**
+   * Attention of the newest rows over a mask that was found before, its sinks and its window: with `denseMask` of `@hip/mask-search`
+   * and a window of its own, of a sliding-window layer.
+   *
+   * @param q [B, Tq, H, d], appended before
+   * @throws HipError `invalid-mask`, `invalid-shape` when the mask was made for other shapes
+   */
+  attendMasked(q: Float32Array, mask: BlockMask): Float32Array {
+    const shape = this.#shape(q);
+    checkMask(mask, shape);
+    const out = new Float32Array(q.length);
+    drive(maskedSteps(this.#call(shape, false), q, out, mask));
+    return out;
   }
 
   /**
