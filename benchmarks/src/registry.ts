@@ -4,6 +4,7 @@ import type { Benchmark } from './benchmark.ts';
 /** Name → what it measures. `NAME.ts` beside this file exports `benchmark`. */
 export const registry: Readonly<Record<string, string>> = {
   'cpu-attention': 'dense and HiP attention on the CPU against onnxruntime and tfjs-wasm: prefill, decode, memory',
+  'model-decode': 'a decoded token of a whole model after a long context, by cache and attention',
   quality: 'perplexity and pass-key accuracy of dense, HiP, window and random blocks on real weights',
   webgpu: 'dense and HiP attention on WebGPU: prefill, decode, memory',
   nsga2: 'NSGA-II and III on ZDT, DTLZ and BERT-synth; sorting; exact hypervolume',
