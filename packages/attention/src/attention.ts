@@ -8,25 +8,25 @@ import { chooseDense } from './break-even.ts';
 /** What turns q·k into a logit. */
 export interface ScoreOptions {
   /** @defaultValue 1/√d */
-  readonly scale?: number;
+  readonly scale?: number | undefined;
   /** Logit soft-cap c: s → c·tanh(s/c). @defaultValue none */
-  readonly softcap?: number;
+  readonly softcap?: number | undefined;
 }
 
 export interface DenseAttentionOptions extends ScoreOptions {
   /** Key j is visible to row i iff j <= i + (Tk − Tq). @defaultValue true */
-  readonly causal?: boolean;
+  readonly causal?: boolean | undefined;
 }
 
 export interface HipAttentionOptions extends ScoreOptions {
   /** Wins over `config.causal`. @defaultValue true */
-  readonly causal?: boolean;
+  readonly causal?: boolean | undefined;
   /** Parameters of the search (hip.md §2, §3). @defaultValue DEFAULT_CONFIG of @hip/mask-search */
-  readonly config?: Partial<HipConfig>;
+  readonly config?: Partial<HipConfig> | undefined;
   /** `auto`: dense where {@link chooseDense} says it is the faster one; `never`; `always`. @defaultValue 'auto' */
-  readonly dense?: 'auto' | 'never' | 'always';
+  readonly dense?: 'auto' | 'never' | 'always' | undefined;
   /** Receives the mask, on webgpu after it was read back; not called where the call ran dense. */
-  readonly onMask?: (mask: BlockMask) => void;
+  readonly onMask?: ((mask: BlockMask) => void) | undefined;
 }
 
 const CHOICES: readonly string[] = ['auto', 'never', 'always'];

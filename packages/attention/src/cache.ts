@@ -10,7 +10,7 @@ export interface KeysAndValues {
 
 export interface KvCacheOptions {
   /** Tokens a layer may hold: refuses to grow beyond. @defaultValue none */
-  readonly maxTokens?: number;
+  readonly maxTokens?: number | undefined;
 }
 
 /**

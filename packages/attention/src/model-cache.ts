@@ -18,9 +18,9 @@ import {
 
 export interface ModelCacheOptions extends ModelAttentionOptions {
   /** Tokens a layer may hold: refuses to grow beyond. @defaultValue none */
-  readonly maxTokens?: number;
+  readonly maxTokens?: number | undefined;
   /** On cpu and wasm float16 halves the memory; keys and values are rounded to 11 bits. @defaultValue 'f32' */
-  readonly type?: 'f32' | 'f16';
+  readonly type?: 'f32' | 'f16' | undefined;
 }
 
 /** What {@link hipModelCache} makes: pass it as a model's `cache`, and its `attention` as the model's `attention`. */

@@ -27,13 +27,13 @@ export type ModelAttention = (q: tf.Tensor4D, k: tf.Tensor4D, v: tf.Tensor4D, co
 
 export interface ModelAttentionOptions {
   /** Parameters of the search, `denseLayers` and `refreshInterval` among them. @defaultValue DEFAULT_CONFIG */
-  readonly config?: Partial<HipConfig>;
+  readonly config?: Partial<HipConfig> | undefined;
   /** Keys per query block of single layers, by layer; wins over `config.kPerLayer` and `config.k`. @defaultValue none */
-  readonly layerK?: Readonly<Record<number, number>>;
+  readonly layerK?: Readonly<Record<number, number>> | undefined;
   /** See `hipAttention`. @defaultValue 'auto' */
-  readonly dense?: 'auto' | 'never' | 'always';
+  readonly dense?: 'auto' | 'never' | 'always' | undefined;
   /** Receives every mask that is searched. */
-  readonly onMask?: (mask: BlockMask, layer: number) => void;
+  readonly onMask?: ((mask: BlockMask, layer: number) => void) | undefined;
 }
 
 /** Dense attention for every layer. */

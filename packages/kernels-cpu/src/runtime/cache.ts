@@ -19,20 +19,20 @@ import { Store } from './store.ts';
 
 export interface CacheOptions extends ScoreOptions {
   /** @defaultValue 1 */
-  readonly batch?: number;
+  readonly batch?: number | undefined;
   /** Query heads, a multiple of kvHeads. */
   readonly heads: number;
   readonly kvHeads: number;
   readonly headDim: number;
   /** float16 halves the memory; keys and values are rounded to 11 bits and clamped to ±65504. @defaultValue 'f32' */
-  readonly type?: CacheType;
+  readonly type?: CacheType | undefined;
   /** @defaultValue DEFAULT_CONFIG of `@hip/mask-search` */
-  readonly config?: Partial<HipConfig>;
+  readonly config?: Partial<HipConfig> | undefined;
   /**
    * Appending beyond this throws. Tables are then made for it at once, so that `plan` bounds the cache however it grows.
    * @defaultValue none: the cache grows until memory ends
    */
-  readonly maxTokens?: number;
+  readonly maxTokens?: number | undefined;
 }
 
 /** The mask of the last search, and what it was for. */

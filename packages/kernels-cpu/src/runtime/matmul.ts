@@ -11,13 +11,13 @@ export interface MatmulOptions {
   readonly n: number;
   readonly k: number;
   /** @defaultValue 1 */
-  readonly batch?: number;
+  readonly batch?: number | undefined;
   /** b is one matrix for all batches. @defaultValue false */
-  readonly sharedB?: boolean;
+  readonly sharedB?: boolean | undefined;
   /** a is stored [k, m]. @defaultValue false */
-  readonly transposeA?: boolean;
+  readonly transposeA?: boolean | undefined;
   /** b is stored [n, k]. @defaultValue false */
-  readonly transposeB?: boolean;
+  readonly transposeB?: boolean | undefined;
   /** [n], added to every row. */
   readonly bias?: Float32Array | undefined;
   /** Where the result goes. @defaultValue a new array */

@@ -4,9 +4,9 @@ import type { SimdChoice } from '../wasm/binary.ts';
 
 export interface CpuRuntimeOptions {
   /** Threads in all, the calling one included. @defaultValue 'auto': the cores of the machine, 1 where there is no shared memory */
-  readonly threads?: number | 'auto';
+  readonly threads?: number | 'auto' | undefined;
   /** @defaultValue 'auto' */
-  readonly simd?: SimdChoice;
+  readonly simd?: SimdChoice | undefined;
 }
 
 export interface CallOptions extends ScoreOptions {

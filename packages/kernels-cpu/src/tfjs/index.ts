@@ -19,7 +19,7 @@ export { FLASH_KERNEL, GRADIENT_KERNEL, HIP_KERNEL, SPARSE_KERNEL, type Attentio
 
 export interface RegisterOptions extends CpuRuntimeOptions {
   /** Also replace tfjs-wasm's matrix products by threaded ones. @defaultValue false */
-  readonly matmul?: boolean;
+  readonly matmul?: boolean | undefined;
 }
 
 let current: CpuRuntime | undefined;

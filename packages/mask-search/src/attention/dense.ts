@@ -8,7 +8,7 @@ import { dot, logitOf, vectorOffset, type ScoreOptions } from './score.ts';
 
 export interface DenseOptions extends ScoreOptions, RunOptions {
   /** Key j is visible to a row at position p iff j <= p. @defaultValue true */
-  readonly causal?: boolean;
+  readonly causal?: boolean | undefined;
   /** [queries] absolute positions, not decreasing. @defaultValue row + keys − queries */
   readonly positions?: ArrayLike<number> | undefined;
   /** [queries, keys] added to the logits after scale and soft-cap; −Infinity hides a key. @defaultValue none */

@@ -29,7 +29,7 @@ export interface BaselineCell {
 
 /** Completes a baseline's options; stages play no part in baselines. */
 export function baselineConfig(options: BaselineOptions): HipConfig {
-  const { k, blockQ, blockK, window, sink, causal, shareHeads, seed } = { ...PAPER_CONFIG, ...options };
+  const { k, blockQ, blockK, window, sink, causal, shareHeads, seed } = resolveConfig(options, PAPER_CONFIG);
   return resolveConfig({ k, blockQ, blockK, window, sink, causal, shareHeads, seed }, PAPER_CONFIG);
 }
 

@@ -7,7 +7,7 @@ import { checkMask } from '../mask/check.ts';
 
 export interface MassRecallOptions extends ScoreOptions {
   /** Rows to average over. @defaultValue all */
-  readonly rows?: readonly number[];
+  readonly rows?: readonly number[] | undefined;
 }
 
 /**

@@ -7,13 +7,13 @@ import { maskShape } from '../mask/to-dense.ts';
 
 export interface PictureOptions {
   /** @defaultValue 0 */
-  readonly batch?: number;
+  readonly batch?: number | undefined;
   /** @defaultValue 0 */
-  readonly head?: number;
+  readonly head?: number | undefined;
   /** Cells across and down at most. @defaultValue 128 */
-  readonly resolution?: number;
+  readonly resolution?: number | undefined;
   /** Pixels across. @defaultValue 512 */
-  readonly width?: number;
+  readonly width?: number | undefined;
 }
 
 /**

@@ -15,7 +15,7 @@ export interface Nsga3Options extends EngineOptions {
    * Directions of the trade-offs that are wanted, one individual each; non-negative, any length.
    * @defaultValue Das–Dennis directions, about 100 of them
    */
-  readonly directions?: readonly (readonly number[])[];
+  readonly directions?: readonly (readonly number[])[] | undefined;
 }
 
 /**

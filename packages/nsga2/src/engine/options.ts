@@ -11,29 +11,29 @@ export type Duplicates = 'population' | 'history' | 'allow';
 
 export interface EngineOptions {
   /** Individuals that survive a generation. @defaultValue 100 (NSGA-III: the number of directions) */
-  readonly populationSize?: number;
+  readonly populationSize?: number | undefined;
   /** Children of a generation. @defaultValue populationSize */
-  readonly offspring?: number;
+  readonly offspring?: number | undefined;
   /** Seed of everything random. @defaultValue 0 */
-  readonly seed?: number;
+  readonly seed?: number | undefined;
   /**
    * `population`: a child may not equal a member of the population or of its generation. `history`: nor anything ever
    * asked: no candidate is evaluated twice. `allow`: no check. @defaultValue 'population'
    */
-  readonly duplicates?: Duplicates;
+  readonly duplicates?: Duplicates | undefined;
   /** Replaces operators by type of variable. */
-  readonly operators?: OperatorOverrides;
+  readonly operators?: OperatorOverrides | undefined;
   /** Candidates to start from; the rest of the first generation is sampled. @defaultValue [] */
-  readonly initial?: readonly ArrayLike<number>[];
+  readonly initial?: readonly ArrayLike<number>[] | undefined;
   /** Samples the first generation. @defaultValue uniform */
-  readonly sampler?: Sampler;
+  readonly sampler?: Sampler | undefined;
   /** Keeps every non-dominated feasible candidate ever seen, or at most `capacity`. @defaultValue false */
-  readonly archive?: boolean | { readonly capacity: number };
+  readonly archive?: boolean | { readonly capacity: number } | undefined;
 }
 
 export interface Nsga2Options extends EngineOptions {
   /** How the last front is cut. @defaultValue 'standard' */
-  readonly crowding?: Crowding;
+  readonly crowding?: Crowding | undefined;
 }
 
 /** Options with every default filled in. */

@@ -6,9 +6,9 @@ import type { Crossover, Mutation } from './operator.ts';
 
 export interface UniformCrossoverOptions {
   /** Probability that a pair is recombined at all. @defaultValue 0.9 */
-  readonly probability?: number;
+  readonly probability?: number | undefined;
   /** Probability that a gene is exchanged. @defaultValue 0.5 */
-  readonly geneProbability?: number;
+  readonly geneProbability?: number | undefined;
 }
 
 /** Each gene is exchanged between the parents by the toss of a coin (Syswerda 1989). Any type but permutation. */
@@ -28,9 +28,9 @@ export function uniformCrossover(options: UniformCrossoverOptions = {}): Crossov
 
 export interface PointCrossoverOptions {
   /** Probability that a pair is recombined at all. @defaultValue 0.9 */
-  readonly probability?: number;
+  readonly probability?: number | undefined;
   /** Number of cuts. @defaultValue 2 */
-  readonly points?: number;
+  readonly points?: number | undefined;
 }
 
 /** Exchanges the stretches between k cuts. Any type but permutation. */
@@ -54,7 +54,7 @@ export function pointCrossover(options: PointCrossoverOptions = {}): Crossover {
 
 export interface DiscreteMutationOptions {
   /** Probability of each gene. @defaultValue 1 / number of genes */
-  readonly rate?: number;
+  readonly rate?: number | undefined;
 }
 
 /** Sets a gene to a uniformly random *other* value of its range, so that the rate is the rate of change. */
@@ -67,7 +67,7 @@ export function randomReset(options: DiscreteMutationOptions = {}): Mutation {
 
 export interface StepOptions extends DiscreteMutationOptions {
   /** Largest step. @defaultValue 1 */
-  readonly size?: number;
+  readonly size?: number | undefined;
 }
 
 /** Moves a gene up or down by 1 … size, never out of its range and never by zero: for integers and ordered choices. */
@@ -83,7 +83,7 @@ export function step(options: StepOptions = {}): Mutation {
 
 export interface GeometricStepOptions extends DiscreteMutationOptions {
   /** Mean step, in units of the gene's range. @defaultValue 0.1 */
-  readonly mean?: number;
+  readonly mean?: number | undefined;
 }
 
 /** Moves an integer by a geometrically distributed step, for wide ranges where ±1 is slow and a reset is wild. */

@@ -6,7 +6,7 @@ import type { Crossover, Mutation } from './operator.ts';
 
 export interface PermutationCrossoverOptions {
   /** Probability that a pair is recombined at all. @defaultValue 0.9 */
-  readonly probability?: number;
+  readonly probability?: number | undefined;
 }
 
 type Recombine = (keep: Float64Array, other: Float64Array, from: number, to: number) => Float64Array;
@@ -53,7 +53,7 @@ export function partiallyMappedCrossover(options: PermutationCrossoverOptions = 
 
 export interface PermutationMutationOptions {
   /** Probability that a permutation is changed. @defaultValue 1 / number of variables that can change */
-  readonly rate?: number;
+  readonly rate?: number | undefined;
 }
 
 /** Exchanges two items. */

@@ -7,11 +7,11 @@ const SAME = 1e-14;
 
 export interface SbxOptions {
   /** Probability that a pair is recombined at all. @defaultValue 0.9 */
-  readonly probability?: number;
+  readonly probability?: number | undefined;
   /** Probability that a gene of a recombined pair takes part. @defaultValue 0.5 */
-  readonly geneProbability?: number;
+  readonly geneProbability?: number | undefined;
   /** Distribution index; larger keeps children closer to the parents. @defaultValue 15 */
-  readonly eta?: number;
+  readonly eta?: number | undefined;
 }
 
 /** Simulated binary crossover that respects the bounds (Deb and Agrawal 1995; bounded form of Deb's NSGA-II code). */
@@ -86,9 +86,9 @@ class Power {
 
 export interface BlendOptions {
   /** Probability that a pair is recombined at all. @defaultValue 0.9 */
-  readonly probability?: number;
+  readonly probability?: number | undefined;
   /** How far beyond the parents children may lie, in units of their distance. @defaultValue 0.5 */
-  readonly alpha?: number;
+  readonly alpha?: number | undefined;
 }
 
 /** Blend crossover BLX-α (Eshelman and Schaffer 1993): children uniform on the parents' interval, stretched by alpha. */
@@ -115,9 +115,9 @@ export function blend(options: BlendOptions = {}): Crossover {
 
 export interface PolynomialOptions {
   /** Probability of each gene. @defaultValue 1 / number of genes */
-  readonly rate?: number;
+  readonly rate?: number | undefined;
   /** Distribution index; larger makes smaller steps. @defaultValue 20 */
-  readonly eta?: number;
+  readonly eta?: number | undefined;
 }
 
 /** Polynomial mutation that respects the bounds (Deb and Goyal 1996). */
@@ -155,9 +155,9 @@ export function polynomial(options: PolynomialOptions = {}): Mutation {
 
 export interface GaussianOptions {
   /** Probability of each gene. @defaultValue 1 / number of genes */
-  readonly rate?: number;
+  readonly rate?: number | undefined;
   /** Standard deviation in units of the gene's range. @defaultValue 0.1 */
-  readonly deviation?: number;
+  readonly deviation?: number | undefined;
 }
 
 /** Adds a normal deviate, clamped to the bounds. */

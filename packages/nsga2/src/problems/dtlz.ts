@@ -7,9 +7,9 @@ import type { TestProblem } from './test-problem.ts';
 
 export interface DtlzOptions {
   /** Number of objectives. @defaultValue 3 */
-  readonly objectives?: number;
+  readonly objectives?: number | undefined;
   /** Number of variables. @defaultValue objectives − 1 + 5 (DTLZ1), 10 (DTLZ2–6) or 20 (DTLZ7) */
-  readonly variables?: number;
+  readonly variables?: number | undefined;
 }
 
 type Index = 1 | 2 | 3 | 4 | 5 | 6 | 7;

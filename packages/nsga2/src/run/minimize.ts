@@ -42,23 +42,23 @@ export interface Generation {
 
 interface RunOptions {
   /** Ends the run after this many evaluations, never later. The last generation may be incomplete. */
-  readonly maxEvaluations?: number;
+  readonly maxEvaluations?: number | undefined;
   /** Ends the run after this many generations; the initial population is the first. */
-  readonly maxGenerations?: number;
+  readonly maxGenerations?: number | undefined;
   /** Ends the run after the generation during which this many seconds have passed, resumed runs included. */
-  readonly maxSeconds?: number;
+  readonly maxSeconds?: number | undefined;
   /** Ends the run when the hypervolume stops growing. */
-  readonly stagnation?: StagnationOptions | true;
+  readonly stagnation?: StagnationOptions | true | undefined;
   /** Ends the run after the generation for which this returns true. */
-  readonly until?: (generation: Generation) => boolean;
+  readonly until?: ((generation: Generation) => boolean) | undefined;
   /** Evaluations under way at a time where `evaluate` is asynchronous; the result is the same. @defaultValue 1 */
-  readonly concurrency?: number;
+  readonly concurrency?: number | undefined;
   /** `fail` counts a candidate whose evaluation throws as failed and goes on. @defaultValue 'throw' */
-  readonly onEvaluationError?: OnEvaluationError;
+  readonly onEvaluationError?: OnEvaluationError | undefined;
   /** Ends the run with Nsga2Error `aborted`; its `details.state` resumes it. */
-  readonly signal?: AbortSignal;
+  readonly signal?: AbortSignal | undefined;
   /** Continues a saved run; its sizes and seed replace those given here. */
-  readonly resume?: RunState;
+  readonly resume?: RunState | undefined;
 }
 
 /** Options of {@link evolve}: an algorithm, its options, and at least one way to end. */

@@ -6,11 +6,11 @@ import { hypervolume } from '../indicators/hypervolume.ts';
 /** Ends a run when the hypervolume of the front has stopped growing. */
 export interface StagnationOptions {
   /** Length of the window in generations. @defaultValue 30 */
-  readonly generations?: number;
+  readonly generations?: number | undefined;
   /** The run ends when the hypervolume grew by less than this fraction over the window. @defaultValue 1e-4 */
-  readonly tolerance?: number;
+  readonly tolerance?: number | undefined;
   /** Reference point. @defaultValue worst values of the first feasible front + 10 % of its range */
-  readonly reference?: readonly number[];
+  readonly reference?: readonly number[] | undefined;
 }
 
 export interface StagnationState {

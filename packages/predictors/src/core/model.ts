@@ -36,11 +36,11 @@ export interface Model {
 
 export interface FitOptions {
   /** Whatever is random (folds, bootstraps, starts) follows from it. @defaultValue 0 */
-  readonly seed?: number;
+  readonly seed?: number | undefined;
   /** Checked between steps of the fit. */
-  readonly signal?: AbortSignal;
+  readonly signal?: AbortSignal | undefined;
   /** Share of the fit that is done, 0 to 1, between steps. */
-  readonly onProgress?: (done: number) => void;
+  readonly onProgress?: ((done: number) => void) | undefined;
 }
 
 /** A fit in steps: yields the share done, returns the model. */

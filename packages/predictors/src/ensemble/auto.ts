@@ -17,13 +17,13 @@ import { simplexWeights } from './weights.ts';
 
 export interface AutoOptions {
   /** @defaultValue ridge, svr (RBF, and linear with a tube of 0.05), gaussianProcess, randomForest */
-  readonly candidates?: Readonly<Record<string, Regressor>>;
+  readonly candidates?: Readonly<Record<string, Regressor>> | undefined;
   /** What is compared on rows left out. @defaultValue 'rmse' */
-  readonly metric?: 'rmse' | 'mape' | 'kendall';
+  readonly metric?: 'rmse' | 'mape' | 'kendall' | undefined;
   /** Whether the stack of all candidates competes. @defaultValue true */
-  readonly stack?: boolean;
+  readonly stack?: boolean | undefined;
   /** @defaultValue 5 */
-  readonly folds?: number;
+  readonly folds?: number | undefined;
 }
 
 /** The chosen model with the scores of all. */

@@ -11,7 +11,7 @@ import { simplexWeights } from './weights.ts';
 
 export interface StackingOptions {
   /** @defaultValue 5 */
-  readonly folds?: number;
+  readonly folds?: number | undefined;
 }
 
 /** A weighted sum of models. */

@@ -11,23 +11,23 @@ import { byLengths, correlation, covariance, inverseSquares, type GpKernel } fro
 
 export interface GaussianProcessOptions {
   /** @defaultValue 'rbf' */
-  readonly kernel?: GpKernel;
+  readonly kernel?: GpKernel | undefined;
   /**
    * Length scales: `false` one for all columns, `true` one a column, or the group of each column (an encoder's `groups`: one a gene).
    * @defaultValue true
    */
-  readonly ard?: boolean | readonly number[];
+  readonly ard?: boolean | readonly number[] | undefined;
   /**
    * How far (deviation of log ℓ) single length scales may leave the common one: a normal prior, without which many scales fit the noise of few rows.
    * @defaultValue 1
    */
-  readonly ardSpread?: number;
+  readonly ardSpread?: number | undefined;
   /** Columns to unit deviation first. @defaultValue true */
-  readonly standardize?: boolean;
+  readonly standardize?: boolean | undefined;
   /** Hyperparameters are learnt on at most so many rows, drawn at random; the model is then of all rows. @defaultValue 160 */
-  readonly likelihoodRows?: number;
+  readonly likelihoodRows?: number | undefined;
   /** Evaluations of the likelihood, for the common scale and for the single ones each. @defaultValue 30 */
-  readonly maxEvaluations?: number;
+  readonly maxEvaluations?: number | undefined;
 }
 
 /** A fitted process. */

@@ -12,9 +12,9 @@ export interface RidgeOptions {
    * λ of Σ(y − ŷ)² + λ‖w‖², the intercept not penalised: one, or several of which leave-one-out picks.
    * @defaultValue leave-one-out over 10⁻⁵ … 10³ times the mean eigenvalue of XᵀX, refined between the grid's points
    */
-  readonly penalty?: number | readonly number[];
+  readonly penalty?: number | readonly number[] | undefined;
   /** Columns to unit deviation first. @defaultValue true */
-  readonly standardize?: boolean;
+  readonly standardize?: boolean | undefined;
 }
 
 /** A fitted ridge regression. */

@@ -8,11 +8,11 @@ import { squaredDistances } from '../linalg/distances.ts';
 
 export interface NearestNeighboursOptions {
   /** k; all rows where there are fewer. @defaultValue 5 */
-  readonly neighbours?: number;
+  readonly neighbours?: number | undefined;
   /** Whether nearer neighbours count more, by 1/distance. @defaultValue 'distance' */
-  readonly weights?: 'uniform' | 'distance';
+  readonly weights?: 'uniform' | 'distance' | undefined;
   /** Columns to unit deviation first. @defaultValue true */
-  readonly standardize?: boolean;
+  readonly standardize?: boolean | undefined;
 }
 
 /** A fitted k-NN: its rows. */

@@ -12,22 +12,22 @@ import { solveSvr, type SmoResult } from './smo.ts';
 
 export interface SvrOptions {
   /** @defaultValue 'rbf' */
-  readonly kernel?: SvrKernel;
+  readonly kernel?: SvrKernel | undefined;
   /** C, for targets of unit deviation; of several, cross-validation picks. @defaultValue [1, 10, 100]; [0.1, 1] for `linear` */
-  readonly cost?: number | readonly number[];
+  readonly cost?: number | readonly number[] | undefined;
   /** Half-width of the tube, in deviations of the targets. @defaultValue 0.02 */
-  readonly epsilon?: number;
+  readonly epsilon?: number | undefined;
   /** Kernel width, and scale of `linear`: multiples of 1/(columns · variance); of several, cross-validation picks. @defaultValue [0.1, 0.3, 1] */
-  readonly gamma?: number | readonly number[];
+  readonly gamma?: number | readonly number[] | undefined;
   /** Columns to unit deviation first. @defaultValue true */
-  readonly standardize?: boolean;
+  readonly standardize?: boolean | undefined;
   /**
    * Folds that choose cost and width and give the deviation of `predictWithStd`. 0 for neither: then the first cost and width are used.
    * @defaultValue 4
    */
-  readonly folds?: number;
+  readonly folds?: number | undefined;
   /** Violation of the optimality conditions at which the solver stops. @defaultValue 1e-3 */
-  readonly tolerance?: number;
+  readonly tolerance?: number | undefined;
 }
 
 /** A fitted support vector regression. */

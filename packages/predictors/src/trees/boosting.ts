@@ -12,21 +12,21 @@ import { growTree, treeFrom, treeToJSON, treeValue, type Tree } from './tree.ts'
 
 export interface BoostedTreesOptions {
   /** At most; with `folds`, cross-validation picks how many of them. @defaultValue 300 */
-  readonly trees?: number;
+  readonly trees?: number | undefined;
   /** @defaultValue 0.1 */
-  readonly learningRate?: number;
+  readonly learningRate?: number | undefined;
   /** @defaultValue 3 */
-  readonly maxDepth?: number;
+  readonly maxDepth?: number | undefined;
   /** Rows a leaf has at least. @defaultValue 3 */
-  readonly minLeaf?: number;
+  readonly minLeaf?: number | undefined;
   /** Share of the rows each tree sees. @defaultValue 0.7 */
-  readonly subsample?: number;
+  readonly subsample?: number | undefined;
   /** Share of the columns looked at in each node. @defaultValue 0.5 */
-  readonly columns?: number;
+  readonly columns?: number | undefined;
   /** L2 penalty of leaf values, in rows. @defaultValue 1 */
-  readonly shrinkage?: number;
+  readonly shrinkage?: number | undefined;
   /** Folds that choose the number of trees and give the deviation of `predictWithStd`; 0 for neither. @defaultValue 4 */
-  readonly folds?: number;
+  readonly folds?: number | undefined;
 }
 
 /** Fitted boosted trees. */
@@ -81,7 +81,8 @@ function modelOf({ features, trees, learningRate, mean, deviation, residual }: S
   };
 }
 
-type Settings = Required<Omit<BoostedTreesOptions, 'folds'>>;
+/** With every default in place. */
+type Settings = { readonly [K in Exclude<keyof BoostedTreesOptions, 'folds'>]-?: number };
 
 /** Trees one by one, on scaled targets. */
 function* boost(table: Table, targets: Float64Array, settings: Settings, random: Random): Generator<Tree, void, void> {

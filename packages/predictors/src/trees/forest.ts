@@ -10,13 +10,13 @@ import { growTree, treeFrom, treeToJSON, treeValue, type Tree } from './tree.ts'
 
 export interface RandomForestOptions {
   /** @defaultValue 200 */
-  readonly trees?: number;
+  readonly trees?: number | undefined;
   /** Share of the columns looked at in each node. @defaultValue a third, but ten columns where there are as many */
-  readonly columns?: number;
+  readonly columns?: number | undefined;
   /** Rows a leaf has at least. @defaultValue 1 */
-  readonly minLeaf?: number;
+  readonly minLeaf?: number | undefined;
   /** @defaultValue Infinity */
-  readonly maxDepth?: number;
+  readonly maxDepth?: number | undefined;
 }
 
 /** A fitted forest. */

@@ -18,7 +18,7 @@ export interface CrossValidation {
 
 export interface CrossValidateOptions extends FitOptions {
   /** @defaultValue 5 */
-  readonly folds?: number;
+  readonly folds?: number | undefined;
 }
 
 /** Rows of a table, as views. */

@@ -10,9 +10,9 @@ export interface Fold {
 
 export interface KFoldOptions {
   /** @defaultValue 5 */
-  readonly folds?: number;
+  readonly folds?: number | undefined;
   /** Shuffles the rows. @defaultValue 0 */
-  readonly seed?: number;
+  readonly seed?: number | undefined;
 }
 
 /**
