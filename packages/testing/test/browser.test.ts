@@ -6,8 +6,8 @@ import { describeBrowser } from '@hip/testing';
 const ENTRY = join(import.meta.dirname, 'fixtures/page.ts');
 
 describeBrowser('browser launcher', (open) => {
-  it('runs threads over shared memory', async () => {
-    await using tab = await open({ entry: ENTRY });
+  it.each(['rolldown', 'esbuild'] as const)('runs threads over shared memory (bundled by %s)', async (bundler) => {
+    await using tab = await open({ entry: ENTRY, bundler });
     expect(await tab.page.evaluate('crossOriginIsolated')).toBe(true);
     expect(await tab.page.evaluate('countOnThreads(2)')).toBe(2000);
     expect(tab.errors).toEqual([]);

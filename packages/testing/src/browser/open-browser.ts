@@ -2,7 +2,7 @@
 import { join } from 'node:path';
 import { launch, type Browser, type Page } from 'puppeteer-core';
 import { unpackChromium, unsupportedPlatform } from '../archive.ts';
-import { bundle } from './bundle.ts';
+import { bundle, type Bundler } from './bundle.ts';
 import { serve, type ServeOptions } from './server.ts';
 
 export interface TestPage extends AsyncDisposable {
@@ -15,6 +15,8 @@ export interface TestPage extends AsyncDisposable {
 export interface PageOptions extends ServeOptions {
   /** Absolute path of a TypeScript module to bundle and load in the page. @defaultValue none */
   readonly entry?: string;
+  /** What bundles `entry`. @defaultValue 'rolldown' */
+  readonly bundler?: Bundler;
 }
 
 export interface OpenedBrowser extends AsyncDisposable {
@@ -43,8 +45,8 @@ const FLAGS = [
 
 const PAGE = '<!doctype html><meta charset="utf-8"><link rel="icon" href="data:,">';
 
-async function openPage(browser: Browser, { entry, files = {}, ...rest }: PageOptions): Promise<TestPage> {
-  const bundled = entry ? await bundle(entry) : {};
+async function openPage(browser: Browser, { entry, bundler, files = {}, ...rest }: PageOptions): Promise<TestPage> {
+  const bundled = entry ? await bundle(entry, bundler) : {};
   const html = `${PAGE}${entry ? '<script type="module" src="/entry.js"></script>' : ''}`;
   const server = await serve({ ...rest, files: { ...(rest.root ? {} : { '/': html }), ...bundled, ...files } });
   const page = await browser.newPage();
