@@ -59,7 +59,7 @@ export const search = defineCommand({
         });
       const options = jsonObject('options', given.options);
       const module = problemSpecifier(given.problem);
-      const problem = await loadProblem(module, options);
+      const problem = await loadProblem(given.problem, options);
       const evaluator = await chooseEvaluator(problem, {
         ...given,
         module,

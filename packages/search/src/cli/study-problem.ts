@@ -32,6 +32,5 @@ export async function studyProblem(given: {
     );
   }
   const options = given.options === undefined ? (remembered?.options ?? {}) : jsonObject('options', given.options);
-  const module = problemSpecifier(specifier);
-  return { problem: await loadProblem(module, options), module, options };
+  return { problem: await loadProblem(specifier, options), module: problemSpecifier(specifier), options };
 }

@@ -2,7 +2,6 @@
 import { availableParallelism } from 'node:os';
 import { defineCommand, type ArgsDef } from 'citty';
 import { SearchError } from '../errors.ts';
-import { problemSpecifier } from '../evaluate/load-problem.ts';
 import { reportError } from './report-error.ts';
 import { jsonObject, problemArgs, rejectUnknown, whole } from './shared.ts';
 
@@ -55,7 +54,7 @@ export const worker = defineCommand({
       const timeoutMs = seconds('timeout', given.timeout);
       const running = await startWorker({
         url: given.redis,
-        module: problemSpecifier(given.problem),
+        module: given.problem,
         options: jsonObject('options', given.options),
         threads,
         retries: whole('retries', given.retries, 0) ?? 1,

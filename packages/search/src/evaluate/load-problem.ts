@@ -1,7 +1,7 @@
 // A problem by name: a built-in one, or a module that exports `problem` or `createProblem`.
 import { existsSync } from 'node:fs';
 import { resolve } from 'node:path';
-import { pathToFileURL } from 'node:url';
+import { fileURLToPath, pathToFileURL } from 'node:url';
 import { SearchError, messageOf } from '../errors.ts';
 import type { SearchProblem } from '../problem.ts';
 import { builtIn } from '../problems/registry.ts';
@@ -17,7 +17,12 @@ export interface ProblemModule {
 export function problemSpecifier(specifier: string): string {
   if (builtIn.has(specifier) || /^[a-z]+:/.test(specifier)) return specifier;
   const path = resolve(specifier);
-  return existsSync(path) ? pathToFileURL(path).href : specifier;
+  // Where nothing is, a path is still a path: Node would look for it beside this file.
+  return /^[./]/.test(specifier) || existsSync(path) ? pathToFileURL(path).href : specifier;
+}
+
+function checkFile(path: string): void {
+  if (!existsSync(path)) throw new Error(`no file at ${path}`);
 }
 
 /**
@@ -35,7 +40,9 @@ export async function loadProblem(
   if (create) return create(options);
   let module: ProblemModule;
   try {
-    module = (await import(problemSpecifier(specifier))) as ProblemModule;
+    const resolved = problemSpecifier(specifier);
+    if (resolved.startsWith('file:')) checkFile(fileURLToPath(resolved));
+    module = (await import(resolved)) as ProblemModule;
   } catch (error) {
     throw new SearchError(
       'problem-module',

@@ -1,4 +1,5 @@
 // A pool of worker threads. Own code over node:worker_threads because tinypool leaves a task unsettled when its worker calls process.exit.
+import { existsSync } from 'node:fs';
 import { availableParallelism, hostname } from 'node:os';
 import { Worker } from 'node:worker_threads';
 import { SearchError } from '../errors.ts';
@@ -21,8 +22,17 @@ export interface WorkerPoolOptions {
   readonly maxHeapMb?: number;
 }
 
-/** Beside this file: .ts in the source tree, .mjs once built. */
-const THREAD = new URL(import.meta.url.endsWith('.ts') ? './worker-thread.ts' : './worker-thread.mjs', import.meta.url);
+/** Beside this file: .ts in the source tree, .mjs once built. @throws SearchError `invalid-option` in an app's bundle, where it was left behind */
+function threadFile(): URL {
+  const here: string | undefined = import.meta.url; // undefined in some CommonJS bundles
+  const file = here && new URL(here.endsWith('.ts') ? './worker-thread.ts' : './worker-thread.mjs', here);
+  if (file && existsSync(file)) return file;
+  throw new SearchError(
+    'invalid-option',
+    `no file of the worker thread at ${file || 'worker-thread.mjs'}: keep @instatune/search external when bundling for Node (esbuild: --external:@instatune/search), so that the threads find it in node_modules`,
+    { file: file ? file.href : undefined },
+  );
+}
 
 /** What setTimeout can wait for; beyond it, it fires at once. */
 const LONGEST_TIMEOUT = 2 ** 31 - 1;
@@ -38,12 +48,14 @@ type Ending =
 /** One place in the pool: a thread that is replaced when it dies. */
 class Slot {
   readonly id: number;
+  readonly #file: URL;
   readonly #data: ThreadData;
   readonly #heapMb: number | undefined;
   #worker: Worker | undefined;
 
-  constructor(id: number, data: ThreadData, heapMb: number | undefined) {
+  constructor(id: number, file: URL, data: ThreadData, heapMb: number | undefined) {
     this.id = id;
+    this.#file = file;
     this.#data = data;
     this.#heapMb = heapMb;
   }
@@ -88,7 +100,7 @@ class Slot {
   }
 
   #spawn(): Worker {
-    const worker = new Worker(THREAD, {
+    const worker = new Worker(this.#file, {
       workerData: this.#data,
       ...(this.#heapMb === undefined ? {} : { resourceLimits: { maxOldGenerationSizeMb: this.#heapMb } }),
     });
@@ -105,9 +117,12 @@ class Slot {
  * Measures in worker threads of this machine. A thread that dies (process.exit, uncaught error, out of memory, time-out) costs its trial one attempt;
  * after the last one the trial is `failed` with that error. A measurement that throws is `failed` at once.
  *
+ * A thread runs a file of this package: when bundling an app for Node, keep `@instatune/search` external (esbuild: `--external:@instatune/search`).
+ *
  * @example
  * const evaluator = workerPool({ module: './my-problem.ts', threads: 4 });
  * await runSearch(problem, { tactic: 'linas', evaluations: 250, evaluator });
+ * @throws SearchError `invalid-option`
  */
 export function workerPool(options: WorkerPoolOptions): Evaluator {
   const { threads = availableParallelism(), retries = 1, timeoutMs, maxHeapMb } = options;
@@ -126,7 +141,8 @@ export function workerPool(options: WorkerPoolOptions): Evaluator {
   );
   check('maxHeapMb', maxHeapMb, (value) => value >= LEAST_HEAP_MB && value < Infinity, `${LEAST_HEAP_MB} MB or more`);
   const data: ThreadData = { module: problemSpecifier(options.module), options: options.options ?? {} };
-  const slots = Array.from({ length: threads }, (_, id) => new Slot(id, data, maxHeapMb));
+  const file = threadFile();
+  const slots = Array.from({ length: threads }, (_, id) => new Slot(id, file, data, maxHeapMb));
   const free = [...slots];
   const waiting: ((slot: Slot) => void)[] = [];
   const host = hostname();

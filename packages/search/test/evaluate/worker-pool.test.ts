@@ -1,6 +1,8 @@
-import { mkdtempSync } from 'node:fs';
+import { execFileSync } from 'node:child_process';
+import { mkdtempSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { build } from 'tsdown';
 import { describe, expect, it } from 'vitest';
 import type { EvaluationJob, Evaluator } from '../../src/evaluate/evaluator.ts';
 import { workerPool, type WorkerPoolOptions } from '../../src/evaluate/worker-pool.ts';
@@ -92,8 +94,42 @@ describe('workerPool', () => {
 
   it('rejects with problem-module where the module cannot be loaded', async () => {
     const pool = workerPool({ module: './no-such-module.ts', threads: 1 });
-    await expect(pool.evaluate(job(0))).rejects.toMatchObject({ code: 'problem-module' });
+    await expect(pool.evaluate(job(0))).rejects.toMatchObject({
+      code: 'problem-module',
+      message: expect.stringContaining(`no file at ${join(process.cwd(), 'no-such-module.ts')}`) as string,
+    });
     await pool.close();
+  });
+
+  it.each(['esm', 'cjs'] as const)('in an app bundled as %s says to keep the package external', async (format) => {
+    const folder = mkdtempSync(join(tmpdir(), 'bundled-'));
+    const entry = join(folder, 'app.mts');
+    const pool = join(import.meta.dirname, '../../src/evaluate/worker-pool.ts');
+    writeFileSync(
+      entry,
+      `import { workerPool } from ${JSON.stringify(pool)};
+      try { workerPool({ module: 'bert-synth', threads: 1 }); }
+      catch ({ name, code, message }) { console.log(JSON.stringify({ name, code, message })); }`,
+    );
+    const outDir = join(folder, 'out');
+    await build({
+      config: false,
+      entry,
+      outDir,
+      format,
+      platform: 'node',
+      fixedExtension: true,
+      dts: false,
+      deps: { alwaysBundle: [/./] },
+      logLevel: 'silent',
+    });
+    const bundle = join(outDir, format === 'esm' ? 'app.mjs' : 'app.cjs');
+    const said = JSON.parse(execFileSync(process.execPath, [bundle], { encoding: 'utf8' })) as unknown;
+    expect(said).toMatchObject({
+      name: 'SearchError',
+      code: 'invalid-option',
+      message: expect.stringContaining('keep @instatune/search external when bundling for Node') as string,
+    });
   });
 
   it('stops a running measurement on abort', async () => {
