@@ -1,12 +1,17 @@
 #!/usr/bin/env node
 // `instatune`: search, resume, front, export, worker.
 import { defineCommand, runMain } from 'citty';
+import manifest from '../../package.json' with { type: 'json' };
+import { SearchError } from '../errors.ts';
+import { reportError } from './report-error.ts';
+import { outliveReaders } from './streams.ts';
 
 const load = async <T>(command: Promise<T>): Promise<T> => command;
 
 const main = defineCommand({
   meta: {
     name: 'instatune',
+    version: manifest.version,
     description: 'Pareto search over sub-networks: LINAS, studies on disk, threads and queues of workers',
   },
   subCommands: {
@@ -18,4 +23,18 @@ const main = defineCommand({
   },
 });
 
-await runMain(main);
+outliveReaders();
+
+const given = process.argv.slice(2);
+const [first] = given;
+const asked =
+  given.some((arg) => arg === '--help' || arg === '-h') || (given.length === 1 && /^(--version|-v)$/.test(first!));
+// citty would skip an option before the command in silence.
+if (first?.startsWith('-') && !asked) {
+  const commands = Object.keys(main.subCommands!).join(', ');
+  reportError(
+    new SearchError('invalid-option', `${first} before the command: use ${commands}, or --help or --version alone`, {
+      argument: first,
+    }),
+  );
+} else await runMain(main);
