@@ -1,5 +1,6 @@
 // `instatune front`: the front of a study, a pick from it, the report.
 import { defineCommand, type ArgsDef } from 'citty';
+import { SearchError } from '../errors.ts';
 import { pick } from '../run/pick.ts';
 import { resultOf } from '../run/result.ts';
 import { shortNumber } from '../report/format.ts';
@@ -25,6 +26,13 @@ export const front = defineCommand({
     try {
       rejectUnknown(rawArgs, args);
       checkOutput('html', given.html);
+      if (given.optimize !== undefined && !given.pick && given.budget === undefined) {
+        throw new SearchError(
+          'invalid-option',
+          `--optimize ${given.optimize} picks nothing by itself: add --pick, or --budget with what the point may cost`,
+          { optimize: given.optimize },
+        );
+      }
       if (given.list) {
         for (const { name, problem, tactic, seed, complete, trials } of listStudies(given.study)) {
           process.stdout.write(

@@ -2,6 +2,7 @@
 import { defineCommand, type ArgsDef } from 'citty';
 import { resume } from '../run/run-search.ts';
 import { reportError } from './report-error.ts';
+import { resumeHint } from './resume-hint.ts';
 import { runInTerminal } from './run.ts';
 import { checkOutput, chooseEvaluator, evaluatorArgs, problemArgs, rejectUnknown, studyArgs, whole } from './shared.ts';
 import { studyProblem } from './study-problem.ts';
@@ -34,7 +35,7 @@ export const resumeCommand = defineCommand({
         evaluator,
         quiet: given.quiet,
         html: given.html,
-        resumeCommand: `instatune resume --study ${given.study}${given.name === undefined ? '' : ` --name ${given.name}`}`,
+        resumeCommand: resumeHint(given, { ...studyArgs, ...problemArgs, ...evaluatorArgs }),
         start: (run) => resume(problem, { ...run, study, evaluations: whole('evaluations', given.evaluations, 1) }),
       });
     } catch (error) {

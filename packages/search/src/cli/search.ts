@@ -6,6 +6,7 @@ import { runSearch } from '../run/run-search.ts';
 import { TACTIC_NAMES, isTacticName } from '../tactics/create.ts';
 import { PREDICTOR_NAMES } from '../tactics/predictor.ts';
 import { reportError } from './report-error.ts';
+import { resumeHint } from './resume-hint.ts';
 import { runInTerminal } from './run.ts';
 import {
   checkOutput,
@@ -74,7 +75,7 @@ export const search = defineCommand({
         evaluator,
         quiet: given.quiet,
         html: given.html,
-        resumeCommand: `instatune resume --study ${given.study}${given.name === undefined ? '' : ` --name ${given.name}`}`,
+        resumeCommand: resumeHint(given, { ...studyArgs, ...evaluatorArgs }),
         start: (run) =>
           runSearch(problem, {
             ...run,

@@ -78,16 +78,36 @@ export function jsonObject(name: string, text: string | undefined): Record<strin
   throw new SearchError('invalid-option', `--${name} is not a JSON object: ${text}`, { name, value: text });
 }
 
-/** @throws SearchError `invalid-option` for an option that the command does not have */
+/** @throws SearchError `invalid-option` for anything on the command line that would be passed over: an option or a word the command does not have, an option without its value */
 export function rejectUnknown(rawArgs: readonly string[], definition: ArgsDef): void {
-  const known = new Set(Object.keys(definition));
-  for (const raw of rawArgs) {
-    const name = /^--(?:no-)?([^=]+)/.exec(raw)?.[1];
-    if (name !== undefined && !known.has(name) && !known.has(`no-${name}`) && name !== 'help' && name !== 'version') {
+  const words = Object.entries(definition).filter(([, { type }]) => type === 'positional');
+  const options = new Map(Object.entries(definition).filter(([, { type }]) => type !== 'positional'));
+  const known = [...words.map(([, { description }]) => description), ...[...options.keys()].map((name) => `--${name}`)];
+  const refuse = (what: string, argument: string): never => {
+    throw new SearchError('invalid-option', `${what}: use ${known.join(', ')}`, { argument });
+  };
+  let wordsLeft = words.length;
+  for (let i = 0; i < rawArgs.length; i++) {
+    const raw = rawArgs[i]!;
+    if (!raw.startsWith('-')) {
+      if (wordsLeft-- === 0) refuse(`no argument "${raw}"`, raw);
+      continue;
+    }
+    const [, name = '', value] = /^--([^=]+)(=.*)?$/s.exec(raw) ?? [];
+    const option = options.get(name);
+    if (option?.type === 'boolean') continue;
+    if (!option) {
+      if (value === undefined && name.startsWith('no-') && options.get(name.slice(3))?.type === 'boolean') continue;
+      refuse(`no option ${raw.replace(/=.*/s, '')}`, raw);
+    }
+    if (value !== undefined) continue;
+    const next = rawArgs[++i];
+    // "--html --quiet" would write to a file of that name; "--seed -1" is a value, if a wrong one.
+    if (next === undefined || /^--?[a-z]/i.test(next)) {
       throw new SearchError(
         'invalid-option',
-        `no option --${name}: use ${[...known].map((k) => `--${k}`).join(', ')}`,
-        { name },
+        `--${name} has no value: write --${name} ${option?.valueHint ?? 'VALUE'}, with = between them if it starts with a dash`,
+        { argument: raw },
       );
     }
   }

@@ -1,5 +1,5 @@
 import { execFile, spawn } from 'node:child_process';
-import { mkdtempSync, readFileSync, statSync } from 'node:fs';
+import { mkdtempSync, readFileSync, realpathSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
@@ -61,6 +61,9 @@ describe('instatune', () => {
     expect(shown).toMatchObject({ code: 0 });
     expect(shown.out).toMatch(/best accuracy within macs <= 0\.6x: trial \d+, macs \d/);
     expect(shown.out).toContain('"layers":');
+
+    const best = await cli('front', '--study', 'a.db', '--pick', '--optimize', 'accuracy');
+    expect(best.out).toMatch(/best accuracy: trial \d+, macs \d/);
 
     const csv = await cli('export', 'csv', '--study', 'a.db');
     const rows = csv.out.trim().split('\r\n');
@@ -126,13 +129,17 @@ describe('instatune', () => {
         '--options',
         '{"delay":40}',
         '--study',
-        'c.db',
+        'my c.db',
         '--evaluations',
         '500',
         '--population',
         '500',
         '--tactic',
         'random',
+        '--threads',
+        '1',
+        '--html',
+        'c.html',
       ],
       { cwd: folder },
     );
@@ -143,8 +150,8 @@ describe('instatune', () => {
       await new Promise((settle) => setTimeout(settle, 20));
       try {
         if (
-          statSync(join(folder, 'c.db')).size > 0 &&
-          readStudy(join(folder, 'c.db')).trials.some(({ status }) => status === 'complete')
+          statSync(join(folder, 'my c.db')).size > 0 &&
+          readStudy(join(folder, 'my c.db')).trials.some(({ status }) => status === 'complete')
         )
           break;
       } catch {
@@ -153,15 +160,30 @@ describe('instatune', () => {
     }
     child.kill('SIGINT');
     expect(await exited).toBe(130);
-    expect(err).toMatch(/interrupted after \d+ evaluations; go on with: instatune resume --study c\.db/);
-    const { trials } = readStudy(join(folder, 'c.db'));
+    expect(err).toMatch(
+      /interrupted after \d+ evaluations; go on with: instatune resume --study 'my c\.db' --threads 1 --html c\.html\n/,
+    );
+    const { trials } = readStudy(join(folder, 'my c.db'));
     expect(trials.some(({ status }) => status === 'complete')).toBe(true);
     expect(trials.some(({ status }) => status === 'pending')).toBe(true);
   });
 
+  it('says its version', async () => {
+    const { version } = JSON.parse(readFileSync(join(import.meta.dirname, '../../package.json'), 'utf8')) as {
+      version: string;
+    };
+    expect(await cli('--version')).toEqual({ code: 0, out: `${version}\n`, err: '' });
+    expect(await cli('-v')).toEqual({ code: 0, out: `${version}\n`, err: '' });
+  });
+
   it.each([
     [['search'], '--problem'],
-    [['search', '--problem', './nothing.ts'], 'cannot load problem "./nothing.ts"'],
+    [
+      ['search', '--problem', './nothing.ts'],
+      `cannot load problem "./nothing.ts": no file at ${join(realpathSync(folder), 'nothing.ts')}. Give a built-in`,
+    ],
+    [['search', '--problem', '/nothing.ts', '--threads', '2'], 'no file at /nothing.ts'],
+    [['worker', '--problem', '../nothing.ts'], 'cannot load problem "../nothing.ts": no file at'],
     [['search', '--problem', 'bert-synth', '--evaluations', 'many'], '--evaluations is "many"'],
     [['search', '--problem', 'bert-synth', '--tactic', 'annealing'], 'use linas, nsga2, random, successive'],
     [
@@ -169,6 +191,13 @@ describe('instatune', () => {
       'no predictor "oracle": use gaussian-process',
     ],
     [['search', '--problem', 'bert-synth', '--evaluation', '5'], 'no option --evaluation'],
+    [['search', '--problem', 'bert-synth', '-evaluations', '5'], 'no option -evaluations: use --problem'],
+    [['resume', '-n', '3'], 'no option -n: use --study'],
+    [['export', 'csv', 'extra'], 'no argument "extra": use csv or json, --study'],
+    [['worker', 'bert-synth'], 'no argument "bert-synth": use --problem'],
+    [['--quiet', 'search', '--problem', 'bert-synth'], '--quiet before the command: use search, resume'],
+    [['--version', 'search'], '--version before the command'],
+    [['front', '--study', 'a.db', '--optimize', 'accuracy'], 'add --pick, or --budget'],
     [['search', '--problem', 'bert-synth', '--constraints', 'size <= 3', '--study', 'z.db'], 'names "size"'],
     [['search', '--problem', 'bert-synth', '--study='], 'path of the study is empty'],
     [['search', '--problem', 'bert-synth', '--html', 'no/such/front.html'], '--html is "no/such/front.html"'],
