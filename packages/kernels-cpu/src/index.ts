@@ -11,4 +11,12 @@ export { planMemory, type MemoryPlan, type PlanInput } from './plan/plan.ts';
 export type { CacheType } from './plan/layout.ts';
 export { threadsAvailable } from './runtime/threads.ts';
 export type { SimdChoice } from './wasm/binary.ts';
-export type { ScoreOptions } from '@hip/mask-search';
+export {
+  DEFAULT_CONFIG,
+  HipError,
+  PAPER_CONFIG,
+  type AttentionShape,
+  type BlockMask,
+  type HipConfig,
+  type ScoreOptions,
+} from '@hip/mask-search';

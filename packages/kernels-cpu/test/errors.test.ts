@@ -26,6 +26,20 @@ describe('typed errors', () => {
     expect(() => cpu.hipAttention(q, k, v, wrong)).toThrow(expect.objectContaining({ code }));
   });
 
+  it('a page whose policy forbids WebAssembly', async () => {
+    const forbidden = new WebAssembly.CompileError('Wasm code generation disallowed by embedder');
+    const compile = vi.spyOn(WebAssembly, 'compile').mockRejectedValue(forbidden);
+    try {
+      await expect(createCpuRuntime({ threads: 1 })).rejects.toMatchObject({
+        code: 'unsupported',
+        message: expect.stringContaining("'wasm-unsafe-eval'") as string,
+        cause: forbidden,
+      });
+    } finally {
+      compile.mockRestore();
+    }
+  });
+
   it('configurations', () => {
     const code = (value: string): unknown => expect.objectContaining({ code: value });
     expect(() => cpu.maskSearch(q, k, shape, { window: -1 })).toThrow(code('invalid-config'));

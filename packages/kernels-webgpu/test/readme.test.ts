@@ -21,7 +21,14 @@ function program(code: string): string {
       (_, names: string, module: string) => `const ${names.replace('* as ', '')} = await import(${module});`,
     )
     .replaceAll(/^import ('[^']*');$/gm, 'await import($1);');
-  return `const { openGpu } = await import('@hip/testing/gpu'); const opened = await openGpu(); if (opened.kind === 'none') throw new Error(opened.reason);\n${imports}\nprocess.exit(0);`;
+  return `const { openGpu } = await import('@hip/testing/gpu'); const opened = await openGpu(); if (opened.kind === 'none') throw new Error(opened.reason);
+    const devices = [];
+    const request = GPUAdapter.prototype.requestDevice;
+    GPUAdapter.prototype.requestDevice = async function (...all) { const device = await request.apply(this, all); devices.push(device); return device; };
+    ${imports}
+    // Dawn may crash where a process ends while the GPU is at work.
+    await Promise.all(devices.map((device) => device.queue.onSubmittedWorkDone().catch(() => {})));
+    process.exit(0);`;
 }
 
 const snippets = packageSnippets(root)
@@ -35,9 +42,13 @@ describeGpu('the README', () => {
   });
 
   it.each(snippets)('%s runs and prints what it says', async (_, code) => {
-    const run = promisify(execFile)(process.execPath, ['--input-type=module', '--no-warnings', '-e', program(code)], {
-      cwd: root,
-    });
+    const run = promisify(execFile)(
+      process.execPath,
+      ['--input-type=module-typescript', '--no-warnings', '-e', program(code)],
+      {
+        cwd: root,
+      },
+    );
     await expect(run).resolves.toBeDefined();
   });
 });

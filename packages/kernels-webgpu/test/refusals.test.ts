@@ -21,6 +21,10 @@ const shape = { batch: 1, queries: 40, keys: 72, heads: 2, kvHeads: 1, headDim: 
 const config = resolveConfig({ k: 16, blockQ: 16, blockK: 8, window: 16, sink: 8, stages: undefined });
 const values = randomTensors(shape, 3);
 
+it('of no adapter', async () => {
+  await expect(requestHipDevice(null)).rejects.toMatchObject({ name: 'HipError', code: 'unsupported' });
+});
+
 describeGpu('refusals', (gpu) => {
   let context: GpuContext;
   beforeAll(async () => {

@@ -27,11 +27,25 @@ export async function compileBinary(
 ): Promise<{ readonly module: WebAssembly.Module; readonly simd: 'relaxed' | 'plain' }> {
   for (const simd of choice === 'auto' ? (['relaxed', 'plain'] as const) : [choice]) {
     const bytes = decode(simd === 'relaxed' ? relaxed : plain, shared);
-    if (WebAssembly.validate(bytes)) return { module: await WebAssembly.compile(bytes), simd };
+    if (WebAssembly.validate(bytes)) return { module: await compile(bytes), simd };
   }
   throw new HipError(
     'unsupported',
     `this engine has no ${choice === 'relaxed' ? 'relaxed ' : ''}WebAssembly SIMD with atomics: use the float64 reference of @hip/mask-search`,
     { choice },
   );
+}
+
+async function compile(bytes: Uint8Array<ArrayBuffer>): Promise<WebAssembly.Module> {
+  try {
+    return await WebAssembly.compile(bytes);
+  } catch (cause) {
+    // What a page's policy forbids is no error of the bytes, which are valid.
+    throw new HipError(
+      'unsupported',
+      `this page may not compile WebAssembly (${cause instanceof Error ? cause.message : String(cause)}): add 'wasm-unsafe-eval' to script-src of its Content-Security-Policy`,
+      {},
+      { cause },
+    );
+  }
 }

@@ -16,12 +16,19 @@ export const USED_FEATURES: readonly string[] = ['shader-f16', 'subgroups', 'tim
 /**
  * Requests a device for these kernels. Any other GPUDevice works too: this one only asks for more.
  *
- * @throws HipError `unsupported` when the adapter lacks a feature that was asked for by name
+ * @param adapter what `navigator.gpu.requestAdapter()` gave, null where it found none
+ * @throws HipError `unsupported` without an adapter, or when it lacks a feature that was asked for by name
  */
 export async function requestHipDevice(
-  adapter: GPUAdapter,
+  adapter: GPUAdapter | null,
   { features, raiseLimits = true }: RequestOptions = {},
 ): Promise<GPUDevice> {
+  if (!adapter)
+    throw new HipError(
+      'unsupported',
+      'there is no GPU adapter: WebGPU is off or finds no GPU here, run @hip/kernels-cpu instead',
+      { adapter },
+    );
   const missing = features?.filter((feature) => !adapter.features.has(feature)) ?? [];
   if (missing.length > 0)
     throw new HipError(
