@@ -32,7 +32,6 @@ export default defineConfig({
             { text: 'What it is, step by step', link: '/guide/hip' },
             { text: 'Choosing parameters', link: '/guide/parameters' },
             { text: 'On WebGPU', link: '/guide/webgpu' },
-            { text: 'On WebGPU', link: '/guide/webgpu' },
           ],
         },
         {

@@ -25,7 +25,7 @@ export async function decodeRows(
   {
     lengths = [32_768, 131_072],
     config = FAST_CONFIG,
-    name = 'default',
+    name = 'FAST_CONFIG',
     steps = 100,
     log,
   }: {

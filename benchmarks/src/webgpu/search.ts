@@ -40,7 +40,7 @@ export async function searchRows(
   {
     lengths = [8192, 32_768, 131_072],
     config = FAST_CONFIG,
-    name = 'default',
+    name = 'FAST_CONFIG',
     attention = true,
     tier = context.profile.tier,
     tuning,

@@ -29,8 +29,9 @@ export interface BaselineCell {
 
 /** Completes a baseline's options; stages play no part in baselines. */
 export function baselineConfig(options: BaselineOptions): HipConfig {
-  const { k, blockQ, blockK, window, sink, causal, shareHeads, seed } = resolveConfig(options, PAPER_CONFIG);
-  return resolveConfig({ k, blockQ, blockK, window, sink, causal, shareHeads, seed }, PAPER_CONFIG);
+  const { k, blockQ, blockK, window, sink, causal, shareHeads, seed } = options;
+  const given = { k, blockQ, blockK, window, sink, causal, shareHeads, seed };
+  return resolveConfig(given as Partial<HipConfig>, PAPER_CONFIG);
 }
 
 /**

@@ -36,7 +36,10 @@ export interface HipConfig {
   readonly strideQ: number;
   /** b_sk: keys `0, strideK, 2·strideK…` of a representative block are scored. @defaultValue 1 */
   readonly strideK: number;
-  /** Most recent keys every row always sees (its own position included). @defaultValue 256 */
+  /**
+   * Most recent keys every row always sees (its own position included). Without causality the last ones of the sequence, the same for
+   * every row. @defaultValue 256
+   */
   readonly window: number;
   /** First keys of the sequence every row always sees. @defaultValue 16 */
   readonly sink: number;
