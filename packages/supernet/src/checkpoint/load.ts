@@ -24,17 +24,17 @@ const PARALLEL_READS = 8;
 /** Options of {@link loadCheckpoint}. */
 export interface LoadOptions extends HttpSourceOptions {
   /** Choices of the elastic space. @defaultValue {@link createSpace}'s */
-  readonly space?: SpaceChoices;
+  readonly space?: SpaceChoices | undefined;
   /** Families to choose from. @defaultValue the built-in ones */
-  readonly families?: readonly Family[];
+  readonly families?: readonly Family[] | undefined;
   /** Fields that replace those of config.json, e.g. `{ num_labels: 2, architectures: ['BertForSequenceClassification'] }`. */
-  readonly config?: Readonly<Record<string, unknown>>;
+  readonly config?: Readonly<Record<string, unknown>> | undefined;
   /**
    * Weights that may be absent and are then drawn from N(0, 0.02) (biases 0, norms 1) with this seed: a new task head on a
    * pretrained body. Without it absent weights are an error.
    */
-  readonly newHeadSeed?: number;
-  readonly onProgress?: (progress: { readonly loaded: number; readonly total: number }) => void;
+  readonly newHeadSeed?: number | undefined;
+  readonly onProgress?: ((progress: { readonly loaded: number; readonly total: number }) => void) | undefined;
 }
 
 /** A loaded checkpoint. */

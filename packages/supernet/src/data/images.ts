@@ -21,24 +21,26 @@ export interface Normalization {
 /** Options of {@link imageClassification}. */
 export interface ImageOptions {
   /** @defaultValue mean 0.5, std 0.5 (the ViT default) */
-  readonly normalize?: Normalization;
+  readonly normalize?: Normalization | undefined;
   /** Applied to training batches only. @defaultValue none */
-  readonly augment?: {
-    /** Pixels a random crop may shift by, zero padded; not beside `leastArea`. @defaultValue 0 */
-    readonly shift?: number;
-    /**
-     * Random resized crops (Szegedy 2015): a rectangle of this share of the area to all of it, 3:4 to 4:3 as wide as high
-     * against the image, stretched to the whole image (bilinear). @defaultValue 1 (off)
-     */
-    readonly leastArea?: number;
-    /** Mirror half of the images. @defaultValue false */
-    readonly flip?: boolean;
-    /**
-     * Blend each image with another one of its batch, λ ~ Beta(α, α) of this α in (0, 1], and share its label likewise
-     * (mixup, Zhang 2018). @defaultValue 0 (off)
-     */
-    readonly mixup?: number;
-  };
+  readonly augment?:
+    | {
+        /** Pixels a random crop may shift by, zero padded; not beside `leastArea`. @defaultValue 0 */
+        readonly shift?: number | undefined;
+        /**
+         * Random resized crops (Szegedy 2015): a rectangle of this share of the area to all of it, 3:4 to 4:3 as wide as high
+         * against the image, stretched to the whole image (bilinear). @defaultValue 1 (off)
+         */
+        readonly leastArea?: number | undefined;
+        /** Mirror half of the images. @defaultValue false */
+        readonly flip?: boolean | undefined;
+        /**
+         * Blend each image with another one of its batch, λ ~ Beta(α, α) of this α in (0, 1], and share its label likewise
+         * (mixup, Zhang 2018). @defaultValue 0 (off)
+         */
+        readonly mixup?: number | undefined;
+      }
+    | undefined;
 }
 
 /**

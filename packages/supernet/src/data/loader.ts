@@ -26,15 +26,15 @@ export interface BatchLoader {
 /** Options of {@link createLoader}. */
 export interface LoaderOptions {
   /** Examples per batch, or a token budget: as many examples of like length as fit into it when padded. @defaultValue 8 */
-  readonly batchSize?: number | { readonly tokens: number };
+  readonly batchSize?: number | { readonly tokens: number } | undefined;
   /** @defaultValue 0 */
-  readonly seed?: number;
+  readonly seed?: number | undefined;
   /** New seeded order every epoch. @defaultValue true */
-  readonly shuffle?: boolean;
+  readonly shuffle?: boolean | undefined;
   /** Leave out a last batch that is not full. @defaultValue true when shuffling */
-  readonly dropLast?: boolean;
+  readonly dropLast?: boolean | undefined;
   /** Put examples of like length together (needs `dataset.tokens`). @defaultValue true where the dataset tells lengths */
-  readonly bucket?: boolean;
+  readonly bucket?: boolean | undefined;
 }
 
 /** Batches whose examples are sorted together by length: large enough for little padding, small enough to stay random. */

@@ -16,11 +16,11 @@ export interface DatasetSplits {
 /** Options of {@link splitDataset}: shares (< 1) or numbers of examples (≥ 1). */
 export interface SplitOptions {
   /** @defaultValue 0.1 */
-  readonly validation?: number;
+  readonly validation?: number | undefined;
   /** @defaultValue 0 */
-  readonly report?: number;
+  readonly report?: number | undefined;
   /** @defaultValue 0 */
-  readonly seed?: number;
+  readonly seed?: number | undefined;
 }
 
 /** Deals the examples out at random. @throws SupernetError `invalid-option` when nothing would be left to train on */

@@ -13,11 +13,11 @@ export interface StreamLoaderOptions<Example> {
   /** Makes a batch of examples. */
   readonly collate: (examples: readonly Example[], seed: number) => HostBatch | Promise<HostBatch>;
   /** @defaultValue 8 */
-  readonly batchSize?: number;
+  readonly batchSize?: number | undefined;
   /** Examples held to be drawn from; 1 keeps the stream's order. @defaultValue 1024 */
-  readonly shuffleBuffer?: number;
+  readonly shuffleBuffer?: number | undefined;
   /** @defaultValue 0 */
-  readonly seed?: number;
+  readonly seed?: number | undefined;
 }
 
 /**

@@ -7,13 +7,13 @@ import type { LabelledText } from './delimited.ts';
 /** Options of {@link textClassification}. */
 export interface TextClassificationOptions {
   /** Tokens kept of an example, special tokens included; the end of the text is cut. @defaultValue 128 */
-  readonly maxTokens?: number;
+  readonly maxTokens?: number | undefined;
   /** Id of the padding token. @defaultValue the tokenizer's `[PAD]` or `<pad>`, else 0 */
-  readonly padTokenId?: number;
+  readonly padTokenId?: number | undefined;
   /** Pad every example to `maxTokens`: fixed shapes cost time on the CPU and save pipelines on a GPU. @defaultValue false */
-  readonly fixedLength?: boolean;
+  readonly fixedLength?: boolean | undefined;
   /** Lengths are rounded up to a multiple, for fewer distinct shapes. @defaultValue 1 */
-  readonly padToMultipleOf?: number;
+  readonly padToMultipleOf?: number | undefined;
 }
 
 interface Encoded {

@@ -8,9 +8,9 @@ import type { Dataset } from './dataset.ts';
 /** Options of {@link textWindows}. */
 export interface WindowOptions {
   /** Tokens of a window. @defaultValue 128 */
-  readonly length?: number;
+  readonly length?: number | undefined;
   /** Tokens from one window's start to the next's; less than `length` overlaps. @defaultValue length */
-  readonly stride?: number;
+  readonly stride?: number | undefined;
 }
 
 /**
@@ -49,13 +49,13 @@ export interface TextSplits {
 /** Options of {@link splitText}. */
 export interface SplitTextOptions extends WindowOptions {
   /** Share of the blocks for validation. @defaultValue 0.1 */
-  readonly validation?: number;
+  readonly validation?: number | undefined;
   /** Share of the blocks for the report. @defaultValue 0.1 */
-  readonly report?: number;
+  readonly report?: number | undefined;
   /** Windows of contiguous text that stay together, so that the splits do not lie token by token beside each other. @defaultValue 8 */
-  readonly blockWindows?: number;
+  readonly blockWindows?: number | undefined;
   /** @defaultValue 0 */
-  readonly seed?: number;
+  readonly seed?: number | undefined;
 }
 
 /**

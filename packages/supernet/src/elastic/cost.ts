@@ -8,9 +8,9 @@ import type { SubnetConfig } from './space.ts';
 /** Options of {@link countMacs}. */
 export interface MacsOptions {
   /** Tokens of the sequence; image models know theirs. */
-  readonly tokens?: number;
+  readonly tokens?: number | undefined;
   /** Positions that get logits of a language model. @defaultValue tokens */
-  readonly logitPositions?: number;
+  readonly logitPositions?: number | undefined;
 }
 
 /**

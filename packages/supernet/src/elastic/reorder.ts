@@ -16,11 +16,11 @@ export interface ReorderOptions {
    */
   readonly criterion: 'activation' | 'taylor' | 'magnitude';
   /** Calibration inputs (training data, not the data that is reported). */
-  readonly batches?: readonly ModelInputs[];
+  readonly batches?: readonly ModelInputs[] | undefined;
   /** Losses of calibration batches, each a function that runs the model. */
-  readonly losses?: readonly (() => tf.Scalar)[];
-  readonly signal?: AbortSignal;
-  readonly onProgress?: (progress: { readonly done: number; readonly total: number }) => void;
+  readonly losses?: readonly (() => tf.Scalar)[] | undefined;
+  readonly signal?: AbortSignal | undefined;
+  readonly onProgress?: ((progress: { readonly done: number; readonly total: number }) => void) | undefined;
 }
 
 /** New order per layer: position i holds what was at `order[i]`. Heads are counted in key/value groups. */

@@ -44,9 +44,9 @@ export interface SpaceShape {
 
 /** Choices to override; each list must contain only values ≤ the full value. */
 export interface SpaceChoices {
-  readonly layers?: readonly number[];
-  readonly heads?: readonly number[];
-  readonly ffn?: readonly number[];
+  readonly layers?: readonly number[] | undefined;
+  readonly heads?: readonly number[] | undefined;
+  readonly ffn?: readonly number[] | undefined;
 }
 
 /**

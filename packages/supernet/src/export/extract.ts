@@ -32,12 +32,12 @@ const COPIED_FILES = [
 /** Options of {@link extractSubnet}. */
 export interface ExtractOptions {
   /** Element type of the stored weights. @defaultValue 'F32' */
-  readonly dtype?: FloatDtype;
+  readonly dtype?: FloatDtype | undefined;
   /** Shards above this size. @defaultValue 5e9 */
-  readonly maxShardBytes?: number;
+  readonly maxShardBytes?: number | undefined;
   /** @defaultValue the built-in families */
-  readonly families?: readonly Family[];
-  readonly signal?: AbortSignal;
+  readonly families?: readonly Family[] | undefined;
+  readonly signal?: AbortSignal | undefined;
 }
 
 /** What was written. */

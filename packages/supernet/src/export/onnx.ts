@@ -13,15 +13,15 @@ import { subnetModelConfig, subnetValues } from './values.ts';
 /** Options of {@link exportOnnx}. */
 export interface OnnxOptions {
   /** Graph name. @defaultValue the family */
-  readonly name?: string;
+  readonly name?: string | undefined;
   /**
    * Whether the graph of a text model takes `attention_mask` [batch, sequence]: 0 where a row is padded. A causal model needs it for
    * batches padded on the left only.
    *
    * @defaultValue true of encoders, false of causal models
    */
-  readonly attentionMask?: boolean;
-  readonly signal?: AbortSignal;
+  readonly attentionMask?: boolean | undefined;
+  readonly signal?: AbortSignal | undefined;
 }
 
 /**

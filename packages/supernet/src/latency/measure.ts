@@ -9,23 +9,23 @@ import type { AttentionFunction, ElasticModel, ForwardOptions, ModelInputs } fro
 /** Options of {@link measureLatency} and {@link measureLatencies}. */
 export interface LatencyOptions {
   /** Sequences or images at once. @defaultValue 1 */
-  readonly batch?: number;
+  readonly batch?: number | undefined;
   /** Tokens of a sequence; image models know theirs. @defaultValue 128, or the model's limit if that is less */
-  readonly sequence?: number;
+  readonly sequence?: number | undefined;
   /** Passes before the first timed one, per network. @defaultValue 2 */
-  readonly warmup?: number;
+  readonly warmup?: number | undefined;
   /** Timed passes per network. @defaultValue 9 */
-  readonly repeats?: number;
+  readonly repeats?: number | undefined;
   /** Positions of a language model that get logits. @defaultValue 'last', as prefill does */
-  readonly logits?: 'all' | 'last' | 'none';
+  readonly logits?: 'all' | 'last' | 'none' | undefined;
   /**
    * `extracted`: as the standalone model that would be deployed; `sliced`: weights cut in every pass, as during training.
    * @defaultValue 'extracted'
    */
-  readonly mode?: 'extracted' | 'sliced';
-  readonly attention?: AttentionFunction;
-  readonly signal?: AbortSignal;
-  readonly onProgress?: (progress: { readonly passes: number; readonly total: number }) => void;
+  readonly mode?: 'extracted' | 'sliced' | undefined;
+  readonly attention?: AttentionFunction | undefined;
+  readonly signal?: AbortSignal | undefined;
+  readonly onProgress?: ((progress: { readonly passes: number; readonly total: number }) => void) | undefined;
 }
 
 /** A measured latency. */

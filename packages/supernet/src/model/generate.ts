@@ -9,25 +9,25 @@ import type { AttentionFunction, ElasticModel, KeyValueCache } from './types.ts'
 /** Options of {@link generate}. */
 export interface GenerateOptions {
   /** @defaultValue 64 */
-  readonly maxTokens?: number;
+  readonly maxTokens?: number | undefined;
   /** 0 is greedy. @defaultValue 0 */
-  readonly temperature?: number;
+  readonly temperature?: number | undefined;
   /** Sample among the k likeliest tokens; 0 = all. @defaultValue 0 */
-  readonly topK?: number;
+  readonly topK?: number | undefined;
   /** Sample among the likeliest tokens that reach this probability. @defaultValue 1 */
-  readonly topP?: number;
+  readonly topP?: number | undefined;
   /** @defaultValue 0 */
-  readonly seed?: number;
+  readonly seed?: number | undefined;
   /** Ids that end the text. @defaultValue the configuration's eos_token_id */
-  readonly stopIds?: readonly number[];
-  readonly attention?: AttentionFunction;
-  readonly subnet?: SubnetConfig;
+  readonly stopIds?: readonly number[] | undefined;
+  readonly attention?: AttentionFunction | undefined;
+  readonly subnet?: SubnetConfig | undefined;
   /** @defaultValue 1024 */
-  readonly chunkTokens?: number;
+  readonly chunkTokens?: number | undefined;
   /** A cache that already holds earlier tokens; `prompt` are the tokens after them. The caller disposes it. */
-  readonly cache?: KeyValueCache;
-  readonly signal?: AbortSignal;
-  readonly onToken?: (id: number) => void;
+  readonly cache?: KeyValueCache | undefined;
+  readonly signal?: AbortSignal | undefined;
+  readonly onToken?: ((id: number) => void) | undefined;
 }
 
 /** Continues a prompt; returns the new token ids (without the stop token). */

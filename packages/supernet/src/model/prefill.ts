@@ -10,16 +10,16 @@ import type { AttentionFunction, ElasticModel, KeyValueCache } from './types.ts'
 /** Options of {@link prefill} and {@link tokenLosses}. */
 export interface PrefillOptions {
   /** @defaultValue dense attention */
-  readonly attention?: AttentionFunction;
-  readonly subnet?: SubnetConfig;
+  readonly attention?: AttentionFunction | undefined;
+  readonly subnet?: SubnetConfig | undefined;
   /** Tokens run through the layers at once (sparse attention likes long chunks; memory grows with them). @defaultValue 1024 */
-  readonly chunkTokens?: number;
+  readonly chunkTokens?: number | undefined;
   /** Rows of logits that exist at once. @defaultValue 1024 */
-  readonly logitRows?: number;
+  readonly logitRows?: number | undefined;
   /** Cache to fill (continues where it stands). @defaultValue a new one, disposed at the end of `tokenLosses` */
-  readonly cache?: KeyValueCache;
-  readonly signal?: AbortSignal;
-  readonly onProgress?: (progress: { readonly tokens: number; readonly total: number }) => void;
+  readonly cache?: KeyValueCache | undefined;
+  readonly signal?: AbortSignal | undefined;
+  readonly onProgress?: ((progress: { readonly tokens: number; readonly total: number }) => void) | undefined;
 }
 
 /** What {@link prefill} calls with the logits [rows, vocab] of tokens start … start + rows − 1; disposed afterwards. */

@@ -153,35 +153,35 @@ export interface KeyValueCache {
 /** Options of {@link ElasticModel.forward}. */
 export interface ForwardOptions {
   /** Sub-network to run. @defaultValue the full model */
-  readonly subnet?: SubnetConfig;
+  readonly subnet?: SubnetConfig | undefined;
   /** `sliced` computes only the kept part; `masked` computes everything and zeroes the rest. @defaultValue 'sliced' */
-  readonly mode?: 'masked' | 'sliced';
+  readonly mode?: 'masked' | 'sliced' | undefined;
   /** @defaultValue dense attention in tfjs */
-  readonly attention?: AttentionFunction;
+  readonly attention?: AttentionFunction | undefined;
   /** Return every hidden state (transformers' `output_hidden_states`). @defaultValue false */
-  readonly hiddenStates?: boolean;
+  readonly hiddenStates?: boolean | undefined;
   /** Cache of a causal model: inputs are the next tokens. */
-  readonly cache?: KeyValueCache;
+  readonly cache?: KeyValueCache | undefined;
   /** Position of the first input token. @defaultValue the cache's length, else 0 */
-  readonly positionOffset?: number;
+  readonly positionOffset?: number | undefined;
   /**
    * What a language model returns as logits: of all positions, of the last one, an empty [B, 0, V], or `hidden`: the final hidden
    * state [B, T, D] instead, for {@link ElasticModel.languageLogits} a few rows at a time.
    *
    * @defaultValue 'all'
    */
-  readonly logits?: 'all' | 'last' | 'none' | 'hidden';
+  readonly logits?: 'all' | 'last' | 'none' | 'hidden' | undefined;
   /** Apply drop-out (seeded). @defaultValue false */
-  readonly training?: boolean;
+  readonly training?: boolean | undefined;
   /** Drop-out probability when training. @defaultValue the configuration's */
-  readonly dropout?: number;
+  readonly dropout?: number | undefined;
   /** Seed of drop-out masks. @defaultValue 0 */
-  readonly seed?: number;
+  readonly seed?: number | undefined;
   /**
    * Sees the input [B·T, features] of every attention output and FFN down projection, e.g. to measure importance. The tensor is
    * disposed afterwards.
    */
-  readonly observe?: (projection: string, input: tf.Tensor2D) => void;
+  readonly observe?: ((projection: string, input: tf.Tensor2D) => void) | undefined;
 }
 
 /** Result of a forward pass. The caller disposes (or runs inside tf.tidy). */

@@ -12,21 +12,24 @@ import { adamwOnHeap, onHeap } from './host-arrays.ts';
 /** Options of {@link AdamW}. */
 export interface AdamWOptions {
   /** Decay of the first moment. @defaultValue 0.9 */
-  readonly beta1?: number;
+  readonly beta1?: number | undefined;
   /** Decay of the second moment. @defaultValue 0.999 */
-  readonly beta2?: number;
+  readonly beta2?: number | undefined;
   /** @defaultValue 1e-8 */
-  readonly epsilon?: number;
+  readonly epsilon?: number | undefined;
   /** Decoupled weight decay per step: w ← w·(1 − lr·decay). @defaultValue 0.01 */
-  readonly weightDecay?: number;
+  readonly weightDecay?: number | undefined;
   /** Which weights decay. @defaultValue linear weights and heads; not biases, norms and embeddings */
-  readonly decays?: (slot: WeightSlot) => boolean;
+  readonly decays?: ((slot: WeightSlot) => boolean) | undefined;
   /**
    * Layer-wise learning-rate decay: a weight at depth n below the head learns with lr·layerDecayⁿ (head and final norm n = 0, last
    * layer 1, …, embeddings deepest). @defaultValue 1
    */
-  readonly layerDecay?: number;
+  readonly layerDecay?: number | undefined;
 }
+
+/** Options with every default filled in. */
+type Settings = { readonly [Name in keyof AdamWOptions]-?: NonNullable<AdamWOptions[Name]> };
 
 /** State of one weight, as arrays. */
 export interface MomentArrays {
@@ -67,7 +70,7 @@ interface GradientFactors {
  */
 export class AdamW {
   readonly #model: ElasticModel;
-  readonly #options: Required<AdamWOptions>;
+  readonly #options: Settings;
   readonly #moments = new Map<string, Moments>();
   #packs: readonly Pack[] = [];
 

@@ -12,14 +12,14 @@ import { createTargets, crossEntropyRows, disposeTargets, flatten } from './loss
 /** Options of {@link evaluate}. */
 export interface EvaluateOptions {
   /** @defaultValue the full model */
-  readonly subnet?: SubnetConfig;
+  readonly subnet?: SubnetConfig | undefined;
   /** Examples at once. @defaultValue 8 */
-  readonly batchSize?: number;
-  readonly attention?: AttentionFunction;
+  readonly batchSize?: number | undefined;
+  readonly attention?: AttentionFunction | undefined;
   /** Return the numbers of every example, too: two models are compared best example by example. @defaultValue false */
-  readonly perExample?: boolean;
-  readonly signal?: AbortSignal;
-  readonly onProgress?: (progress: { readonly examples: number; readonly total: number }) => void;
+  readonly perExample?: boolean | undefined;
+  readonly signal?: AbortSignal | undefined;
+  readonly onProgress?: ((progress: { readonly examples: number; readonly total: number }) => void) | undefined;
 }
 
 /** Batches dispatched before their sums are read on WebGPU. */

@@ -15,58 +15,58 @@ import type { Teacher } from './teacher.ts';
 /** Options of `fineTune`. */
 export interface FineTuneOptions {
   /** @defaultValue 'instatune' */
-  readonly strategy?: Strategy;
+  readonly strategy?: Strategy | undefined;
   /** Share of the label losses; the rest is distillation. @defaultValue 0.3 */
-  readonly alpha?: number;
+  readonly alpha?: number | undefined;
   /** 0: sub-networks learn from the super-network of the same step; 1: all learn from `teacher`; hybrid: first 1, then 0. @defaultValue 0 */
-  readonly gamma?: 0 | 1 | 'hybrid';
+  readonly gamma?: 0 | 1 | 'hybrid' | undefined;
   /** Share of the steps with γ = 1 in the hybrid. @defaultValue 0.5 */
-  readonly teacherShare?: number;
+  readonly teacherShare?: number | undefined;
   /** Random sub-networks a step (M). @defaultValue 1 */
-  readonly subnets?: number;
+  readonly subnets?: number | undefined;
   /** Distillation temperature ρ; the KL terms are scaled by ρ². @defaultValue 1 */
-  readonly temperature?: number;
+  readonly temperature?: number | undefined;
   /**
    * A fixed, already fine-tuned model, or an ensemble of such: γ = 1, hybrid and `kd-only` need it. Its models are not
    * changed and not disposed.
    */
-  readonly teacher?: Teacher;
+  readonly teacher?: Teacher | undefined;
   /** Optimisation steps; wins over `epochs`. */
-  readonly steps?: number;
+  readonly steps?: number | undefined;
   /** Passes over the data. @defaultValue 1 */
-  readonly epochs?: number;
+  readonly epochs?: number | undefined;
   /** Examples (or a token budget) of one micro-batch. @defaultValue 8 */
-  readonly batchSize?: LoaderOptions['batchSize'];
+  readonly batchSize?: LoaderOptions['batchSize'] | undefined;
   /** Micro-batches summed before a step. @defaultValue 1 */
-  readonly accumulate?: number;
+  readonly accumulate?: number | undefined;
   /** Peak learning rate. @defaultValue 5e-4 */
-  readonly learningRate?: number;
-  readonly schedule?: ScheduleOptions;
-  readonly optimizer?: AdamWOptions;
+  readonly learningRate?: number | undefined;
+  readonly schedule?: ScheduleOptions | undefined;
+  readonly optimizer?: AdamWOptions | undefined;
   /** Limit of the global gradient norm; Infinity turns clipping off. @defaultValue 1 */
-  readonly clipNorm?: number;
+  readonly clipNorm?: number | undefined;
   /** Drop-out probability. @defaultValue 0 */
-  readonly dropout?: number;
+  readonly dropout?: number | undefined;
   /** @defaultValue dense attention in tfjs */
-  readonly attention?: AttentionFunction;
+  readonly attention?: AttentionFunction | undefined;
   /** Order of the data, sub-networks and drop-out. @defaultValue 0 */
-  readonly seed?: number;
+  readonly seed?: number | undefined;
   /** Stops between steps: the state is saved (with a store), then `aborted` is thrown. */
-  readonly signal?: AbortSignal;
-  readonly onProgress?: (progress: FineTuneProgress) => void;
+  readonly signal?: AbortSignal | undefined;
+  readonly onProgress?: ((progress: FineTuneProgress) => void) | undefined;
   /** Where the state goes. @defaultValue nowhere */
-  readonly checkpoint?: CheckpointOptions;
+  readonly checkpoint?: CheckpointOptions | undefined;
 }
 
 /** When and where training state is saved. */
 export interface CheckpointOptions {
   readonly store: StateStore;
   /** @defaultValue 60 */
-  readonly everySeconds?: number;
+  readonly everySeconds?: number | undefined;
   /** Save after every n steps, whatever the time. */
-  readonly everySteps?: number;
+  readonly everySteps?: number | undefined;
   /** Go on from the stored state where there is one. @defaultValue true */
-  readonly resume?: boolean;
+  readonly resume?: boolean | undefined;
 }
 
 /** Options with every default filled in. */

@@ -4,11 +4,11 @@ import { SupernetError } from '../errors.ts';
 /** Shape of the learning rate over the steps. */
 export interface ScheduleOptions {
   /** @defaultValue 'cosine' */
-  readonly kind?: 'constant' | 'linear' | 'cosine';
+  readonly kind?: 'constant' | 'linear' | 'cosine' | undefined;
   /** Warm-up: steps when ≥ 1, a share of all steps when < 1. @defaultValue 0.1 */
-  readonly warmup?: number;
+  readonly warmup?: number | undefined;
   /** Learning rate at the end, as a share of the peak (linear, cosine). @defaultValue 0 */
-  readonly final?: number;
+  readonly final?: number | undefined;
 }
 
 /** A factor in [0, 1] on the peak learning rate for step 0 … steps − 1. */
