@@ -1,4 +1,4 @@
-// Whoever reads the output may stop at any time: `| head -1`, a closed terminal.
+// Whoever reads the output may stop at any time (`| head -1`).
 import { spawn } from 'node:child_process';
 import { existsSync, mkdtempSync } from 'node:fs';
 import { tmpdir } from 'node:os';
