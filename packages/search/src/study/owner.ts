@@ -1,6 +1,5 @@
 // Who is writing a study: a process is told apart from a later one with the same id by its start time.
-import { readFileSync } from 'node:fs';
-import { hostname } from 'node:os';
+// Only called once the study file is open, so there is a Node to ask.
 
 /** After this long without a sign of life a writer on another host counts as gone. A local one is asked directly. */
 export const OWNER_STALE_MS = 120_000;
@@ -12,6 +11,7 @@ export interface Owner {
 
 /** Clock ticks since boot at which a process started; empty where /proc does not exist. */
 function startTime(pid: number): string {
+  const { readFileSync } = process.getBuiltinModule('node:fs');
   try {
     const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
     return stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19] ?? '';
@@ -19,6 +19,8 @@ function startTime(pid: number): string {
     return '';
   }
 }
+
+const hostname = (): string => process.getBuiltinModule('node:os').hostname();
 
 export function thisOwner(): Owner {
   return { id: `${process.pid}:${startTime(process.pid)}`, host: hostname() };

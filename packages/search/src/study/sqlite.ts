@@ -1,11 +1,9 @@
 // Studies in a SQLite file (Node's own driver): WAL, a transaction per change, so a killed process loses at most its running trials.
-import { existsSync, statSync } from 'node:fs';
-import { dirname, resolve } from 'node:path';
-import { pathToFileURL } from 'node:url';
-import { DatabaseSync, type SQLOutputValue } from 'node:sqlite';
+import type { DatabaseSync, SQLOutputValue } from 'node:sqlite';
 import { SearchError, messageOf } from '../errors.ts';
+import { migrate, schemaVersion } from './migrate.ts';
 import { OWNER_STALE_MS, ownerAlive, thisOwner, type Owner } from './owner.ts';
-import { migrate, SCHEMA_VERSION, schemaVersion } from './schema.ts';
+import { SCHEMA_VERSION } from './schema.ts';
 import { Study, type StudyContents, type StudyHeader, type StudyJournal } from './study.ts';
 import type { RoundInfo, Trial, TrialReport, TrialStatus } from './trial.ts';
 
@@ -19,8 +17,28 @@ const CLOSED = new Set([3, 8, 14]);
 
 const HEARTBEAT_MS = OWNER_STALE_MS / 4;
 
+/**
+ * Node's modules, asked of the process: what is imported, even dynamically, bundlers for browsers try to find.
+ *
+ * @throws SearchError `invalid-option` where there is no Node to read and write the file
+ */
+function node(path: string) {
+  // Some bundlers put a `process` of their own into pages; a Node that is too old has no SQLite.
+  const known = typeof process === 'object' && typeof process.getBuiltinModule === 'function';
+  const sqlite = known ? process.getBuiltinModule('node:sqlite') : undefined;
+  if (!sqlite) {
+    throw new SearchError(
+      'invalid-option',
+      `the study file ${path} needs Node 24 or newer (its node:sqlite), which this is not: leave \`study\` out, which keeps the study in memory, or pass a Study instead of a path`,
+      { path },
+    );
+  }
+  const fs = process.getBuiltinModule('node:fs');
+  return { fs, paths: process.getBuiltinModule('node:path'), url: process.getBuiltinModule('node:url'), sqlite };
+}
+
 /** A path that means the same file in every folder. */
-export const absolute = (path: string): string => resolve(path);
+export const absolute = (path: string): string => node(path).paths.resolve(path);
 
 /** How long a file that others write is waited for. */
 const BUSY_MS = 10_000;
@@ -93,17 +111,19 @@ function parse<T>(path: string, text: SQLOutputValue | undefined, what: string):
 function connect(path: string, create: boolean): DatabaseSync {
   // SQLite takes it for a temporary file, gone when it is closed.
   if (path === '') throw new SearchError('invalid-option', 'the path of the study is empty: give a file', { path });
-  if (!create && !existsSync(path)) {
+  const { fs, paths, sqlite } = node(path);
+  if (!create && !fs.existsSync(path)) {
     throw new SearchError(
       'study-missing',
       `no study file at ${path}: start one with \`instatune search --study ${path}\``,
       { path },
     );
   }
-  if (!existsSync(dirname(resolve(path)))) {
-    throw new SearchError('study-missing', `no folder ${dirname(resolve(path))}: create it before the study`, { path });
+  const folder = paths.dirname(paths.resolve(path));
+  if (!fs.existsSync(folder)) {
+    throw new SearchError('study-missing', `no folder ${folder}: create it before the study`, { path });
   }
-  const database = guard(path, () => new DatabaseSync(path, { timeout: BUSY_MS }));
+  const database = guard(path, () => new sqlite.DatabaseSync(path, { timeout: BUSY_MS }));
   try {
     guard(path, () => {
       whenFree(() => database.exec('PRAGMA journal_mode = WAL'));
@@ -119,17 +139,18 @@ function connect(path: string, create: boolean): DatabaseSync {
 
 /** A file that may only be read: on a read-only medium, or of another user. */
 function connectToRead(path: string): DatabaseSync {
+  const { fs, url, sqlite } = node(path);
   try {
     return connect(path, false);
   } catch (error) {
-    if (!(error instanceof SearchError) || error.code !== 'study-unreadable' || !existsSync(path)) throw error;
+    if (!(error instanceof SearchError) || error.code !== 'study-unreadable' || !fs.existsSync(path)) throw error;
     // SQLite would have to write beside the file to read what a killed process left there.
-    if ((statSync(`${path}-wal`, { throwIfNoEntry: false })?.size ?? 0) > 0) throw error;
-    const url = pathToFileURL(path);
-    url.search = 'immutable=1';
+    if ((fs.statSync(`${path}-wal`, { throwIfNoEntry: false })?.size ?? 0) > 0) throw error;
+    const address = url.pathToFileURL(path);
+    address.search = 'immutable=1';
     let database: DatabaseSync | undefined;
     try {
-      database = new DatabaseSync(url, { readOnly: true });
+      database = new sqlite.DatabaseSync(address, { readOnly: true });
       const version = schemaVersion(database, path);
       if (version === SCHEMA_VERSION) return database;
       throw new SearchError(
