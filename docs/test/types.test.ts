@@ -29,15 +29,17 @@ it('the examples compile', { timeout: 120_000 }, () => {
   const { options } = ts.convertCompilerOptionsFromJson(config.compilerOptions, ROOT);
   // Not what this workspace asks of itself beyond `strict`.
   const strict = { ...options, noUncheckedIndexedAccess: false, types: ['node'] };
-  const host = ts.createCompilerHost(strict);
-  const [exists, read, getSource] = [host.fileExists, host.readFile, host.getSourceFile];
-  host.fileExists = (path) => files.has(path) || exists(path);
-  host.readFile = (path) => files.get(path)?.code ?? read(path);
-  host.getSourceFile = (path, languageVersion, ...rest) => {
-    const code = files.get(path)?.code;
-    return code === undefined
-      ? getSource(path, languageVersion, ...rest)
-      : ts.createSourceFile(path, code, languageVersion, true);
+  const disk = ts.createCompilerHost(strict);
+  const host: ts.CompilerHost = {
+    ...disk,
+    fileExists: (path) => files.has(path) || disk.fileExists(path),
+    readFile: (path) => files.get(path)?.code ?? disk.readFile(path),
+    getSourceFile: (path, languageVersion, ...rest) => {
+      const code = files.get(path)?.code;
+      return code === undefined
+        ? disk.getSourceFile(path, languageVersion, ...rest)
+        : ts.createSourceFile(path, code, languageVersion, true);
+    },
   };
   const program = ts.createProgram([...files.keys()], strict, host);
   const wrong = [...files].flatMap(([path, { name }]) => {

@@ -60,7 +60,8 @@ export function denseModelAttention(): ModelAttention {
  */
 export function hipModelAttention(options: ModelAttentionOptions = {}): ModelAttention {
   const { dense = 'auto', onMask } = options;
-  const { of: configOf, denseLayers, interval } = layerConfigs(options);
+  const configs = layerConfigs(options);
+  const { denseLayers, interval } = configs;
   const decoded = new Map<number, { readonly mask: BlockMask; readonly age: number }>();
   return (q, k, v, context) => {
     const sliding = slidingAttention(q, k, v, context);
@@ -82,7 +83,7 @@ export function hipModelAttention(options: ModelAttentionOptions = {}): ModelAtt
     return hipAttention(q, k, v, {
       causal,
       scale,
-      config: configOf(layer),
+      config: configs.of(layer),
       dense,
       // A mask that nobody wants stays on the GPU.
       ...((isDecode || onMask) && { onMask: receive }),
