@@ -2,35 +2,14 @@
 import * as tf from '@tensorflow/tfjs';
 import * as fc from 'fast-check';
 import { beforeAll, describe, expect, it } from 'vitest';
+import '@hip/testing';
 import { AdamW } from '../../src/train/adamw.ts';
 import { accumulate } from '../../src/train/gradients.ts';
 import type { GradientSet } from '../../src/train/gradients.ts';
 import { SeededRandom } from '../../src/train/random.ts';
+import { clippedStep, referenceAdamW } from '../helpers/adamw.ts';
 import { BACKENDS, useBackend } from '../helpers/backend.ts';
 import { tinyLlama, weightsOf } from '../helpers/tiny.ts';
-
-/** Loshchilov & Hutter 2019, algorithm 2, in doubles. */
-function reference(
-  weight: number[],
-  gradients: number[][],
-  rates: number[],
-  o: Record<'beta1' | 'beta2' | 'epsilon' | 'weightDecay', number>,
-): number[] {
-  const w = [...weight];
-  const m = w.map(() => 0);
-  const v = w.map(() => 0);
-  gradients.forEach((gradient, t) => {
-    for (let i = 0; i < w.length; i++) {
-      const g = gradient[i]!;
-      m[i] = o.beta1 * m[i]! + (1 - o.beta1) * g;
-      v[i] = o.beta2 * v[i]! + (1 - o.beta2) * g * g;
-      const mHat = m[i]! / (1 - o.beta1 ** (t + 1));
-      const vHat = v[i]! / (1 - o.beta2 ** (t + 1));
-      w[i] = w[i]! - rates[t]! * (mHat / (Math.sqrt(vHat) + o.epsilon) + o.weightDecay * w[i]!);
-    }
-  });
-  return w;
-}
 
 const LINEAR = 'layers.0.ffn.up.weight';
 const NORM = 'layers.0.ffn.norm.weight';
@@ -87,7 +66,7 @@ describe.each(BACKENDS)('AdamW on %s', (backend) => {
             [LINEAR, options.weightDecay],
             [NORM, 0],
           ] as const) {
-            const expected = reference(before.get(name)!, seen[name]!, rates, { ...options, weightDecay });
+            const expected = referenceAdamW(before.get(name)!, seen[name]!, rates, { ...options, weightDecay });
             after.get(name)!.forEach((value, i) => expect(Math.abs(value - expected[i]!)).toBeLessThan(4e-6));
           }
           const untouched = [...before].filter(([name]) => name !== LINEAR && name !== NORM);
@@ -98,6 +77,16 @@ describe.each(BACKENDS)('AdamW on %s', (backend) => {
       ),
       { numRuns: 20 },
     );
+  });
+
+  it.each([1e-3, 0.5, 1e9])('takes a gradient clipped to a norm of %s', async (limit) => {
+    const { norm, reported, before, actual, expected } = await clippedStep(limit);
+    expect(norm).toBeGreaterThan(0.5);
+    expect(norm).toBeLessThan(1e9);
+    expect(reported).toBeCloseTo(norm, 5);
+    expect(expected.size).toBe(before.size);
+    for (const [name, weight] of expected)
+      expect(actual.get(name)!, name).toBeAllclose(weight, { rtol: 0, atol: 2e-6 });
   });
 
   it('scales by layer depth: embeddings least, head and final norm most', async () => {

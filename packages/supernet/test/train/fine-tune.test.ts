@@ -64,6 +64,40 @@ describe.each(BACKENDS)('fineTune on %s', (backend) => {
     model.dispose();
   });
 
+  it('the hybrid distils from the teacher first (γ = 1), then in place (γ = 0)', async () => {
+    const teacher = tinyLlama(2);
+    const losses = async (choice: FineTuneOptions) => {
+      const model = tinyLlama();
+      const steps: (readonly number[])[] = [];
+      await fineTune(model, data, {
+        // So small a rate leaves the weights alone: a step's losses do not depend on the steps before it.
+        ...{ steps: 5, batchSize: 2, learningRate: 1e-30, seed: 5, teacher, ...choice },
+        onProgress: (progress) => steps.push(progress.losses),
+      });
+      model.dispose();
+      return steps;
+    };
+    const [fromTeacher, inPlace] = [await losses({ gamma: 1 }), await losses({ gamma: 0 })];
+    // S learns from its teacher or from the labels alone, S_i from another network.
+    for (let step = 0; step < 5; step++) {
+      expect(fromTeacher[step]![0]).toBeGreaterThan(inPlace[step]![0]! + 1e-3);
+      expect(Math.abs(fromTeacher[step]![1]! - inPlace[step]![1]!)).toBeGreaterThan(1e-3);
+    }
+    for (const [teacherShare, first] of [
+      [0.4, 2],
+      [0.8, 4],
+      [undefined, 3],
+      [0, 0],
+      [1, 5],
+    ] as const) {
+      expect(await losses({ gamma: 'hybrid', teacherShare })).toEqual([
+        ...fromTeacher.slice(0, first),
+        ...inPlace.slice(first),
+      ]);
+    }
+    teacher.dispose();
+  });
+
   it('blended rows are held to both labels by their shares, and to the teacher as any row', async () => {
     const model = tinyLlama();
     const seed = 5;

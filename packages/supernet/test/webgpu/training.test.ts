@@ -9,6 +9,7 @@ import type { TransformerModel } from '../../src/model/transformer.ts';
 import { fineTune } from '../../src/train/fine-tune.ts';
 import type { FineTuneOptions } from '../../src/train/options.ts';
 import { memoryStore } from '../../src/train/store.ts';
+import { clippedStep } from '../helpers/adamw.ts';
 import { GOLDENS, goldenPath, loadGolden } from '../helpers/golden.ts';
 import { patternedTokens, tinyBert, tinyLlama, weightsOf } from '../helpers/tiny.ts';
 import { startWebGpu } from '../helpers/webgpu.ts';
@@ -95,6 +96,15 @@ describeGpu('training', () => {
     expect(actual.losses).toBeAllclose(expected.losses, { rtol: 2e-4, atol: 0 });
     expect(held).toHaveLength(2);
     expect(held[1]).toBe(held[0]);
+  });
+
+  it.each([1e-3, 0.5])('a gradient is clipped to a norm of %s', async (limit) => {
+    await tf.setBackend('webgpu');
+    const { norm, reported, actual, expected } = await clippedStep(limit);
+    expect(norm).toBeGreaterThan(limit);
+    expect(reported).toBeCloseTo(norm, 4);
+    for (const [name, weight] of expected)
+      expect(actual.get(name)!, name).toBeAllclose(weight, { rtol: 0, atol: 2e-6 });
   });
 
   it('an ensemble teaches as on the cpu', async () => {
