@@ -33,7 +33,7 @@ export interface ReorderReport {
  * Permutes every layer's heads (whole key/value groups) and FFN units in place, the most important first.
  * Sums over heads and units do not depend on their order, so the full model computes the same function up to float rounding.
  *
- * @throws SupernetError `invalid-option` when the criterion's calibration data is missing; `aborted`.
+ * @throws SupernetError `invalid-option` for an unknown criterion or one whose calibration data is missing; `aborted`
  *
  * @example
  * ```ts
@@ -41,8 +41,12 @@ export interface ReorderReport {
  * ```
  */
 export async function reorderByImportance(model: ElasticModel, options: ReorderOptions): Promise<ReorderReport> {
-  const measure = { activation: activationScores, taylor: taylorScores, magnitude: magnitudeScores }[options.criterion];
-  const scores = await measure(model, options);
+  const { criterion } = options;
+  if (!Object.hasOwn(CRITERIA, criterion)) {
+    const known = Object.keys(CRITERIA).join(', ');
+    throw new SupernetError('invalid-option', `criterion = ${criterion}: expected ${known}`, { criterion });
+  }
+  const scores = await CRITERIA[criterion](model, options);
   const report = { headGroups: [] as number[][], ffn: [] as number[][] };
   for (let layer = 0; layer < model.config.layers; layer++) {
     throwIfAborted(options.signal, 'reorderByImportance');
@@ -91,7 +95,8 @@ async function taylorScores(model: ElasticModel, options: ReorderOptions): Promi
   const losses = required(options.losses, 'taylor', 'losses');
   const names = projections(model);
   const variables = names.map((name) => model.weights.get(`${name}.weight`) as tf.Variable);
-  const scores: Scores = new Map();
+  // Zero for a layer that no loss depends on: those of sub-networks may leave the last ones out.
+  const scores: Scores = new Map(names.map((name, i) => [name, new Float32Array(variables[i]?.shape[0] ?? 0)]));
   for (const [index, loss] of losses.entries()) {
     throwIfAborted(options.signal, 'reorderByImportance');
     const { value, grads } = tf.variableGrads(loss, variables);
@@ -129,6 +134,8 @@ async function magnitudeScores(model: ElasticModel): Promise<Scores> {
   }
   return scores;
 }
+
+const CRITERIA = { activation: activationScores, taylor: taylorScores, magnitude: magnitudeScores };
 
 function required<T>(list: readonly T[] | undefined, criterion: string, option: string): readonly T[] {
   if (list?.length) return list;

@@ -7,9 +7,83 @@ import { loadCheckpoint } from '../../src/checkpoint/load.ts';
 import { reorderByImportance } from '../../src/elastic/reorder.ts';
 import type { ReorderOptions } from '../../src/elastic/reorder.ts';
 import { uniformSubnet } from '../../src/elastic/space.ts';
+import type { TransformerModel } from '../../src/model/transformer.ts';
 import { tokenLosses } from '../../src/model/prefill.ts';
 import { useBackend } from '../helpers/backend.ts';
 import { GOLDENS, goldenPath, loadGolden, missingGolden } from '../helpers/golden.ts';
+import { tinyLlama } from '../helpers/tiny.ts';
+
+/** Sets a weight to `value(row, column)`. */
+function fill(model: TransformerModel, name: string, value: (row: number, column: number) => number): void {
+  const variable = model.weights.get(`${name}.weight`)!;
+  const [rows, columns] = variable.shape as [number, number];
+  const values = Float32Array.from({ length: rows * columns }, (_, i) => value(Math.floor(i / columns), i % columns));
+  tf.tidy(() => variable.assign(tf.tensor2d(values, [rows, columns])));
+}
+
+describe('the order of importance', () => {
+  beforeAll(() => useBackend('wasm'));
+  /** Two layers of two head groups and six FFN units. */
+  const six = () => tinyLlama(1, { intermediate_size: 6 });
+
+  it('taylor: the squared change of the loss when a unit is removed, summed over the losses', async () => {
+    const model = six();
+    const [output, down] = ['layers.0.attention.output', 'layers.0.ffn.down'];
+    for (const name of [output, down]) fill(model, name, () => 1);
+    /** A loss that is linear in the weights, so that the unit of every row changes it by just this much. */
+    const loss = (name: string, changes: readonly number[]) => () => {
+      const weight = model.weights.get(`${name}.weight`)!;
+      const [rows, columns] = weight.shape as [number, number];
+      const slopes = Array.from({ length: rows }, (_, row) => changes[Math.floor((row * changes.length) / rows)]!);
+      const perRow = rows / changes.length;
+      const factors = tf.tile(tf.tensor2d(slopes, [rows, 1]), [1, columns]);
+      return tf.div(tf.sum(tf.mul(weight, factors)), perRow * columns) as tf.Scalar;
+    };
+    const losses = [
+      loss(down, [3, 0, -4, 1, 2, -0.5]),
+      loss(down, [-3, 0.75, 4, 2, 2, 0.1]),
+      // Sums 1 and 0, squares 1 and 8.
+      loss(output, [1, 2]),
+      loss(output, [0, -2]),
+    ];
+    const report = await reorderByImportance(model, { criterion: 'taylor', losses });
+    // Squares 18, 0.5625, 32, 5, 8, 0.26; plain sums would be 0, 0.75, 0, 3, 4, −0.4.
+    expect(report.ffn[0]).toEqual([2, 0, 4, 3, 1, 5]);
+    expect(report.headGroups[0]).toEqual([1, 0]);
+    // No loss depends on this layer.
+    expect([report.ffn[1], report.headGroups[1]]).toEqual([
+      [0, 1, 2, 3, 4, 5],
+      [0, 1],
+    ]);
+    model.dispose();
+  });
+
+  it.each(['up', 'gate', 'down'])(
+    'magnitude: what a unit is multiplied by on its way counts, its %s too',
+    async (part) => {
+      const model = six();
+      const sizes = [3, 1, 6, 2, 5, 4];
+      for (const name of ['up', 'gate']) {
+        fill(model, `layers.1.ffn.${name}`, (_, unit) => (name === part ? sizes[unit]! : 1));
+      }
+      fill(model, 'layers.1.ffn.down', (unit) => (part === 'down' ? -sizes[unit]! : 1));
+      const { ffn } = await reorderByImportance(model, { criterion: 'magnitude' });
+      expect(ffn[1]).toEqual([2, 4, 5, 0, 3, 1]);
+      model.dispose();
+    },
+  );
+
+  it('names a criterion that is none', async () => {
+    const model = six();
+    for (const criterion of ['foo', 'toString', undefined]) {
+      await expect(reorderByImportance(model, { criterion } as unknown as ReorderOptions)).rejects.toMatchObject({
+        code: 'invalid-option',
+        details: { criterion },
+      });
+    }
+    model.dispose();
+  });
+});
 
 describe.skipIf(missingGolden)(`reorderByImportance${missingGolden}`, () => {
   beforeAll(() => useBackend('wasm'));

@@ -70,8 +70,13 @@ describe.each(BACKENDS)('fineTune on %s', (backend) => {
       const model = tinyLlama();
       const steps: (readonly number[])[] = [];
       await fineTune(model, data, {
+        steps: 5,
+        batchSize: 2,
         // So small a rate leaves the weights alone: a step's losses do not depend on the steps before it.
-        ...{ steps: 5, batchSize: 2, learningRate: 1e-30, seed: 5, teacher, ...choice },
+        learningRate: 1e-30,
+        seed: 5,
+        teacher,
+        ...choice,
         onProgress: (progress) => steps.push(progress.losses),
       });
       model.dispose();
