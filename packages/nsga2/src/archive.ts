@@ -1,6 +1,8 @@
 // A bounded or unbounded archive of the best trade-offs ever seen.
 import { Nsga2Error } from './errors.ts';
+import { Saved } from './saved.ts';
 import { dominates } from './sorting/dominance.ts';
+import { nonDominatedSort } from './sorting/non-dominated-sort.ts';
 import { pruneByCrowding } from './sorting/pruned-crowding.ts';
 
 /** A member of an archive. */
@@ -65,7 +67,9 @@ export class ParetoArchive {
     return { capacity: this.capacity === Infinity ? null : this.capacity, entries: this.members };
   }
 
+  /** @throws Nsga2Error `invalid-state` naming the field, unless this is a whole archive */
   static fromJSON(state: ReturnType<ParetoArchive['toJSON']>): ParetoArchive {
+    checkArchive(new Saved(state, 'the saved archive'));
     const archive = new ParetoArchive(state.capacity ?? Infinity);
     archive.members = state.entries.map(({ id, genes, objectives }) => ({
       id,
@@ -94,6 +98,30 @@ export class ParetoArchive {
     const kept = pruneByCrowding(values, dimension, rows, this.capacity, new Float64Array(members.length));
     this.members = Array.from(kept, (row) => members[row]!);
   }
+}
+
+/** @throws Nsga2Error `invalid-state` unless the entries are in order, and none is equal to or dominates another */
+export function checkArchive(saved: Saved): void {
+  const capacity = saved.field('capacity');
+  const most = capacity.isNull ? Infinity : capacity.number(1);
+  const entries = saved.field('entries').items();
+  if (entries.length > most) saved.field('entries').fail(`a list of at most ${most}`);
+  let dimension: number | undefined;
+  const points = entries.map((entry) => {
+    entry.field('id').number();
+    entry.field('genes').numbers();
+    const objectives = entry.field('objectives').numbers(dimension);
+    dimension = objectives.length;
+    return objectives;
+  });
+  if (dimension === 0) saved.field('entries').fail('a list of entries with objectives');
+  const seen = new Set<string>();
+  nonDominatedSort(points).ranks.forEach((rank, i) => {
+    const point = points[i]!;
+    const sorted = i === 0 || point[0]! >= points[i - 1]![0]!;
+    if (rank === 0 && sorted && seen.size < seen.add(point.join()).size) return;
+    entries[i]!.field('objectives').fail('in ascending order, equal to none and dominated by none');
+  });
 }
 
 function equal(a: readonly number[], b: readonly number[]): boolean {

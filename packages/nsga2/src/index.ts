@@ -29,7 +29,7 @@ export type { Individual } from './engine/population.ts';
 export type { Sampler } from './engine/mating.ts';
 export type { Duplicates, EngineOptions, Nsga2Options } from './engine/options.ts';
 export { Evolution, type Candidate, type Snapshot, type Told } from './engine/evolution.ts';
-export type { EngineState, SavedCandidate, SavedIndividual } from './engine/state.ts';
+export type { EngineState, SavedCandidate, SavedIndividual, SavedVariable } from './engine/state.ts';
 export { Nsga2 } from './engine/nsga2.ts';
 export { Nsga3, type Nsga3Options } from './engine/nsga3.ts';
 export {

@@ -56,20 +56,17 @@ export class Random {
     for (let i = 0; i < WARM_UP; i++) this.uint32();
   }
 
-  /** Continues exactly where the saved generator stood. */
+  /** Continues exactly where the saved generator stood. @throws Nsga2Error `invalid-state` */
   static fromJSON(state: RandomState): Random {
-    const words = state?.words;
-    if (state?.algorithm !== 'sfc32' || !Array.isArray(words) || words.length !== 4 || !words.every(isUint32)) {
+    if (!isRandomState(state)) {
       throw new Nsga2Error(
         'invalid-state',
-        'not the state of a Random: needs { algorithm: "sfc32", words: four uint32 }',
-        {
-          state,
-        },
+        'not the state of a Random: needs { algorithm: "sfc32", words: four uint32, not all 0 }',
+        { state },
       );
     }
     const random = new Random();
-    [random.a, random.b, random.c, random.d] = words.map((word) => word | 0) as [number, number, number, number];
+    [random.a, random.b, random.c, random.d] = state.words.map((word) => word | 0) as [number, number, number, number];
     return random;
   }
 
@@ -157,6 +154,18 @@ export class Random {
   pick<T>(items: readonly T[]): T {
     return items[this.integer(0, items.length - 1)]!;
   }
+}
+
+/** Whether this is the state of a generator. None has four words of 0: such a state was never seeded. */
+export function isRandomState(state: unknown): state is RandomState {
+  const { algorithm, words } = (state ?? {}) as Partial<Record<keyof RandomState, unknown>>;
+  return (
+    algorithm === 'sfc32' &&
+    Array.isArray(words) &&
+    words.length === 4 &&
+    words.every(isUint32) &&
+    words.some((word) => word !== 0)
+  );
 }
 
 function isUint32(value: unknown): boolean {

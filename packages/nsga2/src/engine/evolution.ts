@@ -10,8 +10,11 @@ import { GeneSet } from './gene-set.ts';
 import { mate, sampleInitial, type MatingContext } from './mating.ts';
 import type { ResolvedEngineOptions } from './options.ts';
 import { Population, type Individual } from './population.ts';
-import { restoreIndividual, saveCandidate, saveIndividual } from './save.ts';
-import type { EngineState } from './state.ts';
+import { restoreIndividual, saveCandidate, savedVariable, saveIndividual } from './save.ts';
+import { STATE_VERSION, type EngineState } from './state.ts';
+
+/** Most individuals that room is made for at the start; where there are more, it grows with them. */
+const ROOM = 4096;
 
 /** A candidate to evaluate. */
 export interface Candidate {
@@ -71,7 +74,7 @@ export class Evolution {
     this.survival = survival;
     this.layout = createLayout(problem.variables);
     this.random = new Random(options.seed);
-    const capacity = options.populationSize + options.offspring;
+    const capacity = Math.min(options.populationSize + options.offspring, ROOM);
     this.parents = Population.for(this.layout, problem.objectives, capacity);
     this.pool = Population.for(this.layout, problem.objectives, capacity);
     if (options.duplicates !== 'allow') this.known = new GeneSet(this.layout.width, 2 * capacity);
@@ -189,7 +192,7 @@ export class Evolution {
     const survivalState = this.survival.toJSON();
     return {
       format: 'instatune-nsga2',
-      version: 1,
+      version: STATE_VERSION,
       survival: this.survival.name,
       ...(survivalState === undefined ? {} : { survivalState }),
       options: {
@@ -200,7 +203,12 @@ export class Evolution {
         operators: operatorNames(options),
         archiveCapacity: options.archiveCapacity === Infinity ? null : options.archiveCapacity,
       },
-      problem: { genes: this.layout.width, objectives: this.problem.objectives },
+      problem: {
+        variables: this.problem.variables.map(savedVariable),
+        objectives: this.problem.objectives,
+        inequality: this.problem.inequality ?? 0,
+        equality: this.problem.equality ?? 0,
+      },
       random: this.random.toJSON(),
       generation: this.completed,
       nextId: this.nextId,
@@ -213,9 +221,9 @@ export class Evolution {
     };
   }
 
-  /** Takes over a saved state; the options must be those it was saved with. */
+  /** Takes over a state that was checked; the options must be those it was saved with. */
   protected restore(state: EngineState): void {
-    this.assertState(state);
+    this.assertOperators(state);
     this.random = Random.fromJSON(state.random);
     this.survival.restore(state.survivalState);
     this.completed = state.generation;
@@ -239,24 +247,14 @@ export class Evolution {
     );
   }
 
-  private assertState(state: EngineState): void {
-    const expected = { genes: this.layout.width, objectives: this.problem.objectives, survival: this.survival.name };
-    const actual = { genes: state.problem.genes, objectives: state.problem.objectives, survival: state.survival };
-    for (const key of ['genes', 'objectives', 'survival'] as const) {
-      if (expected[key] === actual[key]) continue;
+  private assertOperators({ options }: EngineState): void {
+    for (const [type, names] of Object.entries(operatorNames(this.options))) {
+      const saved = options.operators[type]!;
+      if (names.join() === saved.join()) continue;
       throw new Nsga2Error(
         'invalid-state',
-        `the state was saved with ${key} ${actual[key]}, the problem or options here have ${expected[key]}`,
-        { key, expected: expected[key], actual: actual[key] },
-      );
-    }
-    const names = operatorNames(this.options);
-    for (const [type, pair] of Object.entries(state.options.operators)) {
-      if (names[type]?.join() === pair.join()) continue;
-      throw new Nsga2Error(
-        'invalid-state',
-        `the state was saved with ${type} operators ${pair.join(', ')}, not ${names[type]?.join(', ')}: pass the same`,
-        { type, expected: pair, actual: names[type] },
+        `the state was saved with ${type} operators ${saved.join(', ')}, not ${names.join(', ')}: pass the same`,
+        { field: `options.operators.${type}`, type, expected: saved, actual: names },
       );
     }
   }

@@ -4,6 +4,7 @@ import type { Problem } from '../problem.ts';
 import { nsga2Survival, type Crowding } from '../survival/nsga2.ts';
 import { Evolution } from './evolution.ts';
 import { resolveEngineOptions, type Nsga2Options } from './options.ts';
+import { readState } from './read-state.ts';
 import type { EngineState } from './state.ts';
 
 /**
@@ -41,33 +42,22 @@ export class Nsga2 extends Evolution {
   /**
    * Continues a saved run. Sizes, seed and crowding come from the state; `operators` must be passed again where they
    * were replaced, since functions are not saved.
+   *
+   * @throws Nsga2Error `invalid-state` naming the field, unless this is a whole state of this version, of this problem
    */
   static fromJSON(state: EngineState, problem: Problem, options: Pick<Nsga2Options, 'operators'> = {}): Nsga2 {
-    const crowding = CROWDING_OF[assertSaved(state).survival];
-    if (!crowding) {
-      throw new Nsga2Error('invalid-state', `the state is of ${state.survival}, not of NSGA-II`, {
-        survival: state.survival,
-      });
-    }
-    const engine = new Nsga2(problem, { ...savedOptions(state), ...options, crowding });
-    engine.restore(state);
+    const saved = readState(state, problem, Object.keys(CROWDING_OF));
+    const engine = new Nsga2(problem, {
+      ...savedOptions(saved),
+      operators: options.operators,
+      crowding: CROWDING_OF[saved.survival],
+    });
+    engine.restore(saved);
     return engine;
   }
 }
 
 const CROWDING_OF: Readonly<Record<string, Crowding>> = { nsga2: 'standard', 'nsga2-pruned': 'pruned' };
-
-/** Throws `invalid-state` unless this is a state of this version. */
-export function assertSaved(state: EngineState): EngineState {
-  if (state?.format !== 'instatune-nsga2' || state.version !== 1) {
-    throw new Nsga2Error(
-      'invalid-state',
-      `not a saved run of this version: format ${state?.format}, version ${state?.version}`,
-      { format: state?.format, version: state?.version },
-    );
-  }
-  return state;
-}
 
 /** The options a state was saved with. */
 export function savedOptions(state: EngineState): Omit<Nsga2Options, 'operators' | 'crowding'> {

@@ -6,8 +6,9 @@ import type { OperatorOverrides } from '../operators/defaults.ts';
 import { dasDennis, partitionsFor } from '../survival/reference-directions.ts';
 import { nsga3Survival } from '../survival/nsga3.ts';
 import { Evolution } from './evolution.ts';
-import { assertSaved, savedOptions } from './nsga2.ts';
+import { savedOptions } from './nsga2.ts';
 import { resolveEngineOptions, type EngineOptions } from './options.ts';
+import { readState } from './read-state.ts';
 import type { EngineState } from './state.ts';
 
 export interface Nsga3Options extends EngineOptions {
@@ -53,20 +54,16 @@ export class Nsga3 extends Evolution {
     );
   }
 
-  /** Continues a saved run; `operators` must be passed again where they were replaced. */
+  /**
+   * Continues a saved run; `operators` must be passed again where they were replaced.
+   *
+   * @throws Nsga2Error `invalid-state` naming the field, unless this is a whole state of this version, of this problem
+   */
   static fromJSON(state: EngineState, problem: Problem, options: Pick<Nsga3Options, 'operators'> = {}): Nsga3 {
-    if (assertSaved(state).survival !== 'nsga3') {
-      throw new Nsga2Error('invalid-state', `the state is of ${state.survival}, not of NSGA-III`, {
-        survival: state.survival,
-      });
-    }
-    const { directions } = state.survivalState as { directions: readonly (readonly number[])[] };
-    const engine = new Nsga3(problem, {
-      ...savedOptions(state),
-      ...(options.operators ? { operators: options.operators } : {}),
-      directions,
-    });
-    engine.restore(state);
+    const saved = readState(state, problem, ['nsga3']);
+    const { directions } = saved.survivalState as { directions: readonly (readonly number[])[] };
+    const engine = new Nsga3(problem, { ...savedOptions(saved), operators: options.operators, directions });
+    engine.restore(saved);
     return engine;
   }
 }

@@ -1,7 +1,8 @@
-// Individuals and candidates to JSON and back; Infinity has no JSON form, so it is written as null.
+// Individuals, candidates and variables to JSON and back; Infinity has no JSON form, so it is written as null.
+import type { Variable } from '../variables.ts';
 import type { Slot } from './evolution.ts';
 import type { Individual, Population } from './population.ts';
-import type { SavedCandidate, SavedIndividual } from './state.ts';
+import type { SavedCandidate, SavedIndividual, SavedVariable } from './state.ts';
 
 const finite = (value: number): number | null => (Number.isFinite(value) ? value : null);
 
@@ -31,4 +32,17 @@ export function saveCandidate({ id, genes, told }: Slot): SavedCandidate {
     genes,
     told: { objectives: failed ? null : Array.from(told.objectives), violation: finite(told.violation) },
   };
+}
+
+export function savedVariable(variable: Variable): SavedVariable {
+  switch (variable.type) {
+    case 'categorical':
+      return { type: 'categorical', count: variable.values.length };
+    case 'boolean':
+      return { type: 'boolean' };
+    case 'permutation':
+      return { type: 'permutation', length: variable.length };
+    default:
+      return { type: variable.type, lower: variable.lower, upper: variable.upper };
+  }
 }

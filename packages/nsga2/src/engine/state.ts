@@ -20,10 +20,20 @@ export interface SavedCandidate {
   readonly told?: { readonly objectives: readonly number[] | null; readonly violation: number | null };
 }
 
-/** Everything an engine is, as JSON. Version 1. */
+/** Type and range of a variable: what genes mean. Names and the values of categories may change between sessions. */
+export type SavedVariable =
+  | { readonly type: 'real' | 'integer'; readonly lower: number; readonly upper: number }
+  | { readonly type: 'categorical'; readonly count: number }
+  | { readonly type: 'boolean' }
+  | { readonly type: 'permutation'; readonly length: number };
+
+/** Version of {@link EngineState}. Version 1 did not hold the variables, so its genes cannot be trusted. */
+export const STATE_VERSION = 2;
+
+/** Everything an engine is, as JSON. */
 export interface EngineState {
   readonly format: 'instatune-nsga2';
-  readonly version: 1;
+  readonly version: typeof STATE_VERSION;
   readonly survival: string;
   readonly survivalState?: unknown;
   readonly options: {
@@ -35,7 +45,12 @@ export interface EngineState {
     readonly operators: Readonly<Record<string, readonly [crossover: string, mutation: string]>>;
     readonly archiveCapacity: number | null;
   };
-  readonly problem: { readonly genes: number; readonly objectives: number };
+  readonly problem: {
+    readonly variables: readonly SavedVariable[];
+    readonly objectives: number;
+    readonly inequality: number;
+    readonly equality: number;
+  };
   readonly random: RandomState;
   readonly generation: number;
   readonly nextId: number;

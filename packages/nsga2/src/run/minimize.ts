@@ -7,9 +7,10 @@ import type { Nsga2Options } from '../engine/options.ts';
 import type { Individual } from '../engine/population.ts';
 import type { EngineState } from '../engine/state.ts';
 import { Nsga2Error } from '../errors.ts';
+import { Saved } from '../saved.ts';
 import type { Problem } from '../problem.ts';
 import { evaluateCandidates, type OnEvaluationError } from './evaluate.ts';
-import { Stagnation, type StagnationOptions, type StagnationState } from './termination.ts';
+import { checkStagnation, Stagnation, type StagnationOptions, type StagnationState } from './termination.ts';
 
 /** Milliseconds after which a synchronous run lets timers and the abort signal have their turn. */
 const BREATH_MS = 30;
@@ -102,6 +103,7 @@ export interface MinimizeResult {
  */
 export async function* evolve(problem: Problem, options: EvolveOptions): AsyncGenerator<Generation, MinimizeResult> {
   assertEnds(options);
+  if (options.resume) checkRun(options.resume, problem.objectives);
   const engine = createEngine(problem, options);
   const signal = options.signal ?? new AbortController().signal;
   const stagnation =
@@ -204,6 +206,14 @@ function createEngine(problem: Problem, options: EvolveOptions): Evolution {
     return resume ? Nsga3.fromJSON(resume.engine, problem, options) : new Nsga3(problem, options);
   }
   return resume ? Nsga2.fromJSON(resume.engine, problem, options) : new Nsga2(problem, options);
+}
+
+/** What a run state holds besides the engine, which checks its own. @throws Nsga2Error `invalid-state` */
+function checkRun(state: RunState, objectives: number): void {
+  const saved = new Saved(state, 'the saved run');
+  saved.field('elapsed').number(0);
+  const stagnation = saved.field('stagnation');
+  if (!stagnation.missing) checkStagnation(stagnation, objectives);
 }
 
 function describe(engine: Evolution, elapsed: number, state: () => RunState): Generation {

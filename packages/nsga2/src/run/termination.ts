@@ -2,6 +2,7 @@
 import { Nsga2Error } from '../errors.ts';
 import type { Individual } from '../engine/population.ts';
 import { hypervolume } from '../indicators/hypervolume.ts';
+import type { Saved } from '../saved.ts';
 
 /** Ends a run when the hypervolume of the front has stopped growing. */
 export interface StagnationOptions {
@@ -51,6 +52,15 @@ export class Stagnation {
   toJSON(): StagnationState {
     return { reference: this.reference ?? null, history: this.history };
   }
+}
+
+/** @throws Nsga2Error `invalid-state` naming the field, unless this is a {@link StagnationState} */
+export function checkStagnation(saved: Saved, objectives: number): void {
+  const reference = saved.field('reference');
+  if (!reference.isNull) reference.numbers(objectives);
+  const history = saved.field('history');
+  if (reference.isNull && history.numbers().length > 0) history.fail('empty, as there is no reference');
+  if (history.numbers().some((volume) => volume < 0)) history.fail('a list of volumes of at least 0');
 }
 
 /** The worst value of each objective plus a tenth of its range (of its size where the range is zero). */

@@ -285,9 +285,11 @@ describe('options', () => {
 
   it('a state must fit the problem and the options', () => {
     const state = new Nsga2(zdt(1), { populationSize: 4 }).toJSON();
-    expect(() => Nsga2.fromJSON(state, zdt(4))).toThrow(/saved with genes 30/);
-    expect(() => Nsga3.fromJSON(state, zdt(1))).toThrow(/not of NSGA-III/);
-    expect(() => Nsga2.fromJSON({ ...state, version: 2 } as never, zdt(1))).toThrow(/version 2/);
+    expect(() => Nsga2.fromJSON(state, zdt(4))).toThrow(/problem\.variables of the saved run/);
+    expect(() => Nsga3.fromJSON(state, zdt(1))).toThrow(/survival of the saved run is "nsga2", not one of nsga3/);
+    expect(() => Nsga2.fromJSON({ ...state, version: 1 } as never, zdt(1))).toThrow(
+      /version of the saved run is 1, not 2: start again/,
+    );
     const other = { real: { mutation: { name: 'mine', mutate: () => 0 } } };
     expect(() => Nsga2.fromJSON(state, zdt(1), { operators: other })).toThrow(/polynomial/);
   });
