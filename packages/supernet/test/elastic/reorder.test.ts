@@ -40,14 +40,14 @@ describe('the order of importance', () => {
       return tf.div(tf.sum(tf.mul(weight, factors)), perRow * columns) as tf.Scalar;
     };
     const losses = [
-      loss(down, [3, 0, -4, 1, 2, -0.5]),
-      loss(down, [-3, 0.75, 4, 2, 2, 0.1]),
+      loss(down, [3, 0, -4.5, 1, 2, -0.5]),
+      loss(down, [-3, 0.75, 0, 2, 2, 0.1]),
       // Sums 1 and 0, squares 1 and 8.
       loss(output, [1, 2]),
       loss(output, [0, -2]),
     ];
     const report = await reorderByImportance(model, { criterion: 'taylor', losses });
-    // Squares 18, 0.5625, 32, 5, 8, 0.26; plain sums would be 0, 0.75, 0, 3, 4, −0.4.
+    // Squares 18, 0.56, 20.25, 5, 8, 0.26; plain sums would be 0, 0.75, −4.5, 3, 4, −0.4, magnitudes 6, 0.75, 4.5, 3, 4, 0.6.
     expect(report.ffn[0]).toEqual([2, 0, 4, 3, 1, 5]);
     expect(report.headGroups[0]).toEqual([1, 0]);
     // No loss depends on this layer.
