@@ -51,6 +51,22 @@ describe('dasDennis', () => {
   it('needs whole numbers', () => {
     expect(() => dasDennis(0, 3)).toThrow(Nsga2Error);
     expect(() => dasDennis(3, 1.5)).toThrow(Nsga2Error);
+    expect(() => partitionsFor(0, 100)).toThrow(Nsga2Error);
+    expect(() => partitionsFor(3, Infinity)).toThrow(/limit is Infinity/);
+  });
+
+  it('that no memory holds are refused by their number, before they are made', () => {
+    expect(() => dasDennis(20, 12)).toThrow(
+      expect.objectContaining({
+        code: 'invalid-option',
+        details: { objectives: 20, partitions: 12, directions: 141_120_525 },
+      }),
+    );
+    expect(() => dasDennis(20, 12)).toThrow(/has 141120525 directions of 20 numbers: use fewer partitions/);
+    expect(() => twoLayerDirections(20, 2, 12)).toThrow(/dasDennis\(20, 12\)/);
+    expect(() => dasDennis(1e9, 1e9)).toThrow(/Infinity directions/);
+    expect(() => dasDennis(1e6, 1)).toThrow(/1000000 directions/);
+    expect(dasDennis(3, 600)).toHaveLength(180_901);
   });
 });
 
