@@ -16,11 +16,13 @@ describe.each(BACKENDS)('products on %s', (backend) => {
     const x = tf.tensor2d([1, 2, 3], [1, 3]);
     const table = tf.ones<tf.Rank.R2>([50, 3]);
     const two = tf.tensor2d([2], [1, 1]);
-    const first = tf.tidy(() => timesTransposed(x, table));
-    const second = tf.tidy(() => tf.matMul(two, x));
-    expect(await first.array()).toEqual([Array.from({ length: 50 }, () => 6)]);
-    expect(await second.array()).toEqual([[2, 4, 6]]);
-    tf.dispose([x, table, two, first, second]);
+    const first = tf.tidy(() => tf.matMul(two, x));
+    const second = tf.tidy(() => timesTransposed(x, table));
+    const third = tf.tidy(() => tf.matMul(two, x));
+    expect(await first.array()).toEqual([[2, 4, 6]]);
+    expect(await second.array()).toEqual([Array.from({ length: 50 }, () => 6)]);
+    expect(await third.array()).toEqual([[2, 4, 6]]);
+    tf.dispose([x, table, two, first, second, third]);
   });
 
   it('a·bᵀ and aᵀ·b, of few rows and of many', () => {
