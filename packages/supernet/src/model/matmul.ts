@@ -71,18 +71,10 @@ export function matMulTied(x: tf.Tensor2D, table: tf.Tensor2D): tf.Tensor2D {
 export function timesTransposed(a: tf.Tensor2D, b: tf.Tensor2D): tf.Tensor2D {
   if (!wantsPlainProducts()) return tf.matMul(a, b, false, true);
   const [[rows, inner], [columns]] = [a.shape, b.shape];
-  if (rows * (inner + columns) >= columns * inner) return tf.matMul(a, transposed(b));
-  // The transpose of a large matrix takes longer than its product with a few rows.
-  return tf.tidy(() => tf.transpose(tf.matMul(b, transposed(a))));
-}
-
-/**
- * xᵀ as a matrix of its own. Of a single row or column tfjs makes another shape of the same values, and its XNNPACK products keep
- * what they packed of a right factor by its values alone: used in two shapes it would give the numbers of the first.
- */
-function transposed(x: tf.Tensor2D): tf.Tensor2D {
-  const other = tf.transpose(x);
-  return x.shape.includes(1) ? tf.slice2d(other, [0, 0], [-1, -1]) : other;
+  if (rows * (inner + columns) >= columns * inner) return tf.matMul(a, tf.transpose(b));
+  // The transpose of a large matrix takes longer than its product with a few rows. Not a reshape, where there is one row: XNNPACK
+  // keeps what it packed of a right factor by its values' place, whatever their shape, and would take it for the other one.
+  return tf.tidy(() => tf.transpose(tf.matMul(b, tf.transpose(a))));
 }
 
 /** aᵀ · b for a [N, K], b [N, M]. */
