@@ -1,5 +1,5 @@
 import { Random } from '@instatune/nsga2';
-import { defineRegressor, gaussianProcess, type Regressor } from '@instatune/predictors';
+import { defineRegressor, gaussianProcess, ridge, type Regressor } from '@instatune/predictors';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { SearchError } from '../../src/errors.ts';
@@ -10,6 +10,8 @@ import { encoderOf, featuresOf } from '../../src/tactics/features.ts';
 import { createTactic } from '../../src/tactics/create.ts';
 import { linas } from '../../src/tactics/linas.ts';
 import { PREDICTOR_NAMES } from '../../src/tactics/predictor.ts';
+import { fitSurrogate } from '../../src/tactics/surrogate.ts';
+import type { CompleteTrial } from '../../src/study/trial.ts';
 
 describe('features', () => {
   it('are equal exactly for equal candidates, and 0 for unused genes', () => {
@@ -90,5 +92,40 @@ describe('the predictor', () => {
       expect(() => createTactic('linas', { predictor })).toThrow(expect.objectContaining({ code: 'invalid-option' }));
       expect(() => createTactic('successive', { predictor })).toThrow(SearchError);
     }
+  });
+});
+
+describe('another study’s prediction of what it does not measure here', () => {
+  it('is one feature more, of mean 0 and three times the weight of a gene', async () => {
+    const space = new Space(bertSynth());
+    const random = new Random(3);
+    const trials = Array.from({ length: 30 }, (_, number): CompleteTrial => {
+      const genes = space.sample(random);
+      const values = { ...space.exact(genes), accuracy: 80 + 5 * genes[0]! + number / 10 };
+      const rest = { number, round: 0, origin: 'random', seed: number, attempts: 1 };
+      return { ...rest, genes, key: space.key(genes), status: 'complete', values };
+    });
+    const tables: number[][][] = [];
+    const spy = defineRegressor('spy', function* (table, targets, seed) {
+      const { rows, columns, data } = table;
+      tables.push(Array.from({ length: rows }, (_, i) => Array.from(data.subarray(i * columns, (i + 1) * columns))));
+      return yield* ridge().steps(table, targets, seed);
+    });
+    const warm = { trials, trust: new Set<string>(), share: 0.5 };
+    const context = { space, round: 1, limit: 5, bounds: [], random, seed: 3, signal: undefined };
+    await fitSurrogate({ ...context, trials, warm }, spy);
+    const [elsewhere, here] = tables;
+    expect(tables).toHaveLength(2);
+    expect(here!.map((row) => row.slice(0, -1))).toEqual(elsewhere);
+    const column = here!.map((row) => row.at(-1)!);
+    const mean = column.reduce((a, b) => a + b, 0) / column.length;
+    expect(mean).toBeCloseTo(0, 9);
+    // Gene columns are 0 or 1: a deviation of the prediction counts as much as three of them.
+    expect(Math.sqrt(column.reduce((sum, v) => sum + v * v, 0) / column.length)).toBeCloseTo(3, 9);
+    // A study that is trusted gives rows instead.
+    tables.length = 0;
+    const few = trials.slice(0, 10);
+    await fitSurrogate({ ...context, trials: few, warm: { ...warm, trust: new Set(['accuracy']) } }, spy);
+    expect(tables.map((table) => [table.length, table[0]!.length])).toEqual([[30, elsewhere![0]!.length]]);
   });
 });
