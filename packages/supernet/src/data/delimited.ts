@@ -1,6 +1,6 @@
 // Tables of labelled texts: TSV and CSV, whole or streamed row by row.
-import { parse } from 'csv-parse';
-import type { Options } from 'csv-parse';
+// The browsers' build of the parser everywhere: bundlers cannot take the other, which imports Node's streams.
+import { parse } from 'csv-parse/browser/esm';
 import { SupernetError } from '../errors.ts';
 
 /** One labelled text (or pair of texts). */
@@ -50,19 +50,9 @@ export async function* readLabelledTexts(
   const { delimiter = '\t', text = 'sentence', pair, label = 'label' } = options;
   const quote = options.quote === undefined ? (delimiter === '\t' ? null : '"') : options.quote;
   const named = [text, pair, label].some((column) => typeof column === 'string');
-  const settings: Options = {
-    delimiter,
-    quote,
-    bom: true,
-    skip_empty_lines: true,
-    relax_column_count: true,
-    info: true,
-  };
-  const parser = parse(settings);
-  const feeding = feed(parser, source, options.signal);
   let header: readonly string[] | undefined;
-  try {
-    for await (const { record, info } of parser as AsyncIterable<{ record: string[]; info: { lines: number } }>) {
+  for await (const rows of records(source, delimiter, quote, options.signal)) {
+    for (const { record, line } of rows) {
       if (named && !header) {
         header = record;
         continue;
@@ -72,26 +62,16 @@ export async function* readLabelledTexts(
         const value = record[index];
         if (value === undefined) {
           const known = header ? ` (columns: ${header.join(', ')})` : '';
-          throw new SupernetError('invalid-data', `line ${info.lines} has no column ${column}${known}`, {
-            line: info.lines,
-            column,
-          });
+          throw new SupernetError('invalid-data', `line ${line} has no column ${column}${known}`, { line, column });
         }
         return value;
       };
       yield {
         text: cell(text),
         ...(pair !== undefined && { pair: cell(pair) }),
-        label: classIndex(cell(label), options.classes, info.lines),
+        label: classIndex(cell(label), options.classes, line),
       };
     }
-    await feeding;
-  } catch (cause) {
-    if (cause instanceof SupernetError) throw cause;
-    throw new SupernetError('invalid-data', `the table cannot be read: ${(cause as Error).message}`, {}, { cause });
-  } finally {
-    parser.destroy();
-    await feeding.catch(() => {});
   }
 }
 
@@ -102,33 +82,74 @@ export async function parseLabelledTexts(source: TextChunks, options: DelimitedO
   return rows;
 }
 
-async function feed(
-  parser: ReturnType<typeof parse>,
+/** One row, and the line that it ends on. */
+interface TableRecord {
+  readonly record: readonly string[];
+  readonly line: number;
+}
+
+/** The rows of each chunk. The parser works when it is written to, so a chunk is asked for once the last one's rows are taken. */
+async function* records(
   source: TextChunks,
+  delimiter: string,
+  quote: string | null,
   signal: AbortSignal | undefined,
-): Promise<void> {
+): AsyncGenerator<readonly TableRecord[]> {
+  const parser = parse({
+    delimiter,
+    quote,
+    bom: true,
+    skip_empty_lines: true,
+    relax_column_count: true,
+    info: true,
+  });
+  let failed: Error | undefined;
+  parser.on('error', (error) => (failed ??= error));
+  const ready = (): TableRecord[] => {
+    const rows: TableRecord[] = [];
+    for (;;) {
+      const row = parser.read() as { record: string[]; info: { lines: number } } | null;
+      if (row === null) return rows;
+      rows.push({ record: row.record, line: row.info.lines });
+    }
+  };
   try {
-    for await (const chunk of typeof source === 'string' ? [source] : source) {
+    for await (const piece of decoded(source)) {
       signal?.throwIfAborted();
-      if (parser.destroyed) return;
-      if (!parser.write(chunk)) await new Promise<void>((resolve) => onceDrained(parser, resolve));
+      if (piece !== '') parser.write(piece);
+      yield ready();
+      if (failed) throw failed;
     }
     parser.end();
+    yield ready();
+    if (failed) throw failed;
   } catch (cause) {
-    parser.destroy(
-      signal?.aborted ? new SupernetError('aborted', 'reading the table was aborted', {}, { cause }) : (cause as Error),
-    );
+    if (cause instanceof SupernetError) throw cause;
+    if (signal?.aborted) throw new SupernetError('aborted', 'reading the table was aborted', {}, { cause });
+    throw new SupernetError('invalid-data', `the table cannot be read: ${(cause as Error).message}`, {}, { cause });
   }
 }
 
-function onceDrained(parser: ReturnType<typeof parse>, resolve: () => void): void {
-  const done = () => {
-    parser.off('drain', done);
-    parser.off('close', done);
-    resolve();
-  };
-  parser.on('drain', done);
-  parser.on('close', done);
+/** Text of a source: UTF-8, or little-endian UTF-16 where a byte order mark says so. */
+async function* decoded(source: TextChunks): AsyncGenerator<string> {
+  let decoder: TextDecoder | undefined;
+  let head = new Uint8Array(0);
+  for await (const chunk of typeof source === 'string' ? [source] : source) {
+    if (typeof chunk === 'string') {
+      yield chunk;
+    } else if (decoder) {
+      yield decoder.decode(chunk, { stream: true });
+    } else {
+      const joined = new Uint8Array(head.length + chunk.length);
+      joined.set(head);
+      joined.set(chunk, head.length);
+      head = joined;
+      if (head.length < 2) continue;
+      decoder = new TextDecoder(head[0] === 0xff && head[1] === 0xfe ? 'utf-16le' : 'utf-8');
+      yield decoder.decode(head, { stream: true });
+    }
+  }
+  yield decoder ? decoder.decode() : new TextDecoder().decode(head);
 }
 
 function classIndex(value: string, classes: readonly string[] | undefined, line: number): number {

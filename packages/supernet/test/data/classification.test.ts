@@ -89,6 +89,28 @@ describe('readLabelledTexts', () => {
     await expect(parseLabelledTexts(broken())).rejects.toThrow(/disk on fire/);
   });
 
+  it('gives the rows before a broken one, closes its source when left, and reads UTF-16', async () => {
+    const seen: string[] = [];
+    let closed = false;
+    function* source() {
+      try {
+        yield 'sentence,label\na,1\nb,0\n"c"d,1\n';
+        yield 'never asked for';
+      } finally {
+        closed = true;
+      }
+    }
+    const reading = async () => {
+      for await (const { text } of readLabelledTexts(source(), { delimiter: ',' })) seen.push(text);
+    };
+    await expect(reading()).rejects.toMatchObject({ code: 'invalid-data', message: expect.stringContaining('line 4') });
+    expect(seen).toEqual(['a', 'b']);
+    expect(closed).toBe(true);
+    const bytes = Buffer.from('\uFEFFsentence\tlabel\né 😀\t1\n', 'utf16le');
+    const chunks = [...bytes].map((byte) => Uint8Array.of(byte));
+    expect(await parseLabelledTexts(chunks)).toEqual([{ text: 'é 😀', label: 1 }]);
+  });
+
   it.skipIf(missingShared('data/sst2'))(`reads SST-2${missingShared('data/sst2')}`, async () => {
     const { createReadStream } = await import('node:fs');
     const rows = await parseLabelledTexts(createReadStream(`${sharedPath('data', 'sst2')}/dev.tsv`));
