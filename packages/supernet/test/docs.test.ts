@@ -1,15 +1,16 @@
 // The code of README.md, of the doc comments and of docs/adding-a-family.md runs.
 import { execFile } from 'node:child_process';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { missingShared, sharedPath } from '@hip/testing';
-import { inOwnScope, packageSnippets, SAME, snippetsOf, type Snippet } from '@hip/testing/examples';
+import { inOwnScope, packageSnippets, SAME, snippetsOf, typeErrors, type Snippet } from '@hip/testing/examples';
 import { memoryFiles } from '../src/checkpoint/files.ts';
 import { loadCheckpoint } from '../src/checkpoint/load.ts';
 import type { Family } from '../src/families/family.ts';
+import { families } from '../src/families/index.ts';
 import { useBackend } from './helpers/backend.ts';
 import { goldenPath, loadGolden } from './helpers/golden.ts';
 
@@ -89,7 +90,7 @@ describe.skipIf(!models)(`documentation${missingShared('models')}`, () => {
     expect(snippets.length).toBeGreaterThanOrEqual(20);
     const checked = snippets.map(({ file, code }) => {
       const short = code.replaceAll(/steps: \d{3,}/g, 'steps: 2').replaceAll("'../shared/models", `'${models}`);
-      return { file, ...withChecks(short.replaceAll("'./bert-mini'", `'${models}/bert-mini'`)) };
+      return { file, ...withChecks(short.replaceAll(/'\.\/(bert-mini|books-lm-6m)'/g, `'${models}/$1'`)) };
     });
     expect(checked.reduce((sum, { checks }) => sum + checks, 0)).toBeGreaterThanOrEqual(6);
     const { stdout } = await promisify(execFile)(
@@ -102,23 +103,43 @@ describe.skipIf(!models)(`documentation${missingShared('models')}`, () => {
 
   it.skipIf(!goldenPath('llama-gqa'))('the family of docs/adding-a-family.md loads a checkpoint', async () => {
     await useBackend('cpu');
-    const path = join(root, 'src/families/documented.local.ts');
+    const path = join(folder, 'mistral.ts');
     writeFileSync(path, snippetsOf(root, 'docs/adding-a-family.md')[0]!.code);
-    try {
-      const { mistral } = (await import(path)) as { mistral: Family };
-      const golden = await loadGolden(goldenPath('llama-gqa')!);
-      const read = async (name: string) => new Uint8Array(await readFile(join(goldenPath('llama-gqa')!, name)));
-      const config = JSON.parse(new TextDecoder().decode(await read('config.json'))) as Record<string, unknown>;
-      const json = { ...config, model_type: 'mistral', architectures: ['MistralForCausalLM'], sliding_window: 4096 };
-      const files = new Map([
-        ['config.json', new TextEncoder().encode(JSON.stringify(json))],
-        ['model.safetensors', await read('model.safetensors')],
-      ]);
-      const { model } = await loadCheckpoint(memoryFiles(files), { families: [mistral] });
-      expect(model.config.slidingWindows).toEqual(Array.from({ length: model.config.layers }, () => 4096));
-      expect(await model.forward(golden.inputs).logits.data()).toBeAllclose(golden.logits, { atol: 2e-4, rtol: 0 });
-    } finally {
-      rmSync(path);
-    }
+    const { mistral } = (await import(path)) as { mistral: Family };
+    const golden = await loadGolden(goldenPath('llama-gqa')!);
+    const read = async (name: string) => new Uint8Array(await readFile(join(goldenPath('llama-gqa')!, name)));
+    const config = JSON.parse(new TextDecoder().decode(await read('config.json'))) as Record<string, unknown>;
+    const json = { ...config, model_type: 'mistral', architectures: ['MistralForCausalLM'], sliding_window: 4096 };
+    const files = new Map([
+      ['config.json', new TextEncoder().encode(JSON.stringify(json))],
+      ['model.safetensors', await read('model.safetensors')],
+    ]);
+    const { model } = await loadCheckpoint(memoryFiles(files), { families: [...families, mistral] });
+    expect(model.config.slidingWindows).toEqual(Array.from({ length: model.config.layers }, () => 4096));
+    expect(await model.forward(golden.inputs).logits.data()).toBeAllclose(golden.logits, { atol: 2e-4, rtol: 0 });
+  });
+});
+
+describe('what users see of the package', () => {
+  it('the examples of README.md and of docs/adding-a-family.md pass tsc --strict', async () => {
+    const snippets = [...snippetsOf(root, 'README.md'), ...snippetsOf(root, 'docs/adding-a-family.md')];
+    expect(snippets.length).toBeGreaterThanOrEqual(5);
+    expect(
+      await typeErrors(
+        snippets.map(({ code }) => code),
+        root,
+      ),
+    ).toBe('');
+  });
+
+  it('every helper that docs/adding-a-family.md names is exported, and the document is in the tarball', async () => {
+    const text = readFileSync(join(root, 'docs/adding-a-family.md'), 'utf8');
+    const named = ['readRope', 'elasticLayers', 'headKind', 'requireValue', 'labelCount', 'CONFIG_DEFAULTS'];
+    const fields = [...text.matchAll(/`(\w+Field)`/g)].map(([, name]) => name!);
+    expect(named.filter((name) => !text.includes(name))).toEqual([]);
+    const exports = Object.keys(await import('@instatune/supernet/families'));
+    expect([...named, ...fields].filter((name) => !exports.includes(name))).toEqual([]);
+    const manifest = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as { readonly files: string[] };
+    expect(manifest.files).toContain('docs');
   });
 });

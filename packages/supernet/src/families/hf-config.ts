@@ -20,7 +20,7 @@ export function numberField(raw: RawConfig, key: string, fallback?: number): num
   return value;
 }
 
-/** A positive integer field. */
+/** A positive integer field. @throws SupernetError `invalid-config` when absent (without default) or anything else. */
 export function countField(raw: RawConfig, key: string, fallback?: number): number {
   const value = numberField(raw, key, fallback);
   if (!Number.isInteger(value) || value < 1) {
@@ -32,7 +32,7 @@ export function countField(raw: RawConfig, key: string, fallback?: number): numb
   return value;
 }
 
-/** A boolean field. */
+/** A boolean field. @throws SupernetError `invalid-config` when it is anything else. */
 export function booleanField(raw: RawConfig, key: string, fallback: boolean): boolean {
   const value = raw[key] ?? fallback;
   if (typeof value !== 'boolean') {
@@ -44,7 +44,7 @@ export function booleanField(raw: RawConfig, key: string, fallback: boolean): bo
   return value;
 }
 
-/** A nested object, or undefined when absent or null. */
+/** A nested object, or undefined when absent or null. @throws SupernetError `invalid-config` when it is anything else. */
 export function objectField(raw: RawConfig, key: string): RawConfig | undefined {
   const value = raw[key];
   if (value === undefined || value === null) return undefined;
@@ -56,7 +56,7 @@ export function objectField(raw: RawConfig, key: string): RawConfig | undefined 
   return value as RawConfig;
 }
 
-/** An integer list of a given length, or undefined when absent or null. */
+/** A list of `length` positive integers, or undefined when absent or null. @throws SupernetError `invalid-config` when it is anything else. */
 export function countListField(raw: RawConfig, key: string, length: number): readonly number[] | undefined {
   const value = raw[key];
   if (value === undefined || value === null) return undefined;
@@ -69,7 +69,7 @@ export function countListField(raw: RawConfig, key: string, length: number): rea
   return value as number[];
 }
 
-/** Height and width of a field that is one number or a pair. */
+/** Height and width of a field that is one number or a pair. @throws SupernetError `invalid-config` when it is anything else. */
 export function pairField(raw: RawConfig, key: string, fallback: number): readonly [number, number] {
   const value = raw[key] ?? fallback;
   if (Array.isArray(value) && value.length === 2) {
@@ -85,7 +85,13 @@ export function architecture(raw: RawConfig): string {
   return Array.isArray(list) && typeof list[0] === 'string' ? list[0] : '';
 }
 
-/** Head kind by the architecture's suffix (`…ForCausalLM`); bare models have none. */
+/**
+ * Head kind by the architecture's suffix (`…ForCausalLM`); bare models have none.
+ *
+ * @param family - the family's name, for messages
+ * @param kinds - the suffixes it knows, e.g. `{ CausalLM: 'causal-lm' }`
+ * @throws SupernetError `unsupported-model` for another suffix
+ */
 export function headKind(raw: RawConfig, family: string, kinds: Readonly<Record<string, HeadKind>>): HeadKind {
   const name = architecture(raw);
   const task = /For([A-Za-z]+)$/.exec(name)?.[1] ?? /(LMHead)(?:Model)?$/.exec(name)?.[1];
@@ -121,7 +127,7 @@ const ACTIVATIONS: Readonly<Record<string, Activation>> = {
   tanh: 'tanh',
 };
 
-/** Activation function by its transformers name. */
+/** Activation function by its transformers name. @throws SupernetError `unsupported-model` for a name that is not known. */
 export function activationField(raw: RawConfig, key: string, fallback: string): Activation {
   const name = raw[key] ?? fallback;
   const activation = typeof name === 'string' && Object.hasOwn(ACTIVATIONS, name) ? ACTIVATIONS[name] : undefined;
@@ -147,7 +153,7 @@ export function requireValue(raw: RawConfig, key: string, allowed: readonly unkn
   }
 }
 
-/** Per-layer widths of an extraction (see docs/checkpoints.md). */
+/** Widths of each layer where an extraction left them unequal (`instatune_layers` of config.json), to be spread into the configuration. */
 export function elasticLayers(raw: RawConfig, layers: number): Pick<ModelConfig, 'layerHeads' | 'layerFfn'> {
   const stored = objectField(raw, ELASTIC_KEY);
   if (!stored) return {};
@@ -156,7 +162,7 @@ export function elasticLayers(raw: RawConfig, layers: number): Pick<ModelConfig,
   return { ...(layerHeads && { layerHeads }), ...(layerFfn && { layerFfn }) };
 }
 
-/** Head size: stored by an extraction, else the family's own rule. */
+/** Head size: stored by an extraction, else `fallback`, the family's own rule. @throws SupernetError `invalid-config` when that is no integer. */
 export function headSizeField(raw: RawConfig, fallback: number): number {
   const stored = objectField(raw, ELASTIC_KEY);
   const size = stored ? numberField(stored, 'head_size', fallback) : fallback;
@@ -168,7 +174,7 @@ export function headSizeField(raw: RawConfig, fallback: number): number {
   return size;
 }
 
-/** Token ids fields. */
+/** Padding and end-of-text tokens, to be spread into the configuration. */
 export function tokenIds(raw: RawConfig): Pick<ModelConfig, 'padTokenId' | 'eosTokenIds'> {
   const pad = raw['pad_token_id'];
   const eos = raw['eos_token_id'];
@@ -178,7 +184,7 @@ export function tokenIds(raw: RawConfig): Pick<ModelConfig, 'padTokenId' | 'eosT
   };
 }
 
-/** Defaults of everything a family does not mention. */
+/** What most families share, to be spread first into the configuration. */
 export const CONFIG_DEFAULTS = {
   typeVocabSize: 0,
   labels: 0,

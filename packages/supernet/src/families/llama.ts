@@ -19,16 +19,21 @@ import { readRope } from './rope-config.ts';
 
 /** What the Llama-like families differ in. */
 export interface LlamaVariant {
+  /** The family's. */
   readonly name: string;
+  /** Which linear layers have a bias. */
   readonly bias: (raw: RawConfig) => ModelConfig['bias'];
+  /** Queries and keys are normed, head by head (Qwen3). @defaultValue false */
   readonly qkNorm?: boolean;
   /** Default of head_dim; absent = hidden_size / heads. */
   readonly defaultHeadSize?: number;
+  /** Default of max_position_embeddings. */
   readonly defaultMaxPositions: number;
+  /** Window of each layer in tokens; absent or undefined = every layer sees all. */
   readonly slidingWindows?: (raw: RawConfig, layers: number) => readonly number[] | undefined;
 }
 
-/** Names shared by the Llama-like families. */
+/** Tensor names shared by the Llama-like families, of causal language models. */
 export const LLAMA_NAMES: NameTable = {
   'embeddings.token.weight': 'model.embed_tokens.weight',
   'layers.{}.attention.norm.weight': 'model.layers.{}.input_layernorm.weight',
@@ -53,7 +58,7 @@ export const LLAMA_NAMES: NameTable = {
   'head.weight': 'lm_head.weight',
 };
 
-/** Configuration of a Llama-like model. */
+/** Configuration of a Llama-like model out of its config.json. @throws SupernetError `invalid-config`, `unsupported-model`. */
 export function readLlamaConfig(raw: RawConfig, variant: LlamaVariant): ModelConfig {
   const heads = countField(raw, 'num_attention_heads', 32);
   const hiddenSize = countField(raw, 'hidden_size', 4096);

@@ -5,7 +5,9 @@ import { numberField, objectField } from './hf-config.ts';
 import type { RawConfig } from './hf-config.ts';
 
 /**
- * Reads RoPE of a configuration. Scaling types: default, linear, dynamic, llama3 (Llama 3.1), yarn (Peng 2023).
+ * Reads RoPE of a configuration: inverse frequencies, one for each pair of the head's dimensions.
+ *
+ * Scaling types: default, linear, dynamic, llama3 (Llama 3.1), yarn (Peng 2023).
  *
  * @throws SupernetError `unsupported-model` for other types (longrope) and partial rotary factors.
  */
@@ -47,7 +49,7 @@ export function readRope(raw: RawConfig, headSize: number, maxPositions: number,
   }
 }
 
-/** θ^(−2i/d) in float32 steps, as transformers computes it. */
+/** θ^(−2i/d) for i < d/2 with d the head size, in float32 steps, as transformers computes it. */
 export function inverseFrequencies(theta: number, headSize: number): number[] {
   return Array.from({ length: headSize / 2 }, (_, i) =>
     Math.fround(1 / Math.fround(theta ** Math.fround((2 * i) / headSize))),
