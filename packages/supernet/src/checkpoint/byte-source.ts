@@ -1,5 +1,7 @@
 // Random access to bytes: memory, files (Node) and HTTP range requests behind one small interface.
 import { SupernetError } from '../errors.ts';
+import { requireNode } from '../node-modules.ts';
+import { deepestReason } from './reason.ts';
 
 /** Random access to the bytes of one file. */
 export interface ByteSource {
@@ -24,9 +26,9 @@ export function memorySource(bytes: Uint8Array, name = 'memory'): ByteSource {
   };
 }
 
-/** A file on disk (Node only). @throws SupernetError `file-not-found`. */
+/** A file on disk (Node only). @throws SupernetError `file-not-found`, `unsupported` without Node. */
 export async function fileSource(path: string): Promise<ByteSource> {
-  const { open } = await import('node:fs/promises');
+  const { open } = requireNode('node:fs/promises', `the file ${path}`, 'give bytes (memorySource) or an address');
   const handle = await open(path, 'r').catch((cause: unknown) => {
     throw new SupernetError('file-not-found', `cannot open ${path}`, { path }, { cause });
   });
@@ -128,7 +130,7 @@ export async function request(
   } catch (cause) {
     if (options.signal?.aborted)
       throw new SupernetError('aborted', `download of ${url} was aborted`, { url }, { cause });
-    throw new SupernetError('network', `request to ${url} failed`, { url }, { cause });
+    throw new SupernetError('network', `request to ${url} failed: ${deepestReason(cause)}`, { url }, { cause });
   }
   if (response.status === 404) {
     await response.body?.cancel();

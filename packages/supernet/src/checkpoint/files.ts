@@ -1,5 +1,6 @@
 // Where a checkpoint's files come from: a folder, an HTTP(S) base address, or memory.
 import { SupernetError } from '../errors.ts';
+import { requireNode } from '../node-modules.ts';
 import type { ByteSource, HttpSourceOptions } from './byte-source.ts';
 import { fileSource, httpSource, memorySource, request } from './byte-source.ts';
 
@@ -11,21 +12,36 @@ export interface CheckpointFiles {
   open(name: string): Promise<ByteSource | undefined>;
   /** Reads a whole small file as text; undefined when it does not exist. */
   text(name: string): Promise<string | undefined>;
+  /** Whether the place itself is there, whatever is in it; absent where that cannot be told. */
+  exists?(): Promise<boolean>;
 }
 
-/** A folder on disk (Node only). */
+/** A folder on disk (Node only; without it every method throws SupernetError `unsupported`). */
 export function folderFiles(folder: string): CheckpointFiles {
+  const files = () =>
+    requireNode(
+      'node:fs/promises',
+      `the folder ${folder}`,
+      'give an http(s):// address, hf://owner/name, memoryFiles or hubFiles',
+    );
   const path = (name: string) => `${folder.replace(/\/+$/, '')}/${name}`;
   return {
     location: folder,
     open: (name) => optional(fileSource(path(name))),
-    text: async (name) => {
-      const { readFile } = await import('node:fs/promises');
-      return readFile(path(name), 'utf8').catch((cause: NodeJS.ErrnoException) => {
-        if (cause.code === 'ENOENT' || cause.code === 'ENOTDIR') return undefined;
-        throw new SupernetError('file-not-found', `cannot read ${path(name)}`, { path: path(name) }, { cause });
-      });
-    },
+    text: async (name) =>
+      files()
+        .readFile(path(name), 'utf8')
+        .catch((cause: NodeJS.ErrnoException) => {
+          if (cause.code === 'ENOENT' || cause.code === 'ENOTDIR') return undefined;
+          throw new SupernetError('file-not-found', `cannot read ${path(name)}`, { path: path(name) }, { cause });
+        }),
+    exists: async () =>
+      files()
+        .stat(folder)
+        .then(
+          (found) => found.isDirectory(),
+          (error: NodeJS.ErrnoException) => error.code !== 'ENOENT' && error.code !== 'ENOTDIR',
+        ),
   };
 }
 

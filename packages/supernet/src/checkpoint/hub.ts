@@ -1,7 +1,9 @@
 // Checkpoints from the Hugging Face Hub (or a mirror) through @huggingface/hub; weights are read lazily by ranges.
 import { SupernetError } from '../errors.ts';
+import { importPackage } from '../node-modules.ts';
 import type { ByteSource, HttpSourceOptions } from './byte-source.ts';
 import type { CheckpointFiles } from './files.ts';
+import { deepestReason } from './reason.ts';
 
 /** Options of {@link hubFiles}. */
 export interface HubOptions extends HttpSourceOptions {
@@ -11,6 +13,25 @@ export interface HubOptions extends HttpSourceOptions {
   readonly accessToken?: string;
   /** Address of a mirror. @defaultValue the Hub's */
   readonly hubUrl?: string;
+  /**
+   * The library `@huggingface/hub`, for apps that bundle it: bundlers are kept from following the import of this package.
+   *
+   * @defaultValue what `import('@huggingface/hub')` gives, which Node finds and a page does not
+   */
+  readonly hub?: HubLibrary;
+}
+
+/** The part of `@huggingface/hub` that is used. */
+export interface HubLibrary {
+  /** The file with random access, or null where there is none. */
+  downloadFile(request: {
+    readonly repo: { readonly type: 'model'; readonly name: string };
+    readonly path: string;
+    readonly fetch: typeof fetch;
+    readonly revision?: string;
+    readonly accessToken?: string;
+    readonly hubUrl?: string;
+  }): Promise<Blob | null>;
 }
 
 /**
@@ -23,7 +44,7 @@ export interface HubOptions extends HttpSourceOptions {
  */
 export function hubFiles(repo: string, options: HubOptions = {}): CheckpointFiles {
   const download = async (path: string): Promise<Blob | undefined> => {
-    const { downloadFile } = await import('@huggingface/hub');
+    const hub = options.hub ?? (await loadHub(repo, options.revision));
     const base = options.fetch ?? fetch;
     const withOptions: typeof fetch = (input, init) => {
       const headers = new Headers(init?.headers);
@@ -31,7 +52,7 @@ export function hubFiles(repo: string, options: HubOptions = {}): CheckpointFile
       return base(input, { ...init, headers, ...(options.signal && { signal: options.signal }) });
     };
     try {
-      const blob = await downloadFile({
+      const blob = await hub.downloadFile({
         repo: { type: 'model', name: repo },
         path,
         fetch: withOptions,
@@ -57,6 +78,19 @@ export function hubFiles(repo: string, options: HubOptions = {}): CheckpointFile
       });
     },
   };
+}
+
+async function loadHub(repo: string, revision = 'main'): Promise<HubLibrary> {
+  try {
+    return (await importPackage('@huggingface/hub')) as HubLibrary;
+  } catch (cause) {
+    throw new SupernetError(
+      'unsupported',
+      `hf://${repo} needs the package @huggingface/hub, which is not found here: where the app is bundled, give it with hubFiles('${repo}', { hub: await import('@huggingface/hub') }), or load 'https://huggingface.co/${repo}/resolve/${revision}'`,
+      { repo },
+      { cause },
+    );
+  }
 }
 
 /** Random access to a Blob or File (a file picked in a browser, a Hub download). */
@@ -109,5 +143,10 @@ function hubError(repo: string, path: string, cause: unknown, signal: AbortSigna
       { cause },
     );
   }
-  return new SupernetError('network', `the Hub failed for ${repo}/${path}`, { repo, path, status }, { cause });
+  return new SupernetError(
+    'network',
+    `the Hub failed for ${repo}/${path}: ${deepestReason(cause)}`,
+    { repo, path, status },
+    { cause },
+  );
 }

@@ -52,7 +52,7 @@ export interface Checkpoint {
  * or any {@link CheckpointFiles} (`memoryFiles`, `hubFiles` with a token). Weights are decoded tensor by tensor.
  *
  * @throws SupernetError `file-not-found`, `invalid-config`, `unsupported-model`, `invalid-safetensors`, `missing-weight`,
- * `invalid-shape`, `network`, `aborted`.
+ * `invalid-shape`, `network`, `unsupported` (a folder without Node, the Hub without its library), `aborted`.
  *
  * @example
  * ```ts
@@ -70,7 +70,13 @@ export async function loadCheckpoint(
 ): Promise<Checkpoint> {
   const files = typeof location === 'string' ? filesAt(location, options) : location;
   const raw = await readJson(files, 'config.json');
-  if (!raw) throw new SupernetError('file-not-found', `${files.location} has no config.json`, { path: files.location });
+  if (!raw) {
+    const there = (await files.exists?.()) ?? true;
+    const message = there
+      ? `${files.location} has no config.json`
+      : `there is no folder ${files.location}: give the one that holds the checkpoint's config.json and *.safetensors`;
+    throw new SupernetError('file-not-found', message, { path: files.location });
+  }
   const family = findFamily(raw, options.families ?? builtinFamilies);
   const read = family.readConfig({ ...raw, ...options.config });
   const weights = await openWeights(files);

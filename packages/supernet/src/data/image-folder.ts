@@ -1,5 +1,6 @@
 // A folder of images, one sub-folder per class, decoded with sharp when a batch asks for them.
 import { SupernetError } from '../errors.ts';
+import { importPackage, requireNode } from '../node-modules.ts';
 import type { BatchContext, Dataset, HostBatch } from './dataset.ts';
 import { imageClassification } from './images.ts';
 import type { ImageOptions } from './images.ts';
@@ -23,11 +24,12 @@ const IMAGE = /\.(jpe?g|png|webp|gif|tiff?|avif)$/i;
 /**
  * Lists `folder/CLASS/*.{jpg,png,…}`. Files are decoded per batch: memory holds one batch. Needs the optional peer `sharp` (Node).
  *
- * @throws SupernetError `file-not-found`, `invalid-data` (no images, an image that cannot be decoded), `unsupported` without sharp
+ * @throws SupernetError `file-not-found`, `invalid-data` (no images, an image that cannot be decoded), `unsupported` without Node or sharp
  */
 export async function imageFolder(folder: string, options: ImageFolderOptions): Promise<ImageFolder> {
-  const { readdir, stat } = await import('node:fs/promises');
-  const paths = await import('node:path');
+  const instead = 'give decoded pixels to imageClassification';
+  const { readdir, stat } = requireNode('node:fs/promises', `the folder of images ${folder}`, instead);
+  const paths = requireNode('node:path', `the folder of images ${folder}`, instead);
   const decode = await loadDecoder();
   /** Names of files or folders, sorted; links count as what they point to. */
   const list = async (path: string, wanted: 'isFile' | 'isDirectory'): Promise<string[]> => {
@@ -78,10 +80,10 @@ export async function imageFolder(folder: string, options: ImageFolderOptions): 
 type Decoder = (file: string, height: number, width: number) => Promise<Uint8Array>;
 
 async function loadDecoder(): Promise<Decoder> {
-  const module = await import('sharp').catch((cause: unknown) => {
+  const module = await importPackage('sharp').catch((cause: unknown) => {
     throw new SupernetError('unsupported', 'image folders need the package sharp: npm install sharp', {}, { cause });
   });
-  const { default: sharp } = module;
+  const { default: sharp } = module as typeof import('sharp');
   return async (file, height, width) => {
     try {
       const { data } = await sharp(file)

@@ -11,6 +11,7 @@ import { SupernetError, throwIfAborted } from '../errors.ts';
 import type { Family, TensorBinding } from '../families/family.ts';
 import { families as builtinFamilies } from '../families/index.ts';
 import type { ElasticModel } from '../model/types.ts';
+import { requireNode } from '../node-modules.ts';
 import { subnetConfigJson } from './config.ts';
 import type { CheckpointLayout } from './config.ts';
 import { subnetModelConfig, subnetSlots, subnetValues } from './values.ts';
@@ -100,7 +101,7 @@ export async function renderCheckpoint(
  * files of the checkpoint the model came from. {@link loadCheckpoint} reads it back; `report.layout` says whether transformers does.
  * Every file is written under a temporary name and renamed, so that a killed process leaves no half file.
  *
- * @throws SupernetError `invalid-subnet`, `unsupported-model`, `aborted`.
+ * @throws SupernetError `invalid-subnet`, `unsupported-model`, `unsupported` without Node, `aborted`.
  *
  * @example
  * ```ts
@@ -114,7 +115,11 @@ export async function extractSubnet(
   folder: string,
   options: ExtractOptions = {},
 ): Promise<ExtractReport> {
-  const { mkdir, open, rename, rm } = await import('node:fs/promises');
+  const { mkdir, open, rename, rm } = requireNode(
+    'node:fs/promises',
+    `writing to ${folder}`,
+    'renderCheckpoint gives the files without writing them',
+  );
   const { files, report } = await renderCheckpoint(model, subnet, options);
   await mkdir(folder, { recursive: true });
   for (const { name, chunks } of files) {

@@ -5,6 +5,7 @@ import type { SubnetConfig } from '../elastic/space.ts';
 import { subnetKey } from '../elastic/space.ts';
 import { SupernetError } from '../errors.ts';
 import type { ElasticModel } from '../model/types.ts';
+import { nodeModule } from '../node-modules.ts';
 import { latencyShape, measureLatencies } from './measure.ts';
 import type { Latency, LatencyOptions } from './measure.ts';
 
@@ -100,7 +101,7 @@ export class LatencyTable {
   /** A table for this model, device and shape; `stored` is what an earlier one's JSON held. @throws SupernetError `invalid-data` */
   static async open(model: ElasticModel, options: LatencyTableOptions = {}, stored?: unknown): Promise<LatencyTable> {
     const conditions: LatencyConditions = {
-      device: options.device ?? (await deviceName()),
+      device: options.device ?? deviceName(),
       backend: tf.getBackend(),
       model: modelShape(model),
       ...latencyShape(model, options),
@@ -166,9 +167,9 @@ function modelShape({ config }: ElasticModel): string {
   return `${family} ${head} ${layers}L·${hiddenSize}·${heads}/${kvHeads}×${headSize}·${ffn} V${vocabSize} C${labels}${widths}`;
 }
 
-async function deviceName(): Promise<string> {
-  if (typeof process === 'undefined' || !process.versions?.node) return globalThis.navigator.userAgent;
-  const { cpus, hostname } = await import('node:os');
-  const processors = cpus();
-  return `${hostname()} ${processors[0]?.model.trim() ?? 'unknown'} ×${processors.length}`;
+function deviceName(): string {
+  const os = nodeModule('node:os');
+  if (!os) return globalThis.navigator.userAgent;
+  const processors = os.cpus();
+  return `${os.hostname()} ${processors[0]?.model.trim() ?? 'unknown'} ×${processors.length}`;
 }

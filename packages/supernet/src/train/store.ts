@@ -1,5 +1,6 @@
 // Where training state is kept: a file that is replaced atomically, or memory.
 import { SupernetError } from '../errors.ts';
+import { requireNode } from '../node-modules.ts';
 
 /** Keeps the newest state. `save` must replace the old state as a whole or not at all. */
 export interface StateStore {
@@ -9,7 +10,7 @@ export interface StateStore {
 }
 
 /**
- * A file on disk (Node). Written beside the target, flushed, then renamed over it: a crash leaves the old state or the new one.
+ * A file on disk (Node; elsewhere its methods throw SupernetError `unsupported`). Written beside the target, flushed, then renamed over it: a crash leaves the old state or the new one.
  *
  * @example
  * ```ts
@@ -19,8 +20,8 @@ export interface StateStore {
 export function fileStore(path: string): StateStore {
   return {
     async save(chunks) {
-      const { mkdir, open, rename, rm } = await import('node:fs/promises');
-      const paths = await import('node:path');
+      const { files, paths } = modules(path);
+      const { mkdir, open, rename, rm } = files;
       await mkdir(paths.dirname(path), { recursive: true });
       const temporary = `${path}.${process.pid}.tmp`;
       const file = await open(temporary, 'w');
@@ -36,10 +37,10 @@ export function fileStore(path: string): StateStore {
       }
     },
     async load() {
-      const { readFile } = await import('node:fs/promises');
+      const { files } = modules(path);
       await removeLeftovers(path);
       try {
-        return new Uint8Array(await readFile(path));
+        return new Uint8Array(await files.readFile(path));
       } catch (cause) {
         if ((cause as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
         throw new SupernetError('file-not-found', `cannot read the training state ${path}`, { path }, { cause });
@@ -48,15 +49,21 @@ export function fileStore(path: string): StateStore {
   };
 }
 
+function modules(path: string) {
+  const instead = 'use memoryStore, or a StateStore of your own';
+  const load = <Name extends 'node:fs/promises' | 'node:path'>(name: Name) =>
+    requireNode(name, `the training state ${path}`, instead);
+  return { files: load('node:fs/promises'), paths: load('node:path') };
+}
+
 /** Removes what processes that were killed while saving left beside the state: each is as large as the state. */
 async function removeLeftovers(path: string): Promise<void> {
-  const { readdir, rm } = await import('node:fs/promises');
-  const paths = await import('node:path');
+  const { files, paths } = modules(path);
   const folder = paths.dirname(path);
-  for (const name of await readdir(folder).catch(() => [])) {
+  for (const name of await files.readdir(folder).catch(() => [])) {
     if (!name.startsWith(`${paths.basename(path)}.`)) continue;
     const [, pid] = /^\.(\d+)\.tmp$/.exec(name.slice(paths.basename(path).length)) ?? [];
-    if (pid !== undefined && !isRunning(Number(pid))) await rm(paths.join(folder, name), { force: true });
+    if (pid !== undefined && !isRunning(Number(pid))) await files.rm(paths.join(folder, name), { force: true });
   }
 }
 

@@ -34,6 +34,18 @@ describe.skipIf(missingGolden)(`loadCheckpoint${missingGolden}`, () => {
     await writeFile(`${folder}/model.safetensors`, writeSafetensors(change(tensors)));
   };
 
+  it('tells a folder that is not there from one without a checkpoint', async () => {
+    await expect(loadCheckpoint(folder)).rejects.toThrow(`${folder} has no config.json`);
+    for (const missing of [`${folder}/nope`, `${folder}/file`]) {
+      if (missing.endsWith('file')) await writeFile(missing, '');
+      await expect(loadCheckpoint(missing)).rejects.toMatchObject({
+        code: 'file-not-found',
+        message: expect.stringContaining(`there is no folder ${missing}`),
+        details: { path: missing },
+      });
+    }
+  });
+
   it('reads the 4.x rope dialect as the 5.x one', async () => {
     await use('llama3-rope');
     await editConfig((config) => {

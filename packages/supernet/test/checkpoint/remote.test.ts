@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { missingShared, sharedPath } from '@hip/testing';
 import { hubFiles } from '../../src/checkpoint/hub.ts';
+import { deepestReason } from '../../src/checkpoint/reason.ts';
 import { loadCheckpoint } from '../../src/checkpoint/load.ts';
 import { useBackend } from '../helpers/backend.ts';
 import { loadGolden } from '../helpers/golden.ts';
@@ -113,5 +114,41 @@ describe.skipIf(missing)(`remote checkpoints${missing}`, () => {
 
   it('types an unreachable server', async () => {
     await expect(loadCheckpoint('http://127.0.0.1:1/model')).rejects.toMatchObject({ code: 'network' });
+  });
+});
+
+describe('the reason of a failure', () => {
+  it('is in the message: refused connections, unknown hosts, the deepest of causes', async () => {
+    const server = createServer();
+    await new Promise<void>((resolve) => {
+      server.listen(0, '127.0.0.1', resolve);
+    });
+    const address = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+    await new Promise((resolve) => void server.close(resolve));
+    const refused = { code: 'network', message: expect.stringContaining('ECONNREFUSED') };
+    await expect(loadCheckpoint(`${address}/model`)).rejects.toMatchObject(refused);
+    await expect(loadCheckpoint(hubFiles('team/model', { hubUrl: address }))).rejects.toMatchObject(refused);
+    const unknown = Object.assign(new Error('getaddrinfo ENOTFOUND huggingface.co'), { code: 'ENOTFOUND' });
+    const failing = async () => {
+      throw new TypeError('fetch failed', { cause: unknown });
+    };
+    await expect(loadCheckpoint(hubFiles('team/model', { fetch: failing }))).rejects.toThrow(
+      'the Hub failed for team/model/config.json: getaddrinfo ENOTFOUND huggingface.co',
+    );
+  });
+
+  it('of several attempts it is the first one’s, with its code', () => {
+    const attempts = new AggregateError([
+      Object.assign(new Error('no route'), { code: 'EHOSTUNREACH' }),
+      new Error('b'),
+    ]);
+    expect(deepestReason(new TypeError('fetch failed', { cause: attempts }))).toBe('EHOSTUNREACH: no route');
+    expect(deepestReason(Object.assign(new AggregateError([]), { code: 'ECONNREFUSED' }))).toBe('ECONNREFUSED');
+    expect(deepestReason('so')).toBe('so');
+  });
+
+  it('the library may be given', async () => {
+    const hub = { downloadFile: async () => null };
+    await expect(loadCheckpoint(hubFiles('team/model', { hub }))).rejects.toThrow('hf://team/model has no config.json');
   });
 });
