@@ -1,11 +1,5 @@
 // The long document, at growing lengths: a prefill with dense attention and one with HiP each, then generation on top of the longest.
-import {
-  denseModelAttention,
-  hipModelAttention,
-  KvCache,
-  type BlockMask,
-  type PreparedAttention,
-} from '@hip/attention';
+import { hipModelCache, type BlockMask, type ModelCache, type PreparedAttention } from '@hip/attention';
 import { maskToSvg, type HipConfig } from '@hip/mask-search';
 import { generate, type ElasticModel, type TextTokenizer } from '@instatune/supernet';
 import { DemoError } from './errors.ts';
@@ -63,14 +57,15 @@ export async function runLongContext(inputs: LongContextInputs): Promise<void> {
   const { state, options, model, onRow } = inputs;
   const ids = state.tokens('document');
   const lengths = usableLengths(options.longContext.lengths, ids.length, model.config.maxPositions);
-  let cache: KvCache | undefined;
+  let cache: ModelCache | undefined;
   try {
     for (const length of lengths) {
       for (const kind of ['dense', 'hip'] as const) {
         if (state.facts.passes[length]?.[kind]) continue;
         cache?.dispose();
-        cache = new KvCache();
-        state.recordPass(length, kind, await onePass(inputs, ids, length, kind, cache));
+        const masks = new Map<number, BlockMask>();
+        cache = cacheOf(inputs, kind, masks);
+        state.recordPass(length, kind, await onePass(inputs, ids, { length, kind, cache, masks }));
         if (kind === 'dense') {
           cache.dispose();
           cache = undefined;
@@ -85,37 +80,46 @@ export async function runLongContext(inputs: LongContextInputs): Promise<void> {
   }
 }
 
+/** A cache that its attention reads in place; `masks` get the newest of each layer. */
+function cacheOf(
+  { model, options, state }: LongContextInputs,
+  kind: 'dense' | 'hip',
+  masks: Map<number, BlockMask>,
+): ModelCache {
+  if (kind === 'dense') return hipModelCache({ dense: 'always' });
+  let isDrawn = false;
+  return hipModelCache({
+    config: searchConfig(options),
+    dense: 'never',
+    onMask: (mask, layer) => {
+      masks.set(layer, mask);
+      // The first chunk of the last layer: queries and keys are the same tokens.
+      if (isDrawn || layer !== model.config.layers - 1) return;
+      isDrawn = true;
+      writeWhole(state.path('mask.svg'), maskToSvg(mask));
+    },
+  });
+}
+
+interface PassInputs {
+  readonly length: number;
+  readonly kind: 'dense' | 'hip';
+  readonly cache: ModelCache;
+  readonly masks: ReadonlyMap<number, BlockMask>;
+}
+
 async function onePass(
   inputs: LongContextInputs,
   ids: Int32Array,
-  length: number,
-  kind: 'dense' | 'hip',
-  cache: KvCache,
+  { length, kind, cache, masks }: PassInputs,
 ): Promise<Pass> {
-  const { model, options, prepared, signal, onProgress, state } = inputs;
-  const config = searchConfig(options);
-  const masks = new Map<number, BlockMask>();
-  let isDrawn = false;
-  const attend =
-    kind === 'dense'
-      ? denseModelAttention()
-      : hipModelAttention({
-          config,
-          dense: 'never',
-          onMask: (mask, layer) => {
-            masks.set(layer, mask);
-            // The first chunk of the last layer: queries and keys are the same tokens.
-            if (isDrawn || layer !== model.config.layers - 1) return;
-            isDrawn = true;
-            writeWhole(state.path('mask.svg'), maskToSvg(mask));
-          },
-        });
+  const { model, options, prepared, signal, onProgress } = inputs;
   return measurePrefill({
     model,
     ids: ids.subarray(0, length + 1),
     tokens: length,
-    attend,
-    ...(kind === 'hip' && { config }),
+    attend: cache.attention,
+    ...(kind === 'hip' && { config: searchConfig(options) }),
     masks,
     prepared,
     cache,
@@ -154,14 +158,14 @@ async function continueDocument(
   { model, tokenizer, options, signal, onToken }: LongContextInputs,
   ids: Int32Array,
   length: number,
-  filled: KvCache | undefined,
+  filled: ModelCache | undefined,
 ): Promise<Generation> {
   const context = ids.subarray(0, length + 1);
-  using own = new KvCache();
+  using own = hipModelCache({ config: searchConfig(options), dense: 'never' });
   const isFilled = filled !== undefined && filled.length === context.length - 1;
   const cache = isFilled ? filled : own;
   const prompt = isFilled ? context.subarray(filled.length) : context;
-  const attention = hipModelAttention({ config: searchConfig(options), dense: 'never' });
+  const { attention } = cache;
   const times: number[] = [];
   const total = options.longContext.generate;
   const generated = await generate(model, prompt, {

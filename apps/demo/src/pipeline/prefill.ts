@@ -1,6 +1,6 @@
 // One measured prefill of a long text: time, perplexity, attention mass kept, peak memory.
 import * as tf from '@tensorflow/tfjs';
-import { KvCache, type BlockMask, type ModelAttention, type PreparedAttention } from '@hip/attention';
+import type { BlockMask, KvCache, ModelAttention, ModelCache, PreparedAttention } from '@hip/attention';
 import { massRecall, type HipConfig } from '@hip/mask-search';
 import { nextTokenLoss, SupernetError, type AttentionFunction, type ElasticModel } from '@instatune/supernet';
 import type { Pass } from './state.ts';
@@ -25,7 +25,7 @@ export interface PrefillRun {
   /** The newest mask of each layer, as `attend` finds them (on a GPU some time after the call). */
   readonly masks: ReadonlyMap<number, BlockMask>;
   readonly prepared: PreparedAttention;
-  readonly cache: KvCache;
+  readonly cache: KvCache | ModelCache;
   readonly signal: AbortSignal;
   readonly onProgress: (tokens: number) => void;
 }
@@ -35,7 +35,6 @@ interface Seen {
   readonly layer: number;
   readonly scale: number;
   readonly q: tf.Tensor4D;
-  readonly k: tf.Tensor4D;
 }
 
 /** Runs the prefill into the cache. What is measured beside time (loss, recall) is outside the time. */
@@ -43,16 +42,21 @@ export async function measurePrefill(run: PrefillRun): Promise<Pass> {
   const { model, ids, tokens, cache, signal } = run;
   const isSync = run.prepared.backend !== 'webgpu';
   const seen: Seen[] = [];
-  let [ms, attentionMs, bytes, loss] = [0, 0, 0, 0];
+  const keys = new Map<number, tf.Tensor4D[]>();
+  let [ms, attentionMs, bytes, loss, kept] = [0, 0, 0, 0, 0];
   let isLast = false;
   const attention: AttentionFunction = (q, k, v, context) => {
     const start = performance.now();
     const out = run.attend(q, k, v, context);
     attentionMs += performance.now() - start;
-    bytes = Math.max(bytes, tf.memory().numBytes + kernelBytes(q, k, run));
-    // References, not copies.
-    if (isLast && run.config) {
-      seen.push({ layer: context.layer, scale: context.scale, q: tf.keep(q.clone()), k: tf.keep(k.clone()) });
+    bytes = Math.max(bytes, tf.memory().numBytes - kept + kernelBytes(q, run));
+    if (run.config) {
+      // References, not copies. A cache that is read in place gives the new keys, another one all of them.
+      const earlier = k.shape[1] > q.shape[1] ? [] : (keys.get(context.layer) ?? []);
+      if (earlier.length === 0) tf.dispose(keys.get(context.layer) ?? []);
+      keys.set(context.layer, [...earlier, tf.keep(k.clone())]);
+      if (run.prepared.cpu) kept += 4 * k.size;
+      if (isLast) seen.push({ layer: context.layer, scale: context.scale, q: tf.keep(q.clone()) });
     }
     return out;
   };
@@ -80,18 +84,20 @@ export async function measurePrefill(run: PrefillRun): Promise<Pass> {
       ...(isSync && { attentionMs }),
       perplexity: Math.exp(loss / Math.min(tokens, ids.length - 1)),
       bytes,
-      ...(run.config && { recall: await meanRecall(seen, run, run.config) }),
+      ...(run.config && { recall: await meanRecall(seen, keys, run, run.config) }),
     };
   } finally {
-    tf.dispose(seen.flatMap(({ q, k }) => [q, k]));
+    tf.dispose([...seen.map(({ q }) => q), ...[...keys.values()].flat()]);
   }
 }
 
-/** Memory of the attention kernels themselves during this call: packed keys and values, mask, scratch. */
-function kernelBytes(q: tf.Tensor4D, k: tf.Tensor4D, { prepared, config }: PrefillRun): number {
+/** Memory of the attention kernels themselves during this call: all layers' keys and values, the mask, scratch. */
+function kernelBytes(q: tf.Tensor4D, { prepared, config, model, cache, tokens }: PrefillRun): number {
+  if (!prepared.cpu) return 0;
   const [batch, queries, heads, headDim] = q.shape;
-  const shape = { batch, queries, keys: k.shape[1], heads, kvHeads: k.shape[2], headDim };
-  return prepared.cpu?.plan(shape, config).total ?? 0;
+  const shape = { batch, queries, keys: tokens, heads, kvHeads: model.config.kvHeads, headDim };
+  const { total, pages, envelopes } = prepared.cpu.plan(shape, config);
+  return cache.bytes + total - pages - envelopes;
 }
 
 /** Σ −log p(next token) over the rows that have a next token. */
@@ -114,17 +120,21 @@ async function summedLoss(model: ElasticModel, hidden: tf.Tensor2D, ids: Int32Ar
 /** Attention mass the last chunk's masks keep, on a few evenly spaced rows; layers that ran dense keep all of it. */
 async function meanRecall(
   seen: readonly Seen[],
+  keys: ReadonlyMap<number, readonly tf.Tensor4D[]>,
   { masks, tokens }: PrefillRun,
   { denseLayers = 0 }: Partial<HipConfig>,
 ): Promise<number> {
   let total = 0;
-  for (const { layer, scale, q, k } of seen) {
+  for (const { layer, scale, q } of seen) {
+    const parts = keys.get(layer)!;
     const mask = layer < denseLayers ? undefined : await maskOf(layer, masks, tokens);
     const [batch, queries, heads, headDim] = q.shape;
-    const shape = { batch, queries, keys: k.shape[1], heads, kvHeads: k.shape[2], headDim };
+    const shape = { batch, queries, keys: tokens, heads, kvHeads: parts[0]!.shape[2], headDim };
     const count = Math.min(RECALL_ROWS, queries);
     const rows = Array.from({ length: count }, (_, i) => Math.floor(((i + 1) * queries) / count) - 1);
+    const k = tf.concat([...parts], 1);
     const [qs, ks] = (await Promise.all([q.data(), k.data()])) as [Float32Array, Float32Array];
+    k.dispose();
     total += mask ? massRecall(qs, ks, shape, mask, { scale, rows }) : 1;
   }
   return seen.length === 0 ? 1 : total / seen.length;
