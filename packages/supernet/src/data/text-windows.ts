@@ -16,13 +16,13 @@ export interface WindowOptions {
 /**
  * Next-token windows: inputs are tokens s … s + length − 1, labels the tokens one further on.
  *
- * @throws SupernetError `invalid-data` when the text has fewer than length + 1 tokens
+ * @throws SupernetError `invalid-data` when the text has fewer than length + 1 tokens or one that is no id; `invalid-option`
  */
 export function textWindows(tokens: Int32Array | readonly number[], options: WindowOptions = {}): Dataset {
   const { length = 128, stride = length } = options;
   positiveInteger('length', length);
   positiveInteger('stride', stride);
-  const all = tokens instanceof Int32Array ? tokens : Int32Array.from(tokens);
+  const all = tokenIds(tokens);
   const count = Math.floor((all.length - 1 - length) / stride) + 1;
   if (count < 1) {
     throw new SupernetError('invalid-data', `${all.length} tokens are too few for one window: need ${length + 1}`, {
@@ -61,7 +61,7 @@ export interface SplitTextOptions extends WindowOptions {
 /**
  * Cuts a token sequence into blocks and deals them out, seeded: no token (label included) is in two splits.
  *
- * @throws SupernetError `invalid-data` when a split would be empty
+ * @throws SupernetError `invalid-data` when a split would be empty or a token is no id; `invalid-option`
  *
  * @example
  * ```ts
@@ -84,7 +84,7 @@ export function splitText(tokens: Int32Array | readonly number[], options: Split
       },
     );
   }
-  const all = tokens instanceof Int32Array ? tokens : Int32Array.from(tokens);
+  const all = tokenIds(tokens);
   // A short text takes smaller blocks, so that every split still gets one.
   const splits = 1 + Number(validation > 0) + Number(report > 0);
   const windows = Math.floor((all.length - 1) / (length + 1));
@@ -127,6 +127,16 @@ export function encodeTexts(tokenizer: TextTokenizer, texts: Iterable<string>, s
     if (separator !== undefined) ids.push(separator);
   }
   return Int32Array.from(ids);
+}
+
+/** Whether they are tokens of the model is known when they meet it; what no model has is named here. */
+function tokenIds(tokens: Int32Array | readonly number[]): Int32Array {
+  for (let at = 0; at < tokens.length; at++) {
+    const id = tokens[at] as number;
+    if (id >= 0 && Number.isInteger(id)) continue;
+    throw new SupernetError('invalid-data', `tokens[${at}] = ${id}: a token id is an integer ≥ 0`, { id, at: [at] });
+  }
+  return tokens instanceof Int32Array ? tokens : Int32Array.from(tokens);
 }
 
 function windowsAt(tokens: Int32Array, starts: readonly number[], length: number): Dataset {

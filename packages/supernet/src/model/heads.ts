@@ -110,7 +110,7 @@ function lastToken(config: ModelConfig, hidden: tf.Tensor2D, context: HeadContex
     }
     return takePosition(config, hidden, context, length - 1);
   }
-  const ids = tf.cast(inputs.inputIds as tf.Tensor2D, 'int32');
+  const ids = inputs.inputIds as tf.Tensor2D;
   const real = tf.cast(tf.notEqual(ids, tf.scalar(pad, 'int32')), 'float32');
   const positions = tf.tensor2d(
     Float32Array.from({ length }, (_, i) => i + 1),

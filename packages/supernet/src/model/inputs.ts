@@ -13,7 +13,7 @@ export interface Embedded {
   readonly length: number;
 }
 
-/** Embeds the inputs of a forward pass. `weight` finds a full weight by slot name. */
+/** Embeds the inputs of a forward pass, which have been checked. `weight` finds a full weight by slot name. */
 export function embedInputs(
   config: ModelConfig,
   weight: (name: string) => tf.Tensor,
@@ -29,10 +29,8 @@ function embedTokens(
   inputs: ModelInputs,
   offset: number,
 ): Embedded {
-  const ids = inputs.inputIds;
-  if (!ids) throw new SupernetError('invalid-input', `${config.family} needs inputIds [batch, length]`);
+  const ids = inputs.inputIds as tf.Tensor2D;
   const [batch, length] = ids.shape;
-  if (length === 0) throw new SupernetError('invalid-input', 'inputIds has no tokens', { shape: ids.shape });
   const rows = config.positionRows;
   const limit = rows > 0 ? rows - config.positionOffset : Number.POSITIVE_INFINITY;
   if (offset + length > limit) {
@@ -41,7 +39,7 @@ function embedTokens(
       limit,
     });
   }
-  const flat = tf.reshape(tf.cast(ids, 'int32'), [batch * length]) as tf.Tensor1D;
+  const flat = tf.reshape(ids, [batch * length]) as tf.Tensor1D;
   const d = config.hiddenSize;
   let hidden = embed(weight('embeddings.token.weight') as tf.Tensor2D, flat);
   const addPerToken = (table: tf.Tensor2D): void => {
@@ -54,7 +52,7 @@ function embedTokens(
     const types = weight('embeddings.type.weight') as tf.Tensor2D;
     const typeIds = inputs.tokenTypeIds;
     hidden = typeIds
-      ? tf.add(hidden, embed(types, tf.reshape(tf.cast(typeIds, 'int32'), [batch * length]) as tf.Tensor1D))
+      ? tf.add(hidden, embed(types, tf.reshape(typeIds, [batch * length]) as tf.Tensor1D))
       : tf.add(hidden, tf.slice2d(types, [0, 0], [1, d]));
   }
   if (rows > 0) {
@@ -75,25 +73,16 @@ function embedTokens(
 /** RoBERTa: position = padding_idx + running count of real tokens; padding takes padding_idx. */
 function paddedPositions(ids: tf.Tensor2D, config: ModelConfig): tf.Tensor1D {
   const padding = config.positionOffset - 1;
-  const real = tf.cast(tf.notEqual(tf.cast(ids, 'int32'), tf.scalar(padding, 'int32')), 'float32');
+  const real = tf.cast(tf.notEqual(ids, tf.scalar(padding, 'int32')), 'float32');
   const positions = tf.add(tf.mul(tf.cumsum(real, 1), real), padding);
   return tf.reshape(tf.cast(positions, 'int32'), [-1]) as tf.Tensor1D;
 }
 
 function embedPixels(config: ModelConfig, weight: (name: string) => tf.Tensor, inputs: ModelInputs): Embedded {
-  const pixels = inputs.pixelValues;
+  const pixels = inputs.pixelValues as tf.Tensor4D;
   const patches = config.patches as NonNullable<ModelConfig['patches']>;
   const [height, width] = patches.imageSize;
-  if (!pixels)
-    throw new SupernetError('invalid-input', `${config.family} needs pixelValues [batch, channels, height, width]`);
-  const [batch, channels, h, w] = pixels.shape;
-  if (channels !== patches.channels || h !== height || w !== width) {
-    throw new SupernetError(
-      'invalid-input',
-      `pixelValues [${pixels.shape.join(', ')}]: expected [batch, ${patches.channels}, ${height}, ${width}]`,
-      { shape: pixels.shape, imageSize: patches.imageSize },
-    );
-  }
+  const [batch, channels] = pixels.shape;
   const [ph, pw] = patches.patchSize;
   const [rows, columns] = [Math.floor(height / ph), Math.floor(width / pw)];
   const d = config.hiddenSize;

@@ -5,6 +5,7 @@ import type { SubnetConfig } from '../elastic/space.ts';
 import { SupernetError, throwIfAborted } from '../errors.ts';
 import { trimUnusedBuffers } from '../webgpu/pool.ts';
 import { ConcatKeyValueCache } from './cache.ts';
+import { checkIds } from './input-checks.ts';
 import type { AttentionFunction, ElasticModel, KeyValueCache } from './types.ts';
 
 /** Options of {@link prefill} and {@link tokenLosses}. */
@@ -42,6 +43,7 @@ export async function prefill(
 ): Promise<tf.Tensor1D> {
   requireCausal(model);
   if (ids.length === 0) throw new SupernetError('invalid-input', 'prefill needs at least one token');
+  checkIds(model.config, 'ids', ids);
   const size = positiveInteger('chunkTokens', options.chunkTokens ?? 1024);
   const logitRows = positiveInteger('logitRows', options.logitRows ?? 1024);
   let last: tf.Tensor1D | undefined;

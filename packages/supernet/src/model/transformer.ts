@@ -9,6 +9,7 @@ import { elementCount } from '../counts.ts';
 import { SupernetError } from '../errors.ts';
 import { activate, gatedActivation } from './activations.ts';
 import { denseAttention } from './attention.ts';
+import { checkInputs } from './input-checks.ts';
 import { embedInputs } from './inputs.ts';
 import { applyHead, languageLogits } from './heads.ts';
 import { linear } from './matmul.ts';
@@ -96,6 +97,10 @@ export class TransformerModel implements ElasticModel {
 
   #run(inputs: ModelInputs, options: ForwardOptions): ForwardOutput & tf.TensorContainerObject {
     const { config } = this;
+    if (options.cache && !config.causal) {
+      throw new SupernetError('invalid-option', `a ${this.family} model is not causal: it takes no cache`);
+    }
+    checkInputs(config, inputs, options.cache?.length ?? 0);
     const offset = options.positionOffset ?? options.cache?.length ?? 0;
     const embedded = embedInputs(config, (name) => this.#full(name), inputs, offset);
     const { batch, length } = embedded;
@@ -109,9 +114,6 @@ export class TransformerModel implements ElasticModel {
       mask: inputs.attentionMask,
       rope: this.#rope?.at(offset, length),
     };
-    if (options.cache && !config.causal) {
-      throw new SupernetError('invalid-option', `a ${this.family} model is not causal: it takes no cache`);
-    }
     const states: tf.Tensor2D[] = [this.#dropout(embedded.hidden, pass, 0)];
     let hidden = states[0] as tf.Tensor2D;
     const layers = options.subnet?.layers ?? config.layers;

@@ -6,6 +6,7 @@ import type { Dataset } from '../data/dataset.ts';
 import { sequentialBatches } from '../data/loader.ts';
 import type { SubnetConfig } from '../elastic/space.ts';
 import { SupernetError, throwIfAborted } from '../errors.ts';
+import { checkBatchIds } from '../model/input-checks.ts';
 import type { AttentionFunction, ElasticModel } from '../model/types.ts';
 import { createTargets, crossEntropyRows, disposeTargets, flatten } from './losses.ts';
 
@@ -50,7 +51,7 @@ export interface ExampleScores {
 /**
  * Runs the dataset once, in order.
  *
- * @throws SupernetError `invalid-data` when no row has a label or a label is no class, `invalid-option`, `aborted`
+ * @throws SupernetError `invalid-data` when no row has a label, a label is no class or an id no token, `invalid-option`, `aborted`
  */
 export async function evaluate(
   model: ElasticModel,
@@ -80,6 +81,7 @@ export async function evaluate(
   };
   for await (const batch of sequentialBatches(dataset, batchSize)) {
     throwIfAborted(signal, 'evaluation');
+    checkBatchIds(model.config, batch);
     const inputs = inputTensors(batch);
     const targets = createTargets(batch.labels);
     const sums = tf.tidy(() => {

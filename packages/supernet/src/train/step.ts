@@ -3,6 +3,7 @@ import * as tf from '@tensorflow/tfjs';
 import { disposeInputs, inputTensors, labelCountOf } from '../data/dataset.ts';
 import type { HostBatch } from '../data/dataset.ts';
 import { SupernetError } from '../errors.ts';
+import { checkBatchIds } from '../model/input-checks.ts';
 import type { AttentionFunction, ElasticModel, ModelInputs } from '../model/types.ts';
 import type { AdamW } from './adamw.ts';
 import { startRepeatedWork } from '../webgpu/dispatch-cache.ts';
@@ -19,7 +20,7 @@ import {
 } from './losses.ts';
 import type { Targets, TeacherDistribution } from './losses.ts';
 import type { PassPlan } from './strategy.ts';
-import { askTeacher } from './teacher.ts';
+import { askTeacher, membersOf } from './teacher.ts';
 import type { Teacher } from './teacher.ts';
 
 /** What a step needs beside the batches. */
@@ -98,6 +99,8 @@ class MicroBatch {
   #blended: TeacherDistribution | undefined;
 
   constructor(context: StepContext, batch: HostBatch, normalizer: number, seed: number) {
+    const readers = [context.model, ...(context.teacher ? membersOf(context.teacher) : [])];
+    for (const { config } of readers) checkBatchIds(config, batch);
     this.#context = context;
     this.#batch = batch;
     this.#inputs = inputTensors(batch);

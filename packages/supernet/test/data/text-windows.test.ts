@@ -28,6 +28,19 @@ describe('textWindows', () => {
   });
 });
 
+describe.each([
+  ['textWindows', textWindows],
+  ['splitText', splitText],
+] as const)('%s', (_, make) => {
+  it.each([-1, 1.5, Number.NaN])('names what is no token id: %s', (id) => {
+    const tokens: number[] = [...counting(100)];
+    tokens[7] = id;
+    expect(() => make(tokens, { length: 5 })).toThrow(
+      expect.objectContaining({ code: 'invalid-data', details: { id, at: [7] } }),
+    );
+  });
+});
+
 describe('splitText', () => {
   it('no token is in two splits, labels included; the seed alone decides', async () => {
     await fc.assert(

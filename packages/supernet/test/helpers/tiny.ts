@@ -43,6 +43,23 @@ export function tinyBert(seed = 1, overrides: Record<string, unknown> = {}): Tra
   });
 }
 
+/** A ViT classifier of 2 layers · hidden 16 · 4 heads · FFN 24 · 3 labels, 3 × 8 × 8 pixels in 4 patches. */
+export function tinyVit(seed = 1, overrides: Record<string, unknown> = {}): TransformerModel {
+  return tiny(seed, {
+    architectures: ['ViTForImageClassification'],
+    model_type: 'vit',
+    hidden_size: 16,
+    num_hidden_layers: 2,
+    num_attention_heads: 4,
+    intermediate_size: 24,
+    image_size: 8,
+    patch_size: 4,
+    num_channels: 3,
+    num_labels: 3,
+    ...overrides,
+  });
+}
+
 function tiny(seed: number, raw: Record<string, unknown>): TransformerModel {
   const config = findFamily(raw).readConfig(raw);
   const random = new SeededRandom(seed);
