@@ -1,7 +1,7 @@
 // What computes, on WebGPU, real or software: backend, losses, prefill with both kinds of attention, masks read back.
 import { join } from 'node:path';
 import { describeGpu } from '@hip/testing';
-import { denseModelAttention, hipModelAttention, KvCache, type BlockMask } from '@hip/attention';
+import { hipModelAttention, hipModelCache, KvCache, type BlockMask } from '@hip/attention';
 import { textWindows } from '@instatune/supernet';
 import { expect, it } from 'vitest';
 import { selectBackend } from '../src/pipeline/backend.ts';
@@ -22,18 +22,17 @@ async function compute(name: 'webgpu' | 'wasm', folder: string) {
     const windows = textWindows(ids.subarray(0, 130), { length: 32 });
     const loss = await lossOf(model, windows);
     const masks = new Map<number, BlockMask>();
-    const prefill = async (kind: 'dense' | 'hip') => {
-      using cache = new KvCache();
-      const hip = hipModelAttention({
-        config: CONFIG,
-        dense: 'never',
-        onMask: (mask, layer) => masks.set(layer, mask),
-      });
+    const onMask = (mask: BlockMask, layer: number) => masks.set(layer, mask);
+    const prefill = async (kind: 'dense' | 'hip', own = true, chunk = TOKENS) => {
+      const options = { config: CONFIG, dense: kind === 'dense' ? 'always' : 'never', onMask } as const;
+      const inPlace = own ? hipModelCache(options) : undefined;
+      using cache = inPlace ?? new KvCache();
       return measurePrefill({
         model,
         ids,
         tokens: TOKENS,
-        attend: kind === 'dense' ? denseModelAttention() : hip,
+        attend: inPlace?.attention ?? hipModelAttention(options),
+        chunk,
         ...(kind === 'hip' && { config: CONFIG }),
         masks,
         prepared: backend.attention,
@@ -42,7 +41,14 @@ async function compute(name: 'webgpu' | 'wasm', folder: string) {
         onProgress: () => {},
       });
     };
-    return { backend, loss, dense: await prefill('dense'), hip: await prefill('hip') };
+    return {
+      backend,
+      loss,
+      dense: await prefill('dense'),
+      hip: await prefill('hip'),
+      chunks: await prefill('hip', true, 128),
+      chunksOfTensors: await prefill('hip', false, 128),
+    };
   } finally {
     model.dispose();
     backend.close();
@@ -60,6 +66,13 @@ describeGpu('the demo’s steps', () => {
     expect(gpu.hip.perplexity / cpu.hip.perplexity).toBeCloseTo(1, 2);
     expect(gpu.hip.recall).toBeCloseTo(cpu.hip.recall!, 2);
     expect(gpu.hip.recall).toBeLessThan(1);
+    // Chunk by chunk, over whichever cache, the masks are those of one call, and so is what is measured of them.
+    for (const { chunks, chunksOfTensors } of [cpu, gpu]) {
+      expect(chunks.recall).toBeCloseTo(chunksOfTensors.recall!, 6);
+      expect(chunks.perplexity / chunksOfTensors.perplexity).toBeCloseTo(1, 5);
+      expect(chunks.perplexity / cpu.hip.perplexity).toBeCloseTo(1, 2);
+    }
+    expect(cpu.chunks.bytes).toBeLessThan(1.2 * cpu.chunksOfTensors.bytes);
     expect(gpu.dense).not.toHaveProperty('attentionMs');
     expect(cpu.dense.attentionMs).toBeGreaterThan(0);
   }, 240_000);

@@ -27,6 +27,8 @@ export interface PrefillRun {
   readonly prepared: PreparedAttention;
   readonly cache: KvCache | ModelCache;
   readonly signal: AbortSignal;
+  /** Tokens run through the layers at once. @defaultValue CHUNK */
+  readonly chunk?: number;
   readonly onProgress: (tokens: number) => void;
 }
 
@@ -39,7 +41,7 @@ interface Seen {
 
 /** Runs the prefill into the cache. What is measured beside time (loss, recall) is outside the time. */
 export async function measurePrefill(run: PrefillRun): Promise<Pass> {
-  const { model, ids, tokens, cache, signal } = run;
+  const { model, ids, tokens, cache, signal, chunk = CHUNK } = run;
   const isSync = run.prepared.backend !== 'webgpu';
   const seen: Seen[] = [];
   const keys = new Map<number, tf.Tensor4D[]>();
@@ -61,9 +63,9 @@ export async function measurePrefill(run: PrefillRun): Promise<Pass> {
     return out;
   };
   try {
-    for (let first = 0; first < tokens; first += CHUNK) {
+    for (let first = 0; first < tokens; first += chunk) {
       if (signal.aborted) throw new SupernetError('aborted', 'the long-context run was aborted');
-      const count = Math.min(CHUNK, tokens - first);
+      const count = Math.min(chunk, tokens - first);
       isLast = first + count === tokens;
       const start = performance.now();
       const hidden = tf.tidy(() => {
