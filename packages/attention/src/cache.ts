@@ -34,10 +34,7 @@ export class KvCache implements Disposable {
 
   /** @throws HipError `invalid-config` */
   constructor({ maxTokens = Infinity }: KvCacheOptions = {}) {
-    if (maxTokens !== Infinity && (!Number.isSafeInteger(maxTokens) || maxTokens < 1)) {
-      const message = `maxTokens is ${maxTokens}: give an integer >= 1, or leave it out`;
-      throw new HipError('invalid-config', message, { name: 'maxTokens', value: maxTokens });
-    }
+    checkMaxTokens(maxTokens);
     this.#maxTokens = maxTokens;
   }
 
@@ -88,6 +85,13 @@ export class KvCache implements Disposable {
   [Symbol.dispose](): void {
     this.dispose();
   }
+}
+
+/** @throws HipError `invalid-config` */
+export function checkMaxTokens(maxTokens: number): void {
+  if (maxTokens === Infinity || (Number.isSafeInteger(maxTokens) && maxTokens >= 1)) return;
+  const message = `maxTokens is ${maxTokens}: give an integer >= 1, or leave it out`;
+  throw new HipError('invalid-config', message, { name: 'maxTokens', value: maxTokens });
 }
 
 /** @param before [B, T, Hkv, d] of the layer's tokens so far @throws HipError `invalid-shape`, `unsupported` */

@@ -5,7 +5,7 @@ import type { CpuRuntime, KeyValueCache } from '@hip/kernels-cpu';
 import { checkTensors } from './attention.ts';
 import { requirePrepared } from './backend.ts';
 import { chooseDense } from './break-even.ts';
-import { KvCache, checkAppended, type KeysAndValues } from './cache.ts';
+import { KvCache, checkAppended, checkMaxTokens, type KeysAndValues } from './cache.ts';
 import {
   hipModelAttention,
   layerConfigs,
@@ -82,7 +82,7 @@ export function hipModelCache(options: ModelCacheOptions = {}): ModelCache {
       backend,
     });
   }
-  const cache = new KvCache(maxTokens === undefined ? {} : { maxTokens });
+  const cache = new KvCache({ maxTokens });
   return Object.assign(cache, { attention: hipModelAttention(options) });
 }
 
@@ -104,8 +104,8 @@ class ResidentCache implements ModelCache {
     this.#runtime = runtime;
     this.#options = options;
     this.#configs = layerConfigs(options);
-    // Refuses a bad maxTokens now, not at the first token.
-    new KvCache(options.maxTokens === undefined ? {} : { maxTokens: options.maxTokens }).dispose();
+    // Now, not at the first token.
+    if (options.maxTokens !== undefined) checkMaxTokens(options.maxTokens);
   }
 
   get length(): number {
