@@ -1,8 +1,10 @@
 // Exact multiply-accumulates and parameters of a sub-network: closed forms, computed, never predicted.
 import type { ModelConfig } from '../model/types.ts';
-import { elementCount } from '../counts.ts';
+import { elementCount, positiveInteger } from '../counts.ts';
+import { SupernetError } from '../errors.ts';
 import { headGroup, weightSlots } from '../model/slots.ts';
 import { layerWidth, slicedShape } from './slice.ts';
+import { validateSubnet } from './space.ts';
 import type { SubnetConfig } from './space.ts';
 
 /** Options of {@link countMacs}. */
@@ -18,6 +20,8 @@ export interface MacsOptions {
  * not counted). Attention counts the full N² rectangle also for causal models, as dense kernels compute it.
  * Per layer: N·D·d·(2h + 2h_kv) + 2·N²·d·h + (2 or 3 when gated)·N·D·f; without grouped queries that is N·4·D·d·h + ….
  *
+ * @throws SupernetError `invalid-subnet`, `invalid-option`
+ *
  * @example
  * ```ts
  * import { countMacs, families } from '@instatune/supernet';
@@ -30,7 +34,13 @@ export interface MacsOptions {
  * ```
  */
 export function countMacs(config: ModelConfig, subnet?: SubnetConfig, options: MacsOptions = {}): number {
-  const tokens = options.tokens ?? imageTokens(config) ?? config.maxPositions;
+  const tokens = positiveInteger('tokens', options.tokens ?? imageTokens(config) ?? config.maxPositions);
+  const logitPositions = options.logitPositions ?? tokens;
+  if (!(Number.isInteger(logitPositions) && logitPositions >= 0)) {
+    const message = `logitPositions = ${logitPositions}: expected an integer ≥ 0`;
+    throw new SupernetError('invalid-option', message, { logitPositions });
+  }
+  if (subnet) validateSubnet(fullModel(config), subnet);
   const { hiddenSize: d, headSize } = config;
   const layers = subnet?.layers ?? config.layers;
   let macs = patchMacs(config);
@@ -40,11 +50,16 @@ export function countMacs(config: ModelConfig, subnet?: SubnetConfig, options: M
     const attention = 2 * tokens * tokens * headSize * heads;
     macs += projections + attention + (config.gated ? 3 : 2) * tokens * d * ffn;
   }
-  return macs + headMacs(config, options.logitPositions ?? tokens);
+  return macs + headMacs(config, logitPositions);
 }
 
-/** Parameters of a sub-network, tied embeddings counted once. */
+/**
+ * Parameters of a sub-network, tied embeddings counted once.
+ *
+ * @throws SupernetError `invalid-subnet`
+ */
 export function countParameters(config: ModelConfig, subnet?: SubnetConfig): number {
+  if (subnet) validateSubnet(fullModel(config), subnet);
   const layers = subnet?.layers ?? config.layers;
   return weightSlots(config).reduce((sum, slot) => {
     if (slot.layer === undefined) return sum + elementCount(slot.shape);
@@ -56,6 +71,18 @@ export function countParameters(config: ModelConfig, subnet?: SubnetConfig): num
 /** Tokens of an image model: patches and prefix tokens. */
 export function imageTokens(config: ModelConfig): number | undefined {
   return config.patches && patchCount(config.patches) + config.patches.prefixTokens;
+}
+
+/** What a sub-network must fit into. Searches ask tens of thousands of times: no space is built for it. */
+function fullModel(config: ModelConfig): Parameters<typeof validateSubnet>[0] {
+  return {
+    totalLayers: config.layers,
+    fullHeads: config.heads,
+    fullFfn: config.ffn,
+    headGroup: headGroup(config),
+    ...(config.layerHeads && { maxHeads: config.layerHeads }),
+    ...(config.layerFfn && { maxFfn: config.layerFfn }),
+  };
 }
 
 function patchCount({ imageSize, patchSize }: NonNullable<ModelConfig['patches']>): number {

@@ -202,8 +202,12 @@ export function spaceSize(space: ElasticSpace): number {
   return space.layers.reduce((sum, layers) => sum + (space.heads.length * space.ffn.length) ** layers, 0);
 }
 
-/** Throws `invalid-subnet` unless the sub-network fits inside the full model (values need not be among the choices). */
-export function validateSubnet(space: ElasticSpace, subnet: SubnetConfig): void {
+/**
+ * Checks that a sub-network fits inside the full model; its values need not be among the choices.
+ *
+ * @throws SupernetError `invalid-subnet`
+ */
+export function validateSubnet(space: Omit<ElasticSpace, 'layers' | 'heads' | 'ffn'>, subnet: SubnetConfig): void {
   const { totalLayers, headGroup } = space;
   requireInteger('layers', subnet.layers, totalLayers);
   for (const [name, values] of [
@@ -220,8 +224,8 @@ export function validateSubnet(space: ElasticSpace, subnet: SubnetConfig): void 
   }
   for (let layer = 0; layer < subnet.layers; layer++) {
     const heads = subnet.heads[layer] as number;
-    requireInteger(`heads[${layer}]`, heads, space.maxHeads?.[layer] ?? space.fullHeads);
-    requireInteger(`ffn[${layer}]`, subnet.ffn[layer] as number, space.maxFfn?.[layer] ?? space.fullFfn);
+    requireInteger('heads', heads, space.maxHeads?.[layer] ?? space.fullHeads, layer);
+    requireInteger('ffn', subnet.ffn[layer] as number, space.maxFfn?.[layer] ?? space.fullFfn, layer);
     if (heads % headGroup !== 0) {
       throw new SupernetError(
         'invalid-subnet',
@@ -232,8 +236,9 @@ export function validateSubnet(space: ElasticSpace, subnet: SubnetConfig): void 
   }
 }
 
-function requireInteger(name: string, value: number, max: number): void {
+function requireInteger(option: string, value: number, max: number, layer?: number): void {
   if (!Number.isInteger(value) || value < 1 || value > max) {
+    const name = layer === undefined ? option : `${option}[${layer}]`;
     throw new SupernetError('invalid-subnet', `${name} = ${value}: expected an integer 1…${max}`, { name, value, max });
   }
 }

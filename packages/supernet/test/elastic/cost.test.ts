@@ -58,6 +58,52 @@ describe('MACs', () => {
   });
 });
 
+describe('what is counted', () => {
+  const all = (value: number) => Array.from({ length: 12 }, () => value);
+  const good = { layers: 12, heads: all(12), ffn: all(3072) };
+  it.each([
+    ['layers', { layers: 99, heads: [], ffn: [] }],
+    ['layers', { ...good, layers: 0 }],
+    ['layers', { ...good, layers: 1.5 }],
+    ['heads', { ...good, heads: [12] }],
+    ['ffn', { ...good, ffn: [] }],
+    ['heads[3]', { ...good, heads: all(12).with(3, 13) }],
+    ['heads[3]', { ...good, heads: all(12).with(3, 0) }],
+    ['ffn[11]', { ...good, ffn: all(3072).with(11, Number.NaN) }],
+    ['ffn[0]', { ...good, ffn: all(3072).with(0, 3073) }],
+  ])('must fit the model: %s (%#)', (name, subnet) => {
+    const wrong = expect.objectContaining({ code: 'invalid-subnet', details: expect.objectContaining({ name }) });
+    expect(() => countMacs(bertBase, subnet, { tokens: 128 })).toThrow(wrong);
+    expect(() => countParameters(bertBase, subnet)).toThrow(wrong);
+  });
+
+  it('is bounded layer by layer where layers are unequal, and by whole groups of heads', () => {
+    const config = { ...bertBase, kvHeads: 6, layerHeads: all(12).with(2, 4), layerFfn: all(3072).with(5, 100) };
+    const subnet = { layers: 12, heads: all(4), ffn: all(100) };
+    expect(countMacs(config, subnet, { tokens: 8 })).toBeLessThan(countMacs(config, undefined, { tokens: 8 }));
+    for (const wrong of [
+      { ...subnet, heads: all(6) },
+      { ...subnet, ffn: all(101) },
+      { ...subnet, heads: all(3) },
+    ]) {
+      const invalid = expect.objectContaining({ code: 'invalid-subnet' });
+      expect(() => countMacs(config, wrong, { tokens: 8 })).toThrow(invalid);
+      expect(() => countParameters(config, wrong)).toThrow(invalid);
+    }
+    // What is not used is not looked at.
+    const shallow = { layers: 2, heads: all(4).with(7, -1), ffn: all(100).with(7, -1) };
+    expect(countMacs(config, shallow, { tokens: 8 })).toBeGreaterThan(0);
+  });
+
+  it.each([0, -1, 1.5, Number.NaN, Infinity])('is a whole number of tokens, not %s', (tokens) => {
+    const wrong = expect.objectContaining({ code: 'invalid-option', message: expect.stringContaining(`${tokens}`) });
+    for (const config of [bertBase, vitBase]) expect(() => countMacs(config, undefined, { tokens })).toThrow(wrong);
+    const positions = () => countMacs(bertBase, undefined, { tokens: 8, logitPositions: tokens || -0.5 });
+    expect(positions).toThrow(expect.objectContaining({ code: 'invalid-option' }));
+    expect(countMacs(bertBase, undefined, { tokens: undefined, logitPositions: undefined })).toBe(countMacs(bertBase));
+  });
+});
+
 describe('parameters', () => {
   it('of the published models', () => {
     // Without pooler-less heads: BertModel 109,482,240 + classifier 2·768 + 2; ViT-B/16 86,567,656; GPT-2 124,439,808.
