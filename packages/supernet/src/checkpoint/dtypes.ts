@@ -67,7 +67,7 @@ export function decodeTensor(bytes: Uint8Array<ArrayBuffer>, dtype: SafetensorsD
   }
 }
 
-/** Encodes float32 values; F16 and BF16 round to nearest even. */
+/** Encodes float32 values; F16 and BF16 round to nearest even, beyond their range to infinity. */
 export function encodeFloats(values: Float32Array, dtype: FloatDtype): Uint8Array<ArrayBuffer> {
   if (dtype === 'F32') return new Uint8Array(new Float32Array(values).buffer);
   if (dtype === 'F16') return new Uint8Array(new Float16Array(values).buffer);

@@ -7,6 +7,7 @@ import { DTYPE_BYTES, decodeTensor, encodeFloats } from './dtypes.ts';
 import type { FloatDtype, TensorData } from './dtypes.ts';
 import { encodeHeader, headerLength, parseHeader } from './safetensors-header.ts';
 import type { TensorInfo } from './safetensors-header.ts';
+import { requireStorable } from './storable.ts';
 
 /** A tensor decoded to float32 (or int32 for integer types). */
 export interface LoadedTensor {
@@ -75,7 +76,11 @@ export function tensorBytes({ shape, data, dtype }: TensorToWrite): number {
   );
 }
 
-/** The file as a sequence of chunks, one tensor encoded at a time: write them to disk without holding the file. */
+/**
+ * The file as a sequence of chunks, one tensor encoded at a time: write them to disk without holding the file.
+ *
+ * @throws SupernetError `invalid-shape`, `unsupported-dtype` (of another dtype, or too large for F16), before the first chunk
+ */
 export function* safetensorsChunks(
   tensors: readonly TensorToWrite[],
   metadata: Readonly<Record<string, string>> = { format: 'pt' },
@@ -97,6 +102,7 @@ export function* safetensorsChunks(
         length: data.length,
       });
     }
+    if (data instanceof Float32Array) requireStorable(name, data, tensor.dtype ?? 'F32');
     const end = position + tensorBytes(tensor);
     const dtype = data instanceof Int32Array ? 'I32' : (tensor.dtype ?? 'F32');
     infos.push({ name, dtype, shape, begin: position, end });
@@ -108,7 +114,11 @@ export function* safetensorsChunks(
   }
 }
 
-/** The whole file in memory; see {@link safetensorsChunks} for streaming. */
+/**
+ * The whole file in memory; see {@link safetensorsChunks} for streaming.
+ *
+ * @throws SupernetError `invalid-shape`, `unsupported-dtype`
+ */
 export function writeSafetensors(
   tensors: readonly TensorToWrite[],
   metadata?: Readonly<Record<string, string>>,

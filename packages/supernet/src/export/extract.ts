@@ -3,6 +3,7 @@ import { canonicalBindings } from '../checkpoint/bind.ts';
 import type { FloatDtype } from '../checkpoint/dtypes.ts';
 import { safetensorsChunks, tensorBytes } from '../checkpoint/safetensors.ts';
 import type { TensorToWrite } from '../checkpoint/safetensors.ts';
+import { FLOAT_DTYPES, requireStorable } from '../checkpoint/storable.ts';
 import { fromSlots } from '../checkpoint/transforms.ts';
 import { countParameters } from '../elastic/cost.ts';
 import { canonicalSubnet, fullSubnet } from '../elastic/space.ts';
@@ -29,6 +30,9 @@ const COPIED_FILES = [
   'generation_config.json',
   'preprocessor_config.json',
 ];
+
+/** Names that {@link shardFiles} gives. */
+const WEIGHT_FILE = /^model(-\d{5,}-of-\d{5,})?\.safetensors$|^model\.safetensors\.index\.json$/;
 
 /** Options of {@link extractSubnet}. */
 export interface ExtractOptions {
@@ -61,13 +65,26 @@ export interface RenderedFile {
   readonly chunks: Iterable<Uint8Array>;
 }
 
-/** The files of a standalone checkpoint without writing them anywhere (browsers, archives). */
+/**
+ * The files of a standalone checkpoint without writing them anywhere (browsers, archives).
+ *
+ * @throws SupernetError `invalid-option`, `invalid-subnet`, `unsupported-model`, `unsupported-dtype` (a weight is too large for
+ * F16), `aborted`
+ */
 export async function renderCheckpoint(
   model: ElasticModel,
   subnet: SubnetConfig = fullSubnet(model.space),
   options: ExtractOptions = {},
 ): Promise<{ readonly files: readonly RenderedFile[]; readonly report: ExtractReport }> {
-  const dtype = options.dtype ?? 'F32';
+  const { dtype = 'F32', maxShardBytes = 5e9 } = options;
+  if (!FLOAT_DTYPES.includes(dtype)) {
+    const message = `dtype = ${String(dtype)}: expected ${FLOAT_DTYPES.join(', ')}`;
+    throw new SupernetError('invalid-option', message, { dtype });
+  }
+  if (!(maxShardBytes > 0)) {
+    const message = `maxShardBytes = ${maxShardBytes}: expected a positive number`;
+    throw new SupernetError('invalid-option', message, { maxShardBytes });
+  }
   const family = (options.families ?? builtinFamilies).find(({ name }) => name === model.family);
   if (!family) {
     throw new SupernetError('unsupported-model', `no family ${model.family}: pass it in options.families`, {
@@ -78,8 +95,9 @@ export async function renderCheckpoint(
   const names = { F32: 'float32', F16: 'float16', BF16: 'bfloat16' };
   const { json, layout, reason } = subnetConfigJson(family, model.config, kept, names[dtype]);
   const tensors = await storedTensors(family, model, kept, dtype);
+  for (const { name, data } of tensors) requireStorable(name, data, dtype);
   throwIfAborted(options.signal, 'extraction');
-  const weightFiles = shardFiles(tensors, options.maxShardBytes ?? 5e9);
+  const weightFiles = shardFiles(tensors, maxShardBytes);
   const files: RenderedFile[] = [textFile('config.json', `${JSON.stringify(json, null, 2)}\n`), ...weightFiles];
   for (const name of COPIED_FILES) {
     const text = await model.source?.text(name);
@@ -115,13 +133,17 @@ export async function extractSubnet(
   folder: string,
   options: ExtractOptions = {},
 ): Promise<ExtractReport> {
-  const { mkdir, open, rename, rm } = requireNode(
+  const { mkdir, open, readdir, rename, rm } = requireNode(
     'node:fs/promises',
     `writing to ${folder}`,
     'renderCheckpoint gives the files without writing them',
   );
   const { files, report } = await renderCheckpoint(model, subnet, options);
-  await mkdir(folder, { recursive: true });
+  await mkdir(folder, { recursive: true }).catch((cause: NodeJS.ErrnoException) => {
+    if (cause.code !== 'EEXIST' && cause.code !== 'ENOTDIR') throw cause;
+    const message = `folder = ${folder}: a file is in the way, expected a folder or a path that is free`;
+    throw new SupernetError('invalid-option', message, { folder }, { cause });
+  });
   for (const { name, chunks } of files) {
     throwIfAborted(options.signal, 'extraction');
     const temporary = `${folder}/.${name}.partial`;
@@ -136,14 +158,14 @@ export async function extractSubnet(
     await handle.close();
     await rename(temporary, `${folder}/${name}`);
   }
-  // An index or a single file of an earlier, larger or smaller save would be read in place of the new weights.
-  for (const name of ['model.safetensors', 'model.safetensors.index.json']) {
-    if (!report.files.includes(name)) await rm(`${folder}/${name}`, { force: true });
+  // An index or a single file of an earlier, larger or smaller save would be read in place of the new weights, its shards by nobody.
+  for (const name of await readdir(folder)) {
+    if (WEIGHT_FILE.test(name) && !report.files.includes(name)) await rm(`${folder}/${name}`, { force: true });
   }
   return report;
 }
 
-/** Saves the full model: {@link extractSubnet} with the largest sub-network. */
+/** Saves the full model: {@link extractSubnet} with the largest sub-network. @throws SupernetError as that does */
 export function saveCheckpoint(
   model: ElasticModel,
   folder: string,
@@ -157,7 +179,7 @@ async function storedTensors(
   model: ElasticModel,
   subnet: SubnetConfig,
   dtype: FloatDtype,
-): Promise<TensorToWrite[]> {
+): Promise<(TensorToWrite & { readonly data: Float32Array })[]> {
   const config = subnetModelConfig(model.config, subnet);
   const slots = subnetSlots(model.config, subnet);
   const values = await subnetValues(model, subnet);

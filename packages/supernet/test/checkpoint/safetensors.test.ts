@@ -164,8 +164,33 @@ describe('safetensors', () => {
     await expect(file.read('y')).rejects.toMatchObject({ code: 'missing-weight' });
   });
 
+  it('keeps what float16 holds, and names what would become infinite', async () => {
+    const values = Float32Array.of(65519, -65519, Infinity, -Infinity, NaN, 2 ** -30);
+    const write = (data: Float32Array, dtype: 'F16' | 'BF16' | 'F32') =>
+      writeSafetensors([{ name: 'deep.weight', shape: [data.length], data, dtype }]);
+    const file = await openSafetensors(write(values, 'F16'));
+    expect([...(await file.read('deep.weight')).data]).toEqual([65504, -65504, Infinity, -Infinity, NaN, 0]);
+    for (const largest of [65520, 1e6, Math.fround(3e38)]) {
+      const data = Float32Array.of(1, -largest, Infinity, 65504);
+      expect(() => write(data, 'F16')).toThrow(
+        expect.objectContaining({
+          code: 'unsupported-dtype',
+          message: expect.stringContaining(`deep.weight reaches ${largest}`),
+          details: { name: 'deep.weight', dtype: 'F16', largest },
+        }),
+      );
+      const wide = await openSafetensors(write(data, 'BF16'));
+      expect((await wide.read('deep.weight')).data[1]! / -largest).toBeCloseTo(1, 2);
+    }
+  });
+
   it('refuses to write what it could not read', () => {
     const x = { name: 'x', shape: [2], data: new Float32Array(2) };
+    for (const dtype of ['F64', 'I64', 'f32', 'toString']) {
+      expect(() => writeSafetensors([{ ...x, dtype: dtype as 'F32' }])).toThrow(
+        expect.objectContaining({ code: 'unsupported-dtype', details: { name: 'x', dtype } }),
+      );
+    }
     expect(() => writeSafetensors([x, x])).toThrow(SupernetError);
     expect(() => writeSafetensors([{ ...x, shape: [3] }])).toThrow(SupernetError);
   });
