@@ -1,4 +1,5 @@
 // Endless seeded batches of a dataset, whose position is one small JSON value: a resumed run reads on exactly where it stopped.
+import { integerOption } from '../counts.ts';
 import { SupernetError } from '../errors.ts';
 import { SeededRandom, deriveSeed, shuffleInPlace, shuffledIndices } from '../train/random.ts';
 import type { Dataset, HostBatch } from './dataset.ts';
@@ -47,6 +48,7 @@ const BUCKET_BATCHES = 32;
  */
 export function createLoader(dataset: Dataset, options: LoaderOptions = {}): BatchLoader {
   const { batchSize = 8, seed = 0, shuffle = true } = options;
+  integerOption('seed', seed);
   const budget = typeof batchSize === 'number' ? batchSize : batchSize.tokens;
   if (!Number.isInteger(budget) || budget < 1) {
     throw new SupernetError('invalid-option', `batchSize = ${budget}: expected a positive integer`, { batchSize });

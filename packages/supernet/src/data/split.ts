@@ -1,4 +1,5 @@
 // Seeded splits of a dataset of independent examples.
+import { integerOption } from '../counts.ts';
 import { SupernetError } from '../errors.ts';
 import { SeededRandom, deriveSeed, shuffledIndices } from '../train/random.ts';
 import { subset } from './dataset.ts';
@@ -26,6 +27,7 @@ export interface SplitOptions {
 /** Deals the examples out at random. @throws SupernetError `invalid-option` when nothing would be left to train on */
 export function splitDataset(dataset: Dataset, options: SplitOptions = {}): DatasetSplits {
   const { validation = 0.1, report = 0, seed = 0 } = options;
+  integerOption('seed', seed);
   const size = (share: number) => (share < 1 ? Math.round(share * dataset.length) : Math.round(share));
   const [a, b] = [size(validation), size(report)];
   if (!(a >= 0 && b >= 0 && a + b < dataset.length)) {

@@ -1,5 +1,5 @@
 // Training on data that does not fit in memory: a stream of examples, shuffled through a seeded buffer, resumed by reading ahead.
-import { positiveInteger } from '../counts.ts';
+import { integerOption, positiveInteger } from '../counts.ts';
 import { SupernetError } from '../errors.ts';
 import { SeededRandom, deriveSeed } from '../train/random.ts';
 import type { TextTokenizer } from '../tokenizer/tokenizer.ts';
@@ -30,6 +30,7 @@ export function streamLoader<Example>(options: StreamLoaderOptions<Example>): Ba
   const { batchSize = 8, shuffleBuffer = 1024, seed = 0 } = options;
   positiveInteger('batchSize', batchSize);
   positiveInteger('shuffleBuffer', shuffleBuffer);
+  integerOption('seed', seed);
   let epoch = 0;
   let position = 0;
   let examples = shuffled(options.open(0), shuffleBuffer, deriveSeed(seed, 6, 0));

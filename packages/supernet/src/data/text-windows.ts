@@ -1,5 +1,5 @@
 // Language-model data: windows of a token sequence, and splits that keep training, search and report apart.
-import { positiveInteger } from '../counts.ts';
+import { integerOption, positiveInteger } from '../counts.ts';
 import { SupernetError } from '../errors.ts';
 import { SeededRandom, deriveSeed, shuffledIndices } from '../train/random.ts';
 import type { TextTokenizer } from '../tokenizer/tokenizer.ts';
@@ -74,6 +74,7 @@ export function splitText(tokens: Int32Array | readonly number[], options: Split
   positiveInteger('length', length);
   positiveInteger('stride', stride);
   positiveInteger('blockWindows', options.blockWindows ?? 8);
+  integerOption('seed', seed);
   if (!(validation >= 0 && report >= 0 && validation + report < 1)) {
     throw new SupernetError(
       'invalid-option',

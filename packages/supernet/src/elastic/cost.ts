@@ -1,7 +1,6 @@
 // Exact multiply-accumulates and parameters of a sub-network: closed forms, computed, never predicted.
 import type { ModelConfig } from '../model/types.ts';
-import { elementCount, positiveInteger } from '../counts.ts';
-import { SupernetError } from '../errors.ts';
+import { elementCount, integerOption, positiveInteger } from '../counts.ts';
 import { headGroup, weightSlots } from '../model/slots.ts';
 import { layerWidth, slicedShape } from './slice.ts';
 import { validateSubnet } from './space.ts';
@@ -35,11 +34,7 @@ export interface MacsOptions {
  */
 export function countMacs(config: ModelConfig, subnet?: SubnetConfig, options: MacsOptions = {}): number {
   const tokens = positiveInteger('tokens', options.tokens ?? imageTokens(config) ?? config.maxPositions);
-  const logitPositions = options.logitPositions ?? tokens;
-  if (!(Number.isInteger(logitPositions) && logitPositions >= 0)) {
-    const message = `logitPositions = ${logitPositions}: expected an integer ≥ 0`;
-    throw new SupernetError('invalid-option', message, { logitPositions });
-  }
+  const logitPositions = integerOption('logitPositions', options.logitPositions ?? tokens, 0);
   if (subnet) validateSubnet(fullModel(config), subnet);
   const { hiddenSize: d, headSize } = config;
   const layers = subnet?.layers ?? config.layers;

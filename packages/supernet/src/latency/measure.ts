@@ -1,8 +1,9 @@
 // Latency of sub-networks on the device that runs: warm-up, interleaved repeats, median and spread.
 import * as tf from '@tensorflow/tfjs';
+import { integerOption } from '../counts.ts';
 import type { SubnetConfig } from '../elastic/space.ts';
 import { fullSubnet, subnetKey, validateSubnet } from '../elastic/space.ts';
-import { SupernetError, throwIfAborted } from '../errors.ts';
+import { throwIfAborted } from '../errors.ts';
 import { extractModel } from '../export/values.ts';
 import type { AttentionFunction, ElasticModel, ForwardOptions, ModelInputs } from '../model/types.ts';
 
@@ -72,8 +73,8 @@ export async function measureLatencies(
 ): Promise<Latency[]> {
   const { warmup = 2, repeats = 9, mode = 'extracted', signal } = options;
   const { batch, sequence } = latencyShape(model, options);
-  requireCount('warmup', warmup, 0);
-  requireCount('repeats', repeats, 1);
+  integerOption('warmup', warmup, 0);
+  integerOption('repeats', repeats, 1);
   for (const subnet of subnets) validateSubnet(model.space, subnet);
   const inputs = probeInputs(model, batch, sequence);
   const networks: { readonly run: () => Promise<void>; readonly dispose: () => void }[] = [];
@@ -109,8 +110,8 @@ export function latencyShape(model: ElasticModel, options: LatencyOptions): { ba
   const limit = config.positionRows > 0 ? config.positionRows - config.positionOffset : config.maxPositions;
   const batch = options.batch ?? 1;
   const sequence = config.patches ? config.maxPositions : (options.sequence ?? Math.min(128, limit));
-  requireCount('batch', batch, 1);
-  requireCount('sequence', sequence, 1);
+  integerOption('batch', batch, 1);
+  integerOption('sequence', sequence, 1);
   return { batch, sequence };
 }
 
@@ -175,10 +176,4 @@ function probeInputs(model: ElasticModel, batch: number, sequence: number): Mode
     (_, i) => 1 + ((i * 31) % Math.max(1, config.vocabSize - 1)),
   );
   return { inputIds: tf.tensor2d(ids, [batch, sequence], 'int32') };
-}
-
-function requireCount(name: string, value: number, min: number): void {
-  if (!Number.isInteger(value) || value < min) {
-    throw new SupernetError('invalid-option', `${name} = ${value}: expected an integer ≥ ${min}`, { name, value });
-  }
 }

@@ -1,5 +1,6 @@
 // Text generation with a key/value cache: greedy, or temperature sampling with top-k/top-p from a seed.
 import type * as tf from '@tensorflow/tfjs';
+import { integerOption } from '../counts.ts';
 import type { SubnetConfig } from '../elastic/space.ts';
 import { SupernetError, throwIfAborted } from '../errors.ts';
 import { ConcatKeyValueCache } from './cache.ts';
@@ -30,21 +31,36 @@ export interface GenerateOptions {
   readonly onToken?: ((id: number) => void) | undefined;
 }
 
-/** Continues a prompt; returns the new token ids (without the stop token). */
+/**
+ * Continues a prompt.
+ *
+ * @returns the new token ids, without the stop token
+ * @throws SupernetError `invalid-option`, `invalid-input` (an empty prompt, an id that is no token), `unsupported-model` (not causal),
+ * `aborted`
+ *
+ * @example
+ * ```ts
+ * const ids = await generate(model, tokenizer.encode('It was a dark'), { maxTokens: 8, temperature: 0.8, topP: 0.9, seed: 1 });
+ * console.log(tokenizer.decode(ids));
+ * ```
+ */
 export async function generate(
   model: ElasticModel,
   prompt: readonly number[] | Int32Array,
   options: GenerateOptions = {},
 ): Promise<number[]> {
   requireCausal(model);
-  const { maxTokens = 64, temperature = 0, topK = 0, topP = 1 } = options;
+  const { maxTokens = 64, temperature = 0, topK = 0, topP = 1, seed = 0 } = options;
+  integerOption('maxTokens', maxTokens, 0);
+  integerOption('topK', topK, 0);
+  integerOption('seed', seed);
   if (!(temperature >= 0) || !Number.isFinite(temperature)) {
     throw new SupernetError('invalid-option', `temperature = ${temperature}: expected a number ≥ 0`, { temperature });
   }
   if (!(topP > 0 && topP <= 1))
     throw new SupernetError('invalid-option', `topP = ${topP}: expected 0 < topP ≤ 1`, { topP });
   const stop = new Set(options.stopIds ?? model.config.eosTokenIds);
-  const random = mulberry32(options.seed ?? 0);
+  const random = mulberry32(seed);
   const cache = options.cache ?? new ConcatKeyValueCache();
   const tokens: number[] = [];
   try {

@@ -101,6 +101,7 @@ export function resolveOptions(options: FineTuneOptions): ResolvedOptions {
   };
   const { strategy, gamma, alpha, teacherShare, subnets, temperature, accumulate, learningRate, clipNorm, dropout } =
     resolved;
+  const { everySteps = 1, everySeconds = 60 } = options.checkpoint ?? {};
   const check = (name: string, value: unknown, valid: boolean, expected: string): void => {
     if (!valid)
       throw new SupernetError('invalid-option', `${name} = ${String(value)}: expected ${expected}`, { name, value });
@@ -116,6 +117,10 @@ export function resolveOptions(options: FineTuneOptions): ResolvedOptions {
   check('learningRate', learningRate, learningRate > 0 && Number.isFinite(learningRate), 'a positive number');
   check('clipNorm', clipNorm, clipNorm > 0, 'a positive number or Infinity');
   check('dropout', dropout, dropout >= 0 && dropout < 1, '0 ≤ dropout < 1');
+  check('seed', resolved.seed, Number.isInteger(resolved.seed), 'an integer');
+  const isCount = Number.isInteger(everySteps) && everySteps >= 1;
+  check('checkpoint.everySteps', everySteps, isCount, 'a positive integer');
+  check('checkpoint.everySeconds', everySeconds, everySeconds >= 0, 'a number ≥ 0');
   if (needsTeacher(resolved) && !options.teacher) {
     throw new SupernetError(
       'invalid-option',

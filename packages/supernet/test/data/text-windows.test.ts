@@ -3,6 +3,8 @@ import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type { Dataset, HostBatch } from '../../src/data/dataset.ts';
 import { createLoader } from '../../src/data/loader.ts';
+import { splitDataset } from '../../src/data/split.ts';
+import { collateWindows, streamLoader } from '../../src/data/stream.ts';
 import { splitText, textWindows } from '../../src/data/text-windows.ts';
 
 const counting = (count: number) => Int32Array.from({ length: count }, (_, i) => i);
@@ -39,6 +41,17 @@ describe.each([
       expect.objectContaining({ code: 'invalid-data', details: { id, at: [7] } }),
     );
   });
+});
+
+it('names a seed that is none', () => {
+  const dataset = textWindows(counting(100), { length: 5 });
+  for (const seed of [0.5, Number.NaN]) {
+    const wrong = expect.objectContaining({ code: 'invalid-option', details: { name: 'seed', value: seed, seed } });
+    expect(() => splitText(counting(100), { length: 5, seed })).toThrow(wrong);
+    expect(() => splitDataset(dataset, { seed })).toThrow(wrong);
+    expect(() => createLoader(dataset, { seed })).toThrow(wrong);
+    expect(() => streamLoader({ open: () => [], collate: collateWindows, seed })).toThrow(wrong);
+  }
 });
 
 describe('splitText', () => {

@@ -42,14 +42,16 @@ describe('extractSubnet', () => {
     const model = tinyLlama();
     const out = join(folder, 'large');
     await saveCheckpoint(model, out);
-    const before = await readFile(join(out, 'model.safetensors'));
+    const held = () => Promise.all(['config.json', 'model.safetensors'].map((name) => readFile(join(out, name))));
+    const before = await held();
     const weight = model.weights.get('layers.1.ffn.up.weight')!;
     tf.tidy(() => weight.assign(tf.mul(tf.onesLike(weight), -1e6)));
     await expect(saveCheckpoint(model, out, { dtype: 'F16' })).rejects.toMatchObject({
       code: 'unsupported-dtype',
       details: { name: 'model.layers.1.mlp.up_proj.weight', dtype: 'F16', largest: 1e6 },
     });
-    expect(await readFile(join(out, 'model.safetensors'))).toEqual(before);
+    expect(await held()).toEqual(before);
+    expect(await readdir(out)).toHaveLength(2);
     // A sub-network without that layer has no such weight.
     await saveCheckpoint(model, out, { dtype: 'BF16' });
     await extractSubnet(model, { ...smallestSubnet(model.space), layers: 1 }, out, { dtype: 'F16' });

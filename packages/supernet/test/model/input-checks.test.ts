@@ -133,6 +133,17 @@ function refusesIds(): void {
     model.dispose();
   });
 
+  it.each(['topK', 'maxTokens', 'seed'])('names a %s of generation that is none', async (name) => {
+    const model = tinyLlama();
+    for (const value of [0.5, Number.NaN, Infinity, ...(name === 'seed' ? [] : [-1])]) {
+      const options = { temperature: 1, maxTokens: 2, [name]: value };
+      const wrong = { code: 'invalid-option', details: { name, value } };
+      await expect(generate(model, [1, 2], options)).rejects.toMatchObject(wrong);
+    }
+    expect(await generate(model, [1, 2], { maxTokens: 0 })).toEqual([]);
+    model.dispose();
+  });
+
   it('names ids that are no integers', async () => {
     const model = tinyLlama();
     for (const id of [1.5, Number.NaN, '3' as unknown as number])

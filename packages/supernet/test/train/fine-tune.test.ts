@@ -290,7 +290,7 @@ describe('fineTune', () => {
     model.dispose();
   });
 
-  it('names a strategy, gamma, schedule or number of epochs that is none', async () => {
+  it('names a strategy, gamma, schedule, seed, number of epochs or of steps between saves that is none', async () => {
     const model = tinyLlama();
     const wrong: Record<string, unknown>[] = [
       { strategy: 'instatun' },
@@ -298,6 +298,12 @@ describe('fineTune', () => {
       { schedule: { kind: 'exponential' } },
       { epochs: 0, steps: undefined },
       { epochs: -1, steps: undefined },
+      { seed: Number.NaN },
+      { seed: 0.5 },
+      { checkpoint: { store: memoryStore(), everySteps: 0 } },
+      { checkpoint: { store: memoryStore(), everySteps: 1.5 } },
+      { checkpoint: { store: memoryStore(), everySeconds: Number.NaN } },
+      { checkpoint: { store: memoryStore(), everySeconds: -1 } },
     ];
     for (const one of wrong) {
       const run = fineTune(model, data, { steps: 1, ...one } as FineTuneOptions);
