@@ -46,7 +46,8 @@ describe('extractSubnet', () => {
     const before = await held();
     const weight = model.weights.get('layers.1.ffn.up.weight')!;
     tf.tidy(() => weight.assign(tf.mul(tf.onesLike(weight), -1e6)));
-    await expect(saveCheckpoint(model, out, { dtype: 'F16' })).rejects.toMatchObject({
+    const small = { ...smallestSubnet(model.space), layers: 2 };
+    await expect(extractSubnet(model, small, out, { dtype: 'F16' })).rejects.toMatchObject({
       code: 'unsupported-dtype',
       details: { name: 'model.layers.1.mlp.up_proj.weight', dtype: 'F16', largest: 1e6 },
     });
@@ -54,7 +55,7 @@ describe('extractSubnet', () => {
     expect(await readdir(out)).toHaveLength(2);
     // A sub-network without that layer has no such weight.
     await saveCheckpoint(model, out, { dtype: 'BF16' });
-    await extractSubnet(model, { ...smallestSubnet(model.space), layers: 1 }, out, { dtype: 'F16' });
+    await extractSubnet(model, { ...small, layers: 1 }, out, { dtype: 'F16' });
     model.dispose();
   });
 
