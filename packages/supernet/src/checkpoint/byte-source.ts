@@ -59,10 +59,10 @@ export async function fileSource(path: string): Promise<ByteSource> {
 /** Options of {@link httpSource}. */
 export interface HttpSourceOptions {
   /** @defaultValue globalThis.fetch */
-  readonly fetch?: typeof fetch;
+  readonly fetch?: typeof fetch | undefined;
   /** Extra request headers, e.g. authorization. */
-  readonly headers?: Readonly<Record<string, string>>;
-  readonly signal?: AbortSignal;
+  readonly headers?: Readonly<Record<string, string>> | undefined;
+  readonly signal?: AbortSignal | undefined;
 }
 
 /**

@@ -8,17 +8,17 @@ import { deepestReason } from './reason.ts';
 /** Options of {@link hubFiles}. */
 export interface HubOptions extends HttpSourceOptions {
   /** Branch, tag or commit. @defaultValue 'main' */
-  readonly revision?: string;
+  readonly revision?: string | undefined;
   /** Access token of gated or private models. */
-  readonly accessToken?: string;
+  readonly accessToken?: string | undefined;
   /** Address of a mirror. @defaultValue the Hub's */
-  readonly hubUrl?: string;
+  readonly hubUrl?: string | undefined;
   /**
    * The library `@huggingface/hub`, for apps that bundle it: bundlers are kept from following the import of this package.
    *
    * @defaultValue what `import('@huggingface/hub')` gives, which Node finds and a page does not
    */
-  readonly hub?: HubLibrary;
+  readonly hub?: HubLibrary | undefined;
 }
 
 /** The part of `@huggingface/hub` that is used. */

@@ -15,18 +15,18 @@ export interface LabelledText {
 /** Options of {@link readLabelledTexts}. */
 export interface DelimitedOptions {
   /** @defaultValue tab */
-  readonly delimiter?: string;
+  readonly delimiter?: string | undefined;
   /** Quote character; null for files without quoting (GLUE's TSV). @defaultValue null for tab, '"' otherwise */
-  readonly quote?: string | null;
+  readonly quote?: string | null | undefined;
   /** Column names, or indices of a file without a header row. @defaultValue 'sentence' */
-  readonly text?: string | number;
+  readonly text?: string | number | undefined;
   /** Column of the second text. */
-  readonly pair?: string | number;
+  readonly pair?: string | number | undefined;
   /** @defaultValue 'label' */
-  readonly label?: string | number;
+  readonly label?: string | number | undefined;
   /** Class names in index order, for labels that are words; without it labels are class indices. */
-  readonly classes?: readonly string[];
-  readonly signal?: AbortSignal;
+  readonly classes?: readonly string[] | undefined;
+  readonly signal?: AbortSignal | undefined;
 }
 
 /** Text in pieces: a string, chunks of a file, a web stream. */

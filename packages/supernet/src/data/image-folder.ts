@@ -10,7 +10,7 @@ export interface ImageFolderOptions extends ImageOptions {
   /** Size the model wants, [height, width]; images are scaled to cover it and cut to the centre. */
   readonly size: readonly [height: number, width: number];
   /** Class names in index order. @defaultValue the sub-folders' names, sorted */
-  readonly classes?: readonly string[];
+  readonly classes?: readonly string[] | undefined;
 }
 
 /** A dataset of image files, with the class names in index order. */

@@ -49,7 +49,7 @@ export interface ImageOptions {
  * @param options.labelBytes 1 (CIFAR-10) or 2 (CIFAR-100: the second, fine label is used). @defaultValue 1
  * @throws SupernetError `invalid-data` when the size is no multiple of a record
  */
-export function readCifar(bytes: Uint8Array, options: { readonly labelBytes?: 1 | 2 } = {}): ImageSet {
+export function readCifar(bytes: Uint8Array, options: { readonly labelBytes?: 1 | 2 | undefined } = {}): ImageSet {
   const { labelBytes = 1 } = options;
   const size = 3 * 32 * 32;
   const record = labelBytes + size;

@@ -105,7 +105,7 @@ async function* shuffled<Example>(
 export async function* streamWindows(
   texts: AsyncIterable<string> | Iterable<string>,
   tokenizer: TextTokenizer,
-  options: { readonly length?: number; readonly separator?: number } = {},
+  options: { readonly length?: number | undefined; readonly separator?: number | undefined } = {},
 ): AsyncGenerator<Int32Array> {
   const { length = 128, separator } = options;
   positiveInteger('length', length);

@@ -28,9 +28,9 @@ export interface LatencyConditions {
 /** Options of {@link LatencyTable.open} beside those of the measurement. */
 export interface LatencyTableOptions extends LatencyOptions {
   /** @defaultValue host name and processor in Node, else the browser's user agent */
-  readonly device?: string;
+  readonly device?: string | undefined;
   /** @defaultValue 'dense' */
-  readonly attentionName?: string;
+  readonly attentionName?: string | undefined;
 }
 
 const positive = v.pipe(v.number(), v.finite(), v.gtValue(0));

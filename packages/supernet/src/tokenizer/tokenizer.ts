@@ -7,11 +7,11 @@ import { SupernetError } from '../errors.ts';
 /** A text tokenizer. */
 export interface TextTokenizer {
   /** Token ids of a text. @defaultValue addSpecialTokens = true */
-  encode(text: string, options?: { readonly addSpecialTokens?: boolean }): number[];
+  encode(text: string, options?: { readonly addSpecialTokens?: boolean | undefined }): number[];
   /** Token and segment ids of a pair of texts, special tokens included. */
   encodePair(first: string, second: string): { readonly ids: number[]; readonly typeIds: number[] };
   /** Text of token ids. @defaultValue skipSpecialTokens = true */
-  decode(ids: readonly number[], options?: { readonly skipSpecialTokens?: boolean }): string;
+  decode(ids: readonly number[], options?: { readonly skipSpecialTokens?: boolean | undefined }): string;
   /** Id of a token, or undefined. */
   tokenId(token: string): number | undefined;
 }
