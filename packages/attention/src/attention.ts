@@ -64,7 +64,7 @@ export function hipAttention(
 ): tf.Tensor4D {
   const { backend } = requirePrepared();
   checkTensors({ q, k, v });
-  const { config = {}, dense = 'auto', onMask, causal = config.causal ?? true, ...score } = options;
+  const { config = {}, dense = 'auto', onMask, causal = resolveConfig(config).causal, ...score } = options;
   checkDense(dense);
   const { k: kept, window, sink } = resolveConfig({ ...config, causal });
   const keys = k.shape[1];
@@ -84,6 +84,8 @@ export function denseAttention(
   requirePrepared();
   checkTensors({ q, k, v });
   const { causal = true, ...score } = options;
+  if (typeof causal !== 'boolean')
+    throw new HipError('invalid-config', `causal is ${String(causal)}: give true or false`, { name: 'causal' });
   return run(FLASH_KERNEL, q, k, v, { ...score, causal });
 }
 

@@ -102,6 +102,14 @@ export interface LayerConfigs {
 /** @throws HipError `invalid-config` */
 export function layerConfigs({ config = {}, layerK = {}, dense = 'auto' }: ModelAttentionOptions): LayerConfigs {
   checkDense(dense);
+  const wrong = Object.entries(layerK).find(([, k]) => !Number.isSafeInteger(k) || k < 1);
+  if (wrong) {
+    const [layer, k] = wrong;
+    throw new HipError('invalid-config', `layerK[${layer}] is ${k}: give an integer >= 1`, {
+      name: 'layerK',
+      value: k,
+    });
+  }
   const { denseLayers, refreshInterval, stages } = resolveConfig(config);
   const interval = Math.min(...(stages ?? [undefined]).map((stage) => stage?.refresh ?? refreshInterval));
   const configs = new Map<number, Partial<HipConfig>>();

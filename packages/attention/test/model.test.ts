@@ -190,6 +190,8 @@ describe('hipModelAttention', () => {
     expect(() => hipModelAttention({ config: { refreshInterval: 0 } })).toThrow(
       'refreshInterval is 0: give an integer >= 1',
     );
+    expect(() => hipModelAttention({ layerK: { 3: -1 } })).toThrow('layerK[3] is -1: give an integer >= 1');
+    expect(() => hipModelAttention({ dense: 'x' as 'auto' })).toThrow('dense is x: give one of auto, never, always');
   });
 });
 

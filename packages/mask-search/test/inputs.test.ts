@@ -50,6 +50,20 @@ function tensors32(): Record<'q' | 'k' | 'v', Float32Array> {
   return { q: Float32Array.from(q), k: Float32Array.from(k), v: Float32Array.from(v) };
 }
 
+it.each([
+  [null, 'config is null'],
+  [7, 'config is 7'],
+  [{ stages: 5 }, 'stages is 5: give a list of stages'],
+  [{ kPerLayer: 64 }, 'kPerLayer is 64'],
+  [{ stages: undefined, ensemble: 3 }, 'ensemble is 3'],
+  [{ stages: undefined, ensemble: { members: 2, rounds: [1] } }, 'ensemble.rounds is [1]'],
+  [{ stages: undefined, ensemble: { members: 2, rounds: [4, 1] } }, 'ensemble.rounds is [4,1]'],
+])('a configuration of another form, %j', (config, message) => {
+  expect(() => resolveConfig(config as Partial<HipConfig>)).toThrow(
+    expect.objectContaining({ code: 'invalid-config', message: expect.stringContaining(message) as string }),
+  );
+});
+
 describe('float32 tensors', () => {
   it('with NaN or ±Infinity anywhere are rejected by every function, naming the place', () => {
     const bad = fc.constantFrom(NaN, Infinity, -Infinity);

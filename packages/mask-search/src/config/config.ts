@@ -143,6 +143,7 @@ const REPRESENTATIVES: readonly string[] = ['center', 'first', 'last', 'random',
  * ```
  */
 export function resolveConfig(config: Partial<HipConfig> = {}, defaults: HipConfig = DEFAULT_CONFIG): HipConfig {
+  checkForm(config);
   const adapted = config.k !== undefined && !('stages' in config) && defaults.stages !== undefined;
   const rows = defaults.stages?.[0]?.strideQ;
   const given = Object.entries(config).filter(([name, value]) => value !== undefined || name === 'stages');
@@ -180,6 +181,19 @@ export function resolveConfig(config: Partial<HipConfig> = {}, defaults: HipConf
   return merged;
 }
 
+/** What callers without types pass. */
+function checkForm(config: unknown): void {
+  const fail = (name: string, value: unknown, fix: string): never => {
+    throw new HipError('invalid-config', `${name} is ${String(value)}: give ${fix}`, { name, value });
+  };
+  if (typeof config !== 'object' || config === null) fail('config', config, 'an object, or leave it out');
+  const { stages, kPerLayer, ensemble } = config as Record<string, unknown>;
+  if (stages !== undefined && !Array.isArray(stages)) fail('stages', stages, 'a list of stages');
+  if (kPerLayer !== undefined && !Array.isArray(kPerLayer)) fail('kPerLayer', kPerLayer, 'a list of integers >= 1');
+  if (ensemble !== undefined && (typeof ensemble !== 'object' || ensemble === null))
+    fail('ensemble', ensemble, '{ members, votes, rounds }');
+}
+
 function checkEnsemble({ ensemble, stages }: HipConfig): void {
   if (!ensemble) return;
   const { members, votes = 1, rounds = [0, 0] } = ensemble;
@@ -192,4 +206,8 @@ function checkEnsemble({ ensemble, stages }: HipConfig): void {
     fail('votes', votes, `give an integer from 1 to members = ${members}`);
   for (const round of rounds)
     if (!Number.isSafeInteger(round) || round < 0) fail('rounds', round, 'give integers >= 0');
+  if (rounds.length !== 2 || rounds[0] > rounds[1]) {
+    const message = `ensemble.rounds is [${rounds.join()}]: give the first round and the last`;
+    throw new HipError('invalid-config', message, { name: 'ensemble', value: rounds });
+  }
 }
