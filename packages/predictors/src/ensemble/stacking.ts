@@ -3,7 +3,7 @@ import { PredictorError } from '../errors.ts';
 import { defineRegressor, within, type Model, type Prediction, type Regressor } from '../core/model.ts';
 import { count } from '../core/options.ts';
 import { saveAs, SavedState } from '../core/saved.ts';
-import { scaleTargets } from '../core/scaling.ts';
+import { finite, scaleTargets } from '../core/scaling.ts';
 import { tableOf, type Rows, type Table } from '../core/table.ts';
 import { kFold } from '../validation/k-fold.ts';
 import { outOfFold } from '../validation/cross-validate.ts';
@@ -59,7 +59,7 @@ export function stackOf(members: readonly Member[], features: number): StackingM
           parts.reduce((sum, part) => sum + part.weight * (part.std[i]! ** 2 + (part.mean[i]! - value) ** 2), 0),
         ),
       );
-      return { mean, std };
+      return { mean, std: finite(std) };
     },
     toJSON: () =>
       saveAs('stacking', features, {

@@ -1,9 +1,10 @@
 // Gaussian process regression with automatic relevance determination; hyperparameters by marginal likelihood, analytic gradients.
+import { PredictorError } from '../errors.ts';
 import { defineRegressor, within, type Model, type Regressor } from '../core/model.ts';
 import { count, oneOf, positive } from '../core/options.ts';
 import { Random } from '../core/random.ts';
 import { plain, saveAs, type SavedState } from '../core/saved.ts';
-import { scaled, scaleTargets, scalingOf, type Scaling } from '../core/scaling.ts';
+import { finite, scaled, scaleTargets, scalingOf, type Scaling } from '../core/scaling.ts';
 import { tableOf, takeRows, takeValues, type Rows, type Table } from '../core/table.ts';
 import { dot, factorize, solveLower, solveUpper } from '../linalg/cholesky.ts';
 import { groupsOf, learn } from './learn.ts';
@@ -55,6 +56,9 @@ interface State {
   readonly groups: Int32Array;
   readonly parameters: Float64Array;
 }
+
+/** Log variance of the noise, above any signal: with it every finite covariance factors. */
+const MOST_NOISE = 40;
 
 /** Rows predicted at once. */
 const BLOCK = 256;
@@ -109,7 +113,7 @@ function modelOf(state: State, factor: Float64Array): GaussianProcessModel {
       each(rows, (i, cross) => {
         values[i] = mean + deviation * dot(cross, 0, alpha, 0, n);
       });
-      return values;
+      return finite(values);
     },
     predictWithStd(rows) {
       const values = new Float64Array(rows.length);
@@ -119,7 +123,7 @@ function modelOf(state: State, factor: Float64Array): GaussianProcessModel {
         solveLower(factor, n, cross);
         std[i] = deviation * Math.sqrt(Math.max(0, amplitude - dot(cross, 0, cross, 0, n)) + noise);
       });
-      return { mean: values, std };
+      return { mean: finite(values), std: finite(std) };
     },
     looResiduals() {
       const unit = new Float64Array(n);
@@ -216,6 +220,13 @@ export function gaussianProcess(options: GaussianProcessOptions = {}): Regressor
       const state = { kernel, scaling, table, targets, mean, deviation, groups, parameters };
       const factor = factorOf(state);
       if (factor) return modelOf(state, factor);
+      if (parameters[1]! > MOST_NOISE) {
+        throw new PredictorError(
+          'invalid-data',
+          'rows are so far apart that distances in length scales overflow: leave standardize on, or divide the features by a constant',
+          { lengths: parameters.slice(2) },
+        );
+      }
       parameters = parameters.map((value, k) => (k === 1 ? value + Math.LN10 : value));
     }
   });

@@ -35,14 +35,17 @@ export function inverseSquares(problem: Pick<GpProblem, 'groups'>, parameters: F
 export function correlation(kernel: GpKernel, q: number): number {
   if (kernel === 'rbf') return Math.exp(-0.5 * q);
   const r = SQRT5 * Math.sqrt(q);
-  return (1 + r + (r * r) / 3) * Math.exp(-r);
+  const decay = Math.exp(-r);
+  // Far away the polynomial overflows before the exponential is 0 times it.
+  return decay === 0 ? 0 : (1 + r + (r * r) / 3) * decay;
 }
 
 /** −2·∂correlation/∂q: the derivative by log ℓ of a group is this times the group's share of q. */
 function steepness(kernel: GpKernel, q: number): number {
   if (kernel === 'rbf') return Math.exp(-0.5 * q);
   const r = SQRT5 * Math.sqrt(q);
-  return (5 / 3) * (1 + r) * Math.exp(-r);
+  const decay = Math.exp(-r);
+  return decay === 0 ? 0 : (5 / 3) * (1 + r) * decay;
 }
 
 /** Table with each column divided by its length scale, so that plain distances are scaled ones. */

@@ -2,7 +2,7 @@
 import { defineRegressor, type Model, type Regressor } from '../core/model.ts';
 import { listOf, positive } from '../core/options.ts';
 import { plain, saveAs, SavedState } from '../core/saved.ts';
-import { scaled, scaleTargets, scalingOf, type Scaling } from '../core/scaling.ts';
+import { finite, scaled, scaleTargets, scalingOf, type Scaling } from '../core/scaling.ts';
 import { tableOf, type Rows, type Table } from '../core/table.ts';
 import { dot } from '../linalg/cholesky.ts';
 import { basisOf, leaveOneOut, type Basis } from './basis.ts';
@@ -75,7 +75,7 @@ function modelOf(state: State): RidgeModel {
   const weights = coefficients.map((value, k) => value / deviations[k]!);
   const intercept = mean - weights.reduce((sum, weight, k) => sum + weight * means[k]!, 0);
   const predictTable = ({ rows, data }: Table): Float64Array =>
-    Float64Array.from({ length: rows }, (_, i) => intercept + dot(data, i * features, weights, 0, features));
+    finite(Float64Array.from({ length: rows }, (_, i) => intercept + dot(data, i * features, weights, 0, features)));
   return {
     kind: 'ridge',
     features,
@@ -97,9 +97,9 @@ function modelOf(state: State): RidgeModel {
           rest -= score;
         }
         if (penalty > 0) quadratic += Math.max(0, rest) / penalty;
-        return Math.sqrt(noise * (1 + 1 / count + quadratic));
+        return Math.sqrt(noise) * Math.sqrt(1 + 1 / count + quadratic);
       });
-      return { mean: predictTable(table), std };
+      return { mean: predictTable(table), std: finite(std) };
     },
     toJSON: () =>
       saveAs('ridge', features, {

@@ -2,7 +2,7 @@
 import { defineRegressor, type Model, type Regressor } from '../core/model.ts';
 import { count, oneOf } from '../core/options.ts';
 import { plain, saveAs, type SavedState } from '../core/saved.ts';
-import { scaled, scalingOf, type Scaling } from '../core/scaling.ts';
+import { finite, scaled, scaleTargets, scalingOf, type Scaling } from '../core/scaling.ts';
 import { tableOf, type Rows, type Table } from '../core/table.ts';
 import { squaredDistances } from '../linalg/distances.ts';
 
@@ -53,7 +53,7 @@ function modelOf({ scaling, table, targets, neighbours, weights }: State): Neare
       const spread = order.reduce((sum, j) => sum + (targets[j]! - mean[i]!) ** 2, 0) / k;
       std[i] = Math.sqrt(spread * (1 + 1 / k));
     }
-    return { mean, std };
+    return { mean: finite(mean), std: finite(std) };
   };
   return {
     kind: 'nearest-neighbours',
@@ -93,6 +93,8 @@ export function nearestNeighbours(options: NearestNeighboursOptions = {}): Regre
   oneOf('weights', weights, ['uniform', 'distance']);
   return defineRegressor('nearest-neighbours', function* (table, targets) {
     const scaling = scalingOf(table, standardize);
+    // Refuses targets of which a spread would overflow.
+    scaleTargets(targets);
     yield 0.5;
     return modelOf({ scaling, table: scaled(table, scaling), targets, neighbours, weights });
   });

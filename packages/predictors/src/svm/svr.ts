@@ -3,7 +3,7 @@ import { PredictorError } from '../errors.ts';
 import { defineRegressor, type Model, type Regressor } from '../core/model.ts';
 import { count, inRange, listOf, oneOf, positive } from '../core/options.ts';
 import { plain, saveAs, type SavedState } from '../core/saved.ts';
-import { scaled, scaleTargets, scalingOf, type Scaling } from '../core/scaling.ts';
+import { finite, scaled, scaleTargets, scalingOf, type Scaling } from '../core/scaling.ts';
 import { tableOf, takeRows, takeValues, type Table } from '../core/table.ts';
 import { dot } from '../linalg/cholesky.ts';
 import { kFold, type Fold } from '../validation/k-fold.ts';
@@ -61,9 +61,11 @@ function modelOf(state: State): SvrModel {
   const predict = (rows: Parameters<Model['predict']>[0]): Float64Array => {
     const table = scaled(tableOf(rows, features), scaling);
     const values = kernelBetween(kernel, table, support, gamma);
-    return Float64Array.from(
-      { length: table.rows },
-      (_, i) => mean + deviation * (bias + dot(values, i * support.rows, beta, 0, support.rows)),
+    return finite(
+      Float64Array.from(
+        { length: table.rows },
+        (_, i) => mean + deviation * (bias + dot(values, i * support.rows, beta, 0, support.rows)),
+      ),
     );
   };
   return {
