@@ -13,7 +13,11 @@ import {
   stacking,
   svr,
 } from '../../src/index.ts';
+import { Random } from '../../src/core/random.ts';
+import { tableOf } from '../../src/core/table.ts';
 import { simplexWeights } from '../../src/ensemble/weights.ts';
+import { outOfFold } from '../../src/validation/cross-validate.ts';
+import { kFold } from '../../src/validation/k-fold.ts';
 import { binary } from '../fixtures/data.ts';
 
 const value = fc.double({ min: -2, max: 2, noNaN: true });
@@ -46,6 +50,14 @@ describe('weights of a stack', () => {
     );
   });
 });
+
+/** Runs a fit in steps to its end. */
+function finish<T>(steps: Generator<number, T, void>): T {
+  for (;;) {
+    const step = steps.next();
+    if (step.done) return step.value;
+  }
+}
 
 const train = binary(120, 12, 1, 0.03);
 const fresh = binary(400, 12, 2, 0.03);
@@ -122,6 +134,40 @@ describe('auto', () => {
         'stack',
       ]);
     }
+  });
+
+  it('judges the stack on rows that its weights have not seen', () => {
+    const members = {
+      mean: ridge({ penalty: 1e9 }),
+      near: nearestNeighbours(),
+      nearest: nearestNeighbours({ neighbours: 1 }),
+    };
+    let worse = 0;
+    for (let seed = 0; seed < 8; seed++) {
+      // Noise: there is nothing to learn, and weights that knew the rows they are judged on could not lose to one member alone.
+      const noise = new Random(seed);
+      const targets = train.rows.slice(0, 40).map(() => noise.uint32() / 2 ** 32);
+      const { scores } = auto({ candidates: members }).fit(train.rows.slice(0, 40), targets, { seed });
+      const { stack, ...single } = scores;
+      if (stack! > Math.min(...Object.values(single))) worse++;
+      // And to the digit: the weights of each fold are those of the other folds.
+      const table = tableOf(train.rows.slice(0, 40));
+      const folds = kFold(40, { folds: 5, seed });
+      const predicted = Object.values(members).map((member) =>
+        finish(outOfFold(member, table, Float64Array.from(targets), folds, seed)),
+      );
+      const stacked = new Float64Array(40);
+      for (const { train: others, test } of folds) {
+        const weights = simplexWeights(
+          predicted.map((values) => Float64Array.from(others, (row) => values[row]!)),
+          Float64Array.from(others, (row) => targets[row]!),
+        );
+        for (const row of test)
+          stacked[row] = predicted.reduce((sum, values, m) => sum + weights[m]! * values[row]!, 0);
+      }
+      expect(stack).toBeCloseTo(rmse(stacked, targets), 12);
+    }
+    expect(worse).toBeGreaterThan(3);
   });
 
   it('prefers a high rank correlation and a low error', () => {

@@ -6,6 +6,7 @@ import { gaussianProcess, PredictorError } from '../../src/index.ts';
 import { tableOf } from '../../src/core/table.ts';
 import { SavedState } from '../../src/core/saved.ts';
 import { loadGaussianProcess } from '../../src/gp/gaussian-process.ts';
+import { learn } from '../../src/gp/learn.ts';
 import { logLikelihood, type GpKernel, type GpProblem } from '../../src/gp/likelihood.ts';
 import { binary, queries, samples, twelve } from '../fixtures/data.ts';
 
@@ -246,3 +247,42 @@ describe('gaussianProcess', () => {
 function pair({ rows, targets }: { rows: number[][]; targets: number[] }): [number[][], number[]] {
   return [rows, targets];
 }
+
+describe('the prior on single length scales', () => {
+  const { rows, targets } = binary(30, 3, 5, 0.1);
+  const mean = targets.reduce((a, b) => a + b, 0) / targets.length;
+  const problem = problemOf(
+    'rbf',
+    rows,
+    targets.map((value) => value - mean),
+    [0, 1, 2],
+  );
+  const start = Float64Array.of(0, -3, 3, -1, 2);
+  const learnt = (spread: number): Float64Array => {
+    const steps = learn(problem, start, 400, { centre: 0.5, spread });
+    for (;;) {
+      const step = steps.next();
+      if (step.done) return step.value;
+    }
+  };
+
+  it('pulls them to its centre, the harder the smaller its spread', () => {
+    for (const length of learnt(0.01).subarray(2)) expect(length).toBeCloseTo(0.5, 2);
+    const apart = (spread: number) =>
+      Math.hypot(
+        ...learnt(spread)
+          .subarray(2)
+          .map((length) => length - 0.5),
+      );
+    expect(apart(0.3)).toBeGreaterThan(apart(0.1));
+    expect(apart(3)).toBeGreaterThan(apart(0.3));
+  });
+
+  it('holds them where it balances the likelihood', () => {
+    for (const spread of [0.3, 1]) {
+      const at = learnt(spread);
+      const { gradient } = logLikelihood(problem, at);
+      for (let k = 2; k < 5; k++) expect(Math.abs(gradient[k]! - (at[k]! - 0.5) / spread ** 2)).toBeLessThan(0.02);
+    }
+  });
+});

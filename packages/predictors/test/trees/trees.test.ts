@@ -1,7 +1,7 @@
 import '@hip/testing';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { boostedTrees, PredictorError, randomForest } from '../../src/index.ts';
+import { boostedTrees, PredictorError, randomForest, type BoostedTreesOptions } from '../../src/index.ts';
 import { Random } from '../../src/core/random.ts';
 import { tableOf } from '../../src/core/table.ts';
 import { binsOf } from '../../src/trees/bins.ts';
@@ -163,6 +163,33 @@ describe('boostedTrees', () => {
     const { std } = model.predictWithStd(fresh.rows);
     expect(std[0]! / error).toBeGreaterThan(0.6);
     expect(std[0]! / error).toBeLessThan(1.7);
+  });
+
+  it('shrinks leaves by one row, as is said of its defaults', () => {
+    const rows = Array.from({ length: 20 }, (_, i) => [i % 2]);
+    const stump = { trees: 1, learningRate: 1, subsample: 1, columns: 1, folds: 0 };
+    // Targets of mean 1/2 and deviation 1/2: ten rows of ±1 a leaf, whose mean with one row of 0 more is ±10/11.
+    const steps = rows.map(([x]) => x!);
+    const high = (options: BoostedTreesOptions) =>
+      boostedTrees({ ...stump, ...options })
+        .fit(rows, steps)
+        .predict([[1]])[0];
+    expect(high({})).toBeCloseTo(0.5 + 0.5 * (10 / 11), 12);
+    expect(high({ shrinkage: 0 })).toBeCloseTo(1, 12);
+    const { rows: many, targets } = binary(60, 8, 4, 0.05);
+    const said = {
+      trees: 300,
+      learningRate: 0.1,
+      maxDepth: 3,
+      minLeaf: 3,
+      subsample: 0.7,
+      columns: 0.5,
+      shrinkage: 1,
+      folds: 4,
+    };
+    expect(boostedTrees().fit(many, targets).predict(many)).toEqual(
+      boostedTrees(said).fit(many, targets).predict(many),
+    );
   });
 
   it('has no deviation without folds, and refuses senseless options', () => {
