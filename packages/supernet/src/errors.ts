@@ -52,7 +52,7 @@ export class SupernetError extends Error {
   }
 }
 
-/** Throws `aborted` when the signal is aborted; call between steps of long work. */
+/** Call between steps of long work. @throws SupernetError `aborted` when the signal is */
 export function throwIfAborted(signal: AbortSignal | undefined, what: string): void {
   if (signal?.aborted) {
     throw new SupernetError('aborted', `${what} was aborted`, { reason: signal.reason }, { cause: signal.reason });

@@ -13,7 +13,7 @@ export interface ByteSource {
   close(): Promise<void>;
 }
 
-/** Bytes already in memory. */
+/** Bytes already in memory. @throws SupernetError `invalid-safetensors` from `read` beyond their end */
 export function memorySource(bytes: Uint8Array, name = 'memory'): ByteSource {
   return {
     name,
@@ -114,7 +114,7 @@ export async function httpSource(url: string, options: HttpSourceOptions = {}): 
   };
 }
 
-/** One GET with typed errors. */
+/** One GET with typed errors. @throws SupernetError `file-not-found` on 404, `network`, `aborted` */
 export async function request(
   url: string,
   options: HttpSourceOptions,

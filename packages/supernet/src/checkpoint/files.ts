@@ -16,7 +16,7 @@ export interface CheckpointFiles {
   exists?(): Promise<boolean>;
 }
 
-/** A folder on disk (Node only; without it every method throws SupernetError `unsupported`). */
+/** A folder on disk (Node only). @throws SupernetError from its methods: `unsupported` without Node, `file-not-found` for what cannot be read */
 export function folderFiles(folder: string): CheckpointFiles {
   const files = () =>
     requireNode(

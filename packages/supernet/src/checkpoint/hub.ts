@@ -37,6 +37,8 @@ export interface HubLibrary {
 /**
  * Files of a model repository.
  *
+ * @throws SupernetError from its methods: `file-not-found`, `network`, `unsupported` (without the Hub's library), `aborted`
+ *
  * @example
  * ```ts
  * const { model } = await loadCheckpoint(hubFiles('Qwen/Qwen3-0.6B', { revision: 'main' }));
@@ -93,7 +95,11 @@ async function loadHub(repo: string, revision = 'main'): Promise<HubLibrary> {
   }
 }
 
-/** Random access to a Blob or File (a file picked in a browser, a Hub download). */
+/**
+ * Random access to a Blob or File (a file picked in a browser, a Hub download).
+ *
+ * @throws SupernetError from `read`: `invalid-safetensors` beyond its end, `network` (or what `wrap` makes of the cause)
+ */
 export function blobSource(blob: Blob, name: string, wrap?: (cause: unknown) => SupernetError): ByteSource {
   return {
     name,

@@ -75,7 +75,7 @@ export async function* readLabelledTexts(
   }
 }
 
-/** All rows of a table. See {@link readLabelledTexts}. */
+/** All rows of a table. See {@link readLabelledTexts}. @throws SupernetError as that does */
 export async function parseLabelledTexts(source: TextChunks, options: DelimitedOptions = {}): Promise<LabelledText[]> {
   const rows: LabelledText[] = [];
   for await (const row of readLabelledTexts(source, options)) rows.push(row);

@@ -44,7 +44,15 @@ const BUCKET_BATCHES = 32;
 /**
  * Batches of a dataset, epoch after epoch. The order of an epoch depends only on (seed, epoch).
  *
- * @throws SupernetError `invalid-option` for a batch size that is no positive integer, `invalid-data` for an empty dataset
+ * @throws SupernetError `invalid-option` for a batch size that is no positive integer or a seed that is none, `invalid-data` for an
+ * empty dataset
+ *
+ * @example
+ * ```ts
+ * const loader = createLoader(data, { batchSize: 4, seed: 1 });
+ * const { size } = await loader.next();
+ * console.log(size); // 4
+ * ```
  */
 export function createLoader(dataset: Dataset, options: LoaderOptions = {}): BatchLoader {
   const { batchSize = 8, seed = 0, shuffle = true } = options;

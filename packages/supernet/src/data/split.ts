@@ -24,7 +24,7 @@ export interface SplitOptions {
   readonly seed?: number | undefined;
 }
 
-/** Deals the examples out at random. @throws SupernetError `invalid-option` when nothing would be left to train on */
+/** Deals the examples out at random. @throws SupernetError `invalid-option`, also when nothing would be left to train on */
 export function splitDataset(dataset: Dataset, options: SplitOptions = {}): DatasetSplits {
   const { validation = 0.1, report = 0, seed = 0 } = options;
   integerOption('seed', seed);

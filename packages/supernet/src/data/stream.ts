@@ -24,7 +24,7 @@ export interface StreamLoaderOptions<Example> {
  * Batches of a stream, epoch after epoch. Resuming reads the epoch's examples again up to the stored position: exact, and linear in
  * the position.
  *
- * @throws SupernetError `invalid-data` when the stream has no example
+ * @throws SupernetError `invalid-data` when the stream has no example, `invalid-option`
  */
 export function streamLoader<Example>(options: StreamLoaderOptions<Example>): BatchLoader {
   const { batchSize = 8, shuffleBuffer = 1024, seed = 0 } = options;
@@ -101,7 +101,11 @@ async function* shuffled<Example>(
   }
 }
 
-/** Next-token windows of a stream of texts (files, lines, …): length + 1 tokens each, the last one only a label. */
+/**
+ * Next-token windows of a stream of texts (files, lines, …): length + 1 tokens each, the last one only a label.
+ *
+ * @throws SupernetError `invalid-option`
+ */
 export async function* streamWindows(
   texts: AsyncIterable<string> | Iterable<string>,
   tokenizer: TextTokenizer,

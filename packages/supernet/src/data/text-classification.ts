@@ -25,7 +25,7 @@ interface Encoded {
 /**
  * A classification dataset.
  *
- * @throws SupernetError `invalid-data` for an empty list or a text without tokens
+ * @throws SupernetError `invalid-data` for an empty list or a text without tokens, `invalid-option`
  *
  * @example
  * ```ts

@@ -17,6 +17,13 @@ export interface WindowOptions {
  * Next-token windows: inputs are tokens s … s + length − 1, labels the tokens one further on.
  *
  * @throws SupernetError `invalid-data` when the text has fewer than length + 1 tokens or one that is no id; `invalid-option`
+ *
+ * @example
+ * ```ts
+ * const windows = textWindows(tokenizer.encode(text), { length: 64, stride: 32 });
+ * const { labels } = await windows.batch([0, 1]);
+ * console.log(labels.length); // 128
+ * ```
  */
 export function textWindows(tokens: Int32Array | readonly number[], options: WindowOptions = {}): Dataset {
   const { length = 128, stride = length } = options;

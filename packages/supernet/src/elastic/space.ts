@@ -54,6 +54,12 @@ export interface SpaceChoices {
  * FFN one, two and three thirds. For BERT-base that is the paper's space (6…12 · {6,8,10,12} · {1024,2048,3072}).
  *
  * @throws SupernetError `invalid-subnet` when a choice is out of range or no multiple of the head group.
+ *
+ * @example
+ * ```ts
+ * const { heads } = createSpace({ layers: 12, heads: 12, ffn: 3072 }, { layers: [8, 10, 12] });
+ * console.log(heads); // [6,8,10,12]
+ * ```
  */
 export function createSpace(shape: SpaceShape, choices: SpaceChoices = {}): ElasticSpace {
   const group = shape.headGroup ?? 1;
@@ -97,7 +103,7 @@ export function smallestSubnet(space: ElasticSpace): SubnetConfig {
   );
 }
 
-/** The same sub-network in every layer. */
+/** The same sub-network in every layer. @throws SupernetError `invalid-subnet` when the model is smaller */
 export function uniformSubnet(space: ElasticSpace, layers: number, heads: number, ffn: number): SubnetConfig {
   const fill = (value: number) => Array.from({ length: space.totalLayers }, () => value);
   return canonicalSubnet(space, { layers, heads: fill(heads), ffn: fill(ffn) });
@@ -113,6 +119,8 @@ export function sampleSubnet(space: ElasticSpace, random: () => number): SubnetC
 
 /**
  * Canonical form: unused entries (layer ≥ `layers`) take the smallest choice, so that sub-networks which differ only there are equal.
+ *
+ * @throws SupernetError `invalid-subnet`
  */
 export function canonicalSubnet(space: ElasticSpace, subnet: SubnetConfig): SubnetConfig {
   validateSubnet(space, subnet);
@@ -140,14 +148,22 @@ export function geneCardinalities(space: ElasticSpace): number[] {
   ];
 }
 
-/** Which genes have an effect: those of layers < the chosen depth (and the depth gene itself). */
+/**
+ * Which genes have an effect: those of layers < the chosen depth (and the depth gene itself).
+ *
+ * @throws SupernetError `invalid-subnet`
+ */
 export function usedGenes(space: ElasticSpace, genes: readonly number[]): boolean[] {
   const depth = genesToSubnet(space, genes).layers;
   const perLayer = Array.from({ length: space.totalLayers }, (_, layer) => layer < depth);
   return [true, ...perLayer, ...perLayer];
 }
 
-/** Genes (indices into the choices; layout of {@link geneCardinalities}) → canonical sub-network. */
+/**
+ * Genes (indices into the choices; layout of {@link geneCardinalities}) → canonical sub-network.
+ *
+ * @throws SupernetError `invalid-subnet` for another number of genes, or one that is no index
+ */
 export function genesToSubnet(space: ElasticSpace, genes: readonly number[]): SubnetConfig {
   const total = space.totalLayers;
   if (genes.length !== 1 + 2 * total) {

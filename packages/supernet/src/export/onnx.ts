@@ -29,7 +29,7 @@ export interface OnnxOptions {
  * and, for encoders, `attention_mask` (of causal models if asked for) and `token_type_ids` (BERT) int64; `pixel_values` [batch, C, H, W]
  * for image models. Output: `logits`. The graph has no key/value cache inputs: it runs whole sequences.
  *
- * @throws SupernetError `invalid-subnet`; `unsupported` above protobuf's 2 GiB.
+ * @throws SupernetError `invalid-subnet`, `aborted`; `unsupported` above protobuf's 2 GiB.
  *
  * @example
  * ```ts

@@ -46,6 +46,8 @@ export async function subnetValues(model: ElasticModel, subnet: SubnetConfig): P
  * A sub-network as a model of its own, in memory: no slicing at run time, so it is what to time and to deploy.
  * The caller disposes it; the original is untouched.
  *
+ * @throws SupernetError `invalid-subnet`
+ *
  * @example
  * ```ts
  * const small = await extractModel(model, smallestSubnet(model.space));

@@ -107,7 +107,11 @@ export function headKind(raw: RawConfig, family: string, kinds: Readonly<Record<
   return kind;
 }
 
-/** Number of classes: num_labels, else the size of id2label, else 2 (transformers' default). */
+/**
+ * Number of classes: num_labels, else the size of id2label, else 2 (transformers' default).
+ *
+ * @throws SupernetError `invalid-config`
+ */
 export function labelCount(raw: RawConfig): number {
   if (typeof raw['num_labels'] === 'number') return countField(raw, 'num_labels');
   const labels = objectField(raw, 'id2label');
@@ -141,7 +145,11 @@ export function activationField(raw: RawConfig, key: string, fallback: string): 
   return activation;
 }
 
-/** Throws `unsupported-model` when a field asks for something this package does not compute. */
+/**
+ * Checks that a field asks for nothing that this package does not compute.
+ *
+ * @throws SupernetError `unsupported-model`
+ */
 export function requireValue(raw: RawConfig, key: string, allowed: readonly unknown[]): void {
   const value = raw[key];
   if (value !== undefined && value !== null && !allowed.includes(value)) {
@@ -153,7 +161,11 @@ export function requireValue(raw: RawConfig, key: string, allowed: readonly unkn
   }
 }
 
-/** Widths of each layer where an extraction left them unequal (`instatune_layers` of config.json), to be spread into the configuration. */
+/**
+ * Widths of each layer where an extraction left them unequal (`instatune_layers` of config.json), to be spread into the configuration.
+ *
+ * @throws SupernetError `invalid-config`
+ */
 export function elasticLayers(raw: RawConfig, layers: number): Pick<ModelConfig, 'layerHeads' | 'layerFfn'> {
   const stored = objectField(raw, ELASTIC_KEY);
   if (!stored) return {};

@@ -65,6 +65,13 @@ export async function measureLatency(
  *
  * @returns one latency per sub-network, in order
  * @throws SupernetError `invalid-option`, `invalid-subnet`, `aborted`
+ *
+ * @example
+ * ```ts
+ * const subnets = [fullSubnet(model.space), smallestSubnet(model.space)];
+ * const [full, small] = await measureLatencies(model, subnets, { sequence: 64, repeats: 5 });
+ * console.log(`${full.medianMs} ms, the smallest ${small.medianMs} ms`);
+ * ```
  */
 export async function measureLatencies(
   model: ElasticModel,

@@ -98,7 +98,7 @@ export class LatencyTable {
     this.#others = tables.filter((table) => !same(table.conditions));
   }
 
-  /** A table for this model, device and shape; `stored` is what an earlier one's JSON held. @throws SupernetError `invalid-data` */
+  /** A table for this model, device and shape; `stored` is what an earlier one's JSON held. @throws SupernetError `invalid-data`, `invalid-option` */
   static async open(model: ElasticModel, options: LatencyTableOptions = {}, stored?: unknown): Promise<LatencyTable> {
     const conditions: LatencyConditions = {
       device: options.device ?? deviceName(),
@@ -131,13 +131,13 @@ export class LatencyTable {
     return this.#entries.get(subnetKey(subnet));
   }
 
-  /** Latency of a sub-network, measured unless known. */
+  /** Latency of a sub-network, measured unless known. @throws SupernetError as {@link measureLatencies} does */
   async latency(subnet: SubnetConfig, signal?: AbortSignal): Promise<Latency> {
     const [latency] = await this.latencies([subnet], signal);
     return latency as Latency;
   }
 
-  /** Latencies of sub-networks; the unknown ones are measured interleaved. */
+  /** Latencies of sub-networks; the unknown ones are measured interleaved. @throws SupernetError as {@link measureLatencies} does */
   async latencies(subnets: readonly SubnetConfig[], signal?: AbortSignal): Promise<Latency[]> {
     const missing = new Map<string, SubnetConfig>();
     for (const subnet of subnets) if (!this.get(subnet)) missing.set(subnetKey(subnet), subnet);

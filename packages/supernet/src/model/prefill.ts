@@ -32,7 +32,17 @@ export type ChunkFunction = (chunk: { readonly start: number; readonly logits: t
  * last token, which are returned.
  *
  * @returns logits [vocab] of the last token; the caller disposes.
- * @throws SupernetError `invalid-input`, `unsupported-model` (not causal), `aborted`.
+ * @throws SupernetError `invalid-input` (no tokens, an id that is no token), `invalid-option`, `unsupported-model` (not causal),
+ * `aborted`
+ *
+ * @example
+ * ```ts
+ * const cache = new ConcatKeyValueCache();
+ * const logits = await prefill(model, tokenizer.encode('It was a dark and stormy night'), cache, { chunkTokens: 4 });
+ * console.log(logits.shape); // [4096]
+ * logits.dispose();
+ * cache.dispose();
+ * ```
  */
 export async function prefill(
   model: ElasticModel,
@@ -109,6 +119,8 @@ async function visitLogits(
 
 /**
  * Next-token losses in nats: element i is −log p(ids[i + 1] | ids[0…i]); length T − 1. Perplexity is exp of their mean.
+ *
+ * @throws SupernetError as {@link prefill} does
  *
  * @example
  * ```ts

@@ -44,7 +44,11 @@ export class TransformerModel implements ElasticModel {
 
   readonly source?: CheckpointFiles;
 
-  /** `values` are the weights by slot name, in slot shape; `choices` override the default elastic space. */
+  /**
+   * `values` are the weights by slot name, in slot shape; `choices` override the default elastic space.
+   *
+   * @throws SupernetError `missing-weight`, `invalid-subnet` (choices that the model does not have)
+   */
   constructor(
     config: ModelConfig,
     values: ReadonlyMap<string, Float32Array>,

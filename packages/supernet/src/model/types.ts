@@ -109,7 +109,7 @@ export interface ModelConfig {
 export interface ModelInputs {
   /** Token ids [B, T] int32. */
   readonly inputIds?: tf.Tensor2D;
-  /** 1 = real token, 0 = padding, [B, T] (with a cache: [B, cached + T]). */
+  /** 1 = real token, 0 = padding, [B, T] (with a cache: [B, cached + T]); int32, float32 or bool. */
   readonly attentionMask?: tf.Tensor2D;
   /** Segment ids [B, T] int32 (BERT). @defaultValue zeros */
   readonly tokenTypeIds?: tf.Tensor2D;
@@ -218,8 +218,18 @@ export interface ElasticModel {
   readonly slots: readonly WeightSlot[];
   /** The checkpoint it was loaded from: extraction copies its tokenizer. */
   readonly source?: CheckpointFiles;
+  /**
+   * Runs the model. What is checked without waiting for a device: shapes and types always, ids where they are in host memory (the
+   * backends cpu and wasm).
+   *
+   * @throws SupernetError `invalid-input`, `invalid-subnet`, `invalid-option` (a cache for a model that is not causal)
+   */
   forward(inputs: ModelInputs, options?: ForwardOptions): ForwardOutput;
-  /** Logits [N, vocab] of final hidden rows [N, D] (`logits: 'hidden'`), so that long documents never hold all of them. */
+  /**
+   * Logits [N, vocab] of final hidden rows [N, D] (`logits: 'hidden'`), so that long documents never hold all of them.
+   *
+   * @throws SupernetError `unsupported-model` when it is no language model
+   */
   languageLogits(hidden: tf.Tensor2D): tf.Tensor2D;
   dispose(): void;
 }

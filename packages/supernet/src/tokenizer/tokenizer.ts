@@ -16,7 +16,17 @@ export interface TextTokenizer {
   tokenId(token: string): number | undefined;
 }
 
-/** Reads tokenizer.json (and tokenizer_config.json) of a checkpoint; undefined when it has none. */
+/**
+ * Reads tokenizer.json (and tokenizer_config.json) of a checkpoint; undefined when it has none.
+ *
+ * @throws SupernetError `invalid-config` (no JSON), `tokenizer`, and what reading the files throws
+ *
+ * @example
+ * ```ts
+ * const tokenizer = await loadTokenizer(folderFiles('../shared/models/books-lm-6m'));
+ * console.log(tokenizer.decode(tokenizer.encode('It was a dark and stormy night')));
+ * ```
+ */
 export async function loadTokenizer(files: CheckpointFiles): Promise<TextTokenizer | undefined> {
   const json = await readJson(files, 'tokenizer.json');
   if (!json) return undefined;

@@ -52,6 +52,13 @@ export interface ExampleScores {
  * Runs the dataset once, in order.
  *
  * @throws SupernetError `invalid-data` when no row has a label, a label is no class or an id no token, `invalid-option`, `aborted`
+ *
+ * @example
+ * ```ts
+ * const { validation } = splitText(tokenizer.encode(text), { length: 64 });
+ * const { loss, accuracy } = await evaluate(model, validation, { subnet });
+ * console.log(`perplexity ${Math.exp(loss)}, ${100 * accuracy} % of the next tokens right`);
+ * ```
  */
 export async function evaluate(
   model: ElasticModel,
@@ -120,12 +127,12 @@ export async function evaluate(
   return { ...result, perExample };
 }
 
-/** Mean loss in nats; perplexity is its exponential. See {@link evaluate}. */
+/** Mean loss in nats; perplexity is its exponential. See {@link evaluate}. @throws SupernetError as that does */
 export async function evaluateLoss(model: ElasticModel, dataset: Dataset, options?: EvaluateOptions): Promise<number> {
   return (await evaluate(model, dataset, options)).loss;
 }
 
-/** Share of right answers, 0…1. See {@link evaluate}. */
+/** Share of right answers, 0…1. See {@link evaluate}. @throws SupernetError as that does */
 export async function evaluateAccuracy(
   model: ElasticModel,
   dataset: Dataset,

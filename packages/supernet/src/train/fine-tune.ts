@@ -47,6 +47,8 @@ export async function fineTune(
 /**
  * {@link fineTune} step by step. Leaving the loop early ends the run; with a checkpoint store its state is saved first.
  *
+ * @throws SupernetError as that does
+ *
  * @example
  * ```ts
  * for await (const { step, loss } of fineTuneSteps(model, train, { steps: 100 })) {

@@ -10,7 +10,9 @@ export interface StateStore {
 }
 
 /**
- * A file on disk (Node; elsewhere its methods throw SupernetError `unsupported`). Written beside the target, flushed, then renamed over it: a crash leaves the old state or the new one.
+ * A file on disk (Node only). Written beside the target, flushed, then renamed over it: a crash leaves the old state or the new one.
+ *
+ * @throws SupernetError from its methods: `unsupported` without Node, `file-not-found` for a state that cannot be read
  *
  * @example
  * ```ts
