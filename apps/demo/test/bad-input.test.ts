@@ -109,6 +109,31 @@ const cases: readonly (readonly [string, () => readonly string[], RegExp])[] = [
     /^demo: --budget: "latency=0\.6x" is not a constraint: write e\.g\. /,
   ],
   [
+    'keys that HiP has no whole chunks of',
+    () => [...files, '--model', at('tiny'), '--keys', '100'],
+    /^demo: --keys is 100: use a multiple of 16\n$/,
+  ],
+  [
+    'a file for the folder of the results',
+    () => [...files, '--model', at('tiny'), '--out', at('short.txt')],
+    /^demo: --out is ".*short\.txt", which is a file or lies in one: give a folder of your own\n$/,
+  ],
+  [
+    'a folder for the results in what is no folder',
+    () => [...files, '--model', at('tiny'), '--out', '/dev/null/x'],
+    /^demo: --out is "\/dev\/null\/x", which is a file or lies in one: give a folder of your own\n$/,
+  ],
+  [
+    'a file for the folder of the page’s results',
+    () => ['--page', '--out', at('short.txt')],
+    /^demo: --out is ".*short\.txt", which is a file or lies in one: give a folder of your own\n$/,
+  ],
+  [
+    'a file for the folder of a run to resume',
+    () => ['--resume', '--out', at('short.txt')],
+    /^demo: there is no run to resume in ".*short\.txt": start one without --resume\n$/,
+  ],
+  [
     'a budget no candidate keeps',
     () => [
       ...files,

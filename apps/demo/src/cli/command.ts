@@ -3,6 +3,7 @@ import { once } from 'node:events';
 import { resolve } from 'node:path';
 import { parseArgs, renderUsage, type CommandDef } from 'citty';
 import { DemoError } from '../pipeline/errors.ts';
+import { makeOut } from '../pipeline/files.ts';
 import { DEFAULT_MODEL } from '../pipeline/model.ts';
 import { resolveOptions } from '../pipeline/options.ts';
 import { runDemo } from '../pipeline/run.ts';
@@ -88,6 +89,7 @@ async function runPage(
   if (!Number.isInteger(port) || port < 0 || port > 65_535) {
     throw new DemoError('invalid-option', `--port is "${text}": use a whole number from 0 to 65535`);
   }
+  makeOut(out);
   // Vite is loaded for the page only.
   const { servePage } = await import('../web/server.ts');
   await using server = await servePage({ out, port }).catch((cause: NodeJS.ErrnoException) => {

@@ -11,6 +11,11 @@ const whole = (lowest: number) =>
     v.minValue(lowest, `use a whole number >= ${lowest}`),
   );
 
+/** Keys of a chunk of HiP's last stage, of which only whole ones are kept. */
+const KEYS_CHUNK = 16;
+/** HiP's first stage keeps eight times as many, and counts to 2³⁰. */
+const MOST_KEYS = 2 ** 27;
+
 /** Everything that decides a run. Runs with equal options (seed included) fine-tune alike, and search alike where measurements repeat. */
 export const optionsSchema = v.object({
   /** Folder of the pretrained checkpoint. */
@@ -48,8 +53,12 @@ export const optionsSchema = v.object({
   longContext: v.object({
     /** Ascending prefill lengths, tokens. */
     lengths: v.pipe(v.array(whole(16)), v.minLength(1, 'give at least one length')),
-    /** Keys HiP keeps per query block, besides sink and window. */
-    k: whole(16),
+    /** Keys HiP keeps per query block, besides sink and window: whole chunks of its last stage. */
+    k: v.pipe(
+      whole(KEYS_CHUNK),
+      v.multipleOf(KEYS_CHUNK, `use a multiple of ${KEYS_CHUNK}`),
+      v.maxValue(MOST_KEYS, `use at most ${MOST_KEYS}`),
+    ),
     /** First layers that stay dense under HiP. */
     denseLayers: whole(0),
     /** Tokens to generate. */

@@ -6,7 +6,7 @@ import { selectBackend, type Backend } from './backend.ts';
 import { chooseSubnet } from './choose.ts';
 import { describeEnvironment } from './environment.ts';
 import type { DemoEvent } from './events.ts';
-import { readIfThere, writeWhole } from './files.ts';
+import { makeOut, readIfThere, writeWhole } from './files.ts';
 import {
   encodeTraining,
   lossOf,
@@ -48,8 +48,9 @@ interface Session extends RunContext {
  */
 export async function runDemo(context: RunContext): Promise<DemoResult> {
   const { options, out, signal, onEvent } = context;
-  // Missing files are reported before anything slow begins.
+  // Missing files and a folder that cannot be one are reported before anything slow begins.
   const files = context.state ? undefined : readSources(options);
+  makeOut(out);
   const backend = await selectBackend(options.backend);
   try {
     onEvent({ type: 'backend', name: backend.name, adapter: backend.adapter });

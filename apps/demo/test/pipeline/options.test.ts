@@ -1,5 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { resolveConfig } from '@hip/attention';
 import { DemoError } from '../../src/pipeline/errors.ts';
 import { resolveOptions, type DemoInput } from '../../src/pipeline/options.ts';
 
@@ -74,6 +75,13 @@ describe('resolveOptions', () => {
     );
   });
 
+  it('takes only keys that HiP takes', () => {
+    for (const keys of [16, 48, 512, 4096, 2 ** 27]) {
+      const { k, denseLayers } = resolve({ keys }).longContext;
+      expect(resolveConfig({ k, denseLayers }).k).toBe(keys);
+    }
+  });
+
   it.each<[DemoInput, string]>([
     [{ seed: -1 }, '--seed is -1: use a whole number >= 0'],
     [{ seed: 1.5 }, '--seed is 1.5: use a whole number'],
@@ -86,6 +94,8 @@ describe('resolveOptions', () => {
     [{ lengths: [] }, '--lengths is []: give at least one length'],
     [{ maxLoss: -2 }, '--max-loss is -2: use a number > 0'],
     [{ keys: 0 }, '--keys is 0: use a whole number >= 16'],
+    [{ keys: 1e9 }, '--keys is 1000000000: use at most 134217728'],
+    [{ keys: 100 }, '--keys is 100: use a multiple of 16'],
     [{ generate: 0 }, '--generate is 0: use a whole number >= 1'],
   ])('%j is refused in one sentence', (input, message) => {
     expect(() => resolve(input)).toThrow(DemoError);
