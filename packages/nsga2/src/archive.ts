@@ -30,7 +30,10 @@ export class ParetoArchive {
   readonly capacity: number;
   private members: ArchiveEntry[] = [];
 
-  /** @param capacity most members kept. @defaultValue Infinity */
+  /**
+   * @param capacity most members kept. @defaultValue Infinity
+   * @throws Nsga2Error `invalid-option` for a capacity below 1
+   */
   constructor(capacity: number = Infinity) {
     if (!(capacity >= 1)) {
       throw new Nsga2Error('invalid-option', `archive capacity is ${capacity}: needs at least 1`, { capacity });

@@ -127,7 +127,11 @@ export function sampleUniform(layout: GeneLayout, genes: Float64Array, random: R
   }
 }
 
-/** Throws `invalid-genes` unless every gene is in range, whole where it must be, and permutations are permutations. */
+/**
+ * Checks a genome: every gene in range, whole where it must be, and permutations are permutations.
+ *
+ * @throws Nsga2Error `invalid-genes` naming the gene
+ */
 export function assertGenes(layout: GeneLayout, genes: ArrayLike<number>): void {
   if (genes.length !== layout.width) {
     throw new Nsga2Error('invalid-genes', `${genes.length} genes for a genome of ${layout.width}`, {

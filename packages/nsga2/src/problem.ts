@@ -87,7 +87,7 @@ export function constraintViolation(evaluation: Pick<Evaluation, 'inequality' | 
   return violation;
 }
 
-/** Throws `invalid-problem` unless the counts are whole numbers and there is an objective. */
+/** @throws Nsga2Error `invalid-problem` unless the counts are whole numbers and there is an objective */
 export function assertProblem(problem: Problem): void {
   const { objectives, inequality = 0, equality = 0 } = problem;
   if (!Number.isInteger(objectives) || objectives < 1) {
@@ -111,7 +111,7 @@ export interface CheckedEvaluation {
 
 const NO_OBJECTIVES: readonly number[] = [];
 
-/** Checks one evaluation against the problem; throws `invalid-evaluation` naming what is wrong. */
+/** Checks one evaluation against the problem. @throws Nsga2Error `invalid-evaluation` naming what is wrong */
 export function checkEvaluation(problem: Problem, result: EvaluationResult, id: number): CheckedEvaluation {
   if (result === null || typeof result !== 'object') {
     throw new Nsga2Error('invalid-evaluation', `candidate ${id}: ${String(result)} is not an evaluation`, {

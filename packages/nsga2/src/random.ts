@@ -34,7 +34,10 @@ export class Random {
   private c = 0;
   private d = 1;
 
-  /** @param seed any finite number; integers up to 2⁵³ give different sequences */
+  /**
+   * @param seed any finite number; integers up to 2⁵³ give different sequences
+   * @throws Nsga2Error `invalid-option` for a seed that is not finite
+   */
   constructor(seed: number = 0) {
     if (!Number.isFinite(seed)) {
       throw new Nsga2Error('invalid-option', `seed is ${seed}: use a finite number`, { seed });
@@ -104,7 +107,11 @@ export class Random {
     return lower + (upper - lower) * this.next();
   }
 
-  /** Uniform integer in [lower, upper], both inclusive; unbiased below 2³² values. */
+  /**
+   * Uniform integer in [lower, upper], both inclusive; unbiased below 2³² values.
+   *
+   * @throws Nsga2Error `invalid-option` where there is none
+   */
   integer(lower: number, upper: number): number {
     const count = upper - lower + 1;
     if (!(count >= 1)) throw new Nsga2Error('invalid-option', `no integer in [${lower}, ${upper}]`, { lower, upper });

@@ -42,7 +42,11 @@ export type VariableType = Variable['type'];
 
 const named = (name: string | undefined): { name?: string } => (name === undefined ? {} : { name });
 
-/** A real number in [lower, upper]. */
+/**
+ * A real number in [lower, upper].
+ *
+ * @throws Nsga2Error `invalid-variable` unless both are finite, their difference too, and lower <= upper
+ */
 export function real(lower: number, upper: number, name?: string): RealVariable {
   if (!Number.isFinite(lower) || !Number.isFinite(upper) || lower > upper || !Number.isFinite(upper - lower)) {
     throw new Nsga2Error('invalid-variable', `real(${lower}, ${upper}): needs finite lower <= upper`, { lower, upper });
@@ -50,7 +54,11 @@ export function real(lower: number, upper: number, name?: string): RealVariable 
   return { type: 'real', lower, upper, ...named(name) };
 }
 
-/** An integer in [lower, upper], both inclusive. */
+/**
+ * An integer in [lower, upper], both inclusive.
+ *
+ * @throws Nsga2Error `invalid-variable` unless both are safe integers, lower <= upper
+ */
 export function integer(lower: number, upper: number, name?: string): IntegerVariable {
   if (!Number.isSafeInteger(lower) || !Number.isSafeInteger(upper) || lower > upper) {
     throw new Nsga2Error('invalid-variable', `integer(${lower}, ${upper}): needs safe integers lower <= upper`, {
@@ -61,7 +69,11 @@ export function integer(lower: number, upper: number, name?: string): IntegerVar
   return { type: 'integer', lower, upper, ...named(name) };
 }
 
-/** One of a list of values (any type), or of 0 … count − 1 where a count is given. */
+/**
+ * One of a list of values (any type), or of 0 … count − 1 where a count is given.
+ *
+ * @throws Nsga2Error `invalid-variable` without a value
+ */
 export function categorical(values: readonly unknown[] | number, name?: string): CategoricalVariable {
   const list = typeof values === 'number' ? Array.from({ length: values }, (_, index) => index) : [...values];
   if (list.length === 0) {
@@ -75,7 +87,11 @@ export function boolean(name?: string): BooleanVariable {
   return { type: 'boolean', ...named(name) };
 }
 
-/** An order of `length` items. */
+/**
+ * An order of `length` items.
+ *
+ * @throws Nsga2Error `invalid-variable` unless the length is a positive integer
+ */
 export function permutation(length: number, name?: string): PermutationVariable {
   if (!Number.isInteger(length) || length < 1) {
     throw new Nsga2Error('invalid-variable', `permutation(${length}): needs a positive integer`, { length });
@@ -127,7 +143,11 @@ export function decode(variables: readonly Variable[], genes: ArrayLike<number>)
   });
 }
 
-/** Values → genes, the inverse of {@link decode}. Categorical values are compared with `Object.is`. */
+/**
+ * Values → genes, the inverse of {@link decode}. Categorical values are compared with `Object.is`.
+ *
+ * @throws Nsga2Error `invalid-genes` for a wrong number of values, or a value that a categorical variable does not have
+ */
 export function encode(variables: readonly Variable[], values: readonly Value[]): number[] {
   if (values.length !== variables.length) {
     throw new Nsga2Error('invalid-genes', `${values.length} values for ${variables.length} variables`, { values });

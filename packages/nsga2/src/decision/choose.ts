@@ -40,6 +40,8 @@ function indexOfLeast(values: readonly number[]): number {
  * objective scaled to the range of the front. With two objectives: the greatest distance from the line between the end
  * points. Of equals, the first.
  *
+ * @throws Nsga2Error `invalid-points` on ragged vectors, NaN, or where there is no point
+ *
  * @example
  * ```ts
  * import { kneePoint } from '@instatune/nsga2';
@@ -54,6 +56,8 @@ export function kneePoint(points: Points): number {
  * What moving to another point costs at least per unit it gains (Rachmawati and Srinivasan 2009): the smallest ratio of
  * summed losses to summed gains over all other points. Large values are points nobody would leave.
  * Infinity for a point that no other improves on in any objective.
+ *
+ * @throws Nsga2Error `invalid-points` on ragged vectors, NaN, or where there is no point
  */
 export function tradeOffs(points: Points): number[] {
   const scaled = normalised(points);
@@ -77,6 +81,8 @@ export function tradeOffs(points: Points): number[] {
 /**
  * Pseudo-weights (Deb 2001): how good each point is in each objective, as weights that sum to 1. A point with weight 0.8
  * in the first objective lies where a user who cares 80 % about it would look.
+ *
+ * @throws Nsga2Error `invalid-points` on ragged vectors, NaN, or where there is no point
  */
 export function pseudoWeights(points: Points): number[][] {
   return normalised(points).map((point) => {
@@ -87,6 +93,8 @@ export function pseudoWeights(points: Points): number[][] {
 
 /**
  * Index of the point whose pseudo-weights are nearest to the given weights (scaled to sum 1).
+ *
+ * @throws Nsga2Error `invalid-option` unless there is one weight >= 0 per objective, not all 0; `invalid-points` on ragged vectors or NaN
  *
  * @example
  * ```ts
@@ -107,6 +115,8 @@ export function chooseByWeights(points: Points, weights: readonly number[]): num
 /**
  * Index of the point that is best in `objective` among those within the limits ("at most 20 ms"), or undefined when none
  * is within them. Use Infinity for an objective without a limit.
+ *
+ * @throws Nsga2Error `invalid-option` for a wrong number of limits or an objective that is not there; `invalid-points` on ragged vectors or NaN
  */
 export function chooseWithin(points: Points, limits: readonly number[], objective: number): number | undefined {
   const { values, count, dimension } = flatten(points);

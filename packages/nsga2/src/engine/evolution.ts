@@ -116,6 +116,8 @@ export class Evolution {
    * generation is out for evaluation, or when the space is exhausted.
    *
    * @defaultValue count Infinity: the rest of the generation
+   * @throws Nsga2Error `invalid-option` for a negative count, `invalid-genes` for an `initial` candidate out of range,
+   * `invalid-problem` where `repair` or `canonical` leaves bad genes
    */
   ask(count: number = Infinity): Candidate[] {
     if (!(count >= 0)) throw new Nsga2Error('invalid-option', `ask(${count}): needs a count of 0 or more`, { count });

@@ -31,6 +31,7 @@ import type { EngineState } from './state.ts';
  * ```
  */
 export class Nsga2 extends Evolution {
+  /** @throws Nsga2Error `invalid-option`, `invalid-problem`, `invalid-variable` */
   constructor(problem: Problem, options: Nsga2Options = {}) {
     const crowding = options.crowding ?? 'standard';
     if (crowding !== 'standard' && crowding !== 'pruned') {

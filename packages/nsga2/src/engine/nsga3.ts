@@ -36,6 +36,7 @@ export interface Nsga3Options extends EngineOptions {
  * ```
  */
 export class Nsga3 extends Evolution {
+  /** @throws Nsga2Error `invalid-option`, `invalid-problem`, `invalid-variable` */
   constructor(problem: Problem, options: Nsga3Options = {}) {
     const directions = options.directions ?? dasDennis(problem.objectives, partitionsFor(problem.objectives, 100));
     if (directions.some((direction) => direction.length !== problem.objectives)) {

@@ -49,7 +49,7 @@ export interface ResolvedEngineOptions {
   readonly archiveCapacity: number;
 }
 
-/** Checks the options; throws `invalid-option`. */
+/** Checks the options. @throws Nsga2Error `invalid-option` */
 export function resolveEngineOptions(options: EngineOptions, defaultSize: number = 100): ResolvedEngineOptions {
   const populationSize = count('populationSize', options.populationSize ?? defaultSize, 2);
   const duplicates = options.duplicates ?? 'population';

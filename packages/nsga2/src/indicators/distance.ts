@@ -52,31 +52,49 @@ function pair(points: Points, reference: Points): readonly [FlatPoints, FlatPoin
 /**
  * Generational distance: mean Euclidean distance of the points to the nearest reference point. (Some authors take the
  * root of the sum of squares over N instead; this is the form with p = 1.)
+ *
+ * @throws Nsga2Error `invalid-points` on ragged vectors, NaN, or where either side is empty
  */
 export function generationalDistance(points: Points, reference: Points): number {
   const [a, b] = pair(points, reference);
   return meanNearest(a, b, euclidean);
 }
 
-/** Inverted generational distance: mean Euclidean distance of the reference points to the nearest point. */
+/**
+ * Inverted generational distance: mean Euclidean distance of the reference points to the nearest point.
+ *
+ * @throws Nsga2Error `invalid-points` on ragged vectors, NaN, or where either side is empty
+ */
 export function invertedGenerationalDistance(points: Points, reference: Points): number {
   const [a, b] = pair(points, reference);
   return meanNearest(b, a, euclidean);
 }
 
-/** GD+ (Ishibuchi, Masuda, Tanigaki and Nojima 2015): only the part by which a point is worse counts as distance. */
+/**
+ * GD+ (Ishibuchi, Masuda, Tanigaki and Nojima 2015): only the part by which a point is worse counts as distance.
+ *
+ * @throws Nsga2Error `invalid-points` on ragged vectors, NaN, or where either side is empty
+ */
 export function generationalDistancePlus(points: Points, reference: Points): number {
   const [a, b] = pair(points, reference);
   return meanNearest(a, b, worse);
 }
 
-/** IGD+ (Ishibuchi et al. 2015): as IGD with the distance of GD+; never prefers a dominated set. */
+/**
+ * IGD+ (Ishibuchi et al. 2015): as IGD with the distance of GD+; never prefers a dominated set.
+ *
+ * @throws Nsga2Error `invalid-points` on ragged vectors, NaN, or where either side is empty
+ */
 export function invertedGenerationalDistancePlus(points: Points, reference: Points): number {
   const [a, b] = pair(points, reference);
   return meanNearest(b, a, (from, i, to, j) => worse(to, j, from, i));
 }
 
-/** Additive epsilon (Zitzler et al. 2003): the smallest shift by which the points weakly dominate the whole reference. */
+/**
+ * Additive epsilon (Zitzler et al. 2003): the smallest shift by which the points weakly dominate the whole reference.
+ *
+ * @throws Nsga2Error `invalid-points` on ragged vectors, NaN, or where either side is empty
+ */
 export function additiveEpsilon(points: Points, reference: Points): number {
   const [a, b] = pair(points, reference);
   let epsilon = -Infinity;

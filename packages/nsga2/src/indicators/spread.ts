@@ -44,7 +44,11 @@ export function spread(points: Points, reference: Points): number {
   return scale > 0 ? (ends + deviation) / scale : 0;
 }
 
-/** Spacing (Schott 1995): standard deviation of the Manhattan distances to the nearest other point. */
+/**
+ * Spacing (Schott 1995): standard deviation of the Manhattan distances to the nearest other point.
+ *
+ * @throws Nsga2Error `invalid-points` on ragged vectors, NaN, or fewer than two points
+ */
 export function spacing(points: Points): number {
   const a = flatten(points);
   if (a.count < 2) throw new Nsga2Error('invalid-points', 'spacing needs two points', { points: a.count });

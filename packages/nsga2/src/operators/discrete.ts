@@ -11,7 +11,11 @@ export interface UniformCrossoverOptions {
   readonly geneProbability?: number | undefined;
 }
 
-/** Each gene is exchanged between the parents by the toss of a coin (Syswerda 1989). Any type but permutation. */
+/**
+ * Each gene is exchanged between the parents by the toss of a coin (Syswerda 1989). Any type but permutation.
+ *
+ * @throws Nsga2Error `invalid-option` for a probability outside [0, 1]
+ */
 export function uniformCrossover(options: UniformCrossoverOptions = {}): Crossover {
   const pairProbability = probability('uniformCrossover probability', options.probability ?? 0.9);
   const geneProbability = probability('uniformCrossover geneProbability', options.geneProbability ?? 0.5);
@@ -33,7 +37,11 @@ export interface PointCrossoverOptions {
   readonly points?: number | undefined;
 }
 
-/** Exchanges the stretches between k cuts. Any type but permutation. */
+/**
+ * Exchanges the stretches between k cuts. Any type but permutation.
+ *
+ * @throws Nsga2Error `invalid-option` for a probability outside [0, 1] or points that are no count
+ */
 export function pointCrossover(options: PointCrossoverOptions = {}): Crossover {
   const pairProbability = probability('pointCrossover probability', options.probability ?? 0.9);
   const points = count('pointCrossover points', options.points ?? 2);
@@ -57,7 +65,11 @@ export interface DiscreteMutationOptions {
   readonly rate?: number | undefined;
 }
 
-/** Sets a gene to a uniformly random *other* value of its range, so that the rate is the rate of change. */
+/**
+ * Sets a gene to a uniformly random *other* value of its range, so that the rate is the rate of change.
+ *
+ * @throws Nsga2Error `invalid-option` for a rate outside [0, 1]
+ */
 export function randomReset(options: DiscreteMutationOptions = {}): Mutation {
   return perGene('random-reset', options, (gene, low, high, random) => {
     const draw = random.integer(low, high - 1);
@@ -70,7 +82,11 @@ export interface StepOptions extends DiscreteMutationOptions {
   readonly size?: number | undefined;
 }
 
-/** Moves a gene up or down by 1 … size, never out of its range and never by zero: for integers and ordered choices. */
+/**
+ * Moves a gene up or down by 1 … size, never out of its range and never by zero: for integers and ordered choices.
+ *
+ * @throws Nsga2Error `invalid-option` for a rate outside [0, 1] or a size that is no count
+ */
 export function step(options: StepOptions = {}): Mutation {
   const size = count('step size', options.size ?? 1);
   return perGene('step', options, (gene, low, high, random) => {
@@ -86,7 +102,11 @@ export interface GeometricStepOptions extends DiscreteMutationOptions {
   readonly mean?: number | undefined;
 }
 
-/** Moves an integer by a geometrically distributed step, for wide ranges where ±1 is slow and a reset is wild. */
+/**
+ * Moves an integer by a geometrically distributed step, for wide ranges where ±1 is slow and a reset is wild.
+ *
+ * @throws Nsga2Error `invalid-option` for a rate outside [0, 1] or a mean that is not positive
+ */
 export function geometricStep(options: GeometricStepOptions = {}): Mutation {
   const mean = positive('geometricStep mean', options.mean ?? 0.1);
   return perGene('geometric-step', options, (gene, low, high, random) => {
@@ -97,7 +117,11 @@ export function geometricStep(options: GeometricStepOptions = {}): Mutation {
   });
 }
 
-/** Mutates each gene with one of the given mutations, drawn by weight for each genome. */
+/**
+ * Mutates each gene with one of the given mutations, drawn by weight for each genome.
+ *
+ * @throws Nsga2Error `invalid-option` without choices, or for a weight that is not positive
+ */
 export function mixedMutation(choices: readonly (readonly [mutation: Mutation, weight: number])[]): Mutation {
   count('mixedMutation choices', choices.length);
   const total = choices.reduce((sum, [, weight]) => sum + positive('mixedMutation weight', weight), 0);

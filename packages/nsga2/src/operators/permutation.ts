@@ -11,7 +11,11 @@ export interface PermutationCrossoverOptions {
 
 type Recombine = (keep: Float64Array, other: Float64Array, from: number, to: number) => Float64Array;
 
-/** Order crossover OX (Davis 1985): a stretch of one parent, the rest in the other parent's order. */
+/**
+ * Order crossover OX (Davis 1985): a stretch of one parent, the rest in the other parent's order.
+ *
+ * @throws Nsga2Error `invalid-option` for a probability outside [0, 1]
+ */
 export function orderCrossover(options: PermutationCrossoverOptions = {}): Crossover {
   return twoParents('order', options, (keep, other, from, to) => {
     const length = keep.length;
@@ -32,7 +36,11 @@ export function orderCrossover(options: PermutationCrossoverOptions = {}): Cross
   });
 }
 
-/** Partially mapped crossover PMX (Goldberg and Lingle 1985): keeps more of the absolute positions than OX. */
+/**
+ * Partially mapped crossover PMX (Goldberg and Lingle 1985): keeps more of the absolute positions than OX.
+ *
+ * @throws Nsga2Error `invalid-option` for a probability outside [0, 1]
+ */
 export function partiallyMappedCrossover(options: PermutationCrossoverOptions = {}): Crossover {
   return twoParents('partially-mapped', options, (keep, other, from, to) => {
     const child = Float64Array.from(other);
@@ -56,7 +64,11 @@ export interface PermutationMutationOptions {
   readonly rate?: number | undefined;
 }
 
-/** Exchanges two items. */
+/**
+ * Exchanges two items.
+ *
+ * @throws Nsga2Error `invalid-option` for a rate outside [0, 1]
+ */
 export function swapMutation(options: PermutationMutationOptions = {}): Mutation {
   return perVariable('swap', options, (genes, { positions }, i, j) => {
     const kept = genes[positions[i]!]!;
@@ -65,7 +77,11 @@ export function swapMutation(options: PermutationMutationOptions = {}): Mutation
   });
 }
 
-/** Reverses a stretch: the classic move where neighbours matter (tours). */
+/**
+ * Reverses a stretch: the classic move where neighbours matter (tours).
+ *
+ * @throws Nsga2Error `invalid-option` for a rate outside [0, 1]
+ */
 export function inversionMutation(options: PermutationMutationOptions = {}): Mutation {
   return perVariable('inversion', options, (genes, { positions }, i, j) => {
     for (let left = Math.min(i, j), right = Math.max(i, j); left < right; left++, right--) {
@@ -76,7 +92,11 @@ export function inversionMutation(options: PermutationMutationOptions = {}): Mut
   });
 }
 
-/** Takes an item out and puts it elsewhere. */
+/**
+ * Takes an item out and puts it elsewhere.
+ *
+ * @throws Nsga2Error `invalid-option` for a rate outside [0, 1]
+ */
 export function insertionMutation(options: PermutationMutationOptions = {}): Mutation {
   return perVariable('insertion', options, (genes, { positions }, i, j) => {
     const moved = genes[positions[i]!]!;

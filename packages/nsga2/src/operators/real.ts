@@ -14,7 +14,11 @@ export interface SbxOptions {
   readonly eta?: number | undefined;
 }
 
-/** Simulated binary crossover that respects the bounds (Deb and Agrawal 1995; bounded form of Deb's NSGA-II code). */
+/**
+ * Simulated binary crossover that respects the bounds (Deb and Agrawal 1995; bounded form of Deb's NSGA-II code).
+ *
+ * @throws Nsga2Error `invalid-option` for a probability outside [0, 1] or an eta that is not positive
+ */
 export function sbx(options: SbxOptions = {}): Crossover {
   const pairProbability = probability('sbx probability', options.probability ?? 0.9);
   const geneProbability = probability('sbx geneProbability', options.geneProbability ?? 0.5);
@@ -91,7 +95,11 @@ export interface BlendOptions {
   readonly alpha?: number | undefined;
 }
 
-/** Blend crossover BLX-α (Eshelman and Schaffer 1993): children uniform on the parents' interval, stretched by alpha. */
+/**
+ * Blend crossover BLX-α (Eshelman and Schaffer 1993): children uniform on the parents' interval, stretched by alpha.
+ *
+ * @throws Nsga2Error `invalid-option` for a probability outside [0, 1] or an alpha that is not positive
+ */
 export function blend(options: BlendOptions = {}): Crossover {
   const pairProbability = probability('blend probability', options.probability ?? 0.9);
   const alpha = positive('blend alpha', options.alpha ?? 0.5);
@@ -120,7 +128,11 @@ export interface PolynomialOptions {
   readonly eta?: number | undefined;
 }
 
-/** Polynomial mutation that respects the bounds (Deb and Goyal 1996). */
+/**
+ * Polynomial mutation that respects the bounds (Deb and Goyal 1996).
+ *
+ * @throws Nsga2Error `invalid-option` for a rate outside [0, 1] or an eta that is not positive
+ */
 export function polynomial(options: PolynomialOptions = {}): Mutation {
   const fixed = options.rate === undefined ? undefined : probability('polynomial rate', options.rate);
   const eta = positive('polynomial eta', options.eta ?? 20);
@@ -160,7 +172,11 @@ export interface GaussianOptions {
   readonly deviation?: number | undefined;
 }
 
-/** Adds a normal deviate, clamped to the bounds. */
+/**
+ * Adds a normal deviate, clamped to the bounds.
+ *
+ * @throws Nsga2Error `invalid-option` for a rate outside [0, 1] or a deviation that is not positive
+ */
 export function gaussian(options: GaussianOptions = {}): Mutation {
   const fixed = options.rate === undefined ? undefined : probability('gaussian rate', options.rate);
   const deviation = positive('gaussian deviation', options.deviation ?? 0.1);

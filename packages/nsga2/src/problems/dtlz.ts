@@ -81,6 +81,8 @@ function disconnected(first: readonly number[], g: number): number[] {
 /**
  * DTLZ1–7.
  *
+ * @throws Nsga2Error `invalid-problem` for another index, fewer than 2 objectives, or fewer variables than objectives
+ *
  * @example
  * ```ts
  * import { dtlz } from '@instatune/nsga2';

@@ -73,6 +73,7 @@ const DEFINITIONS: Readonly<Record<number, Definition>> = {
  *
  * @param index 1, 2, 3, 4 or 6 (ZDT5 is binary and not offered)
  * @param variables @defaultValue 30 for ZDT1–3, 10 for ZDT4 and ZDT6
+ * @throws Nsga2Error `invalid-problem` for another index, or fewer than 2 variables
  */
 export function zdt(index: 1 | 2 | 3 | 4 | 6, variables: number = index <= 3 ? 30 : 10): TestProblem {
   const definition = DEFINITIONS[index];

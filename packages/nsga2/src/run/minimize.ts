@@ -92,6 +92,9 @@ export interface MinimizeResult {
 /**
  * Runs an algorithm and yields each completed generation. Leave the loop at any time to end the run.
  *
+ * @throws Nsga2Error `invalid-option`, `invalid-problem`, `invalid-variable` and `invalid-genes` for what is given; `invalid-state`
+ * for a `resume` that is damaged or of another problem; `invalid-evaluation` for what `evaluate` returns; `aborted` with `details.state`; and what `evaluate` throws
+ *
  * @example
  * ```ts
  * import { evolve, zdt } from '@instatune/nsga2';
@@ -178,6 +181,8 @@ export async function* evolve(problem: Problem, options: EvolveOptions): AsyncGe
 
 /**
  * Minimises all objectives of a problem at once.
+ *
+ * @throws Nsga2Error as {@link evolve}, and what `onGeneration` throws
  *
  * @example
  * ```ts

@@ -8,6 +8,8 @@ import { lexicographicOrder, sameRow } from './order.ts';
  * points agree adds 0; fronts of at most two points are all Infinity. Copies of an earlier point get 0, and are no
  * neighbours.
  *
+ * @throws Nsga2Error `invalid-points` on ragged vectors or NaN
+ *
  * @example
  * ```ts
  * import { crowdingDistance } from '@instatune/nsga2';

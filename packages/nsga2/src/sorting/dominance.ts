@@ -30,6 +30,8 @@ export function compareRows(values: Float64Array, dimension: number, i: number, 
 /**
  * Indices of the points that no other point dominates, in ascending order. Equal points are all kept.
  *
+ * @throws Nsga2Error `invalid-points` on ragged vectors or NaN
+ *
  * @example
  * ```ts
  * import { paretoFront } from '@instatune/nsga2';

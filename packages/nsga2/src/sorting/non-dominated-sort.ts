@@ -20,6 +20,7 @@ export interface NonDominatedSort {
  * intersected as bitsets: O(MN log N) plus O(MN²/32) word operations.
  *
  * @param points N vectors of M objectives, minimised; ±Infinity allowed, NaN is an error
+ * @throws Nsga2Error `invalid-points` on ragged vectors or NaN
  *
  * @example
  * ```ts

@@ -11,7 +11,7 @@ export interface FlatPoints {
   readonly dimension: number;
 }
 
-/** Checks and copies; throws `invalid-points` on ragged vectors or NaN. */
+/** Checks and copies. @throws Nsga2Error `invalid-points` on ragged vectors or NaN */
 export function flatten(points: Points, dimension: number = points[0]?.length ?? 0): FlatPoints {
   const values = new Float64Array(points.length * dimension);
   let offset = 0;
