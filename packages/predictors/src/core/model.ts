@@ -26,7 +26,10 @@ export interface Model {
   readonly kind: string;
   /** Columns of the rows it predicts from. */
   readonly features: number;
-  /** @throws PredictorError `invalid-data` where a row has another length or a number that is not finite */
+  /**
+   * @throws PredictorError `invalid-data` where a row has another length or a number that is not finite, or is so far from the training rows
+   * that its prediction overflows
+   */
   predict(rows: Rows): Float64Array;
   /** @throws PredictorError `invalid-data`; `no-std` where the model was fitted without what a deviation needs */
   predictWithStd(rows: Rows): Prediction;
