@@ -160,6 +160,20 @@ export const VIEWS = [
     },
   },
   {
+    name: 'model-decode',
+    title: 'A model that writes, on wasm',
+    tables: (document) => [
+      view('One decoded token of books-lm-14m after a long text', document.rows, {
+        context: 'context',
+        'cache and attention': 'decode',
+        'ms a token': 'msPerToken',
+        'tokens a second': 'tokensPerSecond',
+        "against the model's own": ({ againstTfjs }) => times(againstTfjs),
+        'cache (MiB)': ({ cacheBytes }) => mib(cacheBytes),
+      }),
+    ],
+  },
+  {
     name: 'webgpu',
     title: 'Attention on WebGPU',
     tables: (document) => {
