@@ -28,9 +28,19 @@ it('knows the machine', () => {
 });
 
 describe('registry', () => {
-  it('has the eight benchmarks', () => {
+  it('has the nine benchmarks', () => {
     expect(Object.keys(registry).sort()).toEqual(
-      ['cpu-attention', 'instatune', 'linas', 'nsga2', 'predictors', 'quality', 'size', 'webgpu'].sort(),
+      [
+        'cpu-attention',
+        'instatune',
+        'linas',
+        'model-decode',
+        'nsga2',
+        'predictors',
+        'quality',
+        'size',
+        'webgpu',
+      ].sort(),
     );
   });
 

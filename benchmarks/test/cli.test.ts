@@ -19,7 +19,7 @@ function bench(args: string[], cwd: string): Promise<{ code: number; stdout: str
 it('lists the benchmarks when none is named', async () => {
   const { code, stdout } = await bench([], tmpdir());
   expect(code).toBe(0);
-  expect(stdout.trim().split('\n')).toHaveLength(8);
+  expect(stdout.trim().split('\n')).toHaveLength(9);
   expect(stdout).toMatch(/^size +\S/m);
 });
 
