@@ -50,6 +50,20 @@ function tensors32(): Record<'q' | 'k' | 'v', Float32Array> {
   return { q: Float32Array.from(q), k: Float32Array.from(k), v: Float32Array.from(v) };
 }
 
+it('the papers’ parameters are theirs', () => {
+  expect(PAPER_CONFIG).toMatchObject({ k: 512, blockQ: 64, blockK: 2, strideQ: 2, strideK: 1, window: 256, sink: 16 });
+  expect(PAPER_CONFIG).toMatchObject({ refreshInterval: 8, denseLayers: 3, representative: 'center' });
+  expect(PAPER_CONFIG.stages).toBeUndefined();
+  expect(INFINITE_HIP_CONFIG).toMatchObject({ k: 2048, kPerLayer: [4096, 4096, 4096], blockQ: 64 });
+  expect(INFINITE_HIP_CONFIG).toMatchObject({ window: 1024, sink: 256 });
+  const stages = INFINITE_HIP_CONFIG.stages!;
+  expect(stages.map(({ chunk, keep, strideQ, refresh }) => [chunk, keep, strideQ, refresh])).toEqual([
+    [256, 32768, 4, 16],
+    [32, 8192, 4, 8],
+    [8, 2048, 1, 4],
+  ]);
+});
+
 it.each([
   [null, 'config is null'],
   [7, 'config is 7'],
