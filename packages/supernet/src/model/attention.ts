@@ -43,8 +43,44 @@ function attendBlock(
   context: AttentionContext,
   firstRow: number,
 ): tf.Tensor4D {
+  if (!wantsPlainProducts()) return attendBatched(q, k, v, context, firstRow);
+  if (q.shape[0] === 1 && q.shape[1] === 1) return attendRow(q, k, v, context, firstRow);
   // Where only single products are fast, every (sequence, key head) is a product of its own.
-  return wantsPlainProducts() ? attendByHead(q, k, v, context, firstRow) : attendBatched(q, k, v, context, firstRow);
+  return attendByHead(q, k, v, context, firstRow);
+}
+
+/**
+ * One row of one sequence, which is what decoding asks for: cutting each head out of all keys would take longer than to multiply all
+ * of their features by queries that are zero outside their head.
+ */
+function attendRow(
+  q: tf.Tensor4D,
+  k: tf.Tensor4D,
+  v: tf.Tensor4D,
+  context: AttentionContext,
+  firstRow: number,
+): tf.Tensor4D {
+  const [, , heads, size] = q.shape;
+  const [, keys, kvHeads] = k.shape;
+  const [width, group] = [kvHeads * size, heads / kvHeads];
+  return tf.tidy(() => {
+    // [H, Hkv·d]: 1 where a feature is of the head's own key head.
+    const own = tf.tensor2d(
+      Float32Array.from({ length: heads * width }, (_, i) =>
+        Math.floor(i / width / group) === Math.floor((i % width) / size) ? 1 : 0,
+      ),
+      [heads, width],
+    );
+    const queries = tf.mul(tf.tile(tf.reshape(tf.mul(q, context.scale), [heads, size]), [1, kvHeads]), own);
+    const products: tf.Tensor2D = tf.matMul(tf.reshape(k, [keys, width]), tf.transpose(queries));
+    const bias = joinBias(causalBias(context, 1, keys, firstRow, 1), paddingBias(context, 1, keys));
+    const scores = tf.transpose(products);
+    const p = tf.softmax(bias ? tf.add(scores, tf.reshape(bias, [1, keys])) : scores);
+    // Transposed, the values are what is run through, not what XNNPACK would pack anew for each token.
+    const values: tf.Tensor2D = tf.reshape(v, [keys, width]);
+    const all = tf.mul(tf.transpose(tf.matMul(tf.transpose(values), tf.transpose(p))), own);
+    return tf.reshape(tf.sum(tf.reshape(all, [heads, kvHeads, size]), 1), [1, 1, heads, size]);
+  });
 }
 
 /** One batched product for all heads; queries of a group stand below each other. */
