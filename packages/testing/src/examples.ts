@@ -1,8 +1,10 @@
 // The examples of a package's README and doc comments, taken out and made into programs that check what their comments say.
 import { execFile } from 'node:child_process';
-import { globSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { globSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
+
+export { typeErrors, type Program } from './type-errors.ts';
 
 /** One ```ts block. */
 export interface Snippet {
@@ -69,32 +71,4 @@ export function checkedProgram(snippets: readonly Snippet[]): { readonly program
     return inOwnScope({ file, code: body });
   });
   return { program: [SAME, ...parts, `console.log('all of them');`].join('\n'), checks };
-}
-
-const TSC = join(import.meta.dirname, '../../../node_modules/typescript/bin/tsc');
-
-/** What `tsc --strict` says of programs, one file each, in a user's project inside the package at `root`: empty where nothing. */
-export async function typeErrors(programs: readonly string[], root: string): Promise<string> {
-  const folder = mkdtempSync(join(root, '.types-'));
-  try {
-    const files = programs.map((_, index) => `${index}.ts`);
-    for (const [index, code] of programs.entries()) writeFileSync(join(folder, `${index}.ts`), code);
-    const compilerOptions = {
-      strict: true,
-      noEmit: true,
-      target: 'es2024',
-      lib: ['es2024', 'esnext.disposable', 'esnext.float16', 'dom', 'dom.iterable'],
-      module: 'nodenext',
-      skipLibCheck: true,
-      allowImportingTsExtensions: true,
-      types: ['node'],
-    };
-    writeFileSync(join(folder, 'tsconfig.json'), JSON.stringify({ compilerOptions, files }));
-    await promisify(execFile)(process.execPath, [TSC, '-p', folder]);
-    return '';
-  } catch (error) {
-    return (error as { stdout?: string }).stdout || String(error);
-  } finally {
-    rmSync(folder, { recursive: true, force: true });
-  }
 }
