@@ -12,7 +12,13 @@ import {
   type ModelAttention,
 } from '@hip/attention';
 import { sharedPath } from '@hip/testing';
-import { ConcatKeyValueCache, loadCheckpoint, type ElasticModel, type KeyValueCache } from '@instatune/supernet';
+import {
+  ConcatKeyValueCache,
+  loadCheckpoint,
+  prefill,
+  type ElasticModel,
+  type KeyValueCache,
+} from '@instatune/supernet';
 import { interleave, median, type Benchmark } from './benchmark.ts';
 import { startTfjs } from './instatune/backend.ts';
 
@@ -59,7 +65,7 @@ export const benchmark: Benchmark = {
     const filled = new KvCache();
     for (const length of lengths) {
       signal.throwIfAborted();
-      const layers = prefill(model, filled, ids.subarray(filled.length, length));
+      const layers = await fill(model, filled, ids.subarray(filled.length, length));
       const candidates = Object.fromEntries(
         Object.entries(CANDIDATES).map(([name, make]) => [name, copyOf(model, layers, make())]),
       );
@@ -97,7 +103,7 @@ export const benchmark: Benchmark = {
 };
 
 /** Runs tokens through the model into the cache, with HiP. @returns the keys and values of every layer */
-function prefill(model: ElasticModel, cache: KvCache, ids: Int32Array): KeysAndValues[] {
+async function fill(model: ElasticModel, cache: KvCache, ids: Int32Array): Promise<KeysAndValues[]> {
   const layers: KeysAndValues[] = [];
   const hip = hipModelAttention();
   const attention: ModelAttention = (q, k, v, context) => {
@@ -105,16 +111,8 @@ function prefill(model: ElasticModel, cache: KvCache, ids: Int32Array): KeysAndV
     layers[context.layer] = { k: tf.keep(k.clone()), v: tf.keep(v.clone()) };
     return hip(q, k, v, context);
   };
-  for (let start = 0; start < ids.length; start += CHUNK) {
-    const chunk = ids.slice(start, start + CHUNK);
-    tf.tidy(
-      () =>
-        void model.forward(
-          { inputIds: tf.tensor2d(chunk, [1, chunk.length], 'int32') },
-          { cache, attention, logits: 'none' },
-        ),
-    );
-  }
+  const last = await prefill(model, ids, cache, { attention, chunkTokens: CHUNK });
+  last.dispose();
   return layers;
 }
 

@@ -1,15 +1,16 @@
 // The cache and the attention of a whole model in one: keys and values stay where the kernels read them.
 import * as tf from '@tensorflow/tfjs';
-import { denseMask, HipError, type AttentionShape } from '@hip/mask-search';
+import { HipError, type AttentionShape } from '@hip/mask-search';
 import type { CpuRuntime, KeyValueCache } from '@hip/kernels-cpu';
 import { checkTensors } from './attention.ts';
-import { requirePrepared } from './backend.ts';
+import { requirePrepared, type AttentionBackend } from './backend.ts';
 import { chooseDense } from './break-even.ts';
 import { KvCache, checkAppended, checkMaxTokens, type KeysAndValues } from './cache.ts';
 import {
   hipModelAttention,
   layerConfigs,
   refuseForeign,
+  slidingMask,
   type LayerConfigs,
   type LayerContext,
   type ModelAttention,
@@ -75,7 +76,7 @@ export function hipModelCache(options: ModelCacheOptions = {}): ModelCache {
   if (type !== 'f32' && type !== 'f16') {
     throw new HipError('invalid-config', `type is ${String(type)}: give 'f32' or 'f16'`, { name: 'type', value: type });
   }
-  if (cpu) return new ResidentCache(cpu, options);
+  if (cpu) return new ResidentCache(cpu, backend, options);
   if (type !== 'f32') {
     throw new HipError('unsupported', `a cache of ${type} on tfjs backend "${backend}": leave type out`, {
       type,
@@ -94,14 +95,16 @@ interface Layer {
 
 class ResidentCache implements ModelCache {
   readonly #runtime: CpuRuntime;
+  readonly #backend: AttentionBackend;
   readonly #options: ModelCacheOptions;
   readonly #configs: LayerConfigs;
   readonly #layers = new Map<number, Layer>();
   /** Layers whose newest tokens wait for the attention that stores them. */
   readonly #waiting = new Set<number>();
 
-  constructor(runtime: CpuRuntime, options: ModelCacheOptions) {
+  constructor(runtime: CpuRuntime, backend: AttentionBackend, options: ModelCacheOptions) {
     this.#runtime = runtime;
+    this.#backend = backend;
     this.#options = options;
     this.#configs = layerConfigs(options);
     // Now, not at the first token.
@@ -118,8 +121,9 @@ class ResidentCache implements ModelCache {
 
   append(layer: number, k: tf.Tensor4D, v: tf.Tensor4D): KeysAndValues {
     checkTensors({ k, v });
-    const shape = this.#layers.get(layer)?.shape;
-    checkAppended(layer, { k, v }, shape && [shape.batch, this.length, shape.kvHeads, shape.headDim]);
+    const known = this.#layers.get(layer);
+    const before = known && [known.shape.batch, known.held.length, known.shape.kvHeads, known.shape.headDim];
+    checkAppended(layer, { k, v }, before);
     if (this.#waiting.has(layer)) {
       throw new HipError(
         'unsupported',
@@ -140,9 +144,9 @@ class ResidentCache implements ModelCache {
     checkTensors({ q, k, v });
     refuseForeign(context);
     if (!causal) throw new HipError('unsupported', 'a cache serves causal models: run this one without', { layer });
-    const { held } = this.#layerOf(q, k, context);
-    held.append(k.dataSync() as Float32Array, v.dataSync() as Float32Array);
-    return tf.tensor4d(this.#attend(held, q, context), q.shape);
+    const known = this.#layerOf(q, k, context);
+    known.held.append(k.dataSync() as Float32Array, v.dataSync() as Float32Array);
+    return tf.tensor4d(this.#attend(known, q, context), q.shape);
   };
 
   dispose(): void {
@@ -185,19 +189,15 @@ class ResidentCache implements ModelCache {
     return known;
   }
 
-  #attend(held: KeyValueCache, q: tf.Tensor4D, { layer, window }: LayerContext): Float32Array {
+  #attend({ held, shape }: Layer, q: tf.Tensor4D, { layer, window }: LayerContext): Float32Array {
     const rows = q.dataSync() as Float32Array;
     const { dense = 'auto', onMask } = this.#options;
     const keys = held.length;
     if (window !== undefined && window < keys) {
-      const [batch, queries, heads, headDim] = q.shape;
-      const { kvHeads } = this.#layers.get(layer)!.shape;
-      const mask = denseMask({ batch, queries, keys, heads, kvHeads, headDim }, true);
-      return held.attendMasked(rows, { ...mask, window });
+      return held.attendMasked(rows, slidingMask({ ...shape, queries: q.shape[1], keys }, window));
     }
     const { k, window: recent, sink } = held.config;
-    const { backend } = requirePrepared();
-    const isDense = dense === 'always' || (dense === 'auto' && chooseDense(keys, backend, k + recent + sink));
+    const isDense = dense === 'always' || (dense === 'auto' && chooseDense(keys, this.#backend, k + recent + sink));
     // A window that reaches every key is dense attention.
     if (layer < this.#configs.denseLayers || window !== undefined || isDense) return held.attendDense(rows);
     if (q.shape[1] > 1) {

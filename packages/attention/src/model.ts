@@ -130,7 +130,7 @@ function scoreOptions({ causal, scale }: LayerContext): { causal: boolean; scale
   return { causal, scale };
 }
 
-/** Attention of a sliding-window layer, exact: a mask without blocks whose window is the layer's. Undefined where nothing slides. */
+/** Attention of a sliding-window layer, exact. Undefined where nothing slides. */
 function slidingAttention(
   q: tf.Tensor4D,
   k: tf.Tensor4D,
@@ -154,7 +154,12 @@ function slidingAttention(
     kvHeads: k.shape[2],
     headDim: q.shape[3],
   };
-  return maskedAttention(q, k, v, { ...denseMask(shape, causal), window }, { scale });
+  return maskedAttention(q, k, v, slidingMask(shape, window), { scale });
+}
+
+/** No blocks, only the window: each row attends to exactly its last keys. */
+export function slidingMask(shape: AttentionShape, window: number): BlockMask {
+  return { ...denseMask(shape, true), window };
 }
 
 /** What no attention here takes. @throws HipError `unsupported` on a padding mask, `invalid-config` on a window that is none */

@@ -1,5 +1,6 @@
 // The demo's options: defaults, the quick variant, validation.
 import * as v from 'valibot';
+import { DEFAULT_CONFIG } from '@hip/mask-search';
 import { parseConstraint } from '@instatune/search';
 import { DemoError } from './errors.ts';
 
@@ -12,7 +13,7 @@ const whole = (lowest: number) =>
   );
 
 /** Keys of a chunk of HiP's last stage, of which only whole ones are kept. */
-const KEYS_CHUNK = 16;
+const KEYS_CHUNK = DEFAULT_CONFIG.stages!.at(-1)!.chunk;
 /** HiP's first stage keeps eight times as many, and counts to 2³⁰. */
 const MOST_KEYS = 2 ** 27;
 
