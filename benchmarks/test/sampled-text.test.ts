@@ -2,20 +2,19 @@
 import { join } from 'node:path';
 import * as tf from '@tensorflow/tfjs';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import '@hip/testing';
+import { describeGpu } from '@hip/testing';
 import { loadCheckpoint, textWindows, type ElasticModel } from '@instatune/supernet';
 import { startTfjs } from '../src/instatune/backend.ts';
 import { DecodeCache } from '../src/instatune/decode-cache.ts';
 import { withSampledWindows } from '../src/instatune/sampled-text.ts';
 
 let model: ElasticModel;
-beforeAll(async () => {
-  await startTfjs('wasm');
+async function open(backend: 'wasm' | 'webgpu'): Promise<void> {
+  await startTfjs(backend);
   ({ model } = await loadCheckpoint(join(import.meta.dirname, '../../apps/demo/model')));
   // Tables of positions are made at the first use, and stay.
   tf.tidy(() => model.forward({ inputIds: tokensBetween(0, 9) }).logits).dispose();
-});
-afterAll(() => model.dispose());
+}
 
 const TOKENS = [
   [17, 250, 33, 900, 41, 8, 77, 120, 15],
@@ -28,13 +27,8 @@ const tokensBetween = (from: number, to: number) =>
     'int32',
   );
 
-describe('DecodeCache', () => {
-  it.each([
-    [9, 4],
-    [7, 4],
-    [8, 6],
-    [12, 9],
-  ])('says what the whole text says, with a body of %i and a tail of %i tokens', async (body, tail) => {
+function decodes(shapes: readonly (readonly [number, number])[]): void {
+  it.each(shapes)('says what the whole text says, with a body of %i and a tail of %i tokens', async (body, tail) => {
     const before = tf.memory().numTensors;
     const cache = new DecodeCache({ body, tail });
     for (const [from, to] of [
@@ -58,9 +52,29 @@ describe('DecodeCache', () => {
     cache.dispose();
     expect(tf.memory().numTensors).toBe(before);
   });
+}
+
+describe('DecodeCache', () => {
+  beforeAll(() => open('wasm'));
+  afterAll(() => model.dispose());
+  decodes([
+    [9, 4],
+    [7, 4],
+    [8, 6],
+    [12, 9],
+  ]);
+});
+
+describeGpu('DecodeCache', () => {
+  beforeAll(() => open('webgpu'));
+  afterAll(() => model.dispose());
+  decodes([[7, 4]]);
 });
 
 describe('withSampledWindows', () => {
+  beforeAll(() => open('wasm'));
+  afterAll(() => model.dispose());
+
   const train = textWindows(
     Int32Array.from({ length: 61 }, (_, i) => (i * 37) % 1000),
     { length: 12 },

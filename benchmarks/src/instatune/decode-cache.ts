@@ -95,7 +95,8 @@ export class DecodeCache implements KeyValueCache {
     const { body, tail } = this.#places;
     return tf.tidy(() => {
       const rows: tf.Tensor3D = tf.reshape(tf.transpose(next, [0, 2, 1, 3]), [batch * heads, tokens, size]);
-      const empty = (places: number) => tf.zeros<tf.Rank.R3>([batch * heads, places, size]);
+      // Filled where they are: zeros would come from the host.
+      const empty = (places: number) => tf.fill<tf.Rank.R3>([batch * heads, places, size], 0);
       const before = old ?? { body: empty(body), tail: empty(tail) };
       // A body that stays is held by another tensor of the same values: no copy.
       const longer = isFull ? roll(before.body, newest(before.tail, held)) : tf.clone(before.body);

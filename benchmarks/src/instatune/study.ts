@@ -4,6 +4,7 @@ import {
   inputTensors,
   reorderByImportance,
   subset,
+  TeacherCache,
   type Dataset,
   type ElasticModel,
   type FineTuneOptions,
@@ -81,6 +82,8 @@ class Study {
   #recipe: Recipe;
   /** Models of the teacher, the picked plain fine-tuned one first. */
   #teacher: ElasticModel[] = [];
+  /** What they said so far: text is read once. */
+  #answers: TeacherCache | undefined;
   #superNetwork: ElasticModel | undefined;
 
   constructor(task: Task, data: TaskData, options: StudyOptions, start: number) {
@@ -103,7 +106,8 @@ class Study {
       const distilled = await this.#data.loadModel();
       const kd = await this.#fineTune('KD-only', distilled, this.#distillation());
       await this.#row('KD-only', distilled, kd);
-      distilled.dispose();
+      if (this.#recipe.teacher?.distilled) await this.#promote(distilled);
+      else distilled.dispose();
     }
 
     this.#superNetwork = await this.#data.loadModel();
@@ -114,7 +118,7 @@ class Study {
       strategy: 'instatune',
       ...superNetwork,
       learningRate,
-      ...(superNetwork.gamma !== 0 && { teacher: this.#teacher }),
+      ...(superNetwork.gamma !== 0 && { teacher: this.#cachedTeacher() }),
     });
     await this.#row('super-network', this.#superNetwork, trained, {
       learningRate: Number(learningRate.toPrecision(3)),
@@ -135,7 +139,22 @@ class Study {
 
   /** Options of a network that learns from the teacher alone. */
   #distillation(): FineTuneOptions {
-    return { ...this.#recipe.superNetwork, strategy: 'kd-only', gamma: 1, teacher: this.#teacher };
+    return { ...this.#recipe.superNetwork, strategy: 'kd-only', gamma: 1, teacher: this.#cachedTeacher() };
+  }
+
+  #cachedTeacher(): TeacherCache {
+    // In host memory, the default.
+    const maxBytes = tf.getBackend() === 'webgpu' ? this.#recipe.answers : undefined;
+    this.#answers ??= new TeacherCache(this.#teacher, { maxBytes });
+    return this.#answers;
+  }
+
+  /** A network that learnt from the teacher becomes a part of it. */
+  async #promote(model: ElasticModel): Promise<void> {
+    this.#answers?.dispose();
+    this.#answers = undefined;
+    this.#teacher.push(model);
+    await this.#teacherRow();
   }
 
   /** Plain fine-tuning at each rate and length; the loss on the search split decides which one everything is held against. */
@@ -187,7 +206,11 @@ class Study {
       const { model } = await this.#plainRow({ weights }, options, { data: this.#data.train });
       this.#teacher.push(model);
     }
-    if (this.#teacher.length === 1) return;
+    if (this.#teacher.length > 1) await this.#teacherRow();
+  }
+
+  /** How good an ensemble is. */
+  async #teacherRow(): Promise<void> {
     const score = (data: Dataset) => scoreTeacher(this.#teacher, data, this.#task.evaluationBatch);
     const [reported, searched] = [await score(this.#data.report), await score(this.#data.search)];
     this.#rows.emit('teacher', {
@@ -215,9 +238,13 @@ class Study {
       log,
       signal,
     });
+    const { examples, bytes, hits, misses } = this.#answers?.statistics() ?? {};
+    if (hits)
+      log(`${this.#task.name}: ${examples} answers of the teacher in ${bytes} bytes, ${hits} hits, ${misses} misses`);
   }
 
   dispose(): void {
+    this.#answers?.dispose();
     for (const model of this.#teacher) model.dispose();
     this.#superNetwork?.dispose();
   }

@@ -11,7 +11,7 @@ import {
 import { pickByShare, picksToTune, type Pick } from './picks.ts';
 import { round, type Rows } from './rows.ts';
 import { SubnetSearch, type TacticOutcome } from './search.ts';
-import type { Recipe, Task } from './tasks.ts';
+import type { Recipe, Task, Tuning } from './tasks.ts';
 import type { Trained } from './trainer.ts';
 
 interface Options {
@@ -106,20 +106,39 @@ async function reportPicks(
   }
 }
 
+/** Steps of a rate's try, as a share of all. */
+const TRY = 1 / 12;
+
 /** A sub-network by itself, distilled longer: what is left to gain once a size is chosen. */
-async function tuneByItself(
-  { recipe, superNetwork, search, report, rows, distil }: Options,
-  pick: Pick,
-  full: number,
-  { steps, rate }: NonNullable<Recipe['tune']>[number],
-): Promise<void> {
+async function tuneByItself(options: Options, pick: Pick, full: number, tuning: Tuning): Promise<void> {
+  const { recipe, superNetwork, search, report, rows, distil, log, task } = options;
   const { subnet } = pick.point;
-  const model = await extractModel(superNetwork, subnet);
-  try {
+  const { steps } = tuning;
+  const tuned = async (rate: number, count: number) => {
+    const model = await extractModel(superNetwork, subnet);
     const learningRate = recipe.learningRate * rate;
-    const trained = await distil(model, { steps, learningRate });
+    try {
+      const trained = await distil(model, { steps: count, learningRate });
+      return { model, trained, learningRate, searched: await rows.score(model, search) };
+    } catch (error) {
+      model.dispose();
+      throw error;
+    }
+  };
+  let [rate, least] = [Number.NaN, Number.POSITIVE_INFINITY];
+  const rates = [tuning.rate].flat();
+  for (const candidate of rates) {
+    if (rates.length === 1) rate = candidate;
+    else {
+      const { model, searched } = await tuned(candidate, Math.max(1, Math.round(steps * TRY)));
+      model.dispose();
+      log(`${task.name}: tuned at ${candidate} times the rate: ${round(searched.loss, 4)}`);
+      if (searched.loss < least) [rate, least] = [candidate, searched.loss];
+    }
+  }
+  const { model, trained, learningRate, searched } = await tuned(rate, steps);
+  try {
     const reported = await rows.score(model, report);
-    const searched = await rows.score(model, search);
     rows.subNetwork(
       'sub-network, fine-tuned on',
       pick,

@@ -16,6 +16,8 @@ export interface TeacherRecipe {
   readonly tries?: boolean;
   /** Another checkpoint with the same classes, fine-tuned on the labels likewise. @defaultValue none */
   readonly beside?: { readonly weights: string; readonly learningRate: number; readonly steps: number };
+  /** For all that comes after it, the KD-only network, too. @defaultValue false */
+  readonly distilled?: boolean;
 }
 
 /** Accuracy and loss of a teacher on a dataset. */

@@ -23,3 +23,5 @@ export { planStep } from './strategy.ts';
 export type { ObjectiveOptions, PassPlan, SoftSource, Strategy } from './strategy.ts';
 export { askTeacher } from './teacher.ts';
 export type { Teacher, TeacherContext } from './teacher.ts';
+export { TeacherCache } from './teacher-cache.ts';
+export type { TeacherCacheOptions, TeacherCacheStatistics } from './teacher-cache.ts';

@@ -11,6 +11,7 @@ import type { Strategy } from './strategy.ts';
 import { STRATEGIES, needsTeacher } from './strategy.ts';
 import { membersOf } from './teacher.ts';
 import type { Teacher } from './teacher.ts';
+import { TeacherCache } from './teacher-cache.ts';
 
 /** Options of `fineTune`. */
 export interface FineTuneOptions {
@@ -28,9 +29,9 @@ export interface FineTuneOptions {
   readonly temperature?: number | undefined;
   /**
    * A fixed, already fine-tuned model, or an ensemble of such: γ = 1, hybrid and `kd-only` need it. Its models are not
-   * changed and not disposed.
+   * changed and not disposed. A {@link TeacherCache} reads every text once only.
    */
-  readonly teacher?: Teacher | undefined;
+  readonly teacher?: Teacher | TeacherCache | undefined;
   /** Optimisation steps; wins over `epochs`. */
   readonly steps?: number | undefined;
   /** Passes over the data. @defaultValue 1 */
@@ -128,7 +129,7 @@ export function resolveOptions(options: FineTuneOptions): ResolvedOptions {
       { strategy: resolved.strategy, gamma: resolved.gamma },
     );
   }
-  if (options.teacher) membersOf(options.teacher);
+  if (options.teacher && !(options.teacher instanceof TeacherCache)) membersOf(options.teacher);
   return resolved;
 }
 

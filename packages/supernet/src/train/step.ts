@@ -22,11 +22,12 @@ import type { Targets, TeacherDistribution } from './losses.ts';
 import type { PassPlan } from './strategy.ts';
 import { askTeacher, membersOf } from './teacher.ts';
 import type { Teacher } from './teacher.ts';
+import { TeacherCache } from './teacher-cache.ts';
 
 /** What a step needs beside the batches. */
 export interface StepContext {
   readonly model: ElasticModel;
-  readonly teacher?: Teacher;
+  readonly teacher?: Teacher | TeacherCache;
   readonly optimizer: AdamW;
   readonly temperature: number;
   /** Limit of the global gradient norm; Infinity = off. */
@@ -99,7 +100,7 @@ class MicroBatch {
   #blended: TeacherDistribution | undefined;
 
   constructor(context: StepContext, batch: HostBatch, normalizer: number, seed: number) {
-    const readers = [context.model, ...(context.teacher ? membersOf(context.teacher) : [])];
+    const readers = [context.model, ...(context.teacher ? modelsOf(context.teacher) : [])];
     for (const { config } of readers) checkBatchIds(config, batch);
     this.#context = context;
     this.#batch = batch;
@@ -174,13 +175,17 @@ class MicroBatch {
     const { teacher, attention, temperature } = this.#context;
     if (!teacher)
       throw new SupernetError('invalid-option', 'this objective distils from a teacher: give options.teacher');
-    this.#teacher ??= askTeacher(teacher, this.#inputs, {
-      targets: this.#targets,
-      temperature,
-      ...(attention && { attention }),
-    });
+    const how = { temperature, ...(attention && { attention }) };
+    this.#teacher ??=
+      teacher instanceof TeacherCache
+        ? teacher.ask(this.#batch, this.#inputs, how)
+        : askTeacher(teacher, this.#inputs, { targets: this.#targets, ...how });
     return this.#teacher;
   }
+}
+
+function modelsOf(teacher: Teacher | TeacherCache): readonly ElasticModel[] {
+  return teacher instanceof TeacherCache ? teacher.members : membersOf(teacher);
 }
 
 /** Outlives the tidy scope it is made in. */

@@ -75,11 +75,17 @@ export function askTeacher(teacher: Teacher, inputs: ModelInputs, context: Teach
       before?.dispose();
     }
     const probabilities = tf.div(sum as tf.Tensor2D, members.length) as tf.Tensor2D;
-    // p·log p is 0 at p = 0.
-    const logarithms = tf.log(tf.maximum(probabilities, LEAST_PROBABILITY));
-    return { probabilities, negativeEntropy: tf.sum(tf.mul(probabilities, logarithms), 1) as tf.Tensor1D };
+    return { probabilities, negativeEntropy: negativeEntropyOf(probabilities) };
   });
   return { ...mean, temperature };
+}
+
+/** Σ p·log p per row [N] of probabilities [N, V]. */
+export function negativeEntropyOf(probabilities: tf.Tensor2D): tf.Tensor1D {
+  // p·log p is 0 at p = 0.
+  return tf.tidy(
+    () => tf.sum(tf.mul(probabilities, tf.log(tf.maximum(probabilities, LEAST_PROBABILITY))), 1) as tf.Tensor1D,
+  );
 }
 
 function otherClasses(member: number, classes: number, expected: number): SupernetError {

@@ -1,0 +1,245 @@
+// A teacher that is asked once an example: what it said is kept, and a step costs no pass through it any more.
+import * as tf from '@tensorflow/tfjs';
+import { disposeInputs, inputTensors } from '../data/dataset.ts';
+import type { HostArray, HostBatch } from '../data/dataset.ts';
+import { SupernetError } from '../errors.ts';
+import type { AttentionFunction, ElasticModel, ModelInputs } from '../model/types.ts';
+import { createAnswerStore } from './answer-store.ts';
+import type { Answer, AnswerStore } from './answer-store.ts';
+import { createTargets, disposeTargets, disposeTeacher } from './losses.ts';
+import type { TeacherDistribution } from './losses.ts';
+import { askTeacher, membersOf, negativeEntropyOf } from './teacher.ts';
+import type { Teacher } from './teacher.ts';
+
+/** Options of a {@link TeacherCache}. */
+export interface TeacherCacheOptions {
+  /**
+   * Bytes of answers to keep, on the GPU under tfjs-webgpu, in host memory elsewhere: an example takes 2 bytes a class (a
+   * language model's window 2 bytes a token and word of the vocabulary). Examples beyond it are asked about each time.
+   * @defaultValue 1 GiB
+   */
+  readonly maxBytes?: number | undefined;
+}
+
+/** How a cache did. */
+export interface TeacherCacheStatistics {
+  /** Examples whose answer is kept. */
+  readonly examples: number;
+  /** Bytes taken by answers. */
+  readonly bytes: number;
+  /** Examples answered from the cache so far, and by the teacher. */
+  readonly hits: number;
+  readonly misses: number;
+}
+
+const DEFAULT_BYTES = 2 ** 30;
+/** Examples of a question are a multiple of it: a GPU makes buffers for every new shape. */
+const ROUND = 8;
+
+/**
+ * A teacher for `fineTune` that keeps its answers. Text is the same in each epoch and in each run, so a teacher needs to read
+ * it once: later steps, and later runs with the same cache, cost what training without a teacher costs. Kept are
+ * probabilities in float16, and the first answer is rounded likewise, so that it does not matter whether an example was
+ * seen before.
+ *
+ * Answers go by tokens, temperature and attention function. Images are asked about each time (augmentation does not show one
+ * twice). The teacher must not change while a cache of it is in use.
+ *
+ * @example
+ * ```ts
+ * import * as tf from '@tensorflow/tfjs';
+ * import { fineTune, loadCheckpoint, splitText, TeacherCache } from '@instatune/supernet';
+ *
+ * await tf.setBackend('cpu');
+ * const folder = '../shared/models/books-lm-6m';
+ * const [{ model, tokenizer }, { model: one }, { model: other }] = [
+ *   await loadCheckpoint(folder), await loadCheckpoint(folder), await loadCheckpoint(folder)];
+ * const { train } = splitText(tokenizer!.encode('Call me Ishmael. Some years ago, never mind how long precisely.'), {
+ *   length: 4, stride: 4, validation: 0, report: 0 });
+ * const teacher = new TeacherCache([one, other], { maxBytes: 64 * 2 ** 20 });
+ * await fineTune(model, train, { strategy: 'kd-only', teacher, epochs: 2, batchSize: 2, learningRate: 1e-4 });
+ * console.log(teacher.statistics().misses === train.length); // => true
+ * teacher.dispose();
+ * ```
+ */
+export class TeacherCache {
+  /** The models that are asked; not disposed with the cache. */
+  readonly members: readonly ElasticModel[];
+  readonly #maxBytes: number;
+  readonly #answers = new Map<string, Answer>();
+  #store: { readonly backend: string; readonly answers: AnswerStore } | undefined;
+  #hits = 0;
+  #misses = 0;
+  /** Attention functions told apart. */
+  readonly #attentions = new WeakMap<AttentionFunction, number>();
+  #nextAttention = 1;
+
+  /** @throws SupernetError `invalid-option` */
+  constructor(teacher: Teacher, { maxBytes = DEFAULT_BYTES }: TeacherCacheOptions = {}) {
+    if (!(maxBytes >= 0)) {
+      throw new SupernetError('invalid-option', `maxBytes = ${maxBytes}: expected a number of bytes ≥ 0`, { maxBytes });
+    }
+    this.members = membersOf(teacher);
+    this.#maxBytes = maxBytes;
+  }
+
+  statistics(): TeacherCacheStatistics {
+    const bytes = this.#store?.answers.bytes ?? 0;
+    return { examples: this.#answers.size, bytes, hits: this.#hits, misses: this.#misses };
+  }
+
+  /**
+   * The teacher's distribution of a batch, as `askTeacher` gives it, in float16 precision. The caller disposes.
+   *
+   * @param inputs tensors of the batch
+   * @throws SupernetError as `askTeacher`
+   */
+  ask(
+    batch: HostBatch,
+    inputs: ModelInputs,
+    { temperature = 1, attention }: { readonly temperature?: number; readonly attention?: AttentionFunction } = {},
+  ): TeacherDistribution {
+    const how = { temperature, ...(attention && { attention }) };
+    const keys = keysOf(batch);
+    if (!keys) return question(this.members, batch, inputs, how);
+    const prefix = this.#prefix(how);
+    const store = this.#openStore();
+    try {
+      const said = this.#missing(keys, prefix, batch, inputs, how, store);
+      const answers = keys.map((key) => (this.#answers.get(prefix + key) ?? said.get(key)) as Answer);
+      const probabilities = store.collect(answers);
+      return { probabilities, negativeEntropy: negativeEntropyOf(probabilities), temperature };
+    } finally {
+      store.release();
+    }
+  }
+
+  /** Forgets all answers and frees their memory; the models stay. */
+  dispose(): void {
+    this.#store?.answers.dispose();
+    this.#store = undefined;
+    this.#answers.clear();
+  }
+
+  /** Asks about the examples that are not known, and keeps what is said as far as there is room. */
+  #missing(
+    keys: readonly string[],
+    prefix: string,
+    batch: HostBatch,
+    inputs: ModelInputs,
+    how: Asked,
+    store: AnswerStore,
+  ): ReadonlyMap<string, Answer> {
+    const unknown = new Map<string, number>();
+    for (const [index, key] of keys.entries()) {
+      if (!this.#answers.has(prefix + key) && !unknown.has(key)) unknown.set(key, index);
+    }
+    this.#misses += unknown.size;
+    this.#hits += keys.length - unknown.size;
+    if (unknown.size === 0) return new Map();
+    const all = unknown.size === batch.size;
+    const asked = all ? batch : rowsOf(batch, roundUp([...unknown.values()]));
+    const tensors = all ? inputs : inputTensors(asked);
+    const distribution = question(this.members, asked, tensors, how);
+    try {
+      const { probabilities } = distribution;
+      const kept = store.keep(probabilities, unknown.size, probabilities.size / asked.size);
+      const said = new Map([...unknown.keys()].map((key, index) => [key, kept[index] as Answer]));
+      for (const [key, answer] of said) if (answer.stays) this.#answers.set(prefix + key, answer);
+      return said;
+    } finally {
+      disposeTeacher(distribution);
+      if (!all) disposeInputs(tensors);
+    }
+  }
+
+  /** The store of the current backend; what another backend kept is forgotten. */
+  #openStore(): AnswerStore {
+    const backend = tf.getBackend();
+    if (this.#store && this.#store.backend !== backend) this.dispose();
+    this.#store ??= { backend, answers: createAnswerStore(this.#maxBytes) };
+    return this.#store.answers;
+  }
+
+  #prefix({ temperature, attention }: Asked): string {
+    let number = 0;
+    if (attention) {
+      number = this.#attentions.get(attention) ?? this.#nextAttention++;
+      this.#attentions.set(attention, number);
+    }
+    return `${temperature}/${number}/`;
+  }
+}
+
+/** How a teacher is asked. */
+interface Asked {
+  readonly temperature: number;
+  readonly attention?: AttentionFunction;
+}
+
+function question(teacher: Teacher, batch: HostBatch, inputs: ModelInputs, how: Asked): TeacherDistribution {
+  const targets = createTargets(batch.labels);
+  try {
+    return askTeacher(teacher, inputs, { targets, ...how });
+  } finally {
+    disposeTargets(targets);
+  }
+}
+
+/** What each example's answer depends on; undefined for what is not kept. */
+function keysOf({ size, inputIds, attentionMask, tokenTypeIds, pixelValues, labels }: HostBatch): string[] | undefined {
+  const rows = labels.length / size;
+  if (!inputIds || pixelValues || !Number.isInteger(rows)) return undefined;
+  const [, columns] = inputIds.shape as [number, number];
+  return Array.from({ length: size }, (_, index) => {
+    let end = columns;
+    const masked = (at: number) => attentionMask?.data[index * columns + at] === 0;
+    // An answer for the whole text does not depend on the padding after it.
+    if (rows === 1) while (end > 1 && masked(end - 1)) end--;
+    const part = ({ data }: HostArray<Int32Array>) => codeUnits(data.subarray(index * columns, index * columns + end));
+    const isMasked = attentionMask && attentionMask.data.subarray(index * columns, index * columns + end).includes(0);
+    return [
+      `${rows}/${end}/${isMasked ? 'm' : ''}${tokenTypeIds ? 't' : ''}/`,
+      part(inputIds),
+      isMasked ? part(attentionMask) : '',
+      tokenTypeIds ? part(tokenTypeIds) : '',
+    ].join('');
+  });
+}
+
+/** Numbers as text of two code units each, without loss. */
+function codeUnits(numbers: Int32Array): string {
+  const halves = new Uint16Array(Int32Array.from(numbers).buffer);
+  let text = '';
+  for (let from = 0; from < halves.length; from += 4096)
+    text += String.fromCharCode(...halves.subarray(from, from + 4096));
+  return text;
+}
+
+/** Fills up with the first index. */
+function roundUp(indices: readonly number[]): number[] {
+  const length = Math.ceil(indices.length / ROUND) * ROUND;
+  return Array.from({ length }, (_, i) => indices[i] ?? (indices[0] as number));
+}
+
+/** Some examples of a batch of text. */
+function rowsOf(batch: HostBatch, indices: readonly number[]): HostBatch {
+  const pick = (data: Int32Array, width: number): Int32Array => {
+    const picked = new Int32Array(indices.length * width);
+    for (const [row, index] of indices.entries())
+      picked.set(data.subarray(index * width, (index + 1) * width), row * width);
+    return picked;
+  };
+  const part = ({ shape, data }: HostArray<Int32Array>): HostArray<Int32Array> => {
+    const [, columns] = shape as [number, number];
+    return { shape: [indices.length, columns], data: pick(data, columns) };
+  };
+  const { inputIds, attentionMask, tokenTypeIds, labels, size } = batch;
+  return {
+    size: indices.length,
+    labels: pick(labels, labels.length / size),
+    ...(inputIds && { inputIds: part(inputIds) }),
+    ...(attentionMask && { attentionMask: part(attentionMask) }),
+    ...(tokenTypeIds && { tokenTypeIds: part(tokenTypeIds) }),
+  };
+}
