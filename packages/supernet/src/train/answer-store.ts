@@ -113,7 +113,7 @@ class GpuAnswers implements AnswerStore {
 
   collect(answers: readonly GpuAnswer[]): tf.Tensor2D {
     const { width, columns } = answers[0] as GpuAnswer;
-    const target = tf.fill([(answers.length * width) / columns, columns], 0) as tf.Tensor2D;
+    const target = tf.fill<tf.Rank.R2>([(answers.length * width) / columns, columns], 0);
     const order = new Map([...new Set(answers.map(({ slab }) => slab))].map((slab, index) => [slab, index]));
     const sorted = [...answers.entries()].sort(([, a], [, b]) => order.get(a.slab)! - order.get(b.slab)!);
     eachSlab(sorted, (slab, pairs) => unpackHalves(slab.tensor, target, width, pairs));

@@ -16,6 +16,7 @@ export interface TeacherCacheOptions {
   /**
    * Bytes of answers to keep, on the GPU under tfjs-webgpu, in host memory elsewhere: an example takes 2 bytes a class (a
    * language model's window 2 bytes a token and word of the vocabulary). Examples beyond it are asked about each time.
+   *
    * @defaultValue 1 GiB
    */
   readonly maxBytes?: number | undefined;
@@ -99,14 +100,17 @@ export class TeacherCache {
     inputs: ModelInputs,
     { temperature = 1, attention }: { readonly temperature?: number; readonly attention?: AttentionFunction } = {},
   ): TeacherDistribution {
-    const how = { temperature, ...(attention && { attention }) };
+    const question = { batch, inputs, how: { temperature, ...(attention && { attention }) } };
     const keys = keysOf(batch);
-    if (!keys) return question(this.members, batch, inputs, how);
-    const prefix = this.#prefix(how);
+    if (!keys) return put(this.members, question);
+    const prefix = this.#prefixOf(question.how);
     const store = this.#openStore();
     try {
-      const said = this.#missing(keys, prefix, batch, inputs, how, store);
-      const answers = keys.map((key) => (this.#answers.get(prefix + key) ?? said.get(key)) as Answer);
+      const answers = this.#answersTo(
+        question,
+        keys.map((key) => prefix + key),
+        store,
+      );
       const probabilities = store.collect(answers);
       return { probabilities, negativeEntropy: negativeEntropyOf(probabilities), temperature };
     } finally {
@@ -121,35 +125,40 @@ export class TeacherCache {
     this.#answers.clear();
   }
 
-  /** Asks about the examples that are not known, and keeps what is said as far as there is room. */
-  #missing(
-    keys: readonly string[],
-    prefix: string,
-    batch: HostBatch,
-    inputs: ModelInputs,
-    how: Asked,
-    store: AnswerStore,
-  ): ReadonlyMap<string, Answer> {
+  /** Answers by their keys; examples that are not known are asked about, and kept as far as there is room. */
+  #answersTo(question: Question, keys: readonly string[], store: AnswerStore): Answer[] {
     const unknown = new Map<string, number>();
     for (const [index, key] of keys.entries()) {
-      if (!this.#answers.has(prefix + key) && !unknown.has(key)) unknown.set(key, index);
+      if (!this.#answers.has(key) && !unknown.has(key)) unknown.set(key, index);
     }
     this.#misses += unknown.size;
     this.#hits += keys.length - unknown.size;
-    if (unknown.size === 0) return new Map();
-    const all = unknown.size === batch.size;
-    const asked = all ? batch : rowsOf(batch, roundUp([...unknown.values()]));
-    const tensors = all ? inputs : inputTensors(asked);
-    const distribution = question(this.members, asked, tensors, how);
+    const said = new Map<string, Answer>();
+    if (unknown.size > 0) {
+      const kept = this.#learn(question, [...unknown.values()], store);
+      for (const [index, key] of [...unknown.keys()].entries()) {
+        const answer = kept[index] as Answer;
+        (answer.stays ? this.#answers : said).set(key, answer);
+      }
+    }
+    return keys.map((key) => (this.#answers.get(key) ?? said.get(key)) as Answer);
+  }
+
+  /** Asks about some examples of a batch. */
+  #learn(question: Question, indices: readonly number[], store: AnswerStore): Answer[] {
+    const isAll = indices.length === question.batch.size;
+    const batch = isAll ? question.batch : rowsOf(question.batch, roundUp(indices));
+    const inputs = isAll ? question.inputs : inputTensors(batch);
     try {
-      const { probabilities } = distribution;
-      const kept = store.keep(probabilities, unknown.size, probabilities.size / asked.size);
-      const said = new Map([...unknown.keys()].map((key, index) => [key, kept[index] as Answer]));
-      for (const [key, answer] of said) if (answer.stays) this.#answers.set(prefix + key, answer);
-      return said;
+      const distribution = put(this.members, { ...question, batch, inputs });
+      try {
+        const { probabilities } = distribution;
+        return store.keep(probabilities, indices.length, probabilities.size / batch.size);
+      } finally {
+        disposeTeacher(distribution);
+      }
     } finally {
-      disposeTeacher(distribution);
-      if (!all) disposeInputs(tensors);
+      if (!isAll) disposeInputs(inputs);
     }
   }
 
@@ -161,7 +170,7 @@ export class TeacherCache {
     return this.#store.answers;
   }
 
-  #prefix({ temperature, attention }: Asked): string {
+  #prefixOf({ temperature, attention }: Question['how']): string {
     let number = 0;
     if (attention) {
       number = this.#attentions.get(attention) ?? this.#nextAttention++;
@@ -171,16 +180,18 @@ export class TeacherCache {
   }
 }
 
-/** How a teacher is asked. */
-interface Asked {
-  readonly temperature: number;
-  readonly attention?: AttentionFunction;
+interface Question {
+  readonly batch: HostBatch;
+  /** Tensors of the batch. */
+  readonly inputs: ModelInputs;
+  readonly how: { readonly temperature: number; readonly attention?: AttentionFunction };
 }
 
-function question(teacher: Teacher, batch: HostBatch, inputs: ModelInputs, how: Asked): TeacherDistribution {
+/** Puts a question to the models. */
+function put(models: readonly ElasticModel[], { batch, inputs, how }: Question): TeacherDistribution {
   const targets = createTargets(batch.labels);
   try {
-    return askTeacher(teacher, inputs, { targets, ...how });
+    return askTeacher(models, inputs, { targets, ...how });
   } finally {
     disposeTargets(targets);
   }

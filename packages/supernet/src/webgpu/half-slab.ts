@@ -51,7 +51,7 @@ export function halfWords(width: number): number {
 
 /** A slab of `slots` blocks of `width` numbers. The caller disposes. */
 export function halfSlab(slots: number, width: number): tf.Tensor1D {
-  return tf.keep(tf.fill([slots * halfWords(width)], 0, 'int32') as tf.Tensor1D);
+  return tf.keep(tf.fill<tf.Rank.R1>([slots * halfWords(width)], 0, 'int32'));
 }
 
 /** Which pairs (block, slot) of the list a dispatch is about. */
