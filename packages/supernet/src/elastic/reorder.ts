@@ -3,6 +3,7 @@ import * as tf from '@tensorflow/tfjs';
 import { SupernetError, throwIfAborted } from '../errors.ts';
 import { headGroup, layerFfn, layerHeads } from '../model/slots.ts';
 import type { ElasticAxis, ElasticModel, ModelInputs, WeightSlot } from '../model/types.ts';
+import { variableGradients } from '../model/variable-gradients.ts';
 
 /** Options of {@link reorderByImportance}. */
 export interface ReorderOptions {
@@ -99,7 +100,7 @@ async function taylorScores(model: ElasticModel, options: ReorderOptions): Promi
   const scores: Scores = new Map(names.map((name, i) => [name, new Float32Array(variables[i]?.shape[0] ?? 0)]));
   for (const [index, loss] of losses.entries()) {
     throwIfAborted(options.signal, 'reorderByImportance');
-    const { value, grads } = tf.variableGrads(loss, variables);
+    const { value, grads } = variableGradients(loss, variables);
     value.dispose();
     for (const [i, name] of names.entries()) {
       const variable = variables[i] as tf.Variable;

@@ -5,6 +5,7 @@ import type { HostBatch } from '../data/dataset.ts';
 import { SupernetError } from '../errors.ts';
 import { checkBatchIds } from '../model/input-checks.ts';
 import type { AttentionFunction, ElasticModel, ModelInputs } from '../model/types.ts';
+import { variableGradients } from '../model/variable-gradients.ts';
 import type { AdamW } from './adamw.ts';
 import { startRepeatedWork } from '../webgpu/dispatch-cache.ts';
 import { accumulate, clipFactor, disposeGradients, globalNorm } from './gradients.ts';
@@ -117,7 +118,7 @@ class MicroBatch {
     const teacher = pass.soft > 0 ? this.#softTargets(pass) : undefined;
     let logits: tf.Tensor2D | undefined;
     // Backward of its own per pass: the activations of two networks are never held together.
-    const { value, grads } = tf.variableGrads(() => {
+    const { value, grads } = variableGradients(() => {
       const output = model.forward(this.#inputs, {
         training: true,
         dropout,
