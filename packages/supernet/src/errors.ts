@@ -17,6 +17,7 @@ export type SupernetErrorCode =
   | 'tokenizer'
   | 'network'
   | 'non-finite'
+  | 'out-of-memory'
   | 'unsupported'
   | 'aborted'
   | 'internal';

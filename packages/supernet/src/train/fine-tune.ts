@@ -23,7 +23,8 @@ import { planStep } from './strategy.ts';
  * Fine-tunes a model in place, as a super-network unless the strategy is `plain` or `kd-only` (InstaTune, arXiv 2308.15609).
  *
  * @param data a dataset (batches are drawn from it by `options.batchSize` and `options.seed`), or a loader of your own
- * @throws SupernetError `invalid-option`, `invalid-data`, `invalid-checkpoint`, `non-finite` (the loss is no number), `aborted`
+ * @throws SupernetError `invalid-option`, `invalid-data`, `invalid-checkpoint`, `non-finite` (the loss is no number),
+ * `out-of-memory` (tfjs-wasm), `aborted`
  *
  * @example
  * ```ts
@@ -226,7 +227,7 @@ class Run {
     } catch (error) {
       // Half a step may have been applied: such a state is not to be saved.
       this.#failed = true;
-      throw error;
+      throw outOfMemory(error, batches) ?? error;
     }
   }
 
@@ -269,4 +270,19 @@ class Run {
     const { decays: _, ...rest } = optimizer;
     return JSON.stringify({ ...this.#resolved, steps: this.steps, schedule, optimizer: rest, batchSize });
   }
+}
+
+/** What an abort of tfjs-wasm means, whose memory ends at 4 GiB; undefined for other errors. */
+function outOfMemory(error: unknown, batches: readonly HostBatch[]): SupernetError | undefined {
+  const isAbort = error instanceof WebAssembly.RuntimeError && error.message.startsWith('Aborted');
+  if (!isAbort || tf.getBackend() !== 'wasm') return undefined;
+  const { wasm } = tf.backend() as unknown as { wasm?: { HEAPU8?: Uint8Array } };
+  const heap = Math.round((wasm?.HEAPU8?.byteLength ?? 0) / 2 ** 20);
+  const rows = Math.max(...batches.map(batchTokens));
+  return new SupernetError(
+    'out-of-memory',
+    `tfjs-wasm gave up on ${rows} tokens or images at once, its memory at ${heap} of 4096 MiB: start the program anew with smaller batches, and as many more of them for a step (options.accumulate)`,
+    { rows, heap },
+    { cause: error },
+  );
 }

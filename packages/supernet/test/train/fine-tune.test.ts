@@ -332,6 +332,27 @@ describe('fineTune', () => {
     model.dispose();
   });
 
+  it('an abort of tfjs-wasm is an error that names the batch, and what was saved stays', async () => {
+    await useBackend('wasm');
+    const store = memoryStore();
+    const options = { strategy: 'plain', steps: 4, batchSize: 4, learningRate: 1e-3 } as const;
+    const model = tinyLlama();
+    const { forward } = model;
+    let calls = 0;
+    model.forward = function (...args) {
+      if (++calls === 3) throw new WebAssembly.RuntimeError('Aborted(). Build with -sASSERTIONS for more info.');
+      return forward.apply(this, args);
+    };
+    const run = () => fineTune(model, data, { ...options, checkpoint: { store, everySteps: 1 } });
+    await expect(run()).rejects.toMatchObject({
+      code: 'out-of-memory',
+      message: /tfjs-wasm gave up on 32 tokens .* of 4096 MiB: .*accumulate/,
+      details: { rows: 32 },
+    });
+    expect((await run()).resumedFrom).toBe(2);
+    model.dispose();
+  });
+
   it('a loss that is no number is an error that names the step', async () => {
     const model = tinyLlama();
     const weight = model.weights.get('norm.weight')!;
