@@ -35,18 +35,51 @@ export function packColumns(job: usize, thread: i32): void {
   }
 }
 
-/** A [batches][M][K], or [K, M] with TRANSPOSE_A; SHARED_B: one B for all batches. Work item: (batch, 64 rows, 16 panels). */
+/** Rows that packRows turns at once: a cache line of A. */
+const STRIPE: i32 = 16;
+
+/** Packs A [batch][K][M] into ROWS [batch][M], K numbers each. Work item: 16 rows. */
+export function packRows(job: usize, thread: i32): void {
+  const m = J.i(job, J.M), depth = J.i(job, J.DEPTH);
+  const stride = J.p(job, J.ROW_STRIDE), line = <usize>m << 2;
+  const stripes = (m + STRIPE - 1) / STRIPE;
+  const items = J.i(job, J.ITEMS);
+  for (let item = J.take(job); item < items; item = J.take(job)) {
+    const first = (item % stripes) * STRIPE, batch = item / stripes;
+    const rows = min(STRIPE, m - first), fours = rows & ~3, whole = depth & ~3;
+    const from = J.p(job, J.A) + ((<usize>batch * m * depth + first) << 2);
+    const to = J.p(job, J.ROWS) + <usize>(batch * m + first) * stride;
+    for (let k = 0; k < whole; k += 4) {
+      for (let r = 0; r < fours; r += 4) {
+        const source = from + <usize>k * line + (<usize>r << 2), out = to + <usize>r * stride + (<usize>k << 2);
+        const a = v128.load(source), b = v128.load(source + line), c = v128.load(source + 2 * line), d = v128.load(source + 3 * line);
+        const ab = v128.shuffle<f32>(a, b, 0, 4, 1, 5), cd = v128.shuffle<f32>(c, d, 0, 4, 1, 5);
+        const ef = v128.shuffle<f32>(a, b, 2, 6, 3, 7), gh = v128.shuffle<f32>(c, d, 2, 6, 3, 7);
+        v128.store(out, v128.shuffle<f32>(ab, cd, 0, 1, 4, 5));
+        v128.store(out + stride, v128.shuffle<f32>(ab, cd, 2, 3, 6, 7));
+        v128.store(out + 2 * stride, v128.shuffle<f32>(ef, gh, 0, 1, 4, 5));
+        v128.store(out + 3 * stride, v128.shuffle<f32>(ef, gh, 2, 3, 6, 7));
+      }
+    }
+    for (let k = 0; k < depth; k++) {
+      for (let r = k < whole ? fours : 0; r < rows; r++) {
+        store<f32>(to + <usize>r * stride + (<usize>k << 2), load<f32>(from + <usize>k * line + (<usize>r << 2)));
+      }
+    }
+  }
+}
+
+/** Rows [batches][M] of K numbers; SHARED_B: one B for all batches. Work item: (batch, 64 rows, 16 panels). */
 export function gemm(job: usize, thread: i32): void {
   const m = J.i(job, J.M), n = J.i(job, J.N), depth = J.i(job, J.DEPTH);
-  const transposed = J.i(job, J.TRANSPOSE_A) != 0, sharedB = J.i(job, J.SHARED_B) != 0;
+  const sharedB = J.i(job, J.SHARED_B) != 0;
   const panels = (n + 7) >> 3;
   const rowBlocks = (m + ROWS - 1) / ROWS, panelBlocks = (panels + PANELS - 1) / PANELS;
   const bias = J.p(job, J.BIAS);
-  const depthBytes = <usize>depth << 2, outStride = <usize>n << 2;
-  // Scratch: row pointers, products of rows or columns that do not fill a tile, A's rows where they are stored transposed.
+  const rowStride = J.p(job, J.ROW_STRIDE), outStride = <usize>n << 2;
+  // Scratch: row pointers, products of rows or columns that do not fill a tile.
   const list = J.scratch(job, thread);
   const spill = list + (ROWS << 2);
-  const rowsAt = spill + <usize>(ROWS * PANELS * 32);
   const items = J.i(job, J.ITEMS);
   for (let item = J.take(job); item < items; item = J.take(job)) {
     const firstPanel = (item % panelBlocks) * PANELS;
@@ -54,15 +87,8 @@ export function gemm(job: usize, thread: i32): void {
     const batch = item / (panelBlocks * rowBlocks);
     const rows = min(ROWS, m - firstRow);
     const padded = (rows + 3) & ~3;
-    const from = J.p(job, J.A) + ((<usize>batch * m * depth) << 2);
-    if (transposed) {
-      for (let k = 0; k < depth; k++) {
-        const line = from + ((<usize>k * m + firstRow) << 2), to = rowsAt + (<usize>k << 2);
-        for (let r: usize = 0; r < <usize>rows; r++) store<f32>(to + r * depthBytes, load<f32>(line + (r << 2)));
-      }
-    }
-    const base = transposed ? rowsAt : from + <usize>firstRow * depthBytes;
-    for (let r = 0; r < padded; r++) store<u32>(list + (<usize>r << 2), <u32>(base + <usize>min(r, rows - 1) * depthBytes));
+    const base = J.p(job, J.ROWS) + <usize>(batch * m + firstRow) * rowStride;
+    for (let r = 0; r < padded; r++) store<u32>(list + (<usize>r << 2), <u32>(base + <usize>min(r, rows - 1) * rowStride));
     const columns = J.p(job, J.COLUMNS) + ((<usize>((sharedB ? 0 : batch * panels) + firstPanel) * depth) << 5);
     const count = min(PANELS, panels - firstPanel);
     const width = <usize>min(count << 3, n - (firstPanel << 3)) << 2;

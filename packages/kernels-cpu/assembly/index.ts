@@ -7,7 +7,7 @@ export { sparseGradient } from './gradient';
 export { mergeSplits } from './context';
 export { stagedSearch } from './staged';
 export { treeSearch } from './tree';
-export { packColumns, gemm } from './gemm';
+export { packColumns, packRows, gemm } from './gemm';
 export { peak } from './peak';
 
 export function heapBase(): usize {

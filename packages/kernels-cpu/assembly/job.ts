@@ -61,7 +61,8 @@ export const FIRST_CHUNK: usize = 156;
 export const M: usize = 160;
 export const N: usize = 164;
 export const DEPTH: usize = 168;
-export const TRANSPOSE_A: usize = 172;
+/** A's rows as gemm reads them: A itself, or what packRows makes of an A that is stored transposed. */
+export const ROWS: usize = 172;
 export const TRANSPOSE_B: usize = 176;
 export const SHARED_B: usize = 180;
 export const A: usize = 184;
@@ -76,9 +77,11 @@ export const GRAD_V: usize = 212;
 /** 0, or where attention writes each row's log-sum-exp, base 2. */
 export const LSE: usize = 216;
 export const ROUNDS: usize = 220;
+/** Bytes from a row of ROWS to the next. */
+export const ROW_STRIDE: usize = 224;
 /** Stages: count, then per stage 7 × i32 from STAGE: chunk, keep, strideQ, rows (0 max, 1 mean), score (0 binary, 1 bound, 2 exact), envelope pointer, chunks of the envelope. */
-export const STAGE_COUNT: usize = 224;
-export const STAGE: usize = 228;
+export const STAGE_COUNT: usize = 228;
+export const STAGE: usize = 232;
 export const STAGE_BYTES: usize = 28;
 
 // @ts-ignore: decorator

@@ -11,6 +11,8 @@ export const APPEND_RUN = 64;
 /** Rows and panels of a matrix product's work item: assembly/gemm.ts. */
 export const GEMM_ROWS = 64;
 export const GEMM_PANELS = 16;
+/** Rows that are turned at a time where the left factor is stored transposed. */
+export const GEMM_STRIPE = 16;
 /** Bytes of q (and of the output), and of raw keys and values, that are inside WebAssembly memory at a time. */
 const STAGING_BYTES = 16 * 2 ** 20;
 /** Below this many rows the keys of a tile are split into parts, so that decoding one row uses every thread. */

@@ -14,6 +14,7 @@ export const KERNELS = [
   'stagedSearch',
   'treeSearch',
   'packColumns',
+  'packRows',
   'gemm',
   'peak',
 ] as const;

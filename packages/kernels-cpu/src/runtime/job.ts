@@ -45,7 +45,7 @@ export const JOB = {
   M: 160,
   N: 164,
   DEPTH: 168,
-  TRANSPOSE_A: 172,
+  ROWS: 172,
   TRANSPOSE_B: 176,
   SHARED_B: 180,
   A: 184,
@@ -58,8 +58,9 @@ export const JOB = {
   GRAD_V: 212,
   LSE: 216,
   ROUNDS: 220,
-  STAGE_COUNT: 224,
-  STAGE: 228,
+  ROW_STRIDE: 224,
+  STAGE_COUNT: 228,
+  STAGE: 232,
 } as const;
 
 export type JobField = keyof typeof JOB;

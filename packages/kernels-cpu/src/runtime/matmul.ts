@@ -1,6 +1,6 @@
 // Matrix products on the kernels' threads.
 import { HipError } from '@hip/mask-search';
-import { GEMM_PANELS, GEMM_ROWS } from '../plan/layout.ts';
+import { GEMM_PANELS, GEMM_ROWS, GEMM_STRIPE } from '../plan/layout.ts';
 import { checkTensor } from './check.ts';
 import type { Engine } from './engine.ts';
 import { alignBytes, Scope } from './heap.ts';
@@ -47,8 +47,11 @@ export function matmul(
   const [aAt, bAt, cAt] = [scope.allocate(a.byteLength), scope.allocate(b.byteLength), scope.allocate(out.byteLength)];
   const biasAt = bias ? scope.allocate(bias.byteLength) : 0;
   const columns = scope.allocate(matrices * panels * k * 32);
-  const stride = alignBytes((GEMM_ROWS + GEMM_ROWS * GEMM_PANELS * 8 + GEMM_ROWS * k) * 4);
+  const stride = alignBytes((GEMM_ROWS + GEMM_ROWS * GEMM_PANELS * 8) * 4);
   const scratch = scope.allocate(stride * engine.threads);
+  // Rows a power of two apart would share the cache's sets.
+  const rowStride = transposeA ? (Math.ceil(k / 4) * 4 + 16) * 4 : k * 4;
+  const rowsAt = transposeA ? scope.allocate(batch * m * rowStride) : aAt;
   heap.floats(aAt, a.length).set(a);
   heap.floats(bAt, b.length).set(b);
   if (bias) heap.floats(biasAt, n).set(bias);
@@ -63,11 +66,13 @@ export function matmul(
     COLUMNS: columns,
     SCRATCH: scratch,
     SCRATCH_STRIDE: stride,
-    TRANSPOSE_A: transposeA ? 1 : 0,
+    ROWS: rowsAt,
+    ROW_STRIDE: rowStride,
     TRANSPOSE_B: transposeB ? 1 : 0,
     SHARED_B: matrices === 1 ? 1 : 0,
   });
   engine.run('packColumns', job, matrices * panels);
+  if (transposeA) engine.run('packRows', job, batch * Math.ceil(m / GEMM_STRIPE));
   engine.run('gemm', job, batch * Math.ceil(m / GEMM_ROWS) * Math.ceil(panels / GEMM_PANELS));
   out.set(heap.floats(cAt, out.length));
   return out;
