@@ -3,6 +3,7 @@ import * as tf from '@tensorflow/tfjs';
 import { onWebGpu } from '../webgpu/program.ts';
 import { columnSum } from '../webgpu/rows.ts';
 import { customGradient } from './custom-gradient.ts';
+import { isReadableOnHeap, sumRowsOnHeap } from './host-arrays.ts';
 
 /**
  * Whether products of this backend should be single and plain. tfjs-wasm multiplies by XNNPACK only when nothing is transposed and the
@@ -19,8 +20,7 @@ export function wantsPlainProducts(): boolean {
 export function sumRows(x: tf.Tensor2D): tf.Tensor1D {
   if (onWebGpu()) return columnSum(x);
   // tfjs-wasm would transpose x first.
-  if (tf.getBackend() === 'wasm') return tf.reshape(tf.matMul(tf.ones<tf.Rank.R2>([1, x.shape[0]]), x), [x.shape[1]]);
-  return tf.sum(x, 0);
+  return isReadableOnHeap(x) ? sumRowsOnHeap(x) : tf.sum(x, 0);
 }
 
 /** x [N, in] · w [in, out] (+ bias [out]) → [N, out], differentiable in all arguments. */

@@ -7,7 +7,7 @@ import type { AdamWLane } from '../webgpu/adamw.ts';
 import { isShared, onWebGpu } from '../webgpu/program.ts';
 import type { ElasticModel, WeightSlot } from '../model/types.ts';
 import type { GradientSet } from './gradients.ts';
-import { adamwOnHeap, onHeap } from './host-arrays.ts';
+import { adamwOnHeap, onHeap } from '../model/host-arrays.ts';
 
 /** Options of {@link AdamW}. */
 export interface AdamWOptions {

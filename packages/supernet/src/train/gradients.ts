@@ -3,7 +3,7 @@ import * as tf from '@tensorflow/tfjs';
 import { clipFactor as clipOnGpu, globalNorm as normOnGpu } from '../webgpu/adamw.ts';
 import { addInPlace } from '../webgpu/elementwise.ts';
 import { onWebGpu } from '../webgpu/program.ts';
-import { onHeap, sumOfSquares } from './host-arrays.ts';
+import { onHeap, sumOfSquares } from '../model/host-arrays.ts';
 
 /** Gradients by canonical weight name; owned by whoever holds the set. */
 export type GradientSet = Map<string, tf.Tensor>;

@@ -37,7 +37,6 @@ const OPERATIONS: readonly ((a: tf.Tensor, b: tf.Tensor) => tf.Tensor)[] = [
   (a) => tf.transpose(tf.tanh(a)),
   (a) => tf.concat(tf.split(a, 3, 1).toReversed(), 1),
   (a) => tf.relu(tf.reshape(a, [3, 3])),
-  handOn,
 ];
 
 function contract(start: () => Promise<void>, runs: number): void {
@@ -53,20 +52,22 @@ function contract(start: () => Promise<void>, runs: number): void {
         ),
       ),
     );
-    const step = fc.record({ operation: fc.nat(OPERATIONS.length - 1), a: fc.nat(20), b: fc.nat(20) });
+    const step = fc.record({ operation: fc.nat(OPERATIONS.length), a: fc.nat(20), b: fc.nat(20) });
     await fc.assert(
       fc.asyncProperty(fc.array(step, { minLength: 1, maxLength: 8 }), async (steps) => {
         const before = tf.memory().numTensors;
-        const f = () => {
+        const build = (sum: typeof handOn) => () => {
           // Any tensor so far, used any number of times; the last variable is in none of them.
           const tensors: tf.Tensor[] = [variables[0]!, variables[1]!, tf.ones([3, 3])];
           for (const { operation, a, b } of steps) {
-            tensors.push(OPERATIONS[operation]!(tensors[a % tensors.length]!, tensors[b % tensors.length]!));
+            const [left, right] = [tensors[a % tensors.length]!, tensors[b % tensors.length]!];
+            tensors.push((OPERATIONS[operation] ?? sum)(left, right));
           }
           return tf.mean(tf.addN([tensors.at(-1)!, variables[0]!])) as tf.Scalar;
         };
-        const expected = await numbersOf(reference, f, variables);
-        expect(await numbersOf(variableGradients, f, variables)).toEqual(expected);
+        // tf.variableGrads frees a gradient that was handed on as it came while others still hold it.
+        const expected = await numbersOf(reference, build(tf.add), variables);
+        expect(await numbersOf(variableGradients, build(handOn), variables)).toEqual(expected);
         expect(tf.memory().numTensors).toBe(before);
         expect(tf.engine().state.activeTape).toBe(null);
       }),

@@ -29,6 +29,34 @@ export function sumOfSquares(x: tf.Tensor): number {
   return sum;
 }
 
+/** Whether a tensor's numbers lie on tfjs-wasm's heap, to be read. */
+export function isReadableOnHeap(tensor: tf.Tensor): boolean {
+  if (tf.getBackend() !== 'wasm') return false;
+  const backend = tf.backend() as unknown as HeapBackend;
+  return backend.typedArrayFromHeap !== undefined && backend.refCount(tensor.dataId) > 0;
+}
+
+/** Sum over the rows of x [N, D] → [D], in float64. */
+export function sumRowsOnHeap(x: tf.Tensor2D): tf.Tensor1D {
+  const [rows, columns] = x.shape;
+  const backend = tf.backend() as unknown as HeapBackend;
+  const total = tf.engine().makeTensorFromTensorInfo(backend.makeOutput([columns], 'float32')) as tf.Tensor1D;
+  const values = heapView(x);
+  const sums = new Float64Array(columns);
+  const fours = rows - (rows % 4);
+  for (let row = 0; row < fours; row += 4) {
+    const [a, b, c, d] = [row * columns, (row + 1) * columns, (row + 2) * columns, (row + 3) * columns];
+    for (let i = 0; i < columns; i++) {
+      sums[i]! += values[a + i]! + values[b + i]! + (values[c + i]! + values[d + i]!);
+    }
+  }
+  for (let at = fours * columns; at < values.length; at += columns) {
+    for (let i = 0; i < columns; i++) sums[i]! += values[at + i]!;
+  }
+  heapView(total).set(sums);
+  return total;
+}
+
 /** Numbers of one AdamW update. */
 export interface AdamWNumbers {
   readonly beta1: number;
