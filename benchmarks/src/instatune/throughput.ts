@@ -44,7 +44,7 @@ export async function throughput({
     const steps = quick ? 3 : gpu ? 24 : 8;
     const rate = await forwardRate(model, data.train, batch, steps);
     const perToken = countMacs(model.config, undefined, { tokens: rate.length }) / rate.length;
-    const row = (what: string, tokensPerSecond: number, flopsPerToken: number, more: Record<string, unknown> = {}) =>
+    const row = (what: string, tokensPerSecond: number, more: Record<string, unknown>) =>
       emit({
         row: 'throughput',
         backend,
@@ -53,30 +53,23 @@ export async function throughput({
         batch,
         length: rate.length,
         tokensPerSecond: Math.round(tokensPerSecond),
-        gflops: round((tokensPerSecond * flopsPerToken) / 1e9),
-        shareOfPeak: Number(((tokensPerSecond * flopsPerToken) / peak).toFixed(3)),
         ...more,
       });
-    row('forward', rate.tokensPerSecond, 2 * perToken);
+    const products = (tokensPerSecond: number, flopsPerToken: number) => ({
+      gflops: round((tokensPerSecond * flopsPerToken) / 1e9),
+      shareOfPeak: Number(((tokensPerSecond * flopsPerToken) / peak).toFixed(3)),
+    });
+    row('forward', rate.tokensPerSecond, products(rate.tokensPerSecond, 2 * perToken));
     const time = (options: FineTuneOptions, of: ElasticModel) =>
       trainingRate(of, data.train, batch, steps, rate.length, { ...options, signal });
     const training = await time({ strategy: 'plain' }, model);
     // Backward takes two products for every product of the forward pass.
-    row('training step', training, 6 * perToken);
+    row('training step', training, products(training, 6 * perToken));
     // On a copy: the sub-networks are random, so their work is not stated in products.
     const student = await data.loadModel();
     const elastic = async (what: string, teacher: NonNullable<FineTuneOptions['teacher']>) => {
       const tokensPerSecond = await time({ strategy: 'instatune', gamma: 1, teacher }, student);
-      emit({
-        row: 'throughput',
-        backend,
-        model: task.weights,
-        what,
-        batch,
-        length: rate.length,
-        tokensPerSecond: Math.round(tokensPerSecond),
-        timeAgainstPlain: round(training / tokensPerSecond),
-      });
+      row(what, tokensPerSecond, { timeAgainstPlain: round(training / tokensPerSecond) });
     };
     await elastic('super-network step', model);
     if (task.tokens) {
