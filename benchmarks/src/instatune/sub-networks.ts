@@ -4,6 +4,7 @@ import {
   extractModel,
   fullSubnet,
   measureLatencies,
+  SupernetError,
   type Dataset,
   type ElasticModel,
   type FineTuneOptions,
@@ -125,17 +126,27 @@ async function tuneByItself(options: Options, pick: Pick, full: number, tuning: 
       throw error;
     }
   };
+  const lossAt = async (candidate: number): Promise<number> => {
+    try {
+      const { model, searched } = await tuned(candidate, Math.max(1, Math.round(steps * TRY)));
+      model.dispose();
+      return searched.loss;
+    } catch (error) {
+      if (error instanceof SupernetError && error.code === 'non-finite') return Number.POSITIVE_INFINITY;
+      throw error;
+    }
+  };
   let [rate, least] = [Number.NaN, Number.POSITIVE_INFINITY];
   const rates = [tuning.rate].flat();
   for (const candidate of rates) {
     if (rates.length === 1) rate = candidate;
     else {
-      const { model, searched } = await tuned(candidate, Math.max(1, Math.round(steps * TRY)));
-      model.dispose();
-      log(`${task.name}: tuned at ${candidate} times the rate: ${round(searched.loss, 4)}`);
-      if (searched.loss < least) [rate, least] = [candidate, searched.loss];
+      const loss = await lossAt(candidate);
+      log(`${task.name}: tuned at ${candidate} times the rate: ${round(loss, 4)}`);
+      if (loss < least) [rate, least] = [candidate, loss];
     }
   }
+  if (Number.isNaN(rate)) throw new Error(`${task.name}: none of the rates ${rates.join(', ')} can be trained with`);
   const { model, trained, learningRate, searched } = await tuned(rate, steps);
   try {
     const reported = await rows.score(model, report);

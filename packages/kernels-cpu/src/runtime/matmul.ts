@@ -49,8 +49,7 @@ export function matmul(
   const columns = scope.allocate(matrices * panels * k * 32);
   const stride = alignBytes((GEMM_ROWS + GEMM_ROWS * GEMM_PANELS * 8) * 4);
   const scratch = scope.allocate(stride * engine.threads);
-  // Rows a power of two apart would share the cache's sets.
-  const rowStride = transposeA ? (Math.ceil(k / 4) * 4 + 16) * 4 : k * 4;
+  const rowStride = transposeA ? paddedRow(k) : k * 4;
   const rowsAt = transposeA ? scope.allocate(batch * m * rowStride) : aAt;
   heap.floats(aAt, a.length).set(a);
   heap.floats(bAt, b.length).set(b);
@@ -76,4 +75,10 @@ export function matmul(
   engine.run('gemm', job, batch * Math.ceil(m / GEMM_ROWS) * Math.ceil(panels / GEMM_PANELS));
   out.set(heap.floats(cAt, out.length));
   return out;
+}
+
+/** Bytes of a row of k numbers: rows a large power of two apart would share the sets of a cache. */
+function paddedRow(k: number): number {
+  const bytes = Math.ceil(k / 4) * 16 + 64;
+  return bytes % 1024 === 0 ? bytes + 64 : bytes;
 }

@@ -18,6 +18,7 @@ import { RopeCache, applyRope } from './rope.ts';
 import type { RopeTables } from './rope.ts';
 import { headGroup, weightSlots } from './slots.ts';
 import type { AttentionFunction, ElasticModel, ForwardOptions, ForwardOutput, ModelConfig } from './types.ts';
+import { guardMemory } from './wasm-memory.ts';
 import type { ModelInputs, WeightSlot } from './types.ts';
 
 /** State of one forward pass. */
@@ -80,6 +81,7 @@ export class TransformerModel implements ElasticModel {
 
   forward(inputs: ModelInputs, options: ForwardOptions = {}): ForwardOutput {
     if (options.subnet) validateSubnet(this.space, options.subnet);
+    guardMemory();
     // tf.tidy keeps what is returned; optional members must not be there as undefined.
     return tf.tidy(() => this.#run(inputs, options)) as ForwardOutput & tf.TensorContainerObject;
   }

@@ -222,7 +222,8 @@ export interface ElasticModel {
    * Runs the model. What is checked without waiting for a device: shapes and types always, ids where they are in host memory (the
    * backends cpu and wasm).
    *
-   * @throws SupernetError `invalid-input`, `invalid-subnet`, `invalid-option` (a cache for a model that is not causal)
+   * @throws SupernetError `invalid-input`, `invalid-subnet`, `invalid-option` (a cache for a model that is not causal),
+   * `out-of-memory` (tfjs-wasm)
    */
   forward(inputs: ModelInputs, options?: ForwardOptions): ForwardOutput;
   /**

@@ -13,7 +13,7 @@ interface TapeNode {
 
 /** The part of tfjs' engine used here; the same in every 4.x. */
 interface Engine {
-  readonly state: { gradientDepth: number; activeTape: readonly TapeNode[] | null };
+  readonly state: { gradientDepth: number; activeTape: readonly TapeNode[] | null; readonly nextTensorId: number };
   startTape(): void;
   endTape(): void;
 }
@@ -38,8 +38,13 @@ export function variableGradients(f: () => tf.Scalar, variables: readonly tf.Var
   }
   try {
     const value = record(engine, f);
+    if (!(value instanceof tf.Tensor) || value.rank !== 0) {
+      const what = value instanceof tf.Tensor ? `a tensor [${(value as tf.Tensor).shape.join(', ')}]` : typeof value;
+      throw new TypeError(`a loss is a scalar tensor, not ${what}`);
+    }
     try {
-      return { value, grads: tf.tidy(() => backpropagate(engine.state.activeTape ?? [], value, variables)) };
+      const trained = variables.filter(({ trainable }) => trainable);
+      return { value, grads: tf.tidy(() => backpropagate(engine.state.activeTape ?? [], value, trained)) };
     } catch (error) {
       value.dispose();
       throw error;
@@ -67,6 +72,7 @@ function backpropagate(
   variables: readonly tf.Variable[],
 ): Record<string, tf.Tensor> {
   const { path, dependent } = pathBetween(tape, value, variables);
+  if (path.size === 0) throw new Error('the loss does not depend on any of the variables');
   /** By tensor id; each tensor is held once. */
   const gradients = new Map<number, tf.Tensor>([[value.id, tf.onesLike(value)]]);
   for (const node of tape.toReversed()) {
@@ -96,15 +102,23 @@ function backpropagate(
 /** Gradients of a node's inputs, tensors of their own each. */
 function slopesOf(node: TapeNode, names: readonly string[], gradients: ReadonlyMap<number, tf.Tensor>): tf.Tensor[] {
   const dys = node.outputs.map(({ id }) => gradients.get(id) ?? null);
+  const { nextTensorId } = (tf.engine() as unknown as Engine).state;
   return tf.tidy(() => {
     if (!node.gradient) throw new Error(`tfjs has no gradient of ${node.kernelName}`);
     const functions = node.gradient(dys);
-    const taken = new Set<tf.Tensor | null>(dys);
+    const taken = new Set<tf.Tensor>();
     return names.map((name) => {
       const slope = functions[name]?.();
       if (!slope) throw new Error(`the gradient of ${node.kernelName} has none of its input ${name}`);
-      // One that is handed on as it came, or twice, is freed by its first owner.
-      const own = taken.has(slope) ? tf.clone(slope) : slope;
+      const { shape, dtype } = node.inputs[name] as tf.Tensor;
+      if (slope.dtype !== 'float32' || slope.shape.join() !== shape.join()) {
+        throw new Error(
+          `the gradient of ${node.kernelName} in its input ${name} is ${slope.dtype} [${slope.shape.join(', ')}], expected float32 [${shape.join(', ')}] as the ${dtype} input`,
+        );
+      }
+      // One that somebody else holds, or that comes twice, is not to be freed here.
+      const isOwn = slope.id >= nextTensorId && !slope.kept && !taken.has(slope);
+      const own = isOwn ? slope : tf.clone(slope);
       taken.add(own);
       return own;
     });

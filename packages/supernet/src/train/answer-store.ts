@@ -19,8 +19,8 @@ export interface Answer {
 export interface AnswerStore {
   /** Bytes that are taken. */
   readonly bytes: number;
-  /** Keeps the first `count` blocks of `width` numbers; those beyond the limit until `release`. */
-  keep(numbers: tf.Tensor2D, count: number, width: number): Answer[];
+  /** Keeps some blocks of `width` numbers; those beyond the limit until `release`. */
+  keep(numbers: tf.Tensor2D, blocks: readonly number[], width: number): Answer[];
   /** The rows of answers of one width, one after the other [rows, columns]. The caller disposes. */
   collect(answers: readonly Answer[]): tf.Tensor2D;
   /** Forgets the blocks that did not fit. */
@@ -45,10 +45,10 @@ class HostAnswers implements AnswerStore {
     this.#maxBytes = maxBytes;
   }
 
-  keep(numbers: tf.Tensor2D, count: number, width: number): HostAnswer[] {
+  keep(numbers: tf.Tensor2D, blocks: readonly number[], width: number): HostAnswer[] {
     const all = numbers.dataSync() as Float32Array;
     const columns = numbers.shape[1];
-    return Array.from({ length: count }, (_, block) => {
+    return blocks.map((block) => {
       const halves = Float16Array.from(all.subarray(block * width, (block + 1) * width), (value) => value * HALF_SCALE);
       const stays = this.bytes + halves.byteLength <= this.#maxBytes;
       if (stays) this.bytes += halves.byteLength;
@@ -98,16 +98,17 @@ class GpuAnswers implements AnswerStore {
     this.#maxBytes = maxBytes;
   }
 
-  keep(numbers: tf.Tensor2D, count: number, width: number): GpuAnswer[] {
+  keep(numbers: tf.Tensor2D, blocks: readonly number[], width: number): GpuAnswer[] {
     const kept: GpuAnswer[] = [];
-    while (kept.length < count) {
+    while (kept.length < blocks.length) {
       const open = this.#openSlab(width);
-      const slab = open ?? this.#passingSlab(count - kept.length, width);
-      for (; slab.used < slab.slots && kept.length < count; slab.used++) {
+      const slab = open ?? this.#passingSlab(blocks.length - kept.length, width);
+      for (; slab.used < slab.slots && kept.length < blocks.length; slab.used++) {
         kept.push({ width, columns: numbers.shape[1], slab, slot: slab.used, stays: open !== undefined });
       }
     }
-    eachSlab([...kept.entries()], (slab, pairs) => packHalves(slab.tensor, numbers, width, pairs));
+    const placed = kept.map((answer, index) => [blocks[index] as number, answer] as const);
+    eachSlab(placed, (slab, pairs) => packHalves(slab.tensor, numbers, width, pairs));
     return kept;
   }
 

@@ -6,6 +6,7 @@ import { createLoader } from '../data/loader.ts';
 import type { BatchLoader } from '../data/loader.ts';
 import { SupernetError, throwIfAborted } from '../errors.ts';
 import type { ElasticModel } from '../model/types.ts';
+import { outOfMemory } from '../model/wasm-memory.ts';
 import { AdamW } from './adamw.ts';
 import { countSteps, resolveOptions } from './options.ts';
 import type { FineTuneOptions, ResolvedOptions } from './options.ts';
@@ -227,7 +228,7 @@ class Run {
     } catch (error) {
       // Half a step may have been applied: such a state is not to be saved.
       this.#failed = true;
-      throw outOfMemory(error, batches) ?? error;
+      throw outOfMemory(error, Math.max(...batches.map(batchTokens))) ?? error;
     }
   }
 
@@ -270,19 +271,4 @@ class Run {
     const { decays: _, ...rest } = optimizer;
     return JSON.stringify({ ...this.#resolved, steps: this.steps, schedule, optimizer: rest, batchSize });
   }
-}
-
-/** What an abort of tfjs-wasm means, whose memory ends at 4 GiB; undefined for other errors. */
-function outOfMemory(error: unknown, batches: readonly HostBatch[]): SupernetError | undefined {
-  const isAbort = error instanceof WebAssembly.RuntimeError && error.message.startsWith('Aborted');
-  if (!isAbort || tf.getBackend() !== 'wasm') return undefined;
-  const { wasm } = tf.backend() as unknown as { wasm?: { HEAPU8?: Uint8Array } };
-  const heap = Math.round((wasm?.HEAPU8?.byteLength ?? 0) / 2 ** 20);
-  const rows = Math.max(...batches.map(batchTokens));
-  return new SupernetError(
-    'out-of-memory',
-    `tfjs-wasm gave up on ${rows} tokens or images at once, its memory at ${heap} of 4096 MiB: start the program anew with smaller batches, and as many more of them for a step (options.accumulate)`,
-    { rows, heap },
-    { cause: error },
-  );
 }

@@ -62,6 +62,7 @@ export function trainStep(
   const losses: (tf.Scalar | undefined)[] = plan.map(() => undefined);
   for (const [index, batch] of batches.entries()) {
     const micro = new MicroBatch(context, batch, normalizer, seed + index);
+    let isDone = false;
     try {
       for (const [position, pass] of plan.entries()) {
         // A sub-network of other widths than the last step's leaves other buffers free: each pass starts in the same order.
@@ -72,8 +73,9 @@ export function trainStep(
         losses[position] = sum ? tf.add(sum, value) : value;
         if (sum) tf.dispose([sum, value]);
       }
+      isDone = true;
     } finally {
-      micro.dispose();
+      micro.dispose(isDone);
     }
   }
   startRepeatedWork();
@@ -160,12 +162,17 @@ class MicroBatch {
     return tf.add(loss, objectiveLoss(rows, this.#targets, { hard: 0, soft, normalizer, teacher }));
   }
 
-  dispose(): void {
-    disposeInputs(this.#inputs);
-    disposeTargets(this.#targets);
-    if (this.#self) disposeTeacher(this.#self);
-    if (this.#teacher) disposeTeacher(this.#teacher);
-    if (this.#blended) disposeTeacher(this.#blended);
+  /** @param isDone whether the passes went well: after a failure that comes first, those of a wrecked backend say nothing */
+  dispose(isDone: boolean): void {
+    try {
+      disposeInputs(this.#inputs);
+      disposeTargets(this.#targets);
+      if (this.#self) disposeTeacher(this.#self);
+      if (this.#teacher) disposeTeacher(this.#teacher);
+      if (this.#blended) disposeTeacher(this.#blended);
+    } catch (error) {
+      if (isDone) throw error;
+    }
   }
 
   #softTargets(pass: PassPlan): TeacherDistribution {

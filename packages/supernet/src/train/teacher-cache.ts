@@ -34,7 +34,7 @@ export interface TeacherCacheStatistics {
 }
 
 const DEFAULT_BYTES = 2 ** 30;
-/** Examples of a question are a multiple of it: a GPU makes buffers for every new shape. */
+/** Of a batch that is partly known, a multiple of so many examples is asked about: a GPU makes buffers for every new shape. */
 const ROUND = 8;
 
 /**
@@ -80,7 +80,7 @@ export class TeacherCache {
     if (!(maxBytes >= 0)) {
       throw new SupernetError('invalid-option', `maxBytes = ${maxBytes}: expected a number of bytes ≥ 0`, { maxBytes });
     }
-    this.members = membersOf(teacher);
+    this.members = [...membersOf(teacher)];
     this.#maxBytes = maxBytes;
   }
 
@@ -111,7 +111,11 @@ export class TeacherCache {
         keys.map((key) => prefix + key),
         store,
       );
-      const probabilities = store.collect(answers);
+      const probabilities = tf.tidy(() => {
+        const rounded = store.collect(answers);
+        // Rounded rows do not sum to 1, and a loss would then depend on a constant in the student's logits.
+        return tf.div(rounded, tf.sum(rounded, 1, true)) as tf.Tensor2D;
+      });
       return { probabilities, negativeEntropy: negativeEntropyOf(probabilities), temperature };
     } finally {
       store.release();
@@ -146,14 +150,17 @@ export class TeacherCache {
 
   /** Asks about some examples of a batch. */
   #learn(question: Question, indices: readonly number[], store: AnswerStore): Answer[] {
-    const isAll = indices.length === question.batch.size;
-    const batch = isAll ? question.batch : rowsOf(question.batch, roundUp(indices));
+    const count = Math.ceil(indices.length / ROUND) * ROUND;
+    // Not more rows than the batch has.
+    const isAll = count >= question.batch.size;
+    const batch = isAll ? question.batch : rowsOf(question.batch, filledUp(indices, count));
     const inputs = isAll ? question.inputs : inputTensors(batch);
+    const blocks = isAll ? indices : indices.map((_, block) => block);
     try {
       const distribution = put(this.members, { ...question, batch, inputs });
       try {
         const { probabilities } = distribution;
-        return store.keep(probabilities, indices.length, probabilities.size / batch.size);
+        return store.keep(probabilities, blocks, probabilities.size / batch.size);
       } finally {
         disposeTeacher(distribution);
       }
@@ -227,10 +234,9 @@ function codeUnits(numbers: Int32Array): string {
   return text;
 }
 
-/** Fills up with the first index. */
-function roundUp(indices: readonly number[]): number[] {
-  const length = Math.ceil(indices.length / ROUND) * ROUND;
-  return Array.from({ length }, (_, i) => indices[i] ?? (indices[0] as number));
+/** `count` indices, the first one again where there are not so many. */
+function filledUp(indices: readonly number[], count: number): number[] {
+  return Array.from({ length: count }, (_, i) => indices[i] ?? (indices[0] as number));
 }
 
 /** Some examples of a batch of text. */

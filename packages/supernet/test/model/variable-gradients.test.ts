@@ -122,6 +122,85 @@ describe.each(BACKENDS)('variableGradients on %s', (backend) => {
     inputs.inputIds.dispose();
   });
 
+  it('frees what a node has saved, and the gradient of its output, before the next one', () => {
+    const variable = tf.variable(tf.tensor1d([1, 2]));
+    const held: number[] = [];
+    const halve = (input: tf.Tensor) =>
+      customGradient([input], ([x], save) => {
+        save([x]);
+        const gradFunc = (dy: tf.Tensor) => {
+          held.push(tf.memory().numTensors);
+          return [tf.mul(dy, 0.5)];
+        };
+        return { value: tf.mul(x, 0.5), gradFunc };
+      });
+    const { value, grads } = variableGradients(() => {
+      let out: tf.Tensor = variable;
+      for (let node = 0; node < 10; node++) out = halve(out);
+      return tf.sum(out) as tf.Scalar;
+    }, [variable]);
+    const [most = 0] = held;
+    // One saved tensor fewer at each; a gradient comes and one goes.
+    expect(held).toEqual(Array.from({ length: 10 }, (_, node) => most - node));
+    tf.dispose([value, ...Object.values(grads), variable]);
+  });
+
+  it('frees nothing that others hold: saved tensors, constants, one gradient for two inputs', async () => {
+    const constant = tf.tensor1d([1, 2, 3]);
+    const [a, b] = [tf.variable(tf.tensor1d([1, 2, 3])), tf.variable(tf.tensor1d([4, 5, 6]))];
+    const before = tf.memory().numTensors;
+    type Slopes = (dy: tf.Tensor, saved: tf.Tensor) => tf.Tensor[];
+    const cases: readonly (readonly [Slopes, Record<string, number[]>])[] = [
+      [(_, saved) => [saved, saved], { [a.name]: [4, 10, 18], [b.name]: [4, 10, 18] }],
+      [() => [constant, constant], { [a.name]: [1, 2, 3], [b.name]: [1, 2, 3] }],
+      [() => [a, b], { [a.name]: [1, 2, 3], [b.name]: [4, 5, 6] }],
+      [
+        (dy) => {
+          const both = tf.mul(dy, 2);
+          return [both, both];
+        },
+        { [a.name]: [2, 2, 2], [b.name]: [2, 2, 2] },
+      ],
+    ];
+    for (const [slopes, expected] of cases) {
+      const f = () => {
+        const out = customGradient([a, b], ([x, y], save) => {
+          const product = tf.mul(x, y);
+          save([product]);
+          return { value: tf.clone(product), gradFunc: (dy: tf.Tensor, saved: tf.Tensor[]) => slopes(dy, saved[0]!) };
+        });
+        return tf.sum(out) as tf.Scalar;
+      };
+      const { value: _, ...gradients } = await numbersOf(variableGradients, f, [a, b]);
+      expect(gradients).toEqual(expected);
+      expect(tf.memory().numTensors).toBe(before);
+      expect(constant.isDisposed || a.isDisposed || b.isDisposed).toBe(false);
+    }
+    tf.dispose([constant, a, b]);
+  });
+
+  it('refuses what has no gradient, and leaves weights alone that are not trained', async () => {
+    const [w, fixed] = [tf.variable(tf.tensor1d([1, 2])), tf.variable(tf.tensor1d([3, 4]), false)];
+    const before = tf.memory().numTensors;
+    const wrong = (gradient: () => tf.Tensor) => () =>
+      tf.sum(customGradient([w], ([x]) => ({ value: tf.mul(x, 1), gradFunc: () => [gradient()] }))) as tf.Scalar;
+    const failing: readonly (readonly [() => tf.Scalar, RegExp])[] = [
+      [() => tf.square(w) as unknown as tf.Scalar, /a loss is a scalar tensor, not a tensor \[2\]/],
+      [() => 3 as unknown as tf.Scalar, /not number/],
+      [() => tf.scalar(3), /does not depend on any of the variables/],
+      [wrong(() => tf.scalar(1)), /is float32 \[\], expected float32 \[2\]/],
+      [wrong(() => tf.tensor1d([1, 2], 'int32')), /is int32 \[2\], expected float32 \[2\]/],
+    ];
+    for (const [f, message] of failing) expect(() => variableGradients(f, [w])).toThrow(message);
+    const { value: _, ...gradients } = await numbersOf(variableGradients, () => tf.sum(tf.mul(w, fixed)) as tf.Scalar, [
+      w,
+      fixed,
+    ]);
+    expect(gradients).toEqual({ [w.name]: [3, 4] });
+    expect(tf.memory().numTensors - before).toBeLessThanOrEqual(1);
+    tf.dispose([w, fixed]);
+  });
+
   it('leaves nothing behind where a pass fails, and the next one works', async () => {
     const variable = tf.variable(tf.scalar(3));
     const before = tf.memory().numTensors;

@@ -145,10 +145,13 @@ function contract(start: () => Promise<void>, runs: number): void {
     expect(reads()).toBe(3);
     expect(await fromCache(cache, sentences(texts, 8))).toEqual(first);
     expect(reads()).toBe(3);
-    // Of a batch with something new only that is asked, 8 examples at least.
+    // Of a batch with something new only that is asked, in eights, and no more than the batch has.
     const more = await fromCache(cache, sentences([...texts, [1, 9, 4]], 8));
     expect(more.probabilities.subarray(0, 9)).toEqual(first.probabilities);
-    expect(reads()).toBe(3 + 8);
+    expect(reads()).toBe(3 + 4);
+    const many = sentences([...texts, ...texts, ...texts, [1, 9, 4], [2, 7]], 8);
+    expect((await fromCache(cache, many)).probabilities.subarray(18, 30)).toEqual(more.probabilities);
+    expect(reads()).toBe(3 + 4 + 8);
     const expected = await fromTeacher(model, sentences([...texts, [1, 9, 4]], 8));
     expect(more.probabilities).toBeAllclose(expected.probabilities, HALF);
     cache.dispose();
@@ -167,6 +170,7 @@ function contract(start: () => Promise<void>, runs: number): void {
       types(Int32Array.of(0, 1, 1)),
       types(Int32Array.of(0, 0, 1)),
       { ...plain, attentionMask: { shape, data: Int32Array.of(1, 0, 1) } },
+      { ...plain, attentionMask: { shape, data: Int32Array.of(0, 1, 1) } },
     ];
     for (const [index, batch] of batches.entries()) {
       const said = await fromCache(cache, batch);
@@ -183,6 +187,23 @@ function contract(start: () => Promise<void>, runs: number): void {
     expect(cache.statistics()).toMatchObject({ hits: 2, misses: batches.length + 2 });
     cache.dispose();
     expect(cache.statistics()).toMatchObject({ examples: 0, bytes: 0 });
+    model.dispose();
+  });
+
+  it('keeps small probabilities, and rows that sum to 1', async () => {
+    const model = tinyLlama(3);
+    const batch = await data.batch([0, 1, 2]);
+    // Cold: the most likely token has nearly all, others 1e-8 and less.
+    const cache = new TeacherCache(model);
+    const said = await fromCache(cache, batch, { temperature: 0.05 });
+    const expected = await fromTeacher(model, batch, 0.05);
+    expect(expected.probabilities.some((p) => p > 1e-8 && p < 1e-6)).toBe(true);
+    expect(said.probabilities).toBeAllclose(expected.probabilities, { rtol: 2 ** -9, atol: 1e-11 });
+    for (let row = 0; row < batch.labels.length; row++) {
+      const sum = said.probabilities.subarray(row * VOCABULARY, (row + 1) * VOCABULARY).reduce((a, b) => a + b, 0);
+      expect(Math.abs(sum - 1)).toBeLessThan(1e-6);
+    }
+    cache.dispose();
     model.dispose();
   });
 
@@ -243,6 +264,35 @@ describe.each(BACKENDS)('TeacherCache on %s', (backend) => {
     for (const cache of [whole, before, after]) cache.dispose();
     teacher.dispose();
     student.dispose();
+  });
+
+  it('tells apart ids beyond 65,536, and keeps its own list of models', async () => {
+    const model = tinyBert(5, { vocab_size: 70_000 });
+    const models = [model];
+    const cache = new TeacherCache(models);
+    const [low, high] = [sentences([[1, 7]], 2), sentences([[1, 65_543]], 2)];
+    const first = await fromCache(cache, low);
+    expect((await fromCache(cache, high)).probabilities).toBeAllclose(
+      (await fromTeacher(model, high)).probabilities,
+      HALF,
+    );
+    expect(cache.statistics()).toMatchObject({ hits: 0, misses: 2 });
+    models.push(tinyBert(6, { vocab_size: 70_000 }));
+    const both = await fromCache(
+      cache,
+      sentences(
+        [
+          [1, 7],
+          [1, 8],
+        ],
+        2,
+      ),
+    );
+    expect(both.probabilities.subarray(0, 3)).toEqual(first.probabilities);
+    const other = (await fromTeacher(model, sentences([[1, 8]], 2))).probabilities;
+    expect(both.probabilities.subarray(3)).toBeAllclose(other, HALF);
+    cache.dispose();
+    for (const each of models) each.dispose();
   });
 
   it('asks about images each time', async () => {
