@@ -4,7 +4,7 @@ import { SupernetError } from '../errors.ts';
 
 /** The part of the Emscripten module used here. */
 interface WasmModule {
-  _malloc(bytes: number): number;
+  _malloc: (bytes: number) => number;
   readonly HEAPU8: Uint8Array;
 }
 

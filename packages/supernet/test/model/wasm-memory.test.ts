@@ -15,7 +15,7 @@ describe('memory of tfjs-wasm', () => {
   beforeAll(async () => {
     await useBackend('wasm');
     tf.scalar(0).dispose();
-    const { wasm } = tf.backend() as unknown as { wasm: { _malloc(bytes: number): number } };
+    const { wasm } = tf.backend() as unknown as { wasm: { _malloc: (bytes: number) => number } };
     const allocate = wasm._malloc;
     wasm._malloc = (bytes) => (bytes > limit ? 0 : allocate(bytes));
   });

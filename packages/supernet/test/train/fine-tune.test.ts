@@ -337,11 +337,11 @@ describe('fineTune', () => {
     const store = memoryStore();
     const options = { strategy: 'plain', steps: 4, batchSize: 4, learningRate: 1e-3 } as const;
     const model = tinyLlama();
-    const { forward } = model;
+    const forward = model.forward.bind(model);
     let calls = 0;
-    model.forward = function (...args) {
+    model.forward = (...args) => {
       if (++calls === 3) throw new WebAssembly.RuntimeError('Aborted(). Build with -sASSERTIONS for more info.');
-      return forward.apply(this, args);
+      return forward(...args);
     };
     const run = () => fineTune(model, data, { ...options, checkpoint: { store, everySteps: 1 } });
     await expect(run()).rejects.toMatchObject({
