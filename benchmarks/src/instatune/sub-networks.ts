@@ -136,17 +136,17 @@ async function tuneByItself(options: Options, pick: Pick, full: number, tuning: 
       throw error;
     }
   };
-  let [rate, least] = [Number.NaN, Number.POSITIVE_INFINITY];
-  const rates = [tuning.rate].flat();
-  for (const candidate of rates) {
-    if (rates.length === 1) rate = candidate;
-    else {
-      const loss = await lossAt(candidate);
-      log(`${task.name}: tuned at ${candidate} times the rate: ${round(loss, 4)}`);
-      if (loss < least) [rate, least] = [candidate, loss];
+  const bestOf = async (rates: readonly number[]): Promise<number> => {
+    let [best, least] = [Number.NaN, Number.POSITIVE_INFINITY];
+    for (const rate of rates) {
+      const loss = await lossAt(rate);
+      log(`${task.name}: tuned at ${rate} times the rate: ${round(loss, 4)}`);
+      if (loss < least) [best, least] = [rate, loss];
     }
-  }
-  if (Number.isNaN(rate)) throw new Error(`${task.name}: none of the rates ${rates.join(', ')} can be trained with`);
+    if (!Number.isNaN(best)) return best;
+    throw new Error(`${task.name}: none of the rates ${rates.join(', ')} can be trained with`);
+  };
+  const rate = typeof tuning.rate === 'number' ? tuning.rate : await bestOf(tuning.rate);
   const { model, trained, learningRate, searched } = await tuned(rate, steps);
   try {
     const reported = await rows.score(model, report);

@@ -9,11 +9,27 @@ interface HeapBackend {
   refCount(dataId: object): number;
 }
 
-/** Whether float32 tensors lie on this backend's heap and nobody else holds them (a clone would share their memory). */
-export function onHeap(...tensors: readonly tf.Tensor[]): boolean {
-  if (tf.getBackend() !== 'wasm') return false;
+/** How many tensors share the numbers of this one on tfjs-wasm's heap; 0 where they lie elsewhere. */
+function holders({ dataId }: tf.Tensor): number {
+  if (tf.getBackend() !== 'wasm') return 0;
   const backend = tf.backend() as unknown as HeapBackend;
-  return backend.typedArrayFromHeap !== undefined && tensors.every(({ dataId }) => backend.refCount(dataId) === 1);
+  return backend.typedArrayFromHeap ? backend.refCount(dataId) : 0;
+}
+
+/** Whether float32 tensors lie on this backend's heap and nobody else holds them: they may be written where they lie. */
+export function isOwnOnHeap(...tensors: readonly tf.Tensor[]): boolean {
+  return tensors.every((tensor) => holders(tensor) === 1);
+}
+
+/** Whether a float32 tensor's numbers lie on this backend's heap, to be read. */
+export function isOnHeap(tensor: tf.Tensor): boolean {
+  return holders(tensor) > 0;
+}
+
+/** A tensor for numbers to be written to. */
+function emptyOnHeap<R extends tf.Rank>(shape: readonly number[]): tf.Tensor<R> {
+  const backend = tf.backend() as unknown as HeapBackend;
+  return tf.engine().makeTensorFromTensorInfo(backend.makeOutput(shape, 'float32')) as tf.Tensor<R>;
 }
 
 /** A view of a float32 tensor; valid until the next tensor is made, which may move the heap. */
@@ -29,18 +45,10 @@ export function sumOfSquares(x: tf.Tensor): number {
   return sum;
 }
 
-/** Whether a tensor's numbers lie on tfjs-wasm's heap, to be read. */
-export function isReadableOnHeap(tensor: tf.Tensor): boolean {
-  if (tf.getBackend() !== 'wasm') return false;
-  const backend = tf.backend() as unknown as HeapBackend;
-  return backend.typedArrayFromHeap !== undefined && backend.refCount(tensor.dataId) > 0;
-}
-
 /** Sum over the rows of x [N, D] → [D], in float64. */
 export function sumRowsOnHeap(x: tf.Tensor2D): tf.Tensor1D {
   const [rows, columns] = x.shape;
-  const backend = tf.backend() as unknown as HeapBackend;
-  const total = tf.engine().makeTensorFromTensorInfo(backend.makeOutput([columns], 'float32')) as tf.Tensor1D;
+  const total = emptyOnHeap<tf.Rank.R1>([columns]);
   const values = heapView(x);
   const sums = new Float64Array(columns);
   const fours = rows - (rows % 4);
@@ -83,8 +91,7 @@ export interface AdamWTensors {
 /** One AdamW step of a weight in one pass. The weight gets new memory: XNNPACK keeps a packed copy of what it multiplied by. */
 export function adamwOnHeap(tensors: AdamWTensors, { beta1, beta2, scale, rate, floor, keep }: AdamWNumbers): void {
   const { weight, first, second, gradient } = tensors;
-  const backend = tf.backend() as unknown as HeapBackend;
-  const updated = tf.engine().makeTensorFromTensorInfo(backend.makeOutput(weight.shape, 'float32'));
+  const updated = emptyOnHeap(weight.shape);
   const [w, m, v, g, out] = [weight, first, second, gradient, updated].map(heapView) as [
     Float32Array,
     Float32Array,

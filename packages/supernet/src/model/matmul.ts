@@ -3,7 +3,7 @@ import * as tf from '@tensorflow/tfjs';
 import { onWebGpu } from '../webgpu/program.ts';
 import { columnSum } from '../webgpu/rows.ts';
 import { customGradient } from './custom-gradient.ts';
-import { isReadableOnHeap, sumRowsOnHeap } from './host-arrays.ts';
+import { isOnHeap, sumRowsOnHeap } from './host-arrays.ts';
 
 /**
  * Whether products of this backend should be single and plain. tfjs-wasm multiplies by XNNPACK only when nothing is transposed and the
@@ -20,7 +20,7 @@ export function wantsPlainProducts(): boolean {
 export function sumRows(x: tf.Tensor2D): tf.Tensor1D {
   if (onWebGpu()) return columnSum(x);
   // tfjs-wasm would transpose x first.
-  return isReadableOnHeap(x) ? sumRowsOnHeap(x) : tf.sum(x, 0);
+  return isOnHeap(x) ? sumRowsOnHeap(x) : tf.sum(x, 0);
 }
 
 /** x [N, in] · w [in, out] (+ bias [out]) → [N, out], differentiable in all arguments. */

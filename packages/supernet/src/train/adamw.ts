@@ -7,7 +7,7 @@ import type { AdamWLane } from '../webgpu/adamw.ts';
 import { isShared, onWebGpu } from '../webgpu/program.ts';
 import type { ElasticModel, WeightSlot } from '../model/types.ts';
 import type { GradientSet } from './gradients.ts';
-import { adamwOnHeap, onHeap } from '../model/host-arrays.ts';
+import { adamwOnHeap, isOwnOnHeap } from '../model/host-arrays.ts';
 
 /** Options of {@link AdamW}. */
 export interface AdamWOptions {
@@ -130,7 +130,7 @@ export class AdamW {
     const [correction, floor] = this.#corrections(moments.steps);
     const rate = learningRate * this.#layerFactor(slot);
     const decay = 1 - rate * this.#decayOf(slot);
-    if (onHeap(m, v, gradient)) {
+    if (isOwnOnHeap(m, v, gradient)) {
       const numbers = { beta1, beta2, scale, rate: rate * correction, floor, keep: decay };
       adamwOnHeap({ weight, first: m, second: v, gradient }, numbers);
       return;

@@ -3,7 +3,7 @@ import * as tf from '@tensorflow/tfjs';
 import { clipFactor as clipOnGpu, globalNorm as normOnGpu } from '../webgpu/adamw.ts';
 import { addInPlace } from '../webgpu/elementwise.ts';
 import { onWebGpu } from '../webgpu/program.ts';
-import { onHeap, sumOfSquares } from '../model/host-arrays.ts';
+import { isOwnOnHeap, sumOfSquares } from '../model/host-arrays.ts';
 
 /** Gradients by canonical weight name; owned by whoever holds the set. */
 export type GradientSet = Map<string, tf.Tensor>;
@@ -28,7 +28,7 @@ export function accumulate(total: GradientSet, more: GradientSet): void {
 /** √Σ‖g‖² over all gradients, a scalar on the device. The caller disposes. */
 export function globalNorm(gradients: GradientSet): tf.Scalar {
   if (onWebGpu()) return normOnGpu([...gradients.values()]);
-  if (onHeap(...gradients.values())) {
+  if (isOwnOnHeap(...gradients.values())) {
     let sum = 0;
     for (const gradient of gradients.values()) sum += sumOfSquares(gradient);
     return tf.scalar(Math.sqrt(sum));

@@ -11,7 +11,7 @@ import type { Strategy } from './strategy.ts';
 import { STRATEGIES, needsTeacher } from './strategy.ts';
 import { membersOf } from './teacher.ts';
 import type { Teacher } from './teacher.ts';
-import { TeacherCache } from './teacher-cache.ts';
+import type { TeacherCache } from './teacher-cache.ts';
 
 /** Options of `fineTune`. */
 export interface FineTuneOptions {
@@ -129,7 +129,7 @@ export function resolveOptions(options: FineTuneOptions): ResolvedOptions {
       { strategy: resolved.strategy, gamma: resolved.gamma },
     );
   }
-  if (options.teacher && !(options.teacher instanceof TeacherCache)) membersOf(options.teacher);
+  if (options.teacher) membersOf(options.teacher);
   return resolved;
 }
 

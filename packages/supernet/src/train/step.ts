@@ -103,7 +103,7 @@ class MicroBatch {
   #blended: TeacherDistribution | undefined;
 
   constructor(context: StepContext, batch: HostBatch, normalizer: number, seed: number) {
-    const readers = [context.model, ...(context.teacher ? modelsOf(context.teacher) : [])];
+    const readers = [context.model, ...(context.teacher ? membersOf(context.teacher) : [])];
     for (const { config } of readers) checkBatchIds(config, batch);
     this.#context = context;
     this.#batch = batch;
@@ -190,10 +190,6 @@ class MicroBatch {
         : askTeacher(teacher, this.#inputs, { targets: this.#targets, ...how });
     return this.#teacher;
   }
-}
-
-function modelsOf(teacher: Teacher | TeacherCache): readonly ElasticModel[] {
-  return teacher instanceof TeacherCache ? teacher.members : membersOf(teacher);
 }
 
 /** Outlives the tidy scope it is made in. */

@@ -25,8 +25,9 @@ export interface TeacherContext {
 /** A normal float32, so that its logarithm is finite on every backend. */
 const LEAST_PROBABILITY = 1e-37;
 
-/** Models of a teacher. @throws SupernetError `invalid-option` for an empty ensemble */
-export function membersOf(teacher: Teacher): readonly ElasticModel[] {
+/** Models of a teacher, or of what keeps its answers. @throws SupernetError `invalid-option` for an empty ensemble */
+export function membersOf(teacher: Teacher | { readonly members: readonly ElasticModel[] }): readonly ElasticModel[] {
+  if ('members' in teacher) return teacher.members;
   const members = 'forward' in teacher ? [teacher] : teacher;
   if (members.length > 0) return members;
   throw new SupernetError('invalid-option', 'teacher = []: an ensemble needs one model at least');
