@@ -82,6 +82,49 @@ describe('KeyValueCache', () => {
     expect(cache.mask).not.toBe(before);
   });
 
+  it.each(['f32', 'f16'] as const)('cut back, it goes on as one that never went further: %s', (type) => {
+    const steps = fc.array(fc.oneof(fc.constant(1), fc.integer({ min: 2, max: 90 })), { minLength: 1, maxLength: 8 });
+    const total = 1600;
+    const all = tensors({ batch: 1, queries: total, keys: total, heads: 2, kvHeads: 1, headDim: 8 }, 21);
+    const other = tensors({ batch: 1, queries: total, keys: total, heads: 2, kvHeads: 1, headDim: 8 }, 22);
+    fc.assert(
+      fc.property(steps, steps, steps, fc.nat(3), (before, failed, after, refresh) => {
+        const options = { heads: 2, kvHeads: 1, headDim: 8, type, config: { ...config, refreshInterval: 1 + refresh } };
+        using cut = cpu.createCache(options);
+        using never = cpu.createCache(options);
+        const go = (cache: typeof cut, from: typeof all, rows: number): Float32Array => {
+          const at = cache.length;
+          const part = (x: Float32Array, width: number) => x.slice(at * width, (at + rows) * width);
+          cache.append(part(from.k, 8), part(from.v, 8));
+          const q = part(from.q, 16);
+          return rows === 1 ? cache.decode(q) : cache.attend(q).output;
+        };
+        for (const rows of before) {
+          go(cut, all, rows);
+          go(never, all, rows);
+        }
+        const { length } = cut;
+        const ages = cut.mask;
+        for (const rows of failed.slice(0, 2)) go(cut, other, rows);
+        cut.truncate(length);
+        expect(cut.length).toBe(length);
+        expect(ages?.queries === 1 ? cut.mask : ages).toBe(ages);
+        for (const rows of after) expect(go(cut, all, rows)).toEqual(go(never, all, rows));
+      }),
+      { numRuns: 15 },
+    );
+  });
+
+  it('refuses lengths to cut to that are none', () => {
+    using cache = cpu.createCache({ heads: 1, kvHeads: 1, headDim: 4 });
+    cache.append(new Float32Array(12), new Float32Array(12));
+    for (const length of [-1, 4, 1.5, NaN])
+      expect(() => cache.truncate(length)).toThrow(`length is ${length}: give an integer from 0 to 3`);
+    cache.truncate(0);
+    expect(cache.length).toBe(0);
+    expect(cache.mask).toBeUndefined();
+  });
+
   it.each([1, 2, 3, 8, 12])('dense attention of one token equals the reference, %i heads a key head', (group) => {
     const shape = { batch: 2, queries: 1, keys: 4500, heads: 2 * group, kvHeads: 2, headDim: 12 };
     const { q, k, v } = tensors(shape, group);

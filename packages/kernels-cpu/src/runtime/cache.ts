@@ -3,6 +3,7 @@ import {
   checkScore,
   checkShape,
   HipError,
+  MaskHistory,
   resolveConfig,
   type AttentionShape,
   type BlockMask,
@@ -35,13 +36,6 @@ export interface CacheOptions extends ScoreOptions {
   readonly maxTokens?: number | undefined;
 }
 
-/** The mask of the last search, and what it was for. */
-interface CachedMask {
-  readonly mask: BlockMask;
-  /** Length of the cache at the search. */
-  readonly length: number;
-}
-
 /** Made by {@link CpuRuntime.createCache}. Rows of q are the newest: row i of Tq stands at position length − Tq + i. */
 export class KeyValueCache {
   readonly config: HipConfig;
@@ -51,7 +45,7 @@ export class KeyValueCache {
   readonly #scores: ScoreOptions;
   /** Tokens a mask serves for. */
   readonly #interval: number;
-  #cached: CachedMask | undefined;
+  readonly #masks = new MaskHistory();
   #disposed = false;
   /** Asynchronous calls that have not ended. */
   #running = 0;
@@ -99,9 +93,9 @@ export class KeyValueCache {
     return this.#store.bytes;
   }
 
-  /** Mask of the last search; undefined before the first. */
+  /** Mask of the last search; undefined before the first, and where the cache was cut back to before it. */
   get mask(): BlockMask | undefined {
-    return this.#cached?.mask;
+    return this.#masks.last;
   }
 
   /**
@@ -116,6 +110,37 @@ export class KeyValueCache {
         running: this.#running,
       });
     this.#store.append(k, v);
+  }
+
+  /**
+   * Keeps the first `length` tokens: takes back a step that failed, or a turn of a conversation. What was searched with more is
+   * forgotten, and the mask that served before it serves again. The memory stays the cache's own.
+   *
+   * @throws HipError `invalid-config` unless `length` is an integer from 0 to the length held, `unsupported` while an asynchronous
+   * call runs
+   *
+   * @example
+   * ```ts
+   * import { createCpuRuntime } from '@hip/kernels-cpu';
+   * using cpu = await createCpuRuntime({ threads: 1 });
+   * using cache = cpu.createCache({ heads: 1, kvHeads: 1, headDim: 4 });
+   * cache.append(new Float32Array(12), new Float32Array(12));
+   * cache.truncate(2);
+   * console.log(cache.length); // 2
+   * ```
+   */
+  truncate(length: number): void {
+    if (!Number.isSafeInteger(length) || length < 0 || length > this.length)
+      throw new HipError('invalid-config', `length is ${length}: give an integer from 0 to ${this.length}`, {
+        name: 'length',
+        value: length,
+      });
+    if (this.#running > 0)
+      throw new HipError('unsupported', 'an asynchronous call still reads this cache: await it, then truncate', {
+        running: this.#running,
+      });
+    this.#store.truncate(length);
+    this.#masks.truncate(length);
   }
 
   /**
@@ -173,11 +198,9 @@ export class KeyValueCache {
       const message = `q holds ${shape.queries} rows: decode takes one, attend takes more`;
       throw new HipError('invalid-shape', message, { queries: shape.queries });
     }
-    const last = this.#cached;
-    const age = last ? this.length - last.length : 0;
-    if (refresh || last?.mask.queries !== 1 || age >= this.#interval) return drive(this.#hip(q, false)).output;
+    const mask = refresh ? undefined : this.#masks.serving(shape.keys, this.#interval);
+    if (!mask) return drive(this.#hip(q, false)).output;
     const out = new Float32Array(q.length);
-    const mask = { ...last.mask, keys: shape.keys, window: last.mask.window + age };
     drive(maskedSteps(this.#call(shape, false), q, out, mask));
     return out;
   }
@@ -196,7 +219,7 @@ export class KeyValueCache {
     const shape = this.#shape(q);
     const output = new Float32Array(q.length);
     const mask = yield* hipSteps(this.#call(shape, sliced), { config: this.config, q, out: output });
-    this.#cached = { mask, length: shape.keys };
+    this.#masks.search(shape.keys, shape.queries)(mask);
     return { output, mask };
   }
 

@@ -124,6 +124,14 @@ export class Store {
     engine.times.append += performance.now() - start;
   }
 
+  /** Keeps the first `length` tokens; pages and envelopes keep their room. */
+  truncate(length: number): void {
+    this.#length = Math.min(this.#length, length);
+    // The chunk that lost keys is summarised anew: that of the last key there still is.
+    for (const envelope of this.#envelopes.values())
+      if (envelope.keys > length) envelope.keys = Math.max(0, length - 1);
+  }
+
   /** Job fields that describe the store from batch entry `batch` on. */
   fields(batch: number): JobFields {
     const { kvHeads, headDim } = this.shape;

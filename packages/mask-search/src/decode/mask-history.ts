@@ -1,0 +1,83 @@
+// Masks of a layer's searches by the length they were made at, so that a cache that is cut back finds the one that served before.
+import type { BlockMask } from '../block-mask.ts';
+
+/** Searches that are remembered: enough to take back what failed, not a whole conversation's. */
+const MOST = 4;
+
+interface Entry {
+  /** Tokens at the first call of this kind in a row. */
+  readonly since: number;
+  /** Tokens at the newest one. */
+  at: number;
+  /** Whether one row searched: only its mask serves later rows. */
+  readonly serves: boolean;
+  mask: BlockMask | undefined;
+}
+
+/**
+ * The searches of one layer over one cache, newest last. A mask is a choice among the tokens that were there when it was made: it
+ * serves later single rows of the same sequence, and none once these tokens are gone.
+ *
+ * @example
+ * ```ts
+ * import { MaskHistory, searchBlockMask } from '@hip/mask-search';
+ * const shape = { batch: 1, queries: 1, keys: 100, heads: 1, kvHeads: 1, headDim: 2 };
+ * const history = new MaskHistory();
+ * const receive = history.search(100, 1);
+ * receive(searchBlockMask(new Float32Array(2), new Float32Array(200), shape, { window: 64 }));
+ * history.serving(103, 8)?.window; // 67
+ * history.truncate(99);
+ * history.serving(100, 8); // undefined
+ * ```
+ */
+export class MaskHistory {
+  #entries: Entry[] = [];
+
+  /** The mask of the last call that {@link search} was told of; undefined where it left none, or was cut off. */
+  get last(): BlockMask | undefined {
+    return this.#entries.at(-1)?.mask;
+  }
+
+  /**
+   * Notes a call of `rows` rows whose last one is token `keys − 1`. From now on no earlier mask serves.
+   *
+   * @returns takes the mask, now or once it has been read back; not called where the call was dense
+   */
+  search(keys: number, rows: number): (mask: BlockMask) => void {
+    const serves = rows === 1;
+    let entry = this.#entries.at(-1);
+    if (entry && !entry.serves) entry.mask = undefined;
+    if (entry && !entry.serves && !serves) entry.at = keys;
+    else {
+      entry = { since: keys, at: keys, serves, mask: undefined };
+      this.#entries.push(entry);
+      if (this.#entries.length > MOST) this.#entries.shift();
+    }
+    const mine = entry;
+    return (mask) => {
+      if (mine.at === keys) mine.mask = mask;
+    };
+  }
+
+  /**
+   * The mask for a single row at token `keys − 1`: the last one, its window widened by the tokens since. Undefined where the row has to
+   * search: `interval` tokens have gone, or the last call was of several rows.
+   */
+  serving(keys: number, interval: number): BlockMask | undefined {
+    const last = this.#entries.at(-1);
+    if (!last?.serves || !last.mask) return undefined;
+    const age = keys - last.at;
+    if (age < 0 || age >= interval) return undefined;
+    return { ...last.mask, keys, window: last.mask.window + age };
+  }
+
+  /** Forgets what was searched with more than `length` tokens; the search before it serves again, if it is still remembered. */
+  truncate(length: number): void {
+    while (this.#entries.length > 0 && this.#entries.at(-1)!.since > length) this.#entries.pop();
+    const last = this.#entries.at(-1);
+    if (last && last.at > length) {
+      last.at = length;
+      last.mask = undefined;
+    }
+  }
+}
