@@ -21,7 +21,7 @@ export interface DenseAttentionOptions extends ScoreOptions {
 export interface HipAttentionOptions extends ScoreOptions {
   /** Wins over `config.causal`. @defaultValue true */
   readonly causal?: boolean | undefined;
-  /** Parameters of the search (hip.md §2, §3). @defaultValue DEFAULT_CONFIG of @hip/mask-search */
+  /** Parameters of the search (docs/specification/hip.md §2, §3). @defaultValue DEFAULT_CONFIG of @hip/mask-search */
   readonly config?: Partial<HipConfig> | undefined;
   /** `auto`: dense where {@link chooseDense} says it is the faster one; `never`; `always`. @defaultValue 'auto' */
   readonly dense?: 'auto' | 'never' | 'always' | undefined;

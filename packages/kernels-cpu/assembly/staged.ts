@@ -1,4 +1,4 @@
-// Multi-stage pruning (hip.md §3). The last stage's chunks are the mask's blocks.
+// Multi-stage pruning (docs/specification/hip.md §3). The last stage's chunks are the mask's blocks.
 import * as J from './job';
 import { rowBytes } from './pages';
 import * as S from './score';

@@ -1,4 +1,4 @@
-// The paper's tree search (hip.md §2): halve every node, keep the best halves by their representatives, until nodes are single blocks.
+// The paper's tree search (docs/specification/hip.md §2): halve every node, keep the best halves by their representatives, until nodes are single blocks.
 import * as J from './job';
 import { rowBytes } from './pages';
 import * as S from './score';

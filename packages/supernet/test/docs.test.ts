@@ -1,4 +1,4 @@
-// The code of README.md, of the doc comments and of docs/adding-a-family.md runs.
+// The code of README.md, of the doc comments and of packages/supernet/docs/adding-a-family.md runs.
 import { execFile } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';

@@ -1,4 +1,4 @@
-// Finds ../shared (weights, data, goldens). Tests that need it skip with a reason where it is absent; CI must have it.
+// Finds the shared folder (weights, data, goldens; CONTRIBUTING.md). Tests that need it skip with a reason where it is absent; CI must have it.
 import { existsSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';

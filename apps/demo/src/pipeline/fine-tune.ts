@@ -31,7 +31,7 @@ export interface TrainingData {
 
 /** Training windows at least: below that the splits would hold next to nothing. */
 const FEWEST_WINDOWS = 12;
-/** Share of the label losses in the InstaTune objective (instatune.md §2). */
+/** Share of the label losses in the InstaTune objective (docs/specification/instatune.md §2). */
 const ALPHA = 0.3;
 
 /** Tokenises the training text. @throws DemoError `text-too-short` */
@@ -82,7 +82,7 @@ export interface TrainingProgress {
 }
 
 /**
- * Trains in place: the InstaTune objective with γ = 0, Adam-W, clipping, warm-up and cosine (instatune.md §2). A run that was
+ * Trains in place: the InstaTune objective with γ = 0, Adam-W, clipping, warm-up and cosine (docs/specification/instatune.md §2). A run that was
  * interrupted goes on from its checkpoint, and ends with the weights it would have had.
  *
  * @throws SupernetError `aborted` (the checkpoint is written first); DemoError `corrupt-state`

@@ -98,7 +98,7 @@ export function flashAttention(
 
 /**
  * HiP attention: finds the keys that matter to each block of queries, then attends to those, the sinks and the window
- * (hip.md §2–§4). One submit, no readback.
+ * (docs/specification/hip.md §2–§4). One submit, no readback.
  *
  * @throws HipError `invalid-config`, `invalid-shape`, `unsupported`, `device-lost`; what the GPU refuses, by `context.settled()`
  */

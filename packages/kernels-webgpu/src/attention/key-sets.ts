@@ -1,4 +1,4 @@
-// WGSL of the three disjoint key sets of a row tile (hip.md §4): sinks, selected blocks, window, as one list of slots.
+// WGSL of the three disjoint key sets of a row tile (docs/specification/hip.md §4): sinks, selected blocks, window, as one list of slots.
 
 /** How the key list is generated. */
 export interface KeySetOptions {

@@ -1,4 +1,4 @@
-// GpuDecodeSession: one sequence of one layer on the GPU (hip.md §5): append, search every few steps, attend; one submit per step.
+// GpuDecodeSession: one sequence of one layer on the GPU (docs/specification/hip.md §5): append, search every few steps, attend; one submit per step.
 import {
   checkScore,
   FAST_CONFIG,

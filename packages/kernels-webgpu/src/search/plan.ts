@@ -116,7 +116,7 @@ export function constantsOf({ shape, config, type, pageShift }: SearchRequest): 
 }
 
 /**
- * Plans a search: the tree of hip.md §2, or the stages of §3.
+ * Plans a search: the tree of docs/specification/hip.md §2, or the stages of §3.
  *
  * @throws HipError `unsupported` where a buffer does not fit a binding and cannot be cut, `invalid-shape` for a head dimension that is
  * no multiple of 8

@@ -10,7 +10,7 @@ export function rowExtent(mask: BlockMask, row: number): { readonly visible: num
 }
 
 /**
- * Keys one row attends to, ascending: the three disjoint sets sinks, selected blocks, window (hip.md §4).
+ * Keys one row attends to, ascending: the three disjoint sets sinks, selected blocks, window (docs/specification/hip.md §4).
  * Cost O(keys of the row).
  */
 export function* attendedKeys(

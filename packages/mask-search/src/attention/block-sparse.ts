@@ -1,4 +1,4 @@
-// Block-sparse attention in float64 (hip.md §4): selected blocks, sinks and window, each key once.
+// Block-sparse attention in float64 (docs/specification/hip.md §4): selected blocks, sinks and window, each key once.
 import type { AttentionShape, BlockMask } from '../block-mask.ts';
 import { HipError } from '../errors.ts';
 import { checkInputs, positionsOf, type FloatArray } from '../inputs.ts';

@@ -84,7 +84,7 @@ export function rotaryEmbedding(
 }
 
 /**
- * Unrotated keys in the cache, RoPE applied on the way (hip.md §3).
+ * Unrotated keys in the cache, RoPE applied on the way (docs/specification/hip.md §3).
  *
  * `absolute`: every vector turns to its own position, as in training.
  * `streaming`: for contexts beyond the trained length. Each row's attended keys are packed, in order, right before it, so no distance

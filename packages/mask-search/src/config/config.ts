@@ -1,4 +1,4 @@
-// The parameters of HiP mask search (hip.md §2), their defaults, and their validation.
+// The parameters of HiP mask search (docs/specification/hip.md §2), their defaults, and their validation.
 import { HipError } from '../errors.ts';
 import { checkStages, defaultStages, infiniteHipStages, MOST, type SearchStage } from './stages.ts';
 
@@ -66,7 +66,7 @@ export interface HipConfig {
   readonly seed: number;
 }
 
-/** The paper's parameters (hip.md §2). */
+/** The paper's parameters (docs/specification/hip.md §2). */
 export const PAPER_CONFIG: HipConfig = Object.freeze({
   k: 512,
   blockQ: 64,
@@ -84,7 +84,7 @@ export const PAPER_CONFIG: HipConfig = Object.freeze({
   stages: undefined,
 });
 
-/** InfiniteHiP's parameters (hip.md §3): multi-stage pruning, k = 2048, and 4096 in the first three layers. */
+/** InfiniteHiP's parameters (docs/specification/hip.md §3): multi-stage pruning, k = 2048, and 4096 in the first three layers. */
 export const INFINITE_HIP_CONFIG: HipConfig = Object.freeze({
   ...PAPER_CONFIG,
   k: 2048,

@@ -4,7 +4,7 @@ import { resolveConfig } from './config.ts';
 import { withBudget } from './stages.ts';
 
 /**
- * What one layer of a model runs (hip.md §2: `k` per layer, dense for the first l_d layers).
+ * What one layer of a model runs (docs/specification/hip.md §2: `k` per layer, dense for the first l_d layers).
  *
  * @param layer 0 for the first
  * @returns the layer's configuration, or 'dense'

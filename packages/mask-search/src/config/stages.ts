@@ -1,4 +1,4 @@
-// Multi-stage pruning's parameters (InfiniteHiP, arXiv 2502.08910 §3; hip.md §3): the stage, the stock lists, their checks.
+// Multi-stage pruning's parameters (InfiniteHiP, arXiv 2502.08910 §3; docs/specification/hip.md §3): the stage, the stock lists, their checks.
 import { HipError } from '../errors.ts';
 
 /** Most tokens, rows or steps a parameter may count: kernels add such numbers in 32 bits. */

@@ -1,4 +1,4 @@
-// Decode with refresh (hip.md §5): one sequence of one layer, whose mask is searched anew every few steps and reused meanwhile.
+// Decode with refresh (docs/specification/hip.md §5): one sequence of one layer, whose mask is searched anew every few steps and reused meanwhile.
 import { attendOverMask, type SparseOptions } from '../attention/block-sparse.ts';
 import { rotaryEmbedding, type RopeOptions } from '../attention/rotary.ts';
 import { checkScore, type ScoreOptions } from '../attention/score.ts';
@@ -30,7 +30,7 @@ export interface DecodeOptions extends ScoreOptions {
  * The key-value cache and the mask of one sequence in one layer.
  *
  * Between two searches the window grows: it starts where it started when the search ran, so the keys that would have left it stay in
- * reach (hip.md §5 covers the new keys only). A stage with an interval of its own keeps its output for that many steps, and later
+ * reach (docs/specification/hip.md §5 covers the new keys only). A stage with an interval of its own keeps its output for that many steps, and later
  * stages search inside it; then the window starts where it started when the first stage ran.
  *
  * A step costs O((k + window + refresh)·d) for each head and a search every r_m steps; nothing it does is linear in the length of the

@@ -1,4 +1,4 @@
-// Ensembles (hip.md §2): several tree searches, all but the first with random splits in the middle rounds, whose survivors vote.
+// Ensembles (docs/specification/hip.md §2): several tree searches, all but the first with random splits in the middle rounds, whose survivors vote.
 import type { EnsembleConfig } from '../config/config.ts';
 import type { MemoryMeter } from '../work.ts';
 import { randomAt } from './random.ts';

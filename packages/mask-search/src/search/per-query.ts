@@ -4,7 +4,7 @@ import type { FloatArray } from '../inputs.ts';
 import { HipError } from '../errors.ts';
 
 /**
- * HiP's hierarchical top-k approximation for a single query (paper §3.1, Algorithm 1; hip.md §2 with b_q = b_k = 1).
+ * HiP's hierarchical top-k approximation for a single query (paper §3.1, Algorithm 1; docs/specification/hip.md §2 with b_q = b_k = 1).
  *
  * 1. Cut the T visible keys into k runs of neighbours whose lengths differ by at most one.
  * 2. Halve every run. The key at the centre of a half stands for all of it: it alone is multiplied with the query.

@@ -9,7 +9,7 @@ import { maskCapacity, searchBlock, type SearchContext } from './block-search.ts
 import { queryBlock } from './geometry.ts';
 
 /**
- * RoPE inside the search, for q and k that come unrotated (hip.md §3).
+ * RoPE inside the search, for q and k that come unrotated (docs/specification/hip.md §3).
  *
  * `absolute`: every vector at its own position. `relative`: every candidate is scored as if it stood right before the window,
  * `window` tokens back, so that no score depends on a distance the model was not trained on; tables need window + 1 positions.
@@ -28,7 +28,7 @@ export interface SearchOptions extends Partial<HipConfig>, RunOptions {
 }
 
 /**
- * Finds, for each block of `blockQ` queries, the key blocks that matter (hip.md §2, or §3 when `stages` are given).
+ * Finds, for each block of `blockQ` queries, the key blocks that matter (docs/specification/hip.md §2, or §3 when `stages` are given).
  * A block that sees no more than k keys beyond sink and window keeps them all: its attention is exact.
  *
  * Scale and soft-cap do not change the order of scores, so the search takes neither.

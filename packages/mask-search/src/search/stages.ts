@@ -1,4 +1,4 @@
-// Multi-stage pruning (hip.md §3): each stage keeps the best chunks of what the stage before left.
+// Multi-stage pruning (docs/specification/hip.md §3): each stage keeps the best chunks of what the stage before left.
 import type { SearchStage } from '../config/stages.ts';
 import type { MemoryMeter } from '../work.ts';
 import type { KeyEnvelope } from './envelope.ts';

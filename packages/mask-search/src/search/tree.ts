@@ -1,4 +1,4 @@
-// The paper's tree search (hip.md §2): halve every node, keep the M best halves by their representatives, until nodes are single blocks.
+// The paper's tree search (docs/specification/hip.md §2): halve every node, keep the M best halves by their representatives, until nodes are single blocks.
 import type { HipConfig } from '../config/config.ts';
 import type { MemoryMeter } from '../work.ts';
 import { selectLargest } from './select.ts';

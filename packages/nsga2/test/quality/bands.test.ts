@@ -1,4 +1,4 @@
-// Medians over 31 seeds at 25,000 evaluations against the bands of pymoo 0.6.2 (instatune.md §4): inside or above.
+// Medians over 31 seeds at 25,000 evaluations against the bands of pymoo 0.6.2 (docs/specification/instatune.md §4): inside or above.
 import { describe, expect, it } from 'vitest';
 import { dtlz, hypervolume, minimize, zdt, type MinimizeOptions, type TestProblem } from '../../src/index.ts';
 import { medianOf } from '../oracle.ts';

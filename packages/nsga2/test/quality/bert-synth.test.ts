@@ -1,4 +1,4 @@
-// NSGA-II on BERT-synth against the exact front (instatune.md §5): medians over 11 seeds, population 50, default operators.
+// NSGA-II on BERT-synth against the exact front (docs/specification/instatune.md §5): medians over 11 seeds, population 50, default operators.
 import { describe, expect, it } from 'vitest';
 import { bertSynth, hypervolume, minimize } from '../../src/index.ts';
 import { medianOf } from '../oracle.ts';

@@ -59,7 +59,7 @@ export interface Checkpoint {
  * import * as tf from '@tensorflow/tfjs';
  * import { generate, loadCheckpoint } from '@instatune/supernet';
  *
- * const { model, tokenizer } = await loadCheckpoint('../shared/models/books-lm-6m');
+ * const { model, tokenizer } = await loadCheckpoint('./books-lm-6m');
  * const ids = await generate(model, tokenizer!.encode('It was a dark'), { maxTokens: 16 });
  * console.log(tokenizer!.decode(ids));
  * ```

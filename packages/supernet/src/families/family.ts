@@ -30,7 +30,7 @@ export interface TensorName {
   readonly part?: { readonly index: number; readonly of: number };
 }
 
-/** One model family. Adding a family is writing one of these; see docs/adding-a-family.md. */
+/** One model family. Adding a family is writing one of these; see packages/supernet/docs/adding-a-family.md. */
 export interface Family {
   readonly name: string;
   /** `model_type` values of config.json. */

@@ -23,7 +23,7 @@ export interface TextTokenizer {
  *
  * @example
  * ```ts
- * const tokenizer = await loadTokenizer(folderFiles('../shared/models/books-lm-6m'));
+ * const tokenizer = await loadTokenizer(folderFiles('./books-lm-6m'));
  * console.log(tokenizer.decode(tokenizer.encode('It was a dark and stormy night')));
  * ```
  */

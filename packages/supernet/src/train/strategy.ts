@@ -29,7 +29,7 @@ export interface PassPlan {
   readonly teaches: boolean;
 }
 
-/** Weights of the objective (spec §2). */
+/** Weights of the objective (docs/specification/instatune.md §2). */
 export interface ObjectiveOptions {
   readonly strategy: Strategy;
   /** Share of the label losses. */

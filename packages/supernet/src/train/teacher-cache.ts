@@ -52,7 +52,7 @@ const ROUND = 8;
  * import { fineTune, loadCheckpoint, splitText, TeacherCache } from '@instatune/supernet';
  *
  * await tf.setBackend('cpu');
- * const folder = '../shared/models/books-lm-6m';
+ * const folder = './books-lm-6m';
  * const [{ model, tokenizer }, { model: one }, { model: other }] = [
  *   await loadCheckpoint(folder), await loadCheckpoint(folder), await loadCheckpoint(folder)];
  * const { train } = splitText(tokenizer!.encode('Call me Ishmael. Some years ago, never mind how long precisely.'), {

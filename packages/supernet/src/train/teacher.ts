@@ -46,7 +46,7 @@ export function membersOf(teacher: Teacher | { readonly members: readonly Elasti
  * import { askTeacher, createTargets, disposeTeacher, loadCheckpoint } from '@instatune/supernet';
  *
  * await tf.setBackend('cpu');
- * const { model } = await loadCheckpoint('../shared/models/books-lm-6m');
+ * const { model } = await loadCheckpoint('./books-lm-6m');
  * const targets = createTargets(Int32Array.of(5, 7, 9));
  * const says = askTeacher([model, model], { inputIds: tf.tensor2d([[1, 5, 7]], [1, 3], 'int32') }, { targets });
  * console.log(says.probabilities.shape[0], says.negativeEntropy.shape.join()); // => 3 3

@@ -1,4 +1,4 @@
-// Closed forms of MACs to the digit (specification §1), decoder formulas, parameters against the weights really there.
+// Closed forms of MACs to the digit (docs/specification/instatune.md §1), decoder formulas, parameters against the weights really there.
 import { describe, expect, it } from 'vitest';
 import { countMacs, countParameters } from '../../src/elastic/cost.ts';
 import { uniformSubnet } from '../../src/elastic/space.ts';

@@ -8,7 +8,7 @@ import type { TensorToWrite } from '../../src/checkpoint/safetensors.ts';
 import { fileSource } from '../../src/checkpoint/byte-source.ts';
 import type { ModelInputs } from '../../src/model/types.ts';
 
-/** Every folder of ../shared/goldens. */
+/** Every golden of the shared folder. */
 export const GOLDENS = ['llama-gqa', 'llama3-rope', 'qwen2', 'gpt2', 'bert-mlm', 'bert-seqcls', 'vit'] as const;
 
 export interface Golden {

@@ -1,4 +1,4 @@
-// Candidates of a stage: the chunks that the survivors of the stage before are cut into (hip.md §3).
+// Candidates of a stage: the chunks that the survivors of the stage before are cut into (docs/specification/hip.md §3).
 
 /** How a stage's candidates come from what is before it. */
 export interface CandidateSource {

@@ -55,7 +55,7 @@ export interface SearchConstants {
 /** Ordered below every finite score: the −∞ of the reference. */
 export const LOWEST = '-3.4e38f';
 
-/** Constants, the block geometry (hip.md §2), addresses of rows, and the order-preserving map from floats to u32. */
+/** Constants, the block geometry (docs/specification/hip.md §2), addresses of rows, and the order-preserving map from floats to u32. */
 export function geometryCode(constants: SearchConstants): string {
   const { headDim, group, blockQ, sink, window, causal, shared, pageShift } = constants;
   return `${SHAPE.declaration}

@@ -1,4 +1,4 @@
-// The paper's tree search (hip.md §2): one workgroup per cell runs every round; nodes and scores stay in workgroup memory where they fit.
+// The paper's tree search (docs/specification/hip.md §2): one workgroup per cell runs every round; nodes and scores stay in workgroup memory where they fit.
 import { bindings, wgsl } from '../../code/wgsl.ts';
 import type { Representative } from '@hip/mask-search';
 import { octetArray } from './octets.ts';
