@@ -1,6 +1,8 @@
 // A KV cache for tfjs models: one tensor of keys and one of values per layer, grown by appending.
 import * as tf from '@tensorflow/tfjs';
 import { HipError } from '@hip/mask-search';
+import { checkLength, checkPass } from './pass.ts';
+import { setOwner, truncateMasks } from './sequence.ts';
 
 /** Keys and values of a layer, [B, T, Hkv, d]. */
 export interface KeysAndValues {
@@ -13,9 +15,17 @@ export interface KvCacheOptions {
   readonly maxTokens?: number | undefined;
 }
 
+/** A layer; of a cache that was cut back the tensors hold more tokens than count. */
+interface Layer extends KeysAndValues {
+  readonly length: number;
+}
+
 /**
  * Keys and values of earlier tokens, float32. Fits the cache parameter of @instatune/supernet's models.
  * Appending copies the layer once (O(T) bytes), which is what handing tfjs one tensor of everything costs.
+ *
+ * A pass through a model appends the same tokens to every layer. One that throws in the middle leaves layers of unequal length: take it
+ * back with {@link truncate} (supernet's models do), or the next pass is refused.
  *
  * @example
  * ```ts
@@ -26,10 +36,12 @@ export interface KvCacheOptions {
  * cache.append(0, tf.ones([1, 10, 2, 64]), tf.ones([1, 10, 2, 64]));
  * const { k } = cache.append(0, tf.ones([1, 1, 2, 64]), tf.ones([1, 1, 2, 64]));
  * console.log(k.shape[1]); // 11
+ * cache.truncate(10);
+ * console.log(cache.length); // 10
  * ```
  */
 export class KvCache implements Disposable {
-  readonly #layers = new Map<number, KeysAndValues>();
+  readonly #layers = new Map<number, Layer>();
   readonly #maxTokens: number;
 
   /** @throws HipError `invalid-config` */
@@ -40,10 +52,10 @@ export class KvCache implements Disposable {
 
   /** Tokens of the layer that holds fewest: all layers agree between forward passes. */
   get length(): number {
-    return this.#layers.size === 0 ? 0 : Math.min(...[...this.#layers.values()].map(({ k }) => k.shape[1]));
+    return this.#layers.size === 0 ? 0 : Math.min(...this.#lengths().values());
   }
 
-  /** Bytes of all keys and values. */
+  /** Bytes of all keys and values; what was cut off counts until its layer is appended to. */
   get bytes(): number {
     return [...this.#layers.values()].reduce((sum, { k, v }) => sum + (k.size + v.size) * 4, 0);
   }
@@ -52,14 +64,15 @@ export class KvCache implements Disposable {
    * Appends k, v [B, T, Hkv, d] to a layer and returns all of it [B, cached + T, Hkv, d]. The caller disposes the result (or runs
    * inside tf.tidy); the cache keeps its own reference.
    *
-   * @throws HipError `invalid-shape` when the shapes do not continue the layer's, `unsupported` unless both are float32, `out-of-memory`
-   * beyond maxTokens
+   * @throws HipError `invalid-shape` when the shapes do not continue the layer's, `unsupported` unless both are float32 and after a
+   * pass that did not reach every layer, `out-of-memory` beyond maxTokens. The cache is then as it was
    */
   append(layer: number, k: tf.Tensor4D, v: tf.Tensor4D): KeysAndValues {
     const held = this.#layers.get(layer);
-    const first = held?.k.shape;
-    checkAppended(layer, { k, v }, first);
-    const tokens = (first?.[1] ?? 0) + k.shape[1];
+    const before = held && [held.k.shape[0], held.length, held.k.shape[2], held.k.shape[3]];
+    checkAppended(layer, { k, v }, before);
+    checkPass(layer, k.shape[1], this.#lengths());
+    const tokens = (held?.length ?? 0) + k.shape[1];
     if (tokens > this.#maxTokens) {
       throw new HipError(
         'out-of-memory',
@@ -67,17 +80,33 @@ export class KvCache implements Disposable {
         { layer, tokens, maxTokens: this.#maxTokens },
       );
     }
-    const grown: KeysAndValues = {
-      k: tf.keep(held ? tf.concat<tf.Tensor4D>([held.k, k], 1) : k.clone()),
-      v: tf.keep(held ? tf.concat<tf.Tensor4D>([held.v, v], 1) : v.clone()),
-    };
+    // Both or none: where memory ends between the two, tidy frees the first.
+    const grown = tf.tidy(() => ({ k: grow(held?.k, held?.length, k), v: grow(held?.v, held?.length, v) }));
+    tf.keep(grown.k);
+    tf.keep(grown.v);
     if (held) tf.dispose([held.k, held.v]);
-    this.#layers.set(layer, grown);
-    return { k: grown.k.clone(), v: grown.v.clone() };
+    this.#layers.set(layer, { ...grown, length: tokens });
+    const given = { k: grown.k.clone(), v: grown.v.clone() };
+    setOwner(given.k, this);
+    return given;
+  }
+
+  /**
+   * Keeps the first `length` tokens of every layer: takes back a pass that failed, or a turn of a conversation. Masks that were searched
+   * with more are forgotten. Allocates nothing; a layer's memory is given back when it is next appended to, at 0 at once.
+   *
+   * @throws HipError `invalid-config` unless `length` is an integer from 0 to {@link length}
+   */
+  truncate(length: number): void {
+    checkLength(length, this.length);
+    truncateMasks(this, length);
+    if (length === 0) this.dispose();
+    for (const [index, layer] of this.#layers) this.#layers.set(index, { ...layer, length });
   }
 
   /** Frees all layers; appending afterwards starts anew. */
   dispose(): void {
+    truncateMasks(this, 0);
     for (const { k, v } of this.#layers.values()) tf.dispose([k, v]);
     this.#layers.clear();
   }
@@ -85,6 +114,18 @@ export class KvCache implements Disposable {
   [Symbol.dispose](): void {
     this.dispose();
   }
+
+  #lengths(): Map<number, number> {
+    return new Map(Array.from(this.#layers, ([layer, { length }]) => [layer, length]));
+  }
+}
+
+/** The first `length` tokens of what is held, and the new ones; the caller's alone. */
+function grow(held: tf.Tensor4D | undefined, length: number | undefined, added: tf.Tensor4D): tf.Tensor4D {
+  if (!held || length === undefined) return added.clone();
+  const [batch, tokens, heads, size] = held.shape;
+  const kept = length === tokens ? held : tf.slice4d(held, [0, 0, 0, 0], [batch, length, heads, size]);
+  return tf.concat<tf.Tensor4D>([kept, added], 1);
 }
 
 /** @throws HipError `invalid-config` */

@@ -16,6 +16,8 @@ import {
   type ModelAttention,
   type ModelAttentionOptions,
 } from './model.ts';
+import { checkLength, checkPass } from './pass.ts';
+import { ownerOf, setOwner } from './sequence.ts';
 
 export interface ModelCacheOptions extends ModelAttentionOptions {
   /** Tokens a layer may hold: refuses to grow beyond. @defaultValue none */
@@ -36,10 +38,17 @@ export interface ModelCache extends Disposable {
    * Takes the keys and values of a layer's next tokens, k and v [B, T, Hkv, d]. Returns what `attention` wants to be called with; the
    * caller disposes it (or runs inside tf.tidy).
    *
-   * @throws HipError `invalid-shape`, `unsupported` (not float32; or a layer's last tokens were never attended from: `attention` was
-   * not passed), `out-of-memory` beyond maxTokens
+   * @throws HipError `invalid-shape`, `unsupported` (not float32; a layer's last tokens were never attended from: `attention` was not
+   * passed; or the pass before did not reach every layer), `out-of-memory` beyond maxTokens
    */
   append(layer: number, k: tf.Tensor4D, v: tf.Tensor4D): KeysAndValues;
+  /**
+   * Keeps the first `length` tokens of every layer: takes back a pass that failed, or a turn of a conversation, with the masks that were
+   * searched since. On cpu and wasm the memory stays the cache's own, but for 0.
+   *
+   * @throws HipError `invalid-config` unless `length` is an integer from 0 to {@link length}
+   */
+  truncate(length: number): void;
   /** Frees all layers; appending afterwards starts anew. */
   dispose(): void;
 }
@@ -49,6 +58,9 @@ export interface ModelCache extends Disposable {
  * memory: a decoded token costs what is attended, not a copy of everything before it ({@link KvCache} hands tfjs whole tensors). On
  * webgpu it is a `KvCache` and `hipModelAttention`. For inference: no gradient. One instance serves one sequence (or a batch of equal
  * lengths).
+ *
+ * A layer whose attention throws is as it was before; a pass that throws after some layers is taken back by `truncate` (supernet's
+ * models do), else the next one is refused.
  *
  * @throws HipError `unsupported` before `prepareAttention()`, `invalid-config`; from `attention` also `unsupported` on a padding mask,
  * on a model that is not causal, and once its runtime was closed
@@ -112,7 +124,7 @@ class ResidentCache implements ModelCache {
   }
 
   get length(): number {
-    return this.#layers.size === 0 ? 0 : Math.min(...[...this.#layers.values()].map(({ held }) => held.length));
+    return this.#layers.size === 0 ? 0 : Math.min(...this.#lengths().values());
   }
 
   get bytes(): number {
@@ -131,12 +143,27 @@ class ResidentCache implements ModelCache {
         { layer },
       );
     }
+    checkPass(layer, k.shape[1], this.#lengths());
+    const given = { k: k.clone(), v: v.clone() };
+    setOwner(given.k, this);
     this.#waiting.add(layer);
-    return { k: k.clone(), v: v.clone() };
+    return given;
+  }
+
+  truncate(length: number): void {
+    checkLength(length, this.length);
+    this.#waiting.clear();
+    if (length === 0) this.dispose();
+    for (const { held } of this.#layers.values()) held.truncate(length);
   }
 
   readonly attention: ModelAttention = (q, k, v, context) => {
     const { layer, causal } = context;
+    if ((ownerOf(k) ?? this) !== this) {
+      throw new HipError('unsupported', `k of layer ${layer} is another cache's: pass the attention of that cache`, {
+        layer,
+      });
+    }
     if (!this.#waiting.delete(layer)) {
       throw new HipError('unsupported', `layer ${layer} has no new tokens: append them to this cache first`, { layer });
     }
@@ -145,8 +172,15 @@ class ResidentCache implements ModelCache {
     refuseForeign(context);
     if (!causal) throw new HipError('unsupported', 'a cache serves causal models: run this one without', { layer });
     const known = this.#layerOf(q, k, context);
-    known.held.append(k.dataSync() as Float32Array, v.dataSync() as Float32Array);
-    return tf.tensor4d(this.#attend(known, q, context), q.shape);
+    const before = known.held.length;
+    try {
+      known.held.append(k.dataSync() as Float32Array, v.dataSync() as Float32Array);
+      return tf.tensor4d(this.#attend(known, q, context), q.shape);
+    } catch (error) {
+      if (before > 0) known.held.truncate(before);
+      else this.#drop(layer, known);
+      throw error;
+    }
   };
 
   dispose(): void {
@@ -157,6 +191,15 @@ class ResidentCache implements ModelCache {
 
   [Symbol.dispose](): void {
     this.dispose();
+  }
+
+  #lengths(): Map<number, number> {
+    return new Map(Array.from(this.#layers, ([layer, { held }]) => [layer, held.length]));
+  }
+
+  #drop(layer: number, { held }: Layer): void {
+    this.#layers.delete(layer);
+    held.dispose();
   }
 
   #layerOf(q: tf.Tensor4D, k: tf.Tensor4D, { layer, scale }: LayerContext): Layer {

@@ -10,6 +10,7 @@ import {
   type HipConfig,
 } from '@hip/mask-search';
 import { checkDense, denseAttention, hipAttention, maskedAttention } from './attention.ts';
+import { masksOf, ownerOf } from './sequence.ts';
 
 /** What a model tells its attention: the context of @instatune/supernet's `AttentionFunction`, structurally. */
 export interface LayerContext {
@@ -20,6 +21,11 @@ export interface LayerContext {
   readonly mask?: tf.Tensor;
   /** Sliding window of this layer in tokens: a causal layer attends to exactly these, without any search. @defaultValue none */
   readonly window?: number;
+  /**
+   * The cache that k and v come from: decode masks are its own. @defaultValue the {@link KvCache} that gave k, or none, and then every
+   * token searches
+   */
+  readonly cache?: object;
 }
 
 /** The attention parameter of @instatune/supernet's models, and of any model that calls it the same way. */
@@ -45,7 +51,8 @@ export function denseModelAttention(): ModelAttention {
  * HiP for every layer from `config.denseLayers` on. Single-token calls (decode) reuse a layer's mask for `config.refreshInterval`
  * steps (or the shortest `refresh` of its stages); its window grows meanwhile, so no key falls between the window and what was searched.
  *
- * One instance serves one sequence; make another for the next.
+ * One instance serves any number of sequences: masks belong to the cache they were searched in ({@link LayerContext.cache}), and a
+ * cache that was cut back goes on as if what was cut off had never been.
  *
  * @throws HipError `invalid-config`; from the calls also `unsupported` on a padding mask (run sequences of unequal length one by one)
  * and on a sliding window without causality
@@ -62,22 +69,18 @@ export function hipModelAttention(options: ModelAttentionOptions = {}): ModelAtt
   const { dense = 'auto', onMask } = options;
   const configs = layerConfigs(options);
   const { denseLayers, interval } = configs;
-  const decoded = new Map<number, { readonly mask: BlockMask; readonly age: number }>();
-  return (q, k, v, context) => {
+  const attention: ModelAttention = (q, k, v, context) => {
     const sliding = slidingAttention(q, k, v, context);
     if (sliding) return sliding;
-    const { layer, causal, scale } = context;
+    const { layer, causal, scale, cache = ownerOf(k) } = context;
     if (layer < denseLayers) return denseAttention(q, k, v, { causal, scale });
-    const isDecode = q.shape[1] === 1 && causal;
-    const last = decoded.get(layer);
-    if (isDecode && last && last.age < interval && k.shape[1] === last.mask.keys + 1) {
-      const mask = { ...last.mask, keys: k.shape[1], window: last.mask.window + 1 };
-      decoded.set(layer, { mask, age: last.age + 1 });
-      return maskedAttention(q, k, v, mask, { scale });
-    }
-    decoded.delete(layer);
+    const [rows, keys] = [q.shape[1], k.shape[1]];
+    const masks = causal && cache && interval > 1 ? masksOf(cache, attention, layer).at(keys, rows) : undefined;
+    const serving = rows === 1 ? masks?.serving(keys, interval) : undefined;
+    if (serving) return maskedAttention(q, k, v, serving, { scale });
+    const keep = masks?.search(keys, rows);
     const receive = (mask: BlockMask): void => {
-      if (isDecode) decoded.set(layer, { mask, age: 1 });
+      if (rows === 1) keep?.(mask);
       onMask?.(mask, layer);
     };
     return hipAttention(q, k, v, {
@@ -86,9 +89,10 @@ export function hipModelAttention(options: ModelAttentionOptions = {}): ModelAtt
       config: configs.of(layer),
       dense,
       // A mask that nobody wants stays on the GPU.
-      ...((isDecode || onMask) && { onMask: receive }),
+      ...(((rows === 1 && keep) || onMask) && { onMask: receive }),
     });
   };
+  return attention;
 }
 
 /** The parameters of each layer. */

@@ -40,13 +40,61 @@ describe('KvCache', () => {
     );
   });
 
-  it('counts the tokens that every layer has', () => {
+  it('refuses to go on after a pass that did not reach every layer, until it is taken back', () => {
     using cache = new KvCache();
-    tf.tidy(() => {
-      cache.append(0, filled(3, 1), filled(3, 1));
-      cache.append(1, filled(2, 1), filled(2, 1));
-    });
-    expect(cache.length).toBe(2);
+    const append = (layer: number, tokens: number) =>
+      tf.tidy(() => cache.append(layer, filled(tokens, layer), filled(tokens, layer)).k.shape[1]);
+    for (const layer of [0, 1, 2]) append(layer, 3);
+    append(0, 2);
+    append(1, 2);
+    expect(cache.length).toBe(3);
+    expect(() => append(0, 2)).toThrow(
+      'layer 0 would go from 5 to 7 tokens where layer 2 has 3: a forward pass ended before it had filled every layer. Call truncate(n) with the length before that pass (3 at most; 0 starts anew)',
+    );
+    expect(() => append(0, 2)).toThrow(expect.objectContaining({ code: 'unsupported' }));
+    cache.truncate(3);
+    for (const layer of [0, 1, 2]) expect(append(layer, 4)).toBe(7);
+    // The first pass: nobody knows yet how many layers there are, until a later one comes.
+    cache.truncate(0);
+    append(0, 3);
+    expect(cache.length).toBe(3);
+    append(0, 3);
+    expect(() => append(1, 2)).toThrow(/layer 1 would go from 0 to 2 tokens where layer 0 has 6/);
+  });
+
+  it('is cut back without memory, and gives what was kept', () => {
+    fc.assert(
+      fc.property(
+        fc.array(
+          fc.record({ tokens: fc.integer({ min: 1, max: 4 }), keep: fc.double({ min: 0, max: 1, noNaN: true }) }),
+        ),
+        (steps) => {
+          const before = tf.memory().numTensors;
+          using cache = new KvCache();
+          let expected: number[] = [];
+          for (const [step, { tokens, keep }] of steps.entries()) {
+            expected.push(...Array.from({ length: tokens }, () => step));
+            for (const layer of [0, 1]) {
+              tf.tidy(() => {
+                const { k, v } = cache.append(layer, filled(tokens, step), filled(tokens, -step));
+                expect([...tf.slice(k, [0, 0, 1, 3], [1, -1, 1, 1]).dataSync()]).toEqual(expected);
+                expect([...tf.slice(v, [0, 0, 1, 3], [1, -1, 1, 1]).dataSync()].map(Math.abs)).toEqual(expected);
+              });
+            }
+            const held = tf.memory().numTensors;
+            expected = expected.slice(0, Math.floor(keep * (expected.length + 1)));
+            cache.truncate(expected.length);
+            expect(tf.memory().numTensors).toBeLessThanOrEqual(held);
+            expect(cache.length).toBe(expected.length);
+          }
+          for (const length of [-1, 0.5, NaN, expected.length + 1])
+            expect(() => cache.truncate(length)).toThrow(expect.objectContaining({ code: 'invalid-config' }));
+          cache.dispose();
+          expect(tf.memory().numTensors).toBe(before);
+        },
+      ),
+      { numRuns: 20 },
+    );
   });
 
   it('refuses sizes and types that are none', () => {

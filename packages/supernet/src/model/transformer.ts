@@ -186,6 +186,7 @@ export class TransformerModel implements ElasticModel {
       queryOffset: k.shape[1] - length,
       ...(pass.mask && { mask: pass.mask }),
       ...(window && { window }),
+      ...(pass.options.cache && { cache: pass.options.cache }),
     });
     let mixed: tf.Tensor2D = tf.reshape(attended, [batch * length, used.heads * config.headSize]);
     mixed = this.#mask(mixed, width.heads * config.headSize, pass);

@@ -128,6 +128,8 @@ export interface AttentionContext {
   readonly queryOffset: number;
   /** Sliding window in tokens; absent = full attention. */
   readonly window?: number;
+  /** The cache that k and v come from: what an attention function remembers of a sequence belongs to it. */
+  readonly cache?: KeyValueCache;
 }
 
 /**
