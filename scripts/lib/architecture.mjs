@@ -10,6 +10,11 @@ export const ARCHITECTURE = {
     internal: [],
     external: [],
   },
+  '@hip/checkpoints': {
+    what: 'a pretrained transformer as files: safetensors, GGUF, config, tokenizer, chat template; from a folder, HTTP, the Hub, a cache',
+    internal: [],
+    external: ['valibot', '@huggingface/'],
+  },
   '@hip/kernels-cpu': {
     what: 'the same, fast, on WebAssembly SIMD and threads; `/tfjs` registers it with tfjs',
     internal: ['@hip/mask-search'],
@@ -36,8 +41,8 @@ export const ARCHITECTURE = {
     external: ['ml-matrix'],
   },
   '@instatune/supernet': {
-    what: 'checkpoints, elastic transformers on tfjs, fine-tuning, exact MACs, extraction',
-    internal: [],
+    what: 'elastic transformers on tfjs, fine-tuning, exact MACs, extraction',
+    internal: ['@hip/checkpoints'],
     external: 'any',
   },
   '@instatune/search': {

@@ -1,10 +1,7 @@
 // Counts: the elements of a shape, and options that must be one or an integer.
 import { SupernetError } from './errors.ts';
 
-/** Elements of a tensor of this shape. */
-export function elementCount(shape: readonly number[]): number {
-  return shape.reduce((size, extent) => size * extent, 1);
-}
+export { elementCount } from '@hip/checkpoints';
 
 /** @throws SupernetError `invalid-option` naming the option and its value */
 export function positiveInteger(name: string, value: number): number {

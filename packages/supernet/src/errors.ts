@@ -1,29 +1,20 @@
 // Typed errors of @instatune/supernet: a code to switch on, a message that names the value and the fix, the values themselves.
+import { CheckpointError, type CheckpointErrorCode } from '@hip/checkpoints';
 
 /** What went wrong, for programs. */
 export type SupernetErrorCode =
-  | 'file-not-found'
-  | 'invalid-safetensors'
-  | 'unsupported-dtype'
-  | 'invalid-config'
-  | 'unsupported-model'
-  | 'missing-weight'
-  | 'invalid-shape'
+  | CheckpointErrorCode
   | 'invalid-subnet'
   | 'invalid-input'
   | 'invalid-option'
   | 'invalid-data'
   | 'invalid-checkpoint'
-  | 'tokenizer'
-  | 'network'
   | 'non-finite'
-  | 'out-of-memory'
-  | 'unsupported'
-  | 'aborted'
-  | 'internal';
+  | 'out-of-memory';
 
 /**
- * Error of @instatune/supernet.
+ * Error of @instatune/supernet. `instanceof` also says yes to a {@link CheckpointError}, which what reads checkpoints throws: its code
+ * and details are of the same kind.
  *
  * @example
  * ```ts
@@ -50,6 +41,10 @@ export class SupernetError extends Error {
     super(message, options);
     this.code = code;
     this.details = details;
+  }
+
+  static override [Symbol.hasInstance](value: unknown): boolean {
+    return Function.prototype[Symbol.hasInstance].call(this, value) || value instanceof CheckpointError;
   }
 }
 

@@ -1,18 +1,8 @@
-// Node's modules and optional packages, asked for at run time: what is imported by name, even dynamically, bundlers try to find.
+// Node's modules for what cannot do without them, with this package's error where there is no Node.
+import { nodeModule, type NodeModules } from '@hip/checkpoints/platform';
 import { SupernetError } from './errors.ts';
 
-interface NodeModules {
-  readonly 'node:fs/promises': typeof import('node:fs/promises');
-  readonly 'node:os': typeof import('node:os');
-  readonly 'node:path': typeof import('node:path');
-}
-
-/** A module of Node, or undefined where there is no Node. */
-export function nodeModule<Name extends keyof NodeModules>(name: Name): NodeModules[Name] | undefined {
-  // Some bundlers put a `process` of their own into pages.
-  if (typeof process !== 'object' || typeof process.getBuiltinModule !== 'function') return undefined;
-  return process.getBuiltinModule(name as string) as NodeModules[Name] | undefined;
-}
+export { importPackage, nodeModule } from '@hip/checkpoints/platform';
 
 /**
  * A module of Node for something that cannot do without.
@@ -29,9 +19,4 @@ export function requireNode<Name extends keyof NodeModules>(
   const module = nodeModule(name);
   if (!module) throw new SupernetError('unsupported', `${what} needs Node, which this is not: ${instead}`, { name });
   return module;
-}
-
-/** Imports a package that bundlers shall leave alone: by a variable, and by the comments that each of them knows. */
-export function importPackage(specifier: string): Promise<unknown> {
-  return import(/* webpackIgnore: true */ /* @vite-ignore */ specifier);
 }

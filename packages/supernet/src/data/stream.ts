@@ -2,7 +2,7 @@
 import { integerOption, positiveInteger } from '../counts.ts';
 import { SupernetError } from '../errors.ts';
 import { SeededRandom, deriveSeed } from '../train/random.ts';
-import type { TextTokenizer } from '../tokenizer/tokenizer.ts';
+import type { TextTokenizer } from '@hip/checkpoints';
 import type { HostBatch } from './dataset.ts';
 import type { BatchLoader } from './loader.ts';
 

@@ -1,6 +1,6 @@
 // Labelled texts as a dataset: tokenised once, padded to the longest of a batch.
 import { SupernetError } from '../errors.ts';
-import type { TextTokenizer } from '../tokenizer/tokenizer.ts';
+import type { TextTokenizer } from '@hip/checkpoints';
 import type { Dataset, HostBatch } from './dataset.ts';
 import type { LabelledText } from './delimited.ts';
 

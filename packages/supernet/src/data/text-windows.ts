@@ -2,7 +2,7 @@
 import { integerOption, positiveInteger } from '../counts.ts';
 import { SupernetError } from '../errors.ts';
 import { SeededRandom, deriveSeed, shuffledIndices } from '../train/random.ts';
-import type { TextTokenizer } from '../tokenizer/tokenizer.ts';
+import type { TextTokenizer } from '@hip/checkpoints';
 import type { Dataset } from './dataset.ts';
 
 /** Options of {@link textWindows}. */

@@ -1,7 +1,6 @@
 // Exact multiply-accumulates and parameters of a sub-network: closed forms, computed, never predicted.
-import type { ModelConfig } from '../model/types.ts';
+import { headGroup, weightSlots, type ModelConfig } from '@hip/checkpoints';
 import { elementCount, integerOption, positiveInteger } from '../counts.ts';
-import { headGroup, weightSlots } from '../model/slots.ts';
 import { layerWidth, slicedShape } from './slice.ts';
 import { validateSubnet } from './space.ts';
 import type { SubnetConfig } from './space.ts';
@@ -23,7 +22,8 @@ export interface MacsOptions {
  *
  * @example
  * ```ts
- * import { countMacs, families } from '@instatune/supernet';
+ * import { families } from '@hip/checkpoints';
+ * import { countMacs } from '@instatune/supernet';
  *
  * const bert = families.find((family) => family.name === 'bert')!.readConfig({
  *   architectures: ['BertForSequenceClassification'], model_type: 'bert', hidden_size: 768,

@@ -1,8 +1,8 @@
 // One-time reordering of heads and FFN units by importance, so that prefixes keep what matters; the full model's function is unchanged.
 import * as tf from '@tensorflow/tfjs';
 import { SupernetError, throwIfAborted } from '../errors.ts';
-import { headGroup, layerFfn, layerHeads } from '../model/slots.ts';
-import type { ElasticAxis, ElasticModel, ModelInputs, WeightSlot } from '../model/types.ts';
+import { headGroup, layerFfn, layerHeads, type ElasticAxis, type WeightSlot } from '@hip/checkpoints';
+import type { ElasticModel, ModelInputs } from '../model/types.ts';
 import { variableGradients } from '../model/variable-gradients.ts';
 
 /** Options of {@link reorderByImportance}. */

@@ -1,6 +1,5 @@
 // How a weight shrinks with a sub-network: extents per elastic axis, the same rule for tensors, arrays, counts and masks.
-import type { ModelConfig, WeightSlot } from '../model/types.ts';
-import { headGroup, layerFfn, layerHeads } from '../model/slots.ts';
+import { headGroup, layerFfn, layerHeads, type ModelConfig, type WeightSlot } from '@hip/checkpoints';
 import type { SubnetConfig } from './space.ts';
 
 /** Heads and FFN units of one layer. */

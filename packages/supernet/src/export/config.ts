@@ -1,10 +1,8 @@
 // config.json of a sub-network: Hugging Face keys where the shape can be told in them, an explicit key where it cannot.
 import { layerWidth } from '../elastic/slice.ts';
 import type { SubnetConfig } from '../elastic/space.ts';
-import type { Family } from '../families/family.ts';
-import { ELASTIC_KEY } from '../families/hf-config.ts';
-import { headGroup } from '../model/slots.ts';
-import type { ModelConfig } from '../model/types.ts';
+import { headGroup, type Family, type ModelConfig } from '@hip/checkpoints';
+import { ELASTIC_KEY } from '@hip/checkpoints/families';
 
 /**
  * `huggingface`: transformers loads the folder as it is. `per-layer`: the shape differs between layers (or the family ties the

@@ -1,16 +1,21 @@
 // extractSubnet: a sub-network becomes a standalone checkpoint folder (safetensors, config.json, tokenizer).
-import { canonicalBindings } from '../checkpoint/bind.ts';
-import type { FloatDtype } from '../checkpoint/dtypes.ts';
-import { safetensorsChunks, tensorBytes } from '../checkpoint/safetensors.ts';
-import type { TensorToWrite } from '../checkpoint/safetensors.ts';
-import { FLOAT_DTYPES, requireStorable } from '../checkpoint/storable.ts';
-import { fromSlots } from '../checkpoint/transforms.ts';
+import {
+  canonicalBindings,
+  families as builtinFamilies,
+  FLOAT_DTYPES,
+  fromSlots,
+  requireStorable,
+  safetensorsChunks,
+  tensorBytes,
+  type Family,
+  type FloatDtype,
+  type TensorBinding,
+  type TensorToWrite,
+} from '@hip/checkpoints';
 import { countParameters } from '../elastic/cost.ts';
 import { canonicalSubnet, fullSubnet } from '../elastic/space.ts';
 import type { SubnetConfig } from '../elastic/space.ts';
 import { SupernetError, throwIfAborted } from '../errors.ts';
-import type { Family, TensorBinding } from '../families/family.ts';
-import { families as builtinFamilies } from '../families/index.ts';
 import type { ElasticModel } from '../model/types.ts';
 import { requireNode } from '../node-modules.ts';
 import { subnetConfigJson } from './config.ts';

@@ -1,6 +1,5 @@
 // Transformer layers as ONNX nodes (opset 17): norms, activations, RoPE, grouped-query attention, feed-forward.
-import { headGroup, layerHeads } from '../model/slots.ts';
-import type { Activation, ModelConfig } from '../model/types.ts';
+import { headGroup, layerHeads, type Activation, type ModelConfig } from '@hip/checkpoints';
 import type { OnnxGraph } from './onnx-graph.ts';
 
 /** Finite stand-in for −∞. */

@@ -1,10 +1,9 @@
 // exportOnnx: a sub-network as a standalone ONNX model with dynamic batch and sequence axes.
-import { fromSlots } from '../checkpoint/transforms.ts';
+import { fromSlots, weightSlots, type ModelConfig } from '@hip/checkpoints';
 import { fullSubnet } from '../elastic/space.ts';
 import type { SubnetConfig } from '../elastic/space.ts';
 import { throwIfAborted } from '../errors.ts';
-import { weightSlots } from '../model/slots.ts';
-import type { ElasticModel, ModelConfig } from '../model/types.ts';
+import type { ElasticModel } from '../model/types.ts';
 import { OnnxGraph } from './onnx-graph.ts';
 import { activationNodes, layerNodes, layerNormNodes, linearNodes, normNodes } from './onnx-layers.ts';
 import type { LayerContext } from './onnx-layers.ts';

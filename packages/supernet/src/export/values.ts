@@ -2,9 +2,9 @@
 import { layerWidth, slicePrefix, slicedShape } from '../elastic/slice.ts';
 import { fullSubnet, validateSubnet } from '../elastic/space.ts';
 import type { SpaceChoices, SubnetConfig } from '../elastic/space.ts';
-import { weightSlots } from '../model/slots.ts';
+import { weightSlots, type ModelConfig } from '@hip/checkpoints';
 import { TransformerModel } from '../model/transformer.ts';
-import type { ElasticModel, ModelConfig } from '../model/types.ts';
+import type { ElasticModel } from '../model/types.ts';
 
 /** Configuration of a sub-network as a model of its own. */
 export function subnetModelConfig(config: ModelConfig, subnet: SubnetConfig): ModelConfig {

@@ -4,7 +4,7 @@ import { elementwise, isFused } from '../webgpu/elementwise.ts';
 import type { FusedActivation } from '../webgpu/elementwise.ts';
 import { onWebGpu } from '../webgpu/program.ts';
 import { customGradient } from './custom-gradient.ts';
-import type { Activation } from './types.ts';
+import type { Activation } from '@hip/checkpoints';
 
 /** Applies an activation elementwise (differentiable). */
 export function activate(x: tf.Tensor2D, activation: Activation): tf.Tensor2D {

@@ -4,7 +4,8 @@ import { SupernetError } from '../errors.ts';
 import { activate } from './activations.ts';
 import { linear, matMulTied } from './matmul.ts';
 import { layerNorm } from './norms.ts';
-import type { ForwardOptions, ModelConfig, ModelInputs } from './types.ts';
+import type { ModelConfig } from '@hip/checkpoints';
+import type { ForwardOptions, ModelInputs } from './types.ts';
 
 /** Extents and options a head needs beside the hidden state. */
 export interface HeadContext {

@@ -3,7 +3,8 @@ import * as tf from '@tensorflow/tfjs';
 import type { HostBatch } from '../data/dataset.ts';
 import { imageTokens } from '../elastic/cost.ts';
 import { SupernetError } from '../errors.ts';
-import type { ModelConfig, ModelInputs } from './types.ts';
+import type { ModelConfig } from '@hip/checkpoints';
+import type { ModelInputs } from './types.ts';
 
 /** Backends that hold tensors in host memory: elsewhere to read one is to wait for a device. */
 const HOST_BACKENDS: readonly string[] = ['cpu', 'wasm'];

@@ -4,7 +4,8 @@ import { SupernetError } from '../errors.ts';
 import { embed, repeatRow } from './embedding.ts';
 import { linear } from './matmul.ts';
 import { layerNorm } from './norms.ts';
-import type { ModelConfig, ModelInputs } from './types.ts';
+import type { ModelConfig } from '@hip/checkpoints';
+import type { ModelInputs } from './types.ts';
 
 /** First hidden state [B·T, D] and its extents. */
 export interface Embedded {

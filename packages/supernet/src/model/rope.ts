@@ -3,8 +3,8 @@ import * as tf from '@tensorflow/tfjs';
 import { customGradient } from './custom-gradient.ts';
 import { rotate } from '../webgpu/elementwise.ts';
 import { onWebGpu } from '../webgpu/program.ts';
-import { inverseFrequencies } from '../families/rope-config.ts';
-import type { RopeConfig } from './types.ts';
+import { inverseFrequencies } from '@hip/checkpoints/families';
+import type { RopeConfig } from '@hip/checkpoints';
 
 /** cos and signed sin of a range of positions, each [1, T, 1, d]. */
 export interface RopeTables {

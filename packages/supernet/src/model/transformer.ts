@@ -1,6 +1,6 @@
 // The one elastic transformer behind every family: what differs is in ModelConfig, how it shrinks is in the slots' axes.
 import * as tf from '@tensorflow/tfjs';
-import type { CheckpointFiles } from '../checkpoint/files.ts';
+import { headGroup, weightSlots, type CheckpointFiles, type ModelConfig, type WeightSlot } from '@hip/checkpoints';
 import { layerWidth, slicedShape } from '../elastic/slice.ts';
 import type { LayerWidth } from '../elastic/slice.ts';
 import { createSpace, validateSubnet } from '../elastic/space.ts';
@@ -16,10 +16,9 @@ import { linear } from './matmul.ts';
 import { layerNorm, maskedLayerNorm, rmsNorm } from './norms.ts';
 import { RopeCache, applyRope } from './rope.ts';
 import type { RopeTables } from './rope.ts';
-import { headGroup, weightSlots } from './slots.ts';
-import type { AttentionFunction, ElasticModel, ForwardOptions, ForwardOutput, ModelConfig } from './types.ts';
+import type { AttentionFunction, ElasticModel, ForwardOptions, ForwardOutput } from './types.ts';
 import { guardMemory } from './wasm-memory.ts';
-import type { ModelInputs, WeightSlot } from './types.ts';
+import type { ModelInputs } from './types.ts';
 
 /** State of one forward pass. */
 interface Pass {

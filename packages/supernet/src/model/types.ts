@@ -1,109 +1,7 @@
 // The contract between families, training, export and callers: configuration, inputs, options and the elastic model itself.
 import type * as tf from '@tensorflow/tfjs';
-import type { CheckpointFiles } from '../checkpoint/files.ts';
+import type { CheckpointFiles, FamilyName, ModelConfig, WeightSlot } from '@hip/checkpoints';
 import type { ElasticSpace, SubnetConfig } from '../elastic/space.ts';
-
-/** A family's name: `llama`, `qwen2`, `qwen3`, `gpt2`, `bert`, `roberta`, `vit`, `deit`, `beit3`, or one of your own. */
-export type FamilyName = string;
-
-/** What the model's head computes. */
-export type HeadKind =
-  | 'causal-lm'
-  | 'masked-lm'
-  | 'sequence-classification'
-  | 'token-classification'
-  | 'image-classification'
-  | 'none';
-
-/** Activation functions, by their transformers names' meaning: `gelu` is exact (erf), `gelu-tanh` is gelu_new/gelu_pytorch_tanh. */
-export type Activation = 'silu' | 'gelu' | 'gelu-tanh' | 'quick-gelu' | 'relu' | 'tanh';
-
-/** How a classifier reads the sequence: class token, last real token, mean of the patches, or class + distillation token. */
-export type Readout = 'first' | 'last' | 'mean-patches' | 'distilled' | 'tokens';
-
-/** Rotary position embedding. `inverseFrequencies` already contains the scaling (llama3, linear, yarn) of the configuration. */
-export interface RopeConfig {
-  readonly theta: number;
-  /** Radians per position of each of the headSize/2 pairs. */
-  readonly inverseFrequencies: readonly number[];
-  /** Factor on cos and sin (yarn/longrope); 1 otherwise. */
-  readonly attentionFactor: number;
-  /** Dynamic NTK scaling: beyond `maxPositions` tokens θ grows with the length. */
-  readonly dynamic?: { readonly factor: number; readonly maxPositions: number };
-}
-
-/** Patch embedding of image models. */
-export interface PatchConfig {
-  readonly imageSize: readonly [height: number, width: number];
-  readonly patchSize: readonly [height: number, width: number];
-  readonly channels: number;
-  /** Tokens before the patches: 1 (class), 2 (class + distillation, DeiT). */
-  readonly prefixTokens: number;
-}
-
-/** A family-independent description of one transformer, read from a checkpoint's config.json. */
-export interface ModelConfig {
-  readonly family: FamilyName;
-  readonly head: HeadKind;
-  readonly hiddenSize: number;
-  readonly layers: number;
-  readonly heads: number;
-  readonly kvHeads: number;
-  readonly headSize: number;
-  /** FFN units. */
-  readonly ffn: number;
-  /** Per-layer query heads and FFN units of an extracted model with unequal layers; absent when uniform. */
-  readonly layerHeads?: readonly number[];
-  readonly layerFfn?: readonly number[];
-  readonly vocabSize: number;
-  readonly maxPositions: number;
-  readonly typeVocabSize: number;
-  readonly labels: number;
-  readonly norm: { readonly kind: 'rms' | 'layer'; readonly epsilon: number; readonly placement: 'pre' | 'post' };
-  readonly activation: Activation;
-  /** Gated FFN (SwiGLU): down(act(gate(x)) · up(x)). */
-  readonly gated: boolean;
-  readonly causal: boolean;
-  readonly bias: { readonly qkv: boolean; readonly key: boolean; readonly output: boolean; readonly ffn: boolean };
-  /** RMS norm of every query and key head before RoPE (Qwen3). */
-  readonly qkNorm: boolean;
-  /** LayerNorm inside attention and FFN before the second projection (BEiT-3, "sub-LN"). */
-  readonly subNorm: boolean;
-  readonly attentionScale: number;
-  /** Per-layer sliding window in tokens, 0 = full attention (Qwen2/Qwen3 `layer_types`); absent when no layer slides. */
-  readonly slidingWindows?: readonly number[];
-  readonly rope?: RopeConfig;
-  /** Rows of the learned position table; 0 without one. */
-  readonly positionRows: number;
-  /** Row of the first token in the position table (RoBERTa: padding_idx + 1, BEiT-3: 2). */
-  readonly positionOffset: number;
-  /** Padding tokens take position row padding_idx and do not count (RoBERTa). */
-  readonly positionsSkipPadding: boolean;
-  readonly patches?: PatchConfig;
-  /** LayerNorm after the embeddings (BERT). */
-  readonly embeddingNorm: boolean;
-  /** Norm after the last layer (pre-norm models). */
-  readonly finalNorm: boolean;
-  readonly readout: Readout;
-  /** Linear + tanh on the class token before the classifier (BERT). */
-  readonly pooler: boolean;
-  /** Extra linear of the head: BERT's and RoBERTa's MLM transform (with LayerNorm), RoBERTa's classifier (tanh). */
-  readonly headDense: 'none' | 'lm-transform' | 'tanh';
-  /** Activation of the LM transform. @defaultValue `activation` */
-  readonly headActivation?: Activation;
-  /** LayerNorm between readout and classifier (BEiT-3). */
-  readonly readoutNorm: boolean;
-  readonly headBias: boolean;
-  /** Whether transformers returns the last hidden state after the final norm. */
-  readonly normedLastHiddenState: boolean;
-  readonly tiedEmbeddings: boolean;
-  readonly padTokenId?: number;
-  readonly eosTokenIds: readonly number[];
-  /** Drop-out probability of the checkpoint's configuration (used only when training asks for it). */
-  readonly dropout: number;
-  /** The checkpoint's config.json as it was read. */
-  readonly raw: Readonly<Record<string, unknown>>;
-}
 
 /** Inputs of a forward pass; text models take ids, image models pixels. */
 export interface ModelInputs {
@@ -192,21 +90,6 @@ export interface ForwardOutput {
   readonly logits: tf.Tensor;
   /** Embeddings first, then one per layer run; as transformers 5 returns them (last one after the final norm where it does so). */
   readonly hiddenStates?: readonly tf.Tensor3D[];
-}
-
-/** How a weight shrinks with the sub-network, per axis. */
-export type ElasticAxis = 'fixed' | 'query-heads' | 'kv-heads' | 'ffn';
-
-/** One trainable weight: its canonical name, shape and elastic axes. Linear weights are [in, out]. */
-export interface WeightSlot {
-  /** Canonical name, e.g. `layers.0.attention.query.weight`. */
-  readonly name: string;
-  readonly shape: readonly number[];
-  readonly axes: readonly ElasticAxis[];
-  /** Layer index, or undefined for embeddings, final norm and head. */
-  readonly layer?: number;
-  /** `embedding`s and `norm`s and `bias`es usually take no weight decay; `head` is the task head. */
-  readonly role: 'embedding' | 'linear' | 'bias' | 'norm' | 'head';
 }
 
 /** A pretrained transformer whose layers, heads and FFN are elastic. */

@@ -5,7 +5,8 @@ import { SupernetError } from '../errors.ts';
 import { WEIGHTS_TOGETHER, adamwInPlace } from '../webgpu/adamw.ts';
 import type { AdamWLane } from '../webgpu/adamw.ts';
 import { isShared, onWebGpu } from '../webgpu/program.ts';
-import type { ElasticModel, WeightSlot } from '../model/types.ts';
+import type { WeightSlot } from '@hip/checkpoints';
+import type { ElasticModel } from '../model/types.ts';
 import type { GradientSet } from './gradients.ts';
 import { adamwOnHeap, isOwnOnHeap } from '../model/host-arrays.ts';
 

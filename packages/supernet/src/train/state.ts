@@ -1,8 +1,7 @@
 // The whole state of a run as one safetensors file: weights, optimiser moments, random state, data position, loss curve.
 import * as tf from '@tensorflow/tfjs';
 import * as v from 'valibot';
-import { openSafetensors, safetensorsChunks } from '../checkpoint/safetensors.ts';
-import type { TensorToWrite } from '../checkpoint/safetensors.ts';
+import { openSafetensors, safetensorsChunks, type TensorToWrite } from '@hip/checkpoints';
 import type { LoaderState } from '../data/loader.ts';
 import { SupernetError } from '../errors.ts';
 import type { ElasticModel } from '../model/types.ts';

@@ -4,11 +4,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import * as tf from '@tensorflow/tfjs';
-import { fileSource } from '../../src/checkpoint/byte-source.ts';
-import { folderFiles } from '../../src/checkpoint/files.ts';
+import { fileSource, folderFiles, openSafetensors, writeSafetensors, type LoadedTensor } from '@hip/checkpoints';
 import { loadCheckpoint } from '../../src/checkpoint/load.ts';
-import { openSafetensors, writeSafetensors } from '../../src/checkpoint/safetensors.ts';
-import type { LoadedTensor } from '../../src/checkpoint/safetensors.ts';
 import { saveCheckpoint } from '../../src/export/extract.ts';
 import { useBackend } from '../helpers/backend.ts';
 import { goldenPath, loadGolden, missingGolden } from '../helpers/golden.ts';
@@ -112,7 +109,7 @@ describe.skipIf(missingGolden)(`loadCheckpoint${missingGolden}`, () => {
   ])('%s: %s', async (code, _, change) => {
     await use('llama-gqa');
     await editConfig(change);
-    await expect(loadCheckpoint(folder)).rejects.toMatchObject({ name: 'SupernetError', code });
+    await expect(loadCheckpoint(folder)).rejects.toMatchObject({ name: 'CheckpointError', code });
   });
 
   it('names missing files and broken JSON', async () => {

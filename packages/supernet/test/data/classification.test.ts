@@ -7,7 +7,7 @@ import { parseLabelledTexts, readLabelledTexts } from '../../src/data/delimited.
 import { splitDataset } from '../../src/data/split.ts';
 import { textClassification } from '../../src/data/text-classification.ts';
 import { loadCheckpoint } from '../../src/checkpoint/load.ts';
-import type { TextTokenizer } from '../../src/tokenizer/tokenizer.ts';
+import type { TextTokenizer } from '@hip/checkpoints';
 
 /** One token per word, 1 … n; 30 opens, 31 closes. */
 const words: TextTokenizer = {

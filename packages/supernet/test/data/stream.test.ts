@@ -2,7 +2,7 @@
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { collateWindows, streamLoader, streamWindows } from '../../src/data/stream.ts';
-import type { TextTokenizer } from '../../src/tokenizer/tokenizer.ts';
+import type { TextTokenizer } from '@hip/checkpoints';
 
 const numbers = (count: number) => ({
   open: async function* () {

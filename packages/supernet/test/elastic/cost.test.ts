@@ -2,9 +2,8 @@
 import { describe, expect, it } from 'vitest';
 import { countMacs, countParameters } from '../../src/elastic/cost.ts';
 import { uniformSubnet } from '../../src/elastic/space.ts';
-import { families, findFamily } from '../../src/families/index.ts';
+import { families, findFamily, type ModelConfig } from '@hip/checkpoints';
 import { modelSpace } from '../../src/model/transformer.ts';
-import type { ModelConfig } from '../../src/model/types.ts';
 
 function configOf(raw: Record<string, unknown>): ModelConfig {
   return findFamily(raw).readConfig(raw);

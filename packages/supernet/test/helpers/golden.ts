@@ -1,11 +1,14 @@
 // Golden cases: a tiny checkpoint and what transformers computed with it.
 import * as tf from '@tensorflow/tfjs';
 import { missingShared, sharedPath } from '@hip/testing';
-import { memoryFiles } from '../../src/checkpoint/files.ts';
-import type { CheckpointFiles } from '../../src/checkpoint/files.ts';
-import { openSafetensors, writeSafetensors } from '../../src/checkpoint/safetensors.ts';
-import type { TensorToWrite } from '../../src/checkpoint/safetensors.ts';
-import { fileSource } from '../../src/checkpoint/byte-source.ts';
+import {
+  fileSource,
+  memoryFiles,
+  openSafetensors,
+  writeSafetensors,
+  type CheckpointFiles,
+  type TensorToWrite,
+} from '@hip/checkpoints';
 import type { ModelInputs } from '../../src/model/types.ts';
 
 /** Every golden of the shared folder. */

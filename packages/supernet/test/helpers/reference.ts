@@ -1,5 +1,5 @@
 // A second, naive implementation in float64 loops over the checkpoint's own tensor names: an oracle for families without goldens.
-import type { TensorToWrite } from '../../src/checkpoint/safetensors.ts';
+import type { TensorToWrite } from '@hip/checkpoints';
 
 export type Rows = number[][];
 

@@ -1,6 +1,5 @@
 // Tiny random models: real constructors, a few thousand weights.
-import { findFamily } from '../../src/families/index.ts';
-import { weightSlots } from '../../src/model/slots.ts';
+import { findFamily, weightSlots } from '@hip/checkpoints';
 import { TransformerModel } from '../../src/model/transformer.ts';
 import { SeededRandom } from '../../src/train/random.ts';
 

@@ -2,14 +2,12 @@
 import * as tf from '@tensorflow/tfjs';
 import * as ort from 'onnxruntime-node';
 import { beforeAll, describe, expect, it } from 'vitest';
-import { memoryFiles } from '../../src/checkpoint/files.ts';
+import { findFamily, memoryFiles, openSafetensors } from '@hip/checkpoints';
 import { loadCheckpoint } from '../../src/checkpoint/load.ts';
-import { openSafetensors } from '../../src/checkpoint/safetensors.ts';
 import { sampleSubnet } from '../../src/elastic/space.ts';
 import { exportOnnx } from '../../src/export/onnx.ts';
 import { renderCheckpoint } from '../../src/export/extract.ts';
-import { findFamily } from '../../src/families/index.ts';
-import { readRope } from '../../src/families/rope-config.ts';
+import { readRope } from '@hip/checkpoints/families';
 import { denseAttention } from '../../src/model/attention.ts';
 import type { ElasticModel, ModelInputs } from '../../src/model/types.ts';
 import { BACKENDS, useBackend } from '../helpers/backend.ts';

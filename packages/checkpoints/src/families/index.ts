@@ -1,0 +1,31 @@
+// Every family this package knows, and the choice of one by model_type.
+import { CheckpointError } from '../errors.ts';
+import { beit3 } from './beit3.ts';
+import { bert } from './bert.ts';
+import type { Family } from './family.ts';
+import { gpt2 } from './gpt2.ts';
+import type { RawConfig } from './hf-config.ts';
+import { llama } from './llama.ts';
+import { qwen2, qwen3 } from './qwen.ts';
+import { roberta } from './roberta.ts';
+import { deit, vit } from './vit.ts';
+
+/** Built-in families. */
+export const families: readonly Family[] = [llama, qwen2, qwen3, gpt2, bert, roberta, vit, deit, beit3];
+
+/** The family of a config.json. @throws CheckpointError `unsupported-model`. */
+export function findFamily(raw: RawConfig, known: readonly Family[] = families): Family {
+  const type = raw['model_type'];
+  const family = known.find(({ modelTypes }) => typeof type === 'string' && modelTypes.includes(type));
+  if (!family) {
+    const types = known.flatMap(({ modelTypes }) => modelTypes).join(', ');
+    throw new CheckpointError(
+      'unsupported-model',
+      `model_type ${JSON.stringify(type)} is not supported (known: ${types})`,
+      {
+        modelType: type,
+      },
+    );
+  }
+  return family;
+}

@@ -1,0 +1,108 @@
+// Which weights a model of a given configuration has: names, shapes, elastic axes. The one list that everything else follows.
+import type { ElasticAxis, ModelConfig, WeightSlot } from './config.ts';
+
+/** Query heads of a layer (less than `config.heads` in an extraction with unequal layers). */
+export function layerHeads(config: ModelConfig, layer: number): number {
+  return config.layerHeads?.[layer] ?? config.heads;
+}
+
+/** FFN units of a layer. */
+export function layerFfn(config: ModelConfig, layer: number): number {
+  return config.layerFfn?.[layer] ?? config.ffn;
+}
+
+/** Query heads per key/value head. */
+export function headGroup(config: ModelConfig): number {
+  return config.heads / config.kvHeads;
+}
+
+/** All weights in order: embeddings, layers, final norm, head. */
+export function weightSlots(config: ModelConfig): WeightSlot[] {
+  return [
+    ...embeddingSlots(config),
+    ...Array.from({ length: config.layers }, (_, layer) => layerSlots(config, layer)).flat(),
+    ...(config.finalNorm ? normSlots(config, 'norm', config.hiddenSize, 'fixed') : []),
+    ...headSlots(config),
+  ];
+}
+
+function embeddingSlots(config: ModelConfig): WeightSlot[] {
+  const { hiddenSize: d, patches } = config;
+  const slots: WeightSlot[] = [];
+  if (patches) {
+    const pixels = patches.patchSize[0] * patches.patchSize[1] * patches.channels;
+    slots.push(...linearSlots('embeddings.patch', [pixels, d], ['fixed', 'fixed'], true));
+    slots.push(slot('embeddings.class', [d], ['fixed'], 'embedding'));
+    if (patches.prefixTokens > 1) slots.push(slot('embeddings.distillation', [d], ['fixed'], 'embedding'));
+  } else {
+    slots.push(slot('embeddings.token.weight', [config.vocabSize, d], ['fixed', 'fixed'], 'embedding'));
+  }
+  if (config.positionRows > 0) {
+    slots.push(slot('embeddings.position.weight', [config.positionRows, d], ['fixed', 'fixed'], 'embedding'));
+  }
+  if (config.typeVocabSize > 0) {
+    slots.push(slot('embeddings.type.weight', [config.typeVocabSize, d], ['fixed', 'fixed'], 'embedding'));
+  }
+  if (config.embeddingNorm) slots.push(...normSlots(config, 'embeddings.norm', d, 'fixed'));
+  return slots;
+}
+
+function layerSlots(config: ModelConfig, layer: number): WeightSlot[] {
+  const { hiddenSize: d, headSize, bias } = config;
+  const heads = layerHeads(config, layer) * headSize;
+  const kv = heads / headGroup(config);
+  const ffn = layerFfn(config, layer);
+  const at = `layers.${layer}`;
+  const slots = [
+    ...normSlots(config, `${at}.attention.norm`, d, 'fixed'),
+    ...linearSlots(`${at}.attention.query`, [d, heads], ['fixed', 'query-heads'], bias.qkv),
+    ...linearSlots(`${at}.attention.key`, [d, kv], ['fixed', 'kv-heads'], bias.key),
+    ...linearSlots(`${at}.attention.value`, [d, kv], ['fixed', 'kv-heads'], bias.qkv),
+  ];
+  if (config.qkNorm) {
+    slots.push(slot(`${at}.attention.queryNorm.weight`, [headSize], ['fixed'], 'norm'));
+    slots.push(slot(`${at}.attention.keyNorm.weight`, [headSize], ['fixed'], 'norm'));
+  }
+  if (config.subNorm) slots.push(...normSlots(config, `${at}.attention.subNorm`, heads, 'query-heads'));
+  slots.push(...linearSlots(`${at}.attention.output`, [heads, d], ['query-heads', 'fixed'], bias.output));
+  slots.push(...normSlots(config, `${at}.ffn.norm`, d, 'fixed'));
+  if (config.gated) slots.push(...linearSlots(`${at}.ffn.gate`, [d, ffn], ['fixed', 'ffn'], bias.ffn));
+  slots.push(...linearSlots(`${at}.ffn.up`, [d, ffn], ['fixed', 'ffn'], bias.ffn));
+  if (config.subNorm) slots.push(...normSlots(config, `${at}.ffn.subNorm`, ffn, 'ffn'));
+  slots.push(...linearSlots(`${at}.ffn.down`, [ffn, d], ['ffn', 'fixed'], bias.ffn));
+  return slots.map((entry) => ({ ...entry, layer }));
+}
+
+function headSlots(config: ModelConfig): WeightSlot[] {
+  const { hiddenSize: d, head } = config;
+  const slots: WeightSlot[] = [];
+  if (config.pooler) slots.push(...linearSlots('pooler', [d, d], ['fixed', 'fixed'], true));
+  if (config.headDense !== 'none') slots.push(...linearSlots('head.dense', [d, d], ['fixed', 'fixed'], true));
+  if (config.headDense === 'lm-transform') slots.push(...normSlots(config, 'head.norm', d, 'fixed'));
+  if (config.readoutNorm) slots.push(...normSlots(config, 'head.norm', d, 'fixed'));
+  const outputs = head === 'causal-lm' || head === 'masked-lm' ? config.vocabSize : config.labels;
+  if (head !== 'none' && !config.tiedEmbeddings) {
+    slots.push(slot('head.weight', [d, outputs], ['fixed', 'fixed'], 'head'));
+  }
+  if (head !== 'none' && config.headBias) slots.push(slot('head.bias', [outputs], ['fixed'], 'bias'));
+  if (config.readout === 'distilled') {
+    slots.push(slot('head.distillation.weight', [d, outputs], ['fixed', 'fixed'], 'head'));
+    slots.push(slot('head.distillation.bias', [outputs], ['fixed'], 'bias'));
+  }
+  return slots;
+}
+
+function normSlots(config: ModelConfig, name: string, size: number, axis: ElasticAxis): WeightSlot[] {
+  const weight = slot(`${name}.weight`, [size], [axis], 'norm');
+  return config.norm.kind === 'rms' ? [weight] : [weight, slot(`${name}.bias`, [size], [axis], 'norm')];
+}
+
+function linearSlots(name: string, shape: number[], axes: ElasticAxis[], bias: boolean): WeightSlot[] {
+  const weight = slot(`${name}.weight`, shape, axes, 'linear');
+  if (!bias) return [weight];
+  return [weight, slot(`${name}.bias`, [shape[1] as number], [axes[1] as ElasticAxis], 'bias')];
+}
+
+function slot(name: string, shape: number[], axes: ElasticAxis[], role: WeightSlot['role']): WeightSlot {
+  return { name, shape, axes, role };
+}

@@ -1,0 +1,69 @@
+// Values of weight slots out of an open checkpoint: stored tensors decoded, transposed, split, one at a time.
+import { CheckpointError, throwIfAborted } from '../errors.ts';
+import type { Family } from '../families/family.ts';
+import type { ModelConfig, WeightSlot } from '../model/config.ts';
+import { resolveBindings } from './bind.ts';
+import { toSlot } from './transforms.ts';
+import type { CheckpointWeights } from './weights.ts';
+
+/** Tensors read at once: hides the latency of remote files. */
+const PARALLEL_READS = 8;
+
+/** Options of {@link readSlots}. */
+export interface ReadSlotsOptions {
+  readonly signal?: AbortSignal | undefined;
+  /** Slots read so far, of how many. */
+  readonly onProgress?: ((progress: { readonly loaded: number; readonly total: number }) => void) | undefined;
+}
+
+/** What {@link readSlots} reads from: the part of an open checkpoint that it needs. */
+export interface SlotSource {
+  readonly family: Family;
+  readonly config: ModelConfig;
+  readonly weights: CheckpointWeights;
+}
+
+/**
+ * Values of slots as float32, in the slots' shapes: linear weights [in, out].
+ *
+ * @returns values by canonical name
+ * @throws CheckpointError `missing-weight`, `invalid-shape`, `unsupported-dtype`, `aborted`, and what reading throws
+ *
+ * @example
+ * ```ts
+ * import { openCheckpoint, readSlots, weightSlots } from '@hip/checkpoints';
+ *
+ * await using checkpoint = await openCheckpoint('./books-lm-6m');
+ * const values = await readSlots(checkpoint, weightSlots(checkpoint.config).filter(({ role }) => role === 'norm'));
+ * console.log(values.get('norm.weight')!.length); // 256
+ * ```
+ */
+export async function readSlots(
+  source: SlotSource,
+  slots: readonly WeightSlot[],
+  options: ReadSlotsOptions = {},
+): Promise<Map<string, Float32Array>> {
+  const { family, config, weights } = source;
+  const bySlot = new Map(slots.map((slot) => [slot.name, slot]));
+  const bindings = resolveBindings(family, config, slots, weights.names);
+  // Slots that share a stored tensor (GPT-2's fused qkv) read it once.
+  const groups = Map.groupBy(bindings, ({ tensor }) => tensor);
+  const values = new Map<string, Float32Array>();
+  const readGroup = async ([tensor, members]: [string, typeof bindings]): Promise<void> => {
+    const stored = await weights.read(tensor);
+    if (!(stored.data instanceof Float32Array)) {
+      throw new CheckpointError('unsupported-dtype', `tensor ${tensor} holds integers, expected floats`, { tensor });
+    }
+    for (const binding of members) {
+      const slot = bySlot.get(binding.slot) as WeightSlot;
+      values.set(slot.name, toSlot(binding, { shape: stored.shape, data: stored.data }, slot.shape, config.patches));
+    }
+    options.onProgress?.({ loaded: values.size, total: bindings.length });
+  };
+  const pending = [...groups];
+  while (pending.length > 0) {
+    throwIfAborted(options.signal, 'reading the weights');
+    await Promise.all(pending.splice(0, PARALLEL_READS).map(readGroup));
+  }
+  return values;
+}

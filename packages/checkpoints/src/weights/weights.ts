@@ -1,0 +1,77 @@
+// The weights of a checkpoint: one safetensors file or shards behind model.safetensors.index.json, opened lazily.
+import { CheckpointError } from '../errors.ts';
+import type { CheckpointFiles } from '../files/files.ts';
+import { readJson } from '../files/files.ts';
+import { openSafetensors } from '../safetensors/safetensors.ts';
+import type { LoadedTensor, SafetensorsFile } from '../safetensors/safetensors.ts';
+
+const SINGLE = 'model.safetensors';
+const INDEX = 'model.safetensors.index.json';
+
+/** All tensors of a checkpoint, wherever they are stored. */
+export interface CheckpointWeights {
+  readonly names: ReadonlySet<string>;
+  /** @throws CheckpointError `missing-weight`. */
+  read(name: string): Promise<LoadedTensor>;
+  close(): Promise<void>;
+}
+
+/** Opens `model.safetensors`, or the shards its index lists. */
+export async function openWeights(files: CheckpointFiles): Promise<CheckpointWeights> {
+  const index = await readJson(files, INDEX);
+  if (index) return openShards(files, index);
+  const source = await files.open(SINGLE);
+  if (!source) {
+    throw new CheckpointError('file-not-found', `${files.location} has neither ${SINGLE} nor ${INDEX}`, {
+      location: files.location,
+    });
+  }
+  const file = await openSafetensors(source);
+  return { names: new Set(file.tensors.keys()), read: (name) => file.read(name), close: () => file.close() };
+}
+
+function openShards(files: CheckpointFiles, index: Record<string, unknown>): CheckpointWeights {
+  const map = index['weight_map'];
+  if (typeof map !== 'object' || map === null || Array.isArray(map)) {
+    throw new CheckpointError('invalid-config', `${files.location}/${INDEX} has no weight_map`, { file: INDEX });
+  }
+  const shardOf = new Map<string, string>();
+  for (const [tensor, shard] of Object.entries(map)) {
+    // A shard is a plain file beside the index: no folders, no way out of the checkpoint.
+    if (typeof shard !== 'string' || !/^[^/\\]+\.safetensors$/.test(shard)) {
+      throw new CheckpointError(
+        'invalid-config',
+        `${INDEX}: ${tensor} points to ${JSON.stringify(shard)}, not to a shard`,
+        {
+          tensor,
+          shard,
+        },
+      );
+    }
+    shardOf.set(tensor, shard);
+  }
+  const open = new Map<string, Promise<SafetensorsFile>>();
+  const openShard = async (shard: string): Promise<SafetensorsFile> => {
+    const source = await files.open(shard);
+    if (!source) {
+      throw new CheckpointError('file-not-found', `${files.location} has no ${shard}, which ${INDEX} lists`, { shard });
+    }
+    return openSafetensors(source);
+  };
+  return {
+    names: new Set(shardOf.keys()),
+    read: async (name) => {
+      const shard = shardOf.get(name);
+      if (!shard) throw new CheckpointError('missing-weight', `${INDEX} lists no tensor ${name}`, { name });
+      let file = open.get(shard);
+      if (!file) {
+        file = openShard(shard);
+        open.set(shard, file);
+      }
+      return (await file).read(name);
+    },
+    close: async () => {
+      await Promise.all([...open.values()].map(async (file) => (await file.catch(() => undefined))?.close()));
+    },
+  };
+}
