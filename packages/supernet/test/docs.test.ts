@@ -83,7 +83,7 @@ describe.skipIf(!models)(`documentation${missingShared('models')}`, () => {
 
   it('every example runs and gives what its comment says', async () => {
     const all = packageSnippets(root);
-    // The Hub is not there in tests; test/checkpoint/remote.test.ts has a local one.
+    // The Hub is not there in tests; those of checkpoints have a local one.
     const snippets = all.filter(({ code }) => !code.includes('Qwen/'));
     expect(snippets.length).toBeGreaterThanOrEqual(20);
     const checked = snippets.map(({ file, code }) => {
