@@ -1,23 +1,25 @@
-// openCheckpoint: config.json read and understood, weights open for reading one by one, the tokenizer at hand.
-import { CheckpointError } from './errors.ts';
-import { findFamily, families as builtinFamilies } from './families/index.ts';
-import type { Family } from './families/family.ts';
+// openCheckpoint: what the model is, its weights open for reading one by one, the tokenizer at hand; from a folder or a GGUF alike.
+import type { Family, TensorBinding } from './families/family.ts';
+import { families as builtinFamilies } from './families/index.ts';
+import { openContents } from './contents.ts';
+import type { Contents } from './contents.ts';
 import type { HttpSourceOptions } from './files/byte-source.ts';
 import type { CheckpointFiles } from './files/files.ts';
-import { readJson } from './files/files.ts';
-import { filesAt } from './files/location.ts';
-import type { ModelConfig } from './model/config.ts';
+import { locate } from './files/location.ts';
+import type { GgufMetadata } from './gguf/header.ts';
+import type { ModelConfig, WeightSlot } from './model/config.ts';
 import { weightSlots } from './model/slots.ts';
-import { loadTokenizer } from './tokenizer/tokenizer.ts';
+import { createTokenizer, loadTokenizer } from './tokenizer/tokenizer.ts';
 import type { TextTokenizer } from './tokenizer/tokenizer.ts';
-import { aliases, canonicalBindings } from './weights/bind.ts';
-import { openWeights } from './weights/weights.ts';
+import { aliases, canonicalBindings, ggufBindings, resolveBindings } from './weights/bind.ts';
 import type { CheckpointWeights } from './weights/weights.ts';
 
 /** Options of {@link openCheckpoint}. */
 export interface OpenOptions extends HttpSourceOptions {
   /** Families to choose from. @defaultValue the built-in ones */
   readonly families?: readonly Family[] | undefined;
+  /** Name of the GGUF file to open among {@link CheckpointFiles}. @defaultValue the only one, where there are no safetensors */
+  readonly gguf?: string | undefined;
   /** Fields that replace those of config.json, e.g. `{ num_labels: 2, architectures: ['BertForSequenceClassification'] }`. */
   readonly config?: Readonly<Record<string, unknown>> | undefined;
 }
@@ -28,19 +30,26 @@ export interface OpenCheckpoint extends AsyncDisposable {
   readonly family: Family;
   /** What the model is; `tiedEmbeddings` says what the weights say. */
   readonly config: ModelConfig;
+  readonly format: 'safetensors' | 'gguf';
+  /** Metadata of the GGUF file that the weights are in. */
+  readonly metadata?: GgufMetadata;
   /** The tensors under their stored names; {@link readSlots} gives them under canonical ones. */
   readonly weights: CheckpointWeights;
+  /** Which stored tensor fills each slot, and how. @throws CheckpointError `missing-weight` naming those that are absent */
+  bind(slots: readonly WeightSlot[]): TensorBinding[];
   /** The tokenizer, read once; undefined when there is none. @throws CheckpointError `tokenizer`, `invalid-config` */
   tokenizer(): Promise<TextTokenizer | undefined>;
   close(): Promise<void>;
 }
 
 /**
- * Opens a Hugging Face checkpoint in a folder, at an `http(s)://` address (range requests), on the Hub (`hf://owner/name[@revision]`),
- * or in any {@link CheckpointFiles} (`memoryFiles`, `hubFiles` with a token). Close it when the weights are read.
+ * Opens a checkpoint in a folder, at an `http(s)://` address (range requests), on the Hub (`hf://owner/name[@revision]`), or in any
+ * {@link CheckpointFiles} (`memoryFiles`, `hubFiles` with a token): in Hugging Face's layout, or as a GGUF file (`…/model.gguf`,
+ * `hf://owner/name/model.gguf`), which holds everything itself. A GGUF in a folder that has its `config.json` and `tokenizer.json` but no
+ * safetensors is read with those. Close it when the weights are read.
  *
- * @throws CheckpointError `file-not-found`, `invalid-config`, `unsupported-model`, `invalid-safetensors`, `network`, `unsupported`
- * (a folder without Node, the Hub without its library), `aborted`
+ * @throws CheckpointError `file-not-found`, `invalid-config`, `unsupported-model`, `invalid-safetensors`, `invalid-gguf`, `network`,
+ * `unsupported` (a folder without Node, the Hub without its library), `aborted`
  *
  * @example
  * ```ts
@@ -56,28 +65,24 @@ export async function openCheckpoint(
   location: string | CheckpointFiles,
   options: OpenOptions = {},
 ): Promise<OpenCheckpoint> {
-  const files = typeof location === 'string' ? filesAt(location, options) : location;
-  const raw = await readJson(files, 'config.json');
-  if (!raw) {
-    const there = (await files.exists?.()) ?? true;
-    const message = there
-      ? `${files.location} has no config.json`
-      : `there is no folder ${files.location}: give the one that holds the checkpoint's config.json and *.safetensors`;
-    throw new CheckpointError('file-not-found', message, { path: files.location });
-  }
-  const json = { ...raw, ...options.config };
-  const family = findFamily(json, options.families ?? builtinFamilies);
-  const read = family.readConfig(json);
-  const weights = await openWeights(files);
+  const place = typeof location === 'string' ? locate(location, options) : { files: location };
+  const { files, gguf = options.gguf } = place;
+  const contents = await openContents(files, gguf, options.families ?? builtinFamilies, options.config);
+  const { family, weights } = contents;
   try {
-    const config = { ...read, tiedEmbeddings: read.tiedEmbeddings && !(await hasOwnHead(family, read, weights)) };
+    const read = family.readConfig(contents.json);
+    const tiedEmbeddings = read.tiedEmbeddings && !(await hasOwnHead(contents, read));
+    const config = { ...read, tiedEmbeddings };
     let tokenizer: Promise<TextTokenizer | undefined> | undefined;
     return {
-      files,
+      files: contents.files,
       family,
       config,
+      format: contents.gguf ? 'gguf' : 'safetensors',
+      ...(contents.gguf && { metadata: contents.gguf.metadata }),
       weights,
-      tokenizer: () => (tokenizer ??= loadTokenizer(files)),
+      bind: (slots) => (contents.gguf ? ggufBindings : resolveBindings)(family, config, slots, weights.names),
+      tokenizer: () => (tokenizer ??= openTokenizer(contents)),
       close: () => weights.close(),
       [Symbol.asyncDispose]: () => weights.close(),
     };
@@ -87,11 +92,22 @@ export async function openCheckpoint(
   }
 }
 
+/** What a GGUF holds is not written as JSON to be parsed again. */
+async function openTokenizer(contents: Contents): Promise<TextTokenizer | undefined> {
+  const own = await contents.ownTokenizer?.();
+  return own ? createTokenizer(own.json, own.config) : loadTokenizer(contents.files);
+}
+
 /** Whether a checkpoint whose configuration ties head and embeddings stores another head: transformers 5 then uses that. */
-async function hasOwnHead(family: Family, config: ModelConfig, weights: CheckpointWeights): Promise<boolean> {
+async function hasOwnHead({ family, weights, gguf }: Contents, config: ModelConfig): Promise<boolean> {
   const untied = { ...config, tiedEmbeddings: false };
-  if (!Object.hasOwn(family.names(untied), 'head.weight')) return false;
   const slots = weightSlots(untied).filter(({ name }) => ['embeddings.token.weight', 'head.weight'].includes(name));
+  if (gguf) {
+    // ggml stores a head where there is one.
+    const head = family.gguf?.names(untied)['head.weight'];
+    return typeof head === 'string' && weights.names.has(head);
+  }
+  if (!Object.hasOwn(family.names(untied), 'head.weight')) return false;
   const names = canonicalBindings(family, untied, slots).map(({ tensor }) =>
     aliases(tensor, family.basePrefix).find((name) => weights.names.has(name)),
   );

@@ -4,6 +4,7 @@
 export type CheckpointErrorCode =
   | 'file-not-found'
   | 'invalid-safetensors'
+  | 'invalid-gguf'
   | 'unsupported-dtype'
   | 'invalid-config'
   | 'unsupported-model'

@@ -26,7 +26,9 @@ describe.skipIf(!models)(`documentation${missingShared('models')}`, () => {
     const { program, checks } = checkedProgram(
       snippets.map(({ file, code }) => ({
         file,
-        code: shown(code).replaceAll("'./books-lm-6m'", `'${models}/books-lm-6m'`),
+        code: shown(code)
+          .replaceAll("'./books-lm-6m'", `'${models}/books-lm-6m'`)
+          .replaceAll("'./SmolLM2", `'${models}/smollm2-135m-instruct/SmolLM2`),
       })),
     );
     expect(checks).toBeGreaterThanOrEqual(4);

@@ -1,5 +1,6 @@
 // What a family is: how to read its config.json and which checkpoint tensor fills which weight slot.
 import type { ModelConfig } from '../model/config.ts';
+import type { GgufFields } from './gguf-fields.ts';
 import type { RawConfig } from './hf-config.ts';
 
 /** How a stored tensor becomes a slot: linear weights are stored [out, in] by PyTorch and used [in, out] here. */
@@ -18,6 +19,18 @@ export interface TensorBinding {
   readonly tensor: string;
   readonly transform: TensorTransform;
   readonly part?: { readonly index: number; readonly of: number };
+  /** The slot is rows start … of a stored tensor of `of` rows ([out, in]). */
+  readonly rows?: StoredRows;
+  /** Rows of each head of this size are stored in rotation pairs: 0, d/2, 1, d/2 + 1, … */
+  readonly paired?: number;
+  /** Added to every stored value. */
+  readonly add?: number;
+}
+
+/** A range of the rows of a stored tensor. */
+export interface StoredRows {
+  readonly start: number;
+  readonly of: number;
 }
 
 /** Names of one layer's tensors: canonical name without `layers.N.` → checkpoint name with `{}` for the layer index. */
@@ -28,6 +41,22 @@ export interface TensorName {
   readonly tensor: string;
   readonly transform?: TensorTransform;
   readonly part?: { readonly index: number; readonly of: number };
+  /** The rows of a layer's fused tensor [out, in] that belong to the slot. */
+  readonly rows?: (layer: number) => StoredRows;
+  /** Query or key rows that ggml stores in rotation pairs (`rope_type` norm). */
+  readonly paired?: boolean;
+  /** Added to every stored value (ggml stores 1 + w of Gemma's norms: −1). */
+  readonly add?: number;
+}
+
+/** How a family is stored in GGUF. */
+export interface GgufFormat {
+  /** `general.architecture` values. */
+  readonly architectures: readonly string[];
+  /** config.json out of the metadata, for {@link Family.readConfig}. @throws CheckpointError `invalid-config` */
+  config(fields: GgufFields): RawConfig | Promise<RawConfig>;
+  /** ggml's tensor names by canonical slot name; every tensor is stored [out, in]. */
+  names(config: ModelConfig): NameTable;
 }
 
 /** One model family. Adding a family is writing one of these; see packages/checkpoints/docs/adding-a-family.md. */
@@ -41,6 +70,8 @@ export interface Family {
   readonly basePrefix: string;
   /** Checkpoint names by canonical slot name; `{}` stands for the layer index on both sides. Slots not in use are ignored. */
   names(config: ModelConfig): NameTable;
+  /** How it is stored in GGUF; absent where that is not read. */
+  readonly gguf?: GgufFormat;
   /** config.json keys of the dimensions that extraction changes. */
   readonly configKeys: {
     readonly layers: string;

@@ -15,6 +15,7 @@ import {
   tokenIds,
 } from './hf-config.ts';
 import type { RawConfig } from './hf-config.ts';
+import { llamaGgufConfig, pairedGgufNames } from './gguf-llama.ts';
 import { readRope } from './rope-config.ts';
 
 /** What the Llama-like families differ in. */
@@ -141,4 +142,9 @@ export const llama: Family = {
       },
     }),
   names: llamaNames,
+  gguf: {
+    architectures: ['llama'],
+    config: (fields) => llamaGgufConfig(fields, 'llama', 'LlamaForCausalLM'),
+    names: pairedGgufNames,
+  },
 };

@@ -2,6 +2,7 @@
 import { booleanField, countField } from './hf-config.ts';
 import type { RawConfig } from './hf-config.ts';
 import type { Family } from './family.ts';
+import { llamaGgufConfig, llamaGgufNames } from './gguf-llama.ts';
 import { LLAMA_KEYS, llamaNames, readLlamaConfig } from './llama.ts';
 
 /** Sliding windows: `layer_types` (5.x, late 4.x), else layers from max_window_layers on when use_sliding_window. */
@@ -30,6 +31,11 @@ export const qwen2: Family = {
       slidingWindows,
     }),
   names: llamaNames,
+  gguf: {
+    architectures: ['qwen2'],
+    config: (fields) => llamaGgufConfig(fields, 'qwen2', 'Qwen2ForCausalLM'),
+    names: llamaGgufNames,
+  },
 };
 
 /** Qwen3 (dense). */
@@ -51,4 +57,9 @@ export const qwen3: Family = {
       slidingWindows,
     }),
   names: llamaNames,
+  gguf: {
+    architectures: ['qwen3'],
+    config: (fields) => llamaGgufConfig(fields, 'qwen3', 'Qwen3ForCausalLM'),
+    names: llamaGgufNames,
+  },
 };

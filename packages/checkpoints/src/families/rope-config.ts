@@ -42,6 +42,8 @@ export function readRope(raw: RawConfig, headSize: number, maxPositions: number,
       return { ...rope(base), dynamic: { factor: numberField(parameters, 'factor'), maxPositions } };
     case 'llama3':
       return rope(llama3(base, parameters, maxPositions));
+    case 'divisors':
+      return rope(divided(base, parameters['divisors']));
     case 'yarn':
       return yarn(base, theta, headSize, parameters, maxPositions);
     default:
@@ -67,6 +69,26 @@ function ropeParameters(raw: RawConfig): RawConfig {
   const v5 = objectField(raw, 'rope_parameters') ?? {};
   // 5.x nests one set per layer type where types differ; full attention is what these families use.
   return objectField(v5, 'full_attention') ?? v5;
+}
+
+/** Frequencies before and after llama3 scaling. */
+export function llama3Frequencies(
+  scaling: RawConfig,
+  theta: number,
+  headSize: number,
+): { readonly base: readonly number[]; readonly scaled: readonly number[] } {
+  const base = inverseFrequencies(theta, headSize);
+  return { base, scaled: llama3(base, scaling, numberField(scaling, 'original_max_position_embeddings')) };
+}
+
+/** What a GGUF file says: a divisor for each frequency. */
+function divided(base: readonly number[], divisors: unknown): number[] {
+  if (!Array.isArray(divisors) || divisors.length !== base.length || !divisors.every((n) => n > 0)) {
+    throw new CheckpointError('invalid-config', `rope divisors: expected ${base.length} positive numbers`, {
+      divisors,
+    });
+  }
+  return base.map((frequency, i) => Math.fround(frequency / (divisors[i] as number)));
 }
 
 function llama3(base: readonly number[], parameters: RawConfig, maxPositions: number): number[] {

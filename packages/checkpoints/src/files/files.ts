@@ -14,6 +14,8 @@ export interface CheckpointFiles {
   text(name: string): Promise<string | undefined>;
   /** Whether the place itself is there, whatever is in it; absent where that cannot be told. */
   exists?(): Promise<boolean>;
+  /** Names of the files that are there; absent where they cannot be listed. */
+  list?(): Promise<readonly string[]>;
 }
 
 /** A folder on disk (Node only). @throws CheckpointError from its methods: `unsupported` without Node, `file-not-found` for what cannot be read */
@@ -42,6 +44,10 @@ export function folderFiles(folder: string): CheckpointFiles {
           (found) => found.isDirectory(),
           (error: NodeJS.ErrnoException) => error.code !== 'ENOENT' && error.code !== 'ENOTDIR',
         ),
+    list: async () =>
+      files()
+        .readdir(folder)
+        .catch(() => []),
   };
 }
 
@@ -67,6 +73,7 @@ export function memoryFiles(files: ReadonlyMap<string, Uint8Array>, location = '
       const bytes = files.get(name);
       return bytes && new TextDecoder().decode(bytes);
     },
+    list: async () => [...files.keys()],
   };
 }
 

@@ -8,6 +8,8 @@ import type { FloatDtype, TensorData } from './dtypes.ts';
 import { encodeHeader, headerLength, parseHeader } from './safetensors-header.ts';
 import type { TensorInfo } from './safetensors-header.ts';
 import { requireStorable } from './storable.ts';
+import { rowRange } from '../weights/raw.ts';
+import type { RawTensor, ReadRawOptions } from '../weights/raw.ts';
 
 /** A tensor decoded to float32 (or int32 for integer types). */
 export interface LoadedTensor {
@@ -23,6 +25,8 @@ export interface SafetensorsFile {
   readonly metadata: Readonly<Record<string, string>>;
   /** @throws CheckpointError `missing-weight` for an unknown name. */
   read(name: string): Promise<LoadedTensor>;
+  /** A tensor's bytes, whole or some rows. @throws CheckpointError `missing-weight`, `invalid-shape` for rows it lacks */
+  readRaw(name: string, options?: ReadRawOptions): Promise<RawTensor>;
   close(): Promise<void>;
 }
 
@@ -46,14 +50,19 @@ export async function openSafetensors(input: ByteSource | Uint8Array): Promise<S
   const length = headerLength(await source.read(0, Math.min(8, source.size)), source.size, source.name);
   const dataStart = 8 + length;
   const header = parseHeader(await source.read(8, length), source.size - dataStart, source.name);
+  const readRaw = async (name: string, options: ReadRawOptions = {}): Promise<RawTensor> => {
+    const info = header.tensors.get(name);
+    if (!info) throw new CheckpointError('missing-weight', `${source.name} has no tensor ${name}`, { name });
+    const { shape, begin, byteLength } = rowRange({ ...info, byteLength: info.end - info.begin }, options.rows);
+    return { name, dtype: info.dtype, shape, bytes: await source.read(dataStart + info.begin + begin, byteLength) };
+  };
   return {
     name: source.name,
     ...header,
+    readRaw,
     read: async (name) => {
-      const info = header.tensors.get(name);
-      if (!info) throw new CheckpointError('missing-weight', `${source.name} has no tensor ${name}`, { name });
-      const bytes = await source.read(dataStart + info.begin, info.end - info.begin);
-      return { name, shape: info.shape, data: decodeTensor(bytes, info.dtype, name) };
+      const { bytes, shape } = await readRaw(name);
+      return { name, shape, data: decodeTensor(bytes, header.tensors.get(name)!.dtype, name) };
     },
     close: () => source.close(),
   };

@@ -1,11 +1,19 @@
 // Matches weight slots with the tensors a checkpoint really has: prefixes that may be absent, old LayerNorm names.
 import { CheckpointError } from '../errors.ts';
-import type { Family, TensorBinding, TensorTransform } from '../families/family.ts';
+import type { Family, NameTable, TensorBinding, TensorTransform } from '../families/family.ts';
 import type { ModelConfig, WeightSlot } from '../model/config.ts';
 
-/** Bindings by slot with the names this package writes (transformers' current ones). */
-export function canonicalBindings(family: Family, config: ModelConfig, slots: readonly WeightSlot[]): TensorBinding[] {
-  const table = family.names(config);
+/**
+ * Bindings by slot with the names this package writes (transformers' current ones), or those of another table (GGUF's).
+ *
+ * @throws CheckpointError `internal` for a slot that the table lacks
+ */
+export function canonicalBindings(
+  family: Family,
+  config: ModelConfig,
+  slots: readonly WeightSlot[],
+  table: NameTable = family.names(config),
+): TensorBinding[] {
   return slots.map((slot) => {
     const key = slot.layer === undefined ? slot.name : slot.name.replace(/^layers\.\d+\./, 'layers.{}.');
     const entry = Object.hasOwn(table, key) ? table[key] : undefined;
@@ -20,6 +28,9 @@ export function canonicalBindings(family: Family, config: ModelConfig, slots: re
       tensor: named.tensor.replace('{}', String(slot.layer)),
       transform: named.transform ?? defaultTransform(slot),
       ...(named.part && { part: named.part }),
+      ...(named.rows && { rows: named.rows(slot.layer ?? 0) }),
+      ...(named.paired && { paired: config.headSize }),
+      ...(named.add !== undefined && { add: named.add }),
     };
   });
 }
@@ -41,6 +52,32 @@ export function resolveBindings(
     if (tensor === undefined) missing.push(binding.tensor);
     return { ...binding, tensor: tensor ?? binding.tensor };
   });
+  requireNone(missing, family, config);
+  return bindings;
+}
+
+/** Bindings with ggml's names. @throws CheckpointError `missing-weight`, `unsupported-model` for a family without GGUF */
+export function ggufBindings(
+  family: Family,
+  config: ModelConfig,
+  slots: readonly WeightSlot[],
+  available: ReadonlySet<string>,
+): TensorBinding[] {
+  if (!family.gguf) {
+    throw new CheckpointError('unsupported-model', `the ${family.name} family is not read from GGUF`, {
+      family: family.name,
+    });
+  }
+  const bindings = canonicalBindings(family, config, slots, family.gguf.names(config));
+  requireNone(
+    bindings.flatMap(({ tensor }) => (available.has(tensor) ? [] : [tensor])),
+    family,
+    config,
+  );
+  return bindings;
+}
+
+function requireNone(missing: readonly string[], family: Family, config: ModelConfig): void {
   if (missing.length > 0) {
     const shown = missing.slice(0, 5).join(', ');
     throw new CheckpointError(
@@ -49,7 +86,6 @@ export function resolveBindings(
       { missing, family: family.name, head: config.head },
     );
   }
-  return bindings;
 }
 
 /** The head's tensor: of two tied weights some writers keep the head's name. Both are stored [vocabulary, hidden]. */

@@ -1,8 +1,7 @@
 // Values of weight slots out of an open checkpoint: stored tensors decoded, transposed, split, one at a time.
 import { CheckpointError, throwIfAborted } from '../errors.ts';
-import type { Family } from '../families/family.ts';
+import type { TensorBinding } from '../families/family.ts';
 import type { ModelConfig, WeightSlot } from '../model/config.ts';
-import { resolveBindings } from './bind.ts';
 import { toSlot } from './transforms.ts';
 import type { CheckpointWeights } from './weights.ts';
 
@@ -18,9 +17,10 @@ export interface ReadSlotsOptions {
 
 /** What {@link readSlots} reads from: the part of an open checkpoint that it needs. */
 export interface SlotSource {
-  readonly family: Family;
   readonly config: ModelConfig;
   readonly weights: CheckpointWeights;
+  /** Which stored tensor fills each slot, and how. @throws CheckpointError `missing-weight` naming those that are absent */
+  bind(slots: readonly WeightSlot[]): TensorBinding[];
 }
 
 /**
@@ -43,9 +43,9 @@ export async function readSlots(
   slots: readonly WeightSlot[],
   options: ReadSlotsOptions = {},
 ): Promise<Map<string, Float32Array>> {
-  const { family, config, weights } = source;
+  const { config, weights } = source;
   const bySlot = new Map(slots.map((slot) => [slot.name, slot]));
-  const bindings = resolveBindings(family, config, slots, weights.names);
+  const bindings = source.bind(slots);
   // Slots that share a stored tensor (GPT-2's fused qkv) read it once.
   const groups = Map.groupBy(bindings, ({ tensor }) => tensor);
   const values = new Map<string, Float32Array>();

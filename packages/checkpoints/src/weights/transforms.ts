@@ -2,6 +2,7 @@
 import { elementCount } from '../shape.ts';
 import { CheckpointError } from '../errors.ts';
 import type { TensorBinding } from '../families/family.ts';
+import { isWhole, takeRows } from './rows.ts';
 import type { PatchConfig } from '../model/config.ts';
 
 /** Values of a slot from its stored tensor. @throws CheckpointError `invalid-shape` when the stored shape does not fit. */
@@ -19,11 +20,11 @@ export function toSlot(
   if (stored.shape.length !== expected.length || stored.shape.some((n, i) => n !== expected[i])) {
     throw mismatch(binding, stored.shape, expected);
   }
-  const { data } = stored;
+  const rows = slotShape[binding.transform === 'transpose' ? 1 : 0] as number;
+  const data = adjusted(binding, stored.data, expected, rows);
   switch (binding.transform) {
     case 'transpose': {
-      const [rows, columns] = expected as [number, number];
-      return transpose(data, rows, columns);
+      return transpose(data, rows, slotShape[0] as number);
     }
     case 'patches': {
       // [out, channel, y, x] → [(y, x, channel), out]
@@ -50,6 +51,7 @@ export function fromSlots(
   const [binding, slotShape, data] = [bindings[0], slotShapes[0], values[0]];
   if (!binding || !slotShape || !data) throw new CheckpointError('internal', 'no slot to store');
   const shape = storedShape(binding, slotShape, patches);
+  if (binding.rows) return joinRows(bindings, values, slotShapes, shape);
   switch (binding.transform) {
     case 'transpose':
       return { shape, data: transpose(data, shape[1] as number, shape[0] as number) };
@@ -74,7 +76,9 @@ export function storedShape(
   patches: PatchConfig | undefined,
 ): readonly number[] {
   const [first = 1, second = 1] = slotShape;
-  if (binding.transform === 'transpose') return [second, first];
+  const rows = binding.rows?.of;
+  if (binding.transform === 'transpose') return [rows ?? second, first];
+  if (rows !== undefined) return [rows, ...slotShape.slice(1)];
   if (binding.transform === 'patches') {
     if (!patches) throw new CheckpointError('internal', 'patch weights without a patch configuration');
     return [second, patches.channels, ...patches.patchSize];
@@ -82,6 +86,14 @@ export function storedShape(
   if (binding.transform === 'squeeze') return [1, 1, ...slotShape].slice(-3);
   if (binding.part) return [...slotShape.slice(0, -1), (slotShape.at(-1) ?? 1) * binding.part.of];
   return slotShape;
+}
+
+/** The slot's rows of the stored tensor, in the slot's order, with what is added to them. */
+function adjusted(binding: TensorBinding, data: Float32Array, shape: readonly number[], rows: number): Float32Array {
+  const width = elementCount(shape.slice(1));
+  const taken = isWhole(binding) ? data : takeRows(data, width, binding, rows);
+  const { add } = binding;
+  return add === undefined ? taken : taken.map((value) => value + add);
 }
 
 function transpose(data: Float32Array, rows: number, columns: number): Float32Array {
@@ -123,6 +135,24 @@ function joinParts(
     column += size;
   }
   return { shape: [...(shapes[0] as readonly number[]).slice(0, -1), width], data };
+}
+
+/** Slots that are rows of one tensor [out, in], put where they belong. */
+function joinRows(
+  bindings: readonly TensorBinding[],
+  values: readonly Float32Array[],
+  slotShapes: readonly (readonly number[])[],
+  shape: readonly number[],
+): { shape: readonly number[]; data: Float32Array } {
+  const columns = elementCount(shape.slice(1));
+  const data = new Float32Array(elementCount(shape));
+  for (const [i, binding] of bindings.entries()) {
+    const slot = values[i] as Float32Array;
+    const rows = slot.length / columns;
+    const stored = binding.transform === 'transpose' ? transpose(slot, columns, rows) : slot;
+    data.set(stored, (binding.rows?.start ?? 0) * columns);
+  }
+  return { shape, data };
 }
 
 function mismatch(binding: TensorBinding, actual: readonly number[], expected: readonly number[]): CheckpointError {

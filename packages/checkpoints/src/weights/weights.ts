@@ -4,6 +4,7 @@ import type { CheckpointFiles } from '../files/files.ts';
 import { readJson } from '../files/files.ts';
 import { openSafetensors } from '../safetensors/safetensors.ts';
 import type { LoadedTensor, SafetensorsFile } from '../safetensors/safetensors.ts';
+import type { RawTensor, ReadRawOptions } from './raw.ts';
 
 const SINGLE = 'model.safetensors';
 const INDEX = 'model.safetensors.index.json';
@@ -13,6 +14,8 @@ export interface CheckpointWeights {
   readonly names: ReadonlySet<string>;
   /** @throws CheckpointError `missing-weight`. */
   read(name: string): Promise<LoadedTensor>;
+  /** As it is stored. @throws CheckpointError `missing-weight`, `invalid-shape` for rows it lacks */
+  readRaw(name: string, options?: ReadRawOptions): Promise<RawTensor>;
   close(): Promise<void>;
 }
 
@@ -27,7 +30,12 @@ export async function openWeights(files: CheckpointFiles): Promise<CheckpointWei
     });
   }
   const file = await openSafetensors(source);
-  return { names: new Set(file.tensors.keys()), read: (name) => file.read(name), close: () => file.close() };
+  return {
+    names: new Set(file.tensors.keys()),
+    read: (name) => file.read(name),
+    readRaw: (name, options) => file.readRaw(name, options),
+    close: () => file.close(),
+  };
 }
 
 function openShards(files: CheckpointFiles, index: Record<string, unknown>): CheckpointWeights {
@@ -58,18 +66,20 @@ function openShards(files: CheckpointFiles, index: Record<string, unknown>): Che
     }
     return openSafetensors(source);
   };
+  const shardWith = async (name: string): Promise<SafetensorsFile> => {
+    const shard = shardOf.get(name);
+    if (!shard) throw new CheckpointError('missing-weight', `${INDEX} lists no tensor ${name}`, { name });
+    let file = open.get(shard);
+    if (!file) {
+      file = openShard(shard);
+      open.set(shard, file);
+    }
+    return file;
+  };
   return {
     names: new Set(shardOf.keys()),
-    read: async (name) => {
-      const shard = shardOf.get(name);
-      if (!shard) throw new CheckpointError('missing-weight', `${INDEX} lists no tensor ${name}`, { name });
-      let file = open.get(shard);
-      if (!file) {
-        file = openShard(shard);
-        open.set(shard, file);
-      }
-      return (await file).read(name);
-    },
+    read: async (name) => (await shardWith(name)).read(name),
+    readRaw: async (name, options) => (await shardWith(name)).readRaw(name, options),
     close: async () => {
       await Promise.all([...open.values()].map(async (file) => (await file.catch(() => undefined))?.close()));
     },

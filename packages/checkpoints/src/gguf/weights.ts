@@ -1,0 +1,13 @@
+// The weights of a checkpoint in GGUF, as those of safetensors are read.
+import type { CheckpointWeights } from '../weights/weights.ts';
+import type { GgufFile } from './open.ts';
+
+/** A GGUF file's tensors. */
+export function ggufWeights(file: GgufFile): CheckpointWeights {
+  return {
+    names: new Set(file.tensors.keys()),
+    read: (name) => file.read(name),
+    readRaw: (name, options) => file.readRaw(name, options),
+    close: () => file.close(),
+  };
+}
