@@ -2,6 +2,7 @@
 import * as tf from '@tensorflow/tfjs';
 import { HipError, resolveConfig, type BlockMask, type HipConfig } from '@hip/mask-search';
 import { FLASH_KERNEL, HIP_KERNEL, SPARSE_KERNEL } from '@hip/kernels-cpu/tfjs';
+import type { DeviceMask } from '@hip/kernels-webgpu/tfjs';
 import { requirePrepared } from './backend.ts';
 import { chooseDense } from './break-even.ts';
 
@@ -27,6 +28,14 @@ export interface HipAttentionOptions extends ScoreOptions {
   readonly dense?: 'auto' | 'never' | 'always' | undefined;
   /** Receives the mask, on webgpu after it was read back; not called where the call ran dense. */
   readonly onMask?: ((mask: BlockMask) => void) | undefined;
+}
+
+/** A mask that later calls can use without moving it: on cpu and wasm in the host's memory, on webgpu on the GPU. */
+export type KeptMask = BlockMask | DeviceMask;
+
+/** Frees a mask on the GPU. */
+export function releaseMask(mask: KeptMask): void {
+  if ('destroy' in mask) mask.destroy();
 }
 
 const CHOICES: readonly string[] = ['auto', 'never', 'always'];
@@ -62,6 +71,17 @@ export function hipAttention(
   v: tf.Tensor4D,
   options: HipAttentionOptions = {},
 ): tf.Tensor4D {
+  return keepingAttention(q, k, v, options, undefined);
+}
+
+/** {@link hipAttention} that hands over the mask during the call, for {@link attendOver}; the receiver releases it. */
+export function keepingAttention(
+  q: tf.Tensor4D,
+  k: tf.Tensor4D,
+  v: tf.Tensor4D,
+  options: HipAttentionOptions,
+  onKept: ((mask: KeptMask) => void) | undefined,
+): tf.Tensor4D {
   const { backend } = requirePrepared();
   checkTensors({ q, k, v });
   const { config = {}, dense = 'auto', onMask, causal = resolveConfig(config).causal, ...score } = options;
@@ -71,7 +91,12 @@ export function hipAttention(
   if (dense === 'always' || (dense === 'auto' && chooseDense(keys, backend, kept + window + sink))) {
     return denseAttention(q, k, v, { ...score, causal });
   }
-  return run(HIP_KERNEL, q, k, v, { ...score, causal, config, onMask });
+  if (backend === 'webgpu') return run(HIP_KERNEL, q, k, v, { ...score, causal, config, onMask, onDeviceMask: onKept });
+  const receive = (mask: BlockMask): void => {
+    onKept?.(mask);
+    onMask?.(mask);
+  };
+  return run(HIP_KERNEL, q, k, v, { ...score, causal, config, onMask: receive });
 }
 
 /** Exact attention without the T×T matrix. Shapes, errors and gradient as {@link hipAttention}. */
@@ -101,6 +126,17 @@ export function maskedAttention(
   v: tf.Tensor4D,
   mask: BlockMask,
   options: ScoreOptions = {},
+): tf.Tensor4D {
+  return attendOver(q, k, v, mask, options);
+}
+
+/** {@link maskedAttention} over a mask wherever it is. */
+export function attendOver(
+  q: tf.Tensor4D,
+  k: tf.Tensor4D,
+  v: tf.Tensor4D,
+  mask: KeptMask,
+  options: ScoreOptions,
 ): tf.Tensor4D {
   requirePrepared();
   checkTensors({ q, k, v });

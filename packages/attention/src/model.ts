@@ -9,7 +9,7 @@ import {
   type BlockMask,
   type HipConfig,
 } from '@hip/mask-search';
-import { checkDense, denseAttention, hipAttention, maskedAttention } from './attention.ts';
+import { attendOver, checkDense, denseAttention, keepingAttention, maskedAttention } from './attention.ts';
 import { masksOf, ownerOf } from './sequence.ts';
 
 /** What a model tells its attention: the context of @instatune/supernet's `AttentionFunction`, structurally. */
@@ -77,20 +77,12 @@ export function hipModelAttention(options: ModelAttentionOptions = {}): ModelAtt
     const [rows, keys] = [q.shape[1], k.shape[1]];
     const masks = causal && cache && interval > 1 ? masksOf(cache, attention, layer).at(keys, rows) : undefined;
     const serving = rows === 1 ? masks?.serving(keys, interval) : undefined;
-    if (serving) return maskedAttention(q, k, v, serving, { scale });
+    if (serving) return attendOver(q, k, v, serving, { scale });
     const keep = masks?.search(keys, rows);
-    const receive = (mask: BlockMask): void => {
-      if (rows === 1) keep?.(mask);
-      onMask?.(mask, layer);
-    };
-    return hipAttention(q, k, v, {
-      causal,
-      scale,
-      config: configs.of(layer),
-      dense,
-      // A mask that nobody wants stays on the GPU.
-      ...(((rows === 1 && keep) || onMask) && { onMask: receive }),
-    });
+    const config = configs.of(layer);
+    const listener = onMask && ((mask: BlockMask): void => onMask(mask, layer));
+    // A prefill's mask serves no later row.
+    return keepingAttention(q, k, v, { causal, scale, config, dense, onMask: listener }, rows === 1 ? keep : undefined);
   };
   return attention;
 }

@@ -1,19 +1,24 @@
 // What an attention function remembers of a sequence, by the cache that holds the sequence: never by the function.
-import type * as tf from '@tensorflow/tfjs';
+import * as tf from '@tensorflow/tfjs';
 import { MaskHistory } from '@hip/mask-search';
+import { releaseMask, type KeptMask } from './attention.ts';
 
 /** Masks of one layer of one cache, as one attention function searched them. */
 export class LayerMasks {
-  readonly #masks = new MaskHistory();
+  readonly #masks = new MaskHistory<KeptMask>(releaseMask);
   /** Tokens of the layer at the last call. */
   #seen = 0;
+  /** Where masks are. */
+  #backend = tf.getBackend();
 
   /**
    * The masks that hold for a call of the newest `rows` of `keys` tokens: what was searched with tokens that are gone since (a pass that
    * failed and was taken back) is forgotten, and all of it where tokens came that this function never saw.
    */
-  at(keys: number, rows: number): MaskHistory {
+  at(keys: number, rows: number): MaskHistory<KeptMask> {
     const before = keys - rows;
+    if (this.#backend !== tf.getBackend()) this.truncate(0);
+    this.#backend = tf.getBackend();
     this.#masks.truncate(before > this.#seen ? 0 : before);
     this.#seen = keys;
     return this.#masks;

@@ -1,11 +1,13 @@
 // What a model's conversations may rely on: a pass that fails changes nothing, others change nothing, chunks change nothing.
+import * as tf from '@tensorflow/tfjs';
 import fc from 'fast-check';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import '@hip/testing';
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
+import { describeGpu } from '@hip/testing';
 import {
   hipModelAttention,
   hipModelCache,
   KvCache,
+  prepareAttention,
   type ModelAttention,
   type ModelAttentionOptions,
   type PreparedAttention,
@@ -26,9 +28,9 @@ interface Conversation {
 
 type Kind = 'KvCache' | 'hipModelCache';
 
-function start(kind: Kind, shared?: ModelAttention): Conversation {
-  if (kind === 'KvCache') return { cache: new KvCache(), attention: shared ?? hipModelAttention(OPTIONS) };
-  const cache = hipModelCache(OPTIONS);
+function start(kind: Kind, shared?: ModelAttention, options = OPTIONS): Conversation {
+  if (kind === 'KvCache') return { cache: new KvCache(), attention: shared ?? hipModelAttention(options) };
+  const cache = hipModelCache(options);
   return { cache, attention: cache.attention };
 }
 
@@ -239,3 +241,34 @@ async function inChunks(
   plain.dispose();
   return outputs;
 }
+
+describeGpu('conversations', (gpu) => {
+  let prepared: PreparedAttention;
+  beforeAll(async () => {
+    // Installs navigator.gpu before tfjs looks for it.
+    await gpu.adapter();
+    await import('@tensorflow/tfjs-backend-webgpu');
+    await tf.setBackend('webgpu');
+    prepared = await prepareAttention();
+  });
+  afterAll(() => prepared.close());
+
+  it('share one function, fail in between, and say what one says alone, the masks staying on the GPU', async () => {
+    const prompt = 40;
+    const shared = hipModelAttention(OPTIONS);
+    const talks = [0, 1].map(() => start('KvCache', shared));
+    const searched: number[] = [];
+    const alone = start('hipModelCache', undefined, { ...OPTIONS, onMask: ({ keys }) => searched.push(keys) });
+    const [first] = talks as [Conversation, Conversation];
+    await toyForward(idsOf(7, prompt), talks[1]!);
+    for (const [step, tokens] of [prompt, 1, 1, 1, 1, 1].entries()) {
+      const said = await toyForward(idsOf(step, tokens), first);
+      await toyForward(idsOf(step + 7, 1), talks[1]!);
+      const failure = { layer: 1 + (step % 2), where: 'after' } as const;
+      await expect(toyForward(idsOf(9, 1), { ...first, failure })).rejects.toThrow(Injected);
+      expect(said).toEqual(await toyForward(idsOf(step, tokens), alone));
+    }
+    await vi.waitFor(() => expect(searched).toEqual([40, 40, 41, 41, 45, 45]));
+    for (const { cache } of [...talks, alone]) cache[Symbol.dispose]();
+  });
+});

@@ -25,16 +25,23 @@ export const FLASH_KERNEL = 'FlashAttention';
 export const SPARSE_KERNEL = 'BlockSparseAttention';
 export const KERNELS: readonly string[] = [HIP_KERNEL, SPARSE_KERNEL, FLASH_KERNEL];
 
+/** A mask that stays on the GPU: the {@link SPARSE_KERNEL} reads it there, in later calls too. Its owner destroys it. */
+export interface DeviceMask extends GpuMask {
+  destroy(): void;
+}
+
 /** Attributes of the kernels. */
 export interface AttentionAttributes extends ScoreOptions {
   /** Wins over `config.causal`. */
   readonly causal: boolean;
   /** Of {@link HIP_KERNEL}. */
   readonly config?: Partial<HipConfig> | undefined;
-  /** Of {@link SPARSE_KERNEL}. */
-  readonly mask?: BlockMask | undefined;
+  /** Of {@link SPARSE_KERNEL}: from the host, or where {@link AttentionAttributes.onDeviceMask} left it. */
+  readonly mask?: BlockMask | DeviceMask | undefined;
   /** Of {@link HIP_KERNEL}: receives the mask that was found, once it was read back: after the call has returned. */
   readonly onMask?: ((mask: BlockMask) => void) | undefined;
+  /** Of {@link HIP_KERNEL}: receives the mask where it is, during the call; not under a gradient, which takes the mask itself. */
+  readonly onDeviceMask?: ((mask: DeviceMask) => void) | undefined;
 }
 
 interface KernelArguments {
@@ -53,8 +60,9 @@ export function takeMask(attrs: object): GpuMask | undefined {
   return mask;
 }
 
-/** Copies a host mask into scratch of a call. @throws HipError `invalid-mask`, `unsupported` */
-export function uploadedMask(call: GpuCall, mask: BlockMask): GpuMask {
+/** A mask on the GPU: as it is, or copied from the host into scratch of a call. @throws HipError `invalid-mask`, `unsupported` */
+export function uploadedMask(call: GpuCall, mask: BlockMask | DeviceMask): GpuMask {
+  if (isOnDevice(mask)) return mask;
   checkHostMask(mask);
   const upload = (values: Int32Array, label: string): { buffer: GPUBuffer; size: number } => {
     const buffer = call.scratch(values.byteLength, label);
@@ -62,6 +70,10 @@ export function uploadedMask(call: GpuCall, mask: BlockMask): GpuMask {
     return { buffer, size: values.byteLength };
   };
   return { ...mask, starts: upload(mask.starts, 'mask starts'), counts: upload(mask.counts, 'mask counts') };
+}
+
+function isOnDevice(mask: BlockMask | DeviceMask): mask is DeviceMask {
+  return 'destroy' in mask;
 }
 
 interface Inputs {
@@ -90,7 +102,8 @@ function recording(): boolean {
 /** Runs one kernel. */
 function runKernel(kernelName: string, { inputs, backend: current, attrs }: KernelArguments): tf.TensorInfo {
   const { q, k, v } = inputs as unknown as { q: tf.TensorInfo; k: tf.TensorInfo; v: tf.TensorInfo };
-  const { causal, config, mask: given, scale, softcap, onMask } = attrs as unknown as AttentionAttributes;
+  const attributes = attrs as unknown as AttentionAttributes;
+  const { causal, config, mask: given, scale, softcap, onMask, onDeviceMask } = attributes;
   const backend = webgpuBackend(current);
   const context = contextOfBackend(backend);
   const shape = attentionShape(q.shape, k.shape, v.shape);
@@ -110,7 +123,7 @@ function runKernel(kernelName: string, { inputs, backend: current, attrs }: Kern
     resolved = resolveConfig({ ...config, causal });
     checkShape(shape);
     const sizes = maskSizes(shape, resolved);
-    keep = onMask !== undefined || recording();
+    keep = onMask !== undefined || onDeviceMask !== undefined || recording();
     mask = keep ? allocateMask(context, sizes) : scratchMask(call, sizes);
   }
   let info: tf.TensorInfo | undefined;
@@ -126,27 +139,25 @@ function runKernel(kernelName: string, { inputs, backend: current, attrs }: Kern
     if (info) backend.disposeData(info.dataId);
     throw error;
   }
-  if (mask && keep) keepMask(context, mask, attrs as object, onMask);
+  if (mask && keep) keepMask(context, mask, attributes);
   return info;
 }
 
-/** Holds a mask for the gradient, and for `onMask` until it was read back. */
-function keepMask(
-  context: GpuContext,
-  mask: GpuMask,
-  attrs: object,
-  onMask: ((mask: BlockMask) => void) | undefined,
-): void {
-  const wanted = recording();
-  if (wanted) kept.set(attrs, mask);
-  if (!onMask) return;
-  void deliver(context, mask, wanted, onMask);
+/** Holds a mask for the gradient, or gives it to `onDeviceMask`; for `onMask` until it was read back. */
+function keepMask(context: GpuContext, mask: GpuMask, attributes: AttentionAttributes): void {
+  const { onMask, onDeviceMask } = attributes;
+  const isRecorded = recording();
+  if (isRecorded) kept.set(attributes, mask);
+  const isOwned = isRecorded || onDeviceMask !== undefined;
+  if (onMask) void deliver(context, mask, isOwned, onMask);
+  else if (!isOwned) destroyMask(mask);
+  if (!isRecorded) onDeviceMask?.({ ...mask, destroy: () => destroyMask(mask) });
 }
 
 async function deliver(
   context: GpuContext,
   mask: GpuMask,
-  wanted: boolean,
+  isOwned: boolean,
   onMask: (mask: BlockMask) => void,
 ): Promise<void> {
   let host: BlockMask;
@@ -156,7 +167,7 @@ async function deliver(
     // A lost device is reported by the next call.
     return;
   }
-  if (!wanted) destroyMask(mask);
+  if (!isOwned) destroyMask(mask);
   onMask(host);
 }
 

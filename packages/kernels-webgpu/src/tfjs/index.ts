@@ -11,10 +11,11 @@ import {
   SPARSE_KERNEL,
   unregisterAttention,
   type AttentionAttributes,
+  type DeviceMask,
 } from './attention-kernels.ts';
 import { contextOfBackend, webgpuBackend } from './backend-buffers.ts';
 
-export { FLASH_KERNEL, HIP_KERNEL, SPARSE_KERNEL, type AttentionAttributes };
+export { FLASH_KERNEL, HIP_KERNEL, SPARSE_KERNEL, type AttentionAttributes, type DeviceMask };
 
 /** The registered kernels. */
 export interface WebgpuKernels extends Disposable {
@@ -85,7 +86,7 @@ export function blockSparseAttention(
   q: tf.Tensor4D,
   k: tf.Tensor4D,
   v: tf.Tensor4D,
-  mask: BlockMask,
+  mask: BlockMask | DeviceMask,
   attributes: Pick<AttentionAttributes, 'scale' | 'softcap'> = {},
 ): tf.Tensor4D {
   return run(SPARSE_KERNEL, q, k, v, { ...attributes, causal: mask.causal, mask });

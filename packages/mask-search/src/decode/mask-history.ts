@@ -1,17 +1,17 @@
 // Masks of a layer's searches by the length they were made at, so that a cache that is cut back finds the one that served before.
-import type { BlockMask } from '../block-mask.ts';
+import type { BlockMask, MaskLayout } from '../block-mask.ts';
 
 /** Searches that are remembered: enough to take back what failed, not a whole conversation's. */
 const MOST = 4;
 
-interface Entry {
+interface Entry<Mask> {
   /** Tokens at the first call of this kind in a row. */
   readonly since: number;
   /** Tokens at the newest one. */
   at: number;
   /** Whether one row searched: only its mask serves later rows. */
   readonly serves: boolean;
-  mask: BlockMask | undefined;
+  mask: Mask | undefined;
 }
 
 /**
@@ -30,11 +30,17 @@ interface Entry {
  * history.serving(100, 8); // undefined
  * ```
  */
-export class MaskHistory {
-  #entries: Entry[] = [];
+export class MaskHistory<Mask extends Pick<MaskLayout, 'keys' | 'window'> = BlockMask> {
+  readonly #entries: Entry<Mask>[] = [];
+  readonly #forget: (mask: Mask) => void;
+
+  /** @param forget is given masks that are no longer remembered, to free what they hold. @defaultValue nothing */
+  constructor(forget: (mask: Mask) => void = () => {}) {
+    this.#forget = forget;
+  }
 
   /** The mask of the last call that {@link search} was told of; undefined where it left none, or was cut off. */
-  get last(): BlockMask | undefined {
+  get last(): Mask | undefined {
     return this.#entries.at(-1)?.mask;
   }
 
@@ -43,19 +49,20 @@ export class MaskHistory {
    *
    * @returns takes the mask, now or once it has been read back; not called where the call was dense
    */
-  search(keys: number, rows: number): (mask: BlockMask) => void {
+  search(keys: number, rows: number): (mask: Mask) => void {
     const serves = rows === 1;
     let entry = this.#entries.at(-1);
-    if (entry && !entry.serves) entry.mask = undefined;
+    if (entry && !entry.serves) this.#drop(entry);
     if (entry && !entry.serves && !serves) entry.at = keys;
     else {
       entry = { since: keys, at: keys, serves, mask: undefined };
       this.#entries.push(entry);
-      if (this.#entries.length > MOST) this.#entries.shift();
+      if (this.#entries.length > MOST) this.#drop(this.#entries.shift()!);
     }
     const mine = entry;
     return (mask) => {
-      if (mine.at === keys) mine.mask = mask;
+      if (mine.at === keys && this.#entries.includes(mine)) mine.mask = mask;
+      else this.#forget(mask);
     };
   }
 
@@ -63,7 +70,7 @@ export class MaskHistory {
    * The mask for a single row at token `keys − 1`: the last one, its window widened by the tokens since. Undefined where the row has to
    * search: `interval` tokens have gone, or the last call was of several rows.
    */
-  serving(keys: number, interval: number): BlockMask | undefined {
+  serving(keys: number, interval: number): Mask | undefined {
     const last = this.#entries.at(-1);
     if (!last?.serves || !last.mask) return undefined;
     const age = keys - last.at;
@@ -73,11 +80,16 @@ export class MaskHistory {
 
   /** Forgets what was searched with more than `length` tokens; the search before it serves again, if it is still remembered. */
   truncate(length: number): void {
-    while (this.#entries.length > 0 && this.#entries.at(-1)!.since > length) this.#entries.pop();
+    while (this.#entries.length > 0 && this.#entries.at(-1)!.since > length) this.#drop(this.#entries.pop()!);
     const last = this.#entries.at(-1);
     if (last && last.at > length) {
       last.at = length;
-      last.mask = undefined;
+      this.#drop(last);
     }
+  }
+
+  #drop(entry: Entry<Mask>): void {
+    if (entry.mask) this.#forget(entry.mask);
+    entry.mask = undefined;
   }
 }

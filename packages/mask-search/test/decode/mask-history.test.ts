@@ -73,6 +73,38 @@ describe('MaskHistory', () => {
     expect(history.last).toBeUndefined();
   });
 
+  it('gives back each mask that it forgets, once, and none that serves', () => {
+    const operation = fc.oneof(
+      fc.record({ rows: fc.integer({ min: 1, max: 3 }), late: fc.boolean() }),
+      fc.record({ cut: fc.integer({ min: 0, max: 4 }) }),
+    );
+    fc.assert(
+      fc.property(fc.array(operation, { maxLength: 30 }), (operations) => {
+        const forgotten: BlockMask[] = [];
+        const made: BlockMask[] = [];
+        const history = new MaskHistory<BlockMask>((mask) => forgotten.push(mask));
+        let keys = 0;
+        let waiting: (() => void)[] = [];
+        for (const one of operations) {
+          if ('cut' in one) history.truncate((keys = Math.max(0, keys - one.cut)));
+          else {
+            keys += one.rows;
+            const receive = history.search(keys, one.rows);
+            const mask = maskOf(keys, one.rows);
+            made.push(mask);
+            if (one.late) waiting.push(() => receive(mask));
+            else receive(mask);
+          }
+          expect(forgotten).not.toContain(history.last);
+        }
+        for (const arrive of waiting) arrive();
+        history.truncate(0);
+        expect(new Set(forgotten)).toEqual(new Set(made));
+        expect(forgotten).toHaveLength(made.length);
+      }),
+    );
+  });
+
   it('remembers no more than a few: cut back further, it asks for a search', () => {
     const history = new MaskHistory();
     for (let keys = 1; keys <= 100; keys++) step(history, keys, 1);
