@@ -1,18 +1,17 @@
-// The header of a GGUF file by @huggingface/gguf, from any byte source; every tensor's place checked against the file.
+// The header of a GGUF file (versions 2 and 3) from any byte source; every tensor's place checked against the file.
 import { CheckpointError } from '../errors.ts';
 import type { ByteSource } from '../files/byte-source.ts';
 import { elementCount } from '../shape.ts';
+import { HeaderReader, NeedsMoreBytes } from './reader.ts';
+import type { GgufValue } from './reader.ts';
 import { GGUF_TYPES, ggufDtype, unreadDtype } from './types.ts';
 import type { GgufDtype } from './types.ts';
-
-/** A value of the metadata; 64-bit integers as numbers. */
-export type GgufValue = number | string | boolean | readonly GgufValue[];
 
 /** Key → value, e.g. `general.architecture` → `llama`. */
 export type GgufMetadata = ReadonlyMap<string, GgufValue>;
 
 /** How a GGUF file can be damaged; `details.damage` of the `invalid-gguf` error. */
-export type GgufDamage = 'not-gguf' | 'header' | 'big-endian' | 'truncated' | 'duplicate-name' | 'invalid-shape';
+export type GgufDamage = 'not-gguf' | 'header' | 'truncated' | 'duplicate-name' | 'invalid-shape';
 
 /** One tensor of a file. */
 export interface GgufTensorInfo {
@@ -33,53 +32,95 @@ export interface GgufHeader {
   readonly tensors: ReadonlyMap<string, GgufTensorInfo>;
 }
 
+/** Bytes read first, and how many times as many when they do not suffice. */
+const FIRST_READ = 2 ** 20;
+const GROWTH = 3;
+const DEFAULT_ALIGNMENT = 32;
+
 /** Reads and checks the header. @throws CheckpointError `invalid-gguf` with `details.damage`, and what reading throws */
 export async function readHeader(source: ByteSource): Promise<GgufHeader> {
-  const start = await source.read(0, Math.min(4, source.size));
-  if (new TextDecoder().decode(start) !== 'GGUF') {
-    throw damaged('not-gguf', `${source.name} is no GGUF file: it does not begin with GGUF`, source);
+  let bytes = await source.read(0, Math.min(FIRST_READ, source.size));
+  const { version, tensorCount, valueCount } = begin(bytes, source);
+  const state: Parsed = { metadata: new Map(), tensors: [], position: 24 };
+  for (;;) {
+    try {
+      parse(state, bytes, tensorCount, valueCount);
+      break;
+    } catch (cause) {
+      if (!(cause instanceof NeedsMoreBytes)) {
+        const reason = cause instanceof Error ? cause.message : String(cause);
+        throw damaged('header', `the header of ${source.name} (version ${version}) holds ${reason}`, source, {}, cause);
+      }
+      bytes = await more(source, bytes);
+    }
   }
-  const parsed = await parse(source);
-  if (!parsed.littleEndian) throw damaged('big-endian', `${source.name} is big endian`, source);
-  const metadata = new Map(Object.entries(parsed.metadata).map(([key, value]) => [key, plain(value)]));
+  const alignment = state.metadata.get('general.alignment') ?? DEFAULT_ALIGNMENT;
+  if (typeof alignment !== 'number' || !Number.isInteger(alignment) || alignment < 1) {
+    throw damaged('header', `${source.name}: general.alignment is ${JSON.stringify(alignment)}`, source, { alignment });
+  }
+  const data = Math.ceil(state.position / alignment) * alignment;
   const tensors = new Map<string, GgufTensorInfo>();
-  for (const { name, shape, dtype, offset } of parsed.tensorInfos) {
+  for (const { name, shape, type, offset } of state.tensors) {
     if (tensors.has(name)) {
       throw damaged('duplicate-name', `${source.name} has two tensors ${name}`, source, { tensor: name });
     }
-    const begin = Number(parsed.tensorDataOffset) + Number(offset);
-    tensors.set(name, place(source, name, shape.map(Number).reverse(), dtype, begin));
+    tensors.set(name, place(source, name, shape, type, data + offset));
   }
-  return { metadata, tensors };
+  return { metadata: state.metadata, tensors };
 }
 
-async function parse(source: ByteSource) {
-  // 100 KB that only files of this format need.
-  const { gguf } = await import('@huggingface/gguf');
-  let failure: unknown;
-  // The parser asks an address for ranges; here every range is the source's.
-  const fetchRange = async (_: unknown, init?: RequestInit): Promise<Response> => {
-    const [, from = 0, to = 0] = (/^bytes=(\d+)-(\d+)$/.exec(new Headers(init?.headers).get('range') ?? '') ?? []).map(
-      Number,
-    );
-    const length = Math.min(to + 1, source.size) - from;
-    if (length <= 0) throw damaged('truncated', `${source.name} ends inside its header`, source);
-    try {
-      const bytes = await source.read(from, length);
-      return new Response(bytes, { headers: { 'Content-Range': `bytes ${from}-${from + length - 1}/${source.size}` } });
-    } catch (error) {
-      failure = error;
-      throw error;
-    }
-  };
-  try {
-    return await gguf('https://localhost/header.gguf', { fetch: fetchRange });
-  } catch (cause) {
-    if (failure !== undefined) throw failure;
-    if (cause instanceof CheckpointError) throw cause;
-    const reason = cause instanceof Error ? cause.message : String(cause);
-    throw damaged('header', `the header of ${source.name} cannot be read: ${reason}`, source, {}, cause);
+interface Parsed {
+  readonly metadata: Map<string, GgufValue>;
+  readonly tensors: {
+    readonly name: string;
+    readonly shape: readonly number[];
+    readonly type: number;
+    readonly offset: number;
+  }[];
+  /** Byte after the last complete entry. */
+  position: number;
+}
+
+function begin(bytes: Uint8Array<ArrayBuffer>, source: ByteSource) {
+  if (new TextDecoder().decode(bytes.subarray(0, 4)) !== 'GGUF') {
+    throw damaged('not-gguf', `${source.name} is no GGUF file: it does not begin with GGUF`, source);
   }
+  if (bytes.byteLength < 24) throw damaged('truncated', `${source.name} ends inside its header`, source);
+  const reader = new HeaderReader(bytes, 4);
+  const version = reader.u32();
+  if (version !== 2 && version !== 3) {
+    const big = (version & 0xffff) === 0;
+    const what = big ? 'is big endian' : `has version ${version}`;
+    throw damaged('header', `${source.name} ${what}: expected little endian, version 2 or 3`, source, { version });
+  }
+  return { version, tensorCount: reader.u64(), valueCount: reader.u64() };
+}
+
+/** Goes on where the state stands; what is complete stays when the bytes end. */
+function parse(state: Parsed, bytes: Uint8Array, tensorCount: number, valueCount: number): void {
+  const reader = new HeaderReader(bytes, state.position);
+  while (state.metadata.size < valueCount) {
+    const key = reader.string();
+    if (state.metadata.has(key)) throw new Error(`the key ${key} twice`);
+    state.metadata.set(key, reader.value());
+    state.position = reader.position;
+  }
+  while (state.tensors.length < tensorCount) {
+    const name = reader.string();
+    const rank = reader.u32();
+    if (rank > 8) throw new Error(`a tensor ${name} of ${rank} axes`);
+    const shape = Array.from({ length: rank }, () => reader.u64()).reverse();
+    state.tensors.push({ name, shape, type: reader.u32(), offset: reader.u64() });
+    state.position = reader.position;
+  }
+}
+
+async function more(source: ByteSource, bytes: Uint8Array<ArrayBuffer>): Promise<Uint8Array<ArrayBuffer>> {
+  if (bytes.byteLength >= source.size) throw damaged('truncated', `${source.name} ends inside its header`, source);
+  const grown = new Uint8Array(Math.min(source.size, bytes.byteLength * GROWTH));
+  grown.set(bytes);
+  grown.set(await source.read(bytes.byteLength, grown.byteLength - bytes.byteLength), bytes.byteLength);
+  return grown;
 }
 
 function place(source: ByteSource, name: string, shape: readonly number[], id: number, begin: number): GgufTensorInfo {
@@ -97,12 +138,6 @@ function place(source: ByteSource, name: string, shape: readonly number[], id: n
     throw damaged('truncated', message, source, { tensor: name });
   }
   return { name, dtype, typeName: dtype, shape, begin, byteLength };
-}
-
-/** 64-bit integers as numbers: counts and sizes of models fit, hashes need not be exact. */
-function plain(value: unknown): GgufValue {
-  if (Array.isArray(value)) return typeof value[0] === 'bigint' || Array.isArray(value[0]) ? value.map(plain) : value;
-  return typeof value === 'bigint' ? Number(value) : (value as GgufValue);
 }
 
 function damaged(

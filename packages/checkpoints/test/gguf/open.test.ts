@@ -1,4 +1,5 @@
 // GGUF files: what is in them is found, rows are read alone, pieces are joined, damage is typed.
+import { gguf } from '@huggingface/gguf';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { CheckpointError } from '../../src/errors.ts';
@@ -74,6 +75,32 @@ describe('openGguf', () => {
       code: 'file-not-found',
       details: { name: name(2) },
     });
+  });
+
+  it('reads what @huggingface/gguf reads, headers longer than the first piece too', async () => {
+    const words = Array.from({ length: 150_000 }, (_, i) => `Ġw${i}é▁🐳`.slice(0, 3 + (i % 9)));
+    const bytesOf = writeGguf(
+      {
+        'general.architecture': ['str', 'llama'],
+        words: ['str[]', words],
+        scores: ['f32[]', words.map((_, i) => -i)],
+        last: ['str', 'x'.repeat(99)],
+      },
+      [floats('a', [3, 2], [1, 2, 3, 4, 5, 6]), floats('b', [5], [1, 2, 3, 4, 5])],
+    );
+    const respond: typeof fetch = async (_, init) => {
+      const [from, to] = new Headers(init?.headers).get('range')!.slice(6).split('-').map(Number);
+      return new Response(bytesOf.slice(from, to! + 1));
+    };
+    const expected = await gguf('https://localhost/x.gguf', { fetch: respond });
+    const file = await openGguf(bytesOf);
+    expect(bytesOf.length).toBeGreaterThan(2 ** 21);
+    const theirs = expected.metadata as unknown as Readonly<Record<string, unknown>>;
+    for (const [key, value] of file.metadata)
+      expect(JSON.stringify(value) === JSON.stringify(theirs[key]), key).toBe(true);
+    expect([...file.tensors.values()].map(({ name, begin }) => [name, begin])).toEqual(
+      expected.tensorInfos.map(({ name, offset }) => [name, Number(expected.tensorDataOffset + offset)]),
+    );
   });
 
   it('types every damage', async () => {

@@ -34,7 +34,7 @@ class Writer {
     if (kind === 'u64') view.setBigUint64(0, BigInt(value), true);
     else if (kind === 'f32') view.setFloat32(0, value, true);
     else view.setInt32(0, value | 0, true);
-    this.push(...new Uint8Array(view.buffer));
+    for (const byte of new Uint8Array(view.buffer)) this.#bytes.push(byte);
   }
   text(value: string) {
     const bytes = new TextEncoder().encode(value);
