@@ -11,6 +11,8 @@ import {
   type AttentionShape,
   type BlockMask,
   type HipConfig,
+  splitStages,
+  type ScoredStage,
   type SearchStage,
 } from '@hip/mask-search';
 import type { AttentionFunction } from '@instatune/supernet';
@@ -51,12 +53,12 @@ function multiStage(k: number): Partial<HipConfig> {
 }
 
 /** FAST_CONFIG's stages, with changes by stage and changes of all. */
-function changed(changes: readonly Partial<SearchStage>[], all: Partial<SearchStage> = {}): SearchStage[] {
-  return FAST_CONFIG.stages!.map((stage, i) => ({ ...stage, ...all, ...changes[i] }));
+function changed(changes: readonly Partial<ScoredStage>[], all: Partial<ScoredStage> = {}): ScoredStage[] {
+  return splitStages(FAST_CONFIG.stages!).scored.map((stage, i) => ({ ...stage, ...all, ...changes[i] }));
 }
 
 /** FAST_CONFIG's stages that score last rows instead of means, with changes by stage. */
-function rowsMax(changes: readonly Partial<SearchStage>[] = []): SearchStage[] {
+function rowsMax(changes: readonly Partial<ScoredStage>[] = []): ScoredStage[] {
   return changed(changes, { rows: 'max' });
 }
 

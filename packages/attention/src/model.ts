@@ -1,6 +1,7 @@
 // Attention for a whole model: the first layers dense, the others HiP, decode with masks that are refreshed every few steps.
 import type * as tf from '@tensorflow/tfjs';
 import {
+  checkReferenceOnly,
   denseMask,
   HipError,
   resolveConfig,
@@ -106,7 +107,12 @@ export function layerConfigs({ config = {}, layerK = {}, dense = 'auto' }: Model
       value: k,
     });
   }
-  const { denseLayers, refreshInterval, stages } = resolveConfig(config);
+  const resolved = resolveConfig(config);
+  checkReferenceOnly(resolved);
+  for (const name of ['layers', 'denseTokens'] as const)
+    if (resolved[name] !== undefined)
+      throw new HipError('unsupported', `${name} is not read here yet: leave it out`, { name, value: resolved[name] });
+  const { denseLayers, refreshInterval, stages } = resolved;
   const interval = Math.min(...(stages ?? [undefined]).map((stage) => stage?.refresh ?? refreshInterval));
   const configs = new Map<number, Partial<HipConfig>>();
   const of = (layer: number): Partial<HipConfig> => {

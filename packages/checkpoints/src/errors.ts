@@ -11,7 +11,6 @@ export type CheckpointErrorCode =
   | 'missing-weight'
   | 'invalid-shape'
   | 'tokenizer'
-  | 'chat-template'
   | 'network'
   | 'unsupported'
   | 'aborted'

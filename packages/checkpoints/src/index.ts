@@ -28,6 +28,3 @@ export * from './gguf/tokenizer.ts';
 export { GGUF_TYPES } from './gguf/types.ts';
 export type { BlockType, GgufDtype } from './gguf/types.ts';
 export type { RawTensor, ReadRawOptions, StoredDtype } from './weights/raw.ts';
-export { loadChatTemplate } from './chat/load.ts';
-export * from './chat/template.ts';
-export * from './generation/generation-config.ts';

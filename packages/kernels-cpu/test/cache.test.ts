@@ -1,7 +1,7 @@
 // KeyValueCache: what it holds equals what a one-shot call is given, in float32 bit for bit and in float16 within its rounding.
 import { describe, expect, it, beforeAll, afterAll } from 'vitest';
 import fc from 'fast-check';
-import { blockSparseAttention, denseAttention, denseMask, HipError } from '@hip/mask-search';
+import { blockSparseAttention, denseAttention, denseMask, HipError, splitStages } from '@hip/mask-search';
 import { createCpuRuntime, type CpuRuntime } from '../src/index.ts';
 import { configs, rowsOf, tensors, TOLERANCE } from './support.ts';
 
@@ -29,7 +29,11 @@ describe('KeyValueCache', () => {
         const shape = { batch, queries: total, keys: total, heads: 4, kvHeads: 2, headDim };
         const { q, k, v } = tensors(shape, seed);
         // Each row its own query block: masks do not depend on where the sequence is cut.
-        const perRow = { ...config, blockQ: 1, stages: config.stages!.map((stage) => ({ ...stage, strideQ: 1 })) };
+        const perRow = {
+          ...config,
+          blockQ: 1,
+          stages: splitStages(config.stages!).scored.map((stage) => ({ ...stage, strideQ: 1 })),
+        };
         const whole = cpu.hipAttention(q, k, v, shape, perRow);
         const dense = cpu.denseAttention(q, k, v, shape);
         using cache = cpu.createCache({ batch, heads: 4, kvHeads: 2, headDim, config: perRow });
@@ -150,7 +154,11 @@ describe('KeyValueCache', () => {
   it('decode with a fresh mask equals the last row of a prefill', () => {
     const shape = { batch: 1, queries: 333, keys: 333, heads: 4, kvHeads: 2, headDim: 16 };
     const { q, k, v } = tensors(shape, 2);
-    const perRow = { ...config, blockQ: 1, stages: config.stages!.map((stage) => ({ ...stage, strideQ: 1 })) };
+    const perRow = {
+      ...config,
+      blockQ: 1,
+      stages: splitStages(config.stages!).scored.map((stage) => ({ ...stage, strideQ: 1 })),
+    };
     using cache = cpu.createCache({ heads: 4, kvHeads: 2, headDim: 16, config: perRow });
     cache.append(k, v);
     const all = cache.attend(q).output;

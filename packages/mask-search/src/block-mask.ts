@@ -1,5 +1,6 @@
 // The block mask: which key blocks each query block attends to, besides sink and window. Shared by every backend.
 import type { HipConfig } from './config/config.ts';
+import { resolveRemainder, type Remainder } from './config/remainder.ts';
 import { HipError } from './errors.ts';
 
 /** Shape of one attention call: q [batch, queries, heads, headDim]; k, v [batch, keys, kvHeads, headDim], row-major. */
@@ -44,10 +45,19 @@ export interface BlockMask {
   readonly counts: Int32Array;
   /** [queries] absolute positions of the rows. @defaultValue row + keys − queries */
   readonly positions?: Int32Array | undefined;
+  /**
+   * How pseudo-keys stand for the keys below the window that no block holds: `pseudoKeys` lists them, `remainderGeometry` says where
+   * their blocks lie. With an exact tail every row also attends to all keys between the last of these blocks and its window.
+   * @defaultValue none: those keys are dropped
+   */
+  readonly remainder?: Remainder | undefined;
 }
 
 /** The parameters of a configuration that shape a mask. */
-export type MaskConfig = Pick<HipConfig, 'blockQ' | 'blockK' | 'sink' | 'window' | 'causal' | 'shareHeads'>;
+export type MaskConfig = Pick<
+  HipConfig,
+  'blockQ' | 'blockK' | 'sink' | 'window' | 'causal' | 'shareHeads' | 'remainder'
+>;
 
 /** A mask without its blocks: what a backend needs to make room for them. */
 export type MaskLayout = Omit<BlockMask, 'starts' | 'counts' | 'positions'>;
@@ -59,10 +69,23 @@ export function maskLayout(
   capacity: number,
 ): MaskLayout {
   const { batch, queries, keys, heads } = shape;
-  const { blockQ, blockK, sink, window, causal, shareHeads } = config;
+  const { blockQ, blockK, sink, window, causal, shareHeads, remainder } = config;
   const maskHeads = shareHeads ? 1 : heads;
   const queryBlocks = Math.ceil(queries / blockQ);
-  return { batch, maskHeads, queryBlocks, capacity, blockQ, blockK, queries, keys, sink, window, causal };
+  return {
+    batch,
+    maskHeads,
+    queryBlocks,
+    capacity,
+    blockQ,
+    blockK,
+    queries,
+    keys,
+    sink,
+    window,
+    causal,
+    ...(remainder && { remainder: resolveRemainder(remainder) }),
+  };
 }
 
 /**

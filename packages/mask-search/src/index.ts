@@ -11,24 +11,33 @@ export {
   type MaskLayout,
 } from './block-mask.ts';
 export { attentionShape } from './tensor-shape.ts';
-export {
-  DEFAULT_CONFIG,
-  FAST_CONFIG,
-  INFINITE_HIP_CONFIG,
-  PAPER_CONFIG,
-  resolveConfig,
-  type EnsembleConfig,
-  type HipConfig,
-  type Representative,
-} from './config/config.ts';
+export type { EnsembleConfig, HipConfig, LayerOverride, Representative } from './config/config.ts';
+export { DEFAULT_CONFIG, FAST_CONFIG, INFINITE_HIP_CONFIG, PAPER_CONFIG, VOTE_CONFIG } from './config/stock.ts';
+export { resolveConfig } from './config/resolve.ts';
 export { layerConfig } from './config/layer.ts';
-export { defaultStages, infiniteHipStages, withBudget, type SearchStage } from './config/stages.ts';
+export { decodeConfig } from './config/decode.ts';
+export { checkReferenceOnly, type ScoredConfig } from './config/reference-only.ts';
+export { resolveRemainder, type Remainder, type RemainderConfig } from './config/remainder.ts';
+export {
+  defaultStages,
+  infiniteHipStages,
+  splitStages,
+  voteStages,
+  withBudget,
+  withCandidates,
+  type MassStage,
+  type ScoredStage,
+  type SearchStage,
+} from './config/stages.ts';
 export * from './errors.ts';
 export { checkShape, type FloatArray } from './inputs.ts';
 export { newWorkCount, type RunOptions, type WorkCount } from './work.ts';
 export { denseAttention, type DenseOptions } from './attention/dense.ts';
 export { checkScore, type ScoreOptions } from './attention/score.ts';
 export { attendedKeys } from './attention/attended-keys.ts';
+export { remainderBlock, remainderGeometry, type RemainderGeometry } from './remainder/geometry.ts';
+export { pseudoKeys, type PseudoKey } from './remainder/pseudo-keys.ts';
+export { BlockSums } from './remainder/block-sums.ts';
 export { blockSparseAttention, type SparseOptions } from './attention/block-sparse.ts';
 export { blockSparseAttentionGradient, type AttentionGradients } from './attention/block-sparse-gradient.ts';
 export {
@@ -46,6 +55,7 @@ export {
   type RotaryTables,
 } from './attention/rotary.ts';
 export { searchBlockMask, type SearchOptions, type SearchRopeOptions } from './search/search.ts';
+export { maskCapacity } from './search/block-search.ts';
 export { searchKeysOfQuery } from './search/per-query.ts';
 export { selectLargest } from './search/select.ts';
 export { topK } from './search/top-k.ts';

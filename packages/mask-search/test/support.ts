@@ -76,6 +76,20 @@ export const configurations: Readonly<Record<string, Partial<HipConfig>>> = {
       { chunk: 4, keep: 16, strideQ: 2, rows: 'max', score: 'exact' },
     ],
   },
+  'a vote on candidates': {
+    ...base,
+    blockK: 2,
+    stages: [
+      { chunk: 8, keep: 32, strideQ: 2, rows: 'max', score: 'exact' },
+      { chunk: 2, keep: 16, score: 'mass' },
+    ],
+  },
+  'a vote on all keys, shared': {
+    ...base,
+    blockK: 4,
+    shareHeads: true,
+    stages: [{ chunk: 4, keep: 16, score: 'mass' }],
+  },
   'one stage, shared': {
     ...base,
     blockK: 2,

@@ -4,7 +4,6 @@ import {
   checkShape,
   HipError,
   MaskHistory,
-  resolveConfig,
   type AttentionShape,
   type BlockMask,
   type HipConfig,
@@ -13,7 +12,7 @@ import {
 import type { CacheType } from '../plan/layout.ts';
 import { denseSteps, hipSteps, maskedSteps } from './attend.ts';
 import type { Call } from './part.ts';
-import { checkCacheType, checkMask, countRows } from './check.ts';
+import { checkCacheType, checkMask, countRows, runnableConfig } from './check.ts';
 import { drive, driveAsync, type AsyncOptions } from './drive.ts';
 import type { Engine, Steps } from './engine.ts';
 import { Store } from './store.ts';
@@ -72,7 +71,7 @@ export class KeyValueCache {
       const message = `maxTokens is ${maxTokens}: give an integer >= 1, or leave it out`;
       throw new HipError('invalid-config', message, { name: 'maxTokens', value: maxTokens });
     }
-    this.config = resolveConfig(config);
+    this.config = runnableConfig(config);
     const { stages, refreshInterval } = this.config;
     this.#interval = Math.min(
       ...(stages ?? [{}]).map(({ refresh }: { refresh?: number | undefined }) => refresh ?? refreshInterval),

@@ -1,5 +1,13 @@
 // Checks of what callers pass in.
-import { HipError, validateMask, type AttentionShape, type BlockMask } from '@hip/mask-search';
+import {
+  checkReferenceOnly,
+  HipError,
+  resolveConfig,
+  validateMask,
+  type AttentionShape,
+  type BlockMask,
+  type HipConfig,
+} from '@hip/mask-search';
 import type { CacheType } from '../plan/layout.ts';
 
 /** @throws HipError `unsupported` unless the numbers are float32, which other arrays would be read as without a word */
@@ -30,6 +38,13 @@ export function countRows(name: string, values: Float32Array, row: number, what:
   return rows;
 }
 
+/** @throws HipError `invalid-config`, `unsupported` for what only the reference runs */
+export function runnableConfig(config: Partial<HipConfig>): HipConfig {
+  const resolved = resolveConfig(config);
+  checkReferenceOnly(resolved);
+  return resolved;
+}
+
 /** @throws HipError `invalid-config` */
 export function checkCacheType(type: CacheType): void {
   if (type !== 'f32' && type !== 'f16')
@@ -46,6 +61,7 @@ export function checkMask(mask: BlockMask, { batch, queries, keys, heads }: Atte
     throw new HipError('invalid-shape', message, { mask: [mask.batch, mask.queries, mask.keys, mask.maskHeads] });
   }
   validateMask(mask);
+  checkReferenceOnly(mask);
   if (mask.positions?.some((position, row) => position !== row + keys - queries)) {
     const message = 'the mask has positions of its own: use blockSparseAttention of @hip/mask-search';
     throw new HipError('unsupported', message, { name: 'positions' });

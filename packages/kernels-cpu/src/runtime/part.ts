@@ -1,5 +1,12 @@
 // A part of a call's queries inside WebAssembly memory: q goes in, is searched and attended by the kernels, the output comes out.
-import { HipError, type AttentionShape, type BlockMask, type HipConfig, type ScoreOptions } from '@hip/mask-search';
+import {
+  HipError,
+  splitStages,
+  type AttentionShape,
+  type BlockMask,
+  type HipConfig,
+  type ScoreOptions,
+} from '@hip/mask-search';
 import { maxCandidates, paddedDim, ROWS, splitsOf, type QueryChunk } from '../plan/layout.ts';
 import type { Engine, Steps } from './engine.ts';
 import { Scope } from './heap.ts';
@@ -175,7 +182,7 @@ export class Part {
 
   #writeStages(config: HipConfig): void {
     const { engine, store } = this.#call;
-    const stages = config.stages ?? [];
+    const stages = splitStages(config.stages ?? []).scored;
     if (stages.length > MAX_STAGES)
       throw new HipError('invalid-config', `stages.length is ${stages.length}: give at most ${MAX_STAGES}`, {
         name: 'stages',

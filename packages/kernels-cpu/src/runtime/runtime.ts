@@ -2,7 +2,6 @@
 import {
   checkScore,
   checkShape,
-  resolveConfig,
   type AttentionShape,
   type BlockMask,
   type HipConfig,
@@ -13,7 +12,7 @@ import type { CacheType } from '../plan/layout.ts';
 import { denseSteps, hipSteps, maskedSteps } from './attend.ts';
 import type { Call } from './part.ts';
 import { KeyValueCache, type CacheOptions } from './cache.ts';
-import { checkCacheType, checkMask, checkTensor } from './check.ts';
+import { checkCacheType, checkMask, checkTensor, runnableConfig } from './check.ts';
 import { drive, driveAsync, type AsyncOptions } from './drive.ts';
 import { attentionGradient, type Gradients } from './gradient.ts';
 import { Engine, type PhaseTimes, type Steps } from './engine.ts';
@@ -71,7 +70,7 @@ export class CpuRuntime {
   plan(shape: AttentionShape, config?: Partial<HipConfig>, type: CacheType = 'f32'): MemoryPlan {
     checkShape(shape);
     checkCacheType(type);
-    return planMemory({ shape, config: config && resolveConfig(config), threads: this.threads, type });
+    return planMemory({ shape, config: config && runnableConfig(config), threads: this.threads, type });
   }
 
   /**
@@ -251,7 +250,7 @@ export class CpuRuntime {
     config: Partial<HipConfig>,
     sliced: boolean,
   ): Steps<BlockMask> {
-    const resolved = resolveConfig(config);
+    const resolved = runnableConfig(config);
     this.#begin(q, k, k, shape, q);
     using store = this.#fill(k, k, shape);
     return yield* hipSteps(this.#call(store, shape, {}, sliced), { config: resolved, q });
@@ -282,7 +281,7 @@ export class CpuRuntime {
     options: CallOptions,
     sliced: boolean,
   ): Steps<HipResult> {
-    const resolved = resolveConfig(config);
+    const resolved = runnableConfig(config);
     const output = this.#begin(q, k, v, shape, options.out);
     using store = this.#fill(k, v, shape);
     const mask = yield* hipSteps(this.#call(store, shape, options, sliced), { config: resolved, q, out: output });

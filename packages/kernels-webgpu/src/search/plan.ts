@@ -1,5 +1,12 @@
 // What a mask search does on the GPU, as plain data: slabs of query blocks, passes, scratch. Pure: no device.
-import { checkShape, type AttentionShape, type HipConfig, type SearchStage } from '@hip/mask-search';
+import {
+  checkReferenceOnly,
+  checkShape,
+  splitStages,
+  type AttentionShape,
+  type HipConfig,
+  type SearchStage,
+} from '@hip/mask-search';
 import { bytesOf, type DeviceProfile, type ElementType } from '../device/features.ts';
 import type { DeviceLimits } from '../device/limits.ts';
 import { limitError, HipError } from '../errors/gpu-errors.ts';
@@ -124,6 +131,7 @@ export function constantsOf({ shape, config, type, pageShift }: SearchRequest): 
 export function planSearch(request: SearchRequest): SearchPlan {
   const { shape, config, limits } = request;
   checkShape(shape);
+  checkReferenceOnly(config);
   if (shape.headDim % 8 !== 0)
     throw new HipError('invalid-shape', `headDim is ${shape.headDim}: GPU kernels need a multiple of 8`, {
       headDim: shape.headDim,
@@ -150,7 +158,7 @@ export function planSearch(request: SearchRequest): SearchPlan {
   const scratch: Record<string, number> = {};
   const planned = slabs.map((slab) => {
     const { passes, bytes } = config.stages
-      ? stagePasses(request, constants, slab, config.stages)
+      ? stagePasses(request, constants, slab, splitStages(config.stages).scored)
       : treePasses(request, constants, slab);
     for (const [role, size] of Object.entries(bytes)) scratch[role] = Math.max(scratch[role] ?? 0, size);
     return { ...slab, passes };

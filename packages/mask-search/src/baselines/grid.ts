@@ -1,13 +1,19 @@
 // What the baselines share: a mask in the layout of HiP's, filled block by block by a rule of the baseline's own.
 import { emptyMask, setBlocks, type AttentionShape, type BlockMask } from '../block-mask.ts';
-import { PAPER_CONFIG, resolveConfig, type HipConfig } from '../config/config.ts';
+import type { HipConfig } from '../config/config.ts';
+import { resolveConfig } from '../config/resolve.ts';
+import { PAPER_CONFIG } from '../config/stock.ts';
 import { checkShape, positionsOf, type PositionOf } from '../inputs.ts';
+import { maskCapacity } from '../search/block-search.ts';
 import { queryBlock, type QueryBlock } from '../search/geometry.ts';
-import { headsOf } from '../search/search.ts';
+import { checkSearch, headsOf } from '../search/search.ts';
 
 /** The parameters of a configuration that a baseline reads. */
 export type BaselineOptions = Partial<
-  Pick<HipConfig, 'k' | 'blockQ' | 'blockK' | 'window' | 'sink' | 'causal' | 'shareHeads' | 'seed'>
+  Pick<
+    HipConfig,
+    'k' | 'kPerHead' | 'blockQ' | 'blockK' | 'window' | 'sink' | 'causal' | 'shareHeads' | 'remainder' | 'seed'
+  >
 > & {
   /** [queries] absolute positions, not decreasing. @defaultValue row + keys − queries */
   readonly positions?: ArrayLike<number> | undefined;
@@ -29,8 +35,8 @@ export interface BaselineCell {
 
 /** Completes a baseline's options; stages play no part in baselines. */
 export function baselineConfig(options: BaselineOptions): HipConfig {
-  const { k, blockQ, blockK, window, sink, causal, shareHeads, seed } = options;
-  const given = { k, blockQ, blockK, window, sink, causal, shareHeads, seed };
+  const { k, kPerHead, blockQ, blockK, window, sink, causal, shareHeads, remainder, seed } = options;
+  const given = { k, kPerHead, blockQ, blockK, window, sink, causal, shareHeads, remainder, seed };
   return resolveConfig(given as Partial<HipConfig>, PAPER_CONFIG);
 }
 
@@ -46,14 +52,15 @@ export function fillMask(
   checkShape(shape);
   const config = baselineConfig(options);
   const position = positionsOf(shape, options.positions);
-  const keep = Math.ceil(config.k / config.blockK);
-  const mask = emptyMask(shape, config, keep, options.positions);
+  checkSearch(config, shape);
+  const mask = emptyMask(shape, config, maskCapacity(config), options.positions);
   for (let batch = 0; batch < shape.batch; batch++) {
     for (let maskHead = 0; maskHead < mask.maskHeads; maskHead++) {
       for (let n = 0; n < mask.queryBlocks; n++) {
         const block = queryBlock(n, shape, config, position);
         const blocks = Math.ceil(block.searchable / config.blockK);
         const heads = headsOf(shape, config, maskHead);
+        const keep = Math.ceil((config.kPerHead?.[maskHead] ?? config.k) / config.blockK);
         const cell = { batch, maskHead, heads, block, blocks, keep };
         const indices = blocks <= keep ? Array.from({ length: blocks }, (_, i) => i) : choose(cell, config, position);
         setBlocks(

@@ -1,20 +1,23 @@
-// Multi-stage pruning's parameters (InfiniteHiP, arXiv 2502.08910 §3; docs/specification/hip.md §3): the stage, the stock lists, their checks.
+// Multi-stage pruning's parameters: stages that score chunks (InfiniteHiP, arXiv 2502.08910 §3) and a last one in which rows vote.
 import { HipError } from '../errors.ts';
 
 /** Most tokens, rows or steps a parameter may count: kernels add such numbers in 32 bits. */
 export const MOST = 2 ** 30;
 
-/**
- * One stage of multi-stage pruning, generalised by how a chunk is scored.
- *
- * Chunk c covers tokens [sink + c·chunk, sink + (c+1)·chunk). The `keep / chunk` best chunks' tokens are the next stage's
- * candidates.
- */
-export interface SearchStage {
+/** Most keys of a block that rows vote on: kernels sum a block's mass in one tile of keys. */
+const MOST_VOTED = 16;
+
+interface Stage {
   /** Tokens per chunk; a multiple of the next stage's chunk. */
   readonly chunk: number;
   /** Tokens kept; a multiple of `chunk`. */
   readonly keep: number;
+  /** Decode steps this stage's output is reused for. @defaultValue the configuration's refreshInterval */
+  readonly refresh?: number | undefined;
+}
+
+/** A stage that scores each chunk by its most promising key. */
+export interface ScoredStage extends Stage {
   /** Query rows per stride group. */
   readonly strideQ: number;
   /** `max`: the last row of each group is scored. `mean`: the mean of the group's rows is scored. Then the max over groups. */
@@ -25,20 +28,55 @@ export interface SearchStage {
    * `exact`: the largest score of the chunk's keys.
    */
   readonly score: 'binary' | 'bound' | 'exact';
-  /** Decode steps this stage's output is reused for. @defaultValue the configuration's refreshInterval */
-  readonly refresh?: number | undefined;
 }
 
 /**
- * The stages of the shipped default for `k` keys: chunks are bounded by the elementwise envelope of their keys, in which no
- * needle can hide, then the survivors are scored exactly.
+ * The vote (docs/specification/hip.md §8): every row of the query block gives each chunk its probability mass, normalised over the
+ * sinks, the candidates below the row's window and the window; the chunks with the largest sums stay. A last stage only, 1 to 16 keys
+ * a chunk. It needs the attention's `scale` and `softcap`.
+ */
+export interface MassStage extends Stage {
+  readonly score: 'mass';
+  /**
+   * `slow-half`: logits of the slower half of the rotary pairs alone, channels [d/4, d/2) and [3d/4, d) of vectors whose halves rotate
+   * together: half the arithmetic. @defaultValue 'all'
+   */
+  readonly dims?: 'all' | 'slow-half' | undefined;
+  /** Every row votes. */
+  readonly strideQ?: undefined;
+  readonly rows?: undefined;
+}
+
+/**
+ * One stage of multi-stage pruning, generalised by how a chunk is scored.
+ *
+ * Chunk c covers tokens [sink + c·chunk, sink + (c+1)·chunk). The `keep / chunk` best chunks' tokens are the next stage's
+ * candidates.
+ */
+export type SearchStage = ScoredStage | MassStage;
+
+/** Stages by what they do: those that score chunks, then the vote on what they left, if there is one. */
+export function splitStages(stages: readonly SearchStage[]): {
+  readonly scored: readonly ScoredStage[];
+  readonly vote: MassStage | undefined;
+} {
+  const last = stages.at(-1);
+  return {
+    scored: stages.filter((stage) => stage.score !== 'mass'),
+    vote: last?.score === 'mass' ? last : undefined,
+  };
+}
+
+/**
+ * Stages of stock for `k` keys without a vote: chunks are bounded by the elementwise envelope of their keys, in which no needle can
+ * hide, then the survivors are scored exactly.
  *
  * @param k a multiple of 16
  * @param rows query rows whose mean is bounded: 4 in DEFAULT_CONFIG, 8 in FAST_CONFIG
  */
-export function defaultStages(k: number, rows = 4): readonly SearchStage[] {
-  const bound = (chunk: number, keep: number): SearchStage =>
-    Object.freeze({ chunk, keep: Math.ceil(keep / chunk) * chunk, strideQ: rows, rows: 'mean', score: 'bound' });
+export function defaultStages(k: number, rows = 4): readonly ScoredStage[] {
+  const bound = (chunk: number, keep: number): ScoredStage =>
+    Object.freeze({ chunk, keep: roundUp(keep, chunk), strideQ: rows, rows: 'mean', score: 'bound' });
   return Object.freeze([
     bound(64, 8 * k),
     bound(16, 3 * k),
@@ -46,15 +84,34 @@ export function defaultStages(k: number, rows = 4): readonly SearchStage[] {
   ]);
 }
 
+/**
+ * Stages with a vote: bounds of 64-key chunks leave 4,096 tokens, the largest score of any row leaves 1,536 in chunks of 16, on which
+ * every row votes (more of both where `k` wants them).
+ *
+ * @param k a multiple of `blockK`
+ * @param blockK keys per block that is voted on, a divisor of 16
+ */
+export function voteStages(k: number, blockK = 4): readonly SearchStage[] {
+  return Object.freeze([
+    Object.freeze({ chunk: 64, keep: roundUp(Math.max(4096, 4 * k), 64), strideQ: 4, rows: 'mean', score: 'bound' }),
+    Object.freeze({ chunk: 16, keep: roundUp(Math.max(1536, 2 * k), 16), strideQ: 1, rows: 'max', score: 'exact' }),
+    Object.freeze({ chunk: blockK, keep: k, score: 'mass' }),
+  ] as const);
+}
+
 /** InfiniteHiP's published stages: chunks of 256 → 32768 tokens, 32 → 8192, 8 → k; refreshed every 16, 8 and 4 decode steps. */
-export function infiniteHipStages(k = 2048): readonly SearchStage[] {
-  const stage = (chunk: number, keep: number, strideQ: number, refresh: number): SearchStage =>
+export function infiniteHipStages(k = 2048): readonly ScoredStage[] {
+  const stage = (chunk: number, keep: number, strideQ: number, refresh: number): ScoredStage =>
     Object.freeze({ chunk, keep, strideQ, rows: 'max', score: 'binary', refresh });
   return Object.freeze([
-    stage(256, Math.max(32768, Math.ceil(k / 256) * 256), 4, 16),
-    stage(32, Math.max(8192, Math.ceil(k / 32) * 32), 4, 8),
+    stage(256, Math.max(32768, roundUp(k, 256)), 4, 16),
+    stage(32, Math.max(8192, roundUp(k, 32)), 4, 8),
     stage(8, k, 1, 4),
   ]);
+}
+
+export function roundUp(count: number, multiple: number): number {
+  return Math.ceil(count / multiple) * multiple;
 }
 
 /**
@@ -64,10 +121,24 @@ export function infiniteHipStages(k = 2048): readonly SearchStage[] {
  */
 export function withBudget(stages: readonly SearchStage[], k: number): readonly SearchStage[] {
   const last = stages.length - 1;
-  const atLeast = ({ chunk, keep }: SearchStage): number => Math.max(keep, Math.ceil(k / chunk) * chunk);
-  const out = stages.map((stage, i) => ({ ...stage, keep: i === last ? k : atLeast(stage) }));
-  return out;
+  const atLeast = ({ chunk, keep }: SearchStage): number => Math.max(keep, roundUp(k, chunk));
+  return stages.map((stage, i) => ({ ...stage, keep: i === last ? k : atLeast(stage) }));
 }
+
+/**
+ * The same stages with another number of candidates for the last one: the stage before it keeps `candidates` tokens, earlier ones at
+ * least as many. A single stage, whose candidates are all tokens, stays.
+ */
+export function withCandidates(stages: readonly SearchStage[], candidates: number): readonly SearchStage[] {
+  const last = stages.length - 1;
+  return [...withBudget(stages.slice(0, last), candidates), ...stages.slice(last)];
+}
+
+type Fail = (what: string, value: unknown, fix: string) => never;
+
+const fail: Fail = (what, value, fix) => {
+  throw new HipError('invalid-config', `${what} is ${String(value)}: ${fix}`, { name: 'stages', value });
+};
 
 /** @throws HipError `invalid-config` naming the stage, the value and the fix */
 export function checkStages(
@@ -79,36 +150,52 @@ export function checkStages(
     causal,
   }: { readonly k: number; readonly blockK: number; readonly window: number; readonly causal: boolean },
 ): void {
-  const fail = (what: string, value: number | string, fix: string): never => {
-    throw new HipError('invalid-config', `${what} is ${value}: ${fix}`, { name: 'stages', value });
-  };
   const last = stages.at(-1);
   if (last === undefined)
     return fail('stages.length', 0, 'give at least one stage, or leave stages undefined for the tree search');
   stages.forEach((stage, i) => {
-    for (const name of ['chunk', 'keep', 'strideQ', 'refresh'] as const) {
-      const value = stage[name] ?? 1;
-      if (!Number.isSafeInteger(value) || value < 1) fail(`stages[${i}].${name}`, value, 'give an integer >= 1');
-      if (value > MOST) fail(`stages[${i}].${name}`, value, `give at most ${MOST}`);
-    }
-    if (stage.rows !== 'max' && stage.rows !== 'mean') fail(`stages[${i}].rows`, stage.rows, 'give max or mean');
-    if (stage.score !== 'binary' && stage.score !== 'bound' && stage.score !== 'exact')
-      fail(`stages[${i}].score`, stage.score, 'give binary, bound or exact');
-    if (stage.keep % stage.chunk !== 0)
-      fail(`stages[${i}].keep`, stage.keep, `give a multiple of its chunk ${stage.chunk}`);
+    const at = `stages[${i}]`;
+    for (const name of ['chunk', 'keep', 'refresh'] as const) checkCount(`${at}.${name}`, stage[name] ?? 1);
+    if (stage.score === 'mass') checkVote(stage, at, i === stages.length - 1);
+    else checkScored(stage, at, { window, causal });
+    if (stage.keep % stage.chunk !== 0) fail(`${at}.keep`, stage.keep, `give a multiple of its chunk ${stage.chunk}`);
     const next = stages[i + 1];
     if (next && stage.chunk % next.chunk !== 0)
-      fail(`stages[${i}].chunk`, stage.chunk, `give a multiple of the next chunk ${next.chunk}`);
+      fail(`${at}.chunk`, stage.chunk, `give a multiple of the next chunk ${next.chunk}`);
     if (next && next.keep > stage.keep)
       fail(`stages[${i + 1}].keep`, next.keep, `give at most the stage before's ${stage.keep}`);
-    if (causal && stage.score === 'bound' && window < stage.chunk) {
-      fail(
-        'window',
-        window,
-        `give at least stages[${i}].chunk = ${stage.chunk}, or a summary would see keys of the future`,
-      );
-    }
   });
   if (last.chunk !== blockK) fail('blockK', blockK, `give the last stage's chunk ${last.chunk}`);
   if (last.keep !== k) fail('k', k, `give the last stage's keep ${last.keep}`);
+}
+
+function checkCount(what: string, value: number): void {
+  if (!Number.isSafeInteger(value) || value < 1) fail(what, value, 'give an integer >= 1');
+  if (value > MOST) fail(what, value, `give at most ${MOST}`);
+}
+
+function checkScored(
+  { chunk, strideQ, rows, score }: ScoredStage,
+  at: string,
+  { window, causal }: { readonly window: number; readonly causal: boolean },
+): void {
+  checkCount(`${at}.strideQ`, strideQ);
+  if (rows !== 'max' && rows !== 'mean') fail(`${at}.rows`, rows, 'give max or mean');
+  if (score !== 'binary' && score !== 'bound' && score !== 'exact')
+    fail(`${at}.score`, score, 'give binary, bound, exact or mass');
+  if (causal && score === 'bound' && window < chunk) {
+    fail('window', window, `give at least ${at}.chunk = ${chunk}, or a summary would see keys of the future`);
+  }
+}
+
+function checkVote(stage: MassStage, at: string, isLast: boolean): void {
+  if (!isLast) fail(`${at}.score`, stage.score, 'rows vote in the last stage only');
+  if (stage.chunk > MOST_VOTED)
+    fail(`${at}.chunk`, stage.chunk, `give at most ${MOST_VOTED} keys a block to a stage that votes`);
+  const { dims = 'all' } = stage;
+  if (dims !== 'all' && dims !== 'slow-half') fail(`${at}.dims`, dims, 'give all or slow-half');
+  for (const name of ['strideQ', 'rows'] as const) {
+    const value: unknown = stage[name];
+    if (value !== undefined) fail(`${at}.${name}`, value, 'every row votes: leave it out');
+  }
 }

@@ -1,14 +1,18 @@
 // Decode with refresh (docs/specification/hip.md §5): one sequence of one layer, whose mask is searched anew every few steps and reused meanwhile.
-import { attendOverMask, type SparseOptions } from '../attention/block-sparse.ts';
+import { attendOverMask, checkStreaming, type SparseOptions } from '../attention/block-sparse.ts';
 import { rotaryEmbedding, type RopeOptions } from '../attention/rotary.ts';
-import { checkScore, type ScoreOptions } from '../attention/score.ts';
+import { checkScore, logitOf, type ScoreOptions } from '../attention/score.ts';
 import { emptyMask, setBlocks, type AttentionShape, type BlockMask } from '../block-mask.ts';
-import { resolveConfig, type HipConfig } from '../config/config.ts';
+import type { HipConfig } from '../config/config.ts';
+import { decodeConfig } from '../config/decode.ts';
+import { resolveRemainder } from '../config/remainder.ts';
+import { resolveConfig } from '../config/resolve.ts';
 import { HipError } from '../errors.ts';
 import { checkShape, checkTensor, positionsOf, type FloatArray } from '../inputs.ts';
+import { BlockSums, type BlockMeans } from '../remainder/block-sums.ts';
 import { maskCapacity, searchBlock, type SearchContext, type StageMemory } from '../search/block-search.ts';
 import { queryBlock } from '../search/geometry.ts';
-import { headsOf, rotateForSearch, searchCells } from '../search/search.ts';
+import { checkSearch, headsOf, rotateForSearch, searchCells } from '../search/search.ts';
 import { MemoryMeter, newWorkCount } from '../work.ts';
 import { RefreshClock } from './refresh.ts';
 import { VectorStore } from './store.ts';
@@ -33,6 +37,8 @@ export interface DecodeOptions extends ScoreOptions {
  * reach (docs/specification/hip.md §5 covers the new keys only). A stage with an interval of its own keeps its output for that many steps, and later
  * stages search inside it; then the window starts where it started when the first stage ran.
  *
+ * The remainder's statistics grow with the tokens; its blocks lie where they lay when the first stage ran.
+ *
  * A step costs O((k + window + refresh)·d) for each head and a search every r_m steps; nothing it does is linear in the length of the
  * sequence but the first of several stages.
  *
@@ -47,30 +53,47 @@ export interface DecodeOptions extends ScoreOptions {
  */
 export class DecodeSession {
   readonly config: HipConfig;
+  /** What steps run: `config`, without its vote where they attend to all candidates. */
+  readonly #stepConfig: HipConfig;
   /** Adds up the work of searches and attention; the memory includes the cache. */
   readonly work = newWorkCount();
   readonly #options: DecodeOptions;
   readonly #keys: VectorStore;
   readonly #values: VectorStore;
+  /** The remainder's statistics, of keys as they are stored. */
+  readonly #means: BlockMeans | undefined;
   readonly #clock: RefreshClock;
   readonly #meter = new MemoryMeter(this.work);
   readonly #envelopes: SearchContext['envelopes'] = new Map();
   readonly #memories: StageMemory[];
+  /** Numbers that the cache has been counted with. */
+  #held = 0;
   #mask: BlockMask | undefined;
   #searches = 0;
 
-  /** @throws HipError `invalid-config`, `invalid-shape`, `unsupported` without causality */
+  /**
+   * @throws HipError `invalid-config`, `invalid-shape`, `unsupported` without causality, or with a remainder where RoPE is streaming
+   */
   constructor(options: DecodeOptions) {
     const { heads, kvHeads, headDim, config } = options;
     this.#options = options;
     this.config = resolveConfig(config);
     checkScore(options);
     checkShape({ batch: 1, queries: 1, keys: 1, heads, kvHeads, headDim });
+    checkSearch(this.config, { heads, headDim }, options.rope?.tables);
+    checkStreaming(options.rope, this.config);
     if (!this.config.causal)
       throw new HipError('unsupported', 'decoding is causal: leave config.causal true', { name: 'causal' });
     this.#keys = new VectorStore(kvHeads * headDim);
     this.#values = new VectorStore(kvHeads * headDim);
-    this.#clock = new RefreshClock(this.config);
+    const { sink, remainder } = this.config;
+    if (remainder) {
+      const { block } = resolveRemainder(remainder);
+      const sums = (): BlockSums => new BlockSums({ batch: 1, kvHeads, headDim }, sink, block);
+      this.#means = { keys: sums(), values: sums() };
+    }
+    this.#stepConfig = decodeConfig(this.config);
+    this.#clock = new RefreshClock(this.#stepConfig);
     this.#memories = Array.from({ length: this.config.shareHeads ? 1 : heads }, () => ({ searchable: 0, outputs: [] }));
   }
 
@@ -100,7 +123,7 @@ export class DecodeSession {
   prefill(q: FloatArray, k: FloatArray, v: FloatArray): Float64Array {
     const { heads, headDim } = this.#options;
     const { shape, query } = this.#append(q, k, v, q.length / (heads * headDim));
-    const mask = searchCells(this.#context(query, shape));
+    const mask = searchCells(this.#context(query, shape, this.config));
     this.#meter.release(mask.starts.length + mask.counts.length);
     this.#clock.reset();
     return this.#attend(query, shape, mask);
@@ -121,11 +144,31 @@ export class DecodeSession {
     return this.#attend(query, shape, this.#mask);
   }
 
-  /** Runs the stages from `from` on; earlier ones keep their output. */
+  /**
+   * Forgets the tokens from `length` on. The next step searches anew.
+   *
+   * @throws HipError `invalid-shape` unless length is an integer from 0 to the tokens held
+   */
+  truncate(length: number): void {
+    if (!Number.isSafeInteger(length) || length < 0 || length > this.length) {
+      const message = `length is ${length}: give an integer from 0 to the ${this.length} tokens held`;
+      throw new HipError('invalid-shape', message, { length, held: this.length });
+    }
+    for (const part of [this.#keys, this.#values, this.#means?.keys, this.#means?.values, ...this.#envelopes.values()])
+      part?.truncate(length);
+    this.#clock.reset();
+    this.#mask = undefined;
+  }
+
+  /**
+   * Runs the stages from `from` on; earlier ones keep their output. The window starts where it did when the first one ran, for rows
+   * that vote as for rows that attend.
+   */
   #search(q: FloatArray, shape: AttentionShape, from: number): BlockMask {
-    const context = this.#context(q, shape);
-    const mask = emptyMask(shape, this.config, maskCapacity(this.config));
-    const block = queryBlock(0, shape, this.config, context.position);
+    const window = this.config.window + this.#clock.age;
+    const context = this.#context(q, shape, { ...this.#stepConfig, window });
+    const mask = emptyMask(shape, context.config, maskCapacity(context.config));
+    const block = queryBlock(0, shape, context.config, context.position);
     this.#memories.forEach((memory, maskHead) => {
       memory.outputs = memory.outputs.slice(0, from);
       const heads = headsOf(shape, this.config, maskHead);
@@ -135,19 +178,20 @@ export class DecodeSession {
     return mask;
   }
 
-  #context(query: FloatArray, shape: AttentionShape): SearchContext {
+  #context(query: FloatArray, shape: AttentionShape, config: HipConfig): SearchContext {
     const { rope } = this.#options;
     const k = this.#keys.view();
     const inputs =
       rope?.mode === 'streaming'
         ? rotateForSearch(query, k, shape, this.config, { tables: rope.tables, mode: 'relative' })
         : { q: query, k };
-    const { config, work } = this;
+    const { work } = this;
     return {
       ...inputs,
       shape,
       causal: true,
       position: positionsOf(shape),
+      logit: logitOf(shape.headDim, this.#options),
       config,
       work,
       meter: this.#meter,
@@ -173,17 +217,20 @@ export class DecodeSession {
       rope?.mode === 'absolute'
         ? rotaryEmbedding(x, { batch: 1, rows: tokens, heads: count, headDim }, rope.tables, (row) => before + row)
         : x;
-    const held = this.#keys.capacity + this.#values.capacity;
     const [query, key] = [turn(q, heads), turn(k, kvHeads)];
     this.#keys.append(key);
     this.#values.append(v);
-    this.#meter.hold(this.#keys.capacity + this.#values.capacity - (before === 0 ? 0 : held));
+    this.#means?.keys.extend(this.#keys.view(), this.length, this.work, this.#meter);
+    this.#means?.values.extend(this.#values.view(), this.length, undefined, this.#meter);
+    const held = this.#keys.capacity + this.#values.capacity;
+    this.#meter.hold(held - this.#held);
+    this.#held = held;
     return { shape, query };
   }
 
   #attend(q: FloatArray, shape: AttentionShape, mask: BlockMask): Float64Array {
     const { scale, softcap, rope } = this.#options;
     const options: SparseOptions = { scale, softcap, work: this.work, ...(rope?.mode === 'streaming' && { rope }) };
-    return attendOverMask(q, this.#keys.view(), this.#values.view(), shape, mask, options);
+    return attendOverMask(q, this.#keys.view(), this.#values.view(), shape, mask, options, this.#means);
   }
 }

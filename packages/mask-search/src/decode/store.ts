@@ -33,6 +33,11 @@ export class VectorStore {
     this.#length += vectors.length / this.#width;
   }
 
+  /** Forgets the vectors from `length` on. */
+  truncate(length: number): void {
+    this.#length = Math.min(this.#length, length);
+  }
+
   /** All vectors, a view that later appends may leave behind. */
   view(): Float64Array {
     return this.#values.subarray(0, this.#length * this.#width);

@@ -1,5 +1,6 @@
 // Is a block mask what it says: sizes that agree, blocks sorted, disjoint and in range, made for this call?
 import { cellIndex, type AttentionShape, type BlockMask } from '../block-mask.ts';
+import { resolveRemainder, type Remainder } from '../config/remainder.ts';
 import { HipError } from '../errors.ts';
 
 const MINIMUM = { blockQ: 1, blockK: 1, sink: 0, window: 0 } as const;
@@ -18,6 +19,7 @@ export function validateMask(mask: BlockMask): void {
       throw new HipError('invalid-mask', message, { name, value });
     }
   }
+  if (mask.remainder) checkRemainder(mask.remainder);
   const cells = batch * maskHeads * queryBlocks;
   const lengths = { counts: [counts.length, cells], starts: [starts.length, cells * capacity] };
   for (const [name, [length, expected]] of Object.entries(lengths)) {
@@ -51,6 +53,20 @@ export function validateMask(mask: BlockMask): void {
         throw new HipError('invalid-mask', message, { name: 'starts', cell, slot, start });
       }
     }
+  }
+}
+
+function checkRemainder(remainder: Remainder): void {
+  const fail = (message: string, details: Readonly<Record<string, unknown>>): never => {
+    throw new HipError('invalid-mask', message, details);
+  };
+  for (const name of ['block', 'most', 'tail'] as const)
+    if (remainder[name] === undefined) fail(`remainder.${name} is undefined: give block, most and tail`, { name });
+  try {
+    resolveRemainder(remainder);
+  } catch (error) {
+    if (error instanceof HipError) fail(error.message, error.details);
+    throw error;
   }
 }
 

@@ -10,7 +10,7 @@ export function maskShape(mask: BlockMask): AttentionShape {
 }
 
 /**
- * 1 where the row attends to the key (sinks and window included), else 0. Cost O(Tq·Tk): for looking at small masks.
+ * 1 where the row attends to the key (sinks and window included), else 0, also where a pseudo-key stands for it. Cost O(Tq·Tk): for looking at small masks.
  *
  * @param head a shared mask gives the same for every head
  * @returns [queries, keys]

@@ -9,7 +9,7 @@ const GRID = ['batch', 'queries', 'keys', 'blockQ', 'blockK', 'sink', 'window', 
 /**
  * Every block that is in `a` or in `b`; per head unless both are shared. Cost O(mask·log mask).
  *
- * @throws HipError `invalid-shape` unless both have the same grid (rows, keys, block sizes, sink, window, causality, positions),
+ * @throws HipError `invalid-shape` unless both have the same grid (rows, keys, block sizes, sink, window, causality, positions, remainder),
  * `invalid-mask` where their blocks overlap without being equal
  */
 export function unionMasks(a: BlockMask, b: BlockMask): BlockMask {
@@ -20,6 +20,9 @@ export function unionMasks(a: BlockMask, b: BlockMask): BlockMask {
   }
   if (a.positions?.join() !== b.positions?.join())
     throw new HipError('invalid-shape', 'the masks hold different positions', { name: 'positions' });
+  const parts = ['block', 'most', 'tail'] as const;
+  if (parts.some((part) => a.remainder?.[part] !== b.remainder?.[part]))
+    throw new HipError('invalid-shape', 'the masks have different remainders', { name: 'remainder' });
   const maskHeads = Math.max(a.maskHeads, b.maskHeads);
   if ([a, b].some((mask) => mask.maskHeads !== 1 && mask.maskHeads !== maskHeads)) {
     throw new HipError('invalid-shape', `the masks have ${a.maskHeads} and ${b.maskHeads} heads`, {

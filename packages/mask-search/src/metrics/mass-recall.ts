@@ -11,7 +11,7 @@ export interface MassRecallOptions extends ScoreOptions {
 }
 
 /**
- * Mean over rows and heads of Σ softmax over the mask's keys (1 = nothing lost). Cost O(rows·Tk·d).
+ * Mean over rows and heads of Σ softmax over the mask's keys (1 = nothing lost); what pseudo-keys stand for counts as lost. Cost O(rows·Tk·d).
  *
  * @throws HipError `invalid-shape`, `invalid-mask`, `invalid-config`, `non-finite`
  */

@@ -17,7 +17,8 @@ export interface PictureOptions {
 }
 
 /**
- * Share of each cell's (row, key) pairs that are attended to, [rows][columns]; the last row of each query block stands for it.
+ * Share of each cell's (row, key) pairs that are attended to, [rows][columns]; the last row of each query block stands for it. Pseudo-keys
+ * are not drawn.
  * Cost O(query blocks·keys of a row).
  *
  * @throws HipError `invalid-mask`, `invalid-shape`, `invalid-config`

@@ -1,20 +1,21 @@
 // The search of one query block, whichever algorithm the configuration names.
 import type { HipConfig } from '../config/config.ts';
-import type { SearchStage } from '../config/stages.ts';
+import type { ScoredStage } from '../config/stages.ts';
 import type { MemoryMeter } from '../work.ts';
 import { ensembleCapacity, ensembleSearch } from './ensemble.ts';
 import { KeyEnvelope } from './envelope.ts';
 import type { QueryBlock } from './geometry.ts';
 import { randomAt } from './random.ts';
-import { BlockScorer, type ScorerInputs } from './scorer.ts';
-import { stagedSearch, type ChunkSet } from './stages.ts';
+import { BlockScorer } from './scorer.ts';
+import { stagedSearch, type ChunkSet, type StageContext } from './stages.ts';
 import { representatives, treeSearch, type Node } from './tree.ts';
+import { blockMasses, mostKeys, type VoteInputs } from './vote.ts';
 
 /** Envelopes by chunk length, kept between searches of a growing cache. */
 export type Envelopes = Map<number, KeyEnvelope>;
 
 /** Everything one search call shares between its blocks. */
-export interface SearchContext extends ScorerInputs {
+export interface SearchContext extends VoteInputs {
   readonly config: HipConfig;
   readonly meter: MemoryMeter;
   readonly envelopes: Envelopes;
@@ -27,13 +28,18 @@ export interface StageMemory {
   outputs: ChunkSet[];
 }
 
-/** Slots a query block's mask needs at most. */
-export function maskCapacity(config: HipConfig): number {
-  const keep = Math.ceil(config.k / config.blockK);
+/** Slots a query block's mask needs at most: those of the head with the largest budget. */
+export function maskCapacity(config: Pick<HipConfig, 'k' | 'blockK' | 'kPerHead' | 'ensemble'>): number {
+  const keep = Math.max(1, Math.ceil(Math.max(...(config.kPerHead ?? [config.k])) / config.blockK));
   return config.ensemble ? ensembleCapacity(keep, config.ensemble) : keep;
 }
 
-function envelopeOf(context: SearchContext, { chunk }: SearchStage): KeyEnvelope {
+/** Keys that a mask head keeps. */
+function budgetOf({ k, kPerHead }: HipConfig, heads: readonly number[]): number {
+  return kPerHead ? kPerHead[heads[0]!]! : k;
+}
+
+function envelopeOf(context: SearchContext, { chunk }: ScoredStage): KeyEnvelope {
   const { envelopes, shape, config, k, work, meter } = context;
   let envelope = envelopes.get(chunk);
   if (!envelope) envelopes.set(chunk, (envelope = new KeyEnvelope(shape, config.sink, chunk)));
@@ -53,17 +59,28 @@ export function searchBlock(
   memory?: StageMemory,
 ): number[] {
   const { config, meter } = context;
-  const { sink, blockK, stages } = config;
+  const { sink, blockK } = config;
+  const budget = budgetOf(config, heads);
   const searchable = memory && memory.outputs.length > 0 ? memory.searchable : block.searchable;
   const blocks = Math.ceil(searchable / blockK);
-  const keep = Math.ceil(config.k / blockK);
+  const keep = Math.ceil(budget / blockK);
   if (blocks <= keep) return Array.from({ length: blocks }, (_, i) => sink + i * blockK);
+  if (keep === 0) return [];
+  const stages = config.stages?.map((stage, i, { length }) => (i === length - 1 ? { ...stage, keep: budget } : stage));
   if (!stages) return searchTree(context, { batch, heads, block }, blocks, keep).map((first) => sink + first * blockK);
-  const scorerOf = ({ strideQ, rows }: SearchStage): BlockScorer =>
+  const scorerOf = ({ strideQ, rows }: ScoredStage): BlockScorer =>
     new BlockScorer(context, { batch, heads, block, strideQ, rows });
+  const massesOf: StageContext['massesOf'] = ({ chunk, dims }, tokens) => {
+    const starts = tokens.map((token) => sink + token);
+    const held = mostKeys(context, { starts, chunk });
+    meter.hold(held);
+    const masses = blockMasses(context, { batch, heads, block, starts, chunk, dims });
+    meter.release(held);
+    return masses;
+  };
   const outputs = stagedSearch(
     stages,
-    { sink, searchable, scorerOf, envelopeOf: (stage) => envelopeOf(context, stage), meter },
+    { sink, searchable, scorerOf, massesOf, envelopeOf: (stage) => envelopeOf(context, stage), meter },
     memory?.outputs,
   );
   if (memory) Object.assign(memory, { searchable, outputs });

@@ -53,6 +53,16 @@ export class KeyEnvelope {
     this.#keys = Math.max(this.#keys, keys);
   }
 
+  /** Forgets the keys from `keys` on. The next {@link extend} reads those of a chunk that was cut again. */
+  truncate(keys: number): void {
+    if (keys >= this.#keys) return;
+    const chunks = Math.max(0, Math.floor((keys - this.#sink) / this.#chunk));
+    const from = chunks * this.#kvHeads * this.#d;
+    for (const max of this.#max) max.fill(-Infinity, from);
+    for (const min of this.#min) min.fill(Infinity, from);
+    this.#keys = Math.min(keys, this.#sink + chunks * this.#chunk);
+  }
+
   #grow(arrays: Float64Array[], b: number, length: number, filler: number, meter?: MemoryMeter): Float64Array {
     const old = arrays[b]!;
     if (old.length >= length) return old;

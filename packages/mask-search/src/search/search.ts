@@ -1,26 +1,32 @@
 // searchBlockMask: the blocked HiP mask search, one mask per (batch, head or shared, query block).
 import { rotateToPositions } from '../attention/block-sparse.ts';
 import { rotaryEmbedding, type RotaryTables } from '../attention/rotary.ts';
+import { logitOf, type ScoreOptions } from '../attention/score.ts';
 import { emptyMask, setBlocks, type AttentionShape, type BlockMask } from '../block-mask.ts';
-import { resolveConfig, type HipConfig } from '../config/config.ts';
+import type { HipConfig } from '../config/config.ts';
+import { resolveConfig } from '../config/resolve.ts';
+import { splitStages } from '../config/stages.ts';
+import { HipError } from '../errors.ts';
 import { checkInputs, positionsOf, type FloatArray } from '../inputs.ts';
 import { MemoryMeter, newWorkCount, throwIfAborted, type RunOptions, type WorkCount } from '../work.ts';
 import { maskCapacity, searchBlock, type SearchContext } from './block-search.ts';
 import { queryBlock } from './geometry.ts';
+import { checkSlowHalf } from './vote.ts';
 
 /**
  * RoPE inside the search, for q and k that come unrotated (docs/specification/hip.md §3).
  *
  * `absolute`: every vector at its own position. `relative`: every candidate is scored as if it stood right before the window,
- * `window` tokens back, so that no score depends on a distance the model was not trained on; tables need window + 1 positions.
+ * `window` tokens back, so that no score depends on a distance the model was not trained on; tables need window + 1 positions. Votes
+ * take sinks and window there too.
  */
 export interface SearchRopeOptions {
   readonly tables: RotaryTables;
   readonly mode: 'absolute' | 'relative';
 }
 
-/** Configuration of the search, and how the call runs. */
-export interface SearchOptions extends Partial<HipConfig>, RunOptions {
+/** Configuration of the search, and how the call runs; `scale` and `softcap` as the attention has them, for stages that vote. */
+export interface SearchOptions extends Partial<HipConfig>, ScoreOptions, RunOptions {
   /** [queries] absolute positions, not decreasing, shared by the batch. @defaultValue row + keys − queries */
   readonly positions?: ArrayLike<number> | undefined;
   /** @defaultValue none: q and k are used as they are */
@@ -31,7 +37,7 @@ export interface SearchOptions extends Partial<HipConfig>, RunOptions {
  * Finds, for each block of `blockQ` queries, the key blocks that matter (docs/specification/hip.md §2, or §3 when `stages` are given).
  * A block that sees no more than k keys beyond sink and window keeps them all: its attention is exact.
  *
- * Scale and soft-cap do not change the order of scores, so the search takes neither.
+ * Scale and soft-cap do not change the order of scores: only a stage that votes (`mass`) reads them.
  * Cost (tree) O(T·log T) dot products and O(T) memory for fixed k; see {@link WorkCount} and the package's complexity tests.
  *
  * @param q [B, Tq, H, d] @param k [B, Tk, Hkv, d]
@@ -53,16 +59,36 @@ export function searchBlockMask(
   options: SearchOptions = {},
   work: WorkCount = options.work ?? newWorkCount(),
 ): BlockMask {
-  const { positions, rope, signal, onProgress, work: _, ...partial } = options;
+  const { positions, rope, signal, onProgress, scale, softcap, work: _, ...partial } = options;
   const config = resolveConfig(partial);
   checkInputs(shape, { q, k });
+  checkSearch(config, shape, rope?.tables);
+  const logit = logitOf(shape.headDim, { scale, softcap });
   const position = positionsOf(shape, positions);
   const rotated = rope ? rotateForSearch(q, k, shape, config, rope, positions) : { q, k };
-  const inputs = { ...rotated, shape, causal: config.causal, position, work };
+  const inputs = { ...rotated, shape, causal: config.causal, position, work, logit };
   return searchCells(
     { ...inputs, meter: new MemoryMeter(work), config, envelopes: new Map() },
     { positions, signal, onProgress },
   );
+}
+
+/** What a configuration asks of a model. @throws HipError `invalid-config`, `unsupported` */
+export function checkSearch(
+  { kPerHead, stages }: HipConfig,
+  shape: Pick<AttentionShape, 'heads' | 'headDim'>,
+  tables?: RotaryTables,
+): void {
+  if (kPerHead && kPerHead.length !== shape.heads) {
+    const message = `kPerHead holds ${kPerHead.length} numbers: give one for each of the ${shape.heads} query heads`;
+    throw new HipError('invalid-config', message, { name: 'kPerHead', value: kPerHead });
+  }
+  if (!stages || splitStages(stages).vote?.dims !== 'slow-half') return;
+  checkSlowHalf(shape);
+  if (tables && (tables.interleaved || tables.rotaryDim !== shape.headDim)) {
+    const message = 'dims "slow-half" takes heads that rotate as a whole, half against half: leave dims out';
+    throw new HipError('unsupported', message, { name: 'dims', rotaryDim: tables.rotaryDim });
+  }
 }
 
 /** Searches every cell of a call whose inputs are known to be good. */

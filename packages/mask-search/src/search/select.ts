@@ -7,6 +7,7 @@
  * @param alive candidates that may be chosen; all when absent
  */
 export function selectLargest(scores: ArrayLike<number>, count: number, alive?: ArrayLike<boolean>): number[] {
+  if (count <= 0) return [];
   const candidates: number[] = [];
   for (let i = 0; i < scores.length; i++) if (alive === undefined || alive[i]) candidates.push(i);
   if (candidates.length <= count) return candidates;

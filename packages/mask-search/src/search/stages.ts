@@ -1,5 +1,5 @@
 // Multi-stage pruning (docs/specification/hip.md §3): each stage keeps the best chunks of what the stage before left.
-import type { SearchStage } from '../config/stages.ts';
+import type { MassStage, ScoredStage, SearchStage } from '../config/stages.ts';
 import type { MemoryMeter } from '../work.ts';
 import type { KeyEnvelope } from './envelope.ts';
 import type { BlockScorer } from './scorer.ts';
@@ -17,9 +17,11 @@ export interface StageContext {
   /** Tokens to search, [sink, sink + searchable). */
   readonly searchable: number;
   /** The block's scorer for a stage's rows. */
-  readonly scorerOf: (stage: SearchStage) => BlockScorer;
+  readonly scorerOf: (stage: ScoredStage) => BlockScorer;
+  /** The mass that the block's rows give to each chunk; first tokens relative to the sink. */
+  readonly massesOf: (stage: MassStage, tokens: readonly number[]) => ArrayLike<number>;
   /** The chunk summaries of a stage of kind `bound`. */
-  readonly envelopeOf: (stage: SearchStage) => KeyEnvelope;
+  readonly envelopeOf: (stage: ScoredStage) => KeyEnvelope;
   readonly meter?: MemoryMeter | undefined;
 }
 
@@ -46,7 +48,7 @@ export function binarySearchScore(start: number, end: number, score: (key: numbe
 
 /** One chunk's score in a stage; `token` is its first, relative to the sink. */
 function chunkScore(
-  stage: SearchStage,
+  stage: ScoredStage,
   token: number,
   scorer: BlockScorer,
   { sink, searchable, envelopeOf }: StageContext,
@@ -69,13 +71,14 @@ export function runStage(stage: SearchStage, previous: ChunkSet, context: StageC
   }
   const keep = stage.keep / stage.chunk;
   if (candidates.length <= keep) return { chunk: stage.chunk, starts: candidates };
-  const scorer = context.scorerOf(stage);
-  const held = candidates.length * 2 + scorer.size;
+  const scorer = stage.score === 'mass' ? undefined : context.scorerOf(stage);
+  const held = candidates.length * 2 + (scorer?.size ?? 0);
   context.meter?.hold(held);
-  const kept = selectLargest(
-    candidates.map((token) => chunkScore(stage, token, scorer, context)),
-    keep,
-  );
+  const scores =
+    stage.score === 'mass'
+      ? context.massesOf(stage, candidates)
+      : candidates.map((token) => chunkScore(stage, token, scorer!, context));
+  const kept = selectLargest(scores, keep);
   context.meter?.release(held);
   return { chunk: stage.chunk, starts: kept.map((i) => candidates[i]!) };
 }

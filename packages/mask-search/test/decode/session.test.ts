@@ -6,6 +6,7 @@ import {
   blockSparseAttention,
   DecodeSession,
   denseAttention,
+  pseudoKeys,
   rotaryEmbedding,
   rotaryTables,
   searchBlockMask,
@@ -15,8 +16,12 @@ import {
 import { configurations, randomTensor, seeds, startsOf, tensorsOf } from '../support.ts';
 
 const configs = fc
-  .record({ name: fc.constantFrom(...Object.keys(configurations)), sink: fc.integer({ min: 0, max: 5 }) })
-  .map(({ name, sink }): Partial<HipConfig> => ({ ...configurations[name], sink }));
+  .record({
+    name: fc.constantFrom(...Object.keys(configurations)),
+    sink: fc.integer({ min: 0, max: 5 }),
+    remainder: fc.constantFrom(undefined, { block: 4, most: 3 }, { block: 3, most: 5, tail: 'drop' as const }),
+  })
+  .map(({ name, ...rest }): Partial<HipConfig> => ({ ...configurations[name], ...rest }));
 
 const lengths = fc.integer({ min: 1, max: 110 });
 
@@ -39,7 +44,7 @@ describe('DecodeSession', () => {
         const { q, k, v } = tensorsOf(shape, seed);
         const stages = config.stages?.map((stage) => ({ ...stage, refresh: 1 }));
         const options = { ...config, stages, blockQ: 1, refreshInterval: 1 };
-        const mask = searchBlockMask(q, k, shape, options);
+        const mask = searchBlockMask(q, k, shape, { ...options, softcap });
         const expected = blockSparseAttention(q, k, v, shape, mask, { softcap });
         const session = new DecodeSession({ ...model, config: options, softcap });
         for (let token = 0; token < tokens; token++) {
@@ -156,6 +161,122 @@ describe('DecodeSession', () => {
     expect(costs[8]! > costs[4]! && costs[4]! > costs[2]! && costs[2]! > costs[3]!).toBe(true);
   });
 
+  it('lets every token vote on candidates that are refreshed seldom: window and remainder start where they started', () => {
+    const config: Partial<HipConfig> = {
+      ...configurations['a vote on candidates'],
+      blockQ: 1,
+      refreshInterval: 6,
+      remainder: { block: 4, most: 3 },
+    };
+    const [candidates, vote] = config.stages!;
+    fc.assert(
+      fc.property(seeds, fc.integer({ min: 60, max: 120 }), (seed, prompt) => {
+        const tokens = prompt + 12;
+        const { q, k, v } = tensorsOf(shapeOf(tokens), seed);
+        const session = new DecodeSession({
+          ...model,
+          config: { ...config, stages: [candidates!, { ...vote!, refresh: 1 }] },
+        });
+        session.prefill(q.subarray(0, prompt * 16), k.subarray(0, prompt * 8), v.subarray(0, prompt * 8));
+        for (let token = prompt; token < tokens; token++) {
+          session.step(tokenOf(q, token, 4), tokenOf(k, token, 2), tokenOf(v, token, 2));
+          const mask = session.mask!;
+          const age = (token - prompt) % 6;
+          expect(mask.window).toBe(8 + age);
+          // The candidates of the token that found them, voted on by this one over the window as it has grown.
+          const asked = token - age;
+          const first = { ...config, k: 32, blockK: 8, stages: [candidates!] };
+          const asking = { ...shapeOf(asked + 1), queries: 1 };
+          const found = searchBlockMask(tokenOf(q, asked, 4), k.subarray(0, (asked + 1) * 8), asking, first);
+          const now = { ...shapeOf(token + 1), queries: 1 };
+          const voted = searchBlockMask(tokenOf(q, token, 4), k.subarray(0, (token + 1) * 8), now, {
+            ...config,
+            window: 8 + age,
+            stages: [vote!],
+            k: 16,
+          });
+          for (let head = 0; head < 4; head++) {
+            const starts = startsOf(found, head).flatMap((start) => [0, 2, 4, 6].map((more) => start + more));
+            for (const start of startsOf(mask, head)) expect(starts).toContain(start);
+            // What the vote on all keys chooses among the candidates is chosen among them alone.
+            for (const start of startsOf(voted, head))
+              expect(starts.includes(start) && !startsOf(mask, head).includes(start)).toBe(false);
+            const ends = [...pseudoKeys(mask, 0, head, 0)].map(({ start, size }) => start + size);
+            expect(Math.max(0, ...ends)).toBeLessThanOrEqual(asked + 1 - 8);
+          }
+        }
+        expect(session.searches).toBe(12);
+      }),
+      { numRuns: 15 },
+    );
+  });
+
+  it('attends to all candidates where it is told to, without a vote', () => {
+    fc.assert(
+      fc.property(seeds, fc.integer({ min: 1, max: 12 }), (seed, refreshInterval) => {
+        const config: Partial<HipConfig> = {
+          ...configurations['a vote on candidates'],
+          decodeKeys: 'candidates',
+          refreshInterval,
+          remainder: { block: 4, most: 3 },
+        };
+        const { q, k, v } = tensorsOf(shapeOf(100), seed);
+        const session = new DecodeSession({ ...model, config });
+        session.prefill(q.subarray(0, 90 * 16), k.subarray(0, 90 * 8), v.subarray(0, 90 * 8));
+        for (let token = 90; token < 100; token++) {
+          const out = session.step(tokenOf(q, token, 4), tokenOf(k, token, 2), tokenOf(v, token, 2));
+          const asked = token - ((token - 90) % refreshInterval);
+          const shape = { ...shapeOf(asked + 1), queries: 1 };
+          const found = searchBlockMask(tokenOf(q, asked, 4), k.subarray(0, (asked + 1) * 8), shape, {
+            ...config,
+            k: 32,
+            blockK: 8,
+            stages: [config.stages![0]!],
+          });
+          expect(session.mask!.starts).toEqual(found.starts);
+          const mask = { ...found, keys: token + 1, window: 8 + token - asked };
+          const now = { ...shape, keys: token + 1 };
+          const [keys, values] = [k, v].map((x) => x.subarray(0, (token + 1) * 8)) as [Float64Array, Float64Array];
+          expect(out).toEqual(blockSparseAttention(tokenOf(q, token, 4), keys, values, now, mask));
+        }
+      }),
+      { numRuns: 15 },
+    );
+  });
+
+  it('cut back and continued equals one that never held what was cut, to the last bit', () => {
+    fc.assert(
+      fc.property(configs, seeds, fc.array(fc.nat(50), { minLength: 1, maxLength: 4 }), (config, seed, cuts) => {
+        const { q, k, v } = tensorsOf(shapeOf(110), seed);
+        const feed = (session: DecodeSession, from: number, to: number): Float64Array[] => [
+          session.prefill(
+            q.subarray(from * 16, (to - 3) * 16),
+            k.subarray(from * 8, (to - 3) * 8),
+            v.subarray(from * 8, (to - 3) * 8),
+          ),
+          ...[to - 3, to - 2, to - 1].map((token) =>
+            session.step(tokenOf(q, token, 4), tokenOf(k, token, 2), tokenOf(v, token, 2)),
+          ),
+        ];
+        const options = { ...model, config: { ...config, blockQ: 8, refreshInterval: 2 } };
+        const session = new DecodeSession(options);
+        feed(session, 0, 60);
+        for (const cut of cuts) {
+          const kept = 8 * Math.floor(cut / 8);
+          // Other tokens than those that follow, then back.
+          session.prefill(q.subarray(0, 20 * 16), v.subarray(0, 20 * 8), k.subarray(0, 20 * 8));
+          session.truncate(kept);
+          expect([session.length, session.mask]).toEqual([kept, undefined]);
+          const fresh = new DecodeSession(options);
+          if (kept > 0) fresh.prefill(q.subarray(0, kept * 16), k.subarray(0, kept * 8), v.subarray(0, kept * 8));
+          expect(feed(session, kept, 70)).toEqual(feed(fresh, kept, 70));
+        }
+        expect(() => session.truncate(71)).toThrow(expect.objectContaining({ code: 'invalid-shape' }));
+      }),
+      { numRuns: 25 },
+    );
+  });
+
   it('is dense attention while everything fits, with RoPE of either kind', () => {
     const tables = rotaryTables(80, 4, 100);
     for (const mode of ['absolute', 'streaming'] as const) {
@@ -217,6 +338,13 @@ describe('DecodeSession', () => {
   it('refuses what it cannot do', () => {
     expect(() => new DecodeSession({ ...model, config: { causal: false } })).toThrow(
       expect.objectContaining({ code: 'unsupported' }),
+    );
+    const streaming = { tables: rotaryTables(8, 4), mode: 'streaming' } as const;
+    expect(() => new DecodeSession({ ...model, rope: streaming, config: { remainder: {} } })).toThrow(
+      expect.objectContaining({ code: 'unsupported', details: { name: 'remainder' } }),
+    );
+    expect(() => new DecodeSession({ ...model, config: { kPerHead: [16] } })).toThrow(
+      expect.objectContaining({ code: 'invalid-config' }),
     );
     expect(() => new DecodeSession({ ...model, kvHeads: 3 })).toThrow(
       expect.objectContaining({ code: 'invalid-shape' }),
