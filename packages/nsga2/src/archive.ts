@@ -14,7 +14,8 @@ export interface ArchiveEntry {
 
 /**
  * Keeps points that no other point offered so far dominates; of points with equal objectives, the first. A bounded
- * archive that overflows drops its most crowded member (never an extreme one while others are left).
+ * archive that overflows drops its most crowded member (never an extreme one while others are left). All objectives are
+ * finite: others have no crowding distance and no place in JSON.
  *
  * @example
  * ```ts
@@ -46,10 +47,21 @@ export class ParetoArchive {
     return this.members;
   }
 
-  /** @returns whether the entry is now a member */
+  /**
+   * @returns whether the entry is now a member
+   * @throws Nsga2Error `invalid-points` where an objective is not a finite number, or there are not as many as in the others
+   */
   add(entry: ArchiveEntry): boolean {
     const { members } = this;
     const objectives = entry.objectives;
+    const wanted = members[0]?.objectives.length ?? Math.max(1, objectives.length);
+    if (objectives.length !== wanted || !objectives.every(Number.isFinite)) {
+      throw new Nsga2Error(
+        'invalid-points',
+        `entry ${entry.id} has objectives [${objectives.join(', ')}]: give ${wanted} finite ${wanted === 1 ? 'number' : 'numbers'}`,
+        { id: entry.id, objectives },
+      );
+    }
     const place = this.firstAfter(objectives[0]!);
     // Only members with a first objective no larger can dominate it, and only those no smaller can be dominated.
     for (let i = place - 1; i >= 0; i--) {

@@ -1,11 +1,15 @@
 // Choosing one trade-off from a front: knee, trade-off ratios, pseudo-weights, targets.
 import { Nsga2Error } from '../errors.ts';
+import { shareOf } from '../range.ts';
 import { flatten, type FlatPoints, type Points } from '../sorting/points.ts';
 
 interface Range {
   readonly low: number;
-  readonly width: number;
+  readonly high: number;
 }
+
+/** Shares of a range closer than this are equal: what is left of them is rounding, which a change of unit changes. */
+const ALIKE = 1e-12;
 
 function ranges({ values, count, dimension }: FlatPoints): Range[] {
   if (count === 0) throw new Nsga2Error('invalid-points', 'there is no point to choose from');
@@ -16,23 +20,23 @@ function ranges({ values, count, dimension }: FlatPoints): Range[] {
       low = Math.min(low, values[i * dimension + k]!);
       high = Math.max(high, values[i * dimension + k]!);
     }
-    return { low, width: high - low };
+    return { low, high };
   });
 }
 
-/** Objectives on the scale of the front: 0 best, 1 worst; 0 where all agree. */
+/** Objectives on the scale of the front: 0 best, 1 worst; 0 where all agree, but for rounding. */
 function normalised(points: Points): number[][] {
-  const flat = flatten(points);
+  const flat = flatten(points, undefined, 'finite');
   const scale = ranges(flat);
   return points.map((_, i) =>
-    scale.map(({ low, width }, k) => (width > 0 ? (flat.values[i * flat.dimension + k]! - low) / width : 0)),
+    scale.map(({ low, high }, k) => shareOf(low, flat.values[i * flat.dimension + k]!, low, high)),
   );
 }
 
+/** Of values that are alike, the first. */
 function indexOfLeast(values: readonly number[]): number {
-  let best = 0;
-  for (let i = 1; i < values.length; i++) if (values[i]! < values[best]!) best = i;
-  return best;
+  const least = values.reduce((a, b) => Math.min(a, b));
+  return values.findIndex((value) => value <= least + ALIKE);
 }
 
 /**
@@ -40,7 +44,7 @@ function indexOfLeast(values: readonly number[]): number {
  * objective scaled to the range of the front. With two objectives: the greatest distance from the line between the end
  * points. Of equals, the first.
  *
- * @throws Nsga2Error `invalid-points` on ragged vectors, NaN, or where there is no point
+ * @throws Nsga2Error `invalid-points` on ragged vectors, NaN, ±Infinity, or where there is no point
  *
  * @example
  * ```ts
@@ -57,7 +61,7 @@ export function kneePoint(points: Points): number {
  * summed losses to summed gains over all other points. Large values are points nobody would leave.
  * Infinity for a point that no other improves on in any objective.
  *
- * @throws Nsga2Error `invalid-points` on ragged vectors, NaN, or where there is no point
+ * @throws Nsga2Error `invalid-points` on ragged vectors, NaN, ±Infinity, or where there is no point
  */
 export function tradeOffs(points: Points): number[] {
   const scaled = normalised(points);
@@ -69,8 +73,8 @@ export function tradeOffs(points: Points): number[] {
       let loss = 0;
       other.forEach((value, k) => {
         const difference = value - point[k]!;
-        if (difference < 0) gain -= difference;
-        else loss += difference;
+        if (difference < -ALIKE) gain -= difference;
+        else if (difference > ALIKE) loss += difference;
       });
       if (gain > 0) least = Math.min(least, loss / gain);
     });
@@ -82,7 +86,7 @@ export function tradeOffs(points: Points): number[] {
  * Pseudo-weights (Deb 2001): how good each point is in each objective, as weights that sum to 1. A point with weight 0.8
  * in the first objective lies where a user who cares 80 % about it would look.
  *
- * @throws Nsga2Error `invalid-points` on ragged vectors, NaN, or where there is no point
+ * @throws Nsga2Error `invalid-points` on ragged vectors, NaN, ±Infinity, or where there is no point
  */
 export function pseudoWeights(points: Points): number[][] {
   return normalised(points).map((point) => {
@@ -94,7 +98,7 @@ export function pseudoWeights(points: Points): number[][] {
 /**
  * Index of the point whose pseudo-weights are nearest to the given weights (scaled to sum 1).
  *
- * @throws Nsga2Error `invalid-option` unless there is one weight >= 0 per objective, not all 0; `invalid-points` on ragged vectors or NaN
+ * @throws Nsga2Error `invalid-option` unless there is one weight >= 0 per objective, not all 0; `invalid-points` on ragged vectors, NaN or ±Infinity
  *
  * @example
  * ```ts
@@ -104,7 +108,11 @@ export function pseudoWeights(points: Points): number[][] {
  */
 export function chooseByWeights(points: Points, weights: readonly number[]): number {
   const total = weights.reduce((a, b) => a + b, 0);
-  if (weights.length !== points[0]?.length || !(total > 0) || weights.some((weight) => !(weight >= 0))) {
+  if (
+    weights.length !== points[0]?.length ||
+    !(total > 0 && total < Infinity) ||
+    weights.some((weight) => !(weight >= 0))
+  ) {
     throw new Nsga2Error('invalid-option', 'weights: one non-negative number per objective, not all 0', { weights });
   }
   return indexOfLeast(
@@ -114,13 +122,15 @@ export function chooseByWeights(points: Points, weights: readonly number[]): num
 
 /**
  * Index of the point that is best in `objective` among those within the limits ("at most 20 ms"), or undefined when none
- * is within them. Use Infinity for an objective without a limit.
+ * is within them. Use Infinity for an objective without a limit. Infinite values are ordered as numbers are. Of equals, the
+ * first.
  *
- * @throws Nsga2Error `invalid-option` for a wrong number of limits or an objective that is not there; `invalid-points` on ragged vectors or NaN
+ * @throws Nsga2Error `invalid-option` for a wrong number of limits, a limit of NaN, or an objective that is not there; `invalid-points` on ragged vectors or NaN
  */
 export function chooseWithin(points: Points, limits: readonly number[], objective: number): number | undefined {
   const { values, count, dimension } = flatten(points);
-  if (count > 0 && (limits.length !== dimension || !(objective >= 0 && objective < dimension))) {
+  const known = Number.isInteger(objective) && objective >= 0 && objective < dimension;
+  if (count > 0 && (limits.length !== dimension || limits.some(Number.isNaN) || !known)) {
     throw new Nsga2Error('invalid-option', `limits: ${dimension} numbers; objective: 0 to ${dimension - 1}`, {
       limits,
       objective,

@@ -45,15 +45,15 @@ function pair(points: Points, reference: Points): readonly [FlatPoints, FlatPoin
       reference: reference.length,
     });
   }
-  const flat = flatten(reference);
-  return [flatten(points, flat.dimension), flat];
+  const flat = flatten(reference, undefined, 'finite');
+  return [flatten(points, flat.dimension, 'finite'), flat];
 }
 
 /**
  * Generational distance: mean Euclidean distance of the points to the nearest reference point. (Some authors take the
  * root of the sum of squares over N instead; this is the form with p = 1.)
  *
- * @throws Nsga2Error `invalid-points` on ragged vectors, NaN, or where either side is empty
+ * @throws Nsga2Error `invalid-points` on ragged vectors, NaN, ±Infinity, or where either side is empty
  */
 export function generationalDistance(points: Points, reference: Points): number {
   const [a, b] = pair(points, reference);
@@ -63,7 +63,7 @@ export function generationalDistance(points: Points, reference: Points): number 
 /**
  * Inverted generational distance: mean Euclidean distance of the reference points to the nearest point.
  *
- * @throws Nsga2Error `invalid-points` on ragged vectors, NaN, or where either side is empty
+ * @throws Nsga2Error `invalid-points` on ragged vectors, NaN, ±Infinity, or where either side is empty
  */
 export function invertedGenerationalDistance(points: Points, reference: Points): number {
   const [a, b] = pair(points, reference);
@@ -73,7 +73,7 @@ export function invertedGenerationalDistance(points: Points, reference: Points):
 /**
  * GD+ (Ishibuchi, Masuda, Tanigaki and Nojima 2015): only the part by which a point is worse counts as distance.
  *
- * @throws Nsga2Error `invalid-points` on ragged vectors, NaN, or where either side is empty
+ * @throws Nsga2Error `invalid-points` on ragged vectors, NaN, ±Infinity, or where either side is empty
  */
 export function generationalDistancePlus(points: Points, reference: Points): number {
   const [a, b] = pair(points, reference);
@@ -83,7 +83,7 @@ export function generationalDistancePlus(points: Points, reference: Points): num
 /**
  * IGD+ (Ishibuchi et al. 2015): as IGD with the distance of GD+; never prefers a dominated set.
  *
- * @throws Nsga2Error `invalid-points` on ragged vectors, NaN, or where either side is empty
+ * @throws Nsga2Error `invalid-points` on ragged vectors, NaN, ±Infinity, or where either side is empty
  */
 export function invertedGenerationalDistancePlus(points: Points, reference: Points): number {
   const [a, b] = pair(points, reference);
@@ -93,7 +93,7 @@ export function invertedGenerationalDistancePlus(points: Points, reference: Poin
 /**
  * Additive epsilon (Zitzler et al. 2003): the smallest shift by which the points weakly dominate the whole reference.
  *
- * @throws Nsga2Error `invalid-points` on ragged vectors, NaN, or where either side is empty
+ * @throws Nsga2Error `invalid-points` on ragged vectors, NaN, ±Infinity, or where either side is empty
  */
 export function additiveEpsilon(points: Points, reference: Points): number {
   const [a, b] = pair(points, reference);

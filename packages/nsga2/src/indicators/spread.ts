@@ -18,14 +18,14 @@ function distance(a: FlatPoints, i: number, b: FlatPoints, j: number): number {
  * neighbours and d_f, d_l the distances of the end points to the extremes. More objectives: the generalised spread of
  * Zhou et al. (2006), with d_i the distance to the nearest other point.
  *
- * @throws Nsga2Error `invalid-points` for fewer than two points or an empty reference
+ * @throws Nsga2Error `invalid-points` on ragged vectors, NaN, ±Infinity, fewer than two points or an empty reference
  */
 export function spread(points: Points, reference: Points): number {
-  const b = flatten(reference);
+  const b = flatten(reference, undefined, 'finite');
   if (b.count === 0 || points.length < 2) {
     throw new Nsga2Error('invalid-points', 'spread needs two points and a reference front', { points: points.length });
   }
-  const a = flatten(points, b.dimension);
+  const a = flatten(points, b.dimension, 'finite');
   const gaps = a.dimension === 2 ? consecutiveGaps(a) : nearestGaps(a);
   let ends = 0;
   for (let k = 0; k < b.dimension; k++) {
@@ -47,10 +47,10 @@ export function spread(points: Points, reference: Points): number {
 /**
  * Spacing (Schott 1995): standard deviation of the Manhattan distances to the nearest other point.
  *
- * @throws Nsga2Error `invalid-points` on ragged vectors, NaN, or fewer than two points
+ * @throws Nsga2Error `invalid-points` on ragged vectors, NaN, ±Infinity, or fewer than two points
  */
 export function spacing(points: Points): number {
-  const a = flatten(points);
+  const a = flatten(points, undefined, 'finite');
   if (a.count < 2) throw new Nsga2Error('invalid-points', 'spacing needs two points', { points: a.count });
   const gaps = Array.from({ length: a.count }, (_, i) => {
     let least = Infinity;

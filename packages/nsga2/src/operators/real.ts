@@ -2,7 +2,7 @@
 import type { Crossover, Mutation } from './operator.ts';
 import { probability, positive } from './check.ts';
 
-/** Parents closer than this are left alone: the spread factor would divide by nothing. */
+/** Parents closer than this share of the gene's range are left alone: the spread factor would divide by nothing. */
 const SAME = 1e-14;
 
 export interface SbxOptions {
@@ -35,9 +35,9 @@ export function sbx(options: SbxOptions = {}): Crossover {
         const a = first[position]!;
         const b = second[position]!;
         const gap = Math.abs(a - b);
-        if (gap <= SAME) continue;
         const low = lower[i]!;
         const high = upper[i]!;
+        if (gap <= SAME * (high - low)) continue;
         const small = a < b ? a : b;
         const large = a < b ? b : a;
         const u = random.next();

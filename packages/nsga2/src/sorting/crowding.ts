@@ -1,14 +1,16 @@
 // Crowding distance (Deb 2002): how far a point's neighbours on its front lie apart.
+import { shareOf, widthOf } from '../range.ts';
 import { flatten, type Points } from './points.ts';
 import { lexicographicOrder, sameRow } from './order.ts';
 
 /**
  * Crowding distance of each point of one front: per objective the distance between its two neighbours over the range of
- * the front, averaged over the objectives. The extreme points of every objective get Infinity; an objective in which all
- * points agree adds 0; fronts of at most two points are all Infinity. Copies of an earlier point get 0, and are no
+ * the front, averaged over the objectives, so that it is the same in any unit. The extreme points of every objective get
+ * Infinity (of several that share the extreme value, one); an objective in which all points agree, but for rounding, adds
+ * 0 and has no extremes; fronts of at most two points are all Infinity. Copies of an earlier point get 0, and are no
  * neighbours.
  *
- * @throws Nsga2Error `invalid-points` on ragged vectors or NaN
+ * @throws Nsga2Error `invalid-points` on ragged vectors, NaN or ±Infinity
  *
  * @example
  * ```ts
@@ -17,7 +19,7 @@ import { lexicographicOrder, sameRow } from './order.ts';
  * ```
  */
 export function crowdingDistance(points: Points): Float64Array {
-  const { values, count, dimension } = flatten(points);
+  const { values, count, dimension } = flatten(points, undefined, 'finite');
   const distances = new Float64Array(count);
   crowdRows(
     values,
@@ -46,13 +48,16 @@ export function crowdRows(values: Float64Array, dimension: number, members: Int3
     sortByColumn(order, values, dimension, k);
     const low = values[order[0]! * dimension + k]!;
     const high = values[order[last]! * dimension + k]!;
+    const width = widthOf(low, high);
+    if (width === 0) continue;
     distances[order[0]!] = Infinity;
     distances[order[last]!] = Infinity;
-    const scale = (high - low) * dimension;
-    if (!(scale > 0)) continue;
+    const scale = width * dimension;
     for (let n = 1; n < last; n++) {
-      const gap = values[order[n + 1]! * dimension + k]! - values[order[n - 1]! * dimension + k]!;
-      distances[order[n]!]! += gap / scale;
+      const before = values[order[n - 1]! * dimension + k]!;
+      const after = values[order[n + 1]! * dimension + k]!;
+      distances[order[n]!]! +=
+        scale < Infinity ? (after - before) / scale : shareOf(before, after, low, high) / dimension;
     }
   }
 }

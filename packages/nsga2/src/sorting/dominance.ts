@@ -2,11 +2,11 @@
 import { flatten, type Points } from './points.ts';
 import { rankPoints } from './non-dominated-sort.ts';
 
-/** True when a is nowhere worse than b and somewhere better. */
+/** True when a is nowhere worse than b and somewhere better. A vector with NaN dominates nothing and is dominated by nothing. */
 export function dominates(a: ArrayLike<number>, b: ArrayLike<number>): boolean {
   let better = false;
   for (let i = 0; i < a.length; i++) {
-    if (a[i]! > b[i]!) return false;
+    if (!(a[i]! <= b[i]!)) return false;
     if (a[i]! < b[i]!) better = true;
   }
   return better;

@@ -11,8 +11,15 @@ export interface FlatPoints {
   readonly dimension: number;
 }
 
-/** Checks and copies. @throws Nsga2Error `invalid-points` on ragged vectors or NaN */
-export function flatten(points: Points, dimension: number = points[0]?.length ?? 0): FlatPoints {
+/** What {@link flatten} takes: `ordered`: ±Infinity too; `finite`: nothing a distance could not be computed from. */
+export type Allowed = 'ordered' | 'finite';
+
+/** Checks and copies. @throws Nsga2Error `invalid-points` on ragged vectors, NaN, or ±Infinity where only finite values are allowed */
+export function flatten(
+  points: Points,
+  dimension: number = points[0]?.length ?? 0,
+  allowed: Allowed = 'ordered',
+): FlatPoints {
   const values = new Float64Array(points.length * dimension);
   let offset = 0;
   for (let i = 0; i < points.length; i++) {
@@ -28,6 +35,12 @@ export function flatten(points: Points, dimension: number = points[0]?.length ??
       const value = point[j]!;
       if (Number.isNaN(value))
         throw new Nsga2Error('invalid-points', `point ${i} has NaN at ${j}`, { index: i, objective: j });
+      if (allowed === 'finite' && !Number.isFinite(value)) {
+        throw new Nsga2Error('invalid-points', `point ${i} has ${value} at ${j}: give finite values, or leave it out`, {
+          index: i,
+          objective: j,
+        });
+      }
       values[offset++] = value;
     }
   }

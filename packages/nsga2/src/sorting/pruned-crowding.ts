@@ -1,4 +1,5 @@
 // Iteratively pruned crowding: drops the most crowded point, updates its neighbours, repeats.
+import { shareOf, widthOf } from '../range.ts';
 import { crowdRows, firstOfEach, sortByColumn } from './crowding.ts';
 
 /**
@@ -30,6 +31,8 @@ export function pruneByCrowding(
   const alive = new Uint8Array(size).fill(1);
   const previous: Int32Array[] = [];
   const following: Int32Array[] = [];
+  const lows = new Float64Array(dimension);
+  const highs = new Float64Array(dimension);
   const scales = new Float64Array(dimension);
   const rank = new Map<number, number>();
   unique.forEach((row, index) => rank.set(row, index));
@@ -45,17 +48,21 @@ export function pruneByCrowding(
     }
     previous.push(before);
     following.push(after);
-    scales[k] = (values[order[size - 1]! * dimension + k]! - values[order[0]! * dimension + k]!) * dimension;
+    lows[k] = values[order[0]! * dimension + k]!;
+    highs[k] = values[order[size - 1]! * dimension + k]!;
+    scales[k] = widthOf(lows[k]!, highs[k]!) * dimension;
   }
   const crowding = new Float64Array(size);
   const measure = (index: number): number => {
     let sum = 0;
     for (let k = 0; k < dimension; k++) {
+      if (scales[k] === 0) continue;
       const before = previous[k]![index]!;
       const after = following[k]![index]!;
       if (before < 0 || after < 0) return Infinity;
-      if (!(scales[k]! > 0)) continue;
-      sum += (values[unique[after]! * dimension + k]! - values[unique[before]! * dimension + k]!) / scales[k]!;
+      const low = values[unique[before]! * dimension + k]!;
+      const high = values[unique[after]! * dimension + k]!;
+      sum += scales[k]! < Infinity ? (high - low) / scales[k]! : shareOf(low, high, lows[k]!, highs[k]!) / dimension;
     }
     return sum;
   };

@@ -107,7 +107,7 @@ function fillNiches(
 function associate(
   values: Float64Array,
   row: number,
-  { ideal, nadir, dimension }: Normalization,
+  { ideal, widths, dimension }: Normalization,
   units: readonly Float64Array[],
 ): { niche: number; distance: number } {
   let niche = 0;
@@ -115,8 +115,8 @@ function associate(
   const point = new Float64Array(dimension);
   let norm = 0;
   for (let k = 0; k < dimension; k++) {
-    const width = nadir[k]! - ideal[k]!;
-    point[k] = (values[row * dimension + k]! - ideal[k]!) / (width > 0 ? width : 1e-12);
+    const width = widths[k]!;
+    point[k] = width > 0 ? (values[row * dimension + k]! - ideal[k]!) / width : 0;
     norm += point[k]! * point[k]!;
   }
   for (let j = 0; j < units.length; j++) {
