@@ -1,4 +1,5 @@
 // Typed errors of this package: a code to switch on, a message that names the value and the fix, the values themselves.
+import type { RunState } from './run/minimize.ts';
 
 /** What went wrong, for programs. */
 export type Nsga2ErrorCode =
@@ -7,13 +8,15 @@ export type Nsga2ErrorCode =
   | 'invalid-problem'
   | 'invalid-genes'
   | 'invalid-evaluation'
+  | 'evaluation-failed'
   | 'invalid-points'
   | 'invalid-state'
   | 'unknown-candidate'
   | 'aborted';
 
 /**
- * Error of `@instatune/nsga2`.
+ * Error of `@instatune/nsga2`. One that ended a run has the run's `state`, with everything that was evaluated: pass it as
+ * `resume` once the cause is mended.
  *
  * @example
  * ```ts
@@ -40,5 +43,10 @@ export class Nsga2Error extends Error {
     super(message, options);
     this.code = code;
     this.details = details;
+  }
+
+  /** `details.state`: the {@link RunState} of a run that this error ended. Undefined for errors of anything else. */
+  get state(): RunState | undefined {
+    return this.details['state'] as RunState | undefined;
   }
 }

@@ -150,12 +150,20 @@ export function assertGenes(layout: GeneLayout, genes: ArrayLike<number>): void 
     }
   }
   for (const group of layout.groups) {
-    if (group.type !== 'permutation') continue;
-    const values = Array.from(group.positions, (p) => genes[p]!);
-    if (new Set(values).size !== values.length) {
-      throw new Nsga2Error('invalid-genes', `genes ${group.positions[0]}… repeat a value: needs a permutation`, {
-        values,
-      });
-    }
+    if (group.type !== 'permutation' || isPermutation(genes, group.positions)) continue;
+    throw new Nsga2Error('invalid-genes', `genes ${group.positions[0]}… repeat a value: needs a permutation`, {
+      values: Array.from(group.positions, (p) => genes[p]!),
+    });
   }
+}
+
+/** Whether genes that are known to be whole and in range are all different. */
+function isPermutation(genes: ArrayLike<number>, positions: Int32Array): boolean {
+  const seen = new Uint8Array(positions.length);
+  for (let i = 0; i < positions.length; i++) {
+    const value = genes[positions[i]!]!;
+    if (seen[value] === 1) return false;
+    seen[value] = 1;
+  }
+  return true;
 }

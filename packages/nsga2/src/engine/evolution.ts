@@ -116,8 +116,9 @@ export class Evolution {
    * generation is out for evaluation, or when the space is exhausted.
    *
    * @defaultValue count Infinity: the rest of the generation
-   * @throws Nsga2Error `invalid-option` for a negative count, `invalid-genes` for an `initial` candidate out of range,
-   * `invalid-problem` where `repair` or `canonical` leaves bad genes
+   * @throws Nsga2Error `invalid-option` for a negative count, `invalid-genes` for an `initial` candidate out of range, or
+   * where an operator or the sampler leaves bad genes, `invalid-problem` where `repair` or `canonical` does; the engine is
+   * then as it was before
    */
   ask(count: number = Infinity): Candidate[] {
     if (!(count >= 0)) throw new Nsga2Error('invalid-option', `ask(${count}): needs a count of 0 or more`, { count });
@@ -276,10 +277,20 @@ export class Evolution {
       operators: options.operators,
       known: this.known,
     };
-    const genes =
-      this.completed === 0
-        ? sampleInitial(context, options.populationSize, options.initial, options.sampler)
-        : mate(context, this.parents, options.offspring);
+    const before = random.toJSON();
+    const known = this.known?.size ?? 0;
+    let genes: number[][];
+    try {
+      genes =
+        this.completed === 0
+          ? sampleInitial(context, options.populationSize, options.initial, options.sampler)
+          : mate(context, this.parents, options.offspring);
+    } catch (error) {
+      // An operator that failed has not used up random numbers or candidates.
+      this.random = Random.fromJSON(before);
+      this.known?.truncate(known);
+      throw error;
+    }
     if (genes.length === 0) {
       this.empty = true;
       return;

@@ -55,6 +55,13 @@ export class GeneSet {
     return true;
   }
 
+  /** Forgets all but the first `size` genomes. */
+  truncate(size: number): void {
+    this.size = size;
+    this.slots.fill(EMPTY);
+    for (let n = 0; n < size; n++) this.slots[this.freeSlot(this.hashes[n]!)] = n;
+  }
+
   /** The genomes, in the order they were added. */
   toJSON(): number[][] {
     return Array.from({ length: this.size }, (_, n) =>

@@ -1,7 +1,7 @@
 // Offspring: tournament, crossover, mutation, repair, canonical form, duplicate check.
-import { assertGenes, sampleUniform, type GeneLayout } from '../layout.ts';
+import { assertGenes, sampleUniform, type GeneGroup, type GeneLayout } from '../layout.ts';
 import { Nsga2Error } from '../errors.ts';
-import type { Operators } from '../operators/operator.ts';
+import type { MutationContext, Operators } from '../operators/operator.ts';
 import type { Problem } from '../problem.ts';
 import type { Random } from '../random.ts';
 import type { Survival } from '../survival/survival.ts';
@@ -28,18 +28,33 @@ export interface MatingContext {
 
 /** Repairs, brings to canonical form and checks a genome in place. */
 export function normalise({ problem, layout }: Pick<MatingContext, 'problem' | 'layout'>, genes: Float64Array): void {
-  problem.repair?.(genes);
-  problem.canonical?.(genes);
+  for (const name of ['repair', 'canonical'] as const) {
+    if (!problem[name]) continue;
+    problem[name](genes);
+    assertGenesOf(layout, genes, 'invalid-problem', name, 'repair or canonical');
+  }
   // −0 becomes 0: they are one candidate.
   for (let i = 0; i < genes.length; i++) genes[i] = genes[i]! + 0;
-  if (!problem.repair && !problem.canonical) return;
+}
+
+/** @throws Nsga2Error `code` naming who left the genes like that, and the gene */
+function assertGenesOf(
+  layout: GeneLayout,
+  genes: Float64Array,
+  code: 'invalid-genes' | 'invalid-problem',
+  author: string,
+  kind?: string,
+): void {
   try {
     assertGenes(layout, genes);
   } catch (error) {
     if (!(error instanceof Nsga2Error)) throw error;
-    throw new Nsga2Error('invalid-problem', `repair or canonical left bad genes: ${error.message}`, error.details, {
-      cause: error,
-    });
+    throw new Nsga2Error(
+      code,
+      `${kind ?? author} left bad genes: ${error.message}${kind === undefined ? '' : `, after ${author}`}`,
+      { ...error.details, author, genes: Array.from(genes) },
+      { cause: error },
+    );
   }
 }
 
@@ -65,8 +80,10 @@ export function sampleInitial(
   const given = chosen.length;
   for (let attempt = 0; chosen.length < count && attempt < RANDOM_ATTEMPTS * count; attempt++) {
     // A stratified sampler fills count − given strata once; what it repeats is replaced by uniform samples.
-    if (attempt < count - given) sampler(layout, genes, random, attempt, count - given);
-    else sampleUniform(layout, genes, random);
+    if (attempt < count - given) {
+      sampler(layout, genes, random, attempt, count - given);
+      assertGenesOf(layout, genes, 'invalid-genes', 'the sampler');
+    } else sampleUniform(layout, genes, random);
     accept();
   }
   return chosen;
@@ -86,7 +103,7 @@ export function mate(context: MatingContext, parents: Population, count: number)
   for (let attempt = 0; children.length < count && attempt < MATING_ATTEMPTS * count; attempt += 2) {
     copyRow(parents, tournament.winner(), first);
     copyRow(parents, tournament.winner(), second);
-    for (const group of layout.groups) operators[group.type].crossover.cross(first, second, group, random);
+    for (const group of layout.groups) cross(layout, operators, first, second, group, random);
     mutate(layout, operators, first, random);
     mutate(layout, operators, second, random);
     accept(first);
@@ -99,13 +116,48 @@ export function mate(context: MatingContext, parents: Population, count: number)
   return children;
 }
 
+/** @throws Nsga2Error `invalid-genes` naming the operator */
+function cross(
+  layout: GeneLayout,
+  operators: Operators,
+  first: Float64Array,
+  second: Float64Array,
+  group: GeneGroup,
+  random: Random,
+): void {
+  const { crossover } = operators[group.type];
+  crossover.cross(first, second, group, random);
+  for (const genes of [first, second])
+    assertGenesOf(layout, genes, 'invalid-genes', `crossover "${crossover.name}" of ${group.type} genes`);
+}
+
+/** @throws Nsga2Error `invalid-genes` naming the operator, for bad genes or where it does not say how many it changed */
+function mutateGroup(
+  layout: GeneLayout,
+  operators: Operators,
+  genes: Float64Array,
+  group: GeneGroup,
+  random: Random,
+  context: MutationContext,
+): number {
+  const { mutation } = operators[group.type];
+  const changed = mutation.mutate(genes, group, random, context);
+  const author = `mutation "${mutation.name}" of ${group.type} genes`;
+  assertGenesOf(layout, genes, 'invalid-genes', author);
+  if (changed >= 0) return changed;
+  throw new Nsga2Error('invalid-genes', `${author} returned ${changed}: return how many genes it changed`, {
+    author,
+    changed,
+  });
+}
+
 /** Mutates every group; where nothing changed and genes are discrete, one discrete gene is changed for certain. */
 function mutate(layout: GeneLayout, operators: Operators, genes: Float64Array, random: Random): void {
   const context = { rate: layout.mutable > 0 ? 1 / layout.mutable : 0, atLeastOne: false };
   let changed = 0;
   let discrete = 0;
   for (const group of layout.groups) {
-    changed += operators[group.type].mutation.mutate(genes, group, random, context);
+    changed += mutateGroup(layout, operators, genes, group, random, context);
     if (group.type !== 'real') discrete += group.type === 'permutation' ? 1 : group.positions.length;
   }
   if (changed > 0 || discrete === 0) return;
@@ -114,7 +166,7 @@ function mutate(layout: GeneLayout, operators: Operators, genes: Float64Array, r
     if (group.type === 'real') continue;
     draw -= group.type === 'permutation' ? 1 : group.positions.length;
     if (draw >= 0) continue;
-    operators[group.type].mutation.mutate(genes, group, random, { rate: 0, atLeastOne: true });
+    mutateGroup(layout, operators, genes, group, random, { rate: 0, atLeastOne: true });
     return;
   }
 }

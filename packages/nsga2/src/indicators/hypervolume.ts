@@ -41,7 +41,8 @@ export function hypervolume(points: Points, reference: ArrayLike<number>): numbe
       const gain = reference[k]! - values[i * dimension + k]!;
       if (gain === Infinity) {
         const value = values[i * dimension + k]!;
-        if (value === -Infinity) throw new Nsga2Error('invalid-points', `point ${i} has −Infinity at ${k}`, { index: i });
+        if (value === -Infinity)
+          throw new Nsga2Error('invalid-points', `point ${i} has −Infinity at ${k}`, { index: i });
         throw overflow({ index: i, objective: k, value, reference: reference[k] });
       }
       inside = gain > 0;

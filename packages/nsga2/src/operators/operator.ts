@@ -6,7 +6,7 @@ import type { VariableType } from '../variables.ts';
 /** Recombines two genomes, which arrive as copies of the parents and leave as the children. */
 export interface Crossover {
   readonly name: string;
-  /** Changes only `group.positions` of both genomes, and keeps each gene in range. */
+  /** Changes only `group.positions` of both genomes, and keeps each gene in range; genes are checked after every call. */
   cross(first: Float64Array, second: Float64Array, group: GeneGroup, random: Random): void;
 }
 
@@ -21,7 +21,7 @@ export interface MutationContext {
 export interface Mutation {
   readonly name: string;
   /**
-   * Changes only `group.positions`, and keeps each gene in range.
+   * Changes only `group.positions`, and keeps each gene in range; genes are checked after every call.
    *
    * @returns how many genes changed
    */

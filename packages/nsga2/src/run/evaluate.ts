@@ -1,9 +1,18 @@
 // Evaluates candidates with a problem: one by one, several at a time, or as a batch; failures as the caller asked.
 import type { Candidate, Evolution, Told } from '../engine/evolution.ts';
 import { Nsga2Error } from '../errors.ts';
-import type { Evaluation, EvaluationResult } from '../problem.ts';
+import {
+  checkEvaluation,
+  type Evaluation,
+  type EvaluationResult,
+  type FailedEvaluation,
+  type Problem,
+} from '../problem.ts';
 
-/** What to do when `evaluate` throws: end the run, or count the candidate as failed and go on. */
+/**
+ * What to do when a candidate has no value (`evaluate` throws, or an objective or constraint of it is not finite): end the
+ * run, or count the candidate as failed and go on.
+ */
 export type OnEvaluationError = 'throw' | 'fail';
 
 export interface EvaluateOptions {
@@ -14,7 +23,11 @@ export interface EvaluateOptions {
   readonly breathe: () => Promise<void> | undefined;
 }
 
-/** Evaluates and tells the candidates. */
+/**
+ * Evaluates and tells the candidates. What was evaluated before an abort or an error is told.
+ *
+ * @throws Nsga2Error `evaluation-failed` with what `evaluate` threw as its cause; `invalid-evaluation` for what it returned
+ */
 export async function evaluateCandidates(
   engine: Evolution,
   candidates: readonly Candidate[],
@@ -32,14 +45,13 @@ export async function evaluateCandidates(
         const returned = problem.evaluate(candidate.genes, { signal: options.signal, id: candidate.id });
         result = isPromise(returned) ? await returned : returned;
       } catch (error) {
-        result = failure(error, options);
+        result = failure(error, `candidate ${candidate.id}`, options);
       }
-      told.push(toTold(candidate.id, result));
+      told.push(checked(problem, candidate.id, result, options));
       const pause = options.breathe();
       if (pause) await pause;
     }
   } finally {
-    // What was evaluated before an abort or an error is kept.
     engine.tell(told);
   }
 }
@@ -58,16 +70,27 @@ async function evaluateBatch(
     );
     results = isPromise(returned) ? await returned : returned;
   } catch (error) {
-    results = candidates.map(() => failure(error, options));
+    const failed = failure(error, 'the batch', options);
+    results = candidates.map(() => failed);
   }
-  if (results.length !== candidates.length) {
+  if (results?.length !== candidates.length) {
     throw new Nsga2Error(
       'invalid-evaluation',
-      `evaluateBatch returned ${results.length} results for ${candidates.length} candidates`,
-      { expected: candidates.length, actual: results.length },
+      `evaluateBatch returned ${results?.length ?? 'no'} results for ${candidates.length} candidates`,
+      { expected: candidates.length, actual: results?.length },
     );
   }
-  engine.tell(candidates.map(({ id }, index) => toTold(id, results[index]!)));
+  const told: Told[] = [];
+  let wrong: unknown;
+  candidates.forEach(({ id }, index) => {
+    try {
+      told.push(checked(engine.problem, id, results[index]!, options));
+    } catch (error) {
+      wrong ??= error;
+    }
+  });
+  engine.tell(told);
+  if (wrong !== undefined) throw wrong;
   const pause = options.breathe();
   if (pause) await pause;
 }
@@ -83,14 +106,18 @@ async function evaluateConcurrently(
     while (next < candidates.length && !stopped) {
       options.signal.throwIfAborted();
       const candidate = candidates[next++]!;
-      let result: EvaluationResult;
       try {
-        result = await engine.problem.evaluate(candidate.genes, { signal: options.signal, id: candidate.id });
+        let result: EvaluationResult;
+        try {
+          result = await engine.problem.evaluate(candidate.genes, { signal: options.signal, id: candidate.id });
+        } catch (error) {
+          result = failure(error, `candidate ${candidate.id}`, options);
+        }
+        engine.tell(checked(engine.problem, candidate.id, result, options));
       } catch (error) {
-        stopped ||= options.onEvaluationError === 'throw';
-        result = failure(error, options);
+        stopped = true;
+        throw error;
       }
-      engine.tell(toTold(candidate.id, result));
     }
   };
   const workers = Array.from({ length: Math.min(options.concurrency, candidates.length) }, worker);
@@ -99,21 +126,25 @@ async function evaluateConcurrently(
   for (const outcome of outcomes) if (outcome.status === 'rejected') throw outcome.reason;
 }
 
-function failure(error: unknown, { onEvaluationError, signal }: EvaluateOptions): EvaluationResult {
-  if (onEvaluationError === 'throw' || signal.aborted) throw error;
-  return { failed: true };
+/** A failed evaluation, where that is what becomes of errors. @throws Nsga2Error `evaluation-failed`, or the error itself after an abort */
+function failure(error: unknown, what: string, { onEvaluationError, signal }: EvaluateOptions): EvaluationResult {
+  if (signal.aborted) throw error;
+  if (onEvaluationError === 'fail') return { failed: true };
+  const message = error instanceof Error ? error.message : String(error);
+  throw new Nsga2Error('evaluation-failed', `${what}: ${message}`, {}, { cause: error });
 }
 
-function toTold(id: number, result: EvaluationResult): Told {
-  if (Array.isArray(result) || ArrayBuffer.isView(result)) return { id, objectives: result as ArrayLike<number> };
-  if (result === null || typeof result !== 'object') {
-    throw new Nsga2Error('invalid-evaluation', `candidate ${id}: ${String(result)} is not an evaluation`, {
-      id,
-      result,
-    });
+/** The outcome as it is told. @throws Nsga2Error `invalid-evaluation`, unless a value that is not finite counts as failed */
+function checked(problem: Problem, id: number, result: EvaluationResult, options: EvaluateOptions): Told {
+  try {
+    checkEvaluation(problem, result, id);
+  } catch (error) {
+    const valueless = error instanceof Nsga2Error && 'value' in error.details;
+    if (valueless && options.onEvaluationError === 'fail') return { id, failed: true };
+    throw error;
   }
-  if ('failed' in result) return { id, failed: true };
-  return { ...(result as Evaluation), id };
+  if (Array.isArray(result) || ArrayBuffer.isView(result)) return { id, objectives: result as ArrayLike<number> };
+  return { ...(result as Evaluation | FailedEvaluation), id };
 }
 
 function isPromise<T>(value: T | Promise<T>): value is Promise<T> {

@@ -54,7 +54,10 @@ interface RunOptions {
   readonly until?: ((generation: Generation) => boolean) | undefined;
   /** Evaluations under way at a time where `evaluate` is asynchronous; the result is the same. @defaultValue 1 */
   readonly concurrency?: number | undefined;
-  /** `fail` counts a candidate whose evaluation throws as failed and goes on. @defaultValue 'throw' */
+  /**
+   * `fail` counts a candidate whose evaluation throws, or gives a value that is not finite, as failed and goes on. `throw`
+   * ends the run with an error whose `state` holds everything that was evaluated. @defaultValue 'throw'
+   */
   readonly onEvaluationError?: OnEvaluationError | undefined;
   /** Ends the run with Nsga2Error `aborted`; its `details.state` resumes it. */
   readonly signal?: AbortSignal | undefined;
@@ -93,7 +96,9 @@ export interface MinimizeResult {
  * Runs an algorithm and yields each completed generation. Leave the loop at any time to end the run.
  *
  * @throws Nsga2Error `invalid-option`, `invalid-problem`, `invalid-variable` and `invalid-genes` for what is given; `invalid-state`
- * for a `resume` that is damaged or of another problem; `invalid-evaluation` for what `evaluate` returns; `aborted` with `details.state`; and what `evaluate` throws
+ * for a `resume` that is damaged or of another problem; `invalid-evaluation` for what `evaluate` returns; `evaluation-failed` with what
+ * it throws as `cause`; `invalid-problem` with what `repair`, `canonical` or an operator throws as `cause`; `aborted`. An error that
+ * ends a run in which anything was asked has its `state`, which resumes it
  *
  * @example
  * ```ts
@@ -121,6 +126,17 @@ export async function* evolve(problem: Problem, options: EvolveOptions): AsyncGe
   });
   const aborted = (cause: unknown): Nsga2Error =>
     new Nsga2Error('aborted', `aborted after ${engine.evaluations} evaluations`, { state: state() }, { cause });
+  /** The error with what was evaluated so far; as it is where not even the first generation could be made. */
+  const withState = (error: unknown): unknown => {
+    if (engine.evaluations === 0 && engine.pending === 0) return error;
+    const details = { state: state() };
+    if (error instanceof Nsga2Error)
+      return new Nsga2Error(error.code, error.message, { ...error.details, ...details }, { cause: error.cause });
+    const message = error instanceof Error ? error.message : String(error);
+    return new Nsga2Error('invalid-problem', `the next candidates cannot be made: ${message}`, details, {
+      cause: error,
+    });
+  };
   let lastBreath = start;
   const breathe = (): Promise<void> | undefined => {
     const now = performance.now();
@@ -150,20 +166,21 @@ export async function* evolve(problem: Problem, options: EvolveOptions): AsyncGe
       termination = 'generations';
       break;
     }
-    const candidates = engine.ask(budget - engine.evaluations);
-    if (candidates.length === 0) {
-      termination = 'exhausted';
-      break;
-    }
+    let generation: Generation;
+    let stagnated: boolean;
     try {
+      const candidates = engine.ask(budget - engine.evaluations);
+      if (candidates.length === 0) {
+        termination = 'exhausted';
+        break;
+      }
       await evaluateCandidates(engine, candidates, evaluation);
+      if (!engine.betweenGenerations) continue;
+      generation = describe(engine, elapsed(), state);
+      stagnated = stagnation ? stagnation.update(generation.front) : false;
     } catch (error) {
-      if (signal.aborted) throw aborted(error);
-      throw error;
+      throw signal.aborted ? aborted(error) : withState(error);
     }
-    if (!engine.betweenGenerations) continue;
-    const generation = describe(engine, elapsed(), state);
-    const stagnated = stagnation ? stagnation.update(generation.front) : false;
     yield generation;
     if (options.until?.(generation)) termination = 'until';
     else if (elapsed() >= (options.maxSeconds ?? Infinity)) termination = 'time';

@@ -287,6 +287,82 @@ describe('evaluations that fail', () => {
     expect(concurrent.population).toEqual(result.population);
   });
 
+  it('or whose values are not finite count as failed too, with all that was evaluated beside them', async () => {
+    for (const value of [Number.NaN, Infinity, -Infinity]) {
+      const plain = (genes: readonly number[], id: number): number[] =>
+        id % 5 === 2 ? [value, 1] : (zdt(1).evaluate(genes) as number[]);
+      const problem: Problem = { ...zdt(1), evaluate: (genes, { id }) => plain(genes, id) };
+      const options = { populationSize: 20, maxEvaluations: 90, seed: 1, onEvaluationError: 'fail' } as const;
+      const serial = await minimize(problem, options);
+      expect(serial.evaluations).toBe(90);
+      expect(serial.front.every(({ id }) => id % 5 !== 2)).toBe(true);
+      const batch: Problem = {
+        ...problem,
+        evaluateBatch: (genes, { ids }) => genes.map((list, i) => plain(list, ids[i]!)),
+      };
+      for (const [other, concurrency] of [
+        [problem, 4],
+        [batch, 1],
+      ] as const)
+        expect((await minimize(other, { ...options, concurrency })).population).toEqual(serial.population);
+    }
+    // So does a constraint that is NaN; what has no value at all is a mistake of the problem's.
+    const bounded: Problem = {
+      ...zdt(1),
+      inequality: 1,
+      evaluate: (genes, { id }) => ({
+        objectives: zdt(1).evaluate(genes) as number[],
+        inequality: [id === 3 ? Number.NaN : 0],
+      }),
+    };
+    const fail = { populationSize: 10, maxGenerations: 2, onEvaluationError: 'fail' } as const;
+    expect((await minimize(bounded, fail)).evaluations).toBe(20);
+    await expect(minimize({ ...zdt(1), evaluate: () => [1] }, fail)).rejects.toMatchObject({
+      code: 'invalid-evaluation',
+    });
+  });
+
+  it('end the run with the state of everything that was evaluated, which resumes it', async () => {
+    const whole = await minimize(zdt(1), { populationSize: 20, maxEvaluations: 100, seed: 6 });
+    let broken = true;
+    const bad = (id: number): boolean => broken && id === 53;
+    const throwing: Problem = {
+      ...zdt(1),
+      evaluate(genes, { id }) {
+        if (bad(id)) throw new RangeError('no room');
+        return zdt(1).evaluate(genes);
+      },
+    };
+    const withNaN: Problem = {
+      ...zdt(1),
+      evaluate: (genes, { id }) => (bad(id) ? [0, Number.NaN] : zdt(1).evaluate(genes)),
+    };
+    const batch: Problem = {
+      ...withNaN,
+      evaluateBatch: (genes, { ids }) =>
+        genes.map((list, i) => (bad(ids[i]!) ? [0, Number.NaN] : (zdt(1).evaluate(list) as number[]))),
+    };
+    for (const [problem, concurrency, code, told] of [
+      [throwing, 1, 'evaluation-failed', 53],
+      [withNaN, 1, 'invalid-evaluation', 53],
+      [withNaN, 4, 'invalid-evaluation', 53],
+      [delayed(throwing), 4, 'evaluation-failed', 53],
+      [batch, 1, 'invalid-evaluation', 59],
+    ] as const) {
+      broken = true;
+      const options = { populationSize: 20, maxEvaluations: 100, seed: 6, concurrency };
+      const error = await minimize(problem, options).catch((reason: unknown) => reason as Nsga2Error);
+      expect(error).toMatchObject({ code });
+      const { state, details, cause } = error as Nsga2Error;
+      if (code === 'evaluation-failed') expect(cause).toBeInstanceOf(RangeError);
+      expect(details['state']).toBe(state);
+      expect(state!.engine.evaluations).toBeGreaterThanOrEqual(told);
+      broken = false;
+      const resumed = await minimize(problem, { ...options, resume: throughJson(state!) });
+      expect(resumed.population).toEqual(whole.population);
+    }
+  });
+
   it('that return nonsense are errors', async () => {
     const bad = (result: unknown): Problem => ({ ...zdt(1), evaluate: () => result as number[] });
     await expect(minimize(bad(undefined), { maxGenerations: 1 })).rejects.toThrow(/undefined is not an evaluation/);

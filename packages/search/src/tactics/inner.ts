@@ -1,5 +1,5 @@
 // The inner search: NSGA-II over predictions and exact values only, started afresh every round.
-import { minimize, Random, type Genes } from '@instatune/nsga2';
+import { minimize, Nsga2Error, Random, type Genes } from '@instatune/nsga2';
 import { violation, type Bound } from '../constraints.ts';
 import type { Space } from '../space.ts';
 import type { Surrogate } from './surrogate.ts';
@@ -26,7 +26,7 @@ export interface Predicted {
   readonly violation: number;
 }
 
-/** Every candidate the inner search looked at, once each. */
+/** Every candidate the inner search looked at, once each. @throws what the problem's functions and the predictors throw */
 export async function innerSearch(options: InnerOptions): Promise<readonly Predicted[]> {
   const {
     space,
@@ -71,6 +71,9 @@ export async function innerSearch(options: InnerOptions): Promise<readonly Predi
       },
     },
     { populationSize: population, maxEvaluations: evaluations, seed, initial, ...(signal ? { signal } : {}) },
-  );
+  ).catch((error: unknown) => {
+    // Nothing of this run is worth its state: the error itself says what is wrong with the problem.
+    throw error instanceof Nsga2Error && error.code !== 'aborted' && error.cause !== undefined ? error.cause : error;
+  });
   return [...looked.values()];
 }
