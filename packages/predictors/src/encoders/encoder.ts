@@ -11,9 +11,11 @@ export type Gene =
 
 /**
  * How a gene becomes columns:
- * - `one-hot`: one column a value.
+ * - `one-hot`: one column a value; integers of more than 64 values one column in (0, 1].
  * - `thermometer`: column c is 1 where the value is at least the c-th; the same span, but near values look near. Categories stay one-hot.
- * - `ordinal`: one column in (0, 1]. Categories by their index.
+ * - `ordinal`: one column in (0, 1]. Categories by their index: for those whose indices are in an order that means something.
+ *
+ * Reals are one column in [0, 1] in all of them. Categories are one column a level in the first two, however many levels there are.
  */
 export type Encoding = 'one-hot' | 'thermometer' | 'ordinal';
 
@@ -43,7 +45,7 @@ export interface Encoder {
   toJSON(): SavedEncoder;
 }
 
-/** A gene with more values than this becomes one ordinal column. */
+/** An integer with more values than this becomes one ordinal column, as its order is there; a category never does. */
 const MAX_LEVELS = 64;
 const VERSION = 1;
 const ENCODINGS = ['one-hot', 'thermometer', 'ordinal'] as const;
@@ -83,7 +85,9 @@ function ordinal(gene: Gene, value: number): number {
 
 function encoder(genes: readonly Gene[], encoding: Encoding): Encoder {
   genes.forEach(checkGene);
-  const widths = genes.map((gene) => (encoding === 'ordinal' || levelsOf(gene) > MAX_LEVELS ? 1 : levelsOf(gene)));
+  const single = (gene: Gene): boolean =>
+    encoding === 'ordinal' || (gene.type !== 'categorical' && levelsOf(gene) > MAX_LEVELS);
+  const widths = genes.map((gene) => (single(gene) ? 1 : levelsOf(gene)));
   const starts: number[] = [];
   let width = 0;
   for (const columns of widths) {
@@ -138,7 +142,8 @@ function encoder(genes: readonly Gene[], encoding: Encoding): Encoder {
 }
 
 /**
- * One column a value; the columns of unused genes are all 0.
+ * One column a value, of categories however many there are; the columns of unused genes are all 0. An integer of more than 64 values is
+ * one column.
  *
  * @throws PredictorError `invalid-option`
  *
@@ -156,7 +161,7 @@ export function oneHotEncoder(genes: readonly Gene[]): Encoder {
 }
 
 /**
- * Cumulative columns: near integers look near.
+ * Cumulative columns: near integers look near. An integer of more than 64 values is one column; categories are one column a level.
  *
  * @throws PredictorError `invalid-option`
  *
@@ -172,7 +177,8 @@ export function thermometerEncoder(genes: readonly Gene[]): Encoder {
 }
 
 /**
- * One column a gene, in (0, 1] where it is used.
+ * One column a gene, in (0, 1] where it is used. It says that categories are in the order of their indices: where they are not, use
+ * {@link oneHotEncoder}.
  *
  * @throws PredictorError `invalid-option`
  *

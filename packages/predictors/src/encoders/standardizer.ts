@@ -1,7 +1,7 @@
 // Columns to mean 0 and deviation 1, learnt from rows.
 import { PredictorError } from '../errors.ts';
 import { plain, SavedState } from '../core/saved.ts';
-import { scalingOf, type Scaling } from '../core/scaling.ts';
+import { scale, type Scaling } from '../core/scaling.ts';
 import { tableOf, type Rows } from '../core/table.ts';
 
 export interface SavedStandardizer {
@@ -15,7 +15,7 @@ export interface SavedStandardizer {
 export interface Standardizer {
   readonly width: number;
   readonly means: Float64Array;
-  /** 1 for columns that do not vary. */
+  /** 1 for columns that do not vary, but for rounding. */
   readonly deviations: Float64Array;
   /** @throws PredictorError `invalid-data` */
   encodeAll(rows: Rows): Float64Array[];
@@ -60,7 +60,8 @@ function standardizerOf({ means, deviations }: Scaling): Standardizer {
 export function fitStandardizer(rows: Rows): Standardizer {
   if (rows.length === 0)
     throw new PredictorError('invalid-data', 'no rows to learn means and deviations from: give at least one', {});
-  return standardizerOf(scalingOf(tableOf(rows), true));
+  const { means, deviations, constant } = scale(tableOf(rows), true);
+  return standardizerOf({ means, deviations: deviations.map((value, k) => (constant[k] ? 1 : value)) });
 }
 
 /** @throws PredictorError `invalid-state`, `unsupported-version` */

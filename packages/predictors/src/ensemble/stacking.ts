@@ -5,6 +5,7 @@ import { count } from '../core/options.ts';
 import { saveAs, SavedState } from '../core/saved.ts';
 import { finite, scaleTargets } from '../core/scaling.ts';
 import { tableOf, type Rows, type Table } from '../core/table.ts';
+import { rmse } from '../metrics/errors.ts';
 import { kFold } from '../validation/k-fold.ts';
 import { outOfFold } from '../validation/cross-validate.ts';
 import { simplexWeights } from './weights.ts';
@@ -22,11 +23,11 @@ export interface StackingModel extends Model {
   readonly members: Readonly<Record<string, Model>>;
 }
 
-/** A fitted member with its share and its out-of-fold RMS residual. */
+/** A fitted member with its share and its out-of-fold RMS residual, undefined where there was one row. */
 export interface Member {
   readonly name: string;
   readonly weight: number;
-  readonly residual: number;
+  readonly residual: number | undefined;
   readonly model: Model;
 }
 
@@ -66,7 +67,7 @@ export function stackOf(members: readonly Member[], features: number): StackingM
         members: members.map(({ name, weight, residual, model }) => ({
           name,
           weight,
-          residual,
+          ...(residual === undefined ? {} : { residual }),
           model: model.toJSON(),
         })),
       }),
@@ -78,7 +79,7 @@ function deviationOf({ model, residual }: Member, rows: Rows): Prediction {
   try {
     return model.predictWithStd(rows);
   } catch (error) {
-    if (!(error instanceof PredictorError) || error.code !== 'no-std') throw error;
+    if (!(error instanceof PredictorError) || error.code !== 'no-std' || residual === undefined) throw error;
     const mean = model.predict(rows);
     return { mean, std: new Float64Array(mean.length).fill(residual) };
   }
@@ -100,8 +101,7 @@ export function* fitStack(
   const members: Member[] = [];
   for (const [at, { name, regressor, weight, errors }] of kept.entries()) {
     const model = yield* within(regressor.steps(table, targets, seed), at / kept.length, (at + 1) / kept.length);
-    const residual = Math.sqrt(errors.reduce((sum, value, i) => sum + (value - targets[i]!) ** 2, 0) / table.rows);
-    members.push({ name, weight: weight / total, residual, model });
+    members.push({ name, weight: weight / total, residual: rmse(errors, targets), model });
   }
   return stackOf(members, table.columns);
 }
@@ -139,7 +139,7 @@ export function stacking(
   const folds = count('folds', options.folds ?? 5, 2);
   return defineRegressor('stacking', function* (table, targets, seed) {
     if (table.rows < LEAST_ROWS) {
-      const residual = scaleTargets(targets).deviation;
+      const residual = table.rows > 1 ? scaleTargets(targets).deviation : undefined;
       const members: Member[] = [];
       for (const [name, regressor] of entries)
         members.push({
@@ -169,7 +169,7 @@ export function loadStacking(state: SavedState, features: number, load: (saved: 
     return {
       name: typeof name === 'string' ? name : member.fail('name', 'a text'),
       weight: member.number('weight', 0),
-      residual: member.number('residual', 0),
+      residual: member.optionalNumber('residual', 0),
       model,
     };
   });

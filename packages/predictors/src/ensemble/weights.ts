@@ -2,6 +2,8 @@
 
 /** Sweeps over all pairs; a handful is enough for a handful of members. */
 const MAX_SWEEPS = 2000;
+/** Shares, which are pure numbers, that no longer move. */
+const STILL = 1e-12;
 
 /**
  * Minimises ‖Σ wᵢ·predictedᵢ − targets‖² over the simplex, exactly, pair by pair: with Σw = 1 this is wᵀGw, G the Gram matrix of the errors.
@@ -10,7 +12,10 @@ const MAX_SWEEPS = 2000;
  */
 export function simplexWeights(predicted: readonly Float64Array[], targets: Float64Array): Float64Array {
   const m = predicted.length;
-  const errors = predicted.map((values) => values.map((value, i) => value - targets[i]!));
+  const raw = predicted.map((values) => values.map((value, i) => value - targets[i]!));
+  // In units of the largest error, whose square neither overflows nor vanishes.
+  const largest = raw.reduce((most, list) => list.reduce((a, b) => Math.max(a, Math.abs(b)), most), 0) || 1;
+  const errors = raw.map((list) => list.map((value) => value / largest));
   const gram = errors.map((a) => errors.map((b) => a.reduce((sum, value, i) => sum + value * b[i]!, 0)));
   const weights = new Float64Array(m);
   // From the best single member.
@@ -30,7 +35,7 @@ export function simplexWeights(predicted: readonly Float64Array[], targets: Floa
         moved = Math.max(moved, Math.abs(step));
       }
     }
-    if (moved < 1e-12) break;
+    if (moved < STILL) break;
   }
   return weights;
 }

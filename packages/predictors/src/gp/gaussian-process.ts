@@ -1,10 +1,11 @@
 // Gaussian process regression with automatic relevance determination; hyperparameters by marginal likelihood, analytic gradients.
 import { PredictorError } from '../errors.ts';
 import { defineRegressor, within, type Model, type Regressor } from '../core/model.ts';
+import { oneRow } from '../core/one-row.ts';
 import { count, oneOf, positive } from '../core/options.ts';
 import { Random } from '../core/random.ts';
 import { plain, saveAs, type SavedState } from '../core/saved.ts';
-import { finite, scaled, scaleTargets, scalingOf, type Scaling } from '../core/scaling.ts';
+import { finite, scale, scaled, scaleTargets, type Scaling } from '../core/scaling.ts';
 import { tableOf, takeRows, takeValues, type Rows, type Table } from '../core/table.ts';
 import { dot, factorize, solveLower, solveUpper } from '../linalg/cholesky.ts';
 import { groupsOf, learn } from './learn.ts';
@@ -116,6 +117,7 @@ function modelOf(state: State, factor: Float64Array): GaussianProcessModel {
       return finite(values);
     },
     predictWithStd(rows) {
+      if (n < 2) throw oneRow('Gaussian process');
       const values = new Float64Array(rows.length);
       const std = new Float64Array(rows.length);
       each(rows, (i, cross) => {
@@ -182,8 +184,8 @@ export function gaussianProcess(options: GaussianProcessOptions = {}): Regressor
   return defineRegressor('gaussian-process', function* (rows, rawTargets, seed) {
     const { columns: d } = rows;
     const { groups, groupCount } = groupsOf(ard, d);
-    const scaling = scalingOf(rows, standardize);
-    const table = scaled(rows, scaling);
+    const scaling = scale(rows, standardize);
+    const { table } = scaling;
     const { values: targets, mean, deviation } = scaleTargets(rawTargets);
     const chosen =
       table.rows <= likelihoodRows
@@ -192,11 +194,16 @@ export function gaussianProcess(options: GaussianProcessOptions = {}): Regressor
     const part = chosen ? { table: takeRows(table, chosen), targets: takeValues(targets, chosen) } : { table, targets };
     // Rows are √(2·Σ variance) apart on average; a length of that order is where every smooth process is.
     const spread = Math.sqrt((2 * part.table.data.reduce((sum, x) => sum + x * x, 0)) / part.table.rows) || 1;
+    // The bounds of the length scales are for columns of unit deviation; columns that are left as they are have another unit.
+    const varying = scaling.constant.reduce((sum, flag) => sum + 1 - flag, 0);
+    const unit = standardize ? 1 : spread / Math.sqrt(2 * Math.max(1, varying));
     const common = yield* within(
       learn(
         { kernel, ...part, groups: new Int32Array(d), groupCount: 1 },
         Float64Array.of(1, Math.log(0.01), Math.log(spread)),
         maxEvaluations,
+        undefined,
+        unit,
       ),
       0,
       groupCount > 1 ? 0.4 : 0.9,
@@ -207,10 +214,13 @@ export function gaussianProcess(options: GaussianProcessOptions = {}): Regressor
       start[0] = common[0]!;
       start[1] = common[1]!;
       parameters = yield* within(
-        learn({ kernel, ...part, groups, groupCount }, start, maxEvaluations, {
-          centre: common[2]!,
-          spread: ardSpread,
-        }),
+        learn(
+          { kernel, ...part, groups, groupCount },
+          start,
+          maxEvaluations,
+          { centre: common[2]!, spread: ardSpread },
+          unit,
+        ),
         0.4,
         0.9,
       );

@@ -3,7 +3,7 @@ import { PredictorError } from '../errors.ts';
 import { minimizeLbfgs } from '../linalg/lbfgs.ts';
 import { logLikelihood, type GpProblem } from './likelihood.ts';
 
-/** Bounds of [log σ_f², log σ_n², log ℓ], for targets of unit deviation and distances of unit order. */
+/** Bounds of [log σ_f², log σ_n², log ℓ], for targets and columns of unit deviation. */
 const LOWER = [-4, Math.log(1e-8), -4.6];
 const UPPER = [9, Math.log(4), 9];
 
@@ -24,15 +24,21 @@ export function groupsOf(
   return { groups: Int32Array.from(ard, (name) => names.indexOf(name)), groupCount: names.length };
 }
 
-/** Maximises the likelihood, with a normal prior on log ℓ where one is given. */
+/**
+ * Maximises the likelihood, with a normal prior on log ℓ where one is given.
+ *
+ * @param unit deviation of the columns, the unit of the length scales
+ */
 export function* learn(
   problem: GpProblem,
   start: Float64Array,
   evaluations: number,
-  prior?: { centre: number; spread: number },
+  prior?: { readonly centre: number; readonly spread: number },
+  unit: number = 1,
 ): Generator<number, Float64Array, void> {
   const size = 2 + problem.groupCount;
-  const bound = (values: readonly number[]) => Float64Array.from({ length: size }, (_, k) => values[Math.min(k, 2)]!);
+  const bound = (values: readonly number[]) =>
+    Float64Array.from({ length: size }, (_, k) => (k < 2 ? values[k]! : values[2]! + Math.log(unit)));
   const objective = (parameters: Float64Array) => {
     const { value, gradient } = logLikelihood(problem, parameters);
     let penalty = 0;

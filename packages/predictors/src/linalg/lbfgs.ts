@@ -20,7 +20,12 @@ export interface LbfgsResult {
 }
 
 const MEMORY = 8;
+/** Share of the decrease that the slope promises (Nocedal & Wright 2006, eq. 3.4): a pure number. */
 const ARMIJO = 1e-4;
+/** Steps of less curvature say nothing of the Hessian. Points and values here are logarithms, which have no unit. */
+const LEAST_CURVATURE = 1e-10;
+/** Least scale of the first guess of the inverse Hessian. */
+const LEAST_SCALE = 1e-6;
 
 /** Yields the share of evaluations used, before each. */
 export function* minimizeLbfgs(
@@ -72,7 +77,7 @@ export function* minimizeLbfgs(
     const s = next.map((x, k) => x - point[k]!);
     const y = outcome.gradient.map((g, k) => g - gradient[k]!);
     const curvature = s.reduce((sum, x, k) => sum + x * y[k]!, 0);
-    if (curvature > 1e-10) {
+    if (curvature > LEAST_CURVATURE) {
       steps.push({ s, y, rho: 1 / curvature });
       if (steps.length > MEMORY) steps.shift();
     }
@@ -101,7 +106,9 @@ function twoLoops(
   const last = steps.at(-1);
   const squares = last ? inner(last.y, last.y) : 0;
   const scale =
-    last && squares > 0 ? Math.max(1e-6, inner(last.s, last.y) / squares) : 1 / Math.max(1, Math.sqrt(inner(q, q)));
+    last && squares > 0
+      ? Math.max(LEAST_SCALE, inner(last.s, last.y) / squares)
+      : 1 / Math.max(1, Math.sqrt(inner(q, q)));
   for (let k = 0; k < q.length; k++) q[k]! *= scale;
   steps.forEach(({ s, y, rho }, i) => {
     const beta = rho * inner(y, q);

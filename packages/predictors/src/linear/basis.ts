@@ -11,6 +11,12 @@ export interface Basis {
   readonly scores: Float64Array;
 }
 
+/** Eigenvalues below this share of the largest, times the size of the matrix, are rounding of it. */
+const RANK = 1e-15;
+
+/** 1 − h, a pure number, of a row that is fitted exactly but for rounding: what it would be without the row is not known. */
+const LEAST_FREEDOM = 1e-12;
+
 /** From the smaller of XᵀX (d×d) and XXᵀ (n×n). */
 export function basisOf({ rows: n, columns: d, data }: Table): Basis {
   const narrow = d <= n;
@@ -33,7 +39,7 @@ export function basisOf({ rows: n, columns: d, data }: Table): Basis {
   const largest = Math.max(...realEigenvalues, 0);
   const kept = realEigenvalues
     .map((value, index) => ({ value, index }))
-    .filter(({ value }) => value > largest * size * 1e-15 && value > 0);
+    .filter(({ value }) => value > largest * size * RANK && value > 0);
   const rank = kept.length;
   const vectors = new Float64Array(rank * d);
   const scores = new Float64Array(n * rank);
@@ -79,7 +85,7 @@ export function leaveOneOut(
       leverage += shrunk * z;
     }
     leverages[i] = leverage;
-    residuals[i] = (targets[i]! - fitted) / Math.max(1 - leverage, 1e-12);
+    residuals[i] = (targets[i]! - fitted) / Math.max(1 - leverage, LEAST_FREEDOM);
   }
   return { residuals, leverages };
 }

@@ -2,7 +2,8 @@
 import { defineRegressor, type Model, type Regressor } from '../core/model.ts';
 import { listOf, positive } from '../core/options.ts';
 import { plain, saveAs, SavedState } from '../core/saved.ts';
-import { finite, scaled, scaleTargets, scalingOf, type Scaling } from '../core/scaling.ts';
+import { oneRow } from '../core/one-row.ts';
+import { finite, scale, scaled, scaleTargets, type Scaling } from '../core/scaling.ts';
 import { tableOf, type Rows, type Table } from '../core/table.ts';
 import { dot } from '../linalg/cholesky.ts';
 import { basisOf, leaveOneOut, type Basis } from './basis.ts';
@@ -86,6 +87,7 @@ function modelOf(state: State): RidgeModel {
     predict: (rows) => predictTable(tableOf(rows, features)),
     predictWithStd(rows: Rows) {
       const table = tableOf(rows, features);
+      if (count < 2) throw oneRow('ridge regression');
       const { data } = scaled(table, scaling);
       // Posterior of a Gaussian prior with precision λ/σ²: σ²(1 + 1/n + xᵀ(XᵀX + λ)⁻¹x).
       const std = Float64Array.from({ length: table.rows }, (_, i) => {
@@ -134,20 +136,19 @@ export function ridge(options: RidgeOptions = {}): Regressor<RidgeModel> {
   const { penalty, standardize = true } = options;
   if (penalty !== undefined) for (const value of listOf('penalty', penalty)) positive('penalty', value);
   return defineRegressor('ridge', function* (table, targets) {
-    const scaling = scalingOf(table, standardize);
-    const basis = basisOf(scaled(table, scaling));
+    const scaling = scale(table, standardize);
+    const basis = basisOf(scaling.table);
     yield 0.5;
     const { rows: n, columns: d } = table;
-    const { mean } = scaleTargets(targets);
-    const centred = targets.map((value) => value - mean);
-    const chosen = choosePenalty(basis, centred, penalty);
-    const { residuals, leverages } = leaveOneOut(basis, centred, chosen);
+    const { mean, deviation, values: unit } = scaleTargets(targets);
+    const chosen = choosePenalty(basis, unit, penalty);
+    const { residuals, leverages } = leaveOneOut(basis, unit, chosen);
     const { rank, squares, scores, vectors } = basis;
     const coefficients = new Float64Array(d);
     for (let r = 0; r < rank; r++) {
       let projection = 0;
-      for (let i = 0; i < n; i++) projection += scores[i * rank + r]! * centred[i]!;
-      const factor = projection / (squares[r]! + chosen);
+      for (let i = 0; i < n; i++) projection += scores[i * rank + r]! * unit[i]!;
+      const factor = (deviation * projection) / (squares[r]! + chosen);
       for (let k = 0; k < d; k++) coefficients[k]! += factor * vectors[r * d + k]!;
     }
     return modelOf({
@@ -155,8 +156,11 @@ export function ridge(options: RidgeOptions = {}): Regressor<RidgeModel> {
       coefficients,
       mean,
       penalty: chosen,
-      looRmse: n > 1 ? Math.sqrt(residuals.reduce((sum, e) => sum + e * e, 0) / n) : NaN,
-      noise: n > 1 ? residuals.reduce((sum, e, i) => sum + e * e * Math.max(0, 1 - leverages[i]!), 0) / n : 0,
+      looRmse: n > 1 ? deviation * Math.sqrt(residuals.reduce((sum, e) => sum + e * e, 0) / n) : NaN,
+      noise:
+        n > 1
+          ? deviation ** 2 * (residuals.reduce((sum, e, i) => sum + e * e * Math.max(0, 1 - leverages[i]!), 0) / n)
+          : 0,
       count: n,
       squares,
       vectors,

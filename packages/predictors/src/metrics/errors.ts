@@ -44,7 +44,11 @@ export function mape(predicted: ArrayLike<number>, actual: ArrayLike<number>): n
 /** Root of the mean squared error. */
 export function rmse(predicted: ArrayLike<number>, actual: ArrayLike<number>): number {
   const n = checkPairs(predicted, actual);
+  // In units of the largest error, whose square neither overflows nor vanishes.
+  let largest = 0;
+  for (let i = 0; i < n; i++) largest = Math.max(largest, Math.abs(predicted[i]! - actual[i]!));
+  if (!(largest > 0 && largest < Infinity)) return largest;
   let sum = 0;
-  for (let i = 0; i < n; i++) sum += (predicted[i]! - actual[i]!) ** 2;
-  return Math.sqrt(sum / n);
+  for (let i = 0; i < n; i++) sum += ((predicted[i]! - actual[i]!) / largest) ** 2;
+  return largest * Math.sqrt(sum / n);
 }

@@ -1,13 +1,15 @@
 // k nearest neighbours by Euclidean distance.
+import { PredictorError } from '../errors.ts';
 import { defineRegressor, type Model, type Regressor } from '../core/model.ts';
+import { oneRow } from '../core/one-row.ts';
 import { count, oneOf } from '../core/options.ts';
 import { plain, saveAs, type SavedState } from '../core/saved.ts';
-import { finite, scaled, scaleTargets, scalingOf, type Scaling } from '../core/scaling.ts';
+import { finite, scale, scaled, scaleTargets, type Scaling } from '../core/scaling.ts';
 import { tableOf, type Rows, type Table } from '../core/table.ts';
 import { squaredDistances } from '../linalg/distances.ts';
 
 export interface NearestNeighboursOptions {
-  /** k; all rows where there are fewer. @defaultValue 5 */
+  /** k; all rows where there are fewer, and more where several are as far away as the k-th. @defaultValue 5 */
   readonly neighbours?: number | undefined;
   /** Whether nearer neighbours count more, by 1/distance. @defaultValue 'distance' */
   readonly weights?: 'uniform' | 'distance' | undefined;
@@ -29,37 +31,75 @@ interface State {
   readonly weights: 'uniform' | 'distance';
 }
 
+/** Squared distances that differ by less than this share are equal: a change of unit changes their last places. */
+const SAME_DISTANCE = 1e-12;
+
+/** The k nearest, and all that are as far away as the last of them; by distance, then by number. */
+function nearest(far: Float64Array, k: number): readonly number[] {
+  const order = Array.from(far.keys()).sort((a, b) => far[a]! - far[b]! || a - b);
+  const edge = far[order[k - 1]!]! * (1 + SAME_DISTANCE);
+  let count = k;
+  while (count < order.length && far[order[count]!]! <= edge) count++;
+  return order.slice(0, count);
+}
+
+function noSpread(rows: number): PredictorError {
+  return rows < 2
+    ? oneRow('model of neighbours')
+    : new PredictorError(
+        'no-std',
+        'one neighbour has no spread: fit with neighbours of at least 2 to predict deviations',
+      );
+}
+
 function modelOf({ scaling, table, targets, neighbours, weights }: State): NearestNeighboursModel {
   const features = table.columns;
   const n = table.rows;
   const k = Math.min(neighbours, n);
-  const predictWithStd = (rows: Rows) => {
+  /** Calls back with the neighbours of each row, their shares, and the mean of their targets. */
+  const each = (rows: Rows, visit: (row: number, near: readonly number[], mean: number) => void): void => {
     const asked = scaled(tableOf(rows, features), scaling);
     const distances = squaredDistances(asked, table);
-    const mean = new Float64Array(asked.rows);
-    const std = new Float64Array(asked.rows);
     for (let i = 0; i < asked.rows; i++) {
-      const near = distances.subarray(i * n, (i + 1) * n);
-      const order = Array.from(near.keys())
-        .sort((a, b) => near[a]! - near[b]! || a - b)
-        .slice(0, k);
-      // Rows equal to the one asked for decide alone.
-      const exact = weights === 'distance' && near[order[0]!] === 0;
-      const shares = order.map((j) =>
-        weights === 'uniform' ? 1 : exact ? Number(near[j] === 0) : 1 / Math.sqrt(near[j]!),
-      );
-      const total = shares.reduce((a, b) => a + b, 0);
-      mean[i] = order.reduce((sum, j, at) => sum + shares[at]! * targets[j]!, 0) / total;
-      const spread = order.reduce((sum, j) => sum + (targets[j]! - mean[i]!) ** 2, 0) / k;
-      std[i] = Math.sqrt(spread * (1 + 1 / k));
+      const far = distances.subarray(i * n, (i + 1) * n);
+      const near = nearest(far, k);
+      const exact = weights === 'distance' && far[near[0]!] === 0;
+      let total = 0;
+      let sum = 0;
+      for (const j of near) {
+        const share = weights === 'uniform' ? 1 : exact ? Number(far[j] === 0) : Math.sqrt(far[near[0]!]! / far[j]!);
+        total += share;
+        sum += share * targets[j]!;
+      }
+      visit(i, near, sum / total);
     }
+  };
+  const predict = (rows: Rows): Float64Array => {
+    const mean = new Float64Array(rows.length);
+    each(rows, (i, _, value) => {
+      mean[i] = value;
+    });
+    return finite(mean);
+  };
+  const predictWithStd = (rows: Rows) => {
+    if (k < 2) throw noSpread(n);
+    const mean = new Float64Array(rows.length);
+    const std = new Float64Array(rows.length);
+    each(rows, (i, near, value) => {
+      mean[i] = value;
+      const m = near.length;
+      // In units of the furthest, whose square neither overflows nor vanishes.
+      const furthest = near.reduce((most, j) => Math.max(most, Math.abs(targets[j]! - value)), 0) || 1;
+      const spread = near.reduce((sum, j) => sum + ((targets[j]! - value) / furthest) ** 2, 0) / m;
+      std[i] = furthest * Math.sqrt(spread * (1 + 1 / m));
+    });
     return { mean: finite(mean), std: finite(std) };
   };
   return {
     kind: 'nearest-neighbours',
     features,
     neighbours: k,
-    predict: (rows) => predictWithStd(rows).mean,
+    predict,
     predictWithStd,
     toJSON: () =>
       saveAs('nearest-neighbours', features, {
@@ -75,7 +115,8 @@ function modelOf({ scaling, table, targets, neighbours, weights }: State): Neare
 }
 
 /**
- * k nearest neighbours; ties go to the earlier row. The deviation is the spread of the neighbours' targets.
+ * k nearest neighbours. Rows as far away as the k-th count too, so that the order of the rows decides nothing; with weights by distance, all
+ * rows equal to the one asked for decide alone. The deviation is the spread of the neighbours' targets.
  *
  * @throws PredictorError `invalid-option`
  *
@@ -92,11 +133,11 @@ export function nearestNeighbours(options: NearestNeighboursOptions = {}): Regre
   count('neighbours', neighbours);
   oneOf('weights', weights, ['uniform', 'distance']);
   return defineRegressor('nearest-neighbours', function* (table, targets) {
-    const scaling = scalingOf(table, standardize);
+    const scaling = scale(table, standardize);
     // Refuses targets of which a spread would overflow.
     scaleTargets(targets);
     yield 0.5;
-    return modelOf({ scaling, table: scaled(table, scaling), targets, neighbours, weights });
+    return modelOf({ scaling, table: scaling.table, targets, neighbours, weights });
   });
 }
 

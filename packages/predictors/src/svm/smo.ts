@@ -17,7 +17,7 @@ export interface SmoResult {
   readonly converged: boolean;
 }
 
-/** Curvature where two points coincide. */
+/** Curvature where two points coincide; kernel values are of the order of 1 in any unit. */
 const TINY = 1e-12;
 
 /**

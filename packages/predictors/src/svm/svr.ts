@@ -3,7 +3,8 @@ import { PredictorError } from '../errors.ts';
 import { defineRegressor, type Model, type Regressor } from '../core/model.ts';
 import { count, inRange, listOf, oneOf, positive } from '../core/options.ts';
 import { plain, saveAs, type SavedState } from '../core/saved.ts';
-import { finite, scaled, scaleTargets, scalingOf, type Scaling } from '../core/scaling.ts';
+import { robustRms, scaleTargetsRobustly } from '../core/robust.ts';
+import { finite, scale, scaled, type Scaling } from '../core/scaling.ts';
 import { tableOf, takeRows, takeValues, type Table } from '../core/table.ts';
 import { dot } from '../linalg/cholesky.ts';
 import { kFold, type Fold } from '../validation/k-fold.ts';
@@ -13,7 +14,7 @@ import { solveSvr, type SmoResult } from './smo.ts';
 export interface SvrOptions {
   /** @defaultValue 'rbf' */
   readonly kernel?: SvrKernel | undefined;
-  /** C, for targets of unit deviation; of several, cross-validation picks. @defaultValue [1, 10, 100]; [0.1, 1] for `linear` */
+  /** C, for targets of unit deviation (outliers clipped); of several, cross-validation picks. @defaultValue [1, 10, 100]; [0.1, 1] for `linear` */
   readonly cost?: number | readonly number[] | undefined;
   /** Half-width of the tube, in deviations of the targets. @defaultValue 0.02 */
   readonly epsilon?: number | undefined;
@@ -51,7 +52,7 @@ interface State {
   readonly cost: number;
   readonly gamma: number;
   readonly converged: boolean;
-  /** RMS of cross-validated residuals, in the targets' unit. */
+  /** RMS of cross-validated residuals, outliers clipped, in the targets' unit. */
   readonly residual: number | undefined;
 }
 
@@ -104,7 +105,7 @@ function modelOf(state: State): SvrModel {
   };
 }
 
-/** Squared error of one setting over all folds, in deviations of the targets. */
+/** Cross-validated error of one setting, in deviations of the targets: the root of the mean square, outliers clipped. */
 function foldError(
   kernelMatrix: Float64Array,
   targets: Float64Array,
@@ -112,7 +113,7 @@ function foldError(
   solve: (kernel: Float64Array, y: Float64Array) => SmoResult,
 ): number {
   const n = targets.length;
-  let sum = 0;
+  const residuals = new Float64Array(n);
   for (const { train, test } of folds) {
     const size = train.length;
     const part = new Float64Array(size * size);
@@ -122,14 +123,18 @@ function foldError(
     for (const i of test) {
       let value = bias;
       for (let a = 0; a < size; a++) value += beta[a]! * kernelMatrix[i * n + train[a]!]!;
-      sum += (value - targets[i]!) ** 2;
+      residuals[i] = value - targets[i]!;
     }
   }
-  return sum;
+  return robustRms(residuals);
 }
 
 /**
  * ε-support vector regression. The kernel matrix is kept whole: n² numbers.
+ *
+ * One row can do little, however far its target is from the others: its weight is bounded by the cost, the unit of cost and tube is the
+ * deviation of targets clipped at five deviations by their median absolute deviation, and so are the errors that choose the setting and
+ * give the deviation of `predictWithStd`.
  *
  * @throws PredictorError `invalid-option`
  *
@@ -159,9 +164,9 @@ export function svr(options: SvrOptions = {}): Regressor<SvrModel> {
   positive('tolerance', tolerance);
   if (folds !== 0) count('folds', folds, 2);
   return defineRegressor('svr', function* (rows, rawTargets, seed) {
-    const scaling = scalingOf(rows, standardize);
-    const table = scaled(rows, scaling);
-    const { values: targets, mean, deviation } = scaleTargets(rawTargets);
+    const scaling = scale(rows, standardize);
+    const { table } = scaling;
+    const { values: targets, mean, deviation } = scaleTargetsRobustly(rawTargets);
     const n = table.rows;
     const base = kernelBase(kernel, table);
     const unit = scaleGamma(table);
@@ -199,7 +204,7 @@ export function svr(options: SvrOptions = {}): Regressor<SvrModel> {
       cost: best.cost,
       gamma: best.gamma,
       converged,
-      residual: Number.isFinite(best.error) ? deviation * Math.sqrt(best.error / n) : undefined,
+      residual: Number.isFinite(best.error) ? deviation * best.error : undefined,
     });
   });
 }

@@ -1,4 +1,5 @@
 // Random forest (Breiman 2001): bootstrapped trees on random columns; deviations from the trees and the rows each has not seen.
+import { PredictorError } from '../errors.ts';
 import { defineRegressor, type Model, type Regressor } from '../core/model.ts';
 import { count, inRange } from '../core/options.ts';
 import { Random } from '../core/random.ts';
@@ -39,7 +40,7 @@ interface State {
 const LEAST_COLUMNS = 10;
 
 function modelOf({ features, trees, mean, deviation, outOfBagRmse }: State): RandomForestModel {
-  const predictWithStd = (rows: Rows) => {
+  const evaluate = (rows: Rows) => {
     const { data, rows: n }: Table = tableOf(rows, features);
     const means = new Float64Array(n);
     const std = new Float64Array(n);
@@ -55,7 +56,7 @@ function modelOf({ features, trees, mean, deviation, outOfBagRmse }: State): Ran
       means[i] = mean + deviation * average;
       // Trees apart, or the error on unseen rows, whichever is more: a pure leaf is no certainty.
       const apart = deviation * Math.sqrt(Math.max(0, squares / trees.length - average * average));
-      std[i] = Math.max(apart, Number.isFinite(outOfBagRmse) ? outOfBagRmse : 0);
+      std[i] = Math.max(apart, outOfBagRmse);
     }
     return { mean: means, std };
   };
@@ -64,8 +65,14 @@ function modelOf({ features, trees, mean, deviation, outOfBagRmse }: State): Ran
     features,
     trees: trees.length,
     outOfBagRmse,
-    predict: (rows) => predictWithStd(rows).mean,
-    predictWithStd,
+    predict: (rows) => evaluate(rows).mean,
+    predictWithStd(rows) {
+      if (Number.isFinite(outOfBagRmse)) return evaluate(rows);
+      throw new PredictorError(
+        'no-std',
+        'every tree of this forest saw every row it was fitted on: fit at least two rows, or more trees, to predict deviations',
+      );
+    },
     toJSON: () =>
       saveAs('random-forest', features, {
         trees: trees.map(treeToJSON),

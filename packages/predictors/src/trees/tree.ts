@@ -28,7 +28,7 @@ interface Split {
   readonly gain: number;
 }
 
-/** Gains below this share of the node's sum of squares are rounding. */
+/** Gains, and differences between gains, below this share of the node's sum of squares are rounding: of equal splits the first is taken, in any unit. */
 const LEAST_GAIN = 1e-12;
 
 /** Grows a tree on the given rows (repeats allowed: a bootstrap). */
@@ -100,7 +100,7 @@ export function growTree(
           (leftSum * leftSum) / (leftCount + shrinkage) +
           (rightSum * rightSum) / (size - leftCount + shrinkage) -
           parent;
-        if (gain > (best?.gain ?? LEAST_GAIN * squares)) best = { feature, code, gain };
+        if (gain > (best?.gain ?? 0) + LEAST_GAIN * squares) best = { feature, code, gain };
       }
     }
     return best;

@@ -3,12 +3,16 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import {
   fitStandardizer,
+  kendallTau,
+  loadEncoder,
   oneHotEncoder,
   ordinalEncoder,
   PredictorError,
+  ridge,
   thermometerEncoder,
   type Gene,
 } from '../../src/index.ts';
+import { Random } from '../../src/core/random.ts';
 import { samples } from '../fixtures/data.ts';
 
 const genes: readonly Gene[] = [
@@ -93,6 +97,43 @@ describe('columns', () => {
       { type: 'x' },
     ]) {
       expect(() => oneHotEncoder([gene as Gene])).toThrow(PredictorError);
+    }
+  });
+});
+
+describe('many categories', () => {
+  it('are one column a level each, of however many; many integers are one column', () => {
+    for (const levels of [2, 64, 65, 300]) {
+      const many: readonly Gene[] = [
+        { type: 'categorical', levels },
+        { type: 'integer', lower: 0, upper: levels - 1 },
+      ];
+      for (const encode of [oneHotEncoder(many), thermometerEncoder(many)]) {
+        expect(encode.width).toBe(levels + (levels > 64 ? 1 : levels));
+        for (const level of [0, 1, levels - 1]) {
+          const row = encode.encode([level, 0]);
+          expect(row.subarray(0, levels).indexOf(1)).toBe(level);
+          expect(row.subarray(0, levels).reduce((a, b) => a + b, 0)).toBe(1);
+        }
+        expect(encode.groups.filter((gene) => gene === 0)).toHaveLength(levels);
+        expect(loadEncoder(JSON.parse(JSON.stringify(encode))).width).toBe(encode.width);
+      }
+    }
+  });
+
+  it('are learnt as well as a few: no order among them', () => {
+    for (const levels of [64, 65]) {
+      const random = new Random(3);
+      const effects = Array.from({ length: levels }, () => random.below(1000));
+      const table = Array.from({ length: 500 }, () => [random.below(levels), random.below(10)]);
+      const targets = table.map(([level, x]) => effects[level!]! + 20 * x!);
+      const encoder = oneHotEncoder([
+        { type: 'categorical', levels },
+        { type: 'integer', lower: 0, upper: 9 },
+      ]);
+      const X = encoder.encodeAll(table);
+      const model = ridge().fit(X.slice(0, 350), targets.slice(0, 350));
+      expect(kendallTau(model.predict(X.slice(350)), targets.slice(350))).toBeGreaterThan(0.97);
     }
   });
 });

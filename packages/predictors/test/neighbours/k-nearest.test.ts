@@ -1,6 +1,8 @@
+import '@hip/testing';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { nearestNeighbours, PredictorError } from '../../src/index.ts';
+import { Random } from '../../src/core/random.ts';
 import { samples } from '../fixtures/data.ts';
 
 describe('nearestNeighbours', () => {
@@ -39,6 +41,52 @@ describe('nearestNeighbours', () => {
     expect(model.predict([[1]])[0]).toBe(9);
     const even = nearestNeighbours({ neighbours: 2, weights: 'uniform' }).fit([[0], [1], [9]], [5, 9, 20]);
     expect(even.predictWithStd([[0.5]]).std[0]).toBeCloseTo(2 * Math.sqrt(1.5), 12);
+  });
+
+  it('all rows equal to the one asked for decide, however many they are', () => {
+    const rows = [[1], [1], [1], [1], [2], [3]];
+    const model = nearestNeighbours({ neighbours: 2 }).fit(rows, [4, 8, 12, 16, 99, 99]);
+    expect(model.predict([[1]])[0]).toBe(10);
+    const even = nearestNeighbours({ neighbours: 2, weights: 'uniform' }).fit(rows, [4, 8, 12, 16, 99, 99]);
+    expect(even.predict([[1]])[0]).toBe(10);
+  });
+
+  it('the order of the rows decides nothing', () => {
+    const few = fc.record({
+      rows: fc.array(fc.array(fc.integer({ min: 0, max: 2 }), { minLength: 2, maxLength: 2 }), {
+        minLength: 3,
+        maxLength: 14,
+      }),
+      seed: fc.integer({ min: 0, max: 1000 }),
+      neighbours: fc.integer({ min: 2, max: 5 }),
+      weights: fc.constantFrom('uniform' as const, 'distance' as const),
+    });
+    fc.assert(
+      fc.property(few, ({ rows, seed, neighbours, weights }) => {
+        const targets = rows.map((_, i) => (i * 7) % 11);
+        const order = Array.from(new Random(seed).permutation(rows.length));
+        const fit = (indices: readonly number[]) =>
+          nearestNeighbours({ neighbours, weights }).fit(
+            indices.map((i) => rows[i]!),
+            indices.map((i) => targets[i]!),
+          );
+        const asked = [
+          [0, 0],
+          [1, 2],
+          [0.5, 1.5],
+        ];
+        const plain = fit(Array.from(rows.keys())).predictWithStd(asked);
+        const other = fit(order).predictWithStd(asked);
+        expect(other.mean).toBeAllclose(plain.mean, { rtol: 1e-9, atol: 1e-12 });
+        expect(other.std).toBeAllclose(plain.std, { rtol: 1e-9, atol: 1e-12 });
+      }),
+    );
+  });
+
+  it('one neighbour has no spread, and says so', () => {
+    const model = nearestNeighbours({ neighbours: 1 }).fit([[0], [1]], [5, 9]);
+    expect(model.predict([[0.9]])[0]).toBe(9);
+    expect(() => model.predictWithStd([[0.9]])).toThrow(expect.objectContaining({ code: 'no-std' }));
   });
 
   it('refuses senseless options', () => {

@@ -130,6 +130,49 @@ describe('svr', () => {
     expect(Math.abs(model.predict([[0.5]])[0]! - 1)).toBeLessThan(1);
   });
 
+  it.each([
+    ['linear', svr({ kernel: 'linear', epsilon: 0.05 })],
+    ['RBF', svr()],
+    ['one setting', svr({ cost: 1, gamma: 0.3 })],
+  ] as const)('what one row can do is bounded, however far it is: %s', (_, regressor) => {
+    const { rows, targets } = binary(60, 6, 5, 0.05);
+    const clean = regressor.fit(rows, targets);
+    const wanted = clean.predictWithStd(rows);
+    const range = Math.max(...targets) - Math.min(...targets);
+    const off = [10, 1e3, 1e6, 1e12, -1e12].map((outlier) => {
+      const model = regressor.fit(
+        rows,
+        targets.map((y, i) => (i === 17 ? outlier : y)),
+      );
+      const { mean, std } = model.predictWithStd(rows);
+      // The others; the row itself, where the kernel is narrow, may be believed in part.
+      const errors = Array.from(mean, (value, i) => Math.abs(value - wanted.mean[i]!)).filter((_error, i) => i !== 17);
+      expect(std[0]!).toBeLessThan(4 * wanted.std[0]!);
+      expect(std[0]!).toBeGreaterThan(0.5 * wanted.std[0]!);
+      return errors.reduce((a, b) => a + b) / errors.length;
+    });
+    for (const error of off) expect(error).toBeLessThan(0.12 * range);
+    // Ten thousand or a million times as far away makes no difference.
+    expect(off[3]!).toBeCloseTo(off[2]!, 2);
+  });
+
+  it('nor among targets most of which are equal', () => {
+    const rows = Array.from({ length: 30 }, (_, i) => [i / 30]);
+    for (const outlier of [1e3, 1e9]) {
+      const model = svr({ kernel: 'linear' }).fit(
+        rows,
+        rows.map((_, i) => (i === 4 ? outlier : 7)),
+      );
+      expect(model.predict([[0.9]])[0]! - 7).toBeLessThan(0.5);
+    }
+    // Three that differ are no outliers: their distance is the scale.
+    const steps = svr({ epsilon: 0.01 }).fit(
+      rows,
+      rows.map((_, i) => (i > 20 ? 8 : 7)),
+    );
+    expect(steps.predict([[0.1], [0.95]])[1]! - steps.predict([[0.1]])[0]!).toBeGreaterThan(0.8);
+  });
+
   it('says so where it cannot give deviations, and refuses senseless options', () => {
     const model = svr({ folds: 0 }).fit(twelve.rows, twelve.targets);
     expect(() => model.predictWithStd(queries)).toThrow(expect.objectContaining({ code: 'no-std' }));
