@@ -97,7 +97,7 @@ export function resolveConstraint(
   const { text, name, relation } = constraint;
   if (!needsBaseline(constraint)) return { text, name, relation, bound: constraint.offset };
   const value = baseline?.[name];
-  if (value === undefined) {
+  if (typeof value !== 'number' || !Number.isFinite(value)) {
     throw new SearchError(
       'no-baseline',
       `"${text}" is relative to the baseline, which has no value of ${name}: give the problem \`baseline\` genes that can be measured`,
@@ -112,12 +112,15 @@ export function resolveConstraint(
   };
 }
 
-/** How far a bound is overstepped, relative to its size; 0 or less where it holds. */
+/**
+ * How far a bound is overstepped, relative to its size, so that it is the same in any unit (a bound of 0 has no size: then in the unit of the
+ * value); 0 or less where it holds. Infinity where the value is not known: missing, null, not finite.
+ */
 export function violation({ name, relation, bound }: Bound, values: Readonly<Record<string, number>>): number {
-  const value = values[name];
-  if (value === undefined) return 0;
+  const value: unknown = values[name];
+  if (typeof value !== 'number' || !Number.isFinite(value)) return Infinity;
   const over = relation === '<=' ? value - bound : bound - value;
-  return over / Math.max(Math.abs(bound), 1e-12);
+  return over / (Math.abs(bound) || 1);
 }
 
 /** Sum of the bounds' oversteps; 0 means feasible. */

@@ -12,6 +12,7 @@ export type SearchErrorCode =
   | 'corrupt-study'
   | 'wrong-schema'
   | 'space-mismatch'
+  | 'empty-warm-start'
   | 'study-exists'
   | 'study-missing'
   | 'study-busy'

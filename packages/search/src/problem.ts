@@ -63,7 +63,7 @@ export interface SearchProblem {
   /** In a fixed order: columns of the front, of the hypervolume and of every export. */
   readonly objectives: readonly Objective[];
   readonly attributes?: readonly Attribute[];
-  /** Measures all measured objectives at once; further values it returns are recorded too. */
+  /** Measures all measured objectives at once; further values it returns are recorded too, and open to budgets (never satisfied by null or NaN). */
   measure?(genes: readonly number[], context: MeasureContext): Values | Promise<Values>;
   /** Which genes matter for this candidate (a layer beyond the depth does not). @defaultValue all */
   active?(genes: readonly number[]): readonly boolean[];

@@ -3,6 +3,7 @@ import { createLayout, type Random } from '@instatune/nsga2';
 import { SearchError, messageOf } from './errors.ts';
 import { genesOf, sampleGenes, type Gene } from './genes.ts';
 import type { Attribute, ExactObjective, MeasuredObjective, SearchProblem } from './problem.ts';
+import { keepableValues } from './study/values.ts';
 
 type Values = Readonly<Record<string, number>>;
 
@@ -38,6 +39,16 @@ export function checkProblem(problem: SearchProblem): void {
     createLayout(problem.space);
   } catch (error) {
     fail(`its space: ${messageOf(error)}`, { space: problem.space });
+  }
+  try {
+    JSON.stringify(problem.space);
+  } catch (error) {
+    fail(
+      `its space cannot be kept as JSON (${messageOf(error)}): use numbers or texts instead of BigInts and circles`,
+      {
+        space: problem.space,
+      },
+    );
   }
   if (problem.attributes !== undefined && !Array.isArray(problem.attributes))
     fail('attributes is no list: give a list');
@@ -172,9 +183,10 @@ export class Space {
   #computed(part: ExactObjective | Attribute, genes: readonly number[]): number {
     const value = part.evaluate(genes);
     if (Number.isFinite(value)) return value;
+    const given = typeof (value as unknown) === 'bigint' ? `the BigInt ${String(value)}` : String(value);
     throw new SearchError(
       'invalid-problem',
-      `problem "${this.problem.name}": ${part.name} of candidate ${this.key(genes)} is ${String(value)}: give a finite number for every candidate`,
+      `problem "${this.problem.name}": ${part.name} of candidate ${this.key(genes)} is ${given}: give a finite number for every candidate`,
       { name: part.name, genes, value },
     );
   }
@@ -207,7 +219,7 @@ export class Space {
   /**
    * Measured values completed with the exact ones, objectives first, in their fixed order.
    *
-   * @throws SearchError `measurement-failed` where an evaluator brings no finite number for a measured objective
+   * @throws SearchError `measurement-failed` where an evaluator brings no finite number for a measured objective, or what cannot be kept
    */
   complete(genes: readonly number[], measured: Values): Record<string, number> {
     for (const { name } of this.measured) {
@@ -218,7 +230,7 @@ export class Space {
         { name, genes, value: measured[name] },
       );
     }
-    const all = { ...measured, ...this.exact(genes) };
+    const all = { ...keepableValues(measured, `the evaluator, of candidate ${this.key(genes)}`), ...this.exact(genes) };
     const ordered: Record<string, number> = {};
     for (const { name } of this.problem.objectives) ordered[name] = all[name]!;
     return Object.assign(ordered, all);

@@ -3,6 +3,7 @@ import { nonDominatedSort } from '@instatune/nsga2';
 import { totalViolation } from './constraints.ts';
 import { SearchError } from './errors.ts';
 import type { Space } from './space.ts';
+import { objectiveMismatch, sameSpace } from './study/compare.ts';
 import type { Study } from './study/study.ts';
 import { isComplete, type Candidate, type CompleteTrial } from './study/trial.ts';
 import { exactBounds } from './tactics/sampling.ts';
@@ -31,26 +32,27 @@ export interface WarmStart {
 }
 
 /**
- * Checks that another study can help this search.
+ * Checks that another study can help this search: the same genes by name, type and range, and the same objectives by name, direction and
+ * unit. What is computed is computed again here, so exact objectives may be missing there.
  *
- * @throws SearchError `space-mismatch` if its genes differ; `invalid-option` if `trust` or `share` makes no sense
+ * @throws SearchError `space-mismatch` if genes or objectives differ; `invalid-option` if `trust` or `share` makes no sense; `empty-warm-start`
+ * if the study has no complete trial to start from
  */
 export function warmStart(space: Space, options: WarmStartOptions): WarmStart {
   const { study, trust = [], share = 0.5 } = options;
   const wanted = options.trials && new Set(options.trials);
-  const here = JSON.stringify(space.problem.space);
-  const there = JSON.stringify(study.header.space);
-  if (here !== there) {
+  const { name: other } = study.header;
+  if (!sameSpace(space.problem.space, study.header.space)) {
     throw new SearchError(
       'space-mismatch',
-      `study "${study.header.name}" has ${study.header.space.length} genes that are not those of problem "${space.problem.name}": warm start needs the same space`,
+      `study "${other}" has ${study.header.space.length} genes that are not those of problem "${space.problem.name}": warm start needs the same space`,
       {
         here: space.problem.space,
         there: study.header.space,
       },
     );
   }
-  const measured = space.problem.objectives.filter(({ kind }) => kind === 'measured').map(({ name }) => name);
+  const measured = space.measured.map(({ name }) => name);
   const unknown = trust.filter((name) => !measured.includes(name));
   if (unknown.length > 0) {
     throw new SearchError(
@@ -59,12 +61,36 @@ export function warmStart(space: Space, options: WarmStartOptions): WarmStart {
       { trust, measured },
     );
   }
+  const there = study.header.objectives;
+  const missing = measured.filter((name) => !there.some((objective) => objective.name === name));
+  const mismatch =
+    missing.length > 0
+      ? `no objective ${missing.join(', ')} (but ${there.map(({ name }) => name).join(', ')})`
+      : objectiveMismatch(space.problem.objectives, there, new Set(trust));
+  if (mismatch !== undefined) {
+    throw new SearchError(
+      'space-mismatch',
+      `study "${other}" has ${mismatch}: warm start needs the measured objectives of problem "${space.problem.name}" by the same names, directions and units`,
+      { here: space.problem.objectives.map(({ name, direction, unit }) => ({ name, direction, unit })), there },
+    );
+  }
   if (!(share >= 0 && share <= 1))
     throw new SearchError('invalid-option', `warm start share is ${share}: use a number from 0 to 1`, { share });
   const complete = study.trials.filter(isComplete).filter(({ number }) => !wanted || wanted.has(number));
+  if (complete.length === 0) {
+    throw new SearchError(
+      'empty-warm-start',
+      `study "${other}" has nothing to start from: none of its ${study.trials.length} trials is complete. Leave warmStart out, or name another study`,
+      {
+        study: other,
+        trials: study.trials.length,
+        failed: study.trials.filter(({ status }) => status === 'failed').length,
+      },
+    );
+  }
   const trials = complete.map((trial) => {
     const genes = space.canonical(trial.genes);
-    return { ...trial, genes, key: space.key(genes) };
+    return { ...trial, genes, key: space.key(genes), values: { ...trial.values, ...space.exact(genes) } };
   });
   return { trials, trust: new Set(trust), share };
 }

@@ -2,6 +2,7 @@
 import { Nsga2Error } from '../errors.ts';
 import type { Individual } from '../engine/population.ts';
 import { hypervolume } from '../indicators/hypervolume.ts';
+import { widthOf } from '../range.ts';
 import type { Saved } from '../saved.ts';
 
 /** Ends a run when the hypervolume of the front has stopped growing. */
@@ -68,7 +69,10 @@ export function referenceFor(points: readonly (readonly number[])[]): number[] {
   return points[0]!.map((_, k) => {
     const column = points.map((point) => point[k]!);
     const worst = column.reduce((a, b) => Math.max(a, b));
-    const range = worst - column.reduce((a, b) => Math.min(a, b));
+    const range = widthOf(
+      column.reduce((a, b) => Math.min(a, b)),
+      worst,
+    );
     return worst + 0.1 * (range || Math.abs(worst) || 1);
   });
 }

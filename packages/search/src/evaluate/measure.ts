@@ -2,12 +2,13 @@
 import { SearchError } from '../errors.ts';
 import type { SearchProblem } from '../problem.ts';
 import { problemFingerprint } from '../space.ts';
+import { keepableValues } from '../study/values.ts';
 import type { EvaluationJob } from './evaluator.ts';
 
 /**
  * Measures every measured objective of a candidate.
  *
- * @throws SearchError `measurement-failed` if an objective is missing or not finite; whatever the problem throws
+ * @throws SearchError `measurement-failed` if an objective is missing or not finite, or a value cannot be kept (a BigInt); whatever the problem throws
  */
 export async function measureCandidate(
   problem: SearchProblem,
@@ -21,6 +22,7 @@ export async function measureCandidate(
     if (objective.kind !== 'measured') continue;
     if (objective.evaluate) values[objective.name] = await objective.evaluate(genes, context);
     const value = values[objective.name];
+    if (typeof (value as unknown) === 'bigint') keepableValues(values, `trial ${number}`);
     if (value === undefined || !Number.isFinite(value)) {
       throw new SearchError(
         'measurement-failed',
@@ -33,7 +35,7 @@ export async function measureCandidate(
       );
     }
   }
-  return values;
+  return keepableValues(values, `trial ${number}`);
 }
 
 /** @throws SearchError `space-mismatch` if the job belongs to another problem than the one loaded here */

@@ -5,6 +5,7 @@ import type { Evaluation, EvaluationJob } from './evaluator.ts';
 import { loadProblem } from './load-problem.ts';
 import { QUEUE_PREFIX, checkServer, connection, queueName } from './queue.ts';
 import { problemFingerprint } from '../space.ts';
+import { encodeValues } from '../study/values.ts';
 import { workerPool, type WorkerPoolOptions } from './worker-pool.ts';
 
 export interface QueueWorkerOptions extends WorkerPoolOptions {
@@ -60,7 +61,10 @@ export async function startWorker(options: QueueWorkerOptions): Promise<QueueWor
         status: evaluation.status,
         durationMs: evaluation.status === 'complete' ? evaluation.durationMs : 0,
       });
-      return evaluation;
+      // BullMQ keeps results as JSON.
+      return evaluation.status === 'complete'
+        ? { ...evaluation, values: encodeValues(evaluation.values) as Record<string, number> }
+        : evaluation;
     },
     {
       connection: connection(url),

@@ -4,6 +4,7 @@ import { Redis } from 'ioredis';
 import { SearchError, messageOf } from '../errors.ts';
 import type { SearchProblem } from '../problem.ts';
 import { problemFingerprint } from '../space.ts';
+import { decodeValues } from '../study/values.ts';
 import type { Evaluation, EvaluationJob, EvaluateOptions, Evaluator } from './evaluator.ts';
 
 /** Keys of all queues start with this. */
@@ -88,7 +89,8 @@ export async function queueEvaluator(problem: SearchProblem, options: QueueOptio
   /** The end of a job; undefined where none came in time, or the job is gone. */
   const finished = async (job: Job<EvaluationJob, Evaluation>, jobId: string): Promise<Evaluation | undefined> => {
     try {
-      return (await job.waitUntilFinished(events, checkEveryMs)) as Evaluation;
+      const result = (await job.waitUntilFinished(events, checkEveryMs)) as Evaluation;
+      return result?.status === 'complete' ? { ...result, values: decodeValues(result.values) } : result;
     } catch (error) {
       // Only a job that was lost with its workers too often ends as failed: measurements that throw come back as values.
       if ((await queue.getJobState(jobId)) !== 'failed') return undefined;

@@ -35,7 +35,7 @@ export class ConstraintSet {
   bounds(trials: readonly Trial[]): readonly Bound[] {
     const baseline = this.baseline(trials);
     return this.#constraints
-      .filter((constraint) => !needsBaseline(constraint) || baseline?.[constraint.name] !== undefined)
+      .filter((constraint) => !needsBaseline(constraint) || Number.isFinite(baseline?.[constraint.name]))
       .map((constraint) => resolveConstraint(constraint, baseline));
   }
 

@@ -1,6 +1,7 @@
 // The true non-dominated set of what was measured, its hypervolume, and how both grew.
-import { hypervolume, paretoFront } from '@instatune/nsga2';
+import { hypervolume, Nsga2Error, paretoFront } from '@instatune/nsga2';
 import { totalViolation, type Bound } from '../constraints.ts';
+import { widthOf } from '../range.ts';
 import type { Space } from '../space.ts';
 import { isComplete, type CompleteTrial, type Trial } from '../study/trial.ts';
 import type { HistoryPoint } from './progress.ts';
@@ -37,17 +38,22 @@ export function referencePoint(space: Space, trials: readonly Trial[]): readonly
     if (fixed !== undefined) return space.signs[index]! * fixed;
     const column = points.map((point) => point[index]!);
     const worst = Math.max(...column);
-    const range = worst - Math.min(...column);
-    return worst + MARGIN * (range > 0 ? range : Math.abs(worst) || 1);
+    return worst + MARGIN * (widthOf(Math.min(...column), worst) || Math.abs(worst) || 1);
   });
 }
 
-/** Hypervolume of minimised points; those outside the reference count nothing. */
+/** Hypervolume of minimised points; those outside the reference count nothing. Infinity where it is beyond float64: no reason to end a search. */
 export function volume(points: readonly (readonly number[])[], reference: readonly number[]): number {
   const inside = points.filter((point) => point.every((value, index) => value < reference[index]!));
   if (inside.length === 0) return 0;
   if (reference.length === 1) return reference[0]! - Math.min(...inside.map(([value]) => value!));
-  return hypervolume(inside, reference);
+  try {
+    return hypervolume(inside, reference);
+  } catch (error) {
+    // The points are finite and of one length: nothing else is left to refuse.
+    if (error instanceof Nsga2Error && error.code === 'invalid-points') return Infinity;
+    throw error;
+  }
 }
 
 /** The front as trials come in, and its hypervolume; cheap where a trial does not enter the front. */

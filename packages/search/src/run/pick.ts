@@ -56,10 +56,8 @@ export function pick(source: PickSource, options: PickOptions = {}): Choice {
   const units = new Map<string, string | undefined>([...recorded].map((name) => [name, undefined]));
   for (const { name, unit } of header.objectives) units.set(name, unit);
   const bounds = texts.map((text) => resolveConstraint(parseConstraint(text, units), source.baseline));
-  // A point whose value of something is not known is not within a bound on it.
-  const within = front.filter(({ values }) =>
-    bounds.every((bound) => values[bound.name] !== undefined && violation(bound, values) <= 0),
-  );
+  // A point whose value of something is not known (missing, null, NaN) is not within a bound on it.
+  const within = front.filter(({ values }) => bounds.every((bound) => violation(bound, values) <= 0));
   if (within.length === 0) throw nothingWithin(front, bounds);
   const objective =
     options.optimize ??
@@ -104,8 +102,12 @@ function nothingWithin(front: readonly FrontPoint[], bounds: readonly Bound[]): 
   if (front.length === 0)
     return new SearchError('empty-front', 'the front is empty: no trial satisfies the constraints', {});
   const nearest = bounds.map(({ text, name, relation, bound }) => {
-    const values = front.map((point) => point.values[name]).filter((value) => value !== undefined);
-    return `"${text}" asks for ${name} ${relation} ${bound}, the front reaches ${relation === '<=' ? Math.min(...values) : Math.max(...values)}`;
+    const values = front.map((point) => point.values[name]).filter((value) => Number.isFinite(value)) as number[];
+    const reached =
+      values.length === 0
+        ? `no point of the front has a number for it`
+        : `the front reaches ${relation === '<=' ? Math.min(...values) : Math.max(...values)}`;
+    return `"${text}" asks for ${name} ${relation} ${bound}, ${reached}`;
   });
   return new SearchError('empty-front', `no point of the front is within the budget: ${nearest.join('; ')}`, {
     bounds,

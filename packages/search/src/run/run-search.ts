@@ -4,6 +4,7 @@ import { inProcess } from '../evaluate/in-process.ts';
 import type { Evaluator } from '../evaluate/evaluator.ts';
 import type { SearchProblem } from '../problem.ts';
 import { Space } from '../space.ts';
+import { objectiveMismatch } from '../study/compare.ts';
 import { Study, type StudyHeader } from '../study/study.ts';
 import { isDone } from '../study/trial.ts';
 import { createTactic, tacticFromSettings } from '../tactics/create.ts';
@@ -115,6 +116,14 @@ export async function resume(problem: SearchProblem, options: ResumeOptions): Pr
         'space-mismatch',
         `study "${study.header.name}" belongs to problem "${study.header.problem}" with ${study.header.space.length} variables and objectives ${study.header.objectives.map(({ name }) => name).join(', ')}; "${problem.name}" differs: resume with the problem it was started with`,
         { study: study.header.fingerprint, problem: space.fingerprint },
+      );
+    }
+    const mismatch = objectiveMismatch(problem.objectives, study.header.objectives, new Set());
+    if (mismatch !== undefined) {
+      throw new SearchError(
+        'space-mismatch',
+        `study "${study.header.name}" has ${mismatch}: its numbers would not mean the same; resume with the problem it was started with`,
+        { study: study.header.objectives },
       );
     }
     const settings = parseSettings(study);

@@ -2,27 +2,28 @@
 import type { Variable } from '@instatune/nsga2';
 import { genesOf } from '../genes.ts';
 import type { Study } from './study.ts';
+import { encodeValues } from './values.ts';
 
-/** Everything of a study as JSON-able data. */
+/** Everything of a study as JSON-able data; values that are `NaN` or infinite, of which JSON would make `null`, as text. */
 export function studyToJson(study: Study): Record<string, unknown> {
   return {
     header: study.header,
     reference: study.reference ?? null,
-    trials: study.trials,
+    trials: study.trials.map((trial) => (trial.values ? { ...trial, values: encodeValues(trial.values) } : trial)),
     rounds: study.rounds,
-    reports: study.reports,
+    reports: study.reports.map((report) => ({ ...report, values: encodeValues(report.values) })),
   };
 }
 
 function cell(value: unknown): string {
   if (value === undefined || value === null) return '';
-  const text = typeof value === 'string' ? value : JSON.stringify(value);
+  const text = typeof value === 'string' ? value : typeof value === 'number' ? String(value) : JSON.stringify(value);
   return /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
 }
 
 /**
  * One row per trial: its fields, a column per recorded value, a column per gene (`g0`, `g1`, …), a column per reported value (`split.name`).
- * Numbers are written in full (they parse back to the same doubles).
+ * Numbers are written in full (they parse back to the same doubles), `NaN` and `Infinity` as these words, null as nothing.
  */
 export function studyToCsv(study: Study): string {
   const objectives = study.header.objectives.map(({ name }) => name);

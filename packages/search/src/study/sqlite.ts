@@ -6,6 +6,7 @@ import { OWNER_STALE_MS, ownerAlive, thisOwner, type Owner } from './owner.ts';
 import { SCHEMA_VERSION } from './schema.ts';
 import { Study, type StudyContents, type StudyHeader, type StudyJournal } from './study.ts';
 import type { RoundInfo, Trial, TrialReport, TrialStatus } from './trial.ts';
+import { decodeValues, encodeValues, jsonOf } from './values.ts';
 
 type Row = Record<string, SQLOutputValue>;
 
@@ -200,7 +201,9 @@ function trialOf(path: string, row: Row): Trial {
     attempts: number(row['attempts']),
     ...(row['trial_values'] === null
       ? {}
-      : { values: parse<Record<string, number>>(path, row['trial_values'], `the values of trial ${n}`) }),
+      : {
+          values: decodeValues(parse<Record<string, unknown>>(path, row['trial_values'], `the values of trial ${n}`)),
+        }),
     ...optional('error', text('error')),
     ...optional('host', text('host')),
     ...optional('worker', text('worker')),
@@ -237,7 +240,7 @@ function load(path: string, database: DatabaseSync, id: number): StudyContents {
       .map((row): TrialReport => ({
         number: number(row['number']),
         split: String(row['split']),
-        values: parse(path, row['report_values'], `the report of trial ${number(row['number'])}`),
+        values: decodeValues(parse(path, row['report_values'], `the report of trial ${number(row['number'])}`)),
         host: String(row['host']),
         durationMs: number(row['duration_ms']),
       }));
@@ -312,7 +315,7 @@ function journal(path: string, database: DatabaseSync, id: number): StudyJournal
       t.key,
       t.seed,
       t.status,
-      t.values ? JSON.stringify(t.values) : null,
+      t.values ? jsonOf(encodeValues(t.values), `the values of trial ${t.number}`) : null,
       t.error ?? null,
       t.attempts,
       t.host ?? null,
@@ -333,7 +336,7 @@ function journal(path: string, database: DatabaseSync, id: number): StudyJournal
     addTrials(trials, round) {
       transaction(path, database, () => {
         for (const trial of trials) write(trial);
-        if (round) putRound.run(id, round.round, JSON.stringify(round.info));
+        if (round) putRound.run(id, round.round, jsonOf(round.info, `what the tactic says of round ${round.round}`));
       });
     },
     updateTrial(trial) {
@@ -345,10 +348,11 @@ function journal(path: string, database: DatabaseSync, id: number): StudyJournal
     },
     setSettings(settings) {
       const put = database.prepare('UPDATE studies SET settings = ? WHERE id = ?');
-      guard(path, () => put.run(JSON.stringify(settings), id));
+      guard(path, () => put.run(jsonOf(settings, 'the settings'), id));
     },
     addReport({ number: trial, split, values, host, durationMs }) {
-      guard(path, () => putReport.run(id, trial, split, JSON.stringify(values), host, durationMs));
+      const text = jsonOf(encodeValues(values), `the report of trial ${trial}`);
+      guard(path, () => putReport.run(id, trial, split, text, host, durationMs));
     },
     close() {
       clearInterval(heartbeat);
@@ -417,7 +421,7 @@ export function createStudy(path: string, header: StudyHeader): Study {
           JSON.stringify(header.objectives),
           header.fingerprint,
           header.tactic,
-          JSON.stringify(header.settings),
+          jsonOf(header.settings, 'the settings'),
           header.seed,
           header.createdAt,
           owner.id,

@@ -16,7 +16,10 @@ export interface Trial {
   /** Handed to the evaluator: depends on the study's seed and the trial's number only. */
   readonly seed: number;
   readonly status: TrialStatus;
-  /** Every objective by name in its own unit and direction (exact ones too), then whatever else the problem measured. */
+  /**
+   * Every objective by name in its own unit and direction (exact ones too), then whatever else the problem measured. Objectives are finite; the
+   * rest is as it was given: a meter that failed may have said NaN or null, which satisfies no budget.
+   */
   readonly values?: Readonly<Record<string, number>>;
   readonly error?: string;
   readonly attempts: number;

@@ -1,6 +1,7 @@
 // Which of the inner search's candidates to measure: those that together add the most predicted hypervolume to what is measured.
 import { nonDominatedSort } from '@instatune/nsga2';
 import type { Bound } from '../constraints.ts';
+import { widthOf } from '../range.ts';
 import { feasibleTrials, frontOf, volume } from '../run/front.ts';
 import type { Space } from '../space.ts';
 import type { Trial } from '../study/trial.ts';
@@ -56,9 +57,9 @@ function greedyHypervolume(
   const width = pool[0]!.objectives.length;
   const all = [...measured, ...pool.map(({ objectives }) => objectives)];
   const lows = Array.from({ length: width }, (_, i) => Math.min(...all.map((point) => point[i]!)));
-  const highs = Array.from({ length: width }, (_, i) => Math.max(...all.map((point) => point[i]!)));
+  const widths = lows.map((low, i) => widthOf(low, Math.max(...all.map((point) => point[i]!))));
   const scale = (point: readonly number[]) =>
-    point.map((value, i) => (highs[i]! > lows[i]! ? (value - lows[i]!) / (highs[i]! - lows[i]!) : 0));
+    point.map((value, i) => (widths[i]! > 0 ? (value - lows[i]!) / widths[i]! : 0));
   const reference = Array.from({ length: width }, () => 1.1);
   let front = measured.map(scale);
   let total = volume(front, reference);

@@ -3,24 +3,57 @@ import { thermometerEncoder, type Encoder, type Gene as EncodedGene } from '@ins
 import type { Gene } from '../genes.ts';
 import type { Space } from '../space.ts';
 
-const encoders = new WeakMap<Space, Encoder>();
+/** Longer permutations would be length² columns: they become one column an item, its place, which is in an order. */
+const LONGEST_ONE_HOT = 64;
+
+interface Features {
+  readonly encoder: Encoder;
+  /** First gene and length of each long permutation. */
+  readonly long: readonly { readonly start: number; readonly length: number }[];
+}
+
+const known = new WeakMap<Space, Features>();
 
 function encoded({ kind, ordered, lower, upper }: Gene): EncodedGene {
   if (kind === 'real') return { type: 'real', lower, upper };
-  return ordered ? { type: 'integer', lower, upper } : { type: 'categorical', levels: upper + 1 };
+  const places = kind === 'permutation' && upper >= LONGEST_ONE_HOT;
+  return ordered || places ? { type: 'integer', lower, upper } : { type: 'categorical', levels: upper + 1 };
+}
+
+function featuresFor(space: Space): Features {
+  let features = known.get(space);
+  if (features) return features;
+  const long: { start: number; length: number }[] = [];
+  let start = 0;
+  for (const variable of space.problem.space) {
+    const length = variable.type === 'permutation' ? variable.length : 1;
+    if (length > LONGEST_ONE_HOT) long.push({ start, length });
+    start += length;
+  }
+  features = { encoder: thermometerEncoder(space.genes.map(encoded)), long };
+  known.set(space, features);
+  return features;
 }
 
 /** The encoder of a space's genes: thermometer columns for integers, one-hot for categories, one scaled column for reals. */
 export function encoderOf(space: Space): Encoder {
-  let encoder = encoders.get(space);
-  if (!encoder) encoders.set(space, (encoder = thermometerEncoder(space.genes.map(encoded))));
-  return encoder;
+  return featuresFor(space).encoder;
 }
 
 /**
  * Features of a candidate. Integers become thermometer columns (column k is 1 where the value is at least the k-th; the same span as one-hot, but
- * near values look near), categories one-hot columns, reals one scaled column. All columns of an unused gene are 0.
+ * near values look near), categories one-hot columns, however many levels they have, reals one scaled column. An integer of more than 64 values is
+ * one column. Permutations are one-hot by place; of more than 64 items, one column an item: its place. All columns of an unused gene are 0.
  */
 export function featuresOf(space: Space, genes: readonly number[]): Float64Array {
-  return encoderOf(space).encode(genes, space.active(genes));
+  const { encoder, long } = featuresFor(space);
+  return encoder.encode(long.length === 0 ? genes : withPlaces(genes, long), space.active(genes));
+}
+
+/** Instead of the item at each place, the place of each item. */
+function withPlaces(genes: readonly number[], long: Features['long']): number[] {
+  const places = [...genes];
+  for (const { start, length } of long)
+    for (let place = 0; place < length; place++) places[start + genes[start + place]!] = place;
+  return places;
 }

@@ -16,8 +16,12 @@ export function initialRound(context: ProposeContext, tactic: Tactic): Proposal 
       ...warmCandidates(context, warm, Math.min(limit - candidates.length, Math.round(warm.share * limit)), seen),
     );
   candidates.push(...randomCandidates(context, limit - candidates.length, 'random', seen));
-  return {
-    candidates,
-    info: { tactic: tactic.name, warm: candidates.filter(({ origin }) => origin === 'warm').length },
-  };
+  const offered = candidates.filter(({ origin }) => origin === 'warm').length;
+  const nothing =
+    warm && warm.share > 0 && offered === 0
+      ? {
+          note: 'no candidate of the warm start is new here and inside the exact constraints: only its values are used',
+        }
+      : {};
+  return { candidates, info: { tactic: tactic.name, warm: offered, ...nothing } };
 }

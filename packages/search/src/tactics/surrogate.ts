@@ -1,5 +1,6 @@
 // Predictors of the measured objectives, fitted on everything measured so far.
 import type { Model as Fitted, Regressor } from '@instatune/predictors';
+import { widthOf } from '../range.ts';
 import type { Space } from '../space.ts';
 import { isComplete, type CompleteTrial } from '../study/trial.ts';
 import { encoderOf, featuresOf } from './features.ts';
@@ -109,6 +110,12 @@ const PRIOR_WEIGHT = 3;
 function standardised(space: Space, model: Model, data: readonly CompleteTrial[]): Feature {
   const values = model.predict(data.map(({ genes }) => featuresOf(space, genes)));
   const mean = values.reduce((a, b) => a + b, 0) / values.length;
-  const deviation = Math.sqrt(values.reduce((a, b) => a + (b - mean) ** 2, 0) / values.length) || 1;
+  const width = widthOf(
+    values.reduce((a, b) => Math.min(a, b)),
+    values.reduce((a, b) => Math.max(a, b)),
+  );
+  // It predicts the same for all: that says nothing of any.
+  if (width === 0) return (X) => new Float64Array(X.length);
+  const deviation = width * Math.sqrt(values.reduce((a, b) => a + ((b - mean) / width) ** 2, 0) / values.length);
   return (X) => model.predict(X).map((value) => (PRIOR_WEIGHT * (value - mean)) / deviation);
 }

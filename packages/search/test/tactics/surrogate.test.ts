@@ -3,6 +3,7 @@ import { defineRegressor, gaussianProcess, ridge, type Regressor } from '@instat
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { SearchError } from '../../src/errors.ts';
+import type { SearchProblem } from '../../src/problem.ts';
 import { bertSynth } from '../../src/problems/bert-synth.ts';
 import { resume, runSearch } from '../../src/run/run-search.ts';
 import { Space } from '../../src/space.ts';
@@ -43,6 +44,33 @@ describe('features', () => {
     });
     expect([...featuresOf(space, [3, 1, 1, -1, 500, 1, 0])]).toEqual([1, 1, 0, 0, 1, 0, 0, 1, 0.25, 0.5, 0, 1, 1, 0]);
     expect(encoderOf(space).groups).toEqual([0, 0, 0, 1, 1, 1, 2, 2, 3, 4, 5, 5, 6, 6]);
+  });
+});
+
+describe('features of many values', () => {
+  const spaceOf = (...variables: SearchProblem['space']) =>
+    new Space({ name: 'f', space: variables, objectives: [{ name: 'y', kind: 'measured', evaluate: () => 0 }] });
+
+  it('are one column a level of a category, however many levels; places of a long permutation', () => {
+    const space = spaceOf(
+      { type: 'categorical', values: Array.from({ length: 90 }, (_, i) => `v${i}`) },
+      { type: 'permutation', length: 70 },
+      { type: 'integer', lower: 0, upper: 99 },
+    );
+    const order = Array.from({ length: 70 }, (_, i) => (i * 3) % 70);
+    const features = featuresOf(space, [71, ...order, 49]);
+    expect(features).toHaveLength(90 + 70 + 1);
+    expect(features.subarray(0, 90).indexOf(1)).toBe(71);
+    // Item 3 is at place 1, item 6 at place 2, and so on.
+    expect(features[90 + 3]).toBeCloseTo(2 / 70, 12);
+    expect(features[90 + 6]).toBeCloseTo(3 / 70, 12);
+    expect(features[160]).toBe(0.5);
+  });
+
+  it('short permutations stay one-hot', () => {
+    expect(featuresOf(spaceOf({ type: 'permutation', length: 3 }), [2, 0, 1])).toEqual(
+      Float64Array.of(0, 0, 1, 1, 0, 0, 0, 1, 0),
+    );
   });
 });
 
