@@ -104,7 +104,8 @@ export class Random {
 
   /** Uniform number in [lower, upper). */
   uniform(lower: number, upper: number): number {
-    return lower + (upper - lower) * this.next();
+    // Rounding of the difference may step over the upper end.
+    return Math.min(upper, lower + (upper - lower) * this.next());
   }
 
   /**

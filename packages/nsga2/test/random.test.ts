@@ -100,4 +100,22 @@ describe('Random', () => {
     expect(() => Random.fromJSON({ algorithm: 'sfc32', words: [1, 2, 3, -1] })).toThrow(Nsga2Error);
     expect(() => new Random(1).integer(3, 2)).toThrow(Nsga2Error);
   });
+
+  it('never leaves its range by rounding', () => {
+    class Top extends Random {
+      override next(): number {
+        return 1 - 2 ** -53;
+      }
+    }
+    const end = fc.double({ min: -10, max: 10, noNaN: true });
+    fc.assert(
+      fc.property(end, end, (a, b) => {
+        const [low, high] = a < b ? [a, b] : [b, a];
+        const value = new Top().uniform(low, high);
+        expect(value).toBeGreaterThanOrEqual(low);
+        expect(value).toBeLessThanOrEqual(high);
+      }),
+      { numRuns: 2000 },
+    );
+  });
 });

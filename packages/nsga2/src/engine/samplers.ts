@@ -23,7 +23,9 @@ export function latinHypercube(): Sampler {
       const high = layout.upper[position]!;
       const share = (strata[position]![index]! + random.next()) / count;
       genes[position] =
-        layout.whole[position] === 1 ? low + Math.floor(share * (high - low + 1)) : low + share * (high - low);
+        layout.whole[position] === 1
+          ? low + Math.floor(share * (high - low + 1))
+          : Math.min(high, low + share * (high - low));
       position++;
     }
   };
