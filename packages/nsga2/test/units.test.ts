@@ -133,7 +133,7 @@ describe('helpers', () => {
         expect(tradeOffs(other)).toEqual(tradeOffs(points));
         expect(chooseByWeights(other, [1, 2, 3])).toBe(chooseByWeights(points, [1, 2, 3]));
         const reference = [1.5, 1.5, 1.5];
-        const [a = 1, b = 1, c = 1] = factors;
+        const [a, b, c] = factors;
         expect(
           hypervolume(
             other,

@@ -37,6 +37,15 @@ const set =
   };
 const options = { populationSize: 8, seed: 1 } as const;
 
+const messageOf = (run: () => unknown): string => {
+  try {
+    run();
+  } catch (error) {
+    return (error as Error).message;
+  }
+  return 'nothing was thrown';
+};
+
 /** Two generations; the error of the second. */
 function breed(operators: NonNullable<EngineOptions['operators']>): void {
   const engine = new Nsga2(problem, { ...options, operators });
@@ -115,6 +124,7 @@ describe('an operator that fails', () => {
     const run = (failing: boolean, duplicates: 'population' | 'history') => {
       let broken = failing;
       let calls = 0;
+      const failures: string[] = [];
       const reset = randomReset();
       const shaky: Mutation = {
         name: 'shaky',
@@ -127,17 +137,20 @@ describe('an operator that fails', () => {
       const engine = new Nsga2(problem, { ...options, duplicates, operators: { integer: { mutation: shaky } } });
       for (let generation = 0; generation < 4; generation++) {
         if (broken && generation === 1) {
-          expect(() => engine.ask()).toThrow(/gene 1 is 99/);
+          failures.push(messageOf(() => engine.ask()));
           broken = false;
         }
         engine.tell(
           engine.ask().map(({ id, genes }) => ({ id, objectives: problem.evaluate(genes, undefined!) as number[] })),
         );
       }
-      return JSON.stringify(engine);
+      return { state: JSON.stringify(engine), failures };
     };
-    for (const duplicates of ['population', 'history'] as const)
-      expect(run(true, duplicates)).toBe(run(false, duplicates));
+    for (const duplicates of ['population', 'history'] as const) {
+      const { state, failures } = run(true, duplicates);
+      expect(failures).toEqual([expect.stringContaining('gene 1 is 99')]);
+      expect(state).toBe(run(false, duplicates).state);
+    }
   });
 
   it.each([
@@ -155,6 +168,6 @@ describe('an operator that fails', () => {
       (reason: unknown) => reason as Nsga2Error,
     );
     expect(error).toMatchObject({ code, state: { engine: { evaluations: 8 } } });
-    if (code === 'invalid-problem') expect((error as Nsga2Error).cause).toBeInstanceOf(TypeError);
+    expect((error as Nsga2Error).cause instanceof TypeError).toBe(code === 'invalid-problem');
   });
 });

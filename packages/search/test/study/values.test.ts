@@ -26,7 +26,7 @@ const quick = { tactic: 'random', evaluations: 8, population: 8, seed: 1 } as co
 const problemWith = (extras: (genes: readonly number[]) => Record<string, unknown>): SearchProblem => ({
   name: 'extras',
   space: [0, 1, 2].map((i) => ({ type: 'integer', lower: 0, upper: 9, name: `g${i}` }) as const),
-  measure: (genes) => ({ loss: genes.reduce((a, b) => a + b, 0), ...extras(genes) }) as Record<string, number>,
+  measure: (genes) => ({ loss: genes.reduce((a, b) => a + b, 0), ...(extras(genes) as Record<string, number>) }),
   objectives: [
     { name: 'loss', kind: 'measured' },
     { name: 'size', kind: 'exact', evaluate: (genes) => genes.reduce((sum, x) => sum + (9 - x) ** 2, 0) },
