@@ -18,6 +18,10 @@ export {
 } from './model.ts';
 export { KvCache, type KeysAndValues, type KvCacheOptions } from './cache.ts';
 export { hipModelCache, type ModelCache, type ModelCacheOptions } from './model-cache.ts';
+export { measureFidelity, type Fidelity, type RunFidelity } from './fidelity/measure.ts';
+export { type FidelityOptions } from './fidelity/settings.ts';
+export { type HeadFidelity, type LayerFidelity } from './fidelity/layers.ts';
+export { type AttentionFactory, type MeasuredCache, type MeasuredModel, type RunOptions } from './fidelity/model.ts';
 export {
   DEFAULT_CONFIG,
   HipError,
