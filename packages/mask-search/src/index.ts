@@ -66,7 +66,7 @@ export { validateMask } from './mask/check.ts';
 export { toDense } from './mask/to-dense.ts';
 export { unionMasks } from './mask/union.ts';
 export { maskStatistics, type MaskStatistics } from './mask/statistics.ts';
-export { exactTopKMask } from './baselines/exact-top-k.ts';
+export { exactTopKMask, type ExactOptions } from './baselines/exact-top-k.ts';
 export { randomBlockMask } from './baselines/random-blocks.ts';
 export { streamingMask } from './baselines/streaming.ts';
 export { type BaselineOptions } from './baselines/grid.ts';

@@ -37,6 +37,8 @@ export interface DecodeOptions extends ScoreOptions {
  * reach (docs/specification/hip.md §5 covers the new keys only). A stage with an interval of its own keeps its output for that many steps, and later
  * stages search inside it; then the window starts where it started when the first stage ran.
  *
+ * With `decodeKeys: 'candidates'` steps attend to all candidates of a vote, which is left out; prefill votes.
+ *
  * The remainder's statistics grow with the tokens; its blocks lie where they lay when the first stage ran.
  *
  * A step costs O((k + window + refresh)·d) for each head and a search every r_m steps; nothing it does is linear in the length of the
@@ -89,7 +91,7 @@ export class DecodeSession {
     const { sink, remainder } = this.config;
     if (remainder) {
       const { block } = resolveRemainder(remainder);
-      const sums = (): BlockSums => new BlockSums({ batch: 1, kvHeads, headDim }, sink, block);
+      const sums = (): BlockSums => new BlockSums({ batch: 1, kvHeads, headDim }, sink, block, this.#meter);
       this.#means = { keys: sums(), values: sums() };
     }
     this.#stepConfig = decodeConfig(this.config);
@@ -220,8 +222,8 @@ export class DecodeSession {
     const [query, key] = [turn(q, heads), turn(k, kvHeads)];
     this.#keys.append(key);
     this.#values.append(v);
-    this.#means?.keys.extend(this.#keys.view(), this.length, this.work, this.#meter);
-    this.#means?.values.extend(this.#values.view(), this.length, undefined, this.#meter);
+    this.#means?.keys.extend(this.#keys.view(), this.length, this.work);
+    this.#means?.values.extend(this.#values.view(), this.length);
     const held = this.#keys.capacity + this.#values.capacity;
     this.#meter.hold(held - this.#held);
     this.#held = held;

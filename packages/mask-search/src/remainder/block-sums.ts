@@ -2,7 +2,7 @@
 import type { AttentionShape } from '../block-mask.ts';
 import { vectorOffset } from '../attention/score.ts';
 import type { FloatArray } from '../inputs.ts';
-import type { MemoryMeter, WorkCount } from '../work.ts';
+import { MemoryMeter, type WorkCount } from '../work.ts';
 
 /**
  * Sums of base blocks of `block` vectors from `sink` on, for each batch element and kv head, and of pairs, fours, eights … of them as
@@ -18,28 +18,31 @@ export class BlockSums {
   readonly #levels: Float64Array[][];
   /** Blocks that a level holds. */
   readonly #filled: number[] = [0];
+  readonly #meter: MemoryMeter | undefined;
   #tokens: number;
 
   constructor(
     { batch, kvHeads, headDim }: Pick<AttentionShape, 'batch' | 'kvHeads' | 'headDim'>,
     sink: number,
     block: number,
+    meter?: MemoryMeter,
   ) {
     this.#sink = sink;
     this.#block = block;
     this.#kvHeads = kvHeads;
     this.#d = headDim;
     this.#tokens = sink;
+    this.#meter = meter;
     this.#levels = Array.from({ length: batch }, () => [new Float64Array()]);
   }
 
   /** Takes in the vectors that are new in x [B, tokens, Hkv, d]. */
-  extend(x: FloatArray, tokens: number, work?: WorkCount, meter?: MemoryMeter): void {
+  extend(x: FloatArray, tokens: number, work?: WorkCount): void {
     if (tokens <= this.#tokens) return;
     const width = this.#kvHeads * this.#d;
     const blocks = Math.ceil((tokens - this.#sink) / this.#block);
     this.#levels.forEach((_, b) => {
-      const sums = this.#room(b, 0, blocks, meter);
+      const sums = this.#room(b, 0, blocks);
       for (let token = this.#tokens; token < tokens; token++) {
         const from = vectorOffset(b, token, 0, tokens, this.#kvHeads, this.#d);
         const to = Math.floor((token - this.#sink) / this.#block) * width;
@@ -91,7 +94,7 @@ export class BlockSums {
     this.#filled[level] = blocks;
   }
 
-  #room(batch: number, level: number, blocks: number, meter?: MemoryMeter): Float64Array {
+  #room(batch: number, level: number, blocks: number): Float64Array {
     const levels = this.#levels[batch]!;
     const old = levels[level] ?? new Float64Array();
     const length = blocks * this.#kvHeads * this.#d;
@@ -99,7 +102,7 @@ export class BlockSums {
     // Half as much again, so that growing one block at a time copies each number O(1) times.
     const grown = new Float64Array(Math.max(length, Math.ceil(old.length * 1.5)));
     grown.set(old);
-    meter?.hold(grown.length - old.length);
+    this.#meter?.hold(grown.length - old.length);
     return (levels[level] = grown);
   }
 }
@@ -118,7 +121,8 @@ export function blockMeansOf(
   { sink, block }: { readonly sink: number; readonly block: number },
   work?: WorkCount,
 ): BlockMeans {
-  const means = { keys: new BlockSums(shape, sink, block), values: new BlockSums(shape, sink, block) };
+  const meter = work && new MemoryMeter(work);
+  const means = { keys: new BlockSums(shape, sink, block, meter), values: new BlockSums(shape, sink, block, meter) };
   means.keys.extend(k, shape.keys, work);
   means.values.extend(v, shape.keys);
   return means;

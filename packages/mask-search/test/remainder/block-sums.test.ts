@@ -67,12 +67,14 @@ it('after any appends and cuts', () => {
 it('are means, and count what they read and hold', () => {
   const x = sequence(90, 1);
   const work = newWorkCount();
-  const sums = new BlockSums(shape, 2, 4);
-  sums.extend(x, 90, work, new MemoryMeter(work));
+  const sums = new BlockSums(shape, 2, 4, new MemoryMeter(work));
+  sums.extend(x, 90, work);
   expect(work.keysTouched).toBe(batch * kvHeads * 88);
   expect(work.peakNumbers).toBe(batch * 22 * kvHeads * headDim);
   const out = new Float64Array(headDim);
   sums.mean(out, 1, 1, 18, 16);
+  // Pairs and fours, as far as the mean needs them: up to the second block of 16.
+  expect(work.peakNumbers).toBe(batch * (22 + 4 + 2) * kvHeads * headDim);
   for (let i = 0; i < headDim; i++) {
     const values = Array.from({ length: 16 }, (_, j) => x[(90 + 18 + j) * 6 + 3 + i]!);
     expect(out[i]).toBeCloseTo(values.reduce((a, b) => a + b, 0) / 16, 12);

@@ -3,6 +3,7 @@ import { describe, expect, it } from 'vitest';
 import {
   blockSparseAttention,
   newWorkCount,
+  remainderGeometry,
   searchBlockMask,
   type SearchOptions,
   type WorkCount,
@@ -108,6 +109,34 @@ describe('multi-stage pruning', () => {
     };
     const held = LENGTHS.slice(2, 7).map((tokens) => ({ x: tokens, y: prefillWork(tokens, bound).peakNumbers }));
     for (const slope of slopes(held)) expect(Math.abs(slope - 1)).toBeLessThan(0.05);
+  });
+});
+
+describe('a vote', () => {
+  it('costs its candidates, window and sinks for every row, however long the sequence; so do pseudo-keys', () => {
+    const stages = [
+      { chunk: 16, keep: 512, strideQ: 64, rows: 'mean', score: 'exact' },
+      { chunk: 4, keep: 64, score: 'mass' },
+    ] as const;
+    const remainder = { block: 64, most: 8 };
+    const config: SearchOptions = { k: 64, blockQ: 64, blockK: 4, window: 64, sink: 16, stages, remainder };
+    for (const keys of LENGTHS.slice(1, 6)) {
+      const shape = { batch: 1, queries: 64, keys, heads: 1, kvHeads: 1, headDim: D };
+      const [q, k] = [randomVectors(64, 1), randomVectors(keys, 2)];
+      const search = newWorkCount();
+      const mask = searchBlockMask(q, k, shape, config, search);
+      const candidates = newWorkCount();
+      searchBlockMask(q, k, shape, { ...config, k: 512, blockK: 16, stages: stages.slice(0, 1) }, candidates);
+      const vote = search.dotProducts - candidates.dotProducts;
+      expect(vote).toBeLessThanOrEqual(64 * (512 + 64 + 16));
+      expect(vote).toBeGreaterThan(64 * (512 - 64));
+      const work = newWorkCount();
+      blockSparseAttention(q, k, k, shape, mask, { work });
+      const { whole, tail, size } = remainderGeometry(keys - 63 - 64, 16, remainder);
+      expect(whole + tail).toBeLessThanOrEqual(8 + size / 64);
+      // Keys of the mask, of the tail between blocks and window, and pseudo-keys.
+      expect(work.dotProducts).toBeLessThanOrEqual(64 * (64 + 64 + 16 + 127 + whole + tail));
+    }
   });
 });
 

@@ -133,6 +133,18 @@ describe('rows that vote', () => {
     );
   });
 
+  it('on all keys choose the blocks that hold most, as the exact baseline does', () => {
+    fc.assert(
+      fc.property(shapes, seeds, fc.boolean(), fc.boolean(), (shape, seed, causal, shareHeads) => {
+        const { q, k } = tensorsOf(shape, seed);
+        const options = { ...base, causal, shareHeads, scale: 2 };
+        const voted = searchBlockMask(q, k, shape, { ...options, stages: [mass] });
+        expect(exactTopKMask(q, k, shape, { ...options, score: 'mass' })).toEqual(voted);
+      }),
+      { numRuns: 25 },
+    );
+  });
+
   it('keep more mass than the largest score does, over all rows', () => {
     const shape = { batch: 1, queries: 64, keys: 512, heads: 2, kvHeads: 1, headDim: 8 };
     for (const seed of [1, 2, 3]) {
