@@ -1,5 +1,6 @@
 // A thread's scratch during attention: one tile of query rows, its online softmax, and the list of keys the next step takes.
 import * as J from './job';
+import { allFinite, finiteRun, INFINITE, isFinite32, largerSize, LARGEST, plainNaN } from './non-finite';
 import { exp2Once, INITIAL_MAX } from './simd';
 
 /** Query rows of a tile. */
@@ -8,6 +9,9 @@ export const ROWS: i32 = 64;
 export const GROUP: i32 = 64;
 /** Bytes between a step's score rows: 64 floats and a gap, so that columns do not fall into few cache sets. */
 export const SCORE_STRIDE: usize = 320;
+
+/** More keys than there can be: as many weights of at most 1 / HEADROOM make no more than one. */
+export const HEADROOM: f32 = 4294967296;
 
 /** No bound on a row. */
 export const FAR: i32 = 1 << 30;
@@ -31,6 +35,10 @@ export const STEP: usize = 32;
 export const SPLIT: usize = 36;
 /** Written so that reads ahead are not optimised away. */
 export const SEEN: usize = 40;
+/** 1 = weights are HEADROOM times smaller, so that sums of large values stay finite. */
+export const CAREFUL: usize = 44;
+/** 1 = the rows' queries and output gradients are finite: see gradient.ts. */
+export const FINITE_ROWS: usize = 48;
 /** u32 [64] each: addresses of the step's keys and values. */
 export const KEY_LIST: usize = 64;
 export const VALUE_LIST: usize = 320;
@@ -75,15 +83,18 @@ export function packPanels(from: usize, stride: usize, rows: i32, d: i32, width:
   }
 }
 
-/** Begins a tile: `rows` rows from `firstRow` on of head h. */
-export function begin(job: usize, s: usize, b: i32, h: i32, firstRow: i32, rows: i32): void {
+/** Begins a tile: `rows` rows from `firstRow` on of head h; `careful` when it was done before and was not finite. */
+export function begin(job: usize, s: usize, b: i32, h: i32, firstRow: i32, rows: i32, careful: bool): void {
   const d = J.i(job, J.HEAD_DIM), padded = J.i(job, J.PADDED_DIM), heads = J.i(job, J.HEADS), softcap = J.f(job, J.SOFTCAP);
   // With a soft-cap scores are s/c until the cap is applied; without, they are in base 2 at once.
   const factor: f32 = softcap > 0 ? J.f(job, J.SCALE) / softcap : J.f(job, J.SCALE) * 1.4426950408889634;
   const stride = <usize>(heads * d) << 2;
   const from = J.p(job, J.Q) + (<usize>b * J.i(job, J.QUERIES) + firstRow) * stride + (<usize>(h * d) << 2);
   packPanels(from, stride, rows, d, padded, factor, s + QUERY);
+  const packed = <usize>(((rows + 7) >> 3) * padded) << 5;
+  if (!finiteRun(s + QUERY, packed)) plainNaN(s + QUERY, packed);
   store<i32>(s + COUNT, 0);
+  store<i32>(s + CAREFUL, i32(careful));
   store<i32>(s + HIDDEN, 0);
   store<i32>(s + STEP, 0);
   store<i32>(s + SPLIT, 0);
@@ -98,67 +109,131 @@ export function begin(job: usize, s: usize, b: i32, h: i32, firstRow: i32, rows:
   for (let r: usize = 0; r < <usize>ROWS << 2; r += 4) store<f32>(s + MAXIMUM + r, INITIAL_MAX);
 }
 
-/** Ends a tile: writes output / SUM for each row, and the log-sum-exp where the job asks for it. */
-export function finish(job: usize, s: usize, b: i32, h: i32, firstRow: i32): void {
-  const d = J.i(job, J.HEAD_DIM), padded = J.i(job, J.PADDED_DIM), heads = J.i(job, J.HEADS), queries = J.i(job, J.QUERIES);
-  const rows = load<i32>(s + ROW_COUNT);
-  const stride = <usize>(heads * d) << 2, dBytes = <usize>d << 2;
-  let to = J.p(job, J.OUT) + (<usize>b * queries + firstRow) * stride + <usize>h * dBytes;
-  let from = outputAt(s, padded);
+/** Address of a row of the output, [B, QUERIES, H, d]. */
+// @ts-ignore: decorator
+@inline
+function outputRow(job: usize, b: i32, h: i32, row: i32): usize {
+  return J.p(job, J.OUT) + ((<usize>((b * J.i(job, J.QUERIES) + row) * J.i(job, J.HEADS) + h) * J.i(job, J.HEAD_DIM)) << 2);
+}
+
+/** Writes a row's log-sum-exp where the job asks for it; −∞ for a row that sees no key. */
+// @ts-ignore: decorator
+@inline
+function storeLse(job: usize, b: i32, h: i32, row: i32, maximum: f32, sum: f32): void {
   const lse = J.p(job, J.LSE);
+  if (lse != 0) store<f32>(lse + (<usize>((b * J.i(job, J.HEADS) + h) * J.i(job, J.QUERIES) + row) << 2), maximum + <f32>Math.log2(sum));
+}
+
+/**
+ * Ends a tile: writes output / SUM for each row, and the log-sum-exp where the job asks for it.
+ *
+ * @returns true when the tile is to be done again, carefully
+ */
+export function finish(job: usize, s: usize, b: i32, h: i32, firstRow: i32): bool {
+  const dBytes = <usize>J.i(job, J.HEAD_DIM) << 2;
+  const again = divideRows(s, J.i(job, J.PADDED_DIM), dBytes, outputRow(job, b, h, firstRow), <usize>J.i(job, J.HEADS) * dBytes);
+  for (let r = 0; r < load<i32>(s + ROW_COUNT); r++) storeLse(job, b, h, firstRow + r, load<f32>(s + MAXIMUM + (<usize>r << 2)), load<f32>(s + SUM + (<usize>r << 2)));
+  return again;
+}
+
+/**
+ * Writes output / SUM of each row, `bytes` bytes, to rows `stride` bytes apart; 0 where every key was hidden. When a careful tile ends
+ * only numbers that were not finite are replaced.
+ *
+ * @returns true when some number is not finite and the tile was not a careful one: large values may have added up to infinity
+ */
+function divideRows(s: usize, padded: i32, bytes: usize, to: usize, stride: usize): bool {
+  const rows = load<i32>(s + ROW_COUNT), careful = load<i32>(s + CAREFUL) != 0;
+  const whole = bytes & ~15;
+  const size = i32x4.splat(0x7fffffff);
+  let from = outputAt(s, padded);
+  let most = i32x4.splat(0), mostTail = 0;
   for (let r = 0; r < rows; r++) {
     const sum = load<f32>(s + SUM + (<usize>r << 2));
-    // Less than one key's weight: every key was hidden.
-    const factor: f32 = sum >= 0.5 ? 1 / sum : 0;
-    const f4 = f32x4.splat(factor);
-    const whole = dBytes & ~15;
-    for (let c: usize = 0; c < whole; c += 16) v128.store(to + c, f32x4.mul(v128.load(from + c), f4));
-    for (let c = whole; c < dBytes; c += 4) store<f32>(to + c, load<f32>(from + c) * factor);
-    if (lse != 0) store<f32>(lse + (<usize>((b * heads + h) * queries + firstRow + r) << 2), load<f32>(s + MAXIMUM + (<usize>r << 2)) + <f32>Math.log2(sum));
+    const factor: f32 = sum == 0 ? 0 : (careful ? HEADROOM : 1) / sum;
+    if (careful) repairRow(from, to, bytes, factor);
+    else {
+      const f4 = f32x4.splat(factor);
+      for (let c: usize = 0; c < whole; c += 16) {
+        const x = f32x4.mul(v128.load(from + c), f4);
+        most = largerSize(most, x, size);
+        v128.store(to + c, x);
+      }
+      for (let c = whole; c < bytes; c += 4) {
+        const x = load<f32>(from + c) * factor;
+        mostTail = max(mostTail, reinterpret<i32>(x) & 0x7fffffff);
+        store<f32>(to + c, x);
+      }
+    }
     to += stride;
     from += <usize>padded << 2;
   }
+  return !allFinite(most) || mostTail >= INFINITE;
 }
 
-/** Floats of one split's partial result: output, maximum, sum of a tile of up to 8 rows. */
+/** Replaces what is not finite. A mean of finite values is finite: it can exceed the largest float by rounding only. */
+function repairRow(from: usize, to: usize, bytes: usize, factor: f32): void {
+  for (let c: usize = 0; c < bytes; c += 4) {
+    if (isFinite32(load<f32>(to + c))) continue;
+    const sum = load<f32>(from + c), x = sum * factor;
+    store<f32>(to + c, isFinite32(sum) && abs(x) == Infinity ? copysign<f32>(LARGEST, x) : x);
+  }
+}
+
+/** Floats of one split's partial result: maximum, sum, output of a tile of up to 8 rows. */
 // @ts-ignore: decorator
 @inline
 function partialFloats(padded: i32): usize { return <usize>(8 * padded + 16); }
 
-/** Keeps a split's partial result. `slot` counts (batch, head, split). */
-export function keepPartial(job: usize, s: usize, slot: i32): void {
-  const padded = J.i(job, J.PADDED_DIM);
+/** Keeps a split's partial result, its rows divided by their sums. `slot` counts (batch, head, split). @returns as `finish` */
+export function keepPartial(job: usize, s: usize, slot: i32): bool {
+  const padded = J.i(job, J.PADDED_DIM), bytes = <usize>padded << 2;
   const to = J.p(job, J.PARTIALS) + ((<usize>slot * partialFloats(padded)) << 2);
   memory.copy(to, s + MAXIMUM, 32);
   memory.copy(to + 32, s + SUM, 32);
-  memory.copy(to + 64, outputAt(s, padded), <usize>padded << 5);
+  return divideRows(s, padded, bytes, to + 64, bytes);
+}
+
+/** Sum of a row's weights in a partial result, relative to the maximum `top`. */
+// @ts-ignore: decorator
+@inline
+function shareOf(part: usize, r: usize, top: f32): f32 {
+  return f32x4.extract_lane(exp2Once(f32x4.splat(load<f32>(part + (r << 2)) - top)), 0) * load<f32>(part + 32 + (r << 2));
 }
 
 /** Merges the splits of each (batch, head) in their order, as if one tile had seen all keys. Work item: (batch, head). */
 export function mergeSplits(job: usize, thread: i32): void {
-  const heads = J.i(job, J.HEADS), splits = J.i(job, J.SPLITS), padded = J.i(job, J.PADDED_DIM), rows = J.i(job, J.QUERIES);
-  const s = J.scratch(job, thread);
+  const heads = J.i(job, J.HEADS), splits = J.i(job, J.SPLITS), padded = J.i(job, J.PADDED_DIM), rows = J.i(job, J.QUERIES), d = J.i(job, J.HEAD_DIM);
+  const out = outputAt(J.scratch(job, thread), padded), width = <usize>padded << 2;
   const bytes = partialFloats(padded) << 2;
   const items = J.i(job, J.ITEMS);
   for (let item = J.take(job); item < items; item = J.take(job)) {
-    const first = J.p(job, J.PARTIALS) + <usize>(item * splits) * bytes;
-    store<i32>(s + ROW_COUNT, rows);
+    const first = J.p(job, J.PARTIALS) + <usize>(item * splits) * bytes, end = first + <usize>splits * bytes;
     for (let r: usize = 0; r < <usize>rows; r++) {
       let top = INITIAL_MAX;
-      for (let n: usize = 0; n < <usize>splits; n++) top = max(top, load<f32>(first + n * bytes + (r << 2)));
-      const out = outputAt(s, padded) + ((r * padded) << 2);
-      memory.fill(out, 0, <usize>padded << 2);
-      let sum: f32 = 0;
-      for (let n: usize = 0; n < <usize>splits; n++) {
-        const part = first + n * bytes;
-        const weight = exp2Once(f32x4.splat(load<f32>(part + (r << 2)) - top));
-        sum += f32x4.extract_lane(weight, 0) * load<f32>(part + 32 + (r << 2));
-        const from = part + 64 + ((r * padded) << 2);
-        for (let c: usize = 0; c < <usize>padded << 2; c += 16) v128.store(out + c, f32x4.add(v128.load(out + c), f32x4.mul(v128.load(from + c), weight)));
+      for (let part = first; part < end; part += bytes) top = max(top, load<f32>(part + (r << 2)));
+      let total: f32 = 0;
+      for (let part = first; part < end; part += bytes) total += shareOf(part, r, top);
+      memory.fill(out, 0, width);
+      for (let part = first; part < end; part += bytes) {
+        const weight = f32x4.splat(total == 0 ? 0 : shareOf(part, r, top) / total);
+        const from = part + 64 + r * width;
+        for (let c: usize = 0; c < width; c += 16) v128.store(out + c, f32x4.add(v128.load(out + c), f32x4.mul(v128.load(from + c), weight)));
       }
-      store<f32>(s + MAXIMUM + (r << 2), top);
-      store<f32>(s + SUM + (r << 2), sum);
+      if (!finiteRun(out, width)) clampMean(out, first + 64 + r * width, end, bytes, width);
+      memory.copy(outputRow(job, item / heads, item % heads, <i32>r), out, <usize>d << 2);
+      storeLse(job, item / heads, item % heads, <i32>r, top, total);
     }
-    finish(job, s, item / heads, item % heads, 0);
+  }
+}
+
+/** Makes an infinity that rounding made of finite parts the largest float. */
+function clampMean(out: usize, parts: usize, end: usize, stride: usize, width: usize): void {
+  for (let c: usize = 0; c < width; c += 4) {
+    const x = load<f32>(out + c);
+    if (abs(x) != Infinity) continue;
+    let finite = true;
+    for (let at = parts + c; at < end; at += stride) finite = finite && isFinite32(load<f32>(at));
+    if (finite) store<f32>(out + c, copysign<f32>(LARGEST, x));
   }
 }

@@ -19,12 +19,14 @@ export function denseAttention(job: usize, thread: i32): void {
     const b = cell / (tiles * heads);
     const firstRow = tile * C.ROWS;
     const rows = min(C.ROWS, queries - firstRow);
-    C.begin(job, s, b, h, firstRow, rows);
-    store<i32>(s + C.SPLIT, split);
-    const visible = causal ? min(keys, max(0, load<i32>(s + C.POSITION) + rows)) : keys;
-    listKeys(job, s, 0, visible, causal ? 0 : -FAR, FAR);
-    flush(job, s);
-    if (splits > 1) C.keepPartial(job, s, item);
-    else C.finish(job, s, b, h, firstRow);
+    let again = false;
+    do {
+      C.begin(job, s, b, h, firstRow, rows, again);
+      store<i32>(s + C.SPLIT, split);
+      const visible = causal ? min(keys, max(0, load<i32>(s + C.POSITION) + rows)) : keys;
+      listKeys(job, s, 0, visible, causal ? 0 : -FAR, FAR);
+      flush(job, s);
+      again = splits > 1 ? C.keepPartial(job, s, item) : C.finish(job, s, b, h, firstRow);
+    } while (again);
   }
 }

@@ -1,7 +1,9 @@
 // Envelopes: elementwise largest and smallest key of each chunk, as rows [Hkv of B][chunks][max d, min d]: two halves of one row, so
-// that a bound is one product with the queries' positive and negative parts.
+// that a bound is one product with the queries' positive and negative parts. They are finite: NaN is passed over, ±∞ becomes the
+// largest float, since such a product multiplies by 0.
 import { decodeHalves } from './half';
 import * as J from './job';
+import { LARGEST } from './non-finite';
 import { keyAddress, rowBytes } from './pages';
 
 /**
@@ -16,7 +18,8 @@ export function envelopes(job: usize, thread: i32): void {
   const firstChunk = J.i(job, J.FIRST_CHUNK);
   const count = max(0, (keys - sink + chunk - 1) / chunk) - firstChunk;
   const bytes = rowBytes(job), width = <usize>padded << 2;
-  const half = J.i(job, J.HALF) != 0;
+  const half = J.i(job, J.HALF);
+  const top = f32x4.splat(LARGEST), bottom = f32x4.splat(-LARGEST);
   const line = J.scratch(job, thread);
   const items = J.i(job, J.ITEMS);
   for (let item = J.take(job); item < items; item = J.take(job)) {
@@ -24,17 +27,18 @@ export function envelopes(job: usize, thread: i32): void {
     const start = sink + index * chunk;
     const end = min(start + chunk, keys);
     const to = out + <usize>(bh * room + index) * 2 * width;
+    for (let c: usize = 0; c < width; c += 16) {
+      v128.store(to + c, bottom);
+      v128.store(to + width + c, top);
+    }
     for (let key = start; key < end; key++) {
       let from = keyAddress(job, bh / kvHeads, bh % kvHeads, key, bytes);
       if (half) {
-        decodeHalves(from, line, padded);
+        decodeHalves(from, line, padded, half);
         from = line;
       }
-      if (key == start) {
-        memory.copy(to, from, width);
-        memory.copy(to + width, from, width);
-      } else for (let c: usize = 0; c < width; c += 16) {
-        const value = v128.load(from + c);
+      for (let c: usize = 0; c < width; c += 16) {
+        const value = f32x4.pmax(f32x4.pmin(v128.load(from + c), top), bottom);
         v128.store(to + c, f32x4.pmax(v128.load(to + c), value));
         v128.store(to + width + c, f32x4.pmin(v128.load(to + width + c), value));
       }

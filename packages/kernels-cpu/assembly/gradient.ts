@@ -1,6 +1,7 @@
 // The gradient of block-sparse attention, flash style: weights are made again from each row's log-sum-exp, nothing of size T² is kept.
 import * as C from './context';
 import * as J from './job';
+import { finiteRows, finiteRun, mixSeeing, mixSeen } from './non-finite';
 import { exp2x4, EXP, LOG2E } from './simd';
 import { listSets } from './sparse';
 import { flush } from './step';
@@ -48,7 +49,7 @@ export function sparseGradient(job: usize, thread: i32): void {
         const end = min(queries, (block + 1) * blockQ);
         for (let row = block * blockQ; row < end; row += C.ROWS) {
           const rows = min(C.ROWS, end - row);
-          C.begin(job, s, b, h, row, rows);
+          C.begin(job, s, b, h, row, rows, false);
           loadRows(job, s, b, h, row, rows);
           listSets(job, s, b, h, block, rows);
           flush(job, s);
@@ -81,32 +82,67 @@ function loadRows(job: usize, s: usize, b: i32, h: i32, firstRow: i32, rows: i32
         mean += g * load<f32>(out + c);
       }
       const known = load<f32>(J.p(job, J.LSE) + (<usize>((b * heads + h) * queries + firstRow + <i32>r) << 2));
-      if (known > -1.0e29) lse = known;
+      // NaN stays: the row's gradients are NaN as its output is.
+      if (known != -Infinity) lse = known;
     }
     store<f32>(lseAt(s, padded) + (r << 2), lse);
     store<f32>(meanAt(s, padded) + (r << 2), mean);
   }
+  store<i32>(s + C.FINITE_ROWS, i32(finiteRun(queryRows, 2 * (<usize>(C.ROWS * padded) << 2))));
 }
 
-/** One step: SCORES holds n keys' masked scores in base 2; the first `count` are real. The query gradient grows in the output square. */
+/**
+ * One step: SCORES holds n keys' masked scores in base 2; the first `count` are real. The query gradient grows in the output square.
+ * Where a row or a key is not finite only visible pairs are added: zeros of the others would make NaN of it.
+ */
 export function gradientStep(job: usize, s: usize, n: i32, count: i32): void {
   const padded = J.i(job, J.PADDED_DIM), panels = load<i32>(s + C.PANELS), rows = load<i32>(s + C.PADDED_ROWS), softcap = J.f(job, J.SOFTCAP);
   const byKey = table(s, padded, 0), weightsByRow = table(s, padded, 1), gradientsByRow = table(s, padded, 2);
   // dP = V·dOᵀ
   rowsByPanels(s + C.VALUE_LIST, n, square(s, padded, 0), panels, byKey, C.SCORE_STRIDE, padded);
   scoreGradients(s, n, panels, softcap, byKey, lseAt(s, padded), meanAt(s, padded));
+  if (load<i32>(s + C.HIDDEN)) clearHidden(s, n, panels, byKey);
+  const width = <usize>padded << 2;
+  const finite = load<i32>(s + C.FINITE_ROWS) && finiteRows(s + C.KEY_LIST, count, width) && finiteRows(s + C.VALUE_LIST, count, width);
   // dQ += dS·K
-  mix(s + C.KEY_LIST, n, byKey, C.SCORE_STRIDE, C.outputAt(s, padded), rows, padded);
+  if (finite) mix(s + C.KEY_LIST, n, byKey, C.SCORE_STRIDE, C.outputAt(s, padded), rows, padded);
+  else mixSeen(s, s + C.KEY_LIST, count, byKey, C.outputAt(s, padded), padded);
   transpose(s + C.SCORES, n, panels, weightsByRow);
   transpose(byKey, n, panels, gradientsByRow);
   const sums = square(s, padded, 3);
   const bytes = <usize>(n * padded) << 2;
   memory.fill(sums, 0, bytes);
-  mix(gradientList(s, padded), rows, weightsByRow, C.SCORE_STRIDE, sums, n, padded);
+  if (finite) mix(gradientList(s, padded), rows, weightsByRow, C.SCORE_STRIDE, sums, n, padded);
+  else mixSeeing(s, gradientList(s, padded), count, s + C.SCORES, sums, padded);
   scatter(job, s, count, sums, J.p(job, J.GRAD_V));
   memory.fill(sums, 0, bytes);
-  mix(queryList(s, padded), rows, gradientsByRow, C.SCORE_STRIDE, sums, n, padded);
+  if (finite) mix(queryList(s, padded), rows, gradientsByRow, C.SCORE_STRIDE, sums, n, padded);
+  else mixSeeing(s, queryList(s, padded), count, byKey, sums, padded);
   scatter(job, s, count, sums, J.p(job, J.GRAD_K));
+}
+
+/** Zeros where a key is hidden from a row: 0 · (dP − …) is none where dP overflowed. */
+function clearHidden(s: usize, n: i32, panels: i32, gradients: usize): void {
+  const lastRow = load<i32>(s + C.ROW_COUNT) - 1;
+  for (let j = 0; j < n; j++) {
+    const slot = s + (<usize>j << 2);
+    const from = load<i32>(slot + C.FROM), to = load<i32>(slot + C.TO);
+    if (from <= 0 && to >= lastRow) continue;
+    const weight = s + C.SCORES + <usize>j * C.SCORE_STRIDE, gradient = gradients + <usize>j * C.SCORE_STRIDE;
+    for (let c: usize = 0; c < <usize>panels << 5; c += 16) {
+      const visible = visibleRows(<i32>(c >> 2), from, to);
+      v128.store(weight + c, v128.and(v128.load(weight + c), visible));
+      v128.store(gradient + c, v128.and(v128.load(gradient + c), visible));
+    }
+  }
+}
+
+/** All bits set in the lanes of rows first … first + 3 that lie in from … to. */
+// @ts-ignore: decorator
+@inline
+function visibleRows(first: i32, from: i32, to: i32): v128 {
+  const row = i32x4.add(i32x4.splat(first), i32x4(0, 1, 2, 3));
+  return v128.and(i32x4.ge_s(row, i32x4.splat(from)), i32x4.le_s(row, i32x4.splat(to)));
 }
 
 /** SCORES → weights; dP → dS = P·(dP − Σ out·gradient), times the soft-cap's slope. */

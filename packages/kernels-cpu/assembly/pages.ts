@@ -1,6 +1,7 @@
 // The key-value pages: PAGE tokens each, [keys, values][Hkv][PAGE][d padded to 8], float32 or float16; and appending to them.
 import { encodeHalves } from './half';
 import * as J from './job';
+import { withPlainNaN } from './non-finite';
 
 /** Tokens of a page. */
 export const PAGE: i32 = 256;
@@ -38,6 +39,7 @@ export function append(job: usize, thread: i32): void {
   const bytes = rowBytes(job), offset = valueOffset(job, bytes), dBytes = <usize>d << 2;
   const line = J.scratch(job, thread);
   memory.fill(line, 0, <usize>padded << 2);
+  let special = false;
   const items = J.i(job, J.ITEMS);
   for (let item = J.take(job); item < items; item = J.take(job)) {
     const last = min(tokens, (item + 1) * RUN);
@@ -45,22 +47,25 @@ export function append(job: usize, thread: i32): void {
       let from = <usize>(token * kvHeads) * dBytes;
       for (let h = 0; h < kvHeads; h++) {
         const to = keyAddress(job, 0, h, first + token, bytes);
-        put(J.p(job, J.RAW_KEYS) + from, to, d, padded, half, line);
-        put(J.p(job, J.RAW_VALUES) + from, to + offset, d, padded, half, line);
+        special = put(J.p(job, J.RAW_KEYS) + from, to, d, padded, half, line) || special;
+        special = put(J.p(job, J.RAW_VALUES) + from, to + offset, d, padded, half, line) || special;
         from += dBytes;
       }
     }
   }
+  if (special) store<i32>(job + J.SPECIAL_HALVES, 1);
 }
 
-function put(from: usize, to: usize, d: i32, padded: i32, half: bool, line: usize): void {
+/** @returns true when it stored a float16 that is infinite or NaN */
+function put(from: usize, to: usize, d: i32, padded: i32, half: bool, line: usize): bool {
   if (d != padded) {
     memory.copy(line, from, <usize>d << 2);
     from = line;
   }
-  if (half) encodeHalves(from, to, padded);
-  else for (let c: usize = 0; c < <usize>padded << 2; c += 32) {
-    v128.store(to + c, v128.load(from + c));
-    v128.store(to + c, v128.load(from + c, 16), 16);
+  if (half) return encodeHalves(from, to, padded);
+  for (let c: usize = 0; c < <usize>padded << 2; c += 32) {
+    v128.store(to + c, withPlainNaN(v128.load(from + c)));
+    v128.store(to + c, withPlainNaN(v128.load(from + c, 16)), 16);
   }
+  return false;
 }

@@ -88,33 +88,38 @@ export function sampleRows(job: usize, s: usize, b: i32, h: i32, firstRow: i32, 
   store<i32>(s + POSITION, J.i(job, J.POSITION) + firstRow);
 }
 
-/** Mean of `rows` rows. */
+/** Mean of `rows` rows. They are divided by a power of two before they are added, which rounds nothing and keeps the sum finite. */
 function average(from: usize, stride: usize, rows: i32, to: usize, bytes: usize): void {
-  const factor: f32 = 1 / <f32>rows;
+  let power: f32 = 1;
+  while (power < <f32>rows) power *= 2;
+  const part: f32 = 1 / power, factor: f32 = power / <f32>rows;
   const last = from + <usize>rows * stride, whole = bytes & ~15;
-  const factors = f32x4.splat(factor);
+  const parts = f32x4.splat(part), factors = f32x4.splat(factor);
   for (let c: usize = 0; c < whole; c += 16) {
-    let sum = v128.load(from + c);
-    for (let row = from + stride; row < last; row += stride) sum = f32x4.add(sum, v128.load(row + c));
+    let sum = f32x4.mul(v128.load(from + c), parts);
+    for (let row = from + stride; row < last; row += stride) sum = f32x4.add(sum, f32x4.mul(v128.load(row + c), parts));
     v128.store(to + c, f32x4.mul(sum, factors));
   }
   for (let c = whole; c < bytes; c += 4) {
     let sum: f32 = 0;
-    for (let row = from; row < last; row += stride) sum += load<f32>(row + c);
+    for (let row = from; row < last; row += stride) sum += load<f32>(row + c) * part;
     store<f32>(to + c, sum * factor);
   }
 }
 
-/** BEST[j] = largest product of LIST[j], j < count (at most 64), with the sampled rows in `panels`. */
+/**
+ * BEST[j] = largest product of LIST[j], j < count (at most 64), with the sampled rows in `panels`. Products that are NaN are passed
+ * over: a row that holds NaN does not vote, a key that does scores LOWEST.
+ */
 export function scoreList(s: usize, count: i32, panels: usize): void {
   const n = (count + 3) & ~3;
   for (let j = count; j < n; j++) store<u32>(s + LIST + (<usize>j << 2), load<u32>(s + LIST));
   const panelCount = load<i32>(s + PANELS);
-  const stride = <usize>panelCount << 5;
+  const stride = <usize>panelCount << 5, low = f32x4.splat(LOWEST);
   rowsByPanels(s + LIST, n, panels, panelCount, s + PRODUCTS, stride, load<i32>(s + DEPTH));
   let at = s + PRODUCTS;
   for (let j: usize = 0; j < <usize>n << 2; j += 16) {
-    const a = lanesMax(at, stride), b = lanesMax(at + stride, stride), c = lanesMax(at + 2 * stride, stride), d = lanesMax(at + 3 * stride, stride);
+    const a = lanesMax(at, stride, low), b = lanesMax(at + stride, stride, low), c = lanesMax(at + 2 * stride, stride, low), d = lanesMax(at + 3 * stride, stride, low);
     // Four horizontal maxima at once: pairs, then pairs of pairs.
     const ab = f32x4.pmax(i32x4.shuffle(a, b, 0, 1, 4, 5), i32x4.shuffle(a, b, 2, 3, 6, 7));
     const cd = f32x4.pmax(i32x4.shuffle(c, d, 0, 1, 4, 5), i32x4.shuffle(c, d, 2, 3, 6, 7));
@@ -125,22 +130,22 @@ export function scoreList(s: usize, count: i32, panels: usize): void {
 
 // @ts-ignore: decorator
 @inline
-function lanesMax(row: usize, stride: usize): v128 {
-  let top = v128.load(row);
-  for (let c: usize = 16; c < stride; c += 16) top = f32x4.pmax(top, v128.load(row + c));
+function lanesMax(row: usize, stride: usize, low: v128): v128 {
+  let top = low;
+  for (let c: usize = 0; c < stride; c += 16) top = f32x4.pmax(top, v128.load(row + c));
   return top;
 }
 
 /** Lists keys [first, end) from slot j on: LIST their addresses, unpacked where pages are float16, KEY_OF the keys. */
 export function listRun(job: usize, s: usize, b: i32, h: i32, j: i32, first: i32, end: i32, bytes: usize): void {
-  const padded = J.i(job, J.PADDED_DIM), half = J.i(job, J.HALF) != 0;
+  const padded = J.i(job, J.PADDED_DIM), half = J.i(job, J.HALF);
   let slot = s + (<usize>j << 2);
   let unpacked = unpackedAt(job, s) + (<usize>(j * padded) << 2);
   for (let key = first; key < end; ) {
     let at = keyAddress(job, b, h, key, bytes);
     for (const stop = min(end, (key & ~(PAGE - 1)) + PAGE); key < stop; key++) {
       if (half) {
-        decodeHalves(at, unpacked, padded);
+        decodeHalves(at, unpacked, padded, half);
         store<u32>(slot + LIST, <u32>unpacked);
         unpacked += <usize>padded << 2;
       } else store<u32>(slot + LIST, <u32>at);
@@ -171,7 +176,10 @@ export function scoreKeys(job: usize, s: usize, count: i32, panels: usize): void
     if (key < safe) continue;
     let best = LOWEST;
     for (let g = 0; g < groups; g++) {
-      if (key < position + min((g + 1) * stride, rows)) best = max(best, load<f32>(s + PRODUCTS + <usize>j * width + (<usize>g << 2)));
+      if (key >= position + min((g + 1) * stride, rows)) continue;
+      const product = load<f32>(s + PRODUCTS + <usize>j * width + (<usize>g << 2));
+      // Not `max`: NaN must not pass.
+      if (product > best) best = product;
     }
     store<f32>(s + BEST + (<usize>j << 2), best);
   }

@@ -1,10 +1,10 @@
 // Vector helpers: fused multiply-add where the binary is built for relaxed SIMD, exp2. Maxima are pmax throughout: one instruction,
-// where max takes eight to order NaN and −0.
+// where max takes eight to order NaN and −0. pmax(a, b) is a unless a < b: a NaN in b is passed over.
 
-/** Stand-in for −∞ of masked scores: far below INITIAL_MAX, so their weight is exactly 0 and no NaN appears. */
-export const MASKED: f32 = -3.0e38;
-/** Running maximum before the first key. */
-export const INITIAL_MAX: f32 = -1.0e30;
+/** Score of a hidden key: its weight is exactly 0. */
+export const MASKED: f32 = -Infinity;
+/** Running maximum before the first key: the smallest float, so that −∞ less it is −∞ and no NaN appears. */
+export const INITIAL_MAX: f32 = -3.4028234663852886e38;
 export const LOG2E: f32 = 1.4426950408889634;
 
 /**
@@ -29,7 +29,7 @@ export function fma(a: v128, b: v128, c: v128): v128 {
 }
 
 /**
- * 2^x for x <= 127; exactly 0 for x <= −127. `clamp … one` are the vectors of EXP, held by the caller across its loop.
+ * 2^x for x <= 127; exactly 0 for x <= −127; NaN for the plain NaN (non-finite.ts). `clamp … one` are the vectors of EXP, held by the caller across its loop.
  * x is split into an integer, added to the exponent bits, and f in [−½, ½].
  */
 // @ts-ignore: decorator

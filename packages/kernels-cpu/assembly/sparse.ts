@@ -22,12 +22,14 @@ export function sparseAttention(job: usize, thread: i32): void {
     const firstRow = block * blockQ + tile * C.ROWS;
     const rows = min(C.ROWS, min(queries, (block + 1) * blockQ) - firstRow);
     if (rows <= 0) continue;
-    C.begin(job, s, b, h, firstRow, rows);
-    store<i32>(s + C.SPLIT, split);
-    listSets(job, s, b, h, block, rows);
-    flush(job, s);
-    if (splits > 1) C.keepPartial(job, s, item);
-    else C.finish(job, s, b, h, firstRow);
+    let again = false;
+    do {
+      C.begin(job, s, b, h, firstRow, rows, again);
+      store<i32>(s + C.SPLIT, split);
+      listSets(job, s, b, h, block, rows);
+      flush(job, s);
+      again = splits > 1 ? C.keepPartial(job, s, item) : C.finish(job, s, b, h, firstRow);
+    } while (again);
   }
 }
 

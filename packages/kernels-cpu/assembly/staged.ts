@@ -80,7 +80,7 @@ function expand(candidates: usize, have: i32, before: i32, chunk: i32, searchabl
 @inline
 function put(scores: usize, i: i32, score: f32, merge: bool): void {
   const at = scores + (<usize>i << 2);
-  // NaN, too, becomes LOWEST: selectLargest would keep every NaN, more than there is room for.
+  // selectLargest would keep every NaN, more than there is room for.
   if (!(score > LOWEST)) score = LOWEST;
   store<f32>(at, merge ? max(load<f32>(at), score) : score);
 }

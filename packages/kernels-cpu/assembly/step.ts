@@ -4,11 +4,11 @@ import * as C from './context';
 import { FAR } from './context';
 import { gradientStep } from './gradient';
 import { decodeHalves } from './half';
+import { finiteRows, mixSeen } from './non-finite';
 import * as J from './job';
 import { keyAddress, rowBytes, valueOffset, PAGE } from './pages';
 import { exp2x4, EXP, fma, LOG2E, MASKED, exp2Once } from './simd';
 import { mix, rowsByPanels } from './tile';
-
 
 /**
  * Lists keys [first, end). Key j is visible to rows r with (position of r) − j in [low, high]. Full lists are worked off.
@@ -55,19 +55,34 @@ export function flush(job: usize, s: usize): void {
     const bytes = <usize>padded << 2;
     touch(s, s + C.KEY_LIST, n, bytes);
     scoreKeys(job, s, n);
-    touch(s, s + C.VALUE_LIST, n, bytes);
-    if (J.p(job, J.GRAD_OUT) != 0) {
-      gradientStep(job, s, n, count);
-      store<i32>(s + C.COUNT, 0);
-      store<i32>(s + C.HIDDEN, 0);
-      return;
-    }
-    softmax(s, n, load<i32>(s + C.PANELS), padded);
-    if (load<i32>(s + C.HIDDEN)) mixVisible(s, n, padded);
-    else mix(s + C.VALUE_LIST, n, s + C.SCORES, C.SCORE_STRIDE, C.outputAt(s, padded), load<i32>(s + C.PADDED_ROWS), padded);
+    if (J.p(job, J.GRAD_OUT) != 0) gradientStep(job, s, n, count);
+    else attendStep(s, n, count, padded);
   }
   store<i32>(s + C.COUNT, 0);
   store<i32>(s + C.HIDDEN, 0);
+}
+
+/** Weights, and their sums of values. Where keys are hidden from rows, values that are not finite reach only the rows that see them. */
+function attendStep(s: usize, n: i32, count: i32, padded: i32): void {
+  const hidden = load<i32>(s + C.HIDDEN) != 0;
+  let finite = true;
+  if (hidden) finite = finiteRows(s + C.VALUE_LIST, count, <usize>padded << 2);
+  else touch(s, s + C.VALUE_LIST, n, <usize>padded << 2);
+  const panels = load<i32>(s + C.PANELS);
+  softmax(s, n, panels, padded);
+  if (load<i32>(s + C.CAREFUL)) scaleWeights(s, n, panels);
+  if (!finite) mixSeen(s, s + C.VALUE_LIST, count, s + C.SCORES, C.outputAt(s, padded), padded);
+  else if (hidden) mixVisible(s, count, padded);
+  else mix(s + C.VALUE_LIST, n, s + C.SCORES, C.SCORE_STRIDE, C.outputAt(s, padded), load<i32>(s + C.PADDED_ROWS), padded);
+}
+
+/** Weights of a careful tile; their sums stay as they are. */
+function scaleWeights(s: usize, n: i32, panels: i32): void {
+  const factor = f32x4.splat(1 / C.HEADROOM);
+  for (let j = 0; j < n; j++) {
+    const row = s + C.SCORES + <usize>j * C.SCORE_STRIDE;
+    for (let at = row; at < row + (<usize>panels << 5); at += 16) v128.store(at, f32x4.mul(v128.load(at), factor));
+  }
 }
 
 /**
@@ -85,14 +100,14 @@ function touch(s: usize, list: usize, n: i32, bytes: usize): void {
 
 /** Pads the list to a multiple of 4 with a hidden key; unpacks float16. @returns the padded count */
 export function complete(job: usize, s: usize, count: i32): i32 {
-  const padded = J.i(job, J.PADDED_DIM);
-  if (J.i(job, J.HALF)) {
+  const padded = J.i(job, J.PADDED_DIM), half = J.i(job, J.HALF);
+  if (half) {
     let to = C.unpackedAt(s, padded);
     const bytes = <usize>padded << 2;
     const values = to + <usize>C.GROUP * bytes;
     for (let j: usize = 0; j < <usize>count << 2; j += 4) {
-      decodeHalves(<usize>load<u32>(s + C.KEY_LIST + j), to, padded);
-      decodeHalves(<usize>load<u32>(s + C.VALUE_LIST + j), to + (values - C.unpackedAt(s, padded)), padded);
+      decodeHalves(<usize>load<u32>(s + C.KEY_LIST + j), to, padded, half);
+      decodeHalves(<usize>load<u32>(s + C.VALUE_LIST + j), to + (values - C.unpackedAt(s, padded)), padded, half);
       store<u32>(s + C.KEY_LIST + j, <u32>to);
       store<u32>(s + C.VALUE_LIST + j, <u32>(to + (values - C.unpackedAt(s, padded))));
       to += bytes;

@@ -24,7 +24,7 @@ export interface CacheOptions extends ScoreOptions {
   readonly heads: number;
   readonly kvHeads: number;
   readonly headDim: number;
-  /** float16 halves the memory; keys and values are rounded to 11 bits and clamped to ±65504. @defaultValue 'f32' */
+  /** float16 halves the memory; keys and values are rounded to 11 bits, infinite from ±65520 on. @defaultValue 'f32' */
   readonly type?: CacheType | undefined;
   /** @defaultValue DEFAULT_CONFIG of `@hip/mask-search` */
   readonly config?: Partial<HipConfig> | undefined;

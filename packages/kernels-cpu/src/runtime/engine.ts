@@ -98,9 +98,10 @@ export class Engine {
     return this.#closed;
   }
 
-  /** @throws HipError `internal` after `close` */
+  /** @throws HipError `internal` after `close`, and when a worker thread has ended */
   checkOpen(): void {
     if (this.#closed) throw new HipError('internal', 'this runtime is closed: create another with createCpuRuntime()');
+    this.#pool.check();
   }
 
   /** A job block of a call's scope, zeroed. */

@@ -59,8 +59,9 @@ export const JOB = {
   LSE: 216,
   ROUNDS: 220,
   ROW_STRIDE: 224,
-  STAGE_COUNT: 228,
-  STAGE: 232,
+  SPECIAL_HALVES: 228,
+  STAGE_COUNT: 232,
+  STAGE: 236,
 } as const;
 
 export type JobField = keyof typeof JOB;

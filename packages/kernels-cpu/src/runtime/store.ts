@@ -22,6 +22,14 @@ export interface StoreShape {
   readonly headDim: number;
 }
 
+/** Room that was made for tokens which are not there yet. */
+interface Growth {
+  /** The tokens are there: what they replaced is released. */
+  readonly keep: () => void;
+  /** They never came: all is as before. */
+  readonly undo: () => void;
+}
+
 /** Summaries of chunks [0, …) of keys [sink, …); `room` is what is allocated. */
 interface Envelope {
   at: number;
@@ -29,6 +37,9 @@ interface Envelope {
   /** Keys summarised so far. */
   keys: number;
 }
+
+/** Value of the job's HALF where some float16 is infinite or NaN: assembly/half.ts. */
+const SPECIAL = 2;
 
 export class Store {
   readonly shape: StoreShape;
@@ -42,6 +53,8 @@ export class Store {
   #pages = 0;
   readonly #envelopes = new Map<string, Envelope>();
   readonly #maxTokens: number;
+  /** Some float16 is infinite or NaN, which takes longer to read. */
+  #special = false;
 
   /** @param tokens room to make at once; the store grows beyond it page by page up to `maxTokens` */
   constructor(
@@ -55,12 +68,7 @@ export class Store {
     this.#scope = new Scope(engine.heap);
     this.#maxTokens = maxTokens;
     if (tokens === 0) return;
-    try {
-      this.#grow(tokens);
-    } catch (error) {
-      this.#scope[Symbol.dispose]();
-      throw error;
-    }
+    this.#grow(tokens).keep();
   }
 
   /** Tokens held. */
@@ -77,9 +85,9 @@ export class Store {
   }
 
   /**
-   * Appends k, v [B, tokens, Hkv, d].
+   * Appends k, v [B, tokens, Hkv, d]. What it throws changes nothing.
    *
-   * @throws HipError `invalid-shape`, `out-of-memory` beyond `maxTokens` or the memory's end
+   * @throws HipError `invalid-shape`, `out-of-memory` beyond `maxTokens` or the memory's end, `internal` when a thread has ended
    */
   append(k: Float32Array, v: Float32Array): void {
     const { batch, kvHeads, headDim } = this.shape;
@@ -94,9 +102,24 @@ export class Store {
         { tokens: this.#length + tokens, maxTokens: this.#maxTokens },
       );
     }
-    const engine = this.#engine;
     const start = performance.now();
-    this.#grow(this.#length + tokens);
+    const growth = this.#grow(this.#length + tokens);
+    try {
+      this.#write(k, v, tokens);
+    } catch (error) {
+      growth.undo();
+      throw error;
+    }
+    growth.keep();
+    this.#length += tokens;
+    this.#engine.times.append += performance.now() - start;
+  }
+
+  /** Copies `tokens` tokens of each batch entry behind those that are held. */
+  #write(k: Float32Array, v: Float32Array, tokens: number): void {
+    const { batch, kvHeads, headDim } = this.shape;
+    const tokenFloats = kvHeads * headDim;
+    const engine = this.#engine;
     using scope = new Scope(engine.heap);
     const step = Math.min(tokens, appendTokens(this.shape));
     const keysAt = scope.allocate(step * tokenFloats * 4);
@@ -120,8 +143,7 @@ export class Store {
         engine.run('append', job, Math.ceil(count / APPEND_RUN));
       }
     }
-    this.#length += tokens;
-    engine.times.append += performance.now() - start;
+    if (engine.heap.ints(job + JOB.SPECIAL_HALVES, 1)[0] !== 0) this.#special = true;
   }
 
   /** Keeps the first `length` tokens; pages and envelopes keep their room. */
@@ -142,7 +164,7 @@ export class Store {
       PADDED_DIM: paddedDim(headDim),
       PAGES: this.#table + batch * this.#tablePages * 4,
       PAGES_PER_BATCH: this.#tablePages,
-      HALF: this.type === 'f16' ? 1 : 0,
+      HALF: this.type === 'f32' ? 0 : this.#special ? SPECIAL : 1,
     };
   }
 
@@ -213,30 +235,55 @@ export class Store {
     envelope.room = room;
   }
 
-  #grow(tokens: number): void {
+  /** Makes room for `tokens` tokens in all, or throws and changes nothing. */
+  #grow(tokens: number): Growth {
     const { batch } = this.shape;
+    const scope = this.#scope;
+    const before = { table: this.#table, tablePages: this.#tablePages, pages: this.#pages };
     const needed = Math.ceil(tokens / PAGE_TOKENS);
-    if (needed > this.#tablePages) {
-      const most = Math.ceil(this.#maxTokens / PAGE_TOKENS);
-      const room = most === Infinity ? Math.max(needed, 2 * this.#tablePages) : most;
-      const at = this.#scope.allocate(batch * room * 4);
-      const words = this.#engine.heap.ints(at, batch * room);
-      if (this.#tablePages > 0) {
-        const old = this.#engine.heap.ints(this.#table, batch * this.#tablePages);
-        for (let b = 0; b < batch; b++)
-          words.set(old.subarray(b * this.#tablePages, b * this.#tablePages + this.#pages), b * room);
-        this.#scope.release(this.#table);
-      }
-      this.#table = at;
-      this.#tablePages = room;
-    }
+    const missing = needed - before.pages;
+    if (missing <= 0) return { keep: () => {}, undo: () => {} };
     const bytes = pageBytes(this.shape, this.type);
-    const missing = needed - this.#pages;
-    if (missing <= 0) return;
-    const first = this.#scope.allocate(batch * missing * bytes);
+    const first = scope.allocate(batch * missing * bytes);
+    const isMoved = needed > before.tablePages;
+    try {
+      if (isMoved) this.#moveTable(needed);
+    } catch (error) {
+      scope.release(first);
+      throw error;
+    }
     const words = this.#engine.heap.ints(this.#table, batch * this.#tablePages);
     for (let i = 0; i < missing; i++)
-      for (let b = 0; b < batch; b++) words[b * this.#tablePages + this.#pages + i] = first + (i * batch + b) * bytes;
+      for (let b = 0; b < batch; b++) words[b * this.#tablePages + before.pages + i] = first + (i * batch + b) * bytes;
     this.#pages = needed;
+    return {
+      keep: () => {
+        if (isMoved && before.tablePages > 0) scope.release(before.table);
+      },
+      undo: () => {
+        scope.release(first);
+        if (isMoved) scope.release(this.#table);
+        this.#table = before.table;
+        this.#tablePages = before.tablePages;
+        this.#pages = before.pages;
+      },
+    };
+  }
+
+  /** A table of `needed` pages or more; the old one is left where it is. */
+  #moveTable(needed: number): void {
+    const { batch } = this.shape;
+    const { heap } = this.#engine;
+    const most = Math.ceil(this.#maxTokens / PAGE_TOKENS);
+    const room = most === Infinity ? Math.max(needed, 2 * this.#tablePages) : most;
+    const at = this.#scope.allocate(batch * room * 4);
+    const words = heap.ints(at, batch * room);
+    if (this.#tablePages > 0) {
+      const old = heap.ints(this.#table, batch * this.#tablePages);
+      for (let b = 0; b < batch; b++)
+        words.set(old.subarray(b * this.#tablePages, b * this.#tablePages + this.#pages), b * room);
+    }
+    this.#table = at;
+    this.#tablePages = room;
   }
 }

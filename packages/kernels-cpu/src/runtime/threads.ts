@@ -1,16 +1,25 @@
 // Worker threads over shared memory. The calling thread works too; then it waits (Node) or spins (a browser's main thread may not wait).
 import { HipError } from '@hip/mask-search';
-import { WORKER_SOURCE } from './worker-source.ts';
+import { Lifeline, type Receive } from './liveness.ts';
+import { CONTROL, WORKER_SOURCE } from './worker-source.ts';
 
+/** Milliseconds after which a worker that is waited for is asked whether it is still there. */
+const PATIENCE = 500;
+
+/** A started worker. */
 interface Started {
-  terminate(): unknown;
+  readonly thread: number;
+  readonly terminate: () => unknown;
+  /** Undefined where only the event loop can tell. */
+  readonly lifeline?: Lifeline;
 }
 
 interface NodeWorkers {
   readonly Worker: new (
     source: string,
     options: object,
-  ) => { terminate(): unknown; unref(): void; once(event: string, listener: (value: unknown) => void): unknown };
+  ) => { terminate(): unknown; unref(): void; on(event: string, listener: (value: unknown) => void): unknown };
+  readonly receiveMessageOnPort: Receive;
 }
 
 /** True where shared memory and workers exist. */
@@ -22,7 +31,7 @@ export function threadsAvailable(): boolean {
 
 function nodeWorkers(): NodeWorkers | undefined {
   if (typeof process !== 'object' || !process.versions?.node) return undefined;
-  return process.getBuiltinModule('node:worker_threads');
+  return process.getBuiltinModule('node:worker_threads') as unknown as NodeWorkers;
 }
 
 /** How many threads `auto` means: the machine's cores, at most 16. */
@@ -48,14 +57,18 @@ export class ThreadPool {
   readonly #count: number;
   readonly #kernels: readonly string[];
   readonly #ready: Promise<unknown>;
+  /** Why no kernel can run any more. */
+  #broken: string | undefined;
+  #closed = false;
 
   constructor({ module, memory, threads, kernels }: PoolOptions) {
-    this.#control = new Int32Array(threads > 1 ? new SharedArrayBuffer(8 * 4) : new ArrayBuffer(8 * 4));
+    const bytes = (CONTROL.workers + threads) * 4;
+    this.#control = new Int32Array(threads > 1 ? new SharedArrayBuffer(bytes) : new ArrayBuffer(bytes));
     this.#count = threads - 1;
     this.#kernels = kernels;
     const ready = Array.from({ length: this.#count }, async (_, i) => {
       try {
-        await this.#start({ module, memory, control: this.#control, thread: i + 1, kernels });
+        await this.#start(i + 1, { module, memory, control: this.#control, thread: i + 1, kernels });
       } catch (cause) {
         const message = `a worker thread did not start (${cause instanceof Error ? cause.message : String(cause)}): give threads: 1, which needs none`;
         throw new HipError('unsupported', message, { threads }, { cause });
@@ -64,26 +77,45 @@ export class ThreadPool {
     this.#ready = Promise.all(ready);
   }
 
-  #start(data: object): Promise<void> {
+  #start(thread: number, data: object): Promise<void> {
     const node = nodeWorkers();
-    if (node) {
-      const worker = new node.Worker(WORKER_SOURCE, { eval: true, workerData: data, execArgv: [] });
-      this.#workers.push(worker);
-      return new Promise((resolve, reject) => {
-        worker.once('message', () => {
-          worker.unref();
-          resolve();
-        });
-        worker.once('error', reject);
+    return node ? this.#startInNode(node, thread, data) : this.#startInPage(thread, data);
+  }
+
+  #startInNode(node: NodeWorkers, thread: number, data: object): Promise<void> {
+    const lifeline = new Lifeline();
+    const worker = new node.Worker(WORKER_SOURCE, {
+      eval: true,
+      workerData: { ...data, life: lifeline.theirs },
+      execArgv: [],
+      transferList: [lifeline.theirs],
+    });
+    this.#workers.push({ thread, lifeline, terminate: () => worker.terminate() });
+    return new Promise((resolve, reject) => {
+      const ended = (cause: unknown): void => {
+        reject(cause);
+        this.#break(thread, cause instanceof Error ? cause.message : String(cause));
+      };
+      worker.on('message', () => {
+        worker.unref();
+        resolve();
       });
-    }
+      worker.on('error', ended);
+      worker.on('exit', (code) => ended(new Error(`exit code ${String(code)}`)));
+    });
+  }
+
+  #startInPage(thread: number, data: object): Promise<void> {
     const url = URL.createObjectURL(new Blob([WORKER_SOURCE], { type: 'text/javascript' }));
     const worker = new Worker(url);
-    this.#workers.push(worker);
+    this.#workers.push({ thread, terminate: () => worker.terminate() });
     worker.postMessage(data);
     return new Promise<void>((resolve, reject) => {
       worker.addEventListener('message', () => resolve(), { once: true });
-      worker.addEventListener('error', (event) => reject(new Error(event.message)), { once: true });
+      worker.addEventListener('error', (event) => {
+        reject(new Error(event.message));
+        this.#break(thread, event.message);
+      });
     }).finally(() => URL.revokeObjectURL(url));
   }
 
@@ -92,40 +124,78 @@ export class ThreadPool {
     await this.#ready;
   }
 
-  /** Runs a kernel on the job block at `job` on all threads; `own` is the calling thread's share. Returns when all are done. */
+  /** @throws HipError `internal` when a worker has ended: what it was doing is not done, so nothing goes on in this memory */
+  check(): void {
+    if (this.#broken === undefined) return;
+    throw new HipError('internal', `${this.#broken}: close this runtime and create another with createCpuRuntime()`);
+  }
+
+  #break(thread: number, why: string): void {
+    if (!this.#closed) this.#broken ??= `worker thread ${thread} has ended (${why})`;
+  }
+
+  /**
+   * Runs a kernel on the job block at `job` on all threads; `own` is the calling thread's share. Returns when all are done.
+   *
+   * @throws HipError `internal` when a worker fails or ends
+   */
   run(kernel: string, job: number, own: () => void): void {
-    const control = this.#control;
-    const index = this.#kernels.indexOf(kernel);
     if (this.#count === 0) {
       own();
       return;
     }
-    Atomics.store(control, 1, 0);
-    Atomics.store(control, 2, index);
-    Atomics.store(control, 5, job);
-    Atomics.add(control, 0, 1);
-    Atomics.notify(control, 0);
+    this.check();
+    const control = this.#control;
+    Atomics.store(control, CONTROL.kernel, this.#kernels.indexOf(kernel));
+    Atomics.store(control, CONTROL.job, job);
+    const generation = (Atomics.add(control, CONTROL.generation, 1) + 1) | 0;
+    Atomics.notify(control, CONTROL.generation);
     try {
       own();
     } finally {
-      const mayWait = nodeWorkers() !== undefined;
-      for (let done = Atomics.load(control, 1); done < this.#count; done = Atomics.load(control, 1)) {
-        if (mayWait) Atomics.wait(control, 1, done, 1000);
-      }
+      this.#wait(generation);
     }
-    if (Atomics.load(control, 4) !== 0) {
+    this.check();
+    if (Atomics.load(control, CONTROL.failed) !== 0) {
       throw new HipError('internal', `a worker thread failed in kernel ${kernel}: create the runtime again`, {
         kernel,
       });
     }
   }
 
+  /** Until every worker has done a generation, or has ended: those that live still write into the memory. */
+  #wait(generation: number): void {
+    const control = this.#control;
+    const node = nodeWorkers();
+    let missing = this.#workers;
+    for (;;) {
+      const done = Atomics.load(control, CONTROL.done);
+      missing = missing.filter(({ thread }) => Atomics.load(control, CONTROL.workers - 1 + thread) !== generation);
+      if (missing.length === 0) return;
+      if (!node) {
+        while (Atomics.load(control, CONTROL.done) === done);
+        continue;
+      }
+      if (Atomics.wait(control, CONTROL.done, done, PATIENCE) !== 'timed-out') continue;
+      missing = missing.filter(({ thread, lifeline }) => {
+        const isAlive = lifeline?.isAlive(node.receiveMessageOnPort) ?? true;
+        // It may have done its share before it ended: that is seen at the next call.
+        if (!isAlive) this.#break(thread, 'during a call');
+        return isAlive;
+      });
+    }
+  }
+
   /** Ends the workers. */
   close(): void {
-    Atomics.store(this.#control, 3, 1);
-    Atomics.add(this.#control, 0, 1);
-    Atomics.notify(this.#control, 0);
-    for (const worker of this.#workers) worker.terminate();
+    this.#closed = true;
+    Atomics.store(this.#control, CONTROL.stop, 1);
+    Atomics.add(this.#control, CONTROL.generation, 1);
+    Atomics.notify(this.#control, CONTROL.generation);
+    for (const { terminate, lifeline } of this.#workers) {
+      terminate();
+      lifeline?.close();
+    }
     this.#workers.length = 0;
   }
 }

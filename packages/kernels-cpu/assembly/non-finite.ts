@@ -1,0 +1,81 @@
+// What keeps NaN and infinity with those that may see them: 0·NaN is NaN, so a weight of 0 hides nothing. Fast paths ask first whether
+// all operands are finite; these slower loops visit visible pairs only.
+import * as C from './context';
+import { fma } from './simd';
+
+/** Absolute values from here on, read as integers, are infinities and NaN. */
+export const INFINITE: i32 = 0x7f800000;
+const SIZE: i32 = 0x7fffffff;
+/** Largest finite float. */
+export const LARGEST: f32 = 3.4028234663852886e38;
+
+// @ts-ignore: decorator
+@inline
+export function isFinite32(x: f32): bool { return (reinterpret<i32>(x) & SIZE) < INFINITE; }
+
+/** Largest absolute value seen so far, as integers lane by lane: `most` and one more vector. */
+// @ts-ignore: decorator
+@inline
+export function largerSize(most: v128, x: v128, size: v128): v128 { return i32x4.max_s(most, v128.and(x, size)); }
+
+// @ts-ignore: decorator
+@inline
+export function allFinite(most: v128): bool { return !v128.any_true(i32x4.gt_s(most, i32x4.splat(INFINITE - 1))); }
+
+/** Whether `bytes` bytes (a multiple of 16) from `at` on hold finite floats only. */
+export function finiteRun(at: usize, bytes: usize): bool {
+  const size = i32x4.splat(SIZE);
+  let most = i32x4.splat(0);
+  for (const end = at + bytes; at < end; at += 16) most = largerSize(most, v128.load(at), size);
+  return allFinite(most);
+}
+
+/** `finiteRun` over rows given by pointers; reads them in order, as `touch` does. */
+export function finiteRows(list: usize, count: i32, bytes: usize): bool {
+  const size = i32x4.splat(SIZE);
+  let most = i32x4.splat(0);
+  for (const end = list + (<usize>count << 2); list < end; list += 4) {
+    const row = <usize>load<u32>(list);
+    for (let c: usize = 0; c < bytes; c += 16) most = largerSize(most, v128.load(row + c), size);
+  }
+  return allFinite(most);
+}
+
+/** Makes every NaN of a run the same quiet one: exp2 moves low mantissa bits into the exponent, where other NaN would become numbers. */
+export function plainNaN(at: usize, bytes: usize): void {
+  for (const end = at + bytes; at < end; at += 16) v128.store(at, withPlainNaN(v128.load(at)));
+}
+
+// @ts-ignore: decorator
+@inline
+export function withPlainNaN(x: v128): v128 { return v128.bitselect(x, i32x4.splat(0x7fc00000), f32x4.eq(x, x)); }
+
+/** First and last row of the tile that listed key j is visible to. */
+// @ts-ignore: decorator
+@inline
+function firstRow(s: usize, j: usize): i32 { return max(0, load<i32>(s + C.FROM + (j << 2))); }
+// @ts-ignore: decorator
+@inline
+function lastRow(s: usize, j: usize): i32 { return min(load<i32>(s + C.ROW_COUNT) - 1, load<i32>(s + C.TO + (j << 2))); }
+
+/** out[row] += Σ table[key][row]·vector_key over the keys visible to the row: `mix` in the same order, hidden pairs left out. */
+export function mixSeen(s: usize, vectors: usize, count: i32, table: usize, out: usize, width: i32): void {
+  const bytes = <usize>width << 2;
+  for (let j: usize = 0; j < <usize>count; j++) {
+    const vector = <usize>load<u32>(vectors + (j << 2)), weights = table + j * C.SCORE_STRIDE;
+    for (let r = firstRow(s, j); r <= lastRow(s, j); r++) addTimes(out + <usize>r * bytes, vector, v128.load32_splat(weights + (<usize>r << 2)), bytes);
+  }
+}
+
+/** out[key] += Σ table[key][row]·vector_row over the rows that see the key. */
+export function mixSeeing(s: usize, vectors: usize, count: i32, table: usize, out: usize, width: i32): void {
+  const bytes = <usize>width << 2;
+  for (let j: usize = 0; j < <usize>count; j++) {
+    const weights = table + j * C.SCORE_STRIDE;
+    for (let r = firstRow(s, j); r <= lastRow(s, j); r++) addTimes(out + j * bytes, <usize>load<u32>(vectors + (<usize>r << 2)), v128.load32_splat(weights + (<usize>r << 2)), bytes);
+  }
+}
+
+function addTimes(to: usize, vector: usize, factor: v128, bytes: usize): void {
+  for (let c: usize = 0; c < bytes; c += 16) v128.store(to + c, fma(factor, v128.load(vector + c), v128.load(to + c)));
+}
