@@ -1,6 +1,6 @@
 // A thread's scratch during attention: one tile of query rows, its online softmax, and the list of keys the next step takes.
 import * as J from './job';
-import { allFinite, finiteRun, INFINITE, isFinite32, largerSize, LARGEST, plainNaN } from './non-finite';
+import { allFinite, finiteRun, INFINITE, isFinite32, largerSize, LARGEST, plainNaN, SIZE, sizeMask } from './non-finite';
 import { exp2Once, INITIAL_MAX } from './simd';
 
 /** Query rows of a tile. */
@@ -145,7 +145,7 @@ export function finish(job: usize, s: usize, b: i32, h: i32, firstRow: i32): boo
 function divideRows(s: usize, padded: i32, bytes: usize, to: usize, stride: usize): bool {
   const rows = load<i32>(s + ROW_COUNT), careful = load<i32>(s + CAREFUL) != 0;
   const whole = bytes & ~15;
-  const size = i32x4.splat(0x7fffffff);
+  const size = sizeMask();
   let from = outputAt(s, padded);
   let most = i32x4.splat(0), mostTail = 0;
   for (let r = 0; r < rows; r++) {
@@ -161,7 +161,7 @@ function divideRows(s: usize, padded: i32, bytes: usize, to: usize, stride: usiz
       }
       for (let c = whole; c < bytes; c += 4) {
         const x = load<f32>(from + c) * factor;
-        mostTail = max(mostTail, reinterpret<i32>(x) & 0x7fffffff);
+        mostTail = max(mostTail, reinterpret<i32>(x) & SIZE);
         store<f32>(to + c, x);
       }
     }

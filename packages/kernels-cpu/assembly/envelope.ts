@@ -3,8 +3,8 @@
 // largest float, since such a product multiplies by 0.
 import { decodeHalves } from './half';
 import * as J from './job';
-import { LARGEST } from './non-finite';
-import { keyAddress, rowBytes } from './pages';
+import { largest, smallest } from './non-finite';
+import { keyAddress, PAGE, rowBytes } from './pages';
 
 /**
  * Computes chunks [FIRST_CHUNK, …] of stage ENVELOPE_STAGE from the pages; chunk c covers keys from SINK + c·chunk, those there are.
@@ -19,7 +19,6 @@ export function envelopes(job: usize, thread: i32): void {
   const count = max(0, (keys - sink + chunk - 1) / chunk) - firstChunk;
   const bytes = rowBytes(job), width = <usize>padded << 2;
   const half = J.i(job, J.HALF);
-  const top = f32x4.splat(LARGEST), bottom = f32x4.splat(-LARGEST);
   const line = J.scratch(job, thread);
   const items = J.i(job, J.ITEMS);
   for (let item = J.take(job); item < items; item = J.take(job)) {
@@ -28,20 +27,34 @@ export function envelopes(job: usize, thread: i32): void {
     const end = min(start + chunk, keys);
     const to = out + <usize>(bh * room + index) * 2 * width;
     for (let c: usize = 0; c < width; c += 16) {
-      v128.store(to + c, bottom);
-      v128.store(to + width + c, top);
+      v128.store(to + c, smallest());
+      v128.store(to + width + c, largest());
     }
-    for (let key = start; key < end; key++) {
+    for (let key = start; key < end; ) {
       let from = keyAddress(job, bh / kvHeads, bh % kvHeads, key, bytes);
+      let run = min(end, (key & ~(PAGE - 1)) + PAGE) - key;
       if (half) {
         decodeHalves(from, line, padded, half);
         from = line;
+        run = 1;
       }
-      for (let c: usize = 0; c < width; c += 16) {
-        const value = f32x4.pmax(f32x4.pmin(v128.load(from + c), top), bottom);
-        v128.store(to + c, f32x4.pmax(v128.load(to + c), value));
-        v128.store(to + width + c, f32x4.pmin(v128.load(to + width + c), value));
-      }
+      widen(to, width, from, run);
+      key += run;
     }
+  }
+}
+
+/** Takes `run` keys that follow one another into an envelope. */
+function widen(to: usize, width: usize, from: usize, run: i32): void {
+  const top = largest(), bottom = smallest();
+  for (let c: usize = 0; c < width; c += 16) {
+    let high = v128.load(to + c), low = v128.load(to + width + c);
+    for (let at = from + c; at < from + <usize>run * width; at += width) {
+      const value = f32x4.pmax(f32x4.pmin(v128.load(at), top), bottom);
+      high = f32x4.pmax(high, value);
+      low = f32x4.pmin(low, value);
+    }
+    v128.store(to + c, high);
+    v128.store(to + width + c, low);
   }
 }

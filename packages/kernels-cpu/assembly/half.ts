@@ -1,5 +1,5 @@
 // float32 ↔ float16 rows as IEEE 754 has it: to nearest even, subnormals kept, infinity from 65520 on, NaN stays NaN (of one kind).
-import { largerSize } from './non-finite';
+import { sizeMask } from './non-finite';
 
 /** Scale of decode4: 2¹¹². */
 const CONSTANTS: usize = memory.data<f32>([5.192296858534828e33, 5.192296858534828e33, 5.192296858534828e33, 5.192296858534828e33], 16);
@@ -10,7 +10,7 @@ const INFINITE: i32 = 0x7f800000;
 /** A store's number format, the job's HALF: float32, float16 all of whose numbers are finite, float16. */
 export const SPECIAL: i32 = 2;
 
-/** Four floats → four halves in the low bits of four lanes; `size` are their absolute values. */
+/** Four floats that are finite as halves → these in the low bits of four lanes; `size` are their absolute values. */
 // @ts-ignore: decorator
 @inline
 function encode4(x: v128, size: v128): v128 {
@@ -21,25 +21,37 @@ function encode4(x: v128, size: v128): v128 {
   // Subnormal halves: adding ½ leaves units of 2⁻²⁴ in the low mantissa bits, rounded by the addition.
   const subnormal = i32x4.sub(f32x4.add(size, f32x4.splat(0.5)), i32x4.splat(0x3f000000));
   const small = f32x4.lt(size, f32x4.splat(6.103515625e-5));
+  return v128.or(v128.bitselect(subnormal, normal, small), i32x4.shr_u(sign, 16));
+}
+
+/** encode4 of any floats. */
+// @ts-ignore: decorator
+@inline
+function encodeAny4(x: v128, size: v128): v128 {
   const nan = v128.and(i32x4.gt_s(size, i32x4.splat(INFINITE)), i32x4.splat(0x200));
-  const special = v128.or(i32x4.splat(0x7c00), nan);
-  const finite = v128.bitselect(subnormal, normal, small);
-  return v128.or(v128.bitselect(special, finite, i32x4.gt_s(size, i32x4.splat(LARGEST))), i32x4.shr_u(sign, 16));
+  const sign = i32x4.shr_u(v128.and(x, i32x4.splat(0x80000000)), 16);
+  const special = v128.or(v128.or(i32x4.splat(0x7c00), nan), sign);
+  return v128.bitselect(special, encode4(x, size), i32x4.gt_s(size, i32x4.splat(LARGEST)));
 }
 
 /** Writes `count` floats (a multiple of 8) as halves. @returns true when some half is infinite or NaN */
 export function encodeHalves(from: usize, to: usize, count: i32): bool {
-  const mask = i32x4.splat(0x7fffffff);
+  const mask = sizeMask();
   let most = i32x4.splat(0);
-  const end = from + (<usize>count << 2);
-  for (; from < end; from += 32) {
-    const a = v128.load(from), b = v128.load(from, 16);
-    most = largerSize(largerSize(most, a, mask), b, mask);
+  const bytes = <usize>count << 2;
+  for (let c: usize = 0; c < bytes; c += 32) {
+    const a = v128.load(from + c), b = v128.load(from + c, 16);
+    const sizeA = v128.and(a, mask), sizeB = v128.and(b, mask);
+    most = i32x4.max_s(most, i32x4.max_s(sizeA, sizeB));
     // Lanes hold 0…65535: a saturating narrow of unsigned values would clamp above 32767, a shuffle of low halves does not.
-    v128.store(to, i16x8.shuffle(encode4(a, v128.and(a, mask)), encode4(b, v128.and(b, mask)), 0, 2, 4, 6, 8, 10, 12, 14));
-    to += 16;
+    v128.store(to + (c >> 1), i16x8.shuffle(encode4(a, sizeA), encode4(b, sizeB), 0, 2, 4, 6, 8, 10, 12, 14));
   }
-  return v128.any_true(i32x4.gt_s(most, i32x4.splat(LARGEST)));
+  if (!v128.any_true(i32x4.gt_s(most, i32x4.splat(LARGEST)))) return false;
+  for (let c: usize = 0; c < bytes; c += 32) {
+    const a = v128.load(from + c), b = v128.load(from + c, 16);
+    v128.store(to + (c >> 1), i16x8.shuffle(encodeAny4(a, v128.and(a, mask)), encodeAny4(b, v128.and(b, mask)), 0, 2, 4, 6, 8, 10, 12, 14));
+  }
+  return true;
 }
 
 // @ts-ignore: decorator
@@ -59,23 +71,32 @@ function specials(bits: v128): v128 {
 }
 
 /** Reads `count` halves (a multiple of 8) into floats. `format` SPECIAL: some may be infinite or NaN. */
+// @ts-ignore: decorator
+@inline
 export function decodeHalves(from: usize, to: usize, count: i32, format: i32): void {
+  if (format == SPECIAL) decodeAny(from, to, count);
+  else decodeFinite(from, to, count);
+}
+
+function decodeFinite(from: usize, to: usize, count: i32): void {
   const scale = v128.load(CONSTANTS);
   const end = to + (<usize>count << 2);
-  if (format == SPECIAL) {
-    for (; to < end; to += 32) {
-      const bits = v128.load(from);
-      const low = i32x4.extend_low_i16x8_u(bits), high = i32x4.extend_high_i16x8_u(bits);
-      v128.store(to, v128.or(decode4(low, scale), specials(low)));
-      v128.store(to, v128.or(decode4(high, scale), specials(high)), 16);
-      from += 16;
-    }
-    return;
-  }
   for (; to < end; to += 32) {
     const bits = v128.load(from);
     v128.store(to, decode4(i32x4.extend_low_i16x8_u(bits), scale));
     v128.store(to, decode4(i32x4.extend_high_i16x8_u(bits), scale), 16);
+    from += 16;
+  }
+}
+
+function decodeAny(from: usize, to: usize, count: i32): void {
+  const scale = v128.load(CONSTANTS);
+  const end = to + (<usize>count << 2);
+  for (; to < end; to += 32) {
+    const bits = v128.load(from);
+    const low = i32x4.extend_low_i16x8_u(bits), high = i32x4.extend_high_i16x8_u(bits);
+    v128.store(to, v128.or(decode4(low, scale), specials(low)));
+    v128.store(to, v128.or(decode4(high, scale), specials(high)), 16);
     from += 16;
   }
 }

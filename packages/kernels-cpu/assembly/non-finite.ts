@@ -5,9 +5,24 @@ import { fma } from './simd';
 
 /** Absolute values from here on, read as integers, are infinities and NaN. */
 export const INFINITE: i32 = 0x7f800000;
-const SIZE: i32 = 0x7fffffff;
+/** The bits of an absolute value. */
+export const SIZE: i32 = 0x7fffffff;
 /** Largest finite float. */
 export const LARGEST: f32 = 3.4028234663852886e38;
+
+// Vectors that loops hold, loaded as those of EXP are.
+const SIZES: usize = memory.data<i32>([SIZE, SIZE, SIZE, SIZE], 16);
+const EXTREMES: usize = memory.data<f32>([LARGEST, LARGEST, LARGEST, LARGEST, -LARGEST, -LARGEST, -LARGEST, -LARGEST], 16);
+
+// @ts-ignore: decorator
+@inline
+export function sizeMask(): v128 { return v128.load(SIZES); }
+// @ts-ignore: decorator
+@inline
+export function largest(): v128 { return v128.load(EXTREMES); }
+// @ts-ignore: decorator
+@inline
+export function smallest(): v128 { return v128.load(EXTREMES, 16); }
 
 // @ts-ignore: decorator
 @inline
@@ -24,7 +39,7 @@ export function allFinite(most: v128): bool { return !v128.any_true(i32x4.gt_s(m
 
 /** Whether `bytes` bytes (a multiple of 16) from `at` on hold finite floats only. */
 export function finiteRun(at: usize, bytes: usize): bool {
-  const size = i32x4.splat(SIZE);
+  const size = sizeMask();
   let most = i32x4.splat(0);
   for (const end = at + bytes; at < end; at += 16) most = largerSize(most, v128.load(at), size);
   return allFinite(most);
@@ -32,7 +47,7 @@ export function finiteRun(at: usize, bytes: usize): bool {
 
 /** `finiteRun` over rows given by pointers; reads them in order, as `touch` does. */
 export function finiteRows(list: usize, count: i32, bytes: usize): bool {
-  const size = i32x4.splat(SIZE);
+  const size = sizeMask();
   let most = i32x4.splat(0);
   for (const end = list + (<usize>count << 2); list < end; list += 4) {
     const row = <usize>load<u32>(list);
@@ -43,12 +58,11 @@ export function finiteRows(list: usize, count: i32, bytes: usize): bool {
 
 /** Makes every NaN of a run the same quiet one: exp2 moves low mantissa bits into the exponent, where other NaN would become numbers. */
 export function plainNaN(at: usize, bytes: usize): void {
-  for (const end = at + bytes; at < end; at += 16) v128.store(at, withPlainNaN(v128.load(at)));
+  for (const end = at + bytes; at < end; at += 16) {
+    const x = v128.load(at);
+    v128.store(at, v128.bitselect(x, i32x4.splat(0x7fc00000), f32x4.eq(x, x)));
+  }
 }
-
-// @ts-ignore: decorator
-@inline
-export function withPlainNaN(x: v128): v128 { return v128.bitselect(x, i32x4.splat(0x7fc00000), f32x4.eq(x, x)); }
 
 /** First and last row of the tile that listed key j is visible to. */
 // @ts-ignore: decorator

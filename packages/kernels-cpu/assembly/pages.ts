@@ -1,7 +1,7 @@
 // The key-value pages: PAGE tokens each, [keys, values][Hkv][PAGE][d padded to 8], float32 or float16; and appending to them.
 import { encodeHalves } from './half';
 import * as J from './job';
-import { withPlainNaN } from './non-finite';
+import { plainNaN } from './non-finite';
 
 /** Tokens of a page. */
 export const PAGE: i32 = 256;
@@ -63,9 +63,14 @@ function put(from: usize, to: usize, d: i32, padded: i32, half: bool, line: usiz
     from = line;
   }
   if (half) return encodeHalves(from, to, padded);
+  const first = v128.load(from);
+  let numbers = f32x4.eq(first, first);
   for (let c: usize = 0; c < <usize>padded << 2; c += 32) {
-    v128.store(to + c, withPlainNaN(v128.load(from + c)));
-    v128.store(to + c, withPlainNaN(v128.load(from + c, 16)), 16);
+    const a = v128.load(from + c), b = v128.load(from + c, 16);
+    numbers = v128.and(numbers, v128.and(f32x4.eq(a, a), f32x4.eq(b, b)));
+    v128.store(to + c, a);
+    v128.store(to + c, b, 16);
   }
+  if (!i32x4.all_true(numbers)) plainNaN(to, <usize>padded << 2);
   return false;
 }

@@ -6,6 +6,8 @@ import { keyAddress, PAGE } from './pages';
 import { LOWEST } from './select';
 import { rowsByPanels } from './tile';
 
+const LOW: usize = memory.data<f32>([LOWEST, LOWEST, LOWEST, LOWEST], 16);
+
 /** Rows scored at once. */
 export const BATCH_ROWS: i32 = 64;
 
@@ -115,7 +117,7 @@ export function scoreList(s: usize, count: i32, panels: usize): void {
   const n = (count + 3) & ~3;
   for (let j = count; j < n; j++) store<u32>(s + LIST + (<usize>j << 2), load<u32>(s + LIST));
   const panelCount = load<i32>(s + PANELS);
-  const stride = <usize>panelCount << 5, low = f32x4.splat(LOWEST);
+  const stride = <usize>panelCount << 5, low = v128.load(LOW);
   rowsByPanels(s + LIST, n, panels, panelCount, s + PRODUCTS, stride, load<i32>(s + DEPTH));
   let at = s + PRODUCTS;
   for (let j: usize = 0; j < <usize>n << 2; j += 16) {

@@ -193,20 +193,13 @@ describe('KeyValueCache', () => {
     );
   });
 
-  it('float16 clamps what it cannot hold and keeps what is small', () => {
+  it('float16 rounds to nearest even, keeps what is small, and is infinite beyond its range', () => {
     using cache = cpu.createCache({ heads: 1, kvHeads: 1, headDim: 8, type: 'f16' });
     const v = Float32Array.of(1e9, -1e9, 65504, 65519.9, 2 ** -24, 2 ** -25 * 1.001, -(2 ** -14) * 0.75, 1 + 2 ** -11);
     cache.append(new Float32Array(8), v);
-    expect([...cache.attendDense(new Float32Array(8))]).toEqual([
-      65504,
-      -65504,
-      65504,
-      65504,
-      2 ** -24,
-      2 ** -24,
-      -(2 ** -14) * 0.75,
-      1,
-    ]);
+    const smallest = 2 ** -24;
+    const held = [Infinity, -Infinity, 65504, 65504, smallest, smallest, -(2 ** -14) * 0.75, 1];
+    expect([...cache.attendDense(new Float32Array(8))]).toEqual(held);
   });
 
   it('holds half the bytes in float16, and frees all of them', () => {

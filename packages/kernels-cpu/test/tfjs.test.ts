@@ -47,6 +47,33 @@ describe.each(['cpu', 'wasm'])('tfjs kernels on the %s backend', (backend) => {
     v: tf.randomUniform<tf.Rank.R4>([1, 150, 2, 8], -1, 1, 'float32', 3),
   });
 
+  it('keeps NaN from the rows before it, forward and backward', () => {
+    const { q, k, v } = inputs();
+    const spoilt = (x: tf.Tensor4D): tf.Tensor4D => {
+      const values = x.dataSync().slice() as Float32Array;
+      values.fill(NaN, 100 * 16, 101 * 16);
+      return tf.tensor4d(values, x.shape);
+    };
+    const mask = runtime.maskSearch(q.dataSync() as Float32Array, k.dataSync() as Float32Array, shape, config);
+    const ops = {
+      flash: (a: tf.Tensor4D, b: tf.Tensor4D, c: tf.Tensor4D) => flashAttention(a, b, c),
+      hip: (a: tf.Tensor4D, b: tf.Tensor4D, c: tf.Tensor4D) => hipAttention(a, b, c, { config }),
+      sparse: (a: tf.Tensor4D, b: tf.Tensor4D, c: tf.Tensor4D) => blockSparse(a, b, c, mask),
+    };
+    for (const [name, op] of Object.entries(ops)) {
+      const before = (x: tf.Tensor): number[] => [...(x.dataSync() as Float32Array).subarray(0, 70 * 32)];
+      const gradient = (b: tf.Tensor4D, c: tf.Tensor4D) => tf.grad((a) => tf.sum(op(a as tf.Tensor4D, b, c)))(q);
+      const expected = [before(op(q, k, v)), before(gradient(k, v))];
+      for (const [bad, c] of [
+        [spoilt(k), v],
+        [k, spoilt(v)],
+      ] as const) {
+        // Row 70 stands at position 100.
+        expect([before(op(q, bad, c)), before(gradient(bad, c))], name).toEqual(expected);
+      }
+    }
+  });
+
   it('takes causality from the configuration unless told', () => {
     const { q, k, v } = inputs();
     const values = (attributes: object): Float32Array =>
