@@ -12,7 +12,7 @@ export interface ScoredConfig extends HipConfig {
  * For kernels: refuses what they do not run. A kernel drops the call once it runs all of it.
  *
  * @param given a configuration, or a mask (which carries its remainder)
- * @throws HipError `unsupported` on a vote, budgets by head, a remainder
+ * @throws HipError `unsupported` on a vote, means and deviations, half the channels, budgets by head, a remainder
  */
 export function checkReferenceOnly(
   given: Partial<Pick<HipConfig, 'stages' | 'kPerHead' | 'remainder'>>,
@@ -21,6 +21,8 @@ export function checkReferenceOnly(
     const message = `${what} run on the reference only: leave ${name} out, or use searchBlockMask and blockSparseAttention of @hip/mask-search`;
     throw new HipError('unsupported', message, { name });
   };
+  if (given.stages?.some(({ score }) => score === 'deviation')) refuse('stages', 'stages of means and deviations');
+  if (given.stages?.some(({ dims }) => dims === 'slow-half')) refuse('stages', 'scores of half the channels');
   if (given.stages?.some(({ score }) => score === 'mass')) refuse('stages', 'stages that vote (score "mass")');
   if (given.kPerHead) refuse('kPerHead', 'budgets by head');
   if (given.remainder) refuse('remainder', 'remainders');

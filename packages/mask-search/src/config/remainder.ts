@@ -13,7 +13,7 @@ export interface RemainderConfig {
   readonly most?: number | undefined;
   /**
    * The keys between the last base block and the window: `exact` attends to each, `drop` to those of the mask only.
-   * @defaultValue 'exact'
+   * @defaultValue 'drop'
    */
   readonly tail?: 'exact' | 'drop' | undefined;
 }
@@ -25,7 +25,7 @@ export interface Remainder {
   readonly tail: 'exact' | 'drop';
 }
 
-export const DEFAULT_REMAINDER: Remainder = Object.freeze({ block: 64, most: 32, tail: 'exact' });
+export const DEFAULT_REMAINDER: Remainder = Object.freeze({ block: 64, most: 32, tail: 'drop' });
 
 /** Fills in the defaults. @throws HipError `invalid-config` */
 export function resolveRemainder(given: RemainderConfig): Remainder {

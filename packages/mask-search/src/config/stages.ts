@@ -25,9 +25,14 @@ export interface ScoredStage extends Stage {
   /**
    * `binary`: the paper's local binary search for the chunk's best key.
    * `bound`: the largest score any key within the chunk's elementwise minimum and maximum could have.
+   * `deviation`: q·mean + 2·√(Σ q²·variance), the score two standard deviations above that of the chunk's mean key.
    * `exact`: the largest score of the chunk's keys.
    */
-  readonly score: 'binary' | 'bound' | 'exact';
+  readonly score: 'binary' | 'bound' | 'deviation' | 'exact';
+  /**
+   * Of an `exact` stage. `slow-half`: scores of the slower half of the rotary pairs alone, see {@link MassStage}. @defaultValue 'all'
+   */
+  readonly dims?: 'all' | 'slow-half' | undefined;
 }
 
 /**
@@ -85,17 +90,33 @@ export function defaultStages(k: number, rows = 4): readonly ScoredStage[] {
 }
 
 /**
- * Stages with a vote: bounds of 64-key chunks leave 4,096 tokens, the largest score of any row leaves 1,536 in chunks of 16, on which
- * every row votes (more of both where `k` wants them).
+ * Stages with a vote: means and deviations of 64-key chunks leave 4,096 tokens, the largest score of any row leaves 1,536 in chunks of
+ * 16, on which every row votes (more of both where `k` wants them). When decoding, the first serves for 8 steps, and each token chooses
+ * anew among what it left.
  *
  * @param k a multiple of `blockK`
  * @param blockK keys per block that is voted on, a divisor of 16
  */
-export function voteStages(k: number, blockK = 4): readonly SearchStage[] {
+export function voteStages(k: number, blockK = 2): readonly SearchStage[] {
   return Object.freeze([
-    Object.freeze({ chunk: 64, keep: roundUp(Math.max(4096, 4 * k), 64), strideQ: 4, rows: 'mean', score: 'bound' }),
-    Object.freeze({ chunk: 16, keep: roundUp(Math.max(1536, 2 * k), 16), strideQ: 1, rows: 'max', score: 'exact' }),
-    Object.freeze({ chunk: blockK, keep: k, score: 'mass' }),
+    Object.freeze({
+      chunk: 64,
+      keep: roundUp(Math.max(4096, 4 * k), 64),
+      strideQ: 8,
+      rows: 'mean',
+      score: 'deviation',
+      refresh: 8,
+    }),
+    Object.freeze({
+      chunk: 16,
+      keep: roundUp(Math.max(1536, 2 * k), 16),
+      strideQ: 1,
+      rows: 'max',
+      score: 'exact',
+      dims: 'slow-half',
+      refresh: 1,
+    }),
+    Object.freeze({ chunk: blockK, keep: k, score: 'mass', dims: 'slow-half', refresh: 1 }),
   ] as const);
 }
 
@@ -175,25 +196,35 @@ function checkCount(what: string, value: number): void {
 }
 
 function checkScored(
-  { chunk, strideQ, rows, score }: ScoredStage,
+  { chunk, strideQ, rows, score, dims = 'all' }: ScoredStage,
   at: string,
   { window, causal }: { readonly window: number; readonly causal: boolean },
 ): void {
   checkCount(`${at}.strideQ`, strideQ);
   if (rows !== 'max' && rows !== 'mean') fail(`${at}.rows`, rows, 'give max or mean');
-  if (score !== 'binary' && score !== 'bound' && score !== 'exact')
-    fail(`${at}.score`, score, 'give binary, bound, exact or mass');
-  if (causal && score === 'bound' && window < chunk) {
+  if (score !== 'binary' && !isSummary(score) && score !== 'exact')
+    fail(`${at}.score`, score, 'give binary, bound, deviation, exact or mass');
+  checkDims(dims, at);
+  if (dims === 'slow-half' && score !== 'exact') fail(`${at}.dims`, dims, 'only exact and mass stages take it');
+  if (causal && isSummary(score) && window < chunk) {
     fail('window', window, `give at least ${at}.chunk = ${chunk}, or a summary would see keys of the future`);
   }
+}
+
+function checkDims(dims: string, at: string): void {
+  if (dims !== 'all' && dims !== 'slow-half') fail(`${at}.dims`, dims, 'give all or slow-half');
+}
+
+/** Whether a stage scores chunks by summaries of their keys. */
+export function isSummary(score: SearchStage['score']): score is 'bound' | 'deviation' {
+  return score === 'bound' || score === 'deviation';
 }
 
 function checkVote(stage: MassStage, at: string, isLast: boolean): void {
   if (!isLast) fail(`${at}.score`, stage.score, 'rows vote in the last stage only');
   if (stage.chunk > MOST_VOTED)
     fail(`${at}.chunk`, stage.chunk, `give at most ${MOST_VOTED} keys a block to a stage that votes`);
-  const { dims = 'all' } = stage;
-  if (dims !== 'all' && dims !== 'slow-half') fail(`${at}.dims`, dims, 'give all or slow-half');
+  checkDims(stage.dims ?? 'all', at);
   for (const name of ['strideQ', 'rows'] as const) {
     const value: unknown = stage[name];
     if (value !== undefined) fail(`${at}.${name}`, value, 'every row votes: leave it out');

@@ -63,11 +63,10 @@ export const FAST_CONFIG: HipConfig = Object.freeze({
 export const VOTE_CONFIG: HipConfig = Object.freeze({
   ...PAPER_CONFIG,
   k: 320,
-  blockK: 4,
+  blockK: 2,
   window: 64,
   denseLayers: 2,
   denseTokens: 32_768,
-  decodeKeys: 'candidates',
   stages: voteStages(320),
   remainder: DEFAULT_REMAINDER,
 });

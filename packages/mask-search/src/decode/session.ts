@@ -66,7 +66,7 @@ export class DecodeSession {
   readonly #means: BlockMeans | undefined;
   readonly #clock: RefreshClock;
   readonly #meter = new MemoryMeter(this.work);
-  readonly #envelopes: SearchContext['envelopes'] = new Map();
+  readonly #summaries: SearchContext['summaries'] = new Map();
   readonly #memories: StageMemory[];
   /** Numbers that the cache has been counted with. */
   #held = 0;
@@ -156,7 +156,7 @@ export class DecodeSession {
       const message = `length is ${length}: give an integer from 0 to the ${this.length} tokens held`;
       throw new HipError('invalid-shape', message, { length, held: this.length });
     }
-    for (const part of [this.#keys, this.#values, this.#means?.keys, this.#means?.values, ...this.#envelopes.values()])
+    for (const part of [this.#keys, this.#values, this.#means?.keys, this.#means?.values, ...this.#summaries.values()])
       part?.truncate(length);
     this.#clock.reset();
     this.#mask = undefined;
@@ -197,7 +197,7 @@ export class DecodeSession {
       config,
       work,
       meter: this.#meter,
-      envelopes: this.#envelopes,
+      summaries: this.#summaries,
     };
   }
 

@@ -3,7 +3,7 @@ import type { HipConfig } from '../config/config.ts';
 import type { ScoredStage } from '../config/stages.ts';
 import type { MemoryMeter } from '../work.ts';
 import { ensembleCapacity, ensembleSearch } from './ensemble.ts';
-import { KeyEnvelope } from './envelope.ts';
+import { KeyEnvelope, KeyMoments, type KeySummary } from './envelope.ts';
 import type { QueryBlock } from './geometry.ts';
 import { randomAt } from './random.ts';
 import { BlockScorer } from './scorer.ts';
@@ -11,14 +11,14 @@ import { stagedSearch, type ChunkSet, type StageContext } from './stages.ts';
 import { representatives, treeSearch, type Node } from './tree.ts';
 import { blockMasses, mostKeys, type VoteInputs } from './vote.ts';
 
-/** Envelopes by chunk length, kept between searches of a growing cache. */
-export type Envelopes = Map<number, KeyEnvelope>;
+/** Summaries by kind and chunk length (`bound 64`), kept between searches of a growing cache. */
+export type Summaries = Map<string, KeySummary>;
 
 /** Everything one search call shares between its blocks. */
 export interface SearchContext extends VoteInputs {
   readonly config: HipConfig;
   readonly meter: MemoryMeter;
-  readonly envelopes: Envelopes;
+  readonly summaries: Summaries;
 }
 
 /** Stage outputs of a query block, for later searches to start from. */
@@ -39,12 +39,14 @@ function budgetOf({ k, kPerHead }: HipConfig, heads: readonly number[]): number 
   return kPerHead ? kPerHead[heads[0]!]! : k;
 }
 
-function envelopeOf(context: SearchContext, { chunk }: ScoredStage): KeyEnvelope {
-  const { envelopes, shape, config, k, work, meter } = context;
-  let envelope = envelopes.get(chunk);
-  if (!envelope) envelopes.set(chunk, (envelope = new KeyEnvelope(shape, config.sink, chunk)));
-  envelope.extend(k, shape.keys, work, meter);
-  return envelope;
+function summaryOf(context: SearchContext, { chunk, score }: ScoredStage): KeySummary {
+  const { summaries, shape, config, k, work, meter } = context;
+  const name = `${score} ${chunk}`;
+  const known = summaries.get(name);
+  const summary = known ?? new (score === 'bound' ? KeyEnvelope : KeyMoments)(shape, config.sink, chunk);
+  if (!known) summaries.set(name, summary);
+  summary.extend(k, shape.keys, work, meter);
+  return summary;
 }
 
 /**
@@ -68,8 +70,8 @@ export function searchBlock(
   if (keep === 0) return [];
   const stages = config.stages?.map((stage, i, { length }) => (i === length - 1 ? { ...stage, keep: budget } : stage));
   if (!stages) return searchTree(context, { batch, heads, block }, blocks, keep).map((first) => sink + first * blockK);
-  const scorerOf = ({ strideQ, rows }: ScoredStage): BlockScorer =>
-    new BlockScorer(context, { batch, heads, block, strideQ, rows });
+  const scorerOf = ({ strideQ, rows, dims }: ScoredStage): BlockScorer =>
+    new BlockScorer(context, { batch, heads, block, strideQ, rows, dims });
   const massesOf: StageContext['massesOf'] = ({ chunk, dims }, tokens) => {
     const starts = tokens.map((token) => sink + token);
     const held = mostKeys(context, { starts, chunk });
@@ -80,7 +82,7 @@ export function searchBlock(
   };
   const outputs = stagedSearch(
     stages,
-    { sink, searchable, scorerOf, massesOf, envelopeOf: (stage) => envelopeOf(context, stage), meter },
+    { sink, searchable, scorerOf, massesOf, summaryOf: (stage) => summaryOf(context, stage), meter },
     memory?.outputs,
   );
   if (memory) Object.assign(memory, { searchable, outputs });

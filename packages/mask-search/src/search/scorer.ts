@@ -1,9 +1,10 @@
 // Scores of one query block against keys: sampled or averaged rows, all heads that share the mask. The search's only contact with q and k.
 import type { AttentionShape } from '../block-mask.ts';
-import { dot, vectorOffset } from '../attention/score.ts';
+import { vectorOffset } from '../attention/score.ts';
 import type { FloatArray, PositionOf } from '../inputs.ts';
 import type { WorkCount } from '../work.ts';
-import type { KeyEnvelope } from './envelope.ts';
+import { channelsOf, dotOf, type Channels } from './channels.ts';
+import type { KeySummary } from './envelope.ts';
 import { rowGroups, type QueryBlock } from './geometry.ts';
 
 interface ScoredRow {
@@ -32,6 +33,8 @@ export interface ScoredRows {
   readonly block: QueryBlock;
   readonly strideQ: number;
   readonly rows: 'max' | 'mean';
+  /** Channels that {@link BlockScorer.key} multiplies. @defaultValue 'all' */
+  readonly dims?: 'all' | 'slow-half' | undefined;
 }
 
 /** Scores candidates for one (batch, mask head, query block). Memory heads·(blockQ / strideQ)·d numbers. */
@@ -40,8 +43,10 @@ export class BlockScorer {
   readonly #batch: number;
   readonly #rows: readonly ScoredRow[];
   readonly #kvHeads: number;
+  readonly #channels: Channels;
+  readonly #part: number;
 
-  constructor(inputs: ScorerInputs, { batch, heads, block, strideQ, rows }: ScoredRows) {
+  constructor(inputs: ScorerInputs, { batch, heads, block, strideQ, rows, dims }: ScoredRows) {
     const { q, shape, position } = inputs;
     this.#inputs = inputs;
     this.#batch = batch;
@@ -52,6 +57,8 @@ export class BlockScorer {
         position: position(endRow - 1),
       })),
     );
+    this.#channels = channelsOf(shape.headDim, dims);
+    this.#part = dims === 'slow-half' ? 0.5 : 1;
     this.#kvHeads = new Set(this.#rows.map(({ kvHead }) => kvHead)).size;
   }
 
@@ -69,20 +76,20 @@ export class BlockScorer {
     let best = -Infinity;
     for (const { kvHead, vector, position } of this.#rows) {
       if (causal && key > position) continue;
-      const score = dot(vector, 0, k, vectorOffset(this.#batch, key, kvHead, keys, kvHeads, d), d);
-      work.dotProducts++;
+      const score = dotOf(vector, 0, k, vectorOffset(this.#batch, key, kvHead, keys, kvHeads, d), this.#channels);
+      work.dotProducts += this.#part;
       if (score > best) best = score;
     }
     return best;
   }
 
-  /** Largest score any key inside the chunk's envelope could have, over the scored rows. Cost O(rows·d). */
-  bound(envelope: KeyEnvelope, chunk: number): number {
+  /** Largest score of the chunk's summary over the scored rows: no key of an envelope has a larger one. Cost O(rows·d). */
+  summary(summary: KeySummary, chunk: number): number {
     const { work } = this.#inputs;
     work.keysTouched += 2 * this.#kvHeads;
     let best = -Infinity;
     for (const { kvHead, vector } of this.#rows) {
-      best = Math.max(best, envelope.bound(vector, this.#batch, kvHead, chunk));
+      best = Math.max(best, summary.score(vector, this.#batch, kvHead, chunk));
       work.dotProducts += 2;
     }
     return best;

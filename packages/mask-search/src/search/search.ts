@@ -5,13 +5,12 @@ import { logitOf, type ScoreOptions } from '../attention/score.ts';
 import { emptyMask, setBlocks, type AttentionShape, type BlockMask } from '../block-mask.ts';
 import type { HipConfig } from '../config/config.ts';
 import { resolveConfig } from '../config/resolve.ts';
-import { splitStages } from '../config/stages.ts';
 import { HipError } from '../errors.ts';
 import { checkInputs, positionsOf, type FloatArray } from '../inputs.ts';
 import { MemoryMeter, newWorkCount, throwIfAborted, type RunOptions, type WorkCount } from '../work.ts';
 import { maskCapacity, searchBlock, type SearchContext } from './block-search.ts';
 import { queryBlock } from './geometry.ts';
-import { checkSlowHalf } from './vote.ts';
+import { checkSlowHalf } from './channels.ts';
 
 /**
  * RoPE inside the search, for q and k that come unrotated (docs/specification/hip.md §3).
@@ -68,7 +67,7 @@ export function searchBlockMask(
   const rotated = rope ? rotateForSearch(q, k, shape, config, rope, positions) : { q, k };
   const inputs = { ...rotated, shape, causal: config.causal, position, work, logit };
   return searchCells(
-    { ...inputs, meter: new MemoryMeter(work), config, envelopes: new Map() },
+    { ...inputs, meter: new MemoryMeter(work), config, summaries: new Map() },
     { positions, signal, onProgress },
   );
 }
@@ -83,7 +82,7 @@ export function checkSearch(
     const message = `kPerHead holds ${kPerHead.length} numbers: give one for each of the ${shape.heads} query heads`;
     throw new HipError('invalid-config', message, { name: 'kPerHead', value: kPerHead });
   }
-  if (!stages || splitStages(stages).vote?.dims !== 'slow-half') return;
+  if (!stages?.some(({ dims }) => dims === 'slow-half')) return;
   checkSlowHalf(shape);
   if (tables && (tables.interleaved || tables.rotaryDim !== shape.headDim)) {
     const message = 'dims "slow-half" takes heads that rotate as a whole, half against half: leave dims out';

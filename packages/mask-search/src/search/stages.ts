@@ -1,7 +1,8 @@
 // Multi-stage pruning (docs/specification/hip.md §3): each stage keeps the best chunks of what the stage before left.
 import type { MassStage, ScoredStage, SearchStage } from '../config/stages.ts';
 import type { MemoryMeter } from '../work.ts';
-import type { KeyEnvelope } from './envelope.ts';
+import { isSummary } from '../config/stages.ts';
+import type { KeySummary } from './envelope.ts';
 import type { BlockScorer } from './scorer.ts';
 import { selectLargest } from './select.ts';
 
@@ -20,8 +21,8 @@ export interface StageContext {
   readonly scorerOf: (stage: ScoredStage) => BlockScorer;
   /** The mass that the block's rows give to each chunk; first tokens relative to the sink. */
   readonly massesOf: (stage: MassStage, tokens: readonly number[]) => ArrayLike<number>;
-  /** The chunk summaries of a stage of kind `bound`. */
-  readonly envelopeOf: (stage: ScoredStage) => KeyEnvelope;
+  /** The chunk summaries of a stage of kind `bound` or `deviation`. */
+  readonly summaryOf: (stage: ScoredStage) => KeySummary;
   readonly meter?: MemoryMeter | undefined;
 }
 
@@ -51,10 +52,10 @@ function chunkScore(
   stage: ScoredStage,
   token: number,
   scorer: BlockScorer,
-  { sink, searchable, envelopeOf }: StageContext,
+  { sink, searchable, summaryOf }: StageContext,
 ): number {
   const first = sink + token;
-  if (stage.score === 'bound') return scorer.bound(envelopeOf(stage), token / stage.chunk);
+  if (isSummary(stage.score)) return scorer.summary(summaryOf(stage), token / stage.chunk);
   if (stage.score === 'binary')
     return binarySearchScore(first, sink + Math.min(token + stage.chunk, searchable), (key) => scorer.key(key));
   let best = -Infinity;

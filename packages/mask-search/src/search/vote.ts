@@ -1,9 +1,8 @@
 // The vote of a query block (docs/specification/hip.md §8): every row gives each candidate block its probability mass.
-import type { AttentionShape } from '../block-mask.ts';
 import type { MassStage } from '../config/stages.ts';
-import { HipError } from '../errors.ts';
 import { vectorOffset } from '../attention/score.ts';
-import { visibleKeys, type FloatArray } from '../inputs.ts';
+import { visibleKeys } from '../inputs.ts';
+import { channelsOf, dotOf } from './channels.ts';
 import type { QueryBlock } from './geometry.ts';
 import type { ScorerInputs } from './scorer.ts';
 
@@ -82,33 +81,4 @@ export function blockMasses(inputs: VoteInputs, ballot: Ballot): Float64Array {
 /** Keys that a row's vote is normalised over, at most: the numbers a vote holds besides the masses. */
 export function mostKeys({ shape, config }: VoteInputs, { starts, chunk }: Pick<Ballot, 'starts' | 'chunk'>): number {
   return Math.min(shape.keys, starts.length * chunk + config.sink + config.window);
-}
-
-/** Runs of channels that a logit multiplies. @throws HipError `unsupported` for the slow half of what has no quarters */
-function channelsOf(d: number, dims: MassStage['dims']): readonly (readonly [number, number])[] {
-  if (dims !== 'slow-half') return [[0, d]];
-  checkSlowHalf({ headDim: d });
-  return [
-    [d / 4, d / 2],
-    [(3 * d) / 4, d],
-  ];
-}
-
-/** @throws HipError `unsupported` where heads have no slower half of rotary pairs */
-export function checkSlowHalf({ headDim }: Pick<AttentionShape, 'headDim'>): void {
-  if (headDim % 4 === 0) return;
-  const message = `dims "slow-half" of headDim ${headDim}: it needs a multiple of 4; leave dims out`;
-  throw new HipError('unsupported', message, { name: 'dims', headDim });
-}
-
-function dotOf(
-  a: FloatArray,
-  aStart: number,
-  b: FloatArray,
-  bStart: number,
-  channels: readonly (readonly [number, number])[],
-): number {
-  let sum = 0;
-  for (const [from, to] of channels) for (let i = from; i < to; i++) sum += a[aStart + i]! * b[bStart + i]!;
-  return sum;
 }

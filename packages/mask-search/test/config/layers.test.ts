@@ -49,7 +49,7 @@ describe('a profile', () => {
           if (found === 'dense') continue;
           const { k, kPerHead, stages, remainder } = found;
           const mean = (override.kPerHead ?? []).reduce((sum, x) => sum + x, 0) / (override.kPerHead?.length ?? 1);
-          expect(k).toBe(override.k ?? (override.kPerHead ? Math.max(4, 4 * Math.ceil(mean / 4)) : 320));
+          expect(k).toBe(override.k ?? (override.kPerHead ? Math.max(2, 2 * Math.ceil(mean / 2)) : 320));
           expect(kPerHead).toEqual(override.kPerHead);
           expect(stages![1]!.keep).toBe(
             override.candidates ?? Math.max(1536, ...[...(kPerHead ?? []), k].map((x) => 16 * Math.ceil(x / 16))),
@@ -79,9 +79,9 @@ describe('a profile', () => {
     [{ layers: [{}, null] }, 'layers[1] is null'],
     [{ layers: [{ dense: 1 }] }, 'layers[0].dense is 1'],
     [{ layers: [{ k: 2.5 }] }, 'layers[0].k is 2.5'],
-    [{ layers: [{ k: 6 }] }, 'layers[0]: stages[2].keep is 6'],
+    [{ layers: [{ k: 7 }] }, 'layers[0]: stages[2].keep is 7'],
     [{ layers: [{ kPerHead: 64 }] }, 'layers[0].kPerHead is 64'],
-    [{ layers: [{ kPerHead: [6] }] }, 'layers[0]: kPerHead[0] is 6'],
+    [{ layers: [{ kPerHead: [7] }] }, 'layers[0]: kPerHead[0] is 7'],
     [{ layers: [{ kPerHead: [512], candidates: 256 }] }, 'layers[0]: stages[2].keep is 512: give at most'],
     [{ layers: [{ candidates: 100 }] }, 'layers[0]: stages[1].keep is 100'],
     [{ layers: [{ candidates: 512 }], stages: undefined }, 'layers[0].candidates is 512'],
@@ -100,7 +100,7 @@ describe('a dense layer', () => {
     expect(layerConfig(VOTE_CONFIG, 0)).toBe('dense');
     expect(layerConfig(VOTE_CONFIG, 0, 32_768)).toBe('dense');
     const long = sparse(layerConfig({ ...VOTE_CONFIG, kPerHead: [4, 8] }, 1, 32_769));
-    expect(long).toMatchObject({ k: 1280, blockK: 4, remainder: undefined });
+    expect(long).toMatchObject({ k: 1280, blockK: 2, remainder: undefined });
     expect(long.kPerHead).toBeUndefined();
     expect(long.stages!.map(({ keep }) => keep)).toEqual([4096, 1536, 1280]);
     expect(sparse(layerConfig({ ...VOTE_CONFIG, kDense: 2048 }, 0, 40_000)).stages!.map(({ keep }) => keep)).toEqual([
@@ -119,7 +119,7 @@ describe('the configuration with a vote', () => {
       fc.property(fc.integer({ min: 1, max: 1000 }), fc.constantFrom(1, 2, 4, 8, 16), (n, blockK) => {
         const k = n * blockK;
         const { stages } = resolveConfig({ k, blockK }, VOTE_CONFIG);
-        expect(stages!.at(-1)).toEqual({ chunk: blockK, keep: k, score: 'mass' });
+        expect(stages!.at(-1)).toEqual({ ...VOTE_CONFIG.stages!.at(-1), chunk: blockK, keep: k });
       }),
     );
     expect(resolveConfig({}, VOTE_CONFIG)).toEqual(VOTE_CONFIG);
@@ -127,11 +127,15 @@ describe('the configuration with a vote', () => {
     expect([off.remainder, off.denseTokens]).toEqual([undefined, undefined]);
     for (const config of [PAPER_CONFIG, INFINITE_HIP_CONFIG])
       expect(resolveConfig(config, VOTE_CONFIG)).toEqual(config);
-    expect(resolveConfig({ remainder: {} }).remainder).toEqual({ block: 64, most: 32, tail: 'exact' });
+    expect(resolveConfig({ remainder: {} }).remainder).toEqual({ block: 64, most: 32, tail: 'drop' });
   });
 
   it('decodes with its candidates; others with what they select', () => {
-    const { k, blockK, stages, remainder, kPerHead } = decodeConfig({ ...VOTE_CONFIG, kPerHead: [4] });
+    const { k, blockK, stages, remainder, kPerHead } = decodeConfig({
+      ...VOTE_CONFIG,
+      decodeKeys: 'candidates',
+      kPerHead: [4],
+    });
     expect([k, blockK, stages!.length, kPerHead]).toEqual([1536, 16, 2, undefined]);
     expect(remainder).toEqual(VOTE_CONFIG.remainder);
     expect(resolveConfig(decodeConfig(VOTE_CONFIG))).toEqual({ ...decodeConfig(VOTE_CONFIG), kPerHead: undefined });
@@ -142,7 +146,8 @@ describe('the configuration with a vote', () => {
 
   it('is refused by kernels that do not run it, part by part', () => {
     const mask = emptyMask({ batch: 1, queries: 1, keys: 1, heads: 1, kvHeads: 1, headDim: 1 }, VOTE_CONFIG, 1);
-    const parts = [VOTE_CONFIG, { kPerHead: [4] }, { remainder: {} }, mask];
+    const [deviation, exact, vote] = VOTE_CONFIG.stages!.map((stage) => ({ stages: [stage] }));
+    const parts = [deviation!, exact!, vote!, { kPerHead: [4] }, { remainder: {} }, mask];
     for (const part of parts)
       expect(() => checkReferenceOnly(part)).toThrow(expect.objectContaining({ code: 'unsupported' }));
     for (const config of [PAPER_CONFIG, INFINITE_HIP_CONFIG, FAST_CONFIG])

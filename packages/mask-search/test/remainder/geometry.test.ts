@@ -15,11 +15,14 @@ it('covers [sink, end) with blocks that follow one another; fewer than a base bl
     fc.property(places, ({ windowStart, sink, block, most }) => {
       const geometry = remainderGeometry(windowStart, sink, { block, most });
       const { whole, tail, size, end } = geometry;
-      let at = sink;
+      let [at, before] = [sink, Infinity];
       for (let i = 0; i < whole + tail; i++) {
         const one = remainderBlock(geometry, i);
         expect(one.start).toBe(at);
-        expect(one.size).toBe(i < whole ? size : block);
+        expect(i < whole ? one.size === size : one.size < before).toBe(true);
+        expect((one.start - sink) % one.size).toBe(0);
+        expect(Number.isInteger(Math.log2(one.size / block))).toBe(true);
+        before = one.size;
         at += one.size;
       }
       expect(at).toBe(end);
@@ -34,7 +37,7 @@ it('joins base blocks by doubling, no more than it must, until no more than `mos
       const { whole, tail, size } = remainderGeometry(windowStart, sink, { block, most });
       expect(Number.isInteger(Math.log2(size / block))).toBe(true);
       expect(whole).toBeLessThanOrEqual(most);
-      expect(tail).toBeLessThan(size / block);
+      expect(tail).toBeLessThanOrEqual(Math.log2(size / block));
       // The size before would have been too small.
       expect(size === block || Math.floor((windowStart - sink) / (size / 2)) > most).toBe(true);
     }),

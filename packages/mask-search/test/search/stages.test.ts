@@ -69,7 +69,7 @@ describe('stages', () => {
       fc.property(
         shapes,
         seeds,
-        fc.constantFrom('binary', 'bound', 'exact'),
+        fc.constantFrom('binary', 'bound', 'deviation', 'exact'),
         fc.constantFrom('max', 'mean'),
         (shape, seed, score, rows) => {
           const { q, k } = tensorsOf(shape, seed);
