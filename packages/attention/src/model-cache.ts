@@ -208,7 +208,9 @@ class ResidentCache implements ModelCache {
     const known = this.#layers.get(layer);
     if (!known) {
       const { maxTokens, type } = this.#options;
-      const config = this.#configs.of(layer);
+      // A dense layer may turn sparse when the text is long.
+      const longest = this.#configs.of(layer, Infinity);
+      const config = longest === 'dense' ? {} : longest;
       const limits = { ...(maxTokens !== undefined && { maxTokens }), ...(type && { type }) };
       const created = { held: this.#runtime.createCache({ ...shape, ...limits, config, scale }), shape, scale };
       this.#layers.set(layer, created);
@@ -240,9 +242,12 @@ class ResidentCache implements ModelCache {
       return held.attendMasked(rows, slidingMask({ ...shape, queries: q.shape[1], keys }, window));
     }
     const { k, window: recent, sink } = held.config;
-    const isDense = dense === 'always' || (dense === 'auto' && chooseDense(keys, this.#backend, k + recent + sink));
+    const isDense =
+      dense === 'always' ||
+      this.#configs.of(layer, keys) === 'dense' ||
+      (dense === 'auto' && chooseDense(keys, this.#backend, k + recent + sink));
     // A window that reaches every key is dense attention.
-    if (layer < this.#configs.denseLayers || window !== undefined || isDense) return held.attendDense(rows);
+    if (window !== undefined || isDense) return held.attendDense(rows);
     if (q.shape[1] > 1) {
       const { output, mask } = held.attend(rows);
       onMask?.(mask, layer);

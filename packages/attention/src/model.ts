@@ -4,8 +4,8 @@ import {
   checkReferenceOnly,
   denseMask,
   HipError,
+  layerConfig,
   resolveConfig,
-  withBudget,
   type AttentionShape,
   type BlockMask,
   type HipConfig,
@@ -33,9 +33,9 @@ export interface LayerContext {
 export type ModelAttention = (q: tf.Tensor4D, k: tf.Tensor4D, v: tf.Tensor4D, context: LayerContext) => tf.Tensor4D;
 
 export interface ModelAttentionOptions {
-  /** Parameters of the search, `denseLayers` and `refreshInterval` among them. @defaultValue DEFAULT_CONFIG */
+  /** Parameters of the search; `denseLayers`, `layers` and `refreshInterval` among them. @defaultValue DEFAULT_CONFIG */
   readonly config?: Partial<HipConfig> | undefined;
-  /** Keys per query block of single layers, by layer; wins over `config.kPerLayer` and `config.k`. @defaultValue none */
+  /** Keys per query block of single layers, by layer, in all of a layer's heads; wins over whatever `config` says. @defaultValue none */
   readonly layerK?: Readonly<Record<number, number>> | undefined;
   /** See `hipAttention`. @defaultValue 'auto' */
   readonly dense?: 'auto' | 'never' | 'always' | undefined;
@@ -49,7 +49,7 @@ export function denseModelAttention(): ModelAttention {
 }
 
 /**
- * HiP for every layer from `config.denseLayers` on. Single-token calls (decode) reuse a layer's mask for `config.refreshInterval`
+ * HiP for every layer from `config.denseLayers` on, or as `config.layers` says (a profile). Single-token calls (decode) reuse a layer's mask for `config.refreshInterval`
  * steps (or the shortest `refresh` of its stages); its window grows meanwhile, so no key falls between the window and what was searched.
  *
  * One instance serves any number of sequences: masks belong to the cache they were searched in ({@link LayerContext.cache}), and a
@@ -69,18 +69,18 @@ export function denseModelAttention(): ModelAttention {
 export function hipModelAttention(options: ModelAttentionOptions = {}): ModelAttention {
   const { dense = 'auto', onMask } = options;
   const configs = layerConfigs(options);
-  const { denseLayers, interval } = configs;
   const attention: ModelAttention = (q, k, v, context) => {
     const sliding = slidingAttention(q, k, v, context);
     if (sliding) return sliding;
     const { layer, causal, scale, cache = ownerOf(k) } = context;
-    if (layer < denseLayers) return denseAttention(q, k, v, { causal, scale });
     const [rows, keys] = [q.shape[1], k.shape[1]];
+    const config = configs.of(layer, keys);
+    if (config === 'dense') return denseAttention(q, k, v, { causal, scale });
+    const interval = tokensServed(config);
     const masks = causal && cache && interval > 1 ? masksOf(cache, attention, layer).at(keys, rows) : undefined;
     const serving = rows === 1 ? masks?.serving(keys, interval) : undefined;
     if (serving) return attendOver(q, k, v, serving, { scale });
     const keep = masks?.search(keys, rows);
-    const config = configs.of(layer);
     const listener = onMask && ((mask: BlockMask): void => onMask(mask, layer));
     // A prefill's mask serves no later row.
     return keepingAttention(q, k, v, { causal, scale, config, dense, onMask: listener }, rows === 1 ? keep : undefined);
@@ -90,15 +90,16 @@ export function hipModelAttention(options: ModelAttentionOptions = {}): ModelAtt
 
 /** The parameters of each layer. */
 export interface LayerConfigs {
-  readonly denseLayers: number;
-  /** Tokens a mask serves for. */
-  readonly interval: number;
-  of(layer: number): Partial<HipConfig>;
+  /** Of a layer whose last row sees `keys` keys. */
+  of(layer: number, keys: number): HipConfig | 'dense';
 }
 
 /** @throws HipError `invalid-config` */
 export function layerConfigs({ config = {}, layerK = {}, dense = 'auto' }: ModelAttentionOptions): LayerConfigs {
   checkDense(dense);
+  const resolved = resolveConfig(config);
+  checkReferenceOnly(resolved);
+  const { denseTokens = Infinity } = resolved;
   const wrong = Object.entries(layerK).find(([, k]) => !Number.isSafeInteger(k) || k < 1);
   if (wrong) {
     const [layer, k] = wrong;
@@ -107,25 +108,32 @@ export function layerConfigs({ config = {}, layerK = {}, dense = 'auto' }: Model
       value: k,
     });
   }
-  const resolved = resolveConfig(config);
-  checkReferenceOnly(resolved);
-  for (const name of ['layers', 'denseTokens'] as const)
-    if (resolved[name] !== undefined)
-      throw new HipError('unsupported', `${name} is not read here yet: leave it out`, { name, value: resolved[name] });
-  const { denseLayers, refreshInterval, stages } = resolved;
-  const interval = Math.min(...(stages ?? [undefined]).map((stage) => stage?.refresh ?? refreshInterval));
-  const configs = new Map<number, Partial<HipConfig>>();
-  const of = (layer: number): Partial<HipConfig> => {
-    const k = layerK[layer] ?? config.kPerLayer?.[layer];
-    if (k === undefined) return config;
-    let found = configs.get(layer);
-    if (!found) {
-      found = { ...config, k, ...(config.stages && { stages: withBudget(config.stages, k) }) };
-      configs.set(layer, found);
-    }
-    return found;
+  const found = new Map<string, HipConfig | 'dense'>();
+  const of = (layer: number, keys: number): HipConfig | 'dense' => {
+    const key = `${layer}/${keys > denseTokens}`;
+    let one = found.get(key);
+    if (one) return one;
+    one = layerConfig(withLayerK(config, layer, layerK[layer]), layer, keys);
+    if (one !== 'dense') checkReferenceOnly(one);
+    found.set(key, one);
+    return one;
   };
-  return { denseLayers, interval, of };
+  // Now, not at the first token.
+  for (const layer of [...Object.keys(layerK), ...(config.layers ?? []).keys()]) of(Number(layer), 0);
+  return { of };
+}
+
+/** A configuration in which one layer keeps `k` keys in all of its heads. */
+function withLayerK(config: Partial<HipConfig>, layer: number, k: number | undefined): Partial<HipConfig> {
+  if (k === undefined) return config;
+  const count = Math.max(config.layers?.length ?? 0, layer + 1);
+  const layers = Array.from({ length: count }, (_, index) => config.layers?.[index] ?? {});
+  return { ...config, layers: layers.with(layer, { ...layers[layer], k, kPerHead: undefined }) };
+}
+
+/** Tokens that a mask serves for. */
+function tokensServed({ stages, refreshInterval }: HipConfig): number {
+  return Math.min(...(stages ?? [undefined]).map((stage) => stage?.refresh ?? refreshInterval));
 }
 
 function scoreOptions({ causal, scale }: LayerContext): { causal: boolean; scale: number } {

@@ -2,10 +2,17 @@ import * as tf from '@tensorflow/tfjs';
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import '@hip/testing';
-import { attendedKeys, denseAttention as denseOracle, type AttentionShape, type BlockMask } from '@hip/mask-search';
+import {
+  attendedKeys,
+  denseAttention as denseOracle,
+  type AttentionShape,
+  type BlockMask,
+  type HipConfig,
+} from '@hip/mask-search';
 import {
   denseModelAttention,
   hipModelAttention,
+  hipModelCache,
   KvCache,
   type LayerContext,
   type ModelAttention,
@@ -146,6 +153,56 @@ describe('hipModelAttention', () => {
     expect(found).toHaveLength(6);
   });
 
+  it('does in each layer what a profile says, and makes a dense layer sparse where the text is long', () => {
+    const profile = JSON.parse('[{"dense": true}, {"k": 16}, {}, {"dense": true}]') as HipConfig['layers'];
+    const found: (readonly [layer: number, keys: number, capacity: number])[] = [];
+    const options = {
+      config: {
+        ...SMALL,
+        stages: undefined,
+        k: 32,
+        kPerLayer: [8, 8, 8],
+        layers: profile,
+        denseTokens: 150,
+        kDense: 64,
+      },
+      layerK: { 4: 24 },
+      dense: 'never',
+      onMask: ({ keys, capacity }: BlockMask, layer: number) => found.push([layer, keys, capacity]),
+    } as const;
+    const plain = new KvCache();
+    const own = hipModelCache(options);
+    for (const [cache, attend] of [
+      [plain, hipModelAttention(options)],
+      [own, own.attention],
+    ] as const) {
+      found.length = 0;
+      for (const [from, to] of [
+        [0, 150],
+        [150, 160],
+      ] as const)
+        for (const layer of [0, 1, 2, 3, 4])
+          tf.tidy(() => {
+            const [q, k, v] = tensorsOf(inputs, shape).map((t) =>
+              tf.slice4d(t, [0, from, 0, 0], [1, to - from, t.shape[2], t.shape[3]]),
+            ) as [tf.Tensor4D, tf.Tensor4D, tf.Tensor4D];
+            const held = cache.append(layer, k, v);
+            attend(q, held.k, held.v, context(layer));
+          });
+      expect(found).toEqual([
+        [1, 150, 2],
+        [2, 150, 1],
+        [4, 150, 3],
+        [0, 160, 8],
+        [1, 160, 2],
+        [2, 160, 1],
+        [3, 160, 8],
+        [4, 160, 3],
+      ]);
+      cache.dispose();
+    }
+  });
+
   it('starts a new search when the sequence does not go on', () => {
     const masks: number[] = [];
     const attend = hipModelAttention({ config: SMALL, dense: 'never', onMask: ({ keys }) => masks.push(keys) });
@@ -191,6 +248,11 @@ describe('hipModelAttention', () => {
       'refreshInterval is 0: give an integer >= 1',
     );
     expect(() => hipModelAttention({ layerK: { 3: -1 } })).toThrow('layerK[3] is -1: give an integer >= 1');
+    expect(() => hipModelAttention({ config: { layers: [{ k: 0 }] } })).toThrow('layers[0].k is 0');
+    // Until the kernels run it.
+    expect(() => hipModelAttention({ config: { layers: [{}, {}, { remainder: { block: 64 } }] } })).toThrow(
+      expect.objectContaining({ code: 'unsupported', details: { name: 'remainder' } }),
+    );
     expect(() => hipModelAttention({ dense: 'x' as 'auto' })).toThrow('dense is x: give one of auto, never, always');
   });
 });
