@@ -1,10 +1,10 @@
-// Every import that the README's tables name exists.
+// Every import that the table of packages names exists.
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
 
-const readme = readFileSync(join(import.meta.dirname, '../../README.md'), 'utf8');
-const imports = [...readme.matchAll(/`import \{ ([^}]+) \} from '([^']+)'`/g)].map(([, names, specifier]) => ({
+const page = readFileSync(join(import.meta.dirname, '../guide/getting-started.md'), 'utf8');
+const imports = [...page.matchAll(/`import \{ ([^}]+) \} from '([^']+)'`/g)].map(([, names, specifier]) => ({
   specifier: specifier!,
   names: names!.split(', '),
 }));

@@ -73,6 +73,7 @@ function isForeign(path) {
   const bare = !path.includes('/');
   return (
     (bare && /\.(json|js)$/.test(path)) || // files of checkpoints and of users; TensorFlow.js
+    path.endsWith('.d.ts') || // declarations of other packages
     path.startsWith('out/') ||
     path.startsWith('dist/') ||
     /^(?:\.\/)?my-/.test(path) ||

@@ -1,4 +1,4 @@
-// Which rows and columns of each stored result the README shows, in the order it shows them.
+// Which rows and columns of each stored result the benchmarks page shows, in the order it shows them.
 
 const where = (document, match) =>
   document.rows.filter((row) => Object.entries(match).every(([key, value]) => row[key] === value));
@@ -127,6 +127,21 @@ export const VIEWS = [
         }),
       ];
     },
+  },
+  {
+    name: 'mask',
+    title: 'What a head reads',
+    tables: (document) => [
+      view('One head over a long text', where(document, { part: 'mask' }), {
+        model: 'model',
+        'layer, head': ({ layer, head }) => `${layer}, ${head}`,
+        tokens: 'tokens',
+        k: 'k',
+        'keys a row': 'keysPerRow',
+        'of all pairs': ({ shareOfPairs }) => percent(shareOfPairs),
+        'attention mass kept': ({ massRecall }) => percent(massRecall),
+      }),
+    ],
   },
   {
     name: 'quality',

@@ -1,13 +1,13 @@
-// Makes Markdown tables of the stored benchmark results. README and docs get theirs from here, so they cannot drift.
+// Puts the stored benchmark results into documents, as headlines, tables and pictures, so that they cannot drift.
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { ROOT } from '../toolchain.mjs';
 import { ARCHITECTURE } from './architecture.mjs';
+import { PLOTS } from './figure-plots.mjs';
 import { VIEWS } from './figure-views.mjs';
+import { HEADLINES } from './headlines.mjs';
 
 export const RESULTS = join(ROOT, 'benchmarks/results');
-const BEGIN = '<!-- figures:begin';
-const END = '<!-- figures:end -->';
 
 /** Four significant digits; whole numbers whole, thousands apart. */
 export function format(value) {
@@ -84,7 +84,7 @@ export function environmentLine(document) {
   ].filter(Boolean);
   const more = Object.entries(rest)
     .filter(([, value]) => typeof value !== 'object' && !String(value).startsWith('/'))
-    .map(([key, value]) => `${words(key)}: ${format(value)}`);
+    .map(([key, value]) => `${words(key)}: ${format(value).replace(/\S*node_modules\//, '')}`);
   return `${machine.join('; ')}. ${more.join('; ')}`.trim();
 }
 
@@ -94,44 +94,65 @@ export function load(name) {
 }
 
 const commandOf = (name) => (name === 'demo' ? 'npm run demo' : `npm run bench -- ${name}`);
+const captioned = ({ title, markdown }) => `${title ? `${title}:\n\n` : ''}${markdown}`;
 
-/**
- * @param kind `readme`: the chosen tables; `full`: every row of every result
- * @returns Markdown; a benchmark without a stored result has no section
- */
-export function render(kind) {
-  const sections = VIEWS.flatMap(({ name, title, tables }) => {
+/** Every stored result: `{ name, title, document, tables }`, the tables its view chooses or all, in the order readers see them. */
+function results() {
+  return VIEWS.flatMap(({ name, title, tables }) => {
     const document = load(name);
     if (!document) return [];
-    const chosen =
-      kind === 'readme' || !document.rows ? tables?.(document).filter(({ rows }) => rows.length > 0) : undefined;
-    const parts = chosen?.length
-      ? chosen.map(({ title: caption, headers, rows }) => ({ title: caption, markdown: table(headers, rows) }))
-      : everything(document);
-    return [
-      [
-        `### ${title}`,
-        ...parts.map((part) => `${part.title ? `${part.title}:\n\n` : ''}${part.markdown}`),
-        `\`${commandOf(name)}\` → ${stored(kind, name)}. ${environmentLine(document)}`,
-      ].join('\n\n'),
-    ];
+    const chosen = tables?.(document)
+      .filter(({ rows }) => rows.length > 0)
+      .map(({ title: caption, headers, rows }) => ({ title: caption, markdown: table(headers, rows) }));
+    return [{ name, title, document, tables: chosen ?? everything(document) }];
   });
-  return sections.join('\n\n');
 }
 
-/** The site has no copy of the results: there it is a name, not a link. */
-function stored(kind, name) {
-  const path = `benchmarks/results/${name}.json`;
-  return kind === 'readme' ? `[${path}](${path})` : `\`${path}\``;
+const source = ({ name, document }) =>
+  `<small>\`${commandOf(name)}\` → [benchmarks/results/${name}.json](../../benchmarks/results/${name}.json). ${environmentLine(document)}</small>`;
+
+/** docs/guide/benchmarks.md: pictures first, the tables folded below them. */
+function benchmarksPage() {
+  return results()
+    .map((result) => {
+      const pictures = (PLOTS[result.name]?.(result.document) ?? []).map(
+        ({ name, svg }) => `![${/aria-label="([^"]*)"/.exec(svg)[1]}](../pictures/${name}.svg)`,
+      );
+      return [
+        `### ${result.title}`,
+        ...(pictures.length > 0 ? [`<div class="plots">\n\n${pictures.join('\n')}\n\n</div>`] : []),
+        ...(result.tables.length > 0
+          ? [
+              `<details>\n<summary>The figures as tables</summary>\n\n${result.tables.map(captioned).join('\n\n')}\n\n</details>`,
+            ]
+          : []),
+        source(result),
+      ].join('\n\n');
+    })
+    .join('\n\n');
 }
 
-const ARCHITECTURE_BEGIN = '<!-- architecture:begin -->';
-const ARCHITECTURE_END = '<!-- architecture:end -->';
+/** docs/guide/benchmarks-rows.md: every row of every result that has rows. */
+function rowsPage() {
+  return results()
+    .filter(({ document }) => document.rows)
+    .map((result) =>
+      [
+        `### ${result.title}`,
+        ...everything(result.document).map((group) => {
+          const rows = `<details>\n<summary>${group.title || 'rows'}</summary>\n\n${group.markdown}\n\n</details>`;
+          return rows;
+        }),
+        source(result),
+      ].join('\n\n'),
+    )
+    .join('\n\n');
+}
 
 /** Who may import whom, as a table. */
 function architecture() {
   const rows = Object.entries(ARCHITECTURE).map(([name, { what, internal, external }]) => [
-    `[\`${name}\`](packages/${name.split('/')[1]})`,
+    `[\`${name}\`](../packages/${name.split('/')[1]}/README.md)`,
     what,
     internal.map((other) => `\`${other.split('/')[1]}\``).join(', ') || 'nothing',
     external === 'any'
@@ -141,21 +162,64 @@ function architecture() {
   return table(['package', 'what it is', 'may import', 'registry packages'], rows);
 }
 
-/** Replaces what stands between the markers of figures, and of the architecture where there are any. @throws without figure markers */
+const RENDERERS = {
+  headlines: () =>
+    headlines()
+      .map(({ value, text, command }) => `- **${value}** ${text} (\`${command}\`)`)
+      .join('\n'),
+  cards: () =>
+    `<div class="cards">\n${headlines()
+      .map(({ value, text, command }) => `<div><strong>${value}</strong><p>${text}</p><code>${command}</code></div>`)
+      .join('\n')}\n</div>`,
+  benchmarks: benchmarksPage,
+  rows: rowsPage,
+  architecture,
+};
+const headlines = () =>
+  HEADLINES.map(({ result, say }) => {
+    const document = load(result);
+    if (!document)
+      throw new Error(`benchmarks/results/${result}.json is needed for the headlines: ${commandOf(result)}`);
+    return { ...say(document), command: commandOf(result) };
+  });
+
+/**
+ * Replaces what stands between each pair of markers by what its name renders now.
+ *
+ * @throws where there is no marker, one has no end, or its name is unknown
+ */
 export function withFigures(text) {
-  const from = text.indexOf(ARCHITECTURE_BEGIN);
-  if (from >= 0) {
-    const before = text.slice(0, from + ARCHITECTURE_BEGIN.length);
-    text = `${before}\n\n${architecture()}\n\n${text.slice(text.indexOf(ARCHITECTURE_END))}`;
-  }
-  const begin = text.indexOf(BEGIN);
-  const end = text.indexOf(END);
-  if (begin < 0 || end < begin) throw new Error(`no ${BEGIN} KIND --> … ${END} in the text`);
-  const open = text.slice(begin, text.indexOf('-->', begin) + 3);
-  const kind = /figures:begin (\w+)/.exec(open)?.[1];
-  if (kind !== 'readme' && kind !== 'full') throw new Error(`figures:begin says "${kind}": write readme or full`);
-  return `${text.slice(0, begin)}${open}\n\n${render(kind)}\n\n${text.slice(end)}`;
+  let found = 0;
+  const replaced = text.replaceAll(
+    /(<!-- figures:begin (\w+) -->)([\s\S]*?)(<!-- figures:(?:begin|end)\b)/g,
+    (_, begin, kind, __, end) => {
+      found++;
+      if (!end.endsWith('end')) throw new Error(`${begin} has no end`);
+      const render = RENDERERS[kind];
+      if (!render) throw new Error(`figures:begin says "${kind}": write one of ${Object.keys(RENDERERS).join(', ')}`);
+      return `${begin}\n\n${render()}\n\n${end}`;
+    },
+  );
+  if (found === 0) throw new Error('no <!-- figures:begin KIND --> … <!-- figures:end --> in the text');
+  return replaced;
 }
 
-/** The files that hold figures. */
-export const TARGETS = ['README.md', 'docs/guide/benchmarks.md'].map((file) => join(ROOT, file));
+/** The documents that hold figures. */
+export const TARGETS = [
+  'README.md',
+  'docs/index.md',
+  'docs/architecture.md',
+  'docs/guide/benchmarks.md',
+  'docs/guide/benchmarks-rows.md',
+].map((file) => join(ROOT, file));
+
+/** Where the pictures lie. */
+export const PICTURES = join(ROOT, 'docs/pictures');
+
+/** Every picture of every stored result: file name → SVG. */
+export function pictures() {
+  const files = new Map();
+  for (const { name, document } of results())
+    for (const picture of PLOTS[name]?.(document) ?? []) files.set(`${picture.name}.svg`, picture.svg);
+  return files;
+}

@@ -1,0 +1,45 @@
+// What stands beside the guides. A new guide is one line here; API pages come by themselves.
+import type { DefaultTheme } from 'vitepress';
+
+const pages = (entries: Readonly<Record<string, string>>): DefaultTheme.SidebarItem[] =>
+  Object.entries(entries).map(([link, text]) => ({ text, link }));
+
+export const guides: DefaultTheme.SidebarItem[] = [
+  {
+    text: 'Start',
+    items: pages({ '/guide/getting-started': 'Getting started', '/guide/coming-from': 'Coming from …' }),
+  },
+  {
+    text: 'Tasks',
+    items: pages({
+      '/guide/long-document': 'A long document in a tfjs model',
+      '/guide/smaller-classifier': 'Make my classifier smaller',
+      '/guide/search': 'Search anything',
+      '/guide/studies': 'Studies and workers',
+    }),
+  },
+  {
+    text: 'Concepts',
+    items: pages({
+      '/guide/hip': 'HiP, step by step',
+      '/guide/parameters': 'Choosing its parameters',
+      '/guide/webgpu': 'HiP on WebGPU',
+      '/guide/instatune': 'InstaTune',
+    }),
+  },
+  {
+    text: 'Reference',
+    items: pages({
+      '/specification/hip': 'Specification: HiP',
+      '/specification/instatune': 'Specification: InstaTune',
+      '/guide/runtimes': 'Browsers and runtimes',
+      '/guide/limits': 'What is not there',
+      '/guide/benchmarks': 'Benchmarks',
+      '/guide/benchmarks-rows': 'Every measured row',
+    }),
+  },
+  {
+    text: 'The project',
+    items: pages({ '/architecture': 'Architecture', '/guide/adding': 'Adding something' }),
+  },
+];
