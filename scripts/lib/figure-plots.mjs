@@ -189,7 +189,7 @@ export const PLOTS = {
         title: 'A model writes after a long text, tfjs-wasm: ms a token',
         x: { ...log2, label: 'tokens before', ticks: [...new Set(document.rows.map((row) => row.context))] },
         y: { type: 'log', label: 'ms' },
-        series: [...new Set(document.rows.map((row) => row.decode))].reverse().map((decode) => ({
+        series: [...new Set(document.rows.map((row) => row.decode))].toReversed().map((decode) => ({
           name: decode,
           points: points(where(document, { decode }), 'context', 'msPerToken'),
         })),
