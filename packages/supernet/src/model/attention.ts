@@ -1,9 +1,11 @@
 // Dense attention in tfjs: grouped queries without repeating keys, bottom-right causal, in row blocks of bounded memory.
 import * as tf from '@tensorflow/tfjs';
-import { attentionSoftmax, attentionSoftmaxGradient } from '../webgpu/attention.ts';
+import { attentionSoftmax, attentionSoftmaxGradient, finiteByHead, flagNotFinite } from '../webgpu/attention.ts';
 import type { ScoreMask } from '../webgpu/attention.ts';
 import { onWebGpu } from '../webgpu/program.ts';
 import { customGradient } from './custom-gradient.ts';
+import { HOST_BACKENDS } from './host-values.ts';
+import { heapView, isOnHeap } from './host-arrays.ts';
 import { timesTransposed, transposedTimes, wantsPlainProducts } from './matmul.ts';
 import type { AttentionContext, AttentionFunction } from './types.ts';
 
@@ -14,7 +16,8 @@ const MASKED = -1e9;
 
 /**
  * Softmax(q·kᵀ·scale + mask)·v, exact. Differentiable (the probabilities are kept for the gradient, so training needs
- * B·H·Tq·Tk floats per layer); a long forward pass works in row blocks.
+ * B·H·Tq·Tk floats per layer); a long forward pass works in row blocks. A key or value that is not finite makes the rows that see it
+ * NaN, and leaves the others as they are.
  */
 export const denseAttention: AttentionFunction = (q, k, v, context) => {
   const [batch, rows, heads, size] = q.shape;
@@ -43,10 +46,19 @@ function attendBlock(
   context: AttentionContext,
   firstRow: number,
 ): tf.Tensor4D {
-  if (!wantsPlainProducts()) return attendBatched(q, k, v, context, firstRow);
-  if (q.shape[0] === 1 && q.shape[1] === 1) return attendRow(q, k, v, context, firstRow);
+  const hides = hidesKeys(context, q.shape[1], k.shape[1], firstRow);
+  // Hidden is weight 0, and 0 · NaN is NaN: what is not finite has to be taken out of the products. Where the result can be looked at,
+  // only when it shows.
+  if (hides && !canLook()) return attendBatched(q, k, v, context, firstRow, true);
+  if (!wantsPlainProducts()) {
+    const attended = attendBatched(q, k, v, context, firstRow, false);
+    return hides && !isAllFinite(attended) ? attendBatched(q, k, v, context, firstRow, true) : attended;
+  }
   // Where only single products are fast, every (sequence, key head) is a product of its own.
-  return attendByHead(q, k, v, context, firstRow);
+  const isRow = q.shape[0] === 1 && q.shape[1] === 1;
+  const attended = (isRow ? attendRow : attendByHead)(q, k, v, context, firstRow);
+  if (!(hides || isRow) || isAllFinite(attended)) return attended;
+  return hides ? attendBatched(q, k, v, context, firstRow, true) : attendByHead(q, k, v, context, firstRow);
 }
 
 /**
@@ -90,24 +102,29 @@ function attendBatched(
   v: tf.Tensor4D,
   context: AttentionContext,
   firstRow: number,
+  careful: boolean,
 ): tf.Tensor4D {
   const [batch, rows, heads, size] = q.shape;
   const [, keys, kvHeads] = k.shape;
   const stacked = (heads / kvHeads) * rows;
   const fused = onWebGpu();
-  const bias = fused
-    ? undefined
-    : joinBias(causalBias(context, rows, keys, firstRow, 1), paddingBias(context, batch, keys));
+  const extents = [batch, heads, rows, keys] as const;
   return customGradient([q, k, v], ([qIn, kIn, vIn], save) => {
     const byHead = (t: tf.Tensor4D, length: number): tf.Tensor3D =>
       tf.reshape(tf.transpose(t, [0, 2, 1, 3]), [batch * kvHeads, length, size]);
     const back = (t: tf.Tensor, h: number, length: number): tf.Tensor4D =>
       tf.transpose(tf.reshape(t, [batch, h, length, size]), [0, 2, 1, 3]);
-    const [queries, ks, vs] = [byHead(qIn, stacked), byHead(kIn, keys), byHead(vIn, keys)];
+    const queries = byHead(qIn, stacked);
+    const flags = careful ? notFinite(kIn, vIn) : undefined;
+    const parts = [kIn, vIn].map((t) => {
+      if (!flags) return byHead(t, keys);
+      return fused ? finiteByHead(t) : byHead(finiteOnly(t), keys);
+    });
+    const [ks, vs] = parts as [tf.Tensor3D, tf.Tensor3D];
     const products: tf.Tensor3D = tf.matMul(queries, ks, false, true);
     const p = fused
-      ? attentionSoftmax(products, context.scale, scoreMask(context, [batch, heads, rows, keys], firstRow))
-      : softmaxOf(products, context.scale, bias, [batch, heads, rows, keys]);
+      ? attentionSoftmax(products, context.scale, scoreMask(context, extents, firstRow), flags)
+      : softmaxOf(tf.mul(products, context.scale), hostMasks(context, extents, firstRow), extents, flags);
     save([queries, ks, vs, p]);
     return {
       value: back(tf.matMul(p, vs), heads, rows),
@@ -127,16 +144,70 @@ function attendBatched(
   });
 }
 
-/** softmax(scores · scale + bias), in the shape of the scores. */
+function hostMasks(
+  context: AttentionContext,
+  [batch, , rows, keys]: readonly [number, number, number, number],
+  firstRow: number,
+): tf.Tensor | undefined {
+  return joinBias(causalBias(context, rows, keys, firstRow, 1), paddingBias(context, batch, keys));
+}
+
+/**
+ * softmax(scores + bias), in the shape of the scores [B·Hkv, H/Hkv·rows, keys]. With flags [B, keys, Hkv, 1] (1 = not finite) a row that
+ * sees such a key is NaN.
+ */
 function softmaxOf(
   scores: tf.Tensor3D,
-  scale: number,
   bias: tf.Tensor | undefined,
-  shape: [number, number, number, number],
+  [batch, heads, rows, keys]: readonly [number, number, number, number],
+  flags: tf.Tensor4D | undefined,
 ): tf.Tensor3D {
-  const scaled = tf.mul(scores, scale);
-  const masked = bias ? tf.add(tf.reshape(scaled, shape), bias) : scaled;
-  return tf.reshape(tf.softmax(masked), scores.shape);
+  let masked: tf.Tensor = bias ? tf.add(tf.reshape(scores, [batch, heads, rows, keys]), bias) : scores;
+  if (flags && bias) {
+    const kvHeads = flags.shape[2];
+    const ofKeys = tf.reshape(tf.transpose(flags, [0, 2, 3, 1]), [batch, kvHeads, 1, 1, keys]);
+    const visible = tf.expandDims(tf.greater(bias, MASKED / 2), 2);
+    const grouped = tf.reshape(masked, [batch, kvHeads, heads / kvHeads, rows, keys]);
+    masked = tf.where(tf.logicalAnd(visible, tf.greater(ofKeys, 0)), Number.NaN, grouped);
+  }
+  return tf.reshape(tf.softmax(tf.reshape(masked, [batch, heads, rows, keys])), scores.shape);
+}
+
+/** Whether a mask keeps a key from a row. */
+function hidesKeys(
+  { causal, queryOffset, window, mask }: AttentionContext,
+  rows: number,
+  keys: number,
+  firstRow: number,
+): boolean {
+  if (mask) return true;
+  return causal && (rows > 1 || queryOffset + firstRow + 1 < keys || (window !== undefined && window < keys));
+}
+
+/** Whether numbers are read without waiting for a device. */
+function canLook(): boolean {
+  return HOST_BACKENDS.includes(tf.getBackend());
+}
+
+function isAllFinite(x: tf.Tensor): boolean {
+  const values = isOnHeap(x) ? heapView(x) : (x.dataSync() as Float32Array);
+  for (let i = 0; i < values.length; i++) {
+    // Infinity − Infinity and NaN − NaN are NaN.
+    if ((values[i] as number) - (values[i] as number) !== 0) return false;
+  }
+  return true;
+}
+
+/** 1 for keys [B, T, Hkv, 1] of which a number, or one of its value, is not finite. */
+function notFinite(k: tf.Tensor4D, v: tf.Tensor4D): tf.Tensor4D {
+  if (onWebGpu()) return flagNotFinite(k, v);
+  const finite = (t: tf.Tensor4D): tf.Tensor => tf.min(tf.cast(tf.isFinite(t), 'float32'), 3, true);
+  return tf.sub(1, tf.mul(finite(k), finite(v)));
+}
+
+/** 0 in place of what is not finite. */
+function finiteOnly(x: tf.Tensor4D): tf.Tensor4D {
+  return tf.where(tf.isFinite(x), x, tf.zerosLike(x));
 }
 
 /** The masks of a context as numbers for the WebGPU softmax. */

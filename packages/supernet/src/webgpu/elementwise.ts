@@ -86,9 +86,10 @@ const ROTATE: Kernel = {
     }`,
 };
 
-/** x [B, T, H, d] rotated by cos and signed sin [1, T, 1, d]; direction −1 is the gradient. */
+/** x [B, T, H, d] rotated by cos and signed sin [1 or B, T, 1, d]; direction −1 is the gradient. */
 export function rotate(x: tf.Tensor4D, cos: tf.Tensor, sin: tf.Tensor, direction: 1 | -1): tf.Tensor4D {
-  const [, length, heads, size] = x.shape;
+  const [, , heads, size] = x.shape;
+  const length = cos.size / size;
   return runKernel<tf.Rank.R4>(ROTATE, x.shape, {
     inputs: [x, cos, sin],
     uniforms: [x.size, length, heads, size, direction],

@@ -91,6 +91,51 @@ describeGpu('fused kernels', () => {
         return applyRope(x as tf.Tensor4D, { cos: table(5), sin: table(6) });
       }),
     ).toEqual([]);
+    expect(
+      await mismatches([[2, 3, 4, 6]], (x) => {
+        const table = (seed: number) => values([2, 3, 1, 6], seed) as tf.Tensor4D;
+        return applyRope(x as tf.Tensor4D, { cos: table(5), sin: table(6) });
+      }),
+    ).toEqual([]);
+  });
+
+  it('attention: what is not finite reaches the rows that see it, and no other', async () => {
+    const [shape, mask] = [
+      [2, 5, 2, 4],
+      [1, 1, 1, 1, 1, 0, 1, 1, 1, 1],
+    ];
+    const run = (bad: number, where: 'k' | 'v', padded: boolean) => () => {
+      const part = (name: string, seed: number) => {
+        const data = values(shape, seed).dataSync().slice();
+        // Token 3 of the first sequence, token 0 (padding) of the second; of each the first key head.
+        if (name === where) for (const token of [3, 5]) data[token * 8] = bad;
+        return tf.tensor4d(data, shape as [number, number, number, number]);
+      };
+      return [
+        denseAttention(values([2, 5, 4, 4], 1) as tf.Tensor4D, part('k', 2), part('v', 3), {
+          layer: 0,
+          causal: true,
+          scale: 0.7,
+          queryOffset: 0,
+          ...(padded && { mask: tf.tensor2d(mask, [2, 5], 'int32') }),
+        }),
+      ];
+    };
+    for (const where of ['k', 'v'] as const) {
+      for (const padded of [false, true]) {
+        const [right] = await valuesOn('cpu', run(0.5, where, padded));
+        for (const bad of [Number.NaN, Infinity, -Infinity]) {
+          const [found] = await valuesOn('webgpu', run(bad, where, padded));
+          const wrong = [...found!.keys()].filter((i) => {
+            const [sequence, row, head] = [Math.floor(i / 80), Math.floor(i / 16) % 5, Math.floor(i / 4) % 4];
+            if (padded && sequence === 1 && row === 0) return false; // sees nothing
+            const sees = head < 2 && (sequence === 0 ? row >= 3 : !padded);
+            return sees ? !Number.isNaN(found![i]) : !(Math.abs(found![i]! - right![i]!) < 1e-4);
+          });
+          expect(wrong, `${bad} in ${where}`).toEqual([]);
+        }
+      }
+    }
   });
 
   it('attention: grouped heads, causal, windows, padding, fewer queries than keys', () =>
