@@ -74,7 +74,7 @@ export interface RenderedFile {
  * The files of a standalone checkpoint without writing them anywhere (browsers, archives).
  *
  * @throws SupernetError `invalid-option`, `invalid-subnet`, `unsupported-model`, `unsupported-dtype` (a weight is too large for
- * F16), `aborted`
+ * F16), `non-finite` (a weight), `aborted`
  */
 export async function renderCheckpoint(
   model: ElasticModel,
@@ -124,7 +124,7 @@ export async function renderCheckpoint(
  * files of the checkpoint the model came from. {@link loadCheckpoint} reads it back; `report.layout` says whether transformers does.
  * Every file is written under a temporary name and renamed, so that a killed process leaves no half file.
  *
- * @throws SupernetError `invalid-subnet`, `unsupported-model`, `unsupported` without Node, `aborted`.
+ * @throws SupernetError `invalid-subnet`, `unsupported-model`, `non-finite` (a weight), `unsupported` without Node, `aborted`.
  *
  * @example
  * ```ts

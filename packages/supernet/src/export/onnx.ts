@@ -28,7 +28,7 @@ export interface OnnxOptions {
  * and, for encoders, `attention_mask` (of causal models if asked for) and `token_type_ids` (BERT) int64; `pixel_values` [batch, C, H, W]
  * for image models. Output: `logits`. The graph has no key/value cache inputs: it runs whole sequences.
  *
- * @throws SupernetError `invalid-subnet`, `aborted`; `unsupported` above protobuf's 2 GiB.
+ * @throws SupernetError `invalid-subnet`, `non-finite` (a weight), `aborted`; `unsupported` above protobuf's 2 GiB.
  *
  * @example
  * ```ts
@@ -61,7 +61,7 @@ export async function exportOnnx(
   if (config.embeddingNorm) x = layerNormNodes(context, x, 'embeddings.norm');
   for (let layer = 0; layer < config.layers; layer++) x = layerNodes(context, x, layer);
   if (config.finalNorm) x = normNodes(context, x, 'norm');
-  const { value, extents } = headNodes(context, x, start.ids);
+  const { value, extents } = headNodes(context, x, start);
   graph.output(value, config.head === 'none' ? 'last_hidden_state' : 'logits', extents);
   return graph.encode(options.name ?? config.family);
 }
@@ -69,6 +69,7 @@ export async function exportOnnx(
 interface Start extends Pick<LayerContext, 'positions' | 'padding' | 'rope'> {
   readonly hidden: string;
   readonly ids: string | undefined;
+  readonly mask: string | undefined;
 }
 
 function textInputs(graph: OnnxGraph, config: ModelConfig, isMasked: boolean): Start {
@@ -78,9 +79,10 @@ function textInputs(graph: OnnxGraph, config: ModelConfig, isMasked: boolean): S
   const positions = graph.op('Range', [graph.int(0), length, graph.int(1)]);
   let hidden = graph.op('Gather', ['embeddings.token.weight', ids]);
   let padding: string | undefined;
-  if (isMasked) {
-    const mask = graph.op('Cast', [graph.input('attention_mask', 'int64', axes)], { to: 1n });
-    const hiddenKeys = graph.op('Mul', [graph.op('Sub', [graph.float(1), mask]), graph.float(-1e9)]);
+  const mask = isMasked ? graph.input('attention_mask', 'int64', axes) : undefined;
+  if (mask) {
+    const real = graph.op('Cast', [mask], { to: 1n });
+    const hiddenKeys = graph.op('Mul', [graph.op('Sub', [graph.float(1), real]), graph.float(-1e9)]);
     padding = graph.op('Unsqueeze', [hiddenKeys, graph.int([1, 2, 3])]);
   }
   if (config.typeVocabSize > 1) {
@@ -92,10 +94,13 @@ function textInputs(graph: OnnxGraph, config: ModelConfig, isMasked: boolean): S
   if (config.positionRows > 0) {
     const rows = config.positionsSkipPadding
       ? paddedPositions(graph, config, ids)
-      : graph.op('Add', [positions, graph.int(config.positionOffset)]);
+      : graph.op('Add', [
+          mask ? maskedPositions(graph, config, positions, mask) : positions,
+          graph.int(config.positionOffset),
+        ]);
     hidden = graph.op('Add', [hidden, graph.op('Gather', ['embeddings.position.weight', rows])]);
   }
-  return { hidden, ids, positions, padding, rope: config.rope && ropeTables(graph, config, positions, length) };
+  return { hidden, ids, mask, positions, padding, rope: config.rope && ropeTables(graph, config, positions, length) };
 }
 
 function paddedPositions(graph: OnnxGraph, config: ModelConfig, ids: string): string {
@@ -103,6 +108,15 @@ function paddedPositions(graph: OnnxGraph, config: ModelConfig, ids: string): st
   const real = graph.op('Cast', [graph.op('Not', [graph.op('Equal', [ids, padding])])], { to: 7n });
   const count = graph.op('CumSum', [real, graph.int(1)]);
   return graph.op('Add', [graph.op('Mul', [count, real]), padding]);
+}
+
+/** As the model counts them: real tokens of causal models, elsewhere places without the padding in front. */
+function maskedPositions(graph: OnnxGraph, config: ModelConfig, positions: string, mask: string): string {
+  const count = graph.op('CumSum', [mask, graph.int(1)]);
+  if (config.causal) return graph.op('Max', [graph.op('Sub', [count, graph.int(1)]), graph.int(0)]);
+  const before = graph.op('Cast', [graph.op('Equal', [count, graph.int(0)])], { to: 7n });
+  const leading = graph.op('ReduceSum', [before, graph.int([1])], { keepdims: 1n });
+  return graph.op('Max', [graph.op('Sub', [positions, leading]), graph.int(0)]);
 }
 
 /** cos and sin [1, T, 1, d] from the positions, computed in the graph: any length. */
@@ -156,6 +170,7 @@ function imageInputs(graph: OnnxGraph, config: ModelConfig, values: ReadonlyMap<
   return {
     hidden: graph.op('Add', [tokens, table]),
     ids: undefined,
+    mask: undefined,
     positions: '',
     padding: undefined,
     rope: undefined,
@@ -165,7 +180,7 @@ function imageInputs(graph: OnnxGraph, config: ModelConfig, values: ReadonlyMap<
 function headNodes(
   context: LayerContext,
   hidden: string,
-  ids: string | undefined,
+  start: Pick<Start, 'ids' | 'mask'>,
 ): { value: string; extents: readonly (number | string)[] } {
   const { graph, config } = context;
   if (config.head === 'none') return { value: hidden, extents: ['batch', 'sequence', config.hiddenSize] };
@@ -179,7 +194,7 @@ function headNodes(
     return { value: outputNodes(context, x), extents: ['batch', 'sequence', outputs] };
   }
   const at = (position: number): string => graph.op('Gather', [hidden, graph.int(position)], { axis: 1n });
-  let x = readoutNodes(context, hidden, ids, at);
+  let x = readoutNodes(context, hidden, start, at);
   if (config.pooler) x = graph.op('Tanh', [linearNodes(context, x, 'pooler')]);
   if (config.headDense === 'tanh') x = graph.op('Tanh', [linearNodes(context, x, 'head.dense')]);
   if (config.readoutNorm) x = layerNormNodes(context, x, 'head.norm');
@@ -194,7 +209,7 @@ function headNodes(
 function readoutNodes(
   { graph, config }: LayerContext,
   hidden: string,
-  ids: string | undefined,
+  { ids, mask }: Pick<Start, 'ids' | 'mask'>,
   at: (position: number) => string,
 ): string {
   if (config.readout === 'mean-patches') {
@@ -202,20 +217,15 @@ function readoutNodes(
     const patches = graph.op('Slice', [hidden, graph.int([first]), graph.int([2 ** 31]), graph.int([1])]);
     return graph.op('ReduceMean', [patches], { axes: [1n], keepdims: 0n });
   }
-  if (config.readout === 'last') {
-    if (config.padTokenId === undefined) return at(-1);
-    const real = graph.op(
-      'Cast',
-      [graph.op('Not', [graph.op('Equal', [ids as string, graph.int(config.padTokenId)])])],
-      {
-        to: 7n,
-      },
-    );
-    // The last real token is where the running count of real tokens first reaches its maximum.
-    const last = graph.op('ArgMax', [graph.op('CumSum', [real, graph.int(1)])], { axis: 1n, keepdims: 1n });
-    return graph.op('GatherND', [hidden, last], { batch_dims: 1n });
-  }
-  return at(0);
+  /** Of each sequence the token with the largest number, the first where several have it. */
+  const pick = (numbers: string): string =>
+    graph.op('GatherND', [hidden, graph.op('ArgMax', [numbers], { axis: 1n, keepdims: 1n })], { batch_dims: 1n });
+  if (config.readout !== 'last') return mask ? pick(mask) : at(0);
+  // The last real token is where the running count of real tokens first reaches its maximum.
+  const last = (real: string): string => pick(graph.op('CumSum', [real, graph.int(1)]));
+  if (config.padTokenId === undefined) return mask ? last(mask) : at(-1);
+  const isPadding = graph.op('Equal', [ids as string, graph.int(config.padTokenId)]);
+  return last(graph.op('Cast', [graph.op('Not', [isPadding])], { to: 7n }));
 }
 
 function outputNodes({ graph, config, has }: LayerContext, x: string): string {

@@ -3,6 +3,7 @@ import { layerWidth, slicePrefix, slicedShape } from '../elastic/slice.ts';
 import { fullSubnet, validateSubnet } from '../elastic/space.ts';
 import type { SpaceChoices, SubnetConfig } from '../elastic/space.ts';
 import { weightSlots, type ModelConfig } from '@hip/checkpoints';
+import { requireFinite } from '../model/finite.ts';
 import { TransformerModel } from '../model/transformer.ts';
 import type { ElasticModel } from '../model/types.ts';
 
@@ -25,7 +26,11 @@ export function subnetModelConfig(config: ModelConfig, subnet: SubnetConfig): Mo
   };
 }
 
-/** Values of every slot the sub-network keeps, in the sub-network's shapes. */
+/**
+ * Values of every slot the sub-network keeps, in the sub-network's shapes.
+ *
+ * @throws SupernetError `invalid-subnet`, `non-finite` (a weight)
+ */
 export async function subnetValues(model: ElasticModel, subnet: SubnetConfig): Promise<Map<string, Float32Array>> {
   validateSubnet(model.space, subnet);
   const values = new Map<string, Float32Array>();
@@ -37,7 +42,9 @@ export async function subnetValues(model: ElasticModel, subnet: SubnetConfig): P
       slot.layer === undefined
         ? slot.shape
         : slicedShape(model.config, slot, layerWidth(model.config, slot.layer, subnet));
-    values.set(slot.name, slicePrefix(data, slot.shape, target));
+    const kept = slicePrefix(data, slot.shape, target);
+    requireFinite(slot.name, kept);
+    values.set(slot.name, kept);
   }
   return values;
 }
@@ -46,7 +53,7 @@ export async function subnetValues(model: ElasticModel, subnet: SubnetConfig): P
  * A sub-network as a model of its own, in memory: no slicing at run time, so it is what to time and to deploy.
  * The caller disposes it; the original is untouched.
  *
- * @throws SupernetError `invalid-subnet`
+ * @throws SupernetError `invalid-subnet`, `non-finite` (a weight)
  *
  * @example
  * ```ts
@@ -59,7 +66,7 @@ export async function extractModel(
   choices: SpaceChoices = {},
 ): Promise<ElasticModel> {
   const config = subnetModelConfig(model.config, subnet);
-  return new TransformerModel(config, await subnetValues(model, subnet), choices, model.source);
+  return new TransformerModel(config, await subnetValues(model, subnet), choices, model.source, model.generation);
 }
 
 /** Slots of a sub-network as a model of its own. */

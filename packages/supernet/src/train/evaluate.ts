@@ -51,7 +51,8 @@ export interface ExampleScores {
 /**
  * Runs the dataset once, in order.
  *
- * @throws SupernetError `invalid-data` when no row has a label, a label is no class or an id no token, `invalid-option`, `aborted`
+ * @throws SupernetError `invalid-data` when no row has a label, a label is no class or an id no token, `non-finite` naming the first
+ * example whose loss is no finite number, `invalid-option`, `aborted`
  *
  * @example
  * ```ts
@@ -84,6 +85,7 @@ export async function evaluate(
     packed.dispose();
     scores.loss.set(sums.subarray(0, size), known);
     scores.accuracy.set(sums.subarray(size), known);
+    requireFinite(scores.loss, known, known + size);
     known += size;
   };
   for await (const batch of sequentialBatches(dataset, batchSize)) {
@@ -125,6 +127,15 @@ export async function evaluate(
   const mean = (sum: number, example: number): number => sum / Math.max(1, scores.count[example]!);
   const perExample = { loss: scores.loss.map(mean), accuracy: scores.accuracy.map(mean), count: scores.count };
   return { ...result, perExample };
+}
+
+function requireFinite(losses: Float64Array, from: number, to: number): void {
+  for (let example = from; example < to; example++) {
+    const loss = losses[example] as number;
+    if (Number.isFinite(loss)) continue;
+    const message = `the loss of example ${example} is ${loss}: its logits are not finite; load the checkpoint again or one before they were`;
+    throw new SupernetError('non-finite', message, { example, loss });
+  }
 }
 
 /** Mean loss in nats; perplexity is its exponential. See {@link evaluate}. @throws SupernetError as that does */

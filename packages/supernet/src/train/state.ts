@@ -4,6 +4,7 @@ import * as v from 'valibot';
 import { openSafetensors, safetensorsChunks, type TensorToWrite } from '@hip/checkpoints';
 import type { LoaderState } from '../data/loader.ts';
 import { SupernetError } from '../errors.ts';
+import { requireFinite } from '../model/finite.ts';
 import type { ElasticModel } from '../model/types.ts';
 import type { AdamW, MomentArrays } from './adamw.ts';
 import type { LossPoint } from './progress.ts';
@@ -33,7 +34,7 @@ const schema = v.object({
   moments: v.record(v.string(), count),
 });
 
-/** Writes the state of a run. */
+/** Writes the state of a run. @throws SupernetError `non-finite` (a weight): what the store holds stays */
 export async function saveState(
   store: StateStore,
   model: ElasticModel,
@@ -43,6 +44,7 @@ export async function saveState(
   const tensors: TensorToWrite[] = [];
   for (const { name, shape } of model.slots) {
     const data = (await (model.weights.get(name) as tf.Variable).data()) as Float32Array;
+    requireFinite(name, data);
     tensors.push({ name: `weights.${name}`, shape, data });
   }
   const shapes = new Map(model.slots.map((slot) => [slot.name, slot.shape]));
