@@ -2,8 +2,10 @@
 import * as tf from '@tensorflow/tfjs';
 import { SupernetError } from '../errors.ts';
 import { activate } from './activations.ts';
+import { embed } from './embedding.ts';
 import { linear, matMulTied } from './matmul.ts';
 import { layerNorm } from './norms.ts';
+import { realRows, rowsOf } from './real-rows.ts';
 import type { ModelConfig } from '@hip/checkpoints';
 import type { ForwardOptions, ModelInputs } from './types.ts';
 
@@ -37,7 +39,7 @@ function tokenLogits(config: ModelConfig, weight: Weight, hidden: tf.Tensor2D, c
   if (logits === 'none') return tf.zeros([batch, 0, outputs]);
   if (logits === 'hidden') return tf.reshape(hidden, [batch, length, config.hiddenSize]);
   const count = logits === 'last' ? 1 : length;
-  const rows = logits === 'last' ? takePosition(config, hidden, context, length - 1) : hidden;
+  const rows = logits === 'last' ? takeReal(config, hidden, context, 'last') : hidden;
   return tf.reshape(languageLogits(config, weight, rows), [batch, count, outputs]);
 }
 
@@ -83,8 +85,21 @@ function readOut(config: ModelConfig, hidden: tf.Tensor2D, context: HeadContext)
     case 'last':
       return lastToken(config, hidden, context);
     default:
-      return takePosition(config, hidden, context, 0);
+      return takeReal(config, hidden, context, 'first');
   }
+}
+
+/** The first or last token of each sequence that is no padding by the mask. */
+function takeReal(
+  config: ModelConfig,
+  hidden: tf.Tensor2D,
+  context: HeadContext,
+  which: 'first' | 'last',
+): tf.Tensor2D {
+  const { inputs, batch, length } = context;
+  const rows = config.patches ? undefined : realRows(inputs.attentionMask, [batch, length], which);
+  if (rows) return embed(hidden, rows);
+  return takePosition(config, hidden, context, which === 'first' ? 0 : length - 1);
 }
 
 function takePosition(config: ModelConfig, hidden: tf.Tensor2D, context: HeadContext, position: number): tf.Tensor2D {
@@ -95,34 +110,23 @@ function takePosition(config: ModelConfig, hidden: tf.Tensor2D, context: HeadCon
   return tf.reshape(tf.slice3d(sequence, [0, position, 0], [batch, 1, d]), [batch, d]);
 }
 
-/** Rightmost token that is no padding, as transformers' decoder classifiers read it. */
+/** Rightmost token that is no padding, as transformers' decoder classifiers read it: by its id, else by the mask. */
 function lastToken(config: ModelConfig, hidden: tf.Tensor2D, context: HeadContext): tf.Tensor2D {
-  const { batch, length, inputs } = context;
+  const { batch, inputs } = context;
   const pad = config.padTokenId;
   if (pad === undefined) {
-    if (batch > 1) {
+    if (batch > 1 && !inputs.attentionMask) {
       throw new SupernetError(
         'invalid-input',
-        'a decoder classifier without pad_token_id takes one sequence at a time',
-        {
-          batch,
-        },
+        'a decoder classifier without pad_token_id takes one sequence at a time, or attentionMask',
+        { batch },
       );
     }
-    return takePosition(config, hidden, context, length - 1);
+    return takeReal(config, hidden, context, 'last');
   }
   const ids = inputs.inputIds as tf.Tensor2D;
-  const real = tf.cast(tf.notEqual(ids, tf.scalar(pad, 'int32')), 'float32');
-  const positions = tf.tensor2d(
-    Float32Array.from({ length }, (_, i) => i + 1),
-    [1, length],
-  );
-  // A sequence of padding only is read at its first token.
-  const last = tf.maximum(tf.max(tf.mul(real, positions), 1, true), 1);
-  // A one-hot row picks the position: differentiable on every backend.
-  const pick = tf.cast(tf.equal(positions, last), 'float32');
-  const sequence = tf.reshape(hidden, [batch, length, config.hiddenSize]);
-  return tf.sum(tf.mul(sequence, tf.expandDims(pick, 2)), 1);
+  const real = tf.notEqual(ids, tf.scalar(pad, 'int32'));
+  return embed(hidden, rowsOf(real, 'last'));
 }
 
 function dense(x: tf.Tensor2D, weight: Weight, name: string): tf.Tensor2D {

@@ -5,9 +5,7 @@ import { imageTokens } from '../elastic/cost.ts';
 import { SupernetError } from '../errors.ts';
 import type { ModelConfig } from '@hip/checkpoints';
 import type { ModelInputs } from './types.ts';
-
-/** Backends that hold tensors in host memory: elsewhere to read one is to wait for a device. */
-const HOST_BACKENDS: readonly string[] = ['cpu', 'wasm'];
+import { HOST_BACKENDS } from './host-values.ts';
 
 /**
  * Checks the inputs of a forward pass after `cached` tokens.
@@ -15,7 +13,7 @@ const HOST_BACKENDS: readonly string[] = ['cpu', 'wasm'];
  * @throws SupernetError `invalid-input`
  */
 export function checkInputs(config: ModelConfig, inputs: ModelInputs, cached: number): void {
-  const { inputIds, attentionMask, tokenTypeIds, pixelValues } = inputs;
+  const { inputIds, attentionMask, tokenTypeIds, positionIds, pixelValues } = inputs;
   let [batch, tokens] = [0, 0];
   if (config.patches) {
     if (!pixelValues)
@@ -31,6 +29,7 @@ export function checkInputs(config: ModelConfig, inputs: ModelInputs, cached: nu
     }
     [batch, tokens] = inputIds.shape;
     if (tokenTypeIds) requireTensor('tokenTypeIds', tokenTypeIds, ['int32'], [batch, tokens], ', as inputIds');
+    if (positionIds) requireTensor('positionIds', positionIds, ['int32'], [batch, tokens], ', as inputIds');
     if (HOST_BACKENDS.includes(tf.getBackend())) {
       checkIds(config, 'inputIds', inputIds.dataSync(), { columns: tokens });
       if (tokenTypeIds) checkIds(config, 'tokenTypeIds', tokenTypeIds.dataSync(), { columns: tokens });
@@ -67,8 +66,8 @@ export function checkIds(
 ): void {
   const isTypes = name === 'tokenTypeIds';
   const size = isTypes ? config.typeVocabSize : config.vocabSize;
-  // A model without segments does not look at them.
-  if (isTypes && size === 0) return;
+  // A model without segments, or with one type of them, does not look at them.
+  if (isTypes && size <= 1) return;
   for (let i = 0; i < ids.length; i++) {
     const id = ids[i] as number;
     if (id >= 0 && id < size && Number.isInteger(id)) continue;

@@ -1,9 +1,9 @@
 // From ids or pixels to the first hidden state: token, position, segment and patch embeddings.
 import * as tf from '@tensorflow/tfjs';
-import { SupernetError } from '../errors.ts';
 import { embed, repeatRow } from './embedding.ts';
 import { linear } from './matmul.ts';
 import { layerNorm } from './norms.ts';
+import type { Positions } from './positions.ts';
 import type { ModelConfig } from '@hip/checkpoints';
 import type { ModelInputs } from './types.ts';
 
@@ -14,32 +14,28 @@ export interface Embedded {
   readonly length: number;
 }
 
-/** Embeds the inputs of a forward pass, which have been checked. `weight` finds a full weight by slot name. */
+/**
+ * Embeds the inputs of a forward pass, which have been checked. `weight` finds a full weight by slot name.
+ *
+ * @param positions of tokens; absent for images
+ */
 export function embedInputs(
   config: ModelConfig,
   weight: (name: string) => tf.Tensor,
   inputs: ModelInputs,
-  offset: number,
+  positions: Positions | undefined,
 ): Embedded {
-  return config.patches ? embedPixels(config, weight, inputs) : embedTokens(config, weight, inputs, offset);
+  return positions ? embedTokens(config, weight, inputs, positions) : embedPixels(config, weight, inputs);
 }
 
 function embedTokens(
   config: ModelConfig,
   weight: (name: string) => tf.Tensor,
   inputs: ModelInputs,
-  offset: number,
+  positions: Positions,
 ): Embedded {
   const ids = inputs.inputIds as tf.Tensor2D;
   const [batch, length] = ids.shape;
-  const rows = config.positionRows;
-  const limit = rows > 0 ? rows - config.positionOffset : Number.POSITIVE_INFINITY;
-  if (offset + length > limit) {
-    throw new SupernetError('invalid-input', `${offset + length} tokens exceed the model's ${limit} positions`, {
-      tokens: offset + length,
-      limit,
-    });
-  }
   const flat = tf.reshape(ids, [batch * length]) as tf.Tensor1D;
   const d = config.hiddenSize;
   let hidden = embed(weight('embeddings.token.weight') as tf.Tensor2D, flat);
@@ -51,17 +47,22 @@ function embedTokens(
   };
   if (config.typeVocabSize > 0) {
     const types = weight('embeddings.type.weight') as tf.Tensor2D;
-    const typeIds = inputs.tokenTypeIds;
+    // A model of one segment type makes no difference between texts.
+    const typeIds = config.typeVocabSize > 1 ? inputs.tokenTypeIds : undefined;
     hidden = typeIds
       ? tf.add(hidden, embed(types, tf.reshape(typeIds, [batch * length]) as tf.Tensor1D))
       : tf.add(hidden, tf.slice2d(types, [0, 0], [1, d]));
   }
-  if (rows > 0) {
+  if (config.positionRows > 0) {
     const table = weight('embeddings.position.weight') as tf.Tensor2D;
-    if (config.positionsSkipPadding) {
+    const first = config.positionOffset;
+    if (config.positionsSkipPadding && !inputs.positionIds) {
       hidden = tf.add(hidden, embed(table, paddedPositions(ids, config)));
+    } else if (positions.ids) {
+      const at = tf.add(tf.reshape(positions.ids, [batch * length]), tf.scalar(first, 'int32'));
+      hidden = tf.add(hidden, embed(table, at as tf.Tensor1D));
     } else {
-      addPerToken(tf.slice2d(table, [offset + config.positionOffset, 0], [length, d]));
+      addPerToken(tf.slice2d(table, [positions.offset + first, 0], [length, d]));
     }
   }
   if (config.embeddingNorm) {

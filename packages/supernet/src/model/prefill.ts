@@ -5,6 +5,7 @@ import type { SubnetConfig } from '../elastic/space.ts';
 import { SupernetError, throwIfAborted } from '../errors.ts';
 import { trimUnusedBuffers } from '../webgpu/pool.ts';
 import { ConcatKeyValueCache } from './cache.ts';
+import { workOn } from './cache-guard.ts';
 import { checkIds } from './input-checks.ts';
 import type { AttentionFunction, ElasticModel, KeyValueCache } from './types.ts';
 
@@ -29,11 +30,11 @@ export type ChunkFunction = (chunk: { readonly start: number; readonly logits: t
 /**
  * Runs a long token sequence through a causal model chunk by chunk. Memory: the cache, one chunk's activations and one chunk's
  * logits; with an external attention function no T×T matrix exists. Without `onChunk` no logits are computed except those of the
- * last token, which are returned.
+ * last token, which are returned. How long a chunk is does not change them. What fails or is aborted leaves the cache as it was.
  *
  * @returns logits [vocab] of the last token; the caller disposes.
- * @throws SupernetError `invalid-input` (no tokens, an id that is no token), `invalid-option`, `unsupported-model` (not causal),
- * `aborted`
+ * @throws SupernetError `invalid-input` (no tokens, an id that is no token, a cache in use), `invalid-option`, `unsupported-model`
+ * (not causal), `aborted`
  *
  * @example
  * ```ts
@@ -51,11 +52,23 @@ export async function prefill(
   options: Omit<PrefillOptions, 'cache'> = {},
   onChunk?: ChunkFunction,
 ): Promise<tf.Tensor1D> {
+  return workOn(cache, () => runPrompt(model, ids, cache, options, onChunk));
+}
+
+/** {@link prefill} for whoever holds the cache. */
+export async function runPrompt(
+  model: ElasticModel,
+  ids: readonly number[] | Int32Array,
+  cache: KeyValueCache,
+  options: Omit<PrefillOptions, 'cache'> = {},
+  onChunk?: ChunkFunction,
+): Promise<tf.Tensor1D> {
   requireCausal(model);
   if (ids.length === 0) throw new SupernetError('invalid-input', 'prefill needs at least one token');
   checkIds(model.config, 'ids', ids);
   const size = positiveInteger('chunkTokens', options.chunkTokens ?? 1024);
   const logitRows = positiveInteger('logitRows', options.logitRows ?? 1024);
+  const sequenceTokens = cache.length + ids.length;
   let last: tf.Tensor1D | undefined;
   for (let start = 0; start < ids.length; start += size) {
     throwIfAborted(options.signal, 'prefill');
@@ -66,6 +79,7 @@ export async function prefill(
         { inputIds: tf.tensor2d(chunk, [1, chunk.length], 'int32') },
         {
           cache,
+          sequenceTokens,
           logits: onChunk ? 'hidden' : isLast ? 'last' : 'none',
           ...(options.attention && { attention: options.attention }),
           ...(options.subnet && { subnet: options.subnet }),
@@ -120,7 +134,7 @@ async function visitLogits(
 /**
  * Next-token losses in nats: element i is −log p(ids[i + 1] | ids[0…i]); length T − 1. Perplexity is exp of their mean.
  *
- * @throws SupernetError as {@link prefill} does
+ * @throws SupernetError as {@link prefill} does; `non-finite` naming the first token whose loss is no finite number
  *
  * @example
  * ```ts
@@ -144,14 +158,24 @@ export async function tokenLosses(
         const targets = tf.tensor1d(Int32Array.from(ids.slice(start + 1, start + 1 + rows)), 'int32');
         return nextTokenLoss(kept, targets);
       });
-      losses.set((await values.data()) as Float32Array, start);
+      const numbers = (await values.data()) as Float32Array;
       values.dispose();
+      requireFiniteLosses(numbers, start);
+      losses.set(numbers, start);
     });
     last.dispose();
   } finally {
     if (!options.cache) cache.dispose();
   }
   return losses;
+}
+
+function requireFiniteLosses(losses: Float32Array, start: number): void {
+  const at = losses.findIndex((loss) => !Number.isFinite(loss));
+  if (at < 0) return;
+  const [token, loss] = [start + at + 1, losses[at]];
+  const message = `the loss of token ${token} is ${loss}: the logits before it are not finite; load the checkpoint again or one before they were`;
+  throw new SupernetError('non-finite', message, { token, loss });
 }
 
 /** log Σ exp(logits) − logits[target] per row in nats, stable; logits [N, V], targets [N] int32 → [N]. */

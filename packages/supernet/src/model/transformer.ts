@@ -1,6 +1,13 @@
 // The one elastic transformer behind every family: what differs is in ModelConfig, how it shrinks is in the slots' axes.
 import * as tf from '@tensorflow/tfjs';
-import { headGroup, weightSlots, type CheckpointFiles, type ModelConfig, type WeightSlot } from '@hip/checkpoints';
+import {
+  headGroup,
+  weightSlots,
+  type CheckpointFiles,
+  type GenerationDefaults,
+  type ModelConfig,
+  type WeightSlot,
+} from '@hip/checkpoints';
 import { layerWidth, slicedShape } from '../elastic/slice.ts';
 import type { LayerWidth } from '../elastic/slice.ts';
 import { createSpace, validateSubnet } from '../elastic/space.ts';
@@ -9,14 +16,16 @@ import { elementCount } from '../counts.ts';
 import { SupernetError } from '../errors.ts';
 import { activate, gatedActivation } from './activations.ts';
 import { denseAttention } from './attention.ts';
+import { passOver } from './cache-guard.ts';
 import { checkInputs } from './input-checks.ts';
 import { embedInputs } from './inputs.ts';
 import { applyHead, languageLogits } from './heads.ts';
 import { linear } from './matmul.ts';
 import { layerNorm, maskedLayerNorm, rmsNorm } from './norms.ts';
+import { positionsOf } from './positions.ts';
 import { RopeCache, applyRope } from './rope.ts';
 import type { RopeTables } from './rope.ts';
-import type { AttentionFunction, ElasticModel, ForwardOptions, ForwardOutput } from './types.ts';
+import type { AttentionFunction, ElasticModel, ForwardOptions, ForwardOutput, KeyValueCache } from './types.ts';
 import { guardMemory } from './wasm-memory.ts';
 import type { ModelInputs } from './types.ts';
 
@@ -27,9 +36,9 @@ interface Pass {
   readonly attention: AttentionFunction;
   readonly batch: number;
   readonly length: number;
-  readonly offset: number;
   readonly mask: tf.Tensor2D | undefined;
   readonly rope: RopeTables | undefined;
+  readonly append: KeyValueCache['append'] | undefined;
 }
 
 /** An elastic transformer on tfjs. Built by `loadCheckpoint`; {@link ElasticModel} is its public face. */
@@ -43,6 +52,7 @@ export class TransformerModel implements ElasticModel {
   readonly #rope: RopeCache | undefined;
 
   readonly source?: CheckpointFiles;
+  readonly generation?: GenerationDefaults;
 
   /**
    * `values` are the weights by slot name, in slot shape; `choices` override the default elastic space.
@@ -54,9 +64,11 @@ export class TransformerModel implements ElasticModel {
     values: ReadonlyMap<string, Float32Array>,
     choices: SpaceChoices = {},
     source?: CheckpointFiles,
+    generation?: GenerationDefaults,
   ) {
     this.config = config;
     if (source) this.source = source;
+    if (generation) this.generation = generation;
     this.family = config.family;
     this.space = modelSpace(config, choices);
     this.slots = weightSlots(config);
@@ -81,8 +93,15 @@ export class TransformerModel implements ElasticModel {
   forward(inputs: ModelInputs, options: ForwardOptions = {}): ForwardOutput {
     if (options.subnet) validateSubnet(this.space, options.subnet);
     guardMemory();
+    const { cache } = options;
     // tf.tidy keeps what is returned; optional members must not be there as undefined.
-    return tf.tidy(() => this.#run(inputs, options)) as ForwardOutput & tf.TensorContainerObject;
+    const run = (append?: KeyValueCache['append']) =>
+      tf.tidy(() => this.#run(inputs, options, append)) as ForwardOutput & tf.TensorContainerObject;
+    if (!cache) return run();
+    if (!this.config.causal) {
+      throw new SupernetError('invalid-option', `a ${this.family} model is not causal: it takes no cache`);
+    }
+    return passOver(cache, () => inputs.inputIds?.shape[1] ?? 0, run);
   }
 
   languageLogits(hidden: tf.Tensor2D): tf.Tensor2D {
@@ -100,14 +119,15 @@ export class TransformerModel implements ElasticModel {
     this.#rope?.dispose();
   }
 
-  #run(inputs: ModelInputs, options: ForwardOptions): ForwardOutput & tf.TensorContainerObject {
+  #run(
+    inputs: ModelInputs,
+    options: ForwardOptions,
+    append: KeyValueCache['append'] | undefined,
+  ): ForwardOutput & tf.TensorContainerObject {
     const { config } = this;
-    if (options.cache && !config.causal) {
-      throw new SupernetError('invalid-option', `a ${this.family} model is not causal: it takes no cache`);
-    }
     checkInputs(config, inputs, options.cache?.length ?? 0);
-    const offset = options.positionOffset ?? options.cache?.length ?? 0;
-    const embedded = embedInputs(config, (name) => this.#full(name), inputs, offset);
+    const positions = config.patches ? undefined : positionsOf(config, inputs, options);
+    const embedded = embedInputs(config, (name) => this.#full(name), inputs, positions);
     const { batch, length } = embedded;
     const pass: Pass = {
       options,
@@ -115,9 +135,9 @@ export class TransformerModel implements ElasticModel {
       attention: options.attention ?? denseAttention,
       batch,
       length,
-      offset,
       mask: inputs.attentionMask,
-      rope: this.#rope?.at(offset, length),
+      rope: positions && this.#rope?.at(positions, options.sequenceTokens),
+      append,
     };
     const states: tf.Tensor2D[] = [this.#dropout(embedded.hidden, pass, 0)];
     let hidden = states[0] as tf.Tensor2D;
@@ -176,7 +196,7 @@ export class TransformerModel implements ElasticModel {
       q = applyRope(q, pass.rope);
       k = applyRope(k, pass.rope);
     }
-    if (pass.options.cache) ({ k, v } = pass.options.cache.append(layer, k, v));
+    if (pass.append) ({ k, v } = pass.append(layer, k, v));
     const window = config.slidingWindows?.[layer];
     const attended = pass.attention(q, k, v, {
       layer,

@@ -1,6 +1,6 @@
 // The contract between families, training, export and callers: configuration, inputs, options and the elastic model itself.
 import type * as tf from '@tensorflow/tfjs';
-import type { CheckpointFiles, FamilyName, ModelConfig, WeightSlot } from '@hip/checkpoints';
+import type { CheckpointFiles, FamilyName, GenerationDefaults, ModelConfig, WeightSlot } from '@hip/checkpoints';
 import type { ElasticSpace, SubnetConfig } from '../elastic/space.ts';
 
 /** Inputs of a forward pass; text models take ids, image models pixels. */
@@ -9,8 +9,14 @@ export interface ModelInputs {
   readonly inputIds?: tf.Tensor2D;
   /** 1 = real token, 0 = padding, [B, T] (with a cache: [B, cached + T]); int32, float32 or bool. */
   readonly attentionMask?: tf.Tensor2D;
-  /** Segment ids [B, T] int32 (BERT). @defaultValue zeros */
+  /** Segment ids [B, T] int32 (BERT); a model of one segment type does not look at them. @defaultValue zeros */
   readonly tokenTypeIds?: tf.Tensor2D;
+  /**
+   * Position of each token in its text, from 0 in every family, [B, T] int32.
+   *
+   * @defaultValue counted: padding in front of a text (and between its tokens, in causal models) by the mask does not count
+   */
+  readonly positionIds?: tf.Tensor2D;
   /** Normalised pixels [B, C, H, W] float32, Hugging Face layout. */
   readonly pixelValues?: tf.Tensor4D;
 }
@@ -47,6 +53,11 @@ export interface KeyValueCache {
   readonly length: number;
   /** Appends k, v [B, T, Hkv, d] of the layer; returns everything so far [B, cached + T, Hkv, d]. */
   append(layer: number, k: tf.Tensor4D, v: tf.Tensor4D): { readonly k: tf.Tensor4D; readonly v: tf.Tensor4D };
+  /**
+   * Forgets the tokens of every layer from `length` on: so a pass that fails is taken back. A cache without it is refused after a
+   * pass that failed.
+   */
+  truncate?(length: number): void;
   dispose(): void;
 }
 
@@ -62,11 +73,18 @@ export interface ForwardOptions {
   readonly hiddenStates?: boolean | undefined;
   /** Cache of a causal model: inputs are the next tokens. */
   readonly cache?: KeyValueCache | undefined;
-  /** Position of the first input token. @defaultValue the cache's length, else 0 */
+  /** Position of the first input token of every sequence, whatever the mask. @defaultValue the cache's length, else 0 */
   readonly positionOffset?: number | undefined;
   /**
-   * What a language model returns as logits: of all positions, of the last one, an empty [B, 0, V], or `hidden`: the final hidden
-   * state [B, T, D] instead, for {@link ElasticModel.languageLogits} a few rows at a time.
+   * Tokens of the prompt that these are a part of, cached ones included: dynamic NTK scaling takes one θ for all of it, so that it may
+   * come in pieces. A token decoded beyond it takes the θ of its own position; keys in the cache stay as they are rotated.
+   *
+   * @defaultValue the last input token's position + 1
+   */
+  readonly sequenceTokens?: number | undefined;
+  /**
+   * What a language model returns as logits: of all positions, of the last real token of each sequence [B, 1, V], an empty
+   * [B, 0, V], or `hidden`: the final hidden state [B, T, D] instead, for {@link ElasticModel.languageLogits} a few rows at a time.
    *
    * @defaultValue 'all'
    */
@@ -103,6 +121,8 @@ export interface ElasticModel {
   readonly slots: readonly WeightSlot[];
   /** The checkpoint it was loaded from: extraction copies its tokenizer. */
   readonly source?: CheckpointFiles;
+  /** The checkpoint's `generation_config.json`. */
+  readonly generation?: GenerationDefaults;
   /**
    * Runs the model. What is checked without waiting for a device: shapes and types always, ids where they are in host memory (the
    * backends cpu and wasm).

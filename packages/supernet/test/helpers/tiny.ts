@@ -59,6 +59,44 @@ export function tinyVit(seed = 1, overrides: Record<string, unknown> = {}): Tran
   });
 }
 
+/** A GPT-2 of 2 layers · hidden 16 · 4 heads · FFN 24 · vocabulary 32 · 24 positions. */
+export function tinyGpt2(seed = 1, overrides: Record<string, unknown> = {}): TransformerModel {
+  return tiny(seed, {
+    architectures: ['GPT2LMHeadModel'],
+    model_type: 'gpt2',
+    n_embd: 16,
+    n_layer: 2,
+    n_head: 4,
+    n_inner: 24,
+    n_positions: 24,
+    vocab_size: 32,
+    ...overrides,
+  });
+}
+
+/** A Qwen2 of 2 layers, the second with a window of 3 tokens. */
+export function tinyQwen(seed = 1, overrides: Record<string, unknown> = {}): TransformerModel {
+  return tinyLlama(seed, {
+    architectures: ['Qwen2ForCausalLM'],
+    model_type: 'qwen2',
+    use_sliding_window: true,
+    sliding_window: 3,
+    layer_types: ['full_attention', 'sliding_attention'],
+    ...overrides,
+  });
+}
+
+/** A RoBERTa classifier of 2 layers · hidden 16 · 4 heads · FFN 24 · 3 labels, padding id 1, one segment type. */
+export function tinyRoberta(seed = 1, overrides: Record<string, unknown> = {}): TransformerModel {
+  return tinyBert(seed, {
+    architectures: ['RobertaForSequenceClassification'],
+    model_type: 'roberta',
+    pad_token_id: 1,
+    type_vocab_size: 1,
+    ...overrides,
+  });
+}
+
 function tiny(seed: number, raw: Record<string, unknown>): TransformerModel {
   const config = findFamily(raw).readConfig(raw);
   const random = new SeededRandom(seed);

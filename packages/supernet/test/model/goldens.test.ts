@@ -9,7 +9,7 @@ const TOLERANCE = { atol: 2e-4, rtol: 0 };
 describe.skipIf(missingGolden).each(BACKENDS)(`goldens on %s${missingGolden}`, (backend) => {
   beforeAll(() => useBackend(backend));
 
-  it.each(GOLDENS)('%s', async (name) => {
+  it.each([...GOLDENS, 'roberta-pair'])('%s', async (name) => {
     const folder = goldenPath(name)!;
     const golden = await loadGolden(folder);
     const { model } = await loadCheckpoint(folder);
