@@ -63,8 +63,9 @@ export async function loadCheckpoint(
   const { config, files } = checkpoint;
   const { values, created } = await readValues(checkpoint, options);
   const tokenizer = await checkpoint.tokenizer();
+  const generation = await checkpoint.generation();
   return {
-    model: new TransformerModel(config, values, options.space, files),
+    model: new TransformerModel(config, values, options.space, files, generation),
     config,
     ...(tokenizer && { tokenizer }),
     files,

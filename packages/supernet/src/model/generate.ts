@@ -1,42 +1,46 @@
-// Text generation with a key/value cache: greedy, or temperature sampling with top-k/top-p from a seed.
+// Text generation with a key/value cache: greedy, or seeded sampling, by the checkpoint's own settings where the caller gives none.
 import type * as tf from '@tensorflow/tfjs';
 import { integerOption } from '../counts.ts';
 import type { SubnetConfig } from '../elastic/space.ts';
 import { SupernetError, throwIfAborted } from '../errors.ts';
 import { ConcatKeyValueCache } from './cache.ts';
-import { prefill, requireCausal } from './prefill.ts';
+import { workOn } from './cache-guard.ts';
+import { positionLimit } from './positions.ts';
+import { requireCausal, runPrompt } from './prefill.ts';
+import { createSampler } from './sampling.ts';
+import type { SamplingOptions } from './sampling.ts';
+import type { GenerationDefaults } from '@hip/checkpoints';
 import type { AttentionFunction, ElasticModel, KeyValueCache } from './types.ts';
 
-/** Options of {@link generate}. */
-export interface GenerateOptions {
+/** Options of {@link generate}. Those left out are the checkpoint's (`generation_config.json`), else the defaults here. */
+export interface GenerateOptions extends SamplingOptions {
   /** @defaultValue 64 */
   readonly maxTokens?: number | undefined;
-  /** 0 is greedy. @defaultValue 0 */
-  readonly temperature?: number | undefined;
-  /** Sample among the k likeliest tokens; 0 = all. @defaultValue 0 */
-  readonly topK?: number | undefined;
-  /** Sample among the likeliest tokens that reach this probability. @defaultValue 1 */
-  readonly topP?: number | undefined;
-  /** @defaultValue 0 */
-  readonly seed?: number | undefined;
-  /** Ids that end the text. @defaultValue the configuration's eos_token_id */
+  /** Divides the logits above 0 of tokens of this prompt and reply, multiplies those below (Keskar 2019). @defaultValue 1 */
+  readonly repetitionPenalty?: number | undefined;
+  /** Ids that end the text. @defaultValue the checkpoint's eos_token_id */
   readonly stopIds?: readonly number[] | undefined;
   readonly attention?: AttentionFunction | undefined;
   readonly subnet?: SubnetConfig | undefined;
   /** @defaultValue 1024 */
   readonly chunkTokens?: number | undefined;
-  /** A cache that already holds earlier tokens; `prompt` are the tokens after them. The caller disposes it. */
+  /**
+   * A cache that already holds earlier tokens; `prompt` are the tokens after them. Afterwards it holds prompt and reply as returned, so
+   * that the next turn goes on after them; what fails or is aborted leaves it as it was. The caller disposes it.
+   */
   readonly cache?: KeyValueCache | undefined;
   readonly signal?: AbortSignal | undefined;
   readonly onToken?: ((id: number) => void) | undefined;
 }
 
 /**
- * Continues a prompt.
+ * Continues a prompt until a stop token, `maxTokens`, or the last row of a learned position table (GPT-2's n_positions; its last token
+ * is then not in the cache).
  *
  * @returns the new token ids, without the stop token
- * @throws SupernetError `invalid-option`, `invalid-input` (an empty prompt, an id that is no token), `unsupported-model` (not causal),
- * `aborted`
+ * @throws SupernetError `invalid-option`, `invalid-input` (an empty prompt, an id that is no token, a prompt of more tokens than the
+ * model has positions, a cache in use), `unsupported-model` (not causal), `non-finite` (a logit, with the step's number: 1 chooses the
+ * first token), `aborted`
  *
  * @example
  * ```ts
@@ -50,70 +54,80 @@ export async function generate(
   options: GenerateOptions = {},
 ): Promise<number[]> {
   requireCausal(model);
-  const { maxTokens = 64, temperature = 0, topK = 0, topP = 1, seed = 0 } = options;
+  const { generation = {} } = model;
+  const maxTokens = options.maxTokens ?? generation.maxTokens ?? 64;
+  const penalty = options.repetitionPenalty ?? generation.repetitionPenalty ?? 1;
   integerOption('maxTokens', maxTokens, 0);
-  integerOption('topK', topK, 0);
-  integerOption('seed', seed);
-  if (!(temperature >= 0) || !Number.isFinite(temperature)) {
-    throw new SupernetError('invalid-option', `temperature = ${temperature}: expected a number ≥ 0`, { temperature });
+  if (!(penalty > 0 && Number.isFinite(penalty))) {
+    throw new SupernetError('invalid-option', `repetitionPenalty = ${penalty}: expected a number > 0`, { penalty });
   }
-  if (!(topP > 0 && topP <= 1))
-    throw new SupernetError('invalid-option', `topP = ${topP}: expected 0 < topP ≤ 1`, { topP });
-  const stop = new Set(options.stopIds ?? model.config.eosTokenIds);
-  const random = mulberry32(seed);
+  const sampler = createSampler(samplingOf(options, generation));
+  const stop = new Set(options.stopIds ?? generation.stopIds ?? model.config.eosTokenIds);
+  const seen = new Set(prompt);
+  const choose = (logits: Float32Array): number => sampler(penalty === 1 ? logits : penalised(logits, seen, penalty));
   const cache = options.cache ?? new ConcatKeyValueCache();
-  const tokens: number[] = [];
+  const limit = positionLimit(model.config);
   try {
-    let next: readonly number[] | Int32Array = prompt;
-    while (tokens.length < maxTokens) {
-      throwIfAborted(options.signal, 'generate');
-      const last: tf.Tensor1D = await prefill(model, next, cache, options);
-      const logits = (await last.data()) as Float32Array;
-      last.dispose();
-      const id = temperature === 0 ? argmax(logits) : sample(logits, temperature, topK, topP, random());
-      if (stop.has(id)) break;
-      tokens.push(id);
-      options.onToken?.(id);
-      next = [id];
-    }
+    return await workOn(cache, async () => {
+      const tokens: number[] = [];
+      let next: readonly number[] | Int32Array = prompt;
+      while (tokens.length < maxTokens) {
+        throwIfAborted(options.signal, 'generate');
+        const last: tf.Tensor1D = await runPrompt(model, next, cache, options);
+        const logits = await numbersOf(last);
+        const id = atStep(tokens.length + 1, () => choose(logits));
+        if (stop.has(id)) return tokens;
+        tokens.push(id);
+        seen.add(id);
+        options.onToken?.(id);
+        next = [id];
+        if (cache.length >= limit) return tokens;
+      }
+      // Nobody asks what follows the last token, but the next turn attends to it.
+      if (options.cache) (await runPrompt(model, next, cache, options)).dispose();
+      return tokens;
+    });
   } finally {
     if (!options.cache) cache.dispose();
   }
-  return tokens;
 }
 
-function argmax(logits: Float32Array): number {
-  let best = 0;
-  for (let i = 1; i < logits.length; i++) if ((logits[i] as number) > (logits[best] as number)) best = i;
-  return best;
-}
-
-/** One draw from softmax(logits / temperature) restricted to top-k and top-p; `uniform` in [0, 1). */
-function sample(logits: Float32Array, temperature: number, topK: number, topP: number, uniform: number): number {
-  const order = Array.from(logits.keys()).sort((a, b) => (logits[b] as number) - (logits[a] as number));
-  if (topK > 0) order.length = Math.min(order.length, topK);
-  const max = logits[order[0] as number] as number;
-  const weights = order.map((id) => Math.exp(((logits[id] as number) - max) / temperature));
-  const total = weights.reduce((sum, weight) => sum + weight, 0);
-  let kept = 0;
-  let mass = 0;
-  while (kept < weights.length && mass < topP * total) mass += weights[kept++] as number;
-  let draw = uniform * mass;
-  for (let i = 0; i < kept; i++) {
-    draw -= weights[i] as number;
-    if (draw < 0) return order[i] as number;
+async function numbersOf(logits: tf.Tensor1D): Promise<Float32Array> {
+  try {
+    return (await logits.data()) as Float32Array;
+  } finally {
+    logits.dispose();
   }
-  return order[Math.max(0, kept - 1)] as number;
 }
 
-/** Small seeded generator (mulberry32) on [0, 1). */
-function mulberry32(seed: number): () => number {
-  let state = seed >>> 0;
-  return () => {
-    state = (state + 0x6d2b79f5) >>> 0;
-    let t = state;
-    t = Math.imul(t ^ (t >>> 15), t | 1);
-    t ^= t + Math.imul(t ^ (t >>> 7), t | 61);
-    return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32;
+/** What the caller gives, else what the checkpoint says of it. */
+function samplingOf(options: SamplingOptions, defaults: GenerationDefaults): SamplingOptions {
+  return {
+    temperature: options.temperature ?? (defaults.sample ? (defaults.temperature ?? 1) : 0),
+    topK: options.topK ?? defaults.topK,
+    topP: options.topP ?? defaults.topP,
+    minP: options.minP ?? defaults.minP,
+    seed: options.seed,
   };
+}
+
+function atStep(step: number, choose: () => number): number {
+  try {
+    return choose();
+  } catch (error) {
+    if (!(error instanceof SupernetError && error.code === 'non-finite')) throw error;
+    throw new SupernetError(
+      'non-finite',
+      `step ${step}: ${error.message}`,
+      { ...error.details, step },
+      { cause: error },
+    );
+  }
+}
+
+function penalised(logits: Float32Array, seen: ReadonlySet<number>, penalty: number): Float32Array {
+  const out = logits.slice();
+  for (const id of seen)
+    out[id] = (out[id] as number) > 0 ? (out[id] as number) / penalty : (out[id] as number) * penalty;
+  return out;
 }

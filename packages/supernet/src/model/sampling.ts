@@ -1,0 +1,154 @@
+// Choosing the next token from logits [V]: greedy, or a seeded draw, without sorting the vocabulary.
+import { integerOption } from '../counts.ts';
+import { SupernetError } from '../errors.ts';
+import { nucleusOf } from './nucleus.ts';
+import { lowestValue, scanLogits, topTokens } from './logit-scan.ts';
+import type { LogitScan } from './logit-scan.ts';
+
+/** How {@link createSampler} chooses. Filters apply in the order k, p, minimum, as in transformers. */
+export interface SamplingOptions {
+  /** 0 is greedy. @defaultValue 0 */
+  readonly temperature?: number | undefined;
+  /** Draw among the k likeliest tokens; 0 = all. @defaultValue 0 */
+  readonly topK?: number | undefined;
+  /** Draw among the likeliest tokens that reach this probability. @defaultValue 1 */
+  readonly topP?: number | undefined;
+  /** Draw among tokens with at least this share of the likeliest one's probability. @defaultValue 0 */
+  readonly minP?: number | undefined;
+  /** @defaultValue 0 */
+  readonly seed?: number | undefined;
+}
+
+/** Takes logits [V] and gives a token id. @throws SupernetError `non-finite` where a logit is no finite number */
+export type Sampler = (logits: Float32Array) => number;
+
+/** Tokens whose largest logit is found together: drawing from all needs one exponential for each block. */
+const BLOCK = 256;
+
+/**
+ * A choice of tokens; each draw takes its random numbers from the seed on. Greedy and temperature look at every logit once; top-k
+ * selects; none sorts the vocabulary.
+ *
+ * @throws SupernetError `invalid-option`
+ *
+ * @example
+ * ```ts
+ * import { createSampler } from '@instatune/supernet';
+ *
+ * const greedy = createSampler();
+ * greedy(Float32Array.of(0.1, 2, 1)); // 1
+ * const choose = createSampler({ temperature: 0.8, topK: 2, seed: 1 });
+ * choose(Float32Array.of(0.1, 2, 1)); // 1 or 2
+ * ```
+ */
+export function createSampler(options: SamplingOptions = {}): Sampler {
+  const { temperature = 0, topK = 0, topP = 1, minP = 0, seed = 0 } = options;
+  integerOption('topK', topK, 0);
+  integerOption('seed', seed);
+  if (!(temperature >= 0) || !Number.isFinite(temperature)) {
+    throw new SupernetError('invalid-option', `temperature = ${temperature}: expected a number ≥ 0`, { temperature });
+  }
+  if (!(topP > 0 && topP <= 1)) {
+    throw new SupernetError('invalid-option', `topP = ${topP}: expected 0 < topP ≤ 1`, { topP });
+  }
+  if (!(minP >= 0 && minP <= 1)) {
+    throw new SupernetError('invalid-option', `minP = ${minP}: expected 0 ≤ minP ≤ 1`, { minP });
+  }
+  const random = mulberry32(seed);
+  return (logits) => {
+    if (logits.length === 0) throw new SupernetError('invalid-input', 'no logits to choose from');
+    const block = topK > 0 ? Math.floor(logits.length / (4 * topK)) : BLOCK;
+    const scan = scanLogits(logits, Math.max(1, Math.min(BLOCK, block)));
+    if (temperature === 0) return logits.indexOf(scan.max, scan.at);
+    const floor = lowestValue(scan.max, minP, temperature);
+    if (topK > 0 && topK < logits.length) {
+      const ids = topTokens(logits, topK, scan);
+      return drawSorted(logits, ids, { temperature, topP, floor }, random());
+    }
+    const nucleus = topP < 1 ? nucleusOf(logits, scan, temperature, topP) : undefined;
+    if (!nucleus) return drawAll(logits, scan, temperature, random, floor, (id) => (logits[id] as number) >= floor);
+    const isIn = (id: number): boolean => {
+      const logit = logits[id] as number;
+      return logit >= floor && (logit > nucleus.logit || (logit === nucleus.logit && id <= nucleus.id));
+    };
+    return drawAll(logits, scan, temperature, random, Math.max(floor, nucleus.logit), isIn);
+  };
+}
+
+/**
+ * One draw from softmax(logits / temperature) of the tokens that are `isIn`, by rejection: every block weighs as if all of its tokens
+ * had its largest logit, a token of it is proposed uniformly, and taken with the ratio of its weight to that. A block with tokens in
+ * has one that weighs all, so some 256 proposals are expected at most, whatever the distribution.
+ *
+ * @param floor no token below is in
+ */
+function drawAll(
+  logits: Float32Array,
+  { maxima, max, block }: LogitScan,
+  temperature: number,
+  random: () => number,
+  floor: number,
+  isIn: (id: number) => boolean,
+): number {
+  const bounds = new Float64Array(maxima.length);
+  let total = 0;
+  for (let b = 0; b < maxima.length; b++) {
+    const top = maxima[b] as number;
+    const size = Math.min(block, logits.length - b * block);
+    if (top >= floor) total += size * Math.exp((top - max) / temperature);
+    bounds[b] = total;
+  }
+  for (;;) {
+    const b = firstAbove(bounds, random() * total);
+    const size = Math.min(block, logits.length - b * block);
+    const id = b * block + Math.floor(random() * size);
+    const share = Math.exp(((logits[id] as number) - (maxima[b] as number)) / temperature);
+    if (random() < share && isIn(id)) return id;
+  }
+}
+
+/** Index of the first bound above a value; bounds do not fall. */
+function firstAbove(bounds: Float64Array, value: number): number {
+  let [low, high] = [0, bounds.length - 1];
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if ((bounds[middle] as number) > value) high = middle;
+    else low = middle + 1;
+  }
+  return low;
+}
+
+/** One draw among a few tokens, likeliest first; `uniform` in [0, 1). */
+function drawSorted(
+  logits: Float32Array,
+  ids: readonly number[],
+  { temperature, topP, floor }: { readonly temperature: number; readonly topP: number; readonly floor: number },
+  uniform: number,
+): number {
+  const max = logits[ids[0] as number] as number;
+  const weights = ids.map((id) => Math.exp(((logits[id] as number) - max) / temperature));
+  const target = topP * weights.reduce((sum, weight) => sum + weight, 0);
+  let [kept, mass, reached] = [0, 0, 0];
+  for (; kept < ids.length && reached < target && (logits[ids[kept] as number] as number) >= floor; kept++) {
+    reached += weights[kept] as number;
+    mass = reached;
+  }
+  let draw = uniform * mass;
+  for (let i = 0; i < kept; i++) {
+    draw -= weights[i] as number;
+    if (draw < 0) return ids[i] as number;
+  }
+  return ids[Math.max(0, kept - 1)] as number;
+}
+
+/** Small seeded generator (mulberry32) on [0, 1). */
+function mulberry32(seed: number): () => number {
+  let state = seed >>> 0;
+  return () => {
+    state = (state + 0x6d2b79f5) >>> 0;
+    let t = state;
+    t = Math.imul(t ^ (t >>> 15), t | 1);
+    t ^= t + Math.imul(t ^ (t >>> 7), t | 61);
+    return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32;
+  };
+}
