@@ -1,7 +1,7 @@
 // A part of a call's queries inside WebAssembly memory: q goes in, is searched and attended by the kernels, the output comes out.
 import {
   HipError,
-  splitStages,
+  kernelStages,
   type AttentionShape,
   type BlockMask,
   type HipConfig,
@@ -182,7 +182,7 @@ export class Part {
 
   #writeStages(config: HipConfig): void {
     const { engine, store } = this.#call;
-    const stages = splitStages(config.stages ?? []).scored;
+    const stages = kernelStages(config);
     if (stages.length > MAX_STAGES)
       throw new HipError('invalid-config', `stages.length is ${stages.length}: give at most ${MAX_STAGES}`, {
         name: 'stages',

@@ -2,7 +2,7 @@
 import {
   checkReferenceOnly,
   checkShape,
-  splitStages,
+  kernelStages,
   type AttentionShape,
   type HipConfig,
   type SearchStage,
@@ -158,7 +158,7 @@ export function planSearch(request: SearchRequest): SearchPlan {
   const scratch: Record<string, number> = {};
   const planned = slabs.map((slab) => {
     const { passes, bytes } = config.stages
-      ? stagePasses(request, constants, slab, splitStages(config.stages).scored)
+      ? stagePasses(request, constants, slab, kernelStages(config))
       : treePasses(request, constants, slab);
     for (const [role, size] of Object.entries(bytes)) scratch[role] = Math.max(scratch[role] ?? 0, size);
     return { ...slab, passes };

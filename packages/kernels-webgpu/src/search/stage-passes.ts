@@ -1,5 +1,5 @@
 // The passes of one slab of a multi-stage search: per stage a scoring pass (matrix or vector kernel) and a selecting pass.
-import type { ScoredStage } from '@hip/mask-search';
+import type { KernelStage } from '@hip/mask-search';
 import { bytesOf } from '../device/features.ts';
 import { childrenBytes, childrenLanes, matrixChildrenCode } from './code/matrix-children.ts';
 import { BOUND_COLUMNS, boundBytes, boundRows, matrixBoundCode } from './code/matrix-bound.ts';
@@ -47,12 +47,12 @@ function exactSizes({ profile: { subgroupMaxSize: subgroupSize }, tuning = DEFAU
 export type StageKernel = 'vector' | 'matrix-bound' | 'matrix-children' | 'matrix-exact';
 
 /** Scored rows of one head and query block. */
-export function groupsOf(stage: Pick<ScoredStage, 'strideQ'>, { shape, config }: SearchRequest): number {
+export function groupsOf(stage: Pick<KernelStage, 'strideQ'>, { shape, config }: SearchRequest): number {
   return Math.ceil(Math.min(config.blockQ, shape.queries) / stage.strideQ);
 }
 
 /** Chooses the kernel of a stage from the tier, the shapes and the limits. */
-export function stageKernel(stage: ScoredStage, index: number, request: SearchRequest, windows: number): StageKernel {
+export function stageKernel(stage: KernelStage, index: number, request: SearchRequest, windows: number): StageKernel {
   const { shape, config, type, profile, limits } = request;
   const groups = groupsOf(stage, request);
   const memory = limits.maxComputeWorkgroupStorageSize;
@@ -80,7 +80,7 @@ export function stagePasses(
   request: SearchRequest,
   constants: SearchConstants,
   slab: Slab,
-  stages: readonly ScoredStage[],
+  stages: readonly KernelStage[],
 ): Passes {
   const { shape, config, limits, profile, type, pageShift } = request;
   const z = slab.batches * (config.shareHeads ? 1 : shape.heads);

@@ -3,9 +3,14 @@ import { HipError } from '../errors.ts';
 import type { HipConfig } from './config.ts';
 import type { ScoredStage } from './stages.ts';
 
-/** A configuration without a vote. */
+/** A stage that kernels run. */
+export interface KernelStage extends ScoredStage {
+  readonly score: 'binary' | 'bound' | 'exact';
+}
+
+/** A configuration without what only the reference runs. */
 export interface ScoredConfig extends HipConfig {
-  readonly stages?: readonly ScoredStage[] | undefined;
+  readonly stages?: readonly KernelStage[] | undefined;
 }
 
 /**
@@ -26,4 +31,11 @@ export function checkReferenceOnly(
   if (given.stages?.some(({ score }) => score === 'mass')) refuse('stages', 'stages that vote (score "mass")');
   if (given.kPerHead) refuse('kPerHead', 'budgets by head');
   if (given.remainder) refuse('remainder', 'remainders');
+}
+
+/** The stages of a configuration that kernels run. @throws HipError `unsupported` as {@link checkReferenceOnly} */
+export function kernelStages({ stages = [] }: Pick<HipConfig, 'stages'>): readonly KernelStage[] {
+  const config: Partial<Pick<HipConfig, 'stages'>> = { stages };
+  checkReferenceOnly(config);
+  return config.stages ?? [];
 }
