@@ -1,4 +1,7 @@
 // openCheckpoint: what the model is, its weights open for reading one by one, the tokenizer at hand; from a folder or a GGUF alike.
+import { loadChatTemplate } from './chat/load.ts';
+import type { ChatMessage, ChatTemplate, RenderOptions } from './chat/template.ts';
+import { CheckpointError } from './errors.ts';
 import type { Family, TensorBinding } from './families/family.ts';
 import { families as builtinFamilies } from './families/index.ts';
 import { openContents } from './contents.ts';
@@ -6,6 +9,8 @@ import type { Contents } from './contents.ts';
 import type { HttpSourceOptions } from './files/byte-source.ts';
 import type { CheckpointFiles } from './files/files.ts';
 import { locate } from './files/location.ts';
+import { loadGenerationConfig } from './generation/generation-config.ts';
+import type { GenerationDefaults } from './generation/generation-config.ts';
 import type { GgufMetadata } from './gguf/header.ts';
 import type { ModelConfig, WeightSlot } from './model/config.ts';
 import { weightSlots } from './model/slots.ts';
@@ -39,6 +44,16 @@ export interface OpenCheckpoint extends AsyncDisposable {
   bind(slots: readonly WeightSlot[]): TensorBinding[];
   /** The tokenizer, read once; undefined when there is none. @throws CheckpointError `tokenizer`, `invalid-config` */
   tokenizer(): Promise<TextTokenizer | undefined>;
+  /** The chat template, read once; undefined when there is none. @throws CheckpointError `chat-template`, `invalid-config` */
+  chatTemplate(): Promise<ChatTemplate | undefined>;
+  /**
+   * A conversation as the text that the model was trained on. Special tokens are in it: encode it with `addSpecialTokens: false`.
+   *
+   * @throws CheckpointError `chat-template` when there is none, or it refuses the messages
+   */
+  renderChat(messages: readonly ChatMessage[], options?: RenderOptions): Promise<string>;
+  /** What generation_config.json advises; undefined without one. @throws CheckpointError `invalid-config` */
+  generation(): Promise<GenerationDefaults | undefined>;
   close(): Promise<void>;
 }
 
@@ -74,6 +89,8 @@ export async function openCheckpoint(
     const tiedEmbeddings = read.tiedEmbeddings && !(await hasOwnHead(contents, read));
     const config = { ...read, tiedEmbeddings };
     let tokenizer: Promise<TextTokenizer | undefined> | undefined;
+    let template: Promise<ChatTemplate | undefined> | undefined;
+    const chatTemplate = () => (template ??= loadChatTemplate(contents.files));
     return {
       files: contents.files,
       family,
@@ -83,6 +100,14 @@ export async function openCheckpoint(
       weights,
       bind: (slots) => (contents.gguf ? ggufBindings : resolveBindings)(family, config, slots, weights.names),
       tokenizer: () => (tokenizer ??= openTokenizer(contents)),
+      chatTemplate,
+      renderChat: async (messages, options) => {
+        const found = await chatTemplate();
+        if (found) return found.render(messages, options);
+        const message = `${files.location} has no chat template (chat_template.jinja, tokenizer_config.json): give one to createChatTemplate`;
+        throw new CheckpointError('chat-template', message, { path: files.location });
+      },
+      generation: () => loadGenerationConfig(contents.files),
       close: () => weights.close(),
       [Symbol.asyncDispose]: () => weights.close(),
     };

@@ -11,6 +11,7 @@ export type CheckpointErrorCode =
   | 'missing-weight'
   | 'invalid-shape'
   | 'tokenizer'
+  | 'chat-template'
   | 'network'
   | 'unsupported'
   | 'aborted'

@@ -1,5 +1,13 @@
 // `@hip/checkpoints/families`: what the built-in families are made of, for families of one's own (packages/checkpoints/docs/adding-a-family.md).
-export type { Family, NameTable, TensorBinding, TensorName, TensorTransform } from './families/family.ts';
+export type {
+  Family,
+  GgufFormat,
+  NameTable,
+  StoredRows,
+  TensorBinding,
+  TensorName,
+  TensorTransform,
+} from './families/family.ts';
 export {
   activationField,
   architecture,
@@ -11,14 +19,33 @@ export {
   elasticLayers,
   headKind,
   headSizeField,
+  layerList,
+  layerWindows,
   labelCount,
   numberField,
   objectField,
+  optionalNumber,
   pairField,
   requireValue,
   tokenIds,
   type RawConfig,
 } from './families/hf-config.ts';
-export { inverseFrequencies, readRope } from './families/rope-config.ts';
-export { LLAMA_KEYS, LLAMA_NAMES, llamaNames, readLlamaConfig, type LlamaVariant } from './families/llama.ts';
+export { frequenciesFor, inverseFrequencies, readRope } from './families/rope-config.ts';
+export {
+  configuredBias,
+  LLAMA_KEYS,
+  LLAMA_NAMES,
+  llamaNames,
+  readLlamaConfig,
+  type LlamaVariant,
+} from './families/llama.ts';
+export type { GgufFields } from './families/gguf-fields.ts';
+export {
+  LLAMA_GGUF_NAMES,
+  llamaGgufConfig,
+  llamaGgufNames,
+  pairedGgufNames,
+  tokenFields,
+  vocabulary,
+} from './families/gguf-llama.ts';
 export { families, findFamily } from './families/index.ts';

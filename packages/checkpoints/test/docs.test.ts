@@ -44,17 +44,25 @@ describe('families of one’s own', () => {
   afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
   it.skipIf(!llama)(`the family of ${FAMILY} opens a checkpoint${missingShared('goldens/llama-gqa')}`, async () => {
-    const path = join(folder, 'mistral.ts');
+    const path = join(folder, 'ministral.ts');
     writeFileSync(path, snippetsOf(root, FAMILY)[0]!.code);
-    const { mistral } = (await import(path)) as { mistral: Family };
+    const { ministral } = (await import(path)) as { ministral: Family };
+    const types = (layer: number) => (layer % 2 === 0 ? 'full_attention' : 'sliding_attention');
     await using checkpoint = await openCheckpoint(llama!, {
-      families: [...families.filter(({ name }) => name !== 'mistral'), mistral],
-      config: { model_type: 'mistral', architectures: ['MistralForCausalLM'], sliding_window: 4096 },
+      families: [...families, ministral],
+      config: {
+        model_type: 'ministral',
+        architectures: ['MinistralForCausalLM'],
+        sliding_window: 4096,
+        layer_types: Array.from({ length: 9 }, (_, layer) => types(layer)),
+      },
     });
     await using original = await openCheckpoint(llama!);
     const { config } = checkpoint;
-    expect(config.family).toBe('mistral');
-    expect(config.slidingWindows).toEqual(Array.from({ length: config.layers }, () => 4096));
+    expect(config.family).toBe('ministral');
+    expect(config.slidingWindows).toEqual(
+      Array.from({ length: config.layers }, (_, layer) => (layer % 2 === 0 ? 0 : 4096)),
+    );
     expect(await readSlots(checkpoint, weightSlots(config))).toEqual(await readSlots(original, weightSlots(config)));
   });
 

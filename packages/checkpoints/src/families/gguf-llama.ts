@@ -1,5 +1,4 @@
 // GGUF of the Llama-like families: config.json out of the metadata, tensor names, rotary scaling.
-import type { ModelConfig } from '../model/config.ts';
 import type { NameTable, TensorName } from './family.ts';
 import type { GgufFields } from './gguf-fields.ts';
 import type { RawConfig } from './hf-config.ts';
@@ -21,7 +20,9 @@ export const LLAMA_GGUF_NAMES: NameTable = Object.fromEntries([
   ...both('layers.{}.attention.output', `${LAYER}.attn_output`),
   ...both('layers.{}.attention.queryNorm', `${LAYER}.attn_q_norm`),
   ...both('layers.{}.attention.keyNorm', `${LAYER}.attn_k_norm`),
+  ...both('layers.{}.attention.outputNorm', `${LAYER}.post_attention_norm`),
   ...both('layers.{}.ffn.norm', `${LAYER}.ffn_norm`),
+  ...both('layers.{}.ffn.outputNorm', `${LAYER}.post_ffw_norm`),
   ...both('layers.{}.ffn.gate', `${LAYER}.ffn_gate`),
   ...both('layers.{}.ffn.up', `${LAYER}.ffn_up`),
   ...both('layers.{}.ffn.down', `${LAYER}.ffn_down`),
@@ -30,7 +31,7 @@ export const LLAMA_GGUF_NAMES: NameTable = Object.fromEntries([
 ]);
 
 /** Names of architectures whose query and key rows ggml stores in rotation pairs (llama, granite, smollm3). */
-export function pairedGgufNames(_config: ModelConfig): NameTable {
+export function pairedGgufNames(): NameTable {
   const paired = (tensor: string): TensorName => ({ tensor, paired: true });
   return {
     ...LLAMA_GGUF_NAMES,
@@ -115,6 +116,7 @@ async function ropeScaling(fields: GgufFields, headSize: number): Promise<RawCon
     ...(factor !== undefined && { factor }),
     ...(original !== undefined && { original_max_position_embeddings: original }),
   };
+  if (fields.has('rope_factors_long.weight')) return longrope(fields, original);
   if (type === 'linear' && factor !== undefined && factor !== 1) return { rope_type: 'linear', factor };
   if (type === 'yarn') {
     const [fast, slow] = [
@@ -129,6 +131,18 @@ async function ropeScaling(fields: GgufFields, headSize: number): Promise<RawCon
     };
   }
   return null;
+}
+
+/** longrope: the factors are tensors. */
+async function longrope(fields: GgufFields, original: number | undefined): Promise<RawConfig> {
+  const attention = fields.optional('rope.scaling.attn_factor');
+  return {
+    rope_type: 'longrope',
+    long_factor: await fields.floats('rope_factors_long.weight'),
+    short_factor: await fields.floats('rope_factors_short.weight'),
+    ...(original !== undefined && { original_max_position_embeddings: original }),
+    ...(attention !== undefined && { attention_factor: attention }),
+  };
 }
 
 /** Context lengths that the published Llamas were scaled from, with the factors that go with them. */

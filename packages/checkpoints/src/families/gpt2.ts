@@ -1,5 +1,7 @@
 // GPT-2 (Radford 2019): pre-norm decoder, learned positions, fused qkv stored as Conv1D [in, out].
 import type { Family, NameTable, TensorName } from './family.ts';
+import { tokenFields, vocabulary } from './gguf-llama.ts';
+import type { ModelConfig } from '../model/config.ts';
 import {
   CONFIG_DEFAULTS,
   activationField,
@@ -41,6 +43,34 @@ const NAMES: NameTable = {
   'norm.weight': 'transformer.ln_f.weight',
   'norm.bias': 'transformer.ln_f.bias',
 };
+
+/** ggml stores every weight [out, in], query, key and value one after another. */
+function ggufNames(config: ModelConfig): NameTable {
+  const { hiddenSize: d } = config;
+  const both = (slot: string, tensor: string): [string, string][] => [
+    [`layers.{}.${slot}.weight`, `blk.{}.${tensor}.weight`],
+    [`layers.{}.${slot}.bias`, `blk.{}.${tensor}.bias`],
+  ];
+  const fused = ['query', 'key', 'value'].flatMap((name, index) =>
+    ['weight', 'bias'].map((kind): [string, TensorName] => {
+      const tensor = `blk.{}.attn_qkv.${kind}`;
+      return [`layers.{}.attention.${name}.${kind}`, { tensor, rows: () => ({ start: index * d, of: 3 * d }) }];
+    }),
+  );
+  return Object.fromEntries<string | TensorName>([
+    ['embeddings.token.weight', 'token_embd.weight'],
+    ['embeddings.position.weight', 'position_embd.weight'],
+    ...both('attention.norm', 'attn_norm'),
+    ...fused,
+    ...both('attention.output', 'attn_output'),
+    ...both('ffn.norm', 'ffn_norm'),
+    ...both('ffn.up', 'ffn_up'),
+    ...both('ffn.down', 'ffn_down'),
+    ['norm.weight', 'output_norm.weight'],
+    ['norm.bias', 'output_norm.bias'],
+    ['head.weight', 'output.weight'],
+  ]);
+}
 
 /** GPT-2. */
 export const gpt2: Family = {
@@ -94,4 +124,21 @@ export const gpt2: Family = {
     ...NAMES,
     'head.weight': config.head === 'sequence-classification' ? 'score.weight' : 'lm_head.weight',
   }),
+  gguf: {
+    architectures: ['gpt2'],
+    config: (fields) => ({
+      architectures: ['GPT2LMHeadModel'],
+      model_type: 'gpt2',
+      n_embd: fields.number('embedding_length'),
+      n_head: fields.number('attention.head_count'),
+      n_layer: fields.number('block_count'),
+      n_inner: fields.number('feed_forward_length'),
+      n_positions: fields.number('context_length'),
+      vocab_size: vocabulary(fields),
+      layer_norm_epsilon: fields.number('attention.layer_norm_epsilon'),
+      tie_word_embeddings: !fields.has('output.weight'),
+      ...tokenFields(fields),
+    }),
+    names: ggufNames,
+  },
 };

@@ -3,7 +3,13 @@ import { CheckpointError } from '../errors.ts';
 import { beit3 } from './beit3.ts';
 import { bert } from './bert.ts';
 import type { Family } from './family.ts';
+import { gemma, gemma2, gemma3 } from './gemma.ts';
 import { gpt2 } from './gpt2.ts';
+import { granite } from './granite.ts';
+import { mistral } from './mistral.ts';
+import { olmo2 } from './olmo2.ts';
+import { phi3 } from './phi3.ts';
+import { smollm3 } from './smollm3.ts';
 import type { RawConfig } from './hf-config.ts';
 import { llama } from './llama.ts';
 import { qwen2, qwen3 } from './qwen.ts';
@@ -11,7 +17,25 @@ import { roberta } from './roberta.ts';
 import { deit, vit } from './vit.ts';
 
 /** Built-in families. */
-export const families: readonly Family[] = [llama, qwen2, qwen3, gpt2, bert, roberta, vit, deit, beit3];
+export const families: readonly Family[] = [
+  llama,
+  mistral,
+  qwen2,
+  qwen3,
+  smollm3,
+  gemma,
+  gemma2,
+  gemma3,
+  phi3,
+  granite,
+  olmo2,
+  gpt2,
+  bert,
+  roberta,
+  vit,
+  deit,
+  beit3,
+];
 
 /** The family of a config.json. @throws CheckpointError `unsupported-model`. */
 export function findFamily(raw: RawConfig, known: readonly Family[] = families): Family {

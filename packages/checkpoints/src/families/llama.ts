@@ -30,7 +30,15 @@ export interface LlamaVariant {
   readonly defaultHeadSize?: number;
   /** Default of max_position_embeddings. */
   readonly defaultMaxPositions: number;
-  /** Window of each layer in tokens; absent or undefined = every layer sees all. */
+  /** Default of rope_theta. @defaultValue 10,000 */
+  readonly defaultTheta?: number;
+  /** Default of rms_norm_eps. @defaultValue 1e-6 */
+  readonly defaultEpsilon?: number;
+  /** Default of tie_word_embeddings. @defaultValue false */
+  readonly defaultTied?: boolean;
+  /** Key of the activation and its default. @defaultValue hidden_act, silu */
+  readonly activation?: readonly [key: string, fallback: string];
+  /** Window of each layer in tokens, 0 = full; absent or undefined = every layer sees all. */
   readonly slidingWindows?: (raw: RawConfig, layers: number) => readonly number[] | undefined;
 }
 
@@ -93,19 +101,19 @@ export function readLlamaConfig(raw: RawConfig, variant: LlamaVariant): ModelCon
     vocabSize: countField(raw, 'vocab_size'),
     maxPositions,
     labels: head === 'sequence-classification' ? labelCount(raw) : 0,
-    norm: { kind: 'rms', epsilon: numberField(raw, 'rms_norm_eps', 1e-6), placement: 'pre' },
-    activation: activationField(raw, 'hidden_act', 'silu'),
+    norm: { kind: 'rms', epsilon: numberField(raw, 'rms_norm_eps', variant.defaultEpsilon ?? 1e-6), placement: 'pre' },
+    activation: activationField(raw, ...(variant.activation ?? (['hidden_act', 'silu'] as const))),
     gated: true,
     causal: true,
     bias: variant.bias(raw),
     qkNorm: variant.qkNorm ?? false,
     attentionScale: 1 / Math.sqrt(headSize),
     ...(windows && { slidingWindows: windows }),
-    rope: readRope(raw, headSize, maxPositions),
+    rope: readRope(raw, headSize, maxPositions, variant.defaultTheta),
     finalNorm: true,
     readout: head === 'sequence-classification' ? 'last' : 'tokens',
     normedLastHiddenState: true,
-    tiedEmbeddings: head === 'causal-lm' && booleanField(raw, 'tie_word_embeddings', false),
+    tiedEmbeddings: head === 'causal-lm' && booleanField(raw, 'tie_word_embeddings', variant.defaultTied ?? false),
     ...tokenIds(raw),
     raw,
   };
@@ -126,6 +134,12 @@ export function llamaNames(config: ModelConfig): NameTable {
   return config.head === 'sequence-classification' ? { ...LLAMA_NAMES, 'head.weight': 'score.weight' } : LLAMA_NAMES;
 }
 
+/** Biases by `attention_bias` (query, key, value and output) and `mlp_bias`, as Llama's configuration has them. */
+export function configuredBias(raw: RawConfig): ModelConfig['bias'] {
+  const attention = booleanField(raw, 'attention_bias', false);
+  return { qkv: attention, key: attention, output: attention, ffn: booleanField(raw, 'mlp_bias', false) };
+}
+
 /** Llama. */
 export const llama: Family = {
   name: 'llama',
@@ -136,10 +150,7 @@ export const llama: Family = {
     readLlamaConfig(raw, {
       name: 'llama',
       defaultMaxPositions: 2048,
-      bias: (config) => {
-        const attention = booleanField(config, 'attention_bias', false);
-        return { qkv: attention, key: attention, output: attention, ffn: booleanField(config, 'mlp_bias', false) };
-      },
+      bias: configuredBias,
     }),
   names: llamaNames,
   gguf: {

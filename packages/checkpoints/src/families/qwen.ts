@@ -1,5 +1,5 @@
 // Qwen2/2.5 (bias on q, k, v) and Qwen3 (RMS norm on every query and key head, free head size): Llama-like decoders.
-import { booleanField, countField } from './hf-config.ts';
+import { booleanField, countField, layerWindows } from './hf-config.ts';
 import type { RawConfig } from './hf-config.ts';
 import type { Family } from './family.ts';
 import { llamaGgufConfig, llamaGgufNames } from './gguf-llama.ts';
@@ -10,11 +10,8 @@ function slidingWindows(raw: RawConfig, layers: number): readonly number[] | und
   if (!booleanField(raw, 'use_sliding_window', false)) return undefined;
   if (raw['sliding_window'] === null) return undefined;
   const size = countField(raw, 'sliding_window', 4096);
-  const types = raw['layer_types'];
   const first = typeof raw['max_window_layers'] === 'number' ? raw['max_window_layers'] : 28;
-  const slides = (layer: number) => (Array.isArray(types) ? types[layer] === 'sliding_attention' : layer >= first);
-  const windows = Array.from({ length: layers }, (_, layer) => (slides(layer) ? size : 0));
-  return windows.some((w) => w > 0) ? windows : undefined;
+  return layerWindows(raw, layers, size, (layer) => layer >= first);
 }
 
 /** Qwen2 and Qwen2.5. */

@@ -1,31 +1,32 @@
 // Rotary frequencies from transformers 4.x (rope_theta, rope_scaling) and 5.x (rope_parameters) configurations.
 import { CheckpointError } from '../errors.ts';
 import type { RopeConfig } from '../model/config.ts';
-import { numberField, objectField } from './hf-config.ts';
+import { countField, numberField, objectField } from './hf-config.ts';
 import type { RawConfig } from './hf-config.ts';
 
+/** Scaling types that are read, by transformers' names. */
+const TYPES = 'default, linear, dynamic, llama3, yarn, longrope';
+
 /**
- * Reads RoPE of a configuration: inverse frequencies, one for each pair of the head's dimensions.
+ * Reads RoPE of a configuration: inverse frequencies, one for each pair of the head's rotated dimensions.
  *
- * Scaling types: default, linear, dynamic, llama3 (Llama 3.1), yarn (Peng 2023).
+ * Scaling types: default, linear, dynamic, llama3 (Llama 3.1), yarn (Peng 2023), longrope (Ding 2024, Phi-3).
  *
- * @throws CheckpointError `unsupported-model` for other types (longrope) and partial rotary factors.
+ * @param layerType - whose rotation it is where the configuration keeps one for each type of layer (Gemma 3)
+ * @throws CheckpointError `unsupported-model` for other types, `invalid-config`
  */
-export function readRope(raw: RawConfig, headSize: number, maxPositions: number, defaultTheta = 10_000): RopeConfig {
-  const parameters = ropeParameters(raw);
+export function readRope(
+  raw: RawConfig,
+  headSize: number,
+  maxPositions: number,
+  defaultTheta = 10_000,
+  layerType: 'full_attention' | 'sliding_attention' = 'full_attention',
+): RopeConfig {
+  const parameters = ropeParameters(raw, layerType);
   const theta = numberField({ rope_theta: parameters['rope_theta'] ?? raw['rope_theta'] }, 'rope_theta', defaultTheta);
   const type = parameters['rope_type'] ?? parameters['type'] ?? 'default';
-  const partial = parameters['partial_rotary_factor'] ?? raw['partial_rotary_factor'] ?? 1;
-  if (partial !== 1) {
-    throw new CheckpointError(
-      'unsupported-model',
-      `partial_rotary_factor ${JSON.stringify(partial)} is not supported`,
-      {
-        partial,
-      },
-    );
-  }
-  const base = inverseFrequencies(theta, headSize);
+  const size = rotatedSize(parameters['partial_rotary_factor'] ?? raw['partial_rotary_factor'], headSize);
+  const base = inverseFrequencies(theta, size);
   const rope = (frequencies: readonly number[], attentionFactor = 1): RopeConfig => ({
     theta,
     inverseFrequencies: frequencies,
@@ -45,14 +46,54 @@ export function readRope(raw: RawConfig, headSize: number, maxPositions: number,
     case 'divisors':
       return rope(divided(base, parameters['divisors']));
     case 'yarn':
-      return yarn(base, theta, headSize, parameters, maxPositions);
+      return yarn(base, theta, size, parameters, maxPositions);
+    case 'longrope':
+    // The name in the first Phi-3 configurations.
+    case 'su':
+      return longrope(theta, size, { ...originalOf(raw), ...parameters }, maxPositions);
     default:
       throw new CheckpointError(
         'unsupported-model',
-        `rope type ${JSON.stringify(type)} is not supported (supported: default, linear, dynamic, llama3, yarn)`,
+        `rope type ${JSON.stringify(type)} is not supported (supported: ${TYPES})`,
         { type },
       );
   }
+}
+
+/** Dimensions of a head that are rotated: the first share of them. @throws CheckpointError `invalid-config` for a share that gives no pairs */
+function rotatedSize(factor: unknown, headSize: number): number {
+  const share = numberField({ partial_rotary_factor: factor ?? 1 }, 'partial_rotary_factor');
+  const size = Math.floor(headSize * share);
+  if (share > 0 && share <= 1 && size >= 2 && size % 2 === 0) return size;
+  const message = `config.json: partial_rotary_factor ${share} of head size ${headSize}: expected an even number of dimensions`;
+  throw new CheckpointError('invalid-config', message, { partial_rotary_factor: share, headSize });
+}
+
+/** Phi-3 keeps the original context length beside the scaling. */
+function originalOf(raw: RawConfig): RawConfig {
+  const original = raw['original_max_position_embeddings'];
+  return original === undefined || original === null ? {} : { original_max_position_embeddings: original };
+}
+
+/**
+ * Frequencies for a sequence of so many tokens: longer ones change those of dynamic NTK scaling and of longrope.
+ *
+ * @example
+ * ```ts
+ * import { frequenciesFor, readRope } from '@hip/checkpoints/families';
+ *
+ * const rope = readRope({ rope_scaling: { rope_type: 'dynamic', factor: 2 } }, 64, 1024);
+ * frequenciesFor(rope, 1024) === rope.inverseFrequencies; // true
+ * frequenciesFor(rope, 2048)[31]! < rope.inverseFrequencies[31]!; // true
+ * ```
+ */
+export function frequenciesFor(rope: RopeConfig, tokens: number): readonly number[] {
+  const { dynamic, long, theta, inverseFrequencies: base } = rope;
+  if (long) return tokens > long.beyond ? long.inverseFrequencies : base;
+  if (!dynamic || tokens <= dynamic.maxPositions) return base;
+  const size = 2 * base.length;
+  const stretch = (dynamic.factor * tokens) / dynamic.maxPositions - (dynamic.factor - 1);
+  return inverseFrequencies(theta * stretch ** (size / (size - 2)), size);
 }
 
 /** θ^(−2i/d) for i < d/2 with d the head size, in float32 steps, as transformers computes it. */
@@ -62,13 +103,13 @@ export function inverseFrequencies(theta: number, headSize: number): number[] {
   );
 }
 
-function ropeParameters(raw: RawConfig): RawConfig {
+function ropeParameters(raw: RawConfig, layerType: string): RawConfig {
   // A rope_scaling added to a 5.x configuration (as model cards tell for long contexts) replaces rope_parameters.
   const v4 = objectField(raw, 'rope_scaling');
   if (v4 && Object.keys(v4).length > 0) return v4;
   const v5 = objectField(raw, 'rope_parameters') ?? {};
-  // 5.x nests one set per layer type where types differ; full attention is what these families use.
-  return objectField(v5, 'full_attention') ?? v5;
+  // 5.x nests one set per layer type where types differ.
+  return objectField(v5, layerType) ?? v5;
 }
 
 /** Frequencies before and after llama3 scaling. */
@@ -135,5 +176,33 @@ function yarn(
     theta,
     inverseFrequencies: frequencies,
     attentionFactor: numberField(parameters, 'attention_factor', derived),
+  };
+}
+
+/** longrope: each frequency divided by a factor of its own, by another one in sequences beyond the original context. */
+function longrope(theta: number, size: number, parameters: RawConfig, maxPositions: number): RopeConfig {
+  const original = countField(parameters, 'original_max_position_embeddings', maxPositions);
+  const stretch = numberField(parameters, 'factor', maxPositions / original);
+  const derived = stretch <= 1 ? 1 : Math.sqrt(1 + Math.log(stretch) / Math.log(original));
+  const frequencies = (key: string): number[] => {
+    const factors = parameters[key];
+    if (
+      !Array.isArray(factors) ||
+      factors.length !== size / 2 ||
+      !factors.every((n) => typeof n === 'number' && n > 0)
+    ) {
+      const message = `config.json: ${key} must list ${size / 2} positive numbers, one for each rotated pair`;
+      throw new CheckpointError('invalid-config', message, { key, value: factors });
+    }
+    return factors.map((factor, i) => {
+      const wavelength = Math.fround(theta ** Math.fround((2 * i) / size));
+      return Math.fround(1 / Math.fround(Math.fround(factor as number) * wavelength));
+    });
+  };
+  return {
+    theta,
+    inverseFrequencies: frequencies('short_factor'),
+    attentionFactor: numberField(parameters, 'attention_factor', derived),
+    long: { beyond: original, inverseFrequencies: frequencies('long_factor') },
   };
 }

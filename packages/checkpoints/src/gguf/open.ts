@@ -5,7 +5,7 @@ import { memorySource } from '../files/byte-source.ts';
 import type { CheckpointFiles } from '../files/files.ts';
 import type { LoadedTensor } from '../safetensors/safetensors.ts';
 import { rowRange } from '../weights/raw.ts';
-import type { RawTensor, ReadRawOptions } from '../weights/raw.ts';
+import type { RawTensor, ReadRawOptions, StoredTensor } from '../weights/raw.ts';
 import { dequantize } from './dequantize.ts';
 import { readHeader } from './header.ts';
 import type { GgufMetadata, GgufTensorInfo } from './header.ts';
@@ -17,6 +17,8 @@ export interface GgufFile {
   readonly name: string;
   readonly metadata: GgufMetadata;
   readonly tensors: ReadonlyMap<string, GgufTensorInfo>;
+  /** Type, shape and bytes. @throws CheckpointError as `read` */
+  info(name: string): StoredTensor;
   /** A tensor as float32. @throws CheckpointError `missing-weight`, `unsupported-dtype` (a type that is not read, IQ2_XS say) */
   read(name: string): Promise<LoadedTensor>;
   /** A tensor's blocks as they are stored, whole or some rows. @throws CheckpointError as `read`, `invalid-shape` for rows it lacks */
@@ -65,6 +67,10 @@ export async function openGguf(input: ByteSource | Uint8Array): Promise<GgufFile
     name: source.name,
     metadata,
     tensors,
+    info: (name) => {
+      const { dtype, shape, byteLength } = find(name);
+      return { name, dtype, shape, byteLength };
+    },
     readRaw,
     read: async (name) => {
       const { bytes, shape } = await readRaw(name);
@@ -110,6 +116,7 @@ export async function openGgufFiles(files: CheckpointFiles, name: string): Promi
     name: first.name,
     metadata: first.metadata,
     tensors: new Map(pieces.flatMap(({ tensors }) => [...tensors])),
+    info: (tensor) => owner(tensor).info(tensor),
     read: (tensor) => owner(tensor).read(tensor),
     readRaw: (tensor, options) => owner(tensor).readRaw(tensor, options),
     close,

@@ -34,45 +34,43 @@ export function ggufTokenizer(metadata: GgufMetadata): TokenizerFiles | undefine
   const tokens = metadata.get('tokenizer.ggml.tokens');
   if (model === undefined || !Array.isArray(tokens)) return undefined;
   const vocabulary = new Map((tokens as readonly string[]).map((token, id) => [token, id]));
-  const types = numbers(metadata, 'token_type');
-  const special = {
-    ids: specialIds(metadata),
-    add: (kind: 'bos' | 'eos') => metadata.get(`tokenizer.ggml.add_${kind}_token`),
-  };
   const parts = partsOf(metadata, String(model), tokens as readonly string[], vocabulary);
-  const addBos = special.ids.bos !== undefined && (special.add('bos') ?? parts.addBos) === true;
-  const addEos = special.ids.eos !== undefined && special.add('eos') === true;
-  const text = (id: number | undefined) => (id === undefined ? undefined : (tokens[id] as string | undefined));
-  const named = Object.entries({
-    bos: special.ids.bos,
-    eos: special.ids.eos,
-    unk: special.ids.unk,
-    pad: special.ids.pad,
-  });
+  const config = tokenizerConfig(metadata, parts.addBos);
+  const marker = (add: unknown, text: string | undefined) => (add === true ? text : undefined);
+  const addEos = metadata.get('tokenizer.ggml.add_eos_token');
   return {
     json: {
       version: '1.0',
       truncation: null,
       padding: null,
-      added_tokens: addedTokens(tokens as readonly string[], types),
+      added_tokens: addedTokens(tokens as readonly string[], numbers(metadata, 'token_type')),
       normalizer: parts.normalizer,
       pre_tokenizer: parts.preTokenizer,
       post_processor: template(
-        addBos ? text(special.ids.bos) : undefined,
-        addEos ? text(special.ids.eos) : undefined,
+        marker(config['add_bos_token'], config['bos_token'] as string | undefined),
+        marker(addEos, config['eos_token'] as string | undefined),
         vocabulary,
       ),
       decoder: parts.decoder,
       model: parts.model,
     },
-    config: {
-      ...Object.fromEntries(
-        named.flatMap(([name, id]) => (text(id) === undefined ? [] : [[`${name}_token`, text(id)]])),
-      ),
-      add_bos_token: addBos,
-      clean_up_tokenization_spaces: false,
-    },
+    config,
   };
+}
+
+/** tokenizer_config.json: the special tokens by their texts. @param addBos - whether texts begin with the first token where the file does not say */
+export function tokenizerConfig(metadata: GgufMetadata, addBos = false): Record<string, unknown> {
+  const tokens = metadata.get('tokenizer.ggml.tokens');
+  const names = { bos: 'bos', eos: 'eos', unknown: 'unk', padding: 'pad' };
+  const texts = Object.fromEntries(
+    Object.entries(names).flatMap(([ggml, name]) => {
+      const id = metadata.get(`tokenizer.ggml.${ggml}_token_id`);
+      const text = typeof id === 'number' && Array.isArray(tokens) ? (tokens[id] as unknown) : undefined;
+      return typeof text === 'string' ? [[`${name}_token`, text]] : [];
+    }),
+  );
+  const add = texts['bos_token'] !== undefined && (metadata.get('tokenizer.ggml.add_bos_token') ?? addBos) === true;
+  return { ...texts, add_bos_token: add, clean_up_tokenization_spaces: false };
 }
 
 interface Parts {
@@ -156,14 +154,6 @@ function template(
     pair: [...around('A', 0), ...around('B', 1)],
     special_tokens: Object.fromEntries(used.map((id) => [id, { id, ids: [vocabulary.get(id)], tokens: [id] }])),
   };
-}
-
-function specialIds(metadata: GgufMetadata): Readonly<Record<'bos' | 'eos' | 'unk' | 'pad', number | undefined>> {
-  const id = (name: string) => {
-    const value = metadata.get(`tokenizer.ggml.${name}_token_id`);
-    return typeof value === 'number' ? value : undefined;
-  };
-  return { bos: id('bos'), eos: id('eos'), unk: id('unknown'), pad: id('padding') };
 }
 
 function numbers(metadata: GgufMetadata, key: string): readonly number[] {

@@ -6,6 +6,7 @@ import type { GgufFile } from './open.ts';
 export function ggufWeights(file: GgufFile): CheckpointWeights {
   return {
     names: new Set(file.tensors.keys()),
+    info: async (name) => file.info(name),
     read: (name) => file.read(name),
     readRaw: (name, options) => file.readRaw(name, options),
     close: () => file.close(),

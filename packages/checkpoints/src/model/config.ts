@@ -1,6 +1,6 @@
 // A transformer in family-independent terms: its configuration and its weights' names, shapes and elastic axes.
 
-/** A family's name: `llama`, `qwen2`, `qwen3`, `gpt2`, `bert`, `roberta`, `vit`, `deit`, `beit3`, or one of your own. */
+/** A family's name: `llama`, `mistral`, `gemma2`, `bert`, … (those of `families`), or one of your own. */
 export type FamilyName = string;
 
 /** What the model's head computes. */
@@ -18,15 +18,35 @@ export type Activation = 'silu' | 'gelu' | 'gelu-tanh' | 'quick-gelu' | 'relu' |
 /** How a classifier reads the sequence: class token, last real token, mean of the patches, or class + distillation token. */
 export type Readout = 'first' | 'last' | 'mean-patches' | 'distilled' | 'tokens';
 
-/** Rotary position embedding. `inverseFrequencies` already contains the scaling (llama3, linear, yarn) of the configuration. */
+/**
+ * Rotary position embedding, half-split: pair i of a head is its features i and i + pairs, and what is beyond 2 · pairs is not rotated.
+ * `inverseFrequencies` already contains the scaling (llama3, linear, yarn, longrope's short factors) of the configuration.
+ */
 export interface RopeConfig {
   readonly theta: number;
-  /** Radians per position of each of the headSize/2 pairs. */
+  /** Radians per position of each pair: headSize/2 of them, fewer where rotation is partial. */
   readonly inverseFrequencies: readonly number[];
   /** Factor on cos and sin (yarn/longrope); 1 otherwise. */
   readonly attentionFactor: number;
   /** Dynamic NTK scaling: beyond `maxPositions` tokens θ grows with the length. */
   readonly dynamic?: { readonly factor: number; readonly maxPositions: number };
+  /** longrope: a sequence of more than `beyond` tokens is rotated by these frequencies, from its first token on. */
+  readonly long?: { readonly beyond: number; readonly inverseFrequencies: readonly number[] };
+}
+
+/**
+ * Norms: `pre` before attention and FFN; `post` after their sum with the residual (BERT); `output` on what attention and FFN give, before
+ * the sum (OLMo 2); `sandwich` both before and on the output (Gemma 2 and 3).
+ */
+export type NormPlacement = 'pre' | 'post' | 'output' | 'sandwich';
+
+/** What a norm computes and where it stands. */
+export interface NormConfig {
+  readonly kind: 'rms' | 'layer';
+  readonly epsilon: number;
+  readonly placement: NormPlacement;
+  /** Added to every weight, those of query and key norms too: 1 in Gemma. @defaultValue 0 */
+  readonly offset?: number;
 }
 
 /** Patch embedding of image models. */
@@ -56,20 +76,37 @@ export interface ModelConfig {
   readonly maxPositions: number;
   readonly typeVocabSize: number;
   readonly labels: number;
-  readonly norm: { readonly kind: 'rms' | 'layer'; readonly epsilon: number; readonly placement: 'pre' | 'post' };
+  readonly norm: NormConfig;
   readonly activation: Activation;
   /** Gated FFN (SwiGLU): down(act(gate(x)) · up(x)). */
   readonly gated: boolean;
   readonly causal: boolean;
   readonly bias: { readonly qkv: boolean; readonly key: boolean; readonly output: boolean; readonly ffn: boolean };
-  /** RMS norm of every query and key head before RoPE (Qwen3). */
+  /** RMS norm of queries and keys before RoPE. */
   readonly qkNorm: boolean;
+  /** What one query or key norm spans: each head (Qwen3, Gemma 3) or all heads together (OLMo 2). @defaultValue 'head' */
+  readonly qkNormSpan?: 'head' | 'all-heads';
   /** LayerNorm inside attention and FFN before the second projection (BEiT-3, "sub-LN"). */
   readonly subNorm: boolean;
   readonly attentionScale: number;
-  /** Per-layer sliding window in tokens, 0 = full attention (Qwen2/Qwen3 `layer_types`); absent when no layer slides. */
+  /** Per-layer sliding window in tokens, the query's own included, 0 = full attention; absent when no layer slides. */
   readonly slidingWindows?: readonly number[];
+  /** Rotation of all layers, or of those that see all tokens where `ropeLocal` is another. */
   readonly rope?: RopeConfig;
+  /** Rotation of layers with a sliding window (Gemma 3). @defaultValue `rope` */
+  readonly ropeLocal?: RopeConfig;
+  /** Per layer, whether it is rotated at all (SmolLM3 leaves every fourth out); absent when all are. */
+  readonly rotatedLayers?: readonly boolean[];
+  /** Scores s become cap · tanh(s / cap) before the mask and the softmax (Gemma 2). */
+  readonly attentionSoftcap?: number;
+  /** The same of the logits. */
+  readonly logitSoftcap?: number;
+  /** Factor on the token embeddings (Gemma: √hiddenSize; Granite). @defaultValue 1 */
+  readonly embeddingScale?: number;
+  /** Factor on what attention and FFN give before it is added (Granite). @defaultValue 1 */
+  readonly residualScale?: number;
+  /** Factor on the logits, before a soft-cap (Granite: 1 / logits_scaling). @defaultValue 1 */
+  readonly logitScale?: number;
   /** Rows of the learned position table; 0 without one. */
   readonly positionRows: number;
   /** Row of the first token in the position table (RoBERTa: padding_idx + 1, BEiT-3: 2). */

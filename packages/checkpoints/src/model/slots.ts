@@ -1,5 +1,5 @@
 // Which weights a model of a given configuration has: names, shapes, elastic axes. The one list that everything else follows.
-import type { ElasticAxis, ModelConfig, WeightSlot } from './config.ts';
+import type { ElasticAxis, ModelConfig, RopeConfig, WeightSlot } from './config.ts';
 
 /** Query heads of a layer (less than `config.heads` in an extraction with unequal layers). */
 export function layerHeads(config: ModelConfig, layer: number): number {
@@ -14,6 +14,17 @@ export function layerFfn(config: ModelConfig, layer: number): number {
 /** Query heads per key/value head. */
 export function headGroup(config: ModelConfig): number {
   return config.heads / config.kvHeads;
+}
+
+/** Sliding window of a layer in tokens, 0 where it sees all. */
+export function layerWindow(config: ModelConfig, layer: number): number {
+  return config.slidingWindows?.[layer] ?? 0;
+}
+
+/** Rotation of a layer's queries and keys; undefined where there is none. */
+export function layerRope(config: ModelConfig, layer: number): RopeConfig | undefined {
+  if (config.rotatedLayers?.[layer] === false) return undefined;
+  return layerWindow(config, layer) > 0 ? (config.ropeLocal ?? config.rope) : config.rope;
 }
 
 /** All weights in order: embeddings, layers, final norm, head. */
@@ -53,23 +64,32 @@ function layerSlots(config: ModelConfig, layer: number): WeightSlot[] {
   const kv = heads / headGroup(config);
   const ffn = layerFfn(config, layer);
   const at = `layers.${layer}`;
+  const { placement } = config.norm;
+  const norms = (block: 'attention' | 'ffn', where: 'norm' | 'outputNorm') =>
+    (where === 'norm' ? placement !== 'output' : placement === 'output' || placement === 'sandwich')
+      ? normSlots(config, `${at}.${block}.${where}`, d, 'fixed')
+      : [];
   const slots = [
-    ...normSlots(config, `${at}.attention.norm`, d, 'fixed'),
+    ...norms('attention', 'norm'),
     ...linearSlots(`${at}.attention.query`, [d, heads], ['fixed', 'query-heads'], bias.qkv),
     ...linearSlots(`${at}.attention.key`, [d, kv], ['fixed', 'kv-heads'], bias.key),
     ...linearSlots(`${at}.attention.value`, [d, kv], ['fixed', 'kv-heads'], bias.qkv),
   ];
   if (config.qkNorm) {
-    slots.push(slot(`${at}.attention.queryNorm.weight`, [headSize], ['fixed'], 'norm'));
-    slots.push(slot(`${at}.attention.keyNorm.weight`, [headSize], ['fixed'], 'norm'));
+    const all = config.qkNormSpan === 'all-heads';
+    const norm = (name: string, width: number, axis: ElasticAxis) =>
+      all
+        ? slot(`${at}.attention.${name}.weight`, [width], [axis], 'norm')
+        : slot(`${at}.attention.${name}.weight`, [headSize], ['fixed'], 'norm');
+    slots.push(norm('queryNorm', heads, 'query-heads'), norm('keyNorm', kv, 'kv-heads'));
   }
   if (config.subNorm) slots.push(...normSlots(config, `${at}.attention.subNorm`, heads, 'query-heads'));
   slots.push(...linearSlots(`${at}.attention.output`, [heads, d], ['query-heads', 'fixed'], bias.output));
-  slots.push(...normSlots(config, `${at}.ffn.norm`, d, 'fixed'));
+  slots.push(...norms('attention', 'outputNorm'), ...norms('ffn', 'norm'));
   if (config.gated) slots.push(...linearSlots(`${at}.ffn.gate`, [d, ffn], ['fixed', 'ffn'], bias.ffn));
   slots.push(...linearSlots(`${at}.ffn.up`, [d, ffn], ['fixed', 'ffn'], bias.ffn));
   if (config.subNorm) slots.push(...normSlots(config, `${at}.ffn.subNorm`, ffn, 'ffn'));
-  slots.push(...linearSlots(`${at}.ffn.down`, [ffn, d], ['ffn', 'fixed'], bias.ffn));
+  slots.push(...linearSlots(`${at}.ffn.down`, [ffn, d], ['ffn', 'fixed'], bias.ffn), ...norms('ffn', 'outputNorm'));
   return slots.map((entry) => ({ ...entry, layer }));
 }
 

@@ -6,6 +6,15 @@ import type { SafetensorsDtype } from '../safetensors/dtypes.ts';
 /** Element or block type of a stored tensor, of either format; what both have (`F32`, `BF16`, `I8`) means the same. */
 export type StoredDtype = SafetensorsDtype | GgufDtype;
 
+/** What a tensor takes where it is stored. */
+export interface StoredTensor {
+  readonly name: string;
+  readonly dtype: StoredDtype;
+  /** Row-major, outermost first. */
+  readonly shape: readonly number[];
+  readonly byteLength: number;
+}
+
 /** A tensor as it is stored. */
 export interface RawTensor {
   readonly name: string;

@@ -4,7 +4,7 @@ import type { CheckpointFiles } from '../files/files.ts';
 import { readJson } from '../files/files.ts';
 import { openSafetensors } from '../safetensors/safetensors.ts';
 import type { LoadedTensor, SafetensorsFile } from '../safetensors/safetensors.ts';
-import type { RawTensor, ReadRawOptions } from './raw.ts';
+import type { RawTensor, ReadRawOptions, StoredTensor } from './raw.ts';
 
 const SINGLE = 'model.safetensors';
 const INDEX = 'model.safetensors.index.json';
@@ -14,6 +14,8 @@ export interface CheckpointWeights {
   readonly names: ReadonlySet<string>;
   /** @throws CheckpointError `missing-weight`. */
   read(name: string): Promise<LoadedTensor>;
+  /** Type, shape and bytes of a tensor, without reading it. @throws CheckpointError `missing-weight`, `unsupported-dtype` */
+  info(name: string): Promise<StoredTensor>;
   /** As it is stored. @throws CheckpointError `missing-weight`, `invalid-shape` for rows it lacks */
   readRaw(name: string, options?: ReadRawOptions): Promise<RawTensor>;
   close(): Promise<void>;
@@ -32,10 +34,17 @@ export async function openWeights(files: CheckpointFiles): Promise<CheckpointWei
   const file = await openSafetensors(source);
   return {
     names: new Set(file.tensors.keys()),
+    info: async (name) => storedTensor(file, name),
     read: (name) => file.read(name),
     readRaw: (name, options) => file.readRaw(name, options),
     close: () => file.close(),
   };
+}
+
+function storedTensor(file: SafetensorsFile, name: string): StoredTensor {
+  const info = file.tensors.get(name);
+  if (!info) throw new CheckpointError('missing-weight', `${file.name} has no tensor ${name}`, { name });
+  return { name, dtype: info.dtype, shape: info.shape, byteLength: info.end - info.begin };
 }
 
 function openShards(files: CheckpointFiles, index: Record<string, unknown>): CheckpointWeights {
@@ -78,6 +87,7 @@ function openShards(files: CheckpointFiles, index: Record<string, unknown>): Che
   };
   return {
     names: new Set(shardOf.keys()),
+    info: async (name) => storedTensor(await shardWith(name), name),
     read: async (name) => (await shardWith(name)).read(name),
     readRaw: async (name, options) => (await shardWith(name)).readRaw(name, options),
     close: async () => {

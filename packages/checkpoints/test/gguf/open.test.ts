@@ -78,7 +78,7 @@ describe('openGguf', () => {
   });
 
   it('reads what @huggingface/gguf reads, headers longer than the first piece too', async () => {
-    const words = Array.from({ length: 150_000 }, (_, i) => `Ġw${i}é▁🐳`.slice(0, 3 + (i % 9)));
+    const words = Array.from({ length: 60_000 }, (_, i) => `Ġw${i}é▁🐳`.slice(0, 3 + (i % 9)));
     const bytesOf = writeGguf(
       {
         'general.architecture': ['str', 'llama'],
@@ -94,7 +94,7 @@ describe('openGguf', () => {
     };
     const expected = await gguf('https://localhost/x.gguf', { fetch: respond });
     const file = await openGguf(bytesOf);
-    expect(bytesOf.length).toBeGreaterThan(2 ** 21);
+    expect(bytesOf.length).toBeGreaterThan(2 ** 20);
     const theirs = expected.metadata as unknown as Readonly<Record<string, unknown>>;
     for (const [key, value] of file.metadata)
       expect(JSON.stringify(value) === JSON.stringify(theirs[key]), key).toBe(true);

@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { missingShared, sharedPath } from '@hip/testing';
+import type { ChatMessage } from '../../src/chat/template.ts';
 import { openCheckpoint } from '../../src/checkpoint.ts';
 import type { OpenCheckpoint } from '../../src/checkpoint.ts';
 import { createTokenizer } from '../../src/tokenizer/tokenizer.ts';
@@ -21,6 +22,8 @@ const missing = missingShared(
 );
 
 interface Turn {
+  readonly prompt: string;
+  readonly text: string;
   readonly rendered: string;
   readonly input_ids: readonly number[];
 }
@@ -29,9 +32,11 @@ describe.skipIf(missing)(`SmolLM2${missing}`, () => {
   let gguf: OpenCheckpoint;
   let own: TextTokenizer;
   let published: TextTokenizer;
+  let conversations: readonly (readonly Turn[])[];
   beforeAll(async () => {
     gguf = await openCheckpoint(`${folder}/SmolLM2-135M-Instruct.Q4_1.gguf`);
     own = (await gguf.tokenizer())!;
+    ({ conversations } = JSON.parse(readFileSync(`${goldens}/chats.json`, 'utf8')) as { conversations: Turn[][] });
     const json = async (name: string) => JSON.parse(await readFile(`${folder}/${name}`, 'utf8')) as object;
     published = createTokenizer(await json('tokenizer.json'), await json('tokenizer_config.json'));
   });
@@ -46,16 +51,22 @@ describe.skipIf(missing)(`SmolLM2${missing}`, () => {
     expect(await beside.files.text('tokenizer.json')).toBe(await readFile(`${folder}/tokenizer.json`, 'utf8'));
   });
 
-  it('tokenises all rendered conversations as transformers did', () => {
-    const { conversations } = JSON.parse(readFileSync(`${goldens}/chats.json`, 'utf8')) as {
-      readonly conversations: readonly (readonly Turn[])[];
-    };
-    const turns = conversations.flat();
-    expect(turns).toHaveLength(11);
-    for (const { rendered, input_ids } of turns) {
-      expect(own.encode(rendered)).toEqual(input_ids);
-      expect(own.decode(input_ids, { skipSpecialTokens: false })).toBe(rendered);
+  it('renders and tokenises all conversations as transformers did', async () => {
+    await using beside = await openCheckpoint(folder!);
+    const template = await gguf.chatTemplate();
+    expect(conversations.flat()).toHaveLength(11);
+    for (const conversation of conversations) {
+      const messages: ChatMessage[] = [];
+      for (const { prompt, rendered, input_ids, text } of conversation) {
+        messages.push({ role: 'user', content: prompt });
+        expect(template!.render(messages, { addGenerationPrompt: true })).toBe(rendered);
+        expect(await beside.renderChat(messages, { addGenerationPrompt: true })).toBe(rendered);
+        expect(own.encode(rendered, { addSpecialTokens: false })).toEqual(input_ids);
+        expect(own.decode(input_ids, { skipSpecialTokens: false })).toBe(rendered);
+        messages.push({ role: 'assistant', content: text });
+      }
     }
+    expect(await gguf.generation()).toEqual({ sample: false, stopIds: [2] });
   });
 
   it('tokenises a book as tokenizer.json does', () => {

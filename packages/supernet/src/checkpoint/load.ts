@@ -13,6 +13,7 @@ import {
 } from '@hip/checkpoints';
 import type { SpaceChoices } from '../elastic/space.ts';
 import { SupernetError } from '../errors.ts';
+import { requireComputable } from '../model/computable.ts';
 import { TransformerModel } from '../model/transformer.ts';
 import type { ElasticModel } from '../model/types.ts';
 
@@ -61,6 +62,7 @@ export async function loadCheckpoint(
 ): Promise<Checkpoint> {
   await using checkpoint = await openCheckpoint(location, options);
   const { config, files } = checkpoint;
+  requireComputable(config);
   const { values, created } = await readValues(checkpoint, options);
   const tokenizer = await checkpoint.tokenizer();
   const generation = await checkpoint.generation();

@@ -17,6 +17,7 @@ import { SupernetError } from '../errors.ts';
 import { activate, gatedActivation } from './activations.ts';
 import { denseAttention } from './attention.ts';
 import { passOver } from './cache-guard.ts';
+import { requireComputable } from './computable.ts';
 import { checkInputs } from './input-checks.ts';
 import { embedInputs } from './inputs.ts';
 import { applyHead, languageLogits } from './heads.ts';
@@ -66,6 +67,7 @@ export class TransformerModel implements ElasticModel {
     source?: CheckpointFiles,
     generation?: GenerationDefaults,
   ) {
+    requireComputable(config);
     this.config = config;
     if (source) this.source = source;
     if (generation) this.generation = generation;

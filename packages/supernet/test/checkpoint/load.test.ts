@@ -99,7 +99,7 @@ describe.skipIf(missingGolden)(`loadCheckpoint${missingGolden}`, () => {
     [
       'unsupported-model',
       'rope type',
-      (config) => (config['rope_parameters'] = { rope_type: 'longrope', rope_theta: 1 }),
+      (config) => (config['rope_parameters'] = { rope_type: 'ntk-by-parts', rope_theta: 1 }),
     ],
     ['invalid-config', 'missing size', (config) => delete config['intermediate_size']],
     ['invalid-config', 'size of a wrong type', (config) => (config['hidden_size'] = '96')],

@@ -6,6 +6,8 @@ import * as tf from '@tensorflow/tfjs';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { loadCheckpoint } from '../../src/checkpoint/load.ts';
 import { smallestSubnet } from '../../src/elastic/space.ts';
+import { extractModel } from '../../src/export/values.ts';
+import type { TransformerModel } from '../../src/model/transformer.ts';
 import { extractSubnet, renderCheckpoint, saveCheckpoint } from '../../src/export/extract.ts';
 import type { ExtractOptions } from '../../src/export/extract.ts';
 import { useBackend } from '../helpers/backend.ts';
@@ -36,6 +38,18 @@ describe('extractSubnet', () => {
     await expect(renderCheckpoint(model, undefined, options)).rejects.toMatchObject(wrong);
     expect(await readdir(folder)).not.toContain('refused');
     model.dispose();
+  });
+
+  it('writes fused tensors of unequal layers and reads them back', async () => {
+    const model = tinyLlama(3, { model_type: 'phi3', architectures: ['Phi3ForCausalLM'], tie_word_embeddings: false });
+    const subnet = { layers: 2, heads: [2, 4], ffn: [24, 7] };
+    const out = join(folder, 'fused');
+    const { layout } = await extractSubnet(model, subnet, out);
+    const small = await extractModel(model, subnet);
+    const again = (await loadCheckpoint(out)).model;
+    expect([layout, again.config.family, again.config.layerHeads]).toEqual(['per-layer', 'phi3', [2, 4]]);
+    expect(await weightsOf(again as TransformerModel)).toEqual(await weightsOf(small as TransformerModel));
+    for (const each of [model, small, again]) each.dispose();
   });
 
   it('names the tensor that float16 cannot hold, and keeps the save that was there', async () => {

@@ -14,6 +14,9 @@ import type { ModelInputs } from '../../src/model/types.ts';
 /** Every golden of the shared folder. */
 export const GOLDENS = ['llama-gqa', 'llama3-rope', 'qwen2', 'gpt2', 'bert-mlm', 'bert-seqcls', 'vit'] as const;
 
+/** Further ones, of families that share their arithmetic with those. */
+export const RELATED_GOLDENS = ['mistral', 'phi3', 'qwen3-yarn'] as const;
+
 export interface Golden {
   readonly inputs: ModelInputs;
   readonly logits: Float32Array;

@@ -2,14 +2,14 @@
 import { beforeAll, describe, expect, it } from 'vitest';
 import { loadCheckpoint } from '../../src/checkpoint/load.ts';
 import { BACKENDS, useBackend } from '../helpers/backend.ts';
-import { GOLDENS, goldenPath, loadGolden, missingGolden } from '../helpers/golden.ts';
+import { GOLDENS, RELATED_GOLDENS, goldenPath, loadGolden, missingGolden } from '../helpers/golden.ts';
 
 const TOLERANCE = { atol: 2e-4, rtol: 0 };
 
 describe.skipIf(missingGolden).each(BACKENDS)(`goldens on %s${missingGolden}`, (backend) => {
   beforeAll(() => useBackend(backend));
 
-  it.each([...GOLDENS, 'roberta-pair'])('%s', async (name) => {
+  it.each([...GOLDENS, ...RELATED_GOLDENS, 'roberta-pair'])('%s', async (name) => {
     const folder = goldenPath(name)!;
     const golden = await loadGolden(folder);
     const { model } = await loadCheckpoint(folder);
@@ -20,5 +20,12 @@ describe.skipIf(missingGolden).each(BACKENDS)(`goldens on %s${missingGolden}`, (
     }
     expect(await logits.data(), 'logits').toBeAllclose(golden.logits, TOLERANCE);
     model.dispose();
+  });
+
+  it.each(['gemma3-text', 'phi3-longrope', 'smollm3'])('%s is refused in words', async (name) => {
+    await expect(loadCheckpoint(goldenPath(name)!)).rejects.toMatchObject({
+      code: 'unsupported-model',
+      details: { features: expect.arrayContaining([expect.any(String)]) },
+    });
   });
 });
