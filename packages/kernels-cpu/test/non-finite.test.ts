@@ -9,8 +9,8 @@ import {
   PAPER_CONFIG,
   searchBlockMask,
   type AttentionShape,
-  type HipConfig,
-} from '@hip/mask-search';
+  type HipConfig  splitStages,
+ } from '@hip/mask-search';
 import { createCpuRuntime, type CacheType, type KeyValueCache } from '../src/index.ts';
 import { randomTensor, rowsOf, tensors, TOLERANCE } from './support.ts';
 
@@ -379,7 +379,7 @@ describe.each(runtimes)('NaN and infinity, $simd SIMD, $threads threads', async 
 
 /** The stages with exact scores: a local binary search need not meet the needle. */
 function onlyExact({ stages }: Partial<HipConfig>): HipConfig['stages'] {
-  return stages!.map((stage) => ({ ...stage, score: 'exact' as const }));
+  return splitStages(stages!).scored.map((stage) => ({ ...stage, score: 'exact' as const }));
 }
 
 describe('a float16 cache', async () => {

@@ -1,7 +1,7 @@
 // Search plans: slabs cover every query block once, bindings and scratch fit the limits, kernels follow the tier.
 import { expect, it } from 'vitest';
 import * as fc from 'fast-check';
-import { FAST_CONFIG, HipError, PAPER_CONFIG, resolveConfig, splitStages } from '@hip/mask-search';
+import { FAST_CONFIG, HipError, PAPER_CONFIG, resolveConfig, kernelStages } from '@hip/mask-search';
 import { DEFAULT_LIMITS } from '../../src/device/limits.ts';
 import { planSearch, type SearchPlan, type SearchRequest } from '../../src/search/plan.ts';
 import { rowTiling } from '../../src/search/row-tiling.ts';
@@ -135,9 +135,7 @@ it('takes matrix kernels for the default configuration, and vector kernels where
     limits: { ...DEFAULT_LIMITS, maxComputeWorkgroupStorageSize: 49_152 },
   };
   const kernels = (other: Partial<SearchRequest>): string[] =>
-    splitStages((other.config ?? FAST_CONFIG).stages!).scored.map((stage, i) =>
-      stageKernel(stage, i, { ...request, ...other }, 1),
-    );
+    kernelStages(other.config ?? FAST_CONFIG).map((stage, i) => stageKernel(stage, i, { ...request, ...other }, 1));
   expect(kernels({})).toEqual(['matrix-bound', 'matrix-children', 'matrix-exact']);
   const vector = ['vector', 'vector', 'vector'];
   expect(kernels({ type: 'f32' })).toEqual(vector);
