@@ -9,8 +9,9 @@ import {
   PAPER_CONFIG,
   searchBlockMask,
   type AttentionShape,
-  type HipConfig  splitStages,
- } from '@hip/mask-search';
+  splitStages,
+  type HipConfig,
+} from '@hip/mask-search';
 import { createCpuRuntime, type CacheType, type KeyValueCache } from '../src/index.ts';
 import { randomTensor, rowsOf, tensors, TOLERANCE } from './support.ts';
 
