@@ -18,7 +18,7 @@ export function envelopes(job: usize, thread: i32): void {
   const firstChunk = J.i(job, J.FIRST_CHUNK);
   const count = max(0, (keys - sink + chunk - 1) / chunk) - firstChunk;
   const bytes = rowBytes(job), width = <usize>padded << 2;
-  const half = J.i(job, J.HALF);
+  const half = J.i(job, J.HALF) != 0, special = J.i(job, J.SPECIAL) != 0;
   const line = J.scratch(job, thread);
   const items = J.i(job, J.ITEMS);
   for (let item = J.take(job); item < items; item = J.take(job)) {
@@ -34,7 +34,7 @@ export function envelopes(job: usize, thread: i32): void {
       let from = keyAddress(job, bh / kvHeads, bh % kvHeads, key, bytes);
       let run = min(end, (key & ~(PAGE - 1)) + PAGE) - key;
       if (half) {
-        decodeHalves(from, line, padded, half);
+        decodeHalves(from, line, padded, special);
         from = line;
         run = 1;
       }

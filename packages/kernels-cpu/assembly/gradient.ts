@@ -103,7 +103,8 @@ export function gradientStep(job: usize, s: usize, n: i32, count: i32): void {
   scoreGradients(s, n, panels, softcap, byKey, lseAt(s, padded), meanAt(s, padded));
   if (load<i32>(s + C.HIDDEN)) clearHidden(s, n, panels, byKey);
   const width = <usize>padded << 2;
-  const finite = load<i32>(s + C.FINITE_ROWS) && finiteRows(s + C.KEY_LIST, count, width) && finiteRows(s + C.VALUE_LIST, count, width);
+  const keys = !J.i(job, J.SPECIAL) || (finiteRows(s + C.KEY_LIST, count, width) && finiteRows(s + C.VALUE_LIST, count, width));
+  const finite = keys && load<i32>(s + C.FINITE_ROWS) != 0;
   // dQ += dS·K
   if (finite) mix(s + C.KEY_LIST, n, byKey, C.SCORE_STRIDE, C.outputAt(s, padded), rows, padded);
   else mixSeen(s, s + C.KEY_LIST, count, byKey, C.outputAt(s, padded), padded);

@@ -7,9 +7,6 @@ const CONSTANTS: usize = memory.data<f32>([5.192296858534828e33, 5.1922968585348
 const LARGEST: i32 = 0x477fefff;
 const INFINITE: i32 = 0x7f800000;
 
-/** A store's number format, the job's HALF: float32, float16 all of whose numbers are finite, float16. */
-export const SPECIAL: i32 = 2;
-
 /** Four floats that are finite as halves → these in the low bits of four lanes; `size` are their absolute values. */
 // @ts-ignore: decorator
 @inline
@@ -70,11 +67,11 @@ function specials(bits: v128): v128 {
   return v128.and(i32x4.gt_s(v128.and(bits, i32x4.splat(0x7fff)), i32x4.splat(0x7bff)), i32x4.splat(INFINITE));
 }
 
-/** Reads `count` halves (a multiple of 8) into floats. `format` SPECIAL: some may be infinite or NaN. */
+/** Reads `count` halves (a multiple of 8) into floats. `special`: some may be infinite or NaN. */
 // @ts-ignore: decorator
 @inline
-export function decodeHalves(from: usize, to: usize, count: i32, format: i32): void {
-  if (format == SPECIAL) decodeAny(from, to, count);
+export function decodeHalves(from: usize, to: usize, count: i32, special: bool): void {
+  if (special) decodeAny(from, to, count);
   else decodeFinite(from, to, count);
 }
 

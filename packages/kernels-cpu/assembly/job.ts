@@ -34,7 +34,7 @@ export const OUT: usize = 80;
 /** u32 [B, PAGES_PER_BATCH]: addresses of key-value pages. */
 export const PAGES: usize = 84;
 export const PAGES_PER_BATCH: usize = 88;
-/** 1 = pages hold float16, all of it finite; 2 = float16 (SPECIAL of half.ts). */
+/** 1 = pages hold float16. */
 export const HALF: usize = 92;
 export const STARTS: usize = 96;
 export const COUNTS: usize = 100;
@@ -79,8 +79,8 @@ export const LSE: usize = 216;
 export const ROUNDS: usize = 220;
 /** Bytes from a row of ROWS to the next. */
 export const ROW_STRIDE: usize = 224;
-/** Written by `append`: 1 = it stored a float16 that is infinite or NaN. */
-export const SPECIAL_HALVES: usize = 228;
+/** 1 = the pages hold NaN or infinity somewhere: paths that are slower are taken. `append` sets it where it stores one. */
+export const SPECIAL: usize = 228;
 /** Stages: count, then per stage 7 × i32 from STAGE: chunk, keep, strideQ, rows (0 max, 1 mean), score (0 binary, 1 bound, 2 exact), envelope pointer, chunks of the envelope. */
 export const STAGE_COUNT: usize = 232;
 export const STAGE: usize = 236;

@@ -45,7 +45,7 @@ export function finiteRun(at: usize, bytes: usize): bool {
   return allFinite(most);
 }
 
-/** `finiteRun` over rows given by pointers; reads them in order, as `touch` does. */
+/** `finiteRun` over rows given by pointers. */
 export function finiteRows(list: usize, count: i32, bytes: usize): bool {
   const size = sizeMask();
   let most = i32x4.splat(0);

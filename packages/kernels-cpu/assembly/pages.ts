@@ -1,7 +1,7 @@
 // The key-value pages: PAGE tokens each, [keys, values][Hkv][PAGE][d padded to 8], float32 or float16; and appending to them.
 import { encodeHalves } from './half';
 import * as J from './job';
-import { plainNaN } from './non-finite';
+import { allFinite, largerSize, plainNaN, sizeMask } from './non-finite';
 
 /** Tokens of a page. */
 export const PAGE: i32 = 256;
@@ -53,24 +53,25 @@ export function append(job: usize, thread: i32): void {
       }
     }
   }
-  if (special) store<i32>(job + J.SPECIAL_HALVES, 1);
+  if (special) store<i32>(job + J.SPECIAL, 1);
 }
 
-/** @returns true when it stored a float16 that is infinite or NaN */
+/** @returns true when it stored NaN or infinity */
 function put(from: usize, to: usize, d: i32, padded: i32, half: bool, line: usize): bool {
   if (d != padded) {
     memory.copy(line, from, <usize>d << 2);
     from = line;
   }
   if (half) return encodeHalves(from, to, padded);
-  const first = v128.load(from);
-  let numbers = f32x4.eq(first, first);
+  const size = sizeMask();
+  let most = i32x4.splat(0);
   for (let c: usize = 0; c < <usize>padded << 2; c += 32) {
     const a = v128.load(from + c), b = v128.load(from + c, 16);
-    numbers = v128.and(numbers, v128.and(f32x4.eq(a, a), f32x4.eq(b, b)));
+    most = largerSize(largerSize(most, a, size), b, size);
     v128.store(to + c, a);
     v128.store(to + c, b, 16);
   }
-  if (!i32x4.all_true(numbers)) plainNaN(to, <usize>padded << 2);
-  return false;
+  if (allFinite(most)) return false;
+  plainNaN(to, <usize>padded << 2);
+  return true;
 }

@@ -140,14 +140,14 @@ function lanesMax(row: usize, stride: usize, low: v128): v128 {
 
 /** Lists keys [first, end) from slot j on: LIST their addresses, unpacked where pages are float16, KEY_OF the keys. */
 export function listRun(job: usize, s: usize, b: i32, h: i32, j: i32, first: i32, end: i32, bytes: usize): void {
-  const padded = J.i(job, J.PADDED_DIM), half = J.i(job, J.HALF);
+  const padded = J.i(job, J.PADDED_DIM), half = J.i(job, J.HALF) != 0, special = J.i(job, J.SPECIAL) != 0;
   let slot = s + (<usize>j << 2);
   let unpacked = unpackedAt(job, s) + (<usize>(j * padded) << 2);
   for (let key = first; key < end; ) {
     let at = keyAddress(job, b, h, key, bytes);
     for (const stop = min(end, (key & ~(PAGE - 1)) + PAGE); key < stop; key++) {
       if (half) {
-        decodeHalves(at, unpacked, padded, half);
+        decodeHalves(at, unpacked, padded, special);
         store<u32>(slot + LIST, <u32>unpacked);
         unpacked += <usize>padded << 2;
       } else store<u32>(slot + LIST, <u32>at);

@@ -56,18 +56,17 @@ export function flush(job: usize, s: usize): void {
     touch(s, s + C.KEY_LIST, n, bytes);
     scoreKeys(job, s, n);
     if (J.p(job, J.GRAD_OUT) != 0) gradientStep(job, s, n, count);
-    else attendStep(s, n, count, padded);
+    else attendStep(job, s, n, count, padded);
   }
   store<i32>(s + C.COUNT, 0);
   store<i32>(s + C.HIDDEN, 0);
 }
 
 /** Weights, and their sums of values. Where keys are hidden from rows, values that are not finite reach only the rows that see them. */
-function attendStep(s: usize, n: i32, count: i32, padded: i32): void {
+function attendStep(job: usize, s: usize, n: i32, count: i32, padded: i32): void {
   const hidden = load<i32>(s + C.HIDDEN) != 0;
-  let finite = true;
-  if (hidden) finite = finiteRows(s + C.VALUE_LIST, count, <usize>padded << 2);
-  else touch(s, s + C.VALUE_LIST, n, <usize>padded << 2);
+  const finite = !hidden || !J.i(job, J.SPECIAL) || finiteRows(s + C.VALUE_LIST, count, <usize>padded << 2);
+  touch(s, s + C.VALUE_LIST, n, <usize>padded << 2);
   const panels = load<i32>(s + C.PANELS);
   softmax(s, n, panels, padded);
   if (load<i32>(s + C.CAREFUL)) scaleWeights(s, n, panels);
@@ -100,14 +99,15 @@ function touch(s: usize, list: usize, n: i32, bytes: usize): void {
 
 /** Pads the list to a multiple of 4 with a hidden key; unpacks float16. @returns the padded count */
 export function complete(job: usize, s: usize, count: i32): i32 {
-  const padded = J.i(job, J.PADDED_DIM), half = J.i(job, J.HALF);
-  if (half) {
+  const padded = J.i(job, J.PADDED_DIM);
+  if (J.i(job, J.HALF)) {
+    const special = J.i(job, J.SPECIAL) != 0;
     let to = C.unpackedAt(s, padded);
     const bytes = <usize>padded << 2;
     const values = to + <usize>C.GROUP * bytes;
     for (let j: usize = 0; j < <usize>count << 2; j += 4) {
-      decodeHalves(<usize>load<u32>(s + C.KEY_LIST + j), to, padded, half);
-      decodeHalves(<usize>load<u32>(s + C.VALUE_LIST + j), to + (values - C.unpackedAt(s, padded)), padded, half);
+      decodeHalves(<usize>load<u32>(s + C.KEY_LIST + j), to, padded, special);
+      decodeHalves(<usize>load<u32>(s + C.VALUE_LIST + j), to + (values - C.unpackedAt(s, padded)), padded, special);
       store<u32>(s + C.KEY_LIST + j, <u32>to);
       store<u32>(s + C.VALUE_LIST + j, <u32>(to + (values - C.unpackedAt(s, padded))));
       to += bytes;

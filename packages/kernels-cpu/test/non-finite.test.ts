@@ -8,6 +8,7 @@ import {
   denseMask,
   PAPER_CONFIG,
   searchBlockMask,
+  splitStages,
   type AttentionShape,
   splitStages,
   type HipConfig,

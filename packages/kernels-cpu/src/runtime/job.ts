@@ -59,7 +59,7 @@ export const JOB = {
   LSE: 216,
   ROUNDS: 220,
   ROW_STRIDE: 224,
-  SPECIAL_HALVES: 228,
+  SPECIAL: 228,
   STAGE_COUNT: 232,
   STAGE: 236,
 } as const;

@@ -38,9 +38,6 @@ interface Envelope {
   keys: number;
 }
 
-/** Value of the job's HALF where some float16 is infinite or NaN: assembly/half.ts. */
-const SPECIAL = 2;
-
 export class Store {
   readonly shape: StoreShape;
   readonly type: CacheType;
@@ -53,7 +50,7 @@ export class Store {
   #pages = 0;
   readonly #envelopes = new Map<string, Envelope>();
   readonly #maxTokens: number;
-  /** Some float16 is infinite or NaN, which takes longer to read. */
+  /** NaN or infinity has been stored, which takes longer to read. */
   #special = false;
 
   /** @param tokens room to make at once; the store grows beyond it page by page up to `maxTokens` */
@@ -141,9 +138,9 @@ export class Store {
           engine.heap.floats(valuesAt, count * tokenFloats).set(v.subarray(from, from + count * tokenFloats));
         engine.set(job, { ...this.fields(b), FIRST_TOKEN: this.#length + token, TOKENS: count });
         engine.run('append', job, Math.ceil(count / APPEND_RUN));
+        if (engine.heap.ints(job + JOB.SPECIAL, 1)[0] !== 0) this.#special = true;
       }
     }
-    if (engine.heap.ints(job + JOB.SPECIAL_HALVES, 1)[0] !== 0) this.#special = true;
   }
 
   /** Keeps the first `length` tokens; pages and envelopes keep their room. */
@@ -164,7 +161,8 @@ export class Store {
       PADDED_DIM: paddedDim(headDim),
       PAGES: this.#table + batch * this.#tablePages * 4,
       PAGES_PER_BATCH: this.#tablePages,
-      HALF: this.type === 'f32' ? 0 : this.#special ? SPECIAL : 1,
+      HALF: this.type === 'f16' ? 1 : 0,
+      SPECIAL: this.#special ? 1 : 0,
     };
   }
 
