@@ -1,16 +1,11 @@
 // The code of README.md and of the doc comments runs.
 import { execFile } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { readFile } from 'node:fs/promises';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { missingShared, sharedPath } from '@hip/testing';
 import { inOwnScope, packageSnippets, SAME, snippetsOf, typeErrors, type Snippet } from '@hip/testing/examples';
-import { families, memoryFiles, type Family } from '@hip/checkpoints';
-import { loadCheckpoint } from '../src/checkpoint/load.ts';
-import { useBackend } from './helpers/backend.ts';
-import { goldenPath, loadGolden } from './helpers/golden.ts';
 
 const root = join(import.meta.dirname, '..');
 const models = sharedPath('models');
@@ -82,9 +77,7 @@ describe.skipIf(!models)(`documentation${missingShared('models')}`, () => {
   afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
   it('every example runs and gives what its comment says', async () => {
-    const all = packageSnippets(root);
-    // The Hub is not there in tests; those of checkpoints have a local one.
-    const snippets = all.filter(({ code }) => !code.includes('Qwen/'));
+    const snippets = packageSnippets(root);
     expect(snippets.length).toBeGreaterThanOrEqual(20);
     const checked = snippets.map(({ file, code }) => {
       const short = code.replaceAll(/steps: \d{3,}/g, 'steps: 2').replaceAll("'../shared/models", `'${models}`);
