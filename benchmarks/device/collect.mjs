@@ -28,7 +28,6 @@ const variantName = (variant) => {
   if (variant.kind === 'tile')
     return `${variant.rows}×32 tiles, ${variant.shuffle > 1 ? `shuffles of ${variant.shuffle}` : 'no shuffles'}`;
   const extras = [
-    variant.staging,
     variant.prefetch && 'prefetched',
     variant.transposeValues && 'values transposed',
     variant.reloadQueries && 'queries read again',

@@ -112,7 +112,7 @@ async function check(context: GpuContext, item: Case): Promise<Record<string, un
 
 /** Matrix variants worth comparing on a device with matrix units. */
 export function matrixCandidates(lanes: number): AttentionVariant[] {
-  const shared = { kind: 'matrix', lanes, staging: 'shared', prefetch: true } as const;
+  const shared = { kind: 'matrix', lanes, prefetch: true } as const;
   const variants: AttentionVariant[] = [
     { ...shared, subgroups: 4, keys: 64 },
     { ...shared, subgroups: 4, keys: 64, speculate: true },
@@ -127,7 +127,6 @@ export function matrixCandidates(lanes: number): AttentionVariant[] {
     { ...shared, subgroups: 2, keys: 64, spareBytes: 16_384 },
     { ...shared, subgroups: 4, keys: 64, transposeValues: true },
     { ...shared, subgroups: 4, keys: 64, prefetch: false },
-    { ...shared, subgroups: 4, keys: 64, staging: 'direct', prefetch: false },
   ];
   return variants;
 }

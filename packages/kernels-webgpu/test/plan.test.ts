@@ -28,7 +28,7 @@ const requests = fc.record({
       keys: fc.integer({ min: 1, max: 5000 }),
       kvHeads: fc.integer({ min: 1, max: 4 }),
       group: fc.integer({ min: 1, max: 4 }),
-      headDim: fc.constantFrom(32, 64, 80, 96, 128, 256),
+      headDim: fc.constantFrom(16, 40, 64, 72, 80, 96, 128, 256, 512),
     })
     .map(({ group, ...shape }) => ({ ...shape, heads: shape.kvHeads * group })),
   type: fc.constantFrom('f32' as const, 'f16' as const),
@@ -121,7 +121,10 @@ describe('planAttention', () => {
   });
 
   it('names head dimensions it cannot take', () => {
-    const shape = { batch: 1, queries: 5, keys: 5, heads: 1, kvHeads: 1, headDim: 40 };
-    expect(() => planAttention({ shape, type: 'f32' }, profiles.basic, DEFAULT_LIMITS)).toThrow(/headDim is 40/);
+    const shape = { batch: 1, queries: 5, keys: 5, heads: 1, kvHeads: 1, headDim: 36 };
+    expect(() => planAttention({ shape, type: 'f32' }, profiles.basic, DEFAULT_LIMITS)).toThrow(/headDim is 36/);
+    expect(() =>
+      planAttention({ shape: { ...shape, headDim: 520 }, type: 'f32' }, profiles.basic, DEFAULT_LIMITS),
+    ).toThrow(/multiples of 8 from 8 to 512/);
   });
 });

@@ -1,11 +1,12 @@
 // WGSL of the gradients of attention over a mask held fixed: probabilities are recomputed, nothing of size Tq·Tk is stored.
+import { isNaNumber } from '../code/finite.ts';
 import { enables, packVec4, storageFunctions, unpackVec4, vec4Type } from '../code/storage.ts';
 import { bindings, unroll, wgsl } from '../code/wgsl.ts';
 import type { StorageAccess } from '../device/features.ts';
 import { keySetFunctions } from './key-sets.ts';
 import { attentionParams } from './params.ts';
-import { NEVER, placeRows } from './tile-code.ts';
-import { COLUMNS, TILE_KEYS, TileParts, type TileSizes, type VectorSource } from './tile-parts.ts';
+import { addHiddenKeys, NEVER, placeRows } from './tile-code.ts';
+import { COLUMNS, TILE_KEYS, TileParts, type Hiding, type TileSizes, type VectorSource } from './tile-parts.ts';
 
 /**
  * `rows`: per row, log2 of the softmax's sum and Σ p·dp. `query`: dq, a tile of rows over its keys. `key`, `value`: dk and dv,
@@ -21,6 +22,8 @@ export interface GradientKernel extends TileSizes {
 
 /** A row without keys: exp2(score − this) is 0. */
 const NO_KEYS = '1e30';
+/** Which rows see which keys is decided pair by pair here, so any tile may hide something. */
+const ALWAYS: Hiding = { mayHide: 'true' };
 
 function module(kernel: GradientKernel, parts: TileParts, main: string, shared: string): string {
   const { access, sparse, pass, shuffle } = kernel;
@@ -40,7 +43,7 @@ function module(kernel: GradientKernel, parts: TileParts, main: string, shared: 
       ...(pass === 'rows' ? [] : [`var<storage, read_write> out: array<${element}>`]),
     ]),
     storageFunctions([access]),
-    keySetFunctions({ sparse, aligned: false }),
+    keySetFunctions({ sparse }),
     `// A row's entry of the statistics [batch, queries, heads].
 fn statsIndex(batch: u32, head: u32, row: u32) -> u32 {
   return ((params.batchFirst + batch) * params.queries + row) * params.heads + head;
@@ -48,8 +51,14 @@ fn statsIndex(batch: u32, head: u32, row: u32) -> u32 {
 // log2-domain score of a dot product, and its derivative by the dot product.
 fn logit(product: f32) -> vec2<f32> {
   let raw = product * params.scale;
-  if (params.cap > 0.0) { let t = tanh(clamp(raw, -15.0, 15.0)); return vec2<f32>(params.cap * t, params.slope * (1.0 - t * t)); }
+  // NaN passes by the clamp, which would make a number of it.
+  if (params.cap > 0.0 && !${isNaNumber('raw')}) { let t = tanh(clamp(raw, -15.0, 15.0)); return vec2<f32>(params.cap * t, params.slope * (1.0 - t * t)); }
   return vec2<f32>(raw, params.slope);
+}
+// The weight of a score in a row whose softmax has this logarithm. It is 1 at most but for rounding; NaN stays NaN.
+fn probability(score: f32, total: f32) -> f32 {
+  let x = score - total;
+  return exp2(select(x, 0.0, x > 0.0));
 }`,
     parts.declarations,
     shared,
@@ -70,13 +79,9 @@ function rowPass(kernel: GradientKernel, parts: TileParts): string {
       unpackVec4(access, `${name}[rowBase + (firstRow + ${r} - params.rowFirst) * params.rowStride + ${c}]`),
     valid: (r) => `firstRow + ${r} <= lastRow`,
   });
-  const slot = (name: 'k' | 'v'): VectorSource => ({
-    load: (n, c) =>
-      unpackVec4(
-        access,
-        `${name}[keyBase + ((entries[${n}] & 0x3fffffffu) - params.keyFirst) * params.keyStride + ${c}]`,
-      ),
-  });
+  const keyOf = (name: 'k' | 'v', entry: string, c: string): string =>
+    unpackVec4(access, `${name}[keyBase + ((${entry} & 0x3fffffffu) - params.keyFirst) * params.keyStride + ${c}]`);
+  const slot = (name: 'k' | 'v'): VectorSource => ({ load: (n, c) => keyOf(name, `entries[${n}]`, c) });
   const begin = `  ${placeRows(rows)}
   let sets = keySets(batch + params.batchFirst, head, block, firstRow, lastRow);
   ${parts.rowsOf((i) => `let range${i} = rowRange(firstRow + ${parts.row(i)});`).join(' ')}`;
@@ -93,7 +98,7 @@ function rowPass(kernel: GradientKernel, parts: TileParts): string {
   if (pass === 'rows') {
     return `${begin}
   ${parts.rowsOf((i) => `var m${i} = ${NEVER}; var l${i} = 0.0; var a${i} = 0.0;`).join(' ')}
-${loop(`${columns((j) => parts.rowsOf((i) => `s${i}_${j} = select(${NEVER}, logit(s${i}_${j}).x, attends(entry, range${i}));`).join(' '))}
+${loop(`${columns((j) => parts.rowsOf((i) => `{ let seen = attends(entry, range${i}); s${i}_${j} = select(${NEVER}, logit(s${i}_${j}).x, seen); d${i}_${j} = select(0.0, d${i}_${j}, seen); }`).join(' '))}
     ${parts.rowsOf((i) => `var t${i} = max(max(s${i}_0, s${i}_1), max(s${i}_2, s${i}_3));`).join(' ')}
     ${parts.reduce(
       parts.rowsOf((i) => `t${i}`),
@@ -116,14 +121,15 @@ ${loop(`${columns((j) => parts.rowsOf((i) => `s${i}_${j} = select(${NEVER}, logi
     )
     .join('\n  ')}
   if (tx == 0u) {
-    ${parts.rowsOf((i) => `if (firstRow + ${parts.row(i)} <= lastRow) { stats[statsIndex(batch, head, firstRow + ${parts.row(i)})] = select(vec2<f32>(${NO_KEYS}, 0.0), vec2<f32>(m${i} + log2(l${i}), a${i} / l${i}), l${i} > 0.0); }`).join('\n    ')}
+    ${parts.rowsOf((i) => `if (firstRow + ${parts.row(i)} <= lastRow) { stats[statsIndex(batch, head, firstRow + ${parts.row(i)})] = select(vec2<f32>(m${i} + log2(l${i}), a${i} / l${i}), vec2<f32>(${NO_KEYS}, 0.0), l${i} == 0.0); }`).join('\n    ')}
   }`;
   }
   return `${begin}
   ${parts.rowsOf((i) => `let stat${i} = stats[statsIndex(batch, head, min(firstRow + ${parts.row(i)}, lastRow))]; ${unroll(parts.outGroups, (g) => `var o${i}_${g} = vec4<f32>(0.0);`, ' ')}`).join('\n  ')}
-${loop(`${columns((j) => parts.rowsOf((i) => `{ let x = logit(s${i}_${j}); s${i}_${j} = select(0.0, exp2(min(x.x - stat${i}.x, 0.0)) * (d${i}_${j} - stat${i}.y) * x.y, attends(entry, range${i})); }`).join(' '))}
+${loop(`${columns((j) => parts.rowsOf((i) => `{ let x = logit(s${i}_${j}); s${i}_${j} = select(0.0, probability(x.x, stat${i}.x) * (d${i}_${j} - stat${i}.y) * x.y, attends(entry, range${i})); }`).join(' '))}
     ${parts.rowsOf((i) => parts.putWeights(i, `vec4<f32>(s${i}_0, s${i}_1, s${i}_2, s${i}_3)`)).join('\n    ')}
-    ${parts.accumulate(slot('k'))}`)}
+    ${parts.accumulate(slot('k'), ALWAYS)}`)}
+  ${addHiddenKeys(parts, (c) => keyOf('k', 'entry', c))}
   ${parts.rowsOf((i) => `if (firstRow + ${parts.row(i)} <= lastRow) { let at = rowBase + (firstRow + ${parts.row(i)} - params.rowFirst) * params.rowStride; ${unroll(parts.outGroups, (g) => `if (${parts.inside(g)}) { out[at + ${g * COLUMNS}u + tx] = ${packVec4(access, `o${i}_${g}`)}; }`, ' ')} }`).join('\n  ')}`;
 }
 
@@ -138,10 +144,11 @@ function keyPass(kernel: GradientKernel, parts: TileParts): string {
     load: (n, c) => unpackVec4(access, `${name}[rowBase + (firstRow + ${n}) * params.rowStride + ${c}]`),
     valid: (n) => `firstRow + ${n} < rowLimit`,
   });
+  const summed = query(pass === 'key' ? 'q' : 'g');
   const weight = (i: number, j: number): string =>
     pass === 'value'
-      ? `exp2(min(logit(s${i}_${j}).x - stat.x, 0.0))`
-      : `exp2(min(logit(s${i}_${j}).x - stat.x, 0.0)) * (d${i}_${j} - stat.y) * logit(s${i}_${j}).y`;
+      ? `probability(logit(s${i}_${j}).x, stat.x)`
+      : `probability(logit(s${i}_${j}).x, stat.x) * (d${i}_${j} - stat.y) * logit(s${i}_${j}).y`;
   const sees = (i: number): string =>
     sparse
       ? `((key${i} >= range.windowStart) | (key${i} < params.sink) | (selected[${parts.row(i)}] == 1u))`
@@ -159,7 +166,13 @@ function keyPass(kernel: GradientKernel, parts: TileParts): string {
           '\n        ',
         )}
         ${parts.rowsOf((i) => parts.putWeights(i, `vec4<f32>(s${i}_0, s${i}_1, s${i}_2, s${i}_3)`)).join('\n        ')}
-        ${parts.accumulate(query(pass === 'key' ? 'q' : 'g'))}
+        ${parts.accumulate(summed, ALWAYS)}
+        ${parts.addHidden(
+          (body) =>
+            `for (var n = 0u; n < min(${TILE_KEYS}u, rowLimit - firstRow); n++) { let range = rowRange(firstRow + n); ${body} }`,
+          (c) => summed.load('n', c),
+          (i) => `((key${i} < range.visible) & ${sees(i)})`,
+        )}
         workgroupBarrier();
       }`;
   const selection = `let cell = ((params.batchFirst + batch) * params.maskHeads + select(params.headFirst + head, 0u, params.maskHeads == 1u)) * params.queryBlocks + block;

@@ -4,8 +4,6 @@
 export interface KeySetOptions {
   /** Selected blocks and sinks exist; otherwise the window is all there is. */
   readonly sparse: boolean;
-  /** Each run of 16 slots is 16 consecutive stored keys, so that it can be loaded as one matrix. */
-  readonly aligned: boolean;
 }
 
 /**
@@ -14,14 +12,7 @@ export interface KeySetOptions {
  * A slot's entry is key | set << 30, set 0 sink, 1 selected, 2 window, 3 none (its key is still a stored one). The window is
  * the last `window` positions of each row, so the first row's start and the last row's end bound a tile's.
  */
-export function keySetFunctions({ sparse, aligned }: KeySetOptions): string {
-  const selected = aligned
-    ? `let block = u32(max(starts[sets.firstStart + inside / params.blockK], 0)) + ((inside % params.blockK) & ~15u);
-    let place = min(block, params.keyEnd - 16u);
-    let key = place + (inside & 15u);
-    let stored = (key >= block) & (key >= params.keyFirst) & (key < params.keyEnd);`
-    : `let key = u32(max(starts[sets.firstStart + inside / params.blockK], 0)) + inside % params.blockK;
-    let stored = (key >= params.keyFirst) & (key < params.keyEnd);`;
+export function keySetFunctions({ sparse }: KeySetOptions): string {
   return `
 struct KeySets { sinkSlots: u32, selectedSlots: u32, windowFirst: u32, slots: u32, firstStart: u32, pad: u32 }
 struct RowRange { windowStart: u32, visible: u32 }
@@ -35,7 +26,7 @@ fn keySets(batch: u32, head: u32, block: u32, firstRow: u32, lastRow: u32) -> Ke
   let first = rowRange(firstRow);
   let last = rowRange(lastRow);
   var sets: KeySets;
-  sets.windowFirst = max(first.windowStart, params.keyFirst)${aligned ? ' & ~15u' : ''};
+  sets.windowFirst = max(first.windowStart, params.keyFirst);
   let windowEnd = min(last.visible, params.keyEnd);
   let windowSlots = max(windowEnd, sets.windowFirst) - sets.windowFirst;
 ${
@@ -44,7 +35,7 @@ ${
   sets.firstStart = cell * params.capacity;
   sets.selectedSlots = min(u32(max(counts[cell], 0)), params.capacity) * params.blockK;
   let sinkEnd = min(min(params.sink, last.windowStart), min(last.visible, params.keyEnd));
-  sets.sinkSlots = ${aligned ? '(max(sinkEnd, params.keyFirst) - params.keyFirst + 15u) & ~15u' : 'max(sinkEnd, params.keyFirst) - params.keyFirst'};`
+  sets.sinkSlots = max(sinkEnd, params.keyFirst) - params.keyFirst;`
     : ''
 }
   sets.slots = sets.sinkSlots + sets.selectedSlots + windowSlots;
@@ -58,8 +49,9 @@ ${
     ? `  if (slot < sets.sinkSlots) { return params.keyFirst + slot; }
   if (slot < sets.sinkSlots + sets.selectedSlots) {
     let inside = slot - sets.sinkSlots;
-    ${selected}
-    return select(${aligned ? 'key | (3u << 30u)' : 'params.keyFirst | (3u << 30u)'}, key | (1u << 30u), stored);
+    let key = u32(max(starts[sets.firstStart + inside / params.blockK], 0)) + inside % params.blockK;
+    let stored = (key >= params.keyFirst) & (key < params.keyEnd);
+    return select(params.keyFirst | (3u << 30u), key | (1u << 30u), stored);
   }`
     : ''
 }

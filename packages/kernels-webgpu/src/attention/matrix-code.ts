@@ -1,10 +1,11 @@
 // WGSL of the kernel for devices with 16×16×16 matrix units: f16 factors, f32 accumulators, softmax through workgroup memory.
+import { HALF_FUNCTIONS, notFinite } from '../code/finite.ts';
 import { bindings, unroll, wgsl } from '../code/wgsl.ts';
 import { keySetFunctions } from './key-sets.ts';
 import { nativeMatrices, type MatrixBuffer, type MatrixDialect } from './matrix-dialect.ts';
-import { stagedStride, stagingCode, transposedStride } from './matrix-staging.ts';
+import { FINITE_HALVES, stagedStride, stagingCode, transposedStride } from './matrix-staging.ts';
 import { attentionParams } from './params.ts';
-import { cap, NEVER, placeRows } from './tile-code.ts';
+import { CAPPED, NEVER, placeRows } from './tile-code.ts';
 import { MATRIX, type MatrixVariant } from './variants.ts';
 
 export interface MatrixKernel extends Omit<MatrixVariant, 'kind'> {
@@ -23,7 +24,10 @@ const LOWEST = '-150.0';
 
 /**
  * The module. Per tile of keys: scores = q·kᵀ (matrices) → workgroup memory → softmax by lanes, whose row is theirs →
- * weights as f16 in workgroup memory → output += weights·v (matrices). Six barriers a tile with staging, four without.
+ * weights as f16 in workgroup memory → output += weights·v (matrices). Six barriers a tile.
+ *
+ * A weight of 0 does not keep NaN or infinity out of a sum: in tiles with keys that some row may not see, such values are staged as
+ * 0, and the rows that see them get them at the end.
  */
 export function matrixKernelCode(kernel: MatrixKernel, dialect: MatrixDialect = nativeMatrices()): string {
   const {
@@ -33,7 +37,6 @@ export function matrixKernelCode(kernel: MatrixKernel, dialect: MatrixDialect = 
     subgroups,
     lanes,
     keys,
-    staging,
     prefetch,
     transposeValues = false,
     reloadQueries = false,
@@ -41,7 +44,6 @@ export function matrixKernelCode(kernel: MatrixKernel, dialect: MatrixDialect = 
     spareBytes = 0,
     speculate = false,
   } = kernel;
-  const shared = staging === 'shared';
   const threads = subgroups * lanes;
   /** Rows of a subgroup, and the matrices they make. */
   const subgroupRows = MATRIX * rowMatrices;
@@ -60,12 +62,12 @@ export function matrixKernelCode(kernel: MatrixKernel, dialect: MatrixDialect = 
   /** Rows of a lane, from its first. */
   const own = matrices.flatMap((a) => Array.from({ length: laneRows }, (_, i) => a * MATRIX + i));
   const buffer = (name: string, element: MatrixBuffer['element']): MatrixBuffer => ({ name, element });
-  const [q, k, v] = [buffer('q', 'vec4<u32>'), buffer('k', 'vec4<u32>'), buffer('v', 'vec4<u32>')];
+  const q = buffer('q', 'vec4<u32>');
   const tile = buffer('staged', 'vec4<u32>');
   const scores = buffer('scores', 'vec2<f32>');
   const weights = buffer('weights', 'u32');
 
-  const { fetch, put, stage, fetchPairs, putPairs, heldVectors, stagedVectors } = stagingCode({
+  const { fetch, put, stage, fetchPairs, putPairs, hide, heldVectors, stagedVectors } = stagingCode({
     headDim,
     keys,
     threads,
@@ -85,27 +87,12 @@ export function matrixKernelCode(kernel: MatrixKernel, dialect: MatrixDialect = 
       ? `${sum(0)} = ${dialect.multiplyAdd(left(0), right, sum(0))};`
       : `let ${name} = ${right}; ${matrices.map((a) => `${sum(a)} = ${dialect.multiplyAdd(left(a), name, sum(a))};`).join(' ')}`;
 
-  const direct = (name: MatrixBuffer, n: number, extra: string, order: 'row_major' | 'col_major'): string =>
-    dialect.load('right', name, `${name.name}Base${n} + ${extra}`, 'params.keyStride / 2u', order);
   const keyMatrix = (n: number, step: number): string =>
-    shared
-      ? dialect.load('right', tile, `${n * MATRIX * tileStride + step * 2}u`, `${tileStride}u`, 'col_major')
-      : direct(k, n, `${step * 2}u`, 'col_major');
+    dialect.load('right', tile, `${n * MATRIX * tileStride + step * 2}u`, `${tileStride}u`, 'col_major');
   const valueMatrix = (n: number, step: number): string =>
     transposeValues
       ? dialect.load('right', tile, `${step * MATRIX * valueStride + n * 2}u`, `${valueStride}u`, 'col_major')
-      : shared
-        ? dialect.load('right', tile, `${n * MATRIX * tileStride + step * 2}u`, `${tileStride}u`, 'row_major')
-        : direct(v, n, `${step * 2}u`, 'row_major');
-  const bases = (name: string): string =>
-    shared
-      ? ''
-      : unroll(
-          keyMatrices,
-          (n) =>
-            `let ${name}Base${n} = (keyBase + ((entries[parity + ${n * MATRIX}u] & 0x3fffffffu) - params.keyFirst) * params.keyStride) / 2u;`,
-          '\n    ',
-        );
+      : dialect.load('right', tile, `${n * MATRIX * tileStride + step * 2}u`, `${tileStride}u`, 'row_major');
 
   const score = (i: number, c: number): string => `x${i}_${c}`;
   const all = (f: (i: number, c: number) => string): string =>
@@ -132,13 +119,12 @@ export function matrixKernelCode(kernel: MatrixKernel, dialect: MatrixDialect = 
 
   /** Weights of a tile, into workgroup memory, and their sums. */
   const weigh = `{ ${own.map((i) => `let base${i} = select(m${i}, 0.0, m${i} <= ${NEVER});`).join(' ')}
-    ${all((i, c) => `let y${i}_${c} = exp2(max(${score(i, c)} - base${i}, vec2<f32>(${LOWEST}))); added${i} += y${i}_${c}.x + y${i}_${c}.y; weights[weightBase + ${i * weightStride + c * rowLanes}u] = pack2x16float(y${i}_${c});`)} }`;
+    ${all((i, c) => `let y${i}_${c} = weight(${score(i, c)} - base${i}); added${i} += y${i}_${c}.x + y${i}_${c}.y; weights[weightBase + ${i * weightStride + c * rowLanes}u] = pack2x16float(y${i}_${c});`)} }`;
 
   const body = `
     let parity = (tileIndex & 1u) * ${keys}u;
-    ${shared && !prefetch ? `${stage('k', 'parity')}\n    workgroupBarrier();` : ''}
-    ${shared && prefetch ? (transposeValues ? fetchPairs : fetch('v', 'parity')) : ''}
-    ${bases('k')}
+    let edge = !attendsAll(entries[parity], entries[parity + ${keys - 1}u], firstRange, lastRange);
+    ${prefetch ? (transposeValues ? fetchPairs : fetch('v', 'parity')) : `${stage('k', 'parity')}\n    workgroupBarrier();`}
     ${matrices.map((a) => unroll(keyMatrices, (n) => dialect.zero(`s${a}_${n}`), ' ')).join(' ')}
     ${unroll(
       steps,
@@ -158,11 +144,11 @@ export function matrixKernelCode(kernel: MatrixKernel, dialect: MatrixDialect = 
     )}
     ${matrices.map((a) => unroll(keyMatrices, (n) => dialect.store(scores, `matrixBase + ${a * MATRIX * scoreStride + n * 8}u`, `s${a}_${n}`, `${scoreStride}u`), '\n    ')).join('\n    ')}
     workgroupBarrier();
-    ${shared ? (prefetch ? (transposeValues ? putPairs : put) : stage('v', 'parity')) : ''}
+    ${prefetch ? `if (edge) { ${hide} }\n    ${transposeValues ? putPairs : put}` : stage('v', 'parity', 'edge')}
     for (var index = thread; index < ${keys}u; index += ${threads}u) { entries[${keys}u - parity + index] = slotEntry(sets, (tileIndex + 1u) * ${keys}u + index); }
     ${all((i, c) => `var ${score(i, c)} = ${scoreAt(i, c)} * params.scale;`)}
-    ${softcap ? all((i, c) => `${score(i, c)} = ${cap(score(i, c)).replace('-15.0, 15.0', 'vec2<f32>(-15.0), vec2<f32>(15.0)')};`) : ''}
-    if (!attendsAll(entries[parity], entries[parity + ${keys - 1}u], firstRange, lastRange)) {
+    ${softcap ? all((i, c) => `${score(i, c)} = vec2<f32>(capped(${score(i, c)}.x), capped(${score(i, c)}.y));`) : ''}
+    if (edge) {
       ${unroll(pairs, (c) => `{ let left = entries[parity + 2u * (${c * rowLanes}u + part)]; let right = entries[parity + 2u * (${c * rowLanes}u + part) + 1u]; ${own.map((i) => `${score(i, c)} = select(vec2<f32>(${NEVER}), ${score(i, c)}, vec2<bool>(attends(left, range${i}), attends(right, range${i})));`).join(' ')} }`, '\n      ')}
     }
     ${own
@@ -177,9 +163,10 @@ export function matrixKernelCode(kernel: MatrixKernel, dialect: MatrixDialect = 
     ${speculate ? `${own.map((i) => `var added${i} = 0.0;`).join(' ')}\n    ${weigh}` : ''}
     if (${own.map((i) => `most${i} > m${i} + ${SLACK}`).join(' || ')}) { atomicStore(&raised, tileIndex + 1u); }
     let raise = workgroupUniformLoad(&raised) == tileIndex + 1u;
-    ${shared && prefetch ? `if (tileIndex + 1u < tileCount) {\n    ${fetch('k', `${keys}u - parity`)}\n    }` : ''}
+    ${prefetch ? `if (tileIndex + 1u < tileCount) {\n    ${fetch('k', `${keys}u - parity`)}\n    }` : ''}
+    // Each row for itself: what one row sees must not change how its neighbours are rounded.
     if (raise) {
-      ${own.map((i) => `let factor${i} = exp2(max(m${i} - most${i}, ${LOWEST})); m${i} = most${i}; l${i} *= factor${i};`).join(' ')}
+      ${own.map((i) => `let high${i} = most${i} > m${i} + ${SLACK}; let factor${i} = select(1.0, exp2(max(m${i} - most${i}, ${LOWEST})), high${i}); m${i} = select(m${i}, most${i}, high${i}); l${i} *= factor${i};`).join(' ')}
       if (tileIndex > 0u) {
       ${throughMemory((i, c) => `scores[scoreBase + ${i * scoreStride + c * rowLanes}u] *= factor${i};`, true)}
       }
@@ -187,7 +174,6 @@ export function matrixKernelCode(kernel: MatrixKernel, dialect: MatrixDialect = 
     }
     ${speculate ? '' : `${own.map((i) => `var added${i} = 0.0;`).join(' ')}\n    ${weigh}\n    workgroupBarrier();`}
     ${own.map((i) => `l${i} += added${i};`).join(' ')}
-    ${bases('v')}
     ${unroll(
       keyMatrices,
       (
@@ -206,7 +192,14 @@ export function matrixKernelCode(kernel: MatrixKernel, dialect: MatrixDialect = 
     )}`,
       '\n    ',
     )}
-    ${shared ? `workgroupBarrier();\n    ${prefetch ? `if (tileIndex + 1u < tileCount) {\n    ${put}\n    }\n    workgroupBarrier();` : ''}` : ''}`;
+    ${`workgroupBarrier();\n    ${prefetch ? `if (tileIndex + 1u < tileCount) {\n    ${put}\n    }\n    workgroupBarrier();` : ''}`}`;
+
+  /** Each lane adds to what it has written itself: its rows' hidden values, a pair of columns at a time. */
+  const addHidden = `if (atomicLoad(&hidden) != 0u) {
+    for (var pair = part; pair < ${headDim / 2}u; pair += ${rowLanes}u) {
+      ${own.map((i) => `if (valid${i}) { let at = outBase${i} + pair - part; out[at] = with_hidden(out[at], sets, range${i}, keyBase, pair); }`).join('\n      ')}
+    }
+  }`;
 
   const main = `@compute @workgroup_size(${threads})
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) thread: u32,
@@ -229,14 +222,14 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
   let queryBase = (rowBase + (matrixRow - params.rowFirst) * params.rowStride) / 2u;
   ${reloadQueries ? '' : unroll(steps, queryMatrix, '\n  ')}
   ${matrices.map((a) => unroll(steps, (step) => dialect.zero(`o${a}_${step}`), ' ')).join(' ')}
-  ${shared && prefetch ? unroll(heldVectors, (i) => `var held${i}: vec4<u32>;`, ' ') : ''}
+  ${prefetch ? unroll(heldVectors, (i) => `var held${i}: vec4<u32>;`, ' ') : ''}
   let tileCount = (sets.slots + ${keys - 1}u) / ${keys}u;
   for (var index = thread; index < ${keys}u; index += ${threads}u) { entries[index] = slotEntry(sets, index); }
   workgroupBarrier();
-  ${shared && prefetch ? `${fetch('k', '0u')}\n  ${put}\n  workgroupBarrier();` : ''}
+  ${prefetch ? `${fetch('k', '0u')}\n  ${put}\n  workgroupBarrier();` : ''}
   for (var tileIndex = 0u; tileIndex < tileCount; tileIndex++) {${body}
   }
-  ${own.map((i) => `${overRow(`l${i}`, (other) => `l${i} + ${other}`)} let inverse${i} = select(0.0, 1.0 / l${i}, l${i} > 0.0);`).join('\n  ')}
+  ${own.map((i) => `${overRow(`l${i}`, (other) => `l${i} + ${other}`)} let inverse${i} = select(1.0 / l${i}, 0.0, l${i} == 0.0);`).join('\n  ')}
   ${own
     .map(
       (i) => `let row${i} = matrixRow + ownRow + ${i}u; let valid${i} = row${i} >= wanted && row${i} <= lastRow;
@@ -244,7 +237,8 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     )
     .join('\n  ')}
   workgroupBarrier();
-  ${throughMemory((i, c, column) => `if (valid${i}) { out[outBase${i} + ${column}u] = pack2x16float(scores[scoreBase + ${i * scoreStride + c * rowLanes}u] * inverse${i}); }`, false)}
+  ${throughMemory((i, c, column) => `if (valid${i}) { out[outBase${i} + ${column}u] = pack_means(scores[scoreBase + ${i * scoreStride + c * rowLanes}u] * inverse${i}); }`, false)}
+  ${addHidden}
 }`;
   return wgsl(
     dialect.header,
@@ -257,14 +251,35 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
       ...(sparse ? ['var<storage, read> starts: array<i32>', 'var<storage, read> counts: array<i32>'] : []),
       'var<storage, read_write> out: array<u32>',
     ]),
-    keySetFunctions({ sparse, aligned: !shared }),
-    shared ? `var<workgroup> staged: array<vec4<u32>, ${stagedVectors}>;` : '',
+    keySetFunctions({ sparse }),
+    HALF_FUNCTIONS,
+    softcap && CAPPED,
+    `var<workgroup> staged: array<vec4<u32>, ${stagedVectors}>;`,
     spareBytes > 0 ? `var<workgroup> spare: array<u32, ${spareBytes / 4}>;` : '',
     `var<workgroup> scores: array<vec2<f32>, ${rows * scoreStride}>;
 var<workgroup> weights: array<u32, ${rows * weightStride}>;
 var<workgroup> entries: array<u32, ${2 * keys}>;
 // The last tile (counted from 1) in which some row's maximum rose.
-var<workgroup> raised: atomic<u32>;`,
+var<workgroup> raised: atomic<u32>;
+// Some value was staged as 0 because it is not finite.
+var<workgroup> hidden: atomic<u32>;
+${FINITE_HALVES}
+// Not max: that one makes a number of NaN.
+fn weight(x: vec2<f32>) -> vec2<f32> { return exp2(select(x, vec2<f32>(${LOWEST}), x < vec2<f32>(${LOWEST}))); }
+// Two columns of a row's output, and the values that are not finite among those the row sees.
+fn with_hidden(halves: u32, sets: KeySets, range: RowRange, keyBase: u32, pair: u32) -> u32 {
+  var sum = unpack2x16float(halves);
+  var found = false;
+  for (var slot = 0u; slot < sets.slots; slot++) {
+    let entry = slotEntry(sets, slot);
+    let octet = v[(keyBase + ((entry & 0x3fffffffu) - params.keyFirst) * params.keyStride) / 2u + pair / 4u];
+    let value = unpack2x16float(octet[pair % 4u]);
+    let odd = ${notFinite('value', 2)} & vec2<bool>(attends(entry, range));
+    sum = select(sum, sum + value, odd);
+    found |= any(odd);
+  }
+  return select(halves, pack_means(sum), found);
+}`,
     dialect.functions(),
     main,
   );

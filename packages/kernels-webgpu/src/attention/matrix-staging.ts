@@ -16,10 +16,12 @@ export interface StagingCode {
   /** Stores the registers. */
   readonly put: string;
   /** Reads and stores at once. */
-  readonly stage: (name: string, parity: string) => string;
+  readonly stage: (name: string, parity: string, hideWhere?: string) => string;
   /** The same as fetch and put for values that are stored column by column. */
   readonly fetchPairs: string;
   readonly putPairs: string;
+  /** Registers that hold values: what is not finite becomes 0, and `hidden` is set. Expects {@link FINITE_HALVES}. */
+  readonly hide: string;
   /** Registers of 16 bytes a thread holds. */
   readonly heldVectors: number;
   /** Elements of `staged`. */
@@ -36,6 +38,17 @@ export function transposedStride(keys: number): number {
   return keys / 8 + 1;
 }
 
+/**
+ * `finite_halves(octet)`: eight f16 with 0 for those that are NaN or infinite, whose exponents are all ones: adding one to the
+ * exponent carries into the sign. Sets `hidden` where there was one.
+ */
+export const FINITE_HALVES = `fn finite_halves(octet: vec4<u32>) -> vec4<u32> {
+  let odd = ((octet & vec4<u32>(0x7c007c00u)) + vec4<u32>(0x04000400u)) & vec4<u32>(0x80008000u);
+  if (all(odd == vec4<u32>(0u))) { return octet; }
+  atomicStore(&hidden, 1u);
+  return octet & ~((odd >> vec4<u32>(15u)) * vec4<u32>(0xffffu));
+}`;
+
 /** Expects `thread`, `entries`, `keyBase`, `params`, and the buffer `staged` of `vec4<u32>`. */
 export function stagingCode({ headDim, keys, threads, transposeValues }: StagingOptions): StagingCode {
   const vectors = headDim / 8;
@@ -51,8 +64,18 @@ export function stagingCode({ headDim, keys, threads, transposeValues }: Staging
   const fetch = (name: string, parity: string): string =>
     unroll(loads, (i) => guard(i, `held${i} = ${source(name, i, parity)};`), '\n    ');
   const put = unroll(loads, (i) => guard(i, `${place(i)} = held${i};`), '\n    ');
-  const stage = (name: string, parity: string): string =>
-    unroll(loads, (i) => guard(i, `${place(i)} = ${source(name, i, parity)};`), '\n    ');
+  const stage = (name: string, parity: string, hideWhere?: string): string =>
+    unroll(
+      loads,
+      (i) =>
+        guard(
+          i,
+          hideWhere === undefined
+            ? `${place(i)} = ${source(name, i, parity)};`
+            : `{ var octet = ${source(name, i, parity)}; if (${hideWhere}) { octet = finite_halves(octet); } ${place(i)} = octet; }`,
+        ),
+      '\n    ',
+    );
 
   // Transposed, two keys of one dimension share a word; lanes stand along the keys, each in a bank of its own.
   const valueStride = transposedStride(keys);
@@ -84,7 +107,8 @@ export function stagingCode({ headDim, keys, threads, transposeValues }: Staging
       ),
     '\n    ',
   );
+  const hide = unroll(transposeValues ? 2 * pairLoads : loads, (i) => `held${i} = finite_halves(held${i});`, ' ');
   const heldVectors = Math.max(loads, transposeValues ? 2 * pairLoads : 0);
   const stagedVectors = Math.max(keys * tileStride, transposeValues ? headDim * valueStride : 0);
-  return { fetch, put, stage, fetchPairs, putPairs, heldVectors, stagedVectors };
+  return { fetch, put, stage, fetchPairs, putPairs, hide, heldVectors, stagedVectors };
 }

@@ -4,7 +4,7 @@ import { bytesOf, withTier, type DeviceProfile, type ElementType } from '../devi
 import type { DeviceLimits } from '../device/limits.ts';
 import { limitError } from '../errors/gpu-errors.ts';
 import { carryBytes, type Carry } from './carry.ts';
-import { chooseVariant, MATRIX, variantRows, type AttentionVariant } from './variants.ts';
+import { checkHeadDim, chooseVariant, MATRIX, variantRows, type AttentionVariant } from './variants.ts';
 
 /** What a plan depends on. */
 export interface AttentionPlanInput {
@@ -91,7 +91,8 @@ export function planAttention(input: AttentionPlanInput, profile: DeviceProfile,
       `queryHeads is ${queryHeads}: it counts all heads of a row, at least the call's ${heads}`,
       { queryHeads, heads },
     );
-  const choice = { headDim, type, blockQ: mask?.blockQ ?? queries, blockK: mask?.blockK ?? MATRIX, keys };
+  checkHeadDim(headDim);
+  const choice = { headDim, type, blockQ: mask?.blockQ ?? queries };
   const variant = input.variant ?? chooseVariant(choice, profile, limits);
   const rows = variantRows(variant);
   const blockQ = mask?.blockQ ?? rows;

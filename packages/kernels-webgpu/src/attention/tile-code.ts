@@ -1,4 +1,5 @@
 // WGSL of the tiled kernel for devices without matrix units: f32 arithmetic in registers, tiles staged in workgroup memory.
+import { capFunction, HEADROOM } from '../code/softmax.ts';
 import { enables, packVec4, storageFunctions, unpackVec4, vec4Type } from '../code/storage.ts';
 import { bindings, unroll, wgsl } from '../code/wgsl.ts';
 import type { StorageAccess } from '../device/features.ts';
@@ -17,10 +18,8 @@ export interface TileKernel extends TileSizes {
   readonly carry: Carry;
 }
 
-/** The soft-cap of a scaled score, to base 2. */
-export function cap(score: string): string {
-  return `params.cap * tanh(clamp(${score}, -15.0, 15.0))`;
-}
+/** `capped(score)` of the attention kernels. */
+export const CAPPED = capFunction('params.cap', '15.0');
 
 /** Where a workgroup stands: declares head, batch, block, firstRow, lastRow. */
 export function placeRows(rows: number): string {
@@ -36,6 +35,16 @@ export function placeRows(rows: number): string {
   let rowBase = batch * params.batchStride + (params.headFirst + head) * params.headStride;`;
 }
 
+/** {@link TileParts.addHidden} for the slots of a row tile; expects `sets` and `range0` …. */
+export function addHiddenKeys(parts: TileParts, load: (c: string) => string): string {
+  return parts.addHidden(
+    (body) =>
+      `for (var slot = 0u; slot < sets.slots; slot++) {\n    let entry = slotEntry(sets, slot);\n    ${body}\n    }`,
+    load,
+    (i) => `attends(entry, range${i})`,
+  );
+}
+
 /** The module. */
 export function tileKernelCode(kernel: TileKernel): string {
   const { query, key, sparse, carry, rows, shuffle } = kernel;
@@ -46,15 +55,14 @@ export function tileKernelCode(kernel: TileKernel): string {
     load: (r, c) => unpackVec4(query, `q[rowBase + (firstRow + ${r} - params.rowFirst) * params.rowStride + ${c}]`),
     valid: (r) => `firstRow + ${r} <= lastRow`,
   };
-  const slots = (name: 'k' | 'v'): VectorSource => ({
-    load: (n, c) =>
-      unpackVec4(key, `${name}[keyBase + ((entries[${n}] & 0x3fffffffu) - params.keyFirst) * params.keyStride + ${c}]`),
-  });
+  const keyOf = (name: 'k' | 'v', entry: string, c: string): string =>
+    unpackVec4(key, `${name}[keyBase + ((${entry} & 0x3fffffffu) - params.keyFirst) * params.keyStride + ${c}]`);
+  const slots = (name: 'k' | 'v'): VectorSource => ({ load: (n, c) => keyOf(name, `entries[${n}]`, c) });
   const all = (f: (i: number, j: number) => string): string =>
     parts.rowsOf((i) => unroll(4, (j) => f(i, j), ' ')).join('\n      ');
   const weights = parts
     .rowsOf(
-      (i) => `{ let old = m${i}; m${i} = max(old, t${i});
+      (i) => `{ let old = m${i}; m${i} = max(old, t${i} + ${HEADROOM});
       let shrink = exp2(old - m${i});
       ${unroll(4, (j) => `s${i}_${j} = select(exp2(s${i}_${j} - m${i}), 0.0, s${i}_${j} <= ${NEVER});`, ' ')}
       l${i} = l${i} * shrink + s${i}_0 + s${i}_1 + s${i}_2 + s${i}_3;
@@ -69,9 +77,9 @@ export function tileKernelCode(kernel: TileKernel): string {
         ? `let at${i} = carriedIndex(batch, head, firstRow + ${parts.row(i)});
       if (tx == 0u) { carriedRows[at${i}] = vec2<f32>(m${i}, l${i}); }
       ${unroll(outGroups, (g) => `if (${parts.inside(g)}) { ${carriedAt(i, g)} = o${i}_${g}; }`)}`
-        : `let inverse = select(0.0, 1.0 / l${i}, l${i} > 0.0);
+        : `let inverse = select(1.0 / l${i}, 0.0, l${i} == 0.0);
       let at = rowBase + (firstRow + ${parts.row(i)} - params.rowFirst) * params.rowStride;
-      ${unroll(outGroups, (g) => `if (${parts.inside(g)}) { out[at + ${g * COLUMNS}u + tx] = ${packVec4(query, `o${i}_${g} * inverse`)}; }`)}`;
+      ${unroll(outGroups, (g) => `if (${parts.inside(g)}) { out[at + ${g * COLUMNS}u + tx] = ${packVec4(query, `o${i}_${g} * inverse`, true)}; }`)}`;
       return `if (firstRow + ${parts.row(i)} <= lastRow) {\n      ${store}\n    }`;
     })
     .join('\n    ');
@@ -104,7 +112,8 @@ export function tileKernelCode(kernel: TileKernel): string {
       ...carryBindings(carry),
     ]),
     storageFunctions(access),
-    keySetFunctions({ sparse, aligned: false }),
+    keySetFunctions({ sparse }),
+    CAPPED,
     carry.in || carry.out ? CARRY_FUNCTIONS : '',
     parts.declarations,
     `var<workgroup> entries: array<u32, ${TILE_KEYS}>;`,
@@ -127,9 +136,10 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     ${scores}
     ${all((i, j) => `s${i}_${j} *= params.scale;`)}
     if (params.cap > 0.0) {
-      ${all((i, j) => `s${i}_${j} = ${cap(`s${i}_${j}`)};`)}
+      ${all((i, j) => `s${i}_${j} = capped(s${i}_${j});`)}
     }
-    if (!attendsAll(entries[0], entries[${TILE_KEYS - 1}], firstRange, lastRange)) {
+    let edge = !attendsAll(entries[0], entries[${TILE_KEYS - 1}], firstRange, lastRange);
+    if (edge) {
       ${unroll(4, (j) => `{ let entry = entries[4u * tx + ${j}u]; ${parts.rowsOf((i) => `s${i}_${j} = select(${NEVER}, s${i}_${j}, attends(entry, range${i}));`).join(' ')} }`, '\n      ')}
     }
     ${parts.rowsOf((i) => `var t${i} = max(max(s${i}_0, s${i}_1), max(s${i}_2, s${i}_3));`).join(' ')}
@@ -138,8 +148,9 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
       (a, b) => `max(${a}, ${b})`,
     )}
     ${weights}
-    ${parts.accumulate(slots('v'))}
+    ${parts.accumulate(slots('v'), { mayHide: 'edge' })}
   }
+  ${addHiddenKeys(parts, (c) => keyOf('v', 'entry', c))}
   ${parts.reduce(
     parts.rowsOf((i) => `l${i}`),
     (a, b) => `${a} + ${b}`,

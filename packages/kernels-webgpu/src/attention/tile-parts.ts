@@ -1,4 +1,5 @@
 // WGSL building blocks of tiled kernels without matrix units: a tile of rows against 32 columns, staged chunk by chunk.
+import { notFinite } from '../code/finite.ts';
 import { unroll } from '../code/wgsl.ts';
 
 /** Threads that share a row: each owns 4 columns of a tile, and every eighth group of four numbers of the output. */
@@ -25,11 +26,20 @@ export interface VectorSource {
   readonly valid?: ((index: string) => string) | undefined;
 }
 
+/**
+ * How a weighted sum keeps out the vectors that a row may not see. Their weight is 0, but 0 times NaN or infinity is NaN: where
+ * `mayHide` holds, numbers that are not finite are staged as 0, and {@link TileParts.addHidden} gives them to the rows that see them.
+ */
+export interface Hiding {
+  /** Condition, the same for all threads: some row of the tile does not see some column. */
+  readonly mayHide: string;
+}
+
 /** Workgroup memory of the building blocks in bytes. */
 export function tileWorkgroupBytes({ rows, chunk, shuffle }: Omit<TileSizes, 'headDim'>): number {
   const staged = (rows + TILE_KEYS) * (chunk + 1) * 16;
   const weights = rows * (COLUMNS + 1) * 16;
-  return staged + weights + 4 * TILE_KEYS + (shuffle < COLUMNS ? 4 * rows * (COLUMNS / shuffle) : 0);
+  return staged + weights + 4 * TILE_KEYS + 4 + (shuffle < COLUMNS ? 4 * rows * (COLUMNS / shuffle) : 0);
 }
 
 /** The building blocks. They expect `thread`, `tx = thread % 8`, `ty = thread / 8`. */
@@ -58,6 +68,8 @@ export class TileParts {
     return `// Rows and then columns, a chunk of the head dimension at a time.
 var<workgroup> staged: array<vec4<f32>, ${(rows + TILE_KEYS) * this.#stride}>;
 var<workgroup> weights: array<vec4<f32>, ${rows * (COLUMNS + 1)}>;
+// Some number was staged as 0 because it is not finite.
+var<workgroup> hidden: atomic<u32>;
 ${shuffle < COLUMNS ? `var<workgroup> partial: array<f32, ${rows * (COLUMNS / shuffle)}>;` : ''}`;
   }
 
@@ -91,13 +103,20 @@ ${shuffle < COLUMNS ? `var<workgroup> partial: array<f32, ${rows * (COLUMNS / sh
    * Stages chunk `start` of the tile's columns. Permuted for products: the four columns of a thread, 4·tx + j, stand in rows
    * j·8 + tx, which no two threads read from one bank.
    */
-  stageColumns({ load, valid }: VectorSource, start: string, permuted: boolean): string {
+  stageColumns({ load, valid }: VectorSource, start: string, permuted: boolean, hiding?: Hiding): string {
     const { rows, chunk } = this.sizes;
+    const hide = hiding
+      ? `
+    if (${hiding.mayHide}) {
+      let odd = ${notFinite('value', 4)};
+      if (any(odd)) { atomicStore(&hidden, 1u); value = select(value, vec4<f32>(0.0), odd); }
+    }`
+      : '';
     const place = permuted ? `(n % 4u) * ${COLUMNS}u + n / 4u` : 'n';
     return `for (var index = thread; index < ${TILE_KEYS * chunk}u; index += ${this.threads}u) {
     let n = index / ${chunk}u; let c = index % ${chunk}u + ${start};
     var value = vec4<f32>(0.0);
-    if (${valid ? `${valid('n')} && ` : ''}c < ${this.groups}u) { value = ${load('n', 'c')}; }
+    if (${valid ? `${valid('n')} && ` : ''}c < ${this.groups}u) { value = ${load('n', 'c')}; }${hide}
     staged[(${rows}u + ${place}) * ${this.#stride}u + index % ${chunk}u] = value;
   }`;
   }
@@ -135,8 +154,8 @@ ${shuffle < COLUMNS ? `var<workgroup> partial: array<f32, ${rows * (COLUMNS / sh
     return `weights[${this.row(i)} * ${COLUMNS + 1}u + tx] = ${value};`;
   }
 
-  /** oI_G += weights · columns; waits for the weights itself. */
-  accumulate(columns: VectorSource): string {
+  /** oI_G += weights · columns; waits for the weights itself. Numbers that hiding staged as 0 are {@link addHidden}'s. */
+  accumulate(columns: VectorSource, hiding: Hiding): string {
     const { rows, chunk } = this.sizes;
     const stride = this.#stride;
     return unroll(
@@ -145,7 +164,7 @@ ${shuffle < COLUMNS ? `var<workgroup> partial: array<f32, ${rows * (COLUMNS / sh
         const first = (part * chunk) / COLUMNS;
         const here = Array.from({ length: Math.min(chunk / COLUMNS, this.outGroups - first) }, (_, g) => g);
         return `workgroupBarrier();
-    ${this.stageColumns(columns, `${part * chunk}u`, false)}
+    ${this.stageColumns(columns, `${part * chunk}u`, false, hiding)}
     workgroupBarrier();
     for (var n = 0u; n < ${COLUMNS}u; n++) {
       ${this.rowsOf((i) => `let p${i} = weights[${this.row(i)} * ${COLUMNS + 1}u + n];`).join(' ')}
@@ -161,6 +180,28 @@ ${shuffle < COLUMNS ? `var<workgroup> partial: array<f32, ${rows * (COLUMNS / sh
       },
       '\n    ',
     );
+  }
+
+  /**
+   * oI_G += the numbers that are not finite among the columns a row sees: whatever its weight, such a number makes the sum infinite
+   * or NaN. A loop over single columns that runs only where {@link accumulate} hid something.
+   *
+   * @param each statements that loop over the columns around those they are given
+   * @param load expression of group `c` of the column @param sees condition: the i-th row of a thread sees the column
+   */
+  addHidden(
+    each: (body: string) => string,
+    load: (c: string) => string,
+    sees: (i: number) => string,
+  ): string {
+    const body = Array.from({ length: this.outGroups }, (_, g) => {
+      const c = `${g * COLUMNS}u + tx`;
+      return `if (${this.inside(g)}) { let x = ${load(c)}; let odd = ${notFinite('x', 4)};
+      if (any(odd)) { ${this.rowsOf((i) => `o${i}_${g} = select(o${i}_${g}, o${i}_${g} + x, odd & vec4<bool>(${sees(i)}));`).join(' ')} } }`;
+    }).join('\n    ');
+    return `if (atomicLoad(&hidden) != 0u) {
+    ${each(body)}
+  }`;
   }
 
   /** Combines a value per row (one name for each of a thread's rows) over the threads of the row. */

@@ -21,11 +21,9 @@ export interface MatrixVariant {
   readonly lanes: number;
   /** Keys of a tile, a multiple of 16. */
   readonly keys: number;
-  /** `shared`: keys and values travel through workgroup memory; `direct`: matrices are loaded from the buffers. */
-  readonly staging: 'shared' | 'direct';
-  /** With `shared`: the next tile is read into registers while this one is multiplied. */
+  /** The next tile is read into registers while this one is multiplied. */
   readonly prefetch: boolean;
-  /** With `shared` and `prefetch`: values are staged column by column, so that matrices of keys and of values are read alike. @defaultValue false */
+  /** With `prefetch`: values are staged column by column, so that matrices of keys and of values are read alike. @defaultValue false */
   readonly transposeValues?: boolean | undefined;
   /** Matrices of queries are read again for each tile instead of held in registers. @defaultValue false */
   readonly reloadQueries?: boolean | undefined;
@@ -48,35 +46,34 @@ export interface VariantInput {
   readonly type: ElementType;
   /** Rows that share a mask, or all rows. */
   readonly blockQ: number;
-  readonly blockK: number;
-  readonly keys: number;
 }
 
 export const MATRIX = 16;
 
-/** Head dimensions the kernels are made for: multiples of 16 up to 256. */
+/** Largest head dimension of the kernels. */
+export const MOST_DIMENSIONS = 512;
+/** Beyond it a row's accumulators do not fit the registers of a subgroup: the tiled kernel serves. */
+const MOST_MATRIX_DIMENSIONS = 256;
+
+/** Head dimensions the kernels are made for: multiples of 8 up to 512. @throws HipError `unsupported` */
 export function checkHeadDim(headDim: number): void {
-  if (headDim % 16 !== 0 || headDim < 16 || headDim > 256) {
-    throw new HipError('unsupported', `headDim is ${headDim}: the WebGPU kernels take multiples of 16 from 16 to 256`, {
-      headDim,
-    });
+  if (headDim % 8 !== 0 || headDim < 8 || headDim > MOST_DIMENSIONS) {
+    throw new HipError(
+      'unsupported',
+      `headDim is ${headDim}: the WebGPU kernels take multiples of 8 from 8 to ${MOST_DIMENSIONS}; pad q, k and v with zeros, and give the scale of the head dimension before`,
+      { headDim },
+    );
   }
 }
 
 /** Workgroup memory of the matrix kernel in bytes: staged keys or values, scores, weights, entries, row factors. */
 export function matrixWorkgroupBytes(
-  { subgroups, keys, staging, transposeValues, rowMatrices = 1, spareBytes = 0 }: MatrixVariant,
+  { subgroups, keys, transposeValues, rowMatrices = 1, spareBytes = 0 }: MatrixVariant,
   headDim: number,
 ): number {
   const rows = MATRIX * subgroups * rowMatrices;
-  const staged =
-    staging === 'shared' ? 2 * Math.max(keys * (headDim + 8), transposeValues ? headDim * (keys + 8) : 0) : 0;
+  const staged = 2 * Math.max(keys * (headDim + 8), transposeValues ? headDim * (keys + 8) : 0);
   return spareBytes + staged + rows * (keys + 4) * 4 + rows * (keys / 2 + 4) * 4 + 2 * keys * 4 + rows * 4 + 16;
-}
-
-/** Whether matrices can be loaded straight from the buffers: 16 keys that stand together, never past the end. */
-export function directAllowed({ keys, blockK }: Pick<VariantInput, 'keys' | 'blockK'>): boolean {
-  return keys % MATRIX === 0 && blockK % MATRIX === 0;
 }
 
 /** Matrix variants that fit, the preferred one first. */
@@ -85,20 +82,17 @@ export function matrixVariants(
   { subgroupMaxSize: lanes }: DeviceProfile,
   limits: DeviceLimits,
 ): MatrixVariant[] {
+  if (input.headDim % MATRIX !== 0 || input.headDim > MOST_MATRIX_DIMENSIONS) return [];
   const most = Math.max(1, Math.ceil(input.blockQ / MATRIX));
   const found: MatrixVariant[] = [];
-  for (const staging of ['shared', 'direct'] as const) {
-    if (staging === 'direct' && !directAllowed(input)) continue;
-    for (const subgroups of [4, 8, 2, 1]) {
-      if (subgroups > most && subgroups !== 1 && subgroups >= 2 * most) continue;
-      if (subgroups * lanes > Math.min(limits.maxComputeInvocationsPerWorkgroup, limits.maxComputeWorkgroupSizeX))
-        continue;
-      for (const keys of [64, 32, 16]) {
-        for (const prefetch of staging === 'shared' ? [true, false] : [false]) {
-          const variant: MatrixVariant = { kind: 'matrix', subgroups, lanes, keys, staging, prefetch };
-          if (matrixWorkgroupBytes(variant, input.headDim) <= limits.maxComputeWorkgroupStorageSize)
-            found.push(variant);
-        }
+  for (const subgroups of [4, 8, 2, 1]) {
+    if (subgroups > most && subgroups !== 1 && subgroups >= 2 * most) continue;
+    if (subgroups * lanes > Math.min(limits.maxComputeInvocationsPerWorkgroup, limits.maxComputeWorkgroupSizeX))
+      continue;
+    for (const keys of [64, 32, 16]) {
+      for (const prefetch of [true, false]) {
+        const variant: MatrixVariant = { kind: 'matrix', subgroups, lanes, keys, prefetch };
+        if (matrixWorkgroupBytes(variant, input.headDim) <= limits.maxComputeWorkgroupStorageSize) found.push(variant);
       }
     }
   }

@@ -1,5 +1,6 @@
 // WGSL snippets that read and write four numbers at a time from f32, f16 and packed f16 buffers, always as vec4<f32>.
 import type { StorageAccess } from '../device/features.ts';
+import { HALF_FUNCTIONS } from './finite.ts';
 
 /** The array element that holds four numbers. */
 export function vec4Type(access: StorageAccess): string {
@@ -12,10 +13,11 @@ export function unpackVec4(access: StorageAccess, element: string): string {
   return access === 'f16' ? `vec4<f32>(${element})` : `unpackVec4(${element})`;
 }
 
-/** Expression of {@link vec4Type} from an expression of `vec4<f32>`. */
-export function packVec4(access: StorageAccess, value: string): string {
+/** Expression of {@link vec4Type} from an expression of `vec4<f32>`. `mean`: of stored numbers, so that what is finite stays finite. */
+export function packVec4(access: StorageAccess, value: string, mean = false): string {
   if (access === 'f32') return value;
-  return access === 'f16' ? `vec4<f16>(${value})` : `packVec4(${value})`;
+  const packed = `${mean ? 'packMeans' : 'packVec4'}(${value})`;
+  return access === 'f16' ? `bitcast<vec4<f16>>(${packed})` : packed;
 }
 
 /** `enable` directives, to stand first in a module. */
@@ -37,9 +39,11 @@ export function enables({
     .join('\n');
 }
 
-/** Functions that packed access calls; empty for the others. */
+/** Functions that f16 access calls; empty for f32. */
 export function storageFunctions(access: readonly StorageAccess[]): string {
-  if (!access.includes('f16-packed')) return '';
-  return `fn unpackVec4(bits: vec2<u32>) -> vec4<f32> { return vec4<f32>(unpack2x16float(bits.x), unpack2x16float(bits.y)); }
-fn packVec4(value: vec4<f32>) -> vec2<u32> { return vec2<u32>(pack2x16float(value.xy), pack2x16float(value.zw)); }`;
+  if (access.every((one) => one === 'f32')) return '';
+  return `${HALF_FUNCTIONS}
+fn unpackVec4(bits: vec2<u32>) -> vec4<f32> { return vec4<f32>(unpack2x16float(bits.x), unpack2x16float(bits.y)); }
+fn packVec4(value: vec4<f32>) -> vec2<u32> { return vec2<u32>(pack_halves(value.xy), pack_halves(value.zw)); }
+fn packMeans(value: vec4<f32>) -> vec2<u32> { return vec2<u32>(pack_means(value.xy), pack_means(value.zw)); }`;
 }

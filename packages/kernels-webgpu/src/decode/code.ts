@@ -1,4 +1,5 @@
 // Split-key attention for few query rows (flash-decoding): each workgroup attends one row's heads to a part of the keys.
+import { capFunction, HEADROOM, LOWEST } from '../code/softmax.ts';
 import { bindings, unroll, wgsl } from '../code/wgsl.ts';
 import { uniformBlock } from '../code/uniforms.ts';
 import type { ElementType } from '../device/features.ts';
@@ -123,6 +124,7 @@ export function decodeCode(kernel: DecodeKernel): string {
       ...(append ? [`var<storage, read> new_k: ${array}`, `var<storage, read> new_v: ${array}`] : []),
     ]),
     keyList(kernel),
+    softcap && capFunction('decode.cap', '40.0'),
     `const NONE = 0xffffffffu;
 var<workgroup> queries: array<vec4f, ${heads * 2 * octets}>;
 // Four at a time, for the maximum.
@@ -167,7 +169,7 @@ ${
 }
   let c = lane % ${octets}u;
   let key_group = lane / ${octets}u;
-${each((g) => `  var m${g} = -3.4e38f; var l${g} = 0.0f; var lo${g} = vec4f(0.0); var hi${g} = vec4f(0.0);`)}
+${each((g) => `  var m${g} = ${LOWEST}; var l${g} = 0.0f; var lo${g} = vec4f(0.0); var hi${g} = vec4f(0.0);`)}
   for (var round = first; round < last; round += ${DECODE_LANES}u) {
     workgroupBarrier();
     var at = NONE;
@@ -175,8 +177,7 @@ ${each((g) => `  var m${g} = -3.4e38f; var l${g} = 0.0f; var lo${g} = vec4f(0.0)
       let key = slot_key(keys, round + lane);
       if (key != NONE) { at = (key_row(batch, key) * decode.kvHeads + kv_at) * ${octets}u; }
     }
-    // Absent keys weigh nothing; their value is read from row 0.
-    rows[lane] = select(at, 0u, at == NONE);
+    rows[lane] = at;
     if (at != NONE) {
 ${each((g) => `      var s${g} = 0.0f;`)}
       for (var i = 0u; i < ${octets}u; i += ${keySteps}u) {
@@ -189,16 +190,16 @@ ${each((g) => `          s${g} += dot(x_lo, queries[${2 * g * octets}u + 2u * o]
         }`,
 )}
       }
-${each((g) => `      weights[${(g * DECODE_LANES) / 4}u + lane / 4u][lane % 4u] = ${softcap ? `decode.cap * tanh(clamp(s${g} * decode.scale, -40.0f, 40.0f))` : `s${g} * decode.scale`};`)}
+${each((g) => `      weights[${(g * DECODE_LANES) / 4}u + lane / 4u][lane % 4u] = ${softcap ? `capped(s${g} * decode.scale)` : `s${g} * decode.scale`};`)}
     } else {
-${each((g) => `      weights[${(g * DECODE_LANES) / 4}u + lane / 4u][lane % 4u] = -3.4e38f;`)}
+${each((g) => `      weights[${(g * DECODE_LANES) / 4}u + lane / 4u][lane % 4u] = ${LOWEST};`)}
     }
     workgroupBarrier();
 ${each(
   (g) => `    let mine${g} = weights[${(g * DECODE_LANES) / 4}u + lane / 4u][lane % 4u];
-    var four${g} = vec4f(m${g});
+    var four${g} = vec4f(${LOWEST});
     for (var j = 0u; j < ${DECODE_LANES / 4}u; j++) { four${g} = max(four${g}, weights[${(g * DECODE_LANES) / 4}u + j]); }
-    let top${g} = max(max(four${g}.x, four${g}.y), max(four${g}.z, four${g}.w));
+    let top${g} = max(m${g}, max(max(four${g}.x, four${g}.y), max(four${g}.z, four${g}.w)) + ${HEADROOM});
     let shrink${g} = exp2(m${g} - top${g});
     m${g} = top${g}; l${g} *= shrink${g}; lo${g} *= shrink${g}; hi${g} *= shrink${g};`,
 )}
@@ -211,12 +212,13 @@ ${unroll(
   valueSteps,
   (step) => `        {
           let slot = min(j + ${step * keyGroups}u, ${DECODE_LANES - 1}u);
-          ${loadOctet(type, 'v', 'rows[slot] + c', 'x')}
+          let at = rows[slot];
+          let present = at != NONE${DECODE_LANES % (keyGroups * valueSteps) === 0 ? '' : ` && j + ${step * keyGroups}u < ${DECODE_LANES}u`};
+          // Absent keys weigh nothing; what is read in their stead, perhaps another sequence's, must not count at all.
+          ${loadOctet(type, 'v', 'select(0u, at, present) + c', 'x', 'present')}
 ${each(
   (g) =>
-    `          { let w = ${
-      DECODE_LANES % (keyGroups * valueSteps) === 0 ? '' : `f32(j + ${step * keyGroups}u < ${DECODE_LANES}u) * `
-    }weights[${(g * DECODE_LANES) / 4}u + slot / 4u][slot % 4u]; l${g} += w; lo${g} += w * x_lo; hi${g} += w * x_hi; }`,
+    `          { let w = select(0.0f, weights[${(g * DECODE_LANES) / 4}u + slot / 4u][slot % 4u], present); l${g} += w; lo${g} += w * x_lo; hi${g} += w * x_hi; }`,
 )}
         }`,
 )}

@@ -1,7 +1,7 @@
 // Merges the parts of each row and head into the output.
 import { bindings, wgsl } from '../code/wgsl.ts';
 import type { ElementType } from '../device/features.ts';
-import { octetArray, storeOctet } from '../search/code/octets.ts';
+import { octetArray, octetFunctions, storeOctet } from '../search/code/octets.ts';
 import { DECODE } from './code.ts';
 
 export const MERGE_LANES = 128;
@@ -17,6 +17,7 @@ export function mergeCode({ headDim, type }: { readonly headDim: number; readonl
       'var<storage, read> parts: array<vec4f>',
       `var<storage, read_write> out: ${octetArray(type)}`,
     ]),
+    octetFunctions(type),
     `var<workgroup> sums: array<vec4f, ${2 * MERGE_LANES}>;
 var<workgroup> weights: array<f32, ${MERGE_LANES}>;
 @compute @workgroup_size(${MERGE_LANES})

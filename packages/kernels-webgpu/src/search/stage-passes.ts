@@ -58,6 +58,8 @@ export function stageKernel(stage: KernelStage, index: number, request: SearchRe
   const memory = limits.maxComputeWorkgroupStorageSize;
   if (profile.tier !== 'subgroup-matrix' || type !== 'f16' || config.shareHeads || shape.headDim % TILE !== 0)
     return 'vector';
+  // More numbers of a row than a subgroup's registers hold.
+  if (shape.headDim > 256) return 'vector';
   if (windows > 1 || groups < 4 || (request.tuning ?? DEFAULT_TUNING).vectorStages?.includes(index)) return 'vector';
   if (stage.score === 'bound') {
     if (!(groups === 4 || groups === 8 || groups === 16)) return 'vector';

@@ -2,7 +2,8 @@
 import { bindings, wgsl } from '../../code/wgsl.ts';
 import { uniformBlock } from '../../code/uniforms.ts';
 import type { ElementType } from '../../device/features.ts';
-import { loadOctet, octetArray, storeOctet } from './octets.ts';
+import { areNaNumbers } from '../../code/finite.ts';
+import { loadOctet, octetArray, octetFunctions, storeOctet } from './octets.ts';
 
 export const ENVELOPE_LANES = 128;
 
@@ -26,10 +27,20 @@ export interface EnvelopeKernel {
   readonly pageShift?: number | undefined;
 }
 
-/** Bindings: sizes, k, envelope, [pages]. One lane per (chunk, head, octet) from `firstChunk` on; y is the batch. */
+/**
+ * Bindings: sizes, k, envelope, [pages]. One lane per (chunk, head, octet) from `firstChunk` on; y is the batch. NaN bounds nothing,
+ * infinities count as the largest number: a bound is a number then, on every tier.
+ */
 export function envelopeCode({ headDim, type, sink, chunk, pageShift }: EnvelopeKernel): string {
   const octets = headDim / 8;
   const array = octetArray(type);
+  const most = type === 'f32' ? '3.4e38' : '65504.0';
+  const take = (half: string): string => `{
+      let number = clamp(x_${half}, vec4f(-${most}), vec4f(${most}));
+      let absent = ${areNaNumbers(`x_${half}`)};
+      max_${half} = max(max_${half}, select(number, vec4f(-${most}), absent));
+      min_${half} = min(min_${half}, select(number, vec4f(${most}), absent));
+    }`;
   return wgsl(
     ENVELOPE.declaration,
     bindings([
@@ -38,6 +49,7 @@ export function envelopeCode({ headDim, type, sink, chunk, pageShift }: Envelope
       `var<storage, read_write> envelope: ${array}`,
       ...(pageShift === undefined ? [] : ['var<storage, read> pages: array<u32>']),
     ]),
+    octetFunctions(type),
     `fn key_row(batch: u32, key: u32) -> u32 { return ${
       pageShift === undefined
         ? 'batch * sizes.keyRows + key - sizes.keyBase'
@@ -53,17 +65,14 @@ fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) group
   if (chunk >= sizes.endChunk) { return; }
   let first = ${sink}u + chunk * ${chunk}u;
   let end = min(first + ${chunk}u, sizes.keys);
-  ${loadOctet(type, 'k', `(key_row(batch, first) * sizes.kvHeads + head) * ${octets}u + c`, 'first')}
-  var max_lo = first_lo;
-  var max_hi = first_hi;
-  var min_lo = first_lo;
-  var min_hi = first_hi;
-  for (var key = first + 1u; key < end; key++) {
+  var max_lo = vec4f(-${most});
+  var max_hi = max_lo;
+  var min_lo = vec4f(${most});
+  var min_hi = min_lo;
+  for (var key = first; key < end; key++) {
     ${loadOctet(type, 'k', `(key_row(batch, key) * sizes.kvHeads + head) * ${octets}u + c`, 'x')}
-    max_lo = max(max_lo, x_lo);
-    max_hi = max(max_hi, x_hi);
-    min_lo = min(min_lo, x_lo);
-    min_hi = min(min_hi, x_hi);
+    ${take('lo')}
+    ${take('hi')}
   }
   let at = ((batch * sizes.kvHeads + head) * sizes.envelopeChunks + chunk) * ${2 * octets}u + c;
   ${storeOctet(type, 'envelope', 'at', 'max_lo', 'max_hi')}

@@ -1,4 +1,5 @@
 // The largest q·k of every candidate chunk of a cell: keys travel through workgroup memory, each subgroup scores its own candidate.
+import { HALF_FUNCTIONS } from '../../code/finite.ts';
 import { bindings, unroll, wgsl } from '../../code/wgsl.ts';
 import { candidateBindings, candidateCode, type CandidateSource } from './candidates.ts';
 import {
@@ -79,6 +80,7 @@ export function matrixExactCode(kernel: MatrixExactKernel): string {
       ...(constants.pageShift === undefined ? [] : ['var<storage, read> pages: array<u32>']),
     ]),
     candidateCode(kernel),
+    rows === 'mean' && HALF_FUNCTIONS,
     `var<workgroup> rows: array<vec4u, ${rowTiles * TILE * octets}>;
 var<workgroup> staged: array<vec4u, ${subgroups * chunk * stride}>;
 var<workgroup> tiles: array<f32, ${subgroups * cells}>;
@@ -109,7 +111,7 @@ ${
     }
     lo /= f32(end - start);
     hi /= f32(end - start);
-    rows[i] = vec4u(pack2x16float(lo.xy), pack2x16float(lo.zw), pack2x16float(hi.xy), pack2x16float(hi.zw));`
+    rows[i] = vec4u(pack_means(lo.xy), pack_means(lo.zw), pack_means(hi.xy), pack_means(hi.zw));`
 }
   }
   workgroupBarrier();

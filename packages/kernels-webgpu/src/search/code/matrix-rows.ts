@@ -1,6 +1,6 @@
 // Mean rows split by sign, [cell, group, 2, d] f16: q⁺ beside q⁻, so that the bound of a box is one dot product with (max, min).
 import { bindings, wgsl } from '../../code/wgsl.ts';
-import { loadOctet, octetArray, storeOctet } from './octets.ts';
+import { loadOctet, octetArray, octetFunctions, storeOctet } from './octets.ts';
 import { geometryCode, type SearchConstants } from './shape.ts';
 
 export const SPLIT_LANES = 128;
@@ -25,6 +25,7 @@ export function splitRowsCode({ constants, strideQ, rows, groups }: SplitRowsKer
       `var<storage, read> q: ${octetArray(type)}`,
       `var<storage, read_write> split: ${octetArray(type)}`,
     ]),
+    octetFunctions(type),
     `@compute @workgroup_size(${SPLIT_LANES})
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lane: u32) {
   let i = group.x * ${SPLIT_LANES}u + lane;

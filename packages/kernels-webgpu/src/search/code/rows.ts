@@ -26,6 +26,9 @@ export function rowCode(
   everyKey: boolean,
 ): string {
   const octets = headDim / 8;
+  // Large numbers do not overflow on the way to their mean, and a power of two changes no rounding.
+  const share = type === 'f32' && rows === 'mean' ? 2 ** -Math.ceil(Math.log2(strideQ)) : 1;
+  const shared = share === 1 ? '' : `${share}f * `;
   return `var<workgroup> rows: array<vec4f, ${tile * (headDim / 4)}>;
 var<workgroup> row_position: array<i32, ${tile}>;
 fn load_rows(batch: u32, head: u32, block: Block, tile: u32, lane: u32) {
@@ -39,10 +42,10 @@ fn load_rows(batch: u32, head: u32, block: Block, tile: u32, lane: u32) {
     if (start < block.rows) {
       for (var row = ${rows === 'mean' ? 'start' : 'end - 1u'}; row < end; row++) {
         ${loadOctet(type, 'q', 'query_octet(batch, block.first_row + row, head) + c', 'x')}
-        lo += x_lo;
-        hi += x_hi;
+        lo += ${shared}x_lo;
+        hi += ${shared}x_hi;
       }
-      ${rows === 'mean' ? 'lo /= f32(end - start); hi /= f32(end - start);' : ''}
+      ${rows === 'mean' ? `lo /= ${shared}f32(end - start); hi /= ${shared}f32(end - start);` : ''}
     }
     rows[r * D4 + 2u * c] = lo;
     rows[r * D4 + 2u * c + 1u] = hi;

@@ -1,5 +1,6 @@
 // What every search and decode kernel shares: the uniform that may change from step to step, and where a query block stands.
 import type { ElementType } from '../../device/features.ts';
+import { isNaNumber } from '../../code/finite.ts';
 import { uniformBlock } from '../../code/uniforms.ts';
 
 /** Sizes of one call. The only uniform that a decode session rewrites each step. */
@@ -87,8 +88,9 @@ fn key_row(batch: u32, key: u32) -> u32 { return ${
 fn key_octet(batch: u32, key: u32, head: u32) -> u32 {
   return (key_row(batch, key) * shape.kvHeads + head / ${group}u) * D8;
 }
+// NaN has no rank: it stands below every number.
 fn ordered(x: f32) -> u32 {
-  let bits = bitcast<u32>(x + 0.0f);
+  let bits = bitcast<u32>(select(x + 0.0f, ${LOWEST}, ${isNaNumber('x')}));
   return select(~bits, bits | 0x80000000u, bits < 0x80000000u);
 }`;
 }
