@@ -189,11 +189,7 @@ ${shuffle < COLUMNS ? `var<workgroup> partial: array<f32, ${rows * (COLUMNS / sh
    * @param each statements that loop over the columns around those they are given
    * @param load expression of group `c` of the column @param sees condition: the i-th row of a thread sees the column
    */
-  addHidden(
-    each: (body: string) => string,
-    load: (c: string) => string,
-    sees: (i: number) => string,
-  ): string {
+  addHidden(each: (body: string) => string, load: (c: string) => string, sees: (i: number) => string): string {
     const body = Array.from({ length: this.outGroups }, (_, g) => {
       const c = `${g * COLUMNS}u + tx`;
       return `if (${this.inside(g)}) { let x = ${load(c)}; let odd = ${notFinite('x', 4)};

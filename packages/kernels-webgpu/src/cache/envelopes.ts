@@ -96,6 +96,11 @@ export class CacheEnvelopes implements Envelopes {
     }
   }
 
+  /** Tokens that count as taken in. */
+  get known(): number {
+    return this.#known;
+  }
+
   /** Counts everything up to `keys` as taken in. */
   know(keys: number): void {
     this.#known = keys;

@@ -1,11 +1,10 @@
 // The keys and values of one sequence in the pages of a pool: append, page table, views for kernels.
 import { HipError } from '@hip/mask-search';
-import { bytesOf } from '../device/features.ts';
 import type { BufferRange, GpuCall } from '../dispatch/call.ts';
 import { createBuffer } from '../dispatch/pool.ts';
 import type { GpuTensor } from '../dispatch/tensor.ts';
-import { APPEND, APPEND_LANES, appendCode } from './append-code.ts';
-import type { KvPool, PoolBuffers } from './kv-pool.ts';
+import { appendUniform, encodeAppend, type AppendTarget } from './append.ts';
+import type { KvPool } from './kv-pool.ts';
 
 /** Keys and values of some kv heads as kernels bind them. */
 export interface CacheView {
@@ -41,6 +40,10 @@ export class KvCache {
   #length = 0;
   #contiguous = true;
   #disposed = false;
+  /** What the GPU said when it refused an append or a step. */
+  #failure: HipError | undefined;
+  /** Holds appends that are counted but not submitted. */
+  #pending: GpuCall | undefined;
 
   /**
    * @param maxTokens longest sequence. @defaultValue what the pool holds, 16 times that with offload
@@ -85,10 +88,65 @@ export class KvCache {
     return { buffer: this.#table };
   }
 
-  /** Makes room for `tokens` more: pages, slots, the table. @throws HipError `out-of-memory` */
+  /**
+   * Makes room for `tokens` more: pages, slots, the table. Without room nothing has changed.
+   *
+   * @throws HipError `out-of-memory`; after the GPU has refused a step, that error's code
+   */
   reserve(tokens: number): void {
-    const { pool } = this;
+    this.#check(tokens);
+    if (this.#pending)
+      throw new HipError(
+        'internal',
+        'tokens of this cache wait in a call that was not submitted: submit it, or dispose it to take them back',
+      );
+    this.#reserve(tokens);
+  }
+
+  #check(tokens: number): void {
     if (this.#disposed) throw new HipError('internal', 'this cache is disposed: make another over the pool');
+    if (!Number.isSafeInteger(tokens) || tokens < 1)
+      throw new HipError('invalid-shape', `tokens is ${tokens}: give an integer >= 1`, { tokens });
+    if (this.#failure)
+      throw new HipError(
+        this.#failure.code,
+        `the GPU refused a step of this sequence, so what its cache holds is not certain: dispose it and begin again from the prompt (${this.#failure.message})`,
+        { length: this.#length },
+        { cause: this.#failure },
+      );
+  }
+
+  /** The GPU refused what was submitted for this sequence: it goes no further. */
+  fail(error: HipError): void {
+    this.#failure ??= error;
+  }
+
+  /** What takes the cache back to now: length, pages, order. For steps that end before they were submitted. */
+  checkpoint(): () => void {
+    const { pool } = this;
+    const [length, pages, contiguous, pending] = [this.#length, this.#pages.length, this.#contiguous, this.#pending];
+    return () => {
+      if (this.#disposed) return;
+      for (const page of this.#pages.splice(pages).toReversed()) pool.release(page);
+      for (let i = Math.floor(length / pool.pageTokens); i < pages; i++) pool.reopen(this.#pages[i]!);
+      this.#length = length;
+      this.#contiguous = contiguous;
+      this.#pending = pending;
+    };
+  }
+
+  #reserve(tokens: number): void {
+    const undo = this.checkpoint();
+    try {
+      this.#addPages(tokens);
+    } catch (error) {
+      undo();
+      throw error;
+    }
+  }
+
+  #addPages(tokens: number): void {
+    const { pool } = this;
     const end = this.#length + tokens;
     if (end > this.maxTokens)
       throw new HipError(
@@ -123,15 +181,32 @@ export class KvCache {
   }
 
   /**
-   * Adds passes that write `tokens` new tokens.
+   * Adds passes that write `tokens` new tokens, and counts them. A call that is disposed, or refused, without a submit takes them back;
+   * when the GPU refuses it afterwards, the cache goes no further.
    *
    * @param k [tokens, Hkv, d] @param v [tokens, Hkv, d]
-   * @throws HipError `invalid-shape`, `out-of-memory`
+   * @throws HipError `invalid-shape`, `out-of-memory`; nothing has changed then
    */
   append(call: GpuCall, k: GpuTensor, v: GpuTensor, tokens: number): void {
-    this.reserve(tokens);
-    this.encodeAppend(call, k, v, tokens);
+    const undo = this.checkpoint();
+    this.#check(tokens);
+    if (this.#pending !== call) this.reserve(tokens);
+    else this.#reserve(tokens);
+    try {
+      this.encodeAppend(call, k, v, tokens);
+    } catch (error) {
+      undo();
+      throw error;
+    }
     this.advance(tokens);
+    this.#pending = call;
+    call.watch({
+      submitted: () => {
+        if (this.#pending === call) this.#pending = undefined;
+      },
+      abandoned: undo,
+      failed: (error) => this.fail(error),
+    });
   }
 
   /** The append passes alone. @param uniform per pool, for prepared calls */
@@ -142,59 +217,16 @@ export class KvCache {
     tokens: number,
     uniform?: (pool: number) => BufferRange,
   ): void {
-    const { pool } = this;
-    const needed = tokens * pool.kvHeads * pool.headDim;
-    for (const [name, { length, type }] of [
-      ['k', k],
-      ['v', v],
-    ] as const) {
-      if (length < needed || type !== pool.type)
-        throw new HipError(
-          'invalid-shape',
-          `${name} holds ${length} numbers in ${type}: ${tokens} tokens need ${needed} in ${pool.type}`,
-          { name, length, type, needed },
-        );
-    }
-    const most = call.context.limits.maxComputeWorkgroupsPerDimension;
-    pool.pools.forEach((part, i) => {
-      const groups = Math.ceil((tokens * this.#words(part)) / APPEND_LANES);
-      const x = Math.min(groups, most);
-      const range = ({ buffer, offset = 0 }: GpuTensor): BufferRange => ({
-        buffer,
-        offset,
-        size: needed * bytesOf(pool.type),
-      });
-      call.pass({
-        label: 'cache/append',
-        pipeline: { label: 'cache append', code: appendCode(this.#contiguous ? undefined : pool.plan.pageShift) },
-        bindings: [
-          uniform?.(i) ?? { uniform: this.appendUniform(i, tokens) },
-          range(k),
-          range(v),
-          { buffer: part.k.buffer },
-          { buffer: part.v.buffer },
-          ...(this.#contiguous ? [] : [this.table]),
-        ],
-        workgroups: [x, Math.ceil(groups / x)],
-      });
-    });
+    encodeAppend(call, this.#target, { k, v }, tokens, uniform);
   }
 
   /** The uniform of an append of `tokens` at the end. */
   appendUniform(pool: number, tokens: number): ArrayBuffer {
-    const part = this.pool.pools[pool]!;
-    const headWords = (this.pool.headDim * bytesOf(this.pool.type)) / 16;
-    return APPEND.pack({
-      first: this.#length,
-      tokens,
-      words: this.#words(part),
-      sourceWords: this.pool.kvHeads * headWords,
-      sourceFirst: part.firstHead * headWords,
-    });
+    return appendUniform(this.#target, pool, tokens);
   }
 
-  #words({ heads }: PoolBuffers): number {
-    return (heads * this.pool.headDim * bytesOf(this.pool.type)) / 16;
+  get #target(): AppendTarget {
+    return { pool: this.pool, first: this.#length, table: this.#contiguous ? undefined : this.table };
   }
 
   /** What kernels bind, one view per pool. */

@@ -95,6 +95,13 @@ export class KvPool {
     if (this.offload) this.#unsaved.add(page);
   }
 
+  /** A page that was full is being filled again: its host copy is out of date. One that has left the device stays as it is. */
+  reopen(page: number): void {
+    if (this.planner.slotOf(page) === undefined) return;
+    this.#unsaved.delete(page);
+    if (this.#host.delete(page)) this.planner.changed(page);
+  }
+
   /** Copies full pages to the host, so that they may leave the device. Waits for the queue. @throws HipError `device-lost` */
   async settle(): Promise<void> {
     const pages = [...this.#unsaved];

@@ -102,6 +102,11 @@ export class PagePlanner {
     this.#state(page).saved = true;
   }
 
+  /** Records that the host's copy is out of date. */
+  changed(page: number): void {
+    this.#state(page).saved = false;
+  }
+
   /** Whether the host has the page's content. */
   isSaved(page: number): boolean {
     return this.#state(page).saved;

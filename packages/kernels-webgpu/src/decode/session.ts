@@ -4,7 +4,6 @@ import {
   FAST_CONFIG,
   HipError,
   maskLayout,
-  RefreshClock,
   resolveConfig,
   type HipConfig,
   type ScoreOptions,
@@ -20,6 +19,7 @@ import { decodeUniform, encodeDecode } from './decode.ts';
 import { firstKeyStage, neededPages, survivorPages } from './offload.ts';
 import type { DecodeDispatch } from './plan.ts';
 import { encodePrefill } from './prefill.ts';
+import { StepClock } from './step-clock.ts';
 import { StepUniforms } from './step-uniforms.ts';
 import { viewStates, type ViewState } from './view-states.ts';
 
@@ -54,16 +54,15 @@ export class GpuDecodeSession {
   readonly cache: KvCache;
   readonly mask: GpuMask;
   readonly #options: GpuDecodeOptions;
-  readonly #clock: RefreshClock;
+  readonly #clock: StepClock;
   readonly #interval: number;
   readonly #views: readonly ViewState[];
   readonly #uniforms: StepUniforms;
   readonly #prepared = new Map<string, PreparedCall>();
   #bound: StepTensors | undefined;
   #contiguous: boolean;
-  #searchedKeys = 0;
-  #searches = 0;
   #destroyed = false;
+  #busy = false;
   /** Pages that the current mask's candidates lie in. */
   #candidatePages: ReadonlySet<number> = new Set();
 
@@ -91,7 +90,7 @@ export class GpuDecodeSession {
         { pools: pool.pools.length },
       );
     const { stages, refreshInterval, window } = this.config;
-    this.#clock = new RefreshClock(this.config);
+    this.#clock = new StepClock(this.config);
     this.#interval = Math.max(
       ...(stages ?? [{}]).map((stage) => ('refresh' in stage ? stage.refresh : undefined) ?? refreshInterval),
     );
@@ -113,7 +112,7 @@ export class GpuDecodeSession {
 
   /** Searches that steps have made. */
   get searches(): number {
-    return this.#searches;
+    return this.#clock.searches;
   }
 
   /** Bytes on the device besides the cache: mask, envelopes, scratch. */
@@ -128,13 +127,16 @@ export class GpuDecodeSession {
 
   /**
    * Appends tokens and attends from all of them, as one causal call would. Chunks that are multiples of `blockQ` give what one whole
-   * prefill gives. The next step searches anew. One submit.
+   * prefill gives. The next step searches anew. One submit. What throws has changed nothing.
    *
-   * @throws HipError `out-of-memory`, `unsupported`
+   * @throws HipError `out-of-memory`, `unsupported`, `invalid-shape`
    */
   prefill(tensors: StepTensors, tokens: number, timer?: Timer): void {
+    this.#attempt(() => this.#prefill(tensors, tokens, timer));
+  }
+
+  #prefill(tensors: StepTensors, tokens: number, timer: Timer | undefined): void {
     const { cache, config } = this;
-    this.#check();
     using call = new GpuCall(cache.pool.context);
     cache.append(call, tensors.k, tensors.v, tokens);
     this.#refreshViews();
@@ -152,35 +154,55 @@ export class GpuDecodeSession {
       envelopes: this.#views.map(({ envelopes }) => envelopes),
     });
     call.submit(timer);
-    this.#clock.reset();
+    this.reset();
   }
 
   /**
-   * Appends one token and attends from it. No readback: with offload use {@link stepOffloaded}.
+   * Appends one token and attends from it. No readback: with offload use {@link stepOffloaded}. What throws has changed nothing: the
+   * step can be made again. What the GPU refuses is known after the return: the next call throws it, and the cache goes no further.
    *
-   * @throws HipError `out-of-memory`, `unsupported`
+   * @throws HipError `out-of-memory`, `unsupported`, `invalid-shape`
    */
   step(tensors: StepTensors, timer?: Timer): void {
     if (this.cache.pool.offload)
       throw new HipError('unsupported', 'pages of this cache may lie on the host: await stepOffloaded()', {
         offload: true,
       });
-    const stage = this.#begin(tensors);
-    this.#run('whole', stage, timer);
-    this.cache.advance(1);
+    this.#attempt(() => {
+      const stage = this.#begin(tensors);
+      this.#run('whole', stage, timer);
+      this.cache.advance(1);
+    });
   }
 
   /**
    * Like {@link step}, for a cache whose cold pages lie on the host: the stages that need only envelopes run first, the pages of
    * their survivors are brought to the device (one readback of chunk numbers per search), the rest follows.
    *
-   * @throws HipError `out-of-memory` when the survivors' pages do not fit the device
+   * @throws HipError `out-of-memory` when the survivors' pages do not fit the device, `internal` while another step runs
    */
   async stepOffloaded(tensors: StepTensors, timer?: Timer): Promise<void> {
+    this.#check();
+    const undo = this.#checkpoint();
+    this.#busy = true;
+    try {
+      await this.#stepOffloaded(tensors, timer);
+    } catch (error) {
+      undo();
+      throw error;
+    } finally {
+      this.#busy = false;
+    }
+  }
+
+  async #stepOffloaded(tensors: StepTensors, timer: Timer | undefined): Promise<void> {
     const { cache } = this;
-    const stage = this.#begin(tensors);
     const key = firstKeyStage(this.config);
-    this.#run('before', stage, timer);
+    const stage = this.#watched(() => {
+      const first = this.#begin(tensors);
+      this.#run('before', first, timer);
+      return first;
+    });
     if (stage !== undefined && stage < Math.max(1, key)) {
       const survivors = this.#views.map(({ scratch, plan, headFirst }) =>
         this.config.shareHeads
@@ -193,7 +215,7 @@ export class GpuDecodeSession {
     const { sink, window } = this.config;
     pool.load(pool.planner.require(neededPages(cache, this.#candidatePages, sink, window + this.#interval + 1)));
     cache.writeTable();
-    this.#run('after', stage, timer);
+    this.#watched(() => this.#run('after', stage, timer));
     cache.advance(1);
     await pool.settle();
   }
@@ -233,11 +255,42 @@ export class GpuDecodeSession {
 
   #check(): void {
     if (this.#destroyed) throw new HipError('internal', 'this session is destroyed: make another over the cache');
+    if (this.#busy)
+      throw new HipError('internal', 'a step of this session is under way: await it before the next', { busy: true });
+  }
+
+  /** Runs `action`. What the GPU refuses of it, now or later, ends the cache. */
+  #watched<T>(action: () => T): T {
+    const { cache } = this;
+    return cache.pool.context.watch((error) => cache.fail(error), action);
+  }
+
+  /** Runs a step, or takes back what it changed. */
+  #attempt(action: () => void): void {
+    this.#check();
+    const undo = this.#checkpoint();
+    try {
+      this.#watched(action);
+    } catch (error) {
+      undo();
+      throw error;
+    }
+  }
+
+  /** What takes session and cache back to now. Masks and envelopes need no copies: a repeated step computes them again. */
+  #checkpoint(): () => void {
+    const undo = [this.cache.checkpoint(), this.#clock.checkpoint()];
+    const known = this.#views.map(({ envelopes }) => envelopes.known);
+    const pages = this.#candidatePages;
+    return () => {
+      for (const each of undo) each();
+      this.#views.forEach(({ envelopes }, i) => envelopes.know(known[i]!));
+      this.#candidatePages = pages;
+    };
   }
 
   #begin(tensors: StepTensors): number | undefined {
     const { cache } = this;
-    this.#check();
     cache.reserve(1);
     this.#refreshViews();
     const bound = this.#bound;
@@ -250,10 +303,8 @@ export class GpuDecodeSession {
       this.#release();
       this.#bound = tensors;
     }
-    const stage = this.#clock.tick();
     const keys = cache.length + 1;
-    if (stage !== undefined) this.#searches++;
-    if (stage === 0) this.#searchedKeys = keys;
+    const stage = this.#clock.tick(keys);
     if (stage !== undefined)
       for (const { plan, view, envelopes } of this.#views) {
         if (!envelopes.behind(cache.length, this.#interval)) continue;
@@ -264,7 +315,7 @@ export class GpuDecodeSession {
     this.#uniforms.write({
       keys,
       window: this.config.window + this.#clock.age,
-      lag: stage === undefined ? undefined : keys - this.#searchedKeys,
+      lag: stage === undefined ? undefined : keys - this.#clock.searchedKeys,
     });
     return stage;
   }

@@ -53,6 +53,16 @@ interface ClearStep {
 type Step = Pass | CopyStep | ClearStep;
 type BoundStep = BoundPass | CopyStep | ClearStep;
 
+/** What somebody wants to know of a call whose passes change a state of theirs. */
+export interface CallWatcher {
+  /** The passes have gone to the queue for the first time. */
+  submitted(): void;
+  /** They will not: the call was disposed, or refused. */
+  abandoned(): void;
+  /** The GPU refused them, which is known after the submit only. */
+  failed(error: HipError): void;
+}
+
 /** Steps whose pipelines and bind groups are ready; can be submitted again and again while its buffers live. */
 export interface PreparedCall {
   /** @param timer receives the GPU time of each pass */
@@ -65,6 +75,7 @@ export class GpuCall implements Disposable {
   readonly context: GpuContext;
   readonly #steps: Step[] = [];
   readonly #scratch: GPUBuffer[] = [];
+  readonly #watchers: CallWatcher[] = [];
 
   /** @throws HipError `device-lost` */
   constructor(context: GpuContext) {
@@ -92,8 +103,14 @@ export class GpuCall implements Disposable {
     return buffer;
   }
 
-  /** Gives back the scratch of a call that was not made. */
+  /** Tells what becomes of the call. */
+  watch(watcher: CallWatcher): void {
+    this.#watchers.push(watcher);
+  }
+
+  /** Gives back the scratch of a call that was not made, and takes back what its passes would have changed. */
   [Symbol.dispose](): void {
+    abandon(this.#watchers.splice(0));
     for (const buffer of this.#scratch.splice(0)) this.context.pool.give(buffer);
   }
 
@@ -107,8 +124,19 @@ export class GpuCall implements Disposable {
     }
   }
 
-  /** Compiles and binds without running. */
+  /** Compiles and binds without running. A call that is refused is disposed. */
   prepare(): PreparedCall {
+    const watchers = [...this.#watchers];
+    const prepare = (): PreparedCall => this.#prepare(watchers);
+    try {
+      return watchers.length === 0 ? prepare() : this.context.watch((error) => fail(watchers, error), prepare);
+    } catch (error) {
+      this[Symbol.dispose]();
+      throw error;
+    }
+  }
+
+  #prepare(watchers: readonly CallWatcher[]): PreparedCall {
     const { context } = this;
     const { device } = context;
     const passes = this.#steps.filter((step): step is Pass => 'pipeline' in step);
@@ -150,24 +178,39 @@ export class GpuCall implements Disposable {
     if (uniformBuffer) device.queue.writeBuffer(uniformBuffer, 0, block);
     // The prepared call's from here on.
     const scratch = this.#scratch.splice(0);
+    this.#watchers.length = 0;
     let released = false;
     let checked = false;
     return {
       submit: (timer) => {
         context.assertAlive();
         if (released) throw new HipError('internal', 'the prepared call was released: prepare a new one');
-        // What was valid once is valid again: only the first submit pays for an error scope.
-        if (checked && !timer) encode(context, bound, timer);
-        else context.scoped('validation', 'a command buffer', () => encode(context, bound, timer));
+        const scoped = (): void =>
+          context.scoped('validation', 'a command buffer', () => encode(context, bound, timer));
+        if (watchers.length > 0) context.watch((error) => fail(watchers, error), scoped);
+        // What was valid once is valid again, unless somebody destroyed a buffer: who must know pays for an error scope each time.
+        else if (checked && !timer && !context.watched) encode(context, bound, timer);
+        else scoped();
+        if (!checked) for (const watcher of watchers) watcher.submitted();
         checked = true;
       },
       release: () => {
         if (released) return;
         released = true;
+        if (!checked) abandon(watchers);
         for (const buffer of scratch) context.pool.give(buffer);
       },
     };
   }
+}
+
+function fail(watchers: readonly CallWatcher[], error: HipError): void {
+  for (const watcher of watchers) watcher.failed(error);
+}
+
+/** The last change is taken back first. */
+function abandon(watchers: readonly CallWatcher[]): void {
+  for (const watcher of watchers.toReversed()) watcher.abandoned();
 }
 
 function bufferBinding({ buffer, offset, size }: BufferRange): GPUBufferBinding {

@@ -17,6 +17,7 @@ export class GpuContext {
   #failure: HipError | undefined;
   #pending = new Set<Promise<void>>();
   readonly #waiting = new Set<(error: HipError) => void>();
+  readonly #watchers: ((error: HipError) => void)[] = [];
 
   constructor(device: GPUDevice) {
     this.device = device;
@@ -54,9 +55,13 @@ export class GpuContext {
   }
 
   async #collect(filter: GPUErrorFilter, what: string, scope: Promise<GPUError | null>): Promise<void> {
+    const watchers = [...this.#watchers];
     try {
       const error = await scope;
-      if (error) this.#failure ??= scopeError(filter, what, error.message);
+      if (!error) return;
+      const failure = scopeError(filter, what, error.message);
+      this.#failure ??= failure;
+      for (const tell of watchers) tell(failure);
     } catch {
       // A lost device rejects its scopes; `lost` reports it.
     }
@@ -69,6 +74,21 @@ export class GpuContext {
     const failure = this.#failure;
     this.#failure = undefined;
     throw failure;
+  }
+
+  /** Somebody is told what the scopes of now catch. */
+  get watched(): boolean {
+    return this.#watchers.length > 0;
+  }
+
+  /** Runs `action`. What its error scopes catch, then or later, is told to `onFailure` besides. */
+  watch<T>(onFailure: (error: HipError) => void, action: () => T): T {
+    this.#watchers.push(onFailure);
+    try {
+      return action();
+    } finally {
+      this.#watchers.pop();
+    }
   }
 
   /** Runs `action` inside an error scope. What the scope catches is thrown by the next call, and by {@link settled}. */

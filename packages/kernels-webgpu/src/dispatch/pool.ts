@@ -1,11 +1,12 @@
 // Scratch buffers kept per device: a call borrows them and gives them back at its submit, since a queue runs in order.
 import type { DeviceLimits } from '../device/limits.ts';
-import { limitError } from '../errors/gpu-errors.ts';
+import { limitError, type HipError } from '../errors/gpu-errors.ts';
 
 interface Allocator {
   readonly device: GPUDevice;
   readonly limits: DeviceLimits;
   scoped<T>(filter: GPUErrorFilter, what: string, action: () => T): T;
+  watch<T>(onFailure: (error: HipError) => void, action: () => T): T;
 }
 
 const SMALLEST = 256;
@@ -33,6 +34,8 @@ export function createBuffer(context: Allocator, bytes: number, usage: GPUBuffer
 export class BufferPool {
   readonly #context: Allocator;
   readonly #free = new Map<string, GPUBuffer[]>();
+  /** Buffers for which the GPU had no memory. They are objects all the same, and every use of one is an error. */
+  readonly #void = new WeakSet<GPUBuffer>();
   #bytes = 0;
 
   constructor(context: Allocator) {
@@ -46,14 +49,22 @@ export class BufferPool {
 
   take(bytes: number, usage: GPUBufferUsageFlags, label: string): GPUBuffer {
     const size = Math.min(sizeClass(bytes), Math.max(bytes, this.#context.limits.maxBufferSize));
-    const found = this.#free.get(`${size}:${usage}`)?.pop();
-    if (found) return found;
-    const buffer = createBuffer(this.#context, size, usage, label);
+    const list = this.#free.get(`${size}:${usage}`);
+    for (let found = list?.pop(); found; found = list?.pop()) if (!this.#void.has(found)) return found;
+    let made: GPUBuffer | undefined;
+    const refused = (): void => {
+      if (!made) return;
+      this.#void.add(made);
+      this.#bytes -= size;
+    };
+    const buffer = this.#context.watch(refused, () => createBuffer(this.#context, size, usage, label));
+    made = buffer;
     this.#bytes += size;
     return buffer;
   }
 
   give(buffer: GPUBuffer): void {
+    if (this.#void.has(buffer)) return;
     const key = `${buffer.size}:${buffer.usage}`;
     const list = this.#free.get(key);
     if (list) list.push(buffer);
@@ -64,6 +75,7 @@ export class BufferPool {
   clear(): void {
     for (const list of this.#free.values()) {
       for (const buffer of list) {
+        if (this.#void.has(buffer)) continue;
         this.#bytes -= buffer.size;
         buffer.destroy();
       }
