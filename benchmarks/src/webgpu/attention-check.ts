@@ -22,7 +22,7 @@ import {
 } from '@hip/mask-search';
 
 /** Uniform in [−1, 1), exact in f16. */
-function values(length: number, seed: number): Float32Array {
+export function values(length: number, seed: number): Float32Array {
   let state = (seed * 2_654_435_761 + 1) >>> 0;
   return Float32Array.from(
     new Float16Array(
@@ -146,7 +146,11 @@ export async function attentionChecks(
         : ['basic'];
   const config = { k: 64, window: 64, sink: 16, blockK: 16, stages: undefined };
   const cases: Case[] = [];
-  const headDims = { basic: [64], subgroups: [80, 128], 'subgroup-matrix': [32, 64, 80, 96, 128, 256] };
+  const headDims = {
+    basic: [40, 64, 512],
+    subgroups: [72, 80, 128, 512],
+    'subgroup-matrix': [16, 32, 48, 64, 80, 96, 112, 128, 192, 256],
+  };
   for (const tier of tiers) {
     // The matrix kernels take f16 only; f32 goes to the tier below.
     for (const type of tier === 'subgroup-matrix' ? (['f16'] as const) : (['f32', 'f16'] as const)) {

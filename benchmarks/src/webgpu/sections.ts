@@ -5,6 +5,7 @@ import { ablationRows } from './ablation.ts';
 import { attentionChecks, matrixCandidates } from './attention-check.ts';
 import { denseRows, sparseRows } from './attention.ts';
 import { decodeRows } from './decode.ts';
+import { isolationChecks } from './isolation-check.ts';
 import { searchChecks } from './search-check.ts';
 import { chunkedPrefillRows, prefillRows, searchRows, searchVariantRows } from './search.ts';
 
@@ -23,6 +24,7 @@ export type Section = (context: GpuContext, options: SectionOptions) => Promise<
 /** By name, in the order in which they run. */
 export const SECTIONS: Readonly<Record<string, Section>> = {
   'check-attention': attentionChecks,
+  'check-isolation': isolationChecks,
   'check-search': async (context, { tiny, log }) => {
     if (tiny) return [];
     const rows = await searchChecks(context, { log });

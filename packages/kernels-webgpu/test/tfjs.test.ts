@@ -20,6 +20,7 @@ import {
   type WebgpuKernels,
 } from '../src/tfjs/index.ts';
 import { randomMask, randomTensors, randomValues } from './support/cases.ts';
+import { spoiled } from './support/isolation.ts';
 
 const SHAPE: AttentionShape = { batch: 1, queries: 40, keys: 72, heads: 2, kvHeads: 1, headDim: 32 };
 const CONFIG = resolveConfig({ k: 16, blockQ: 16, blockK: 8, window: 16, sink: 8, stages: undefined });
@@ -71,6 +72,25 @@ describeGpu('tfjs kernels', (gpu) => {
     out.dispose();
   });
 
+  it('a NaN reaches the rows that see it, and no other', async () => {
+    const { queries, keys, heads, headDim } = SHAPE;
+    const [row, key] = [20, 20 + keys - queries];
+    const odd = tf.tensor4d(spoiled(values.v, key, headDim, Number.NaN), v.shape);
+    for (const attention of [
+      flashAttention,
+      (...all: [tf.Tensor4D, tf.Tensor4D, tf.Tensor4D]) => hipAttention(...all, { config: CONFIG }),
+    ]) {
+      const [clean, out] = [attention(q, k, v), attention(q, k, odd)];
+      const width = heads * headDim;
+      const [expected, actual] = [await clean.data(), await out.data()];
+      expect(actual.slice(0, row * width)).toEqual(expected.slice(0, row * width));
+      // The window holds the key for its 16 positions.
+      for (let after = row; after < row + 16; after++) expect(actual[after * width]).toBeNaN();
+      tf.dispose([clean, out]);
+    }
+    odd.dispose();
+  });
+
   it('takes causality from the configuration', async () => {
     const full = { ...CONFIG, causal: false };
     const out = hipAttention(q, k, v, { config: full });
@@ -116,7 +136,7 @@ describeGpu('tfjs kernels', (gpu) => {
   });
 
   it('refuses what it cannot take', () => {
-    const short = tf.zeros<tf.Rank.R4>([1, 8, 2, 24]);
+    const short = tf.zeros<tf.Rank.R4>([1, 8, 2, 20]);
     expect(() => flashAttention(short, short, short)).toThrow(expect.objectContaining({ code: 'unsupported' }));
     expect(() => flashAttention(q, k, q)).toThrow(expect.objectContaining({ code: 'invalid-shape' }));
     const bytes = (): number => (tf.memory() as unknown as { numBytesInGPU: number }).numBytesInGPU;

@@ -52,7 +52,7 @@ fn statsIndex(batch: u32, head: u32, row: u32) -> u32 {
 fn logit(product: f32) -> vec2<f32> {
   let raw = product * params.scale;
   // NaN passes by the clamp, which would make a number of it.
-  if (params.cap > 0.0 && !${isNaNumber('raw')}) { let t = tanh(clamp(raw, -15.0, 15.0)); return vec2<f32>(params.cap * t, params.slope * (1.0 - t * t)); }
+  if (params.cap > 0.0) { let t = select(tanh(clamp(raw, -15.0, 15.0)), raw, ${isNaNumber('raw')}); return vec2<f32>(params.cap * t, params.slope * (1.0 - t * t)); }
   return vec2<f32>(raw, params.slope);
 }
 // The weight of a score in a row whose softmax has this logarithm. It is 1 at most but for rounding; NaN stays NaN.

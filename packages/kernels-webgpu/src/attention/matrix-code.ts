@@ -192,7 +192,8 @@ export function matrixKernelCode(kernel: MatrixKernel, dialect: MatrixDialect = 
     )}`,
       '\n    ',
     )}
-    ${`workgroupBarrier();\n    ${prefetch ? `if (tileIndex + 1u < tileCount) {\n    ${put}\n    }\n    workgroupBarrier();` : ''}`}`;
+    workgroupBarrier();
+    ${prefetch ? `if (tileIndex + 1u < tileCount) {\n    ${put}\n    }\n    workgroupBarrier();` : ''}`;
 
   /** Each lane adds to what it has written itself: its rows' hidden values, a pair of columns at a time. */
   const addHidden = `if (atomicLoad(&hidden) != 0u) {

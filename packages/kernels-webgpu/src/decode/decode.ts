@@ -88,14 +88,21 @@ export function decodeUniform(
 /** A shader reads 0 beyond a buffer and writes nothing: too short a tensor would go unnoticed. @throws HipError `invalid-shape` */
 function checkRoom({ q, k, v, out }: DecodeTensors, shape: AttentionShape, options: DecodeOptions): void {
   const { batch, queries, keys, heads, kvHeads, headDim } = shape;
-  const { queryHeads = heads, keyRows = keys } = options;
+  const { queryHeads = heads, keyRows = keys, append } = options;
   const row = batch * queries * queryHeads * headDim;
   const key = batch * keyRows * kvHeads * headDim;
+  const token = (queryHeads / (heads / kvHeads)) * headDim;
   for (const [name, { length }, expected] of [
     ['q', q, row],
     ['out', out, row],
     ['k', k, key],
     ['v', v, key],
+    ...(append
+      ? ([
+          ['k', append.k, token],
+          ['v', append.v, token],
+        ] as const)
+      : []),
   ] as const) {
     if (length >= expected) continue;
     const message = `${name} holds ${length} numbers: its shape needs ${expected}`;
@@ -137,10 +144,9 @@ export function encodeDecode(
 ): DecodePlan {
   const { q, k, v, out, pages } = tensors;
   const { causal = true, softcap, append } = options;
-  if ([k, v, out].some(({ type }) => type !== q.type))
-    throw new HipError('invalid-shape', 'q, k, v and out are stored differently: store all four alike', {
-      types: [q, k, v, out].map(({ type }) => type),
-    });
+  const types = [q, k, v, out, ...(append ? [append.k, append.v] : [])].map(({ type }) => type);
+  if (types.some((type) => type !== q.type))
+    throw new HipError('invalid-shape', 'q, k, v and out are stored differently: store all alike', { types });
   checkShape(shape);
   checkScore(options);
   checkRoom(tensors, shape, options);

@@ -296,8 +296,8 @@ export class GpuDecodeSession {
     const bound = this.#bound;
     if (
       !bound ||
-      (['q', 'k', 'v', 'out'] as const).some(
-        (name) => bound[name].buffer !== tensors[name].buffer || bound[name].offset !== tensors[name].offset,
+      (['q', 'k', 'v', 'out'] as const).some((name) =>
+        (['buffer', 'offset', 'length', 'type'] as const).some((part) => bound[name][part] !== tensors[name][part]),
       )
     ) {
       this.#release();
