@@ -34,6 +34,7 @@ fn keys_of(batch: u32, head: u32, row: u32) -> Keys {
   return Keys(visible, max(min(visible, decode.keyEnd), decode.keyFirst) - decode.keyFirst);
 }
 fn slot_key(keys: Keys, i: u32) -> u32 { return decode.keyFirst + i; }
+fn capped(score: f32) -> f32 { return select(decode.cap * tanh(clamp(score, -40.0, 40.0)), score, ((bitcast<u32>(score) & 0x7fffffffu) > 0x7f800000u)); }
 const NONE = 0xffffffffu;
 var<workgroup> queries: array<vec4f, 32>;
 // Four at a time, for the maximum.
@@ -69,8 +70,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
       let key = slot_key(keys, round + lane);
       if (key != NONE) { at = (key_row(batch, key) * decode.kvHeads + kv_at) * 8u; }
     }
-    // Absent keys weigh nothing; their value is read from row 0.
-    rows[lane] = select(at, 0u, at == NONE);
+    rows[lane] = at;
     if (at != NONE) {
       var s0 = 0.0f;
       var s1 = 0.0f;
@@ -100,23 +100,23 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
           s1 += dot(x_lo, queries[16u + 2u * o]) + dot(x_hi, queries[17u + 2u * o]);
         }
       }
-      weights[0u + lane / 4u][lane % 4u] = decode.cap * tanh(clamp(s0 * decode.scale, -40.0f, 40.0f));
-      weights[32u + lane / 4u][lane % 4u] = decode.cap * tanh(clamp(s1 * decode.scale, -40.0f, 40.0f));
+      weights[0u + lane / 4u][lane % 4u] = capped(s0 * decode.scale);
+      weights[32u + lane / 4u][lane % 4u] = capped(s1 * decode.scale);
     } else {
       weights[0u + lane / 4u][lane % 4u] = -3.4e38f;
       weights[32u + lane / 4u][lane % 4u] = -3.4e38f;
     }
     workgroupBarrier();
     let mine0 = weights[0u + lane / 4u][lane % 4u];
-    var four0 = vec4f(m0);
+    var four0 = vec4f(-3.4e38f);
     for (var j = 0u; j < 32u; j++) { four0 = max(four0, weights[0u + j]); }
-    let top0 = max(max(four0.x, four0.y), max(four0.z, four0.w));
+    let top0 = max(m0, max(max(four0.x, four0.y), max(four0.z, four0.w)) + 20.0f);
     let shrink0 = exp2(m0 - top0);
     m0 = top0; l0 *= shrink0; lo0 *= shrink0; hi0 *= shrink0;
     let mine1 = weights[32u + lane / 4u][lane % 4u];
-    var four1 = vec4f(m1);
+    var four1 = vec4f(-3.4e38f);
     for (var j = 0u; j < 32u; j++) { four1 = max(four1, weights[32u + j]); }
-    let top1 = max(max(four1.x, four1.y), max(four1.z, four1.w));
+    let top1 = max(m1, max(max(four1.x, four1.y), max(four1.z, four1.w)) + 20.0f);
     let shrink1 = exp2(m1 - top1);
     m1 = top1; l1 *= shrink1; lo1 *= shrink1; hi1 *= shrink1;
     workgroupBarrier();
@@ -127,27 +127,39 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
       for (var j = key_group; j < 128u; j += 64u) {
         {
           let slot = min(j + 0u, 127u);
-          let x_at = 2u * (rows[slot] + c); let x_lo = v[x_at]; let x_hi = v[x_at + 1u];
-          { let w = weights[0u + slot / 4u][slot % 4u]; l0 += w; lo0 += w * x_lo; hi0 += w * x_hi; }
-          { let w = weights[32u + slot / 4u][slot % 4u]; l1 += w; lo1 += w * x_lo; hi1 += w * x_hi; }
+          let at = rows[slot];
+          let present = at != NONE;
+          // Absent keys weigh nothing; what is read in their stead, perhaps another sequence's, must not count at all.
+          let x_at = 2u * (select(0u, at, present) + c); let x_lo = select(vec4f(0.0), v[x_at], present); let x_hi = select(vec4f(0.0), v[x_at + 1u], present);
+          { let w = select(0.0f, weights[0u + slot / 4u][slot % 4u], present); l0 += w; lo0 += w * x_lo; hi0 += w * x_hi; }
+          { let w = select(0.0f, weights[32u + slot / 4u][slot % 4u], present); l1 += w; lo1 += w * x_lo; hi1 += w * x_hi; }
         }
         {
           let slot = min(j + 16u, 127u);
-          let x_at = 2u * (rows[slot] + c); let x_lo = v[x_at]; let x_hi = v[x_at + 1u];
-          { let w = weights[0u + slot / 4u][slot % 4u]; l0 += w; lo0 += w * x_lo; hi0 += w * x_hi; }
-          { let w = weights[32u + slot / 4u][slot % 4u]; l1 += w; lo1 += w * x_lo; hi1 += w * x_hi; }
+          let at = rows[slot];
+          let present = at != NONE;
+          // Absent keys weigh nothing; what is read in their stead, perhaps another sequence's, must not count at all.
+          let x_at = 2u * (select(0u, at, present) + c); let x_lo = select(vec4f(0.0), v[x_at], present); let x_hi = select(vec4f(0.0), v[x_at + 1u], present);
+          { let w = select(0.0f, weights[0u + slot / 4u][slot % 4u], present); l0 += w; lo0 += w * x_lo; hi0 += w * x_hi; }
+          { let w = select(0.0f, weights[32u + slot / 4u][slot % 4u], present); l1 += w; lo1 += w * x_lo; hi1 += w * x_hi; }
         }
         {
           let slot = min(j + 32u, 127u);
-          let x_at = 2u * (rows[slot] + c); let x_lo = v[x_at]; let x_hi = v[x_at + 1u];
-          { let w = weights[0u + slot / 4u][slot % 4u]; l0 += w; lo0 += w * x_lo; hi0 += w * x_hi; }
-          { let w = weights[32u + slot / 4u][slot % 4u]; l1 += w; lo1 += w * x_lo; hi1 += w * x_hi; }
+          let at = rows[slot];
+          let present = at != NONE;
+          // Absent keys weigh nothing; what is read in their stead, perhaps another sequence's, must not count at all.
+          let x_at = 2u * (select(0u, at, present) + c); let x_lo = select(vec4f(0.0), v[x_at], present); let x_hi = select(vec4f(0.0), v[x_at + 1u], present);
+          { let w = select(0.0f, weights[0u + slot / 4u][slot % 4u], present); l0 += w; lo0 += w * x_lo; hi0 += w * x_hi; }
+          { let w = select(0.0f, weights[32u + slot / 4u][slot % 4u], present); l1 += w; lo1 += w * x_lo; hi1 += w * x_hi; }
         }
         {
           let slot = min(j + 48u, 127u);
-          let x_at = 2u * (rows[slot] + c); let x_lo = v[x_at]; let x_hi = v[x_at + 1u];
-          { let w = weights[0u + slot / 4u][slot % 4u]; l0 += w; lo0 += w * x_lo; hi0 += w * x_hi; }
-          { let w = weights[32u + slot / 4u][slot % 4u]; l1 += w; lo1 += w * x_lo; hi1 += w * x_hi; }
+          let at = rows[slot];
+          let present = at != NONE;
+          // Absent keys weigh nothing; what is read in their stead, perhaps another sequence's, must not count at all.
+          let x_at = 2u * (select(0u, at, present) + c); let x_lo = select(vec4f(0.0), v[x_at], present); let x_hi = select(vec4f(0.0), v[x_at + 1u], present);
+          { let w = select(0.0f, weights[0u + slot / 4u][slot % 4u], present); l0 += w; lo0 += w * x_lo; hi0 += w * x_hi; }
+          { let w = select(0.0f, weights[32u + slot / 4u][slot % 4u], present); l1 += w; lo1 += w * x_lo; hi1 += w * x_hi; }
         }
       }
     }

@@ -87,8 +87,7 @@ let x_hi = vec4f(unpack2x16float(x_bits.z), unpack2x16float(x_bits.w));
       let key = slot_key(keys, round + lane);
       if (key != NONE) { at = (key_row(batch, key) * decode.kvHeads + kv_at) * 8u; }
     }
-    // Absent keys weigh nothing; their value is read from row 0.
-    rows[lane] = select(at, 0u, at == NONE);
+    rows[lane] = at;
     if (at != NONE) {
       var s0 = 0.0f;
       for (var i = 0u; i < 8u; i += 4u) {
@@ -127,9 +126,9 @@ let x_hi = vec4f(unpack2x16float(x_bits.z), unpack2x16float(x_bits.w));
     }
     workgroupBarrier();
     let mine0 = weights[0u + lane / 4u][lane % 4u];
-    var four0 = vec4f(m0);
+    var four0 = vec4f(-3.4e38f);
     for (var j = 0u; j < 32u; j++) { four0 = max(four0, weights[0u + j]); }
-    let top0 = max(max(four0.x, four0.y), max(four0.z, four0.w));
+    let top0 = max(m0, max(max(four0.x, four0.y), max(four0.z, four0.w)) + 20.0f);
     let shrink0 = exp2(m0 - top0);
     m0 = top0; l0 *= shrink0; lo0 *= shrink0; hi0 *= shrink0;
     workgroupBarrier();
@@ -139,31 +138,43 @@ let x_hi = vec4f(unpack2x16float(x_bits.z), unpack2x16float(x_bits.w));
       for (var j = key_group; j < 128u; j += 64u) {
         {
           let slot = min(j + 0u, 127u);
-          let x_bits = v[rows[slot] + c];
+          let at = rows[slot];
+          let present = at != NONE;
+          // Absent keys weigh nothing; what is read in their stead, perhaps another sequence's, must not count at all.
+          let x_bits = select(vec4u(0u), v[select(0u, at, present) + c], present);
 let x_lo = vec4f(unpack2x16float(x_bits.x), unpack2x16float(x_bits.y));
 let x_hi = vec4f(unpack2x16float(x_bits.z), unpack2x16float(x_bits.w));
-          { let w = weights[0u + slot / 4u][slot % 4u]; l0 += w; lo0 += w * x_lo; hi0 += w * x_hi; }
+          { let w = select(0.0f, weights[0u + slot / 4u][slot % 4u], present); l0 += w; lo0 += w * x_lo; hi0 += w * x_hi; }
         }
         {
           let slot = min(j + 16u, 127u);
-          let x_bits = v[rows[slot] + c];
+          let at = rows[slot];
+          let present = at != NONE;
+          // Absent keys weigh nothing; what is read in their stead, perhaps another sequence's, must not count at all.
+          let x_bits = select(vec4u(0u), v[select(0u, at, present) + c], present);
 let x_lo = vec4f(unpack2x16float(x_bits.x), unpack2x16float(x_bits.y));
 let x_hi = vec4f(unpack2x16float(x_bits.z), unpack2x16float(x_bits.w));
-          { let w = weights[0u + slot / 4u][slot % 4u]; l0 += w; lo0 += w * x_lo; hi0 += w * x_hi; }
+          { let w = select(0.0f, weights[0u + slot / 4u][slot % 4u], present); l0 += w; lo0 += w * x_lo; hi0 += w * x_hi; }
         }
         {
           let slot = min(j + 32u, 127u);
-          let x_bits = v[rows[slot] + c];
+          let at = rows[slot];
+          let present = at != NONE;
+          // Absent keys weigh nothing; what is read in their stead, perhaps another sequence's, must not count at all.
+          let x_bits = select(vec4u(0u), v[select(0u, at, present) + c], present);
 let x_lo = vec4f(unpack2x16float(x_bits.x), unpack2x16float(x_bits.y));
 let x_hi = vec4f(unpack2x16float(x_bits.z), unpack2x16float(x_bits.w));
-          { let w = weights[0u + slot / 4u][slot % 4u]; l0 += w; lo0 += w * x_lo; hi0 += w * x_hi; }
+          { let w = select(0.0f, weights[0u + slot / 4u][slot % 4u], present); l0 += w; lo0 += w * x_lo; hi0 += w * x_hi; }
         }
         {
           let slot = min(j + 48u, 127u);
-          let x_bits = v[rows[slot] + c];
+          let at = rows[slot];
+          let present = at != NONE;
+          // Absent keys weigh nothing; what is read in their stead, perhaps another sequence's, must not count at all.
+          let x_bits = select(vec4u(0u), v[select(0u, at, present) + c], present);
 let x_lo = vec4f(unpack2x16float(x_bits.x), unpack2x16float(x_bits.y));
 let x_hi = vec4f(unpack2x16float(x_bits.z), unpack2x16float(x_bits.w));
-          { let w = weights[0u + slot / 4u][slot % 4u]; l0 += w; lo0 += w * x_lo; hi0 += w * x_hi; }
+          { let w = select(0.0f, weights[0u + slot / 4u][slot % 4u], present); l0 += w; lo0 += w * x_lo; hi0 += w * x_hi; }
         }
       }
     }

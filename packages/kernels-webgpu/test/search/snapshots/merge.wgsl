@@ -24,6 +24,17 @@ struct Decode {
 @group(0) @binding(0) var<uniform> decode: Decode;
 @group(0) @binding(1) var<storage, read> parts: array<vec4f>;
 @group(0) @binding(2) var<storage, read_write> out: array<vec4u>;
+fn pack_above(value: vec2<f32>, limit: u32) -> u32 {
+  let all = bitcast<vec2<u32>>(value);
+  let size = all & vec2<u32>(0x7fffffffu);
+  let packed = pack2x16float(clamp(value, vec2<f32>(-65504.0), vec2<f32>(65504.0)));
+  let infinite = ((all >> vec2<u32>(16u)) & vec2<u32>(0x8000u)) | vec2<u32>(0x7c00u);
+  let number = select(vec2<u32>(packed & 0xffffu, packed >> 16u), infinite, size >= vec2<u32>(limit));
+  let halves = select(number, vec2<u32>(0x7e00u), size > vec2<u32>(0x7f800000u));
+  return halves.x | (halves.y << 16u);
+}
+fn pack_halves(value: vec2<f32>) -> u32 { return pack_above(value, 0x477ff000u); }
+fn pack_means(value: vec2<f32>) -> u32 { return pack_above(value, 0x7f800000u); }
 var<workgroup> sums: array<vec4f, 256>;
 var<workgroup> weights: array<f32, 128>;
 @compute @workgroup_size(128)
@@ -59,5 +70,5 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
   }
   let scale = select(1.0f / total, 0.0f, total == 0.0f);
   let at = (row * decode.queryHeads + decode.headFirst + group.x) * 8u + lane;
-  out[at] = vec4u(pack2x16float((lo * scale).xy), pack2x16float((lo * scale).zw), pack2x16float((hi * scale).xy), pack2x16float((hi * scale).zw));
+  out[at] = vec4u(pack_means((lo * scale).xy), pack_means((lo * scale).zw), pack_means((hi * scale).xy), pack_means((hi * scale).zw));
 }

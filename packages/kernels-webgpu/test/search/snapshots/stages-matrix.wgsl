@@ -39,13 +39,25 @@ fn key_row(batch: u32, key: u32) -> u32 { return batch * shape.keyRows + key - s
 fn key_octet(batch: u32, key: u32, head: u32) -> u32 {
   return (key_row(batch, key) * shape.kvHeads + head / 4u) * D8;
 }
+// NaN has no rank: it stands below every number.
 fn ordered(x: f32) -> u32 {
-  let bits = bitcast<u32>(x + 0.0f);
+  let bits = bitcast<u32>(select(x + 0.0f, -3.4e38f, ((bitcast<u32>(x) & 0x7fffffffu) > 0x7f800000u)));
   return select(~bits, bits | 0x80000000u, bits < 0x80000000u);
 }
 @group(0) @binding(0) var<uniform> shape: Shape;
 @group(0) @binding(1) var<storage, read> q: array<vec4u>;
 @group(0) @binding(2) var<storage, read_write> split: array<vec4u>;
+fn pack_above(value: vec2<f32>, limit: u32) -> u32 {
+  let all = bitcast<vec2<u32>>(value);
+  let size = all & vec2<u32>(0x7fffffffu);
+  let packed = pack2x16float(clamp(value, vec2<f32>(-65504.0), vec2<f32>(65504.0)));
+  let infinite = ((all >> vec2<u32>(16u)) & vec2<u32>(0x8000u)) | vec2<u32>(0x7c00u);
+  let number = select(vec2<u32>(packed & 0xffffu, packed >> 16u), infinite, size >= vec2<u32>(limit));
+  let halves = select(number, vec2<u32>(0x7e00u), size > vec2<u32>(0x7f800000u));
+  return halves.x | (halves.y << 16u);
+}
+fn pack_halves(value: vec2<f32>) -> u32 { return pack_above(value, 0x477ff000u); }
+fn pack_means(value: vec2<f32>) -> u32 { return pack_above(value, 0x7f800000u); }
 @compute @workgroup_size(128)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lane: u32) {
   let i = group.x * 128u + lane;
@@ -69,8 +81,8 @@ let x_hi = vec4f(unpack2x16float(x_bits.z), unpack2x16float(x_bits.w));
   }
   lo /= f32(end - start); hi /= f32(end - start);
   let at = ((group.z * shape.slabBlocks + group.y) * 8u + r) * 16u + c;
-  split[at] = vec4u(pack2x16float((max(lo, vec4f(0.0))).xy), pack2x16float((max(lo, vec4f(0.0))).zw), pack2x16float((max(hi, vec4f(0.0))).xy), pack2x16float((max(hi, vec4f(0.0))).zw));
-  split[at + 8u] = vec4u(pack2x16float((min(lo, vec4f(0.0))).xy), pack2x16float((min(lo, vec4f(0.0))).zw), pack2x16float((min(hi, vec4f(0.0))).xy), pack2x16float((min(hi, vec4f(0.0))).zw));
+  split[at] = vec4u(pack_means((max(lo, vec4f(0.0))).xy), pack_means((max(lo, vec4f(0.0))).zw), pack_means((max(hi, vec4f(0.0))).xy), pack_means((max(hi, vec4f(0.0))).zw));
+  split[at + 8u] = vec4u(pack_means((min(lo, vec4f(0.0))).xy), pack_means((min(lo, vec4f(0.0))).zw), pack_means((min(hi, vec4f(0.0))).xy), pack_means((min(hi, vec4f(0.0))).zw));
 }
 
 // search/0-bound
@@ -120,8 +132,9 @@ fn key_row(batch: u32, key: u32) -> u32 { return batch * shape.keyRows + key - s
 fn key_octet(batch: u32, key: u32, head: u32) -> u32 {
   return (key_row(batch, key) * shape.kvHeads + head / 4u) * D8;
 }
+// NaN has no rank: it stands below every number.
 fn ordered(x: f32) -> u32 {
-  let bits = bitcast<u32>(x + 0.0f);
+  let bits = bitcast<u32>(select(x + 0.0f, -3.4e38f, ((bitcast<u32>(x) & 0x7fffffffu) > 0x7f800000u)));
   return select(~bits, bits | 0x80000000u, bits < 0x80000000u);
 }
 @group(0) @binding(0) var<uniform> shape: Shape;
@@ -258,8 +271,9 @@ fn key_row(batch: u32, key: u32) -> u32 { return batch * shape.keyRows + key - s
 fn key_octet(batch: u32, key: u32, head: u32) -> u32 {
   return (key_row(batch, key) * shape.kvHeads + head / 4u) * D8;
 }
+// NaN has no rank: it stands below every number.
 fn ordered(x: f32) -> u32 {
-  let bits = bitcast<u32>(x + 0.0f);
+  let bits = bitcast<u32>(select(x + 0.0f, -3.4e38f, ((bitcast<u32>(x) & 0x7fffffffu) > 0x7f800000u)));
   return select(~bits, bits | 0x80000000u, bits < 0x80000000u);
 }
 @group(0) @binding(0) var<uniform> shape: Shape;
@@ -373,8 +387,9 @@ fn key_row(batch: u32, key: u32) -> u32 { return batch * shape.keyRows + key - s
 fn key_octet(batch: u32, key: u32, head: u32) -> u32 {
   return (key_row(batch, key) * shape.kvHeads + head / 4u) * D8;
 }
+// NaN has no rank: it stands below every number.
 fn ordered(x: f32) -> u32 {
-  let bits = bitcast<u32>(x + 0.0f);
+  let bits = bitcast<u32>(select(x + 0.0f, -3.4e38f, ((bitcast<u32>(x) & 0x7fffffffu) > 0x7f800000u)));
   return select(~bits, bits | 0x80000000u, bits < 0x80000000u);
 }
 @group(0) @binding(0) var<uniform> shape: Shape;
@@ -494,8 +509,9 @@ fn key_row(batch: u32, key: u32) -> u32 { return batch * shape.keyRows + key - s
 fn key_octet(batch: u32, key: u32, head: u32) -> u32 {
   return (key_row(batch, key) * shape.kvHeads + head / 4u) * D8;
 }
+// NaN has no rank: it stands below every number.
 fn ordered(x: f32) -> u32 {
-  let bits = bitcast<u32>(x + 0.0f);
+  let bits = bitcast<u32>(select(x + 0.0f, -3.4e38f, ((bitcast<u32>(x) & 0x7fffffffu) > 0x7f800000u)));
   return select(~bits, bits | 0x80000000u, bits < 0x80000000u);
 }
 @group(0) @binding(0) var<uniform> shape: Shape;
@@ -618,8 +634,9 @@ fn key_row(batch: u32, key: u32) -> u32 { return batch * shape.keyRows + key - s
 fn key_octet(batch: u32, key: u32, head: u32) -> u32 {
   return (key_row(batch, key) * shape.kvHeads + head / 4u) * D8;
 }
+// NaN has no rank: it stands below every number.
 fn ordered(x: f32) -> u32 {
-  let bits = bitcast<u32>(x + 0.0f);
+  let bits = bitcast<u32>(select(x + 0.0f, -3.4e38f, ((bitcast<u32>(x) & 0x7fffffffu) > 0x7f800000u)));
   return select(~bits, bits | 0x80000000u, bits < 0x80000000u);
 }
 @group(0) @binding(0) var<uniform> shape: Shape;
@@ -741,8 +758,9 @@ fn key_row(batch: u32, key: u32) -> u32 { return batch * shape.keyRows + key - s
 fn key_octet(batch: u32, key: u32, head: u32) -> u32 {
   return (key_row(batch, key) * shape.kvHeads + head / 4u) * D8;
 }
+// NaN has no rank: it stands below every number.
 fn ordered(x: f32) -> u32 {
-  let bits = bitcast<u32>(x + 0.0f);
+  let bits = bitcast<u32>(select(x + 0.0f, -3.4e38f, ((bitcast<u32>(x) & 0x7fffffffu) > 0x7f800000u)));
   return select(~bits, bits | 0x80000000u, bits < 0x80000000u);
 }
 @group(0) @binding(0) var<uniform> shape: Shape;

@@ -39,8 +39,9 @@ fn key_row(batch: u32, key: u32) -> u32 { return batch * shape.keyRows + key - s
 fn key_octet(batch: u32, key: u32, head: u32) -> u32 {
   return (key_row(batch, key) * shape.kvHeads + head / 4u) * D8;
 }
+// NaN has no rank: it stands below every number.
 fn ordered(x: f32) -> u32 {
-  let bits = bitcast<u32>(x + 0.0f);
+  let bits = bitcast<u32>(select(x + 0.0f, -3.4e38f, ((bitcast<u32>(x) & 0x7fffffffu) > 0x7f800000u)));
   return select(~bits, bits | 0x80000000u, bits < 0x80000000u);
 }
 @group(0) @binding(0) var<uniform> shape: Shape;
@@ -63,10 +64,10 @@ fn load_rows(batch: u32, head: u32, block: Block, tile: u32, lane: u32) {
     if (start < block.rows) {
       for (var row = start; row < end; row++) {
         let x_at = 2u * (query_octet(batch, block.first_row + row, head) + c); let x_lo = q[x_at]; let x_hi = q[x_at + 1u];
-        lo += x_lo;
-        hi += x_hi;
+        lo += 0.125f * x_lo;
+        hi += 0.125f * x_hi;
       }
-      lo /= f32(end - start); hi /= f32(end - start);
+      lo /= 0.125f * f32(end - start); hi /= 0.125f * f32(end - start);
     }
     rows[r * D4 + 2u * c] = lo;
     rows[r * D4 + 2u * c + 1u] = hi;
@@ -247,8 +248,9 @@ fn key_row(batch: u32, key: u32) -> u32 { return batch * shape.keyRows + key - s
 fn key_octet(batch: u32, key: u32, head: u32) -> u32 {
   return (key_row(batch, key) * shape.kvHeads + head / 4u) * D8;
 }
+// NaN has no rank: it stands below every number.
 fn ordered(x: f32) -> u32 {
-  let bits = bitcast<u32>(x + 0.0f);
+  let bits = bitcast<u32>(select(x + 0.0f, -3.4e38f, ((bitcast<u32>(x) & 0x7fffffffu) > 0x7f800000u)));
   return select(~bits, bits | 0x80000000u, bits < 0x80000000u);
 }
 @group(0) @binding(0) var<uniform> shape: Shape;
@@ -356,8 +358,9 @@ fn key_row(batch: u32, key: u32) -> u32 { return batch * shape.keyRows + key - s
 fn key_octet(batch: u32, key: u32, head: u32) -> u32 {
   return (key_row(batch, key) * shape.kvHeads + head / 4u) * D8;
 }
+// NaN has no rank: it stands below every number.
 fn ordered(x: f32) -> u32 {
-  let bits = bitcast<u32>(x + 0.0f);
+  let bits = bitcast<u32>(select(x + 0.0f, -3.4e38f, ((bitcast<u32>(x) & 0x7fffffffu) > 0x7f800000u)));
   return select(~bits, bits | 0x80000000u, bits < 0x80000000u);
 }
 @group(0) @binding(0) var<uniform> shape: Shape;
@@ -389,10 +392,10 @@ fn load_rows(batch: u32, head: u32, block: Block, tile: u32, lane: u32) {
     if (start < block.rows) {
       for (var row = start; row < end; row++) {
         let x_at = 2u * (query_octet(batch, block.first_row + row, head) + c); let x_lo = q[x_at]; let x_hi = q[x_at + 1u];
-        lo += x_lo;
-        hi += x_hi;
+        lo += 0.125f * x_lo;
+        hi += 0.125f * x_hi;
       }
-      lo /= f32(end - start); hi /= f32(end - start);
+      lo /= 0.125f * f32(end - start); hi /= 0.125f * f32(end - start);
     }
     rows[r * D4 + 2u * c] = lo;
     rows[r * D4 + 2u * c + 1u] = hi;
@@ -573,8 +576,9 @@ fn key_row(batch: u32, key: u32) -> u32 { return batch * shape.keyRows + key - s
 fn key_octet(batch: u32, key: u32, head: u32) -> u32 {
   return (key_row(batch, key) * shape.kvHeads + head / 4u) * D8;
 }
+// NaN has no rank: it stands below every number.
 fn ordered(x: f32) -> u32 {
-  let bits = bitcast<u32>(x + 0.0f);
+  let bits = bitcast<u32>(select(x + 0.0f, -3.4e38f, ((bitcast<u32>(x) & 0x7fffffffu) > 0x7f800000u)));
   return select(~bits, bits | 0x80000000u, bits < 0x80000000u);
 }
 @group(0) @binding(0) var<uniform> shape: Shape;
@@ -691,8 +695,9 @@ fn key_row(batch: u32, key: u32) -> u32 { return (pages[key >> 8u] << 8u) | (key
 fn key_octet(batch: u32, key: u32, head: u32) -> u32 {
   return (key_row(batch, key) * shape.kvHeads + head / 4u) * D8;
 }
+// NaN has no rank: it stands below every number.
 fn ordered(x: f32) -> u32 {
-  let bits = bitcast<u32>(x + 0.0f);
+  let bits = bitcast<u32>(select(x + 0.0f, -3.4e38f, ((bitcast<u32>(x) & 0x7fffffffu) > 0x7f800000u)));
   return select(~bits, bits | 0x80000000u, bits < 0x80000000u);
 }
 @group(0) @binding(0) var<uniform> shape: Shape;
@@ -867,8 +872,9 @@ fn key_row(batch: u32, key: u32) -> u32 { return batch * shape.keyRows + key - s
 fn key_octet(batch: u32, key: u32, head: u32) -> u32 {
   return (key_row(batch, key) * shape.kvHeads + head / 4u) * D8;
 }
+// NaN has no rank: it stands below every number.
 fn ordered(x: f32) -> u32 {
-  let bits = bitcast<u32>(x + 0.0f);
+  let bits = bitcast<u32>(select(x + 0.0f, -3.4e38f, ((bitcast<u32>(x) & 0x7fffffffu) > 0x7f800000u)));
   return select(~bits, bits | 0x80000000u, bits < 0x80000000u);
 }
 @group(0) @binding(0) var<uniform> shape: Shape;

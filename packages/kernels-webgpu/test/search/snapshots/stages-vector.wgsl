@@ -39,8 +39,9 @@ fn key_row(batch: u32, key: u32) -> u32 { return batch * shape.keyRows + key - s
 fn key_octet(batch: u32, key: u32, head: u32) -> u32 {
   return (key_row(batch, key) * shape.kvHeads + head / 4u) * D8;
 }
+// NaN has no rank: it stands below every number.
 fn ordered(x: f32) -> u32 {
-  let bits = bitcast<u32>(x + 0.0f);
+  let bits = bitcast<u32>(select(x + 0.0f, -3.4e38f, ((bitcast<u32>(x) & 0x7fffffffu) > 0x7f800000u)));
   return select(~bits, bits | 0x80000000u, bits < 0x80000000u);
 }
 @group(0) @binding(0) var<uniform> shape: Shape;
@@ -255,8 +256,9 @@ fn key_row(batch: u32, key: u32) -> u32 { return batch * shape.keyRows + key - s
 fn key_octet(batch: u32, key: u32, head: u32) -> u32 {
   return (key_row(batch, key) * shape.kvHeads + head / 4u) * D8;
 }
+// NaN has no rank: it stands below every number.
 fn ordered(x: f32) -> u32 {
-  let bits = bitcast<u32>(x + 0.0f);
+  let bits = bitcast<u32>(select(x + 0.0f, -3.4e38f, ((bitcast<u32>(x) & 0x7fffffffu) > 0x7f800000u)));
   return select(~bits, bits | 0x80000000u, bits < 0x80000000u);
 }
 @group(0) @binding(0) var<uniform> shape: Shape;
@@ -364,8 +366,9 @@ fn key_row(batch: u32, key: u32) -> u32 { return batch * shape.keyRows + key - s
 fn key_octet(batch: u32, key: u32, head: u32) -> u32 {
   return (key_row(batch, key) * shape.kvHeads + head / 4u) * D8;
 }
+// NaN has no rank: it stands below every number.
 fn ordered(x: f32) -> u32 {
-  let bits = bitcast<u32>(x + 0.0f);
+  let bits = bitcast<u32>(select(x + 0.0f, -3.4e38f, ((bitcast<u32>(x) & 0x7fffffffu) > 0x7f800000u)));
   return select(~bits, bits | 0x80000000u, bits < 0x80000000u);
 }
 @group(0) @binding(0) var<uniform> shape: Shape;
@@ -589,8 +592,9 @@ fn key_row(batch: u32, key: u32) -> u32 { return batch * shape.keyRows + key - s
 fn key_octet(batch: u32, key: u32, head: u32) -> u32 {
   return (key_row(batch, key) * shape.kvHeads + head / 4u) * D8;
 }
+// NaN has no rank: it stands below every number.
 fn ordered(x: f32) -> u32 {
-  let bits = bitcast<u32>(x + 0.0f);
+  let bits = bitcast<u32>(select(x + 0.0f, -3.4e38f, ((bitcast<u32>(x) & 0x7fffffffu) > 0x7f800000u)));
   return select(~bits, bits | 0x80000000u, bits < 0x80000000u);
 }
 @group(0) @binding(0) var<uniform> shape: Shape;
@@ -707,8 +711,9 @@ fn key_row(batch: u32, key: u32) -> u32 { return batch * shape.keyRows + key - s
 fn key_octet(batch: u32, key: u32, head: u32) -> u32 {
   return (key_row(batch, key) * shape.kvHeads + head / 4u) * D8;
 }
+// NaN has no rank: it stands below every number.
 fn ordered(x: f32) -> u32 {
-  let bits = bitcast<u32>(x + 0.0f);
+  let bits = bitcast<u32>(select(x + 0.0f, -3.4e38f, ((bitcast<u32>(x) & 0x7fffffffu) > 0x7f800000u)));
   return select(~bits, bits | 0x80000000u, bits < 0x80000000u);
 }
 @group(0) @binding(0) var<uniform> shape: Shape;
@@ -884,8 +889,9 @@ fn key_row(batch: u32, key: u32) -> u32 { return batch * shape.keyRows + key - s
 fn key_octet(batch: u32, key: u32, head: u32) -> u32 {
   return (key_row(batch, key) * shape.kvHeads + head / 4u) * D8;
 }
+// NaN has no rank: it stands below every number.
 fn ordered(x: f32) -> u32 {
-  let bits = bitcast<u32>(x + 0.0f);
+  let bits = bitcast<u32>(select(x + 0.0f, -3.4e38f, ((bitcast<u32>(x) & 0x7fffffffu) > 0x7f800000u)));
   return select(~bits, bits | 0x80000000u, bits < 0x80000000u);
 }
 @group(0) @binding(0) var<uniform> shape: Shape;
