@@ -8,7 +8,6 @@ import {
   denseMask,
   PAPER_CONFIG,
   searchBlockMask,
-  splitStages,
   type AttentionShape,
   splitStages,
   type HipConfig,
