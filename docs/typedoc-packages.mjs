@@ -40,6 +40,20 @@ class EntryRouter extends ModuleRouter {
   getIdealBaseName(reflection) {
     return ofSpecifier.get(reflection.name)?.page ?? super.getIdealBaseName(reflection);
   }
+
+  /** An export is numbered for another export of its name, not for a member that happens to be slugged like it (Study.header, StudyHeader). */
+  getAnchor(target) {
+    const anchor = super.getAnchor(target);
+    const base = anchor?.replace(/-\d+$/, '');
+    if (base === anchor || target.parent?.kind !== ReflectionKind.Module) return anchor;
+    const namesakes = target.parent.children.filter(({ name }) => name.toLowerCase() === target.name.toLowerCase());
+    return namesakes.length > 1 ? anchor : base;
+  }
+
+  getFullUrl(target) {
+    const [page, anchor] = super.getFullUrl(target).split('#');
+    return anchor === undefined ? page : `${page}#${this.getAnchor(target)}`;
+  }
 }
 
 /** Where a symbol is defined, small, and without the package, which the page is about. */

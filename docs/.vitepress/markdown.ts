@@ -56,6 +56,8 @@ export function pageMarkdown(md: MarkdownIt): void {
     const token = tokens[index]!;
     const [, file] = PICTURE.exec(String(token.attrGet('src'))) ?? [];
     if (file) return inlinePicture(file, token.content);
-    return image ? image(tokens, index, options, environment, self) : self.renderToken(tokens, index, options);
+    const html = image ? image(tokens, index, options, environment, self) : self.renderToken(tokens, index, options);
+    // A drawing keeps its size and scrolls where the page is narrower.
+    return String(token.attrGet('src')).includes('drawings/') ? `<span class="drawing">${html}</span>` : html;
   };
 }

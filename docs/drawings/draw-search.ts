@@ -1,13 +1,9 @@
 // Draws the tree search: the scores of 64 keys on top, one row of halves per round below, what is kept in colour.
+import { DROPPED, INK, KEPT, LEFT, sheet, WIDTH } from './sheet.ts';
 import { roundsOf, type Run } from './tree-search.ts';
 
-const WIDTH = 760;
-const LEFT = 20;
 const CURVE = 130;
 const ROW = 34;
-const KEPT = '#3a7bd5';
-const DROPPED = '#8883';
-const INK = '#888';
 
 /** Two hills and a small one: scores that change slowly from key to key, as the search assumes. */
 export const SCORES: readonly number[] = Array.from({ length: 64 }, (_, key) => {
@@ -41,11 +37,11 @@ export function drawSearch(): string {
   const rounds = roundsOf(SCORES, K);
   const height = CURVE + rounds.length * ROW + 24;
   const dots = rounds.reduce((sum, round) => sum + round.length, 0);
-  return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${WIDTH} ${height}" role="img" aria-label="Tree search over 64 keys, 8 kept">
-<style>.t{font:13px system-ui,sans-serif;fill:${INK}}</style>
-${curve()}
+  return sheet(
+    height,
+    'Tree search over 64 keys, 8 kept',
+    `${curve()}
 ${rounds.map(row).join('\n')}
-<text x="${LEFT}" y="${height - 8}" class="t">${rounds.length} rounds, ${dots} dot products (one per box, at its dot), ${K} keys kept</text>
-</svg>
-`;
+<text x="${LEFT}" y="${height - 8}" class="t">${rounds.length} rounds, ${dots} dot products (one per box, at its dot), ${K} keys kept</text>`,
+  );
 }
