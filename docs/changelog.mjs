@@ -1,4 +1,4 @@
-// Writes docs/changelog.md out of the changelogs that releases leave: the workspace's and every package's.
+// Writes the page of changes out of the changelogs that releases leave: the workspace's and every package's.
 import { existsSync, globSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 
