@@ -1,4 +1,5 @@
 // openCheckpoint: what the model is, its weights open for reading one by one, the tokenizer at hand; from a folder or a GGUF alike.
+import type { BrowserCache } from './cache/browser-cache.ts';
 import { loadChatTemplate } from './chat/load.ts';
 import type { ChatMessage, ChatTemplate, RenderOptions } from './chat/template.ts';
 import { CheckpointError } from './errors.ts';
@@ -23,6 +24,8 @@ import type { CheckpointWeights } from './weights/weights.ts';
 export interface OpenOptions extends HttpSourceOptions {
   /** Families to choose from. @defaultValue the built-in ones */
   readonly families?: readonly Family[] | undefined;
+  /** Keeps the files for the next visit; for places on the network. @defaultValue none */
+  readonly cache?: BrowserCache | undefined;
   /** Name of the GGUF file to open among {@link CheckpointFiles}. @defaultValue the only one, where there are no safetensors */
   readonly gguf?: string | undefined;
   /** Fields that replace those of config.json, e.g. `{ num_labels: 2, architectures: ['BertForSequenceClassification'] }`. */
@@ -81,7 +84,8 @@ export async function openCheckpoint(
   options: OpenOptions = {},
 ): Promise<OpenCheckpoint> {
   const place = typeof location === 'string' ? locate(location, options) : { files: location };
-  const { files, gguf = options.gguf } = place;
+  const { gguf = options.gguf } = place;
+  const files = options.cache?.files(place.files, { signal: options.signal }) ?? place.files;
   const contents = await openContents(files, gguf, options.families ?? builtinFamilies, options.config);
   const { family, weights } = contents;
   try {

@@ -13,6 +13,7 @@ export type CheckpointErrorCode =
   | 'tokenizer'
   | 'chat-template'
   | 'network'
+  | 'cache-full'
   | 'unsupported'
   | 'aborted'
   | 'internal';

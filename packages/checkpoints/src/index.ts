@@ -32,3 +32,4 @@ export type { RawTensor, ReadRawOptions, StoredDtype, StoredTensor } from './wei
 export { loadChatTemplate } from './chat/load.ts';
 export * from './chat/template.ts';
 export * from './generation/generation-config.ts';
+export * from './cache/browser-cache.ts';

@@ -35,7 +35,8 @@ export function ggufFiles(
       : undefined;
   };
   return {
-    ...files,
+    location: files.location,
+    open: (name) => files.open(name),
     text: async (name) => {
       const found = beside ? await files.text(name) : undefined;
       if (found !== undefined) return found;
