@@ -19,8 +19,6 @@ export {
   elasticLayers,
   headKind,
   headSizeField,
-  layerList,
-  layerWindows,
   labelCount,
   numberField,
   objectField,
@@ -30,6 +28,7 @@ export {
   tokenIds,
   type RawConfig,
 } from './families/hf-config.ts';
+export { layerList, layerWindows } from './families/layer-types.ts';
 export { frequenciesFor, inverseFrequencies, readRope } from './families/rope-config.ts';
 export {
   configuredBias,

@@ -1,8 +1,7 @@
-// Where a checkpoint keeps its chat template: chat_template.jinja, tokenizer_config.json, or a GGUF file's metadata.
+// Where a checkpoint keeps its chat template: chat_template.jinja, or tokenizer_config.json (a GGUF file's metadata stand for that).
 import { CheckpointError } from '../errors.ts';
 import type { CheckpointFiles } from '../files/files.ts';
 import { readJson } from '../files/files.ts';
-import type { GgufMetadata } from '../gguf/header.ts';
 import { createChatTemplate } from './template.ts';
 import type { ChatTemplate, TemplateSources } from './template.ts';
 
@@ -55,20 +54,4 @@ export function specialTokens(config: Readonly<Record<string, unknown>>): Record
       return typeof text === 'string' ? [[key, text]] : [];
     }),
   );
-}
-
-/** `tokenizer.chat_template`, and the named ones beside it. */
-export function ggufTemplates(metadata: GgufMetadata): { name: string; template: string }[] | string | undefined {
-  const text = (key: string) => {
-    const value = metadata.get(key);
-    return typeof value === 'string' ? value : undefined;
-  };
-  const main = text('tokenizer.chat_template');
-  const names = metadata.get('tokenizer.chat_templates');
-  const named = (Array.isArray(names) ? (names as readonly string[]) : []).flatMap((name) => {
-    const template = text(`tokenizer.chat_template.${name}`);
-    return template === undefined ? [] : [{ name, template }];
-  });
-  if (named.length === 0) return main;
-  return main === undefined ? named : [{ name: 'default', template: main }, ...named];
 }

@@ -1,6 +1,7 @@
 // Mistral (Jiang 2023): Llama with a sliding window in every layer.
 import type { Family } from './family.ts';
-import { countField, layerWindows } from './hf-config.ts';
+import { countField } from './hf-config.ts';
+import { layerWindows } from './layer-types.ts';
 import type { RawConfig } from './hf-config.ts';
 import { LLAMA_KEYS, llamaNames, readLlamaConfig } from './llama.ts';
 

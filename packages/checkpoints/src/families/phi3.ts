@@ -4,7 +4,8 @@ import { headGroup, layerFfn, layerHeads } from '../model/slots.ts';
 import type { Family, NameTable, TensorName } from './family.ts';
 import { llamaGgufConfig, llamaGgufNames } from './gguf-llama.ts';
 import type { GgufFields } from './gguf-fields.ts';
-import { countField, layerWindows } from './hf-config.ts';
+import { countField } from './hf-config.ts';
+import { layerWindows } from './layer-types.ts';
 import type { RawConfig } from './hf-config.ts';
 import { LLAMA_KEYS, llamaNames, readLlamaConfig } from './llama.ts';
 

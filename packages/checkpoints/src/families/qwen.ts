@@ -1,5 +1,6 @@
 // Qwen2/2.5 (bias on q, k, v) and Qwen3 (RMS norm on every query and key head, free head size): Llama-like decoders.
-import { booleanField, countField, layerWindows } from './hf-config.ts';
+import { booleanField, countField } from './hf-config.ts';
+import { layerWindows } from './layer-types.ts';
 import type { RawConfig } from './hf-config.ts';
 import type { Family } from './family.ts';
 import { llamaGgufConfig, llamaGgufNames } from './gguf-llama.ts';

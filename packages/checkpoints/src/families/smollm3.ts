@@ -1,7 +1,8 @@
 // SmolLM3 (Hugging Face 2025): Llama whose every fourth layer has no rotation (NoPE).
 import type { Family } from './family.ts';
 import { llamaGgufConfig, pairedGgufNames } from './gguf-llama.ts';
-import { booleanField, countField, layerList, layerWindows } from './hf-config.ts';
+import { booleanField, countField } from './hf-config.ts';
+import { layerList, layerWindows } from './layer-types.ts';
 import type { RawConfig } from './hf-config.ts';
 import { configuredBias, LLAMA_KEYS, llamaNames, readLlamaConfig } from './llama.ts';
 

@@ -2,7 +2,7 @@
 import type { RawConfig } from '../families/hf-config.ts';
 import type { CheckpointFiles } from '../files/files.ts';
 import type { GgufMetadata } from './header.ts';
-import { ggufTemplates } from '../chat/load.ts';
+import { ggufTemplates } from './templates.ts';
 import { ggufTokenizer, tokenizerConfig } from './tokenizer.ts';
 
 /** Ids that end a text, in generation_config.json's keys. */
