@@ -1,8 +1,9 @@
-// Envelopes: elementwise largest and smallest key of each chunk, as rows [Hkv of B][chunks][max d, min d]: two halves of one row, so
+// Summaries of chunks: moments (moments.ts), and envelopes: elementwise largest and smallest key of each chunk, as rows [Hkv of B][chunks][max d, min d]: two halves of one row, so
 // that a bound is one product with the queries' positive and negative parts. They are finite: NaN is passed over, ±∞ becomes the
 // largest float, since such a product multiplies by 0.
 import { decodeHalves } from './half';
 import * as J from './job';
+import { moments } from './moments';
 import { largest, smallest } from './non-finite';
 import { keyAddress, PAGE, rowBytes } from './pages';
 
@@ -13,7 +14,7 @@ import { keyAddress, PAGE, rowBytes } from './pages';
 export function envelopes(job: usize, thread: i32): void {
   const keys = J.i(job, J.KEYS), kvHeads = J.i(job, J.KV_HEADS), padded = J.i(job, J.PADDED_DIM), sink = J.i(job, J.SINK);
   const stage = job + J.STAGE + <usize>J.i(job, J.ENVELOPE_STAGE) * J.STAGE_BYTES;
-  const chunk = load<i32>(stage), room = load<i32>(stage + 24);
+  const chunk = load<i32>(stage), room = load<i32>(stage + 24), deviations = load<i32>(stage + 16) == 3;
   const out = <usize>load<u32>(stage + 20);
   const firstChunk = J.i(job, J.FIRST_CHUNK);
   const count = max(0, (keys - sink + chunk - 1) / chunk) - firstChunk;
@@ -26,6 +27,10 @@ export function envelopes(job: usize, thread: i32): void {
     const start = sink + index * chunk;
     const end = min(start + chunk, keys);
     const to = out + <usize>(bh * room + index) * 2 * width;
+    if (deviations) {
+      moments(job, to, bh / kvHeads, bh % kvHeads, start, end, chunk, bytes, line);
+      continue;
+    }
     for (let c: usize = 0; c < width; c += 16) {
       v128.store(to + c, smallest());
       v128.store(to + width + c, largest());

@@ -81,10 +81,18 @@ export const ROUNDS: usize = 220;
 export const ROW_STRIDE: usize = 224;
 /** 1 = the pages hold NaN or infinity somewhere: paths that are slower are taken. `append` sets it where it stores one. */
 export const SPECIAL: usize = 228;
-/** Stages: count, then per stage 7 × i32 from STAGE: chunk, keep, strideQ, rows (0 max, 1 mean), score (0 binary, 1 bound, 2 exact), envelope pointer, chunks of the envelope. */
-export const STAGE_COUNT: usize = 232;
-export const STAGE: usize = 236;
-export const STAGE_BYTES: usize = 28;
+/** 0, or i32 [H]: blocks each head's mask keeps instead of CAPACITY. */
+export const KEEP_OF_HEAD: usize = 232;
+/** Keys whose scores a vote holds: candidates; sinks and window (0: these are multiplied anew in each pass). */
+export const VOTE_KEYS: usize = 236;
+export const VOTE_LOCAL: usize = 240;
+/**
+ * Stages: count, then per stage 8 × i32 from STAGE: chunk, keep, strideQ, rows (0 max, 1 mean), score (0 binary, 1 bound, 2 exact,
+ * 3 deviation, 4 mass), pointer to summaries, chunks of the summaries, channels (0 all, 1 slow half).
+ */
+export const STAGE_COUNT: usize = 244;
+export const STAGE: usize = 248;
+export const STAGE_BYTES: usize = 32;
 
 // @ts-ignore: decorator
 @inline

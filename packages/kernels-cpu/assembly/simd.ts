@@ -35,7 +35,13 @@ export function fma(a: v128, b: v128, c: v128): v128 {
 // @ts-ignore: decorator
 @inline
 export function exp2x4(x: v128, clamp: v128, magic: v128, p5: v128, p4: v128, p3: v128, p2: v128, p1: v128, one: v128): v128 {
-  x = f32x4.pmax(x, clamp);
+  return exp2Clamped(f32x4.pmax(x, clamp), magic, p5, p4, p3, p2, p1, one);
+}
+
+/** `exp2x4` of what is at least the clamp. */
+// @ts-ignore: decorator
+@inline
+export function exp2Clamped(x: v128, magic: v128, p5: v128, p4: v128, p3: v128, p2: v128, p1: v128, one: v128): v128 {
   const whole = f32x4.add(x, magic);
   x = f32x4.sub(x, f32x4.sub(whole, magic));
   const p = fma(fma(fma(fma(fma(p5, x, p4), x, p3), x, p2), x, p1), x, one);

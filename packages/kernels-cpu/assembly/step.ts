@@ -168,17 +168,19 @@ function mixVisible(s: usize, n: i32, width: i32): void {
   }
 }
 
-/** c·tanh(s/c) = c·(1 − e)/(1 + e) with e = exp(−2|s/c|); scores are s/c before and in base 2 after. */
+/** Scores are s/c before and in base 2 after. */
 function cap(s: usize, n: i32, panels: i32, softcap: f32): void {
-  const one = f32x4.splat(1), scale = f32x4.splat(softcap * LOG2E), toBase2 = f32x4.splat(-2 * LOG2E), sign = i32x4.splat(0x80000000);
-  for (let j = 0; j < n; j++) {
-    const row = s + C.SCORES + <usize>j * C.SCORE_STRIDE;
-    for (let at = row; at < row + (<usize>panels << 5); at += 16) {
-      const x = v128.load(at);
-      const e = exp2Once(f32x4.mul(f32x4.abs(x), toBase2));
-      const t = f32x4.mul(f32x4.div(f32x4.sub(one, e), f32x4.add(one, e)), scale);
-      v128.store(at, v128.or(t, v128.and(x, sign)));
-    }
+  for (let j = 0; j < n; j++) capScores(s + C.SCORES + <usize>j * C.SCORE_STRIDE, <usize>panels << 5, 1, softcap);
+}
+
+/** c·tanh(x·factor) = c·(1 − e)/(1 + e) with e = exp(−2|x·factor|), in base 2. `factor` is the scale over c where x are products. */
+export function capScores(at: usize, bytes: usize, factor: f32, softcap: f32): void {
+  const one = f32x4.splat(1), scale = f32x4.splat(softcap * LOG2E), toBase2 = f32x4.splat(-2 * LOG2E * factor), sign = i32x4.splat(0x80000000);
+  for (const end = at + bytes; at < end; at += 16) {
+    const x = v128.load(at);
+    const e = exp2Once(f32x4.mul(f32x4.abs(x), toBase2));
+    const t = f32x4.mul(f32x4.div(f32x4.sub(one, e), f32x4.add(one, e)), scale);
+    v128.store(at, v128.or(t, v128.and(x, sign)));
   }
 }
 

@@ -28,31 +28,32 @@ export function treeSearch(job: usize, thread: i32): void {
     const rows = min(blockQ, queries - firstRow);
     const visible = causal ? max(0, min(keys, J.i(job, J.POSITION) + firstRow + rows)) : keys;
     const total = (max(0, visible - J.i(job, J.WINDOW) - sink) + blockK - 1) / blockK;
+    const keep = S.keepOf(job, maskHead);
     const cell = (b * maskHeads + maskHead) * blocks + block;
     const starts = J.p(job, J.STARTS) + (<usize>(cell * capacity) << 2);
-    store<i32>(J.p(job, J.COUNTS) + (<usize>cell << 2), min(total, capacity));
-    if (total <= capacity) {
+    store<i32>(J.p(job, J.COUNTS) + (<usize>cell << 2), min(total, keep));
+    if (total <= keep) {
       for (let n = 0; n < total; n++) store<i32>(starts + (<usize>n << 2), sink + n * blockK);
       continue;
     }
     const firstHead = shared ? 0 : maskHead, endHead = shared ? heads : maskHead + 1;
-    for (let h = firstHead; h < endHead; h++) S.sampleRows(job, s, b, h, firstRow, rows, J.i(job, J.STRIDE_Q), false, false, panels + <usize>(h - firstHead) * panelBytes);
+    for (let h = firstHead; h < endHead; h++) S.sampleRows(job, s, b, h, firstRow, rows, J.i(job, J.STRIDE_Q), false, S.PLAIN, panels + <usize>(h - firstHead) * panelBytes);
     let alive = false;
-    for (let j = 0; j < capacity; j++) {
-      const from = <i32>(<i64>j * total / capacity), to = <i32>(<i64>(j + 1) * total / capacity);
+    for (let j = 0; j < keep; j++) {
+      const from = <i32>(<i64>j * total / keep), to = <i32>(<i64>(j + 1) * total / keep);
       store<i32>(firsts + (<usize>j << 2), from);
       store<i32>(sizes + (<usize>j << 2), to - from);
       if (to - from > 1) alive = true;
     }
     while (alive) {
-      split(firsts, sizes, scores, capacity);
-      for (let h = firstHead; h < endHead; h++) scoreHalves(job, s, b, h / (heads / kvHeads), firsts, sizes, scores, owners, 2 * capacity, panels + <usize>(h - firstHead) * panelBytes);
-      selectLargest(scores, 2 * capacity, capacity, copy, firsts, sizes);
+      split(firsts, sizes, scores, keep);
+      for (let h = firstHead; h < endHead; h++) scoreHalves(job, s, b, h / (heads / kvHeads), firsts, sizes, scores, owners, 2 * keep, panels + <usize>(h - firstHead) * panelBytes);
+      selectLargest(scores, 2 * keep, keep, copy, firsts, sizes);
       alive = false;
-      for (let j = 0; j < capacity; j++) if (load<i32>(sizes + (<usize>j << 2)) > 1) { alive = true; break; }
+      for (let j = 0; j < keep; j++) if (load<i32>(sizes + (<usize>j << 2)) > 1) { alive = true; break; }
     }
     // Survivors ascend already: halves keep their order.
-    for (let j: usize = 0; j < <usize>capacity << 2; j += 4) store<i32>(starts + j, sink + load<i32>(firsts + j) * blockK);
+    for (let j: usize = 0; j < <usize>keep << 2; j += 4) store<i32>(starts + j, sink + load<i32>(firsts + j) * blockK);
   }
 }
 
@@ -95,7 +96,7 @@ function scoreHalves(job: usize, s: usize, b: i32, kv: i32, firsts: usize, sizes
 }
 
 function raise(job: usize, s: usize, count: i32, panels: usize, scores: usize, owners: usize): void {
-  S.scoreKeys(job, s, count, panels);
+  S.scoreKeys(job, s, count, panels, s + S.PRODUCTS);
   for (let j: usize = 0; j < <usize>count << 2; j += 4) {
     const to = scores + (<usize>load<i32>(owners + j) << 2);
     const score = load<f32>(s + S.BEST + j);

@@ -41,6 +41,18 @@ const configs: Record<string, Partial<HipConfig>> = {
       { chunk: 4, keep: 16, strideQ: 2, rows: 'mean', score: 'exact' },
     ],
   },
+  vote: {
+    blockQ: 16,
+    k: 16,
+    blockK: 2,
+    window: 32,
+    sink: 5,
+    stages: [
+      { chunk: 16, keep: 64, strideQ: 4, rows: 'mean', score: 'deviation' },
+      { chunk: 8, keep: 32, strideQ: 1, rows: 'max', score: 'exact' },
+      { chunk: 2, keep: 16, score: 'mass' },
+    ],
+  },
 };
 
 /** NaN with other bits than the usual: what a careless exponent would make a number of. */

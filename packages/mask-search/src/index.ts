@@ -54,7 +54,7 @@ export {
   type RopeOptions,
   type RotaryTables,
 } from './attention/rotary.ts';
-export { searchBlockMask, type SearchOptions, type SearchRopeOptions } from './search/search.ts';
+export { checkSearch, searchBlockMask, type SearchOptions, type SearchRopeOptions } from './search/search.ts';
 export { maskCapacity } from './search/block-search.ts';
 export { searchKeysOfQuery } from './search/per-query.ts';
 export { selectLargest } from './search/select.ts';

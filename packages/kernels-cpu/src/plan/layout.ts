@@ -1,5 +1,5 @@
 // Sizes the kernels are built on, and what follows from them. The constants repeat those of assembly/.
-import type { AttentionShape, HipConfig } from '@hip/mask-search';
+import { maskCapacity, type AttentionShape, type HipConfig, type SearchStage } from '@hip/mask-search';
 import { alignBytes } from '../runtime/heap.ts';
 
 /** Tokens of a key-value page: assembly/pages.ts. */
@@ -84,15 +84,56 @@ export function envelopeBytes(
   return alignBytes(batch * kvHeads * chunks * 2 * paddedDim(headDim) * 4);
 }
 
-/** Chunk sizes whose envelopes a configuration needs. */
-export function boundChunks(config: Pick<HipConfig, 'stages'>): number[] {
-  return [...new Set((config.stages ?? []).filter(({ score }) => score === 'bound').map(({ chunk }) => chunk))];
+/** How chunks are summarised: elementwise bounds, or means and deviations. */
+export interface Summary {
+  readonly score: 'bound' | 'deviation';
+  readonly chunk: number;
+}
+
+/** The summaries that a configuration's stages read, each once. */
+export function summariesOf({ stages = [] }: Pick<HipConfig, 'stages'>): readonly Summary[] {
+  const found = new Map<string, Summary>();
+  for (const { score, chunk } of stages)
+    if (score === 'bound' || score === 'deviation') found.set(`${score} ${chunk}`, { score, chunk });
+  return [...found.values()];
+}
+
+/** Most bytes of scores that a vote holds for each thread; what does not fit is multiplied anew in each of its passes. */
+const VOTE_BYTES = 4 * 2 ** 20;
+
+/**
+ * Keys whose scores a vote holds: candidates (those of the stage before it too, where it multiplies the same rows and channels), and
+ * sinks and windows.
+ */
+export function voteRows(
+  { keys }: Pick<AttentionShape, 'keys'>,
+  { stages = [], blockQ, sink, window }: Pick<HipConfig, 'stages' | 'blockQ' | 'sink' | 'window'>,
+): { readonly candidates: number; readonly local: number } {
+  const vote = stages.at(-1);
+  if (vote?.score !== 'mass') return { candidates: 0, local: 0 };
+  const most = Math.floor(VOTE_BYTES / (Math.ceil(blockQ / 8) * 32));
+  const room = (stage: SearchStage | undefined): number =>
+    Math.ceil((stage ? Math.min(stage.keep, keys) : keys) / vote.chunk + 1) * vote.chunk;
+  const before = stages.at(-2);
+  const own = room(before);
+  const shared = before?.score === 'exact' && before.strideQ === 1 && (before.dims ?? 'all') === (vote.dims ?? 'all');
+  const all = shared ? room(stages.at(-3)) + before.chunk : own;
+  const candidates = [all, own].find((rows) => rows <= most) ?? 0;
+  const local = Math.min(keys, window + blockQ) + Math.min(keys, sink);
+  return { candidates, local: candidates + local <= most ? local : 0 };
+}
+
+/** Bytes of a vote's scratch: assembly/vote.ts. */
+function voteScratch(shape: Pick<AttentionShape, 'keys'>, config: HipConfig): number {
+  if (config.stages?.at(-1)?.score !== 'mass') return 0;
+  const { candidates, local } = voteRows(shape, config);
+  return 64 + (3 + candidates + local + 8) * Math.ceil(config.blockQ / 8) * 32;
 }
 
 /** Most candidates any stage holds, with the headroom of its expansion. */
 export function maxCandidates(keys: number, config: HipConfig): number {
   const { stages } = config;
-  if (!stages) return 2 * Math.ceil(config.k / config.blockK);
+  if (!stages) return 2 * maskCapacity(config);
   let most = 1;
   let chunkBefore = keys;
   let have = 1;
@@ -115,15 +156,24 @@ export function gradientScratch(headDim: number): number {
   return attentionScratch(headDim) + alignBytes(4 * ROWS * paddedDim(headDim) * 4 + 3 * ROWS * 320 + 4 * ROWS * 4);
 }
 
-/** Scratch bytes of one thread of a search: assembly/score.ts, staged.ts, tree.ts. */
+/** Scratch bytes of one thread of a search: assembly/score.ts, staged.ts, vote.ts, tree.ts. */
 export function searchScratch(
   { heads, keys, headDim }: Pick<AttentionShape, 'heads' | 'keys' | 'headDim'>,
   config: HipConfig,
 ): number {
   const panels = Math.ceil(config.blockQ / 8);
   const panel = paddedDim(headDim) * 32;
-  const products = ROWS * panels * 32;
+  const products = 2 * ROWS * panels * 32;
   const sampled = (config.shareHeads && !config.stages ? heads : 1) * 2 * panels * panel;
   const lists = 5 * maxCandidates(keys, config) * 4 + 512;
-  return alignBytes(832 + products + panels * panel + ROWS * paddedDim(headDim) * 4 + sampled + lists + 64);
+  return alignBytes(
+    832 +
+      products +
+      panels * panel +
+      ROWS * paddedDim(headDim) * 4 +
+      sampled +
+      lists +
+      voteScratch({ keys }, config) +
+      64,
+  );
 }

@@ -1,12 +1,11 @@
 // What a call will take, before anything is allocated. Pure numbers, property-tested without running anything.
-import type { AttentionShape, HipConfig } from '@hip/mask-search';
+import { maskCapacity, type AttentionShape, type HipConfig } from '@hip/mask-search';
 import { alignBytes } from '../runtime/heap.ts';
 import { JOB_BYTES } from '../runtime/job.ts';
 import {
   appendTokens,
   attendedKeys,
   attentionScratch,
-  boundChunks,
   envelopeBytes,
   envelopeChunks,
   pageBytes,
@@ -15,6 +14,7 @@ import {
   queryChunks,
   searchScratch,
   splitsOf,
+  summariesOf,
   type CacheType,
 } from './layout.ts';
 
@@ -61,8 +61,8 @@ export function planMemory({ shape, config, threads, type = 'f32' }: PlanInput):
   if (config) {
     const blocks = Math.max(...chunks.map((chunk) => chunk.batches * Math.ceil(chunk.rows / config.blockQ)));
     const cells = blocks * (config.shareHeads ? 1 : heads);
-    mask = alignBytes(cells * Math.ceil(config.k / config.blockK) * 4) + alignBytes(cells * 4);
-    for (const chunk of boundChunks(config))
+    mask = alignBytes(cells * maskCapacity(config) * 4) + alignBytes(cells * 4) + alignBytes(heads * 4);
+    for (const { chunk } of summariesOf(config))
       envelopes += envelopeBytes(shape, envelopeChunks(keys, config.sink, chunk));
     scratch = Math.max(scratch, searchScratch(shape, config));
   }

@@ -1,5 +1,5 @@
 // Attention over a store, in steps: part after part of the queries.
-import { emptyMask, type AttentionShape, type BlockMask, type HipConfig } from '@hip/mask-search';
+import { emptyMask, maskCapacity, type AttentionShape, type BlockMask, type HipConfig } from '@hip/mask-search';
 import {
   attendedKeys,
   attentionScratch,
@@ -71,7 +71,7 @@ export function* hipSteps(call: Call, { config, q, out }: HipWork): Steps<BlockM
   const start = performance.now();
   store.updateEnvelopes(config);
   call.engine.times.search += performance.now() - start;
-  const mask = emptyMask(shape, config, Math.ceil(config.k / config.blockK));
+  const mask = emptyMask(shape, config, maskCapacity(config));
   const chunks = queryChunks(shape, config.blockQ);
   const scratch = Math.max(attentionScratch(shape.headDim), searchScratch(shape, config));
   for (const [index, chunk] of chunks.entries()) {

@@ -71,7 +71,7 @@ export class KeyValueCache {
       const message = `maxTokens is ${maxTokens}: give an integer >= 1, or leave it out`;
       throw new HipError('invalid-config', message, { name: 'maxTokens', value: maxTokens });
     }
-    this.config = runnableConfig(config);
+    this.config = runnableConfig(config, { heads, headDim });
     const { stages, refreshInterval } = this.config;
     this.#interval = Math.min(
       ...(stages ?? [{}]).map(({ refresh }: { refresh?: number | undefined }) => refresh ?? refreshInterval),

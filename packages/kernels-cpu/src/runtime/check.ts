@@ -1,6 +1,7 @@
 // Checks of what callers pass in.
 import {
   checkReferenceOnly,
+  checkSearch,
   HipError,
   resolveConfig,
   validateMask,
@@ -38,10 +39,14 @@ export function countRows(name: string, values: Float32Array, row: number, what:
   return rows;
 }
 
-/** @throws HipError `invalid-config`, `unsupported` for what only the reference runs */
-export function runnableConfig(config: Partial<HipConfig>): HipConfig {
+/** @throws HipError `invalid-config`, `unsupported` for what only the reference runs, and where heads do not suit it */
+export function runnableConfig(
+  config: Partial<HipConfig>,
+  shape: Pick<AttentionShape, 'heads' | 'headDim'>,
+): HipConfig {
   const resolved = resolveConfig(config);
-  checkReferenceOnly(resolved);
+  checkSearch(resolved, shape);
+  checkReferenceOnly({ remainder: resolved.remainder });
   return resolved;
 }
 

@@ -60,8 +60,11 @@ export const JOB = {
   ROUNDS: 220,
   ROW_STRIDE: 224,
   SPECIAL: 228,
-  STAGE_COUNT: 232,
-  STAGE: 236,
+  KEEP_OF_HEAD: 232,
+  VOTE_KEYS: 236,
+  VOTE_LOCAL: 240,
+  STAGE_COUNT: 244,
+  STAGE: 248,
 } as const;
 
 export type JobField = keyof typeof JOB;
@@ -69,7 +72,7 @@ export type JobField = keyof typeof JOB;
 export type JobFields = Partial<Record<JobField, number>>;
 
 /** Bytes of one stage's record from JOB.STAGE on. */
-export const STAGE_BYTES = 28;
+export const STAGE_BYTES = 32;
 export const MAX_STAGES = 8;
 export const JOB_BYTES = JOB.STAGE + STAGE_BYTES * MAX_STAGES;
 

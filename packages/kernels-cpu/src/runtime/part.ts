@@ -1,13 +1,13 @@
 // A part of a call's queries inside WebAssembly memory: q goes in, is searched and attended by the kernels, the output comes out.
 import {
   HipError,
-  kernelStages,
   type AttentionShape,
   type BlockMask,
   type HipConfig,
   type ScoreOptions,
+  type SearchStage,
 } from '@hip/mask-search';
-import { maxCandidates, paddedDim, ROWS, splitsOf, type QueryChunk } from '../plan/layout.ts';
+import { maxCandidates, paddedDim, ROWS, splitsOf, voteRows, type QueryChunk } from '../plan/layout.ts';
 import type { Engine, Steps } from './engine.ts';
 import { Scope } from './heap.ts';
 import { JOB, MAX_STAGES, STAGE_BYTES, type JobFields } from './job.ts';
@@ -121,8 +121,12 @@ export class Part {
     const { engine, shape, sliced } = this.#call;
     const cells = this.#allocateMask(mask);
     engine.heap.ints(this.#starts, cells * mask.capacity).fill(-1);
+    const vote = voteRows(shape, config);
+    this.#writeBudgets(config);
     engine.set(this.#job, {
       MAX_CANDIDATES: maxCandidates(shape.keys, config),
+      VOTE_KEYS: vote.candidates,
+      VOTE_LOCAL: vote.local,
       ...(config.stages ? {} : treeFields(config)),
     });
     if (config.stages) this.#writeStages(config);
@@ -180,9 +184,8 @@ export class Part {
     }
   }
 
-  #writeStages(config: HipConfig): void {
+  #writeStages({ stages = [], sink }: HipConfig): void {
     const { engine, store } = this.#call;
-    const stages = kernelStages(config);
     if (stages.length > MAX_STAGES)
       throw new HipError('invalid-config', `stages.length is ${stages.length}: give at most ${MAX_STAGES}`, {
         name: 'stages',
@@ -190,21 +193,37 @@ export class Part {
       });
     engine.set(this.#job, { STAGE_COUNT: stages.length });
     for (const [index, stage] of stages.entries()) {
+      const { chunk, score } = stage;
       const { at, room } =
-        stage.score === 'bound' ? store.envelope(config.sink, stage.chunk, this.#chunk.batch) : { at: 0, room: 0 };
+        score === 'bound' || score === 'deviation'
+          ? store.envelope(sink, { score, chunk }, this.#chunk.batch)
+          : { at: 0, room: 0 };
       const record = [
-        stage.chunk,
+        chunk,
         stage.keep,
-        stage.strideQ,
+        stage.strideQ ?? 1,
         stage.rows === 'mean' ? 1 : 0,
-        { binary: 0, bound: 1, exact: 2 }[stage.score],
+        SCORES[score],
         at,
         room,
+        'dims' in stage && stage.dims === 'slow-half' ? 1 : 0,
       ];
       engine.heap.ints(this.#job + JOB.STAGE + index * STAGE_BYTES, record.length).set(record);
     }
   }
+
+  /** Blocks that each head keeps, where heads differ. */
+  #writeBudgets({ kPerHead, blockK }: HipConfig): void {
+    if (!kPerHead) return;
+    const { engine } = this.#call;
+    const at = this.#scope.allocate(kPerHead.length * 4);
+    engine.heap.ints(at, kPerHead.length).set(kPerHead.map((k) => Math.ceil(k / blockK)));
+    engine.set(this.#job, { KEEP_OF_HEAD: at });
+  }
 }
+
+/** Kinds of stages: assembly/staged.ts. */
+const SCORES: Record<SearchStage['score'], number> = { binary: 0, bound: 1, exact: 2, deviation: 3, mass: 4 };
 
 function treeFields({ strideQ, strideK, representative, ensemble }: HipConfig): JobFields {
   const kinds: Partial<Record<HipConfig['representative'], number>> = { center: 0, first: 1, last: 2 };

@@ -70,7 +70,7 @@ export class CpuRuntime {
   plan(shape: AttentionShape, config?: Partial<HipConfig>, type: CacheType = 'f32'): MemoryPlan {
     checkShape(shape);
     checkCacheType(type);
-    return planMemory({ shape, config: config && runnableConfig(config), threads: this.threads, type });
+    return planMemory({ shape, config: config && runnableConfig(config, shape), threads: this.threads, type });
   }
 
   /**
@@ -99,9 +99,19 @@ export class CpuRuntime {
     return driveAsync(this.#dense(q, k, v, shape, options, true), options);
   }
 
-  /** The HiP mask search. Masks equal the float64 reference's wherever scores differ by more than float32 rounding. */
-  maskSearch(q: Float32Array, k: Float32Array, shape: AttentionShape, config: Partial<HipConfig> = {}): BlockMask {
-    return drive(this.#search(q, k, shape, config, false));
+  /**
+   * The HiP mask search. Masks equal the float64 reference's wherever scores differ by more than float32 rounding.
+   *
+   * @param options scale and soft-cap as the attention has them: stages that vote read them
+   */
+  maskSearch(
+    q: Float32Array,
+    k: Float32Array,
+    shape: AttentionShape,
+    config: Partial<HipConfig> = {},
+    options: ScoreOptions = {},
+  ): BlockMask {
+    return drive(this.#search(q, k, shape, config, options, false));
   }
 
   /** {@link maskSearch} in slices. */
@@ -110,9 +120,9 @@ export class CpuRuntime {
     k: Float32Array,
     shape: AttentionShape,
     config: Partial<HipConfig> = {},
-    options: AsyncOptions = {},
+    options: ScoreOptions & AsyncOptions = {},
   ): Promise<BlockMask> {
-    return driveAsync(this.#search(q, k, shape, config, true), options);
+    return driveAsync(this.#search(q, k, shape, config, options, true), options);
   }
 
   /** Attention over a mask's blocks, the sinks and the window, each key once. */
@@ -248,12 +258,13 @@ export class CpuRuntime {
     k: Float32Array,
     shape: AttentionShape,
     config: Partial<HipConfig>,
+    options: ScoreOptions,
     sliced: boolean,
   ): Steps<BlockMask> {
-    const resolved = runnableConfig(config);
+    const resolved = runnableConfig(config, shape);
     this.#begin(q, k, k, shape, q);
     using store = this.#fill(k, k, shape);
-    return yield* hipSteps(this.#call(store, shape, {}, sliced), { config: resolved, q });
+    return yield* hipSteps(this.#call(store, shape, options, sliced), { config: resolved, q });
   }
 
   *#masked(
@@ -281,7 +292,7 @@ export class CpuRuntime {
     options: CallOptions,
     sliced: boolean,
   ): Steps<HipResult> {
-    const resolved = runnableConfig(config);
+    const resolved = runnableConfig(config, shape);
     const output = this.#begin(q, k, v, shape, options.out);
     using store = this.#fill(k, v, shape);
     const mask = yield* hipSteps(this.#call(store, shape, options, sliced), { config: resolved, q, out: output });

@@ -3,13 +3,14 @@ import { HipError, type HipConfig } from '@hip/mask-search';
 import {
   appendTokens,
   APPEND_RUN,
-  boundChunks,
   envelopeBytes,
   envelopeChunks,
   pageBytes,
   paddedDim,
   PAGE_TOKENS,
+  summariesOf,
   type CacheType,
+  type Summary,
 } from '../plan/layout.ts';
 import { checkTensor, countRows } from './check.ts';
 import type { Engine } from './engine.ts';
@@ -166,19 +167,20 @@ export class Store {
     };
   }
 
-  /** Brings the envelopes of a configuration's stages up to date. */
+  /** Brings the summaries of a configuration's stages up to date. */
   updateEnvelopes(config: HipConfig): void {
     const { batch, kvHeads, headDim } = this.shape;
     const engine = this.#engine;
-    for (const chunk of boundChunks(config)) {
-      const envelope = this.#envelope(config.sink, chunk);
+    for (const summary of summariesOf(config)) {
+      const { chunk, score } = summary;
+      const envelope = this.#envelope(config.sink, summary);
       const chunks = envelopeChunks(this.#length, config.sink, chunk);
       if (envelope.keys === this.#length || chunks === 0) continue;
       this.#makeRoom(envelope, chunks, this.#mostRoom(config.sink, chunk));
       // The last chunk may have been summarised before it was complete.
       const first = Math.max(0, Math.floor((envelope.keys - config.sink) / chunk));
       using scope = new Scope(engine.heap);
-      const stride = paddedDim(headDim) * 4;
+      const stride = 2 * paddedDim(headDim) * 4;
       const job = engine.job(scope, {
         ...this.fields(0),
         SINK: config.sink,
@@ -187,15 +189,17 @@ export class Store {
         SCRATCH: scope.allocate(stride * engine.threads),
         SCRATCH_STRIDE: stride,
       });
-      engine.heap.ints(job + JOB.STAGE, 7).set([chunk, 0, 0, 0, 0, envelope.at, envelope.room]);
+      engine.heap
+        .ints(job + JOB.STAGE, 7)
+        .set([chunk, 0, 0, 0, score === 'deviation' ? 3 : 1, envelope.at, envelope.room]);
       engine.run('envelopes', job, batch * kvHeads * (chunks - first));
       envelope.keys = this.#length;
     }
   }
 
   /** Address (from batch entry `batch` on) and chunks per (batch, kv head) of an envelope. */
-  envelope(sink: number, chunk: number, batch: number): { readonly at: number; readonly room: number } {
-    const { at, room } = this.#envelope(sink, chunk);
+  envelope(sink: number, summary: Summary, batch: number): { readonly at: number; readonly room: number } {
+    const { at, room } = this.#envelope(sink, summary);
     return { at: at + batch * this.shape.kvHeads * room * 2 * paddedDim(this.shape.headDim) * 4, room };
   }
 
@@ -205,8 +209,8 @@ export class Store {
     this.#envelopes.clear();
   }
 
-  #envelope(sink: number, chunk: number): Envelope {
-    const key = `${sink}/${chunk}`;
+  #envelope(sink: number, { score, chunk }: Summary): Envelope {
+    const key = `${score} ${sink}/${chunk}`;
     let found = this.#envelopes.get(key);
     if (!found) this.#envelopes.set(key, (found = { at: 0, room: 0, keys: 0 }));
     return found;
