@@ -13,7 +13,7 @@ interface PageEnvironment {
   readonly frontmatter?: { readonly description?: string; readonly layout?: string };
 }
 
-const PICTURE = /(?:^|\/)pictures\/([\w-]+\.svg)$/;
+const PICTURE = /(?:^|\/)(pictures|drawings)\/([\w-]+\.svg)$/;
 
 /** A link from `page` (inside docs/) that leaves docs/, as an address of the repository's site; undefined for any other. */
 export function outsideLink(page: string, href: string): string | undefined {
@@ -24,11 +24,12 @@ export function outsideLink(page: string, href: string): string | undefined {
   return `${repository.blob(target)}${anchor ? `#${anchor}` : ''}`;
 }
 
-/** A stored picture as part of a page: the page's own style colours it. */
-export function inlinePicture(file: string, alt: string): string {
-  const svg = readFileSync(fileURLToPath(new URL(`../pictures/${file}`, import.meta.url)), 'utf8');
+/** A stored picture, or a drawing, as part of a page: the page's own style colours it. */
+export function inlinePicture(kind: 'pictures' | 'drawings', file: string, alt: string): string {
+  const folder = kind === 'pictures' ? '../pictures' : '../public/drawings';
+  const svg = readFileSync(fileURLToPath(new URL(`${folder}/${file}`, import.meta.url)), 'utf8');
   const label = alt.replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('"', '&quot;');
-  return `<span class="picture" v-pre>${svg
+  return `<span class="${kind.slice(0, -1)}" v-pre>${svg
     .trim()
     .replace(/<style>[\s\S]*?<\/style>/, '')
     .replace(/aria-label="[^"]*"/, `aria-label="${label}"`)}</span>`;
@@ -54,10 +55,8 @@ export function pageMarkdown(md: MarkdownIt): void {
   const image = md.renderer.rules.image;
   md.renderer.rules.image = (tokens, index, options, environment, self) => {
     const token = tokens[index]!;
-    const [, file] = PICTURE.exec(String(token.attrGet('src'))) ?? [];
-    if (file) return inlinePicture(file, token.content);
-    const html = image ? image(tokens, index, options, environment, self) : self.renderToken(tokens, index, options);
-    // A drawing keeps its size and scrolls where the page is narrower.
-    return String(token.attrGet('src')).includes('drawings/') ? `<span class="drawing">${html}</span>` : html;
+    const [, kind, file] = PICTURE.exec(String(token.attrGet('src'))) ?? [];
+    if (kind && file) return inlinePicture(kind as 'pictures' | 'drawings', file, token.content);
+    return image ? image(tokens, index, options, environment, self) : self.renderToken(tokens, index, options);
   };
 }

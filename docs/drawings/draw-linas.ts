@@ -1,5 +1,5 @@
 // Draws a round of LINAS: what costs (measuring) and what does not (predicting).
-import { DROPPED, INK, KEPT, sheet, WIDTH } from './sheet.ts';
+import { DROPPED, INK, KEPT, sheet, text, WIDTH } from './sheet.ts';
 
 const STEPS = [
   ['measure 50', 'candidates', KEPT],
@@ -15,9 +15,12 @@ export function drawLinas(): string {
   const at = (step: number): number => 1 + step * (BOX + GAP);
   const boxes = STEPS.map(([first, second, fill], i) => {
     const middle = at(i) + BOX / 2;
-    const ink = fill === KEPT ? ' style="fill:#fff"' : '';
-    return `<rect x="${at(i).toFixed(1)}" y="16" width="${BOX.toFixed(1)}" height="62" rx="8" fill="${fill}"/>
-<text x="${middle.toFixed(1)}" y="42" class="t m b"${ink}>${first}</text><text x="${middle.toFixed(1)}" y="63" class="t m"${ink}>${second}</text>`;
+    const style = `text-anchor="middle"${fill === KEPT ? ' fill="#fff"' : ''}`;
+    return [
+      `<rect x="${at(i).toFixed(1)}" y="16" width="${BOX.toFixed(1)}" height="62" rx="8" fill="${fill}"/>`,
+      text(middle, 42, first, `font-weight="600" ${style}`),
+      text(middle, 63, second, style),
+    ].join('\n');
   });
   const arrows = [0, 1, 2].map(
     (i) =>
@@ -27,6 +30,6 @@ export function drawLinas(): string {
   return sheet(
     140,
     'A round of LINAS: measure, fit predictors, search on them, measure their best',
-    `${boxes.join('\n')}\n${arrows.join('\n')}\n${back}\n<text x="${WIDTH / 2}" y="132" class="t m">the next round; only the blue step costs</text>`,
+    `${boxes.join('\n')}\n${arrows.join('\n')}\n${back}\n${text(WIDTH / 2, 132, 'the next round; only the blue step costs', 'text-anchor="middle"')}`,
   );
 }

@@ -1,5 +1,5 @@
 // Draws the tree search: the scores of 64 keys on top, one row of halves per round below, what is kept in colour.
-import { DROPPED, INK, KEPT, LEFT, sheet, WIDTH } from './sheet.ts';
+import { DROPPED, INK, KEPT, LEFT, sheet, text, WIDTH } from './sheet.ts';
 import { roundsOf, type Run } from './tree-search.ts';
 
 const CURVE = 130;
@@ -19,7 +19,7 @@ function curve(): string {
   const y = (score: number) => (CURVE - 10 - (score / top) * (CURVE - 30)).toFixed(1);
   const points = SCORES.map((score, key) => `${(x(key) + 5).toFixed(1)},${y(score)}`).join(' ');
   return `<polyline points="${points}" fill="none" stroke="${INK}" stroke-width="2"/>
-<text x="${LEFT}" y="16" class="t">q·k of each of 64 keys: never computed for most of them</text>`;
+${text(LEFT, 16, 'q·k of each of 64 keys: never computed for most of them')}`;
 }
 
 function row(runs: readonly Run[], number: number): string {
@@ -42,6 +42,6 @@ export function drawSearch(): string {
     'Tree search over 64 keys, 8 kept',
     `${curve()}
 ${rounds.map(row).join('\n')}
-<text x="${LEFT}" y="${height - 8}" class="t">${rounds.length} rounds, ${dots} dot products (one per box, at its dot), ${K} keys kept</text>`,
+${text(LEFT, height - 8, `${rounds.length} rounds, ${dots} dot products (one per box, at its dot), ${K} keys kept`)}`,
   );
 }

@@ -98,8 +98,8 @@ describe('pages', () => {
   it('show pictures in the colours of the page', () => {
     const html = pages.find(({ path }) => path === 'index.html')!.html;
     expect(html.match(/class="picture"/g)).toHaveLength(3);
-    expect(inlinePicture('mask.svg', 'a "mask"')).toContain('aria-label="a &quot;mask&quot;"');
-    expect(inlinePicture('mask.svg', 'x')).not.toContain('<style');
+    expect(inlinePicture('pictures', 'mask.svg', 'a "mask"')).toContain('aria-label="a &quot;mask&quot;"');
+    expect(inlinePicture('pictures', 'mask.svg', 'x')).not.toContain('<style');
   });
 });
 
@@ -143,5 +143,5 @@ const CONTRASTS = `(() => {
     const own = light(getComputedStyle(element).color);
     return [selector, (Math.max(own, page) + 0.05) / (Math.min(own, page) + 0.05)];
   });
-  return Object.fromEntries(['.vp-doc p', '.vp-doc a', '.vp-doc .picture svg', '.lead'].flatMap(of));
+  return Object.fromEntries(['.vp-doc p', '.vp-doc a', '.vp-doc .picture svg', '.vp-doc .drawing svg', '.lead'].flatMap(of));
 })()`;

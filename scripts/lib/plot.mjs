@@ -32,7 +32,8 @@ export const variables = (colours) =>
   Object.entries(colours)
     .map(([name, value]) => `--${name}:${value}`)
     .join(';');
-const STYLE = `.plot{${variables(LIGHT)};color:var(--ink)}@media (prefers-color-scheme:dark){.plot{${variables(DARK)}}}`;
+/** For a picture by itself; a page that takes it in has its own. */
+export const STYLE = `.plot{${variables(LIGHT)};color:var(--ink)}@media (prefers-color-scheme:dark){.plot{${variables(DARK)}}}`;
 
 const escape = (text) => String(text).replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('"', '&quot;');
 /** Tenths of a pixel, in what is drawn and not in what is written: the same text on every machine. */
