@@ -1,6 +1,6 @@
 // Names of the reports of the public surface, and what two of them differ in.
 
-/** `.` → index.api.md, `./tfjs` → tfjs.api.md. */
+/** The root entry is called index, others by their path; /tfjs is tfjs. */
 export function reportName(entry) {
   return `${entry === '.' ? 'index' : entry.slice(2).replaceAll('/', '-')}.api.md`;
 }
