@@ -39,20 +39,24 @@ export const SEEN: usize = 40;
 export const CAREFUL: usize = 44;
 /** 1 = the rows' queries and output gradients are finite: see gradient.ts. */
 export const FINITE_ROWS: usize = 48;
+/** 1 = the list holds pseudo-keys: means in float32, their BIAS added to scores. */
+export const PSEUDO: usize = 52;
 /** u32 [64] each: addresses of the step's keys and values. */
 export const KEY_LIST: usize = 64;
 export const VALUE_LIST: usize = 320;
 /** i32 [64] each: key j is visible to rows FROM[j] … TO[j]. */
 export const FROM: usize = 576;
 export const TO: usize = 832;
-/** i32 [64]: the keys themselves. */
+/** i32 [64]: the keys themselves, or the index of each mean (means.ts). */
 export const KEY_INDEX: usize = 1088;
 /** f32 [64] each. */
 export const MAXIMUM: usize = 1344;
 export const SUM: usize = 1600;
 export const SHRINK: usize = 1856;
+/** f32 [64]: logarithm, base 2, of the keys that each pseudo-key stands for. */
+export const BIAS: usize = 2112;
 /** f32 [64 keys][80]: scores, then weights. */
-export const SCORES: usize = 2112;
+export const SCORES: usize = 2368;
 /** f32 [8 panels][d][8]: queries times scale. */
 export const QUERY: usize = SCORES + <usize>GROUP * SCORE_STRIDE;
 
@@ -96,6 +100,7 @@ export function begin(job: usize, s: usize, b: i32, h: i32, firstRow: i32, rows:
   store<i32>(s + COUNT, 0);
   store<i32>(s + CAREFUL, i32(careful));
   store<i32>(s + HIDDEN, 0);
+  store<i32>(s + PSEUDO, 0);
   store<i32>(s + STEP, 0);
   store<i32>(s + SPLIT, 0);
   store<i32>(s + ROW_COUNT, rows);

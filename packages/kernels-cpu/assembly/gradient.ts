@@ -1,6 +1,7 @@
 // The gradient of block-sparse attention, flash style: weights are made again from each row's log-sum-exp, nothing of size T² is kept.
 import * as C from './context';
 import * as J from './job';
+import { meanBytes, spreadMeans } from './means';
 import { finiteRows, finiteRun, mixSeeing, mixSeen } from './non-finite';
 import { exp2x4, EXP, LOG2E } from './simd';
 import { listSets } from './sparse';
@@ -43,7 +44,7 @@ export function sparseGradient(job: usize, thread: i32): void {
   const s = J.scratch(job, thread);
   const items = J.i(job, J.ITEMS);
   for (let item = J.take(job); item < items; item = J.take(job)) {
-    const b = item / kvHeads;
+    const b = item / kvHeads, means = J.p(job, J.GRAD_MEANS);
     for (let h = (item % kvHeads) * group; h < (item % kvHeads + 1) * group; h++) {
       for (let block = 0; block * blockQ < queries; block++) {
         const end = min(queries, (block + 1) * blockQ);
@@ -57,6 +58,7 @@ export function sparseGradient(job: usize, thread: i32): void {
         }
       }
     }
+    if (means != 0) spreadMeans(job, b, item % kvHeads, means);
   }
 }
 
@@ -100,7 +102,7 @@ export function gradientStep(job: usize, s: usize, n: i32, count: i32): void {
   const byKey = table(s, padded, 0), weightsByRow = table(s, padded, 1), gradientsByRow = table(s, padded, 2);
   // dP = V·dOᵀ
   rowsByPanels(s + C.VALUE_LIST, n, square(s, padded, 0), panels, byKey, C.SCORE_STRIDE, padded);
-  scoreGradients(s, n, panels, softcap, byKey, lseAt(s, padded), meanAt(s, padded));
+  scoreGradients(s, n, panels, softcap, load<i32>(s + C.PSEUDO) != 0, byKey, lseAt(s, padded), meanAt(s, padded));
   if (load<i32>(s + C.HIDDEN)) clearHidden(s, n, panels, byKey);
   const width = <usize>padded << 2;
   const keys = !J.i(job, J.SPECIAL) || (finiteRows(s + C.KEY_LIST, count, width) && finiteRows(s + C.VALUE_LIST, count, width));
@@ -115,11 +117,11 @@ export function gradientStep(job: usize, s: usize, n: i32, count: i32): void {
   memory.fill(sums, 0, bytes);
   if (finite) mix(gradientList(s, padded), rows, weightsByRow, C.SCORE_STRIDE, sums, n, padded);
   else mixSeeing(s, gradientList(s, padded), count, s + C.SCORES, sums, padded);
-  scatter(job, s, count, sums, J.p(job, J.GRAD_V));
+  scatter(job, s, count, sums, J.p(job, J.GRAD_V), true);
   memory.fill(sums, 0, bytes);
   if (finite) mix(queryList(s, padded), rows, gradientsByRow, C.SCORE_STRIDE, sums, n, padded);
   else mixSeeing(s, queryList(s, padded), count, byKey, sums, padded);
-  scatter(job, s, count, sums, J.p(job, J.GRAD_K));
+  scatter(job, s, count, sums, J.p(job, J.GRAD_K), false);
 }
 
 /** Zeros where a key is hidden from a row: 0 · (dP − …) is none where dP overflowed. */
@@ -147,19 +149,21 @@ function visibleRows(first: i32, from: i32, to: i32): v128 {
 }
 
 /** SCORES → weights; dP → dS = P·(dP − Σ out·gradient), times the soft-cap's slope. */
-function scoreGradients(s: usize, n: i32, panels: i32, softcap: f32, gradients: usize, lse: usize, mean: usize): void {
+function scoreGradients(s: usize, n: i32, panels: i32, softcap: f32, pseudo: bool, gradients: usize, lse: usize, mean: usize): void {
   const clamp = v128.load(EXP), magic = v128.load(EXP, 16), p5 = v128.load(EXP, 32), p4 = v128.load(EXP, 48), p3 = v128.load(EXP, 64);
   const p2 = v128.load(EXP, 80), p1 = v128.load(EXP, 96), one = v128.load(EXP, 112);
   const toTanh = f32x4.splat(softcap > 0 ? 1 / (softcap * LOG2E) : 0);
   for (let j: usize = 0; j < <usize>n; j++) {
     const row = s + C.SCORES + j * C.SCORE_STRIDE, gradient = gradients + j * C.SCORE_STRIDE;
+    // The cap bends what a pseudo-key's bias is added to.
+    const bias = f32x4.splat(pseudo ? load<f32>(s + C.BIAS + (j << 2)) : 0);
     for (let c: usize = 0; c < <usize>panels << 5; c += 16) {
       const score = v128.load(row + c);
       const weight = exp2x4(f32x4.sub(score, v128.load(lse + c)), clamp, magic, p5, p4, p3, p2, p1, one);
       let slope = f32x4.mul(weight, f32x4.sub(v128.load(gradient + c), v128.load(mean + c)));
       if (softcap > 0) {
         // Hidden scores would square to infinity; their weight is 0.
-        const t = f32x4.pmax(f32x4.mul(score, toTanh), f32x4.splat(-1));
+        const t = f32x4.pmax(f32x4.mul(f32x4.sub(score, bias), toTanh), f32x4.splat(-1));
         slope = f32x4.mul(slope, f32x4.sub(one, f32x4.mul(t, t)));
       }
       v128.store(row + c, weight);
@@ -186,13 +190,14 @@ function transpose(from: usize, n: i32, panels: i32, to: usize): void {
   }
 }
 
-/** Adds the step's key rows to a gradient [B, Tk, Hkv, d]. */
-function scatter(job: usize, s: usize, count: i32, from: usize, gradient: usize): void {
+/** Adds the step's key rows to a gradient [B, Tk, Hkv, d]; those of pseudo-keys to the gradients of their means. */
+function scatter(job: usize, s: usize, count: i32, from: usize, gradient: usize, values: bool): void {
   const d = J.i(job, J.HEAD_DIM), padded = J.i(job, J.PADDED_DIM), kvHeads = J.i(job, J.KV_HEADS), keys = J.i(job, J.KEYS);
   const b = load<i32>(s + C.BATCH_INDEX), h = load<i32>(s + C.KV_HEAD);
+  const pseudo = load<i32>(s + C.PSEUDO) != 0, means = meanBytes(job);
   for (let j: usize = 0; j < <usize>count; j++) {
     const key = load<i32>(s + C.KEY_INDEX + (j << 2));
-    const to = gradient + ((<usize>((b * keys + key) * kvHeads + h) * d) << 2), row = from + ((j * padded) << 2);
+    const to = pseudo ? J.p(job, J.GRAD_MEANS) + <usize>key * means + (values ? means >> 1 : 0) : gradient + ((<usize>((b * keys + key) * kvHeads + h) * d) << 2), row = from + ((j * padded) << 2);
     for (let c: usize = 0; c < <usize>d << 2; c += 4) store<f32>(to + c, load<f32>(to + c) + load<f32>(row + c));
   }
 }

@@ -1,5 +1,6 @@
 // What the binaries export: kernels `(job, thread)`, and where free memory starts.
 export { append } from './pages';
+export { blockMeans, joinMeans } from './means';
 export { envelopes } from './envelope';
 export { denseAttention } from './dense';
 export { sparseAttention } from './sparse';

@@ -86,12 +86,23 @@ export const KEEP_OF_HEAD: usize = 232;
 /** Keys whose scores a vote holds: candidates; sinks and window (0: these are multiplied anew in each pass). */
 export const VOTE_KEYS: usize = 236;
 export const VOTE_LOCAL: usize = 240;
+/** The remainder: keys of a base block (0: none), most whole blocks, 1 = its tail is exact. */
+export const MEANS_BLOCK: usize = 244;
+export const MEANS_MOST: usize = 248;
+export const MEANS_EXACT: usize = 252;
+/** Means of its blocks (means.ts): where they lie, base blocks there is room for, the first base block to compute, and to join. */
+export const MEANS: usize = 256;
+export const MEANS_ROOM: usize = 260;
+export const MEANS_FIRST: usize = 264;
+export const JOIN_FIRST: usize = 268;
+/** Their gradients, laid out as they are. */
+export const GRAD_MEANS: usize = 272;
 /**
  * Stages: count, then per stage 8 × i32 from STAGE: chunk, keep, strideQ, rows (0 max, 1 mean), score (0 binary, 1 bound, 2 exact,
  * 3 deviation, 4 mass), pointer to summaries, chunks of the summaries, channels (0 all, 1 slow half).
  */
-export const STAGE_COUNT: usize = 244;
-export const STAGE: usize = 248;
+export const STAGE_COUNT: usize = 276;
+export const STAGE: usize = 280;
 export const STAGE_BYTES: usize = 32;
 
 // @ts-ignore: decorator

@@ -1,7 +1,8 @@
-// Block-sparse flash attention: three disjoint key sets (window, sinks, selected blocks), each key once.
+// Block-sparse flash attention: three disjoint key sets (window, sinks, selected blocks), each key once, and pseudo-keys for the rest.
 import * as C from './context';
 import { FAR } from './context';
 import * as J from './job';
+import { firstWindowStart, listPseudoKeys, remainderEnd } from './remainder';
 import { flush, listKeys } from './step';
 
 /** Work item: (batch, head, query block counted from the last, row tile, split). */
@@ -39,11 +40,18 @@ export function listSets(job: usize, s: usize, b: i32, h: i32, block: i32, rows:
   const blockK = J.i(job, J.BLOCK_K), sink = J.i(job, J.SINK), window = J.i(job, J.WINDOW), capacity = J.i(job, J.CAPACITY);
   const blocks = (J.i(job, J.QUERIES) + J.i(job, J.BLOCK_Q) - 1) / J.i(job, J.BLOCK_Q);
   const position = load<i32>(s + C.POSITION);
+  const remainder = J.i(job, J.MEANS_BLOCK) != 0, firstStart = remainder ? firstWindowStart(job, block) : 0;
   // Keys any row has in its window start here; keys before `before` lie outside the window of some row.
-  const windowFirst = max(0, (causal ? position + 1 : keys) - window);
-  const before = causal ? min(keys, max(0, position + rows - window)) : windowFirst;
+  let windowFirst = max(0, (causal ? position + 1 : keys) - window);
+  let before = causal ? min(keys, max(0, position + rows - window)) : windowFirst;
+  let high = causal ? window - 1 : FAR;
+  if (remainder && J.i(job, J.MEANS_EXACT)) {
+    // Every row attends to all keys from the remainder's end on.
+    windowFirst = before = min(windowFirst, remainderEnd(job, firstStart));
+    high = FAR;
+  }
   const visible = causal ? min(keys, max(0, position + rows)) : keys;
-  listKeys(job, s, windowFirst, visible, causal ? 0 : -FAR, causal ? window - 1 : FAR);
+  listKeys(job, s, windowFirst, visible, causal ? 0 : -FAR, high);
   const low = causal ? window : -FAR;
   listKeys(job, s, 0, min(sink, before), low, FAR);
   const shared = J.i(job, J.SHARE_HEADS) != 0;
@@ -54,4 +62,5 @@ export function listSets(job: usize, s: usize, b: i32, h: i32, block: i32, rows:
     const start = load<i32>(starts + n);
     listKeys(job, s, max(start, sink), min(start + blockK, before), low, FAR);
   }
+  if (remainder) listPseudoKeys(job, s, firstStart, starts, used);
 }

@@ -100,7 +100,7 @@ function touch(s: usize, list: usize, n: i32, bytes: usize): void {
 /** Pads the list to a multiple of 4 with a hidden key; unpacks float16. @returns the padded count */
 export function complete(job: usize, s: usize, count: i32): i32 {
   const padded = J.i(job, J.PADDED_DIM);
-  if (J.i(job, J.HALF)) {
+  if (J.i(job, J.HALF) && !load<i32>(s + C.PSEUDO)) {
     const special = J.i(job, J.SPECIAL) != 0;
     let to = C.unpackedAt(s, padded);
     const bytes = <usize>padded << 2;
@@ -132,7 +132,15 @@ export function scoreKeys(job: usize, s: usize, n: i32): void {
   else rowsByPanels(s + C.KEY_LIST, n, s + C.QUERY, panels, s + C.SCORES, C.SCORE_STRIDE, J.i(job, J.PADDED_DIM));
   const softcap = J.f(job, J.SOFTCAP);
   if (softcap > 0) cap(s, n, panels, softcap);
+  if (load<i32>(s + C.PSEUDO)) addBias(s, n, panels);
   if (load<i32>(s + C.HIDDEN)) hide(s, n, panels);
+}
+
+function addBias(s: usize, n: i32, panels: i32): void {
+  for (let j: usize = 0; j < <usize>n; j++) {
+    const row = s + C.SCORES + j * C.SCORE_STRIDE, bias = v128.load32_splat(s + C.BIAS + (j << 2));
+    for (let at = row; at < row + (<usize>panels << 5); at += 16) v128.store(at, f32x4.add(v128.load(at), bias));
+  }
 }
 
 /** `rowsByPanels` over the panels that hold a row some key of a tile is visible to; `hide` writes the rest. */

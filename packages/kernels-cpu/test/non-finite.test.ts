@@ -41,7 +41,7 @@ const configs: Record<string, Partial<HipConfig>> = {
       { chunk: 4, keep: 16, strideQ: 2, rows: 'mean', score: 'exact' },
     ],
   },
-  vote: {
+  'a vote and a remainder': {
     blockQ: 16,
     k: 16,
     blockK: 2,
@@ -52,6 +52,7 @@ const configs: Record<string, Partial<HipConfig>> = {
       { chunk: 8, keep: 32, strideQ: 1, rows: 'max', score: 'exact' },
       { chunk: 2, keep: 16, score: 'mass' },
     ],
+    remainder: { block: 8, most: 4, tail: 'drop' },
   },
 };
 

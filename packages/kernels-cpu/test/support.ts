@@ -78,6 +78,19 @@ export const configs: Record<string, Partial<HipConfig>> = {
       { chunk: 4, keep: 32, strideQ: 2, rows: 'mean', score: 'exact' },
     ],
   },
+  'a vote and a remainder': {
+    k: 16,
+    blockK: 2,
+    blockQ: 16,
+    window: 16,
+    sink: 3,
+    stages: [
+      { chunk: 16, keep: 96, strideQ: 4, rows: 'mean', score: 'deviation' },
+      { chunk: 8, keep: 48, strideQ: 1, rows: 'max', score: 'exact' },
+      { chunk: 2, keep: 16, score: 'mass' },
+    ],
+    remainder: { block: 8, most: 4, tail: 'drop' },
+  },
   'one mask for all heads': {
     k: 32,
     blockK: 8,

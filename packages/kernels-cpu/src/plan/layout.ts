@@ -84,6 +84,20 @@ export function envelopeBytes(
   return alignBytes(batch * kvHeads * chunks * 2 * paddedDim(headDim) * 4);
 }
 
+/** Base blocks of a remainder that there is room for: a power of two, so that larger blocks follow at known places. */
+export function meansRoom(keys: number, sink: number, block: number): number {
+  const blocks = Math.floor(Math.max(0, keys - sink) / block);
+  return blocks === 0 ? 0 : 2 ** Math.ceil(Math.log2(blocks));
+}
+
+/** Bytes of the means of a remainder's blocks: assembly/means.ts. */
+export function meansBytes(
+  { batch, kvHeads, headDim }: Pick<AttentionShape, 'batch' | 'kvHeads' | 'headDim'>,
+  room: number,
+): number {
+  return room === 0 ? 0 : alignBytes(batch * kvHeads * 2 * room * 2 * paddedDim(headDim) * 4);
+}
+
 /** How chunks are summarised: elementwise bounds, or means and deviations. */
 export interface Summary {
   readonly score: 'bound' | 'deviation';
@@ -148,7 +162,7 @@ export function maxCandidates(keys: number, config: HipConfig): number {
 
 /** Scratch bytes of one thread of attention: assembly/context.ts. */
 export function attentionScratch(headDim: number): number {
-  return alignBytes(2112 + ROWS * 320 + 4 * ROWS * paddedDim(headDim) * 4);
+  return alignBytes(2368 + ROWS * 320 + 4 * ROWS * paddedDim(headDim) * 4);
 }
 
 /** Scratch bytes of one thread of the gradient: assembly/gradient.ts. */

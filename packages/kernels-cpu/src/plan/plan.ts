@@ -1,5 +1,5 @@
 // What a call will take, before anything is allocated. Pure numbers, property-tested without running anything.
-import { maskCapacity, type AttentionShape, type HipConfig } from '@hip/mask-search';
+import { maskCapacity, resolveRemainder, type AttentionShape, type HipConfig } from '@hip/mask-search';
 import { alignBytes } from '../runtime/heap.ts';
 import { JOB_BYTES } from '../runtime/job.ts';
 import {
@@ -8,6 +8,8 @@ import {
   attentionScratch,
   envelopeBytes,
   envelopeChunks,
+  meansBytes,
+  meansRoom,
   pageBytes,
   paddedDim,
   PAGE_TOKENS,
@@ -26,7 +28,7 @@ export interface MemoryPlan {
   readonly staging: number;
   /** The block mask of the queries worked on at a time. */
   readonly mask: number;
-  /** Chunk summaries of the search. */
+  /** Chunk summaries of the search, means of the remainder's blocks. */
   readonly envelopes: number;
   /** Scratch of all threads, and partial results of split keys. */
   readonly scratch: number;
@@ -64,6 +66,8 @@ export function planMemory({ shape, config, threads, type = 'f32' }: PlanInput):
     mask = alignBytes(cells * maskCapacity(config) * 4) + alignBytes(cells * 4) + alignBytes(heads * 4);
     for (const { chunk } of summariesOf(config))
       envelopes += envelopeBytes(shape, envelopeChunks(keys, config.sink, chunk));
+    const { remainder, sink } = config;
+    if (remainder) envelopes += meansBytes(shape, meansRoom(keys, sink, resolveRemainder(remainder).block));
     scratch = Math.max(scratch, searchScratch(shape, config));
   }
   const splits = splitsOf(queries, attendedKeys(keys, config));

@@ -10,6 +10,7 @@ import {
   type QueryChunk,
 } from '../plan/layout.ts';
 import type { Steps } from './engine.ts';
+import type { JobFields } from './job.ts';
 import { maskFields, Part, type Call } from './part.ts';
 
 /** Share of a HiP call's work that is the search, for progress. */
@@ -72,10 +73,11 @@ export function* hipSteps(call: Call, { config, q, out }: HipWork): Steps<BlockM
   store.updateEnvelopes(config);
   call.engine.times.search += performance.now() - start;
   const mask = emptyMask(shape, config, maskCapacity(config));
+  if (out) updateMeans(call, mask);
   const chunks = queryChunks(shape, config.blockQ);
   const scratch = Math.max(attentionScratch(shape.headDim), searchScratch(shape, config));
   for (const [index, chunk] of chunks.entries()) {
-    using part = new Part(call, chunk, maskFields(mask), scratch);
+    using part = new Part(call, chunk, fieldsOf(call, mask, chunk), scratch);
     part.load(q);
     const share = out ? SEARCH_SHARE : 1;
     yield* progress(index, chunks.length, part.search(config, mask), 0, share);
@@ -98,8 +100,9 @@ export function* maskedSteps(call: Call, q: Float32Array, out: Float32Array, mas
   const { shape } = call;
   const chunks = queryChunks(shape, mask.blockQ);
   const keys = mask.capacity * mask.blockK + mask.window + mask.sink;
+  updateMeans(call, mask);
   for (const [index, chunk] of chunks.entries()) {
-    using part = new Part(call, chunk, maskFields(mask), attentionScratch(shape.headDim));
+    using part = new Part(call, chunk, fieldsOf(call, mask, chunk), attentionScratch(shape.headDim));
     part.load(q);
     part.writeMask(mask);
     yield* progress(
@@ -109,6 +112,20 @@ export function* maskedSteps(call: Call, q: Float32Array, out: Float32Array, mas
     );
     part.store(out);
   }
+}
+
+/** Brings the means that a mask's remainder reads up to date. */
+export function updateMeans({ store, engine }: Pick<Call, 'store' | 'engine'>, { sink, remainder }: BlockMask): void {
+  if (!remainder) return;
+  const start = performance.now();
+  store.updateMeans(sink, remainder);
+  engine.times.attention += performance.now() - start;
+}
+
+/** Job fields of a mask and of what its remainder reads. */
+function fieldsOf({ store }: Call, mask: BlockMask, { batch }: QueryChunk): JobFields {
+  const { sink, remainder } = mask;
+  return { ...maskFields(mask), ...(remainder && store.means(sink, remainder, batch)) };
 }
 
 function sparseItems({ heads }: AttentionShape, { blockQ }: BlockMask, { rows }: QueryChunk): number {

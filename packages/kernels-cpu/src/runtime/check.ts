@@ -1,6 +1,5 @@
 // Checks of what callers pass in.
 import {
-  checkReferenceOnly,
   checkSearch,
   HipError,
   resolveConfig,
@@ -46,7 +45,6 @@ export function runnableConfig(
 ): HipConfig {
   const resolved = resolveConfig(config);
   checkSearch(resolved, shape);
-  checkReferenceOnly({ remainder: resolved.remainder });
   return resolved;
 }
 
@@ -66,7 +64,6 @@ export function checkMask(mask: BlockMask, { batch, queries, keys, heads }: Atte
     throw new HipError('invalid-shape', message, { mask: [mask.batch, mask.queries, mask.keys, mask.maskHeads] });
   }
   validateMask(mask);
-  checkReferenceOnly(mask);
   if (mask.positions?.some((position, row) => position !== row + keys - queries)) {
     const message = 'the mask has positions of its own: use blockSparseAttention of @hip/mask-search';
     throw new HipError('unsupported', message, { name: 'positions' });

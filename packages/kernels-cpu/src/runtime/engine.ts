@@ -7,6 +7,8 @@ import { ThreadPool } from './threads.ts';
 export const KERNELS = [
   'append',
   'envelopes',
+  'blockMeans',
+  'joinMeans',
   'denseAttention',
   'sparseAttention',
   'mergeSplits',

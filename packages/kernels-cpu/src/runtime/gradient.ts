@@ -1,6 +1,7 @@
 // Gradients of attention over a mask: the forward pass once more for each row's log-sum-exp, then the backward kernel.
 import type { BlockMask } from '@hip/mask-search';
-import { gradientScratch, ROWS } from '../plan/layout.ts';
+import { gradientScratch, meansBytes, ROWS } from '../plan/layout.ts';
+import { updateMeans } from './attend.ts';
 import { maskFields, type Call } from './part.ts';
 import { Scope } from './heap.ts';
 
@@ -21,6 +22,8 @@ export function attentionGradient(
 ): void {
   const { batch, queries, heads, kvHeads, headDim } = shape;
   const { heap } = engine;
+  const { sink, remainder } = mask;
+  updateMeans({ store, engine }, mask);
   using scope = new Scope(heap);
   const stride = gradientScratch(headDim);
   const at = {
@@ -37,6 +40,10 @@ export function attentionGradient(
     GRAD_K: scope.allocate(out.k.byteLength),
     GRAD_V: scope.allocate(out.v.byteLength),
   };
+  const means = remainder && store.means(sink, remainder, 0);
+  const meansLength = meansBytes(shape, means?.MEANS_ROOM ?? 0) / 4;
+  const GRAD_MEANS = meansLength > 0 ? scope.allocate(meansLength * 4) : 0;
+  heap.floats(GRAD_MEANS, meansLength).fill(0);
   heap.floats(at.Q, q.length).set(q);
   heap.floats(grad.GRAD_OUT, q.length).set(gradient);
   heap.floats(grad.GRAD_K, out.k.length).fill(0);
@@ -46,6 +53,7 @@ export function attentionGradient(
   const job = engine.job(scope, {
     ...store.fields(0),
     ...maskFields(mask),
+    ...means,
     ...at,
     BATCH: batch,
     QUERIES: queries,
@@ -58,7 +66,7 @@ export function attentionGradient(
   });
   const start = performance.now();
   engine.run('sparseAttention', job, batch * heads * mask.queryBlocks * Math.ceil(mask.blockQ / ROWS));
-  engine.set(job, grad);
+  engine.set(job, { ...grad, GRAD_MEANS });
   engine.run('sparseGradient', job, batch * kvHeads);
   engine.times.attention += performance.now() - start;
   out.q.set(heap.floats(grad.GRAD_Q, q.length));

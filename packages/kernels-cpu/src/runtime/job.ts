@@ -63,8 +63,16 @@ export const JOB = {
   KEEP_OF_HEAD: 232,
   VOTE_KEYS: 236,
   VOTE_LOCAL: 240,
-  STAGE_COUNT: 244,
-  STAGE: 248,
+  MEANS_BLOCK: 244,
+  MEANS_MOST: 248,
+  MEANS_EXACT: 252,
+  MEANS: 256,
+  MEANS_ROOM: 260,
+  MEANS_FIRST: 264,
+  JOIN_FIRST: 268,
+  GRAD_MEANS: 272,
+  STAGE_COUNT: 276,
+  STAGE: 280,
 } as const;
 
 export type JobField = keyof typeof JOB;

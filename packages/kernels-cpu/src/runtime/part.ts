@@ -23,7 +23,16 @@ export interface Call extends ScoreOptions {
 }
 
 /** Job fields of a mask's form. */
-export function maskFields({ blockQ, blockK, sink, window, capacity, maskHeads, causal }: BlockMask): JobFields {
+export function maskFields({
+  blockQ,
+  blockK,
+  sink,
+  window,
+  capacity,
+  maskHeads,
+  causal,
+  remainder,
+}: BlockMask): JobFields {
   return {
     BLOCK_Q: blockQ,
     BLOCK_K: blockK,
@@ -32,6 +41,11 @@ export function maskFields({ blockQ, blockK, sink, window, capacity, maskHeads, 
     CAPACITY: capacity,
     SHARE_HEADS: maskHeads === 1 ? 1 : 0,
     CAUSAL: causal ? 1 : 0,
+    ...(remainder && {
+      MEANS_BLOCK: remainder.block,
+      MEANS_MOST: remainder.most,
+      MEANS_EXACT: remainder.tail === 'exact' ? 1 : 0,
+    }),
   };
 }
 

@@ -1,10 +1,12 @@
 // Keys and values inside WebAssembly memory: pages of 256 tokens found through a table, and the envelopes of their chunks.
-import { HipError, type HipConfig } from '@hip/mask-search';
+import { HipError, type HipConfig, type Remainder } from '@hip/mask-search';
 import {
   appendTokens,
   APPEND_RUN,
   envelopeBytes,
   envelopeChunks,
+  meansBytes,
+  meansRoom,
   pageBytes,
   paddedDim,
   PAGE_TOKENS,
@@ -39,6 +41,16 @@ interface Envelope {
   keys: number;
 }
 
+/** Means of base blocks and of blocks of them, from a sink on; `room` is the base blocks there is memory for. */
+interface Means {
+  readonly sink: number;
+  readonly block: number;
+  at: number;
+  room: number;
+  /** Base blocks there are means of. */
+  blocks: number;
+}
+
 export class Store {
   readonly shape: StoreShape;
   readonly type: CacheType;
@@ -50,6 +62,7 @@ export class Store {
   #tablePages = 0;
   #pages = 0;
   readonly #envelopes = new Map<string, Envelope>();
+  readonly #means = new Map<string, Means>();
   readonly #maxTokens: number;
   /** NaN or infinity has been stored, which takes longer to read. */
   #special = false;
@@ -74,11 +87,12 @@ export class Store {
     return this.#length;
   }
 
-  /** Bytes of pages and envelopes. */
+  /** Bytes of pages, envelopes and means. */
   get bytes(): number {
     let total =
       this.shape.batch * this.#pages * pageBytes(this.shape, this.type) + this.shape.batch * this.#tablePages * 4;
     for (const { room } of this.#envelopes.values()) total += envelopeBytes(this.shape, room);
+    for (const { room } of this.#means.values()) total += meansBytes(this.shape, room);
     return total;
   }
 
@@ -150,6 +164,8 @@ export class Store {
     // The chunk that lost keys is summarised anew: that of the last key there still is.
     for (const envelope of this.#envelopes.values())
       if (envelope.keys > length) envelope.keys = Math.max(0, length - 1);
+    for (const means of this.#means.values())
+      means.blocks = Math.min(means.blocks, Math.floor(Math.max(0, length - means.sink) / means.block));
   }
 
   /** Job fields that describe the store from batch entry `batch` on. */
@@ -203,10 +219,46 @@ export class Store {
     return { at: at + batch * this.shape.kvHeads * room * 2 * paddedDim(this.shape.headDim) * 4, room };
   }
 
+  /** Job fields that describe the means of a remainder's blocks from batch entry `batch` on. */
+  means(sink: number, { block }: Pick<Remainder, 'block'>, batch: number): JobFields {
+    const { kvHeads, headDim } = this.shape;
+    const means = this.#meansOf(sink, block);
+    const bytes = 4 * means.room * paddedDim(headDim) * 4;
+    return { MEANS: means.at + batch * kvHeads * bytes, MEANS_ROOM: means.room };
+  }
+
+  /** Brings the means of a remainder's blocks up to date: new base blocks, and what they complete. */
+  updateMeans(sink: number, { block }: Pick<Remainder, 'block'>): void {
+    const { batch, kvHeads, headDim } = this.shape;
+    const engine = this.#engine;
+    const means = this.#meansOf(sink, block);
+    const blocks = Math.floor(Math.max(0, this.#length - sink) / block);
+    if (means.blocks === blocks) return;
+    const first = means.blocks;
+    const hasMoved = this.#makeMeansRoom(means, blocks);
+    using scope = new Scope(engine.heap);
+    const stride = paddedDim(headDim) * 4;
+    const job = engine.job(scope, {
+      ...this.fields(0),
+      SINK: sink,
+      MEANS_BLOCK: block,
+      MEANS: means.at,
+      MEANS_ROOM: means.room,
+      MEANS_FIRST: first,
+      JOIN_FIRST: hasMoved ? 0 : first,
+      SCRATCH: scope.allocate(stride * engine.threads),
+      SCRATCH_STRIDE: stride,
+    });
+    engine.run('blockMeans', job, batch * kvHeads * (blocks - first));
+    engine.run('joinMeans', job, batch * kvHeads);
+    means.blocks = blocks;
+  }
+
   [Symbol.dispose](): void {
     this.#scope[Symbol.dispose]();
     this.#length = this.#pages = this.#tablePages = 0;
     this.#envelopes.clear();
+    this.#means.clear();
   }
 
   #envelope(sink: number, { score, chunk }: Summary): Envelope {
@@ -214,6 +266,32 @@ export class Store {
     let found = this.#envelopes.get(key);
     if (!found) this.#envelopes.set(key, (found = { at: 0, room: 0, keys: 0 }));
     return found;
+  }
+
+  #meansOf(sink: number, block: number): Means {
+    const key = `${sink}/${block}`;
+    let found = this.#means.get(key);
+    if (!found) this.#means.set(key, (found = { sink, block, at: 0, room: 0, blocks: 0 }));
+    return found;
+  }
+
+  /** Room for `blocks` base blocks and what they are joined to. @returns whether they have moved: then all are to be joined anew */
+  #makeMeansRoom(means: Means, blocks: number): boolean {
+    if (means.room >= blocks) return false;
+    const { batch, kvHeads, headDim } = this.shape;
+    const tokens = this.#maxTokens === Infinity ? means.sink + blocks * means.block : this.#maxTokens;
+    const room = meansRoom(tokens, means.sink, means.block);
+    const at = this.#scope.allocate(meansBytes(this.shape, room));
+    const row = 2 * paddedDim(headDim) * 4;
+    const bytes = new Uint8Array(this.#engine.heap.memory.buffer);
+    for (let bh = 0; bh < batch * kvHeads; bh++) {
+      const from = means.at + bh * 2 * means.room * row;
+      bytes.copyWithin(at + bh * 2 * room * row, from, from + means.blocks * row);
+    }
+    if (means.room > 0) this.#scope.release(means.at);
+    means.at = at;
+    means.room = room;
+    return true;
   }
 
   /** Chunks there will ever be; unbounded where no `maxTokens` is known. */
