@@ -10,7 +10,10 @@ import {
   dominates,
   dtlz,
   generationalDistance,
+  generationalDistancePlus,
   hypervolume,
+  invertedGenerationalDistance,
+  invertedGenerationalDistancePlus,
   kneePoint,
   minimize,
   Nsga2Error,
@@ -198,6 +201,42 @@ describe('helpers', () => {
         expect(keep(factor)).toEqual(keep(1));
       }),
     );
+  });
+
+  it.each([2 ** -700, 2 ** -520, 2 ** 520, 2 ** 900])(
+    'distances, spread and spacing say the same in units of %d, whose squares vanish or overflow',
+    (factor) => {
+      const points = pointsOf(4, 9);
+      const reference = pointsOf(5, 7);
+      for (const measure of [
+        generationalDistance,
+        generationalDistancePlus,
+        invertedGenerationalDistance,
+        invertedGenerationalDistancePlus,
+        additiveEpsilon,
+      ]) {
+        const factors = [factor, factor, factor];
+        expect(measure(inUnits(points, factors), inUnits(reference, factors)) / factor).toBeCloseTo(
+          measure(points, reference),
+          12,
+        );
+      }
+      const other = inUnits(points, [factor, factor, factor]);
+      expect(spacing(other) / factor).toBeCloseTo(spacing(points), 12);
+      expect(spread(other, other)).toBeCloseTo(spread(points, points), 12);
+      const flat = points.map(([a, b]) => [a!, b!]);
+      const small = inUnits(flat, [factor, factor]);
+      expect(spread(small, small)).toBeCloseTo(spread(flat, flat), 12);
+    },
+  );
+
+  it('a distance beyond float64 is refused', () => {
+    const refused = expect.objectContaining({ code: 'invalid-points' }) as Nsga2Error;
+    const [low, high] = [[[-1.7e308, -1.7e308]], [[1.7e308, 1.7e308]]];
+    for (const measure of [generationalDistance, invertedGenerationalDistance, additiveEpsilon])
+      expect(() => measure(high, low)).toThrow(refused);
+    expect(() => spacing([...low, ...high])).toThrow(refused);
+    expect(() => spread([...low, ...high], low)).toThrow(refused);
   });
 
   it('spread, spacing and distances scale with the unit', () => {

@@ -1,15 +1,8 @@
 // How evenly a set of points is spread: Deb's Δ, its generalisation, and Schott's spacing.
 import { Nsga2Error } from '../errors.ts';
+import { euclidean as distance } from './distance.ts';
+import { rootOf, withinFloat64 } from './length.ts';
 import { flatten, type FlatPoints, type Points } from '../sorting/points.ts';
-
-function distance(a: FlatPoints, i: number, b: FlatPoints, j: number): number {
-  let sum = 0;
-  for (let k = 0; k < a.dimension; k++) {
-    const difference = a.values[i * a.dimension + k]! - b.values[j * b.dimension + k]!;
-    sum += difference * difference;
-  }
-  return Math.sqrt(sum);
-}
 
 /**
  * Spread Δ: 0 for evenly spaced points that reach the extremes of the reference front; smaller is better.
@@ -18,7 +11,7 @@ function distance(a: FlatPoints, i: number, b: FlatPoints, j: number): number {
  * neighbours and d_f, d_l the distances of the end points to the extremes. More objectives: the generalised spread of
  * Zhou et al. (2006), with d_i the distance to the nearest other point.
  *
- * @throws Nsga2Error `invalid-points` on ragged vectors, NaN, ±Infinity, fewer than two points or an empty reference
+ * @throws Nsga2Error `invalid-points` on ragged vectors, NaN, ±Infinity, fewer than two points, an empty reference, or gaps beyond float64
  */
 export function spread(points: Points, reference: Points): number {
   const b = flatten(reference, undefined, 'finite');
@@ -41,13 +34,13 @@ export function spread(points: Points, reference: Points): number {
   const mean = average(gaps);
   const deviation = gaps.reduce((sum, gap) => sum + Math.abs(gap - mean), 0);
   const scale = ends + gaps.length * mean;
-  return scale > 0 ? (ends + deviation) / scale : 0;
+  return scale > 0 ? (ends + deviation) / withinFloat64(scale, 'sum of the gaps') : 0;
 }
 
 /**
  * Spacing (Schott 1995): standard deviation of the Manhattan distances to the nearest other point.
  *
- * @throws Nsga2Error `invalid-points` on ragged vectors, NaN, ±Infinity, or fewer than two points
+ * @throws Nsga2Error `invalid-points` on ragged vectors, NaN, ±Infinity, fewer than two points, or gaps beyond float64
  */
 export function spacing(points: Points): number {
   const a = flatten(points, undefined, 'finite');
@@ -65,7 +58,14 @@ export function spacing(points: Points): number {
     return least;
   });
   const mean = average(gaps);
-  return Math.sqrt(gaps.reduce((sum, gap) => sum + (gap - mean) ** 2, 0) / (gaps.length - 1));
+  const offsets = gaps.map((gap) => gap - mean);
+  return withinFloat64(
+    rootOf(
+      offsets.reduce((sum, offset) => sum + offset ** 2, 0),
+      () => offsets,
+    ) / Math.sqrt(gaps.length - 1),
+    'deviation of the gaps',
+  );
 }
 
 /** The row that is best in objective k: for two objectives, an end of the front. */

@@ -56,8 +56,11 @@ export function stackOf(members: readonly Member[], features: number): StackingM
       for (const part of parts) part.mean.forEach((value, i) => (mean[i]! += part.weight * value));
       // Variance of the mixture: the members' own, and how far they are apart.
       const std = mean.map((value, i) =>
-        Math.sqrt(
-          parts.reduce((sum, part) => sum + part.weight * (part.std[i]! ** 2 + (part.mean[i]! - value) ** 2), 0),
+        rootOfMean(
+          parts.flatMap(({ weight, mean: own, std: deviation }) => [
+            [weight, deviation[i]!] as const,
+            [weight, own[i]! - value] as const,
+          ]),
         ),
       );
       return { mean, std: finite(std) };
@@ -72,6 +75,13 @@ export function stackOf(members: readonly Member[], features: number): StackingM
         })),
       }),
   };
+}
+
+/** Root of the weighted sum of squares, in units of the largest value, whose square neither overflows nor vanishes. */
+function rootOfMean(parts: readonly (readonly [weight: number, value: number])[]): number {
+  const largest = parts.reduce((most, [, value]) => Math.max(most, Math.abs(value)), 0);
+  if (!(largest > 0 && largest < Infinity)) return largest;
+  return largest * Math.sqrt(parts.reduce((sum, [weight, value]) => sum + weight * (value / largest) ** 2, 0));
 }
 
 /** A member's own deviation, or its out-of-fold error where it has none. */

@@ -62,15 +62,16 @@ interface State {
   readonly mean: number;
   readonly penalty: number;
   readonly looRmse: number;
-  /** Noise variance in the targets' unit, rows, eigenvalues and eigenvectors: for deviations. */
+  /** Noise variance in squares of `unit` (which would vanish in small units), rows, eigenvalues and eigenvectors: for deviations. */
   readonly noise: number;
+  readonly unit: number;
   readonly count: number;
   readonly squares: Float64Array;
   readonly vectors: Float64Array;
 }
 
 function modelOf(state: State): RidgeModel {
-  const { scaling, coefficients, mean, penalty, noise, count, squares, vectors } = state;
+  const { scaling, coefficients, mean, penalty, noise, unit, count, squares, vectors } = state;
   const { means, deviations } = scaling;
   const features = coefficients.length;
   const weights = coefficients.map((value, k) => value / deviations[k]!);
@@ -99,7 +100,7 @@ function modelOf(state: State): RidgeModel {
           rest -= score;
         }
         if (penalty > 0) quadratic += Math.max(0, rest) / penalty;
-        return Math.sqrt(noise) * Math.sqrt(1 + 1 / count + quadratic);
+        return unit * Math.sqrt(noise) * Math.sqrt(1 + 1 / count + quadratic);
       });
       return { mean: predictTable(table), std: finite(std) };
     },
@@ -112,6 +113,7 @@ function modelOf(state: State): RidgeModel {
         penalty,
         ...(Number.isFinite(state.looRmse) ? { looRmse: state.looRmse } : {}),
         noise,
+        unit,
         count,
         squares: plain(squares),
         vectors: plain(vectors),
@@ -157,10 +159,8 @@ export function ridge(options: RidgeOptions = {}): Regressor<RidgeModel> {
       mean,
       penalty: chosen,
       looRmse: n > 1 ? deviation * Math.sqrt(residuals.reduce((sum, e) => sum + e * e, 0) / n) : NaN,
-      noise:
-        n > 1
-          ? deviation ** 2 * (residuals.reduce((sum, e, i) => sum + e * e * Math.max(0, 1 - leverages[i]!), 0) / n)
-          : 0,
+      noise: n > 1 ? residuals.reduce((sum, e, i) => sum + e * e * Math.max(0, 1 - leverages[i]!), 0) / n : 0,
+      unit: deviation,
       count: n,
       squares,
       vectors,
@@ -177,6 +177,7 @@ export function loadRidge(state: SavedState, features: number): RidgeModel {
     penalty: state.number('penalty', 0),
     looRmse: state.optionalNumber('looRmse', 0) ?? NaN,
     noise: state.number('noise', 0),
+    unit: state.optionalNumber('unit', 0) ?? 1,
     count: state.integer('count', 1),
     squares,
     vectors: state.numbers('vectors', squares.length * features),

@@ -97,6 +97,24 @@ describe.each(Object.entries(regressors))('%s', (name, regressor) => {
     );
   });
 
+  it('where squares of the targets, or of the features, vanish', () => {
+    const { rows, targets } = dataOf(8, 30);
+    const plain = predictionsOf(regressor.fit(rows, targets), queries);
+    for (const [feature, target] of [
+      [1, 2 ** -900],
+      [2 ** -900, 1],
+      [2 ** -480, 2 ** -600],
+    ] as const) {
+      const factors = queries[0]!.map(() => feature);
+      const model = regressor.fit(
+        inUnits(rows, factors),
+        targets.map((y) => y * target),
+      );
+      const other = predictionsOf(model, inUnits(queries, factors)).map((value) => value / target);
+      expect(other).toBeAllclose(plain, { rtol: 1e-9 });
+    }
+  });
+
   it('takes a column that differs by rounding only for constant, whatever its size', () => {
     const { rows, targets } = dataOf(6, 30);
     const plain = regressor.fit(
