@@ -5,6 +5,7 @@ import type { Benchmark } from './benchmark.ts';
 export const registry: Readonly<Record<string, string>> = {
   'cpu-attention': 'dense and HiP attention on the CPU against onnxruntime and tfjs-wasm: prefill, decode, memory',
   'model-decode': 'a decoded token of a whole model after a long context, by cache and attention',
+  sampling: 'greedy and every way to sample a token at 151,936 tokens',
   quality: 'perplexity and pass-key accuracy of dense, HiP, window and random blocks on real weights',
   mask: "one head's mask over a long text, as a grid of how much of each cell is attended to",
   webgpu: 'dense and HiP attention on WebGPU: prefill, decode, memory',

@@ -3,17 +3,53 @@ import { Tokenizer } from '@huggingface/tokenizers';
 import type { CheckpointFiles } from '../files/files.ts';
 import { readJson } from '../files/files.ts';
 import { CheckpointError } from '../errors.ts';
+import { readSpecialTokens } from './special-tokens.ts';
+import type { Encoded } from './special-tokens.ts';
+import { keptTokens, TRUNCATIONS } from './truncation.ts';
+import type { Truncation } from './truncation.ts';
+
+/** Options of {@link TextTokenizer.encode}. */
+export interface EncodeOptions {
+  /** @defaultValue true */
+  readonly addSpecialTokens?: boolean | undefined;
+  /** Tokens at most, special ones included: the text is cut, they are not. @defaultValue none */
+  readonly maxTokens?: number | undefined;
+}
+
+/** Options of {@link TextTokenizer.encodePair}. */
+export interface EncodePairOptions extends EncodeOptions {
+  /** Which text is cut. @defaultValue 'longest_first' */
+  readonly truncation?: Truncation | undefined;
+}
+
+/** Options of {@link TextTokenizer.decode}. */
+export interface DecodeOptions {
+  /** @defaultValue true */
+  readonly skipSpecialTokens?: boolean | undefined;
+  /**
+   * Take out spaces before punctuation and English contractions, that the text may have had.
+   *
+   * @defaultValue what tokenizer_config.json says (`clean_up_tokenization_spaces`), else false
+   */
+  readonly cleanUpSpaces?: boolean | undefined;
+}
 
 /** A text tokenizer. */
 export interface TextTokenizer {
-  /** Token ids of a text. @defaultValue addSpecialTokens = true */
-  encode(text: string, options?: { readonly addSpecialTokens?: boolean | undefined }): number[];
-  /** Token and segment ids of a pair of texts, special tokens included. */
-  encodePair(first: string, second: string): { readonly ids: number[]; readonly typeIds: number[] };
-  /** Text of token ids. @defaultValue skipSpecialTokens = true */
-  decode(ids: readonly number[], options?: { readonly skipSpecialTokens?: boolean | undefined }): string;
+  /** Token ids of a text. @throws CheckpointError `tokenizer` where `maxTokens` leaves nothing of it */
+  encode(text: string, options?: EncodeOptions): number[];
+  /** Token and segment ids of a pair of texts. @throws CheckpointError `tokenizer` where `maxTokens` leaves nothing of one */
+  encodePair(
+    first: string,
+    second: string,
+    options?: EncodePairOptions,
+  ): { readonly ids: number[]; readonly typeIds: number[] };
+  /** Text of token ids; ids that are no token have none. */
+  decode(ids: readonly number[], options?: DecodeOptions): string;
   /** Id of a token, or undefined. */
   tokenId(token: string): number | undefined;
+  /** Whether `decode` cleans up spaces where it is not told. @defaultValue false */
+  readonly cleansUpSpaces?: boolean;
 }
 
 /**
@@ -26,7 +62,7 @@ export interface TextTokenizer {
  * import { folderFiles, loadTokenizer } from '@hip/checkpoints';
  *
  * const tokenizer = await loadTokenizer(folderFiles('./books-lm-6m'));
- * console.log(tokenizer!.decode(tokenizer!.encode('It was a dark and stormy night')));
+ * console.log(tokenizer!.decode(tokenizer!.encode('It was a dark and stormy night'))); // It was a dark and stormy night
  * ```
  */
 export async function loadTokenizer(files: CheckpointFiles): Promise<TextTokenizer | undefined> {
@@ -43,15 +79,48 @@ export function createTokenizer(json: object, config: object = {}): TextTokenize
   } catch (cause) {
     throw new CheckpointError('tokenizer', 'tokenizer.json cannot be read', {}, { cause });
   }
+  const settings = config as Readonly<Record<string, unknown>>;
+  const cleansUpSpaces = settings['clean_up_tokenization_spaces'] === true;
+  const isCutInFront = settings['truncation_side'] === 'left';
+  const tokenId = (token: string): number | undefined => tokenizer.token_to_id(token);
+  const special = readSpecialTokens((json as { readonly post_processor?: unknown }).post_processor, tokenId);
+  const idsOf = (text: string): number[] => tokenizer.encode(text, { add_special_tokens: false }).ids;
+  const cut = (ids: readonly number[], kept: number) =>
+    isCutInFront ? ids.slice(ids.length - kept) : ids.slice(0, kept);
+  const assemble = (first: readonly number[], second: readonly number[] | undefined, isPlain: boolean): Encoded =>
+    isPlain
+      ? { ids: [...first, ...(second ?? [])], typeIds: [...first.map(() => 0), ...(second ?? []).map(() => 1)] }
+      : special(first, second);
+  const encode = (
+    first: readonly number[],
+    second: readonly number[] | undefined,
+    options: EncodePairOptions,
+  ): Encoded => {
+    const { addSpecialTokens = true, maxTokens = Infinity, truncation = 'longest_first' } = options;
+    if (!(Number.isInteger(maxTokens) && maxTokens > 0) && maxTokens !== Infinity) {
+      throw new CheckpointError('tokenizer', `maxTokens = ${maxTokens}: expected an integer ≥ 1`, { maxTokens });
+    }
+    if (!TRUNCATIONS.includes(truncation)) {
+      const message = `truncation = ${String(truncation)}: expected ${TRUNCATIONS.join(', ')}`;
+      throw new CheckpointError('tokenizer', message, { truncation });
+    }
+    const added = assemble([], second && [], !addSpecialTokens).ids.length;
+    const lengths = [first.length, second?.length ?? 0] as const;
+    const [a, b] = keptTokens(lengths, maxTokens - added, truncation);
+    return assemble(cut(first, a), second && cut(second, b), !addSpecialTokens);
+  };
   return {
-    encode: (text, options = {}) =>
-      tokenizer.encode(text, { add_special_tokens: options.addSpecialTokens ?? true }).ids,
-    encodePair: (first, second) => {
-      const encoded = tokenizer.encode(first, { text_pair: second, return_token_type_ids: true });
-      return { ids: encoded.ids, typeIds: encoded.token_type_ids ?? encoded.ids.map(() => 0) };
+    encode: (text, options = {}) => encode(idsOf(text), undefined, options).ids,
+    encodePair: (first, second, options = {}) => encode(idsOf(first), idsOf(second), options),
+    decode: (ids, options = {}) => {
+      const known = ids.filter((id) => tokenizer.id_to_token(id) !== undefined);
+      if (known.length === 0) return '';
+      return tokenizer.decode(known, {
+        skip_special_tokens: options.skipSpecialTokens ?? true,
+        clean_up_tokenization_spaces: options.cleanUpSpaces ?? cleansUpSpaces,
+      });
     },
-    decode: (ids, options = {}) =>
-      ids.length === 0 ? '' : tokenizer.decode([...ids], { skip_special_tokens: options.skipSpecialTokens ?? true }),
-    tokenId: (token) => tokenizer.token_to_id(token),
+    tokenId,
+    cleansUpSpaces,
   };
 }

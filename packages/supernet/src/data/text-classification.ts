@@ -1,13 +1,20 @@
 // Labelled texts as a dataset: tokenised once, padded to the longest of a batch.
 import { SupernetError } from '../errors.ts';
-import type { TextTokenizer } from '@hip/checkpoints';
+import { CheckpointError, type TextTokenizer, type Truncation } from '@hip/checkpoints';
 import type { Dataset, HostBatch } from './dataset.ts';
 import type { LabelledText } from './delimited.ts';
 
 /** Options of {@link textClassification}. */
 export interface TextClassificationOptions {
-  /** Tokens kept of an example, special tokens included; the end of the text is cut. @defaultValue 128 */
+  /** Tokens kept of an example, special tokens included. @defaultValue 128 */
   readonly maxTokens?: number | undefined;
+  /**
+   * Which text of a pair is cut, as in transformers; of a single text it is the end. With `do_not_truncate` examples may have more than
+   * `maxTokens`.
+   *
+   * @defaultValue 'longest_first'
+   */
+  readonly truncation?: Truncation | undefined;
   /** Id of the padding token. @defaultValue the tokenizer's `[PAD]` or `<pad>`, else 0 */
   readonly padTokenId?: number | undefined;
   /** Pad every example to `maxTokens`: fixed shapes cost time on the CPU and save pipelines on a GPU. @defaultValue false */
@@ -25,7 +32,7 @@ interface Encoded {
 /**
  * A classification dataset.
  *
- * @throws SupernetError `invalid-data` for an empty list or a text without tokens, `invalid-option`
+ * @throws SupernetError `invalid-data` for an empty list, a text without tokens or a pair of which one would be lost, `invalid-option`
  *
  * @example
  * ```ts
@@ -45,14 +52,20 @@ export function textClassification(
     throw new SupernetError('invalid-option', `maxTokens = ${maxTokens}: expected an integer ≥ 3`, { maxTokens });
   }
   if (rows.length === 0) throw new SupernetError('invalid-data', 'no labelled texts');
-  const encoded = rows.map((row, index) => encodeRow(row, index, tokenizer, maxTokens));
+  const encoded = rows.map((row, index) =>
+    encodeRow(row, index, tokenizer, { maxTokens, truncation: options.truncation }),
+  );
   const pad = options.padTokenId ?? tokenizer.tokenId('[PAD]') ?? tokenizer.tokenId('<pad>') ?? 0;
   const multiple = options.padToMultipleOf ?? 1;
   const padded = (longest: number): number =>
-    options.fixedLength ? maxTokens : Math.min(maxTokens, Math.ceil(longest / multiple) * multiple);
+    longest > maxTokens
+      ? longest
+      : options.fixedLength
+        ? maxTokens
+        : Math.min(maxTokens, Math.ceil(longest / multiple) * multiple);
   return {
     length: encoded.length,
-    tokens: (index) => (options.fixedLength ? maxTokens : (encoded[index]?.ids.length ?? 1)),
+    tokens: (index) => Math.max(options.fixedLength ? maxTokens : 1, encoded[index]?.ids.length ?? 1),
     batch: (indices) =>
       collate(
         indices.map((index) => at(encoded, index)),
@@ -62,22 +75,40 @@ export function textClassification(
   };
 }
 
-function encodeRow(row: LabelledText, index: number, tokenizer: TextTokenizer, maxTokens: number): Encoded {
-  const pair = row.pair === undefined ? undefined : tokenizer.encodePair(row.text, row.pair);
-  const ids = pair?.ids ?? tokenizer.encode(row.text);
-  if (ids.length === 0)
-    throw new SupernetError('invalid-data', `row ${index} has no tokens`, { index, text: row.text });
-  return {
-    ids: truncate(ids, maxTokens),
-    ...(pair && { typeIds: truncate(pair.typeIds, maxTokens) }),
-    label: row.label,
-  };
+interface Cut {
+  readonly maxTokens: number;
+  readonly truncation: Truncation | undefined;
 }
 
-/** Cuts the end, keeping the last token (the closing special token of BERT-like tokenizers). */
-function truncate(ids: readonly number[], maxTokens: number): Int32Array {
-  if (ids.length <= maxTokens) return Int32Array.from(ids);
-  return Int32Array.from([...ids.slice(0, maxTokens - 1), ids.at(-1) as number]);
+function encodeRow(row: LabelledText, index: number, tokenizer: TextTokenizer, cut: Cut): Encoded {
+  const { ids, typeIds } = tokensOf(row, index, tokenizer, cut);
+  if (ids.length === 0)
+    throw new SupernetError('invalid-data', `row ${index} has no tokens`, { index, text: row.text });
+  return { ids: Int32Array.from(ids), ...(typeIds && { typeIds: Int32Array.from(typeIds) }), label: row.label };
+}
+
+function tokensOf(
+  row: LabelledText,
+  index: number,
+  tokenizer: TextTokenizer,
+  { maxTokens, truncation }: Cut,
+): { readonly ids: readonly number[]; readonly typeIds?: readonly number[] } {
+  // A single text has no other to be cut instead.
+  const limit = truncation === 'do_not_truncate' ? undefined : maxTokens;
+  if (row.pair === undefined) {
+    const ids = tokenizer.encode(row.text, { maxTokens: limit });
+    // A tokenizer of the caller's own may not know the option: the last token is then taken for a closing one.
+    return { ids: limit && ids.length > limit ? [...ids.slice(0, limit - 1), ids.at(-1) as number] : ids };
+  }
+  try {
+    const encoded = tokenizer.encodePair(row.text, row.pair, { maxTokens: limit, truncation });
+    if (!limit || encoded.ids.length <= limit) return encoded;
+  } catch (cause) {
+    if (!(cause instanceof CheckpointError)) throw cause;
+    throw new SupernetError('invalid-data', `row ${index}: ${cause.message}`, { ...cause.details, index }, { cause });
+  }
+  const message = `row ${index}: encodePair gave more than the ${maxTokens} tokens asked for, and cutting them would lose the second text: let it read maxTokens and truncation`;
+  throw new SupernetError('invalid-data', message, { index, maxTokens });
 }
 
 function at(encoded: readonly Encoded[], index: number): Encoded {

@@ -5,9 +5,9 @@ import { missingShared, sharedPath } from '@hip/testing';
 import type { Dataset, HostBatch } from '../../src/data/dataset.ts';
 import { parseLabelledTexts, readLabelledTexts } from '../../src/data/delimited.ts';
 import { splitDataset } from '../../src/data/split.ts';
-import { textClassification } from '../../src/data/text-classification.ts';
+import { textClassification, type TextClassificationOptions } from '../../src/data/text-classification.ts';
 import { loadCheckpoint } from '../../src/checkpoint/load.ts';
-import type { TextTokenizer } from '@hip/checkpoints';
+import { createTokenizer, type TextTokenizer } from '@hip/checkpoints';
 
 /** One token per word, 1 … n; 30 opens, 31 closes. */
 const words: TextTokenizer = {
@@ -146,6 +146,39 @@ describe('textClassification', () => {
     }).batch([0]);
     expect([...pair.inputIds!.data]).toEqual([30, 1, 31, 2, 31, 0]);
     expect([...pair.tokenTypeIds!.data]).toEqual([0, 0, 0, 1, 1, 0]);
+  });
+
+  it('cuts the longer text of a pair, or the one asked for, and never loses one', async () => {
+    const vocab = Object.fromEntries(['[CLS]', '[SEP]', '[PAD]', ...'abcdefgh'].map((text, id) => [text, id]));
+    const tokenizer = createTokenizer({
+      added_tokens: [],
+      normalizer: null,
+      pre_tokenizer: { type: 'WhitespaceSplit' },
+      post_processor: { type: 'RobertaProcessing', sep: ['[SEP]', 1], cls: ['[CLS]', 0] },
+      decoder: null,
+      model: { type: 'WordPiece', unk_token: '[PAD]', continuing_subword_prefix: '##', vocab },
+    });
+    const pair = [{ text: 'a b c d e f', pair: 'g h', label: 0 }];
+    const ids = async (options: TextClassificationOptions) => {
+      const { inputIds, tokenTypeIds } = await textClassification(pair, tokenizer, options).batch([0]);
+      expect([...tokenTypeIds!.data]).toEqual([...inputIds!.data].map(() => 0));
+      return [...inputIds!.data].join(' ');
+    };
+    expect(await ids({ maxTokens: 9 })).toBe('0 3 4 5 1 1 9 10 1');
+    expect(await ids({ maxTokens: 11, truncation: 'only_second' })).toBe('0 3 4 5 6 7 8 1 1 9 1');
+    expect(await ids({ maxTokens: 7, truncation: 'only_first' })).toBe('0 3 1 1 9 10 1');
+    expect(await ids({ maxTokens: 7, truncation: 'do_not_truncate' })).toBe('0 3 4 5 6 7 8 1 1 9 10 1');
+    for (const options of [
+      { maxTokens: 5 },
+      { maxTokens: 6, truncation: 'only_first' },
+      { maxTokens: 9, truncation: 'only_second' },
+    ] as const) {
+      expect(() => textClassification(pair, tokenizer, options)).toThrow(
+        expect.objectContaining({ code: 'invalid-data', details: expect.objectContaining({ index: 0 }) }),
+      );
+    }
+    // A tokenizer that does not read the options.
+    expect(() => textClassification(pair, words, { maxTokens: 6 })).toThrow(/would lose the second text/);
   });
 
   it.skipIf(missingShared('models/bert-mini'))(
