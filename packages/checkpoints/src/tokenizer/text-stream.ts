@@ -1,4 +1,5 @@
 // Text of tokens as they come: a character of several tokens is given when its last one is there.
+import { certainLength, cleanUpSpaces } from './clean-up.ts';
 import type { DecodeOptions, TextTokenizer } from './tokenizer.ts';
 
 /** Gives text token by token; all pieces together are what `decode` gives for all tokens. */
@@ -11,11 +12,9 @@ export interface TextStream {
 
 /** What bytes that are no character (yet) decode to. */
 const REPLACEMENT = '\uFFFD';
-/** A space and what decides whether it is taken out: ` n ' t` at most. */
-const DECIDING = 6;
 
 /**
- * Decodes a stream of tokens.
+ * Decodes a stream of tokens. Where spaces are cleaned up the last word is held back, since what comes may take its space out.
  *
  * @example
  * ```ts
@@ -28,15 +27,12 @@ const DECIDING = 6;
  * ```
  */
 export function createTextStream(tokenizer: TextTokenizer, options: DecodeOptions = {}): TextStream {
-  const cleansUp = options.cleanUpSpaces ?? tokenizer.cleansUpSpaces ?? false;
-  const decode = (ids: readonly number[]): string => tokenizer.decode(ids, options);
-  return cleansUp ? wholeText(decode) : lastTokens(decode);
+  const stream = wholeCharacters((ids) => tokenizer.decode(ids, { ...options, cleanUpSpaces: false }));
+  return (options.cleanUpSpaces ?? tokenizer.cleansUpSpaces) ? cleanedUp(stream) : stream;
 }
 
-type Decode = (ids: readonly number[]) => string;
-
 /** What a token adds hangs on the tokens just before it only: those of the last piece are decoded again with it. */
-function lastTokens(decode: Decode): TextStream {
+function wholeCharacters(decode: (ids: readonly number[]) => string): TextStream {
   let ids: number[] = [];
   let given = 0;
   const next = (isEnd: boolean): string => {
@@ -59,31 +55,21 @@ function lastTokens(decode: Decode): TextStream {
   };
 }
 
-/** Where spaces are cleaned up what comes may take one out again: the last few characters are held back from a space on. */
-function wholeText(decode: Decode): TextStream {
-  let ids: number[] = [];
-  let given = 0;
-  const next = (end: (text: string) => number): string => {
-    const text = decode(ids);
-    const to = Math.max(given, end(text));
-    const piece = text.slice(given, to);
-    given = to;
+function cleanedUp(stream: TextStream): TextStream {
+  let held = '';
+  const take = (length: number): string => {
+    const piece = cleanUpSpaces(held.slice(0, length));
+    held = held.slice(length);
     return piece;
-  };
-  const certain = (text: string): number => {
-    const whole = text.replace(/\uFFFD+$/u, '');
-    const space = whole.indexOf(' ', Math.max(0, whole.length - DECIDING));
-    return space >= 0 ? space : whole.length;
   };
   return {
     push: (id) => {
-      ids.push(id);
-      return next(certain);
+      held += stream.push(id);
+      return take(certainLength(held));
     },
     end: () => {
-      const rest = next((text) => text.length);
-      [ids, given] = [[], 0];
-      return rest;
+      held += stream.end();
+      return take(held.length);
     },
   };
 }

@@ -3,6 +3,7 @@ import { Tokenizer } from '@huggingface/tokenizers';
 import type { CheckpointFiles } from '../files/files.ts';
 import { readJson } from '../files/files.ts';
 import { CheckpointError } from '../errors.ts';
+import { cleanUpSpaces } from './clean-up.ts';
 import { readSpecialTokens } from './special-tokens.ts';
 import type { Encoded } from './special-tokens.ts';
 import { keptTokens, TRUNCATIONS } from './truncation.ts';
@@ -115,10 +116,11 @@ export function createTokenizer(json: object, config: object = {}): TextTokenize
     decode: (ids, options = {}) => {
       const known = ids.filter((id) => tokenizer.id_to_token(id) !== undefined);
       if (known.length === 0) return '';
-      return tokenizer.decode(known, {
+      const text = tokenizer.decode(known, {
         skip_special_tokens: options.skipSpecialTokens ?? true,
-        clean_up_tokenization_spaces: options.cleanUpSpaces ?? cleansUpSpaces,
+        clean_up_tokenization_spaces: false,
       });
+      return (options.cleanUpSpaces ?? cleansUpSpaces) ? cleanUpSpaces(text) : text;
     },
     tokenId,
     cleansUpSpaces,

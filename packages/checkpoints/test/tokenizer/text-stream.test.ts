@@ -67,7 +67,7 @@ describe('createTextStream', () => {
         expect(given.join('')).toBe(whole);
         expect(isSplit(whole) || !given.some(isSplit)).toBe(true);
       }),
-      { numRuns: 60 },
+      { numRuns: 80 },
     );
 
   it.skipIf(missing).each(models)(`%s${missing}`, (name) => expect(() => check(read(name))).not.toThrow());

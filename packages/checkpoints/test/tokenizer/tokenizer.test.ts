@@ -11,9 +11,11 @@ import { keptTokens } from '../../src/tokenizer/truncation.ts';
 const word = fc.constantFrom('a', 'bb', 'hello', 'the', 'of', 'x', '7', 'é', '?');
 const sentence = fc.array(word, { minLength: 1, maxLength: 12 }).map((words) => words.join(' '));
 
+const LETTERS = 'a b c d e f g h i j'.split(' ');
+
 /** Words of an alphabet, each its own token; special tokens [CLS] 0 and [SEP] 1. */
 function wordTokenizer(postProcessor: object | null, config: object = {}): TextTokenizer {
-  const words = ['[CLS]', '[SEP]', '[UNK]', ...'abcdefghij'];
+  const words = ['[CLS]', '[SEP]', '[UNK]', ...LETTERS];
   return createTokenizer(
     {
       added_tokens: words.slice(0, 3).map((content, id) => ({ id, content, special: true })),
@@ -117,7 +119,7 @@ describe('truncation', () => {
         fc.constantFrom('longest_first', 'only_first', 'only_second', 'do_not_truncate'),
         fc.constantFrom(BERT, ROBERTA, TEMPLATE, null),
         (a, b, maxTokens, truncation, processor) => {
-          const [first, second] = [[...'abcdefghij'].slice(0, a), [...'abcdefghij'].slice(0, b)];
+          const [first, second] = [LETTERS.slice(0, a), LETTERS.slice(0, b)];
           const tokenizer = wordTokenizer(processor);
           const whole = tokenizer.encodePair(first.join(' '), second.join(' '));
           const cut = () => tokenizer.encodePair(first.join(' '), second.join(' '), { maxTokens, truncation });
@@ -172,6 +174,11 @@ describe.skipIf(missing)(`decode${missing}`, () => {
       }),
       { numRuns: 50 },
     );
+    const library = new Tokenizer(json, { clean_up_tokenization_spaces: true });
+    for (const text of [...texts, "a ' b", "we 've , I 'm ' n 't", " ' ."]) {
+      const ids = tokenizer.encode(text);
+      expect(tokenizer.decode(ids, { cleanUpSpaces: true })).toBe(library.decode(ids));
+    }
     const cleans = createTokenizer(json, { clean_up_tokenization_spaces: true });
     expect(cleans.decode(cleans.encode("do n't , ever ."))).toBe("don't, ever.");
     expect(cleans.decode(cleans.encode('a ?'), { cleanUpSpaces: false })).toBe('a ?');

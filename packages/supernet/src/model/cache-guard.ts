@@ -82,7 +82,7 @@ function requireEven(cache: KeyValueCache, before: number, tokens: number): void
   if (cache.length === before + tokens) return;
   throw new SupernetError(
     'invalid-input',
-    `after ${tokens} new tokens the cache holds ${cache.length}, expected ${before + tokens}: its layers differ in length. A conversation runs the same sub-network from its first token to its last`,
+    `after ${tokens} new tokens the cache holds ${cache.length}, expected ${before + tokens}: a conversation runs the same sub-network from its first token to its last, and a cache with an attention of its own wants that as options.attention`,
     { before, tokens, length: cache.length },
   );
 }

@@ -149,7 +149,9 @@ describe('textClassification', () => {
   });
 
   it('cuts the longer text of a pair, or the one asked for, and never loses one', async () => {
-    const vocab = Object.fromEntries(['[CLS]', '[SEP]', '[PAD]', ...'abcdefgh'].map((text, id) => [text, id]));
+    const vocab = Object.fromEntries(
+      ['[CLS]', '[SEP]', '[PAD]', ...'a b c d e f g h'.split(' ')].map((text, id) => [text, id]),
+    );
     const tokenizer = createTokenizer({
       added_tokens: [],
       normalizer: null,
