@@ -97,13 +97,18 @@ export const MEANS_FIRST: usize = 264;
 export const JOIN_FIRST: usize = 268;
 /** Their gradients, laid out as they are. */
 export const GRAD_MEANS: usize = 272;
+/** 0, or what every stage but the last leaves, i32 by cell, OUTPUT_STRIDE of them: written, and read in place of stages before FIRST_STAGE. */
+export const OUTPUTS: usize = 276;
+export const OUTPUT_STRIDE: usize = 280;
+export const FIRST_STAGE: usize = 284;
 /**
- * Stages: count, then per stage 8 × i32 from STAGE: chunk, keep, strideQ, rows (0 max, 1 mean), score (0 binary, 1 bound, 2 exact,
- * 3 deviation, 4 mass), pointer to summaries, chunks of the summaries, channels (0 all, 1 slow half).
+ * Stages: count, then per stage 9 × i32 from STAGE: chunk, keep, strideQ, rows (0 max, 1 mean), score (0 binary, 1 bound, 2 exact,
+ * 3 deviation, 4 mass), pointer to summaries, chunks of the summaries, channels (0 all, 1 slow half), where a cell's
+ * OUTPUTS hold its own: their number, −1 for none, then first tokens.
  */
-export const STAGE_COUNT: usize = 276;
-export const STAGE: usize = 280;
-export const STAGE_BYTES: usize = 32;
+export const STAGE_COUNT: usize = 288;
+export const STAGE: usize = 292;
+export const STAGE_BYTES: usize = 36;
 
 // @ts-ignore: decorator
 @inline

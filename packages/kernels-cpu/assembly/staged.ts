@@ -47,13 +47,24 @@ export function stagedSearch(job: usize, thread: i32): void {
       store<i32>(J.p(job, J.COUNTS) + (<usize>cell << 2), 0);
       continue;
     }
+    const outputs = J.p(job, J.OUTPUTS) != 0 ? J.p(job, J.OUTPUTS) + (<usize>(cell * J.i(job, J.OUTPUT_STRIDE)) << 2) : 0;
     store<i32>(candidates, 0);
     have = 1;
-    let before = searchable;
+    let before = searchable, from = 0;
+    if (outputs != 0 && J.i(job, J.FIRST_STAGE) > 0) {
+      const stage = job + J.STAGE + <usize>(J.i(job, J.FIRST_STAGE) - 1) * J.STAGE_BYTES;
+      const output = outputs + (<usize>load<i32>(stage + 32) << 2);
+      if (load<i32>(output) >= 0) {
+        from = J.i(job, J.FIRST_STAGE);
+        before = load<i32>(stage);
+        have = load<i32>(output);
+        memory.copy(candidates, output + 4, <usize>have << 2);
+      }
+    }
     // Whether the stage before left its scores to a vote.
     let scored = false;
     const firstHead = shared ? 0 : maskHead, endHead = shared ? heads : maskHead + 1;
-    for (let t = 0; t < stages; t++) {
+    for (let t = from; t < stages; t++) {
       const stage = job + J.STAGE + <usize>t * J.STAGE_BYTES;
       const chunk = load<i32>(stage), last = t == stages - 1, keep = last ? most : load<i32>(stage + 4) / chunk;
       have = expand(candidates, have, before, chunk, searchable);
@@ -61,6 +72,7 @@ export function stagedSearch(job: usize, thread: i32): void {
       before = chunk;
       if (have <= keep) {
         scored = false;
+        if (outputs != 0 && !last) keepOutput(outputs, stage, candidates, have);
         continue;
       }
       const kind = load<i32>(stage + 16), narrow = load<i32>(stage + 28) == 1;
@@ -83,10 +95,18 @@ export function stagedSearch(job: usize, thread: i32): void {
       if (keeps) for (let i = 0; i < have; i++) store<i32>(slots + (<usize>i << 2), i * chunk);
       have = selectLargest(scores, have, keep, copy, candidates, keeps ? slots : 0);
       scored = keeps;
+      if (outputs != 0 && !last) keepOutput(outputs, stage, candidates, have);
     }
     for (let i: usize = 0; i < <usize>have << 2; i += 4) store<i32>(starts + i, sink + load<i32>(candidates + i));
     store<i32>(J.p(job, J.COUNTS) + (<usize>cell << 2), have);
   }
+}
+
+/** Writes what a stage leaves for later searches. */
+function keepOutput(outputs: usize, stage: usize, candidates: usize, have: i32): void {
+  const output = outputs + (<usize>load<i32>(stage + 32) << 2);
+  store<i32>(output, have);
+  memory.copy(output + 4, candidates, <usize>have << 2);
 }
 
 /** Writes what a vote is about. */

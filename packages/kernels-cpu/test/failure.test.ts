@@ -1,7 +1,7 @@
 // A step that fails changes nothing, and a runtime that lost a thread says so and goes no further.
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import fc from 'fast-check';
-import { HipError } from '@hip/mask-search';
+import { HipError, type SearchStage } from '@hip/mask-search';
 import { createCpuRuntime, type KeyValueCache } from '../src/index.ts';
 import { Heap } from '../src/runtime/heap.ts';
 import { configs, randomTensor, tensors } from './support.ts';
@@ -33,7 +33,16 @@ async function reason(work: () => Promise<unknown>): Promise<string | undefined>
 }
 
 describe('a cache after a step that failed', () => {
-  const config = { ...configs['bound and exact stages'], refreshInterval: 3 };
+  const vote = configs['a vote and a remainder']!;
+  const kinds = fc.constantFrom(
+    { ...configs['bound and exact stages'], refreshInterval: 3 },
+    // The first stage serves for three tokens, the others for one.
+    {
+      ...vote,
+      refreshInterval: 3,
+      stages: vote.stages!.map((stage, i): SearchStage => (i === 0 ? stage : { ...stage, refresh: 1 })),
+    },
+  );
   const steps = fc.array(
     fc.record({
       kind: fc.constantFrom<'append' | 'attend' | 'attendDense' | 'decode' | 'attendAsync'>(
@@ -92,7 +101,7 @@ describe('a cache after a step that failed', () => {
       expect(kind === 'append' ? memory(cache) : held).toEqual(held);
     };
     await fc.assert(
-      fc.asyncProperty(steps, async (list) => {
+      fc.asyncProperty(steps, kinds, async (list, config) => {
         const options = { heads: 4, kvHeads: 2, headDim: 8, type, config };
         using cache = cpu.createCache(options);
         using never = cpu.createCache(options);
@@ -105,7 +114,7 @@ describe('a cache after a step that failed', () => {
           expect(await take(cache, kind, tokens)).toEqual(await take(never, kind, tokens));
         }
       }),
-      { numRuns: 25 },
+      { numRuns: 40 },
     );
     expect(cpu.usedBytes).toBe(0);
   });

@@ -9,7 +9,11 @@ import {
   blockSparseAttentionGradient,
   denseAttention,
   denseMask,
+  searchBlockMask,
+  VOTE_CONFIG,
+  voteStages,
   type BlockMask,
+  type HipConfig,
 } from '@hip/mask-search';
 import type { CpuRuntime } from '../src/index.ts';
 import {
@@ -30,6 +34,9 @@ const config = {
     { chunk: 8, keep: 32, strideQ: 4, rows: 'max', score: 'exact' },
   ],
 } as const;
+
+/** A budget that 150 keys exceed. */
+const small = { k: 16, window: 64, sink: 2, remainder: { block: 8, most: 4 } } as const;
 
 describe.each(['cpu', 'wasm'])('tfjs kernels on the %s backend', (backend) => {
   let runtime: CpuRuntime;
@@ -86,6 +93,32 @@ describe.each(['cpu', 'wasm'])('tfjs kernels on the %s backend', (backend) => {
     expect(values({ config: full, causal: undefined })).toEqual(open);
     expect(values({ config: full, causal: true })).toEqual(closed);
     tf.dispose([q, k, v]);
+  });
+
+  it('votes take the scale and the soft-cap of the call; pseudo-keys have gradients', async () => {
+    const { q, k, v } = inputs();
+    const voting: Partial<HipConfig> = { ...VOTE_CONFIG, ...small, stages: voteStages(16) };
+    const options = { scale: 3, softcap: 1 };
+    const attributes = { config: voting, ...options };
+    const data = [q, k, v].map((x) => x.dataSync() as Float32Array) as [Float32Array, Float32Array, Float32Array];
+    let mask: BlockMask | undefined;
+    const out = hipAttention(q, k, v, { ...attributes, onMask: (m) => (mask = m) });
+    const expected = searchBlockMask(data[0], data[1], shape, { ...voting, ...options });
+    expect(mask!.starts).toEqual(expected.starts);
+    expect(mask!.starts).not.toEqual(searchBlockMask(data[0], data[1], shape, voting).starts);
+    const tolerance = { rtol: 1e-4, atol: 1e-5 };
+    expect(out.dataSync() as Float32Array).toBeAllclose(
+      blockSparseAttention(...data, shape, expected, options),
+      tolerance,
+    );
+    const gradients = tf.grads((...[a, b, c]: tf.Tensor[]) =>
+      tf.sum(hipAttention(a as tf.Tensor4D, b as tf.Tensor4D, c as tf.Tensor4D, attributes)),
+    )([q, k, v]);
+    const ones = new Float32Array(q.size).fill(1);
+    const reference = blockSparseAttentionGradient(...data, ones, shape, expected, options);
+    for (const [i, name] of (['q', 'k', 'v'] as const).entries())
+      expect((await gradients[i]!.data()) as Float32Array).toBeAllclose(reference[name], tolerance);
+    tf.dispose([q, k, v, out, ...gradients]);
   });
 
   it('attention equals the reference inside tf.tidy, and leaves nothing behind', async () => {

@@ -112,6 +112,20 @@ export function summariesOf({ stages = [] }: Pick<HipConfig, 'stages'>): readonl
   return [...found.values()];
 }
 
+/** Where a cell's stage outputs lie (all but the last stage's), in words, and how many words they take. */
+export function outputLayout(
+  keys: number,
+  { stages = [] }: Pick<HipConfig, 'stages'>,
+): { readonly offsets: readonly number[]; readonly stride: number } {
+  const offsets: number[] = [];
+  let stride = 0;
+  for (const { chunk, keep } of stages.slice(0, -1)) {
+    offsets.push(stride);
+    stride += 1 + Math.min(keep / chunk, Math.ceil(keys / chunk));
+  }
+  return { offsets, stride };
+}
+
 /** Most bytes of scores that a vote holds for each thread; what does not fit is multiplied anew in each of its passes. */
 const VOTE_BYTES = 4 * 2 ** 20;
 

@@ -10,6 +10,7 @@ import {
   envelopeChunks,
   meansBytes,
   meansRoom,
+  outputLayout,
   pageBytes,
   paddedDim,
   PAGE_TOKENS,
@@ -64,6 +65,8 @@ export function planMemory({ shape, config, threads, type = 'f32' }: PlanInput):
     const blocks = Math.max(...chunks.map((chunk) => chunk.batches * Math.ceil(chunk.rows / config.blockQ)));
     const cells = blocks * (config.shareHeads ? 1 : heads);
     mask = alignBytes(cells * maskCapacity(config) * 4) + alignBytes(cells * 4) + alignBytes(heads * 4);
+    // What a single row's stages leave for the next rows.
+    if (queries === 1) mask += alignBytes(cells * outputLayout(keys, config).stride * 4);
     for (const { chunk } of summariesOf(config))
       envelopes += envelopeBytes(shape, envelopeChunks(keys, config.sink, chunk));
     const { remainder, sink } = config;

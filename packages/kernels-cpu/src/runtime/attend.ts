@@ -11,7 +11,7 @@ import {
 } from '../plan/layout.ts';
 import type { Steps } from './engine.ts';
 import type { JobFields } from './job.ts';
-import { maskFields, Part, type Call } from './part.ts';
+import { maskFields, Part, type Call, type StagedSearch } from './part.ts';
 
 /** Share of a HiP call's work that is the search, for progress. */
 const SEARCH_SHARE = 0.25;
@@ -64,15 +64,19 @@ export interface HipWork {
   readonly q: Float32Array;
   /** Where the attention goes; absent: search only. */
   readonly out?: Float32Array | undefined;
+  /** The rows' window, grown since the first stage ran. @defaultValue the configuration's */
+  readonly window?: number | undefined;
+  /** Of a single row: stages that are left out, and where the others' outputs go. */
+  readonly staged?: StagedSearch | undefined;
 }
 
 /** Search, and attention over what it finds. @returns the mask */
-export function* hipSteps(call: Call, { config, q, out }: HipWork): Steps<BlockMask> {
+export function* hipSteps(call: Call, { config, q, out, window = config.window, staged }: HipWork): Steps<BlockMask> {
   const { shape, store } = call;
   const start = performance.now();
-  store.updateEnvelopes(config);
+  store.updateEnvelopes({ sink: config.sink, stages: config.stages?.slice(staged?.from ?? 0) });
   call.engine.times.search += performance.now() - start;
-  const mask = emptyMask(shape, config, maskCapacity(config));
+  const mask = emptyMask(shape, { ...config, window }, maskCapacity(config));
   if (out) updateMeans(call, mask);
   const chunks = queryChunks(shape, config.blockQ);
   const scratch = Math.max(attentionScratch(shape.headDim), searchScratch(shape, config));
@@ -80,7 +84,7 @@ export function* hipSteps(call: Call, { config, q, out }: HipWork): Steps<BlockM
     using part = new Part(call, chunk, fieldsOf(call, mask, chunk), scratch);
     part.load(q);
     const share = out ? SEARCH_SHARE : 1;
-    yield* progress(index, chunks.length, part.search(config, mask), 0, share);
+    yield* progress(index, chunks.length, part.search(config, mask, staged), 0, share);
     part.readMask(mask);
     if (!out) continue;
     yield* progress(

@@ -2,6 +2,7 @@
 import {
   checkScore,
   checkShape,
+  decodeConfig,
   HipError,
   MaskHistory,
   type AttentionShape,
@@ -11,7 +12,7 @@ import {
 } from '@hip/mask-search';
 import type { CacheType } from '../plan/layout.ts';
 import { denseSteps, hipSteps, maskedSteps } from './attend.ts';
-import type { Call } from './part.ts';
+import { newOutputs, type Call, type StageOutputs } from './part.ts';
 import { checkCacheType, checkMask, countRows, runnableConfig } from './check.ts';
 import { drive, driveAsync, type AsyncOptions } from './drive.ts';
 import type { Engine, Steps } from './engine.ts';
@@ -35,6 +36,17 @@ export interface CacheOptions extends ScoreOptions {
   readonly maxTokens?: number | undefined;
 }
 
+/** A search by one row, and what its stages left. */
+interface Searched {
+  readonly keys: number;
+  /** The mask's. */
+  readonly window: number;
+  readonly mask: BlockMask;
+  /** Tokens there were when each stage ran. */
+  readonly ran: readonly number[];
+  readonly outputs: StageOutputs;
+}
+
 /** Made by {@link CpuRuntime.createCache}. Rows of q are the newest: row i of Tq stands at position length − Tq + i. */
 export class KeyValueCache {
   readonly config: HipConfig;
@@ -42,9 +54,10 @@ export class KeyValueCache {
   readonly #store: Store;
   readonly #heads: number;
   readonly #scores: ScoreOptions;
-  /** Tokens a mask serves for. */
-  readonly #interval: number;
-  readonly #masks = new MaskHistory();
+  /** What a single row runs, and the tokens that each of its stages serves for (one number without stages). */
+  readonly #stepConfig: HipConfig;
+  readonly #intervals: readonly number[];
+  readonly #masks = new MaskHistory<Searched>();
   #disposed = false;
   /** Asynchronous calls that have not ended. */
   #running = 0;
@@ -72,10 +85,9 @@ export class KeyValueCache {
       throw new HipError('invalid-config', message, { name: 'maxTokens', value: maxTokens });
     }
     this.config = runnableConfig(config, { heads, headDim });
-    const { stages, refreshInterval } = this.config;
-    this.#interval = Math.min(
-      ...(stages ?? [{}]).map(({ refresh }: { refresh?: number | undefined }) => refresh ?? refreshInterval),
-    );
+    this.#stepConfig = decodeConfig(this.config);
+    const { stages, refreshInterval } = this.#stepConfig;
+    this.#intervals = stages ? stages.map(({ refresh }) => refresh ?? refreshInterval) : [refreshInterval];
     this.#engine = engine;
     this.#heads = heads;
     this.#scores = { scale, softcap };
@@ -94,7 +106,7 @@ export class KeyValueCache {
 
   /** Mask of the last search; undefined before the first, and where the cache was cut back to before it. */
   get mask(): BlockMask | undefined {
-    return this.#masks.last;
+    return this.#masks.last?.mask;
   }
 
   /**
@@ -185,8 +197,9 @@ export class KeyValueCache {
   }
 
   /**
-   * HiP attention of the newest token. The mask is searched anew every `config.refreshInterval` tokens (or the shortest `refresh` of
-   * its stages); in between the last one serves, its window widened by what was added meanwhile.
+   * HiP attention of the newest token. A mask serves for `config.refreshInterval` tokens. Stages with a `refresh` of their own are run
+   * again after as many; later ones then search inside what they left before. Meanwhile the window and the remainder's blocks start
+   * where they did when the first stage ran. With `decodeKeys: 'candidates'` the row attends to all candidates of the vote.
    *
    * @param q [B, 1, H, d]
    * @param options.refresh searches now. @defaultValue false
@@ -197,10 +210,14 @@ export class KeyValueCache {
       const message = `q holds ${shape.queries} rows: decode takes one, attend takes more`;
       throw new HipError('invalid-shape', message, { queries: shape.queries });
     }
-    const mask = refresh ? undefined : this.#masks.serving(shape.keys, this.#interval);
-    if (!mask) return drive(this.#hip(q, false)).output;
+    const { keys } = shape;
+    const last = refresh ? undefined : this.#masks.serving(keys, Infinity);
+    if (!last) return drive(this.#search(shape, q, this.#stepConfig, false)).output;
+    const from = last.ran.findIndex((ran, stage) => keys - ran >= this.#intervals[stage]!);
+    if (from >= 0)
+      return drive(this.#search(shape, q, this.#stepConfig, false, from === 0 ? undefined : { last, from })).output;
     const out = new Float32Array(q.length);
-    drive(maskedSteps(this.#call(shape, false), q, out, mask));
+    drive(maskedSteps(this.#call(shape, false), q, out, { ...last.mask, keys, window: last.window }));
     return out;
   }
 
@@ -215,10 +232,37 @@ export class KeyValueCache {
   }
 
   *#hip(q: Float32Array, sliced: boolean): Steps<{ readonly output: Float32Array; readonly mask: BlockMask }> {
-    const shape = this.#shape(q);
+    return yield* this.#search(this.#shape(q), q, this.config, sliced);
+  }
+
+  /** Searches, attends, and remembers the search. @param since stages before `from` are left out: what they left `last` serves */
+  *#search(
+    shape: AttentionShape,
+    q: Float32Array,
+    config: HipConfig,
+    sliced: boolean,
+    since?: { readonly last: Searched; readonly from: number },
+  ): Steps<{ readonly output: Float32Array; readonly mask: BlockMask }> {
     const output = new Float32Array(q.length);
-    const mask = yield* hipSteps(this.#call(shape, sliced), { config: this.config, q, out: output });
-    this.#masks.search(shape.keys, shape.queries)(mask);
+    const { keys, queries } = shape;
+    // A row that attends to other keys than steps do is none that steps go on from.
+    const rows = config === this.#stepConfig ? queries : Math.max(2, queries);
+    const { last, from = 0 } = since ?? {};
+    const ran = this.#intervals.map((_, stage) => (last && stage < from ? last.ran[stage]! : keys));
+    const outputs = last
+      ? { ...last.outputs, words: last.outputs.words.slice() }
+      : rows === 1
+        ? newOutputs(shape, config)
+        : undefined;
+    const window = this.config.window + keys - ran[0]!;
+    const mask = yield* hipSteps(this.#call(shape, sliced), {
+      config,
+      window,
+      q,
+      out: output,
+      staged: outputs && { from, outputs },
+    });
+    this.#masks.search(keys, rows)({ keys, window, mask, ran, outputs: outputs ?? { keys, words: new Int32Array() } });
     return { output, mask };
   }
 

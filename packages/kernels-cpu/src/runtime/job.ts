@@ -71,8 +71,11 @@ export const JOB = {
   MEANS_FIRST: 264,
   JOIN_FIRST: 268,
   GRAD_MEANS: 272,
-  STAGE_COUNT: 276,
-  STAGE: 280,
+  OUTPUTS: 276,
+  OUTPUT_STRIDE: 280,
+  FIRST_STAGE: 284,
+  STAGE_COUNT: 288,
+  STAGE: 292,
 } as const;
 
 export type JobField = keyof typeof JOB;
@@ -80,7 +83,7 @@ export type JobField = keyof typeof JOB;
 export type JobFields = Partial<Record<JobField, number>>;
 
 /** Bytes of one stage's record from JOB.STAGE on. */
-export const STAGE_BYTES = 32;
+export const STAGE_BYTES = 36;
 export const MAX_STAGES = 8;
 export const JOB_BYTES = JOB.STAGE + STAGE_BYTES * MAX_STAGES;
 

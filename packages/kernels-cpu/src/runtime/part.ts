@@ -7,7 +7,7 @@ import {
   type ScoreOptions,
   type SearchStage,
 } from '@hip/mask-search';
-import { maxCandidates, paddedDim, ROWS, splitsOf, voteRows, type QueryChunk } from '../plan/layout.ts';
+import { maxCandidates, outputLayout, paddedDim, ROWS, splitsOf, voteRows, type QueryChunk } from '../plan/layout.ts';
 import type { Engine, Steps } from './engine.ts';
 import { Scope } from './heap.ts';
 import { JOB, MAX_STAGES, STAGE_BYTES, type JobFields } from './job.ts';
@@ -47,6 +47,29 @@ export function maskFields({
       MEANS_EXACT: remainder.tail === 'exact' ? 1 : 0,
     }),
   };
+}
+
+/** What stages leave for later searches of the same cache: all but the last stage's outputs. */
+export interface StageOutputs {
+  /** Tokens there were when the first stage ran, which the layout follows. */
+  readonly keys: number;
+  /** [B, mask heads, stride] of `outputLayout`. */
+  readonly words: Int32Array;
+}
+
+/** A search that stages of an earlier one go on serving for. */
+export interface StagedSearch {
+  /** The first stage to run. */
+  readonly from: number;
+  /** Read before that stage, written from it on. */
+  readonly outputs: StageOutputs;
+}
+
+/** Room for the outputs of a search by one row. */
+export function newOutputs(shape: AttentionShape, config: HipConfig): StageOutputs {
+  const cells = shape.batch * (config.shareHeads ? 1 : shape.heads);
+  const words = new Int32Array(cells * outputLayout(shape.keys, config).stride).fill(-1);
+  return { keys: shape.keys, words };
 }
 
 /** A part of the queries inside WebAssembly memory. */
@@ -131,7 +154,7 @@ export class Part {
   }
 
   /** Runs the search; the mask stays in WebAssembly memory for `attend`. */
-  *search(config: HipConfig, mask: BlockMask): Steps<void> {
+  *search(config: HipConfig, mask: BlockMask, staged?: StagedSearch): Steps<void> {
     const { engine, shape, sliced } = this.#call;
     const cells = this.#allocateMask(mask);
     engine.heap.ints(this.#starts, cells * mask.capacity).fill(-1);
@@ -143,7 +166,8 @@ export class Part {
       VOTE_LOCAL: vote.local,
       ...(config.stages ? {} : treeFields(config)),
     });
-    if (config.stages) this.#writeStages(config);
+    if (config.stages) this.#writeStages(config, staged?.outputs.keys);
+    const outputs = staged && this.#writeOutputs(config, mask, staged);
     const candidates = config.stages
       ? Math.max(...config.stages.map((stage, i) => (i === 0 ? shape.keys / stage.chunk : stage.keep / stage.chunk)))
       : config.k * 16;
@@ -155,6 +179,24 @@ export class Part {
       candidates * shape.headDim * 32,
       sliced,
     );
+    if (outputs) outputs.words.set(engine.heap.ints(outputs.at, outputs.words.length));
+  }
+
+  /** Copies the part's stage outputs in. @returns where they lie, and what they go back to */
+  #writeOutputs(
+    config: HipConfig,
+    { maskHeads }: BlockMask,
+    { from, outputs }: StagedSearch,
+  ): { readonly at: number; readonly words: Int32Array } | undefined {
+    const { batch, batches } = this.#chunk;
+    const { stride } = outputLayout(outputs.keys, config);
+    if (stride === 0) return undefined;
+    const words = outputs.words.subarray(batch * maskHeads * stride, (batch + batches) * maskHeads * stride);
+    const at = this.#scope.allocate(words.byteLength);
+    const { engine } = this.#call;
+    engine.heap.ints(at, words.length).set(words);
+    engine.set(this.#job, { OUTPUTS: at, OUTPUT_STRIDE: stride, FIRST_STAGE: from });
+    return { at, words };
   }
 
   /** Copies the part's masks into the whole mask. */
@@ -198,7 +240,8 @@ export class Part {
     }
   }
 
-  #writeStages({ stages = [], sink }: HipConfig): void {
+  #writeStages({ stages = [], sink }: HipConfig, outputKeys = 0): void {
+    const { offsets } = outputLayout(outputKeys, { stages });
     const { engine, store } = this.#call;
     if (stages.length > MAX_STAGES)
       throw new HipError('invalid-config', `stages.length is ${stages.length}: give at most ${MAX_STAGES}`, {
@@ -221,6 +264,7 @@ export class Part {
         at,
         room,
         'dims' in stage && stage.dims === 'slow-half' ? 1 : 0,
+        offsets[index] ?? 0,
       ];
       engine.heap.ints(this.#job + JOB.STAGE + index * STAGE_BYTES, record.length).set(record);
     }

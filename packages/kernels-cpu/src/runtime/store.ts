@@ -47,8 +47,9 @@ interface Means {
   readonly block: number;
   at: number;
   room: number;
-  /** Base blocks there are means of. */
+  /** Base blocks there are means of, and those of them that are joined. */
   blocks: number;
+  joined: number;
 }
 
 export class Store {
@@ -164,8 +165,10 @@ export class Store {
     // The chunk that lost keys is summarised anew: that of the last key there still is.
     for (const envelope of this.#envelopes.values())
       if (envelope.keys > length) envelope.keys = Math.max(0, length - 1);
-    for (const means of this.#means.values())
+    for (const means of this.#means.values()) {
       means.blocks = Math.min(means.blocks, Math.floor(Math.max(0, length - means.sink) / means.block));
+      means.joined = Math.min(means.joined, means.blocks);
+    }
   }
 
   /** Job fields that describe the store from batch entry `batch` on. */
@@ -184,7 +187,7 @@ export class Store {
   }
 
   /** Brings the summaries of a configuration's stages up to date. */
-  updateEnvelopes(config: HipConfig): void {
+  updateEnvelopes(config: Pick<HipConfig, 'sink' | 'stages'>): void {
     const { batch, kvHeads, headDim } = this.shape;
     const engine = this.#engine;
     for (const summary of summariesOf(config)) {
@@ -235,7 +238,7 @@ export class Store {
     const blocks = Math.floor(Math.max(0, this.#length - sink) / block);
     if (means.blocks === blocks) return;
     const first = means.blocks;
-    const hasMoved = this.#makeMeansRoom(means, blocks);
+    this.#makeMeansRoom(means, blocks);
     using scope = new Scope(engine.heap);
     const stride = paddedDim(headDim) * 4;
     const job = engine.job(scope, {
@@ -245,13 +248,13 @@ export class Store {
       MEANS: means.at,
       MEANS_ROOM: means.room,
       MEANS_FIRST: first,
-      JOIN_FIRST: hasMoved ? 0 : first,
+      JOIN_FIRST: means.joined,
       SCRATCH: scope.allocate(stride * engine.threads),
       SCRATCH_STRIDE: stride,
     });
     engine.run('blockMeans', job, batch * kvHeads * (blocks - first));
     engine.run('joinMeans', job, batch * kvHeads);
-    means.blocks = blocks;
+    means.blocks = means.joined = blocks;
   }
 
   [Symbol.dispose](): void {
@@ -271,13 +274,13 @@ export class Store {
   #meansOf(sink: number, block: number): Means {
     const key = `${sink}/${block}`;
     let found = this.#means.get(key);
-    if (!found) this.#means.set(key, (found = { sink, block, at: 0, room: 0, blocks: 0 }));
+    if (!found) this.#means.set(key, (found = { sink, block, at: 0, room: 0, blocks: 0, joined: 0 }));
     return found;
   }
 
-  /** Room for `blocks` base blocks and what they are joined to. @returns whether they have moved: then all are to be joined anew */
-  #makeMeansRoom(means: Means, blocks: number): boolean {
-    if (means.room >= blocks) return false;
+  /** Room for `blocks` base blocks and what they are joined to, which is done anew where they move. */
+  #makeMeansRoom(means: Means, blocks: number): void {
+    if (means.room >= blocks) return;
     const { batch, kvHeads, headDim } = this.shape;
     const tokens = this.#maxTokens === Infinity ? means.sink + blocks * means.block : this.#maxTokens;
     const room = meansRoom(tokens, means.sink, means.block);
@@ -291,7 +294,7 @@ export class Store {
     if (means.room > 0) this.#scope.release(means.at);
     means.at = at;
     means.room = room;
-    return true;
+    means.joined = 0;
   }
 
   /** Chunks there will ever be; unbounded where no `maxTokens` is known. */
