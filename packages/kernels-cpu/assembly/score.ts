@@ -5,6 +5,7 @@ import * as J from './job';
 import { keyAddress, PAGE } from './pages';
 import { LOWEST } from './select';
 import { largest } from './non-finite';
+import { fma } from './simd';
 import { rowsByPanels } from './tile';
 
 const LOW: usize = memory.data<f32>([LOWEST, LOWEST, LOWEST, LOWEST], 16);
@@ -28,6 +29,8 @@ export const ROW_COUNT: usize = 12;
 export const STRIDE: usize = 16;
 export const POSITION: usize = 20;
 export const FORM: usize = 24;
+/** 1 = a single row, whose products need no panels: it lies as it is behind those there would be. */
+export const SINGLE: usize = 28;
 /** u32 [64], i32 [64], f32 [64]. */
 export const LIST: usize = 64;
 export const KEY_OF: usize = 320;
@@ -90,6 +93,12 @@ export function sampleRows(job: usize, s: usize, b: i32, h: i32, firstRow: i32, 
   if (form == SLOW_HALF) for (let g = 0; g < panels << 3; g++) slowHalf(lines + <usize>g * lineBytes, lines + <usize>g * lineBytes, d);
   const depth = form == SIGNS ? 2 * padded : form == SLOW_HALF ? d >> 1 : padded;
   packPanels(lines, lineBytes, panels << 3, form == SLOW_HALF ? d >> 1 : d, depth, 1, to);
+  const single = groups == 1 && (form == PLAIN ? (d & 3) == 0 : form == SLOW_HALF && (d & 15) == 0);
+  if (single) {
+    memory.fill(to + (<usize>padded << 5), 0, <usize>padded << 2);
+    memory.copy(to + (<usize>padded << 5), lines, form == PLAIN ? lineBytes : lineBytes >> 1);
+  }
+  store<i32>(s + SINGLE, i32(single));
   if (form == SQUARES) {
     const bytes = <usize>(panels * padded) << 5;
     for (let at = to; at < to + bytes; at += 16) {
@@ -165,7 +174,44 @@ export function multiplyList(s: usize, count: i32, panels: usize, products: usiz
   const n = (count + 3) & ~3;
   for (let j = count; j < n; j++) store<u32>(s + LIST + (<usize>j << 2), load<u32>(s + LIST));
   const panelCount = load<i32>(s + PANELS);
+  if (load<i32>(s + SINGLE)) {
+    multiplyRow(s, n, panels, products);
+    return;
+  }
   rowsByPanels(s + LIST, n, panels, panelCount, products, <usize>panelCount << 5, load<i32>(s + DEPTH));
+}
+
+/** `multiplyList` of a single row: lanes run along the channels, and each product fills the lanes of a panel. */
+function multiplyRow(s: usize, n: i32, panels: usize, products: usize): void {
+  const depth = <usize>load<i32>(s + DEPTH) << 2, narrow = load<i32>(s + FORM) == SLOW_HALF;
+  // Of a slow half, keys are listed whole: channels from a quarter on, and from three quarters on.
+  const row = panels + (narrow ? depth << 4 : depth << 3), quarter = narrow ? depth >> 1 : 0, run = narrow ? quarter : depth, parts = narrow ? 2 : 1;
+  for (let j: usize = 0; j < <usize>n << 2; j += 16) {
+    const at = s + LIST + j;
+    let a = f32x4.splat(0), b = a, c = a, d = a;
+    let k0 = <usize>load<u32>(at) + quarter, k1 = <usize>load<u32>(at, 4) + quarter, k2 = <usize>load<u32>(at, 8) + quarter, k3 = <usize>load<u32>(at, 12) + quarter;
+    let q = row;
+    for (let part = 0; part < parts; part++) {
+      for (const end = q + run; q < end; q += 16) {
+        const x = v128.load(q);
+        a = fma(x, v128.load(k0), a);
+        b = fma(x, v128.load(k1), b);
+        c = fma(x, v128.load(k2), c);
+        d = fma(x, v128.load(k3), d);
+        k0 += 16; k1 += 16; k2 += 16; k3 += 16;
+      }
+      k0 += quarter; k1 += quarter; k2 += quarter; k3 += quarter;
+    }
+    const ab = f32x4.add(i32x4.shuffle(a, b, 0, 1, 4, 5), i32x4.shuffle(a, b, 2, 3, 6, 7));
+    const cd = f32x4.add(i32x4.shuffle(c, d, 0, 1, 4, 5), i32x4.shuffle(c, d, 2, 3, 6, 7));
+    const sums = f32x4.add(i32x4.shuffle(ab, cd, 0, 2, 4, 6), i32x4.shuffle(ab, cd, 1, 3, 5, 7));
+    for (let k: usize = 0; k < 4; k++) {
+      const lanes = f32x4.splat(k == 0 ? f32x4.extract_lane(sums, 0) : k == 1 ? f32x4.extract_lane(sums, 1) : k == 2 ? f32x4.extract_lane(sums, 2) : f32x4.extract_lane(sums, 3));
+      v128.store(products, lanes);
+      v128.store(products, lanes, 16);
+      products += 32;
+    }
+  }
 }
 
 /** BEST from products. */
@@ -211,7 +257,7 @@ function lanesMax(row: usize, stride: usize, low: v128): v128 {
 export function listRun(job: usize, s: usize, b: i32, h: i32, j: i32, first: i32, end: i32, bytes: usize): void {
   const padded = J.i(job, J.PADDED_DIM), half = J.i(job, J.HALF) != 0, special = J.i(job, J.SPECIAL) != 0;
   let slot = s + (<usize>j << 2);
-  if (load<i32>(s + FORM) == SLOW_HALF) {
+  if (load<i32>(s + FORM) == SLOW_HALF && !load<i32>(s + SINGLE)) {
     listNarrow(job, s, b, h, j, first, end, bytes);
     return;
   }

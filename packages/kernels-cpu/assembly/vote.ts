@@ -72,8 +72,8 @@ function candidatesPass(job: usize, s: usize, v: usize, pass: i32): void {
   const piece = pieceOf(chunk);
   let run = 0, used = 0;
   for (let i = 0; i < count; ) {
-    const first = i, start = load<i32>(candidates + (<usize>i << 2)), whole = start / before;
-    while (i < count && load<i32>(candidates + (<usize>i << 2)) / before == whole) i++;
+    const first = i, start = load<i32>(candidates + (<usize>i << 2)), limit = (start / before + 1) * before;
+    while (i < count && load<i32>(candidates + (<usize>i << 2)) < limit) i++;
     const keys = min(load<i32>(candidates + (<usize>(i - 1) << 2)) + chunk, searchable) - start;
     const slot = slots != 0 ? load<i32>(slots + (<usize>run << 2)) : used;
     for (let at = 0; at < keys; at += piece) {

@@ -5,13 +5,13 @@ import { blockSparseAttention, DecodeSession, type HipConfig, type SearchStage }
 import { createCpuRuntime } from '../src/index.ts';
 import { tensors, TOLERANCE } from './support.ts';
 
-const SIZE = { heads: 2, kvHeads: 1, headDim: 8 };
+const SIZE = { heads: 2, kvHeads: 1, headDim: 16 };
 const TOTAL = 720;
 const all = tensors({ batch: 1, queries: TOTAL, keys: TOTAL, ...SIZE }, 77);
 
 /** Tokens [from, to) of q or of k and v. */
 function part(name: 'q' | 'k' | 'v', from: number, to: number): Float32Array {
-  const width = name === 'q' ? 16 : 8;
+  const width = name === 'q' ? 32 : 16;
   return all[name].slice(from * width, to * width);
 }
 

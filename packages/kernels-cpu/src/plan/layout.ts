@@ -174,6 +174,22 @@ export function maxCandidates(keys: number, config: HipConfig): number {
   return most;
 }
 
+/** Operations of one query block's search, for slices of asynchronous calls. */
+export function searchFlops({ keys, headDim }: Pick<AttentionShape, 'keys' | 'headDim'>, config: HipConfig): number {
+  const { stages, blockQ, k } = config;
+  if (!stages) return k * 16 * headDim * 32;
+  let [tokens, total] = [keys, 0];
+  for (const stage of stages) {
+    const { chunk, keep, score, strideQ = 1 } = stage;
+    const reads = { binary: 2 * Math.log2(2 * chunk), bound: 2, deviation: 2, exact: chunk, mass: chunk }[score];
+    // A weight of a vote costs about as much as sixteen products.
+    const depth = ('dims' in stage && stage.dims === 'slow-half' ? headDim / 2 : headDim) + (score === 'mass' ? 16 : 0);
+    total += (tokens / chunk) * reads * Math.ceil(blockQ / strideQ) * 2 * depth;
+    tokens = Math.min(tokens, keep);
+  }
+  return total;
+}
+
 /** Scratch bytes of one thread of attention: assembly/context.ts. */
 export function attentionScratch(headDim: number): number {
   return alignBytes(2368 + ROWS * 320 + 4 * ROWS * paddedDim(headDim) * 4);

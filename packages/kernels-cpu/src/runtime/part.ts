@@ -7,7 +7,16 @@ import {
   type ScoreOptions,
   type SearchStage,
 } from '@hip/mask-search';
-import { maxCandidates, outputLayout, paddedDim, ROWS, splitsOf, voteRows, type QueryChunk } from '../plan/layout.ts';
+import {
+  maxCandidates,
+  outputLayout,
+  paddedDim,
+  ROWS,
+  searchFlops,
+  splitsOf,
+  voteRows,
+  type QueryChunk,
+} from '../plan/layout.ts';
 import type { Engine, Steps } from './engine.ts';
 import { Scope } from './heap.ts';
 import { JOB, MAX_STAGES, STAGE_BYTES, type JobFields } from './job.ts';
@@ -168,15 +177,12 @@ export class Part {
     });
     if (config.stages) this.#writeStages(config, staged?.outputs.keys);
     const outputs = staged && this.#writeOutputs(config, mask, staged);
-    const candidates = config.stages
-      ? Math.max(...config.stages.map((stage, i) => (i === 0 ? shape.keys / stage.chunk : stage.keep / stage.chunk)))
-      : config.k * 16;
     yield* engine.steps(
       'search',
       config.stages ? 'stagedSearch' : 'treeSearch',
       this.#job,
       cells,
-      candidates * shape.headDim * 32,
+      searchFlops(shape, config),
       sliced,
     );
     if (outputs) outputs.words.set(engine.heap.ints(outputs.at, outputs.words.length));
