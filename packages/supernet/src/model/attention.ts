@@ -11,8 +11,8 @@ import type { AttentionContext, AttentionFunction } from './types.ts';
 
 /** Scores held at once in inference: 64 MiB. */
 const SCORE_ELEMENTS = 1 << 24;
-/** Finite stand-in for −∞: a fully masked row stays finite, and even over its keys, as transformers leaves it. */
-const MASKED = -1e9;
+/** Score of a hidden key where padding may hide all of a row: finite, so that such a row is even over its keys, as transformers leaves it. */
+const LOWEST = -3.4e38;
 
 /**
  * Softmax(q·kᵀ·scale + mask)·v, exact. Differentiable (the probabilities are kept for the gradient, so training needs
@@ -85,9 +85,9 @@ function attendRow(
     );
     const queries = tf.mul(tf.tile(tf.reshape(tf.mul(q, context.scale), [heads, size]), [1, kvHeads]), own);
     const products: tf.Tensor2D = tf.matMul(tf.reshape(k, [keys, width]), tf.transpose(queries));
-    const bias = joinBias(causalBias(context, 1, keys, firstRow, 1), paddingBias(context, 1, keys));
+    const limit = hostMasks(context, [1, heads, 1, keys], firstRow);
     const scores = tf.transpose(products);
-    const p = tf.softmax(bias ? tf.add(scores, tf.reshape(bias, [1, keys])) : scores);
+    const p = tf.softmax(limit ? tf.minimum(scores, tf.reshape(limit, [1, keys])) : scores);
     // Transposed, the values are what is run through, not what XNNPACK would pack anew for each token.
     const values: tf.Tensor2D = tf.reshape(v, [keys, width]);
     const all = tf.mul(tf.transpose(tf.matMul(tf.transpose(values), tf.transpose(p))), own);
@@ -149,24 +149,24 @@ function hostMasks(
   [batch, , rows, keys]: readonly [number, number, number, number],
   firstRow: number,
 ): tf.Tensor | undefined {
-  return joinBias(causalBias(context, rows, keys, firstRow, 1), paddingBias(context, batch, keys));
+  return joinLimits(causalLimit(context, rows, keys, firstRow, 1), paddingLimit(context, batch, keys));
 }
 
 /**
- * softmax(scores + bias), in the shape of the scores [B·Hkv, H/Hkv·rows, keys]. With flags [B, keys, Hkv, 1] (1 = not finite) a row that
+ * softmax(min(scores, limit)), in the shape of the scores [B·Hkv, H/Hkv·rows, keys]. With flags [B, keys, Hkv, 1] (1 = not finite) a row that
  * sees such a key is NaN.
  */
 function softmaxOf(
   scores: tf.Tensor3D,
-  bias: tf.Tensor | undefined,
+  limit: tf.Tensor | undefined,
   [batch, heads, rows, keys]: readonly [number, number, number, number],
   flags: tf.Tensor4D | undefined,
 ): tf.Tensor3D {
-  let masked: tf.Tensor = bias ? tf.add(tf.reshape(scores, [batch, heads, rows, keys]), bias) : scores;
-  if (flags && bias) {
+  let masked: tf.Tensor = limit ? tf.minimum(tf.reshape(scores, [batch, heads, rows, keys]), limit) : scores;
+  if (flags && limit) {
     const kvHeads = flags.shape[2];
     const ofKeys = tf.reshape(tf.transpose(flags, [0, 2, 3, 1]), [batch, kvHeads, 1, 1, keys]);
-    const visible = tf.expandDims(tf.greater(bias, MASKED / 2), 2);
+    const visible = tf.expandDims(tf.greater(limit, 0), 2);
     const grouped = tf.reshape(masked, [batch, kvHeads, heads / kvHeads, rows, keys]);
     masked = tf.where(tf.logicalAnd(visible, tf.greater(ofKeys, 0)), Number.NaN, grouped);
   }
@@ -239,11 +239,11 @@ function attendByHead(
   const [batch, rows, heads, size] = q.shape;
   const [, keys, kvHeads] = k.shape;
   const group = heads / kvHeads;
-  const causal = causalBias(context, rows, keys, firstRow, group);
-  const padding = paddingBias(context, batch, keys);
+  const causal = causalLimit(context, rows, keys, firstRow, group);
+  const padding = paddingLimit(context, batch, keys);
   const cells = Array.from({ length: batch * kvHeads }, (_, i) => [Math.floor(i / kvHeads), i % kvHeads] as const);
-  const bias = Array.from({ length: batch }, (_, b) =>
-    joinBias(
+  const limits = Array.from({ length: batch }, (_, b) =>
+    joinLimits(
       causal && tf.reshape(causal, [rows * group, keys]),
       padding && tf.reshape(tf.slice(padding, [b, 0, 0, 0], [1, 1, 1, keys]), [1, keys]),
     ),
@@ -267,8 +267,8 @@ function attendByHead(
         tf.mul(cell(qIn, b, head, group), context.scale),
         cell(kIn, b, head, 1),
       );
-      const extra = bias[b];
-      if (extra) scores = tf.add(scores, extra);
+      const limit = limits[b];
+      if (limit) scores = tf.minimum(scores, limit);
       const p = tf.softmax(scores);
       probabilities.push(p);
       return tf.matMul(p, cell(vIn, b, head, 1));
@@ -301,9 +301,12 @@ function softmaxGradient<T extends tf.Tensor2D | tf.Tensor3D>(p: T, dp: tf.Tenso
   return tf.mul(tf.sub(weighted, tf.mul(p, tf.sum(weighted, -1, true))), scale);
 }
 
-/** Additive causal mask [1, 1, rows·repeat, keys] (every row `repeat` times), or undefined when all is visible. */
-function causalBias(
-  { causal, queryOffset, window }: AttentionContext,
+/**
+ * What scores may be at most [1, 1, rows·repeat, keys] (every row `repeat` times): ∞ of keys that the row sees, whatever the score of
+ * the others would be; undefined when all is visible.
+ */
+function causalLimit(
+  { causal, queryOffset, window, mask }: AttentionContext,
   rows: number,
   keys: number,
   firstRow: number,
@@ -311,23 +314,23 @@ function causalBias(
 ): tf.Tensor | undefined {
   const first = queryOffset + firstRow;
   if (!causal || (rows === 1 && first + 1 >= keys && (window === undefined || keys <= window))) return undefined;
-  const values = new Float32Array(rows * repeat * keys);
+  const hidden = mask ? LOWEST : -Infinity;
+  const values = new Float32Array(rows * repeat * keys).fill(Infinity);
   for (let r = 0; r < rows * repeat; r++) {
     const position = first + Math.floor(r / repeat);
-    values.fill(MASKED, r * keys + Math.min(keys, position + 1), (r + 1) * keys);
-    if (window !== undefined) values.fill(MASKED, r * keys, r * keys + Math.max(0, position - window + 1));
+    values.fill(hidden, r * keys + Math.min(keys, position + 1), (r + 1) * keys);
+    if (window !== undefined) values.fill(hidden, r * keys, r * keys + Math.max(0, position - window + 1));
   }
   return tf.tensor(values, [1, 1, rows * repeat, keys]);
 }
 
-/** Additive padding mask [B, 1, 1, keys]. */
-function paddingBias({ mask }: AttentionContext, batch: number, keys: number): tf.Tensor | undefined {
+/** The same of padding [B, 1, 1, keys]. */
+function paddingLimit({ mask }: AttentionContext, batch: number, keys: number): tf.Tensor | undefined {
   if (!mask) return undefined;
   const visible = tf.slice(tf.cast(mask, 'float32'), [0, 0], [batch, keys]);
-  return tf.reshape(tf.mul(tf.sub(1, visible), MASKED), [batch, 1, 1, keys]);
+  return tf.reshape(tf.where(tf.notEqual(visible, 0), Infinity, LOWEST), [batch, 1, 1, keys]);
 }
 
-function joinBias(a: tf.Tensor | undefined, b: tf.Tensor | undefined): tf.Tensor | undefined {
-  // The smaller, not the sum: a row that sees nothing (left padding) must weigh all keys alike.
+function joinLimits(a: tf.Tensor | undefined, b: tf.Tensor | undefined): tf.Tensor | undefined {
   return a && b ? tf.minimum(a, b) : (a ?? b);
 }

@@ -49,8 +49,8 @@ const softmaxKernel = (padded: boolean, flagged: boolean): Kernel => ({
       return hidden;
     }
     fn score(row : i32, key : i32) -> f32 {
-      // Masks do not add up: a row that sees nothing weighs all keys alike, as in the unfused form.
-      return scores[row * uniforms.keys + key] * uniforms.scale + select(0.0, -1e9, isHidden(row, key));
+      // Whatever the score of a hidden key would be; alike, so that a row that sees nothing weighs all keys alike.
+      return select(scores[row * uniforms.keys + key] * uniforms.scale, -3.4e38, isHidden(row, key));
     }
     fn weight(row : i32, key : i32, largest : f32) -> f32 {
       ${
