@@ -2,8 +2,8 @@
 import { headGroup, layerHeads, type Activation, type ModelConfig } from '@hip/checkpoints';
 import type { OnnxGraph } from './onnx-graph.ts';
 
-/** Finite stand-in for −∞. */
-const MASKED = -1e9;
+/** Score of a hidden key, whatever its own would be; finite, so that a row of padding only stays finite. */
+export const LOWEST = -3.4e38;
 
 /** Values every layer needs. */
 export interface LayerContext {
@@ -13,7 +13,7 @@ export interface LayerContext {
   readonly has: (name: string) => boolean;
   /** Row positions [T] int64. */
   readonly positions: string;
-  /** Additive padding mask [B, 1, 1, 1, T]. */
+  /** What scores may be at most [B, 1, 1, 1, T]: ∞ of real tokens, the lowest of padding. */
   readonly padding: string | undefined;
   readonly rope: { readonly cos: string; readonly sin: string } | undefined;
 }
@@ -106,8 +106,8 @@ function attentionNodes(context: LayerContext, x: string, layer: number): string
   });
   const v = graph.op('Transpose', [grouped(project('value', kvHeads), 1)], { perm: [0n, 2n, 3n, 1n, 4n] });
   let scores = graph.op('Mul', [graph.op('MatMul', [q, k]), graph.float(config.attentionScale)]);
-  if (config.causal) scores = graph.op('Add', [scores, causalNodes(context, config.slidingWindows?.[layer])]);
-  if (context.padding) scores = graph.op('Add', [scores, context.padding]);
+  if (config.causal) scores = graph.op('Min', [scores, causalNodes(context, config.slidingWindows?.[layer])]);
+  if (context.padding) scores = graph.op('Min', [scores, context.padding]);
   const mixed = graph.op('MatMul', [graph.op('Softmax', [scores], { axis: -1n }), v]);
   const back = graph.op('Transpose', [mixed], { perm: [0n, 3n, 1n, 2n, 4n] });
   let merged = graph.op('Reshape', [back, graph.int([0, 0, heads * d])]);
@@ -124,7 +124,7 @@ function causalNodes({ graph, positions }: LayerContext, window: number | undefi
     const oldest = graph.op('Sub', [rows, graph.int(window - 1)]);
     hidden = graph.op('Or', [hidden, graph.op('Less', [columns, oldest])]);
   }
-  return graph.op('Where', [hidden, graph.float(MASKED), graph.float(0)]);
+  return graph.op('Where', [hidden, graph.float(LOWEST), graph.float(Infinity)]);
 }
 
 function ropeNodes(graph: OnnxGraph, x: string, { cos, sin }: { cos: string; sin: string }, size: number): string {

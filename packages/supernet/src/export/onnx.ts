@@ -5,7 +5,7 @@ import type { SubnetConfig } from '../elastic/space.ts';
 import { throwIfAborted } from '../errors.ts';
 import type { ElasticModel } from '../model/types.ts';
 import { OnnxGraph } from './onnx-graph.ts';
-import { activationNodes, layerNodes, layerNormNodes, linearNodes, normNodes } from './onnx-layers.ts';
+import { activationNodes, layerNodes, layerNormNodes, linearNodes, LOWEST, normNodes } from './onnx-layers.ts';
 import type { LayerContext } from './onnx-layers.ts';
 import { subnetModelConfig, subnetValues } from './values.ts';
 
@@ -81,9 +81,9 @@ function textInputs(graph: OnnxGraph, config: ModelConfig, isMasked: boolean): S
   let padding: string | undefined;
   const mask = isMasked ? graph.input('attention_mask', 'int64', axes) : undefined;
   if (mask) {
-    const real = graph.op('Cast', [mask], { to: 1n });
-    const hiddenKeys = graph.op('Mul', [graph.op('Sub', [graph.float(1), real]), graph.float(-1e9)]);
-    padding = graph.op('Unsqueeze', [hiddenKeys, graph.int([1, 2, 3])]);
+    const isPadding = graph.op('Equal', [mask, graph.int(0)]);
+    const limits = graph.op('Where', [isPadding, graph.float(LOWEST), graph.float(Infinity)]);
+    padding = graph.op('Unsqueeze', [limits, graph.int([1, 2, 3])]);
   }
   if (config.typeVocabSize > 1) {
     const types = graph.input('token_type_ids', 'int64', axes);

@@ -8,6 +8,7 @@ import type { SubnetConfig } from '../../src/elastic/space.ts';
 import { exportOnnx } from '../../src/export/onnx.ts';
 import type { ModelInputs } from '../../src/model/types.ts';
 import { useBackend } from '../helpers/backend.ts';
+import { tinyLlama } from '../helpers/tiny.ts';
 import { GOLDENS, goldenPath, loadGolden, missingGolden } from '../helpers/golden.ts';
 
 async function feeds(session: ort.InferenceSession, inputs: ModelInputs): Promise<Record<string, ort.Tensor>> {
@@ -32,6 +33,34 @@ async function feeds(session: ort.InferenceSession, inputs: ModelInputs): Promis
   }
   return result;
 }
+
+describe('masks of ONNX graphs', () => {
+  beforeAll(() => useBackend('cpu'));
+
+  it('hide keys whatever their scores: tokens that come later, and padding, change nothing', async () => {
+    const model = tinyLlama();
+    // Scores of the order of 1e20, beside which −1e9 would be nothing.
+    for (const [name, weight] of model.weights)
+      if (name.endsWith('attention.key.weight')) weight.assign(tf.mul(weight, 1e20));
+    const full = fullSubnet(model.space);
+    const session = await ort.InferenceSession.create(await exportOnnx(model, full, { attentionMask: true }));
+    const run = async (ids: readonly number[], mask: readonly number[]): Promise<Float32Array> => {
+      const tensor = (values: readonly number[]) =>
+        new ort.Tensor('int64', BigInt64Array.from(values, BigInt), [1, values.length]);
+      const { logits } = await session.run({ input_ids: tensor(ids), attention_mask: tensor(mask) });
+      return logits!.data as Float32Array;
+    };
+    const alone = await run([5, 6, 7, 8], [1, 1, 1, 1]);
+    const later = await run([5, 6, 7, 8, 9, 10], [1, 1, 1, 1, 1, 1]);
+    expect(later.subarray(0, alone.length)).toBeAllclose(alone, { atol: 1e-5, rtol: 0 });
+    const padded = await run([9, 10, 5, 6, 7, 8], [0, 0, 1, 1, 1, 1]);
+    const other = await run([3, 4, 5, 6, 7, 8], [0, 0, 1, 1, 1, 1]);
+    const real = (logits: Float32Array) => logits.subarray(logits.length / 3);
+    expect(real(padded)).toBeAllclose(real(other), { atol: 1e-5, rtol: 0 });
+    await session.release();
+    model.dispose();
+  });
+});
 
 describe.skipIf(missingGolden)(`ONNX${missingGolden}`, () => {
   beforeAll(() => useBackend('wasm'));
