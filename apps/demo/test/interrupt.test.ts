@@ -27,7 +27,7 @@ beforeAll(async () => {
 });
 
 /** What must not depend on when a run was interrupted: everything but times and memory. */
-function repeatable({ finetune, search, chosen, longContext, generation }: DemoResult): unknown {
+function repeatable({ finetune, search, chosen, longContext, generation, passKeys }: DemoResult): unknown {
   const { seconds: _, ...trained } = finetune;
   return {
     trained,
@@ -44,6 +44,8 @@ function repeatable({ finetune, search, chosen, longContext, generation }: DemoR
       massRecall,
     })),
     text: generation.text,
+    keys: passKeys!.keys,
+    answers: passKeys!.readers.map(({ model, dense, hip }) => [model, dense.answers, hip.answers]),
   };
 }
 

@@ -2,7 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { definition } from '../src/cli/arguments.ts';
-import { attentionSpeedup } from '../src/report/headline.ts';
+import { attentionSpeedup } from '../src/pipeline/derived.ts';
 import { README, readResult, STORED, withFigures } from '../src/report/store.ts';
 
 const readme = readFileSync(README, 'utf8');

@@ -1,13 +1,15 @@
 // The page: a form that starts runs, and a view of their messages.
 import * as Plot from '@observablehq/plot';
 import { lossPlot, paretoPlot, timePlot } from '../src/report/plots.ts';
-import { attentionSpeedup } from '../src/report/headline.ts';
+import { attentionSpeedup, perplexityRatio } from '../src/pipeline/derived.ts';
+import { COLOURS } from '../src/report/style.ts';
 import type { RunMessage, ServerStatus, StartRequest } from '../src/web/messages.ts';
 import { advance, EMPTY, type View } from '../src/web/view.ts';
 
 const element = <E extends HTMLElement>(selector: string): E => document.querySelector<E>(selector)!;
 const form = element<HTMLFormElement>('#options');
 const button = (name: string): HTMLButtonElement => element(`button[name=${name}]`);
+document.head.append(node('style', COLOURS));
 let view: View = EMPTY;
 let isDrawing = false;
 
@@ -88,18 +90,19 @@ function draw(): void {
   progress.hidden = view.progress === undefined;
   progress.value = view.progress ?? 0;
   element('#notes').replaceChildren(...view.notes.map((text) => node('li', text)));
-  const { curve, lossBefore, trials, search, chosen, rows } = view;
+  const { curve, lossBefore, trials, search, chosen, full, rows } = view;
   figure('loss', curve.length > 0 && lossPlot(curve, lossBefore));
   const cost = search?.cost ?? (trials.some(({ latencyMs }) => latencyMs !== undefined) ? 'latency' : 'macs');
-  figure('front', trials.length > 0 && paretoPlot({ trials, front: search?.front ?? [], cost }, chosen));
+  figure('front', trials.length > 0 && full && paretoPlot({ trials, front: search?.front ?? [], cost }, full, chosen));
   figure('time', rows.length > 0 && timePlot(rows));
   drawRows();
+  element('#pass-keys').textContent = view.passKeys ?? '';
 }
 
-function figure(id: string, options: Plot.PlotOptions | false): void {
+function figure(id: string, options: Plot.PlotOptions | false | undefined): void {
   const place = element(`#${id}`);
-  place.hidden = options === false;
-  if (options) place.firstElementChild!.replaceChildren(Plot.plot(options));
+  place.hidden = !options;
+  if (options) place.querySelector('div')!.replaceChildren(Plot.plot(options));
 }
 
 function drawRows(): void {
@@ -109,17 +112,16 @@ function drawRows(): void {
     line.append(...cells.map((cell) => node(tag, cell)));
     table.append(line);
   };
-  add('th', ['tokens', 'dense', 'HiP', 'attention', 'ppl dense', 'ppl HiP', 'mass recall']);
+  add('th', ['tokens', 'dense', 'HiP', 'attention', 'ppl HiP/dense', 'mass recall']);
   for (const row of view.rows) {
-    const { tokens, denseMs, hipMs, densePpl, hipPpl, massRecall } = row;
+    const { tokens, denseMs, hipMs, massRecall } = row;
     const seconds = (ms: number): string => `${(ms / 1000).toFixed(2)} s`;
     add('td', [
       String(tokens),
       seconds(denseMs),
       seconds(hipMs),
       `${attentionSpeedup(row).toFixed(1)}×`,
-      densePpl.toFixed(2),
-      hipPpl.toFixed(2),
+      perplexityRatio(row),
       massRecall.toFixed(3),
     ]);
   }

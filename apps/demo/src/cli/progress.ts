@@ -1,7 +1,8 @@
 // What a run looks like in a terminal: a bar per step with the figures that matter, and a line when the step is done.
 import { Presets, SingleBar } from 'cli-progress';
 import type { DemoEvent } from '../pipeline/events.ts';
-import { attentionSpeedup } from '../report/headline.ts';
+import { attentionSpeedup, bestReader, countFound, perplexityRatio } from '../pipeline/derived.ts';
+import { READER_NAMES } from '../report/findings.ts';
 
 /** 83 → "1m23s". */
 export function duration(seconds: number | undefined): string {
@@ -90,14 +91,32 @@ export class Console {
           {},
         );
       case 'row': {
-        const { tokens, denseMs, hipMs, densePpl, hipPpl, massRecall } = event.row;
+        const { tokens, denseMs, hipMs, massRecall } = event.row;
         return this.#line(
           `${tokens} tokens`,
-          `dense ${(denseMs / 1000).toFixed(2)} s, HiP ${(hipMs / 1000).toFixed(2)} s (attention ${attentionSpeedup(event.row).toFixed(1)}× faster); perplexity ${densePpl.toFixed(2)} and ${hipPpl.toFixed(2)}; recall ${massRecall.toFixed(3)}`,
+          `dense ${(denseMs / 1000).toFixed(2)} s, HiP ${(hipMs / 1000).toFixed(2)} s (attention ${attentionSpeedup(event.row).toFixed(1)}× faster); perplexity ${perplexityRatio(event.row)}× dense’s; recall ${massRecall.toFixed(3)}`,
         );
       }
       case 'generating':
         return this.#progress('generate', event.done, event.total, 'tokens', {});
+      case 'asking': {
+        const { reader, kind, tokens, length } = event;
+        return this.#progress(
+          `ask ${kind === 'hip' ? 'HiP' : 'dense'}`,
+          tokens,
+          length,
+          `tokens read by ${READER_NAMES[reader]}`,
+          {},
+        );
+      }
+      case 'asked': {
+        const { keys } = event.passKeys;
+        const { model, dense, hip } = bestReader(event.passKeys);
+        return this.#line(
+          'pass-keys',
+          `${READER_NAMES[model]} finds ${countFound(keys, dense)} of ${keys.length} with dense attention, ${countFound(keys, hip)} with HiP`,
+        );
+      }
       case 'written':
         this.#line('report', event.report);
         return this.#line('result', event.result);

@@ -1,4 +1,4 @@
-// Picks one sub-network of the front, times it against the full model, and makes it a checkpoint that stands on its own.
+// Picks one sub-network of the front and makes it a checkpoint that stands on its own.
 import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { extractSubnet, fullSubnet, genesToSubnet, type ElasticModel, type SubnetConfig } from '@instatune/supernet';
@@ -8,7 +8,7 @@ import { lossOf, type TrainingData } from './fine-tune.ts';
 import { loadModel } from './model.ts';
 import type { DemoOptions } from './options.ts';
 import type { Chosen } from './result.ts';
-import { describeSubnet, timeInTurn } from './search.ts';
+import { describeSubnet } from './search.ts';
 
 /** How far the loss of the checkpoint, loaded again, may be from the sub-network's inside the super-network: float32 rounding. */
 const RELOAD_TOLERANCE = 1e-3;
@@ -54,6 +54,8 @@ export interface ChooseInputs {
   readonly data: TrainingData;
   readonly options: DemoOptions;
   readonly result: SearchResult;
+  /** Latencies of the front, in its order, and of the full model: measured once, so that the chosen one is a point of the front. */
+  readonly latencies: { readonly front: readonly number[]; readonly full: number };
   readonly pretrained: { readonly loss: number; readonly reportLoss: number };
   readonly fineTuned: { readonly loss: number; readonly reportLoss: number };
   /** The new checkpoint goes to its folder `model`. */
@@ -61,12 +63,13 @@ export interface ChooseInputs {
   readonly signal: AbortSignal;
 }
 
-/** Picks, times, extracts, loads again. @throws DemoError `no-candidate`, `corrupt-checkpoint` when what was written does not load as it was */
+/** Picks, extracts, loads again. @throws DemoError `no-candidate`, `corrupt-checkpoint` when what was written does not load as it was */
 export async function chooseSubnet({
   model,
   data,
   options,
   result,
+  latencies,
   pretrained,
   fineTuned,
   out,
@@ -76,7 +79,7 @@ export async function chooseSubnet({
   const { genes, rule } = pickSubnet(result, options, pretrained.loss);
   const subnet: SubnetConfig = genesToSubnet(model.space, genes);
   const full = fullSubnet(model.space);
-  const { fullMs, share } = await timeInTurn(model, subnet, 15, signal);
+  const latencyMs = latencies.front[result.front.findIndex((point) => String(point.genes) === String(genes))]!;
   rmSync(folder, { recursive: true, force: true });
   await extractSubnet(model, subnet, folder, { signal });
   const loss = await lossOf(model, data.validation, { subnet, signal });
@@ -89,16 +92,16 @@ export async function chooseSubnet({
         `the checkpoint written to "${folder}" has loss ${again} when it is loaded again, not ${loss}: check the disk and run again`,
       );
     }
-    const baseline = describeSubnet(model, full, { latencyMs: fullMs, loss: fineTuned.loss });
+    const baseline = describeSubnet(model, full, { latencyMs: latencies.full, loss: fineTuned.loss });
     return {
-      ...describeSubnet(model, subnet, { latencyMs: fullMs * share, loss }),
+      ...describeSubnet(model, subnet, { latencyMs, loss }),
       rule,
       reportLoss: await lossOf(alone.model, data.report, { signal }),
       checkpoint: CHECKPOINT,
       baseline: {
         macs: baseline.macs,
         parameters: baseline.parameters,
-        latencyMs: fullMs,
+        latencyMs: latencies.full,
         lossPretrained: pretrained.loss,
         lossFineTuned: fineTuned.loss,
         reportLossPretrained: pretrained.reportLoss,

@@ -12,7 +12,7 @@ const subnetworkSchema = v.object({
   /** Multiply-accumulates of one forward pass over `environment.latencyTokens` tokens. */
   macs: num,
   parameters: num,
-  /** Median milliseconds of that forward pass on this machine. */
+  /** Milliseconds of that forward pass on this machine: the full model's (`baseline.latencyMs`) times the share of it, timed in turn. */
   latencyMs: num,
   /** Mean next-token loss (nats) on the validation windows. */
   loss: num,
@@ -101,12 +101,49 @@ export const generationSchema = v.object({
   msPerToken: num,
 });
 
+const answersSchema = v.object({
+  /** Prefill of the text. */
+  ms: num,
+  /** What the model said, question by question: the digits, else its words. */
+  answers: v.array(v.string()),
+});
+
+export const readerSchema = v.object({
+  model: v.picklist(['chosen', 'pretrained']),
+  dense: answersSchema,
+  hip: answersSchema,
+});
+
+export const passKeysSchema = v.object({
+  /** What the keys are hidden in. */
+  text: v.string(),
+  tokens: num,
+  keys: v.array(
+    v.object({
+      /** What the key is for. */
+      name: v.string(),
+      digits: v.string(),
+      /** The sentence in the text, and what stands around it. */
+      sentence: v.string(),
+      before: v.string(),
+      after: v.string(),
+      question: v.string(),
+      /** Tokens between the sentence and the end of the text. */
+      distance: num,
+    }),
+  ),
+  /** The chosen sub-network; where it does not know every key with dense attention, the pretrained full model too. */
+  readers: v.array(readerSchema),
+});
+
 export const resultSchema = v.object({
   finetune: finetuneSchema,
   search: searchSchema,
   chosen: chosenSchema,
   longContext: v.array(rowSchema),
   generation: generationSchema,
+  /** Absent where the longest length is too short to hide one. */
+  passKeys: v.optional(passKeysSchema),
   environment: v.record(v.string(), v.unknown()),
 });
 
@@ -117,4 +154,7 @@ export type Finetune = v.InferOutput<typeof finetuneSchema>;
 export type Search = v.InferOutput<typeof searchSchema>;
 export type Chosen = v.InferOutput<typeof chosenSchema>;
 export type LongContextRow = v.InferOutput<typeof rowSchema>;
+export type Answers = v.InferOutput<typeof answersSchema>;
+export type Reader = v.InferOutput<typeof readerSchema>;
+export type PassKeys = v.InferOutput<typeof passKeysSchema>;
 export type Generation = v.InferOutput<typeof generationSchema>;

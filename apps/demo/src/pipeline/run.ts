@@ -1,5 +1,5 @@
 // The pipeline: fine-tune, search, choose, run over a long document, report. The command line and the page both call this.
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { SupernetError } from '@instatune/supernet';
 import { renderReport } from '../report/html.ts';
 import { selectBackend, type Backend } from './backend.ts';
@@ -16,6 +16,7 @@ import {
   type TrainingData,
 } from './fine-tune.ts';
 import { rowOf, runLongContext, usableLengths } from './long-context.ts';
+import { askPassKeys } from './ask.ts';
 import { checkLogits, loadModel, type LoadedModel } from './model.ts';
 import type { DemoOptions } from './options.ts';
 import type { DemoResult } from './result.ts';
@@ -83,10 +84,14 @@ function readSources({ text, document }: DemoOptions): Sources {
   const long = document === undefined ? defaultDocument() : readTextFiles([document], 'document')[0]!;
   return {
     text: {
-      name: text.length > 0 ? text.join(', ') : `this repository's TypeScript and Markdown (${own.length} files)`,
+      // Names, not folders: they go into the report.
+      name:
+        text.length > 0
+          ? text.map((path) => basename(path)).join(', ')
+          : `this repository's TypeScript and Markdown (${own.length} files)`,
       files: own,
     },
-    document: { name: long.path, files: [long] },
+    document: { name: document === undefined ? long.path : basename(long.path), files: [long] },
   };
 }
 
@@ -151,11 +156,11 @@ async function searchAndChoose(session: Session): Promise<void> {
     onEvent({ type: 'chosen', chosen: state.facts.chosen });
     return;
   }
-  const result = await searchSubnets(model, data, options, state, join(out, 'latency.json'), signal, (progress) =>
-    onEvent({ type: 'searching', progress }),
+  const result = await searchSubnets(model, data, options, state, join(out, 'latency.json'), signal, (progress, full) =>
+    onEvent({ type: 'searching', progress, full }),
   );
   const seconds = result.trials.reduce((sum, { durationMs = 0 }) => sum + durationMs / 1000, 0);
-  const search = await summarizeSearch(model, result, options.search.cost, seconds, signal);
+  const { search, fullMs } = await summarizeSearch(model, result, options.search.cost, seconds, signal);
   state.record({ search });
   onEvent({ type: 'searched', search });
   const chosen = await chooseSubnet({
@@ -163,6 +168,7 @@ async function searchAndChoose(session: Session): Promise<void> {
     data,
     options,
     result,
+    latencies: { front: search.front.map(({ latencyMs }) => latencyMs), full: fullMs },
     pretrained: state.need('pretrained'),
     fineTuned: { loss: state.need('finetune').lossAfter, reportLoss: state.need('reportLossFineTuned') },
     out,
@@ -195,12 +201,23 @@ async function longContextStep(
       state.tokens('document').length,
       model.config.maxPositions,
     );
+    const passKeys = await askPassKeys({
+      model,
+      tokenizer,
+      options,
+      state,
+      tokens: lengths.at(-1)!,
+      signal,
+      onProgress: (progress) => onEvent({ type: 'asking', ...progress }),
+    });
+    if (passKeys) onEvent({ type: 'asked', passKeys });
     const result: DemoResult = {
       finetune: state.need('finetune'),
       search: state.need('search'),
       chosen: state.need('chosen'),
       longContext: lengths.map((length) => rowOf(state.facts, length, model)!),
       generation: state.need('generation'),
+      ...(passKeys && { passKeys }),
       environment: describeEnvironment(backend, options, state.facts),
     };
     writeWhole(join(out, 'result.json'), `${JSON.stringify(result, null, 2)}\n`);

@@ -16,7 +16,6 @@ import {
   subnetToGenes,
   usedGenes,
   type ElasticModel,
-  type Latency,
   type SubnetConfig,
 } from '@instatune/supernet';
 import { integer } from '@instatune/nsga2';
@@ -41,6 +40,12 @@ export const LATENCY_TOKENS = 256;
 
 /** How a sub-network is timed: as the standalone model it would be, with the attention it would run with at that length. */
 const TIMING = { sequence: LATENCY_TOKENS, attention: denseModelAttention() } as const;
+
+/** What the full model costs, and all others are shares of. `latencyMs` is NaN where MACs are the cost. */
+export interface FullCost {
+  readonly latencyMs: number;
+  readonly macs: number;
+}
 
 export interface SubnetMeasurements {
   /** Mean next-token loss on the search's validation windows. */
@@ -88,14 +93,19 @@ export async function searchSubnets(
   state: RunState,
   latencyFile: string,
   signal: AbortSignal,
-  onProgress: (progress: SearchProgress) => void,
+  onProgress: (progress: SearchProgress, full: FullCost | undefined) => void,
 ): Promise<SearchResult> {
   const { evaluations, round, cost } = options.search;
   const loss: SubnetMeasurements['loss'] = (subnet, abort) => lossOf(model, data.validation, { subnet, signal: abort });
   const timer = cost === 'latency' ? await openLatencies(model, state, latencyFile) : undefined;
-  const problem = subnetProblem(model, { loss, ...(timer && { latency: timer }) });
+  const problem = subnetProblem(model, { loss, ...(timer && { latency: timer.measure }) });
   const study = state.path('search.db');
-  const run = { signal, onProgress };
+  const macs = countMacs(model.config, fullSubnet(model.space), { tokens: LATENCY_TOKENS });
+  const fullCost = (): FullCost | undefined => {
+    const latencyMs = timer ? timer.fullMs() : NaN;
+    return latencyMs === undefined ? undefined : { latencyMs, macs };
+  };
+  const run = { signal, onProgress: (progress: SearchProgress) => onProgress(progress, fullCost()) };
   try {
     if (existsSync(study)) return await resume(problem, { ...run, study });
     // A kill while the file was being made leaves it without a study.
@@ -126,7 +136,11 @@ async function openLatencies(
   model: ElasticModel,
   state: RunState,
   file: string,
-): Promise<NonNullable<SubnetMeasurements['latency']>> {
+): Promise<{
+  readonly measure: NonNullable<SubnetMeasurements['latency']>;
+  /** Once something was measured. */
+  readonly fullMs: () => number | undefined;
+}> {
   const { fineTune, search, seed } = state.options;
   const run = createHash('sha256')
     .update(JSON.stringify({ fineTune, search, seed, backend: tf.getBackend(), cpu: cpus()[0]?.model }))
@@ -135,17 +149,18 @@ async function openLatencies(
   const stored = parseTable(readIfThere(file));
   const full = fullSubnet(model.space);
   let table: Table | undefined = stored?.run === run ? stored : undefined;
-  return async (subnet, signal) => {
+  const measure: NonNullable<SubnetMeasurements['latency']> = async (subnet, signal) => {
     const key = subnetKey(subnet);
     const known = table?.latencies[key];
     if (known !== undefined) return known;
-    const { fullMs, share } = await timeInTurn(model, subnet, 5, signal);
+    const { fullMs, shares } = await timeInTurn(model, [subnet], 5, signal);
     table ??= { run, fullMs, latencies: {} };
-    const latency = key === subnetKey(full) ? table.fullMs : table.fullMs * share;
+    const latency = key === subnetKey(full) ? table.fullMs : table.fullMs * shares[0]!;
     table.latencies[key] = latency;
     writeWhole(file, `${JSON.stringify(table, null, 1)}\n`);
     return latency;
   };
+  return { measure, fullMs: () => table?.fullMs };
 }
 
 /** A table that cannot be read is measured again. */
@@ -159,27 +174,28 @@ function parseTable(text: string | undefined): Table | undefined {
 }
 
 /**
- * Times a sub-network in turn with the full model (f s f s …).
+ * Times sub-networks in turn with the full model, round by round (f a b … f a b …).
  *
- * @returns the full model's median, and the median of the pairs' ratios: what slows the machine for a while slows both of a pair
+ * @returns the full model's median, and by sub-network the median of its shares of the round's full model: what slows the machine for a
+ * while slows a whole round
  */
 export async function timeInTurn(
   model: ElasticModel,
-  subnet: SubnetConfig,
-  pairs: number,
+  subnets: readonly SubnetConfig[],
+  rounds: number,
   signal: AbortSignal,
-): Promise<{ readonly fullMs: number; readonly share: number }> {
-  const both = [fullSubnet(model.space), subnet];
-  const times: (readonly [full: number, subnet: number])[] = [];
-  for (let pair = 0; pair < pairs; pair++) {
-    const warmup = pair === 0 ? 2 : 0;
-    const [full, sub] = (await measureLatencies(model, both, { ...TIMING, warmup, repeats: 1, signal })) as [
-      Latency,
-      Latency,
-    ];
-    times.push([full.medianMs, sub.medianMs]);
+): Promise<{ readonly fullMs: number; readonly shares: readonly number[] }> {
+  const all = [fullSubnet(model.space), ...subnets];
+  const times: number[][] = [];
+  for (let round = 0; round < rounds; round++) {
+    const warmup = round === 0 ? 2 : 0;
+    const measured = await measureLatencies(model, all, { ...TIMING, warmup, repeats: 1, signal });
+    times.push(measured.map(({ medianMs }) => medianMs));
   }
-  return { fullMs: median(times.map(([full]) => full)), share: median(times.map(([full, sub]) => sub / full)) };
+  return {
+    fullMs: median(times.map(([full]) => full!)),
+    shares: subnets.map((_, i) => median(times.map((row) => row[i + 1]! / row[0]!))),
+  };
 }
 
 function median(values: readonly number[]): number {
@@ -204,21 +220,20 @@ export function describeSubnet(
   };
 }
 
-/** The search's part of the result. */
+/** The search's part of the result, and the full model's latency that all its latencies are shares of. */
 export async function summarizeSearch(
   model: ElasticModel,
   result: SearchResult,
   cost: Search['cost'],
   seconds: number,
   signal: AbortSignal,
-): Promise<Search> {
+): Promise<{ readonly search: Search; readonly fullMs: number }> {
   const subnets = result.front.map(({ genes }) => genesToSubnet(model.space, genes));
-  const timed: number[] = [];
-  for (const subnet of cost === 'latency' ? [] : subnets) {
-    const { fullMs, share } = await timeInTurn(model, subnet, 3, signal);
-    timed.push(fullMs * share);
-  }
-  return {
+  const known = result.baseline?.['latency'];
+  // A search for MACs has timed nothing: the whole front in turn.
+  const timed = known === undefined ? await timeInTurn(model, subnets, 5, signal) : undefined;
+  const fullMs = known ?? timed!.fullMs;
+  const search = {
     evaluations: result.trials.length,
     hypervolume: result.hypervolume,
     seconds,
@@ -236,7 +251,11 @@ export async function summarizeSearch(
           ],
     ),
     front: result.front.map(({ values }, i) =>
-      describeSubnet(model, subnets[i]!, { latencyMs: timed[i] ?? values['latency']!, loss: values['loss']! }),
+      describeSubnet(model, subnets[i]!, {
+        latencyMs: timed && cost !== 'latency' ? fullMs * timed.shares[i]! : values['latency']!,
+        loss: values['loss']!,
+      }),
     ),
   };
+  return { search, fullMs };
 }

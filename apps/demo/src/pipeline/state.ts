@@ -11,6 +11,7 @@ import {
   curveSchema,
   finetuneSchema,
   generationSchema,
+  readerSchema,
   searchSchema,
   type CurvePoint,
 } from './result.ts';
@@ -39,6 +40,8 @@ const factsSchema = v.object({
   /** By length, then by kind of attention. */
   passes: v.record(v.string(), v.object({ dense: v.optional(passSchema), hip: v.optional(passSchema) })),
   generation: v.optional(generationSchema),
+  /** Who was asked for the pass-keys. */
+  readers: v.optional(v.array(readerSchema)),
 });
 
 const stateSchema = v.object({ version: v.literal(1), options: optionsSchema, facts: factsSchema });

@@ -1,7 +1,7 @@
 // Where the demo's text comes from: the user's files, this repository's own sources, or type definitions on the machine.
 import { globSync, readFileSync, statSync } from 'node:fs';
 import { createRequire } from 'node:module';
-import { dirname, join, relative, resolve, sep } from 'node:path';
+import { dirname, join, resolve, sep } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { DemoError } from './errors.ts';
 
@@ -52,5 +52,5 @@ export function defaultDocument(): TextFile {
   const require = createRequire(join(REPOSITORY, 'package.json'));
   const library = dirname(require.resolve('typescript'));
   const path = join(library, 'lib.webworker.d.ts');
-  return { path: relative(REPOSITORY, path), text: readFileSync(path, 'utf8') };
+  return { path: 'typescript/lib/lib.webworker.d.ts', text: readFileSync(path, 'utf8') };
 }

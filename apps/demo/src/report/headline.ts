@@ -1,5 +1,7 @@
-// The table printed at the end of a run.
-import type { DemoResult, LongContextRow } from '../pipeline/result.ts';
+// The tables of a run, and what is printed at its end.
+import { attentionSpeedup, bestReader, perplexityRatio } from '../pipeline/derived.ts';
+import { findings, READER_NAMES } from './findings.ts';
+import type { DemoResult, PassKeys } from '../pipeline/result.ts';
 
 /** 1536 → "1.5 KiB". */
 export function readableBytes(bytes: number): string {
@@ -7,13 +9,6 @@ export function readableBytes(bytes: number): string {
   const power = bytes < 1 ? 0 : Math.min(units.length - 1, Math.floor(Math.log2(bytes) / 10));
   const value = bytes / 1024 ** power;
   return `${power === 0 ? value : value.toFixed(1)} ${units[power]}`;
-}
-
-/** How many times faster HiP attention is than dense attention: inside attention where that was timed, else the whole prefill. */
-export function attentionSpeedup({ denseAttentionMs, hipAttentionMs, denseMs, hipMs }: LongContextRow): number {
-  return denseAttentionMs !== undefined && hipAttentionMs !== undefined
-    ? denseAttentionMs / hipAttentionMs
-    : denseMs / hipMs;
 }
 
 /** Lays out rows in columns, the first left-aligned, the others right-aligned. */
@@ -36,9 +31,10 @@ export function modelRows({ chosen }: DemoResult): string[][] {
     `${(baseline.macs / 1e9).toFixed(3)} G`,
     `${(baseline.parameters / 1e6).toFixed(2)} M`,
     `${baseline.latencyMs.toFixed(1)} ms`,
+    '100 %',
   ];
   return [
-    ['', 'MACs', 'parameters', 'latency', 'validation loss', 'held-out loss'],
+    ['', 'MACs', 'parameters', 'latency', 'of full', 'validation loss', 'held-out loss'],
     ['full, pretrained', ...full, baseline.lossPretrained.toFixed(3), baseline.reportLossPretrained.toFixed(3)],
     ['full, fine-tuned', ...full, baseline.lossFineTuned.toFixed(3), baseline.reportLossFineTuned.toFixed(3)],
     [
@@ -46,6 +42,7 @@ export function modelRows({ chosen }: DemoResult): string[][] {
       `${(chosen.macs / 1e9).toFixed(3)} G`,
       `${(chosen.parameters / 1e6).toFixed(2)} M`,
       `${chosen.latencyMs.toFixed(1)} ms`,
+      `${Math.round((100 * chosen.latencyMs) / baseline.latencyMs)} %`,
       chosen.loss.toFixed(3),
       chosen.reportLoss.toFixed(3),
     ],
@@ -63,8 +60,7 @@ export function contextRows({ longContext }: DemoResult): string[][] {
       'attention',
       'tok/s dense',
       'tok/s HiP',
-      'ppl dense',
-      'ppl HiP',
+      'ppl HiP/dense',
       'mass recall',
       'peak dense',
       'peak HiP',
@@ -78,8 +74,7 @@ export function contextRows({ longContext }: DemoResult): string[][] {
       `${attentionSpeedup(row).toFixed(1)}×`,
       row.denseTokensPerSecond.toFixed(0),
       row.hipTokensPerSecond.toFixed(0),
-      row.densePpl.toFixed(2),
-      row.hipPpl.toFixed(2),
+      perplexityRatio(row),
       row.massRecall.toFixed(3),
       readableBytes(row.denseBytes),
       readableBytes(row.hipBytes),
@@ -88,14 +83,36 @@ export function contextRows({ longContext }: DemoResult): string[][] {
   ];
 }
 
+/** The pass-keys and what was answered, as rows of text: the reader that knows most. */
+export function passKeyRows(passKeys: PassKeys): string[][] {
+  const { dense, hip } = bestReader(passKeys);
+  return [
+    ['pass-key of', 'tokens back', 'hidden', 'dense says', 'HiP says'],
+    ...passKeys.keys.map(({ name, digits, distance }, i) => [
+      name,
+      distance.toLocaleString('en-US'),
+      digits,
+      dense.answers[i]!,
+      hip.answers[i]!,
+    ]),
+  ];
+}
+
 export function headline(result: DemoResult): string {
-  const { finetune, search, chosen, generation } = result;
+  const { finetune, search, chosen, generation, passKeys } = result;
   return [
     `Fine-tuned ${finetune.steps} steps in ${finetune.seconds.toFixed(0)} s; searched ${search.evaluations} sub-networks in ${search.seconds.toFixed(0)} s (hypervolume ${search.hypervolume.toPrecision(4)}); chose ${chosen.rule}.`,
     alignColumns(modelRows(result)),
     `Prefill of the document by the chosen sub-network, dense against HiP attention:`,
     alignColumns(contextRows(result)),
     `Generated ${generation.tokens} tokens after ${generation.contextTokens} with HiP, ${generation.msPerToken.toFixed(1)} ms a token.`,
+    ...(passKeys
+      ? [
+          `Asked ${READER_NAMES[bestReader(passKeys).model]} for the pass-keys hidden in ${passKeys.tokens} tokens of ${passKeys.text}:`,
+          alignColumns(passKeyRows(passKeys)),
+        ]
+      : []),
+    ...findings(result).map(({ value, sentence }) => `${value} ${sentence}`),
     '',
   ].join('\n\n');
 }

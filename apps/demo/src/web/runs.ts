@@ -7,7 +7,7 @@ import type { WorkerInput } from './worker.ts';
 export type Listener = (message: RunMessage) => void;
 
 /** Messages of the same kind of which only the newest says anything. */
-const TRANSIENT = new Set<RunMessage['type']>(['prefilling', 'generating']);
+const TRANSIENT = new Set<RunMessage['type']>(['prefilling', 'generating', 'asking']);
 
 export class Runs {
   readonly #out: string;

@@ -1,5 +1,7 @@
 // What the page shows, as plain data: messages in, view out. No browser needed.
 import type { Chosen, CurvePoint, LongContextRow, Search } from '../pipeline/result.ts';
+import { passKeyFinding, READER_NAMES } from '../report/findings.ts';
+import type { FullCost } from '../pipeline/search.ts';
 import type { RunMessage } from './messages.ts';
 
 export interface View {
@@ -15,7 +17,11 @@ export interface View {
   readonly trials: readonly { readonly latencyMs?: number | undefined; readonly macs: number; readonly loss: number }[];
   readonly search: Search | undefined;
   readonly chosen: Chosen | undefined;
+  /** The full model's cost, once the search has measured it. */
+  readonly full: FullCost | undefined;
   readonly rows: readonly LongContextRow[];
+  /** What the pass-keys came to, in a sentence. */
+  readonly passKeys: string | undefined;
   readonly isDone: boolean;
 }
 
@@ -30,7 +36,9 @@ export const EMPTY: View = {
   trials: [],
   search: undefined,
   chosen: undefined,
+  full: undefined,
   rows: [],
+  passKeys: undefined,
   isDone: false,
 };
 
@@ -64,7 +72,13 @@ export function advance(view: View, message: RunMessage): View {
       const status = `searching, ${evaluations} of ${budget} sub-networks${volume}`;
       const values = trial?.values;
       const found = values ? [{ latencyMs: values['latency'], macs: values['macs']!, loss: values['loss']! }] : [];
-      return { ...view, status, progress: evaluations / budget, trials: [...view.trials, ...found] };
+      return {
+        ...view,
+        status,
+        progress: evaluations / budget,
+        trials: [...view.trials, ...found],
+        full: message.full ?? view.full,
+      };
     }
     case 'searched':
       return { ...view, search: message.search, trials: message.search.trials, progress: undefined };
@@ -75,6 +89,7 @@ export function advance(view: View, message: RunMessage): View {
         ...view,
         ...note(`chose ${chosen.rule}: ${share}× the latency, loss ${chosen.loss.toFixed(3)}`),
         chosen,
+        full: chosen.baseline,
       };
     }
     case 'prefilling': {
@@ -89,6 +104,19 @@ export function advance(view: View, message: RunMessage): View {
       return { ...view, rows: [...view.rows, message.row] };
     case 'generating':
       return { ...view, status: 'generating', progress: message.done / message.total };
+    case 'asking': {
+      const { reader, kind, tokens, length } = message;
+      return {
+        ...view,
+        status: `${READER_NAMES[reader]} reads for the pass-keys with ${kind === 'hip' ? 'HiP' : 'dense'} attention`,
+        progress: tokens / length,
+      };
+    }
+    case 'asked': {
+      const { passKeys } = message;
+      const { value, sentence } = passKeyFinding(passKeys);
+      return { ...view, passKeys: `${value} ${sentence}` };
+    }
     case 'written':
       return { ...view, isDone: true };
     case 'end':

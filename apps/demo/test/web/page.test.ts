@@ -1,8 +1,10 @@
 // The page in a real browser, over a real run of the pipeline on a tiny model.
 import { existsSync } from 'node:fs';
+import { homedir, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describeBrowser } from '@hip/testing';
 import { describe, expect, it } from 'vitest';
+import { REPOSITORY } from '../../src/pipeline/text.ts';
 import { servePage } from '../../src/web/server.ts';
 import { newFolder, tinyCheckpoint, writeTexts } from '../helpers.ts';
 
@@ -79,10 +81,15 @@ describeBrowser('the page', (open) => {
     const shown = (selector: string): Promise<number> => page.$$eval(selector, (found) => found.length);
     expect(await shown('#loss circle')).toBeGreaterThanOrEqual(2);
     expect(await shown('#front circle')).toBeGreaterThanOrEqual(6);
-    expect(await shown('#time circle')).toBe(4);
+    expect(await shown('#time circle')).toBe(8);
+    expect(await page.$eval('#pass-keys', (line) => line.textContent)).toMatch(/pass-keys hidden in .* tokens of /);
     expect(await shown('#rows tr')).toBe(3);
     await page.waitForFunction('!document.querySelector("#links").hidden');
-    expect((await fetch(`${server.url}/report.html`)).status).toBe(200);
+    const report = await fetch(`${server.url}/report.html`);
+    expect(report.status).toBe(200);
+    const html = await report.text();
+    for (const place of [folder, REPOSITORY, tmpdir(), homedir()]) expect(html).not.toContain(`${place}/`);
+    expect(html).toMatch(/text\.ts/);
     expect(existsSync(join(out, 'result.json'))).toBe(true);
     expect(errors).toEqual([]);
   });
