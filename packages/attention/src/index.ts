@@ -21,11 +21,16 @@ export { hipModelCache, type ModelCache, type ModelCacheOptions } from './model-
 export { measureFidelity, type Fidelity, type RunFidelity } from './fidelity/measure.ts';
 export { type FidelityOptions } from './fidelity/settings.ts';
 export { type HeadFidelity, type LayerFidelity } from './fidelity/layers.ts';
+export { calibrate, type CalibratedHead, type CalibratedLayer, type Calibration } from './fidelity/calibrate.ts';
+export { type CalibrateOptions } from './fidelity/calibration-settings.ts';
+export { loadProfile, profileConfig, type CalibrationProfile, type MeasuredProfile } from './fidelity/profile.ts';
+export { checkProfile } from './fidelity/fingerprint.ts';
 export { type AttentionFactory, type MeasuredCache, type MeasuredModel, type RunOptions } from './fidelity/model.ts';
 export {
   DEFAULT_CONFIG,
   HipError,
   PAPER_CONFIG,
+  VOTE_CONFIG,
   resolveConfig,
   type BlockMask,
   type HipConfig,

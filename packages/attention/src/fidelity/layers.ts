@@ -3,6 +3,7 @@ import * as tf from '@tensorflow/tfjs';
 import { attendedKeys, maskStatistics, type AttentionShape, type BlockMask } from '@hip/mask-search';
 import type { LayerContext, ModelAttention } from '../model.ts';
 import { attentionOf, type RunOptions } from './model.ts';
+import { probabilitiesOf } from './probabilities.ts';
 
 export interface HeadFidelity {
   /** ‖output − dense output‖₂ / ‖dense output‖₂ over all rows measured. */
@@ -17,6 +18,8 @@ export interface LayerFidelity extends HeadFidelity {
   readonly isSparse: boolean;
   /** Keys a row attended to, on average. */
   readonly keysPerRow: number;
+  /** Pseudo-keys of a row besides its keys, on average; 0 without a remainder. */
+  readonly pseudoKeysPerRow: number;
   readonly heads: readonly HeadFidelity[];
 }
 
@@ -35,6 +38,7 @@ interface Sums {
   readonly mass: number[];
   massRows: number;
   keys: number;
+  pseudoKeys: number;
   rows: number;
   isSparse: boolean;
 }
@@ -102,6 +106,7 @@ export class LayerRecorder {
         layer,
         isSparse: sums.isSparse,
         keysPerRow: sums.keys / sums.rows,
+        pseudoKeysPerRow: sums.pseudoKeys / sums.rows,
         outputError: errorOf(total(0), total(heads)),
         massKept: share(sums.mass.reduce((sum, mass) => sum + mass, 0) / heads),
         heads: sums.mass.map((mass, head) => ({
@@ -124,7 +129,7 @@ export class LayerRecorder {
     let sums = this.#layers.get(layer);
     if (!sums) {
       const mass = Array.from({ length: heads }, () => 0);
-      sums = { squares: undefined, mass, massRows: 0, keys: 0, rows: 0, isSparse: false };
+      sums = { squares: undefined, mass, massRows: 0, keys: 0, pseudoKeys: 0, rows: 0, isSparse: false };
       this.#layers.set(layer, sums);
     }
     return sums;
@@ -136,7 +141,9 @@ export class LayerRecorder {
     sums.rows += queries;
     if (mask) {
       sums.isSparse = true;
-      sums.keys += queries * maskStatistics(mask).keysPerRow.mean;
+      const { keysPerRow, pseudoKeysPerRow } = maskStatistics(mask);
+      sums.keys += queries * keysPerRow.mean;
+      sums.pseudoKeys += queries * pseudoKeysPerRow.mean;
     } else for (let row = 0; row < queries; row++) sums.keys += Math.min(window ?? Infinity, row + 1 + keys - queries);
     sums.massRows += rows.length;
     for (let head = 0; head < heads; head++) {
@@ -148,25 +155,4 @@ export class LayerRecorder {
       }
     }
   }
-}
-
-/** softmax(q·k·scale) [H, rows, keys] of some rows, causal. */
-function probabilitiesOf(
-  q: tf.Tensor4D,
-  k: tf.Tensor4D,
-  rows: readonly number[],
-  { scale }: LayerContext,
-): tf.Tensor3D {
-  const [, queries, heads, headDim] = q.shape;
-  const [, keys, kvHeads] = k.shape;
-  const group = heads / kvHeads;
-  if (rows.length === 0) return tf.zeros([heads, 0, keys]);
-  const picked = tf.gather(tf.reshape(q, [queries, heads, headDim]), tf.tensor1d([...rows], 'int32'));
-  // [Hkv, group · rows, d] by [Hkv, d, keys].
-  const byHead = tf.reshape(tf.transpose(picked, [1, 0, 2]), [kvHeads, group * rows.length, headDim]);
-  const all = tf.transpose(tf.reshape(k, [keys, kvHeads, headDim]), [1, 2, 0]);
-  const logits = tf.reshape(tf.mul(tf.matMul(byHead, all), scale), [heads, rows.length, keys]);
-  const hidden = new Float32Array(rows.length * keys);
-  for (const [i, row] of rows.entries()) hidden.fill(-1e30, i * keys + row + 1 + keys - queries, (i + 1) * keys);
-  return tf.softmax(tf.add(logits, tf.tensor3d(hidden, [1, rows.length, keys])));
 }

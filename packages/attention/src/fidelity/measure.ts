@@ -24,6 +24,8 @@ export interface RunFidelity {
   readonly keysPerRow: number;
   /** The same over all layers. */
   readonly keysPerRowAllLayers: number;
+  /** Pseudo-keys a row attended to besides, on average over the same layers as `keysPerRow`; 0 without a remainder. */
+  readonly pseudoKeysPerRow: number;
   /** By layer; empty where `layers` is false. */
   readonly layers: readonly LayerFidelity[];
 }
@@ -194,11 +196,15 @@ async function compare(
   }
 }
 
-function keysOf(layers: readonly LayerFidelity[]): {
-  readonly keysPerRow: number;
-  readonly keysPerRowAllLayers: number;
-} {
-  const mean = (of: readonly LayerFidelity[]): number =>
-    of.reduce((sum, { keysPerRow }) => sum + keysPerRow, 0) / of.length;
-  return { keysPerRow: mean(layers.filter(({ isSparse }) => isSparse)), keysPerRowAllLayers: mean(layers) };
+function keysOf(
+  layers: readonly LayerFidelity[],
+): Pick<RunFidelity, 'keysPerRow' | 'keysPerRowAllLayers' | 'pseudoKeysPerRow'> {
+  const sparse = layers.filter(({ isSparse }) => isSparse);
+  const mean = (of: readonly LayerFidelity[], read: (layer: LayerFidelity) => number): number =>
+    of.reduce((sum, layer) => sum + read(layer), 0) / of.length;
+  return {
+    keysPerRow: mean(sparse, ({ keysPerRow }) => keysPerRow),
+    keysPerRowAllLayers: mean(layers, ({ keysPerRow }) => keysPerRow),
+    pseudoKeysPerRow: mean(sparse, ({ pseudoKeysPerRow }) => pseudoKeysPerRow),
+  };
 }
