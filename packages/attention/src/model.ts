@@ -1,7 +1,6 @@
 // Attention for a whole model: the first layers dense, the others HiP, decode with masks that are refreshed every few steps.
 import type * as tf from '@tensorflow/tfjs';
 import {
-  checkReferenceOnly,
   denseMask,
   HipError,
   layerConfig,
@@ -98,7 +97,6 @@ export interface LayerConfigs {
 export function layerConfigs({ config = {}, layerK = {}, dense = 'auto' }: ModelAttentionOptions): LayerConfigs {
   checkDense(dense);
   const resolved = resolveConfig(config);
-  checkReferenceOnly(resolved);
   const { denseTokens = Infinity } = resolved;
   const wrong = Object.entries(layerK).find(([, k]) => !Number.isSafeInteger(k) || k < 1);
   if (wrong) {
@@ -114,7 +112,6 @@ export function layerConfigs({ config = {}, layerK = {}, dense = 'auto' }: Model
     let one = found.get(key);
     if (one) return one;
     one = layerConfig(withLayerK(config, layer, layerK[layer]), layer, keys);
-    if (one !== 'dense') checkReferenceOnly(one);
     found.set(key, one);
     return one;
   };

@@ -19,8 +19,8 @@ describe('budgetsOf', () => {
           expect(budgets.reduce((sum, keys) => sum + keys, 0)).toBe(2 * blocks * curves.length);
           const least = Math.min(minBlocks, blocks);
           for (const keys of budgets) expect(keys).toBeGreaterThanOrEqual(2 * least);
-          const chosen = curves.flatMap((masses, head) => [...masses.slice(least, budgets[head]! / 2)]);
-          const left = curves.flatMap((masses, head) => [...masses.slice(budgets[head]! / 2)]);
+          const chosen = curves.flatMap((masses, head) => Array.from(masses.subarray(least, budgets[head]! / 2)));
+          const left = curves.flatMap((masses, head) => Array.from(masses.subarray(budgets[head]! / 2)));
           expect(Math.min(...chosen)).toBeGreaterThanOrEqual(Math.max(-Infinity, ...left));
         },
       ),

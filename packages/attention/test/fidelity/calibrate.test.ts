@@ -4,7 +4,7 @@ import * as tf from '@tensorflow/tfjs';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { missingShared, sharedPath } from '@hip/testing';
 import { loadCheckpoint } from '@instatune/supernet';
-import { maskStatistics, type BlockMask, type HipConfig } from '@hip/mask-search';
+import { maskStatistics, VOTE_CONFIG, voteStages, type BlockMask, type HipConfig } from '@hip/mask-search';
 import {
   calibrate,
   checkProfile,
@@ -212,10 +212,11 @@ describe('calibrate', () => {
     const book = readFileSync(sharedPath('data', 'books', 'herman-melville_moby-dick.txt')!, 'utf8');
     const encode = (from: number) =>
       tokenizer!.encode(book.slice(from, from + 6000), { addSpecialTokens: false }).slice(0, 1024);
-    const config = { k: 64, blockK: 2, remainder: undefined, denseLayers: 1, ...VOTE_ALL } as const;
-    const { profile } = await calibrate(model, encode(30_000), { config, k: 64, chunkTokens: 512, run: referenceRun });
+    const config = { ...VOTE_CONFIG, k: 64, stages: voteStages(64), remainder: undefined, denseLayers: 1 };
+    const { profile } = await calibrate(model, encode(30_000), { config, chunkTokens: 512, rowBlocks: 8 });
+    const run = (of: Partial<HipConfig>) => ({ config: of, dense: 'never' }) as const;
     const { runs } = await measureFidelity(model, encode(300_000), {
-      runs: { equal: referenceRun({ ...BASE, ...config }), budgets: referenceRun(profileConfig(profile, config)) },
+      runs: { equal: run(config), budgets: run(profileConfig(profile, config)) },
       chunkTokens: 512,
     });
     const [equal, budgets] = runs;
@@ -225,6 +226,3 @@ describe('calibrate', () => {
     model.dispose();
   });
 });
-
-const VOTE_ALL = { stages: [{ chunk: 2, keep: 64, score: 'mass' }] } as const;
-const BASE = { blockQ: 64, window: 64, sink: 16 } as const;

@@ -34,7 +34,10 @@ describe('loadProfile', () => {
     [{ ...PROFILE, model: { ...PROFILE.model, name: 7 } }, /^model\.name/],
     [{ ...PROFILE, text: undefined }, /^text of the profile is undefined/],
     [{ ...PROFILE, text: { ...PROFILE.text, tokens: '4096' } }, /^text\.tokens of the profile is "4096"/],
-    [{ ...PROFILE, config: { ...PROFILE.config, window: -1 } }, /^config\.window of the profile is -1: give an integer >= 0/],
+    [
+      { ...PROFILE, config: { ...PROFILE.config, window: -1 } },
+      /^config\.window of the profile is -1: give an integer >= 0/,
+    ],
     [{ ...PROFILE, config: { ...PROFILE.config, k: 321 } }, /^config\.k of the profile is 321: give a multiple/],
     [{ ...PROFILE, layers: {} }, /^layers/],
     [{ ...PROFILE, layers: [{ kPerHead: [3, 5] }] }, /^layers\[0\]: kPerHead\[0\] is 3/],
