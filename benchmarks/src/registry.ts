@@ -7,6 +7,7 @@ export const registry: Readonly<Record<string, string>> = {
   'model-decode': 'a decoded token of a whole model after a long context, by cache and attention',
   sampling: 'greedy and every way to sample a token at 151,936 tokens',
   quality: 'perplexity and pass-key accuracy of dense, HiP, window and random blocks on real weights',
+  'quality-smollm2': 'SmolLM2 at 8K: distance from dense in prefill and decode, pass-keys, tasks over books',
   mask: "one head's mask over a long text, as a grid of how much of each cell is attended to",
   webgpu: 'dense and HiP attention on WebGPU: prefill, decode, memory',
   nsga2: 'NSGA-II and III on ZDT, DTLZ and BERT-synth; sorting; exact hypervolume',

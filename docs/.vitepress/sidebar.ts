@@ -23,6 +23,7 @@ export const guides: DefaultTheme.SidebarItem[] = [
     items: pages({
       '/guide/hip': 'HiP, step by step',
       '/guide/parameters': 'Choosing its parameters',
+      '/guide/ablation': 'What pays in the vote',
       '/guide/webgpu': 'HiP on WebGPU',
       '/guide/instatune': 'InstaTune',
     }),

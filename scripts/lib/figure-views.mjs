@@ -1,4 +1,5 @@
 // Which rows and columns of each stored result the benchmarks page shows, in the order it shows them.
+import { ablationTable } from './ablation.mjs';
 
 const where = (document, match) =>
   document.rows.filter((row) => Object.entries(match).every(([key, value]) => row[key] === value));
@@ -173,6 +174,14 @@ export const VIEWS = [
         }),
       ];
     },
+  },
+  {
+    name: 'vote-study',
+    title: 'Distance from dense attention by what a vote is made of',
+    tables: (document) => [
+      { title: 'SmolLM2, two windows of 8,192 tokens, second half', ...ablationTable(document, 'second') },
+      { title: 'One token after 7,000, 1,024 fed', ...ablationTable(document, 'decode') },
+    ],
   },
   {
     name: 'model-decode',

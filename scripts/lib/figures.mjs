@@ -2,6 +2,7 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { ROOT } from '../toolchain.mjs';
+import { ABLATION, ablationTable } from './ablation.mjs';
 import { ARCHITECTURE } from './architecture.mjs';
 import { PLOTS } from './figure-plots.mjs';
 import { VIEWS } from './figure-views.mjs';
@@ -93,7 +94,9 @@ export function load(name) {
   return existsSync(path) ? JSON.parse(readFileSync(path, 'utf8')) : undefined;
 }
 
-const commandOf = (name) => (name === 'demo' ? 'npm run demo' : `npm run bench -- ${name}`);
+/** What repeats a result, where it is no benchmark of that name. */
+const COMMANDS = { demo: 'npm run demo', 'vote-study': 'python3 benchmarks/device/vote_study.py' };
+const commandOf = (name) => COMMANDS[name] ?? `npm run bench -- ${name}`;
 const captioned = ({ title, markdown }) => `${title ? `${title}:\n\n` : ''}${markdown}`;
 
 /** Every stored result: `{ name, title, document, tables }`, the tables its view chooses or all, in the order readers see them. */
@@ -162,6 +165,12 @@ function architecture() {
   return table(['package', 'what it is', 'may import', 'registry packages'], rows);
 }
 
+/** docs/guide/ablation.md: one table of the vote study. */
+function ablation(section) {
+  const { headers, rows } = ablationTable(load('vote-study'), section);
+  return table(headers, rows);
+}
+
 const RENDERERS = {
   headlines: () =>
     headlines()
@@ -174,6 +183,7 @@ const RENDERERS = {
   benchmarks: benchmarksPage,
   rows: rowsPage,
   architecture,
+  ...Object.fromEntries(Object.keys(ABLATION).map((section) => [`ablation_${section}`, () => ablation(section)])),
 };
 const headlines = () =>
   HEADLINES.map(({ result, say }) => {
@@ -209,6 +219,7 @@ export const TARGETS = [
   'README.md',
   'docs/index.md',
   'docs/architecture.md',
+  'docs/guide/ablation.md',
   'docs/guide/benchmarks.md',
   'docs/guide/benchmarks-rows.md',
 ].map((file) => join(ROOT, file));

@@ -1,5 +1,6 @@
 // Pass-key windows: facts hidden in a book, and the questions asked at the end of every length.
 import type { TextTokenizer } from '@instatune/supernet';
+import { generator } from './random.ts';
 
 /** Lengths T at which perplexity and pass-key accuracy are taken. */
 export const LENGTHS = [4096, 8192, 16_384, 32_768] as const;
@@ -22,7 +23,7 @@ export interface PassKeyWindow {
   }[];
 }
 
-const NOUNS =
+export const NOUNS: readonly string[] =
   'amber birch cedar delta ember fern garnet harbor indigo jasper kettle lantern maple needle orchard pebble quartz river saddle timber umber velvet willow yarrow anchor bramble copper dagger falcon glacier hammer ivory'.split(
     ' ',
   );
@@ -93,16 +94,4 @@ export function passKeyWindow(
     return { tokens, context: tokens - room, questions };
   });
   return { ids, rounds };
-}
-
-/** mulberry32 on [0, 1). */
-function generator(seed: number): () => number {
-  let state = (seed + 1) >>> 0;
-  return () => {
-    state = (state + 0x6d2b79f5) >>> 0;
-    let t = state;
-    t = Math.imul(t ^ (t >>> 15), t | 1);
-    t ^= t + Math.imul(t ^ (t >>> 7), t | 61);
-    return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32;
-  };
 }
