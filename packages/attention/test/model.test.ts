@@ -249,10 +249,6 @@ describe('hipModelAttention', () => {
     );
     expect(() => hipModelAttention({ layerK: { 3: -1 } })).toThrow('layerK[3] is -1: give an integer >= 1');
     expect(() => hipModelAttention({ config: { layers: [{ k: 0 }] } })).toThrow('layers[0].k is 0');
-    // Until the kernels run it.
-    expect(() => hipModelAttention({ config: { layers: [{}, {}, { remainder: { block: 64 } }] } })).toThrow(
-      expect.objectContaining({ code: 'unsupported', details: { name: 'remainder' } }),
-    );
     expect(() => hipModelAttention({ dense: 'x' as 'auto' })).toThrow('dense is x: give one of auto, never, always');
   });
 });

@@ -174,6 +174,19 @@ describe('calibrate', () => {
     await expect(search({ maxKl: 0.01, run: spoilt })).rejects.toMatchObject({ code: 'invalid-config' });
   });
 
+  it('runs on the kernels as on the reference', async () => {
+    const own = { ...OPTIONS, run: undefined };
+    const [found, expected] = [
+      await calibrate(tinyModel(), text, own),
+      await calibrate(tinyModel(), text, { ...own, run: referenceRun }),
+    ];
+    expect(found.profile).toEqual(expected.profile);
+    for (const [i, { outputError }] of expected.layers.entries()) {
+      expect(found.layers[i]!.outputError!.remainder).toBeCloseTo(outputError!.remainder, 4);
+      expect(found.layers[i]!.outputError!.none).toBeCloseTo(outputError!.none, 4);
+    }
+  });
+
   it('refuses what makes no sense, and stops where it is told to', async () => {
     const refused = (more: CalibrateOptions, ids: readonly number[] = text) =>
       calibrate(tinyModel(), ids, { ...OPTIONS, ...more }).catch((error: { message: string }) => error.message);
