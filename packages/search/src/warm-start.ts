@@ -78,9 +78,10 @@ export function warmStart(space: Space, options: WarmStartOptions): WarmStart {
     throw new SearchError('invalid-option', `warm start share is ${share}: use a number from 0 to 1`, { share });
   const complete = study.trials.filter(isComplete).filter(({ number }) => !wanted || wanted.has(number));
   if (complete.length === 0) {
+    const asked = wanted ? `the trials ${[...wanted].join(', ')} of its` : 'its';
     throw new SearchError(
       'empty-warm-start',
-      `study "${other}" has nothing to start from: none of its ${study.trials.length} trials is complete. Leave warmStart out, or name another study`,
+      `study "${other}" has nothing to start from: none of ${asked} ${study.trials.length} trials is complete. Leave warmStart out, or name another study`,
       {
         study: other,
         trials: study.trials.length,

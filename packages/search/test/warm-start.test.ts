@@ -24,8 +24,10 @@ const problemOf = (objectives: readonly Objective[], space: SearchProblem['space
 });
 const here = problemOf([latency, accuracy, size]);
 const source = (await runSearch(here, { ...quick, tactic: 'random' })).study;
-const start = (problem: SearchProblem, options: { trust?: string[]; study?: Study; share?: number } = {}) =>
-  runSearch(problem, { ...quick, warmStart: { study: source, ...options } });
+const start = (
+  problem: SearchProblem,
+  options: { trust?: string[]; study?: Study; share?: number; trials?: number[] } = {},
+) => runSearch(problem, { ...quick, warmStart: { study: source, ...options } });
 
 describe('a study whose numbers mean something else', () => {
   it.each<[string, SearchProblem, string[], RegExp]>([
@@ -127,6 +129,10 @@ describe('a study with nothing to offer', () => {
     await expect(start(here, { study: failed })).rejects.toMatchObject({
       code: 'empty-warm-start',
       details: { trials: 1, failed: 1 },
+    });
+    await expect(start(here, { study: source, trials: [998, 999] })).rejects.toMatchObject({
+      code: 'empty-warm-start',
+      message: expect.stringContaining('none of the trials 998, 999 of its') as string,
     });
   });
 
