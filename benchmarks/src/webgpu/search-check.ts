@@ -56,7 +56,7 @@ async function search(
 }
 
 /** Starts of `a` that `b` lacks, as a share of all. */
-function difference(a: BlockMask, b: BlockMask): number {
+export function difference(a: BlockMask, b: BlockMask): number {
   let missing = 0;
   let total = 0;
   a.counts.forEach((count, cell) => {

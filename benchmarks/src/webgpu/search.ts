@@ -15,7 +15,7 @@ import {
   type SearchTuning,
   type Tier,
 } from '@hip/kernels-webgpu';
-import { FAST_CONFIG, type HipConfig } from '@hip/mask-search';
+import { FAST_CONFIG, maskCapacity, maskLayout, type HipConfig } from '@hip/mask-search';
 import { measure } from './measure.ts';
 import { randomTensor } from './random.ts';
 
@@ -65,20 +65,7 @@ export async function searchRows(
       tuning,
       scratchBytes,
     });
-    const { blockQ, blockK, sink, window, causal, shareHeads } = config;
-    const mask = allocateMask(context, {
-      batch: 1,
-      maskHeads: shareHeads ? 1 : heads,
-      queryBlocks: Math.ceil(tokens / blockQ),
-      capacity: Math.ceil(config.k / blockK),
-      blockQ,
-      blockK,
-      queries: tokens,
-      keys: tokens,
-      sink,
-      window,
-      causal,
-    });
+    const mask = allocateMask(context, maskLayout(shape, config, maskCapacity(config)));
     for (const withAttention of attention ? [false, true] : [false]) {
       const call = new GpuCall(context);
       encodeSearch(call, plan, { q, k, mask });

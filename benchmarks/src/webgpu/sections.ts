@@ -1,11 +1,12 @@
 // The WebGPU benchmark in sections, each under its own time limit, so that a slow or failing one leaves the others.
 import { contextOf, type GpuContext } from '@hip/kernels-webgpu';
-import { defaultStages, FAST_CONFIG, PAPER_CONFIG, type HipConfig } from '@hip/mask-search';
+import { defaultStages, FAST_CONFIG, PAPER_CONFIG, VOTE_CONFIG, type HipConfig } from '@hip/mask-search';
 import { ablationRows } from './ablation.ts';
 import { attentionChecks, matrixCandidates } from './attention-check.ts';
 import { denseRows, sparseRows } from './attention.ts';
 import { decodeRows } from './decode.ts';
 import { isolationChecks } from './isolation-check.ts';
+import { voteChecks } from './vote-check.ts';
 import { searchChecks } from './search-check.ts';
 import { chunkedPrefillRows, prefillRows, searchRows, searchVariantRows } from './search.ts';
 
@@ -34,6 +35,16 @@ export const SECTIONS: Readonly<Record<string, Section>> = {
     const only = /^default/u;
     for (const row of await searchChecks(contextOf(plain), { log, only })) rows.push({ ...row, device: 'no features' });
     plain.destroy();
+    return rows;
+  },
+  'check-vote': (context, { tiny, log }) => (tiny ? Promise.resolve([]) : voteChecks(context, { log })),
+  // Search, then search and attention, of both configurations, with the time of each pass.
+  vote: async (context, { tiny, log }) => {
+    const rows: Rows = [];
+    const pair = tiny ? {} : { FAST_CONFIG, VOTE_CONFIG };
+    for (const tokens of [8192, 32_768, 131_072])
+      for (const [name, config] of Object.entries(pair))
+        rows.push(...(await searchRows(context, { config, name, lengths: [tokens], log })));
     return rows;
   },
   dense: (context, { tiny, ...rest }) =>

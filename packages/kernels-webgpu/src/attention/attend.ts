@@ -110,7 +110,7 @@ export function hipAttention(
 ): GpuTensor {
   const resolved = resolveConfig(config, FAST_CONFIG);
   const { profile, limits } = context;
-  const plan = planSearch({ shape, config: resolved, type: inputs.q.type, profile, limits });
+  const plan = planSearch({ shape, config: resolved, type: inputs.q.type, profile, limits, score });
   return run(context, inputs, timer, (call, out) => {
     const mask = scratchMask(call, maskSizes(shape, resolved));
     encodeSearch(call, plan, { ...inputs, mask });

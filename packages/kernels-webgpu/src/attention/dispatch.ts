@@ -10,6 +10,8 @@ import type { GpuMask } from './mask.ts';
 import { attentionParams } from './params.ts';
 import { matrixKernelCode } from './matrix-code.ts';
 import type { MatrixDialect } from './matrix-dialect.ts';
+import { encodeRemainder, type PseudoKeys } from '../remainder/encode.ts';
+import { exactTail } from '../remainder/layout.ts';
 import { planAttention, type AttentionDispatch, type AttentionPlan } from './plan.ts';
 import { tileKernelCode } from './tile-code.ts';
 import type { AttentionVariant } from './variants.ts';
@@ -48,10 +50,11 @@ export function planOf(
   type: GpuTensor['type'],
   mask: GpuMask | undefined,
   options: AttentionOptions,
+  remainder = false,
 ): AttentionPlan {
   const { profile } = call.context;
   const { queryHeads, tier = profile.tier, variant, limits = call.context.limits } = options;
-  return planAttention({ shape, type, queryHeads, mask, variant }, withTier(profile, tier), limits);
+  return planAttention({ shape, type, queryHeads, mask, variant, remainder }, withTier(profile, tier), limits);
 }
 
 /** @throws HipError `invalid-shape` */
@@ -110,6 +113,7 @@ export function dispatchParams(
   dispatch: AttentionDispatch,
   mask: GpuMask | undefined,
   options: AttentionOptions,
+  pseudo?: PseudoKeys,
 ): ArrayBuffer {
   const { queries, keys, heads, kvHeads, headDim } = shape;
   const { scale = 1 / Math.sqrt(headDim), softcap, queryHeads = heads, headFirst = 0 } = options;
@@ -145,6 +149,9 @@ export function dispatchParams(
     scale: softcap === undefined ? scale * Math.LOG2E : scale / softcap,
     cap: (softcap ?? 0) * Math.LOG2E,
     slope: scale,
+    tailBlock: exactTail(mask?.remainder),
+    pseudoMost: pseudo?.most ?? 0,
+    meanRows: pseudo?.layout.rows ?? 0,
   });
 }
 
@@ -173,7 +180,9 @@ export function encodeAttention(
   checkAttention(tensors, shape, mask, queryHeads, headFirst);
   checkScore(options);
   const type = tensors.q.type;
-  const plan = planOf(call, shape, type, mask, options);
+  const { limits = call.context.limits } = options;
+  const pseudo = mask && encodeRemainder(call, tensors, shape, mask, limits);
+  const plan = planOf(call, shape, type, mask, options, pseudo !== undefined);
   const access = accessOf(type, call.context.profile);
   const { variant } = plan;
   const carried = plan.dispatches.some(({ carry }) => carry.in);
@@ -182,20 +191,26 @@ export function encodeAttention(
   const carriedRows = carried ? call.scratch(state.rows, 'carried rows') : undefined;
   const carriedOut = carried ? call.scratch(state.out, 'carried output') : undefined;
   for (const dispatch of plan.dispatches) {
-    const kernel = { headDim: shape.headDim, sparse: mask !== undefined, carry: dispatch.carry };
+    const { carry, pseudoKeys: alone = false } = dispatch;
+    // Kernels that carry have no bindings left for pseudo-keys: those come last, alone.
+    const here = pseudo && (alone || !carry.out) ? pseudo : undefined;
+    const kernel = { headDim: shape.headDim, sparse: mask !== undefined, carry };
+    const remainder = here ? (alone ? 'alone' : 'besides') : 'none';
     const code =
       variant.kind === 'tile'
-        ? tileKernelCode({ ...kernel, ...variant, query: access, key: access })
-        : matrixKernelCode({ ...kernel, ...variant, softcap: options.softcap !== undefined }, options.matrices?.());
+        ? tileKernelCode({ ...kernel, ...variant, query: access, key: access, remainder })
+        : matrixKernelCode(
+            { ...kernel, ...variant, softcap: options.softcap !== undefined, remainder: here !== undefined },
+            options.matrices?.(),
+          );
     call.pass({
       label: `${label}/${mask ? 'sparse' : 'dense'}`,
       pipeline: { label: `${mask ? 'block-sparse' : 'dense'} attention`, code },
       bindings: [
-        { uniform: dispatchParams(shape, plan, dispatch, mask, options) },
+        { uniform: dispatchParams(shape, plan, dispatch, mask, options, here) },
         rangeOf(tensors.q, dispatch.query),
-        rangeOf(tensors.k, dispatch.key),
-        rangeOf(tensors.v, dispatch.key),
-        ...(mask ? [mask.starts, mask.counts] : []),
+        ...(alone ? [] : [rangeOf(tensors.k, dispatch.key), rangeOf(tensors.v, dispatch.key)]),
+        ...(mask && !alone ? [mask.starts, mask.counts] : []),
         ...(dispatch.carry.out ? [] : [rangeOf(tensors.out, dispatch.query)]),
         ...(carriedRows && carriedOut
           ? [
@@ -203,6 +218,7 @@ export function encodeAttention(
               { buffer: carriedOut, size: state.out },
             ]
           : []),
+        ...(here ? [here.means, here.list] : []),
       ],
       workgroups: [dispatch.tiles, shape.heads, dispatch.batches],
     });

@@ -1,5 +1,5 @@
 // Block masks that live on the GPU: what the search writes and block-sparse attention reads, without a readback in between.
-import { checkReferenceOnly, HipError, validateMask, type BlockMask } from '@hip/mask-search';
+import { HipError, validateMask, type BlockMask } from '@hip/mask-search';
 import type { BufferRange } from '../dispatch/call.ts';
 import type { GpuContext } from '../dispatch/context.ts';
 import { createBuffer } from '../dispatch/pool.ts';
@@ -32,7 +32,6 @@ export function allocateMask(context: GpuContext, mask: Omit<BlockMask, 'starts'
 /** What kernels take from the host's masks as given. @throws HipError `invalid-mask`, `unsupported` for positions of its own */
 export function checkHostMask(mask: BlockMask): void {
   validateMask(mask);
-  checkReferenceOnly(mask);
   const { positions, keys, queries } = mask;
   if (positions?.some((position, row) => position !== row + keys - queries)) {
     const message = 'the mask has positions of its own: use blockSparseAttention of @hip/mask-search';

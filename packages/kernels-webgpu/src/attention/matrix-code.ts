@@ -3,8 +3,9 @@ import { HALF_FUNCTIONS, notFinite } from '../code/finite.ts';
 import { bindings, unroll, wgsl } from '../code/wgsl.ts';
 import { keySetFunctions } from './key-sets.ts';
 import { nativeMatrices, type MatrixBuffer, type MatrixDialect } from './matrix-dialect.ts';
-import { FINITE_HALVES, stagedStride, stagingCode, transposedStride } from './matrix-staging.ts';
+import { FINITE_HALVES, meanOctets, stagedStride, stagingCode, transposedStride } from './matrix-staging.ts';
 import { attentionParams } from './params.ts';
+import { enterPseudo, PSEUDO_BINDINGS, PSEUDO_PLACE } from './pseudo-slots.ts';
 import { CAPPED, NEVER, placeRows } from './tile-code.ts';
 import { MATRIX, type MatrixVariant } from './variants.ts';
 
@@ -12,6 +13,8 @@ export interface MatrixKernel extends Omit<MatrixVariant, 'kind'> {
   readonly headDim: number;
   readonly sparse: boolean;
   readonly softcap: boolean;
+  /** Rows attend to pseudo-keys besides keys, in tiles behind those of the keys. @defaultValue false */
+  readonly remainder?: boolean | undefined;
 }
 
 /**
@@ -43,6 +46,7 @@ export function matrixKernelCode(kernel: MatrixKernel, dialect: MatrixDialect = 
     rowMatrices = 1,
     spareBytes = 0,
     speculate = false,
+    remainder = false,
   } = kernel;
   const threads = subgroups * lanes;
   /** Rows of a subgroup, and the matrices they make. */
@@ -72,6 +76,7 @@ export function matrixKernelCode(kernel: MatrixKernel, dialect: MatrixDialect = 
     keys,
     threads,
     transposeValues,
+    remainder,
   });
   const valueStride = transposedStride(keys);
   const queryMatrix = (step: number): string =>
@@ -117,14 +122,28 @@ export function matrixKernelCode(kernel: MatrixKernel, dialect: MatrixDialect = 
       '\n      ',
     );
 
+  /** Slot `place` of the entries, for slot `index` of tile `tile`. */
+  const enter = (at: string, tile: string): string => {
+    const key = `entries[${at}] = slotEntry(sets, ${tile === '0u' ? 'index' : `(${tile}) * ${keys}u + index`});`;
+    if (!remainder) return key;
+    const pseudoIndex = `(${tile} - keyTiles) * ${keys}u + index`;
+    return `if (${tile} < keyTiles) { ${key} } else ${enterPseudo(at, pseudoIndex, NEVER)}`;
+  };
+  /** The logarithms of how many keys a pseudo-key stands for; those past the last have no weight. */
+  const raised = unroll(
+    pairs,
+    (c) =>
+      `{ let bias = vec2<f32>(biases[parity + 2u * (${c * rowLanes}u + part)], biases[parity + 2u * (${c * rowLanes}u + part) + 1u]); ${own.map((i) => `${score(i, c)} = select(vec2<f32>(${NEVER}), ${score(i, c)} + bias, bias > vec2<f32>(${NEVER}));`).join(' ')} }`,
+    '\n      ',
+  );
   /** Weights of a tile, into workgroup memory, and their sums. */
   const weigh = `{ ${own.map((i) => `let base${i} = select(m${i}, 0.0, m${i} <= ${NEVER});`).join(' ')}
     ${all((i, c) => `let y${i}_${c} = weight(${score(i, c)} - base${i}); added${i} += y${i}_${c}.x + y${i}_${c}.y; weights[weightBase + ${i * weightStride + c * rowLanes}u] = pack2x16float(y${i}_${c});`)} }`;
 
   const body = `
     let parity = (tileIndex & 1u) * ${keys}u;
-    let edge = !attendsAll(entries[parity], entries[parity + ${keys - 1}u], firstRange, lastRange);
-    ${prefetch ? (transposeValues ? fetchPairs : fetch('v', 'parity')) : `${stage('k', 'parity')}\n    workgroupBarrier();`}
+    ${remainder ? 'let ofMeans = tileIndex >= keyTiles;\n    ' : ''}let edge = ${remainder ? '!ofMeans && ' : ''}!attendsAll(entries[parity], entries[parity + ${keys - 1}u], firstRange, lastRange);
+    ${prefetch ? (transposeValues ? fetchPairs : fetch('v', 'parity', 'ofMeans')) : `${stage('k', 'parity')}\n    workgroupBarrier();`}
     ${matrices.map((a) => unroll(keyMatrices, (n) => dialect.zero(`s${a}_${n}`), ' ')).join(' ')}
     ${unroll(
       steps,
@@ -145,9 +164,10 @@ export function matrixKernelCode(kernel: MatrixKernel, dialect: MatrixDialect = 
     ${matrices.map((a) => unroll(keyMatrices, (n) => dialect.store(scores, `matrixBase + ${a * MATRIX * scoreStride + n * 8}u`, `s${a}_${n}`, `${scoreStride}u`), '\n    ')).join('\n    ')}
     workgroupBarrier();
     ${prefetch ? `if (edge) { ${hide} }\n    ${transposeValues ? putPairs : put}` : stage('v', 'parity', 'edge')}
-    for (var index = thread; index < ${keys}u; index += ${threads}u) { entries[${keys}u - parity + index] = slotEntry(sets, (tileIndex + 1u) * ${keys}u + index); }
+    for (var index = thread; index < ${keys}u; index += ${threads}u) { ${enter(`${keys}u - parity + index`, 'tileIndex + 1u')} }
     ${all((i, c) => `var ${score(i, c)} = ${scoreAt(i, c)} * params.scale;`)}
     ${softcap ? all((i, c) => `${score(i, c)} = vec2<f32>(capped(${score(i, c)}.x), capped(${score(i, c)}.y));`) : ''}
+    ${remainder ? `if (ofMeans) {\n      ${raised}\n    }` : ''}
     if (edge) {
       ${unroll(pairs, (c) => `{ let left = entries[parity + 2u * (${c * rowLanes}u + part)]; let right = entries[parity + 2u * (${c * rowLanes}u + part) + 1u]; ${own.map((i) => `${score(i, c)} = select(vec2<f32>(${NEVER}), ${score(i, c)}, vec2<bool>(attends(left, range${i}), attends(right, range${i})));`).join(' ')} }`, '\n      ')}
     }
@@ -163,7 +183,7 @@ export function matrixKernelCode(kernel: MatrixKernel, dialect: MatrixDialect = 
     ${speculate ? `${own.map((i) => `var added${i} = 0.0;`).join(' ')}\n    ${weigh}` : ''}
     if (${own.map((i) => `most${i} > m${i} + ${SLACK}`).join(' || ')}) { atomicStore(&raised, tileIndex + 1u); }
     let raise = workgroupUniformLoad(&raised) == tileIndex + 1u;
-    ${prefetch ? `if (tileIndex + 1u < tileCount) {\n    ${fetch('k', `${keys}u - parity`)}\n    }` : ''}
+    ${prefetch ? `if (tileIndex + 1u < tileCount) {\n    ${fetch('k', `${keys}u - parity`, 'tileIndex + 1u >= keyTiles')}\n    }` : ''}
     // Each row for itself: what one row sees must not change how its neighbours are rounded.
     if (raise) {
       ${own.map((i) => `let high${i} = most${i} > m${i} + ${SLACK}; let factor${i} = select(1.0, exp2(max(m${i} - most${i}, ${LOWEST})), high${i}); m${i} = select(m${i}, most${i}, high${i}); l${i} *= factor${i};`).join(' ')}
@@ -224,10 +244,16 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
   ${reloadQueries ? '' : unroll(steps, queryMatrix, '\n  ')}
   ${matrices.map((a) => unroll(steps, (step) => dialect.zero(`o${a}_${step}`), ' ')).join(' ')}
   ${prefetch ? unroll(heldVectors, (i) => `var held${i}: vec4<u32>;`, ' ') : ''}
-  let tileCount = (sets.slots + ${keys - 1}u) / ${keys}u;
-  for (var index = thread; index < ${keys}u; index += ${threads}u) { entries[index] = slotEntry(sets, index); }
+  ${
+    remainder
+      ? `let keyTiles = (sets.slots + ${keys - 1}u) / ${keys}u;
+  ${PSEUDO_PLACE}
+  let tileCount = keyTiles + (pseudoCount + ${keys - 1}u) / ${keys}u;`
+      : `let tileCount = (sets.slots + ${keys - 1}u) / ${keys}u;`
+  }
+  for (var index = thread; index < ${keys}u; index += ${threads}u) { ${enter('index', '0u')} }
   workgroupBarrier();
-  ${prefetch ? `${fetch('k', '0u')}\n  ${put}\n  workgroupBarrier();` : ''}
+  ${prefetch ? `${fetch('k', '0u', 'keyTiles == 0u')}\n  ${put}\n  workgroupBarrier();` : ''}
   for (var tileIndex = 0u; tileIndex < tileCount; tileIndex++) {${body}
   }
   ${own.map((i) => `${overRow(`l${i}`, (other) => `l${i} + ${other}`)} let inverse${i} = select(1.0 / l${i}, 0.0, l${i} == 0.0);`).join('\n  ')}
@@ -251,6 +277,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
       'var<storage, read> v: array<vec4<u32>>',
       ...(sparse ? ['var<storage, read> starts: array<i32>', 'var<storage, read> counts: array<i32>'] : []),
       'var<storage, read_write> out: array<u32>',
+      ...(remainder ? PSEUDO_BINDINGS : []),
     ]),
     keySetFunctions({ sparse }),
     HALF_FUNCTIONS,
@@ -260,7 +287,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     `var<workgroup> scores: array<vec2<f32>, ${rows * scoreStride}>;
 var<workgroup> weights: array<u32, ${rows * weightStride}>;
 var<workgroup> entries: array<u32, ${2 * keys}>;
-// The last tile (counted from 1) in which some row's maximum rose.
+${remainder ? `var<workgroup> biases: array<f32, ${2 * keys}>;\n` : ''}// The last tile (counted from 1) in which some row's maximum rose.
 var<workgroup> raised: atomic<u32>;
 // Some value was staged as 0 because it is not finite.
 var<workgroup> hidden: atomic<u32>;
@@ -281,6 +308,7 @@ fn with_hidden(halves: u32, sets: KeySets, range: RowRange, keyBase: u32, pair: 
   }
   return select(halves, pack_means(sum), found);
 }`,
+    remainder && meanOctets(headDim),
     dialect.functions(),
     main,
   );

@@ -7,12 +7,14 @@ export interface StagingOptions {
   readonly keys: number;
   readonly threads: number;
   readonly transposeValues: boolean;
+  /** Tiles of means exist: their condition is `ofMeans`, or what {@link StagingCode.fetch} is given. */
+  readonly remainder: boolean;
 }
 
 /** The statements; `name` is the buffer `k` or `v`, `parity` an expression: where the tile's entries begin. */
 export interface StagingCode {
   /** Reads a tile into the registers `held…`. */
-  readonly fetch: (name: string, parity: string) => string;
+  readonly fetch: (name: string, parity: string, ofMeans: string) => string;
   /** Stores the registers. */
   readonly put: string;
   /** Reads and stores at once. */
@@ -49,8 +51,19 @@ export const FINITE_HALVES = `fn finite_halves(octet: vec4<u32>) -> vec4<u32> {
   return octet & ~((odd >> vec4<u32>(15u)) * vec4<u32>(0xffffu));
 }`;
 
+/** `mean_octet(row, side, c)`: octet `c` of a mean key (side 0) or value (1) as eight f16. Expects `means` and `pack_means`. */
+export function meanOctets(headDim: number): string {
+  const groups = headDim / 4;
+  return `fn mean_octet(row: u32, side: u32, c: u32) -> vec4<u32> {
+  let at = row * ${2 * groups}u + side * ${groups}u + 2u * c;
+  let lo = means[at];
+  let hi = means[at + 1u];
+  return vec4<u32>(pack_means(lo.xy), pack_means(lo.zw), pack_means(hi.xy), pack_means(hi.zw));
+}`;
+}
+
 /** Expects `thread`, `entries`, `keyBase`, `params`, and the buffer `staged` of `vec4<u32>`. */
-export function stagingCode({ headDim, keys, threads, transposeValues }: StagingOptions): StagingCode {
+export function stagingCode({ headDim, keys, threads, transposeValues, remainder }: StagingOptions): StagingCode {
   const vectors = headDim / 8;
   const tileStride = stagedStride(headDim);
   const tileVectors = keys * vectors;
@@ -61,21 +74,31 @@ export function stagingCode({ headDim, keys, threads, transposeValues }: Staging
     `${name}[(keyBase + ((entries[${parity} + (thread + ${i * threads}u) / ${vectors}u] & 0x3fffffffu) - params.keyFirst) * params.keyStride) / 2u + (thread + ${i * threads}u) % ${vectors}u]`;
   const place = (i: number): string =>
     `staged[(thread + ${i * threads}u) / ${vectors}u * ${tileStride}u + (thread + ${i * threads}u) % ${vectors}u]`;
-  const fetch = (name: string, parity: string): string =>
-    unroll(loads, (i) => guard(i, `held${i} = ${source(name, i, parity)};`), '\n    ');
+  const meanSource = (name: string, i: number, parity: string): string =>
+    `mean_octet(meanBase + entries[${parity} + (thread + ${i * threads}u) / ${vectors}u], ${name === 'v' ? 1 : 0}u, (thread + ${i * threads}u) % ${vectors}u)`;
+  const either = (condition: string, means: string, keyed: string): string =>
+    remainder ? `if (${condition}) {\n    ${means}\n    } else {\n    ${keyed}\n    }` : keyed;
+  const fetch = (name: string, parity: string, ofMeans: string): string => {
+    const from = (place: typeof source): string =>
+      unroll(loads, (i) => guard(i, `held${i} = ${place(name, i, parity)};`), '\n    ');
+    return either(ofMeans, from(meanSource), from(source));
+  };
   const put = unroll(loads, (i) => guard(i, `${place(i)} = held${i};`), '\n    ');
-  const stage = (name: string, parity: string, hideWhere?: string): string =>
-    unroll(
-      loads,
-      (i) =>
-        guard(
-          i,
-          hideWhere === undefined
-            ? `${place(i)} = ${source(name, i, parity)};`
-            : `{ var octet = ${source(name, i, parity)}; if (${hideWhere}) { octet = finite_halves(octet); } ${place(i)} = octet; }`,
-        ),
-      '\n    ',
-    );
+  const stage = (name: string, parity: string, hideWhere?: string): string => {
+    const from = (read: typeof source): string =>
+      unroll(
+        loads,
+        (i) =>
+          guard(
+            i,
+            hideWhere === undefined
+              ? `${place(i)} = ${read(name, i, parity)};`
+              : `{ var octet = ${read(name, i, parity)}; if (${hideWhere}) { octet = finite_halves(octet); } ${place(i)} = octet; }`,
+          ),
+        '\n    ',
+      );
+    return either('ofMeans', from(meanSource), from(source));
+  };
 
   // Transposed, two keys of one dimension share a word; lanes stand along the keys, each in a bank of its own.
   const valueStride = transposedStride(keys);
@@ -85,11 +108,11 @@ export function stagingCode({ headDim, keys, threads, transposeValues }: Staging
     pairVectors % threads === 0 ? body : `if (thread + ${i * threads}u < ${pairVectors}u) { ${body} }`;
   const pairSource = (i: number, key: number): string =>
     `v[(keyBase + ((entries[parity + (thread + ${i * threads}u) % ${keys / 2}u * 2u + ${key}u] & 0x3fffffffu) - params.keyFirst) * params.keyStride) / 2u + (thread + ${i * threads}u) / ${keys / 2}u]`;
-  const fetchPairs = unroll(
-    pairLoads,
-    (i) => pairGuard(i, `held${2 * i} = ${pairSource(i, 0)}; held${2 * i + 1} = ${pairSource(i, 1)};`),
-    '\n    ',
-  );
+  const meanPair = (i: number, key: number): string =>
+    `mean_octet(meanBase + entries[parity + (thread + ${i * threads}u) % ${keys / 2}u * 2u + ${key}u], 1u, (thread + ${i * threads}u) / ${keys / 2}u)`;
+  const pairs = (read: typeof pairSource): string =>
+    unroll(pairLoads, (i) => pairGuard(i, `held${2 * i} = ${read(i, 0)}; held${2 * i + 1} = ${read(i, 1)};`), '\n    ');
+  const fetchPairs = either('ofMeans', pairs(meanPair), pairs(pairSource));
   const putPairs = unroll(
     pairLoads,
     (i) =>

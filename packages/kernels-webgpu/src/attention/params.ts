@@ -46,4 +46,9 @@ export const attentionParams = uniformBlock('Params', {
   cap: 'f32',
   /** scale itself, for gradients. */
   slope: 'f32',
+  /** Keys of the remainder's base block where rows attend to what lies between the last block and the window; 0: they do not. */
+  tailBlock: 'u32',
+  /** Pseudo-keys for which a cell has room, and rows of a head's means. */
+  pseudoMost: 'u32',
+  meanRows: 'u32',
 });

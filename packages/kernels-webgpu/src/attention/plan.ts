@@ -23,6 +23,8 @@ export interface AttentionPlanInput {
         readonly queryBlocks: number;
       }
     | undefined;
+  /** Rows attend to pseudo-keys. @defaultValue false */
+  readonly remainder?: boolean | undefined;
   /** Instead of the planner's choice. */
   readonly variant?: AttentionVariant | undefined;
 }
@@ -36,6 +38,8 @@ export interface AttentionDispatch {
   readonly keyFirst: number;
   readonly keyEnd: number;
   readonly carry: Carry;
+  /** Takes the pseudo-keys, and no keys: it ends rows whose keys took several dispatches. @defaultValue false */
+  readonly pseudoKeys?: boolean | undefined;
   readonly tiles: number;
   /** Byte ranges of q (and the output), and of k and v. */
   readonly query: { readonly offset: number; readonly size: number };
@@ -92,7 +96,8 @@ export function planAttention(input: AttentionPlanInput, profile: DeviceProfile,
       { queryHeads, heads },
     );
   checkHeadDim(headDim);
-  const choice = { headDim, type, blockQ: mask?.blockQ ?? queries };
+  const { remainder = false } = input;
+  const choice = { headDim, type, blockQ: mask?.blockQ ?? queries, remainder };
   const variant = input.variant ?? chooseVariant(choice, profile, limits);
   const rows = variantRows(variant);
   const blockQ = mask?.blockQ ?? rows;
@@ -146,7 +151,8 @@ export function planAttention(input: AttentionPlanInput, profile: DeviceProfile,
   const dispatches: AttentionDispatch[] = [];
   for (const batches of together ? [{ first: 0, end: batch }] : spans(batch, 1)) {
     for (const row of rowSpans) {
-      keySpans.forEach((key, i) => {
+      const steps = carried && remainder ? [...keySpans, { ...keySpans.at(-1)!, pseudoKeys: true }] : keySpans;
+      steps.forEach((key, i) => {
         const count = batches.end - batches.first;
         const size = (total: number, perRow: number, { first, end }: Span): { offset: number; size: number } => ({
           offset: (batches.first * total + first) * perRow,
@@ -159,7 +165,8 @@ export function planAttention(input: AttentionPlanInput, profile: DeviceProfile,
           rowEnd: row.end,
           keyFirst: key.first,
           keyEnd: key.end,
-          carry: { in: i > 0, out: i < keySpans.length - 1 },
+          carry: { in: i > 0, out: i < steps.length - 1 },
+          ...('pseudoKeys' in key && { pseudoKeys: true }),
           tiles: Math.ceil((row.end - row.first) / blockQ) * tilesPerBlock,
           query: size(queries, rowBytes, row),
           key: size(keys, keyBytes, key),

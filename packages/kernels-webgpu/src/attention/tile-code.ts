@@ -6,6 +6,7 @@ import type { StorageAccess } from '../device/features.ts';
 import { CARRY_FUNCTIONS, carryBindings, type Carry } from './carry.ts';
 import { keySetFunctions } from './key-sets.ts';
 import { attentionParams } from './params.ts';
+import { enterPseudo, meanGroup, PSEUDO_BINDINGS, PSEUDO_PLACE } from './pseudo-slots.ts';
 import { COLUMNS, TILE_KEYS, TileParts, type TileSizes, type VectorSource } from './tile-parts.ts';
 
 /** What stands for minus infinity: finite, so that differences of two are no NaN. */
@@ -16,6 +17,8 @@ export interface TileKernel extends TileSizes {
   readonly key: StorageAccess;
   readonly sparse: boolean;
   readonly carry: Carry;
+  /** Whether rows attend to pseudo-keys besides keys, or to nothing else. @defaultValue 'none' */
+  readonly remainder?: 'none' | 'besides' | 'alone' | undefined;
 }
 
 /** `capped(score)` of the attention kernels. */
@@ -47,7 +50,9 @@ export function addHiddenKeys(parts: TileParts, load: (c: string) => string): st
 
 /** The module. */
 export function tileKernelCode(kernel: TileKernel): string {
-  const { query, key, sparse, carry, rows, shuffle } = kernel;
+  const { query, key, carry, rows, shuffle, remainder = 'none' } = kernel;
+  const alone = remainder === 'alone';
+  const sparse = kernel.sparse && !alone;
   const parts = new TileParts(kernel);
   const { groups, outGroups, threads } = parts;
   const resident = parts.chunks === 1;
@@ -92,12 +97,52 @@ export function tileKernelCode(kernel: TileKernel): string {
   }`,
     )
     .join('\n  ');
-  const scores = resident
-    ? `${parts.zeros('s')}
-    ${parts.stageColumns(slots('k'), '0u', true)}
+  /** A tile of columns: their products, what becomes of the scores, their values. */
+  const step = (columns: VectorSource, finished: string, values: VectorSource, mayHide: string): string => `${
+    resident
+      ? `${parts.zeros('s')}
+    ${parts.stageColumns(columns, '0u', true)}
     workgroupBarrier();
     ${parts.dots('s')}`
-    : parts.product('s', queries, slots('k'));
+      : parts.product('s', queries, columns)
+  }
+    ${all((i, j) => `s${i}_${j} *= params.scale;`)}
+    if (params.cap > 0.0) {
+      ${all((i, j) => `s${i}_${j} = capped(s${i}_${j});`)}
+    }
+    ${finished}
+    ${parts.rowsOf((i) => `var t${i} = max(max(s${i}_0, s${i}_1), max(s${i}_2, s${i}_3));`).join(' ')}
+    ${parts.reduce(
+      parts.rowsOf((i) => `t${i}`),
+      (a, b) => `max(${a}, ${b})`,
+    )}
+    ${weights}
+    ${parts.accumulate(values, { mayHide })}`;
+  const masked = `let edge = !attendsAll(entries[0], entries[${TILE_KEYS - 1}], firstRange, lastRange);
+    if (edge) {
+      ${unroll(4, (j) => `{ let entry = entries[4u * tx + ${j}u]; ${parts.rowsOf((i) => `s${i}_${j} = select(${NEVER}, s${i}_${j}, attends(entry, range${i}));`).join(' ')} }`, '\n      ')}
+    }`;
+  const keyTiles = `for (var slot = 0u; slot < sets.slots; slot += ${TILE_KEYS}u) {
+    workgroupBarrier();
+    for (var index = thread; index < ${TILE_KEYS}u; index += ${threads}u) { entries[index] = slotEntry(sets, slot + index); }
+    workgroupBarrier();
+    ${step(slots('k'), masked, slots('v'), 'edge')}
+  }
+  ${addHiddenKeys(parts, (c) => keyOf('v', 'entry', c))}`;
+  const meansOf = (side: 'k' | 'v'): VectorSource => ({ load: (n, c) => meanGroup(side, `entries[${n}]`, c, groups) });
+  const raised = unroll(
+    4,
+    (j) =>
+      `{ let bias = biases[4u * tx + ${j}u]; ${parts.rowsOf((i) => `s${i}_${j} = select(${NEVER}, s${i}_${j} + bias, bias > ${NEVER});`).join(' ')} }`,
+    '\n    ',
+  );
+  const pseudoTiles = `${PSEUDO_PLACE}
+  for (var slot = 0u; slot < pseudoCount; slot += ${TILE_KEYS}u) {
+    workgroupBarrier();
+    for (var index = thread; index < ${TILE_KEYS}u; index += ${threads}u) ${enterPseudo('index', 'slot + index', NEVER)}
+    workgroupBarrier();
+    ${step(meansOf('k'), raised, meansOf('v'), 'false')}
+  }`;
   const access = [query, key];
   return wgsl(
     enables({ access, subgroups: shuffle > 1 }),
@@ -105,52 +150,39 @@ export function tileKernelCode(kernel: TileKernel): string {
     bindings([
       'var<uniform> params: Params',
       `var<storage, read> q: array<${vec4Type(query)}>`,
-      `var<storage, read> k: array<${vec4Type(key)}>`,
-      `var<storage, read> v: array<${vec4Type(key)}>`,
+      ...(alone
+        ? []
+        : [`var<storage, read> k: array<${vec4Type(key)}>`, `var<storage, read> v: array<${vec4Type(key)}>`]),
       ...(sparse ? ['var<storage, read> starts: array<i32>', 'var<storage, read> counts: array<i32>'] : []),
       ...(carry.out ? [] : [`var<storage, read_write> out: array<${vec4Type(query)}>`]),
       ...carryBindings(carry),
+      ...(remainder === 'none' ? [] : PSEUDO_BINDINGS),
     ]),
     storageFunctions(access),
-    keySetFunctions({ sparse }),
+    alone ? '' : keySetFunctions({ sparse }),
     CAPPED,
     carry.in || carry.out ? CARRY_FUNCTIONS : '',
     parts.declarations,
     `var<workgroup> entries: array<u32, ${TILE_KEYS}>;`,
+    remainder === 'none' ? '' : `var<workgroup> biases: array<f32, ${TILE_KEYS}>;`,
     `@compute @workgroup_size(${threads})
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) thread: u32) {
   let tx = thread % ${COLUMNS}u;
   let ty = thread / ${COLUMNS}u;
   ${placeRows(rows)}
-  let sets = keySets(batch + params.batchFirst, head, block, firstRow, lastRow);
+  ${
+    alone
+      ? ''
+      : `let sets = keySets(batch + params.batchFirst, head, block, firstRow, lastRow);
   let firstRange = rowRange(firstRow);
   let lastRange = rowRange(lastRow);
-  ${parts.rowsOf((i) => `let range${i} = rowRange(firstRow + ${parts.row(i)});`).join(' ')}
+  ${parts.rowsOf((i) => `let range${i} = rowRange(firstRow + ${parts.row(i)});`).join(' ')}`
+  }
   ${parts.rowsOf((i) => `var m${i} = ${NEVER}; var l${i} = 0.0; ${unroll(outGroups, (g) => `var o${i}_${g} = vec4<f32>(0.0);`, ' ')}`).join('\n  ')}
   ${carry.in ? resume : ''}
   ${resident ? parts.stageRows(queries, '0u') : ''}
-  for (var slot = 0u; slot < sets.slots; slot += ${TILE_KEYS}u) {
-    workgroupBarrier();
-    for (var index = thread; index < ${TILE_KEYS}u; index += ${threads}u) { entries[index] = slotEntry(sets, slot + index); }
-    workgroupBarrier();
-    ${scores}
-    ${all((i, j) => `s${i}_${j} *= params.scale;`)}
-    if (params.cap > 0.0) {
-      ${all((i, j) => `s${i}_${j} = capped(s${i}_${j});`)}
-    }
-    let edge = !attendsAll(entries[0], entries[${TILE_KEYS - 1}], firstRange, lastRange);
-    if (edge) {
-      ${unroll(4, (j) => `{ let entry = entries[4u * tx + ${j}u]; ${parts.rowsOf((i) => `s${i}_${j} = select(${NEVER}, s${i}_${j}, attends(entry, range${i}));`).join(' ')} }`, '\n      ')}
-    }
-    ${parts.rowsOf((i) => `var t${i} = max(max(s${i}_0, s${i}_1), max(s${i}_2, s${i}_3));`).join(' ')}
-    ${parts.reduce(
-      parts.rowsOf((i) => `t${i}`),
-      (a, b) => `max(${a}, ${b})`,
-    )}
-    ${weights}
-    ${parts.accumulate(slots('v'), { mayHide: 'edge' })}
-  }
-  ${addHiddenKeys(parts, (c) => keyOf('v', 'entry', c))}
+  ${alone ? '' : keyTiles}
+  ${remainder === 'none' ? '' : pseudoTiles}
   ${parts.reduce(
     parts.rowsOf((i) => `l${i}`),
     (a, b) => `${a} + ${b}`,

@@ -3,7 +3,7 @@ import { HipError } from '@hip/mask-search';
 import type { DeviceProfile, ElementType } from '../device/features.ts';
 import type { DeviceLimits } from '../device/limits.ts';
 import { limitError } from '../errors/gpu-errors.ts';
-import { COLUMNS, tileWorkgroupBytes } from './tile-parts.ts';
+import { COLUMNS, TILE_KEYS, tileWorkgroupBytes } from './tile-parts.ts';
 
 /** Tile sizes of the kernel without matrix units. */
 export interface TileVariant {
@@ -46,6 +46,8 @@ export interface VariantInput {
   readonly type: ElementType;
   /** Rows that share a mask, or all rows. */
   readonly blockQ: number;
+  /** Pseudo-keys are attended to. @defaultValue false */
+  readonly remainder?: boolean | undefined;
 }
 
 export const MATRIX = 16;
@@ -70,10 +72,20 @@ export function checkHeadDim(headDim: number): void {
 export function matrixWorkgroupBytes(
   { subgroups, keys, transposeValues, rowMatrices = 1, spareBytes = 0 }: MatrixVariant,
   headDim: number,
+  remainder = false,
 ): number {
   const rows = MATRIX * subgroups * rowMatrices;
   const staged = 2 * Math.max(keys * (headDim + 8), transposeValues ? headDim * (keys + 8) : 0);
-  return spareBytes + staged + rows * (keys + 4) * 4 + rows * (keys / 2 + 4) * 4 + 2 * keys * 4 + rows * 4 + 16;
+  return (
+    (remainder ? 8 * keys : 0) +
+    spareBytes +
+    staged +
+    rows * (keys + 4) * 4 +
+    rows * (keys / 2 + 4) * 4 +
+    2 * keys * 4 +
+    rows * 4 +
+    16
+  );
 }
 
 /** Matrix variants that fit, the preferred one first. */
@@ -92,7 +104,8 @@ export function matrixVariants(
     for (const keys of [64, 32, 16]) {
       for (const prefetch of [true, false]) {
         const variant: MatrixVariant = { kind: 'matrix', subgroups, lanes, keys, prefetch };
-        if (matrixWorkgroupBytes(variant, input.headDim) <= limits.maxComputeWorkgroupStorageSize) found.push(variant);
+        if (matrixWorkgroupBytes(variant, input.headDim, input.remainder) <= limits.maxComputeWorkgroupStorageSize)
+          found.push(variant);
       }
     }
   }
@@ -114,7 +127,8 @@ export function tileVariants(
       continue;
     for (const chunk of new Set([whole, Math.min(whole, 16), COLUMNS])) {
       const variant: TileVariant = { kind: 'tile', rows, chunk, shuffle };
-      if (tileWorkgroupBytes(variant) <= limits.maxComputeWorkgroupStorageSize) found.push(variant);
+      if (tileWorkgroupBytes(variant) + (input.remainder ? 4 * TILE_KEYS : 0) <= limits.maxComputeWorkgroupStorageSize)
+        found.push(variant);
     }
   }
   return found;

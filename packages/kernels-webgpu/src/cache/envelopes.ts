@@ -1,8 +1,8 @@
 // The envelopes of a growing cache, one buffer per chunk length and view, brought up to date before a search.
 import type { BufferRange, GpuCall } from '../dispatch/call.ts';
 import { createBuffer } from '../dispatch/pool.ts';
-import { encodeEnvelope, type Envelopes } from '../search/envelopes.ts';
-import { envelopeBytes, envelopeRows, type SearchPlan } from '../search/plan.ts';
+import { encodeEnvelope, type Envelopes, type Summary } from '../search/envelopes.ts';
+import { envelopeBytes, envelopeRows, roleOf, type SearchPlan } from '../search/plan.ts';
 import type { CacheView } from './kv-cache.ts';
 
 /** Chunks that are stale: [firstChunk, endChunk). */
@@ -13,22 +13,26 @@ export interface StaleChunks {
 
 /** Envelopes of one view. */
 export class CacheEnvelopes implements Envelopes {
+  /** Chunk sizes of the summaries, each once. */
   readonly chunks: readonly number[];
+  readonly #summaries: readonly Summary[];
   readonly #sink: number;
   readonly #maxTokens: number;
-  readonly #buffers = new Map<number, GPUBuffer>();
+  readonly #buffers = new Map<string, GPUBuffer>();
   /** Tokens that the envelopes know. */
   #known = 0;
 
   /** @param plan of a search over the view; its envelopes' chunks and the sink are taken from it */
   constructor(call: Pick<GpuCall, 'context'>, plan: SearchPlan, maxTokens: number) {
-    const { config, shape, type } = plan.request;
-    this.chunks = plan.envelopes;
+    const { config, shape } = plan.request;
+    this.#summaries = plan.envelopes;
+    this.chunks = [...new Set(plan.envelopes.map(({ chunk }) => chunk))];
     this.#sink = config.sink;
     this.#maxTokens = maxTokens;
-    for (const chunk of this.chunks) {
-      const bytes = envelopeBytes({ ...shape, batch: 1 }, this.rows(chunk), type);
-      this.#buffers.set(chunk, createBuffer(call.context, bytes, 0x80 | 0x08 | 0x04, `envelope of ${chunk}`)); // STORAGE | COPY_DST | COPY_SRC
+    for (const summary of plan.envelopes) {
+      const bytes = envelopeBytes({ ...shape, batch: 1 }, this.rows(summary.chunk), summary.store);
+      const role = roleOf(summary);
+      this.#buffers.set(role, createBuffer(call.context, bytes, 0x80 | 0x08 | 0x04, role)); // STORAGE | COPY_DST | COPY_SRC
     }
   }
 
@@ -36,8 +40,8 @@ export class CacheEnvelopes implements Envelopes {
     return Math.max(1, envelopeRows(this.#maxTokens, this.#sink, chunk));
   }
 
-  buffer(chunk: number): BufferRange {
-    return { buffer: this.#buffers.get(chunk)! };
+  buffer(summary: Summary): BufferRange {
+    return { buffer: this.#buffers.get(roleOf(summary))! };
   }
 
   /** Bytes on the device. */
@@ -58,12 +62,13 @@ export class CacheEnvelopes implements Envelopes {
 
   /** Adds the passes that take in everything up to `keys`. */
   update(call: GpuCall, plan: Pick<SearchPlan, 'request'>, view: CacheView, keys: number): void {
-    for (const chunk of this.chunks) {
+    for (const summary of this.#summaries) {
+      const { chunk } = summary;
       encodeEnvelope(call, plan, {
+        ...summary,
         k: view.k,
         pages: view.pages?.table,
-        envelope: this.buffer(chunk),
-        chunk,
+        envelope: this.buffer(summary),
         chunks: this.rows(chunk),
         keys,
         ...this.stale(chunk, keys),
@@ -80,13 +85,14 @@ export class CacheEnvelopes implements Envelopes {
     tokens: number,
     uniform: (chunk: number) => BufferRange,
   ): void {
-    for (const chunk of this.chunks) {
+    for (const summary of this.#summaries) {
+      const { chunk } = summary;
       const endChunk = Math.ceil(tokens / chunk) + 1;
       encodeEnvelope(call, plan, {
+        ...summary,
         k: view.k,
         pages: view.pages?.table,
-        envelope: this.buffer(chunk),
-        chunk,
+        envelope: this.buffer(summary),
         chunks: this.rows(chunk),
         keys: this.#maxTokens,
         firstChunk: 0,

@@ -1,5 +1,6 @@
 // GpuDecodeSession: one sequence of one layer on the GPU (docs/specification/hip.md §5): append, search every few steps, attend; one submit per step.
 import {
+  checkReferenceOnly,
   checkScore,
   FAST_CONFIG,
   HipError,
@@ -72,6 +73,7 @@ export class GpuDecodeSession {
     const { heads } = options;
     this.config = resolveConfig(options.config, FAST_CONFIG);
     checkScore(options);
+    checkReferenceOnly(this.config);
     this.cache = cache;
     this.#options = options;
     this.#contiguous = cache.contiguous;

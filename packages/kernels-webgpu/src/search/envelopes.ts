@@ -1,17 +1,25 @@
 // encodeEnvelope: the passes that bound each chunk's keys, over all of them or only what is new.
 import type { BufferRange, GpuCall } from '../dispatch/call.ts';
 import type { GpuTensor } from '../dispatch/tensor.ts';
-import { bytesOf } from '../device/features.ts';
-import { ENVELOPE, ENVELOPE_LANES, envelopeCode } from './code/envelope.ts';
+import { bytesOf, type ElementType } from '../device/features.ts';
+import { ENVELOPE, ENVELOPE_LANES, envelopeCode, type SummaryScore } from './code/envelope.ts';
 import { memoCode } from './code/memo.ts';
 import type { SearchPlan } from './plan.ts';
 import { windowsOf } from './slabs.ts';
+import type { DeviceLimits } from '../device/limits.ts';
 
-/** Envelopes by chunk size, [B, Hkv, rows, 2, d]. */
+/** A summary of chunks that stages read: which, of how long chunks, stored how. */
+export interface Summary {
+  readonly score: SummaryScore;
+  readonly chunk: number;
+  readonly store: ElementType;
+}
+
+/** Summaries of chunks, [B, Hkv, rows, 2, d]. */
 export interface Envelopes {
   /** Chunks for which each head has room. */
   rows(chunk: number): number;
-  buffer(chunk: number): BufferRange;
+  buffer(summary: Summary): BufferRange;
 }
 
 /** Part of a tensor's buffer, as a binding. */
@@ -29,6 +37,10 @@ export interface EnvelopeUpdate {
   readonly pages?: BufferRange | undefined;
   readonly envelope: BufferRange;
   readonly chunk: number;
+  /** What is computed. @defaultValue 'bound' */
+  readonly score?: SummaryScore | undefined;
+  /** How it is stored. @defaultValue as the keys */
+  readonly store?: ElementType | undefined;
   /** Chunks for which each head has room. */
   readonly chunks: number;
   /** [firstChunk, endChunk) are computed. */
@@ -57,50 +69,77 @@ export function envelopeUniform(
   });
 }
 
+/** Chunks [first, end) of keys whose keys one binding holds. */
+export interface ChunkPiece {
+  readonly batch: number;
+  readonly batches: number;
+  /** Row of k, batches counted through, at which the binding starts, and the bytes that are bound. */
+  readonly base: number;
+  readonly range: { readonly offset: number; readonly size: number };
+  readonly first: number;
+  readonly end: number;
+}
+
+/** Cuts passes over chunks of keys so that every binding fits; empty pieces are left out. */
+export function chunkPieces({
+  batch,
+  keyRows,
+  keys,
+  rowBytes,
+  limits,
+  sink,
+  chunk,
+  first,
+  end,
+}: {
+  readonly batch: number;
+  readonly keyRows: number;
+  readonly keys: number;
+  readonly rowBytes: number;
+  readonly limits: DeviceLimits;
+  readonly sink: number;
+  readonly chunk: number;
+  readonly first: number;
+  readonly end: number;
+}): ChunkPiece[] {
+  const { maxStorageBufferBindingSize: limit, minStorageBufferOffsetAlignment: alignment } = limits;
+  const size = batch * keyRows * rowBytes;
+  if (size <= limit) return [{ batch: 0, batches: batch, base: 0, range: { offset: 0, size }, first, end }];
+  return Array.from({ length: batch }, (_, b) =>
+    // A chunk that crosses a window's end belongs to the next: windows overlap by a chunk.
+    windowsOf({ rows: keys, rowBytes, limit, alignment, firstRow: b * keyRows, overlap: chunk + sink }).map(
+      (window, i, all) => ({
+        batch: b,
+        batches: 1,
+        base: window.base,
+        range: window.range,
+        first: Math.max(first, i === 0 ? 0 : Math.ceil((window.first - sink) / chunk)),
+        end: Math.min(end, i === all.length - 1 ? end : Math.ceil((all[i + 1]!.first - sink) / chunk)),
+      }),
+    ),
+  )
+    .flat()
+    .filter((piece) => piece.end > piece.first);
+}
+
 /** Adds the passes that compute chunks [firstChunk, endChunk) of an envelope. */
 export function encodeEnvelope(call: GpuCall, plan: Pick<SearchPlan, 'request'>, update: EnvelopeUpdate): void {
   const { shape, config, type, limits, keyRows = shape.keys, pageShift } = plan.request;
   const { batch, kvHeads, headDim } = shape;
-  const { k, pages, envelope, chunk, chunks, firstChunk, endChunk, keys } = update;
+  const { k, pages, envelope, chunk, chunks, firstChunk, endChunk, keys, score = 'bound', store = type } = update;
   if (endChunk <= firstChunk) return;
   const { sink } = config;
   const rowBytes = kvHeads * headDim * bytesOf(type);
-  const code = memoCode(envelopeCode, { headDim, type, sink, chunk, pageShift });
+  const code = memoCode(envelopeCode, { headDim, type, score, store, sink, chunk, pageShift });
   const most = limits.maxComputeWorkgroupsPerDimension;
-  const whole = batch * keyRows * rowBytes <= limits.maxStorageBufferBindingSize;
-  const { maxStorageBufferBindingSize: limit, minStorageBufferOffsetAlignment: alignment } = limits;
-  const pieces = whole
-    ? [
-        {
-          batch: 0,
-          batches: batch,
-          base: 0,
-          range: { offset: 0, size: batch * keyRows * rowBytes },
-          first: firstChunk,
-          end: endChunk,
-        },
-      ]
-    : Array.from({ length: batch }, (_, b) =>
-        // A chunk that crosses a window's end belongs to the next: windows overlap by a chunk.
-        windowsOf({ rows: keys, rowBytes, limit, alignment, firstRow: b * keyRows, overlap: chunk + sink }).map(
-          (window, i, all) => ({
-            batch: b,
-            batches: 1,
-            base: window.base,
-            range: window.range,
-            first: Math.max(firstChunk, i === 0 ? 0 : Math.ceil((window.first - sink) / chunk)),
-            end: Math.min(endChunk, i === all.length - 1 ? endChunk : Math.ceil((all[i + 1]!.first - sink) / chunk)),
-          }),
-        ),
-      ).flat();
+  const pieces = chunkPieces({ batch, keyRows, keys, rowBytes, limits, sink, chunk, first: firstChunk, end: endChunk });
   for (const piece of pieces) {
-    if (piece.end <= piece.first) continue;
     const lanes = (piece.end - piece.first) * kvHeads * (headDim / 8);
     const groups = Math.ceil(lanes / ENVELOPE_LANES);
     const x = Math.min(groups, most);
     call.pass({
-      label: `search/envelope-${chunk}`,
-      pipeline: { label: `envelope ${chunk}`, code },
+      label: `search/${score === 'bound' ? 'envelope' : 'moments'}-${chunk}`,
+      pipeline: { label: `${score} ${chunk}`, code },
       bindings: [
         update.uniform ?? {
           uniform: ENVELOPE.pack({

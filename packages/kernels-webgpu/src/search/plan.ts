@@ -1,15 +1,19 @@
 // What a mask search does on the GPU, as plain data: slabs of query blocks, passes, scratch. Pure: no device.
 import {
-  checkReferenceOnly,
+  checkScore,
+  checkSearch,
   checkShape,
-  kernelStages,
+  maskCapacity,
   type AttentionShape,
   type HipConfig,
+  type ScoreOptions,
   type SearchStage,
 } from '@hip/mask-search';
 import { bytesOf, type DeviceProfile, type ElementType } from '../device/features.ts';
 import type { DeviceLimits } from '../device/limits.ts';
 import { limitError, HipError } from '../errors/gpu-errors.ts';
+import type { SummaryScore } from './code/envelope.ts';
+import type { Summary } from './envelopes.ts';
 import { planSlabs, type Slab } from './slabs.ts';
 import { stagePasses } from './stage-passes.ts';
 import { treePasses } from './tree-passes.ts';
@@ -31,6 +35,8 @@ export interface SearchRequest {
   readonly pageShift?: number | undefined;
   /** Chunks for which each head of a given envelope has room, by chunk size. @defaultValue as many as keys need */
   readonly envelopeChunks?: number | undefined;
+  /** Of the attention, for stages that vote. */
+  readonly score?: ScoreOptions | undefined;
   /** Bytes of scores to hold at once; more means larger slabs. @defaultValue 256 MiB, at most one binding */
   readonly scratchBytes?: number | undefined;
   /** Sizes of the matrix kernels. @defaultValue {@link DEFAULT_TUNING} */
@@ -51,7 +57,10 @@ export interface SearchTuning {
 
 export const DEFAULT_TUNING: SearchTuning = Object.freeze({ exactSubgroups: 4, boundSubgroups: 4, boundRound: 32 });
 
-/** A buffer of the plan by role; `envelope/16` is the envelope of 16-key chunks, `starts/0` what stage 0 keeps. */
+/**
+ * A buffer of the plan by role; `envelope/16` is the envelope of 16-key chunks, `moments/64` means and variances of 64-key chunks,
+ * `starts/0` what stage 0 keeps.
+ */
 export type BufferRole = 'shape' | 'q' | 'k' | 'pages' | 'mask/starts' | 'mask/counts' | (string & {});
 
 /** One dispatch of a slab. */
@@ -73,13 +82,23 @@ export interface SearchPlan {
   readonly slabs: readonly (Slab & { readonly passes: readonly SearchPass[] })[];
   /** Bytes per scratch role. */
   readonly scratch: Readonly<Record<string, number>>;
-  /** Chunk sizes whose envelopes the passes read. */
-  readonly envelopes: readonly number[];
+  /** Summaries of chunks that the passes read. */
+  readonly envelopes: readonly Summary[];
 }
 
-/** M: blocks kept per query block. */
-export function capacityOf({ k, blockK }: Pick<HipConfig, 'k' | 'blockK'>): number {
-  return Math.ceil(k / blockK);
+/** M: blocks kept per query block, of the head with most. */
+export function capacityOf({ k, blockK, kPerHead }: Pick<HipConfig, 'k' | 'blockK' | 'kPerHead'>): number {
+  return maskCapacity({ k, blockK, kPerHead, ensemble: undefined });
+}
+
+/** The role of a summary's buffer. */
+export function roleOf({ score, chunk }: Pick<Summary, 'score' | 'chunk'>): BufferRole {
+  return `${score === 'bound' ? 'envelope' : 'moments'}/${chunk}`;
+}
+
+/** How a summary is stored: envelopes as the keys; means and variances in f32, but in f16 where matrices take them. */
+export function storeOf(score: SummaryScore, { type, profile }: Pick<SearchRequest, 'type' | 'profile'>): ElementType {
+  return score === 'bound' || (type === 'f16' && profile.tier === 'subgroup-matrix') ? type : 'f32';
 }
 
 /** Tokens that the last row of query block `n` searches. */
@@ -131,7 +150,8 @@ export function constantsOf({ shape, config, type, pageShift }: SearchRequest): 
 export function planSearch(request: SearchRequest): SearchPlan {
   const { shape, config, limits } = request;
   checkShape(shape);
-  checkReferenceOnly(config);
+  checkScore(request.score ?? {});
+  checkSearch(config, { heads: request.queryHeads ?? shape.heads, headDim: shape.headDim });
   if (shape.headDim % 8 !== 0)
     throw new HipError('invalid-shape', `headDim is ${shape.headDim}: GPU kernels need a multiple of 8`, {
       headDim: shape.headDim,
@@ -142,6 +162,10 @@ export function planSearch(request: SearchRequest): SearchPlan {
       'ensembles are not searched on the GPU: leave config.ensemble undefined, or search on the CPU',
       { ensemble: config.ensemble },
     );
+  if (config.kPerHead && !config.stages) {
+    const message = 'the GPU takes budgets by head with stages: leave config.kPerHead undefined, or give config.stages';
+    throw new HipError('unsupported', message, { kPerHead: config.kPerHead });
+  }
   const constants = constantsOf(request);
   const capacity = capacityOf(config);
   const maskHeads = config.shareHeads ? 1 : (request.queryHeads ?? shape.heads);
@@ -158,13 +182,13 @@ export function planSearch(request: SearchRequest): SearchPlan {
   const scratch: Record<string, number> = {};
   const planned = slabs.map((slab) => {
     const { passes, bytes } = config.stages
-      ? stagePasses(request, constants, slab, kernelStages(config))
+      ? stagePasses(request, constants, slab, config.stages)
       : treePasses(request, constants, slab);
     for (const [role, size] of Object.entries(bytes)) scratch[role] = Math.max(scratch[role] ?? 0, size);
     return { ...slab, passes };
   });
-  const envelopes = [...new Set((config.stages ?? []).filter(isBound).map(({ chunk }) => chunk))].filter((chunk) =>
-    planned.some(({ passes }) => passes.some(({ buffers }) => buffers.includes(`envelope/${chunk}`))),
+  const envelopes = summariesOf(config.stages ?? [], request).filter((summary) =>
+    planned.some(({ passes }) => passes.some(({ buffers }) => buffers.includes(roleOf(summary)))),
   );
   for (const [role, size] of Object.entries(scratch))
     if (size > limits.maxStorageBufferBindingSize)
@@ -177,6 +201,13 @@ export function planSearch(request: SearchRequest): SearchPlan {
   return { request, constants, slabs: planned, scratch, envelopes };
 }
 
-function isBound({ score }: SearchStage): boolean {
-  return score === 'bound';
+/** One for each kind and chunk. */
+function summariesOf(stages: readonly SearchStage[], request: SearchRequest): Summary[] {
+  const found = new Map<string, Summary>();
+  for (const { score, chunk } of stages) {
+    if (score !== 'bound' && score !== 'deviation') continue;
+    const summary = { score, chunk, store: storeOf(score, request) };
+    found.set(roleOf(summary), summary);
+  }
+  return [...found.values()];
 }

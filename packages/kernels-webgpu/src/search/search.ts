@@ -5,7 +5,7 @@ import type { Binding, BufferRange, GpuCall } from '../dispatch/call.ts';
 import type { GpuTensor } from '../dispatch/tensor.ts';
 import { SHAPE } from './code/shape.ts';
 import { encodeEnvelope, part, type Envelopes } from './envelopes.ts';
-import { capacityOf, envelopeBytes, envelopeRows, type SearchPlan } from './plan.ts';
+import { capacityOf, envelopeBytes, envelopeRows, roleOf, type SearchPlan } from './plan.ts';
 import type { KeyWindow, Slab } from './slabs.ts';
 
 /** What a plan runs on. */
@@ -121,7 +121,7 @@ export function encodeSearch(call: GpuCall, plan: SearchPlan, buffers: SearchBuf
   check(plan, buffers);
   const { request, slabs } = plan;
   const { fromStage = 0, toStage = Infinity } = buffers;
-  const { shape, config, type } = request;
+  const { shape, config } = request;
   if (buffers.shape && slabs.length !== 1)
     throw new HipError('internal', `the search takes ${slabs.length} slabs: a shape buffer serves one`, {
       slabs: slabs.length,
@@ -129,21 +129,25 @@ export function encodeSearch(call: GpuCall, plan: SearchPlan, buffers: SearchBuf
   const scratch = new Map<string, BufferRange>();
   for (const [role, bytes] of Object.entries(plan.scratch))
     scratch.set(role, buffers.scratch?.(role, bytes) ?? { buffer: call.scratch(bytes, role), size: bytes });
-  for (const chunk of plan.envelopes) {
-    const given = buffers.envelopes?.buffer(chunk);
+  for (const summary of plan.envelopes) {
+    const { chunk, score, store } = summary;
+    const role = roleOf(summary);
+    const given = buffers.envelopes?.buffer(summary);
     if (given) {
-      scratch.set(`envelope/${chunk}`, given);
+      scratch.set(role, given);
       continue;
     }
     const chunks = envelopeRows(shape.keys, config.sink, chunk);
-    const bytes = envelopeBytes(shape, chunks, type);
-    const buffer = { buffer: call.scratch(bytes, `envelope/${chunk}`), size: bytes };
-    scratch.set(`envelope/${chunk}`, buffer);
+    const bytes = envelopeBytes(shape, chunks, store);
+    const buffer = { buffer: call.scratch(bytes, role), size: bytes };
+    scratch.set(role, buffer);
     encodeEnvelope(call, plan, {
       k: buffers.k,
       pages: buffers.pages,
       envelope: buffer,
       chunk,
+      score,
+      store,
       chunks,
       firstChunk: 0,
       endChunk: chunks,
@@ -154,7 +158,7 @@ export function encodeSearch(call: GpuCall, plan: SearchPlan, buffers: SearchBuf
     for (const pass of slab.passes) {
       if (pass.stage < fromStage || pass.stage >= toStage) continue;
       const window = slab.windows[pass.window ?? 0]!;
-      const chunk = Number(pass.buffers.find((role) => role.startsWith('envelope/'))?.slice(9) ?? 0);
+      const chunk = Number(pass.buffers.find((role) => /^(?:envelope|moments)\//u.test(role))?.split('/')[1] ?? 0);
       const envelopeChunks =
         chunk === 0 ? 0 : (buffers.envelopes?.rows(chunk) ?? envelopeRows(shape.keys, config.sink, chunk));
       const bindings = pass.buffers.map((role): Binding => {

@@ -1,31 +1,27 @@
 // The passes of one slab of a multi-stage search: per stage a scoring pass (matrix or vector kernel) and a selecting pass.
-import type { KernelStage } from '@hip/mask-search';
+import type { MassStage, ScoredStage, SearchStage } from '@hip/mask-search';
 import { bytesOf } from '../device/features.ts';
-import { childrenBytes, childrenLanes, matrixChildrenCode } from './code/matrix-children.ts';
-import { BOUND_COLUMNS, boundBytes, boundRows, matrixBoundCode } from './code/matrix-bound.ts';
-import { exactBytes, exactTiles, matrixExactCode } from './code/matrix-exact.ts';
-import { SPLIT_LANES, splitRowsCode } from './code/matrix-rows.ts';
-import { TILE } from './code/matrix.ts';
+import { leastKept, type Budget } from './code/budgets.ts';
 import type { CandidateSource } from './code/candidates.ts';
-import { candidateTile, scoreCode, type ScoreKernel } from './code/score.ts';
+import { massCode, massRowBytes } from './code/mass.ts';
+import { BOUND_COLUMNS, boundRows, matrixBoundCode } from './code/matrix-bound.ts';
+import { matrixChildrenCode } from './code/matrix-children.ts';
+import { matrixExactCode } from './code/matrix-exact.ts';
+import { matrixMassCode } from './code/matrix-mass.ts';
+import { SPLIT_LANES, splitRowsCode } from './code/matrix-rows.ts';
 import { memoCode } from './code/memo.ts';
+import { candidateTile, scoreCode, type ScoreKernel } from './code/score.ts';
 import { selectCode } from './code/select.ts';
 import type { SearchConstants } from './code/shape.ts';
 import { topBytes } from './code/top.ts';
-import { DEFAULT_TUNING, searchableOf, type SearchPass, type SearchRequest } from './plan.ts';
-import { rowTiling } from './row-tiling.ts';
+import { DEFAULT_TUNING, roleOf, searchableOf, storeOf, type SearchPass, type SearchRequest } from './plan.ts';
+import { rowTiling, tilesOf } from './row-tiling.ts';
 import { requireOneWindow, type Slab } from './slabs.ts';
+import { boundSizes, exactSizes, groupsOf, lastBudget, someHidden, stageKernel } from './stage-kernel.ts';
 
-/** Lanes of the vector scoring kernels. */
+/** Lanes of the vector scoring kernels, and of the vote's. */
 const SCORE_LANES = 128;
-/** Sizes of the kernel that bounds all chunks. */
-function boundSizes({ profile: { subgroupMaxSize: subgroupSize }, tuning = DEFAULT_TUNING }: SearchRequest): {
-  readonly subgroupSize: number;
-  readonly lanes: number;
-  readonly round: number;
-} {
-  return { subgroupSize, lanes: tuning.boundSubgroups * subgroupSize, round: tuning.boundRound };
-}
+const MASS_LANES = 64;
 /** Scores of a cell are cached in workgroup memory up to here. */
 const CACHED_SCORES = 2048;
 
@@ -35,46 +31,22 @@ interface Passes {
   readonly bytes: Record<string, number>;
 }
 
-/** Sizes of the kernel that scores keys. */
-function exactSizes({ profile: { subgroupMaxSize: subgroupSize }, tuning = DEFAULT_TUNING }: SearchRequest): {
-  readonly subgroupSize: number;
-  readonly subgroups: number;
-} {
-  return { subgroupSize, subgroups: tuning.exactSubgroups };
-}
-
-/** Which kernel scores a stage. */
-export type StageKernel = 'vector' | 'matrix-bound' | 'matrix-children' | 'matrix-exact';
-
-/** Scored rows of one head and query block. */
-export function groupsOf(stage: Pick<KernelStage, 'strideQ'>, { shape, config }: SearchRequest): number {
-  return Math.ceil(Math.min(config.blockQ, shape.queries) / stage.strideQ);
-}
-
-/** Chooses the kernel of a stage from the tier, the shapes and the limits. */
-export function stageKernel(stage: KernelStage, index: number, request: SearchRequest, windows: number): StageKernel {
-  const { shape, config, type, profile, limits } = request;
-  const groups = groupsOf(stage, request);
-  const memory = limits.maxComputeWorkgroupStorageSize;
-  if (profile.tier !== 'subgroup-matrix' || type !== 'f16' || config.shareHeads || shape.headDim % TILE !== 0)
-    return 'vector';
-  // More numbers of a row than a subgroup's registers hold.
-  if (shape.headDim > 256) return 'vector';
-  if (windows > 1 || groups < 4 || (request.tuning ?? DEFAULT_TUNING).vectorStages?.includes(index)) return 'vector';
-  if (stage.score === 'bound') {
-    if (!(groups === 4 || groups === 8 || groups === 16)) return 'vector';
-    if (index === 0) return boundBytes(shape.headDim, boundSizes(request)) <= memory ? 'matrix-bound' : 'vector';
-    return childrenBytes(shape.headDim, profile.subgroupMaxSize) <= memory &&
-      childrenLanes(profile.subgroupMaxSize) <= limits.maxComputeInvocationsPerWorkgroup
-      ? 'matrix-children'
-      : 'vector';
-  }
-  // Then no scored row misses a key of a candidate, and keys need no mask.
-  const unmasked = stage.chunk % TILE === 0 && config.window >= config.blockQ + stage.chunk;
-  const fits =
-    exactBytes(shape.headDim, { chunk: stage.chunk, groups, ...exactSizes(request) }) <= memory &&
-    exactTiles(stage.chunk, groups) <= 4;
-  return stage.score === 'exact' && unmasked && fits ? 'matrix-exact' : 'vector';
+/** One stage of one slab. */
+interface StagePlan<S extends SearchStage> {
+  readonly request: SearchRequest;
+  readonly constants: SearchConstants;
+  readonly slab: Slab;
+  readonly stage: S;
+  readonly index: number;
+  readonly source: CandidateSource;
+  readonly budget: Budget;
+  /** Candidates of a cell at most. */
+  readonly candidates: number;
+  readonly cells: number;
+  /** Workgroups on the z axis: one for each batch element and mask head. */
+  readonly z: number;
+  /** What the stage before left. */
+  readonly links: readonly string[];
 }
 
 /** Plans the passes of a slab. */
@@ -82,9 +54,9 @@ export function stagePasses(
   request: SearchRequest,
   constants: SearchConstants,
   slab: Slab,
-  stages: readonly KernelStage[],
+  stages: readonly SearchStage[],
 ): Passes {
-  const { shape, config, limits, profile, type, pageShift } = request;
+  const { shape, config, limits, profile } = request;
   const z = slab.batches * (config.shareHeads ? 1 : shape.heads);
   const cells = z * slab.blocks;
   const searchable = searchableOf(slab.firstBlock + slab.blocks - 1, shape, config);
@@ -93,126 +65,35 @@ export function stagePasses(
   let split = '';
   let most = searchable;
   stages.forEach((stage, index) => {
-    const { chunk, strideQ, rows, score } = stage;
+    const { chunk } = stage;
     const before = stages[index - 1];
     const source: CandidateSource = {
       chunk,
       ...(before ? { previous: { chunk: before.chunk, capacity: before.keep / before.chunk } } : {}),
     };
     const links = before ? [`starts/${index - 1}`, `counts/${index - 1}`] : [];
-    const keep = stage.keep / chunk;
-    const candidates = Math.ceil(Math.min(most, searchable) / chunk);
-    const pages = pageShift === undefined ? [] : ['pages'];
     const last = index === stages.length - 1;
-    if (candidates > keep) {
-      const kernel = stageKernel(stage, index, request, slab.windows.length);
-      const groups = groupsOf(stage, request);
-      const label = `search/${index}-${score}`;
-      if (kernel === 'matrix-bound' || kernel === 'matrix-children') {
-        const needed = `${strideQ}/${rows}`;
-        if (split !== needed) {
-          split = needed;
-          const perCell = groups * (shape.headDim / 8);
-          // 16 rows are read at a time, past the last cell too.
-          bytes['split'] = Math.max(
-            bytes['split'] ?? 0,
-            (cells * groups + boundRows(boundSizes(request))) * 2 * shape.headDim * bytesOf(type),
-          );
-          passes.push({
-            label: `search/${index}-rows`,
-            stage: index,
-            code: memoCode(splitRowsCode, { constants, strideQ, rows, groups }),
-            buffers: ['shape', 'q', 'split'],
-            workgroups: [Math.ceil(perCell / SPLIT_LANES), slab.blocks, z],
-          });
+    const budget = last ? lastBudget(request) : { keep: stage.keep / chunk };
+    const candidates = Math.ceil(Math.min(most, searchable) / chunk);
+    if (candidates > leastKept(budget)) {
+      const common = { request, constants, slab, index, source, budget, candidates, cells, z, links };
+      if (stage.score === 'mass') passes.push(massPass({ ...common, stage }));
+      else {
+        const plan = { ...common, stage };
+        const rows = splitRows(plan);
+        if (rows && rows.needed !== split) {
+          split = rows.needed;
+          bytes['split'] = Math.max(bytes['split'] ?? 0, rows.bytes);
+          passes.push(rows.pass);
         }
-      }
-      switch (kernel) {
-        case 'matrix-bound': {
-          const spec = { constants, chunk, keep, groups, ...boundSizes(request) };
-          passes.push({
-            label,
-            stage: index,
-            code: memoCode(matrixBoundCode, spec),
-            buffers: ['shape', 'split', `envelope/${chunk}`, 'scores'],
-            workgroups: [Math.ceil(candidates / BOUND_COLUMNS), Math.ceil((slab.blocks * groups) / boundRows(spec)), z],
-          });
-          break;
-        }
-        case 'matrix-children':
-          passes.push({
-            label,
-            stage: index,
-            code: memoCode(matrixChildrenCode, {
-              ...source,
-              constants,
-              keep,
-              groups,
-              subgroupSize: profile.subgroupMaxSize,
-            }),
-            buffers: ['shape', 'split', `envelope/${chunk}`, 'scores', ...links],
-            workgroups: [1, slab.blocks, z],
-          });
-          break;
-        case 'matrix-exact':
-          passes.push({
-            label,
-            stage: index,
-            code: memoCode(matrixExactCode, {
-              ...source,
-              constants,
-              strideQ,
-              rows,
-              keep,
-              groups,
-              ...exactSizes(request),
-            }),
-            buffers: ['shape', 'q', 'k', 'scores', ...links, ...pages],
-            workgroups: [1, slab.blocks, z],
-            window: 0,
-          });
-          break;
-        case 'vector': {
-          const tile = { score, chunk, lanes: SCORE_LANES };
-          const workgroups = [Math.ceil(candidates / candidateTile(tile)), slab.blocks, z] as const;
-          const spec: ScoreKernel = {
-            ...source,
-            constants,
-            score,
-            keep,
-            rows: rowTiling(groups, strideQ, rows, request),
-            lanes: SCORE_LANES,
-            accumulate: false,
-          };
-          if (score === 'bound') {
-            passes.push({
-              label,
-              stage: index,
-              code: memoCode(scoreCode, spec),
-              buffers: ['shape', 'q', `envelope/${chunk}`, 'scores', ...links],
-              workgroups,
-            });
-            break;
-          }
-          requireOneWindow(score, slab);
-          slab.windows.forEach((_, window) => {
-            passes.push({
-              label,
-              stage: index,
-              code: memoCode(scoreCode, { ...spec, accumulate: window > 0 }),
-              buffers: ['shape', 'q', 'k', 'scores', ...links, ...pages],
-              workgroups,
-              window,
-            });
-          });
-        }
+        passes.push(...scorePasses(plan));
       }
     }
     const bound = roundUp(candidates);
     const cached = bound <= CACHED_SCORES && topBytes(bound) + 4 * bound <= limits.maxComputeWorkgroupStorageSize;
     const [starts, counts] = last ? ['mask/starts', 'mask/counts'] : [`starts/${index}`, `counts/${index}`];
     if (!last) {
-      bytes[starts] = 4 * cells * keep;
+      bytes[starts] = 4 * cells * budget.keep;
       bytes[counts] = 4 * cells;
     }
     passes.push({
@@ -221,7 +102,7 @@ export function stagePasses(
       code: memoCode(selectCode, {
         ...source,
         constants,
-        keep,
+        ...budget,
         most: bound,
         cached,
         subgroups: profile.tier !== 'basic',
@@ -233,6 +114,148 @@ export function stagePasses(
     most = stage.keep;
   });
   return { passes, bytes };
+}
+
+/** The pass that the matrix kernels of summaries need before them, and which rows it makes. */
+function splitRows({
+  request,
+  constants,
+  slab,
+  stage,
+  index,
+  cells,
+  z,
+}: StagePlan<ScoredStage>): { readonly needed: string; readonly bytes: number; readonly pass: SearchPass } | undefined {
+  const kernel = stageKernel(stage, index, request, slab.windows.length);
+  if (kernel !== 'matrix-bound' && kernel !== 'matrix-children') return undefined;
+  const { shape, profile, type, tuning = DEFAULT_TUNING } = request;
+  const { strideQ, rows, score } = stage;
+  const groups = groupsOf(stage, request);
+  const form = score === 'deviation' ? 'squares' : 'signs';
+  // 16 rows are read at a time, past the last cell too.
+  const spare = boundRows({
+    subgroupSize: profile.subgroupMaxSize,
+    lanes: tuning.boundSubgroups * profile.subgroupMaxSize,
+  });
+  return {
+    needed: `${strideQ}/${rows}/${form}`,
+    bytes: (cells * groups + spare) * 2 * shape.headDim * bytesOf(type),
+    pass: {
+      label: `search/${index}-rows`,
+      stage: index,
+      code: memoCode(splitRowsCode, { constants, strideQ, rows, groups, form }),
+      buffers: ['shape', 'q', 'split'],
+      workgroups: [Math.ceil((groups * (shape.headDim / 8)) / SPLIT_LANES), slab.blocks, z],
+    },
+  };
+}
+
+/** The passes that score a stage's candidates. */
+function scorePasses(plan: StagePlan<ScoredStage>): SearchPass[] {
+  const { request, constants, slab, stage, index, source, budget, candidates, z, links } = plan;
+  const { profile, pageShift } = request;
+  const { chunk, strideQ, rows, score, dims } = stage;
+  const groups = groupsOf(stage, request);
+  const label = `search/${index}-${score}`;
+  const cellGroups = [1, slab.blocks, z] as const;
+  const pages = pageShift === undefined ? [] : ['pages'];
+  const summary = score === 'bound' || score === 'deviation' ? { score, chunk } : undefined;
+  const summaryRole = summary ? roleOf(summary) : '';
+  switch (stageKernel(stage, index, request, slab.windows.length)) {
+    case 'matrix-bound': {
+      const spec = { constants, chunk, ...budget, groups, ...boundSizes(summary!.score, request)! };
+      return [
+        {
+          label,
+          stage: index,
+          code: memoCode(matrixBoundCode, spec),
+          buffers: ['shape', 'split', summaryRole, 'scores'],
+          workgroups: [Math.ceil(candidates / BOUND_COLUMNS), Math.ceil((slab.blocks * groups) / boundRows(spec)), z],
+        },
+      ];
+    }
+    case 'matrix-children': {
+      const spec = { ...source, constants, ...budget, groups, subgroupSize: profile.subgroupMaxSize };
+      return [
+        {
+          label,
+          stage: index,
+          code: memoCode(matrixChildrenCode, spec),
+          buffers: ['shape', 'split', summaryRole, 'scores', ...links],
+          workgroups: cellGroups,
+        },
+      ];
+    }
+    case 'matrix-exact': {
+      const masked = someHidden(stage, request);
+      const spec = { ...source, constants, strideQ, rows, ...budget, groups, dims, masked, ...exactSizes(request) };
+      return [
+        {
+          label,
+          stage: index,
+          code: memoCode(matrixExactCode, spec),
+          buffers: ['shape', 'q', 'k', 'scores', ...links, ...pages],
+          workgroups: cellGroups,
+          window: 0,
+        },
+      ];
+    }
+    default: {
+      const tile = { score, chunk, lanes: SCORE_LANES };
+      const workgroups = [Math.ceil(candidates / candidateTile(tile)), slab.blocks, z] as const;
+      const spec: ScoreKernel = {
+        ...source,
+        constants,
+        score,
+        ...(summary && { store: storeOf(summary.score, request) }),
+        ...budget,
+        rows: rowTiling(groups, strideQ, rows, request, dims),
+        lanes: SCORE_LANES,
+        accumulate: false,
+      };
+      if (summary) {
+        const buffers = ['shape', 'q', summaryRole, 'scores', ...links];
+        return [{ label, stage: index, code: memoCode(scoreCode, spec), buffers, workgroups }];
+      }
+      requireOneWindow(score, slab);
+      return slab.windows.map((_, window) => ({
+        label,
+        stage: index,
+        code: memoCode(scoreCode, { ...spec, accumulate: window > 0 }),
+        buffers: ['shape', 'q', 'k', 'scores', ...links, ...pages],
+        workgroups,
+        window,
+      }));
+    }
+  }
+}
+
+/** The pass in which rows vote. */
+function massPass(plan: StagePlan<MassStage>): SearchPass {
+  const { request, constants, slab, stage, index, source, budget, z, links } = plan;
+  const { shape, profile, limits, pageShift, score = {} } = request;
+  const { dims } = stage;
+  requireOneWindow('mass', slab);
+  const rows = groupsOf(stage, request);
+  const { scale = 1 / Math.sqrt(shape.headDim), softcap } = score;
+  const vote = { ...source, constants, ...budget, dims, vote: { scale, softcap } };
+  const matrix = stageKernel(stage, index, request, slab.windows.length) === 'matrix-mass';
+  const room = limits.maxComputeWorkgroupStorageSize - 256;
+  const code = matrix
+    ? memoCode(matrixMassCode, { ...vote, rows, subgroupSize: profile.subgroupMaxSize })
+    : memoCode(massCode, {
+        ...vote,
+        ...tilesOf(rows, room, massRowBytes(shape.headDim, dims, MASS_LANES), shape.headDim),
+        lanes: MASS_LANES,
+      });
+  return {
+    label: `search/${index}-mass`,
+    stage: index,
+    code,
+    buffers: ['shape', 'q', 'k', 'scores', ...links, ...(pageShift === undefined ? [] : ['pages'])],
+    workgroups: [1, slab.blocks, z],
+    window: 0,
+  };
 }
 
 /** Few distinct sizes, so that few pipelines are compiled. */

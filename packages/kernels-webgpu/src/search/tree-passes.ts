@@ -29,7 +29,7 @@ export function treePasses(
         stage: 0,
         code: memoCode(treeCode, {
           constants,
-          rows: rowTiling(groups, config.strideQ, 'max', request, top + (spill ? 0 : nodes)),
+          rows: rowTiling(groups, config.strideQ, 'max', request, 'all', top + (spill ? 0 : nodes)),
           blockK: config.blockK,
           strideK: config.strideK,
           keep,

@@ -89,8 +89,10 @@ function search(
   shape: AttentionShape,
   config: HipConfig,
   mask: GpuMask,
+  score: ScoreOptions,
 ): void {
-  const plan = planSearch({ shape, config, type: 'f32', profile: context.profile, limits: context.limits });
+  const { profile, limits } = context;
+  const plan = planSearch({ shape, config, type: 'f32', profile, limits, score });
   encodeSearch(call, plan, { q, k, mask });
 }
 
@@ -128,7 +130,7 @@ function runKernel(kernelName: string, { inputs, backend: current, attrs }: Kern
   }
   let info: tf.TensorInfo | undefined;
   try {
-    if (resolved && mask) search(call, context, tensors, shape, resolved, mask);
+    if (resolved && mask) search(call, context, tensors, shape, resolved, mask, score);
     const output = outputTensor(backend, q.shape);
     info = output.info;
     encodeAttention(call, { ...tensors, out: output.tensor }, shape, mask, { causal, ...score });

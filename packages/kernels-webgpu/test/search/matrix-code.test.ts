@@ -1,7 +1,7 @@
 // The matrix kernels' WGSL against Tint: Dawn's null backend offers every feature and validates, but computes nothing.
 import { expect, it } from 'vitest';
 import { create, globals } from 'webgpu';
-import { DEFAULT_CONFIG, FAST_CONFIG, resolveConfig, type HipConfig } from '@hip/mask-search';
+import { DEFAULT_CONFIG, FAST_CONFIG, resolveConfig, VOTE_CONFIG, type HipConfig } from '@hip/mask-search';
 import { DEFAULT_LIMITS } from '../../src/device/limits.ts';
 import { planSearch } from '../../src/search/plan.ts';
 
@@ -13,6 +13,12 @@ const configs: Record<string, { config: HipConfig; headDim?: number; pageShift?:
   'the default': { config: DEFAULT_CONFIG },
   'the fast one': { config: FAST_CONFIG },
   'a page table': { config: FAST_CONFIG, pageShift: 8 },
+  'the vote': { config: VOTE_CONFIG },
+  'the vote, a page table, budgets by head': {
+    config: resolveConfig({ ...VOTE_CONFIG, kPerHead: [320, 0, 64, 320, 320, 2, 320, 320] }),
+    headDim: 64,
+    pageShift: 8,
+  },
   'other sizes': {
     config: stages({
       k: 256,
@@ -31,7 +37,10 @@ const configs: Record<string, { config: HipConfig; headDim?: number; pageShift?:
 for (const [name, { config, headDim = 128, pageShift }] of Object.entries(configs)) {
   it(`compiles for ${name}`, async () => {
     Object.assign(globalThis, globals);
-    const adapter = await create(['backend=null', 'enable-dawn-features=allow_unsafe_apis']).requestAdapter();
+    const gpu = create(['backend=null', 'enable-dawn-features=allow_unsafe_apis']);
+    // Dawn must outlive its objects.
+    (globalThis as { nullGpu?: GPU }).nullGpu = gpu;
+    const adapter = await gpu.requestAdapter();
     const wanted = ['shader-f16', 'subgroups', 'chromium-experimental-subgroup-matrix'];
     expect(wanted.filter((feature) => !adapter!.features.has(feature as GPUFeatureName))).toEqual([]);
     const device = await adapter!.requestDevice({ requiredFeatures: wanted as GPUFeatureName[] });

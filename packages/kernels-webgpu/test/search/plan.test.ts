@@ -1,12 +1,12 @@
 // Search plans: slabs cover every query block once, bindings and scratch fit the limits, kernels follow the tier.
 import { expect, it } from 'vitest';
 import * as fc from 'fast-check';
-import { FAST_CONFIG, HipError, PAPER_CONFIG, resolveConfig, kernelStages } from '@hip/mask-search';
+import { FAST_CONFIG, HipError, PAPER_CONFIG, resolveConfig, VOTE_CONFIG } from '@hip/mask-search';
 import { DEFAULT_LIMITS } from '../../src/device/limits.ts';
 import { planSearch, type SearchPlan, type SearchRequest } from '../../src/search/plan.ts';
 import { rowTiling } from '../../src/search/row-tiling.ts';
 import { mostCandidates, windowsOf } from '../../src/search/slabs.ts';
-import { stageKernel } from '../../src/search/stage-passes.ts';
+import { stageKernel } from '../../src/search/stage-kernel.ts';
 
 const requests: fc.Arbitrary<SearchRequest> = fc
   .record({
@@ -135,7 +135,7 @@ it('takes matrix kernels for the default configuration, and vector kernels where
     limits: { ...DEFAULT_LIMITS, maxComputeWorkgroupStorageSize: 49_152 },
   };
   const kernels = (other: Partial<SearchRequest>): string[] =>
-    kernelStages(other.config ?? FAST_CONFIG).map((stage, i) => stageKernel(stage, i, { ...request, ...other }, 1));
+    (other.config ?? FAST_CONFIG).stages!.map((stage, i) => stageKernel(stage, i, { ...request, ...other }, 1));
   expect(kernels({})).toEqual(['matrix-bound', 'matrix-children', 'matrix-exact']);
   const vector = ['vector', 'vector', 'vector'];
   expect(kernels({ type: 'f32' })).toEqual(vector);
@@ -143,7 +143,13 @@ it('takes matrix kernels for the default configuration, and vector kernels where
   expect(kernels({ config: resolveConfig({ ...FAST_CONFIG, shareHeads: true }) })).toEqual(vector);
   expect(kernels({ shape: { ...shape, queries: 1 } })).toEqual(vector);
   expect(kernels({ config: resolveConfig({ ...FAST_CONFIG, sink: 5 }), pageShift: 2 }).at(-1)).toBe('matrix-exact');
-  expect(kernels({ config: resolveConfig({ ...FAST_CONFIG, window: 64 }) }).at(-1)).toBe('vector');
+  expect(kernels({ config: resolveConfig({ ...FAST_CONFIG, window: 64 }) }).at(-1)).toBe('matrix-exact');
+  expect(kernels({ config: VOTE_CONFIG })).toEqual(['matrix-bound', 'matrix-exact', 'matrix-mass']);
+  expect(kernels({ config: VOTE_CONFIG, shape: { ...shape, headDim: 80 } })).toEqual([
+    'matrix-bound',
+    'vector',
+    'vector',
+  ]);
 });
 
 it('holds scores of one slab at a time', () => {

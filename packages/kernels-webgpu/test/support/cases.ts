@@ -1,6 +1,6 @@
 // Random attention calls for the property tests: shapes, tensors rounded as they will be stored, and block masks.
 import fc from 'fast-check';
-import type { AttentionShape, BlockMask } from '@hip/mask-search';
+import type { AttentionShape, BlockMask, Remainder } from '@hip/mask-search';
 
 /** Deterministic numbers in [−1, 1) with some spread between rows. */
 export function randomValues(length: number, seed: number): Float32Array {
@@ -112,4 +112,11 @@ export const maskOptions = fc.record({
   causal: fc.boolean(),
   shared: fc.boolean(),
   seed: fc.nat(1000),
+});
+
+/** Remainders with several levels in a few dozen keys. */
+export const remainders: fc.Arbitrary<Remainder> = fc.record({
+  block: fc.constantFrom(1, 3, 4, 8),
+  most: fc.integer({ min: 1, max: 6 }),
+  tail: fc.constantFrom('exact', 'drop'),
 });

@@ -6,6 +6,7 @@ const SUBGROUP = 32;
 /** The rewritten module. Expects the search kernels' habits: aliases Left, Right, Result, factors in arrays of vec4u, results stored to `tiles`, subgroups of 32. */
 export function emulateMatrices(code: string): string {
   if (!code.includes('subgroupMatrix')) return code;
+  const vectors = /var<workgroup> tiles: array<vec4f/.test(code);
   const octets = [...code.matchAll(/var<(?:storage, read|workgroup)> (\w+): array<vec4u/g)].map(([, name]) => name!);
   const loaded = octets.filter((name) => code.includes(`(&${name},`));
   const loaders = loaded
@@ -33,7 +34,7 @@ export function emulateMatrices(code: string): string {
 }
 fn store_tiles(offset: u32, value: array<f32, 256>, stride: u32) {
   var m = value;
-  for (var i = 0u; i < 256u; i++) { tiles[offset + (i / 16u) * stride + i % 16u] = m[i]; }
+  for (var i = 0u; i < 256u; i++) { ${vectors ? 'let at = 4u * offset + (i / 16u) * 4u * stride + i % 16u; tiles[at / 4u][at % 4u] = m[i];' : 'tiles[offset + (i / 16u) * stride + i % 16u] = m[i];'} }
 }
 var<workgroup> lanes: array<f32, 256>;
 fn subgroup_max(value: f32, lane: u32) -> f32 {

@@ -8,6 +8,7 @@ import {
   type BlockMask,
   type HipConfig,
   type MaskLayout,
+  type ScoreOptions,
   type SearchStage,
 } from '@hip/mask-search';
 import { allocateMask, destroyMask, readMask } from '../../src/attention/mask.ts';
@@ -33,6 +34,10 @@ export interface SearchCase {
   readonly config: HipConfig;
   readonly type: ElementType;
   readonly seed: number;
+  /** Of the attention, for stages that vote. */
+  readonly score?: ScoreOptions;
+  /** q and k instead of integers. */
+  readonly values?: { readonly q: Float32Array; readonly k: Float32Array };
 }
 
 /** q and k of a case. */
@@ -61,7 +66,7 @@ export function maskOf(shape: AttentionShape, config: HipConfig): MaskLayout {
 /** Searches on the GPU and in the reference. */
 export async function runSearch(
   context: GpuContext,
-  { shape, config, type, seed }: SearchCase,
+  { shape, config, type, seed, score, values }: SearchCase,
   {
     profile = context.profile,
     limits = context.limits,
@@ -76,8 +81,8 @@ export async function runSearch(
     rewrite?: (code: string) => string;
   } = {},
 ): Promise<SearchRun> {
-  const { q, k } = searchTensors({ shape, seed });
-  const made = planSearch({ shape, config, type, profile, limits, scratchBytes, tuning });
+  const { q, k } = values ?? searchTensors({ shape, seed });
+  const made = planSearch({ shape, config, type, profile, limits, scratchBytes, tuning, score });
   const plan = {
     ...made,
     slabs: made.slabs.map((slab) => ({
@@ -94,7 +99,7 @@ export async function runSearch(
   destroyMask(mask);
   tensors.q.buffer.destroy();
   tensors.k.buffer.destroy();
-  return { actual, expected: searchBlockMask(q, k, shape, config), plan };
+  return { actual, expected: searchBlockMask(q, k, shape, { ...config, ...score }), plan };
 }
 
 /** Shapes with ragged lengths, grouped heads, fewer queries than keys and the other way round. */

@@ -1,4 +1,4 @@
-// Bounds of all chunks against the split rows of all query blocks: a matrix product whose 16×16 results shrink to one score per block.
+// Bounds of all chunks, or means and deviations, against the split rows of all query blocks: a matrix product whose 16×16 results shrink to one score per block.
 import { bindings, unroll, wgsl } from '../../code/wgsl.ts';
 import {
   fetchCode,
@@ -12,6 +12,8 @@ import {
   TILE,
   type Staging,
 } from './matrix.ts';
+import type { SummaryScore } from './envelope.ts';
+import { DEVIATIONS } from './rows.ts';
 import { geometryCode, type SearchConstants } from './shape.ts';
 
 /** Columns of one workgroup: more amortise the rows it keeps in registers, fewer fill the GPU. */
@@ -27,11 +29,18 @@ export interface MatrixBoundKernel {
   readonly lanes: number;
   /** Columns staged at a time; a multiple of 16. */
   readonly round: number;
+  /** @defaultValue 'bound' */
+  readonly score?: SummaryScore | undefined;
 }
 
 /** Rows of split q that one workgroup takes: 16 per subgroup. */
 export function boundRows({ lanes, subgroupSize }: Pick<MatrixBoundKernel, 'lanes' | 'subgroupSize'>): number {
   return (lanes / subgroupSize) * TILE;
+}
+
+/** Matrix products of a column: with the whole row, or with each of its halves. */
+function productsOf(score: SummaryScore = 'bound'): 1 | 2 {
+  return score === 'bound' ? 1 : 2;
 }
 
 function staging(headDim: number, lanes: number, round: number): Staging {
@@ -41,21 +50,30 @@ function staging(headDim: number, lanes: number, round: number): Staging {
 /** Workgroup memory in bytes. */
 export function boundBytes(
   headDim: number,
-  { lanes, subgroupSize, round }: Pick<MatrixBoundKernel, 'lanes' | 'subgroupSize' | 'round'>,
+  { lanes, subgroupSize, round, score }: Pick<MatrixBoundKernel, 'lanes' | 'subgroupSize' | 'round' | 'score'>,
 ): number {
   const rows = boundRows({ lanes, subgroupSize });
-  return stagedBytes({ ...staging(headDim, lanes, round), columns: Math.max(round, rows) }) + rows * round * 4;
+  return (
+    stagedBytes({ ...staging(headDim, lanes, round), columns: Math.max(round, rows) }) +
+    rows * round * 4 * productsOf(score)
+  );
 }
 
 /** Bindings: shape, split rows, envelope, scores. Workgroups: columns × rows × z. */
 export function matrixBoundCode(kernel: MatrixBoundKernel): string {
-  const { constants, chunk, keep, groups, subgroupSize, lanes, round } = kernel;
+  const { constants, chunk, keep, groups, subgroupSize, lanes, round, score } = kernel;
+  const products = productsOf(score);
   const parts = round / TILE;
   const width = constants.headDim / 4;
   const steps = constants.headDim / 8;
   const blocksPerTile = TILE / groups;
   const subgroups = lanes / subgroupSize;
   const cells = parts * blocksPerTile * TILE;
+  /** The first product's numbers, and the second's behind them. */
+  const half = subgroups * round * TILE;
+  /** Expression: the score at a place of the tiles. */
+  const scoreAt = (at: string): string =>
+    products === 1 ? `tiles[${at}]` : `(tiles[${at}] + ${DEVIATIONS} * sqrt(max(tiles[${at} + ${half}u], 0.0f)))`;
   const stage = staging(constants.headDim, lanes, round);
   const stride = `${stagedStride(stage)}u`;
   const fetch = (column: string): string =>
@@ -71,7 +89,7 @@ export function matrixBoundCode(kernel: MatrixBoundKernel): string {
     ]),
     `// First the workgroup's rows, then chunks.
 var<workgroup> staged: array<vec4u, ${Math.max(round, subgroups * TILE) * stagedStride(stage)}>;
-var<workgroup> tiles: array<f32, ${subgroups * round * TILE}>;
+var<workgroup> tiles: array<f32, ${products * half}>;
 fn count_of(local_block: u32) -> u32 { return (block_at(shape.firstBlock + local_block).searchable + ${chunk - 1}u) / ${chunk}u; }
 @compute @workgroup_size(${lanes})
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lane: u32, @builtin(subgroup_id) subgroup: u32, @builtin(subgroup_invocation_id) within: u32) {
@@ -99,11 +117,14 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
     if (column + ${round}u < end) {
       ${fetch(`column + ${round}u`)}
     }
-${unroll(
-  parts,
-  (t) => `    var c${t} = Result();
-    ${multiplyColumns(`c${t}`, 'a', steps, 'staged', `${t * TILE * stagedStride(stage)}u`, stride)}
-    subgroupMatrixStore<row_major>(&tiles, tile_at + ${t * TILE * TILE}u, c${t}, ${TILE}u);`,
+${unroll(parts, (t) =>
+  unroll(products, (n) => {
+    const c = products === 1 ? `c${t}` : `c${t}_${n}`;
+    const left = { name: 'a', first: (n * steps) / products, count: steps / products };
+    return `    var ${c} = Result();
+    ${multiplyColumns(c, left, 'staged', `${t * TILE * stagedStride(stage)}u`, stride)}
+    subgroupMatrixStore<row_major>(&tiles, tile_at + ${n * half + t * TILE * TILE}u, ${c}, ${TILE}u);`;
+  }),
 )}
     workgroupBarrier();
     for (var i = within; i < ${cells}u; i += ${subgroupSize}u) {
@@ -111,8 +132,8 @@ ${unroll(
       let b = (i / ${TILE}u) % ${blocksPerTile}u;
       let n = i % ${TILE}u;
       let at = tile_at + t * ${TILE * TILE}u + b * ${groups * TILE}u + n;
-      var best = tiles[at];
-${unroll(groups - 1, (r) => `      best = max(best, tiles[at + ${(r + 1) * TILE}u]);`)}
+      var best = ${scoreAt('at')};
+${unroll(groups - 1, (r) => `      best = max(best, ${scoreAt(`at + ${(r + 1) * TILE}u`)});`)}
       let local_block = row / ${groups}u + b;
       let chunk = column + t * ${TILE}u + n;
       if (local_block < shape.slabBlocks && chunk < most) {

@@ -93,7 +93,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
     }
     var c = Result();
     let columns_at = tile * ${TILE * stride}u + side;
-    ${multiplyColumns('c', 'a', steps, 'staged', 'columns_at', `${stride}u`)}
+    ${multiplyColumns('c', { name: 'a', first: 0, count: steps }, 'staged', 'columns_at', `${stride}u`)}
     subgroupMatrixStore<row_major>(&tiles, subgroup * ${TILE * TILE}u, c, ${TILE}u);
     workgroupBarrier();
     if (lane < ${ROUND}u && first + lane < count) {

@@ -1,4 +1,5 @@
-// Mean rows split by sign, [cell, group, 2, d] f16: q⁺ beside q⁻, so that the bound of a box is one dot product with (max, min).
+// Mean rows as two vectors, [cell, group, 2, d] f16: q⁺ beside q⁻, so that the bound of a box is one dot product with (max, min); or q
+// beside q², to be multiplied with means and variances.
 import { bindings, wgsl } from '../../code/wgsl.ts';
 import { loadOctet, octetArray, octetFunctions, storeOctet } from './octets.ts';
 import { geometryCode, type SearchConstants } from './shape.ts';
@@ -9,15 +10,21 @@ export interface SplitRowsKernel {
   readonly constants: SearchConstants;
   readonly strideQ: number;
   readonly rows: 'max' | 'mean';
+  /** What stands beside what. @defaultValue 'signs' */
+  readonly form?: 'signs' | 'squares' | undefined;
   /** Rows per cell: blockQ / strideQ, rounded up. Absent ones repeat the last. */
   readonly groups: number;
 }
 
 /** Bindings: shape, q, split rows. Workgroups: lanes over (group, octet) × slab blocks × z. */
-export function splitRowsCode({ constants, strideQ, rows, groups }: SplitRowsKernel): string {
+export function splitRowsCode({ constants, strideQ, rows, groups, form = 'signs' }: SplitRowsKernel): string {
   const { type, headDim } = constants;
   const octets = headDim / 8;
   const zero = 'vec4f(0.0)';
+  const first = (half: string): string => (form === 'signs' ? `max(${half}, ${zero})` : half);
+  // A square beyond f16 is its largest number.
+  const second = (half: string): string =>
+    form === 'signs' ? `min(${half}, ${zero})` : `min(${half} * ${half}, vec4f(65504.0))`;
   return wgsl(
     geometryCode({ ...constants, pageShift: undefined }),
     bindings([
@@ -47,8 +54,8 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
   }
   ${rows === 'mean' ? 'lo /= f32(end - start); hi /= f32(end - start);' : ''}
   let at = ((group.z * shape.slabBlocks + group.y) * ${groups}u + r) * ${2 * octets}u + c;
-  ${storeOctet(type, 'split', 'at', `max(lo, ${zero})`, `max(hi, ${zero})`)}
-  ${storeOctet(type, 'split', `at + ${octets}u`, `min(lo, ${zero})`, `min(hi, ${zero})`)}
+  ${storeOctet(type, 'split', 'at', first('lo'), first('hi'))}
+  ${storeOctet(type, 'split', `at + ${octets}u`, second('lo'), second('hi'))}
 }`,
   );
 }

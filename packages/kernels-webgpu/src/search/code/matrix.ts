@@ -22,11 +22,17 @@ export function loadLeft(name: string, count: number, buffer: string, offset: st
   );
 }
 
-/** `acc += rows · columns`: column n is `count`·16 numbers at octet `offset + n·stride`. */
+/** Left matrices `NAME0 …` of which `count` from `first` on are multiplied with the same part of each column. */
+export interface LeftMatrices {
+  readonly name: string;
+  readonly first: number;
+  readonly count: number;
+}
+
+/** `acc += rows · columns`: column n is 16 numbers for each left matrix, at octet `offset + n·stride` for the first. */
 export function multiplyColumns(
   acc: string,
-  left: string,
-  count: number,
+  { name, first, count }: LeftMatrices,
   buffer: string,
   offset: string,
   stride: string,
@@ -34,7 +40,7 @@ export function multiplyColumns(
   return unroll(
     count,
     (i) =>
-      `${acc} = subgroupMatrixMultiplyAccumulate(${left}${i}, subgroupMatrixLoad<Right, col_major>(&${buffer}, ${offset} + ${2 * i}u, ${stride}), ${acc});`,
+      `${acc} = subgroupMatrixMultiplyAccumulate(${name}${first + i}, subgroupMatrixLoad<Right, col_major>(&${buffer}, ${offset} + ${2 * (first + i)}u, ${stride}), ${acc});`,
   );
 }
 
@@ -47,6 +53,8 @@ export interface Staging {
   /** Octets of a column. */
   readonly octets: number;
   readonly lanes: number;
+  /** Expression: where the c-th octet stands in the buffer's column. @defaultValue c */
+  readonly at?: ((c: string) => string) | undefined;
 }
 
 /** Octets between two staged columns. */
@@ -70,11 +78,12 @@ export function heldCode(staging: Staging): string {
  * @param column expression of the octet at which a column starts; its index is `n`
  */
 export function fetchCode(staging: Staging, buffer: string, column: string): string {
+  const { at = (c: string): string => c } = staging;
   return unroll(loadsOf(staging), (i) =>
     guarded(
       staging,
       i,
-      `let n = ${place(staging, i)} / ${staging.octets}u; held${i} = ${buffer}[${column} + ${place(staging, i)} % ${staging.octets}u];`,
+      `let n = ${place(staging, i)} / ${staging.octets}u; held${i} = ${buffer}[${column} + ${at(`${place(staging, i)} % ${staging.octets}u`)}];`,
     ),
   );
 }

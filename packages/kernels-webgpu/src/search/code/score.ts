@@ -1,15 +1,17 @@
 // Scores a stage's candidates of one cell (batch, mask head, query block), a tile of candidates per workgroup.
 import { bindings, wgsl } from '../../code/wgsl.ts';
+import type { ElementType } from '../../device/features.ts';
+import { budgetCode, type Budget } from './budgets.ts';
 import { candidateBindings, candidateCode, type CandidateSource } from './candidates.ts';
 import { octetArray } from './octets.ts';
-import { boundScoreCode, keyScoreCode, rowCode, type RowTiling } from './rows.ts';
+import { boundScoreCode, deviationScoreCode, keyScoreCode, rowCode, type RowTiling } from './rows.ts';
 import { geometryCode, LOWEST, type SearchConstants } from './shape.ts';
 
-export interface ScoreKernel extends CandidateSource {
+export interface ScoreKernel extends CandidateSource, Budget {
   readonly constants: SearchConstants;
-  readonly score: 'binary' | 'bound' | 'exact';
-  /** Candidates that survive: a cell with no more is not scored. */
-  readonly keep: number;
+  readonly score: 'binary' | 'bound' | 'deviation' | 'exact';
+  /** How summaries are stored. @defaultValue as the queries */
+  readonly store?: ElementType | undefined;
   readonly rows: RowTiling;
   readonly lanes: number;
   /** The larger of this and the score that is there: other keys, or other heads of a shared mask, came before. */
@@ -99,16 +101,16 @@ if (candidate < count) { store_score(cell, candidate, ordered(best_score)); }`;
 
 /** Bindings: shape, q, k or envelope, scores, [previous starts, counts], [pages]. */
 export function scoreCode(kernel: ScoreKernel): string {
-  const { constants, score, keep, rows, lanes, accumulate } = kernel;
+  const { constants, score, rows, lanes, accumulate, store = constants.type } = kernel;
   const tile = candidateTile(kernel);
   const array = octetArray(constants.type);
-  const keyed = score !== 'bound';
+  const keyed = score === 'exact' || score === 'binary';
   return wgsl(
     geometryCode(keyed ? constants : { ...constants, pageShift: undefined }),
     bindings([
       'var<uniform> shape: Shape',
       `var<storage, read> q: ${array}`,
-      `var<storage, read> ${keyed ? 'k' : 'envelope'}: ${array}`,
+      `var<storage, read> ${keyed ? 'k' : 'envelope'}: ${keyed ? array : octetArray(store)}`,
       'var<storage, read_write> scores: array<u32>',
       ...candidateBindings(kernel),
       ...(keyed && constants.pageShift !== undefined ? ['var<storage, read> pages: array<u32>'] : []),
@@ -116,7 +118,12 @@ export function scoreCode(kernel: ScoreKernel): string {
     `const TILE = ${tile}u;`,
     candidateCode(kernel),
     rowCode(constants, rows, lanes, !keyed || !constants.causal),
-    keyed ? keyScoreCode(constants, rows) : boundScoreCode(constants, rows),
+    keyed
+      ? keyScoreCode(constants, rows)
+      : score === 'deviation'
+        ? deviationScoreCode(constants, rows, store)
+        : boundScoreCode(constants, rows),
+    budgetCode(kernel),
     score === 'exact' && `var<workgroup> best: array<atomic<u32>, ${tile}>;`,
     `fn store_score(cell: u32, candidate: u32, value: u32) {
   let at = cell * shape.scoreStride + candidate;
@@ -128,10 +135,10 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
   let cell = group.z * shape.slabBlocks + group.y;
   let count = candidate_count(cell, block.searchable);
   let first = group.x * TILE;
-  if (count <= ${keep}u || first >= count) { return; }
+  if (count <= keep_of(group.z) || first >= count) { return; }
   let batch = batch_of(group.z);
   ${constants.shared ? '' : 'let head = head_of(group.z);'}
-  ${score === 'exact' ? exactBody(kernel, tile) : score === 'bound' ? boundBody(kernel) : binaryBody(kernel)}
+  ${score === 'exact' ? exactBody(kernel, tile) : keyed ? binaryBody(kernel) : boundBody(kernel)}
 }`,
   );
 }

@@ -1,12 +1,12 @@
 // Keeps a stage's best candidates of one cell, one workgroup per cell; the last stage writes the block mask.
 import { bindings, wgsl } from '../../code/wgsl.ts';
+import { budgetCode, type Budget } from './budgets.ts';
 import { candidateBindings, candidateCode, type CandidateSource } from './candidates.ts';
 import { geometryCode, type SearchConstants } from './shape.ts';
 import { laneCode, SELECT_LANES, topCode, topEnables } from './top.ts';
 
-export interface SelectKernel extends CandidateSource {
+export interface SelectKernel extends CandidateSource, Budget {
   readonly constants: SearchConstants;
-  readonly keep: number;
   /** Candidates there can be, rounded up: decides how they are selected. */
   readonly most: number;
   /** Scores are copied to workgroup memory first. */
@@ -44,6 +44,7 @@ fn keep_candidate(i: u32, slot: u32) {
   starts[target_cell * ${keep}u + slot] = ${last ? 'i32(SINK + candidate_token(cell, i))' : 'candidate_token(cell, i)'};
 }`,
     topCode(top),
+    budgetCode(kernel),
     `@compute @workgroup_size(${SELECT_LANES})
 fn main(@builtin(workgroup_id) group: vec3u, ${lane.parameters}) {
   ${lane.statement}
@@ -51,12 +52,14 @@ fn main(@builtin(workgroup_id) group: vec3u, ${lane.parameters}) {
   cell = group.z * shape.slabBlocks + group.y;
   target_cell = ${cell};
   let count = candidate_count(group.z * shape.slabBlocks + group.y, block.searchable);
-  if (lane == 0u) { counts[target_cell] = min(count, ${keep}u); }
-  if (count <= ${keep}u) {
+  let keep = keep_of(group.z);
+  if (lane == 0u) { counts[target_cell] = min(count, keep); }
+  ${last ? `for (var i = min(count, keep) + lane; i < ${keep}u; i += ${SELECT_LANES}u) { starts[target_cell * ${keep}u + i] = -1; }` : ''}
+  if (count <= keep) {
     for (var i = lane; i < count; i += ${SELECT_LANES}u) { keep_candidate(i, i); }
-    ${last ? `for (var i = count + lane; i < ${keep}u; i += ${SELECT_LANES}u) { starts[target_cell * ${keep}u + i] = -1; }` : ''}
     return;
   }
+  if (keep == 0u) { return; }
   ${
     cached
       ? `let base = cell * shape.scoreStride;
@@ -70,7 +73,7 @@ fn main(@builtin(workgroup_id) group: vec3u, ${lane.parameters}) {
   workgroupBarrier();`
       : ''
   }
-  select_top(count, ${keep}u, lane);
+  select_top(count, keep, lane);
 }`,
   );
 }

@@ -1,0 +1,121 @@
+// Search with a vote on the GPU against the float64 reference: means and deviations, half the channels, masses, budgets by head.
+import { afterAll, beforeAll, expect, it } from 'vitest';
+import * as fc from 'fast-check';
+import { describeGpu } from '@hip/testing';
+import { resolveConfig, VOTE_CONFIG, type BlockMask, type HipConfig, type SearchStage } from '@hip/mask-search';
+import { withTier, type DeviceProfile, type Tier } from '../../src/device/features.ts';
+import { contextOf, type GpuContext } from '../../src/dispatch/context.ts';
+import { randomTensors, roundToHalf } from '../support/cases.ts';
+import { emulateMatrices } from '../support/emulate-matrices.ts';
+import { integers, runSearch, searchShapes } from '../support/search-cases.ts';
+
+function cells({ counts, starts }: BlockMask): { counts: number[]; starts: number[] } {
+  return { counts: [...counts], starts: [...starts] };
+}
+
+/** Random numbers: scores differ by more than float32 rounds, as a run with these seeds shows. */
+const SEED = 17;
+
+const voteConfigs: fc.Arbitrary<HipConfig> = fc
+  .record({
+    chunk: fc.constantFrom(1, 2, 3, 4, 8, 16),
+    keep: fc.integer({ min: 1, max: 8 }),
+    stages: fc.integer({ min: 1, max: 3 }),
+    blockQ: fc.constantFrom(1, 16, 32, 64),
+    window: fc.integer({ min: 0, max: 40 }),
+    sink: fc.integer({ min: 0, max: 20 }),
+    causal: fc.boolean(),
+    shareHeads: fc.boolean(),
+    dims: fc.constantFrom('all', 'slow-half'),
+    rows: fc.constantFrom('max', 'mean'),
+    strideQ: fc.constantFrom(1, 2, 8),
+  })
+  .map(({ chunk, keep, stages: count, dims, rows, strideQ, window, ...rest }) => {
+    const before: SearchStage[] = [
+      { chunk: 4 * chunk, keep: 4 * chunk * (keep + 3), strideQ: 8, rows: 'mean', score: 'deviation' },
+      { chunk: 2 * chunk, keep: 2 * chunk * (keep + 1), strideQ, rows, score: 'exact', dims },
+    ];
+    return resolveConfig({
+      ...rest,
+      k: keep * chunk,
+      blockK: chunk,
+      window: count === 3 ? Math.max(window, 4 * chunk) : window,
+      stages: [...before.slice(3 - count), { chunk, keep: keep * chunk, score: 'mass', dims }],
+    });
+  });
+
+describeGpu('search with a vote', (gpu) => {
+  let device: GPUDevice;
+  let context: GpuContext;
+  beforeAll(async () => {
+    device = await gpu.device({ features: ['subgroups', 'shader-f16'], limits: 'default' });
+    context = contextOf(device);
+  });
+  afterAll(() => device.destroy());
+  const at = (tier: Tier): { profile: DeviceProfile } => ({ profile: withTier(context.profile, tier) });
+
+  it('equals the reference for any stages, shape and sharing', async () => {
+    await fc.assert(
+      fc.asyncProperty(
+        searchShapes,
+        voteConfigs,
+        fc.constantFrom('f32', 'f16'),
+        fc.constantFrom('basic', 'subgroups'),
+        fc.constantFrom({}, { scale: 0.3 }, { softcap: 2 }),
+        fc.nat(1000),
+        async (shape, config, type, tier, score, seed) => {
+          const { q, k } = randomTensors(shape, seed);
+          const values = type === 'f16' ? { q: roundToHalf(q), k: roundToHalf(k) } : { q, k };
+          const run = await runSearch(context, { shape, config, type, seed, score, values }, at(tier));
+          expect(cells(run.actual)).toEqual(cells(run.expected));
+        },
+      ),
+      { numRuns: 6, seed: SEED },
+    );
+  });
+
+  // Small enough for the matrix kernels to fit the memory that every device has; a block's last candidates are hidden from its first rows.
+  const small = resolveConfig({
+    ...VOTE_CONFIG,
+    k: 24,
+    blockQ: 32,
+    window: 32,
+    sink: 5,
+    stages: [
+      { chunk: 32, keep: 320, strideQ: 8, rows: 'mean', score: 'deviation' },
+      { chunk: 16, keep: 96, strideQ: 1, rows: 'max', score: 'exact', dims: 'slow-half' },
+      { chunk: 2, keep: 24, score: 'mass', dims: 'slow-half' },
+    ],
+  });
+  const shape = { batch: 1, queries: 70, keys: 700, heads: 2, kvHeads: 1, headDim: 32 };
+
+  it('matrix kernels, emulated: the same mask', async () => {
+    const profile = { ...context.profile, tier: 'subgroup-matrix', subgroupMinSize: 32, subgroupMaxSize: 32 } as const;
+    // Means of 8 such rows, their squares and means of keys are exact in f16.
+    const values = { q: integers(70 * 2 * 32, 21), k: integers(700 * 32, 22) };
+    const { actual, expected, plan } = await runSearch(
+      context,
+      { shape, config: small, type: 'f16', seed: 0, values, score: { scale: 0.05 } },
+      { profile, rewrite: emulateMatrices, tuning: { exactSubgroups: 4, boundSubgroups: 2, boundRound: 16 } },
+    );
+    expect(plan.slabs[0]!.passes.filter(({ code }) => code.includes('load_left')).map(({ label }) => label)).toEqual([
+      'search/0-deviation',
+      'search/1-exact',
+      'search/2-mass',
+    ]);
+    expect(cells(actual)).toEqual(cells(expected));
+  });
+
+  it('budgets by head, none among them', async () => {
+    const config = resolveConfig({ ...small, kPerHead: [0, 40, 6, 24] });
+    const { q, k } = randomTensors({ ...shape, heads: 4 }, 23);
+    const { actual, expected } = await runSearch(
+      context,
+      { shape: { ...shape, heads: 4 }, config, type: 'f32', seed: 0, values: { q, k } },
+      at('basic'),
+    );
+    expect(actual.capacity).toBe(20);
+    expect(cells(actual)).toEqual(cells(expected));
+    expect([...actual.counts]).toEqual([0, 20, 3, 12].flatMap((count) => [count, count, count]));
+  });
+});
