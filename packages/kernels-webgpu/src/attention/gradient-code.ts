@@ -5,6 +5,7 @@ import { bindings, unroll, wgsl } from '../code/wgsl.ts';
 import type { StorageAccess } from '../device/features.ts';
 import { keySetFunctions } from './key-sets.ts';
 import { attentionParams } from './params.ts';
+import { PSEUDO_BINDINGS } from './pseudo-slots.ts';
 import { addHiddenKeys, NEVER, placeRows } from './tile-code.ts';
 import { COLUMNS, TILE_KEYS, TileParts, type Hiding, type TileSizes, type VectorSource } from './tile-parts.ts';
 
@@ -21,13 +22,25 @@ export interface GradientKernel extends TileSizes {
 }
 
 /** A row without keys: exp2(score − this) is 0. */
-const NO_KEYS = '1e30';
+export const NO_KEYS = '1e30';
 /** Which rows see which keys is decided pair by pair here, so any tile may hide something. */
-const ALWAYS: Hiding = { mayHide: 'true' };
+export const ALWAYS: Hiding = { mayHide: 'true' };
 
-function module(kernel: GradientKernel, parts: TileParts, main: string, shared: string): string {
+/**
+ * The module around a pass.
+ *
+ * @param ofMeans the columns are pseudo-keys, or the rows their means
+ */
+export function gradientModule(
+  kernel: GradientKernel,
+  parts: TileParts,
+  main: string,
+  shared: string,
+  ofMeans = false,
+): string {
   const { access, sparse, pass, shuffle } = kernel;
   const element = vec4Type(access);
+  const means = ofMeans && (pass === 'key' || pass === 'value');
   const input = (name: string): string => `var<storage, read> ${name}: array<${element}>`;
   return wgsl(
     enables({ access: [access], subgroups: pass === 'rows' && shuffle > 1 }),
@@ -35,15 +48,16 @@ function module(kernel: GradientKernel, parts: TileParts, main: string, shared: 
     bindings([
       'var<uniform> params: Params',
       input('q'),
-      input('k'),
-      ...(pass === 'value' ? [] : [input('v')]),
+      ...(ofMeans ? [] : [input('k')]),
+      ...(ofMeans || pass === 'value' ? [] : [input('v')]),
       input('g'),
       `var<storage, ${pass === 'rows' ? 'read_write' : 'read'}> stats: array<vec2<f32>>`,
-      ...(sparse ? ['var<storage, read> starts: array<i32>', 'var<storage, read> counts: array<i32>'] : []),
-      ...(pass === 'rows' ? [] : [`var<storage, read_write> out: array<${element}>`]),
+      ...(sparse && !ofMeans ? ['var<storage, read> starts: array<i32>', 'var<storage, read> counts: array<i32>'] : []),
+      ...(pass === 'rows' ? [] : [`var<storage, read_write> out: array<${means ? 'vec4<f32>' : element}>`]),
+      ...(ofMeans ? PSEUDO_BINDINGS : []),
     ]),
     storageFunctions([access]),
-    keySetFunctions({ sparse }),
+    ofMeans ? '' : keySetFunctions({ sparse }),
     `// A row's entry of the statistics [batch, queries, heads].
 fn statsIndex(batch: u32, head: u32, row: u32) -> u32 {
   return ((params.batchFirst + batch) * params.queries + row) * params.heads + head;
@@ -215,9 +229,9 @@ function keyPass(kernel: GradientKernel, parts: TileParts): string {
 export function gradientCode(kernel: GradientKernel): string {
   const parts = new TileParts(kernel);
   if (kernel.pass === 'rows' || kernel.pass === 'query') {
-    return module(kernel, parts, rowPass(kernel, parts), `var<workgroup> entries: array<u32, ${TILE_KEYS}>;`);
+    return gradientModule(kernel, parts, rowPass(kernel, parts), `var<workgroup> entries: array<u32, ${TILE_KEYS}>;`);
   }
   const shared = `var<workgroup> columnStats: array<vec2<f32>, ${TILE_KEYS}>;
 ${kernel.sparse ? `var<workgroup> selected: array<u32, ${kernel.rows}>;\n// Head and query block (counted from 1) in which a key of the tile was last selected.\nvar<workgroup> found: atomic<u32>;` : ''}`;
-  return module(kernel, parts, keyPass(kernel, parts), shared);
+  return gradientModule(kernel, parts, keyPass(kernel, parts), shared);
 }

@@ -5,6 +5,8 @@ import type { Binding, GpuCall } from '../dispatch/call.ts';
 import type { GpuTensor } from '../dispatch/tensor.ts';
 import { limitError } from '../errors/gpu-errors.ts';
 import { checkAttention, dispatchParams, planOf, rangeOf, type AttentionOptions } from './dispatch.ts';
+import { encodeRemainder, encodeSpread } from '../remainder/encode.ts';
+import { pseudoGradientCode } from './gradient-pseudo-code.ts';
 import { gradientCode, type GradientPass } from './gradient-code.ts';
 import type { GpuMask } from './mask.ts';
 import type { AttentionPlan } from './plan.ts';
@@ -27,7 +29,8 @@ const RESERVED = TILE_KEYS * 8 + 64 * 4 + 16;
 
 /**
  * Adds the gradients of {@link encodeAttention} to a call; the mask is held fixed. Extra memory: 8 bytes per row and head.
- * Four passes: row statistics, dq, dk, dv. All of q, and all of k, must fit one binding.
+ * Four passes: row statistics, dq, dk, dv. All of q, and all of k, must fit one binding. A pseudo-key's gradients spread evenly over its
+ * block's keys and values; how many keys it stands for is constant: five passes more, and as much memory as the means take.
  *
  * @throws HipError `invalid-shape`, `invalid-config`, `unsupported`
  */
@@ -66,10 +69,15 @@ export function encodeAttentionGradient(
   const { batch, queries, keys, heads, kvHeads, headDim } = shape;
   const statsBytes = 8 * batch * queries * heads;
   const stats = { buffer: call.scratch(statsBytes, 'row statistics'), size: statsBytes };
+  const pseudo = mask && encodeRemainder(call, { k, v }, shape, mask, limits);
+  const meanGradients = pseudo && {
+    buffer: call.scratch(pseudo.means.size!, 'gradients of means'),
+    size: pseudo.means.size!,
+  };
   const access = accessOf(q.type, context.profile);
   const sizes = { headDim, rows: variant.rows, chunk: variant.chunk, shuffle: variant.shuffle };
   for (const dispatch of plan.dispatches) {
-    const uniform = dispatchParams(shape, plan, dispatch, mask, options);
+    const uniform = dispatchParams(shape, plan, dispatch, mask, options, pseudo);
     const inputs: Record<string, Binding> = {
       q: rangeOf(q, dispatch.query),
       k: rangeOf(k, dispatch.key),
@@ -82,33 +90,50 @@ export function encodeAttentionGradient(
       uniforms: ArrayBuffer,
       out: Binding | undefined,
       workgroups: [number, number, number],
-    ): void =>
+      ofMeans = false,
+    ): void => {
+      const kernel = { ...sizes, pass: name, access, sparse: mask !== undefined };
       call.pass({
-        label: `${label}/gradient-${name}`,
+        label: `${label}/gradient-${ofMeans ? 'pseudo-' : ''}${name}`,
         pipeline: {
-          label: `attention gradient ${name}`,
-          code: gradientCode({ ...sizes, pass: name, access, sparse: mask !== undefined }),
+          label: `attention gradient ${ofMeans ? 'of pseudo-keys, ' : ''}${name}`,
+          code: ofMeans ? pseudoGradientCode(kernel) : gradientCode(kernel),
         },
         bindings: [
           { uniform: uniforms },
           inputs['q']!,
-          inputs['k']!,
-          ...(name === 'value' ? [] : [inputs['v']!]),
+          ...(ofMeans ? [] : [inputs['k']!]),
+          ...(ofMeans || name === 'value' ? [] : [inputs['v']!]),
           inputs['g']!,
           stats,
-          ...selection,
+          ...(ofMeans ? [] : selection),
           ...(out ? [out] : []),
+          ...(ofMeans ? [pseudo!.means, pseudo!.list] : []),
         ],
         workgroups,
       });
+    };
     const rowGroups: [number, number, number] = [dispatch.tiles, heads, dispatch.batches];
     const keyGroups: [number, number, number] = [Math.ceil(keys / variant.rows), kvHeads, dispatch.batches];
     // Without a mask, a tile of rows is its own query block.
     const keyUniform = mask ? uniform : dispatchParams(shape, { ...plan, blockQ: TILE_KEYS }, dispatch, mask, options);
     pass('rows', uniform, undefined, rowGroups);
+    if (pseudo) pass('rows', uniform, undefined, rowGroups, true);
     pass('query', uniform, rangeOf(dq, dispatch.query), rowGroups);
+    if (pseudo) pass('query', uniform, rangeOf(dq, dispatch.query), rowGroups, true);
     pass('key', keyUniform, rangeOf(dk, dispatch.key), keyGroups);
     pass('value', keyUniform, rangeOf(dv, dispatch.key), keyGroups);
+    if (pseudo && meanGradients) {
+      const meanGroups: [number, number, number] = [
+        Math.ceil(pseudo.layout.rows / variant.rows),
+        kvHeads,
+        dispatch.batches,
+      ];
+      pass('key', uniform, meanGradients, meanGroups, true);
+      pass('value', uniform, meanGradients, meanGroups, true);
+    }
   }
+  if (pseudo && meanGradients)
+    encodeSpread(call, limits, { dk, dv, shape, gradients: meanGradients, layout: pseudo.layout });
   return plan;
 }

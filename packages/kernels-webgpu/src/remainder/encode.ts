@@ -9,7 +9,7 @@ import { limitError } from '../errors/gpu-errors.ts';
 import { memoCode } from '../search/code/memo.ts';
 import { chunkPieces, part } from '../search/envelopes.ts';
 import { lastWindowStart, meansBytes, meansLayout, mostPseudoKeys, type MeansLayout } from './layout.ts';
-import { baseMeansCode, doubleMeansCode, MEANS, MEANS_LANES } from './means-code.ts';
+import { baseMeansCode, doubleMeansCode, MEANS, MEANS_LANES, spreadMeansCode } from './means-code.ts';
 import { PSEUDO, pseudoCode, pseudoWords } from './pseudo-code.ts';
 
 /** What attention reads of a remainder. */
@@ -101,6 +101,58 @@ export function encodeMeans(call: GpuCall, limits: DeviceLimits, update: MeansUp
       });
     }
     halfRow = row;
+  }
+}
+
+/** Adds the passes that add the gradients of means to those of their keys and values, each its share. */
+export function encodeSpread(
+  call: GpuCall,
+  limits: DeviceLimits,
+  {
+    dk,
+    dv,
+    shape,
+    gradients,
+    layout,
+  }: {
+    readonly dk: GpuTensor;
+    readonly dv: GpuTensor;
+    readonly shape: Pick<AttentionShape, 'batch' | 'keys' | 'kvHeads' | 'headDim'>;
+    readonly gradients: BufferRange;
+    readonly layout: MeansLayout;
+  },
+): void {
+  const { batch, keys, kvHeads, headDim } = shape;
+  const { sink, block, levels, rows, baseBlocks } = layout;
+  const rowBytes = kvHeads * headDim * bytesOf(dk.type);
+  const code = memoCode(spreadMeansCode, { headDim, type: dk.type, sink, block, levels });
+  // One key is a chunk here.
+  const pieces = chunkPieces({
+    batch,
+    keyRows: keys,
+    keys,
+    rowBytes,
+    limits,
+    sink: 0,
+    chunk: 1,
+    first: sink,
+    end: sink + baseBlocks * block,
+  });
+  for (const piece of pieces) {
+    const [x, z] = groupsFor((piece.end - piece.first) * kvHeads * (headDim / 8), limits);
+    const sizes = { kvHeads, keyRows: keys, keys, rows, baseBlocks, row: 0, halfRow: 0 };
+    const { batch: batchFirst, base: keyBase, first: firstBlock, end: endBlock } = piece;
+    call.pass({
+      label: 'remainder/spread',
+      pipeline: { label: 'gradients of means', code },
+      bindings: [
+        { uniform: MEANS.pack({ ...sizes, batchFirst, keyBase, firstBlock, endBlock }) },
+        gradients,
+        part(dk, piece.range),
+        part(dv, piece.range),
+      ],
+      workgroups: [x, piece.batches, z],
+    });
   }
 }
 
