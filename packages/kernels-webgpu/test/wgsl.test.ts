@@ -17,7 +17,14 @@ describe('WGSL', () => {
 
       fn rowRange(row: u32) -> RowRange {
         let end = select(i32(params.keys), i32(row) + params.shift + 1, params.causal == 1u);
-        return RowRange(u32(max(end - i32(params.window), 0)), u32(clamp(end, 0, i32(params.keys))));
+        var start = max(end - i32(params.window), 0);
+        if (params.tailBlock > 0u) {
+          // From the end of the last block below the window of the query block's first row.
+          let firstEnd = select(end, i32(row / params.blockQ * params.blockQ) + params.shift + 1, params.causal == 1u);
+          let below = u32(max(firstEnd - i32(params.window) - i32(params.sink), 0));
+          start = min(start, i32(params.sink + below / params.tailBlock * params.tailBlock));
+        }
+        return RowRange(u32(start), u32(clamp(end, 0, i32(params.keys))));
       }
 
       fn keySets(batch: u32, head: u32, block: u32, firstRow: u32, lastRow: u32) -> KeySets {

@@ -116,8 +116,8 @@ fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) group
     ${take('hi')}
   }
   let at = ((batch * sizes.kvHeads + head) * sizes.envelopeChunks + chunk) * ${2 * octets}u + c;
-  ${storeOctet(store, 'envelope', 'at', first![0]!, first![1]!)}
-  ${storeOctet(store, 'envelope', `at + ${octets}u`, second![0]!, second![1]!)}
+  ${storeOctet(store, 'envelope', 'at', first[0]!, first[1]!)}
+  ${storeOctet(store, 'envelope', `at + ${octets}u`, second[0]!, second[1]!)}
 }`,
   );
 }

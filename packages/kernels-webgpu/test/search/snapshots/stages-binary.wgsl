@@ -123,6 +123,7 @@ let x_hi = vec4f(unpack2x16float(x_bits.z), unpack2x16float(x_bits.w));
   best = select(best, max(best, s7), row_position[7] >= i32(key));
   return best;
 }
+fn keep_of(z: u32) -> u32 { return 32u; }
 fn store_score(cell: u32, candidate: u32, value: u32) {
   let at = cell * shape.scoreStride + candidate;
   scores[at] = value;
@@ -133,7 +134,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
   let cell = group.z * shape.slabBlocks + group.y;
   let count = candidate_count(cell, block.searchable);
   let first = group.x * TILE;
-  if (count <= 32u || first >= count) { return; }
+  if (count <= keep_of(group.z) || first >= count) { return; }
   let batch = batch_of(group.z);
   let head = head_of(group.z);
   let candidate = first + lane;
@@ -289,6 +290,7 @@ fn select_top(count: u32, keep: u32, lane: u32) {
     before += vec2u(u32(score > threshold), u32(tie));
   }
 }
+fn keep_of(z: u32) -> u32 { return 32u; }
 @compute @workgroup_size(256)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lane: u32) {
   
@@ -296,12 +298,14 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
   cell = group.z * shape.slabBlocks + group.y;
   target_cell = (batch_of(group.z) * shape.queryHeads + shape.headOffset + head_of(group.z)) * shape.queryBlocks + shape.firstBlock + group.y;
   let count = candidate_count(group.z * shape.slabBlocks + group.y, block.searchable);
-  if (lane == 0u) { counts[target_cell] = min(count, 32u); }
-  if (count <= 32u) {
+  let keep = keep_of(group.z);
+  if (lane == 0u) { counts[target_cell] = min(count, keep); }
+  for (var i = min(count, keep) + lane; i < 32u; i += 256u) { starts[target_cell * 32u + i] = -1; }
+  if (count <= keep) {
     for (var i = lane; i < count; i += 256u) { keep_candidate(i, i); }
-    for (var i = count + lane; i < 32u; i += 256u) { starts[target_cell * 32u + i] = -1; }
     return;
   }
+  if (keep == 0u) { return; }
   let base = cell * shape.scoreStride;
   // Whole vectors: a store to one component may rewrite the others, which other lanes would be writing.
   for (var i = lane; i < (count + 3u) / 4u; i += 256u) {
@@ -311,5 +315,5 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
     cache[i] = select(vec4u(0u), vec4u(scores[at.x], scores[at.y], scores[at.z], scores[at.w]), index < vec4u(count));
   }
   workgroupBarrier();
-  select_top(count, 32u, lane);
+  select_top(count, keep, lane);
 }

@@ -315,6 +315,7 @@ fn select_top(count: u32, keep: u32, lane: u32) {
     }
   }
 }
+fn keep_of(z: u32) -> u32 { return 64u; }
 @compute @workgroup_size(256)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lane: u32) {
   
@@ -322,12 +323,14 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
   cell = group.z * shape.slabBlocks + group.y;
   target_cell = cell;
   let count = candidate_count(group.z * shape.slabBlocks + group.y, block.searchable);
-  if (lane == 0u) { counts[target_cell] = min(count, 64u); }
-  if (count <= 64u) {
+  let keep = keep_of(group.z);
+  if (lane == 0u) { counts[target_cell] = min(count, keep); }
+  
+  if (count <= keep) {
     for (var i = lane; i < count; i += 256u) { keep_candidate(i, i); }
-    
     return;
   }
+  if (keep == 0u) { return; }
   let base = cell * shape.scoreStride;
   // Whole vectors: a store to one component may rewrite the others, which other lanes would be writing.
   for (var i = lane; i < (count + 3u) / 4u; i += 256u) {
@@ -337,7 +340,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
     cache[i] = select(vec4u(0u), vec4u(scores[at.x], scores[at.y], scores[at.z], scores[at.w]), index < vec4u(count));
   }
   workgroupBarrier();
-  select_top(count, 64u, lane);
+  select_top(count, keep, lane);
 }
 
 // search/1-bound
@@ -562,6 +565,7 @@ fn select_top(count: u32, keep: u32, lane: u32) {
     }
   }
 }
+fn keep_of(z: u32) -> u32 { return 96u; }
 @compute @workgroup_size(256)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lane: u32) {
   
@@ -569,12 +573,14 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
   cell = group.z * shape.slabBlocks + group.y;
   target_cell = cell;
   let count = candidate_count(group.z * shape.slabBlocks + group.y, block.searchable);
-  if (lane == 0u) { counts[target_cell] = min(count, 96u); }
-  if (count <= 96u) {
+  let keep = keep_of(group.z);
+  if (lane == 0u) { counts[target_cell] = min(count, keep); }
+  
+  if (count <= keep) {
     for (var i = lane; i < count; i += 256u) { keep_candidate(i, i); }
-    
     return;
   }
+  if (keep == 0u) { return; }
   let base = cell * shape.scoreStride;
   // Whole vectors: a store to one component may rewrite the others, which other lanes would be writing.
   for (var i = lane; i < (count + 3u) / 4u; i += 256u) {
@@ -584,7 +590,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
     cache[i] = select(vec4u(0u), vec4u(scores[at.x], scores[at.y], scores[at.z], scores[at.w]), index < vec4u(count));
   }
   workgroupBarrier();
-  select_top(count, 96u, lane);
+  select_top(count, keep, lane);
 }
 
 // search/2-exact
@@ -654,6 +660,7 @@ fn candidate_count(cell: u32, searchable: u32) -> u32 {
 fn candidate_token(cell: u32, i: u32) -> u32 {
   return previous_starts[cell * 96u + i / 1u] + (i % 1u) * 16u;
 }
+fn keep_of(z: u32) -> u32 { return 32u; }
 var<workgroup> rows: array<vec4u, 128>;
 var<workgroup> staged: array<vec4u, 576>;
 var<workgroup> tiles: array<f32, 1024>;
@@ -662,7 +669,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
   let block = block_at(shape.firstBlock + group.y);
   let cell = group.z * shape.slabBlocks + group.y;
   let count = candidate_count(cell, block.searchable);
-  if (count <= 32u) { return; }
+  if (count <= keep_of(group.z)) { return; }
   let batch = batch_of(group.z);
   let head = head_of(group.z);
   var held0: vec4u; var held1: vec4u; var held2: vec4u; var held3: vec4u;
@@ -682,6 +689,7 @@ let a0_0 = subgroupMatrixLoad<Left, row_major>(&rows, 0u + 0u, 8u);
 let a0_1 = subgroupMatrixLoad<Left, row_major>(&rows, 0u + 2u, 8u);
 let a0_2 = subgroupMatrixLoad<Left, row_major>(&rows, 0u + 4u, 8u);
 let a0_3 = subgroupMatrixLoad<Left, row_major>(&rows, 0u + 6u, 8u);
+  
   let tiles_at = subgroup * 256u;
   let columns_at = subgroup * 144u;
   for (var round = 0u; round < count; round += 4u) {
@@ -811,6 +819,7 @@ fn select_top(count: u32, keep: u32, lane: u32) {
     }
   }
 }
+fn keep_of(z: u32) -> u32 { return 32u; }
 @compute @workgroup_size(256)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lane: u32) {
   
@@ -818,12 +827,14 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
   cell = group.z * shape.slabBlocks + group.y;
   target_cell = (batch_of(group.z) * shape.queryHeads + shape.headOffset + head_of(group.z)) * shape.queryBlocks + shape.firstBlock + group.y;
   let count = candidate_count(group.z * shape.slabBlocks + group.y, block.searchable);
-  if (lane == 0u) { counts[target_cell] = min(count, 32u); }
-  if (count <= 32u) {
+  let keep = keep_of(group.z);
+  if (lane == 0u) { counts[target_cell] = min(count, keep); }
+  for (var i = min(count, keep) + lane; i < 32u; i += 256u) { starts[target_cell * 32u + i] = -1; }
+  if (count <= keep) {
     for (var i = lane; i < count; i += 256u) { keep_candidate(i, i); }
-    for (var i = count + lane; i < 32u; i += 256u) { starts[target_cell * 32u + i] = -1; }
     return;
   }
+  if (keep == 0u) { return; }
   let base = cell * shape.scoreStride;
   // Whole vectors: a store to one component may rewrite the others, which other lanes would be writing.
   for (var i = lane; i < (count + 3u) / 4u; i += 256u) {
@@ -833,5 +844,5 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
     cache[i] = select(vec4u(0u), vec4u(scores[at.x], scores[at.y], scores[at.z], scores[at.w]), index < vec4u(count));
   }
   workgroupBarrier();
-  select_top(count, 32u, lane);
+  select_top(count, keep, lane);
 }

@@ -183,6 +183,7 @@ fn score_bound(batch: u32, head: u32, chunk: u32) -> f32 {
   best = select(best, max(best, s7), row_position[7] >= 0);
   return best;
 }
+fn keep_of(z: u32) -> u32 { return 64u; }
 fn store_score(cell: u32, candidate: u32, value: u32) {
   let at = cell * shape.scoreStride + candidate;
   scores[at] = value;
@@ -193,7 +194,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
   let cell = group.z * shape.slabBlocks + group.y;
   let count = candidate_count(cell, block.searchable);
   let first = group.x * TILE;
-  if (count <= 64u || first >= count) { return; }
+  if (count <= keep_of(group.z) || first >= count) { return; }
   let batch = batch_of(group.z);
   
   let candidate = first + lane;
@@ -292,6 +293,7 @@ fn select_top(count: u32, keep: u32, lane: u32) {
     }
   }
 }
+fn keep_of(z: u32) -> u32 { return 64u; }
 @compute @workgroup_size(256)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lane: u32) {
   
@@ -299,12 +301,14 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
   cell = group.z * shape.slabBlocks + group.y;
   target_cell = cell;
   let count = candidate_count(group.z * shape.slabBlocks + group.y, block.searchable);
-  if (lane == 0u) { counts[target_cell] = min(count, 64u); }
-  if (count <= 64u) {
+  let keep = keep_of(group.z);
+  if (lane == 0u) { counts[target_cell] = min(count, keep); }
+  
+  if (count <= keep) {
     for (var i = lane; i < count; i += 256u) { keep_candidate(i, i); }
-    
     return;
   }
+  if (keep == 0u) { return; }
   let base = cell * shape.scoreStride;
   // Whole vectors: a store to one component may rewrite the others, which other lanes would be writing.
   for (var i = lane; i < (count + 3u) / 4u; i += 256u) {
@@ -314,7 +318,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
     cache[i] = select(vec4u(0u), vec4u(scores[at.x], scores[at.y], scores[at.z], scores[at.w]), index < vec4u(count));
   }
   workgroupBarrier();
-  select_top(count, 64u, lane);
+  select_top(count, keep, lane);
 }
 
 // search/1-bound
@@ -511,6 +515,7 @@ fn score_bound(batch: u32, head: u32, chunk: u32) -> f32 {
   best = select(best, max(best, s7), row_position[7] >= 0);
   return best;
 }
+fn keep_of(z: u32) -> u32 { return 96u; }
 fn store_score(cell: u32, candidate: u32, value: u32) {
   let at = cell * shape.scoreStride + candidate;
   scores[at] = value;
@@ -521,7 +526,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
   let cell = group.z * shape.slabBlocks + group.y;
   let count = candidate_count(cell, block.searchable);
   let first = group.x * TILE;
-  if (count <= 96u || first >= count) { return; }
+  if (count <= keep_of(group.z) || first >= count) { return; }
   let batch = batch_of(group.z);
   
   let candidate = first + lane;
@@ -629,6 +634,7 @@ fn select_top(count: u32, keep: u32, lane: u32) {
     }
   }
 }
+fn keep_of(z: u32) -> u32 { return 96u; }
 @compute @workgroup_size(256)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lane: u32) {
   
@@ -636,12 +642,14 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
   cell = group.z * shape.slabBlocks + group.y;
   target_cell = cell;
   let count = candidate_count(group.z * shape.slabBlocks + group.y, block.searchable);
-  if (lane == 0u) { counts[target_cell] = min(count, 96u); }
-  if (count <= 96u) {
+  let keep = keep_of(group.z);
+  if (lane == 0u) { counts[target_cell] = min(count, keep); }
+  
+  if (count <= keep) {
     for (var i = lane; i < count; i += 256u) { keep_candidate(i, i); }
-    
     return;
   }
+  if (keep == 0u) { return; }
   let base = cell * shape.scoreStride;
   // Whole vectors: a store to one component may rewrite the others, which other lanes would be writing.
   for (var i = lane; i < (count + 3u) / 4u; i += 256u) {
@@ -651,7 +659,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
     cache[i] = select(vec4u(0u), vec4u(scores[at.x], scores[at.y], scores[at.z], scores[at.w]), index < vec4u(count));
   }
   workgroupBarrier();
-  select_top(count, 96u, lane);
+  select_top(count, keep, lane);
 }
 
 // search/2-exact
@@ -798,6 +806,7 @@ fn score_key(batch: u32, head: u32, key: u32) -> f32 {
   best = select(best, max(best, s15), row_position[15] >= i32(key));
   return best;
 }
+fn keep_of(z: u32) -> u32 { return 32u; }
 var<workgroup> best: array<atomic<u32>, 8>;
 fn store_score(cell: u32, candidate: u32, value: u32) {
   let at = cell * shape.scoreStride + candidate;
@@ -809,7 +818,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
   let cell = group.z * shape.slabBlocks + group.y;
   let count = candidate_count(cell, block.searchable);
   let first = group.x * TILE;
-  if (count <= 32u || first >= count) { return; }
+  if (count <= keep_of(group.z) || first >= count) { return; }
   let batch = batch_of(group.z);
   
   for (var i = lane; i < TILE; i += 128u) { atomicStore(&best[i], 0u); }
@@ -925,6 +934,7 @@ fn select_top(count: u32, keep: u32, lane: u32) {
     }
   }
 }
+fn keep_of(z: u32) -> u32 { return 32u; }
 @compute @workgroup_size(256)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lane: u32) {
   
@@ -932,12 +942,14 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
   cell = group.z * shape.slabBlocks + group.y;
   target_cell = (batch_of(group.z) * 1u + 0u) * shape.queryBlocks + shape.firstBlock + group.y;
   let count = candidate_count(group.z * shape.slabBlocks + group.y, block.searchable);
-  if (lane == 0u) { counts[target_cell] = min(count, 32u); }
-  if (count <= 32u) {
+  let keep = keep_of(group.z);
+  if (lane == 0u) { counts[target_cell] = min(count, keep); }
+  for (var i = min(count, keep) + lane; i < 32u; i += 256u) { starts[target_cell * 32u + i] = -1; }
+  if (count <= keep) {
     for (var i = lane; i < count; i += 256u) { keep_candidate(i, i); }
-    for (var i = count + lane; i < 32u; i += 256u) { starts[target_cell * 32u + i] = -1; }
     return;
   }
+  if (keep == 0u) { return; }
   let base = cell * shape.scoreStride;
   // Whole vectors: a store to one component may rewrite the others, which other lanes would be writing.
   for (var i = lane; i < (count + 3u) / 4u; i += 256u) {
@@ -947,5 +959,5 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
     cache[i] = select(vec4u(0u), vec4u(scores[at.x], scores[at.y], scores[at.z], scores[at.w]), index < vec4u(count));
   }
   workgroupBarrier();
-  select_top(count, 32u, lane);
+  select_top(count, keep, lane);
 }

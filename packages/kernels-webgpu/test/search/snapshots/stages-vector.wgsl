@@ -193,6 +193,7 @@ let n_hi = vec4f(unpack2x16float(n_bits.z), unpack2x16float(n_bits.w));
   best = select(best, max(best, s7), row_position[7] >= 0);
   return best;
 }
+fn keep_of(z: u32) -> u32 { return 64u; }
 fn store_score(cell: u32, candidate: u32, value: u32) {
   let at = cell * shape.scoreStride + candidate;
   scores[at] = value;
@@ -203,7 +204,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
   let cell = group.z * shape.slabBlocks + group.y;
   let count = candidate_count(cell, block.searchable);
   let first = group.x * TILE;
-  if (count <= 64u || first >= count) { return; }
+  if (count <= keep_of(group.z) || first >= count) { return; }
   let batch = batch_of(group.z);
   let head = head_of(group.z);
   let candidate = first + lane;
@@ -300,6 +301,7 @@ fn select_top(count: u32, keep: u32, lane: u32) {
     }
   }
 }
+fn keep_of(z: u32) -> u32 { return 64u; }
 @compute @workgroup_size(256)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lane: u32) {
   
@@ -307,12 +309,14 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
   cell = group.z * shape.slabBlocks + group.y;
   target_cell = cell;
   let count = candidate_count(group.z * shape.slabBlocks + group.y, block.searchable);
-  if (lane == 0u) { counts[target_cell] = min(count, 64u); }
-  if (count <= 64u) {
+  let keep = keep_of(group.z);
+  if (lane == 0u) { counts[target_cell] = min(count, keep); }
+  
+  if (count <= keep) {
     for (var i = lane; i < count; i += 256u) { keep_candidate(i, i); }
-    
     return;
   }
+  if (keep == 0u) { return; }
   let base = cell * shape.scoreStride;
   // Whole vectors: a store to one component may rewrite the others, which other lanes would be writing.
   for (var i = lane; i < (count + 3u) / 4u; i += 256u) {
@@ -322,7 +326,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
     cache[i] = select(vec4u(0u), vec4u(scores[at.x], scores[at.y], scores[at.z], scores[at.w]), index < vec4u(count));
   }
   workgroupBarrier();
-  select_top(count, 64u, lane);
+  select_top(count, keep, lane);
 }
 
 // search/1-bound
@@ -529,6 +533,7 @@ let n_hi = vec4f(unpack2x16float(n_bits.z), unpack2x16float(n_bits.w));
   best = select(best, max(best, s7), row_position[7] >= 0);
   return best;
 }
+fn keep_of(z: u32) -> u32 { return 96u; }
 fn store_score(cell: u32, candidate: u32, value: u32) {
   let at = cell * shape.scoreStride + candidate;
   scores[at] = value;
@@ -539,7 +544,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
   let cell = group.z * shape.slabBlocks + group.y;
   let count = candidate_count(cell, block.searchable);
   let first = group.x * TILE;
-  if (count <= 96u || first >= count) { return; }
+  if (count <= keep_of(group.z) || first >= count) { return; }
   let batch = batch_of(group.z);
   let head = head_of(group.z);
   let candidate = first + lane;
@@ -645,6 +650,7 @@ fn select_top(count: u32, keep: u32, lane: u32) {
     }
   }
 }
+fn keep_of(z: u32) -> u32 { return 96u; }
 @compute @workgroup_size(256)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lane: u32) {
   
@@ -652,12 +658,14 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
   cell = group.z * shape.slabBlocks + group.y;
   target_cell = cell;
   let count = candidate_count(group.z * shape.slabBlocks + group.y, block.searchable);
-  if (lane == 0u) { counts[target_cell] = min(count, 96u); }
-  if (count <= 96u) {
+  let keep = keep_of(group.z);
+  if (lane == 0u) { counts[target_cell] = min(count, keep); }
+  
+  if (count <= keep) {
     for (var i = lane; i < count; i += 256u) { keep_candidate(i, i); }
-    
     return;
   }
+  if (keep == 0u) { return; }
   let base = cell * shape.scoreStride;
   // Whole vectors: a store to one component may rewrite the others, which other lanes would be writing.
   for (var i = lane; i < (count + 3u) / 4u; i += 256u) {
@@ -667,7 +675,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
     cache[i] = select(vec4u(0u), vec4u(scores[at.x], scores[at.y], scores[at.z], scores[at.w]), index < vec4u(count));
   }
   workgroupBarrier();
-  select_top(count, 96u, lane);
+  select_top(count, keep, lane);
 }
 
 // search/2-exact
@@ -817,6 +825,7 @@ let x_hi = vec4f(unpack2x16float(x_bits.z), unpack2x16float(x_bits.w));
   best = select(best, max(best, s15), row_position[15] >= i32(key));
   return best;
 }
+fn keep_of(z: u32) -> u32 { return 32u; }
 var<workgroup> best: array<atomic<u32>, 8>;
 fn store_score(cell: u32, candidate: u32, value: u32) {
   let at = cell * shape.scoreStride + candidate;
@@ -828,7 +837,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
   let cell = group.z * shape.slabBlocks + group.y;
   let count = candidate_count(cell, block.searchable);
   let first = group.x * TILE;
-  if (count <= 32u || first >= count) { return; }
+  if (count <= keep_of(group.z) || first >= count) { return; }
   let batch = batch_of(group.z);
   let head = head_of(group.z);
   for (var i = lane; i < TILE; i += 128u) { atomicStore(&best[i], 0u); }
@@ -942,6 +951,7 @@ fn select_top(count: u32, keep: u32, lane: u32) {
     }
   }
 }
+fn keep_of(z: u32) -> u32 { return 32u; }
 @compute @workgroup_size(256)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lane: u32) {
   
@@ -949,12 +959,14 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
   cell = group.z * shape.slabBlocks + group.y;
   target_cell = (batch_of(group.z) * shape.queryHeads + shape.headOffset + head_of(group.z)) * shape.queryBlocks + shape.firstBlock + group.y;
   let count = candidate_count(group.z * shape.slabBlocks + group.y, block.searchable);
-  if (lane == 0u) { counts[target_cell] = min(count, 32u); }
-  if (count <= 32u) {
+  let keep = keep_of(group.z);
+  if (lane == 0u) { counts[target_cell] = min(count, keep); }
+  for (var i = min(count, keep) + lane; i < 32u; i += 256u) { starts[target_cell * 32u + i] = -1; }
+  if (count <= keep) {
     for (var i = lane; i < count; i += 256u) { keep_candidate(i, i); }
-    for (var i = count + lane; i < 32u; i += 256u) { starts[target_cell * 32u + i] = -1; }
     return;
   }
+  if (keep == 0u) { return; }
   let base = cell * shape.scoreStride;
   // Whole vectors: a store to one component may rewrite the others, which other lanes would be writing.
   for (var i = lane; i < (count + 3u) / 4u; i += 256u) {
@@ -964,5 +976,5 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
     cache[i] = select(vec4u(0u), vec4u(scores[at.x], scores[at.y], scores[at.z], scores[at.w]), index < vec4u(count));
   }
   workgroupBarrier();
-  select_top(count, 32u, lane);
+  select_top(count, keep, lane);
 }
