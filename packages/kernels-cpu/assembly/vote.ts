@@ -22,6 +22,8 @@ export const SLOTS: usize = 28;
 export const SEARCHABLE: usize = 32;
 export const BATCH_INDEX: usize = 36;
 export const KV_HEAD: usize = 40;
+/** Written so that reads ahead are not optimised away. */
+const SEEN: usize = 44;
 const ROWS_AT: usize = 64;
 
 const LIMIT: i32 = 1 << 30;
@@ -140,10 +142,18 @@ function prepare(job: usize, scores: usize, n: i32, width: usize, key: i32, low:
 /** What a pass makes of some keys' scores. @param block the first key's block, −1 where keys receive no mass */
 function take(job: usize, s: usize, v: usize, pass: i32, scores: usize, n: i32, fits: bool, block: i32): void {
   const width = <usize>load<i32>(s + S.PANELS) << 5, maxima = v + ROWS_AT;
+  touch(v, scores, <usize>n * width);
   if (pass == 0) raise(scores, n, width, maxima);
   // Weights replace scores that are held; others are made again.
   else if (pass == 1 || !fits) weigh(scores, n, width, maxima, pass == 1 ? maxima + lineBytes(job) : 0, J.f(job, J.SOFTCAP) > 0 ? 1 : J.f(job, J.SCALE) * LOG2E);
   if (pass == 2) addMasses(scores, n, width, maxima + 2 * lineBytes(job), load<i32>(v + CHUNK), <usize>load<u32>(v + MASSES) + (<usize>block << 2), load<i32>(v + MERGE) != 0);
+}
+
+/** Reads a word of every cache line in order, which the processor's prefetcher follows; it does not follow columns. */
+function touch(v: usize, at: usize, bytes: usize): void {
+  let seen: u32 = 0;
+  for (const end = at + bytes; at < end; at += 64) seen ^= load<u32>(at);
+  store<u32>(v + SEEN, seen);
 }
 
 /** NaN is passed over. */
