@@ -1,5 +1,5 @@
 // WGSL of the kernel for devices with 16×16×16 matrix units: f16 factors, f32 accumulators, softmax through workgroup memory.
-import { HALF_FUNCTIONS, notFinite } from '../code/finite.ts';
+import { HALF_FUNCTIONS, isNaNumber, notFinite } from '../code/finite.ts';
 import { bindings, unroll, wgsl } from '../code/wgsl.ts';
 import { keySetFunctions } from './key-sets.ts';
 import { nativeMatrices, type MatrixBuffer, type MatrixDialect } from './matrix-dialect.ts';
@@ -138,7 +138,7 @@ export function matrixKernelCode(kernel: MatrixKernel, dialect: MatrixDialect = 
   );
   /** Weights of a tile, into workgroup memory, and their sums. */
   const weigh = `{ ${own.map((i) => `let base${i} = select(m${i}, 0.0, m${i} <= ${NEVER});`).join(' ')}
-    ${all((i, c) => `let y${i}_${c} = weight(${score(i, c)} - base${i}); added${i} += y${i}_${c}.x + y${i}_${c}.y; weights[weightBase + ${i * weightStride + c * rowLanes}u] = pack2x16float(y${i}_${c});`)} }`;
+    ${all((i, c) => `let y${i}_${c} = weight(${score(i, c)} - base${i}); added${i} += y${i}_${c}.x + y${i}_${c}.y; seen${i} += ${score(i, c)}.x + ${score(i, c)}.y; weights[weightBase + ${i * weightStride + c * rowLanes}u] = pack2x16float(y${i}_${c});`)} }`;
 
   const body = `
     let parity = (tileIndex & 1u) * ${keys}u;
@@ -239,7 +239,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
   let scoreBase = matrixBase + ownRow * ${scoreStride}u + part;
   let weightMatrix = subgroup * ${subgroupRows * weightStride}u;
   let weightBase = weightMatrix + ownRow * ${weightStride}u + part;
-  ${own.map((i) => `let range${i} = rowRange(matrixRow + ownRow + ${i}u); var m${i} = ${NEVER}; var l${i} = 0.0;`).join('\n  ')}
+  ${own.map((i) => `let range${i} = rowRange(matrixRow + ownRow + ${i}u); var m${i} = ${NEVER}; var l${i} = 0.0; var seen${i} = 0.0;`).join('\n  ')}
   let queryBase = (rowBase + (matrixRow - params.rowFirst) * params.rowStride) / 2u;
   ${reloadQueries ? '' : unroll(steps, queryMatrix, '\n  ')}
   ${matrices.map((a) => unroll(steps, (step) => dialect.zero(`o${a}_${step}`), ' ')).join(' ')}
@@ -256,7 +256,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
   ${prefetch ? `${fetch('k', '0u', 'keyTiles == 0u')}\n  ${put}\n  workgroupBarrier();` : ''}
   for (var tileIndex = 0u; tileIndex < tileCount; tileIndex++) {${body}
   }
-  ${own.map((i) => `${overRow(`l${i}`, (other) => `l${i} + ${other}`)} let inverse${i} = select(1.0 / l${i}, 0.0, l${i} == 0.0);`).join('\n  ')}
+  ${own.map((i) => `${overRow(`l${i}`, (other) => `l${i} + ${other}`)} ${overRow(`seen${i}`, (other) => `seen${i} + ${other}`)} let inverse${i} = select(select(1.0 / l${i}, 0.0, l${i} == 0.0), seen${i}, ${isNaNumber(`seen${i}`)});`).join('\n  ')}
   ${own
     .map(
       (i) => `let row${i} = matrixRow + ownRow + ${i}u; let valid${i} = row${i} >= wanted && row${i} <= lastRow;
@@ -292,7 +292,7 @@ var<workgroup> raised: atomic<u32>;
 // Some value was staged as 0 because it is not finite.
 var<workgroup> hidden: atomic<u32>;
 ${FINITE_HALVES}
-// Not max: that one makes a number of NaN.
+// Some compilers make this max, and max a number of NaN: rows that see NaN are told by the sum of their scores.
 fn weight(x: vec2<f32>) -> vec2<f32> { return exp2(select(x, vec2<f32>(${LOWEST}), x < vec2<f32>(${LOWEST}))); }
 // Two columns of a row's output, and the values that are not finite among those the row sees.
 fn with_hidden(halves: u32, sets: KeySets, range: RowRange, keyBase: u32, pair: u32) -> u32 {
