@@ -45,6 +45,9 @@ export const SECTIONS: Readonly<Record<string, Section>> = {
     for (const tokens of [8192, 32_768, 131_072])
       for (const [name, config] of Object.entries(pair))
         rows.push(...(await searchRows(context, { config, name, lengths: [tokens], log })));
+    for (const [name, config] of Object.entries(pair))
+      for (const row of await chunkedPrefillRows(context, { tokens: 131_072, config, log }))
+        rows.push({ ...row, config: name });
     return rows;
   },
   dense: (context, { tiny, ...rest }) =>

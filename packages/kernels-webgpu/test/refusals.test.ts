@@ -1,7 +1,7 @@
 // Calls that are refused: which, with what code, and that they leave no memory behind.
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { describeGpu } from '@hip/testing';
-import { PAPER_CONFIG, resolveConfig, searchBlockMask, type BlockMask } from '@hip/mask-search';
+import { PAPER_CONFIG, resolveConfig, searchBlockMask, VOTE_CONFIG, type BlockMask } from '@hip/mask-search';
 import {
   contextOf,
   emptyTensor,
@@ -85,6 +85,18 @@ describeGpu('refusals', (gpu) => {
     cache.dispose();
     cache.dispose();
     expect(() => cache.reserve(1)).toThrow(/disposed/);
+  });
+
+  it('of budgets for other heads or without stages, and of a remainder that would hold the newest key', () => {
+    const budgets = (kPerHead: number[]) => () =>
+      hipAttention(context, inputs(), shape, { config: { ...VOTE_CONFIG, kPerHead } });
+    expect(budgets([320])).toThrow(code('invalid-config'));
+    const tree = { ...config, kPerHead: [16, 8] };
+    expect(() => hipAttention(context, inputs(), shape, { config: tree })).toThrow(code('unsupported'));
+    using pool = new KvPool(context, { kvHeads: 1, headDim: 32, tokens: 256, type: 'f32' });
+    using cache = new KvCache(pool);
+    const windowless = { ...config, window: 0, remainder: { block: 8 } };
+    expect(() => new GpuDecodeSession(cache, { heads: 2, config: windowless })).toThrow(code('unsupported'));
   });
 
   it('leaves no scratch borrowed', async () => {

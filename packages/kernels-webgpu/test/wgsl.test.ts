@@ -3,6 +3,7 @@ import { create, globals } from 'webgpu';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { attentionParams } from '../src/attention/params.ts';
 import { gradientCode } from '../src/attention/gradient-code.ts';
+import { pseudoGradientCode } from '../src/attention/gradient-pseudo-code.ts';
 import { keySetFunctions } from '../src/attention/key-sets.ts';
 import { matrixKernelCode } from '../src/attention/matrix-code.ts';
 import { tileKernelCode } from '../src/attention/tile-code.ts';
@@ -133,12 +134,16 @@ describe('WGSL', () => {
           'scale',
           'cap',
           'slope',
+          'tailBlock',
+          'pseudoMost',
+          'meanRows',
         ].map((name, i) => [name, i]),
       ) as Parameters<typeof attentionParams.pack>[0],
     );
     expect(bytes.byteLength).toBe(attentionParams.bytes);
     expect([...new Uint32Array(bytes, 0, 27)]).toEqual(Array.from({ length: 27 }, (_, i) => i));
     expect([...new Float32Array(bytes, 108, 3)]).toEqual([27, 28, 29]);
+    expect([...new Uint32Array(bytes, 120, 3)]).toEqual([30, 31, 32]);
   });
 });
 
@@ -197,11 +202,20 @@ describe("WGSL, compiled on Dawn's null backend", () => {
                 transposeValues: lanes === 32 && sparse,
                 reloadQueries: lanes === 16,
                 rowMatrices: lanes === 64 ? 2 : 1,
+                remainder: sparse && subgroups === 4,
               }),
             ),
           ).toEqual([]);
         }
       }
+    }
+  });
+
+  it.each(['besides', 'alone'] as const)('tiles with pseudo-keys %s keys', async (remainder) => {
+    for (const access of ['f32', 'f16', 'f16-packed'] as const) {
+      const carry = { in: remainder === 'alone', out: false };
+      const kernel = { headDim: 40, query: access, key: access, sparse: true, carry, rows: 32, chunk: 8 };
+      expect(await messages(tileKernelCode({ ...kernel, shuffle: 4, remainder }))).toEqual([]);
     }
   });
 
@@ -211,6 +225,8 @@ describe("WGSL, compiled on Dawn's null backend", () => {
         expect(
           await messages(gradientCode({ pass, access, sparse, headDim: 80, rows: 32, chunk: 8, shuffle: 4 })),
         ).toEqual([]);
+        const pseudo = pseudoGradientCode({ pass, access, sparse, headDim: 40, rows: 32, chunk: 8, shuffle: 4 });
+        expect(await messages(pseudo)).toEqual([]);
       }
     }
   });

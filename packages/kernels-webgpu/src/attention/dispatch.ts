@@ -10,7 +10,7 @@ import type { GpuMask } from './mask.ts';
 import { attentionParams } from './params.ts';
 import { matrixKernelCode } from './matrix-code.ts';
 import type { MatrixDialect } from './matrix-dialect.ts';
-import { encodeRemainder, type PseudoKeys } from '../remainder/encode.ts';
+import { encodeRemainder, type KnownMeans, type PseudoKeys } from '../remainder/encode.ts';
 import { exactTail } from '../remainder/layout.ts';
 import { planAttention, type AttentionDispatch, type AttentionPlan } from './plan.ts';
 import { tileKernelCode } from './tile-code.ts';
@@ -39,6 +39,8 @@ export interface AttentionOptions extends ScoreOptions {
   readonly matrices?: (() => MatrixDialect) | undefined;
   /** Limits to stay below. @defaultValue the device's */
   readonly limits?: DeviceLimits | undefined;
+  /** Of a mask with a remainder: means that are kept beside a cache. @defaultValue computed by the call */
+  readonly means?: KnownMeans | undefined;
   /** Prefix of the passes' labels. @defaultValue 'attention' */
   readonly label?: string | undefined;
 }
@@ -181,7 +183,7 @@ export function encodeAttention(
   checkScore(options);
   const type = tensors.q.type;
   const { limits = call.context.limits } = options;
-  const pseudo = mask && encodeRemainder(call, tensors, shape, mask, limits);
+  const pseudo = mask && encodeRemainder(call, { k: tensors.k, v: tensors.v }, shape, mask, limits, options.means);
   const plan = planOf(call, shape, type, mask, options, pseudo !== undefined);
   const access = accessOf(type, call.context.profile);
   const { variant } = plan;

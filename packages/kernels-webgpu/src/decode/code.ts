@@ -50,7 +50,14 @@ export interface DecodeKernel {
   readonly causal: boolean;
   readonly softcap: boolean;
   /** Absent: dense. */
-  readonly sparse?: { readonly blockK: number; readonly sink: number } | undefined;
+  readonly sparse?:
+    | {
+        readonly blockK: number;
+        readonly sink: number;
+        /** Keys of the remainder's base block, where rows attend to what lies between the last block and the window. @defaultValue 0 */
+        readonly tailBlock?: number | undefined;
+      }
+    | undefined;
   readonly pageShift?: number | undefined;
   /** The newest token's keys and values come beside the cache, and are written into it. Needs a window. */
   readonly append?: boolean | undefined;
@@ -72,11 +79,17 @@ fn keys_of(batch: u32, head: u32, row: u32) -> Keys {
   return Keys(visible, max(min(visible, decode.keyEnd), decode.keyFirst) - decode.keyFirst);
 }
 fn slot_key(keys: Keys, i: u32) -> u32 { return decode.keyFirst + i; }`;
-  const { blockK, sink } = sparse;
+  const { blockK, sink, tailBlock = 0 } = sparse;
   return `struct Keys { visible: u32, slots: u32, sink_end: u32, selected: u32, window_start: u32, first_start: u32 }
 fn keys_of(batch: u32, head: u32, row: u32) -> Keys {
   ${range}
-  let window_start = u32(max(end - i32(decode.window), 0));
+  ${
+    tailBlock === 0
+      ? 'let window_start = u32(max(end - i32(decode.window), 0));'
+      : `let first_end = ${causal ? 'i32(row / decode.blockQ * decode.blockQ + decode.keys) + 1 - i32(decode.queries)' : 'end'};
+  let below = u32(max(first_end - i32(decode.window) - ${sink}, 0));
+  let window_start = min(u32(max(end - i32(decode.window), 0)), ${sink}u + below / ${tailBlock}u * ${tailBlock}u);`
+  }
   let sink_end = min(min(${sink}u, visible), window_start);
   let cell = (batch * decode.maskHeads + select(decode.headFirst + head, 0u, decode.maskHeads == 1u)) * decode.queryBlocks + row / decode.blockQ;
   let selected = min(counts[cell], decode.capacity) * ${blockK}u;

@@ -4,6 +4,9 @@ import type { GpuMask } from '../attention/mask.ts';
 import type { DeviceLimits } from '../device/limits.ts';
 import type { BufferRange, GpuCall } from '../dispatch/call.ts';
 import type { GpuTensor } from '../dispatch/tensor.ts';
+import { encodeRemainder, type PseudoKeys } from '../remainder/encode.ts';
+import { exactTail } from '../remainder/layout.ts';
+import { MOST_PSEUDO_KEYS, pseudoPartCode } from './pseudo-code.ts';
 import { memoCode } from '../search/code/memo.ts';
 import { DECODE, decodeCode } from './code.ts';
 import { mergeCode } from './merge-code.ts';
@@ -32,6 +35,8 @@ export interface DecodeOptions extends ScoreOptions {
   readonly slots?: number | undefined;
   /** The newest token's k and v [1, all kv heads, d]: written into the cache on the way. One query, a window of 1 at least. */
   readonly append?: { readonly k: GpuTensor; readonly v: GpuTensor } | undefined;
+  /** Of a mask with a remainder. @defaultValue computed by the call */
+  readonly pseudo?: PseudoKeys | undefined;
   /** Lower limits than the device's. */
   readonly limits?: DeviceLimits | undefined;
   /** A uniform buffer per dispatch with {@link decodeUniform}'s bytes, for prepared calls that follow a growing cache. */
@@ -117,6 +122,7 @@ export function decodePlanOf(
   shape: AttentionShape,
   mask: GpuMask | undefined,
   options: DecodeOptions,
+  pseudo?: PseudoKeys,
 ): DecodePlan {
   return planDecode({
     shape,
@@ -126,6 +132,7 @@ export function decodePlanOf(
     sharedKeys: !mask || mask.maskHeads === 1,
     keyRows: options.keyRows,
     paged: pages !== undefined,
+    remainder: pseudo !== undefined,
   });
 }
 
@@ -150,7 +157,13 @@ export function encodeDecode(
   checkShape(shape);
   checkScore(options);
   checkRoom(tensors, shape, options);
-  const plan = decodePlanOf(call, tensors, shape, mask, options);
+  const { keyRows, limits = call.context.limits } = options;
+  const pseudo = options.pseudo ?? (mask && encodeRemainder(call, { k, v, keyRows, pages }, shape, mask, limits));
+  if (pseudo && pseudo.most > MOST_PSEUDO_KEYS) {
+    const message = `a row may have ${pseudo.most} pseudo-keys, decoding takes ${MOST_PSEUDO_KEYS}: use a smaller remainder.most`;
+    throw new HipError('unsupported', message, { most: pseudo.most });
+  }
+  const plan = decodePlanOf(call, tensors, shape, mask, options, pseudo);
   const parts = { buffer: call.scratch(plan.partBytes, 'parts of rows'), size: plan.partBytes };
   const part = (
     { buffer, offset = 0 }: GpuTensor,
@@ -171,7 +184,7 @@ export function encodeDecode(
     heads: plan.heads,
     causal: mask?.causal ?? causal,
     softcap: softcap !== undefined,
-    sparse: mask && { blockK: mask.blockK, sink: mask.sink },
+    sparse: mask && { blockK: mask.blockK, sink: mask.sink, tailBlock: exactTail(mask.remainder) },
     pageShift: pages?.shift,
     append: append !== undefined,
   });
@@ -192,6 +205,23 @@ export function encodeDecode(
       workgroups: [splits, shape.heads / plan.heads, batches * shape.queries],
     });
   });
+  if (pseudo) {
+    const { most, layout } = pseudo;
+    const kernel = {
+      headDim: shape.headDim,
+      type: q.type,
+      group: shape.heads / shape.kvHeads,
+      softcap: softcap !== undefined,
+      meanRows: layout.rows,
+      most,
+    };
+    call.pass({
+      label: 'decode/pseudo-keys',
+      pipeline: { label: 'pseudo-keys of a row', code: memoCode(pseudoPartCode, kernel) },
+      bindings: [uniform(0), all(q), pseudo.means, pseudo.list, parts],
+      workgroups: [shape.heads, shape.queries, shape.batch],
+    });
+  }
   call.pass({
     label: 'decode/merge',
     pipeline: { label: 'split-key merge', code: memoCode(mergeCode, { headDim: shape.headDim, type: q.type }) },

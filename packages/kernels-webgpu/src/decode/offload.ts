@@ -5,9 +5,9 @@ import type { KvCache } from '../cache/kv-cache.ts';
 import type { BufferRange } from '../dispatch/call.ts';
 import { readBytes } from '../dispatch/tensor.ts';
 
-/** First stage that reads keys rather than envelopes; the number of stages when none does, 0 for the tree search. */
+/** First stage that reads keys rather than summaries; the number of stages when none does, 0 for the tree search. */
 export function firstKeyStage({ stages }: Pick<HipConfig, 'stages'>): number {
-  const first = stages?.findIndex(({ score }) => score !== 'bound') ?? 0;
+  const first = stages?.findIndex(({ score }) => score !== 'bound' && score !== 'deviation') ?? 0;
   return first < 0 ? (stages?.length ?? 0) : first;
 }
 

@@ -19,6 +19,8 @@ export interface DecodeRequest {
   readonly keyRows?: number | undefined;
   /** Keys are read through a page table. @defaultValue false */
   readonly paged?: boolean | undefined;
+  /** Pseudo-keys make one more part of each row. @defaultValue false */
+  readonly remainder?: boolean | undefined;
 }
 
 /** One dispatch of the split-key kernel. */
@@ -117,6 +119,7 @@ export function planDecode(request: DecodeRequest): DecodePlan {
       }
     splits += count;
   }
+  if (request.remainder) splits++;
   const parts = batch * queries * allHeads * splits;
   const partBytes = parts * (headDim + 4) * 4;
   const most = limits.maxComputeWorkgroupsPerDimension;

@@ -1,12 +1,14 @@
 // Prefill of a chunk against a cache: envelopes, search and block-sparse attention, pool by pool, added to one call.
 import { type AttentionShape, type HipConfig, type ScoreOptions } from '@hip/mask-search';
+import { maskSizes } from '../attention/attend.ts';
 import { encodeAttention } from '../attention/dispatch.ts';
 import type { GpuMask } from '../attention/mask.ts';
 import type { CacheEnvelopes } from '../cache/envelopes.ts';
+import type { CacheMeans } from '../cache/means.ts';
 import type { CacheView, KvCache } from '../cache/kv-cache.ts';
 import type { BufferRange, GpuCall } from '../dispatch/call.ts';
 import type { GpuTensor } from '../dispatch/tensor.ts';
-import { capacityOf, planSearch } from '../search/plan.ts';
+import { planSearch } from '../search/plan.ts';
 import { encodeSearch } from '../search/search.ts';
 
 export interface PrefillRequest {
@@ -20,35 +22,24 @@ export interface PrefillRequest {
   readonly score: ScoreOptions;
   /** One per view of the cache. */
   readonly envelopes: readonly CacheEnvelopes[];
+  /** The remainder's, one per view. */
+  readonly means: readonly (CacheMeans | undefined)[];
 }
 
 /** Adds the passes. A cache out of order is gathered into scratch first, one copy per page. */
 export function encodePrefill(
   call: GpuCall,
-  { cache, config, tensors, tokens, heads, score, envelopes }: PrefillRequest,
+  { cache, config, tensors, tokens, heads, score, envelopes, means }: PrefillRequest,
 ): void {
   const { pool, length: keys } = cache;
   const { context, headDim, type } = pool;
   const group = heads / pool.kvHeads;
-  const { blockQ, blockK, sink, window, shareHeads } = config;
-  const queryBlocks = Math.ceil(tokens / blockQ);
-  const maskHeads = shareHeads ? 1 : heads;
-  const capacity = capacityOf(config);
+  const sizes = maskSizes({ batch: 1, queries: tokens, keys, heads, kvHeads: pool.kvHeads, headDim }, config);
   const scratch = (bytes: number, label: string): BufferRange => ({ buffer: call.scratch(bytes, label), size: bytes });
-  const cells = maskHeads * queryBlocks;
+  const cells = sizes.maskHeads * sizes.queryBlocks;
   const mask: GpuMask = {
-    batch: 1,
-    maskHeads,
-    queryBlocks,
-    capacity,
-    blockQ,
-    blockK,
-    queries: tokens,
-    keys,
-    sink,
-    window,
-    causal: true,
-    starts: scratch(4 * cells * capacity, 'mask starts'),
+    ...sizes,
+    starts: scratch(4 * cells * sizes.capacity, 'mask starts'),
     counts: scratch(4 * cells, 'mask counts'),
   };
   cache.views().forEach((view, i) => {
@@ -70,6 +61,7 @@ export function encodePrefill(
       keyRows: view.keyRows,
       queryHeads: heads,
       pageShift: view.pages?.shift,
+      score,
     };
     const plan = planSearch(request);
     envelopes[i]!.update(call, { request }, view, keys);
@@ -81,11 +73,14 @@ export function encodePrefill(
       mask,
       headOffset: headFirst,
     });
+    const known = means[i];
+    known?.update(call, view, keys);
     const { k, v } = view.pages ? gather(call, cache, view, i) : view;
     encodeAttention(call, { q: tensors.q, k, v, out: tensors.out }, shape, mask, {
       ...score,
       queryHeads: heads,
       headFirst,
+      ...(known && { means: { range: known.range, layout: known.layout } }),
     });
   });
 }

@@ -1,14 +1,19 @@
 // GpuDecodeSession: one sequence of one layer on the GPU (docs/specification/hip.md §5): append, search every few steps, attend; one submit per step.
 import {
-  checkReferenceOnly,
   checkScore,
+  decodeConfig,
   FAST_CONFIG,
   HipError,
   maskLayout,
   resolveConfig,
+  resolveRemainder,
   type HipConfig,
   type ScoreOptions,
 } from '@hip/mask-search';
+import { createBuffer } from '../dispatch/pool.ts';
+import { encodePseudoList, pseudoUniform, type PseudoKeys } from '../remainder/encode.ts';
+import { mostPseudoKeys } from '../remainder/layout.ts';
+import { pseudoWords } from '../remainder/pseudo-code.ts';
 import { allocateMask, destroyMask, type GpuMask } from '../attention/mask.ts';
 import type { KvCache } from '../cache/kv-cache.ts';
 import { GpuCall, type PreparedCall } from '../dispatch/call.ts';
@@ -53,6 +58,8 @@ export interface StepTensors {
 export class GpuDecodeSession {
   readonly config: HipConfig;
   readonly cache: KvCache;
+  /** What steps run: `config`, without its vote where they attend to all candidates. */
+  readonly #stepConfig: HipConfig;
   readonly mask: GpuMask;
   readonly #options: GpuDecodeOptions;
   readonly #clock: StepClock;
@@ -60,6 +67,8 @@ export class GpuDecodeSession {
   readonly #views: readonly ViewState[];
   readonly #uniforms: StepUniforms;
   readonly #prepared = new Map<string, PreparedCall>();
+  /** With a remainder: every cell's pseudo-keys. */
+  readonly #pseudo: Omit<PseudoKeys, 'means'> | undefined;
   #bound: StepTensors | undefined;
   #contiguous: boolean;
   #destroyed = false;
@@ -73,7 +82,7 @@ export class GpuDecodeSession {
     const { heads } = options;
     this.config = resolveConfig(options.config, FAST_CONFIG);
     checkScore(options);
-    checkReferenceOnly(this.config);
+    this.#stepConfig = decodeConfig(this.config);
     this.cache = cache;
     this.#options = options;
     this.#contiguous = cache.contiguous;
@@ -91,15 +100,23 @@ export class GpuDecodeSession {
         `a shared mask needs all kv heads in one pool, this cache has ${pool.pools.length}: set shareHeads to false, or hold fewer tokens`,
         { pools: pool.pools.length },
       );
-    const { stages, refreshInterval, window } = this.config;
-    this.#clock = new StepClock(this.config);
+    this.#checkRemainder();
+    const { stages, refreshInterval, window } = this.#stepConfig;
+    this.#clock = new StepClock(this.#stepConfig);
     this.#interval = Math.max(
       ...(stages ?? [{}]).map((stage) => ('refresh' in stage ? stage.refresh : undefined) ?? refreshInterval),
     );
     const { context } = pool;
     const step = { batch: 1, queries: 1, keys: cache.maxTokens, heads };
-    this.mask = allocateMask(context, maskLayout(step, this.config, capacityOf(this.config)));
-    this.#views = viewStates({ ...options, cache, config: this.config, interval: this.#interval });
+    this.mask = allocateMask(context, maskLayout(step, this.#stepConfig, capacityOf(this.#stepConfig)));
+    this.#views = viewStates({ ...options, cache, config: this.#stepConfig, interval: this.#interval });
+    const means = this.#views[0]!.means;
+    if (means) {
+      const most = mostPseudoKeys(means.layout);
+      const bytes = 8 * this.mask.maskHeads * pseudoWords(most);
+      const list = { buffer: createBuffer(context, bytes, 0x80 | 0x08 | 0x04, 'pseudo-keys'), size: bytes }; // STORAGE | COPY_DST | COPY_SRC
+      this.#pseudo = { list, most, layout: means.layout };
+    }
     this.#uniforms = new StepUniforms(
       context,
       this.#views.map((state, i) => {
@@ -109,6 +126,7 @@ export class GpuDecodeSession {
           decodeUniform(shape, decode, dispatch, this.mask, options, { keys: 1, window });
         return { append: cache.appendUniform(i, 1), decode: decode.dispatches.map(pack), plan, envelopes, headFirst };
       }),
+      this.#pseudo && pseudoUniform(this.mask, this.#pseudo.layout, this.#pseudo.most),
     );
   }
 
@@ -121,10 +139,13 @@ export class GpuDecodeSession {
   get bytes(): number {
     const scratch = this.#views.reduce(
       (total, view) =>
-        total + view.envelopes.bytes + [...view.scratch.values()].reduce((sum, { buffer }) => sum + buffer.size, 0),
+        total +
+        view.envelopes.bytes +
+        (view.means?.bytes ?? 0) +
+        [...view.scratch.values()].reduce((sum, { buffer }) => sum + buffer.size, 0),
       0,
     );
-    return scratch + this.mask.starts.buffer.size + this.mask.counts.buffer.size;
+    return scratch + (this.#pseudo?.list.size ?? 0) + this.mask.starts.buffer.size + this.mask.counts.buffer.size;
   }
 
   /**
@@ -154,6 +175,7 @@ export class GpuDecodeSession {
       score: this.#options,
       heads: this.#options.heads,
       envelopes: this.#views.map(({ envelopes }) => envelopes),
+      means: this.#views.map(({ means }) => means),
     });
     call.submit(timer);
     this.reset();
@@ -199,7 +221,7 @@ export class GpuDecodeSession {
 
   async #stepOffloaded(tensors: StepTensors, timer: Timer | undefined): Promise<void> {
     const { cache } = this;
-    const key = firstKeyStage(this.config);
+    const key = firstKeyStage(this.#stepConfig);
     const stage = this.#watched(() => {
       const first = this.#begin(tensors);
       this.#run('before', first, timer);
@@ -211,7 +233,7 @@ export class GpuDecodeSession {
           ? { scratch, maskHeads: 1, firstMaskHead: 0 }
           : { scratch, maskHeads: plan.request.shape.heads, firstMaskHead: headFirst },
       );
-      this.#candidatePages = await survivorPages(cache, this.config, key, this.mask, survivors);
+      this.#candidatePages = await survivorPages(cache, this.#stepConfig, key, this.mask, survivors);
     }
     const { pool } = cache;
     const { sink, window } = this.config;
@@ -233,8 +255,10 @@ export class GpuDecodeSession {
     this.#release();
     destroyMask(this.mask);
     this.#uniforms.destroy();
-    for (const { envelopes, scratch } of this.#views) {
+    this.#pseudo?.list.buffer.destroy();
+    for (const { envelopes, means, scratch } of this.#views) {
       envelopes.destroy();
+      means?.destroy();
       for (const { buffer } of scratch.values()) buffer.destroy();
     }
   }
@@ -282,11 +306,14 @@ export class GpuDecodeSession {
   /** What takes session and cache back to now. Masks and envelopes need no copies: a repeated step computes them again. */
   #checkpoint(): () => void {
     const undo = [this.cache.checkpoint(), this.#clock.checkpoint()];
-    const known = this.#views.map(({ envelopes }) => envelopes.known);
+    const known = this.#views.map(({ envelopes, means }) => [envelopes.known, means?.known ?? 0] as const);
     const pages = this.#candidatePages;
     return () => {
       for (const each of undo) each();
-      this.#views.forEach(({ envelopes }, i) => envelopes.know(known[i]!));
+      this.#views.forEach(({ envelopes, means }, i) => {
+        envelopes.know(known[i]![0]);
+        means?.forget(known[i]![1]);
+      });
       this.#candidatePages = pages;
     };
   }
@@ -307,6 +334,13 @@ export class GpuDecodeSession {
     }
     const keys = cache.length + 1;
     const stage = this.#clock.tick(keys);
+    // Blocks below a window of one key or more hold no key of this step.
+    for (const { view, means } of this.#views) {
+      if (!means?.behind(cache.length)) continue;
+      using call = new GpuCall(cache.pool.context);
+      means.update(call, view, cache.length);
+      call.submit();
+    }
     if (stage !== undefined)
       for (const { plan, view, envelopes } of this.#views) {
         if (!envelopes.behind(cache.length, this.#interval)) continue;
@@ -333,7 +367,7 @@ export class GpuDecodeSession {
       const fused = part === 'whole' && stage === undefined && this.#appendsOnTheWay();
       if (part !== 'after' && !fused)
         this.cache.encodeAppend(call, tensors.k, tensors.v, 1, (i) => this.#uniforms.append(i));
-      const key = firstKeyStage(this.config);
+      const key = firstKeyStage(this.#stepConfig);
       this.#views.forEach((state, i) => {
         const { plan, view, envelopes, scratch } = state;
         if (stage !== undefined) {
@@ -352,6 +386,12 @@ export class GpuDecodeSession {
           };
           encodeSearch(call, plan, buffers);
         }
+      });
+      // Every view's search has written the mask.
+      if (part !== 'before' && stage !== undefined && this.#pseudo)
+        encodePseudoList(call, this.mask, this.#pseudo, this.#uniforms.pseudo);
+      this.#views.forEach((state, i) => {
+        const { plan, view, means } = state;
         if (part === 'before') return;
         const { shape } = plan.request;
         encodeDecode(
@@ -362,6 +402,7 @@ export class GpuDecodeSession {
           {
             ...state.options,
             ...(fused && { append: tensors }),
+            ...(means && this.#pseudo && { pseudo: { ...this.#pseudo, means: means.range } }),
             uniform: (d) => this.#uniforms.decode(i, d),
           },
         );
@@ -369,6 +410,17 @@ export class GpuDecodeSession {
       this.#prepared.set(name, (prepared = call.prepare()));
     }
     prepared.submit(timer);
+  }
+
+  /** @throws HipError `unsupported` where a block of the remainder could hold the newest key, or one whose page lies on the host */
+  #checkRemainder(): void {
+    const { remainder, window } = this.config;
+    if (!remainder) return;
+    const { block } = resolveRemainder(remainder);
+    const least = this.cache.pool.offload ? block : 1;
+    if (window >= least) return;
+    const message = `window is ${window}: decoding with a remainder${least > 1 ? ' and pages on the host' : ''} takes at least ${least}`;
+    throw new HipError('unsupported', message, { name: 'window', value: window });
   }
 
   /** Whether the attention kernel has bindings left for the new token. */

@@ -8,6 +8,7 @@ import { SHAPE } from '../search/code/shape.ts';
 import type { SearchPlan } from '../search/plan.ts';
 import { envelopeUniform } from '../search/envelopes.ts';
 import { shapeUniform } from '../search/search.ts';
+import { PSEUDO } from '../remainder/pseudo-code.ts';
 import { DECODE } from './code.ts';
 import { UniformSlots, wordOf } from './uniforms.ts';
 
@@ -21,6 +22,8 @@ const ENVELOPE_KEYS = wordOf(ENVELOPE, 'keys');
 const ENVELOPE_FIRST = wordOf(ENVELOPE, 'firstChunk');
 const ENVELOPE_LAST = wordOf(ENVELOPE, 'endChunk');
 const APPEND_FIRST = wordOf(APPEND, 'first');
+const PSEUDO_KEYS = wordOf(PSEUDO, 'keys');
+const PSEUDO_WINDOW = wordOf(PSEUDO, 'window');
 
 /** What the uniforms of one view start from. */
 export interface ViewUniforms {
@@ -54,10 +57,14 @@ export class StepUniforms {
   readonly #slots: UniformSlots;
   readonly #views: readonly ViewWords[];
 
-  constructor(context: GpuContext, views: readonly ViewUniforms[]) {
+  readonly #pseudo: Uint32Array | undefined;
+
+  /** @param pseudo the uniform of the pass that lists pseudo-keys, with a remainder */
+  constructor(context: GpuContext, views: readonly ViewUniforms[], pseudo?: ArrayBuffer) {
     const perView = Math.max(...views.map(({ decode, envelopes }) => 2 + decode.length + 2 * envelopes.chunks.length));
-    const slots = new UniformSlots(context, views.length * perView);
+    const slots = new UniformSlots(context, views.length * perView + 1);
     this.#slots = slots;
+    this.#pseudo = pseudo && slots.set('pseudo', pseudo);
     this.#views = views.map(({ append, decode, plan, envelopes, headFirst }, i) => {
       const slab = plan.slabs[0]!;
       const nothing = { keys: 1, chunks: 0, firstChunk: 0, endChunk: 0 };
@@ -85,6 +92,11 @@ export class StepUniforms {
     });
   }
 
+  /** Of the pass that lists pseudo-keys. */
+  get pseudo(): BufferRange {
+    return this.#slots.range('pseudo');
+  }
+
   append(view: number): BufferRange {
     return this.#slots.range(`append/${view}`);
   }
@@ -104,6 +116,10 @@ export class StepUniforms {
 
   /** Sets and uploads everything for a step. With a search the envelopes count as brought up to date. */
   write({ keys, window, lag }: StepMoment): void {
+    if (this.#pseudo) {
+      this.#pseudo[PSEUDO_KEYS] = keys;
+      this.#pseudo[PSEUDO_WINDOW] = window;
+    }
     for (const { append, decode, shapes, envelopes, source } of this.#views) {
       append[APPEND_FIRST] = keys - 1;
       for (const words of decode) {

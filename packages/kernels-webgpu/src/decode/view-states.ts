@@ -4,7 +4,9 @@ import { CacheEnvelopes } from '../cache/envelopes.ts';
 import type { CacheView, KvCache } from '../cache/kv-cache.ts';
 import type { BufferRange } from '../dispatch/call.ts';
 import { createBuffer } from '../dispatch/pool.ts';
-import { planSearch, type SearchPlan } from '../search/plan.ts';
+import { CacheMeans } from '../cache/means.ts';
+import { capacityOf, planSearch, type SearchPlan } from '../search/plan.ts';
+import { meansLayout } from '../remainder/layout.ts';
 import type { DecodeOptions } from './decode.ts';
 import { planDecode, type DecodePlan } from './plan.ts';
 
@@ -13,6 +15,8 @@ export interface ViewState {
   /** Search of one query. */
   readonly plan: SearchPlan;
   readonly envelopes: CacheEnvelopes;
+  /** Of a configuration with a remainder. */
+  readonly means: CacheMeans | undefined;
   /** First query head of the view. */
   readonly headFirst: number;
   readonly scratch: ReadonlyMap<string, BufferRange>;
@@ -35,9 +39,9 @@ export function viewStates({ cache, config, heads, interval, scale, softcap }: V
   const { pool } = cache;
   const { context, headDim, type } = pool;
   const { profile, limits } = context;
-  const { sink, window, k, blockK } = config;
+  const { sink, window, blockK, remainder } = config;
   const group = heads / pool.kvHeads;
-  const slots = sink + window + interval + Math.ceil(k / blockK) * blockK;
+  const slots = sink + window + interval + capacityOf(config) * blockK;
   return cache.views().map((view) => {
     const { kvHeads, keyRows, pages } = view;
     const shape: AttentionShape = {
@@ -57,7 +61,13 @@ export function viewStates({ cache, config, heads, interval, scale, softcap }: V
       keyRows,
       queryHeads: heads,
       pageShift: pages?.shift,
+      score: { scale, softcap },
     });
+    // A cache that never fills a block below its window has none.
+    const hasMeans = remainder !== undefined && meansLayout(remainder, sink, cache.maxTokens - window).baseBlocks > 0;
+    const means = hasMeans
+      ? new CacheMeans({ context }, { sink, window, remainder }, shape, cache.maxTokens)
+      : undefined;
     const scratch = new Map(
       Object.entries(plan.scratch).map(([role, bytes]) => {
         const buffer = createBuffer(context, bytes, 0x80 | 0x08 | 0x04, role); // STORAGE | COPY_DST | COPY_SRC
@@ -72,6 +82,7 @@ export function viewStates({ cache, config, heads, interval, scale, softcap }: V
       sharedKeys: config.shareHeads,
       keyRows,
       paged: pages !== undefined,
+      remainder: hasMeans,
     });
     const headFirst = view.firstKvHead * group;
     const options = { scale, softcap, keyRows, queryHeads: heads, headFirst, slots };
@@ -79,6 +90,7 @@ export function viewStates({ cache, config, heads, interval, scale, softcap }: V
       view,
       plan,
       envelopes: new CacheEnvelopes({ context }, plan, cache.maxTokens),
+      means,
       headFirst,
       scratch,
       decode,

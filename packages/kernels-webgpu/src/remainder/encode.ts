@@ -156,38 +156,43 @@ export function encodeSpread(
   }
 }
 
-/** Adds the pass that lists every cell's pseudo-keys. */
-export function encodePseudoKeys(call: GpuCall, mask: GpuMask, layout: MeansLayout, most: number): BufferRange {
-  const { batch, maskHeads, queryBlocks, queries, keys, window, causal, blockQ, blockK, capacity } = mask;
-  const { sink, block, baseBlocks } = layout;
-  const bytes = 8 * batch * maskHeads * queryBlocks * pseudoWords(most);
-  const list = { buffer: call.scratch(bytes, 'pseudo-keys'), size: bytes };
+/** The uniform of the pass that lists pseudo-keys. */
+export function pseudoUniform(mask: GpuMask, { baseBlocks }: MeansLayout, most: number): ArrayBuffer {
+  const { queryBlocks, queries, keys, window, causal, blockQ, blockK, capacity } = mask;
+  return PSEUDO.pack({
+    queries,
+    keys,
+    window,
+    causal: causal ? 1 : 0,
+    blockQ,
+    blockK,
+    queryBlocks,
+    capacity,
+    baseBlocks,
+    most,
+  });
+}
+
+/** Adds the pass that lists every cell's pseudo-keys. @param uniform a buffer of {@link pseudoUniform}, for prepared calls */
+export function encodePseudoList(
+  call: GpuCall,
+  mask: GpuMask,
+  { layout, list, most }: Omit<PseudoKeys, 'means'>,
+  uniform?: BufferRange,
+): void {
+  const { sink, block } = layout;
   call.pass({
     label: 'remainder/pseudo-keys',
     pipeline: { label: 'pseudo-keys', code: memoCode(pseudoCode, { sink, block, most: layout.most }) },
-    bindings: [
-      {
-        uniform: PSEUDO.pack({
-          queries,
-          keys,
-          window,
-          causal: causal ? 1 : 0,
-          blockQ,
-          blockK,
-          queryBlocks,
-          capacity,
-          lag: 0,
-          baseBlocks,
-          most,
-        }),
-      },
-      mask.starts,
-      mask.counts,
-      list,
-    ],
-    workgroups: [1, queryBlocks, batch * maskHeads],
+    bindings: [uniform ?? { uniform: pseudoUniform(mask, layout, most) }, mask.starts, mask.counts, list],
+    workgroups: [1, mask.queryBlocks, mask.batch * mask.maskHeads],
   });
-  return list;
+}
+
+/** Means that somebody keeps: they hold every block below the call's windows. */
+export interface KnownMeans {
+  readonly range: BufferRange;
+  readonly layout: MeansLayout;
 }
 
 /**
@@ -197,15 +202,17 @@ export function encodePseudoKeys(call: GpuCall, mask: GpuMask, layout: MeansLayo
  */
 export function encodeRemainder(
   call: GpuCall,
-  { k, v }: { readonly k: GpuTensor; readonly v: GpuTensor },
+  tensors: Pick<MeansUpdate, 'k' | 'v' | 'keyRows' | 'pages'>,
   shape: AttentionShape,
   mask: GpuMask,
   limits: DeviceLimits,
+  known?: KnownMeans,
 ): PseudoKeys | undefined {
   if (!mask.remainder) return undefined;
-  const layout = meansLayout(mask.remainder, mask.sink, lastWindowStart(mask));
-  if (layout.baseBlocks === 0) return undefined;
-  const most = mostPseudoKeys(layout);
+  const needed = meansLayout(mask.remainder, mask.sink, lastWindowStart(mask));
+  if (needed.baseBlocks === 0) return undefined;
+  const layout = known?.layout ?? needed;
+  const most = mostPseudoKeys(needed);
   const bytes = meansBytes(shape, layout);
   const cells = mask.batch * mask.maskHeads * mask.queryBlocks;
   const limit = limits.maxStorageBufferBindingSize;
@@ -224,7 +231,10 @@ export function encodeRemainder(
       limits.maxComputeWorkgroupsPerDimension,
       'call with fewer queries at a time',
     );
-  const means = { buffer: call.scratch(bytes, 'means'), size: bytes };
-  encodeMeans(call, limits, { k, v, shape, means, layout });
-  return { layout, means, list: encodePseudoKeys(call, mask, layout, most), most };
+  const means = known?.range ?? { buffer: call.scratch(bytes, 'means'), size: bytes };
+  if (!known) encodeMeans(call, limits, { ...tensors, shape, means, layout });
+  const listBytes = 8 * cells * pseudoWords(most);
+  const list = { buffer: call.scratch(listBytes, 'pseudo-keys'), size: listBytes };
+  encodePseudoList(call, mask, { layout, list, most });
+  return { layout, means, list, most };
 }

@@ -13,8 +13,6 @@ export const PSEUDO = uniformBlock('Cells', {
   blockK: 'u32',
   queryBlocks: 'u32',
   capacity: 'u32',
-  /** Keys that came after the search began: blocks lie where they lay then. */
-  lag: 'u32',
   /** Base blocks for which a head has room. */
   baseBlocks: 'u32',
   /** Pseudo-keys for which a cell has room. */

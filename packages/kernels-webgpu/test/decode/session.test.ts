@@ -47,6 +47,22 @@ const tree = resolveConfig({
   refreshInterval: 4,
 });
 
+/** Three stages of which the first serves for five steps, budgets by head, blocks of 16 and 32 keys stood for. */
+const voting = resolveConfig({
+  k: 24,
+  blockK: 2,
+  blockQ: 16,
+  window: 20,
+  sink: 3,
+  kPerHead: [24, 8, 0, 32],
+  remainder: { block: 16, most: 4, tail: 'drop' },
+  stages: [
+    { chunk: 16, keep: 96, strideQ: 8, rows: 'mean', score: 'deviation', refresh: 5 },
+    { chunk: 8, keep: 48, strideQ: 1, rows: 'max', score: 'exact', dims: 'slow-half', refresh: 1 },
+    { chunk: 2, keep: 24, score: 'mass', dims: 'slow-half', refresh: 1 },
+  ],
+});
+
 interface Run {
   readonly config: HipConfig;
   readonly pool: Partial<KvPoolOptions> & { readonly tokens: number };
@@ -187,5 +203,35 @@ describeGpu('decode sessions', (gpu) => {
     expect(wrongMasks).toBe(0);
     expect(cache.pages.some((page) => cache.pool.planner.slotOf(page) === undefined)).toBe(true);
     expect(cache.pool.hostBytes).toBeGreaterThan(0);
+  });
+
+  it('votes anew each step inside what the first stage left, with a remainder', async () => {
+    const { error, wrongMasks, session } = await compare(context, {
+      config: voting,
+      pool: { tokens: 512 },
+      prompts: [160, 48],
+      steps: 14,
+    });
+    expect(error).toBeLessThan(TOLERANCE);
+    expect(wrongMasks).toBe(0);
+    expect(session.searches).toBe(14);
+  });
+
+  it('votes through the page table, every candidate attended to, an exact tail', async () => {
+    const { error, wrongMasks, cache } = await compare(context, {
+      config: resolveConfig({
+        ...voting,
+        kPerHead: undefined,
+        decodeKeys: 'candidates',
+        remainder: { block: 16, most: 4, tail: 'exact' },
+      }),
+      pool: { tokens: 512 },
+      prompts: [160, 48],
+      steps: 7,
+      neighbour: true,
+    });
+    expect(cache.contiguous).toBe(false);
+    expect(error).toBeLessThan(TOLERANCE);
+    expect(wrongMasks).toBe(0);
   });
 });

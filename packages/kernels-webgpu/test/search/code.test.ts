@@ -1,9 +1,12 @@
 // The generated WGSL of search, decode and cache kernels, as files to read and to notice changes by.
 import { expect, it } from 'vitest';
-import { FAST_CONFIG, PAPER_CONFIG, type HipConfig } from '@hip/mask-search';
+import { FAST_CONFIG, PAPER_CONFIG, VOTE_CONFIG, type HipConfig } from '@hip/mask-search';
 import { appendCode } from '../../src/cache/append-code.ts';
 import { decodeCode } from '../../src/decode/code.ts';
 import { mergeCode } from '../../src/decode/merge-code.ts';
+import { pseudoPartCode } from '../../src/decode/pseudo-code.ts';
+import { baseMeansCode } from '../../src/remainder/means-code.ts';
+import { pseudoCode } from '../../src/remainder/pseudo-code.ts';
 import { DEFAULT_LIMITS } from '../../src/device/limits.ts';
 import { envelopeCode } from '../../src/search/code/envelope.ts';
 import { planSearch, type SearchRequest } from '../../src/search/plan.ts';
@@ -35,6 +38,19 @@ const cases: Record<string, string> = {
   }),
   'stages-binary': modules({ config: staged('binary') }),
   'stages-matrix': modules({ profile: { tier: 'subgroup-matrix', subgroupMaxSize: 32 } }),
+  'stages-vote-vector': modules({ config: VOTE_CONFIG }),
+  'stages-vote-matrix': modules({ config: VOTE_CONFIG, profile: { tier: 'subgroup-matrix', subgroupMaxSize: 32 } }),
+  moments: envelopeCode({ headDim: 64, type: 'f16', score: 'deviation', store: 'f32', sink: 16, chunk: 64 }),
+  'remainder-means': baseMeansCode({ headDim: 64, type: 'f16', sink: 16, block: 64 }),
+  'remainder-pseudo-keys': pseudoCode({ sink: 16, block: 64, most: 32 }),
+  'decode-pseudo-keys': pseudoPartCode({
+    headDim: 64,
+    type: 'f16',
+    group: 4,
+    softcap: false,
+    meanRows: 100,
+    most: 40,
+  }),
   tree: modules({ config: PAPER_CONFIG }),
   'tree-spilled-random': modules({
     config: { ...PAPER_CONFIG, k: 4096, representative: 'random' },

@@ -31,6 +31,26 @@ const CONFIGS = {
     stages: [{ chunk: 8, keep: 16, strideQ: 2, rows: 'max', score: 'binary' }],
   }),
   tree: resolveConfig({ ...base, stages: undefined }),
+  vote: resolveConfig({
+    ...base,
+    k: 8,
+    blockK: 2,
+    stages: [
+      { chunk: 16, keep: 64, strideQ: 8, rows: 'mean', score: 'deviation' },
+      { chunk: 8, keep: 32, strideQ: 1, rows: 'max', score: 'exact', dims: 'slow-half' },
+      { chunk: 2, keep: 8, score: 'mass', dims: 'slow-half' },
+    ],
+  }),
+  'vote on matrices': resolveConfig({
+    ...matrix,
+    k: 16,
+    blockK: 4,
+    stages: [
+      { chunk: 32, keep: 96, strideQ: 4, rows: 'mean', score: 'deviation' },
+      { chunk: 16, keep: 48, strideQ: 1, rows: 'max', score: 'exact', dims: 'slow-half' },
+      { chunk: 4, keep: 16, score: 'mass', dims: 'slow-half' },
+    ],
+  }),
   'bounds on matrices': resolveConfig({
     ...matrix,
     stages: [
@@ -74,8 +94,9 @@ describeGpu('isolation in the search', (gpu) => {
       await fc.assert(
         fc.asyncProperty(fc.integer({ min: 100, max: 199 }), oddNumbers, async (key, value) => {
           const odd = await run(spoiled(k, key, shape.headDim, value));
-          // Blocks whose first row stands before the key.
-          const blocks = Math.ceil((key - (shape.keys - shape.queries)) / BLOCK);
+          // Blocks whose first row stands before the key. Where rows vote, those of its block that see it have another vote.
+          const whole = name.includes('vote') ? Math.floor : Math.ceil;
+          const blocks = whole((key - (shape.keys - shape.queries)) / BLOCK);
           const of = ({ starts, capacity }: BlockMask) => [...starts.subarray(0, Math.max(0, blocks) * capacity)];
           expect(of(odd)).toEqual(of(clean));
           expect([...odd.counts]).toEqual([...clean.counts]);

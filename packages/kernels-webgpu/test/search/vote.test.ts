@@ -87,12 +87,12 @@ describeGpu('search with a vote', (gpu) => {
       { chunk: 2, keep: 24, score: 'mass', dims: 'slow-half' },
     ],
   });
-  const shape = { batch: 1, queries: 70, keys: 700, heads: 2, kvHeads: 1, headDim: 32 };
+  const shape = { batch: 1, queries: 40, keys: 480, heads: 1, kvHeads: 1, headDim: 32 };
 
   it('matrix kernels, emulated: the same mask', async () => {
     const profile = { ...context.profile, tier: 'subgroup-matrix', subgroupMinSize: 32, subgroupMaxSize: 32 } as const;
     // Means of 8 such rows, their squares and means of keys are exact in f16.
-    const values = { q: integers(70 * 2 * 32, 21), k: integers(700 * 32, 22) };
+    const values = { q: integers(40 * 32, 21), k: integers(480 * 32, 22) };
     const { actual, expected, plan } = await runSearch(
       context,
       { shape, config: small, type: 'f16', seed: 0, values, score: { scale: 0.05 } },
@@ -116,6 +116,6 @@ describeGpu('search with a vote', (gpu) => {
     );
     expect(actual.capacity).toBe(20);
     expect(cells(actual)).toEqual(cells(expected));
-    expect([...actual.counts]).toEqual([0, 20, 3, 12].flatMap((count) => [count, count, count]));
+    expect([...actual.counts]).toEqual([0, 20, 3, 12].flatMap((count) => [count, count]));
   });
 });
