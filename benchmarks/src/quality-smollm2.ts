@@ -33,7 +33,7 @@ interface Plan {
 
 const SIZES = {
   full: { tokens: 8192, windows: 4, prompts: [4096, 7000], fed: 1000, questions: 512 },
-  quick: { tokens: 2048, windows: 1, prompts: [1984], fed: 32, questions: 1 },
+  quick: { tokens: 2048, windows: 1, prompts: [2016], fed: 16, questions: 1 },
 } as const;
 
 function planOf(quick: boolean): Plan {
