@@ -40,6 +40,7 @@ describe('registry', () => {
         'nsga2',
         'predictors',
         'quality',
+        'quality-smollm2',
         'size',
         'webgpu',
       ].sort(),
