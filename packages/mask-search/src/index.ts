@@ -16,7 +16,6 @@ export { DEFAULT_CONFIG, FAST_CONFIG, INFINITE_HIP_CONFIG, PAPER_CONFIG, VOTE_CO
 export { resolveConfig } from './config/resolve.ts';
 export { layerConfig } from './config/layer.ts';
 export { decodeConfig } from './config/decode.ts';
-export { checkReferenceOnly, kernelStages, type KernelStage, type ScoredConfig } from './config/reference-only.ts';
 export { resolveRemainder, type Remainder, type RemainderConfig } from './config/remainder.ts';
 export {
   defaultStages,

@@ -58,7 +58,7 @@ export const FAST_CONFIG: HipConfig = Object.freeze({
 
 /**
  * Rows vote on small blocks, what is near is chosen instead of granted, pseudo-keys stand for the rest (docs/specification/hip.md §8).
- * The reference runs it; it takes DEFAULT_CONFIG's place once the kernels do.
+ * Nearer to dense attention than DEFAULT_CONFIG with half the keys, and slower to search (docs/guide/ablation.md).
  */
 export const VOTE_CONFIG: HipConfig = Object.freeze({
   ...PAPER_CONFIG,

@@ -2,9 +2,7 @@
 import { describe, expect, it } from 'vitest';
 import * as fc from 'fast-check';
 import {
-  checkReferenceOnly,
   decodeConfig,
-  emptyMask,
   FAST_CONFIG,
   INFINITE_HIP_CONFIG,
   layerConfig,
@@ -142,16 +140,6 @@ describe('the configuration with a vote', () => {
     const selected: HipConfig = { ...VOTE_CONFIG, decodeKeys: 'selected' };
     for (const config of [selected, PAPER_CONFIG, { ...INFINITE_HIP_CONFIG, decodeKeys: 'candidates' as const }])
       expect(decodeConfig(config)).toBe(config);
-  });
-
-  it('is refused by kernels that do not run it, part by part', () => {
-    const mask = emptyMask({ batch: 1, queries: 1, keys: 1, heads: 1, kvHeads: 1, headDim: 1 }, VOTE_CONFIG, 1);
-    const [deviation, exact, vote] = VOTE_CONFIG.stages!.map((stage) => ({ stages: [stage] }));
-    const parts = [deviation!, exact!, vote!, { kPerHead: [4] }, { remainder: {} }, mask];
-    for (const part of parts)
-      expect(() => checkReferenceOnly(part)).toThrow(expect.objectContaining({ code: 'unsupported' }));
-    for (const config of [PAPER_CONFIG, INFINITE_HIP_CONFIG, FAST_CONFIG])
-      expect(() => checkReferenceOnly(config)).not.toThrow();
   });
 
   it('with other candidates keeps at least as many before them', () => {
