@@ -12,6 +12,8 @@ interface Entry<Mask> {
   /** Whether one row searched: only its mask serves later rows. */
   readonly serves: boolean;
   mask: Mask | undefined;
+  /** The newest call's, whose mask this entry awaits or has; undefined once that call has been cut off. */
+  ticket: object | undefined;
 }
 
 /**
@@ -55,13 +57,15 @@ export class MaskHistory<Mask extends Pick<MaskLayout, 'keys' | 'window'> = Bloc
     if (entry && !entry.serves) this.#drop(entry);
     if (entry && !entry.serves && !serves) entry.at = keys;
     else {
-      entry = { since: keys, at: keys, serves, mask: undefined };
+      entry = { since: keys, at: keys, serves, mask: undefined, ticket: undefined };
       this.#entries.push(entry);
       if (this.#entries.length > MOST) this.#drop(this.#entries.shift()!);
     }
     const mine = entry;
+    // Not the length: after a cut another call may have reached it again, with other tokens.
+    const ticket = (mine.ticket = {});
     return (mask) => {
-      if (mine.at === keys && this.#entries.includes(mine)) mine.mask = mask;
+      if (mine.ticket === ticket && this.#entries.includes(mine)) mine.mask = mask;
       else this.#forget(mask);
     };
   }
@@ -84,6 +88,7 @@ export class MaskHistory<Mask extends Pick<MaskLayout, 'keys' | 'window'> = Bloc
     const last = this.#entries.at(-1);
     if (last && last.at > length) {
       last.at = length;
+      last.ticket = undefined;
       this.#drop(last);
     }
   }

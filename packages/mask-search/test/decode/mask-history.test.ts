@@ -73,6 +73,19 @@ describe('MaskHistory', () => {
     expect(history.last).toBeUndefined();
   });
 
+  it('takes no mask of a call that was cut off, though a later one reached its length again', () => {
+    const forgotten: BlockMask[] = [];
+    const history = new MaskHistory<BlockMask>((mask) => forgotten.push(mask));
+    history.search(2, 2);
+    const late = history.search(4, 2);
+    history.truncate(2);
+    history.search(4, 2)(maskOf(4, 2));
+    const { last } = history;
+    late(maskOf(4, 2));
+    expect(history.last).toBe(last);
+    expect(forgotten).toHaveLength(1);
+  });
+
   it('gives back each mask that it forgets, once, and none that serves', () => {
     const operation = fc.oneof(
       fc.record({ rows: fc.integer({ min: 1, max: 3 }), late: fc.boolean() }),
