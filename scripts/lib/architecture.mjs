@@ -30,6 +30,11 @@ export const ARCHITECTURE = {
     internal: ['@hip/mask-search', '@hip/kernels-cpu', '@hip/kernels-webgpu'],
     external: ['@tensorflow/'],
   },
+  '@hip/llm': {
+    what: 'a decoder language model, whole: weights as stored, a paged cache, sparse attention, chat',
+    internal: ['@hip/mask-search', '@hip/kernels-cpu', '@hip/kernels-webgpu', '@hip/checkpoints'],
+    external: [],
+  },
   '@instatune/nsga2': {
     what: 'multi-objective evolutionary search, indicators, test problems',
     internal: [],

@@ -10,6 +10,7 @@ export const KEYWORDS = {
   '@hip/kernels-webgpu': ['flash attention', 'sparse attention', 'WebGPU', 'WGSL', 'KV cache', 'long context'],
   '@hip/attention': ['attention', 'tfjs', 'KV cache', 'long context', 'transformer', 'sparse attention'],
   '@hip/checkpoints': ['safetensors', 'GGUF', 'Hugging Face', 'tokenizer', 'chat template', 'transformer'],
+  '@hip/llm': ['language model', 'GGUF', 'chat', 'WebAssembly', 'long context', 'quantization'],
   '@instatune/nsga2': [
     'NSGA-II',
     'NSGA-III',

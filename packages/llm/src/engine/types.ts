@@ -1,0 +1,108 @@
+// The seam between a model's arithmetic and everything that talks to it: an engine holds weights, a sequence holds tokens.
+import type { ModelConfig } from '@hip/checkpoints';
+import type { HipConfig } from '@hip/mask-search';
+
+/** Bytes of a backend's memory. */
+export interface EngineMemory {
+  readonly weights: number;
+  /** Keys, values and what searches keep of them, of all sequences. */
+  readonly cache: number;
+  /** Activations and tables that serve every step. */
+  readonly scratch: number;
+  readonly total: number;
+}
+
+/** One backend's model: weights in its memory, shared by all sequences. */
+export interface Engine {
+  readonly backend: 'wasm';
+  readonly config: ModelConfig;
+  /** Logits a row. */
+  readonly vocabulary: number;
+  /** Tokens that a sequence may hold. */
+  readonly contextTokens: number;
+  readonly memory: EngineMemory;
+  /** An empty sequence. @throws LlmError `out-of-memory`, `closed` */
+  createSequence(): Sequence;
+  /** Ends threads and frees everything; sequences cannot be used afterwards. */
+  close(): void;
+}
+
+/** Options of {@link Sequence.forward}. */
+export interface ForwardOptions {
+  /** Which rows' logits come back. @defaultValue 'last' */
+  readonly logits?: 'last' | 'all' | 'none' | undefined;
+  /** Ends the call between two slices of its work; the sequence is then as it was. */
+  readonly signal?: AbortSignal | undefined;
+  /** Called after each slice. */
+  readonly onProgress?: ((done: number, total: number) => void) | undefined;
+}
+
+/** A conversation's tokens in the cache. A step that fails or is aborted leaves it as it was. */
+export interface Sequence {
+  /** Tokens held. */
+  readonly length: number;
+  /**
+   * Appends tokens.
+   *
+   * @returns logits, soft-capped where the model does it: of the last token [vocabulary], of all [n, vocabulary], or none [0]
+   * @throws LlmError `context-full`, `non-finite-logits` with the position, `out-of-memory`, `invalid-input` for ids outside the
+   * vocabulary, `aborted`, `busy` while another call of this sequence runs
+   */
+  forward(ids: ArrayLike<number>, options?: ForwardOptions): Promise<Float32Array>;
+  /**
+   * Appends tokens.
+   *
+   * @returns nats of each token but the first, given those before it [n − 1]; [n] where the sequence held tokens before
+   */
+  losses(ids: ArrayLike<number>, options?: Omit<ForwardOptions, 'logits'>): Promise<Float32Array>;
+  /** A sequence with the same tokens that goes its own way; keys and values are shared until then. */
+  fork(): Sequence;
+  /** Keeps the first `length` tokens. */
+  truncate(length: number): void;
+  dispose(): void;
+}
+
+/** What attention reads: everything, or what HiP selects with a configuration's values and a profile's layers. */
+export type AttentionChoice = 'dense' | AttentionOptions;
+
+/** HiP attention with a configuration, a model's profile, or both. */
+export interface AttentionOptions {
+  /** Fields that replace those of the default or of the profile. */
+  readonly config?: Partial<HipConfig> | undefined;
+  /** A calibrated profile of this model, e.g. `smollm2` of `@hip/attention/profiles`. */
+  readonly profile?: AttentionProfile | undefined;
+  /** Tokens up to which every layer is dense. @defaultValue measured: below it HiP does not pay */
+  readonly denseBelow?: number | undefined;
+}
+
+/** What this package reads of a calibration profile. */
+export interface AttentionProfile {
+  readonly config: Partial<HipConfig>;
+  readonly layers: HipConfig['layers'];
+}
+
+/** How weights lie in memory: as their file stores them, or converted while loading. */
+export type WeightChoice = 'stored' | 'f32' | 'f16' | 'q8' | 'q4';
+
+/** Options of {@link loadEngine}. */
+export interface EngineOptions {
+  /** @defaultValue 'stored' */
+  readonly weights?: WeightChoice | undefined;
+  /** Tokens that a sequence may hold. @defaultValue what the model was trained for */
+  readonly contextTokens?: number | undefined;
+  /** @defaultValue HiP with the shipped configuration from the length on where it pays, dense below */
+  readonly attention?: AttentionChoice | undefined;
+  /** Type of cached keys and values. @defaultValue 'f16' */
+  readonly cache?: 'f16' | 'f32' | undefined;
+  /** @defaultValue the machine's cores */
+  readonly threads?: number | 'auto' | undefined;
+  readonly signal?: AbortSignal | undefined;
+  /** Bytes of weights read so far, and of all. */
+  readonly onProgress?: ((progress: { readonly loaded: number; readonly total: number }) => void) | undefined;
+}
+
+/** What an engine will take, before anything is allocated. */
+export interface EnginePlan extends EngineMemory {
+  /** Tokens that `cache` is for. */
+  readonly contextTokens: number;
+}

@@ -1,0 +1,3 @@
+// The public face of @hip/llm.
+export { LlmError, type LlmErrorCode } from './errors.ts';
+export type * from './engine/types.ts';
