@@ -1,15 +1,15 @@
 // What the binaries export: kernels `(job, thread)`, and where free memory starts.
-export { append } from './pages';
-export { blockMeans, joinMeans } from './means';
-export { envelopes } from './envelope';
-export { denseAttention } from './dense';
-export { sparseAttention } from './sparse';
-export { sparseGradient } from './gradient';
-export { mergeSplits } from './context';
-export { stagedSearch } from './staged';
-export { treeSearch } from './tree';
-export { packColumns, packRows, gemm } from './gemm';
-export { peak } from './peak';
+export { append } from './cache/pages';
+export { blockMeans, joinMeans } from './cache/means';
+export { envelopes } from './cache/envelope';
+export { denseAttention } from './attention/dense';
+export { sparseAttention } from './attention/sparse';
+export { sparseGradient } from './attention/gradient';
+export { mergeSplits } from './attention/context';
+export { stagedSearch } from './search/staged';
+export { treeSearch } from './search/tree';
+export { packColumns, packRows, gemm } from './matrix/gemm';
+export { peak } from './matrix/peak';
 
 export function heapBase(): usize {
   return __heap_base;

@@ -2,13 +2,13 @@
 import { maskCapacity, type AttentionShape, type HipConfig, type SearchStage } from '@hip/mask-search';
 import { alignBytes } from '../runtime/heap.ts';
 
-/** Tokens of a key-value page: assembly/pages.ts. */
+/** Tokens of a key-value page: assembly/cache/pages.ts. */
 export const PAGE_TOKENS = 256;
-/** Query rows of an attention tile, keys of a step: assembly/context.ts. */
+/** Query rows of an attention tile, keys of a step: assembly/attention/context.ts. */
 export const ROWS = 64;
 /** Tokens of an append work item. */
 export const APPEND_RUN = 64;
-/** Rows and panels of a matrix product's work item: assembly/gemm.ts. */
+/** Rows and panels of a matrix product's work item: assembly/matrix/gemm.ts. */
 export const GEMM_ROWS = 64;
 export const GEMM_PANELS = 16;
 /** Rows that are turned at a time where the left factor is stored transposed. */
@@ -90,7 +90,7 @@ export function meansRoom(keys: number, sink: number, block: number): number {
   return blocks === 0 ? 0 : 2 ** Math.ceil(Math.log2(blocks));
 }
 
-/** Bytes of the means of a remainder's blocks: assembly/means.ts. */
+/** Bytes of the means of a remainder's blocks: assembly/cache/means.ts. */
 export function meansBytes(
   { batch, kvHeads, headDim }: Pick<AttentionShape, 'batch' | 'kvHeads' | 'headDim'>,
   room: number,
@@ -151,7 +151,7 @@ export function voteRows(
   return { candidates, local: candidates + local <= most ? local : 0 };
 }
 
-/** Bytes of a vote's scratch: assembly/vote.ts. */
+/** Bytes of a vote's scratch: assembly/search/vote.ts. */
 function voteScratch(shape: Pick<AttentionShape, 'keys'>, config: HipConfig): number {
   if (config.stages?.at(-1)?.score !== 'mass') return 0;
   const { candidates, local } = voteRows(shape, config);
@@ -190,17 +190,17 @@ export function searchFlops({ keys, headDim }: Pick<AttentionShape, 'keys' | 'he
   return total;
 }
 
-/** Scratch bytes of one thread of attention: assembly/context.ts. */
+/** Scratch bytes of one thread of attention: assembly/attention/context.ts. */
 export function attentionScratch(headDim: number): number {
   return alignBytes(2368 + ROWS * 320 + 4 * ROWS * paddedDim(headDim) * 4);
 }
 
-/** Scratch bytes of one thread of the gradient: assembly/gradient.ts. */
+/** Scratch bytes of one thread of the gradient: assembly/attention/gradient.ts. */
 export function gradientScratch(headDim: number): number {
   return attentionScratch(headDim) + alignBytes(4 * ROWS * paddedDim(headDim) * 4 + 3 * ROWS * 320 + 4 * ROWS * 4);
 }
 
-/** Scratch bytes of one thread of a search: assembly/score.ts, staged.ts, vote.ts, tree.ts. */
+/** Scratch bytes of one thread of a search: assembly/search/. */
 export function searchScratch(
   { heads, keys, headDim }: Pick<AttentionShape, 'heads' | 'keys' | 'headDim'>,
   config: HipConfig,

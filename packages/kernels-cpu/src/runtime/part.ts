@@ -286,7 +286,7 @@ export class Part {
   }
 }
 
-/** Kinds of stages: assembly/staged.ts. */
+/** Kinds of stages: assembly/search/staged.ts. */
 const SCORES: Record<SearchStage['score'], number> = { binary: 0, bound: 1, exact: 2, deviation: 3, mass: 4 };
 
 function treeFields({ strideQ, strideK, representative, ensemble }: HipConfig): JobFields {

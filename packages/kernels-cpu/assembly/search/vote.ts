@@ -1,10 +1,10 @@
 // The vote (docs/specification/hip.md §8.1): every row of a query block gives each candidate block the probability mass of its keys.
 // Scores lie transposed, a key's for all rows side by side. Three passes over them: maxima; weights and sums; masses.
-import * as J from './job';
-import { rowBytes } from './pages';
+import * as J from '../job';
+import { rowBytes } from '../cache/pages';
 import * as S from './score';
-import { exp2Clamped, EXP, fma, INITIAL_MAX, LOG2E, MASKED } from './simd';
-import { capScores } from './step';
+import { exp2Clamped, EXP, fma, INITIAL_MAX, LOG2E, MASKED } from '../numbers/simd';
+import { capScores } from '../attention/step';
 
 // A vote's scratch: what is voted on, then f32 [8·panels] each: maxima, sums, 1 / sums. Then the scores, [VOTE_KEYS] and [VOTE_LOCAL]
 // rows, 4 more rows for what rounding up writes.

@@ -1,7 +1,7 @@
 // Dense flash attention.
 import * as C from './context';
 import { FAR } from './context';
-import * as J from './job';
+import * as J from '../job';
 import { flush, listKeys } from './step';
 
 /** Work item: (batch, head, row tile counted from the last, split). Tiles late in the sequence are longest, so they go first. */

@@ -3,12 +3,13 @@
 import * as C from './context';
 import { FAR } from './context';
 import { gradientStep } from './gradient';
-import { decodeHalves } from './half';
-import { finiteRows, mixSeen } from './non-finite';
-import * as J from './job';
-import { keyAddress, rowBytes, valueOffset, PAGE } from './pages';
-import { exp2x4, EXP, fma, LOG2E, MASKED, exp2Once } from './simd';
-import { mix, rowsByPanels } from './tile';
+import { decodeHalves } from '../numbers/half';
+import { finiteRows } from '../numbers/non-finite';
+import { mixSeen } from './seen';
+import * as J from '../job';
+import { keyAddress, rowBytes, valueOffset, PAGE } from '../cache/pages';
+import { exp2x4, EXP, fma, LOG2E, MASKED, exp2Once } from '../numbers/simd';
+import { mix, rowsByPanels } from '../matrix/tile';
 
 /**
  * Lists keys [first, end). Key j is visible to rows r with (position of r) − j in [low, high]. Full lists are worked off.

@@ -1,12 +1,13 @@
 // The gradient of block-sparse attention, flash style: weights are made again from each row's log-sum-exp, nothing of size T² is kept.
 import * as C from './context';
-import * as J from './job';
-import { meanBytes, spreadMeans } from './means';
-import { finiteRows, finiteRun, mixSeeing, mixSeen } from './non-finite';
-import { exp2x4, EXP, LOG2E } from './simd';
+import * as J from '../job';
+import { meanBytes, spreadMeans } from '../cache/means';
+import { finiteRows, finiteRun } from '../numbers/non-finite';
+import { mixSeeing, mixSeen } from './seen';
+import { exp2x4, EXP, LOG2E } from '../numbers/simd';
 import { listSets } from './sparse';
 import { flush } from './step';
-import { mix, rowsByPanels } from './tile';
+import { mix, rowsByPanels } from '../matrix/tile';
 
 // Scratch behind that of attention. Squares [64][d]: output gradients as panels, queries times scale, output gradients, gradients of
 // the step's keys. Tables [64][80]: score gradients by key; weights and score gradients by row. Then row pointers to the second and

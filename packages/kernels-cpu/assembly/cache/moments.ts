@@ -1,8 +1,8 @@
 // Means and deviations: per chunk its mean key and the population variance of each channel, as rows [Hkv of B][chunks][mean d,
 // variance d]. Numbers that are not finite count as 0: a key that holds them is judged where keys are scored one by one.
-import { decodeHalves } from './half';
-import * as J from './job';
-import { largest, INFINITE, sizeMask } from './non-finite';
+import { decodeHalves } from '../numbers/half';
+import * as J from '../job';
+import { largest, INFINITE, sizeMask } from '../numbers/non-finite';
 import { keyAddress } from './pages';
 
 /**

@@ -1,12 +1,12 @@
 // Scores of keys and of envelopes for a query block: the largest product over sampled rows. What both searches are made of.
-import { packPanels } from './context';
-import { decodeHalves } from './half';
-import * as J from './job';
-import { keyAddress, PAGE } from './pages';
+import { packPanels } from '../attention/context';
+import { decodeHalves } from '../numbers/half';
+import * as J from '../job';
+import { keyAddress, PAGE } from '../cache/pages';
 import { LOWEST } from './select';
-import { largest } from './non-finite';
-import { fma } from './simd';
-import { rowsByPanels } from './tile';
+import { largest } from '../numbers/non-finite';
+import { fma } from '../numbers/simd';
+import { rowsByPanels } from '../matrix/tile';
 
 const LOW: usize = memory.data<f32>([LOWEST, LOWEST, LOWEST, LOWEST], 16);
 

@@ -1,5 +1,5 @@
 // C[M×N] = A[M×K] · B[K×N] (+ bias), B packed into panels of eight columns.
-import * as J from './job';
+import * as J from '../job';
 import { rowsByPanels } from './tile';
 
 /** Rows and panels of a work item. */

@@ -1,8 +1,8 @@
 // Means of blocks of keys and values, what a remainder is made of (docs/specification/hip.md §8.3): base blocks from the sink on, then
 // pairs, fours, eights … of them. Rows [Hkv of B][2·MEANS_ROOM][mean key d, mean value d]: first the base blocks, then half as many
 // pairs, and so on.
-import { decodeHalves } from './half';
-import * as J from './job';
+import { decodeHalves } from '../numbers/half';
+import * as J from '../job';
 import { keyAddress, rowBytes, valueOffset } from './pages';
 
 /** Which mean, counted over all: that of `index`-th block of MEANS_BLOCK·2^level keys. MEANS_ROOM is a power of two. */

@@ -1,10 +1,10 @@
 // Summaries of chunks: moments (moments.ts), and envelopes: elementwise largest and smallest key of each chunk, as rows [Hkv of B][chunks][max d, min d]: two halves of one row, so
 // that a bound is one product with the queries' positive and negative parts. They are finite: NaN is passed over, ±∞ becomes the
 // largest float, since such a product multiplies by 0.
-import { decodeHalves } from './half';
-import * as J from './job';
+import { decodeHalves } from '../numbers/half';
+import * as J from '../job';
 import { moments } from './moments';
-import { largest, smallest } from './non-finite';
+import { largest, smallest } from '../numbers/non-finite';
 import { keyAddress, PAGE, rowBytes } from './pages';
 
 /**

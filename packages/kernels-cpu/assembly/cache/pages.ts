@@ -1,7 +1,7 @@
 // The key-value pages: PAGE tokens each, [keys, values][Hkv][PAGE][d padded to 8], float32 or float16; and appending to them.
-import { encodeHalves } from './half';
-import * as J from './job';
-import { allFinite, largerSize, plainNaN, sizeMask } from './non-finite';
+import { encodeHalves } from '../numbers/half';
+import * as J from '../job';
+import { allFinite, largerSize, plainNaN, sizeMask } from '../numbers/non-finite';
 
 /** Tokens of a page. */
 export const PAGE: i32 = 256;

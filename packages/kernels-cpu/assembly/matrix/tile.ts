@@ -1,6 +1,6 @@
 // The micro-kernels: everything that multiplies matrices ends here. Six rows × eight columns fill the 15 usable vector registers of
 // x64 engines: 12 sums, 2 vectors, 1 broadcast. One step of depth per iteration: unrolled, compilers regroup the sums and spill.
-import { fma } from './simd';
+import { fma } from '../numbers/simd';
 
 /**
  * out[m][0…7] = Σ_k row_m[k]·panel[k][0…7] for six rows given by pointers.

@@ -1,6 +1,6 @@
 // Multi-stage pruning (docs/specification/hip.md §3). The last stage's chunks are the mask's blocks.
-import * as J from './job';
-import { rowBytes } from './pages';
+import * as J from '../job';
+import { rowBytes } from '../cache/pages';
 import * as S from './score';
 import { LOWEST, selectLargest } from './select';
 import * as V from './vote';

@@ -1,7 +1,7 @@
 // Block-sparse flash attention: three disjoint key sets (window, sinks, selected blocks), each key once, and pseudo-keys for the rest.
 import * as C from './context';
 import { FAR } from './context';
-import * as J from './job';
+import * as J from '../job';
 import { firstWindowStart, listPseudoKeys, remainderEnd } from './remainder';
 import { flush, listKeys } from './step';
 

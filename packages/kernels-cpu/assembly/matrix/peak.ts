@@ -1,6 +1,6 @@
 // The machine's peak: multiply-adds on registers only.
-import * as J from './job';
-import { fma } from './simd';
+import * as J from '../job';
+import { fma } from '../numbers/simd';
 
 const INPUT: usize = memory.data<f32>([0.999, 0.999, 0.999, 0.999, 1e-3, 1e-3, 1e-3, 1e-3], 16);
 

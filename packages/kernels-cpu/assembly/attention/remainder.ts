@@ -1,8 +1,8 @@
 // The remainder (docs/specification/hip.md §8.3): which blocks stand for the keys that a mask leaves out, as pseudo-keys in a tile's list.
 import * as C from './context';
 import { FAR } from './context';
-import * as J from './job';
-import { meanIndex, meanBytes } from './means';
+import * as J from '../job';
+import { meanIndex, meanBytes } from '../cache/means';
 import { flush } from './step';
 
 /** Start of the window of a query block's first row: below it are the keys that pseudo-keys may stand for. */

@@ -1,6 +1,6 @@
 // The paper's tree search (docs/specification/hip.md §2): halve every node, keep the best halves by their representatives, until nodes are single blocks.
-import * as J from './job';
-import { rowBytes } from './pages';
+import * as J from '../job';
+import { rowBytes } from '../cache/pages';
 import * as S from './score';
 import { LOWEST, NONE, selectLargest } from './select';
 

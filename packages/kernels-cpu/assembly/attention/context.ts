@@ -1,7 +1,7 @@
 // A thread's scratch during attention: one tile of query rows, its online softmax, and the list of keys the next step takes.
-import * as J from './job';
-import { allFinite, finiteRun, INFINITE, isFinite32, largerSize, LARGEST, plainNaN, SIZE, sizeMask } from './non-finite';
-import { exp2Once, INITIAL_MAX } from './simd';
+import * as J from '../job';
+import { allFinite, finiteRun, INFINITE, isFinite32, largerSize, LARGEST, plainNaN, SIZE, sizeMask } from '../numbers/non-finite';
+import { exp2Once, INITIAL_MAX } from '../numbers/simd';
 
 /** Query rows of a tile. */
 export const ROWS: i32 = 64;
