@@ -90,7 +90,7 @@ export const VOTE_LOCAL: usize = 240;
 export const MEANS_BLOCK: usize = 244;
 export const MEANS_MOST: usize = 248;
 export const MEANS_EXACT: usize = 252;
-/** Means of its blocks (means.ts): where they lie, base blocks there is room for, the first base block to compute, and to join. */
+/** Means of its blocks (cache/means.ts): where they lie, base blocks there is room for, the first base block to compute, and to join. */
 export const MEANS: usize = 256;
 export const MEANS_ROOM: usize = 260;
 export const MEANS_FIRST: usize = 264;

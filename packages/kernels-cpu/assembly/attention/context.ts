@@ -47,7 +47,7 @@ export const VALUE_LIST: usize = 320;
 /** i32 [64] each: key j is visible to rows FROM[j] … TO[j]. */
 export const FROM: usize = 576;
 export const TO: usize = 832;
-/** i32 [64]: the keys themselves, or the index of each mean (means.ts). */
+/** i32 [64]: the keys themselves, or the index of each mean (../cache/means.ts). */
 export const KEY_INDEX: usize = 1088;
 /** f32 [64] each. */
 export const MAXIMUM: usize = 1344;

@@ -1,5 +1,5 @@
 // NaN and infinity in runs of floats: fast paths ask first whether all operands are finite. What then keeps them with those that may see
-// them is attention/seen.ts.
+// them is ../attention/seen.ts.
 
 /** Absolute values from here on, read as integers, are infinities and NaN. */
 export const INFINITE: i32 = 0x7f800000;
