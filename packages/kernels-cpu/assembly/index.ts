@@ -10,6 +10,11 @@ export { stagedSearch } from './search/staged';
 export { treeSearch } from './search/tree';
 export { packColumns, packRows, gemm } from './matrix/gemm';
 export { peak } from './matrix/peak';
+export { embed } from './model/embed';
+export { elements } from './model/elements';
+export { linearRows, linearTiles } from './model/linear';
+export { norm } from './model/norm';
+export { rotate } from './model/rotate';
 
 export function heapBase(): usize {
   return __heap_base;

@@ -19,6 +19,12 @@ export const KERNELS = [
   'packRows',
   'gemm',
   'peak',
+  'embed',
+  'elements',
+  'linearRows',
+  'linearTiles',
+  'norm',
+  'rotate',
 ] as const;
 export type Kernel = (typeof KERNELS)[number];
 
@@ -124,6 +130,12 @@ export class Engine {
     if (end <= from) return;
     writeJob(this.heap.memory, job, { NEXT: from, ITEMS: end });
     this.#pool.run(kernel, job, () => this.#exports[kernel](job, 0));
+  }
+
+  /** Runs all items of a kernel on the calling thread: what takes less time than waking others. `job` begins with 0 and the items. */
+  runHere(kernel: Kernel, job: number): void {
+    this.checkOpen();
+    this.#exports[kernel](job, 0);
   }
 
   /** Runs a kernel, `sliced` or in one go, yielding its share done after each slice. */

@@ -39,10 +39,10 @@ export class Heap {
     return this.#peak;
   }
 
-  /** @throws HipError `out-of-memory` */
-  allocate(bytes: number): number {
+  /** @param fix what to do where the memory ends. @throws HipError `out-of-memory` */
+  allocate(bytes: number, fix = 'use fewer heads or rows a call, or a float16 cache'): number {
     const size = alignBytes(bytes);
-    const at = this.#fit(size);
+    const at = this.#fit(size, fix);
     this.#sizes.set(at, size);
     this.#used += size;
     this.#peak = Math.max(this.#peak, this.#used);
@@ -74,7 +74,7 @@ export class Heap {
     return new Int32Array(this.memory.buffer, at, length);
   }
 
-  #fit(size: number): number {
+  #fit(size: number, fix: string): number {
     const index = this.#gaps.findIndex(({ bytes }) => bytes >= size);
     if (index >= 0) {
       const gap = this.#gaps[index]!;
@@ -86,7 +86,6 @@ export class Heap {
     }
     const at = this.#end;
     const end = at + size;
-    const fix = 'use fewer heads or rows a call, or a float16 cache';
     // The last page stays free: kernels may read a vector beyond a row.
     if (end > MAX_BYTES - PAGE)
       throw new HipError(

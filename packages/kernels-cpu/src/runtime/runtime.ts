@@ -7,6 +7,7 @@ import {
   type HipConfig,
   type ScoreOptions,
 } from '@hip/mask-search';
+import { ModelRuntime } from '../model/runtime.ts';
 import { planMemory, type MemoryPlan } from '../plan/plan.ts';
 import type { CacheType } from '../plan/layout.ts';
 import { denseSteps, hipSteps, maskedSteps } from './attend.ts';
@@ -27,11 +28,12 @@ import type { CallOptions, DenseCallOptions, HipResult } from './options.ts';
  * Deviation from float64: ≤ 2e-5 of the largest output for unit-scale inputs (the exp2 polynomial and float32 sums). Results do not
  * depend on the number of threads.
  */
-export class CpuRuntime {
+export class CpuRuntime extends ModelRuntime {
   readonly #engine: Engine;
 
   /** @internal use {@link createCpuRuntime} */
   constructor(engine: Engine) {
+    super(engine);
     this.#engine = engine;
   }
 
