@@ -1,0 +1,215 @@
+// A sequence on WebAssembly: its tokens, a cache a layer, and runs of tokens through the decoder. What fails leaves no trace.
+import { LlmError, throwIfAborted } from '../errors.ts';
+import type { Decoder } from './decoder.ts';
+import { translated } from './failures.ts';
+import type { LayerCache } from './layer-cache.ts';
+import { LOGIT_ROWS } from './scratch.ts';
+import { lossOf } from './softmax-loss.ts';
+import type { Turns } from './turns.ts';
+import type { ForwardOptions, Sequence } from './types.ts';
+
+/** What sequences share. */
+export interface Shared {
+  readonly decoder: Decoder;
+  readonly turns: Turns;
+  readonly vocabulary: number;
+  readonly contextTokens: number;
+  /** Steps that a run yields. */
+  readonly steps: number;
+  /** @throws HipError `out-of-memory` */
+  createCaches(): LayerCache[];
+  /** Whether a sequence of so many tokens is rotated by its long frequencies. */
+  isLong(tokens: number): boolean;
+  /** @throws LlmError `closed` */
+  checkOpen(): void;
+  readonly live: Set<WasmSequence>;
+}
+
+/** Looks at rows [row, row + rows) of the last run, which are tokens [from, from + rows) of what was appended. */
+type Reader = (row: number, rows: number, from: number) => void;
+
+export class WasmSequence implements Sequence {
+  readonly #shared: Shared;
+  #ids: number[];
+  #caches: LayerCache[];
+  #running = false;
+  #disposed = false;
+
+  constructor(shared: Shared, ids: number[], caches: LayerCache[]) {
+    this.#shared = shared;
+    this.#ids = ids;
+    this.#caches = caches;
+    shared.live.add(this);
+  }
+
+  get length(): number {
+    return this.#ids.length;
+  }
+
+  async forward(ids: ArrayLike<number>, { logits = 'last', ...options }: ForwardOptions = {}): Promise<Float32Array> {
+    const { decoder, vocabulary } = this.#shared;
+    const rows = logits === 'all' ? ids.length : logits === 'last' ? Math.min(1, ids.length) : 0;
+    const out = new Float32Array(rows * vocabulary);
+    const first = ids.length - rows;
+    await this.#append(ids, options, (row, count, from) => {
+      for (let at = Math.max(0, first - from); at < count; at += LOGIT_ROWS) {
+        const taken = Math.min(LOGIT_ROWS, count - at);
+        const values = decoder.logits(row + at, taken);
+        this.#checkFinite(values, taken, from + at);
+        out.set(values, (from + at - first) * vocabulary);
+      }
+    });
+    return out;
+  }
+
+  async losses(ids: ArrayLike<number>, options: Omit<ForwardOptions, 'logits'> = {}): Promise<Float32Array> {
+    const { decoder, vocabulary } = this.#shared;
+    const out = new Float32Array(Math.max(0, ids.length - 1));
+    await this.#append(ids, options, (row, count, from) => {
+      const end = Math.min(count, out.length - from);
+      for (let at = 0; at < end; at += LOGIT_ROWS) {
+        const taken = Math.min(LOGIT_ROWS, end - at);
+        const values = decoder.logits(row + at, taken);
+        this.#checkFinite(values, taken, from + at);
+        for (let i = 0; i < taken; i++) {
+          const target = ids[from + at + i + 1] as number;
+          out[from + at + i] = lossOf(values.subarray(i * vocabulary, (i + 1) * vocabulary), target);
+        }
+      }
+    });
+    return out;
+  }
+
+  fork(): Sequence {
+    this.#checkIdle('fork');
+    const caches: LayerCache[] = [];
+    try {
+      for (const cache of this.#caches) caches.push(cache.fork());
+    } catch (error) {
+      free(caches);
+      throw translated(error);
+    }
+    return new WasmSequence(this.#shared, [...this.#ids], caches);
+  }
+
+  truncate(length: number): void {
+    this.#checkIdle('truncate');
+    if (!Number.isSafeInteger(length) || length < 0 || length > this.length) {
+      const message = `length is ${length}: give an integer from 0 to ${this.length}`;
+      throw new LlmError('invalid-input', message, { length, held: this.length });
+    }
+    for (const cache of this.#caches) cache.truncate(length);
+    this.#ids.length = length;
+  }
+
+  /** Frees keys and values; a call that runs is ended at its next slice. */
+  dispose(): void {
+    this.#disposed = true;
+    if (!this.#running) this.#free();
+  }
+
+  #free(): void {
+    this.#shared.live.delete(this);
+    free(this.#caches);
+    this.#caches = [];
+  }
+
+  /** Runs `ids` after what is held; `read` sees every run of them while its hidden states are there. */
+  async #append(ids: ArrayLike<number>, options: ForwardOptions, read: Reader): Promise<void> {
+    this.#checkIdle('append');
+    const { isLong, vocabulary, contextTokens } = this.#shared;
+    checkIds(ids, vocabulary);
+    const held = this.length;
+    const total = held + ids.length;
+    if (total > contextTokens) {
+      const message = `${held} tokens are held and ${ids.length} were given: the context holds ${contextTokens}; truncate, or load with more contextTokens`;
+      throw new LlmError('context-full', message, { length: held, given: ids.length, contextTokens });
+    }
+    if (ids.length === 0) return;
+    this.#running = true;
+    // Other frequencies turn every key that is held: all of it is computed anew, beside the old.
+    const anew = held > 0 && isLong(total) !== isLong(held);
+    let caches = this.#caches;
+    try {
+      throwIfAborted(options.signal, 'the step');
+      if (anew) caches = this.#shared.createCaches();
+      const all = anew ? [...this.#ids, ...Array.from(ids)] : ids;
+      await this.#runs(all, { caches, first: anew ? 0 : held, total, skip: anew ? held : 0 }, options, read);
+      if (anew) {
+        free(this.#caches);
+        this.#caches = caches;
+      }
+      for (let i = 0; i < ids.length; i++) this.#ids.push(ids[i] as number);
+    } catch (error) {
+      if (caches !== this.#caches) free(caches);
+      else if (!this.#disposed) for (const cache of caches) if (cache.length > held) cache.truncate(held);
+      throw translated(error);
+    } finally {
+      this.#running = false;
+      if (this.#disposed) this.#free();
+    }
+  }
+
+  /** @param skip leading ids that were appended before, and are not read again */
+  async #runs(
+    ids: ArrayLike<number>,
+    { caches, first, total, skip }: { caches: readonly LayerCache[]; first: number; total: number; skip: number },
+    { signal, onProgress }: ForwardOptions,
+    read: Reader,
+  ): Promise<void> {
+    const { decoder, turns, steps } = this.#shared;
+    for (let at = 0; at < ids.length; at += decoder.rows) {
+      const part = Array.prototype.slice.call(ids, at, at + decoder.rows) as number[];
+      await turns.take(async () => {
+        let step = 0;
+        await turns.drive(decoder.run({ ids: part, first: first + at, total, caches }), () => {
+          if (step > 0) onProgress?.(at + (part.length * Math.min(step, steps)) / (steps + 1), ids.length);
+          step++;
+          this.#check();
+          throwIfAborted(signal, 'the step');
+        });
+        const bad = decoder.nonFiniteRow(0, part.length);
+        if (bad >= 0) throw nonFinite(first + at + bad);
+        const from = Math.max(0, skip - at);
+        if (from < part.length) read(from, part.length - from, at + from - skip);
+      });
+      onProgress?.(Math.min(ids.length, at + part.length), ids.length);
+    }
+  }
+
+  #checkFinite(values: Float32Array, rows: number, from: number): void {
+    const width = values.length / rows;
+    for (let i = 0; i < values.length; i++) {
+      if (!Number.isFinite(values[i] as number)) throw nonFinite(this.length + from + Math.floor(i / width));
+    }
+  }
+
+  #check(): void {
+    this.#shared.checkOpen();
+    if (this.#disposed) throw new LlmError('closed', 'this sequence is disposed: create another with createSequence()');
+  }
+
+  #checkIdle(what: string): void {
+    this.#check();
+    if (!this.#running) return;
+    throw new LlmError('busy', `a step of this sequence still runs: await it, then ${what}`, { what });
+  }
+}
+
+function free(caches: readonly LayerCache[]): void {
+  for (const cache of caches) cache[Symbol.dispose]();
+}
+
+function checkIds(ids: ArrayLike<number>, vocabulary: number): void {
+  for (let at = 0; at < ids.length; at++) {
+    const id = ids[at] as number;
+    if (Number.isInteger(id) && id >= 0 && id < vocabulary) continue;
+    const message = `ids[${at}] is ${id}: give integers from 0 to ${vocabulary - 1}`;
+    throw new LlmError('invalid-input', message, { at, id, vocabulary });
+  }
+}
+
+function nonFinite(position: number): LlmError {
+  const message = `the logits after token ${position} are not finite: the weights overflow in this arithmetic, or hold NaN`;
+  return new LlmError('non-finite-logits', message, { position });
+}

@@ -1,0 +1,103 @@
+// The engine on WebAssembly: weights, scratch and threads that all sequences share.
+import type { ModelConfig, RopeConfig } from '@hip/checkpoints';
+import type { CpuRuntime } from '@hip/kernels-cpu';
+import { LlmError } from '../errors.ts';
+import type { Decoder } from './decoder.ts';
+import { translated } from './failures.ts';
+import { LayerCache, type LayerAttention } from './layer-cache.ts';
+import type { LayerShape } from './layers.ts';
+import { isLong } from './rotation.ts';
+import { WasmSequence, type Shared } from './sequence.ts';
+import { Turns } from './turns.ts';
+import type { Engine, EngineMemory, Sequence } from './types.ts';
+import type { DecoderWeights } from './weights.ts';
+
+/** What a loaded model consists of. */
+export interface WasmModel {
+  readonly cpu: CpuRuntime;
+  readonly config: ModelConfig;
+  readonly shapes: readonly LayerShape[];
+  readonly weights: DecoderWeights;
+  readonly decoder: Decoder;
+  readonly attention: readonly LayerAttention[];
+  readonly cache: 'f16' | 'f32';
+  readonly contextTokens: number;
+}
+
+export class WasmEngine implements Engine {
+  readonly backend = 'wasm';
+  readonly #model: WasmModel;
+  readonly #shared: Shared;
+  /** Bytes in use before there was any sequence. */
+  readonly #base: number;
+  readonly #live = new Set<WasmSequence>();
+
+  constructor(model: WasmModel) {
+    this.#model = model;
+    const { cpu, config, shapes, decoder, contextTokens } = model;
+    this.#base = cpu.usedBytes;
+    const ropes = [...new Set(shapes.flatMap(({ rope }): RopeConfig[] => (rope ? [rope] : [])))];
+    this.#shared = {
+      decoder,
+      turns: new Turns(),
+      vocabulary: config.vocabSize,
+      contextTokens,
+      steps: 5 * config.layers,
+      createCaches: () => this.#createCaches(),
+      isLong: (tokens) => isLong(ropes, tokens),
+      checkOpen: () => this.#checkOpen(),
+      live: this.#live,
+    };
+  }
+
+  get config(): ModelConfig {
+    return this.#model.config;
+  }
+
+  get vocabulary(): number {
+    return this.#model.config.vocabSize;
+  }
+
+  get contextTokens(): number {
+    return this.#model.contextTokens;
+  }
+
+  get memory(): EngineMemory {
+    const total = this.#model.cpu.usedBytes;
+    const weights = this.#model.weights.bytes;
+    return { weights, cache: total - this.#base, scratch: this.#base - weights, total };
+  }
+
+  createSequence(): Sequence {
+    this.#checkOpen();
+    try {
+      return new WasmSequence(this.#shared, [], this.#createCaches());
+    } catch (error) {
+      throw translated(error);
+    }
+  }
+
+  close(): void {
+    if (this.#model.cpu.closed) return;
+    for (const sequence of this.#live) sequence.dispose();
+    this.#model.cpu.close();
+  }
+
+  /** @throws HipError `out-of-memory`; nothing is left behind */
+  #createCaches(): LayerCache[] {
+    const { cpu, config, shapes, attention, cache } = this.#model;
+    const caches: LayerCache[] = [];
+    try {
+      for (const [index, shape] of shapes.entries())
+        caches.push(LayerCache.create(cpu, config, shape, attention[index] as LayerAttention, cache));
+    } catch (error) {
+      for (const made of caches) made[Symbol.dispose]();
+      throw error;
+    }
+    return caches;
+  }
+
+  #checkOpen(): void {
+    if (this.#model.cpu.closed) throw new LlmError('closed', 'this engine is closed: load the model again');
+  }
+}
