@@ -86,7 +86,7 @@ export class Decoder {
     const { hiddenSize } = this.#config;
     const values = this.#scratch.get('hidden').view;
     for (let at = from * hiddenSize; at < to * hiddenSize; at++) {
-      if (!Number.isFinite(values[at] as number)) return Math.floor(at / hiddenSize);
+      if (!Number.isFinite(values[at])) return Math.floor(at / hiddenSize);
     }
     return -1;
   }

@@ -37,6 +37,9 @@ export class LayerAttention {
   }
 }
 
+/** A cache that goes two ways from here on. */
+type Forkable = KeyValueCache & { fork(): KeyValueCache };
+
 /** Keys and values of one layer of one sequence. */
 export class LayerCache implements Disposable {
   readonly #shape: LayerShape;
@@ -66,6 +69,10 @@ export class LayerCache implements Disposable {
     return this.#cache.length;
   }
 
+  get bytes(): number {
+    return this.#cache.bytes;
+  }
+
   /** Appends k, v [rows, kvHeads, headDim] and attends with q [rows, heads, headDim]. */
   step(q: Float32Array, k: Float32Array, v: Float32Array): Float32Array {
     const cache = this.#cache;
@@ -91,7 +98,7 @@ export class LayerCache implements Disposable {
 
   /** @throws HipError `out-of-memory` */
   fork(): LayerCache {
-    return new LayerCache(this.#shape, this.#attention, this.#cache.fork());
+    return new LayerCache(this.#shape, this.#attention, (this.#cache as Forkable).fork());
   }
 
   [Symbol.dispose](): void {

@@ -56,7 +56,7 @@ function resolveAttention(choice: AttentionChoice, headSize: number): ResolvedAt
 /** Heads whose halves have no halves are scored on all channels. */
 function suited(config: HipConfig, headSize: number): HipConfig {
   if (headSize % 4 === 0) return config;
-  return { ...config, stages: config.stages?.map(({ dims: _, ...stage }) => stage) };
+  return { ...config, stages: config.stages?.map((stage) => ({ ...stage, dims: undefined })) };
 }
 
 /** A learned position table ends where it ends; rotations go on beyond what the model was trained for. */

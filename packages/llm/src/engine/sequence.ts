@@ -46,6 +46,11 @@ export class WasmSequence implements Sequence {
     return this.#ids.length;
   }
 
+  /** Bytes of keys, values and what searches keep of them. */
+  get bytes(): number {
+    return this.#caches.reduce((sum, { bytes }) => sum + bytes, 0);
+  }
+
   async forward(ids: ArrayLike<number>, { logits = 'last', ...options }: ForwardOptions = {}): Promise<Float32Array> {
     const { decoder, vocabulary } = this.#shared;
     const rows = logits === 'all' ? ids.length : logits === 'last' ? Math.min(1, ids.length) : 0;
@@ -117,7 +122,7 @@ export class WasmSequence implements Sequence {
   /** Runs `ids` after what is held; `read` sees every run of them while its hidden states are there. */
   async #append(ids: ArrayLike<number>, options: ForwardOptions, read: Reader): Promise<void> {
     this.#checkIdle('append');
-    const { isLong, vocabulary, contextTokens } = this.#shared;
+    const { vocabulary, contextTokens } = this.#shared;
     checkIds(ids, vocabulary);
     const held = this.length;
     const total = held + ids.length;
@@ -128,7 +133,7 @@ export class WasmSequence implements Sequence {
     if (ids.length === 0) return;
     this.#running = true;
     // Other frequencies turn every key that is held: all of it is computed anew, beside the old.
-    const anew = held > 0 && isLong(total) !== isLong(held);
+    const anew = held > 0 && this.#shared.isLong(total) !== this.#shared.isLong(held);
     let caches = this.#caches;
     try {
       throwIfAborted(options.signal, 'the step');
@@ -180,7 +185,7 @@ export class WasmSequence implements Sequence {
   #checkFinite(values: Float32Array, rows: number, from: number): void {
     const width = values.length / rows;
     for (let i = 0; i < values.length; i++) {
-      if (!Number.isFinite(values[i] as number)) throw nonFinite(this.length + from + Math.floor(i / width));
+      if (!Number.isFinite(values[i])) throw nonFinite(this.length + from + Math.floor(i / width));
     }
   }
 

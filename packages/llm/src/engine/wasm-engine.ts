@@ -28,14 +28,11 @@ export class WasmEngine implements Engine {
   readonly backend = 'wasm';
   readonly #model: WasmModel;
   readonly #shared: Shared;
-  /** Bytes in use before there was any sequence. */
-  readonly #base: number;
   readonly #live = new Set<WasmSequence>();
 
   constructor(model: WasmModel) {
     this.#model = model;
-    const { cpu, config, shapes, decoder, contextTokens } = model;
-    this.#base = cpu.usedBytes;
+    const { config, shapes, decoder, contextTokens } = model;
     const ropes = [...new Set(shapes.flatMap(({ rope }): RopeConfig[] => (rope ? [rope] : [])))];
     this.#shared = {
       decoder,
@@ -65,7 +62,8 @@ export class WasmEngine implements Engine {
   get memory(): EngineMemory {
     const total = this.#model.cpu.usedBytes;
     const weights = this.#model.weights.bytes;
-    return { weights, cache: total - this.#base, scratch: this.#base - weights, total };
+    const cache = [...this.#live].reduce((sum, { bytes }) => sum + bytes, 0);
+    return { weights, cache, scratch: total - cache - weights, total };
   }
 
   createSequence(): Sequence {

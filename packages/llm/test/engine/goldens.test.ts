@@ -65,7 +65,6 @@ describe.skipIf(missingShared('goldens'))(`shared goldens${missingShared('golden
         const tensors = await tensorsOf(join(path, `${file}.safetensors`));
         const ids = tensors.get('in.input_ids')!;
         await withEngine(path, options, async (engine) => {
-          const { vocabulary } = engine;
           const steps = engine.createSequence();
           await steps.forward(ids, { logits: 'none' });
           const rows: Float32Array[] = [];
