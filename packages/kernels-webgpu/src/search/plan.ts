@@ -13,6 +13,8 @@ import { bytesOf, type DeviceProfile, type ElementType } from '../device/feature
 import type { DeviceLimits } from '../device/limits.ts';
 import { limitError, HipError } from '../errors/gpu-errors.ts';
 import type { SummaryScore } from './code/envelope.ts';
+import type { ChunksTiling } from './code/matrix-chunks.ts';
+import type { VoteTiling } from './code/matrix-vote.ts';
 import type { Summary } from './envelopes.ts';
 import { planSlabs, type Slab } from './slabs.ts';
 import { stagePasses } from './stage-passes.ts';
@@ -51,11 +53,21 @@ export interface SearchTuning {
   readonly boundSubgroups: number;
   /** Chunks that it stages at a time. */
   readonly boundRound: number;
+  /** How the kernel that scores chunks of 16 keys is cut; without it {@link exactSubgroups} counts. @defaultValue none */
+  readonly chunks?: ChunksTiling | undefined;
+  /** How the kernel of votes on pairs of keys is cut; without it rows go over the keys twice. @defaultValue none */
+  readonly vote?: VoteTiling | undefined;
   /** Stages that are scored without matrices. @defaultValue none */
   readonly vectorStages?: readonly number[] | undefined;
 }
 
-export const DEFAULT_TUNING: SearchTuning = Object.freeze({ exactSubgroups: 4, boundSubgroups: 4, boundRound: 32 });
+export const DEFAULT_TUNING: SearchTuning = Object.freeze({
+  exactSubgroups: 4,
+  boundSubgroups: 4,
+  boundRound: 32,
+  chunks: { subgroups: 4, rowTiles: 2, keyTiles: 1, buffers: 2 },
+  vote: { keyTiles: 4, buffers: 1, workgroups: 528 },
+} as const);
 
 /**
  * A buffer of the plan by role; `envelope/16` is the envelope of 16-key chunks, `moments/64` means and variances of 64-key chunks,

@@ -3,13 +3,16 @@ import type { SearchStage } from '@hip/mask-search';
 import type { Budget } from './code/budgets.ts';
 import { boundBytes } from './code/matrix-bound.ts';
 import { childrenBytes, childrenLanes } from './code/matrix-children.ts';
+import { chunksBytes, fitChunks, MOST_CHUNKS, type ChunksTiling } from './code/matrix-chunks.ts';
 import { exactBytes, exactTiles } from './code/matrix-exact.ts';
 import { MASS_COLUMNS, massBytes, massSubgroups } from './code/matrix-mass.ts';
+import { keptBytes, voteBytes, type VoteTiling } from './code/matrix-vote.ts';
 import { TILE } from './code/matrix.ts';
 import { DEFAULT_TUNING, type SearchRequest } from './plan.ts';
 
 /** Which kernel scores a stage. */
-export type StageKernel = 'vector' | 'matrix-bound' | 'matrix-children' | 'matrix-exact' | 'matrix-mass';
+export type StageKernel =
+  'vector' | 'matrix-bound' | 'matrix-children' | 'matrix-exact' | 'matrix-chunks' | 'matrix-mass' | 'matrix-vote';
 
 /** Sizes of the kernel that bounds all chunks. */
 export interface BoundSizes {
@@ -49,6 +52,66 @@ export function exactSizes({ profile: { subgroupMaxSize: subgroupSize }, tuning 
   return { subgroupSize, subgroups: tuning.exactSubgroups };
 }
 
+/** Candidates of a cell at most, in few distinct sizes: what the stage before keeps, or all there are. */
+export function mostOf({ chunk }: Pick<SearchStage, 'chunk'>, index: number, { config, shape }: SearchRequest): number {
+  const kept = config.stages?.[index - 1]?.keep ?? Infinity;
+  return Math.min(Math.ceil(kept / chunk), 64 * Math.ceil(shape.keys / chunk / 64));
+}
+
+/** Survivors of the stage before, for which a cell has room. */
+function survivorsOf(index: number, { config }: SearchRequest): number {
+  const before = config.stages?.[index - 1];
+  return before ? before.keep / before.chunk : 0;
+}
+
+/** The tiling of the kernel that scores chunks of 16; undefined where it does not serve. */
+export function chunksTiling(
+  { chunk, dims, ...stage }: SearchStage,
+  index: number,
+  request: SearchRequest,
+): ChunksTiling | undefined {
+  const { tuning = DEFAULT_TUNING, shape, limits, profile } = request;
+  const most = mostOf({ chunk }, index, request);
+  if (!tuning.chunks || chunk !== TILE || index === 0 || most > MOST_CHUNKS) return undefined;
+  const groups = groupsOf(stage, request);
+  const { subgroupMaxSize: subgroupSize } = profile;
+  return [tuning.chunks, SMALL_CHUNKS, { ...SMALL_CHUNKS, buffers: 1 } as const]
+    .map((tiling) => fitChunks(groups, tiling))
+    .find(
+      (tiling) =>
+        tiling.subgroups * subgroupSize <=
+          Math.min(limits.maxComputeInvocationsPerWorkgroup, limits.maxComputeWorkgroupSizeX) &&
+        subgroupSize / tiling.keyTiles >= 8 &&
+        chunksBytes(shape.headDim, { groups, subgroupSize, dims, tiling }, most, survivorsOf(index, request)) <=
+          limits.maxComputeWorkgroupStorageSize,
+    );
+}
+
+const SMALL_CHUNKS: ChunksTiling = Object.freeze({ subgroups: 2, rowTiles: 2, keyTiles: 1, buffers: 2 });
+
+/** The tiling of the kernel of votes on pairs; undefined where it does not serve. */
+export function voteTiling(
+  { chunk, dims, ...stage }: SearchStage,
+  index: number,
+  request: SearchRequest,
+): VoteTiling | undefined {
+  const { tuning = DEFAULT_TUNING, shape, limits, profile } = request;
+  if (!tuning.vote || chunk !== 2) return undefined;
+  const rows = groupsOf(stage, request);
+  const most = mostOf({ chunk }, index, request);
+  const { subgroupMaxSize: subgroupSize } = profile;
+  const { vote } = tuning;
+  return [vote, { ...vote, buffers: 1 } as const, { ...vote, keyTiles: 2, buffers: 1 } as const].find((tiling) => {
+    const sizes = { rows, subgroupSize, dims, tiling, most };
+    return (
+      // A lane keeps whole octets.
+      (4 * tiling.keyTiles * TILE) % (4 * subgroupSize) === 0 &&
+      voteBytes(shape.headDim, sizes, survivorsOf(index, request)) <= limits.maxComputeWorkgroupStorageSize &&
+      keptBytes(sizes, 1) <= limits.maxStorageBufferBindingSize
+    );
+  });
+}
+
 /** Some scored row may not see some key of a candidate. */
 export function someHidden({ chunk }: Pick<SearchStage, 'chunk'>, { config }: Pick<SearchRequest, 'config'>): boolean {
   return config.causal && config.window < config.blockQ + chunk;
@@ -82,6 +145,7 @@ export function stageKernel(stage: SearchStage, index: number, request: SearchRe
     case 'exact': {
       // Then every candidate's keys are there.
       const stored = stage.chunk % TILE === 0 && config.window >= stage.chunk;
+      if (stored && chunksTiling(stage, index, request)) return 'matrix-chunks';
       const fits =
         exactBytes(shape.headDim, { chunk: stage.chunk, groups, dims, ...exactSizes(request) }) <= memory &&
         exactTiles(stage.chunk, groups) <= 4;
@@ -92,6 +156,8 @@ export function stageKernel(stage: SearchStage, index: number, request: SearchRe
       const fits =
         lanes <= Math.min(limits.maxComputeInvocationsPerWorkgroup, limits.maxComputeWorkgroupSizeX) &&
         massBytes(shape.headDim, { rows: groups, subgroupSize: subgroupMaxSize, dims }) <= memory;
+      const lanesFit = lanes <= Math.min(limits.maxComputeInvocationsPerWorkgroup, limits.maxComputeWorkgroupSizeX);
+      if (lanesFit && subgroupMaxSize % TILE === 0 && voteTiling(stage, index, request)) return 'matrix-vote';
       return fits && MASS_COLUMNS % stage.chunk === 0 && subgroupMaxSize % TILE === 0 ? 'matrix-mass' : 'vector';
     }
     default:

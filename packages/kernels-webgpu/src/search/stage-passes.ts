@@ -6,8 +6,10 @@ import type { CandidateSource } from './code/candidates.ts';
 import { massCode, massRowBytes } from './code/mass.ts';
 import { BOUND_COLUMNS, boundRows, matrixBoundCode } from './code/matrix-bound.ts';
 import { matrixChildrenCode } from './code/matrix-children.ts';
+import { matrixChunksCode } from './code/matrix-chunks.ts';
 import { matrixExactCode } from './code/matrix-exact.ts';
 import { matrixMassCode } from './code/matrix-mass.ts';
+import { keptBytes, matrixVoteCode } from './code/matrix-vote.ts';
 import { SPLIT_LANES, splitRowsCode } from './code/matrix-rows.ts';
 import { memoCode } from './code/memo.ts';
 import { candidateTile, scoreCode, type ScoreKernel } from './code/score.ts';
@@ -17,7 +19,17 @@ import { topBytes } from './code/top.ts';
 import { DEFAULT_TUNING, roleOf, searchableOf, storeOf, type SearchPass, type SearchRequest } from './plan.ts';
 import { rowTiling, tilesOf } from './row-tiling.ts';
 import { requireOneWindow, type Slab } from './slabs.ts';
-import { boundSizes, exactSizes, groupsOf, lastBudget, someHidden, stageKernel } from './stage-kernel.ts';
+import {
+  boundSizes,
+  chunksTiling,
+  exactSizes,
+  groupsOf,
+  lastBudget,
+  mostOf,
+  someHidden,
+  stageKernel,
+  voteTiling,
+} from './stage-kernel.ts';
 
 /** Lanes of the vector scoring kernels, and of the vote's. */
 const SCORE_LANES = 128;
@@ -77,7 +89,11 @@ export function stagePasses(
     const candidates = Math.ceil(Math.min(most, searchable) / chunk);
     if (candidates > leastKept(budget)) {
       const common = { request, constants, slab, index, source, budget, candidates, cells, z, links };
-      if (stage.score === 'mass') passes.push(massPass({ ...common, stage }));
+      if (stage.score === 'mass') {
+        const vote = votePass({ ...common, stage });
+        if (vote) bytes['kept'] = Math.max(bytes['kept'] ?? 0, vote.bytes);
+        passes.push(vote?.pass ?? massPass({ ...common, stage }));
+      }
       else {
         const plan = { ...common, stage };
         const rows = splitRows(plan);
@@ -186,6 +202,32 @@ function scorePasses(plan: StagePlan<ScoredStage>): SearchPass[] {
         },
       ];
     }
+    case 'matrix-chunks': {
+      const tiling = chunksTiling(stage, index, request)!;
+      const spec = {
+        ...source,
+        constants,
+        strideQ,
+        rows,
+        ...budget,
+        groups,
+        dims,
+        masked: someHidden(stage, request),
+        subgroupSize: profile.subgroupMaxSize,
+        tiling,
+        most: mostOf(stage, index, request),
+      };
+      return [
+        {
+          label,
+          stage: index,
+          code: memoCode(matrixChunksCode, spec),
+          buffers: ['shape', 'q', 'k', 'scores', ...links, ...pages],
+          workgroups: cellGroups,
+          window: 0,
+        },
+      ];
+    }
     case 'matrix-exact': {
       const masked = someHidden(stage, request);
       const spec = { ...source, constants, strideQ, rows, ...budget, groups, dims, masked, ...exactSizes(request) };
@@ -255,6 +297,37 @@ function massPass(plan: StagePlan<MassStage>): SearchPass {
     buffers: ['shape', 'q', 'k', 'scores', ...links, ...(pageShift === undefined ? [] : ['pages'])],
     workgroups: [1, slab.blocks, z],
     window: 0,
+  };
+}
+
+/** The same with every product computed once; undefined where that kernel does not serve. */
+function votePass(plan: StagePlan<MassStage>): { readonly pass: SearchPass; readonly bytes: number } | undefined {
+  const { request, constants, slab, stage, index, source, budget, cells, z, links } = plan;
+  const { shape, profile, limits, pageShift, score = {} } = request;
+  if (stageKernel(stage, index, request, slab.windows.length) !== 'matrix-vote') return undefined;
+  const { scale = 1 / Math.sqrt(shape.headDim), softcap } = score;
+  const tiling = voteTiling(stage, index, request)!;
+  const sizes = {
+    rows: groupsOf(stage, request),
+    subgroupSize: profile.subgroupMaxSize,
+    dims: stage.dims,
+    tiling,
+    most: mostOf(stage, index, request),
+  };
+  const room = Math.floor(limits.maxStorageBufferBindingSize / keptBytes(sizes, 1));
+  const workgroups = Math.min(tiling.workgroups, cells, room, limits.maxComputeWorkgroupsPerDimension);
+  const spec = { ...source, constants, ...budget, ...sizes, vote: { scale, softcap }, z };
+  const buffers = ['shape', 'q', 'k', 'scores', 'kept', ...links, ...(pageShift === undefined ? [] : ['pages'])];
+  return {
+    pass: {
+      label: `search/${index}-mass`,
+      stage: index,
+      code: memoCode(matrixVoteCode, spec),
+      buffers,
+      workgroups: [workgroups, 1, 1],
+      window: 0,
+    },
+    bytes: keptBytes(sizes, workgroups),
   };
 }
 

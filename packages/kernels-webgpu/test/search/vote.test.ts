@@ -6,6 +6,7 @@ import { resolveConfig, VOTE_CONFIG, type BlockMask, type HipConfig, type Search
 import { withTier, type DeviceProfile, type Tier } from '../../src/device/features.ts';
 import { contextOf, type GpuContext } from '../../src/dispatch/context.ts';
 import { randomTensors, roundToHalf } from '../support/cases.ts';
+import type { SearchTuning } from '../../src/search/plan.ts';
 import { emulateMatrices } from '../support/emulate-matrices.ts';
 import { integers, runSearch, searchShapes } from '../support/search-cases.ts';
 
@@ -89,22 +90,39 @@ describeGpu('search with a vote', (gpu) => {
   });
   const shape = { batch: 1, queries: 40, keys: 480, heads: 1, kvHeads: 1, headDim: 32 };
 
-  it('matrix kernels, emulated: the same mask', async () => {
-    const profile = { ...context.profile, tier: 'subgroup-matrix', subgroupMinSize: 32, subgroupMaxSize: 32 } as const;
-    // Means of 8 such rows, their squares and means of keys are exact in f16.
-    const values = { q: integers(40 * 32, 21), k: integers(480 * 32, 22) };
-    const { actual, expected, plan } = await runSearch(
-      context,
-      { shape, config: small, type: 'f16', seed: 0, values, score: { scale: 0.05 } },
-      { profile, rewrite: emulateMatrices, tuning: { exactSubgroups: 4, boundSubgroups: 2, boundRound: 16 } },
-    );
-    expect(plan.slabs[0]!.passes.filter(({ code }) => code.includes('load_left')).map(({ label }) => label)).toEqual([
-      'search/0-deviation',
-      'search/1-exact',
-      'search/2-mass',
-    ]);
-    expect(cells(actual)).toEqual(cells(expected));
-  });
+  const profile32 = { tier: 'subgroup-matrix', subgroupMinSize: 32, subgroupMaxSize: 32 } as const;
+  const tuning = { exactSubgroups: 4, boundSubgroups: 2, boundRound: 16 };
+  const tilings: Record<string, SearchTuning> = {
+    'general ones': tuning,
+    'rounds of one buffer': {
+      ...tuning,
+      chunks: { subgroups: 2, rowTiles: 1, keyTiles: 2, buffers: 1 },
+      vote: { keyTiles: 4, buffers: 1, workgroups: 1 },
+    },
+    'rounds of two buffers': {
+      ...tuning,
+      chunks: { subgroups: 2, rowTiles: 2, keyTiles: 1, buffers: 2 },
+      vote: { keyTiles: 2, buffers: 2, workgroups: 7 },
+    },
+  };
+  for (const [name, tuning] of Object.entries(tilings))
+    it(`matrix kernels, emulated, ${name}: the same mask`, async () => {
+      const profile = { ...context.profile, ...profile32 };
+      // Means of 8 such rows, their squares and means of keys are exact in f16.
+      const values = { q: integers(40 * 32, 21), k: integers(480 * 32, 22) };
+      const { actual, expected, plan } = await runSearch(
+        context,
+        { shape, config: small, type: 'f16', seed: 0, values, score: { scale: 0.05 } },
+        { profile, rewrite: emulateMatrices, tuning },
+      );
+      expect(plan.slabs[0]!.passes.filter(({ code }) => code.includes('load_left')).map(({ label }) => label)).toEqual([
+        'search/0-deviation',
+        'search/1-exact',
+        'search/2-mass',
+      ]);
+      expect('kept' in plan.scratch).toBe(name !== 'general ones');
+      expect(cells(actual)).toEqual(cells(expected));
+    });
 
   it('budgets by head, none among them', async () => {
     const config = resolveConfig({ ...small, kPerHead: [0, 40, 6, 24] });

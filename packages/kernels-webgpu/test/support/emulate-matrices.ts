@@ -44,6 +44,12 @@ fn subgroup_max(value: f32, lane: u32) -> f32 {
   var best = value;
   for (var i = 0u; i < ${SUBGROUP}u; i++) { best = max(best, lanes[lane - lane % ${SUBGROUP}u + i]); }
   return best;
+}
+fn shuffle_xor(value: f32, step: u32, lane: u32) -> f32 {
+  workgroupBarrier();
+  lanes[lane] = value;
+  workgroupBarrier();
+  return lanes[lane ^ step];
 }`;
   return code
     .replace(/^enable .*$/gm, '')
@@ -52,6 +58,7 @@ fn subgroup_max(value: f32, lane: u32) -> f32 {
     .replace(/subgroupMatrixLoad<Right, col_major>\(&(\w+), /g, 'load_right_$1(')
     .replaceAll('subgroupMatrixMultiplyAccumulate(', 'multiply(')
     .replace(/subgroupMatrixStore<row_major>\(&tiles, /g, 'store_tiles(')
+    .replace(/subgroupShuffleXor\((\w+), (\d+u)\)/g, 'shuffle_xor($1, $2, lane)')
     .replace(/subgroupMax\((\w+)\)/g, 'subgroup_max($1, lane)')
     .replace(/fn main\(([^{]*)\) \{/, (_, parameters: string) => {
       const kept = parameters.split(/,\s*(?=@)/).filter((parameter) => !/subgroup_(id|invocation_id)/.test(parameter));

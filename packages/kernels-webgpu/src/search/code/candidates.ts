@@ -28,6 +28,23 @@ fn candidate_token(cell: u32, i: u32) -> u32 {
 }`;
 }
 
+/**
+ * The same, with the survivors of one cell in workgroup memory: `hold_candidates(cell, lane)` first, and a barrier after it. Without
+ * it every address waits for a survivor that is read from the buffer.
+ */
+export function heldCandidateCode({ chunk, previous }: CandidateSource, lanes: number): string {
+  if (!previous) return `${candidateCode({ chunk })}\nfn hold_candidates(cell: u32, lane: u32) {}`;
+  const { capacity } = previous;
+  const ratio = previous.chunk / chunk;
+  return `var<workgroup> held_starts: array<u32, ${capacity}>;
+fn hold_candidates(cell: u32, lane: u32) {
+  let before = min(previous_counts[cell], ${capacity}u);
+  for (var i = lane; i < before; i += ${lanes}u) { held_starts[i] = previous_starts[cell * ${capacity}u + i]; }
+}
+${candidateCode({ chunk, previous }).split('\nfn candidate_token')[0]}
+fn candidate_token(cell: u32, i: u32) -> u32 { return held_starts[i / ${ratio}u] + (i % ${ratio}u) * ${chunk}u; }`;
+}
+
 /** Declarations of the bindings that {@link candidateCode} reads. */
 export function candidateBindings({ previous }: CandidateSource): string[] {
   return previous

@@ -39,7 +39,7 @@ export function massRowBytes(headDim: number, dims: MassStage['dims'], lanes: nu
 }
 
 /** A number in WGSL. */
-function float(value: number): string {
+export function float(value: number): string {
   return `${Math.fround(value).toExponential()}f`;
 }
 

@@ -44,6 +44,19 @@ export function multiplyColumns(
   );
 }
 
+/** Each left matrix times the same right one, which is loaded once. */
+export function multiplyShared(
+  name: string,
+  buffer: string,
+  offset: string,
+  stride: string,
+  products: readonly { readonly acc: string; readonly left: string }[],
+): string {
+  const load = `let ${name} = subgroupMatrixLoad<Right, col_major>(&${buffer}, ${offset}, ${stride});`;
+  const sums = products.map(({ acc, left }) => `${acc} = subgroupMatrixMultiplyAccumulate(${left}, ${name}, ${acc});`);
+  return [load, ...sums].join(' ');
+}
+
 /**
  * Columns that travel through workgroup memory: `fetch` reads the next ones into registers while the staged ones are multiplied,
  * `put` stores them. Matrices loaded straight from a buffer wait for it: measured on an H100, staging is 3 to 10 times faster.
@@ -88,13 +101,13 @@ export function fetchCode(staging: Staging, buffer: string, column: string): str
   );
 }
 
-/** Statements: the registers go to `staged`. */
-export function putCode(staging: Staging): string {
+/** Statements: the registers go to `staged`. @param base expression of the octet there at which the columns begin */
+export function putCode(staging: Staging, base?: string): string {
   return unroll(loadsOf(staging), (i) =>
     guarded(
       staging,
       i,
-      `staged[${place(staging, i)} / ${staging.octets}u * ${stagedStride(staging)}u + ${place(staging, i)} % ${staging.octets}u] = held${i};`,
+      `staged[${base === undefined ? '' : `${base} + `}${place(staging, i)} / ${staging.octets}u * ${stagedStride(staging)}u + ${place(staging, i)} % ${staging.octets}u] = held${i};`,
     ),
   );
 }
