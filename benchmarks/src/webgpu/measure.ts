@@ -15,16 +15,21 @@ export interface Measured {
 /**
  * Runs `submit` a few times timed by timestamps, then a few times by the clock.
  *
+ * @param options.warmMs milliseconds of calls first, so that a GPU that idled has its clocks up
  * @param submit one call; the timer is absent in the runs that are timed by the clock
  */
 export async function measure(
   context: GpuContext,
   submit: (timer?: Timer) => void,
-  { runs = 5, wallRuns = 5, passes = 2048 } = {},
+  { runs = 5, wallRuns = 5, passes = 2048, warmMs = 0 } = {},
 ): Promise<Measured> {
   submit();
   await context.device.queue.onSubmittedWorkDone();
   await context.settled();
+  for (const begun = performance.now(); performance.now() - begun < warmMs;) {
+    submit();
+    await context.device.queue.onSubmittedWorkDone();
+  }
   const timer = new Timer(context, passes);
   const totals: number[] = [];
   const byLabel = new Map<string, number[]>();

@@ -31,6 +31,8 @@ export interface SearchRowOptions {
   readonly tier?: Tier;
   readonly tuning?: SearchTuning;
   readonly scratchBytes?: number;
+  /** Milliseconds of calls before the timed ones. @defaultValue 0 */
+  readonly warmMs?: number;
   readonly log?: (line: string) => void;
 }
 
@@ -45,6 +47,7 @@ export async function searchRows(
     tier = context.profile.tier,
     tuning,
     scratchBytes,
+    warmMs = 0,
     log,
   }: SearchRowOptions = {},
 ): Promise<Record<string, unknown>[]> {
@@ -71,7 +74,7 @@ export async function searchRows(
       encodeSearch(call, plan, { q, k, mask });
       if (withAttention) encodeAttention(call, { q, k, v, out }, shape, mask, { tier });
       const prepared = call.prepare();
-      const measured = await measure(context, (timer) => prepared.submit(timer), { runs: 3, wallRuns: 3 });
+      const measured = await measure(context, (timer) => prepared.submit(timer), { runs: 3, wallRuns: 3, warmMs });
       prepared.release();
       rows.push({
         what: withAttention ? 'prefill, search and attention' : 'prefill, search',

@@ -1,12 +1,14 @@
 // The WebGPU benchmark in sections, each under its own time limit, so that a slow or failing one leaves the others.
 import { contextOf, type GpuContext } from '@hip/kernels-webgpu';
-import { defaultStages, FAST_CONFIG, PAPER_CONFIG, VOTE_CONFIG, type HipConfig } from '@hip/mask-search';
+import { defaultStages, FAST_CONFIG, PAPER_CONFIG, type HipConfig } from '@hip/mask-search';
 import { ablationRows } from './ablation.ts';
 import { attentionChecks, matrixCandidates } from './attention-check.ts';
 import { denseRows, sparseRows } from './attention.ts';
 import { decodeRows } from './decode.ts';
 import { isolationChecks } from './isolation-check.ts';
 import { voteChecks } from './vote-check.ts';
+import { voteVariantRows } from './vote-variants.ts';
+import { voteRows } from './vote.ts';
 import { searchChecks } from './search-check.ts';
 import { chunkedPrefillRows, prefillRows, searchRows, searchVariantRows } from './search.ts';
 
@@ -38,18 +40,9 @@ export const SECTIONS: Readonly<Record<string, Section>> = {
     return rows;
   },
   'check-vote': (context, { tiny, log }) => (tiny ? Promise.resolve([]) : voteChecks(context, { log })),
-  // Search, then search and attention, of both configurations, with the time of each pass.
-  vote: async (context, { tiny, log }) => {
-    const rows: Rows = [];
-    const pair = tiny ? {} : { FAST_CONFIG, VOTE_CONFIG };
-    for (const tokens of [8192, 32_768, 131_072])
-      for (const [name, config] of Object.entries(pair))
-        rows.push(...(await searchRows(context, { config, name, lengths: [tokens], log })));
-    for (const [name, config] of Object.entries(pair))
-      for (const row of await chunkedPrefillRows(context, { tokens: 131_072, config, log }))
-        rows.push({ ...row, config: name });
-    return rows;
-  },
+  // Search, then search and attention, decode and a million tokens, of the vote and of what was shipped before it, pass by pass.
+  vote: (context, { tiny, ...rest }) => (tiny ? Promise.resolve([]) : voteRows(context, rest)),
+  'vote-variants': (context, { tiny, ...rest }) => (tiny ? Promise.resolve([]) : voteVariantRows(context, rest)),
   dense: (context, { tiny, ...rest }) =>
     denseRows(
       context,

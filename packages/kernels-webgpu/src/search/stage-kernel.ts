@@ -12,7 +12,13 @@ import { DEFAULT_TUNING, type SearchRequest } from './plan.ts';
 
 /** Which kernel scores a stage. */
 export type StageKernel =
-  'vector' | 'matrix-bound' | 'matrix-children' | 'matrix-exact' | 'matrix-chunks' | 'matrix-mass' | 'matrix-vote';
+  | 'vector'
+  | 'matrix-bound'
+  | 'matrix-children'
+  | 'matrix-exact'
+  | 'matrix-chunks'
+  | 'matrix-mass'
+  | 'matrix-vote';
 
 /** Sizes of the kernel that bounds all chunks. */
 export interface BoundSizes {

@@ -93,8 +93,7 @@ export function stagePasses(
         const vote = votePass({ ...common, stage });
         if (vote) bytes['kept'] = Math.max(bytes['kept'] ?? 0, vote.bytes);
         passes.push(vote?.pass ?? massPass({ ...common, stage }));
-      }
-      else {
+      } else {
         const plan = { ...common, stage };
         const rows = splitRows(plan);
         if (rows && rows.needed !== split) {

@@ -3,7 +3,7 @@ import { expect, it } from 'vitest';
 import * as fc from 'fast-check';
 import { FAST_CONFIG, HipError, PAPER_CONFIG, resolveConfig, VOTE_CONFIG } from '@hip/mask-search';
 import { DEFAULT_LIMITS } from '../../src/device/limits.ts';
-import { planSearch, type SearchPlan, type SearchRequest } from '../../src/search/plan.ts';
+import { DEFAULT_TUNING, planSearch, type SearchPlan, type SearchRequest } from '../../src/search/plan.ts';
 import { rowTiling } from '../../src/search/row-tiling.ts';
 import { mostCandidates, windowsOf } from '../../src/search/slabs.ts';
 import { stageKernel } from '../../src/search/stage-kernel.ts';
@@ -136,7 +136,13 @@ it('takes matrix kernels for the default configuration, and vector kernels where
   };
   const kernels = (other: Partial<SearchRequest>): string[] =>
     (other.config ?? FAST_CONFIG).stages!.map((stage, i) => stageKernel(stage, i, { ...request, ...other }, 1));
-  expect(kernels({})).toEqual(['matrix-bound', 'matrix-children', 'matrix-exact']);
+  expect(kernels({})).toEqual(['matrix-bound', 'matrix-children', 'matrix-chunks']);
+  expect(kernels({ config: VOTE_CONFIG })).toEqual(['matrix-bound', 'matrix-chunks', 'matrix-vote']);
+  // Without tilings, and where a vote is not on pairs, the general kernels.
+  const general = { ...DEFAULT_TUNING, chunks: undefined, vote: undefined };
+  expect(kernels({ config: VOTE_CONFIG, tuning: general })).toEqual(['matrix-bound', 'matrix-exact', 'matrix-mass']);
+  const quads = VOTE_CONFIG.stages!.map((stage) => (stage.score === 'mass' ? { ...stage, chunk: 4 } : stage));
+  expect(kernels({ config: resolveConfig({ ...VOTE_CONFIG, blockK: 4, stages: quads }) })[2]).toBe('matrix-mass');
   const vector = ['vector', 'vector', 'vector'];
   expect(kernels({ type: 'f32' })).toEqual(vector);
   expect(kernels({ profile: { tier: 'subgroups', subgroupMaxSize: 32 } })).toEqual(vector);

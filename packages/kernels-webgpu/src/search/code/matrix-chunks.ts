@@ -92,7 +92,7 @@ export function chunksBytes(headDim: number, sizes: Sizes, most: number, survivo
  * Every candidate key must be there and below the last row's window (window ≥ 16); chunks are of 16 keys.
  */
 export function matrixChunksCode(kernel: MatrixChunksKernel): string {
-  const { constants, strideQ, rows, groups, subgroupSize, dims, masked = false, tiling, most } = kernel;
+  const { constants, strideQ, rows, groups, subgroupSize, masked = false, tiling, most } = kernel;
   const { headDim } = constants;
   const { rowTiles: own, keyTiles, buffers, subgroups } = tiling;
   const { rowTiles, rowGroups, chunks } = cutOf(groups, tiling);
@@ -105,7 +105,8 @@ export function matrixChunksCode(kernel: MatrixChunksKernel): string {
   const team = subgroupSize / keyTiles;
   const shuffles = Array.from({ length: Math.log2(team) }, (_, i) => 2 ** i);
   const round = chunks;
-  const buffer = (index: string, octetsEach: number): string => (buffers === 1 ? '0u' : `(${index}) % 2u * ${octetsEach}u`);
+  const buffer = (index: string, octetsEach: number): string =>
+    buffers === 1 ? '0u' : `(${index}) % 2u * ${octetsEach}u`;
   const half = stage.columns * stride;
   const productHalf = subgroups * keyTiles * vectors;
   const fetch = (first: string): string =>
@@ -117,7 +118,17 @@ export function matrixChunksCode(kernel: MatrixChunksKernel): string {
   const multiply = unroll(
     keyTiles,
     (p) => `${unroll(own, (t) => `    var c${p}_${t} = Result();`)}
-${unroll(steps, (step) => `    ${multiplyShared(`b${p}_${step}`, 'staged', `columns + ${p * TILE * stride + 2 * step}u`, `${stride}u`, Array.from({ length: own }, (_, t) => ({ acc: `c${p}_${t}`, left: `a${t}_${step}` })))}`)}
+${unroll(
+  steps,
+  (step) =>
+    `    ${multiplyShared(
+      `b${p}_${step}`,
+      'staged',
+      `columns + ${p * TILE * stride + 2 * step}u`,
+      `${stride}u`,
+      Array.from({ length: own }, (_, t) => ({ acc: `c${p}_${t}`, left: `a${t}_${step}` })),
+    )}`,
+)}
 ${unroll(own, (t) => `    subgroupMatrixStore<row_major>(&tiles, products + ${p * vectors + t * TILE * 4}u, c${p}_${t}, 4u);`)}`,
   );
   const reduce = (index: string): string => `{

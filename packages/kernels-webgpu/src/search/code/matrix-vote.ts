@@ -75,7 +75,13 @@ export function voteBytes(headDim: number, sizes: Sizes, survivors: number): num
   const { tiling, rows } = sizes;
   const all = subgroupsOf(rows) * TILE;
   const perRow = tiling.buffers * productStride(tiling) * 16 + 8 + 4 * chosenRounds(sizes);
-  return stagedOctets(headDim, sizes) * 16 + all * perRow + 4 * chosenRounds(sizes) + 8 * tiling.keyTiles * TILE + 4 * survivors;
+  return (
+    stagedOctets(headDim, sizes) * 16 +
+    all * perRow +
+    4 * chosenRounds(sizes) +
+    8 * tiling.keyTiles * TILE +
+    4 * survivors
+  );
 }
 
 /** Octets of one workgroup's kept sums. */

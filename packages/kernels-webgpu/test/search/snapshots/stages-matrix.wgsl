@@ -651,19 +651,23 @@ fn ordered(x: f32) -> u32 {
 @group(0) @binding(3) var<storage, read_write> scores: array<u32>;
 @group(0) @binding(4) var<storage, read> previous_starts: array<u32>;
 @group(0) @binding(5) var<storage, read> previous_counts: array<u32>;
+var<workgroup> held_starts: array<u32, 96>;
+fn hold_candidates(cell: u32, lane: u32) {
+  let before = min(previous_counts[cell], 96u);
+  for (var i = lane; i < before; i += 128u) { held_starts[i] = previous_starts[cell * 96u + i]; }
+}
 fn candidate_count(cell: u32, searchable: u32) -> u32 {
   let before = previous_counts[cell];
   if (before == 0u) { return 0u; }
   let last = previous_starts[cell * 96u + before - 1u];
   return (before - 1u) * 1u + (min(16u, searchable - last) + 15u) / 16u;
 }
-fn candidate_token(cell: u32, i: u32) -> u32 {
-  return previous_starts[cell * 96u + i / 1u] + (i % 1u) * 16u;
-}
+fn candidate_token(cell: u32, i: u32) -> u32 { return held_starts[i / 1u] + (i % 1u) * 16u; }
 fn keep_of(z: u32) -> u32 { return 32u; }
-var<workgroup> rows: array<vec4u, 128>;
-var<workgroup> staged: array<vec4u, 576>;
-var<workgroup> tiles: array<f32, 1024>;
+// Rows at first, then rounds of keys.
+var<workgroup> staged: array<vec4u, 1152>;
+var<workgroup> tiles: array<vec4f, 512>;
+var<workgroup> best_of: array<atomic<u32>, 96>;
 @compute @workgroup_size(128)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lane: u32, @builtin(subgroup_id) subgroup: u32, @builtin(subgroup_invocation_id) within: u32) {
   let block = block_at(shape.firstBlock + group.y);
@@ -672,57 +676,92 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
   if (count <= keep_of(group.z)) { return; }
   let batch = batch_of(group.z);
   let head = head_of(group.z);
+  hold_candidates(cell, lane);
+  let last = (block.rows - 1u) / 4u;
+  for (var i = lane; i < 128u; i += 128u) {
+    let start = min(i / 8u, last) * 4u;
+    let end = min(start + 4u, block.rows);
+    staged[i] = q[query_octet(batch, block.first_row + end - 1u, head) + i % 8u];
+  }
+  workgroupBarrier();
+  let row_group = subgroup % 1u;
+  let key_group = subgroup / 1u;
+let a0_0 = subgroupMatrixLoad<Left, row_major>(&staged, (row_group * 1u + 0u) * 128u + 0u, 8u);
+let a0_1 = subgroupMatrixLoad<Left, row_major>(&staged, (row_group * 1u + 0u) * 128u + 2u, 8u);
+let a0_2 = subgroupMatrixLoad<Left, row_major>(&staged, (row_group * 1u + 0u) * 128u + 4u, 8u);
+let a0_3 = subgroupMatrixLoad<Left, row_major>(&staged, (row_group * 1u + 0u) * 128u + 6u, 8u);
+  workgroupBarrier();
+  
+  let rounds = (count + 3u) / 4u;
   var held0: vec4u; var held1: vec4u; var held2: vec4u; var held3: vec4u;
   { let n = lane / 8u; held0 = k[key_octet(batch, SINK + candidate_token(cell, min(0u + n / 16u, count - 1u)) + n % 16u, head) + lane % 8u]; }
 { let n = (lane + 128u) / 8u; held1 = k[key_octet(batch, SINK + candidate_token(cell, min(0u + n / 16u, count - 1u)) + n % 16u, head) + (lane + 128u) % 8u]; }
 { let n = (lane + 256u) / 8u; held2 = k[key_octet(batch, SINK + candidate_token(cell, min(0u + n / 16u, count - 1u)) + n % 16u, head) + (lane + 256u) % 8u]; }
 { let n = (lane + 384u) / 8u; held3 = k[key_octet(batch, SINK + candidate_token(cell, min(0u + n / 16u, count - 1u)) + n % 16u, head) + (lane + 384u) % 8u]; }
-  // Absent rows repeat the last: the maximum does not change.
-  let last = (block.rows - 1u) / 4u;
-  for (var i = lane; i < 128u; i += 128u) {
-    let start = min(i / 8u, last) * 4u;
-    let end = min(start + 4u, block.rows);
-    rows[i] = q[query_octet(batch, block.first_row + end - 1u, head) + i % 8u];
-  }
-  workgroupBarrier();
-let a0_0 = subgroupMatrixLoad<Left, row_major>(&rows, 0u + 0u, 8u);
-let a0_1 = subgroupMatrixLoad<Left, row_major>(&rows, 0u + 2u, 8u);
-let a0_2 = subgroupMatrixLoad<Left, row_major>(&rows, 0u + 4u, 8u);
-let a0_3 = subgroupMatrixLoad<Left, row_major>(&rows, 0u + 6u, 8u);
-  
-  let tiles_at = subgroup * 256u;
-  let columns_at = subgroup * 144u;
-  for (var round = 0u; round < count; round += 4u) {
-    { staged[lane / 8u * 9u + lane % 8u] = held0; }
+  { staged[lane / 8u * 9u + lane % 8u] = held0; }
 { staged[(lane + 128u) / 8u * 9u + (lane + 128u) % 8u] = held1; }
 { staged[(lane + 256u) / 8u * 9u + (lane + 256u) % 8u] = held2; }
 { staged[(lane + 384u) / 8u * 9u + (lane + 384u) % 8u] = held3; }
-    workgroupBarrier();
-    if (round + 4u < count) {
-      { let n = lane / 8u; held0 = k[key_octet(batch, SINK + candidate_token(cell, min(round + 4u + n / 16u, count - 1u)) + n % 16u, head) + lane % 8u]; }
-{ let n = (lane + 128u) / 8u; held1 = k[key_octet(batch, SINK + candidate_token(cell, min(round + 4u + n / 16u, count - 1u)) + n % 16u, head) + (lane + 128u) % 8u]; }
-{ let n = (lane + 256u) / 8u; held2 = k[key_octet(batch, SINK + candidate_token(cell, min(round + 4u + n / 16u, count - 1u)) + n % 16u, head) + (lane + 256u) % 8u]; }
-{ let n = (lane + 384u) / 8u; held3 = k[key_octet(batch, SINK + candidate_token(cell, min(round + 4u + n / 16u, count - 1u)) + n % 16u, head) + (lane + 384u) % 8u]; }
-    }
+  if (rounds > 1u) { { let n = lane / 8u; held0 = k[key_octet(batch, SINK + candidate_token(cell, min(4u + n / 16u, count - 1u)) + n % 16u, head) + lane % 8u]; }
+{ let n = (lane + 128u) / 8u; held1 = k[key_octet(batch, SINK + candidate_token(cell, min(4u + n / 16u, count - 1u)) + n % 16u, head) + (lane + 128u) % 8u]; }
+{ let n = (lane + 256u) / 8u; held2 = k[key_octet(batch, SINK + candidate_token(cell, min(4u + n / 16u, count - 1u)) + n % 16u, head) + (lane + 256u) % 8u]; }
+{ let n = (lane + 384u) / 8u; held3 = k[key_octet(batch, SINK + candidate_token(cell, min(4u + n / 16u, count - 1u)) + n % 16u, head) + (lane + 384u) % 8u]; } }
+  workgroupBarrier();
+  for (var index = 0u; index < rounds; index++) {
+    let columns = (index) % 2u * 576u + key_group * 144u;
+    let products = (index) % 2u * 256u + subgroup * 64u;
+    if (index + 1u < rounds) { { staged[(index + 1u) % 2u * 576u + lane / 8u * 9u + lane % 8u] = held0; }
+{ staged[(index + 1u) % 2u * 576u + (lane + 128u) / 8u * 9u + (lane + 128u) % 8u] = held1; }
+{ staged[(index + 1u) % 2u * 576u + (lane + 256u) / 8u * 9u + (lane + 256u) % 8u] = held2; }
+{ staged[(index + 1u) % 2u * 576u + (lane + 384u) / 8u * 9u + (lane + 384u) % 8u] = held3; } }
+    if (index + 2u < rounds) { { let n = lane / 8u; held0 = k[key_octet(batch, SINK + candidate_token(cell, min((index + 2u) * 4u + n / 16u, count - 1u)) + n % 16u, head) + lane % 8u]; }
+{ let n = (lane + 128u) / 8u; held1 = k[key_octet(batch, SINK + candidate_token(cell, min((index + 2u) * 4u + n / 16u, count - 1u)) + n % 16u, head) + (lane + 128u) % 8u]; }
+{ let n = (lane + 256u) / 8u; held2 = k[key_octet(batch, SINK + candidate_token(cell, min((index + 2u) * 4u + n / 16u, count - 1u)) + n % 16u, head) + (lane + 256u) % 8u]; }
+{ let n = (lane + 384u) / 8u; held3 = k[key_octet(batch, SINK + candidate_token(cell, min((index + 2u) * 4u + n / 16u, count - 1u)) + n % 16u, head) + (lane + 384u) % 8u]; } }
     var c0_0 = Result();
-    c0_0 = subgroupMatrixMultiplyAccumulate(a0_0, subgroupMatrixLoad<Right, col_major>(&staged, columns_at + 0u + 0u, 9u), c0_0);
-c0_0 = subgroupMatrixMultiplyAccumulate(a0_1, subgroupMatrixLoad<Right, col_major>(&staged, columns_at + 0u + 2u, 9u), c0_0);
-c0_0 = subgroupMatrixMultiplyAccumulate(a0_2, subgroupMatrixLoad<Right, col_major>(&staged, columns_at + 0u + 4u, 9u), c0_0);
-c0_0 = subgroupMatrixMultiplyAccumulate(a0_3, subgroupMatrixLoad<Right, col_major>(&staged, columns_at + 0u + 6u, 9u), c0_0);
-    subgroupMatrixStore<row_major>(&tiles, tiles_at + 0u, c0_0, 16u);
+    let b0_0 = subgroupMatrixLoad<Right, col_major>(&staged, columns + 0u, 9u); c0_0 = subgroupMatrixMultiplyAccumulate(a0_0, b0_0, c0_0);
+    let b0_1 = subgroupMatrixLoad<Right, col_major>(&staged, columns + 2u, 9u); c0_0 = subgroupMatrixMultiplyAccumulate(a0_1, b0_1, c0_0);
+    let b0_2 = subgroupMatrixLoad<Right, col_major>(&staged, columns + 4u, 9u); c0_0 = subgroupMatrixMultiplyAccumulate(a0_2, b0_2, c0_0);
+    let b0_3 = subgroupMatrixLoad<Right, col_major>(&staged, columns + 6u, 9u); c0_0 = subgroupMatrixMultiplyAccumulate(a0_3, b0_3, c0_0);
+    subgroupMatrixStore<row_major>(&tiles, products + 0u, c0_0, 4u);
+    if (index > 0u) {
+      let chunk = (index - 1u) * 4u + key_group * 1u + within / 32u;
+      let from_at = (index - 1u) % 2u * 256u + subgroup * 64u + within / 32u * 64u;
+      let mine = within % 32u;
+      var four = vec4f(-3.4e38f);
+      
+      four = max(four, tiles[from_at + mine + 0u]);
+      four = max(four, tiles[from_at + mine + 32u]);
+      
+      var best = max(max(four.x, four.y), max(four.z, four.w));
+      best = max(best, subgroupShuffleXor(best, 1u));
+      best = max(best, subgroupShuffleXor(best, 2u));
+      best = max(best, subgroupShuffleXor(best, 4u));
+      best = max(best, subgroupShuffleXor(best, 8u));
+      best = max(best, subgroupShuffleXor(best, 16u));
+      if (mine == 0u && chunk < count) { atomicMax(&best_of[chunk], ordered(best)); }
+    }
     workgroupBarrier();
-    var best = -3.4e38f;
-    best = max(best, tiles[tiles_at + within + 0u]);
-    best = max(best, tiles[tiles_at + within + 32u]);
-    best = max(best, tiles[tiles_at + within + 64u]);
-    best = max(best, tiles[tiles_at + within + 96u]);
-    best = max(best, tiles[tiles_at + within + 128u]);
-    best = max(best, tiles[tiles_at + within + 160u]);
-    best = max(best, tiles[tiles_at + within + 192u]);
-    best = max(best, tiles[tiles_at + within + 224u]);
-    best = subgroupMax(best);
-    if (within == 0u && round + subgroup < count) { scores[cell * shape.scoreStride + round + subgroup] = ordered(best); }
   }
+  {
+      let chunk = (rounds - 1u) * 4u + key_group * 1u + within / 32u;
+      let from_at = (rounds - 1u) % 2u * 256u + subgroup * 64u + within / 32u * 64u;
+      let mine = within % 32u;
+      var four = vec4f(-3.4e38f);
+      
+      four = max(four, tiles[from_at + mine + 0u]);
+      four = max(four, tiles[from_at + mine + 32u]);
+      
+      var best = max(max(four.x, four.y), max(four.z, four.w));
+      best = max(best, subgroupShuffleXor(best, 1u));
+      best = max(best, subgroupShuffleXor(best, 2u));
+      best = max(best, subgroupShuffleXor(best, 4u));
+      best = max(best, subgroupShuffleXor(best, 8u));
+      best = max(best, subgroupShuffleXor(best, 16u));
+      if (mine == 0u && chunk < count) { atomicMax(&best_of[chunk], ordered(best)); }
+    }
+  workgroupBarrier();
+  for (var i = lane; i < count; i += 128u) { scores[cell * shape.scoreStride + i] = atomicLoad(&best_of[i]); }
 }
 
 // search/2-select

@@ -405,19 +405,23 @@ fn ordered(x: f32) -> u32 {
 @group(0) @binding(3) var<storage, read_write> scores: array<u32>;
 @group(0) @binding(4) var<storage, read> previous_starts: array<u32>;
 @group(0) @binding(5) var<storage, read> previous_counts: array<u32>;
+var<workgroup> held_starts: array<u32, 64>;
+fn hold_candidates(cell: u32, lane: u32) {
+  let before = min(previous_counts[cell], 64u);
+  for (var i = lane; i < before; i += 128u) { held_starts[i] = previous_starts[cell * 64u + i]; }
+}
 fn candidate_count(cell: u32, searchable: u32) -> u32 {
   let before = previous_counts[cell];
   if (before == 0u) { return 0u; }
   let last = previous_starts[cell * 64u + before - 1u];
   return (before - 1u) * 4u + (min(64u, searchable - last) + 15u) / 16u;
 }
-fn candidate_token(cell: u32, i: u32) -> u32 {
-  return previous_starts[cell * 64u + i / 4u] + (i % 4u) * 16u;
-}
+fn candidate_token(cell: u32, i: u32) -> u32 { return held_starts[i / 4u] + (i % 4u) * 16u; }
 fn keep_of(z: u32) -> u32 { return 96u; }
-var<workgroup> rows: array<vec4u, 256>;
+// Rows at first, then rounds of keys.
 var<workgroup> staged: array<vec4u, 320>;
-var<workgroup> tiles: array<f32, 4096>;
+var<workgroup> tiles: array<vec4f, 1024>;
+var<workgroup> best_of: array<atomic<u32>, 256>;
 @compute @workgroup_size(128)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lane: u32, @builtin(subgroup_id) subgroup: u32, @builtin(subgroup_invocation_id) within: u32) {
   let block = block_at(shape.firstBlock + group.y);
@@ -426,101 +430,99 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
   if (count <= keep_of(group.z)) { return; }
   let batch = batch_of(group.z);
   let head = head_of(group.z);
-  var held0: vec4u; var held1: vec4u;
-  { let n = lane / 4u; held0 = k[key_octet(batch, SINK + candidate_token(cell, min(0u + n / 16u, count - 1u)) + n % 16u, head) + (lane % 4u + select(4u, 2u, lane % 4u < 2u))]; }
-{ let n = (lane + 128u) / 4u; held1 = k[key_octet(batch, SINK + candidate_token(cell, min(0u + n / 16u, count - 1u)) + n % 16u, head) + ((lane + 128u) % 4u + select(4u, 2u, (lane + 128u) % 4u < 2u))]; }
-  // Absent rows repeat the last: the maximum does not change.
+  hold_candidates(cell, lane);
   let last = (block.rows - 1u) / 1u;
   for (var i = lane; i < 256u; i += 128u) {
     let start = min(i / 4u, last) * 1u;
     let end = min(start + 1u, block.rows);
-    rows[i] = q[query_octet(batch, block.first_row + end - 1u, head) + (i % 4u + select(4u, 2u, i % 4u < 2u))];
+    staged[i] = q[query_octet(batch, block.first_row + end - 1u, head) + (i % 4u + select(4u, 2u, i % 4u < 2u))];
   }
   workgroupBarrier();
-let a0_0 = subgroupMatrixLoad<Left, row_major>(&rows, 0u + 0u, 4u);
-let a0_1 = subgroupMatrixLoad<Left, row_major>(&rows, 0u + 2u, 4u);
-let a1_0 = subgroupMatrixLoad<Left, row_major>(&rows, 64u + 0u, 4u);
-let a1_1 = subgroupMatrixLoad<Left, row_major>(&rows, 64u + 2u, 4u);
-let a2_0 = subgroupMatrixLoad<Left, row_major>(&rows, 128u + 0u, 4u);
-let a2_1 = subgroupMatrixLoad<Left, row_major>(&rows, 128u + 2u, 4u);
-let a3_0 = subgroupMatrixLoad<Left, row_major>(&rows, 192u + 0u, 4u);
-let a3_1 = subgroupMatrixLoad<Left, row_major>(&rows, 192u + 2u, 4u);
+  let row_group = subgroup % 2u;
+  let key_group = subgroup / 2u;
+let a0_0 = subgroupMatrixLoad<Left, row_major>(&staged, (row_group * 2u + 0u) * 64u + 0u, 4u);
+let a0_1 = subgroupMatrixLoad<Left, row_major>(&staged, (row_group * 2u + 0u) * 64u + 2u, 4u);
+let a1_0 = subgroupMatrixLoad<Left, row_major>(&staged, (row_group * 2u + 1u) * 64u + 0u, 4u);
+let a1_1 = subgroupMatrixLoad<Left, row_major>(&staged, (row_group * 2u + 1u) * 64u + 2u, 4u);
+  workgroupBarrier();
   // Keys that a row sees, counted from its number on, and those of the first scored row.
-  let shift = i32(shape.keys) - i32(shape.queries);
+  let shift = i32(shape.keys) - i32(shape.queries) - i32(SINK);
   let first_sees = u32(max(i32(block.first_row + min(1u, block.rows)) + shift, 0));
-  let tiles_at = subgroup * 1024u;
-  let columns_at = subgroup * 80u;
-  for (var round = 0u; round < count; round += 4u) {
-    { staged[lane / 4u * 5u + lane % 4u] = held0; }
-{ staged[(lane + 128u) / 4u * 5u + (lane + 128u) % 4u] = held1; }
-    workgroupBarrier();
-    if (round + 4u < count) {
-      { let n = lane / 4u; held0 = k[key_octet(batch, SINK + candidate_token(cell, min(round + 4u + n / 16u, count - 1u)) + n % 16u, head) + (lane % 4u + select(4u, 2u, lane % 4u < 2u))]; }
-{ let n = (lane + 128u) / 4u; held1 = k[key_octet(batch, SINK + candidate_token(cell, min(round + 4u + n / 16u, count - 1u)) + n % 16u, head) + ((lane + 128u) % 4u + select(4u, 2u, (lane + 128u) % 4u < 2u))]; }
-    }
+  let rounds = (count + 1u) / 2u;
+  var held0: vec4u;
+  { let n = lane / 4u; held0 = k[key_octet(batch, SINK + candidate_token(cell, min(0u + n / 16u, count - 1u)) + n % 16u, head) + (lane % 4u + select(4u, 2u, lane % 4u < 2u))]; }
+  { staged[lane / 4u * 5u + lane % 4u] = held0; }
+  if (rounds > 1u) { { let n = lane / 4u; held0 = k[key_octet(batch, SINK + candidate_token(cell, min(2u + n / 16u, count - 1u)) + n % 16u, head) + (lane % 4u + select(4u, 2u, lane % 4u < 2u))]; } }
+  workgroupBarrier();
+  for (var index = 0u; index < rounds; index++) {
+    let columns = (index) % 2u * 160u + key_group * 80u;
+    let products = (index) % 2u * 512u + subgroup * 128u;
+    if (index + 1u < rounds) { { staged[(index + 1u) % 2u * 160u + lane / 4u * 5u + lane % 4u] = held0; } }
+    if (index + 2u < rounds) { { let n = lane / 4u; held0 = k[key_octet(batch, SINK + candidate_token(cell, min((index + 2u) * 2u + n / 16u, count - 1u)) + n % 16u, head) + (lane % 4u + select(4u, 2u, lane % 4u < 2u))]; } }
     var c0_0 = Result();
-    c0_0 = subgroupMatrixMultiplyAccumulate(a0_0, subgroupMatrixLoad<Right, col_major>(&staged, columns_at + 0u + 0u, 5u), c0_0);
-c0_0 = subgroupMatrixMultiplyAccumulate(a0_1, subgroupMatrixLoad<Right, col_major>(&staged, columns_at + 0u + 2u, 5u), c0_0);
-    subgroupMatrixStore<row_major>(&tiles, tiles_at + 0u, c0_0, 16u);
     var c0_1 = Result();
-    c0_1 = subgroupMatrixMultiplyAccumulate(a1_0, subgroupMatrixLoad<Right, col_major>(&staged, columns_at + 0u + 0u, 5u), c0_1);
-c0_1 = subgroupMatrixMultiplyAccumulate(a1_1, subgroupMatrixLoad<Right, col_major>(&staged, columns_at + 0u + 2u, 5u), c0_1);
-    subgroupMatrixStore<row_major>(&tiles, tiles_at + 256u, c0_1, 16u);
-    var c0_2 = Result();
-    c0_2 = subgroupMatrixMultiplyAccumulate(a2_0, subgroupMatrixLoad<Right, col_major>(&staged, columns_at + 0u + 0u, 5u), c0_2);
-c0_2 = subgroupMatrixMultiplyAccumulate(a2_1, subgroupMatrixLoad<Right, col_major>(&staged, columns_at + 0u + 2u, 5u), c0_2);
-    subgroupMatrixStore<row_major>(&tiles, tiles_at + 512u, c0_2, 16u);
-    var c0_3 = Result();
-    c0_3 = subgroupMatrixMultiplyAccumulate(a3_0, subgroupMatrixLoad<Right, col_major>(&staged, columns_at + 0u + 0u, 5u), c0_3);
-c0_3 = subgroupMatrixMultiplyAccumulate(a3_1, subgroupMatrixLoad<Right, col_major>(&staged, columns_at + 0u + 2u, 5u), c0_3);
-    subgroupMatrixStore<row_major>(&tiles, tiles_at + 768u, c0_3, 16u);
-    workgroupBarrier();
-    var best = -3.4e38f;
-    let mine = candidate_token(cell, min(round + subgroup, count - 1u)) + SINK;
-    if (mine + 16u <= first_sees) {
-    best = max(best, tiles[tiles_at + within + 0u]);
-    best = max(best, tiles[tiles_at + within + 32u]);
-    best = max(best, tiles[tiles_at + within + 64u]);
-    best = max(best, tiles[tiles_at + within + 96u]);
-    best = max(best, tiles[tiles_at + within + 128u]);
-    best = max(best, tiles[tiles_at + within + 160u]);
-    best = max(best, tiles[tiles_at + within + 192u]);
-    best = max(best, tiles[tiles_at + within + 224u]);
-    best = max(best, tiles[tiles_at + within + 256u]);
-    best = max(best, tiles[tiles_at + within + 288u]);
-    best = max(best, tiles[tiles_at + within + 320u]);
-    best = max(best, tiles[tiles_at + within + 352u]);
-    best = max(best, tiles[tiles_at + within + 384u]);
-    best = max(best, tiles[tiles_at + within + 416u]);
-    best = max(best, tiles[tiles_at + within + 448u]);
-    best = max(best, tiles[tiles_at + within + 480u]);
-    best = max(best, tiles[tiles_at + within + 512u]);
-    best = max(best, tiles[tiles_at + within + 544u]);
-    best = max(best, tiles[tiles_at + within + 576u]);
-    best = max(best, tiles[tiles_at + within + 608u]);
-    best = max(best, tiles[tiles_at + within + 640u]);
-    best = max(best, tiles[tiles_at + within + 672u]);
-    best = max(best, tiles[tiles_at + within + 704u]);
-    best = max(best, tiles[tiles_at + within + 736u]);
-    best = max(best, tiles[tiles_at + within + 768u]);
-    best = max(best, tiles[tiles_at + within + 800u]);
-    best = max(best, tiles[tiles_at + within + 832u]);
-    best = max(best, tiles[tiles_at + within + 864u]);
-    best = max(best, tiles[tiles_at + within + 896u]);
-    best = max(best, tiles[tiles_at + within + 928u]);
-    best = max(best, tiles[tiles_at + within + 960u]);
-    best = max(best, tiles[tiles_at + within + 992u]);
-    } else {
-      for (var i = within; i < 1024u; i += 32u) {
-        let key = mine + i / 1024u * 16u + i % 16u;
-        let r = i / 256u % 4u * 16u + i / 16u % 16u;
-        let sees = i32(block.first_row + min(min(r, last) * 1u + 1u, block.rows)) + shift;
-        best = select(best, max(best, tiles[tiles_at + i]), i32(key) < sees);
+    let b0_0 = subgroupMatrixLoad<Right, col_major>(&staged, columns + 0u, 5u); c0_0 = subgroupMatrixMultiplyAccumulate(a0_0, b0_0, c0_0); c0_1 = subgroupMatrixMultiplyAccumulate(a1_0, b0_0, c0_1);
+    let b0_1 = subgroupMatrixLoad<Right, col_major>(&staged, columns + 2u, 5u); c0_0 = subgroupMatrixMultiplyAccumulate(a0_1, b0_1, c0_0); c0_1 = subgroupMatrixMultiplyAccumulate(a1_1, b0_1, c0_1);
+    subgroupMatrixStore<row_major>(&tiles, products + 0u, c0_0, 4u);
+    subgroupMatrixStore<row_major>(&tiles, products + 64u, c0_1, 4u);
+    if (index > 0u) {
+      let chunk = (index - 1u) * 2u + key_group * 1u + within / 32u;
+      let from_at = (index - 1u) % 2u * 512u + subgroup * 128u + within / 32u * 128u;
+      let mine = within % 32u;
+      var four = vec4f(-3.4e38f);
+      let token = candidate_token(cell, min(chunk, count - 1u));
+      if (token + 16u <= first_sees) {
+      four = max(four, tiles[from_at + mine + 0u]);
+      four = max(four, tiles[from_at + mine + 32u]);
+      four = max(four, tiles[from_at + mine + 64u]);
+      four = max(four, tiles[from_at + mine + 96u]);
+      } else {
+        for (var i = mine; i < 128u; i += 32u) {
+          let r = row_group * 32u + i / 4u;
+          let sees = i32(block.first_row + min(min(r, last) * 1u + 1u, block.rows)) + shift;
+          let keys = vec4i(i32(token + i % 4u * 4u)) + vec4i(0, 1, 2, 3);
+          four = select(four, max(four, tiles[from_at + i]), keys < vec4i(sees));
+        }
       }
+      var best = max(max(four.x, four.y), max(four.z, four.w));
+      best = max(best, subgroupShuffleXor(best, 1u));
+      best = max(best, subgroupShuffleXor(best, 2u));
+      best = max(best, subgroupShuffleXor(best, 4u));
+      best = max(best, subgroupShuffleXor(best, 8u));
+      best = max(best, subgroupShuffleXor(best, 16u));
+      if (mine == 0u && chunk < count) { atomicMax(&best_of[chunk], ordered(best)); }
     }
-    best = subgroupMax(best);
-    if (within == 0u && round + subgroup < count) { scores[cell * shape.scoreStride + round + subgroup] = ordered(best); }
+    workgroupBarrier();
   }
+  {
+      let chunk = (rounds - 1u) * 2u + key_group * 1u + within / 32u;
+      let from_at = (rounds - 1u) % 2u * 512u + subgroup * 128u + within / 32u * 128u;
+      let mine = within % 32u;
+      var four = vec4f(-3.4e38f);
+      let token = candidate_token(cell, min(chunk, count - 1u));
+      if (token + 16u <= first_sees) {
+      four = max(four, tiles[from_at + mine + 0u]);
+      four = max(four, tiles[from_at + mine + 32u]);
+      four = max(four, tiles[from_at + mine + 64u]);
+      four = max(four, tiles[from_at + mine + 96u]);
+      } else {
+        for (var i = mine; i < 128u; i += 32u) {
+          let r = row_group * 32u + i / 4u;
+          let sees = i32(block.first_row + min(min(r, last) * 1u + 1u, block.rows)) + shift;
+          let keys = vec4i(i32(token + i % 4u * 4u)) + vec4i(0, 1, 2, 3);
+          four = select(four, max(four, tiles[from_at + i]), keys < vec4i(sees));
+        }
+      }
+      var best = max(max(four.x, four.y), max(four.z, four.w));
+      best = max(best, subgroupShuffleXor(best, 1u));
+      best = max(best, subgroupShuffleXor(best, 2u));
+      best = max(best, subgroupShuffleXor(best, 4u));
+      best = max(best, subgroupShuffleXor(best, 8u));
+      best = max(best, subgroupShuffleXor(best, 16u));
+      if (mine == 0u && chunk < count) { atomicMax(&best_of[chunk], ordered(best)); }
+    }
+  workgroupBarrier();
+  for (var i = lane; i < count; i += 128u) { scores[cell * shape.scoreStride + i] = atomicLoad(&best_of[i]); }
 }
 
 // search/1-select
@@ -701,19 +703,22 @@ fn ordered(x: f32) -> u32 {
 @group(0) @binding(1) var<storage, read> q: array<vec4u>;
 @group(0) @binding(2) var<storage, read> k: array<vec4u>;
 @group(0) @binding(3) var<storage, read_write> scores: array<u32>;
-@group(0) @binding(4) var<storage, read> previous_starts: array<u32>;
-@group(0) @binding(5) var<storage, read> previous_counts: array<u32>;
+@group(0) @binding(4) var<storage, read_write> kept: array<vec4u>;
+@group(0) @binding(5) var<storage, read> previous_starts: array<u32>;
+@group(0) @binding(6) var<storage, read> previous_counts: array<u32>;
+var<workgroup> held_starts: array<u32, 96>;
+fn hold_candidates(cell: u32, lane: u32) {
+  let before = min(previous_counts[cell], 96u);
+  for (var i = lane; i < before; i += 128u) { held_starts[i] = previous_starts[cell * 96u + i]; }
+}
 fn candidate_count(cell: u32, searchable: u32) -> u32 {
   let before = previous_counts[cell];
   if (before == 0u) { return 0u; }
   let last = previous_starts[cell * 96u + before - 1u];
   return (before - 1u) * 8u + (min(16u, searchable - last) + 1u) / 2u;
 }
-fn candidate_token(cell: u32, i: u32) -> u32 {
-  return previous_starts[cell * 96u + i / 8u] + (i % 8u) * 2u;
-}
+fn candidate_token(cell: u32, i: u32) -> u32 { return held_starts[i / 8u] + (i % 8u) * 2u; }
 fn keep_of(z: u32) -> u32 { return 160u; }
-fn logit(dot: f32) -> f32 { return dot * 1.803368777036667e-1f; }
 struct Extent { start: u32, end: u32 }
 fn extent_of(row: u32) -> Extent {
   let end = clamp(i32(row + 1u + shape.keys) - i32(shape.queries), 0, i32(shape.keys));
@@ -723,251 +728,309 @@ fn inverse_of(top: f32, sum: f32) -> f32 {
   let sound = (bitcast<u32>(sum) & 0x7f800000u) != 0x7f800000u && (bitcast<u32>(top) & 0x7f800000u) != 0x7f800000u && !(((bitcast<u32>(top) & 0x7fffffffu) > 0x7f800000u));
   return select(0.0f, 1.0f / sum, sound && sum > 0.0f);
 }
-var<workgroup> rows: array<vec4u, 256>;
+// Rows at first, then rounds of keys.
 var<workgroup> staged: array<vec4u, 320>;
 var<workgroup> tiles: array<vec4f, 1088>;
-// Keys of two rounds.
-var<workgroup> entries: array<u32, 128>;
-var<workgroup> column_sums: array<f32, 256>;
-// Each row's largest logit and one over its sum, and where its window starts.
+// Each row's largest logit and one over its sum.
 var<workgroup> totals: array<vec2f, 64>;
-var<workgroup> window_starts: array<u32, 64>;
+// By round and row: the maximum at that time, then what makes masses of its sums.
+var<workgroup> factors: array<f32, 1560>;
 fn slot_key(cell: u32, i: u32, chosen: u32, sinks: u32, recent: u32) -> u32 {
   if (i >= chosen + sinks) { return recent + i - chosen - sinks; }
   if (i >= chosen) { return i - chosen; }
   return SINK + candidate_token(cell, i / 2u) + i % 2u;
 }
+fn pairs(e: vec4f) -> u32 { return pack2x16float(vec2f(e.x + e.y, e.z + e.w)); }
 @compute @workgroup_size(128)
-fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lane: u32, @builtin(subgroup_id) subgroup: u32, @builtin(subgroup_invocation_id) within: u32) {
-  let block = block_at(shape.firstBlock + group.y);
-  let cell = group.z * shape.slabBlocks + group.y;
-  let count = candidate_count(cell, block.searchable);
-  if (count <= keep_of(group.z)) { return; }
-  let batch = batch_of(group.z);
-  let head = head_of(group.z);
-  let recent = extent_of(block.first_row).start;
-  let newest = extent_of(block.first_row + block.rows - 1u);
-  let chosen = count * 2u;
-  let sinks = min(16u, newest.start);
-  let total = chosen + sinks + max(newest.end, recent) - recent;
-  // Absent rows repeat the last; they do not vote.
-  for (var i = lane; i < 256u; i += 128u) {
-    rows[i] = q[query_octet(batch, block.first_row + min(i / 4u, block.rows - 1u), head) + (i % 4u + select(4u, 2u, i % 4u < 2u))];
-  }
-  workgroupBarrier();
-  let a0 = subgroupMatrixLoad<Left, row_major>(&rows, subgroup * 64u + 0u, 4u);
-let a1 = subgroupMatrixLoad<Left, row_major>(&rows, subgroup * 64u + 2u, 4u);
-  var held0: vec4u; var held1: vec4u;
-  let tile_at = subgroup * 272u;
-  // A lane's row, and which of its keys.
+fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u, @builtin(local_invocation_index) lane: u32, @builtin(subgroup_id) subgroup: u32, @builtin(subgroup_invocation_id) within: u32) {
+  let kept_base = group.x * 6144u;
   let r = within % 16u;
   let part = within / 16u;
   let row = subgroup * 16u + r;
-  let mine = extent_of(block.first_row + min(row, block.rows - 1u));
-  let row_at = tile_at + r * 17u + part * 8u;
-  var m = -3.4e38f;
-  var l = 0.0f;
-  workgroupBarrier();
-  for (var i = lane; i < 64u; i += 128u) { entries[0u + i] = slot_key(cell, 0u + i, chosen, sinks, recent); }
-  workgroupBarrier();
-  { let n = lane / 4u; held0 = k[key_octet(batch, min(entries[0u + n], shape.keys - 1u), head) + (lane % 4u + select(4u, 2u, lane % 4u < 2u))]; }
-{ let n = (lane + 128u) / 4u; held1 = k[key_octet(batch, min(entries[0u + n], shape.keys - 1u), head) + ((lane + 128u) % 4u + select(4u, 2u, (lane + 128u) % 4u < 2u))]; }
-  for (var round = 0u; round < total; round += 64u) {
-    let parity = round % 128u;
-    { staged[lane / 4u * 5u + lane % 4u] = held0; }
-{ staged[(lane + 128u) / 4u * 5u + (lane + 128u) % 4u] = held1; }
-    workgroupBarrier();
-    for (var i = lane; i < 64u; i += 128u) { entries[64u - parity + i] = slot_key(cell, round + 64u + i, chosen, sinks, recent); }
-    var c0 = Result();
-    c0 = subgroupMatrixMultiplyAccumulate(a0, subgroupMatrixLoad<Right, col_major>(&staged, 0u + 0u, 5u), c0);
-c0 = subgroupMatrixMultiplyAccumulate(a1, subgroupMatrixLoad<Right, col_major>(&staged, 0u + 2u, 5u), c0);
-    subgroupMatrixStore<row_major>(&tiles, tile_at + 0u, c0, 17u);
-    var c1 = Result();
-    c1 = subgroupMatrixMultiplyAccumulate(a0, subgroupMatrixLoad<Right, col_major>(&staged, 80u + 0u, 5u), c1);
-c1 = subgroupMatrixMultiplyAccumulate(a1, subgroupMatrixLoad<Right, col_major>(&staged, 80u + 2u, 5u), c1);
-    subgroupMatrixStore<row_major>(&tiles, tile_at + 4u, c1, 17u);
-    var c2 = Result();
-    c2 = subgroupMatrixMultiplyAccumulate(a0, subgroupMatrixLoad<Right, col_major>(&staged, 160u + 0u, 5u), c2);
-c2 = subgroupMatrixMultiplyAccumulate(a1, subgroupMatrixLoad<Right, col_major>(&staged, 160u + 2u, 5u), c2);
-    subgroupMatrixStore<row_major>(&tiles, tile_at + 8u, c2, 17u);
-    var c3 = Result();
-    c3 = subgroupMatrixMultiplyAccumulate(a0, subgroupMatrixLoad<Right, col_major>(&staged, 240u + 0u, 5u), c3);
-c3 = subgroupMatrixMultiplyAccumulate(a1, subgroupMatrixLoad<Right, col_major>(&staged, 240u + 2u, 5u), c3);
-    subgroupMatrixStore<row_major>(&tiles, tile_at + 12u, c3, 17u);
-    workgroupBarrier();
-    if (round + 64u < total) {
-      { let n = lane / 4u; held0 = k[key_octet(batch, min(entries[64u - parity + n], shape.keys - 1u), head) + (lane % 4u + select(4u, 2u, lane % 4u < 2u))]; }
-{ let n = (lane + 128u) / 4u; held1 = k[key_octet(batch, min(entries[64u - parity + n], shape.keys - 1u), head) + ((lane + 128u) % 4u + select(4u, 2u, (lane + 128u) % 4u < 2u))]; }
-    }
-    // Candidates ascend: before the last of them, and before the first row's window, every row sees all.
-    let whole = round + 64u <= chosen && entries[parity + 63u] < recent;
-    var x0 = tiles[row_at + 0u]; x0 = vec4f(logit(x0.x), logit(x0.y), logit(x0.z), logit(x0.w));
-    var x1 = tiles[row_at + 1u]; x1 = vec4f(logit(x1.x), logit(x1.y), logit(x1.z), logit(x1.w));
-    var x2 = tiles[row_at + 2u]; x2 = vec4f(logit(x2.x), logit(x2.y), logit(x2.z), logit(x2.w));
-    var x3 = tiles[row_at + 3u]; x3 = vec4f(logit(x3.x), logit(x3.y), logit(x3.z), logit(x3.w));
-    var x4 = tiles[row_at + 4u]; x4 = vec4f(logit(x4.x), logit(x4.y), logit(x4.z), logit(x4.w));
-    var x5 = tiles[row_at + 5u]; x5 = vec4f(logit(x5.x), logit(x5.y), logit(x5.z), logit(x5.w));
-    var x6 = tiles[row_at + 6u]; x6 = vec4f(logit(x6.x), logit(x6.y), logit(x6.z), logit(x6.w));
-    var x7 = tiles[row_at + 7u]; x7 = vec4f(logit(x7.x), logit(x7.y), logit(x7.z), logit(x7.w));
-    if (!whole) {
-      {
-        let place = part * 32u + 0u;
-        let keys = vec4u(entries[parity + place], entries[parity + place + 1u], entries[parity + place + 2u], entries[parity + place + 3u]);
-        let slots = vec4u(round + place) + vec4u(0u, 1u, 2u, 3u);
-        let near = slots >= vec4u(chosen + sinks);
-        let sees = (slots < vec4u(total)) & (keys < vec4u(mine.end)) & ((keys >= vec4u(mine.start)) == near);
-        x0 = select(vec4f(-3.4e38f), x0, sees);
-      }
-      {
-        let place = part * 32u + 4u;
-        let keys = vec4u(entries[parity + place], entries[parity + place + 1u], entries[parity + place + 2u], entries[parity + place + 3u]);
-        let slots = vec4u(round + place) + vec4u(0u, 1u, 2u, 3u);
-        let near = slots >= vec4u(chosen + sinks);
-        let sees = (slots < vec4u(total)) & (keys < vec4u(mine.end)) & ((keys >= vec4u(mine.start)) == near);
-        x1 = select(vec4f(-3.4e38f), x1, sees);
-      }
-      {
-        let place = part * 32u + 8u;
-        let keys = vec4u(entries[parity + place], entries[parity + place + 1u], entries[parity + place + 2u], entries[parity + place + 3u]);
-        let slots = vec4u(round + place) + vec4u(0u, 1u, 2u, 3u);
-        let near = slots >= vec4u(chosen + sinks);
-        let sees = (slots < vec4u(total)) & (keys < vec4u(mine.end)) & ((keys >= vec4u(mine.start)) == near);
-        x2 = select(vec4f(-3.4e38f), x2, sees);
-      }
-      {
-        let place = part * 32u + 12u;
-        let keys = vec4u(entries[parity + place], entries[parity + place + 1u], entries[parity + place + 2u], entries[parity + place + 3u]);
-        let slots = vec4u(round + place) + vec4u(0u, 1u, 2u, 3u);
-        let near = slots >= vec4u(chosen + sinks);
-        let sees = (slots < vec4u(total)) & (keys < vec4u(mine.end)) & ((keys >= vec4u(mine.start)) == near);
-        x3 = select(vec4f(-3.4e38f), x3, sees);
-      }
-      {
-        let place = part * 32u + 16u;
-        let keys = vec4u(entries[parity + place], entries[parity + place + 1u], entries[parity + place + 2u], entries[parity + place + 3u]);
-        let slots = vec4u(round + place) + vec4u(0u, 1u, 2u, 3u);
-        let near = slots >= vec4u(chosen + sinks);
-        let sees = (slots < vec4u(total)) & (keys < vec4u(mine.end)) & ((keys >= vec4u(mine.start)) == near);
-        x4 = select(vec4f(-3.4e38f), x4, sees);
-      }
-      {
-        let place = part * 32u + 20u;
-        let keys = vec4u(entries[parity + place], entries[parity + place + 1u], entries[parity + place + 2u], entries[parity + place + 3u]);
-        let slots = vec4u(round + place) + vec4u(0u, 1u, 2u, 3u);
-        let near = slots >= vec4u(chosen + sinks);
-        let sees = (slots < vec4u(total)) & (keys < vec4u(mine.end)) & ((keys >= vec4u(mine.start)) == near);
-        x5 = select(vec4f(-3.4e38f), x5, sees);
-      }
-      {
-        let place = part * 32u + 24u;
-        let keys = vec4u(entries[parity + place], entries[parity + place + 1u], entries[parity + place + 2u], entries[parity + place + 3u]);
-        let slots = vec4u(round + place) + vec4u(0u, 1u, 2u, 3u);
-        let near = slots >= vec4u(chosen + sinks);
-        let sees = (slots < vec4u(total)) & (keys < vec4u(mine.end)) & ((keys >= vec4u(mine.start)) == near);
-        x6 = select(vec4f(-3.4e38f), x6, sees);
-      }
-      {
-        let place = part * 32u + 28u;
-        let keys = vec4u(entries[parity + place], entries[parity + place + 1u], entries[parity + place + 2u], entries[parity + place + 3u]);
-        let slots = vec4u(round + place) + vec4u(0u, 1u, 2u, 3u);
-        let near = slots >= vec4u(chosen + sinks);
-        let sees = (slots < vec4u(total)) & (keys < vec4u(mine.end)) & ((keys >= vec4u(mine.start)) == near);
-        x7 = select(vec4f(-3.4e38f), x7, sees);
-      }
-    }
-    var four = x0;
-    four = max(four, x1);
-    four = max(four, x2);
-    four = max(four, x3);
-    four = max(four, x4);
-    four = max(four, x5);
-    four = max(four, x6);
-    four = max(four, x7);
-    let top = max(m, max(max(four.x, four.y), max(four.z, four.w)));
-    l *= exp2(max(m - top, -150.0f));
-    if (top > -3.4e38f) {
-      var added = vec4f(0.0);
-      added += select(exp2(x0 - vec4f(top)), vec4f(0.0), x0 <= vec4f(-3.4e38f));
-      added += select(exp2(x1 - vec4f(top)), vec4f(0.0), x1 <= vec4f(-3.4e38f));
-      added += select(exp2(x2 - vec4f(top)), vec4f(0.0), x2 <= vec4f(-3.4e38f));
-      added += select(exp2(x3 - vec4f(top)), vec4f(0.0), x3 <= vec4f(-3.4e38f));
-      added += select(exp2(x4 - vec4f(top)), vec4f(0.0), x4 <= vec4f(-3.4e38f));
-      added += select(exp2(x5 - vec4f(top)), vec4f(0.0), x5 <= vec4f(-3.4e38f));
-      added += select(exp2(x6 - vec4f(top)), vec4f(0.0), x6 <= vec4f(-3.4e38f));
-      added += select(exp2(x7 - vec4f(top)), vec4f(0.0), x7 <= vec4f(-3.4e38f));
-      l += added.x + added.y + added.z + added.w;
-    }
-    m = top;
+  for (var cell = group.x; cell < shape.slabBlocks * 8u; cell += groups.x) {
+    let block = block_at(shape.firstBlock + cell % shape.slabBlocks);
+    let count = candidate_count(cell, block.searchable);
+    let place = cell / shape.slabBlocks;
+    if (count > keep_of(place)) {
+    let batch = batch_of(place);
+    let head = head_of(place);
+    let recent = extent_of(block.first_row).start;
+    let newest = extent_of(block.first_row + block.rows - 1u);
+    let chosen = count * 2u;
+    let sinks = min(16u, newest.start);
+    let total = chosen + sinks + max(newest.end, recent) - recent;
+    let rounds = (total + 63u) / 64u;
+    // Absent rows repeat the last; they do not vote.
+    let mine = extent_of(block.first_row + min(row, block.rows - 1u));
+    var m = -3.4e38f;
+    var l = 0.0f;
+    hold_candidates(cell, lane);
+    let last = (block.rows - 1u) / 1u;
+  for (var i = lane; i < 256u; i += 128u) {
+    let start = min(i / 4u, last) * 1u;
+    let end = min(start + 1u, block.rows);
+    staged[i] = q[query_octet(batch, block.first_row + end - 1u, head) + (i % 4u + select(4u, 2u, i % 4u < 2u))];
   }
-  workgroupBarrier();
-  // The lanes of a row join what they found.
-  tiles[tile_at + r * 17u + part] = vec4f(m, l, 0.0, 0.0);
-  workgroupBarrier();
-  if (part == 0u) {
-    var top = -3.4e38f;
-    var sum = 0.0f;
-    for (var p = 0u; p < 2u; p++) { top = max(top, tiles[tile_at + r * 17u + p].x); }
-    for (var p = 0u; p < 2u; p++) { let other = tiles[tile_at + r * 17u + p]; sum += select(0.0f, other.y * exp2(max(other.x - top, -150.0f)), other.y != 0.0f); }
-    totals[row] = vec2f(top, select(0.0f, inverse_of(top, sum), row < block.rows));
-    window_starts[row] = mine.start;
-  }
-  workgroupBarrier();
-  for (var i = lane; i < 64u; i += 128u) { entries[0u + i] = slot_key(cell, 0u + i, chosen, sinks, recent); }
-  workgroupBarrier();
-  { let n = lane / 4u; held0 = k[key_octet(batch, min(entries[0u + n], shape.keys - 1u), head) + (lane % 4u + select(4u, 2u, lane % 4u < 2u))]; }
-{ let n = (lane + 128u) / 4u; held1 = k[key_octet(batch, min(entries[0u + n], shape.keys - 1u), head) + ((lane + 128u) % 4u + select(4u, 2u, (lane + 128u) % 4u < 2u))]; }
-  for (var round = 0u; round < chosen; round += 64u) {
-    let parity = round % 128u;
-    { staged[lane / 4u * 5u + lane % 4u] = held0; }
+    workgroupBarrier();
+    let a0 = subgroupMatrixLoad<Left, row_major>(&staged, subgroup * 64u + 0u, 4u);
+let a1 = subgroupMatrixLoad<Left, row_major>(&staged, subgroup * 64u + 2u, 4u);
+    workgroupBarrier();
+    var held0: vec4u; var held1: vec4u;
+    { let n = lane / 4u; held0 = k[key_octet(batch, min(slot_key(cell, (0u) * 64u + n, chosen, sinks, recent), shape.keys - 1u), head) + (lane % 4u + select(4u, 2u, lane % 4u < 2u))]; }
+{ let n = (lane + 128u) / 4u; held1 = k[key_octet(batch, min(slot_key(cell, (0u) * 64u + n, chosen, sinks, recent), shape.keys - 1u), head) + ((lane + 128u) % 4u + select(4u, 2u, (lane + 128u) % 4u < 2u))]; }
+    
+    for (var index = 0u; index < rounds; index++) {
+      let columns = 0u;
+      let products = 0u + subgroup * 272u;
+      { staged[lane / 4u * 5u + lane % 4u] = held0; }
 { staged[(lane + 128u) / 4u * 5u + (lane + 128u) % 4u] = held1; }
-    workgroupBarrier();
-    for (var i = lane; i < 64u; i += 128u) { entries[64u - parity + i] = slot_key(cell, round + 64u + i, chosen, sinks, recent); }
-    var c0 = Result();
-    c0 = subgroupMatrixMultiplyAccumulate(a0, subgroupMatrixLoad<Right, col_major>(&staged, 0u + 0u, 5u), c0);
-c0 = subgroupMatrixMultiplyAccumulate(a1, subgroupMatrixLoad<Right, col_major>(&staged, 0u + 2u, 5u), c0);
-    subgroupMatrixStore<row_major>(&tiles, tile_at + 0u, c0, 17u);
-    var c1 = Result();
-    c1 = subgroupMatrixMultiplyAccumulate(a0, subgroupMatrixLoad<Right, col_major>(&staged, 80u + 0u, 5u), c1);
-c1 = subgroupMatrixMultiplyAccumulate(a1, subgroupMatrixLoad<Right, col_major>(&staged, 80u + 2u, 5u), c1);
-    subgroupMatrixStore<row_major>(&tiles, tile_at + 4u, c1, 17u);
-    var c2 = Result();
-    c2 = subgroupMatrixMultiplyAccumulate(a0, subgroupMatrixLoad<Right, col_major>(&staged, 160u + 0u, 5u), c2);
-c2 = subgroupMatrixMultiplyAccumulate(a1, subgroupMatrixLoad<Right, col_major>(&staged, 160u + 2u, 5u), c2);
-    subgroupMatrixStore<row_major>(&tiles, tile_at + 8u, c2, 17u);
-    var c3 = Result();
-    c3 = subgroupMatrixMultiplyAccumulate(a0, subgroupMatrixLoad<Right, col_major>(&staged, 240u + 0u, 5u), c3);
-c3 = subgroupMatrixMultiplyAccumulate(a1, subgroupMatrixLoad<Right, col_major>(&staged, 240u + 2u, 5u), c3);
-    subgroupMatrixStore<row_major>(&tiles, tile_at + 12u, c3, 17u);
-    workgroupBarrier();
-    if (round + 64u < chosen) {
-      { let n = lane / 4u; held0 = k[key_octet(batch, min(entries[64u - parity + n], shape.keys - 1u), head) + (lane % 4u + select(4u, 2u, lane % 4u < 2u))]; }
-{ let n = (lane + 128u) / 4u; held1 = k[key_octet(batch, min(entries[64u - parity + n], shape.keys - 1u), head) + ((lane + 128u) % 4u + select(4u, 2u, (lane + 128u) % 4u < 2u))]; }
-    }
-    let whole = entries[parity + min(63u, chosen - round - 1u)] < recent;
-    for (var column = within; column < 64u; column += 32u) {
-      var sum = 0.0f;
-      let at = tile_at + column / 4u;
-      let key = entries[parity + column];
-      for (var i = 0u; i < 16u; i++) {
-        let total_of = totals[subgroup * 16u + i];
-        let p = exp2(logit(tiles[at + i * 17u][column % 4u]) - total_of.x) * total_of.y;
-        sum += select(0.0f, p, total_of.y > 0.0f && (whole || key < window_starts[subgroup * 16u + i]));
-      }
-      column_sums[subgroup * 64u + column] = sum;
-    }
-    workgroupBarrier();
-    for (var i = lane; i < 32u; i += 128u) {
-      let candidate = round / 2u + i;
-      if (candidate < count) {
-        var mass = 0.0f;
-        for (var key = 0u; key < 2u; key++) {
-          mass += column_sums[0u + i * 2u + key];
-          mass += column_sums[64u + i * 2u + key];
-          mass += column_sums[128u + i * 2u + key];
-          mass += column_sums[192u + i * 2u + key];
+      workgroupBarrier();
+      if (index + 1u < rounds) { { let n = lane / 4u; held0 = k[key_octet(batch, min(slot_key(cell, (index + 1u) * 64u + n, chosen, sinks, recent), shape.keys - 1u), head) + (lane % 4u + select(4u, 2u, lane % 4u < 2u))]; }
+{ let n = (lane + 128u) / 4u; held1 = k[key_octet(batch, min(slot_key(cell, (index + 1u) * 64u + n, chosen, sinks, recent), shape.keys - 1u), head) + ((lane + 128u) % 4u + select(4u, 2u, (lane + 128u) % 4u < 2u))]; } }
+      var c0 = Result();
+      c0 = subgroupMatrixMultiplyAccumulate(a0, subgroupMatrixLoad<Right, col_major>(&staged, columns + 0u + 0u, 5u), c0);
+c0 = subgroupMatrixMultiplyAccumulate(a1, subgroupMatrixLoad<Right, col_major>(&staged, columns + 0u + 2u, 5u), c0);
+      subgroupMatrixStore<row_major>(&tiles, products + 0u, c0, 17u);
+      var c1 = Result();
+      c1 = subgroupMatrixMultiplyAccumulate(a0, subgroupMatrixLoad<Right, col_major>(&staged, columns + 80u + 0u, 5u), c1);
+c1 = subgroupMatrixMultiplyAccumulate(a1, subgroupMatrixLoad<Right, col_major>(&staged, columns + 80u + 2u, 5u), c1);
+      subgroupMatrixStore<row_major>(&tiles, products + 4u, c1, 17u);
+      var c2 = Result();
+      c2 = subgroupMatrixMultiplyAccumulate(a0, subgroupMatrixLoad<Right, col_major>(&staged, columns + 160u + 0u, 5u), c2);
+c2 = subgroupMatrixMultiplyAccumulate(a1, subgroupMatrixLoad<Right, col_major>(&staged, columns + 160u + 2u, 5u), c2);
+      subgroupMatrixStore<row_major>(&tiles, products + 8u, c2, 17u);
+      var c3 = Result();
+      c3 = subgroupMatrixMultiplyAccumulate(a0, subgroupMatrixLoad<Right, col_major>(&staged, columns + 240u + 0u, 5u), c3);
+c3 = subgroupMatrixMultiplyAccumulate(a1, subgroupMatrixLoad<Right, col_major>(&staged, columns + 240u + 2u, 5u), c3);
+      subgroupMatrixStore<row_major>(&tiles, products + 12u, c3, 17u);
+      workgroupBarrier();
+      {
+        let first = (index) * 64u;
+        let row_at = 0u + (subgroup * 16u + r) * 17u + part * 8u;
+        // Candidates ascend: before the last of them, and before the first row's window, every row sees all.
+        let whole = first + 64u <= chosen && slot_key(cell, first + 63u, chosen, sinks, recent) < recent;
+        var x0 = tiles[row_at + 0u];
+        var x1 = tiles[row_at + 1u];
+        var x2 = tiles[row_at + 2u];
+        var x3 = tiles[row_at + 3u];
+        var x4 = tiles[row_at + 4u];
+        var x5 = tiles[row_at + 5u];
+        var x6 = tiles[row_at + 6u];
+        var x7 = tiles[row_at + 7u];
+        if (!whole) {
+          {
+            let place = first + part * 32u + 0u;
+            let slots = vec4u(place) + vec4u(0u, 1u, 2u, 3u);
+            let keys = vec4u(slot_key(cell, slots.x, chosen, sinks, recent), slot_key(cell, slots.y, chosen, sinks, recent), slot_key(cell, slots.z, chosen, sinks, recent), slot_key(cell, slots.w, chosen, sinks, recent));
+            let near = slots >= vec4u(chosen + sinks);
+            let sees = (slots < vec4u(total)) & (keys < vec4u(mine.end)) & ((keys >= vec4u(mine.start)) == near);
+            x0 = select(vec4f(-3.4e38f), x0, sees);
+          }
+          {
+            let place = first + part * 32u + 4u;
+            let slots = vec4u(place) + vec4u(0u, 1u, 2u, 3u);
+            let keys = vec4u(slot_key(cell, slots.x, chosen, sinks, recent), slot_key(cell, slots.y, chosen, sinks, recent), slot_key(cell, slots.z, chosen, sinks, recent), slot_key(cell, slots.w, chosen, sinks, recent));
+            let near = slots >= vec4u(chosen + sinks);
+            let sees = (slots < vec4u(total)) & (keys < vec4u(mine.end)) & ((keys >= vec4u(mine.start)) == near);
+            x1 = select(vec4f(-3.4e38f), x1, sees);
+          }
+          {
+            let place = first + part * 32u + 8u;
+            let slots = vec4u(place) + vec4u(0u, 1u, 2u, 3u);
+            let keys = vec4u(slot_key(cell, slots.x, chosen, sinks, recent), slot_key(cell, slots.y, chosen, sinks, recent), slot_key(cell, slots.z, chosen, sinks, recent), slot_key(cell, slots.w, chosen, sinks, recent));
+            let near = slots >= vec4u(chosen + sinks);
+            let sees = (slots < vec4u(total)) & (keys < vec4u(mine.end)) & ((keys >= vec4u(mine.start)) == near);
+            x2 = select(vec4f(-3.4e38f), x2, sees);
+          }
+          {
+            let place = first + part * 32u + 12u;
+            let slots = vec4u(place) + vec4u(0u, 1u, 2u, 3u);
+            let keys = vec4u(slot_key(cell, slots.x, chosen, sinks, recent), slot_key(cell, slots.y, chosen, sinks, recent), slot_key(cell, slots.z, chosen, sinks, recent), slot_key(cell, slots.w, chosen, sinks, recent));
+            let near = slots >= vec4u(chosen + sinks);
+            let sees = (slots < vec4u(total)) & (keys < vec4u(mine.end)) & ((keys >= vec4u(mine.start)) == near);
+            x3 = select(vec4f(-3.4e38f), x3, sees);
+          }
+          {
+            let place = first + part * 32u + 16u;
+            let slots = vec4u(place) + vec4u(0u, 1u, 2u, 3u);
+            let keys = vec4u(slot_key(cell, slots.x, chosen, sinks, recent), slot_key(cell, slots.y, chosen, sinks, recent), slot_key(cell, slots.z, chosen, sinks, recent), slot_key(cell, slots.w, chosen, sinks, recent));
+            let near = slots >= vec4u(chosen + sinks);
+            let sees = (slots < vec4u(total)) & (keys < vec4u(mine.end)) & ((keys >= vec4u(mine.start)) == near);
+            x4 = select(vec4f(-3.4e38f), x4, sees);
+          }
+          {
+            let place = first + part * 32u + 20u;
+            let slots = vec4u(place) + vec4u(0u, 1u, 2u, 3u);
+            let keys = vec4u(slot_key(cell, slots.x, chosen, sinks, recent), slot_key(cell, slots.y, chosen, sinks, recent), slot_key(cell, slots.z, chosen, sinks, recent), slot_key(cell, slots.w, chosen, sinks, recent));
+            let near = slots >= vec4u(chosen + sinks);
+            let sees = (slots < vec4u(total)) & (keys < vec4u(mine.end)) & ((keys >= vec4u(mine.start)) == near);
+            x5 = select(vec4f(-3.4e38f), x5, sees);
+          }
+          {
+            let place = first + part * 32u + 24u;
+            let slots = vec4u(place) + vec4u(0u, 1u, 2u, 3u);
+            let keys = vec4u(slot_key(cell, slots.x, chosen, sinks, recent), slot_key(cell, slots.y, chosen, sinks, recent), slot_key(cell, slots.z, chosen, sinks, recent), slot_key(cell, slots.w, chosen, sinks, recent));
+            let near = slots >= vec4u(chosen + sinks);
+            let sees = (slots < vec4u(total)) & (keys < vec4u(mine.end)) & ((keys >= vec4u(mine.start)) == near);
+            x6 = select(vec4f(-3.4e38f), x6, sees);
+          }
+          {
+            let place = first + part * 32u + 28u;
+            let slots = vec4u(place) + vec4u(0u, 1u, 2u, 3u);
+            let keys = vec4u(slot_key(cell, slots.x, chosen, sinks, recent), slot_key(cell, slots.y, chosen, sinks, recent), slot_key(cell, slots.z, chosen, sinks, recent), slot_key(cell, slots.w, chosen, sinks, recent));
+            let near = slots >= vec4u(chosen + sinks);
+            let sees = (slots < vec4u(total)) & (keys < vec4u(mine.end)) & ((keys >= vec4u(mine.start)) == near);
+            x7 = select(vec4f(-3.4e38f), x7, sees);
+          }
         }
-        scores[cell * shape.scoreStride + candidate] = ordered(mass);
+        var four = x0;
+        four = max(four, x1);
+        four = max(four, x2);
+        four = max(four, x3);
+        four = max(four, x4);
+        four = max(four, x5);
+        four = max(four, x6);
+        four = max(four, x7);
+        let highest = max(max(four.x, four.y), max(four.z, four.w));
+        var top = max(m, select(highest * 1.803368777036667e-1f, -3.4e38f, highest <= -3.4e38f));
+        top = max(top, subgroupShuffleXor(top, 16u));
+        l *= exp2(max(m - top, -150.0f));
+        m = top;
+        let base = top - 14.0f;
+        var e0 = exp2(fma(x0, vec4f(1.803368777036667e-1f), vec4f(-base)));
+        var e1 = exp2(fma(x1, vec4f(1.803368777036667e-1f), vec4f(-base)));
+        var e2 = exp2(fma(x2, vec4f(1.803368777036667e-1f), vec4f(-base)));
+        var e3 = exp2(fma(x3, vec4f(1.803368777036667e-1f), vec4f(-base)));
+        var e4 = exp2(fma(x4, vec4f(1.803368777036667e-1f), vec4f(-base)));
+        var e5 = exp2(fma(x5, vec4f(1.803368777036667e-1f), vec4f(-base)));
+        var e6 = exp2(fma(x6, vec4f(1.803368777036667e-1f), vec4f(-base)));
+        var e7 = exp2(fma(x7, vec4f(1.803368777036667e-1f), vec4f(-base)));
+        if (!whole) {
+          e0 = select(e0, vec4f(0.0), x0 <= vec4f(-3.4e38f));
+          e1 = select(e1, vec4f(0.0), x1 <= vec4f(-3.4e38f));
+          e2 = select(e2, vec4f(0.0), x2 <= vec4f(-3.4e38f));
+          e3 = select(e3, vec4f(0.0), x3 <= vec4f(-3.4e38f));
+          e4 = select(e4, vec4f(0.0), x4 <= vec4f(-3.4e38f));
+          e5 = select(e5, vec4f(0.0), x5 <= vec4f(-3.4e38f));
+          e6 = select(e6, vec4f(0.0), x6 <= vec4f(-3.4e38f));
+          e7 = select(e7, vec4f(0.0), x7 <= vec4f(-3.4e38f));
+        }
+        var added = e0;
+        added += e1;
+        added += e2;
+        added += e3;
+        added += e4;
+        added += e5;
+        added += e6;
+        added += e7;
+        l += added.x + added.y + added.z + added.w;
+        if (first < chosen) {
+          let keep_at = kept_base + ((index) * 64u + row) * 4u + part * 2u;
+          kept[keep_at + 0u] = vec4u(pairs(e0), pairs(e1), pairs(e2), pairs(e3));
+          kept[keep_at + 1u] = vec4u(pairs(e4), pairs(e5), pairs(e6), pairs(e7));
+          if (part == 0u) { factors[(index) * 65u + row] = m; }
+        }
       }
+    }
+    
+    l += subgroupShuffleXor(l, 16u);
+    if (part == 0u) { totals[row] = vec2f(m, select(0.0f, inverse_of(m, l), row < block.rows)); }
+    storageBarrier();
+    workgroupBarrier();
+    let filled = (chosen + 63u) / 64u;
+    for (var i = lane; i < filled * 64u; i += 128u) {
+      let at = i / 64u * 65u + i % 64u;
+      let all = totals[i % 64u];
+      factors[at] = select(0.0f, exp2(max(factors[at] - all.x, -150.0f)) * all.y, all.y > 0.0f);
+    }
+    workgroupBarrier();
+    // A lane owns eight pairs, so that masses add up in one order.
+    for (var i = lane; i < filled * 4u; i += 128u) {
+      let factor_at = i / 4u * 65u;
+      let from_at = kept_base + i / 4u * 256u + i % 4u;
+      var even = vec4f(0.0);
+      var odd = vec4f(0.0);
+      for (var first = 0u; first < 64u; first += 8u) {
+        let v0 = kept[from_at + (first + 0u) * 4u];
+        let v1 = kept[from_at + (first + 1u) * 4u];
+        let v2 = kept[from_at + (first + 2u) * 4u];
+        let v3 = kept[from_at + (first + 3u) * 4u];
+        let v4 = kept[from_at + (first + 4u) * 4u];
+        let v5 = kept[from_at + (first + 5u) * 4u];
+        let v6 = kept[from_at + (first + 6u) * 4u];
+        let v7 = kept[from_at + (first + 7u) * 4u];
+        {
+          let f = factors[factor_at + first + 0u];
+          // What is no number has no factor; it would spoil the sum all the same.
+          let v = select(vec4u(0u), v0, f > 0.0f);
+          let a = unpack2x16float(v.x); let b = unpack2x16float(v.y); let c = unpack2x16float(v.z); let d = unpack2x16float(v.w);
+          even += f * vec4f(a.x, b.x, c.x, d.x);
+          odd += f * vec4f(a.y, b.y, c.y, d.y);
+        }
+        {
+          let f = factors[factor_at + first + 1u];
+          // What is no number has no factor; it would spoil the sum all the same.
+          let v = select(vec4u(0u), v1, f > 0.0f);
+          let a = unpack2x16float(v.x); let b = unpack2x16float(v.y); let c = unpack2x16float(v.z); let d = unpack2x16float(v.w);
+          even += f * vec4f(a.x, b.x, c.x, d.x);
+          odd += f * vec4f(a.y, b.y, c.y, d.y);
+        }
+        {
+          let f = factors[factor_at + first + 2u];
+          // What is no number has no factor; it would spoil the sum all the same.
+          let v = select(vec4u(0u), v2, f > 0.0f);
+          let a = unpack2x16float(v.x); let b = unpack2x16float(v.y); let c = unpack2x16float(v.z); let d = unpack2x16float(v.w);
+          even += f * vec4f(a.x, b.x, c.x, d.x);
+          odd += f * vec4f(a.y, b.y, c.y, d.y);
+        }
+        {
+          let f = factors[factor_at + first + 3u];
+          // What is no number has no factor; it would spoil the sum all the same.
+          let v = select(vec4u(0u), v3, f > 0.0f);
+          let a = unpack2x16float(v.x); let b = unpack2x16float(v.y); let c = unpack2x16float(v.z); let d = unpack2x16float(v.w);
+          even += f * vec4f(a.x, b.x, c.x, d.x);
+          odd += f * vec4f(a.y, b.y, c.y, d.y);
+        }
+        {
+          let f = factors[factor_at + first + 4u];
+          // What is no number has no factor; it would spoil the sum all the same.
+          let v = select(vec4u(0u), v4, f > 0.0f);
+          let a = unpack2x16float(v.x); let b = unpack2x16float(v.y); let c = unpack2x16float(v.z); let d = unpack2x16float(v.w);
+          even += f * vec4f(a.x, b.x, c.x, d.x);
+          odd += f * vec4f(a.y, b.y, c.y, d.y);
+        }
+        {
+          let f = factors[factor_at + first + 5u];
+          // What is no number has no factor; it would spoil the sum all the same.
+          let v = select(vec4u(0u), v5, f > 0.0f);
+          let a = unpack2x16float(v.x); let b = unpack2x16float(v.y); let c = unpack2x16float(v.z); let d = unpack2x16float(v.w);
+          even += f * vec4f(a.x, b.x, c.x, d.x);
+          odd += f * vec4f(a.y, b.y, c.y, d.y);
+        }
+        {
+          let f = factors[factor_at + first + 6u];
+          // What is no number has no factor; it would spoil the sum all the same.
+          let v = select(vec4u(0u), v6, f > 0.0f);
+          let a = unpack2x16float(v.x); let b = unpack2x16float(v.y); let c = unpack2x16float(v.z); let d = unpack2x16float(v.w);
+          even += f * vec4f(a.x, b.x, c.x, d.x);
+          odd += f * vec4f(a.y, b.y, c.y, d.y);
+        }
+        {
+          let f = factors[factor_at + first + 7u];
+          // What is no number has no factor; it would spoil the sum all the same.
+          let v = select(vec4u(0u), v7, f > 0.0f);
+          let a = unpack2x16float(v.x); let b = unpack2x16float(v.y); let c = unpack2x16float(v.z); let d = unpack2x16float(v.w);
+          even += f * vec4f(a.x, b.x, c.x, d.x);
+          odd += f * vec4f(a.y, b.y, c.y, d.y);
+        }
+      }
+      let candidate = i * 8u;
+      for (var j = 0u; j < 4u; j++) {
+        if (candidate + 2u * j < count) { scores[cell * shape.scoreStride + candidate + 2u * j] = ordered(even[j]); }
+        if (candidate + 2u * j + 1u < count) { scores[cell * shape.scoreStride + candidate + 2u * j + 1u] = ordered(odd[j]); }
+      }
+    }
+    workgroupBarrier();
     }
   }
 }
