@@ -148,9 +148,8 @@ it('takes matrix kernels for the default configuration, and vector kernels where
   expect(kernels({ profile: { tier: 'subgroups', subgroupMaxSize: 32 } })).toEqual(vector);
   expect(kernels({ config: resolveConfig({ ...FAST_CONFIG, shareHeads: true }) })).toEqual(vector);
   expect(kernels({ shape: { ...shape, queries: 1 } })).toEqual(vector);
-  expect(kernels({ config: resolveConfig({ ...FAST_CONFIG, sink: 5 }), pageShift: 2 }).at(-1)).toBe('matrix-exact');
-  expect(kernels({ config: resolveConfig({ ...FAST_CONFIG, window: 64 }) }).at(-1)).toBe('matrix-exact');
-  expect(kernels({ config: VOTE_CONFIG })).toEqual(['matrix-bound', 'matrix-exact', 'matrix-mass']);
+  expect(kernels({ config: resolveConfig({ ...FAST_CONFIG, sink: 5 }), pageShift: 2 }).at(-1)).toBe('matrix-chunks');
+  expect(kernels({ config: resolveConfig({ ...FAST_CONFIG, window: 64 }) }).at(-1)).toBe('matrix-chunks');
   expect(kernels({ config: VOTE_CONFIG, shape: { ...shape, headDim: 80 } })).toEqual([
     'matrix-bound',
     'vector',
