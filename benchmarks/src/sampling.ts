@@ -1,12 +1,7 @@
 // What choosing a token costs with the largest vocabularies in use (Qwen's 151,936), against greedy: alone, and as part of a decoded token.
 import { findFamily, weightSlots } from '@hip/checkpoints';
-import {
-  createSampler,
-  generate,
-  TransformerModel,
-  type ElasticModel,
-  type SamplingOptions,
-} from '@instatune/supernet';
+import { createSampler, type SamplingOptions } from '@hip/checkpoints/generation';
+import { generate, TransformerModel, type ElasticModel } from '@instatune/supernet';
 import { interleave, median, type Benchmark } from './benchmark.ts';
 import { startBackend } from './instatune/backend.ts';
 

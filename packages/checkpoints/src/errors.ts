@@ -14,6 +14,9 @@ export type CheckpointErrorCode =
   | 'chat-template'
   | 'network'
   | 'cache-full'
+  | 'invalid-option'
+  | 'invalid-input'
+  | 'non-finite'
   | 'unsupported'
   | 'aborted'
   | 'internal';

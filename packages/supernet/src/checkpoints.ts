@@ -114,3 +114,13 @@ export type {
   /** @deprecated Import it from `@hip/checkpoints`. */
   WeightSlot,
 } from '@hip/checkpoints';
+export {
+  /** @deprecated Import it from `@hip/checkpoints/generation`. */
+  createSampler,
+} from '@hip/checkpoints/generation';
+export type {
+  /** @deprecated Import it from `@hip/checkpoints/generation`. */
+  Sampler,
+  /** @deprecated Import it from `@hip/checkpoints/generation`. */
+  SamplingOptions,
+} from '@hip/checkpoints/generation';

@@ -5,11 +5,8 @@ import { CheckpointError, type CheckpointErrorCode } from '@hip/checkpoints';
 export type SupernetErrorCode =
   | CheckpointErrorCode
   | 'invalid-subnet'
-  | 'invalid-input'
-  | 'invalid-option'
   | 'invalid-data'
   | 'invalid-checkpoint'
-  | 'non-finite'
   | 'out-of-memory';
 
 /**

@@ -8,8 +8,6 @@ export { denseAttention } from './model/attention.ts';
 export { ConcatKeyValueCache } from './model/cache.ts';
 export { TransformerModel } from './model/transformer.ts';
 export * from './model/generate.ts';
-export { createSampler } from './model/sampling.ts';
-export type { Sampler, SamplingOptions } from './model/sampling.ts';
 export { nextTokenLoss, prefill, tokenLosses } from './model/prefill.ts';
 export type { ChunkFunction, PrefillOptions } from './model/prefill.ts';
 export type { CheckpointLayout } from './export/config.ts';

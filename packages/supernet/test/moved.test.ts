@@ -1,5 +1,6 @@
 // What moved to @hip/checkpoints is still exported here, the same things, for one version.
 import * as checkpoints from '@hip/checkpoints';
+import * as generation from '@hip/checkpoints/generation';
 import * as parts from '@hip/checkpoints/families';
 import { expect, it } from 'vitest';
 import * as supernet from '../src/index.ts';
@@ -38,6 +39,7 @@ const MOVED = [
 it('exports them as they are there', () => {
   const [here, there] = [new Map(Object.entries(supernet)), new Map(Object.entries(checkpoints))];
   for (const name of MOVED) expect(here.get(name) ?? 'missing', name).toBe(there.get(name));
+  expect(here.get('createSampler')).toBe(generation.createSampler);
   expect(new Map(Object.entries(families))).toEqual(new Map(Object.entries(parts)));
 });
 

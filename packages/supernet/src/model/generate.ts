@@ -7,9 +7,8 @@ import { ConcatKeyValueCache } from './cache.ts';
 import { workOn } from './cache-guard.ts';
 import { positionLimit } from './positions.ts';
 import { requireCausal, runPrompt } from './prefill.ts';
-import { createSampler } from './sampling.ts';
-import type { SamplingOptions } from './sampling.ts';
-import type { GenerationDefaults } from '@hip/checkpoints';
+import { createSampler, penalizeRepetition, requirePenalty, samplingOptions } from '@hip/checkpoints/generation';
+import type { SamplingOptions } from '@hip/checkpoints/generation';
 import type { AttentionFunction, ElasticModel, KeyValueCache } from './types.ts';
 
 /** Options of {@link generate}. Those left out are the checkpoint's (`generation_config.json`), else the defaults here. */
@@ -58,13 +57,12 @@ export async function generate(
   const maxTokens = options.maxTokens ?? generation.maxTokens ?? 64;
   const penalty = options.repetitionPenalty ?? generation.repetitionPenalty ?? 1;
   integerOption('maxTokens', maxTokens, 0);
-  if (!(penalty > 0 && Number.isFinite(penalty))) {
-    throw new SupernetError('invalid-option', `repetitionPenalty = ${penalty}: expected a number > 0`, { penalty });
-  }
-  const sampler = createSampler(samplingOf(options, generation));
+  requirePenalty(penalty);
+  const sampler = createSampler(samplingOptions(options, generation));
   const stop = new Set(options.stopIds ?? generation.stopIds ?? model.config.eosTokenIds);
   const seen = new Set(prompt);
-  const choose = (logits: Float32Array): number => sampler(penalty === 1 ? logits : penalised(logits, seen, penalty));
+  const choose = (logits: Float32Array): number =>
+    sampler(penalty === 1 ? logits : penalizeRepetition(logits.slice(), seen, penalty));
   const cache = options.cache ?? new ConcatKeyValueCache();
   const limit = positionLimit(model.config);
   try {
@@ -100,17 +98,6 @@ async function numbersOf(logits: tf.Tensor1D): Promise<Float32Array> {
   }
 }
 
-/** What the caller gives, else what the checkpoint says of it. */
-function samplingOf(options: SamplingOptions, defaults: GenerationDefaults): SamplingOptions {
-  return {
-    temperature: options.temperature ?? (defaults.sample ? (defaults.temperature ?? 1) : 0),
-    topK: options.topK ?? defaults.topK,
-    topP: options.topP ?? defaults.topP,
-    minP: options.minP ?? defaults.minP,
-    seed: options.seed,
-  };
-}
-
 function atStep(step: number, choose: () => number): number {
   try {
     return choose();
@@ -123,11 +110,4 @@ function atStep(step: number, choose: () => number): number {
       { cause: error },
     );
   }
-}
-
-function penalised(logits: Float32Array, seen: ReadonlySet<number>, penalty: number): Float32Array {
-  const out = logits.slice();
-  for (const id of seen)
-    out[id] = (out[id] as number) > 0 ? (out[id] as number) / penalty : (out[id] as number) * penalty;
-  return out;
 }

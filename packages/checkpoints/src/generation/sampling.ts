@@ -1,9 +1,9 @@
 // Choosing the next token from logits [V]: greedy, or a seeded draw, without sorting the vocabulary.
-import { integerOption } from '../counts.ts';
-import { SupernetError } from '../errors.ts';
+import { CheckpointError } from '../errors.ts';
 import { nucleusOf } from './nucleus.ts';
 import { lowestValue, scanLogits, topTokens } from './logit-scan.ts';
 import type { LogitScan } from './logit-scan.ts';
+import { seededRandom } from './random.ts';
 
 /** How {@link createSampler} chooses. Filters apply in the order k, p, minimum, as in transformers. */
 export interface SamplingOptions {
@@ -17,9 +17,15 @@ export interface SamplingOptions {
   readonly minP?: number | undefined;
   /** @defaultValue 0 */
   readonly seed?: number | undefined;
+  /** Whether a logit of −∞ is a token that must not be chosen, rather than an error. @defaultValue false */
+  readonly masked?: boolean | undefined;
 }
 
-/** Takes logits [V] and gives a token id. @throws SupernetError `non-finite` where a logit is no finite number */
+/**
+ * Takes logits [V] and gives a token id.
+ *
+ * @throws CheckpointError `non-finite` where a logit is no finite number, `invalid-input` where there is none, or all are masked
+ */
 export type Sampler = (logits: Float32Array) => number;
 
 /** Tokens whose largest logit is found together: drawing from all needs one exponential for each block. */
@@ -29,11 +35,11 @@ const BLOCK = 256;
  * A choice of tokens; each draw takes its random numbers from the seed on. Greedy and temperature look at every logit once; top-k
  * selects; none sorts the vocabulary.
  *
- * @throws SupernetError `invalid-option`
+ * @throws CheckpointError `invalid-option`
  *
  * @example
  * ```ts
- * import { createSampler } from '@instatune/supernet';
+ * import { createSampler } from '@hip/checkpoints/generation';
  *
  * const greedy = createSampler();
  * greedy(Float32Array.of(0.1, 2, 1)); // 1
@@ -42,23 +48,23 @@ const BLOCK = 256;
  * ```
  */
 export function createSampler(options: SamplingOptions = {}): Sampler {
-  const { temperature = 0, topK = 0, topP = 1, minP = 0, seed = 0 } = options;
+  const { temperature = 0, topK = 0, topP = 1, minP = 0, seed = 0, masked = false } = options;
   integerOption('topK', topK, 0);
   integerOption('seed', seed);
   if (!(temperature >= 0) || !Number.isFinite(temperature)) {
-    throw new SupernetError('invalid-option', `temperature = ${temperature}: expected a number ≥ 0`, { temperature });
+    throw new CheckpointError('invalid-option', `temperature = ${temperature}: expected a number ≥ 0`, { temperature });
   }
   if (!(topP > 0 && topP <= 1)) {
-    throw new SupernetError('invalid-option', `topP = ${topP}: expected 0 < topP ≤ 1`, { topP });
+    throw new CheckpointError('invalid-option', `topP = ${topP}: expected 0 < topP ≤ 1`, { topP });
   }
   if (!(minP >= 0 && minP <= 1)) {
-    throw new SupernetError('invalid-option', `minP = ${minP}: expected 0 ≤ minP ≤ 1`, { minP });
+    throw new CheckpointError('invalid-option', `minP = ${minP}: expected 0 ≤ minP ≤ 1`, { minP });
   }
-  const random = mulberry32(seed);
+  const random = seededRandom(seed);
   return (logits) => {
-    if (logits.length === 0) throw new SupernetError('invalid-input', 'no logits to choose from');
+    if (logits.length === 0) throw new CheckpointError('invalid-input', 'no logits to choose from');
     const block = topK > 0 ? Math.floor(logits.length / (4 * topK)) : BLOCK;
-    const scan = scanLogits(logits, Math.max(1, Math.min(BLOCK, block)));
+    const scan = scanLogits(logits, Math.max(1, Math.min(BLOCK, block)), masked);
     if (temperature === 0) return logits.indexOf(scan.max, scan.at);
     const floor = lowestValue(scan.max, minP, temperature);
     if (topK > 0 && topK < logits.length) {
@@ -130,6 +136,8 @@ function drawSorted(
   const target = topP * weights.reduce((sum, weight) => sum + weight, 0);
   let [kept, mass, reached] = [0, 0, 0];
   for (; kept < ids.length && reached < target && (logits[ids[kept] as number] as number) >= floor; kept++) {
+    // Masked, or too unlikely to tell from it.
+    if (weights[kept] === 0) break;
     reached += weights[kept] as number;
     mass = reached;
   }
@@ -141,14 +149,9 @@ function drawSorted(
   return ids[Math.max(0, kept - 1)] as number;
 }
 
-/** Small seeded generator (mulberry32) on [0, 1). */
-function mulberry32(seed: number): () => number {
-  let state = seed >>> 0;
-  return () => {
-    state = (state + 0x6d2b79f5) >>> 0;
-    let t = state;
-    t = Math.imul(t ^ (t >>> 15), t | 1);
-    t ^= t + Math.imul(t ^ (t >>> 7), t | 61);
-    return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32;
-  };
+/** @throws CheckpointError `invalid-option` naming the option and its value */
+function integerOption(name: string, value: number, least = -Infinity): void {
+  if (Number.isInteger(value) && value >= least) return;
+  const message = `${name} = ${value}: expected an integer${least === -Infinity ? '' : ` ≥ ${least}`}`;
+  throw new CheckpointError('invalid-option', message, { name, value, [name]: value });
 }

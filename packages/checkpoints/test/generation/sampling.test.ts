@@ -1,10 +1,10 @@
 // Draws have the distribution that a sort of the vocabulary would give; what is not finite is named.
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { scanLogits, topTokens } from '../../src/model/logit-scan.ts';
-import { nucleusOf } from '../../src/model/nucleus.ts';
-import { createSampler } from '../../src/model/sampling.ts';
-import type { SamplingOptions } from '../../src/model/sampling.ts';
+import { scanLogits, topTokens } from '../../src/generation/logit-scan.ts';
+import { nucleusOf } from '../../src/generation/nucleus.ts';
+import { createSampler } from '../../src/generation/sampling.ts';
+import type { SamplingOptions } from '../../src/generation/sampling.ts';
 
 const logits = fc
   .array(fc.oneof(fc.float({ min: -30, max: 30, noNaN: true }), fc.integer({ min: -3, max: 3 })), {
@@ -121,6 +121,34 @@ describe('createSampler', () => {
     }
     for (const options of [{ temperature: -1 }, { topP: 0 }, { topK: 1.5 }, { minP: 2 }, { seed: 0.5 }]) {
       expect(() => createSampler(options)).toThrow(expect.objectContaining({ code: 'invalid-option' }));
+    }
+  });
+
+  it.each(settings)('never draws what is masked, and the rest as without it: %o', (options) => {
+    const values = Float32Array.from({ length: 600 }, (_, i) => Math.sin(i * i) * 2);
+    const isMasked = (id: number) => id % 3 !== 1 || (id > 200 && id < 500);
+    const masked = values.map((value, id) => (isMasked(id) ? -Infinity : value));
+    const kept = [...values.keys()].filter((id) => !isMasked(id));
+    const expected = sortedProbabilities(
+      Float32Array.from(kept, (id) => values[id]!),
+      options,
+    );
+    const possible = new Set(kept.filter((_, i) => expected[i]! > 0));
+    const choose = createSampler({ ...options, masked: true, seed: 2 });
+    for (let i = 0; i < 500; i++) expect(possible).toContain(choose(masked));
+    expect(createSampler({ masked: true })(masked)).toBe(masked.indexOf(Math.max(...masked)));
+  });
+
+  it('names what is not finite among masked tokens, and that none is left', () => {
+    const none = new Float32Array(600).fill(-Infinity);
+    for (const options of [{}, ...settings]) {
+      const choose = createSampler({ ...options, masked: true });
+      expect(() => choose(none)).toThrow(expect.objectContaining({ code: 'invalid-input' }));
+      expect(choose(none.with(577, 3))).toBe(577);
+      for (const bad of [Number.NaN, Infinity]) {
+        const details = { token: 400, value: bad };
+        expect(() => choose(none.with(400, bad))).toThrow(expect.objectContaining({ code: 'non-finite', details }));
+      }
     }
   });
 });

@@ -1,5 +1,5 @@
 // One pass over logits [V]: are they finite, which is largest, and the largest of every block, which selects the top k.
-import { SupernetError } from '../errors.ts';
+import { CheckpointError } from '../errors.ts';
 
 /** What one pass finds. */
 export interface LogitScan {
@@ -13,8 +13,11 @@ export interface LogitScan {
   readonly at: number;
 }
 
-/** @throws SupernetError `non-finite` naming the first logit that is NaN or infinite */
-export function scanLogits(logits: Float32Array, block: number): LogitScan {
+/**
+ * @param masked - whether −∞ is a token that must not be chosen, rather than an error
+ * @throws CheckpointError `non-finite` naming the first logit that is NaN or infinite; `invalid-input` where every token is masked
+ */
+export function scanLogits(logits: Float32Array, block: number, masked = false): LogitScan {
   const maxima = new Float32Array(Math.ceil(logits.length / block));
   let [min, max, at] = [0, -Infinity, 0];
   for (let b = 0; b < maxima.length; b++) {
@@ -25,7 +28,7 @@ export function scanLogits(logits: Float32Array, block: number): LogitScan {
       const logit = logits[i] as number;
       // NaN is neither.
       if (!(logit <= largest)) {
-        if (!(logit > largest)) throw notFinite(logits);
+        if (!(logit > largest)) throw notFinite(logits, masked);
         largest = logit;
       }
       if (logit < min) min = logit;
@@ -33,14 +36,16 @@ export function scanLogits(logits: Float32Array, block: number): LogitScan {
     maxima[b] = largest;
     if (largest > max) [max, at] = [largest, start];
   }
-  if (min === -Infinity || max === Infinity) throw notFinite(logits);
+  if (max === Infinity || (min === -Infinity && !masked)) throw notFinite(logits, masked);
+  if (max === -Infinity)
+    throw new CheckpointError('invalid-input', 'every token is masked: leave one that may be chosen');
   return { block, maxima, max, min, at };
 }
 
-function notFinite(logits: Float32Array): SupernetError {
-  const token = logits.findIndex((logit) => !Number.isFinite(logit));
+function notFinite(logits: Float32Array, masked: boolean): CheckpointError {
+  const token = logits.findIndex((logit) => !Number.isFinite(logit) && !(masked && logit === -Infinity));
   const value = logits[token];
-  return new SupernetError(
+  return new CheckpointError(
     'non-finite',
     `the logit of token ${token} is ${value}: the weights hold, or lead to, numbers that are not finite; load the checkpoint again or one before they did`,
     { token, value },
