@@ -51,21 +51,21 @@ interface Searched {
 export class KeyValueCache {
   readonly config: HipConfig;
   readonly #engine: Engine;
-  readonly #store: Store;
+  #store: Store;
+  readonly #options: CacheOptions;
   readonly #heads: number;
   readonly #scores: ScoreOptions;
   /** What a single row runs, and the tokens that each of its stages serves for (one number without stages). */
   readonly #stepConfig: HipConfig;
   readonly #intervals: readonly number[];
-  readonly #masks = new MaskHistory<Searched>();
+  #masks = new MaskHistory<Searched>();
   #disposed = false;
   /** Asynchronous calls that have not ended. */
   #running = 0;
 
   /** @internal use {@link CpuRuntime.createCache} */
-  constructor(
-    engine: Engine,
-    {
+  constructor(engine: Engine, options: CacheOptions) {
+    const {
       batch = 1,
       heads,
       kvHeads,
@@ -75,8 +75,7 @@ export class KeyValueCache {
       maxTokens = Infinity,
       scale,
       softcap,
-    }: CacheOptions,
-  ) {
+    } = options;
     checkShape({ batch, heads, kvHeads, headDim, queries: 1, keys: 1 });
     checkCacheType(type);
     checkScore({ scale, softcap });
@@ -89,6 +88,7 @@ export class KeyValueCache {
     const { stages, refreshInterval } = this.#stepConfig;
     this.#intervals = stages ? stages.map(({ refresh }) => refresh ?? refreshInterval) : [refreshInterval];
     this.#engine = engine;
+    this.#options = options;
     this.#heads = heads;
     this.#scores = { scale, softcap };
     this.#store = new Store(engine, { batch, kvHeads, headDim }, { type, maxTokens });
@@ -99,7 +99,7 @@ export class KeyValueCache {
     return this.#store.length;
   }
 
-  /** Bytes of WebAssembly memory held. */
+  /** Bytes of WebAssembly memory held; pages that are shared with a fork count in both. */
   get bytes(): number {
     return this.#store.bytes;
   }
@@ -152,6 +152,31 @@ export class KeyValueCache {
       });
     this.#store.truncate(length);
     this.#masks.truncate(length);
+  }
+
+  /**
+   * A cache of the same tokens, which both go on from by themselves: one prompt, several answers. Pages are shared, so it takes little
+   * memory; the first to append copies the last page where that is partly filled. Disposing of one leaves the other.
+   *
+   * @throws HipError `out-of-memory`, `internal` for a disposed cache
+   *
+   * @example
+   * ```ts
+   * import { createCpuRuntime } from '@hip/kernels-cpu';
+   * using cpu = await createCpuRuntime({ threads: 1 });
+   * using cache = cpu.createCache({ heads: 1, kvHeads: 1, headDim: 4 });
+   * cache.append(new Float32Array(12), new Float32Array(12));
+   * using fork = cache.fork();
+   * fork.append(new Float32Array(4), new Float32Array(4));
+   * [cache.length, fork.length]; // [3,4]
+   * ```
+   */
+  fork(): KeyValueCache {
+    this.#check();
+    const fork = new KeyValueCache(this.#engine, this.#options);
+    fork.#store = this.#store.fork();
+    fork.#masks = this.#masks.fork();
+    return fork;
   }
 
   /**

@@ -18,6 +18,7 @@ import { checkTensor, countRows } from './check.ts';
 import type { Engine } from './engine.ts';
 import { Scope } from './heap.ts';
 import { JOB, type JobFields } from './job.ts';
+import { Page } from './page.ts';
 
 export interface StoreShape {
   readonly batch: number;
@@ -59,9 +60,10 @@ export class Store {
   readonly #scope: Scope;
   #length = 0;
   #table = 0;
-  /** Pages of a batch entry that the table has room for, and that exist. */
+  /** Pages of a batch entry that the table has room for. */
   #tablePages = 0;
-  #pages = 0;
+  /** Pages that exist; a fork may hold them too. */
+  #pages: Page[] = [];
   readonly #envelopes = new Map<string, Envelope>();
   readonly #means = new Map<string, Means>();
   readonly #maxTokens: number;
@@ -91,7 +93,8 @@ export class Store {
   /** Bytes of pages, envelopes and means. */
   get bytes(): number {
     let total =
-      this.shape.batch * this.#pages * pageBytes(this.shape, this.type) + this.shape.batch * this.#tablePages * 4;
+      this.shape.batch * this.#pages.length * pageBytes(this.shape, this.type) +
+      this.shape.batch * this.#tablePages * 4;
     for (const { room } of this.#envelopes.values()) total += envelopeBytes(this.shape, room);
     for (const { room } of this.#means.values()) total += meansBytes(this.shape, room);
     return total;
@@ -257,9 +260,47 @@ export class Store {
     means.blocks = means.joined = blocks;
   }
 
+  /**
+   * A store of the same tokens that goes on by itself: pages are shared until one of both writes into them, which then copies.
+   *
+   * @throws HipError `out-of-memory`
+   */
+  fork(): Store {
+    const fork = new Store(this.#engine, this.shape, { type: this.type, maxTokens: this.#maxTokens });
+    try {
+      fork.#table = fork.#copyOf(this.#table, this.shape.batch * this.#tablePages * 4);
+      for (const [key, envelope] of this.#envelopes) {
+        const at = fork.#copyOf(envelope.at, envelopeBytes(this.shape, envelope.room));
+        fork.#envelopes.set(key, { ...envelope, at });
+      }
+      for (const [key, means] of this.#means) {
+        const at = fork.#copyOf(means.at, meansBytes(this.shape, means.room));
+        fork.#means.set(key, { ...means, at });
+      }
+    } catch (error) {
+      fork[Symbol.dispose]();
+      throw error;
+    }
+    fork.#tablePages = this.#tablePages;
+    fork.#pages = this.#pages.map((page) => page.hold());
+    fork.#length = this.#length;
+    fork.#special = this.#special;
+    return fork;
+  }
+
+  /** A copy of `bytes` bytes; 0 where there are none. */
+  #copyOf(from: number, bytes: number): number {
+    if (bytes === 0 || from === 0) return 0;
+    const at = this.#scope.allocate(bytes);
+    copyBytes(this.#engine.heap.memory, from, at, bytes);
+    return at;
+  }
+
   [Symbol.dispose](): void {
     this.#scope[Symbol.dispose]();
-    this.#length = this.#pages = this.#tablePages = 0;
+    for (const page of this.#pages) page.release();
+    this.#pages = [];
+    this.#length = this.#tablePages = 0;
     this.#envelopes.clear();
     this.#means.clear();
   }
@@ -318,39 +359,60 @@ export class Store {
     envelope.room = room;
   }
 
-  /** Makes room for `tokens` tokens in all, or throws and changes nothing. */
+  /**
+   * Makes room for `tokens` tokens in all, in pages that no other store reads, or throws and changes nothing.
+   */
   #grow(tokens: number): Growth {
     const { batch } = this.shape;
-    const scope = this.#scope;
+    const { heap } = this.#engine;
     const before = { table: this.#table, tablePages: this.#tablePages, pages: this.#pages };
     const needed = Math.ceil(tokens / PAGE_TOKENS);
-    const missing = needed - before.pages;
-    if (missing <= 0) return { keep: () => {}, undo: () => {} };
     const bytes = pageBytes(this.shape, this.type);
-    const first = scope.allocate(batch * missing * bytes);
+    const first = Math.floor(this.#length / PAGE_TOKENS);
+    if (needed <= before.pages.length && !before.pages.slice(first, needed).some(({ shared }) => shared))
+      return { keep: () => {}, undo: () => {} };
+    const pages = [...before.pages];
+    const fresh: number[] = [];
     const isMoved = needed > before.tablePages;
     try {
+      for (let index = first; index < needed; index++) {
+        if (pages[index]?.shared === false) continue;
+        pages[index] = new Page(heap, batch * bytes);
+        fresh.push(index);
+      }
       if (isMoved) this.#moveTable(needed);
     } catch (error) {
-      scope.release(first);
+      for (const index of fresh) pages[index]!.release();
       throw error;
     }
-    const words = this.#engine.heap.ints(this.#table, batch * this.#tablePages);
-    for (let i = 0; i < missing; i++)
-      for (let b = 0; b < batch; b++) words[b * this.#tablePages + before.pages + i] = first + (i * batch + b) * bytes;
-    this.#pages = needed;
+    this.#pages = pages;
+    this.#list(fresh);
+    // The first page written to may hold tokens already.
+    if (fresh[0] === first && this.#length % PAGE_TOKENS !== 0)
+      copyBytes(heap.memory, before.pages[first]!.at, pages[first]!.at, batch * bytes);
     return {
       keep: () => {
-        if (isMoved && before.tablePages > 0) scope.release(before.table);
+        for (const index of fresh) before.pages[index]?.release();
+        if (isMoved && before.tablePages > 0) this.#scope.release(before.table);
       },
       undo: () => {
-        scope.release(first);
-        if (isMoved) scope.release(this.#table);
+        for (const index of fresh) pages[index]!.release();
+        if (isMoved) this.#scope.release(this.#table);
         this.#table = before.table;
         this.#tablePages = before.tablePages;
         this.#pages = before.pages;
+        this.#list(fresh.filter((index) => index < before.pages.length));
       },
     };
+  }
+
+  /** Writes where pages lie into the table. */
+  #list(indices: readonly number[]): void {
+    const { batch } = this.shape;
+    const bytes = pageBytes(this.shape, this.type);
+    const words = this.#engine.heap.ints(this.#table, batch * this.#tablePages);
+    for (const index of indices)
+      for (let b = 0; b < batch; b++) words[b * this.#tablePages + index] = this.#pages[index]!.at + b * bytes;
   }
 
   /** A table of `needed` pages or more; the old one is left where it is. */
@@ -364,9 +426,13 @@ export class Store {
     if (this.#tablePages > 0) {
       const old = heap.ints(this.#table, batch * this.#tablePages);
       for (let b = 0; b < batch; b++)
-        words.set(old.subarray(b * this.#tablePages, b * this.#tablePages + this.#pages), b * room);
+        words.set(old.subarray(b * this.#tablePages, (b + 1) * this.#tablePages), b * room);
     }
     this.#table = at;
     this.#tablePages = room;
   }
+}
+
+function copyBytes(memory: WebAssembly.Memory, from: number, to: number, bytes: number): void {
+  new Uint8Array(memory.buffer).copyWithin(to, from, from + bytes);
 }

@@ -93,6 +93,16 @@ export class MaskHistory<Mask extends Pick<MaskLayout, 'keys' | 'window'> = Bloc
     }
   }
 
+  /**
+   * A history of its own that begins with the same searches: of a sequence that goes on in two ways. Both have the masks, so neither
+   * frees them: this is of masks that hold nothing. Calls that still run are this history's alone.
+   */
+  fork(): MaskHistory<Mask> {
+    const fork = new MaskHistory<Mask>();
+    for (const entry of this.#entries) fork.#entries.push({ ...entry, ticket: undefined });
+    return fork;
+  }
+
   #drop(entry: Entry<Mask>): void {
     if (entry.mask) this.#forget(entry.mask);
     entry.mask = undefined;

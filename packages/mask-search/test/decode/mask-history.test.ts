@@ -73,6 +73,23 @@ describe('MaskHistory', () => {
     expect(history.last).toBeUndefined();
   });
 
+  it('forks into one that goes on by itself, without the calls that still run', () => {
+    const history = new MaskHistory();
+    history.search(20, 1)(maskOf(20, 1));
+    const late = history.search(23, 1);
+    const fork = history.fork();
+    late(maskOf(23, 1));
+    expect(history.serving(24, INTERVAL)?.window).toBe(11);
+    expect(fork.serving(24, INTERVAL)).toBeUndefined();
+    fork.truncate(22);
+    expect(fork.serving(22, INTERVAL)?.window).toBe(12);
+    expect(history.last?.keys).toBe(23);
+    fork.search(30, 1)(maskOf(30, 1));
+    history.truncate(22);
+    expect(history.last?.keys).toBe(20);
+    expect(fork.last?.keys).toBe(30);
+  });
+
   it('takes no mask of a call that was cut off, though a later one reached its length again', () => {
     const forgotten: BlockMask[] = [];
     const history = new MaskHistory<BlockMask>((mask) => forgotten.push(mask));
