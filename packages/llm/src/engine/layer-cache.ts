@@ -69,10 +69,6 @@ export class LayerCache implements Disposable {
     return this.#cache.length;
   }
 
-  get bytes(): number {
-    return this.#cache.bytes;
-  }
-
   /** Appends k, v [rows, kvHeads, headDim] and attends with q [rows, heads, headDim]. */
   step(q: Float32Array, k: Float32Array, v: Float32Array): Float32Array {
     const cache = this.#cache;

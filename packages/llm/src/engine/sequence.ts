@@ -46,11 +46,6 @@ export class WasmSequence implements Sequence {
     return this.#ids.length;
   }
 
-  /** Bytes of keys, values and what searches keep of them. */
-  get bytes(): number {
-    return this.#caches.reduce((sum, { bytes }) => sum + bytes, 0);
-  }
-
   async forward(ids: ArrayLike<number>, { logits = 'last', ...options }: ForwardOptions = {}): Promise<Float32Array> {
     const { decoder, vocabulary } = this.#shared;
     const rows = logits === 'all' ? ids.length : logits === 'last' ? Math.min(1, ids.length) : 0;

@@ -28,6 +28,8 @@ export class WasmEngine implements Engine {
   readonly backend = 'wasm';
   readonly #model: WasmModel;
   readonly #shared: Shared;
+  /** Bytes in use when there last was no sequence: forks share pages, so theirs are not added up. */
+  #base = 0;
   readonly #live = new Set<WasmSequence>();
 
   constructor(model: WasmModel) {
@@ -62,12 +64,13 @@ export class WasmEngine implements Engine {
   get memory(): EngineMemory {
     const total = this.#model.cpu.usedBytes;
     const weights = this.#model.weights.bytes;
-    const cache = [...this.#live].reduce((sum, { bytes }) => sum + bytes, 0);
+    const cache = this.#live.size > 0 ? total - this.#base : 0;
     return { weights, cache, scratch: total - cache - weights, total };
   }
 
   createSequence(): Sequence {
     this.#checkOpen();
+    if (this.#live.size === 0) this.#base = this.#model.cpu.usedBytes;
     try {
       return new WasmSequence(this.#shared, [], this.#createCaches());
     } catch (error) {
