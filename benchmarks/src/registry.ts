@@ -5,6 +5,7 @@ import type { Benchmark } from './benchmark.ts';
 export const registry: Readonly<Record<string, string>> = {
   'cpu-attention': 'dense and HiP attention on the CPU against onnxruntime and tfjs-wasm: prefill, decode, memory',
   'model-decode': 'a decoded token of a whole model after a long context, by cache and attention',
+  'llm-cpu': 'SmolLM2 from its GGUF against llama.cpp on two threads: prefill, token, perplexity, memory',
   sampling: 'greedy and every way to sample a token at 151,936 tokens',
   quality: 'perplexity and pass-key accuracy of dense, HiP, window and random blocks on real weights',
   'quality-smollm2': 'SmolLM2 at 8K: distance from dense in prefill and decode, pass-keys, tasks over books',

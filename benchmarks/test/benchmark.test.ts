@@ -34,6 +34,7 @@ describe('registry', () => {
         'cpu-attention',
         'instatune',
         'linas',
+        'llm-cpu',
         'mask',
         'model-decode',
         'sampling',
