@@ -37,9 +37,6 @@ export class LayerAttention {
   }
 }
 
-/** A cache that goes two ways from here on. */
-type Forkable = KeyValueCache & { fork(): KeyValueCache };
-
 /** Keys and values of one layer of one sequence. */
 export class LayerCache implements Disposable {
   readonly #shape: LayerShape;
@@ -94,7 +91,7 @@ export class LayerCache implements Disposable {
 
   /** @throws HipError `out-of-memory` */
   fork(): LayerCache {
-    return new LayerCache(this.#shape, this.#attention, (this.#cache as Forkable).fork());
+    return new LayerCache(this.#shape, this.#attention, this.#cache.fork());
   }
 
   [Symbol.dispose](): void {

@@ -32,14 +32,20 @@ describe('a sequence', () => {
     whole.dispose();
     await fc.assert(
       fc.asyncProperty(
-        fc.array(fc.record({ take: fc.integer({ min: 1, max: 9 }), act: fc.constantFrom('go', 'back') }), {
+        fc.array(fc.record({ take: fc.integer({ min: 1, max: 9 }), act: fc.constantFrom('go', 'back', 'fork') }), {
           minLength: 1,
           maxLength: 8,
         }),
         async (steps) => {
-          const sequence = engine.createSequence();
+          let sequence = engine.createSequence();
           let worst = 0;
           for (const { take, act } of steps) {
+            if (act === 'fork') {
+              const fork = sequence.fork();
+              await sequence.forward([5, 6, 7].slice(0, take), { logits: 'none' });
+              sequence.dispose();
+              sequence = fork;
+            }
             if (act === 'back') {
               const kept = sequence.length;
               await sequence.forward(text(take, 3), { logits: 'none' });
@@ -97,8 +103,7 @@ describe('a sequence', () => {
   it('is as it was when a step is aborted between slices', async () => {
     const sequence = engine.createSequence();
     await sequence.forward(text(20), { logits: 'none' });
-    const probe = engine.createSequence();
-    await probe.forward(text(20), { logits: 'none' });
+    const probe = sequence.fork();
     const expected = await probe.forward([3]);
     for (const after of [0, 1, 4, 9]) {
       const abort = new AbortController();
