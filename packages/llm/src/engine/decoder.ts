@@ -58,6 +58,11 @@ export class Decoder {
     this.#scratch = scratch;
   }
 
+  /** Runs a kernel, so that what kernels keep between calls is allocated from here on. */
+  prepare(): void {
+    this.#cpu.embed(this.#scratch.get('hidden'), this.#model.tokens, [0]);
+  }
+
   /** Most tokens of a {@link Run}. */
   get rows(): number {
     return this.#scratch.rows;

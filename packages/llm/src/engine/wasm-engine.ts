@@ -36,6 +36,7 @@ export class WasmEngine implements Engine {
     this.#model = model;
     const { config, shapes, decoder, contextTokens } = model;
     const ropes = [...new Set(shapes.flatMap(({ rope }): RopeConfig[] => (rope ? [rope] : [])))];
+    decoder.prepare();
     this.#shared = {
       decoder,
       turns: new Turns(),
