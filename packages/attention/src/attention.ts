@@ -61,7 +61,7 @@ const CHOICES: readonly string[] = ['auto', 'never', 'always'];
  * const k = tf.randomNormal([1, 4096, 2, 64]) as tf.Tensor4D;
  * const v = tf.randomNormal([1, 4096, 2, 64]) as tf.Tensor4D;
  * const out = hipAttention(q, k, v, { config: { k: 256 } });
- * console.log(out.shape); // [1, 4096, 4, 64]
+ * console.log(out.shape); // => [ 1, 4096, 4, 64 ]
  * prepared.close();
  * ```
  */

@@ -33,7 +33,7 @@ let prepared: PreparedAttention | undefined;
  *
  * await tf.setBackend('cpu');
  * using attention = await prepareAttention({ threads: 1 });
- * console.log(attention.backend); // cpu
+ * console.log(attention.backend); // => cpu
  * ```
  */
 export async function prepareAttention(options: PrepareOptions = {}): Promise<PreparedAttention> {

@@ -35,9 +35,9 @@ interface Layer extends KeysAndValues {
  * using cache = new KvCache({ maxTokens: 4096 });
  * cache.append(0, tf.ones([1, 10, 2, 64]), tf.ones([1, 10, 2, 64]));
  * const { k } = cache.append(0, tf.ones([1, 1, 2, 64]), tf.ones([1, 1, 2, 64]));
- * console.log(k.shape[1]); // 11
+ * console.log(k.shape[1]); // => 11
  * cache.truncate(10);
- * console.log(cache.length); // 10
+ * console.log(cache.length); // => 10
  * ```
  */
 export class KvCache implements Disposable {

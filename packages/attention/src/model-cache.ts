@@ -79,7 +79,7 @@ export interface ModelCache extends Disposable {
  *   const { k, v } = cache.append(0, x(2, tokens), x(2, tokens));
  *   attention(x(4, tokens), k, v, { layer: 0, causal: true, scale: 32 ** -0.5 });
  * }
- * console.log([cache.length, prepared.backend]); // [4098,"cpu"]
+ * console.log([cache.length, prepared.backend]); // => [ 4098, 'cpu' ]
  * ```
  */
 export function hipModelCache(options: ModelCacheOptions = {}): ModelCache {

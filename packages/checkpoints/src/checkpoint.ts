@@ -76,7 +76,7 @@ export interface OpenCheckpoint extends AsyncDisposable {
  * await using checkpoint = await openCheckpoint('./books-lm-6m');
  * const [table] = weightSlots(checkpoint.config);
  * const values = await readSlots(checkpoint, [table!]);
- * console.log(table!.name, table!.shape, values.get(table!.name)!.length); // embeddings.token.weight [ 4096, 256 ] 1048576
+ * console.log(table!.name, table!.shape, values.get(table!.name)!.length); // => embeddings.token.weight [ 4096, 256 ] 1048576
  * ```
  */
 export async function openCheckpoint(

@@ -24,7 +24,7 @@ export type HipErrorCode =
  * } catch (error) {
  *   if (error instanceof HipError && error.code === 'invalid-config') field = error.details.name;
  * }
- * field === 'window'; // true
+ * console.log(field === 'window'); // => true
  * ```
  */
 export class HipError extends Error {

@@ -9,7 +9,7 @@ import { HipError } from './errors.ts';
  * import { attentionShape } from '@hip/mask-search';
  *
  * const shape = attentionShape([1, 4, 8, 64], [1, 16, 2, 64], [1, 16, 2, 64]);
- * [shape.queries, shape.keys, shape.heads, shape.kvHeads]; // [4, 16, 8, 2]
+ * console.log([shape.queries, shape.keys, shape.heads, shape.kvHeads]); // => [ 4, 16, 8, 2 ]
  * ```
  */
 export function attentionShape(q: readonly number[], k: readonly number[], v: readonly number[]): AttentionShape {

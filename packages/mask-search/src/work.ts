@@ -7,7 +7,7 @@ import { HipError } from './errors.ts';
  * @example
  * ```ts
  * import { newWorkCount } from '@hip/mask-search';
- * newWorkCount().dotProducts; // 0
+ * console.log(newWorkCount().dotProducts); // => 0
  * ```
  */
 export interface WorkCount {

@@ -22,9 +22,9 @@ export interface ArchiveEntry {
  * import { ParetoArchive } from '@instatune/nsga2';
  *
  * const archive = new ParetoArchive();
- * archive.add({ id: 0, genes: [1], objectives: [1, 2] }); // true
- * archive.add({ id: 1, genes: [2], objectives: [2, 3] }); // false: dominated
- * archive.entries.length; // 1
+ * console.log(archive.add({ id: 0, genes: [1], objectives: [1, 2] })); // => true
+ * console.log(archive.add({ id: 1, genes: [2], objectives: [2, 3] })); // => false
+ * console.log(archive.entries.length); // => 1
  * ```
  */
 export class ParetoArchive {

@@ -25,7 +25,7 @@ const WARM_UP = 16;
  * const random = new Random(7);
  * random.next(); // a number in [0, 1)
  * const copy = Random.fromJSON(JSON.parse(JSON.stringify(random)));
- * copy.next() === random.next(); // true
+ * console.log(copy.next() === random.next()); // => true
  * ```
  */
 export class Random {

@@ -105,7 +105,7 @@ export function permutation(length: number, name?: string): PermutationVariable 
  * @example
  * ```ts
  * import { integer, repeat } from '@instatune/nsga2';
- * repeat(integer(0, 3), 12).length; // 12
+ * console.log(repeat(integer(0, 3), 12).length); // => 12
  * ```
  */
 export function repeat<V extends Variable>(variable: V, count: number): V[] {
@@ -121,7 +121,7 @@ export type Value = unknown;
  * @example
  * ```ts
  * import { boolean, categorical, decode, integer } from '@instatune/nsga2';
- * decode([integer(1, 9), categorical(['relu', 'gelu']), boolean()], [4, 1, 0]); // [4, 'gelu', false]
+ * console.log(decode([integer(1, 9), categorical(['relu', 'gelu']), boolean()], [4, 1, 0])); // => [ 4, 'gelu', false ]
  * ```
  */
 export function decode(variables: readonly Variable[], genes: ArrayLike<number>): Value[] {

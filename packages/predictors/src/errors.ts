@@ -22,7 +22,7 @@ export type PredictorErrorCode =
  * } catch (error) {
  *   if (error instanceof PredictorError) code = error.code;
  * }
- * code === 'invalid-data'; // true
+ * console.log(code === 'invalid-data'); // => true
  * ```
  */
 export class PredictorError extends Error {

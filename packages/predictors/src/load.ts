@@ -36,7 +36,7 @@ const LOADERS: ReadonlyMap<string, (state: SavedState, features: number) => Mode
  *
  * const model = ridge().fit([[0], [1], [2]], [1, 3, 5]);
  * const again = loadModel(JSON.parse(JSON.stringify(model)));
- * again.predict([[7]])[0] === model.predict([[7]])[0]; // true
+ * console.log(again.predict([[7]])[0] === model.predict([[7]])[0]); // => true
  * ```
  */
 export function loadModel(saved: unknown): Model {

@@ -5,7 +5,7 @@ import { checkedProgram, packageSnippets, runProgram } from '@hip/testing/exampl
 
 const root = join(import.meta.dirname, '..');
 
-it('every example runs and gives what its comment says', async () => {
+it('every example runs and prints what it shows', async () => {
   const snippets = packageSnippets(root);
   expect(snippets.length).toBeGreaterThan(15);
   const { program, checks } = checkedProgram(snippets);

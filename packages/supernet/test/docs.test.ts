@@ -5,24 +5,19 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { missingShared, sharedPath } from '@hip/testing';
-import { inOwnScope, packageSnippets, SAME, snippetsOf, typeErrors, type Snippet } from '@hip/testing/examples';
+import {
+  dynamicImports,
+  inOwnScope,
+  packageSnippets,
+  SAME,
+  snippetsOf,
+  typeErrors,
+  withChecks,
+  type Snippet,
+} from '@hip/testing/examples';
 
 const root = join(import.meta.dirname, '..');
 const models = sharedPath('models');
-
-/** `expression; // literal` becomes a comparison; returns how many there were. */
-function withChecks(code: string): { readonly code: string; readonly checks: number } {
-  let checks = 0;
-  const checked = code.replaceAll(
-    /^([^;={}\n]+(?:\{[^;{}\n]*\})?[^;={}\n]*); \/\/ (\[.*\]|-?[\d.]+|true|false|".*")$/gm,
-    (_, expression: string, value: string) => {
-      checks++;
-      const shown = /^console\.log\((.*)\)$/.exec(expression)?.[1];
-      return `same(${shown ?? expression}, ${value});`;
-    },
-  );
-  return { code: checked, checks };
-}
 
 /** What the fragments of doc comments take for granted: a tiny Llama with a real tokenizer, and data. */
 const PRELUDE = `
@@ -48,22 +43,20 @@ const PRELUDE = `
   ${SAME}`;
 
 /** One module for all: each snippet in a function of its own, its imports dynamic, other names out of the package. */
-function program(snippets: readonly Snippet[]): string {
+function program(snippets: readonly Snippet[], checks: number): string {
   const parts = snippets.map(({ file, code }) => {
-    const body = code
-      .replaceAll(/^import '([^']*)';/gm, "await import('$1');")
-      .replaceAll(/^import \* as (\w+) from ('[^']*');/gm, 'const $1 = await import($2);')
-      .replaceAll(
-        /^import \{([^}]*)\} from ('[^']*');/gm,
-        (_, names: string, module: string) =>
-          `const {${names.replaceAll(/\btype \w+,?/g, '')}} = await import(${module});`,
-      );
+    const body = dynamicImports(code);
     const own = new Set([...body.matchAll(/const \{([^}]*)\} = await import/g)].flatMap((m) => m[1]!.split(/[\s,]+/)));
     const used = [...new Set(body.match(/\b[A-Za-z]\w*\b/g))].filter((name) => !own.has(name));
     const names = used.filter((name) => exported.has(name)).join(', ');
     return inOwnScope({ file, code: `const { ${names} } = supernet;\nawait (async () => {\n${body}\n})();` });
   });
-  return [PRELUDE.replace('MODELS', JSON.stringify(models)), ...parts, "console.log('all of them');"].join('\n');
+  return [
+    PRELUDE.replace('MODELS', JSON.stringify(models)),
+    ...parts,
+    `reached(${checks});`,
+    "console.log('all of them');",
+  ].join('\n');
 }
 
 let exported: ReadonlySet<string>;
@@ -76,17 +69,20 @@ describe.skipIf(!models)(`documentation${missingShared('models')}`, () => {
   });
   afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
-  it('every example runs and gives what its comment says', async () => {
+  it('every example runs and prints what it shows', async () => {
     const snippets = packageSnippets(root);
     expect(snippets.length).toBeGreaterThanOrEqual(20);
+    let checks = 0;
     const checked = snippets.map(({ file, code }) => {
       const short = code.replaceAll(/steps: \d{3,}/g, 'steps: 2').replaceAll("'../shared/models", `'${models}`);
-      return { file, ...withChecks(short.replaceAll(/'\.\/(bert-mini|books-lm-6m)'/g, `'${models}/$1'`)) };
+      const one = withChecks(short.replaceAll(/'\.\/(bert-mini|books-lm-6m)'/g, `'${models}/$1'`), checks);
+      checks += one.checks;
+      return { file, code: one.code };
     });
-    expect(checked.reduce((sum, { checks }) => sum + checks, 0)).toBeGreaterThanOrEqual(6);
+    expect(checks).toBeGreaterThanOrEqual(6);
     const { stdout } = await promisify(execFile)(
       process.execPath,
-      ['--input-type=module-typescript', '--no-warnings', '-e', program(checked)],
+      ['--input-type=module-typescript', '--no-warnings', '-e', program(checked, checks)],
       { cwd: folder, env: { ...process.env, NODE_OPTIONS: '' } },
     );
     expect(stdout).toMatch(/all of them\n$/);

@@ -24,22 +24,44 @@ export function packageSnippets(root: string): Snippet[] {
   return ['README.md', ...globSync('src/**/*.ts', { cwd: root })].flatMap((file) => snippetsOf(root, file));
 }
 
-/** `expression; // literal` becomes a call of {@link SAME}; says how many there were. */
-export function withChecks(code: string): { readonly code: string; readonly checks: number } {
+/** A line that shows what it prints: `console.log(…); // => text`. */
+const SHOWN = /^( *)console\.log\((.*)\); \/\/ => (.*)$/gm;
+
+/**
+ * `console.log(…); // => text` becomes a comparison of what is printed with that text. `first` is the number of its first check:
+ * {@link SAME} says at the end which were never reached.
+ */
+export function withChecks(code: string, first = 0): { readonly code: string; readonly checks: number } {
   let checks = 0;
   const checked = code.replaceAll(
-    /^([^;={}\n]+(?:[<>=]+ [^;={}\n]+)?); \/\/ (\[.*\]|-?[\d.]+|true|false)$/gm,
-    (_, expression: string, value: string) => {
-      checks++;
-      return `same(${expression}, ${value});`;
-    },
+    SHOWN,
+    (_, indent: string, args: string, text: string) =>
+      `${indent}shows(${first + checks++}, ${JSON.stringify(text)}, ${args});`,
   );
   return { code: checked, checks };
 }
 
-/** Source of the comparison that checks call. */
-export const SAME = `function same(got, want) {
-    if (JSON.stringify(got) !== JSON.stringify(want)) throw new Error(JSON.stringify(got) + ' is not ' + JSON.stringify(want));
+/** Lines that print without saying what, and statements whose comment gives a value that nothing prints. */
+export function unshownLines(code: string): string[] {
+  const literal = /^(\[.*\]|-?[\d.]+|true|false|undefined|(["']).*\2)$/;
+  return code.split('\n').filter((line) => {
+    const [, statement, comment] = /^(\S.*;)(?: \/\/ (.*))?$/.exec(line) ?? [];
+    if (statement === undefined || comment?.startsWith('=> ')) return false;
+    if (statement.startsWith('console.')) return true;
+    return !/^(const|let|import|await|using|return) /.test(statement) && literal.test(comment ?? '');
+  });
+}
+
+/** Source of the comparison that checks call, and of `reached(n)`, which throws unless all of n checks were. */
+export const SAME = `const reachedChecks = new Set();
+  function shows(id, want, ...values) {
+    reachedChecks.add(id);
+    const got = process.getBuiltinModule('node:util').format(...values);
+    if (got !== want) throw new Error('prints ' + JSON.stringify(got) + ', the comment says ' + JSON.stringify(want));
+  }
+  function reached(count) {
+    const missed = Array.from({ length: count }, (_, id) => id).filter((id) => !reachedChecks.has(id));
+    if (missed.length > 0) throw new Error('never reached: checks ' + missed.join());
   }`;
 
 /** A snippet as a function of its own, called at once; its error names the file. Imports must be dynamic by now. */
@@ -57,18 +79,25 @@ export async function runProgram(
   });
 }
 
-/** One program of all snippets: imports made dynamic, checks counted. It prints `all of them` at its end. */
+/** Imports made dynamic, so that a snippet can stand inside a function. */
+export function dynamicImports(code: string): string {
+  return code
+    .replaceAll(/^import '([^']*)';/gm, "await import('$1');")
+    .replaceAll(/^import \* as (\w+) from ('[^']*');/gm, 'const $1 = await import($2);')
+    .replaceAll(
+      /^import \{([^}]*)\} from ('[^']*');/gm,
+      (_, names: string, module: string) =>
+        `const {${names.replaceAll(/\btype \w+,?/g, '').replaceAll(/ as /g, ': ')}} = await import(${module});`,
+    );
+}
+
+/** One program of all snippets: imports made dynamic, checks counted. It prints `all of them` at its end, if every check was reached. */
 export function checkedProgram(snippets: readonly Snippet[]): { readonly program: string; readonly checks: number } {
   let checks = 0;
   const parts = snippets.map(({ file, code }) => {
-    const checked = withChecks(code);
+    const checked = withChecks(code, checks);
     checks += checked.checks;
-    const body = checked.code.replaceAll(
-      /^import \{([^}]*)\} from ('[^']*');/gm,
-      (_, names: string, module: string) =>
-        `const {${names.replaceAll(/\btype \w+,?/g, '')}} = await import(${module});`,
-    );
-    return inOwnScope({ file, code: body });
+    return inOwnScope({ file, code: dynamicImports(checked.code) });
   });
-  return { program: [SAME, ...parts, `console.log('all of them');`].join('\n'), checks };
+  return { program: [SAME, ...parts, `reached(${checks});`, `console.log('all of them');`].join('\n'), checks };
 }

@@ -74,7 +74,7 @@ export interface Calibration {
  * const text = Int32Array.from({ length: 1024 }, (_, i) => Math.floor(i / 64) % 8);
  * const { profile } = await calibrate(model, text, { k: 128, denseLayers: [], remainder: false });
  * const [sure, lukewarm] = profile.layers[0]!.kPerHead!;
- * console.log([sure! < lukewarm!, sure! + lukewarm!, prepared.backend]); // [true,256,"cpu"]
+ * console.log([sure! < lukewarm!, sure! + lukewarm!, prepared.backend]); // => [ true, 256, 'cpu' ]
  * ```
  */
 export async function calibrate(

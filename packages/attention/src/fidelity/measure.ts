@@ -75,8 +75,8 @@ export interface Fidelity {
  * const text = Int32Array.from({ length: 512 }, (_, i) => (i * i * 7) % 50);
  * const small = { config: { k: 64, window: 64, sink: 4, denseLayers: 0 }, dense: 'never' } as const;
  * const { runs } = await measureFidelity(model, text, { runs: { small, dense: { dense: 'always' } }, chunkTokens: 128 });
- * console.log(runs.map(({ name, kl }) => [name, kl > 0.1])); // [["small",true],["dense",false]]
- * console.log(runs.map(({ keysPerRowAllLayers }) => Math.round(keysPerRowAllLayers)), prepared.backend); // [132,385]
+ * console.log(runs.map(({ name, kl }) => [name, kl > 0.1])); // => [ [ 'small', true ], [ 'dense', false ] ]
+ * console.log(runs.map(({ keysPerRowAllLayers }) => Math.round(keysPerRowAllLayers)), prepared.backend); // => [ 132, 385 ] cpu
  * ```
  */
 export async function measureFidelity(

@@ -55,7 +55,7 @@ const fail = (name: string, value: unknown, fix: string): never => {
  *   "config": {"k": 320, "blockQ": 64, "blockK": 2, "window": 64, "sink": 16},
  *   "layers": [{"dense": true}, {"kPerHead": [500, 140], "remainder": false}]}`;
  * const { layers, k } = profileConfig(loadProfile(json)); // hipModelAttention({ config: profileConfig(profile) })
- * console.log([k, ...layers![1]!.kPerHead!]); // [320,500,140]
+ * console.log([k, ...layers![1]!.kPerHead!]); // => [ 320, 500, 140 ]
  * ```
  */
 export function loadProfile(json: unknown): CalibrationProfile {

@@ -15,7 +15,7 @@ import type { ChatTemplate, TemplateSources } from './template.ts';
  * import { folderFiles, loadChatTemplate } from '@hip/checkpoints';
  *
  * const template = await loadChatTemplate(folderFiles('./books-lm-6m'));
- * console.log(template === undefined); // true
+ * console.log(template === undefined); // => true
  * ```
  */
 export async function loadChatTemplate(files: CheckpointFiles): Promise<ChatTemplate | undefined> {

@@ -49,7 +49,7 @@ export type TemplateSources = string | Readonly<Record<string, string>>;
  *
  * const source = '{% for m in messages %}<|{{ m.role }}|>{{ m.content }}{% endfor %}{% if add_generation_prompt %}<|assistant|>{% endif %}';
  * const template = await createChatTemplate(source);
- * template.render([{ role: 'user', content: 'Hi' }], { addGenerationPrompt: true }); // "<|user|>Hi<|assistant|>"
+ * console.log(template.render([{ role: 'user', content: 'Hi' }], { addGenerationPrompt: true })); // => <|user|>Hi<|assistant|>
  * ```
  */
 export async function createChatTemplate(

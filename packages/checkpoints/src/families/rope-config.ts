@@ -83,8 +83,8 @@ function originalOf(raw: RawConfig): RawConfig {
  * import { frequenciesFor, readRope } from '@hip/checkpoints/families';
  *
  * const rope = readRope({ rope_scaling: { rope_type: 'dynamic', factor: 2 } }, 64, 1024);
- * frequenciesFor(rope, 1024) === rope.inverseFrequencies; // true
- * frequenciesFor(rope, 2048)[31]! < rope.inverseFrequencies[31]!; // true
+ * console.log(frequenciesFor(rope, 1024) === rope.inverseFrequencies); // => true
+ * console.log(frequenciesFor(rope, 2048)[31]! < rope.inverseFrequencies[31]!); // => true
  * ```
  */
 export function frequenciesFor(rope: RopeConfig, tokens: number): readonly number[] {

@@ -21,7 +21,7 @@ export interface Place {
  * import { locate } from '@hip/checkpoints';
  *
  * const { files, gguf } = locate('hf://Qwen/Qwen3-0.6B-GGUF@main/Qwen3-0.6B-Q8_0.gguf');
- * console.log(files.location, gguf); // hf://Qwen/Qwen3-0.6B-GGUF@main Qwen3-0.6B-Q8_0.gguf
+ * console.log(files.location, gguf); // => hf://Qwen/Qwen3-0.6B-GGUF@main Qwen3-0.6B-Q8_0.gguf
  * ```
  */
 export function locate(location: string, options: HttpSourceOptions = {}): Place {

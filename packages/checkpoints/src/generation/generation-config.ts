@@ -32,7 +32,7 @@ const SAMPLED_TOP_K = 50;
  * import { folderFiles, loadGenerationConfig } from '@hip/checkpoints';
  *
  * const defaults = await loadGenerationConfig(folderFiles('./books-lm-6m'));
- * console.log(defaults?.stopIds);
+ * console.log(defaults?.stopIds); // => [ 0 ]
  * ```
  */
 export async function loadGenerationConfig(files: CheckpointFiles): Promise<GenerationDefaults | undefined> {

@@ -42,7 +42,7 @@ const BLOCK = 256;
  * import { createSampler } from '@hip/checkpoints/generation';
  *
  * const greedy = createSampler();
- * greedy(Float32Array.of(0.1, 2, 1)); // 1
+ * console.log(greedy(Float32Array.of(0.1, 2, 1))); // => 1
  * const choose = createSampler({ temperature: 0.8, topK: 2, seed: 1 });
  * choose(Float32Array.of(0.1, 2, 1)); // 1 or 2
  * ```

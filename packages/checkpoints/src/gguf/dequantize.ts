@@ -126,7 +126,7 @@ const DECODERS: Partial<Record<GgufDtype, BlockDecoder>> = {
  *
  * const block = new Uint8Array(34).fill(3, 2); // f16 scale, 32 × int8
  * block.set([0x00, 0x38]); // the scale, 0.5
- * [...dequantize(block, 'Q8_0').subarray(0, 2)]; // [1.5,1.5]
+ * console.log([...dequantize(block, 'Q8_0').subarray(0, 2)]); // => [ 1.5, 1.5 ]
  * ```
  */
 export function dequantize(bytes: Uint8Array<ArrayBuffer>, dtype: GgufDtype, name = 'the tensor'): TensorData {

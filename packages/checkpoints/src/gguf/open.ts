@@ -37,7 +37,7 @@ export interface GgufFile {
  *
  * const file = await openGguf(await fileSource('./SmolLM2-135M-Instruct.Q4_1.gguf'));
  * const { dtype, shape, bytes } = await file.readRaw('blk.0.attn_q.weight', { rows: [0, 64] }); // a head
- * console.log(file.metadata.get('general.architecture'), dtype, shape, bytes.length); // llama Q4_1 [ 64, 576 ] 23040
+ * console.log(file.metadata.get('general.architecture'), dtype, shape, bytes.length); // => llama Q4_1 [ 64, 576 ] 23040
  * await file.close();
  * ```
  */

@@ -25,7 +25,7 @@ export interface TokenizerFiles {
  *
  * const file = await openGguf(await fileSource('./SmolLM2-135M-Instruct.Q4_1.gguf'));
  * const { json, config } = ggufTokenizer(file.metadata)!;
- * createTokenizer(json, config).encode('What is the capital of France?'); // [1780,314,260,3575,282,4649,47]
+ * console.log(createTokenizer(json, config).encode('What is the capital of France?').join()); // => 1780,314,260,3575,282,4649,47
  * await file.close();
  * ```
  */

@@ -42,7 +42,7 @@ export interface SafetensorsFile {
  *
  * const bytes = writeSafetensors([{ name: 'x', shape: [2], data: new Float32Array([1, 2]) }]);
  * const file = await openSafetensors(bytes);
- * console.log((await file.read('x')).data); // Float32Array [1, 2]
+ * console.log((await file.read('x')).data); // => Float32Array(2) [ 1, 2 ]
  * ```
  */
 export async function openSafetensors(input: ByteSource | Uint8Array): Promise<SafetensorsFile> {

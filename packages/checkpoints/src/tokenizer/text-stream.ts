@@ -23,7 +23,7 @@ const REPLACEMENT = '\uFFFD';
  * const tokenizer = await loadTokenizer(folderFiles('./books-lm-6m'));
  * const stream = createTextStream(tokenizer!);
  * const ids = tokenizer!.encode('naïve 🙂'); // more tokens than characters
- * console.log(ids.map((id) => stream.push(id)).join('') + stream.end()); // naïve 🙂
+ * console.log(ids.map((id) => stream.push(id)).join('') + stream.end()); // => naïve 🙂
  * ```
  */
 export function createTextStream(tokenizer: TextTokenizer, options: DecodeOptions = {}): TextStream {

@@ -63,7 +63,7 @@ export interface TextTokenizer {
  * import { folderFiles, loadTokenizer } from '@hip/checkpoints';
  *
  * const tokenizer = await loadTokenizer(folderFiles('./books-lm-6m'));
- * console.log(tokenizer!.decode(tokenizer!.encode('It was a dark and stormy night'))); // It was a dark and stormy night
+ * console.log(tokenizer!.decode(tokenizer!.encode('It was a dark and stormy night'))); // => It was a dark and stormy night
  * ```
  */
 export async function loadTokenizer(files: CheckpointFiles): Promise<TextTokenizer | undefined> {

@@ -54,7 +54,7 @@ export async function rawSlotInfo(source: SlotSource, slot: WeightSlot): Promise
  * await using smollm2 = await openCheckpoint('./SmolLM2-135M-Instruct.Q4_1.gguf');
  * const slot = weightSlots(smollm2.config).find(({ name }) => name === 'layers.0.ffn.up.weight')!;
  * const { dtype, shape, bytes } = await readRawSlot(smollm2, slot);
- * console.log([dtype, ...shape, bytes.length]); // ["Q4_1",1536,576,552960]
+ * console.log([dtype, ...shape, bytes.length]); // => [ 'Q4_1', 1536, 576, 552960 ]
  * ```
  */
 export async function readRawSlot(source: SlotSource, slot: WeightSlot): Promise<RawSlot> {

@@ -35,7 +35,7 @@ export interface SlotSource {
  *
  * await using checkpoint = await openCheckpoint('./books-lm-6m');
  * const values = await readSlots(checkpoint, weightSlots(checkpoint.config).filter(({ role }) => role === 'norm'));
- * console.log(values.get('norm.weight')!.length); // 256
+ * console.log(values.get('norm.weight')!.length); // => 256
  * ```
  */
 export async function readSlots(

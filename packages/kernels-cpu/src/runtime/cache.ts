@@ -137,7 +137,7 @@ export class KeyValueCache {
    * using cache = cpu.createCache({ heads: 1, kvHeads: 1, headDim: 4 });
    * cache.append(new Float32Array(12), new Float32Array(12));
    * cache.truncate(2);
-   * cache.length; // 2
+   * console.log(cache.length); // => 2
    * ```
    */
   truncate(length: number): void {

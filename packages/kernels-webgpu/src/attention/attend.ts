@@ -81,7 +81,7 @@ export function scratchMask(call: GpuCall, sizes: MaskLayout): GpuMask {
  * const upload = (length) => uploadTensor(context, new Float32Array(length).fill(0.5), 'f16');
  * const [q, k, v] = [upload(64 * 2 * 32), upload(64 * 32), upload(64 * 32)];
  * const out = await readTensor(context, flashAttention(context, { q, k, v }, shape));
- * console.log(out[0]); // 0.5
+ * console.log(out[0]); // => 0.5
  * context.device.destroy();
  * ```
  */

@@ -20,7 +20,7 @@ interface PageState {
  * @example
  * ```ts
  * const planner = new PagePlanner(2);
- * planner.create(); // { page: 0, slot: 0 }
+ * console.log(planner.create()); // => { page: 0, slot: 0 }
  * ```
  */
 export class PagePlanner {

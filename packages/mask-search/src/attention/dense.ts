@@ -27,7 +27,7 @@ export interface DenseOptions extends ScoreOptions, RunOptions {
  * import { denseAttention } from '@hip/mask-search';
  * const shape = { batch: 1, queries: 1, keys: 2, heads: 1, kvHeads: 1, headDim: 1 };
  * const output = [...denseAttention(Float32Array.of(0), Float32Array.of(5, 7), Float32Array.of(1, 3), shape)];
- * output; // [2]
+ * console.log(output); // => [ 2 ]
  * ```
  */
 export function denseAttention(

@@ -28,9 +28,9 @@ export interface EnsembleConfig {
  * import { layerConfig } from '@hip/mask-search';
  * const profile = '{"layers": [{"dense": true}, {"k": 128}, {"kPerHead": [64, 32], "remainder": false}]}';
  * const config = { ...JSON.parse(profile), denseLayers: 0, blockK: 16 };
- * layerConfig(config, 0); // 'dense'
+ * console.log(layerConfig(config, 0)); // => dense
  * const second = layerConfig(config, 1);
- * second === 'dense' ? 0 : second.k; // 128
+ * console.log(second === 'dense' ? 0 : second.k); // => 128
  * ```
  */
 export interface LayerOverride {

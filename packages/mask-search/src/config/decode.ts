@@ -9,7 +9,7 @@ import type { HipConfig } from './config.ts';
  * ```ts
  * import { decodeConfig, VOTE_CONFIG } from '@hip/mask-search';
  * const { k, blockK } = decodeConfig({ ...VOTE_CONFIG, decodeKeys: 'candidates' });
- * [VOTE_CONFIG.k, VOTE_CONFIG.blockK, k, blockK]; // [320,2,1536,16]
+ * console.log([VOTE_CONFIG.k, VOTE_CONFIG.blockK, k, blockK]); // => [ 320, 2, 1536, 16 ]
  * ```
  */
 export function decodeConfig(config: HipConfig): HipConfig {

@@ -16,7 +16,7 @@ import { withBudget } from './stages.ts';
  * ```ts
  * import { INFINITE_HIP_CONFIG, layerConfig } from '@hip/mask-search';
  * const k = [0, 3].map((layer) => layerConfig(INFINITE_HIP_CONFIG, layer)).map((c) => (c === 'dense' ? 0 : c.k));
- * k; // [4096,2048]
+ * console.log(k); // => [ 4096, 2048 ]
  * ```
  */
 export function layerConfig(config: Partial<HipConfig>, layer: number, keys = 0): HipConfig | 'dense' {

@@ -34,7 +34,7 @@ function fail(name: string, value: unknown, fix: string, at = name): never {
  * @example
  * ```ts
  * import { resolveConfig } from '@hip/mask-search';
- * resolveConfig({ k: 256 }).stages?.at(-1)?.keep; // 256
+ * console.log(resolveConfig({ k: 256 }).stages?.at(-1)?.keep); // => 256
  * ```
  */
 export function resolveConfig(config: Partial<HipConfig> = {}, defaults: HipConfig = DEFAULT_CONFIG): HipConfig {

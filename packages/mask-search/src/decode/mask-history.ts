@@ -27,9 +27,9 @@ interface Entry<Mask> {
  * const history = new MaskHistory();
  * const receive = history.search(100, 1);
  * receive(searchBlockMask(new Float32Array(2), new Float32Array(200), shape, { window: 64 }));
- * history.serving(103, 8)?.window; // 67
+ * console.log(history.serving(103, 8)?.window); // => 67
  * history.truncate(99);
- * history.serving(100, 8); // undefined
+ * console.log(history.serving(100, 8)); // => undefined
  * ```
  */
 export class MaskHistory<Mask extends Pick<MaskLayout, 'keys' | 'window'> = BlockMask> {

@@ -50,7 +50,7 @@ export interface DecodeOptions extends ScoreOptions {
  * const session = new DecodeSession({ heads: 1, kvHeads: 1, headDim: 2, config: { k: 16, window: 64 } });
  * const token = (i: number) => Float32Array.of(Math.sin(i), Math.cos(i));
  * for (let i = 0; i < 100; i++) session.step(token(i), token(i), token(i));
- * session.searches; // 13
+ * console.log(session.searches); // => 13
  * ```
  */
 export class DecodeSession {

@@ -20,7 +20,7 @@ export function maskShape(mask: BlockMask): AttentionShape {
  * import { denseMask, toDense } from '@hip/mask-search';
  * const mask = denseMask({ batch: 1, queries: 2, keys: 2, heads: 1, kvHeads: 1, headDim: 1 }, true);
  * const pairs = [...toDense(mask)];
- * pairs; // [1,0,1,1]
+ * console.log(pairs); // => [ 1, 0, 1, 1 ]
  * ```
  */
 export function toDense(

@@ -10,7 +10,7 @@ import type { FloatArray } from '../inputs.ts';
  * @example
  * ```ts
  * import { outputError } from '@hip/mask-search';
- * outputError(Float64Array.of(3, 5), Float64Array.of(3, 4)); // 0.2
+ * console.log(outputError(Float64Array.of(3, 5), Float64Array.of(3, 4))); // => 0.2
  * ```
  */
 export function outputError(actual: FloatArray, exact: FloatArray): number {

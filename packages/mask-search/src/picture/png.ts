@@ -16,7 +16,7 @@ const SIGNATURE = [137, 80, 78, 71, 13, 10, 26, 10];
  * import { denseMask, maskToPng } from '@hip/mask-search';
  * const mask = denseMask({ batch: 1, queries: 4, keys: 64, heads: 1, kvHeads: 1, headDim: 1 }, true);
  * const png = await maskToPng(mask, { width: 64 });
- * png[1] === 'P'.charCodeAt(0); // true
+ * console.log(png[1] === 'P'.charCodeAt(0)); // => true
  * ```
  */
 export async function maskToPng(mask: BlockMask, options: PictureOptions = {}): Promise<Uint8Array<ArrayBuffer>> {

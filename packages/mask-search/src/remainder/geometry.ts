@@ -26,7 +26,7 @@ export interface RemainderGeometry {
  * ```ts
  * import { remainderGeometry } from '@hip/mask-search';
  * const { size, whole, tail, end } = remainderGeometry(16 + 1000, 16, { block: 64, most: 4 });
- * [size, whole, tail, end]; // [256,3,2,976]
+ * console.log([size, whole, tail, end]); // => [ 256, 3, 2, 976 ]
  * ```
  */
 export function remainderGeometry(

@@ -23,7 +23,7 @@ export interface PseudoKey {
  * const shape = { batch: 1, queries: 1, keys: 20, heads: 1, kvHeads: 1, headDim: 1 };
  * const config = { blockQ: 1, blockK: 1, sink: 2, window: 2, causal: true, shareHeads: false, remainder: { block: 8, most: 4 } };
  * const pseudo = [...pseudoKeys(emptyMask(shape, config, 1), 0, 0, 0)];
- * pseudo; // [{"start":2,"size":8,"count":8},{"start":10,"size":8,"count":8}]
+ * console.log(pseudo); // => [ { start: 2, size: 8, count: 8 }, { start: 10, size: 8, count: 8 } ]
  * ```
  */
 export function* pseudoKeys(mask: BlockMask, batch: number, head: number, queryBlock: number): Generator<PseudoKey> {

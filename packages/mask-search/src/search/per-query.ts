@@ -22,7 +22,7 @@ import { HipError } from '../errors.ts';
  * import { searchKeysOfQuery } from '@hip/mask-search';
  * const keys = Float64Array.of(0, 1, 2, 3, 4, 5, 6, 7);
  * const kept = searchKeysOfQuery(Float64Array.of(1), keys, { visible: 8, k: 2 });
- * kept; // [6,7]
+ * console.log(kept); // => [ 6, 7 ]
  * ```
  */
 export function searchKeysOfQuery(

@@ -48,7 +48,7 @@ export interface SearchOptions extends Partial<HipConfig>, ScoreOptions, RunOpti
  * const shape = { batch: 1, queries: 2048, keys: 2048, heads: 1, kvHeads: 1, headDim: 8 };
  * const wave = Float32Array.from({ length: 2048 * 8 }, (_, i) => Math.sin(i * i));
  * const mask = searchBlockMask(wave, wave, shape, { k: 128, window: 64 });
- * mask.counts[31]; // 8
+ * console.log(mask.counts[31]); // => 8
  * ```
  */
 export function searchBlockMask(

@@ -8,7 +8,7 @@ import { HipError } from '../errors.ts';
  * @example
  * ```ts
  * import { topK } from '@hip/mask-search';
- * topK([3, 9, 9, 1], 3).indices; // [1,2,0]
+ * console.log(topK([3, 9, 9, 1], 3).indices); // => [ 1, 2, 0 ]
  * ```
  */
 export function topK(values: ArrayLike<number>, k: number): { readonly values: number[]; readonly indices: number[] } {

@@ -49,7 +49,7 @@ function indexOfLeast(values: readonly number[]): number {
  * @example
  * ```ts
  * import { kneePoint } from '@instatune/nsga2';
- * kneePoint([[0, 10], [1, 2], [5, 1], [10, 0]]); // 1
+ * console.log(kneePoint([[0, 10], [1, 2], [5, 1], [10, 0]])); // => 1
  * ```
  */
 export function kneePoint(points: Points): number {
@@ -103,7 +103,7 @@ export function pseudoWeights(points: Points): number[][] {
  * @example
  * ```ts
  * import { chooseByWeights } from '@instatune/nsga2';
- * chooseByWeights([[0, 10], [3, 3], [10, 0]], [1, 1]); // 1
+ * console.log(chooseByWeights([[0, 10], [3, 3], [10, 0]], [1, 1])); // => 1
  * ```
  */
 export function chooseByWeights(points: Points, weights: readonly number[]): number {

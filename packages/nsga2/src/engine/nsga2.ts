@@ -27,7 +27,7 @@ import type { EngineState } from './state.ts';
  *   const batch = nsga2.ask(7); // any size; evaluate them anywhere, tell them in any order
  *   nsga2.tell(batch.map(({ id, genes }) => ({ id, objectives: problem.evaluate(genes) })));
  * }
- * nsga2.front.length > 0; // true
+ * console.log(nsga2.front.length > 0); // => true
  * ```
  */
 export class Nsga2 extends Evolution {

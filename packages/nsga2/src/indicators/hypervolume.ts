@@ -18,7 +18,7 @@ import { hypervolume2, hypervolume3, hypervolume4, wfg } from './wfg.ts';
  * @example
  * ```ts
  * import { hypervolume } from '@instatune/nsga2';
- * hypervolume([[1, 5], [2, 4], [3, 3], [4, 2], [5, 1]], [6, 6]); // 15
+ * console.log(hypervolume([[1, 5], [2, 4], [3, 3], [4, 2], [5, 1]], [6, 6])); // => 15
  * ```
  */
 export function hypervolume(points: Points, reference: ArrayLike<number>): number {

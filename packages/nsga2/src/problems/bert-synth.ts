@@ -55,7 +55,7 @@ const loss = (s: number): number => (-93 * (1 - Math.exp(-4 * s))) / (1 - Math.e
  *
  * const problem = bertSynth();
  * const front = problem.exactFront(); // 321 optima
- * hypervolume(front.map(({ objectives }) => objectives), problem.reference); // 273.214386…
+ * console.log(hypervolume(front.map(({ objectives }) => objectives), problem.reference).toFixed(6)); // => 273.214386
  * ```
  */
 export function bertSynth(options: { readonly canonical?: boolean } = {}): BertSynth {

@@ -86,7 +86,7 @@ function disconnected(first: readonly number[], g: number): number[] {
  * @example
  * ```ts
  * import { dtlz } from '@instatune/nsga2';
- * dtlz(2, { objectives: 4 }).variables.length; // 13
+ * console.log(dtlz(2, { objectives: 4 }).variables.length); // => 13
  * ```
  */
 export function dtlz(index: Index, options: DtlzOptions = {}): TestProblem {

@@ -15,7 +15,7 @@ import { lexicographicOrder, sameRow } from './order.ts';
  * @example
  * ```ts
  * import { crowdingDistance } from '@instatune/nsga2';
- * crowdingDistance([[1, 5], [2, 3], [4, 2], [5, 1]]); // Float64Array [Infinity, 0.75, 0.625, Infinity]
+ * console.log(crowdingDistance([[1, 5], [2, 3], [4, 2], [5, 1]])); // => Float64Array(4) [ Infinity, 0.75, 0.625, Infinity ]
  * ```
  */
 export function crowdingDistance(points: Points): Float64Array {

@@ -35,7 +35,7 @@ export function compareRows(values: Float64Array, dimension: number, i: number, 
  * @example
  * ```ts
  * import { paretoFront } from '@instatune/nsga2';
- * paretoFront([[1, 5], [2, 3], [3, 4], [5, 1]]); // [0, 1, 3]
+ * console.log(paretoFront([[1, 5], [2, 3], [3, 4], [5, 1]])); // => [ 0, 1, 3 ]
  * ```
  */
 export function paretoFront(points: Points): number[] {

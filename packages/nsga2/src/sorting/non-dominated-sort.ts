@@ -25,7 +25,7 @@ export interface NonDominatedSort {
  * @example
  * ```ts
  * import { nonDominatedSort } from '@instatune/nsga2';
- * nonDominatedSort([[1, 1], [2, 2], [0, 3]]).ranks; // Int32Array [0, 1, 0]
+ * console.log(nonDominatedSort([[1, 1], [2, 2], [0, 3]]).ranks); // => Int32Array(3) [ 0, 1, 0 ]
  * ```
  */
 export function nonDominatedSort(points: Points): NonDominatedSort {

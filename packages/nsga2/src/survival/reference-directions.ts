@@ -14,7 +14,7 @@ const MOST_NUMBERS = 10_000_000;
  * @example
  * ```ts
  * import { dasDennis } from '@instatune/nsga2';
- * dasDennis(3, 12).length; // 91
+ * console.log(dasDennis(3, 12).length); // => 91
  * ```
  */
 export function dasDennis(objectives: number, partitions: number): number[][] {

@@ -91,7 +91,7 @@ function checkSeed(seed: number): number {
  *     toJSON: () => ({ schema: 'instatune-model', version: 1, kind: 'mean', features: table.columns, state: { value } }),
  *   };
  * });
- * mean.fit([[0], [1]], [2, 4]).predict([[9]])[0]; // 3
+ * console.log(mean.fit([[0], [1]], [2, 4]).predict([[9]])[0]); // => 3
  * ```
  */
 export function defineRegressor<M extends Model>(

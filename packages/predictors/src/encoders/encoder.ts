@@ -152,8 +152,8 @@ function encoder(genes: readonly Gene[], encoding: Encoding): Encoder {
  * import { oneHotEncoder } from '@instatune/predictors';
  *
  * const encode = oneHotEncoder([{ type: 'integer', lower: 6, upper: 8 }, { type: 'boolean' }]);
- * Array.from(encode.encode([7, 1])); // [0,1,0,0,1]
- * Array.from(encode.encode([7, 1], [true, false])); // [0,1,0,0,0]
+ * console.log(Array.from(encode.encode([7, 1]))); // => [ 0, 1, 0, 0, 1 ]
+ * console.log(Array.from(encode.encode([7, 1], [true, false]))); // => [ 0, 1, 0, 0, 0 ]
  * ```
  */
 export function oneHotEncoder(genes: readonly Gene[]): Encoder {
@@ -169,7 +169,7 @@ export function oneHotEncoder(genes: readonly Gene[]): Encoder {
  * ```ts
  * import { thermometerEncoder } from '@instatune/predictors';
  *
- * Array.from(thermometerEncoder([{ type: 'integer', lower: 6, upper: 8 }]).encode([7])); // [1,1,0]
+ * console.log(Array.from(thermometerEncoder([{ type: 'integer', lower: 6, upper: 8 }]).encode([7]))); // => [ 1, 1, 0 ]
  * ```
  */
 export function thermometerEncoder(genes: readonly Gene[]): Encoder {
@@ -186,7 +186,7 @@ export function thermometerEncoder(genes: readonly Gene[]): Encoder {
  * ```ts
  * import { ordinalEncoder } from '@instatune/predictors';
  *
- * Array.from(ordinalEncoder([{ type: 'integer', lower: 1, upper: 4 }, { type: 'boolean' }]).encode([2, 1])); // [0.5,1]
+ * console.log(Array.from(ordinalEncoder([{ type: 'integer', lower: 1, upper: 4 }, { type: 'boolean' }]).encode([2, 1]))); // => [ 0.5, 1 ]
  * ```
  */
 export function ordinalEncoder(genes: readonly Gene[]): Encoder {

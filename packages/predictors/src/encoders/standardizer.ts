@@ -54,7 +54,7 @@ function standardizerOf({ means, deviations }: Scaling): Standardizer {
  * ```ts
  * import { fitStandardizer } from '@instatune/predictors';
  *
- * Array.from(fitStandardizer([[0, 5], [2, 5]]).encodeAll([[4, 6]])[0]); // [3,1]
+ * console.log(Array.from(fitStandardizer([[0, 5], [2, 5]]).encodeAll([[4, 6]])[0])); // => [ 3, 1 ]
  * ```
  */
 export function fitStandardizer(rows: Rows): Standardizer {

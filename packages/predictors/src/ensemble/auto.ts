@@ -93,7 +93,7 @@ const DEFAULTS: () => Readonly<Record<string, Regressor>> = () => ({
  * const rows = Array.from({ length: 40 }, (_, i) => [i / 40]);
  * const candidates = { line: ridge(), near: nearestNeighbours() };
  * const model = auto({ candidates, stack: false }).fit(rows, rows.map(([x]) => 3 * x + 1));
- * model.chosen === 'line'; // true
+ * console.log(model.chosen === 'line'); // => true
  * ```
  */
 export function auto(options: AutoOptions = {}): Regressor<AutoModel> {

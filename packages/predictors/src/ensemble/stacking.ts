@@ -138,7 +138,7 @@ export const LEAST_ROWS = 4;
  *
  * const rows = Array.from({ length: 40 }, (_, i) => [i / 40]);
  * const model = stacking({ line: ridge(), near: nearestNeighbours() }).fit(rows, rows.map(([x]) => 3 * x + 1));
- * model.weights.line > 0.9; // true
+ * console.log(model.weights.line > 0.9); // => true
  * ```
  */
 export function stacking(

@@ -165,7 +165,7 @@ function modelOf(state: State, factor: Float64Array): GaussianProcessModel {
  * const rows = Array.from({ length: 30 }, (_, i) => [i / 30]);
  * const model = gaussianProcess().fit(rows, rows.map(([x]) => Math.sin(6 * x)));
  * const { mean, std } = model.predictWithStd([[0.5], [3]]);
- * Math.abs(mean[0] - Math.sin(3)) < 0.01 && std[1] > 10 * std[0]; // true
+ * console.log(Math.abs(mean[0] - Math.sin(3)) < 0.01 && std[1] > 10 * std[0]); // => true
  * ```
  */
 export function gaussianProcess(options: GaussianProcessOptions = {}): Regressor<GaussianProcessModel> {

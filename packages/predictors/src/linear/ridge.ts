@@ -131,7 +131,7 @@ function modelOf(state: State): RidgeModel {
  * import { ridge } from '@instatune/predictors';
  *
  * const model = ridge({ penalty: 1e-9 }).fit([[0], [1], [2]], [1, 3, 5]);
- * Math.round(1e6 * model.predict([[10]])[0]) / 1e6; // 21
+ * console.log(Math.round(1e6 * model.predict([[10]])[0]) / 1e6); // => 21
  * ```
  */
 export function ridge(options: RidgeOptions = {}): Regressor<RidgeModel> {

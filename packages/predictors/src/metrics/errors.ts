@@ -25,7 +25,7 @@ export function checkPairs(predicted: ArrayLike<number>, actual: ArrayLike<numbe
  * ```ts
  * import { mape } from '@instatune/predictors';
  *
- * mape([11, 18], [10, 20]); // 10
+ * console.log(mape([11, 18], [10, 20])); // => 10
  * ```
  */
 export function mape(predicted: ArrayLike<number>, actual: ArrayLike<number>): number {

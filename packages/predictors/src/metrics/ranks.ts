@@ -53,7 +53,7 @@ function countExchanges(values: Float64Array): number {
  * ```ts
  * import { kendallTau } from '@instatune/predictors';
  *
- * kendallTau([1, 2, 3, 4], [4, 3, 2, 1]); // -1
+ * console.log(kendallTau([1, 2, 3, 4], [4, 3, 2, 1])); // => -1
  * ```
  */
 export function kendallTau(predicted: ArrayLike<number>, actual: ArrayLike<number>): number {
@@ -92,7 +92,7 @@ function meanRanks(values: ArrayLike<number>): Float64Array {
  * ```ts
  * import { spearman } from '@instatune/predictors';
  *
- * spearman([1, 2, 3, 4], [1, 2, 4, 3]); // 0.8
+ * console.log(spearman([1, 2, 3, 4], [1, 2, 4, 3])); // => 0.8
  * ```
  */
 export function spearman(predicted: ArrayLike<number>, actual: ArrayLike<number>): number {

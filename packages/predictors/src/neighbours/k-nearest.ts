@@ -125,7 +125,7 @@ function modelOf({ scaling, table, targets, neighbours, weights }: State): Neare
  * import { nearestNeighbours } from '@instatune/predictors';
  *
  * const model = nearestNeighbours({ neighbours: 2, weights: 'uniform' }).fit([[0], [1], [9]], [1, 3, 50]);
- * model.predict([[0.4]])[0]; // 2
+ * console.log(model.predict([[0.4]])[0]); // => 2
  * ```
  */
 export function nearestNeighbours(options: NearestNeighboursOptions = {}): Regressor<NearestNeighboursModel> {

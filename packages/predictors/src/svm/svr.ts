@@ -144,7 +144,7 @@ function foldError(
  *
  * const rows = Array.from({ length: 40 }, (_, i) => [i / 40]);
  * const model = svr().fit(rows, rows.map(([x]) => Math.sin(6 * x)));
- * Math.abs(model.predict([[0.5]])[0] - Math.sin(3)) < 0.05; // true
+ * console.log(Math.abs(model.predict([[0.5]])[0] - Math.sin(3)) < 0.05); // => true
  * ```
  */
 export function svr(options: SvrOptions = {}): Regressor<SvrModel> {

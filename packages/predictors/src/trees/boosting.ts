@@ -142,7 +142,7 @@ function* foldErrors(
  *
  * const rows = Array.from({ length: 60 }, (_, i) => [i % 2, i % 3]);
  * const model = boostedTrees().fit(rows, rows.map(([a, b]) => a + 10 * b));
- * Math.round(model.predict([[1, 2]])[0]); // 21
+ * console.log(Math.round(model.predict([[1, 2]])[0])); // => 21
  * ```
  */
 export function boostedTrees(options: BoostedTreesOptions = {}): Regressor<BoostedTreesModel> {

@@ -94,7 +94,7 @@ function modelOf({ features, trees, mean, deviation, outOfBagRmse }: State): Ran
  *
  * const rows = Array.from({ length: 60 }, (_, i) => [i % 2, i % 3]);
  * const model = randomForest({ trees: 50 }).fit(rows, rows.map(([a, b]) => a + 10 * b), { seed: 1 });
- * Math.round(model.predict([[1, 2]])[0]); // 21
+ * console.log(Math.round(model.predict([[1, 2]])[0])); // => 21
  * ```
  */
 export function randomForest(options: RandomForestOptions = {}): Regressor<RandomForestModel> {

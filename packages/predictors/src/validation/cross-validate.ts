@@ -58,7 +58,7 @@ export function* outOfFold(
  *
  * const rows = Array.from({ length: 50 }, (_, i) => [i, i % 7]);
  * const { kendallTau } = crossValidate(ridge(), rows, rows.map(([a, b]) => 2 * a - b), { folds: 5, seed: 1 });
- * kendallTau > 0.99; // true
+ * console.log(kendallTau > 0.99); // => true
  * ```
  */
 export function crossValidate(

@@ -25,7 +25,7 @@ export interface KFoldOptions {
  * import { kFold } from '@instatune/predictors';
  *
  * const sizes = kFold(7, { folds: 3, seed: 1 }).map(({ test }) => test.length);
- * sizes; // [3,2,2]
+ * console.log(sizes); // => [ 3, 2, 2 ]
  * ```
  */
 export function kFold(rows: number, { folds = 5, seed = 0 }: KFoldOptions = {}): readonly Fold[] {

@@ -51,7 +51,7 @@ const BUCKET_BATCHES = 32;
  * ```ts
  * const loader = createLoader(data, { batchSize: 4, seed: 1 });
  * const { size } = await loader.next();
- * console.log(size); // 4
+ * console.log(size); // => 4
  * ```
  */
 export function createLoader(dataset: Dataset, options: LoaderOptions = {}): BatchLoader {

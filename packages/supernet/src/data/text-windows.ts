@@ -22,7 +22,7 @@ export interface WindowOptions {
  * ```ts
  * const windows = textWindows(tokenizer.encode(text), { length: 64, stride: 32 });
  * const { labels } = await windows.batch([0, 1]);
- * console.log(labels.length); // 128
+ * console.log(labels.length); // => 128
  * ```
  */
 export function textWindows(tokens: Int32Array | readonly number[], options: WindowOptions = {}): Dataset {

@@ -29,7 +29,7 @@ export interface MacsOptions {
  *   architectures: ['BertForSequenceClassification'], model_type: 'bert', hidden_size: 768,
  *   num_hidden_layers: 12, num_attention_heads: 12, intermediate_size: 3072, vocab_size: 30522,
  * });
- * console.log(countMacs(bert, undefined, { tokens: 128 })); // 11174217216
+ * console.log(countMacs(bert, undefined, { tokens: 128 })); // => 11174217216
  * ```
  */
 export function countMacs(config: ModelConfig, subnet?: SubnetConfig, options: MacsOptions = {}): number {

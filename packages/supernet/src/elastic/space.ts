@@ -58,7 +58,7 @@ export interface SpaceChoices {
  * @example
  * ```ts
  * const { heads } = createSpace({ layers: 12, heads: 12, ffn: 3072 }, { layers: [8, 10, 12] });
- * console.log(heads); // [6,8,10,12]
+ * console.log(heads); // => [ 6, 8, 10, 12 ]
  * ```
  */
 export function createSpace(shape: SpaceShape, choices: SpaceChoices = {}): ElasticSpace {

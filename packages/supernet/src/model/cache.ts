@@ -18,7 +18,7 @@ interface Layer {
  * const cache = new ConcatKeyValueCache();
  * await generate(model, tokenizer.encode('It was a dark'), { maxTokens: 4, cache });
  * cache.truncate(2); // the conversation goes on after its second token
- * console.log(cache.length); // 2
+ * console.log(cache.length); // => 2
  * cache.dispose();
  * ```
  */

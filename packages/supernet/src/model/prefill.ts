@@ -40,7 +40,7 @@ export type ChunkFunction = (chunk: { readonly start: number; readonly logits: t
  * ```ts
  * const cache = new ConcatKeyValueCache();
  * const logits = await prefill(model, tokenizer.encode('It was a dark and stormy night'), cache, { chunkTokens: 4 });
- * console.log(logits.shape); // [4096]
+ * console.log(logits.shape); // => [ 4096 ]
  * logits.dispose();
  * cache.dispose();
  * ```
