@@ -18,6 +18,7 @@ import type { SearchConstants } from './code/shape.ts';
 import { topBytes } from './code/top.ts';
 import { DEFAULT_TUNING, roleOf, searchableOf, storeOf, type SearchPass, type SearchRequest } from './plan.ts';
 import { rowTiling, tilesOf } from './row-tiling.ts';
+import { rowPasses, rowStages } from './row-passes.ts';
 import { requireOneWindow, type Slab } from './slabs.ts';
 import {
   boundSizes,
@@ -76,8 +77,17 @@ export function stagePasses(
   const bytes: Record<string, number> = { scores: 4 * cells * slab.scoreStride };
   let split = '';
   let most = searchable;
+  let together: number | undefined;
   stages.forEach((stage, index) => {
     const { chunk } = stage;
+    const row = rowStages(index, request);
+    if (row && together === undefined && most > 0) {
+      together = index;
+      const found = rowPasses(row, index, request, constants, slab, z);
+      bytes['sums'] = found.bytes;
+      passes.push(...found.passes);
+    }
+    if (together !== undefined) return;
     const before = stages[index - 1];
     const source: CandidateSource = {
       chunk,

@@ -124,6 +124,52 @@ describeGpu('search with a vote', (gpu) => {
       expect(cells(actual)).toEqual(cells(expected));
     });
 
+  it('one row alone: the same mask in two passes', async () => {
+    await fc.assert(
+      fc.asyncProperty(
+        fc.record({
+          keys: fc.integer({ min: 1, max: 900 }),
+          batch: fc.constantFrom(1, 2),
+          headDim: fc.constantFrom(32, 80),
+          block: fc.constantFrom(1, 2, 3, 16),
+          keep: fc.integer({ min: 1, max: 20 }),
+          sink: fc.integer({ min: 0, max: 20 }),
+          window: fc.integer({ min: 0, max: 30 }),
+          dims: fc.constantFrom('all', 'slow-half'),
+          type: fc.constantFrom('f32', 'f16'),
+          tier: fc.constantFrom('basic', 'subgroups'),
+          score: fc.constantFrom({}, { scale: 0.3 }, { softcap: 2 }),
+          budgets: fc.boolean(),
+          seed: fc.nat(1000),
+        }),
+        async ({ keys, batch, headDim, block, keep, window, dims, type, tier, score, budgets, seed, ...rest }) => {
+          const chunk = block === 3 ? 12 : 16;
+          const last = Math.min(keep, Math.floor((4 * chunk) / block));
+          const config = resolveConfig({
+            ...VOTE_CONFIG,
+            ...rest,
+            k: last * block,
+            blockK: block,
+            window: 4 * chunk + window,
+            ...(budgets && { kPerHead: [last * block, 0] }),
+            stages: [
+              { chunk: 4 * chunk, keep: 8 * 4 * chunk, strideQ: 8, rows: 'mean', score: 'deviation', refresh: 8 },
+              { chunk, keep: 4 * chunk, strideQ: 1, rows: 'max', score: 'exact', dims, refresh: 1 },
+              { chunk: block, keep: last * block, score: 'mass', dims, refresh: 1 },
+            ],
+          });
+          const one = { batch, queries: 1, keys, heads: 2, kvHeads: 1, headDim };
+          const { q, k } = randomTensors(one, seed);
+          const values = type === 'f16' ? { q: roundToHalf(q), k: roundToHalf(k) } : { q, k };
+          const run = await runSearch(context, { shape: one, config, type, seed, score, values }, at(tier));
+          expect(run.plan.slabs[0]!.passes.at(-1)!.label).toBe('search/1-choose');
+          expect(cells(run.actual)).toEqual(cells(run.expected));
+        },
+      ),
+      { numRuns: 8, seed: SEED },
+    );
+  });
+
   it('budgets by head, none among them', async () => {
     const config = resolveConfig({ ...small, kPerHead: [0, 40, 6, 24] });
     const { q, k } = randomTensors({ ...shape, heads: 4 }, 23);

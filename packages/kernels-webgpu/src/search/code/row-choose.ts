@@ -1,0 +1,113 @@
+// One row's last two selections in one workgroup: the chunks with the highest scores, then the blocks of those with the largest sums.
+import { bindings, wgsl } from '../../code/wgsl.ts';
+import { budgetCode, type Budget } from './budgets.ts';
+import { candidateBindings, candidateCode, type CandidateSource } from './candidates.ts';
+import { geometryCode, type SearchConstants } from './shape.ts';
+import { COUNTING_LIMIT, laneCode, SELECT_LANES, topBytes, topCode, topEnables } from './top.ts';
+
+export interface RowChooseKernel extends CandidateSource, Budget {
+  readonly constants: SearchConstants;
+  /** Chunks that go on to be cut into blocks, and how many there can be. */
+  readonly chunks: number;
+  readonly mostChunks: number;
+  /** Keys of a block; divides the chunk. */
+  readonly block: number;
+  /** Blocks for which a cell has room. */
+  readonly blocks: number;
+  readonly subgroups: boolean;
+}
+
+/** Blocks among which the second selection chooses at most, in whole vectors. */
+function mostBlocks({ chunks, chunk, block }: Pick<RowChooseKernel, 'chunks' | 'chunk' | 'block'>): number {
+  return 4 * Math.ceil((chunks * chunk) / block / 4);
+}
+
+/** Workgroup memory in bytes. */
+export function rowChooseBytes(kernel: Omit<RowChooseKernel, 'constants' | keyof Budget>): number {
+  const blocks = mostBlocks(kernel);
+  return 4 * COUNTING_LIMIT + topBytes(COUNTING_LIMIT) + 4 * kernel.chunks + 4 * blocks + topBytes(blocks) + 16;
+}
+
+/** Whether the first selection is one of few. */
+export function choosesFew({ mostChunks }: Pick<RowChooseKernel, 'mostChunks'>): boolean {
+  return mostChunks <= COUNTING_LIMIT;
+}
+
+const NAMES = /\b(select_top|score_at|keep_candidate|cache|kept)\b/gu;
+
+/** Bindings: shape, scores, block sums, mask starts, counts, previous starts, counts. One workgroup per cell of the z axis. */
+export function rowChooseCode(kernel: RowChooseKernel): string {
+  const { constants, keep, chunks, chunk, block, blocks, subgroups } = kernel;
+  const ratio = chunk / block;
+  const most = mostBlocks(kernel);
+  const second = { most, subgroups, vectors: true };
+  const lane = laneCode(second);
+  const fill = (cache: string, count: string, source: (index: string) => string): string =>
+    `for (var i = lane; i < (${count} + 3u) / 4u; i += ${SELECT_LANES}u) {
+    let index = vec4u(4u * i) + vec4u(0u, 1u, 2u, 3u);
+    let from_index = min(index, vec4u(${count} - 1u));
+    ${cache}[i] = select(vec4u(0u), vec4u(${['x', 'y', 'z', 'w'].map((part) => source(`from_index.${part}`)).join(', ')}), index < vec4u(${count}));
+  }
+  workgroupBarrier();`;
+  return wgsl(
+    topEnables(second),
+    geometryCode({ ...constants, pageShift: undefined }),
+    bindings([
+      'var<uniform> shape: Shape',
+      'var<storage, read> scores: array<u32>',
+      'var<storage, read> sums: array<u32>',
+      'var<storage, read_write> starts: array<i32>',
+      'var<storage, read_write> counts: array<u32>',
+      ...candidateBindings(kernel),
+    ]),
+    candidateCode(kernel),
+    budgetCode(kernel),
+    `var<private> cell: u32;
+var<private> target_cell: u32;
+var<workgroup> few_cache: array<vec4u, ${COUNTING_LIMIT / 4}>;
+var<workgroup> cache: array<vec4u, ${most / 4}>;
+// Chunks that go on, in order, and how many blocks they make.
+var<workgroup> picked: array<u32, ${chunks}>;
+var<workgroup> picked_blocks: u32;
+fn few_score_at(i: u32) -> u32 { return few_cache[i / 4u][i % 4u]; }
+fn few_keep_candidate(i: u32, slot: u32) { picked[slot] = i; }
+fn score_at(i: u32) -> u32 { return cache[i / 4u][i % 4u]; }
+fn keep_candidate(i: u32, slot: u32) {
+  starts[target_cell * ${keep}u + slot] = i32(SINK + candidate_token(cell, picked[i / ${ratio}u]) + i % ${ratio}u * ${block}u);
+}`,
+    topCode({ most: COUNTING_LIMIT, subgroups, vectors: true }).replace(NAMES, 'few_$1'),
+    topCode(second),
+    `@compute @workgroup_size(${SELECT_LANES})
+fn main(@builtin(workgroup_id) group: vec3u, ${lane.parameters}) {
+  ${lane.statement}
+  let at = block_at(shape.firstBlock);
+  cell = group.z;
+  target_cell = (batch_of(group.z) * shape.queryHeads + shape.headOffset + head_of(group.z)) * shape.queryBlocks;
+  let all_chunks = candidate_count(group.z, at.searchable);
+  let going = min(all_chunks, ${chunks}u);
+  if (all_chunks > ${chunks}u) {
+    ${fill('few_cache', 'all_chunks', (index) => `scores[group.z * shape.scoreStride + ${index}]`)}
+    few_select_top(all_chunks, ${chunks}u, lane);
+  } else {
+    for (var i = lane; i < all_chunks; i += ${SELECT_LANES}u) { picked[i] = i; }
+  }
+  workgroupBarrier();
+  if (lane == 0u && going > 0u) {
+    // Only the last chunk can be cut short.
+    let left = at.searchable - candidate_token(cell, picked[going - 1u]);
+    picked_blocks = (going - 1u) * ${ratio}u + (min(${chunk}u, left) + ${block - 1}u) / ${block}u;
+  }
+  let count = workgroupUniformLoad(&picked_blocks);
+  let keep = keep_of(group.z);
+  if (lane == 0u) { counts[target_cell] = min(count, keep); }
+  for (var i = min(count, keep) + lane; i < ${keep}u; i += ${SELECT_LANES}u) { starts[target_cell * ${keep}u + i] = -1; }
+  if (count <= keep) {
+    for (var i = lane; i < count; i += ${SELECT_LANES}u) { keep_candidate(i, i); }
+    return;
+  }
+  if (keep == 0u) { return; }
+  ${fill('cache', 'count', (index) => `sums[group.z * ${blocks}u + picked[${index} / ${ratio}u] * ${ratio}u + ${index} % ${ratio}u]`)}
+  select_top(count, keep, lane);
+}`,
+  );
+}
