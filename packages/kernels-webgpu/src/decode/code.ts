@@ -4,6 +4,7 @@ import { bindings, unroll, wgsl } from '../code/wgsl.ts';
 import { uniformBlock } from '../code/uniforms.ts';
 import type { ElementType } from '../device/features.ts';
 import { loadOctet, octetArray } from '../search/code/octets.ts';
+import { pseudoInsideBody, pseudoInsideCode, type PseudoInside } from './pseudo-inside.ts';
 
 /** Lanes of a workgroup, and keys of one round. */
 export const DECODE_LANES = 128;
@@ -61,9 +62,11 @@ export interface DecodeKernel {
   readonly pageShift?: number | undefined;
   /** The newest token's keys and values come beside the cache, and are written into it. Needs a window. */
   readonly append?: boolean | undefined;
+  /** Pseudo-keys are a workgroup more. One head a workgroup, a mask. */
+  readonly pseudo?: PseudoInside | undefined;
 }
 
-/** Workgroup memory in bytes. */
+/** Workgroup memory in bytes, without pseudo-keys. */
 export function decodeBytes({ headDim, heads }: Pick<DecodeKernel, 'headDim' | 'heads'>): number {
   return heads * headDim * 4 + heads * DECODE_LANES * 4 + DECODE_LANES * 4 + DECODE_LANES * 32;
 }
@@ -111,11 +114,11 @@ fn slot_key(keys: Keys, i: u32) -> u32 {
 }
 
 /**
- * Bindings: decode, q, k, v, parts, [starts, counts], [pages], [new k, new v]. Workgroups: splits × head groups ×
- * (batch, row). A part is Σ weight·v and (maximum, Σ weight, 0, 0), weights relative to the part's maximum.
+ * Bindings: decode, q, k, v, parts, [starts, counts], [pages], [new k, new v], [means]. Workgroups: splits, and one with pseudo-keys,
+ * × head groups × (batch, row). A part is Σ weight·v and (maximum, Σ weight, 0, 0), weights relative to the part's maximum.
  */
 export function decodeCode(kernel: DecodeKernel): string {
-  const { headDim, type, group, heads, softcap, sparse, pageShift, append = false } = kernel;
+  const { headDim, type, group, heads, softcap, sparse, pageShift, append = false, pseudo } = kernel;
   const array = octetArray(type);
   const octets = headDim / 8;
   // Lanes of the value phase: (key group, octet). With 80 numbers 120 of 128 lanes work.
@@ -135,8 +138,10 @@ export function decodeCode(kernel: DecodeKernel): string {
       ...(sparse ? ['var<storage, read> starts: array<i32>', 'var<storage, read> counts: array<u32>'] : []),
       ...(pageShift === undefined ? [] : ['var<storage, read> pages: array<u32>']),
       ...(append ? [`var<storage, read> new_k: ${array}`, `var<storage, read> new_v: ${array}`] : []),
+      ...(pseudo ? ['var<storage, read> means: array<vec4f>'] : []),
     ]),
     keyList(kernel),
+    pseudo && pseudoInsideCode(pseudo),
     softcap && capFunction('decode.cap', '40.0'),
     `const NONE = 0xffffffffu;
 var<workgroup> queries: array<vec4f, ${heads * 2 * octets}>;
@@ -165,6 +170,15 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
     queries[2u * i + 1u] = x_hi;
   }
   let kv_at = head / ${group}u;
+${
+  pseudo && sparse
+    ? `  if (group.x == decode.splits) {
+    workgroupBarrier();
+    ${pseudoInsideBody(pseudo, { headDim, lanes: DECODE_LANES, sink: sparse.sink, blockK: sparse.blockK, group, causal: kernel.causal, softcap })}
+    return;
+  }`
+    : ''
+}
 ${
   append
     ? `  // The newest key is the last slot. Heads of a group write the same numbers; each reads what its own workgroup wrote.

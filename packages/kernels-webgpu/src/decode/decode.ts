@@ -8,9 +8,10 @@ import { encodeRemainder, type PseudoKeys } from '../remainder/encode.ts';
 import { exactTail } from '../remainder/layout.ts';
 import { MOST_PSEUDO_KEYS, pseudoPartCode } from './pseudo-code.ts';
 import { memoCode } from '../search/code/memo.ts';
-import { DECODE, decodeCode } from './code.ts';
+import { DECODE, decodeBytes, decodeCode } from './code.ts';
 import { mergeCode } from './merge-code.ts';
 import { planDecode, type DecodeDispatch, type DecodePlan } from './plan.ts';
+import { MOST_BLOCKS_INSIDE, MOST_INSIDE, pseudoInsideBytes, type PseudoInside } from './pseudo-inside.ts';
 
 /** q and out [B, Tq, queryHeads, d]; k and v [B, keyRows, Hkv, d], all stored alike. */
 export interface DecodeTensors {
@@ -136,6 +137,35 @@ export function decodePlanOf(
   });
 }
 
+/** Storage buffers of the split-key kernel with a mask. */
+function buffersOf({ pages, append }: { readonly pages: boolean; readonly append: boolean }): number {
+  return 6 + (pages ? 1 : 0) + (append ? 2 : 0);
+}
+
+/**
+ * How the split-key kernel takes a mask's pseudo-keys itself; undefined where it cannot: then their list is a pass, and their part
+ * another.
+ */
+export function pseudoInside(
+  { heads, dispatches }: Pick<DecodePlan, 'heads' | 'dispatches'>,
+  { capacity }: Pick<GpuMask, 'capacity'>,
+  { layout, most: slots }: Pick<PseudoKeys, 'layout' | 'most'>,
+  headDim: number,
+  limits: DeviceLimits,
+  bound: { readonly pages: boolean; readonly append: boolean },
+): PseudoInside | undefined {
+  const inside = { block: layout.block, most: layout.most, baseBlocks: layout.baseBlocks, meanRows: layout.rows };
+  const bytes = decodeBytes({ headDim, heads }) + pseudoInsideBytes({ slots, capacity });
+  const fits =
+    heads === 1 &&
+    dispatches.length === 1 &&
+    slots <= MOST_INSIDE &&
+    capacity <= MOST_BLOCKS_INSIDE &&
+    bytes <= limits.maxComputeWorkgroupStorageSize &&
+    buffersOf(bound) + 1 <= limits.maxStorageBuffersPerShaderStage;
+  return fits ? { ...inside, slots, capacity: Math.max(1, capacity) } : undefined;
+}
+
 /**
  * Adds attention of few rows to a call: each row's keys are split over workgroups whose results are merged. Each head of a group
  * uses its own mask. Rows that see no key give 0.
@@ -177,6 +207,8 @@ export function encodeDecode(
   const moment = { keys: shape.keys, window: mask?.window ?? 0 };
   const uniform = (index: number): BufferRange | { readonly uniform: ArrayBuffer } =>
     options.uniform?.(index) ?? { uniform: decodeUniform(shape, plan, plan.dispatches[index]!, mask, options, moment) };
+  const bound = { pages: pages !== undefined, append: append !== undefined };
+  const inside = pseudo && mask && pseudoInside(plan, mask, pseudo, shape.headDim, limits, bound);
   const code = memoCode(decodeCode, {
     headDim: shape.headDim,
     type: q.type,
@@ -187,6 +219,7 @@ export function encodeDecode(
     sparse: mask && { blockK: mask.blockK, sink: mask.sink, tailBlock: exactTail(mask.remainder) },
     pageShift: pages?.shift,
     append: append !== undefined,
+    pseudo: inside,
   });
   plan.dispatches.forEach(({ window, batches, splits }, i) => {
     call.pass({
@@ -201,11 +234,12 @@ export function encodeDecode(
         ...(mask ? [mask.starts, mask.counts] : []),
         ...(pages ? [pages.table] : []),
         ...(append ? [all(append.k), all(append.v)] : []),
+        ...(inside ? [pseudo.means] : []),
       ],
-      workgroups: [splits, shape.heads / plan.heads, batches * shape.queries],
+      workgroups: [splits + (inside ? 1 : 0), shape.heads / plan.heads, batches * shape.queries],
     });
   });
-  if (pseudo) {
+  if (pseudo && !inside) {
     const { most, layout } = pseudo;
     const kernel = {
       headDim: shape.headDim,

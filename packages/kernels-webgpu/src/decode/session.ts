@@ -21,7 +21,8 @@ import { type GpuTensor } from '../dispatch/tensor.ts';
 import type { Timer } from '../dispatch/timer.ts';
 import { encodeSearch, type SearchBuffers } from '../search/search.ts';
 import { capacityOf, planSearch } from '../search/plan.ts';
-import { decodeUniform, encodeDecode } from './decode.ts';
+import { rowStages } from '../search/row-passes.ts';
+import { decodeUniform, encodeDecode, pseudoInside } from './decode.ts';
 import { firstKeyStage, neededPages, survivorPages } from './offload.ts';
 import type { DecodeDispatch } from './plan.ts';
 import { encodePrefill } from './prefill.ts';
@@ -341,7 +342,8 @@ export class GpuDecodeSession {
       means.update(call, view, cache.length);
       call.submit();
     }
-    if (stage !== undefined)
+    const summaries = this.#readsSummaries(stage);
+    if (summaries)
       for (const { plan, view, envelopes } of this.#views) {
         if (!envelopes.behind(cache.length, this.#interval)) continue;
         using call = new GpuCall(cache.pool.context);
@@ -352,6 +354,7 @@ export class GpuDecodeSession {
       keys,
       window: this.config.window + this.#clock.age,
       lag: stage === undefined ? undefined : keys - this.#clock.searchedKeys,
+      summaries,
     });
     return stage;
   }
@@ -363,15 +366,16 @@ export class GpuDecodeSession {
     if (!prepared) {
       using call = new GpuCall(this.cache.pool.context);
       const tensors = this.#bound!;
-      // A search reads the cache before the attention does, so only steps without one append on the way.
-      const fused = part === 'whole' && stage === undefined && this.#appendsOnTheWay();
+      // A search of summaries reads the cache before the attention does. One row's last stages do not read the newest key.
+      const late = stage === undefined || rowStages(stage, this.#views[0]!.plan.request) !== undefined;
+      const fused = part === 'whole' && late && this.#appendsOnTheWay();
       if (part !== 'after' && !fused)
         this.cache.encodeAppend(call, tensors.k, tensors.v, 1, (i) => this.#uniforms.append(i));
       const key = firstKeyStage(this.#stepConfig);
       this.#views.forEach((state, i) => {
         const { plan, view, envelopes, scratch } = state;
         if (stage !== undefined) {
-          if (part !== 'after')
+          if (part !== 'after' && this.#readsSummaries(stage))
             envelopes.prepare(call, plan, view, this.#interval + 1, (chunk) => this.#uniforms.envelope(i, chunk));
           const buffers: SearchBuffers = {
             q: tensors.q,
@@ -388,7 +392,7 @@ export class GpuDecodeSession {
         }
       });
       // Every view's search has written the mask.
-      if (part !== 'before' && stage !== undefined && this.#pseudo)
+      if (part !== 'before' && stage !== undefined && this.#pseudo && !this.#listsInside(fused))
         encodePseudoList(call, this.mask, this.#pseudo, this.#uniforms.pseudo);
       this.#views.forEach((state, i) => {
         const { plan, view, means } = state;
@@ -423,10 +427,34 @@ export class GpuDecodeSession {
     throw new HipError('unsupported', message, { name: 'window', value: window });
   }
 
-  /** Whether the attention kernel has bindings left for the new token. */
+  /** Whether a step's search reads what stands for chunks. */
+  #readsSummaries(stage: number | undefined): boolean {
+    if (stage === undefined) return false;
+    return this.#views.some(({ plan }) =>
+      plan.slabs[0]!.passes.some(
+        (pass) => pass.stage >= stage && pass.buffers.some((role) => /^(?:envelope|moments)\//u.test(role)),
+      ),
+    );
+  }
+
+  /** Whether the attention kernel has bindings left for the new token, which come before those for pseudo-keys. */
   #appendsOnTheWay(): boolean {
-    const needed = this.cache.contiguous ? 8 : 9;
+    const needed = (this.cache.contiguous ? 8 : 9) + (this.#pseudo ? 1 : 0);
     return this.config.window > 0 && this.cache.pool.context.limits.maxStorageBuffersPerShaderStage >= needed;
+  }
+
+  /** Whether the attention of every view lists its pseudo-keys itself. */
+  #listsInside(append: boolean): boolean {
+    const { context, headDim } = this.cache.pool;
+    return this.#views.every(
+      ({ decode, view, means }) =>
+        means &&
+        this.#pseudo &&
+        pseudoInside(decode, this.mask, this.#pseudo, headDim, context.limits, {
+          pages: view.pages !== undefined,
+          append,
+        }),
+    );
   }
 
   #release(): void {

@@ -43,6 +43,8 @@ export interface StepMoment {
   readonly window: number;
   /** Keys that came after the search began; undefined when none runs. */
   readonly lag: number | undefined;
+  /** The search reads envelopes. */
+  readonly summaries: boolean;
 }
 
 interface ViewWords {
@@ -114,8 +116,8 @@ export class StepUniforms {
     return this.#slots.range(`envelope/${view}/${chunk}`);
   }
 
-  /** Sets and uploads everything for a step. With a search the envelopes count as brought up to date. */
-  write({ keys, window, lag }: StepMoment): void {
+  /** Sets and uploads everything for a step. Where a search reads envelopes they count as brought up to date. */
+  write({ keys, window, lag, summaries }: StepMoment): void {
     if (this.#pseudo) {
       this.#pseudo[PSEUDO_KEYS] = keys;
       this.#pseudo[PSEUDO_WINDOW] = window;
@@ -133,6 +135,7 @@ export class StepUniforms {
         words[SHAPE_LAG] = lag;
         words[SHAPE_END] = keys;
       }
+      if (!summaries) continue;
       for (const { chunk, words } of envelopes) {
         const { firstChunk, endChunk } = source.stale(chunk, keys);
         words[ENVELOPE_KEYS] = keys;

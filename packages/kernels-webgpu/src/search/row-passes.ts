@@ -28,8 +28,7 @@ export function rowStages(index: number, request: SearchRequest): RowStages | un
   const choice = chosen({ exact, mass }, mostChunks);
   const memory = limits.maxComputeWorkgroupStorageSize;
   const fits =
-    rowChooseBytes({ ...choice, subgroups: false }) <= memory &&
-    rowScoresBytes(shape.headDim, dims) <= memory;
+    rowChooseBytes({ ...choice, subgroups: false }) <= memory && rowScoresBytes(shape.headDim, dims) <= memory;
   return choosesFew({ mostChunks }) && fits ? { exact, mass } : undefined;
 }
 

@@ -217,6 +217,25 @@ describeGpu('decode sessions', (gpu) => {
     expect(session.searches).toBe(14);
   });
 
+  it('with bindings enough, the newest token is written by the attention, after the search', async () => {
+    const roomy = await gpu.device({
+      features: ['subgroups', 'shader-f16'],
+      limits: { maxStorageBuffersPerShaderStage: 10 },
+    });
+    for (const neighbour of [false, true]) {
+      const { error, wrongMasks } = await compare(contextOf(roomy), {
+        config: voting,
+        pool: { tokens: 512 },
+        prompts: [112],
+        steps: 7,
+        neighbour,
+      });
+      expect(error).toBeLessThan(TOLERANCE);
+      expect(wrongMasks).toBe(0);
+    }
+    roomy.destroy();
+  });
+
   it('votes through the page table, every candidate attended to, an exact tail', async () => {
     const { error, wrongMasks, cache } = await compare(context, {
       config: resolveConfig({

@@ -89,14 +89,11 @@ ${each(
       let base${j} = key_octet(batch, min(key${j}, shape.keys - 1u), head);
       var s${j} = 0.0f;`,
 )}
-      ${overOctets(
-        constants,
-        tiling,
-        (c) =>
-          each(
-            (j) => `${loadOctet(type, 'k', `base${j} + ${channels.at(c)}`, `x${j}`)}
+      ${overOctets(constants, tiling, (c) =>
+        each(
+          (j) => `${loadOctet(type, 'k', `base${j} + ${channels.at(c)}`, `x${j}`)}
       s${j} += dot(x${j}_lo, rows[2u * ${c}]) + dot(x${j}_hi, rows[2u * ${c} + 1u]);`,
-          ),
+        ),
       )}
 ${each(
   (j) => `      if (key${j} < extent.end) { highest = max(highest, ordered(s${j})); }

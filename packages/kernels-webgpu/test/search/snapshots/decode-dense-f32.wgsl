@@ -59,6 +59,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
   }
   let kv_at = head / 2u;
 
+
   let c = lane % 8u;
   let key_group = lane / 8u;
   var m0 = -3.4e38f; var l0 = 0.0f; var lo0 = vec4f(0.0); var hi0 = vec4f(0.0);

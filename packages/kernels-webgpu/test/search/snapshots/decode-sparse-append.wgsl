@@ -78,6 +78,7 @@ let x_hi = vec4f(unpack2x16float(x_bits.z), unpack2x16float(x_bits.w));
     queries[2u * i + 1u] = x_hi;
   }
   let kv_at = head / 4u;
+
   // The newest key is the last slot. Heads of a group write the same numbers; each reads what its own workgroup wrote.
   if (first < last && last == keys.slots) {
     let target_octet = (key_row(batch, decode.keys - 1u) * decode.kvHeads + kv_at) * 8u;

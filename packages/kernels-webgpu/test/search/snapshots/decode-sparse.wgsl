@@ -77,6 +77,7 @@ let x_hi = vec4f(unpack2x16float(x_bits.z), unpack2x16float(x_bits.w));
   }
   let kv_at = head / 4u;
 
+
   let c = lane % 8u;
   let key_group = lane / 8u;
   var m0 = -3.4e38f; var l0 = 0.0f; var lo0 = vec4f(0.0); var hi0 = vec4f(0.0);
