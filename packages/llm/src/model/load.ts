@@ -1,0 +1,64 @@
+// loadLanguageModel: a checkpoint, wherever it is, as a model that answers.
+import {
+  openCheckpoint,
+  type ChatTemplate,
+  type CheckpointFiles,
+  type OpenCheckpoint,
+  type OpenOptions,
+} from '@hip/checkpoints';
+import { loadEngine } from '../engine/load.ts';
+import { planEngine } from '../engine/plan.ts';
+import type { EngineOptions } from '../engine/types.ts';
+import { LanguageModel } from './language-model.ts';
+
+/** Options of {@link loadLanguageModel}: how the checkpoint's files are found and kept (`cache`), and the engine's. */
+export interface LoadOptions extends OpenOptions, Omit<EngineOptions, 'cache' | 'signal'> {
+  /** Type of keys and values in the cache. @defaultValue 'f16' */
+  readonly cacheType?: EngineOptions['cache'];
+  /** @defaultValue the checkpoint's */
+  readonly template?: ChatTemplate | undefined;
+}
+
+/**
+ * Loads a language model: weights into memory as they are stored, tokenizer, chat template and the advice of its makers.
+ *
+ * @param source - a folder, a GGUF file, an `http(s)://` address, `hf://owner/name`; files; an open checkpoint, which stays open
+ * @throws CheckpointError where the files are not what they should be; LlmError `unsupported-model`, `invalid-input`, `out-of-memory`
+ * (before anything is allocated), `aborted`. Nothing is left behind
+ *
+ * @example
+ * ```ts
+ * import { loadLanguageModel } from '@hip/llm';
+ *
+ * using model = await loadLanguageModel('./SmolLM2-135M-Instruct.Q4_1.gguf', { contextTokens: 2048 });
+ * const prompt = model.tokenizer.encode('The capital of France is');
+ * const ids = await model.generate(prompt, { maxTokens: 2, temperature: 0 });
+ * model.tokenizer.decode(ids) === ' Paris.'; // true
+ * ```
+ */
+export async function loadLanguageModel(
+  source: string | CheckpointFiles | OpenCheckpoint,
+  options: LoadOptions = {},
+): Promise<LanguageModel> {
+  if (isOpen(source)) return fromCheckpoint(source, options);
+  await using checkpoint = await openCheckpoint(source, options);
+  return await fromCheckpoint(checkpoint, options);
+}
+
+async function fromCheckpoint(checkpoint: OpenCheckpoint, options: LoadOptions): Promise<LanguageModel> {
+  // Small files first: what is wrong with them is said before the weights are read.
+  const [tokenizer, template, defaults] = await Promise.all([
+    checkpoint.tokenizer(),
+    options.template ?? checkpoint.chatTemplate(),
+    checkpoint.generation(),
+  ]);
+  const { cacheType: cache, weights, contextTokens, attention, threads, signal, onProgress } = options;
+  const engineOptions: EngineOptions = { cache, weights, contextTokens, attention, threads, signal, onProgress };
+  const engine = await loadEngine(checkpoint, engineOptions);
+  const plan = (tokens: number) => planEngine(checkpoint, { ...engineOptions, contextTokens: tokens });
+  return new LanguageModel({ engine, tokenizer, template, defaults: defaults ?? {} }, plan);
+}
+
+function isOpen(source: string | CheckpointFiles | OpenCheckpoint): source is OpenCheckpoint {
+  return typeof source === 'object' && 'weights' in source;
+}
