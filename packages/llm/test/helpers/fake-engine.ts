@@ -1,0 +1,102 @@
+// An engine without arithmetic: what follows a text is a function of its ids. It keeps the seam's promises and counts what it is asked.
+import { findFamily } from '@hip/checkpoints';
+import { LlmError, throwIfAborted } from '../../src/errors.ts';
+import type { Engine, ForwardOptions, Sequence } from '../../src/engine/types.ts';
+import { tinyConfig } from './tiny.ts';
+
+/** What follows: one token for sure, or whole logits. */
+export type Follow = (ids: readonly number[]) => number | Float32Array;
+
+export interface FakeOptions {
+  readonly follow: Follow;
+  readonly vocabulary: number;
+  readonly contextTokens?: number;
+  /** Called with the ids before each step; may throw or abort. */
+  readonly onStep?: (ids: readonly number[]) => void;
+}
+
+export class FakeEngine implements Engine {
+  readonly backend = 'wasm';
+  readonly config;
+  readonly vocabulary: number;
+  readonly contextTokens: number;
+  readonly memory = { weights: 1, cache: 2, scratch: 3, total: 6 };
+  readonly options: FakeOptions;
+  /** Tokens that were computed. */
+  computed = 0;
+  live = 0;
+  isClosed = false;
+
+  constructor(options: FakeOptions) {
+    this.options = options;
+    this.vocabulary = options.vocabulary;
+    this.contextTokens = options.contextTokens ?? 4096;
+    const raw = tinyConfig({ vocab_size: options.vocabulary });
+    this.config = { ...findFamily(raw).readConfig(raw), eosTokenIds: [] };
+  }
+
+  createSequence(): Sequence {
+    return new FakeSequence(this, []);
+  }
+
+  close(): void {
+    this.isClosed = true;
+  }
+}
+
+class FakeSequence implements Sequence {
+  readonly #engine: FakeEngine;
+  readonly #ids: number[];
+  #isDisposed = false;
+
+  constructor(engine: FakeEngine, ids: readonly number[]) {
+    this.#engine = engine;
+    this.#ids = [...ids];
+    engine.live++;
+  }
+
+  get length(): number {
+    return this.#ids.length;
+  }
+
+  async forward(ids: ArrayLike<number>, { logits = 'last', signal, onProgress }: ForwardOptions = {}) {
+    const { follow, vocabulary, onStep } = this.#engine.options;
+    this.#check();
+    if (this.length + ids.length > this.#engine.contextTokens) throw new LlmError('context-full', 'too long');
+    const all = [...this.#ids, ...Array.from(ids)];
+    onStep?.(all);
+    await new Promise((resolve) => void setImmediate(resolve));
+    throwIfAborted(signal, 'the step');
+    this.#check();
+    onProgress?.(ids.length, ids.length);
+    this.#engine.computed += ids.length;
+    this.#ids.push(...Array.from(ids));
+    if (logits === 'none' || ids.length === 0) return new Float32Array(0);
+    const next = follow(all);
+    if (typeof next !== 'number') return next.slice();
+    const out = new Float32Array(vocabulary);
+    out[next] = 10;
+    return out;
+  }
+
+  async losses(ids: ArrayLike<number>): Promise<Float32Array> {
+    return new Float32Array(ids.length - 1).fill(Math.log(this.#engine.vocabulary));
+  }
+
+  fork(): Sequence {
+    return new FakeSequence(this.#engine, this.#ids);
+  }
+
+  truncate(length: number): void {
+    this.#ids.length = length;
+  }
+
+  dispose(): void {
+    if (!this.#isDisposed) this.#engine.live--;
+    this.#isDisposed = true;
+  }
+
+  #check(): void {
+    if (this.#isDisposed || this.#engine.isClosed) throw new LlmError('closed', 'closed');
+  }
+}
