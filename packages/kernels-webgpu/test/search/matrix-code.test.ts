@@ -9,7 +9,10 @@ const profile = { tier: 'subgroup-matrix', subgroupMaxSize: 32 } as const;
 const limits = { ...DEFAULT_LIMITS, maxComputeWorkgroupStorageSize: 49_152, maxStorageBufferBindingSize: 2 ** 31 - 4 };
 
 const stages = (config: Partial<HipConfig>): HipConfig => resolveConfig({ ...FAST_CONFIG, ...config });
-const configs: Record<string, { config: HipConfig; headDim?: number; pageShift?: number }> = {
+const configs: Record<
+  string,
+  { config: HipConfig; headDim?: number; pageShift?: number; queries?: number; matrices?: number }
+> = {
   'the default': { config: DEFAULT_CONFIG },
   'the fast one': { config: FAST_CONFIG },
   'a page table': { config: FAST_CONFIG, pageShift: 8 },
@@ -18,6 +21,13 @@ const configs: Record<string, { config: HipConfig; headDim?: number; pageShift?:
     config: resolveConfig({ ...VOTE_CONFIG, kPerHead: [320, 0, 64, 320, 320, 2, 320, 320] }),
     headDim: 64,
     pageShift: 8,
+  },
+  'one row’s vote': { config: VOTE_CONFIG, queries: 1, matrices: 0 },
+  'one row’s vote, a page table, budgets by head': {
+    config: resolveConfig({ ...VOTE_CONFIG, kPerHead: [320, 0, 64, 320, 320, 2, 320, 320] }),
+    pageShift: 8,
+    queries: 1,
+    matrices: 0,
   },
   'other sizes': {
     config: stages({
@@ -34,7 +44,7 @@ const configs: Record<string, { config: HipConfig; headDim?: number; pageShift?:
   },
 };
 
-for (const [name, { config, headDim = 128, pageShift }] of Object.entries(configs)) {
+for (const [name, { config, headDim = 128, pageShift, queries = 32_768, matrices = 3 }] of Object.entries(configs)) {
   it(`compiles for ${name}`, async () => {
     Object.assign(globalThis, globals);
     const gpu = create(['backend=null', 'enable-dawn-features=allow_unsafe_apis']);
@@ -44,11 +54,11 @@ for (const [name, { config, headDim = 128, pageShift }] of Object.entries(config
     const wanted = ['shader-f16', 'subgroups', 'chromium-experimental-subgroup-matrix'];
     expect(wanted.filter((feature) => !adapter!.features.has(feature as GPUFeatureName))).toEqual([]);
     const device = await adapter!.requestDevice({ requiredFeatures: wanted as GPUFeatureName[] });
-    const shape = { batch: 1, queries: 32_768, keys: 32_768, heads: 8, kvHeads: 2, headDim };
+    const shape = { batch: 1, queries, keys: 32_768, heads: 8, kvHeads: 2, headDim };
     const plan = planSearch({ shape, config, type: 'f16', profile, limits, pageShift });
     const passes = new Map(plan.slabs.flatMap(({ passes }) => passes.map((pass) => [pass.code, pass.label])));
-    const matrices = [...passes.keys()].filter((code) => code.includes('subgroupMatrixMultiplyAccumulate'));
-    expect(matrices.length).toBe(3);
+    const multiply = [...passes.keys()].filter((code) => code.includes('subgroupMatrixMultiplyAccumulate'));
+    expect(multiply.length).toBe(matrices);
     for (const [code, label] of passes) {
       device.pushErrorScope('validation');
       const { messages } = await device.createShaderModule({ code, label }).getCompilationInfo();

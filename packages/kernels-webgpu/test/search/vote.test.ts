@@ -170,6 +170,24 @@ describeGpu('search with a vote', (gpu) => {
     );
   });
 
+  for (const tier of ['basic', 'subgroups'] as const)
+    it(`one row alone chooses among many blocks (${tier})`, async () => {
+      const config = resolveConfig({
+        ...VOTE_CONFIG,
+        k: 200,
+        stages: [
+          { chunk: 64, keep: 768, strideQ: 8, rows: 'mean', score: 'deviation', refresh: 8 },
+          { chunk: 16, keep: 576, strideQ: 1, rows: 'max', score: 'exact', dims: 'slow-half', refresh: 1 },
+          { chunk: 2, keep: 200, score: 'mass', dims: 'slow-half', refresh: 1 },
+        ],
+      });
+      const one = { batch: 1, queries: 1, keys: 1100, heads: 2, kvHeads: 1, headDim: 32 };
+      const { q, k } = randomTensors(one, 29);
+      const run = await runSearch(context, { shape: one, config, type: 'f32', seed: 0, values: { q, k } }, at(tier));
+      expect(run.plan.slabs[0]!.passes.at(-1)!.code).toContain('histogram');
+      expect(cells(run.actual)).toEqual(cells(run.expected));
+    });
+
   it('budgets by head, none among them', async () => {
     const config = resolveConfig({ ...small, kPerHead: [0, 40, 6, 24] });
     const { q, k } = randomTensors({ ...shape, heads: 4 }, 23);

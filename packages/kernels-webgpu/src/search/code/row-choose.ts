@@ -55,7 +55,7 @@ export function rowChooseCode(kernel: RowChooseKernel): string {
     bindings([
       'var<uniform> shape: Shape',
       'var<storage, read> scores: array<u32>',
-      'var<storage, read> sums: array<u32>',
+      'var<storage, read> block_sums: array<u32>',
       'var<storage, read_write> starts: array<i32>',
       'var<storage, read_write> counts: array<u32>',
       ...candidateBindings(kernel),
@@ -106,7 +106,7 @@ fn main(@builtin(workgroup_id) group: vec3u, ${lane.parameters}) {
     return;
   }
   if (keep == 0u) { return; }
-  ${fill('cache', 'count', (index) => `sums[group.z * ${blocks}u + picked[${index} / ${ratio}u] * ${ratio}u + ${index} % ${ratio}u]`)}
+  ${fill('cache', 'count', (index) => `block_sums[group.z * ${blocks}u + picked[${index} / ${ratio}u] * ${ratio}u + ${index} % ${ratio}u]`)}
   select_top(count, keep, lane);
 }`,
   );
