@@ -76,6 +76,20 @@ function failing(n: number, work: () => void): boolean {
   }
 }
 
+/** An append that finds no memory changes nothing; one that found it is taken back. */
+function failAppend(cpu: CpuRuntime, cache: KeyValueCache, batch: number, step: Step): void {
+  const { length, bytes } = cache;
+  const used = cpu.usedBytes;
+  const did = failing(step.seed % 5, () => take(cache, batch, { ...step, kind: 'append' }));
+  if (!did) cache.truncate(length);
+  expect([cache.length, did ? cache.bytes : bytes, did ? cpu.usedBytes : used]).toEqual([length, bytes, used]);
+}
+
+/** A step gives both the same. */
+function same(pair: Readonly<Record<'cache' | 'alone', KeyValueCache>>, batch: number, step: Step): void {
+  expect(take(pair.cache, batch, step)).toEqual(take(pair.alone, batch, step));
+}
+
 describe('forks of a cache', () => {
   const create = (cpu: CpuRuntime, batch: number, type: 'f32' | 'f16', config: Partial<HipConfig>): KeyValueCache =>
     cpu.createCache({ batch, heads: HEADS, kvHeads: KV_HEADS, headDim: DIM, type, config });
@@ -110,20 +124,15 @@ describe('forks of a cache', () => {
             cache.dispose();
             alone.dispose();
             pairs = pairs.filter((other) => other !== pair);
-          } else if (step.kind === 'fail') {
-            const { length, bytes } = cache;
-            const used = cpu.usedBytes;
-            const did = failing(step.seed % 5, () => take(cache, batch, { ...step, kind: 'append' }));
-            if (did) expect([cache.length, cache.bytes, cpu.usedBytes]).toEqual([length, bytes, used]);
-            else cache.truncate(length);
-          } else {
-            expect(take(cache, batch, step)).toEqual(take(alone, batch, step));
+          } else if (step.kind === 'fail') failAppend(cpu, cache, batch, step);
+          else {
+            same(pair, batch, step);
             past.push(step);
           }
         }
         for (const { cache, alone, past } of pairs) {
           const last: Step = { which: 0, kind: 'dense', tokens: 5, share: 0, seed: past.length };
-          expect(take(cache, batch, last)).toEqual(take(alone, batch, last));
+          same({ cache, alone }, batch, last);
           cache.dispose();
           alone.dispose();
         }
