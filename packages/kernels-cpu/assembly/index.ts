@@ -13,6 +13,8 @@ export { peak } from './matrix/peak';
 export { embed } from './model/embed';
 export { elements } from './model/elements';
 export { linearRows, linearTiles } from './model/linear';
+export { packMatrix } from './model/pack';
+export { quantize } from './model/quantize';
 export { norm } from './model/norm';
 export { rotate } from './model/rotate';
 

@@ -19,7 +19,7 @@ export const THIRD: usize = 40;
 export const EPSILON: usize = 44;
 /** f32. */
 export const FACTOR: usize = 48;
-/** 1 = a norm's weight is 1 more than stored; pairs are neighbours; the output is added to. */
+/** 1 = a norm's weight is 1 more than stored; pairs are neighbours; rows that were written hold halves that are not finite. */
 export const FLAG: usize = 52;
 export const HEADS: usize = 56;
 export const HEAD_DIM: usize = 60;
@@ -27,14 +27,19 @@ export const HEAD_DIM: usize = 60;
 export const RUN: usize = 64;
 /** i32 [ROWS]: rows of the matrix to read. */
 export const IDS: usize = 68;
-/** Rows of X as int16 with a scale and a sum a block (quantize.ts), 0 where there are none; bytes from one to the next. */
+/** First row of the matrix that is written. */
+export const FIRST_ROW: usize = 84;
+/** Rows of X as integers (quantize.ts), 0 where no target needs them; bytes from one to the next. */
 export const QUANTIZED: usize = 72;
 export const QUANTIZED_STRIDE: usize = 76;
-/** Matrices that the same X is multiplied by: count, then per matrix 8 words from TARGET on. */
+/** Matrices that the same X is multiplied by: count, then per matrix 9 words from TARGET on. */
 export const TARGET_COUNT: usize = 80;
-export const TARGET: usize = 84;
-export const TARGET_BYTES: usize = 32;
-/** Of a target: its first work item, output [ROWS, OUTPUTS], blocks, their type, bytes of a row, bias (0: none), 1 = added to. */
+export const TARGET: usize = 88;
+export const TARGET_BYTES: usize = 36;
+/**
+ * Of a target: its first work item, output [ROWS, OUTPUTS], groups of eight rows (pack.ts), their type, bytes of a row, bias
+ * (0: none), 1 = the output is added to, 1 = halves may be infinite or NaN, which takes a slower path.
+ */
 export const FIRST_ITEM: usize = 0;
 export const TARGET_OUT: usize = 4;
 export const BLOCKS: usize = 8;
@@ -43,6 +48,7 @@ export const ROW_BYTES: usize = 16;
 export const OUTPUTS: usize = 20;
 export const BIAS: usize = 24;
 export const ADD: usize = 28;
+export const SPECIAL: usize = 32;
 
 // @ts-ignore: decorator
 @inline

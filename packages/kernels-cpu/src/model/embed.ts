@@ -1,10 +1,10 @@
 // Rows of a stored matrix, looked up.
 import { HipError } from '@hip/mask-search';
 import type { Engine } from '../runtime/engine.ts';
-import { Scope } from '../runtime/heap.ts';
+import { alignBytes, Scope } from '../runtime/heap.ts';
 import type { Activation } from './activation.ts';
 import { addressOf, blocksOf, checkNumber } from './check.ts';
-import { MODEL_JOB, TARGET_FIELDS, type ModelJob } from './job.ts';
+import { MODEL_JOB, setTarget, type ModelJob } from './job.ts';
 import type { StoredMatrix } from './matrix.ts';
 
 /** Ids below which the calling thread does the work alone. */
@@ -33,14 +33,16 @@ export function embed(
   using scope = new Scope(heap);
   const idsAt = scope.allocate(ids.length * 4);
   heap.ints(idsAt, ids.length).set(ids);
+  const stride = alignBytes(form.rowBytes);
+  const scratch = scope.allocate(stride * engine.threads);
   job.begin(ids.length);
   job.set(MODEL_JOB.OUT, outAt);
   job.set(MODEL_JOB.WIDTH, columns);
   job.set(MODEL_JOB.IDS, idsAt);
   job.setFloat(MODEL_JOB.FACTOR, scale);
-  job.set(MODEL_JOB.TARGET + TARGET_FIELDS.BLOCKS, blocks);
-  job.set(MODEL_JOB.TARGET + TARGET_FIELDS.TYPE, form.code);
-  job.set(MODEL_JOB.TARGET + TARGET_FIELDS.ROW_BYTES, form.rowBytes);
+  job.set(MODEL_JOB.SCRATCH, scratch);
+  job.set(MODEL_JOB.SCRATCH_STRIDE, stride);
+  setTarget(job, 0, { BLOCKS: blocks, TYPE: form.code, ROW_BYTES: form.rowBytes });
   if (ids.length < ALONE) engine.runHere('embed', job.at);
   else engine.run('embed', job.at, ids.length);
 }

@@ -24,8 +24,9 @@ export const MODEL_JOB = {
   QUANTIZED: 72,
   QUANTIZED_STRIDE: 76,
   TARGET_COUNT: 80,
-  TARGET: 84,
-  TARGET_BYTES: 32,
+  FIRST_ROW: 84,
+  TARGET: 88,
+  TARGET_BYTES: 36,
 } as const;
 
 /** Of a target, from TARGET on. */
@@ -38,10 +39,24 @@ export const TARGET_FIELDS = {
   OUTPUTS: 20,
   BIAS: 24,
   ADD: 28,
+  SPECIAL: 32,
 } as const;
 
 export const MAX_TARGETS = 8;
 const BYTES = MODEL_JOB.TARGET + MAX_TARGETS * MODEL_JOB.TARGET_BYTES;
+
+/** Writes fields of target `index`. */
+export function setTarget(
+  job: ModelJob,
+  index: number,
+  fields: Partial<Record<keyof typeof TARGET_FIELDS, number>>,
+): void {
+  const at = MODEL_JOB.TARGET + index * MODEL_JOB.TARGET_BYTES;
+  for (const name in fields) {
+    const field = name as keyof typeof TARGET_FIELDS;
+    job.set(at + TARGET_FIELDS[field], fields[field]!);
+  }
+}
 
 /** The job block that a runtime's model kernels share: they run one after the other. */
 export class ModelJob {
@@ -59,6 +74,10 @@ export class ModelJob {
 
   set(field: number, value: number): void {
     this.#words[field >> 2] = value;
+  }
+
+  get(field: number): number {
+    return this.#words[field >> 2]!;
   }
 
   setFloat(field: number, value: number): void {

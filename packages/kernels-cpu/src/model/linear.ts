@@ -1,10 +1,10 @@
 // Products of activations with stored matrices.
 import { HipError } from '@hip/mask-search';
 import type { Engine } from '../runtime/engine.ts';
-import { alignBytes, Scope } from '../runtime/heap.ts';
+import { alignBytes, Scope, type Heap } from '../runtime/heap.ts';
 import type { Activation } from './activation.ts';
 import { addressOf, addressOrNone, blocksOf, checkCounts } from './check.ts';
-import { MAX_TARGETS, MODEL_JOB, TARGET_FIELDS, type ModelJob } from './job.ts';
+import { MAX_TARGETS, MODEL_JOB, setTarget, type ModelJob } from './job.ts';
 import type { StoredMatrix } from './matrix.ts';
 
 /** Options of {@link CpuRuntime.linear}. */
@@ -24,17 +24,36 @@ export interface LinearTarget extends Pick<LinearOptions, 'bias' | 'add'> {
   readonly matrix: StoredMatrix;
 }
 
-/** Outputs of a work item of few rows; rows and outputs of one of many: assembly/model/linear.ts. */
-const RUN = 16;
+/** Outputs of a group; rows and groups of a work item of many rows: assembly/model/linear.ts. */
+const GROUP = 8;
 const TILE = 256;
 const PANELS = 4;
-/** Fewer rows than this are multiplied output by output. */
-const FEW_ROWS = 8;
+/** Fewer rows than this are multiplied group by group. */
+const FEW_ROWS = 6;
+/** Work items a thread of few rows, and most groups of one. */
+const ITEMS_A_THREAD = 8;
+const MOST_GROUPS = 16;
 
-/** Bytes of one thread's scratch. */
-export function linearScratch(rows: number, columns: number): number {
-  const line = alignBytes(columns * 4);
-  return rows < FEW_ROWS ? line : line + alignBytes(TILE * 4 + TILE * PANELS * 32 + PANELS * columns * 32);
+/** Bytes of a row of x as integers: assembly/model/quantize.ts. */
+function quantizedBytes(columns: number): number {
+  return alignBytes(columns * 2 + (columns / 32) * 16);
+}
+
+/** Bytes of one thread's scratch. `careful`: of the bytes of a row with halves that are not finite, else 0. */
+function scratchBytes(few: boolean, columns: number, careful: number): number {
+  const line = careful === 0 ? 0 : columns * 4 + careful;
+  if (few) return alignBytes(64 + (careful === 0 ? 0 : columns * 32 + line));
+  return alignBytes(TILE * 4 + TILE * PANELS * 32 + PANELS * columns * 32 + line);
+}
+
+/**
+ * Bytes that a product takes for its time, beside its operands.
+ *
+ * @param threads of the runtime
+ */
+export function linearScratch(rows: number, columns: number, threads: number): number {
+  const few = rows < FEW_ROWS;
+  return (few ? rows * quantizedBytes(columns) : 0) + alignBytes(scratchBytes(few, columns, 0) * threads);
 }
 
 /** out = x · matrixᵀ for each target, in one job. */
@@ -54,34 +73,64 @@ export function linears(
   const { heap } = engine;
   const { columns } = first.matrix;
   const xAt = addressOf('x', x, heap, rows * columns);
-  using scope = new Scope(heap);
-  const stride = linearScratch(rows, columns);
-  const scratch = scope.allocate(stride * engine.threads);
-  job.begin(0);
   const few = rows < FEW_ROWS;
+  let [groups, integers, careful] = [0, false, 0];
+  for (const { matrix } of targets) {
+    groups += Math.ceil(matrix.rows / GROUP);
+    if (matrix.form.values > 1) integers = true;
+    if (matrix.special) careful = Math.max(careful, matrix.form.rowBytes);
+  }
+  using scope = new Scope(heap);
+  const stride = scratchBytes(few, columns, careful);
+  const scratch = scope.allocate(stride * engine.threads);
+  const quantized = few && integers ? scope.allocate(rows * quantizedBytes(columns)) : 0;
+  job.begin(0);
+  const run = Math.max(1, Math.min(MOST_GROUPS, Math.floor(groups / (ITEMS_A_THREAD * engine.threads))));
   let items = 0;
   for (let index = 0; index < targets.length; index++) {
-    const { out, matrix, bias, add } = targets[index]!;
+    const { matrix } = targets[index]!;
     if (matrix.columns !== columns) {
       const message = `matrix ${index} has ${matrix.columns} columns, the first ${columns}: give matrices of one x`;
       throw new HipError('invalid-shape', message, { index, columns: matrix.columns, expected: columns });
     }
-    const at = MODEL_JOB.TARGET + index * MODEL_JOB.TARGET_BYTES;
-    job.set(at + TARGET_FIELDS.FIRST_ITEM, items);
-    job.set(at + TARGET_FIELDS.TARGET_OUT, addressOf('out', out, heap, rows * matrix.rows));
-    job.set(at + TARGET_FIELDS.BLOCKS, blocksOf('matrix', matrix, heap));
-    job.set(at + TARGET_FIELDS.TYPE, matrix.form.code);
-    job.set(at + TARGET_FIELDS.ROW_BYTES, matrix.form.rowBytes);
-    job.set(at + TARGET_FIELDS.OUTPUTS, matrix.rows);
-    job.set(at + TARGET_FIELDS.BIAS, addressOrNone('bias', bias, heap, matrix.rows));
-    job.set(at + TARGET_FIELDS.ADD, add ? 1 : 0);
-    items += few ? Math.ceil(matrix.rows / RUN) : Math.ceil(rows / TILE) * Math.ceil(matrix.rows / (PANELS * 8));
+    writeTarget(job, heap, index, targets[index]!, rows, items);
+    items += few
+      ? Math.ceil(matrix.rows / (GROUP * run))
+      : Math.ceil(rows / TILE) * Math.ceil(matrix.rows / (PANELS * GROUP));
   }
   job.set(MODEL_JOB.X, xAt);
   job.set(MODEL_JOB.ROWS, rows);
   job.set(MODEL_JOB.WIDTH, columns);
+  job.set(MODEL_JOB.RUN, run);
   job.set(MODEL_JOB.SCRATCH, scratch);
   job.set(MODEL_JOB.SCRATCH_STRIDE, stride);
+  job.set(MODEL_JOB.QUANTIZED, quantized);
+  job.set(MODEL_JOB.QUANTIZED_STRIDE, quantizedBytes(columns));
   job.set(MODEL_JOB.TARGET_COUNT, targets.length);
+  if (quantized !== 0) {
+    job.begin(rows);
+    engine.runHere('quantize', job.at);
+  }
   engine.run(few ? 'linearRows' : 'linearTiles', job.at, items);
+}
+
+function writeTarget(
+  job: ModelJob,
+  heap: Heap,
+  index: number,
+  { out, matrix, bias, add }: LinearTarget,
+  rows: number,
+  firstItem: number,
+): void {
+  setTarget(job, index, {
+    FIRST_ITEM: firstItem,
+    TARGET_OUT: addressOf('out', out, heap, rows * matrix.rows),
+    BLOCKS: blocksOf('matrix', matrix, heap),
+    TYPE: matrix.form.code,
+    ROW_BYTES: matrix.form.rowBytes,
+    OUTPUTS: matrix.rows,
+    BIAS: addressOrNone('bias', bias, heap, matrix.rows),
+    ADD: add ? 1 : 0,
+    SPECIAL: matrix.special ? 1 : 0,
+  });
 }

@@ -37,7 +37,7 @@ export abstract class ModelRuntime {
    */
   createMatrix(options: MatrixOptions): StoredMatrix {
     this.#engine.checkOpen();
-    return new StoredMatrix(this.#engine.heap, options);
+    return new StoredMatrix(this.#engine, () => this.#job, options);
   }
 
   /** Room for `length` numbers, 0 at first. @throws HipError `invalid-shape`, `out-of-memory` */
@@ -53,7 +53,8 @@ export abstract class ModelRuntime {
   /**
    * out [rows, matrix rows] = x [rows, matrix columns] · matrixᵀ (+ bias), or added to what `out` holds.
    *
-   * Matrices of floats are multiplied in float32: off by less than 2e-6 of the sum of the products' sizes. `out` may not be `x`.
+   * Floats are multiplied in float32. Products of a few rows with blocks of integers take x as integers too, 16 bits with a scale for
+   * 32: rounded to 2⁻¹⁶ of the largest of these. A row of x that holds NaN or infinity gives none but such outputs. `out` may not be x.
    */
   linear(out: Activation, x: Activation, matrix: StoredMatrix, { rows = 1, bias, add }: LinearOptions = {}): void {
     linears(this.#engine, this.#job, x, [{ out, matrix, bias, add }], rows);

@@ -24,6 +24,8 @@ export const KERNELS = [
   'linearRows',
   'linearTiles',
   'norm',
+  'packMatrix',
+  'quantize',
   'rotate',
 ] as const;
 export type Kernel = (typeof KERNELS)[number];

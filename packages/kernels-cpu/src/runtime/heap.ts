@@ -128,8 +128,8 @@ export class Scope {
     this.#heap = heap;
   }
 
-  allocate(bytes: number): number {
-    const at = this.#heap.allocate(bytes);
+  allocate(bytes: number, fix?: string): number {
+    const at = this.#heap.allocate(bytes, fix);
     this.#addresses.add(at);
     return at;
   }

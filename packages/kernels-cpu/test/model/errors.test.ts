@@ -30,7 +30,7 @@ describe('model operations', async () => {
 
   it('bytes that are no rows of the matrix', () => {
     using w = cpu.createMatrix({ type: 'Q8_0', rows: 3, columns: 64 });
-    expect(w.bytes).toBe(3 * 68);
+    expect(w.bytes).toBe(8 * 68);
     expect(() => w.write(0, new Uint8Array(67))).toThrow(error('invalid-shape', /take 68 each/));
     expect(() => w.write(2, new Uint8Array(136))).toThrow(error('invalid-shape', /rows 2 to 4 .* has 0 to 3/));
     expect(() => w.write(-1, new Uint8Array(68))).toThrow(error('invalid-shape', /rows -1/));

@@ -121,6 +121,32 @@ describe.each(['plain', 'relaxed'] as const)('stored matrices, %s SIMD', async (
     }
   });
 
+  it('halves that are not finite, as scales or as weights, reach their outputs and no others', () => {
+    for (const type of TYPES.filter((each) => each !== 'F32')) {
+      const columns = Math.max(64, WEIGHT_TYPES[type].values);
+      const { bytes } = randomMatrix(type, 9, columns, 4);
+      // Row 5 begins with a half; of Q6_K the block ends with it; bfloat16 has another infinity.
+      const at = 5 * (bytes.length / 9) + (type === 'Q6_K' ? 208 : 0);
+      for (const bits of type === 'BF16' ? [0x7f80, 0xffc0] : [0x7c00, 0xfc00, 0x7e01]) {
+        new DataView(bytes.buffer).setUint16(at, bits, true);
+        using w = cpu.createMatrix({ type, rows: 9, columns });
+        w.write(0, bytes);
+        using out = cpu.createActivation(12 * 9);
+        for (const rows of [1, 12]) {
+          using x = cpu.createActivation(rows * columns);
+          x.view.fill(0.5);
+          cpu.linear(out, x, w, { rows });
+          expect([...out.view.subarray(0, 9)].map(Number.isFinite)).toEqual(
+            Array.from({ length: 9 }, (_, i) => i !== 5),
+          );
+        }
+        using row = cpu.createActivation(columns);
+        cpu.embed(row, w, [5]);
+        expect([...row.view].every(Number.isFinite)).toBe(false);
+      }
+    }
+  });
+
   it('a number that is not finite reaches the outputs of its row and no others', () => {
     for (const type of TYPES) {
       const columns = Math.max(32, WEIGHT_TYPES[type].values);
