@@ -7,13 +7,14 @@ import type { Family, TensorBinding } from './families/family.ts';
 import { families as builtinFamilies } from './families/index.ts';
 import { openContents } from './contents.ts';
 import type { Contents } from './contents.ts';
-import type { HttpSourceOptions } from './files/byte-source.ts';
+import type { HttpSourceOptions } from './files/http-source.ts';
 import type { CheckpointFiles } from './files/files.ts';
 import { locate } from './files/location.ts';
 import { loadGenerationConfig } from './generation/generation-config.ts';
 import type { GenerationDefaults } from './generation/generation-config.ts';
 import type { GgufMetadata } from './gguf/header.ts';
 import type { ModelConfig, WeightSlot } from './model/config.ts';
+import { requireLayers, requireWithinLimits } from './model/limits.ts';
 import { weightSlots } from './model/slots.ts';
 import { createTokenizer, loadTokenizer } from './tokenizer/tokenizer.ts';
 import type { TextTokenizer } from './tokenizer/tokenizer.ts';
@@ -89,7 +90,10 @@ export async function openCheckpoint(
   const contents = await openContents(files, gguf, options.families ?? builtinFamilies, options.config);
   const { family, weights } = contents;
   try {
+    const { layers } = family.configKeys;
+    requireLayers(layers, contents.json[layers], weights.names.size);
     const read = family.readConfig(contents.json);
+    requireWithinLimits(read, weights.byteLength);
     const tiedEmbeddings = read.tiedEmbeddings && !(await hasOwnHead(contents, read));
     const config = { ...read, tiedEmbeddings };
     let tokenizer: Promise<TextTokenizer | undefined> | undefined;

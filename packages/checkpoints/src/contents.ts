@@ -1,5 +1,6 @@
 // What a place holds: Hugging Face files with safetensors, or a GGUF file, by itself or beside a config.json.
 import { CheckpointError } from './errors.ts';
+import { quoted } from './quote.ts';
 import { ggufFields } from './families/gguf-fields.ts';
 import type { Family } from './families/family.ts';
 import { findFamily } from './families/index.ts';
@@ -82,7 +83,7 @@ async function openSelfContained(
     const family = families.find((one) => one.gguf?.architectures.includes(fields.architecture));
     if (!family?.gguf) {
       const known = families.flatMap(({ gguf }) => gguf?.architectures ?? []).join(', ');
-      const message = `${file.name}: the architecture ${JSON.stringify(fields.architecture)} is not read from GGUF (read: ${known})`;
+      const message = `${file.name}: the architecture ${quoted(fields.architecture)} is not read from GGUF (read: ${known})`;
       throw new CheckpointError('unsupported-model', message, { architecture: fields.architecture });
     }
     const config = await family.gguf.config(fields);

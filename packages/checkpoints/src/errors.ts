@@ -3,6 +3,7 @@
 /** What went wrong, for programs. */
 export type CheckpointErrorCode =
   | 'file-not-found'
+  | 'file-access'
   | 'invalid-safetensors'
   | 'invalid-gguf'
   | 'unsupported-dtype'

@@ -4,6 +4,7 @@ export type * from './model/config.ts';
 export * from './model/slots.ts';
 export * from './shape.ts';
 export * from './files/byte-source.ts';
+export * from './files/http-source.ts';
 export * from './files/files.ts';
 export * from './files/hub.ts';
 export * from './files/location.ts';

@@ -1,7 +1,7 @@
 // Where a checkpoint keeps its chat template: chat_template.jinja, or tokenizer_config.json (a GGUF file's metadata stand for that).
 import { CheckpointError } from '../errors.ts';
 import type { CheckpointFiles } from '../files/files.ts';
-import { readJson } from '../files/files.ts';
+import { optionalJson, optionalText } from '../files/files.ts';
 import { createChatTemplate } from './template.ts';
 import type { ChatTemplate, TemplateSources } from './template.ts';
 
@@ -19,15 +19,15 @@ import type { ChatTemplate, TemplateSources } from './template.ts';
  * ```
  */
 export async function loadChatTemplate(files: CheckpointFiles): Promise<ChatTemplate | undefined> {
-  const config = (await readJson(files, 'tokenizer_config.json')) ?? {};
+  const config = (await optionalJson(files, 'tokenizer_config.json')) ?? {};
   const sources = (await ownFile(files)) ?? sourcesOf(config['chat_template']);
   return sources === undefined ? undefined : createChatTemplate(sources, specialTokens(config));
 }
 
 /** transformers 4.43 and later write the template as a file of its own, which then is the one. */
 async function ownFile(files: CheckpointFiles): Promise<TemplateSources | undefined> {
-  const jinja = await files.text('chat_template.jinja');
-  return jinja ?? sourcesOf((await readJson(files, 'chat_template.json'))?.['chat_template']);
+  const jinja = await optionalText(files, 'chat_template.jinja');
+  return jinja ?? sourcesOf((await optionalJson(files, 'chat_template.json'))?.['chat_template']);
 }
 
 /** One source, or a list of named ones. */

@@ -1,6 +1,11 @@
 // What a family asks of a GGUF file: the fields of its architecture, and which tensors there are.
 import { CheckpointError } from '../errors.ts';
+import { quoted } from '../quote.ts';
 import type { GgufFile } from '../gguf/open.ts';
+import { elementCount } from '../shape.ts';
+
+/** Values of a small tensor at most: a frequency each. */
+const MAX_VALUES = 2 ** 16;
 
 /** The fields of one GGUF file under its architecture's prefix: `number('block_count')` is `llama.block_count` of a Llama. */
 export interface GgufFields {
@@ -33,7 +38,7 @@ export function ggufFields(file: GgufFile): GgufFields {
     // Some writers give one value a layer.
     const single = Array.isArray(value) && new Set(value).size === 1 ? (value[0] as unknown) : value;
     if (typeof single === 'number' && Number.isFinite(single)) return shortest(single);
-    const shown = JSON.stringify(value).slice(0, 60);
+    const shown = quoted(value);
     throw new CheckpointError('invalid-config', `${file.name}: ${full} is ${shown}, expected one number`, {
       key: full,
       value,
@@ -53,7 +58,12 @@ export function ggufFields(file: GgufFile): GgufFields {
     },
     value: (key) => metadata.get(key),
     has: (tensor) => tensors.has(tensor),
-    floats: async (tensor) => [...(await file.read(tensor)).data],
+    floats: async (tensor) => {
+      const { shape } = file.info(tensor);
+      if (elementCount(shape) <= MAX_VALUES) return [...(await file.read(tensor)).data];
+      const message = `${file.name}: ${tensor} ${quoted(shape)}, expected at most ${MAX_VALUES} values`;
+      throw new CheckpointError('invalid-config', message, { tensor, shape });
+    },
   };
 }
 

@@ -1,5 +1,6 @@
 // Reading Hugging Face config.json fields with defaults and typed errors; the fields that all families share.
 import { CheckpointError } from '../errors.ts';
+import { quoted } from '../quote.ts';
 import type { Activation, HeadKind, ModelConfig } from '../model/config.ts';
 
 /** config.json as parsed. */
@@ -12,14 +13,10 @@ export const ELASTIC_KEY = 'instatune_layers';
 export function numberField(raw: RawConfig, key: string, fallback?: number): number {
   const value = raw[key] ?? fallback;
   if (typeof value !== 'number' || !Number.isFinite(value)) {
-    throw new CheckpointError(
-      'invalid-config',
-      `config.json: ${key} is ${JSON.stringify(raw[key])}, expected a number`,
-      {
-        key,
-        value: raw[key],
-      },
-    );
+    throw new CheckpointError('invalid-config', `config.json: ${key} is ${quoted(raw[key])}, expected a number`, {
+      key,
+      value: raw[key],
+    });
   }
   return value;
 }
@@ -40,7 +37,7 @@ export function countField(raw: RawConfig, key: string, fallback?: number): numb
 export function booleanField(raw: RawConfig, key: string, fallback: boolean): boolean {
   const value = raw[key] ?? fallback;
   if (typeof value !== 'boolean') {
-    throw new CheckpointError('invalid-config', `config.json: ${key} is ${JSON.stringify(value)}, expected a boolean`, {
+    throw new CheckpointError('invalid-config', `config.json: ${key} is ${quoted(value)}, expected a boolean`, {
       key,
       value,
     });
@@ -53,7 +50,7 @@ export function objectField(raw: RawConfig, key: string): RawConfig | undefined 
   const value = raw[key];
   if (value === undefined || value === null) return undefined;
   if (typeof value !== 'object' || Array.isArray(value)) {
-    throw new CheckpointError('invalid-config', `config.json: ${key} is ${JSON.stringify(value)}, expected an object`, {
+    throw new CheckpointError('invalid-config', `config.json: ${key} is ${quoted(value)}, expected an object`, {
       key,
     });
   }
@@ -142,7 +139,7 @@ export function activationField(raw: RawConfig, key: string, fallback: string): 
   if (activation === undefined) {
     throw new CheckpointError(
       'unsupported-model',
-      `config.json: ${key} ${JSON.stringify(name)} is not supported (known: ${Object.keys(ACTIVATIONS).join(', ')})`,
+      `config.json: ${key} ${quoted(name)} is not supported (known: ${Object.keys(ACTIVATIONS).join(', ')})`,
       { key, activation: name },
     );
   }
@@ -159,7 +156,7 @@ export function requireValue(raw: RawConfig, key: string, allowed: readonly unkn
   if (value !== undefined && value !== null && !allowed.includes(value)) {
     throw new CheckpointError(
       'unsupported-model',
-      `config.json: ${key} = ${JSON.stringify(value)} is not supported (supported: ${allowed.map((a) => JSON.stringify(a)).join(', ')})`,
+      `config.json: ${key} = ${quoted(value)} is not supported (supported: ${allowed.map((a) => JSON.stringify(a)).join(', ')})`,
       { key, value },
     );
   }

@@ -1,5 +1,6 @@
 // Every family this package knows, and the choice of one by model_type.
 import { CheckpointError } from '../errors.ts';
+import { quoted } from '../quote.ts';
 import { beit3 } from './beit3.ts';
 import { bert } from './bert.ts';
 import type { Family } from './family.ts';
@@ -43,13 +44,9 @@ export function findFamily(raw: RawConfig, known: readonly Family[] = families):
   const family = known.find(({ modelTypes }) => typeof type === 'string' && modelTypes.includes(type));
   if (!family) {
     const types = known.flatMap(({ modelTypes }) => modelTypes).join(', ');
-    throw new CheckpointError(
-      'unsupported-model',
-      `model_type ${JSON.stringify(type)} is not supported (known: ${types})`,
-      {
-        modelType: type,
-      },
-    );
+    throw new CheckpointError('unsupported-model', `model_type ${quoted(type)} is not supported (known: ${types})`, {
+      modelType: type,
+    });
   }
   return family;
 }

@@ -1,5 +1,6 @@
 // Fields of config.json with one entry a layer: types of attention, and lists.
 import { CheckpointError } from '../errors.ts';
+import { quoted } from '../quote.ts';
 import type { RawConfig } from './hf-config.ts';
 
 /**
@@ -26,7 +27,7 @@ export function layerWindows(
     if (type === undefined) return slides(layer) ? size : 0;
     if (type === 'sliding_attention') return size;
     if (type === 'full_attention') return 0;
-    throw new CheckpointError('unsupported-model', `config.json: layer type ${JSON.stringify(type)} is not supported`, {
+    throw new CheckpointError('unsupported-model', `config.json: layer type ${quoted(type)} is not supported`, {
       layer,
       type,
     });

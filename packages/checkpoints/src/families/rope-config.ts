@@ -1,11 +1,15 @@
 // Rotary frequencies from transformers 4.x (rope_theta, rope_scaling) and 5.x (rope_parameters) configurations.
 import { CheckpointError } from '../errors.ts';
+import { quoted } from '../quote.ts';
 import type { RopeConfig } from '../model/config.ts';
 import { countField, numberField, objectField } from './hf-config.ts';
 import type { RawConfig } from './hf-config.ts';
 
 /** Scaling types that are read, by transformers' names. */
 const TYPES = 'default, linear, dynamic, llama3, yarn, longrope';
+
+/** Dimensions of a head at most. */
+const MAX_HEAD_SIZE = 2 ** 16;
 
 /**
  * Reads RoPE of a configuration: inverse frequencies, one for each pair of the head's rotated dimensions.
@@ -54,7 +58,7 @@ export function readRope(
     default:
       throw new CheckpointError(
         'unsupported-model',
-        `rope type ${JSON.stringify(type)} is not supported (supported: ${TYPES})`,
+        `rope type ${quoted(type)} is not supported (supported: ${TYPES})`,
         { type },
       );
   }
@@ -96,8 +100,12 @@ export function frequenciesFor(rope: RopeConfig, tokens: number): readonly numbe
   return inverseFrequencies(theta * stretch ** (size / (size - 2)), size);
 }
 
-/** θ^(−2i/d) for i < d/2 with d the head size, in float32 steps, as transformers computes it. */
+/** θ^(−2i/d) for i < d/2 with d the head size, in float32 steps, as transformers computes it. @throws CheckpointError `invalid-config` for a head of more than 65,536 dimensions */
 export function inverseFrequencies(theta: number, headSize: number): number[] {
+  if (!(headSize <= MAX_HEAD_SIZE)) {
+    const message = `config.json: head size ${headSize}, expected at most ${MAX_HEAD_SIZE}`;
+    throw new CheckpointError('invalid-config', message, { headSize });
+  }
   return Array.from({ length: headSize / 2 }, (_, i) =>
     Math.fround(1 / Math.fround(theta ** Math.fround((2 * i) / headSize))),
   );

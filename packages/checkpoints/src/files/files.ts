@@ -1,8 +1,15 @@
 // Where a checkpoint's files come from: a folder, an HTTP(S) base address, or memory.
 import { CheckpointError } from '../errors.ts';
 import { requireNode } from '../platform.ts';
-import type { ByteSource, HttpSourceOptions } from './byte-source.ts';
-import { fileSource, httpSource, memorySource, request } from './byte-source.ts';
+import { parseObject, withoutMark } from '../json.ts';
+import { brief } from '../quote.ts';
+import { fileError, requireFile } from './access.ts';
+import type { ByteSource } from './byte-source.ts';
+import { fileSource, memorySource } from './byte-source.ts';
+import { httpSource } from './http-source.ts';
+import type { HttpSourceOptions } from './http-source.ts';
+import { isPage } from './page.ts';
+import { MAX_TEXT_BYTES, remoteText } from './remote-text.ts';
 
 /** Named files of one checkpoint. */
 export interface CheckpointFiles {
@@ -10,7 +17,7 @@ export interface CheckpointFiles {
   readonly location: string;
   /** Opens a file for random access; undefined when it does not exist. */
   open(name: string): Promise<ByteSource | undefined>;
-  /** Reads a whole small file as text; undefined when it does not exist. */
+  /** Reads a whole small file as text, without a byte order mark; undefined when it does not exist. */
   text(name: string): Promise<string | undefined>;
   /** Whether the place itself is there, whatever is in it; absent where that cannot be told. */
   exists?(): Promise<boolean>;
@@ -18,7 +25,7 @@ export interface CheckpointFiles {
   list?(): Promise<readonly string[]>;
 }
 
-/** A folder on disk (Node only). @throws CheckpointError from its methods: `unsupported` without Node, `file-not-found` for what cannot be read */
+/** A folder on disk (Node only). @throws CheckpointError from its methods: `unsupported` without Node, `file-access` for what is there and cannot be read */
 export function folderFiles(folder: string): CheckpointFiles {
   const files = () =>
     requireNode(
@@ -30,13 +37,7 @@ export function folderFiles(folder: string): CheckpointFiles {
   return {
     location: folder,
     open: (name) => optional(fileSource(path(name))),
-    text: async (name) =>
-      files()
-        .readFile(path(name), 'utf8')
-        .catch((cause: NodeJS.ErrnoException) => {
-          if (cause.code === 'ENOENT' || cause.code === 'ENOTDIR') return undefined;
-          throw new CheckpointError('file-not-found', `cannot read ${path(name)}`, { path: path(name) }, { cause });
-        }),
+    text: (name) => optional(textOf(path(name), files())),
     exists: async () =>
       files()
         .stat(folder)
@@ -51,13 +52,19 @@ export function folderFiles(folder: string): CheckpointFiles {
   };
 }
 
-/** Files below an HTTP(S) address, e.g. `http://127.0.0.1:8080/my-model`; weights are read by range requests. */
+/**
+ * Files below an HTTP(S) address, e.g. `http://127.0.0.1:8080/my-model`; weights are read by range requests ({@link httpSource}). A web
+ * page in place of a file, as servers of single-page apps send it, says that the file is not there.
+ */
 export function httpFiles(base: string, options: HttpSourceOptions = {}): CheckpointFiles {
   const url = (name: string) => `${base.replace(/\/+$/, '')}/${name}`;
   return {
     location: base,
     open: (name) => optional(httpSource(url(name), options)),
-    text: async (name) => (await optional(request(url(name), options)))?.text(),
+    text: async (name) => {
+      const text = await optional(remoteText(url(name), options));
+      return text === undefined || isPage(text) ? undefined : text;
+    },
   };
 }
 
@@ -77,20 +84,44 @@ export function memoryFiles(files: ReadonlyMap<string, Uint8Array>, location = '
   };
 }
 
-/** Reads a JSON object; undefined when the file does not exist. @throws CheckpointError `invalid-config` when it is no object. */
+/** Reads a JSON object; undefined when the file does not exist. @throws CheckpointError `invalid-config` when it is no object, or nested too deep. */
 export async function readJson(files: CheckpointFiles, name: string): Promise<Record<string, unknown> | undefined> {
   const text = await files.text(name);
-  if (text === undefined) return undefined;
-  let json: unknown;
+  return text === undefined ? undefined : parseObject(text, `${files.location}/${name}`, name);
+}
+
+/**
+ * A file that a checkpoint may do without: servers that do not say 404 of what they lack (S3 says 403, some 416) are taken to lack it.
+ *
+ * @throws CheckpointError as reading throws otherwise
+ */
+export async function optionalText(files: CheckpointFiles, name: string): Promise<string | undefined> {
   try {
-    json = JSON.parse(text);
-  } catch (cause) {
-    throw new CheckpointError('invalid-config', `${files.location}/${name} is not JSON`, { name }, { cause });
+    const text = await files.text(name);
+    return text === undefined || isPage(text) ? undefined : withoutMark(text);
+  } catch (error) {
+    const status = error instanceof CheckpointError && error.code === 'network' ? error.details['status'] : undefined;
+    if (status === 403 || status === 416) return undefined;
+    throw error;
   }
-  if (typeof json !== 'object' || json === null || Array.isArray(json)) {
-    throw new CheckpointError('invalid-config', `${files.location}/${name} is no JSON object`, { name });
+}
+
+/** A JSON object that a checkpoint may do without, as {@link optionalText}. @throws CheckpointError `invalid-config`, and what reading throws */
+export async function optionalJson(files: CheckpointFiles, name: string): Promise<Record<string, unknown> | undefined> {
+  const text = await optionalText(files, name);
+  return text === undefined ? undefined : parseObject(text, `${files.location}/${name}`, name);
+}
+
+/** A small file on disk. */
+async function textOf(path: string, files: typeof import('node:fs/promises')): Promise<string> {
+  const failed = (cause: unknown) => Promise.reject(fileError(path, cause));
+  const found = await files.stat(path).catch(failed);
+  requireFile(path, found);
+  if (found.size > MAX_TEXT_BYTES) {
+    const message = `${brief(path)} has ${found.size} bytes, at most ${MAX_TEXT_BYTES} are read of it`;
+    throw new CheckpointError('file-access', message, { path, size: found.size });
   }
-  return json as Record<string, unknown>;
+  return withoutMark(await files.readFile(path, 'utf8').catch(failed));
 }
 
 async function optional<T>(promise: Promise<T>): Promise<T | undefined> {

@@ -1,9 +1,15 @@
 // Checkpoints from the Hugging Face Hub (or a mirror) through @huggingface/hub; weights are read lazily by ranges.
 import { CheckpointError } from '../errors.ts';
 import { importPackage } from '../platform.ts';
-import type { ByteSource, HttpSourceOptions } from './byte-source.ts';
+import { requireRange } from './access.ts';
+import { blockReader } from './block-source.ts';
+import type { ByteSource } from './byte-source.ts';
+import type { HttpSourceOptions } from './http-source.ts';
 import type { CheckpointFiles } from './files.ts';
+import { hardenedFetch } from './hardened-fetch.ts';
+import { isPage } from './page.ts';
 import { deepestReason } from './reason.ts';
+import { MAX_TEXT_BYTES } from './remote-text.ts';
 
 /** Options of {@link hubFiles}. */
 export interface HubOptions extends HttpSourceOptions {
@@ -47,39 +53,52 @@ export interface HubLibrary {
  * ```
  */
 export function hubFiles(repo: string, options: HubOptions = {}): CheckpointFiles {
-  const download = async (path: string): Promise<Blob | undefined> => {
+  const download = async (path: string): Promise<ByteSource | undefined> => {
     const hub = options.hub ?? (await loadHub(repo, options.revision));
-    const base = options.fetch ?? fetch;
-    const withOptions: typeof fetch = (input, init) => {
-      const headers = new Headers(init?.headers);
-      for (const [name, value] of Object.entries(options.headers ?? {})) headers.set(name, value);
-      return base(input, { ...init, headers, ...(options.signal && { signal: options.signal }) });
-    };
+    const hardened = hardenedFetch(options);
+    const wrap = (cause: unknown) => hubError(repo, path, cause, options.signal);
     try {
       const blob = await hub.downloadFile({
         repo: { type: 'model', name: repo },
         path,
-        fetch: withOptions,
+        fetch: hardened.fetch,
         ...(options.revision !== undefined && { revision: options.revision }),
         ...(options.accessToken !== undefined && { accessToken: options.accessToken }),
         ...(options.hubUrl !== undefined && { hubUrl: options.hubUrl }),
       });
-      return blob ?? undefined;
+      if (!blob) return undefined;
+      hardened.limit(blob.size);
+      return blobSource(blob, `hf://${repo}/${path}`, wrap);
     } catch (cause) {
-      throw hubError(repo, path, cause, options.signal);
+      throw wrap(cause);
     }
   };
   return {
     location: `hf://${repo}${options.revision === undefined ? '' : `@${options.revision}`}`,
     open: async (name) => {
-      const blob = await download(name);
-      return blob && blobSource(blob, `hf://${repo}/${name}`, (cause) => hubError(repo, name, cause, options.signal));
+      const source = await download(name);
+      const blocks = source && blockReader(source.size, (from, to) => source.read(from, to - from));
+      return (
+        source && {
+          ...source,
+          ...blocks,
+          read: async (offset, length) => {
+            requireRange(source.name, source.size, offset, length);
+            return (blocks as ByteSource).read(offset, length);
+          },
+        }
+      );
     },
     text: async (name) => {
-      const blob = await download(name);
-      return blob?.text().catch((cause: unknown) => {
-        throw hubError(repo, name, cause, options.signal);
-      });
+      const source = await download(name);
+      if (!source) return undefined;
+      const { maxTextBytes = MAX_TEXT_BYTES } = options;
+      if (source.size > maxTextBytes) {
+        const message = `${source.name} has ${source.size} bytes, at most ${maxTextBytes} are read of it (maxTextBytes)`;
+        throw new CheckpointError('network', message, { name, size: source.size });
+      }
+      const text = new TextDecoder().decode(await source.read(0, source.size));
+      return isPage(text) ? undefined : text;
     },
   };
 }
@@ -138,8 +157,16 @@ export function blobSource(blob: Blob, name: string, wrap?: (cause: unknown) => 
   };
 }
 
+/** An error of this package, which a library may have wrapped. */
+function ownError(error: unknown, depth = 0): CheckpointError | undefined {
+  if (error instanceof CheckpointError || error === undefined || depth > 8) return error as CheckpointError | undefined;
+  return ownError((Object(error) as { readonly cause?: unknown }).cause, depth + 1);
+}
+
 function hubError(repo: string, path: string, cause: unknown, signal: AbortSignal | undefined): CheckpointError {
-  if (cause instanceof CheckpointError) return cause;
+  const own = ownError(cause);
+  // A connection's failure is told in the Hub's words.
+  if (own && !(own.code === 'network' && own.cause !== undefined)) return own;
   if (signal?.aborted) return new CheckpointError('aborted', `download of ${repo} was aborted`, { repo }, { cause });
   const status = (cause as { statusCode?: unknown } | undefined)?.statusCode;
   if (status === 404) return new CheckpointError('file-not-found', `the Hub has no ${repo}`, { repo, path }, { cause });

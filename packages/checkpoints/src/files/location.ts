@@ -1,5 +1,5 @@
 // A checkpoint's place in words: a folder, an http(s):// address, hf://owner/name.
-import type { HttpSourceOptions } from './byte-source.ts';
+import type { HttpSourceOptions } from './http-source.ts';
 import type { CheckpointFiles } from './files.ts';
 import { folderFiles, httpFiles } from './files.ts';
 import { hubFiles } from './hub.ts';

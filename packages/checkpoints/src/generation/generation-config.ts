@@ -1,7 +1,8 @@
 // generation_config.json: where a text ends and how its tokens are chosen, as the checkpoint's makers advise.
 import { CheckpointError } from '../errors.ts';
+import { quoted } from '../quote.ts';
 
-import { readJson } from '../files/files.ts';
+import { optionalJson } from '../files/files.ts';
 import type { CheckpointFiles } from '../files/files.ts';
 
 /** How a checkpoint's makers advise to generate. */
@@ -36,7 +37,7 @@ const SAMPLED_TOP_K = 50;
  * ```
  */
 export async function loadGenerationConfig(files: CheckpointFiles): Promise<GenerationDefaults | undefined> {
-  const json = await readJson(files, 'generation_config.json');
+  const json = await optionalJson(files, 'generation_config.json');
   return json && readGenerationConfig(json);
 }
 
@@ -78,6 +79,6 @@ function idList(value: unknown): readonly number[] | undefined {
 }
 
 function wrong(key: string, value: unknown, expected: string): CheckpointError {
-  const message = `generation_config.json: ${key} is ${JSON.stringify(value)}, expected ${expected}`;
+  const message = `generation_config.json: ${key} is ${quoted(value)}, expected ${expected}`;
   return new CheckpointError('invalid-config', message, { key, value });
 }

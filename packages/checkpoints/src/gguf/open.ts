@@ -1,7 +1,9 @@
 // Opening a GGUF file: metadata in memory, tensors read on request, as stored or as float32; files in pieces joined.
 import { CheckpointError } from '../errors.ts';
 import type { ByteSource } from '../files/byte-source.ts';
+import { closeOnError } from '../files/access.ts';
 import { memorySource } from '../files/byte-source.ts';
+import { brief, quoted } from '../quote.ts';
 import type { CheckpointFiles } from '../files/files.ts';
 import type { LoadedTensor } from '../safetensors/safetensors.ts';
 import { rowRange } from '../weights/raw.ts';
@@ -43,14 +45,14 @@ export interface GgufFile {
  */
 export async function openGguf(input: ByteSource | Uint8Array): Promise<GgufFile> {
   const source = input instanceof Uint8Array ? memorySource(input) : input;
-  const { metadata, tensors } = await readHeader(source);
+  const { metadata, tensors } = await closeOnError(source, () => readHeader(source));
   const find = (name: string): GgufTensorInfo & { readonly dtype: GgufDtype } => {
     const info = tensors.get(name);
-    if (!info) throw new CheckpointError('missing-weight', `${source.name} has no tensor ${name}`, { name });
+    if (!info) throw new CheckpointError('missing-weight', `${source.name} has no tensor ${brief(name)}`, { name });
     const { dtype, typeName } = info;
     if (dtype) return { ...info, dtype };
     const read = Object.keys(GGUF_TYPES).join(', ');
-    const message = `tensor ${name} of ${source.name} is ${typeName}, which is not read (read: ${read}): take the model in another quantisation`;
+    const message = `tensor ${brief(name)} of ${source.name} is ${typeName}, which is not read (read: ${read}): take the model in another quantisation`;
     throw new CheckpointError('unsupported-dtype', message, { name, dtype: typeName });
   };
   const readRaw = async (name: string, options: ReadRawOptions = {}): Promise<RawTensor> => {
@@ -80,6 +82,27 @@ export async function openGguf(input: ByteSource | Uint8Array): Promise<GgufFile
   };
 }
 
+const PIECES_AT_ONCE = 8;
+
+/** @throws CheckpointError `invalid-gguf` for pieces that do not make one model: a tensor twice, another number of tensors than told */
+function requirePieces(pieces: readonly GgufFile[]): void {
+  const [first] = pieces as [GgufFile];
+  const seen = new Set<string>();
+  for (const piece of pieces) {
+    for (const name of piece.tensors.keys()) {
+      if (!seen.has(name)) seen.add(name);
+      else {
+        const message = `${piece.name} has the tensor ${brief(name)}, which a piece before it has, too`;
+        throw new CheckpointError('invalid-gguf', message, { damage: 'duplicate-name', tensor: name });
+      }
+    }
+  }
+  const told = first.metadata.get('split.tensors.count');
+  if (told === undefined || told === seen.size) return;
+  const message = `${first.name} tells of ${quoted(told)} tensors in all pieces, they have ${seen.size}`;
+  throw new CheckpointError('invalid-gguf', message, { damage: 'truncated', told, tensors: seen.size });
+}
+
 const PIECE = /^(.*)-(\d{5})-of-(\d{5})\.gguf$/;
 
 /**
@@ -102,14 +125,18 @@ export async function openGgufFiles(files: CheckpointFiles, name: string): Promi
     { length: Number(total) },
     (_, i) => `${stem}-${String(i + 1).padStart(5, '0')}-of-${total}.gguf`,
   );
-  const opened = await Promise.allSettled(names.map(open));
-  const pieces = opened.flatMap((result) => (result.status === 'fulfilled' ? [result.value] : []));
+  const pieces: GgufFile[] = [];
   const close = async () => void (await Promise.all(pieces.map((piece) => piece.close())));
-  const failed = opened.find((result) => result.status === 'rejected');
-  if (failed) {
-    await close();
-    throw failed.reason;
-  }
+  await closeOnError({ close }, async () => {
+    // A few at a time: a name may tell of ninety thousand pieces.
+    for (let at = 0; at < names.length; at += PIECES_AT_ONCE) {
+      const opened = await Promise.allSettled(names.slice(at, at + PIECES_AT_ONCE).map(open));
+      for (const result of opened) if (result.status === 'fulfilled') pieces.push(result.value);
+      const failed = opened.find((result) => result.status === 'rejected');
+      if (failed) throw failed.reason;
+    }
+    requirePieces(pieces);
+  });
   const [first] = pieces as [GgufFile];
   const owner = (tensor: string) => pieces.find(({ tensors }) => tensors.has(tensor)) ?? first;
   return {

@@ -3,6 +3,9 @@
 /** Thrown when the bytes at hand end inside a value. */
 export class NeedsMoreBytes extends Error {}
 
+/** Thrown for a length that the whole file has no room for. */
+export class BeyondFile extends Error {}
+
 /** Element types of metadata (`enum gguf_metadata_value_type`) with their bytes; strings and arrays have none of their own. */
 const KINDS = ['u8', 'i8', 'u16', 'i16', 'u32', 'i32', 'f32', 'bool', 'string', 'array', 'u64', 'i64', 'f64'] as const;
 const BYTES = { u8: 1, i8: 1, u16: 2, i16: 2, u32: 4, i32: 4, f32: 4, bool: 1, u64: 8, i64: 8, f64: 8 } as const;
@@ -17,10 +20,13 @@ const utf8 = new TextDecoder();
 export class HeaderReader {
   readonly #bytes: Uint8Array;
   readonly #view: DataView;
+  readonly #fileSize: number;
   position: number;
 
-  constructor(bytes: Uint8Array, position: number) {
+  /** @param fileSize - of the whole file: what cannot be in it is not waited for */
+  constructor(bytes: Uint8Array, position: number, fileSize: number) {
     this.#bytes = bytes;
+    this.#fileSize = fileSize;
     this.#view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
     this.position = position;
   }
@@ -58,8 +64,10 @@ export class HeaderReader {
     if (depth >= DEEPEST) throw new Error(`arrays nested deeper than ${DEEPEST}`);
     const element = this.#kind();
     const length = this.u64();
-    // Every element takes a byte at least: a length that cannot be is not allocated.
-    if (length > this.#bytes.byteLength - this.position) throw new NeedsMoreBytes();
+    // What cannot be in the file, or is not there yet, is not allocated.
+    const bytes = length * leastBytes(element);
+    if (!(bytes <= this.#fileSize - this.position)) throw new BeyondFile(`an array of ${length} elements`);
+    if (bytes > this.#bytes.byteLength - this.position) throw new NeedsMoreBytes();
     const values: GgufValue[] = [];
     for (let i = 0; i < length; i++) values.push(this.#typed(element, depth + 1));
     return values;
@@ -96,10 +104,17 @@ export class HeaderReader {
 
   #take(length: number): number {
     const start = this.position;
+    if (!(start + length <= this.#fileSize)) throw new BeyondFile(`a value of ${length} bytes`);
     if (!(start + length <= this.#bytes.byteLength)) throw new NeedsMoreBytes();
     this.position = start + length;
     return start;
   }
+}
+
+/** Bytes of an element at least. */
+function leastBytes(kind: (typeof KINDS)[number]): number {
+  if (kind === 'string') return 8;
+  return kind === 'array' ? 12 : BYTES[kind];
 }
 
 /** Short strings of characters below U+0800 without a decoder: vocabularies have a quarter of a million of them. */

@@ -1,5 +1,6 @@
 // The tokenizer inside a GGUF file, as the tokenizer.json and tokenizer_config.json that @huggingface/tokenizers reads.
 import { CheckpointError } from '../errors.ts';
+import { quoted } from '../quote.ts';
 import type { GgufMetadata } from './header.ts';
 import { PRE_TOKENIZERS } from './pre-tokenizers.ts';
 import { sentencePieceMerges, sentencePieceParts } from './sentencepiece.ts';
@@ -94,7 +95,7 @@ function partsOf(
     const merges = sentencePieceMerges(vocabulary, numbers(metadata, 'scores'));
     return { ...sentencePieceParts(vocabulary, merges, tokens[unknown], addSpace), addBos: true };
   }
-  const message = `the GGUF's tokenizer model ${JSON.stringify(model)} is not read (read: gpt2, llama): open the model from a folder with its tokenizer.json`;
+  const message = `the GGUF's tokenizer model ${quoted(model)} is not read (read: gpt2, llama): open the model from a folder with its tokenizer.json`;
   throw new CheckpointError('tokenizer', message, { model });
 }
 
@@ -103,7 +104,7 @@ function bytePairParts(metadata: GgufMetadata, vocabulary: ReadonlyMap<string, n
   const pre = PRE_TOKENIZERS.get(String(name));
   if (!pre) {
     const known = [...PRE_TOKENIZERS.keys()].join(', ');
-    const message = `the GGUF's pre-tokenizer ${JSON.stringify(name)} is not known (known: ${known}): open the model from a folder with its tokenizer.json`;
+    const message = `the GGUF's pre-tokenizer ${quoted(name)} is not known (known: ${known}): open the model from a folder with its tokenizer.json`;
     throw new CheckpointError('tokenizer', message, { pre: name });
   }
   return {

@@ -1,13 +1,20 @@
 // Element types of safetensors: sizes, decoding to the types tfjs computes in, and rounding to f16/bf16.
 import { CheckpointError } from '../errors.ts';
+import { brief } from '../quote.ts';
 
-/** Element types of the safetensors format with their size in bytes. */
+/** Element types of the safetensors format with their size in bytes: half a byte for F4, three quarters for the types of 6 bits. */
 export const DTYPE_BYTES = {
   BOOL: 1,
+  F4: 0.5,
+  F6_E2M3: 0.75,
+  F6_E3M2: 0.75,
   U8: 1,
   I8: 1,
   F8_E5M2: 1,
   F8_E4M3: 1,
+  F8_E8M0: 1,
+  F8_E4M3FNUZ: 1,
+  F8_E5M2FNUZ: 1,
   I16: 2,
   U16: 2,
   F16: 2,
@@ -15,6 +22,7 @@ export const DTYPE_BYTES = {
   I32: 4,
   U32: 4,
   F32: 4,
+  C64: 8,
   F64: 8,
   I64: 8,
   U64: 8,
@@ -58,12 +66,23 @@ export function decodeTensor(bytes: Uint8Array<ArrayBuffer>, dtype: SafetensorsD
       return narrow(new BigInt64Array(buffer, 0, count), name);
     case 'U32':
     case 'U64':
+    case 'F4':
+    case 'F6_E2M3':
+    case 'F6_E3M2':
     case 'F8_E4M3':
     case 'F8_E5M2':
-      throw new CheckpointError('unsupported-dtype', `tensor ${name} is ${dtype}: convert it to F32, F16 or BF16`, {
-        name,
-        dtype,
-      });
+    case 'F8_E8M0':
+    case 'F8_E4M3FNUZ':
+    case 'F8_E5M2FNUZ':
+    case 'C64':
+      throw new CheckpointError(
+        'unsupported-dtype',
+        `tensor ${brief(name)} is ${dtype}, which is listed but not read: convert it to F32, F16 or BF16`,
+        {
+          name,
+          dtype,
+        },
+      );
   }
 }
 
@@ -92,7 +111,7 @@ function narrow(values: BigInt64Array, name: string): Int32Array<ArrayBuffer> {
   for (let i = 0; i < values.length; i++) {
     const value = Number(values[i]);
     if (value !== (value | 0)) {
-      throw new CheckpointError('unsupported-dtype', `tensor ${name} holds ${value}, which does not fit int32`, {
+      throw new CheckpointError('unsupported-dtype', `tensor ${brief(name)} holds ${value}, which does not fit int32`, {
         name,
         value,
       });

@@ -1,5 +1,8 @@
 // The header of a safetensors file: parsing with every rule of the format checked, and writing.
 import { CheckpointError } from '../errors.ts';
+import { parseJson } from '../json.ts';
+import type { JsonFlaw } from '../json.ts';
+import { brief, quoted } from '../quote.ts';
 import { DTYPE_BYTES } from './dtypes.ts';
 import type { SafetensorsDtype } from './dtypes.ts';
 
@@ -13,7 +16,9 @@ export type SafetensorsDamage =
   | 'header-not-utf8'
   | 'header-not-json'
   | 'header-not-object'
+  | 'header-too-deep'
   | 'duplicate-name'
+  | 'duplicate-key'
   | 'invalid-metadata'
   | 'invalid-entry'
   | 'unknown-dtype'
@@ -81,26 +86,13 @@ export function parseHeader(bytes: Uint8Array, dataBytes: number, name: string):
   } catch {
     throw damaged('header-not-utf8', `the header of ${name} is not UTF-8`, { name });
   }
-  let json: unknown;
-  try {
-    json = JSON.parse(text);
-  } catch (cause) {
-    throw new CheckpointError(
-      'invalid-safetensors',
-      `the header of ${name} is not JSON`,
-      { damage: 'header-not-json', name },
-      { cause },
-    );
+  if (text.startsWith('\uFEFF')) {
+    throw damaged('header-not-object', `the header of ${name} begins with a byte order mark, not with {`, { name });
   }
+  const { value: json, ...parsed } = parseJson(text, true);
+  if ('flaw' in parsed) throw flawed(parsed.flaw, name);
   if (!isRecord(json) || !text.startsWith('{')) {
     throw damaged('header-not-object', `the header of ${name} is not a JSON object`, { name });
-  }
-  const duplicate = firstDuplicate(topLevelKeys(text));
-  if (duplicate !== undefined) {
-    throw damaged('duplicate-name', `the header of ${name} has the name ${duplicate} twice`, {
-      name,
-      tensor: duplicate,
-    });
   }
   const tensors = new Map<string, TensorInfo>();
   let metadata: Record<string, string> = {};
@@ -129,6 +121,14 @@ export function encodeHeader(tensors: readonly TensorInfo[], metadata: Readonly<
   return out;
 }
 
+function flawed(flaw: JsonFlaw, name: string): CheckpointError {
+  const { kind, key, depth, reason, cause } = flaw;
+  const inside = depth === 1 ? 'duplicate-name' : 'duplicate-key';
+  const damage = { depth: 'header-too-deep', syntax: 'header-not-json', duplicate: inside } as const;
+  const details = { damage: damage[kind], name, ...(key !== undefined && { tensor: key }) };
+  return new CheckpointError('invalid-safetensors', `the header of ${name} ${reason}`, details, { cause });
+}
+
 function parseMetadata(value: unknown, name: string): Record<string, string> {
   if (!isRecord(value) || Object.values(value).some((entry) => typeof entry !== 'string')) {
     throw damaged('invalid-metadata', `__metadata__ of ${name} must map strings to strings`, { name });
@@ -138,43 +138,50 @@ function parseMetadata(value: unknown, name: string): Record<string, string> {
 
 function parseEntry(tensor: string, value: unknown, dataBytes: number, name: string): TensorInfo {
   if (!isRecord(value))
-    throw damaged('invalid-entry', `${name}: the entry of ${tensor} is no object`, { name, tensor });
+    throw damaged('invalid-entry', `${name}: the entry of ${brief(tensor)} is no object`, { name, tensor });
   const { dtype, shape, data_offsets: offsets } = value;
   if (typeof dtype !== 'string' || !Object.hasOwn(DTYPE_BYTES, dtype)) {
-    throw damaged('unknown-dtype', `${name}: ${tensor} has the unknown dtype ${String(dtype)}`, {
+    throw damaged('unknown-dtype', `${name}: ${brief(tensor)} has the unknown dtype ${quoted(dtype)}`, {
       name,
       tensor,
       dtype,
     });
   }
   if (!Array.isArray(shape) || !shape.every(isCount)) {
-    throw damaged('invalid-shape', `${name}: ${tensor} has the shape ${JSON.stringify(shape)}`, {
+    throw damaged('invalid-shape', `${name}: ${brief(tensor)} has the shape ${quoted(shape)}`, {
       name,
       tensor,
       shape,
     });
   }
   if (!Array.isArray(offsets) || offsets.length !== 2 || !offsets.every(isCount)) {
-    throw damaged('invalid-offsets', `${name}: ${tensor} has the offsets ${JSON.stringify(offsets)}`, { name, tensor });
+    throw damaged('invalid-offsets', `${name}: ${brief(tensor)} has the offsets ${quoted(offsets)}`, { name, tensor });
   }
   const [begin, end] = offsets as [number, number];
   if (begin > end) {
-    throw damaged('invalid-offsets', `${name}: ${tensor} ends (${end}) before it begins (${begin})`, { name, tensor });
-  }
-  if (end > dataBytes) {
-    throw damaged('truncated', `${name}: ${tensor} ends at byte ${end} but the data section has ${dataBytes} bytes`, {
+    throw damaged('invalid-offsets', `${name}: ${brief(tensor)} ends (${end}) before it begins (${begin})`, {
       name,
       tensor,
-      end,
-      dataBytes,
     });
+  }
+  if (end > dataBytes) {
+    throw damaged(
+      'truncated',
+      `${name}: ${brief(tensor)} ends at byte ${end} but the data section has ${dataBytes} bytes`,
+      {
+        name,
+        tensor,
+        end,
+        dataBytes,
+      },
+    );
   }
   const known = dtype as SafetensorsDtype;
   const expected = (shape as number[]).reduce((size, extent) => size * extent, DTYPE_BYTES[known]);
   if (expected !== end - begin) {
     throw damaged(
       'size-mismatch',
-      `${name}: ${tensor} ${known} [${shape.join(', ')}] needs ${expected} bytes, its offsets span ${end - begin}`,
+      `${name}: ${brief(tensor)} ${known} ${quoted(shape)} needs ${expected} bytes, its offsets span ${end - begin}`,
       { name, tensor, expected, actual: end - begin },
     );
   }
@@ -187,7 +194,7 @@ function requireContiguous(tensors: TensorInfo[], dataBytes: number, name: strin
     if (begin !== position) {
       throw damaged(
         'overlap-or-gap',
-        `${name}: ${tensor} begins at byte ${begin}, the tensor before it ends at ${position}`,
+        `${name}: ${brief(tensor)} begins at byte ${begin}, the tensor before it ends at ${position}`,
         { name, tensor, begin, position },
       );
     }
@@ -200,32 +207,6 @@ function requireContiguous(tensors: TensorInfo[], dataBytes: number, name: strin
       dataBytes,
     });
   }
-}
-
-/** Names of the top-level object as written, duplicates included (JSON.parse silently keeps the last). */
-function topLevelKeys(text: string): string[] {
-  const keys: string[] = [];
-  let depth = 0;
-  let expectKey = false;
-  for (const [token] of text.matchAll(/"(?:[^"\\]|\\.)*"|[{}[\],:]/g)) {
-    if (token === '{' || token === '[') {
-      depth++;
-      expectKey = depth === 1;
-    } else if (token === '}' || token === ']') depth--;
-    else if (token === ',') expectKey = depth === 1;
-    else if (token === ':') expectKey = false;
-    else if (depth === 1 && expectKey) keys.push(JSON.parse(token) as string);
-  }
-  return keys;
-}
-
-function firstDuplicate(keys: readonly string[]): string | undefined {
-  const seen = new Set<string>();
-  for (const key of keys) {
-    if (seen.has(key)) return key;
-    seen.add(key);
-  }
-  return undefined;
 }
 
 function isRecord(value: unknown): value is Record<string, unknown> {

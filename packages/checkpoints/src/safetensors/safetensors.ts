@@ -2,7 +2,9 @@
 import { elementCount } from '../shape.ts';
 import { CheckpointError } from '../errors.ts';
 import type { ByteSource } from '../files/byte-source.ts';
+import { closeOnError } from '../files/access.ts';
 import { memorySource } from '../files/byte-source.ts';
+import { brief } from '../quote.ts';
 import { DTYPE_BYTES, decodeTensor, encodeFloats } from './dtypes.ts';
 import type { FloatDtype, TensorData } from './dtypes.ts';
 import { encodeHeader, headerLength, parseHeader } from './safetensors-header.ts';
@@ -34,7 +36,10 @@ export interface SafetensorsFile {
  * Opens a safetensors file. The whole header is validated against the format: length limit, UTF-8, JSON, unique names, known
  * dtypes, sizes, and a data section without gaps, overlaps or trailing bytes.
  *
- * @throws CheckpointError `invalid-safetensors` with `details.damage`.
+ * Where that fails the source is closed. Types that are listed but not decoded (F8, F6, F4, C64, …) are refused by `read`; `readRaw` gives
+ * their bytes.
+ *
+ * @throws CheckpointError `invalid-safetensors` with `details.damage`, and what reading throws
  *
  * @example
  * ```ts
@@ -47,12 +52,14 @@ export interface SafetensorsFile {
  */
 export async function openSafetensors(input: ByteSource | Uint8Array): Promise<SafetensorsFile> {
   const source = input instanceof Uint8Array ? memorySource(input) : input;
-  const length = headerLength(await source.read(0, Math.min(8, source.size)), source.size, source.name);
-  const dataStart = 8 + length;
-  const header = parseHeader(await source.read(8, length), source.size - dataStart, source.name);
+  const { dataStart, header } = await closeOnError(source, async () => {
+    const length = headerLength(await source.read(0, Math.min(8, source.size)), source.size, source.name);
+    const bytes = await source.read(8, length);
+    return { dataStart: 8 + length, header: parseHeader(bytes, source.size - 8 - length, source.name) };
+  });
   const readRaw = async (name: string, options: ReadRawOptions = {}): Promise<RawTensor> => {
     const info = header.tensors.get(name);
-    if (!info) throw new CheckpointError('missing-weight', `${source.name} has no tensor ${name}`, { name });
+    if (!info) throw new CheckpointError('missing-weight', `${source.name} has no tensor ${brief(name)}`, { name });
     const { shape, begin, byteLength } = rowRange({ ...info, byteLength: info.end - info.begin }, options.rows);
     return { name, dtype: info.dtype, shape, bytes: await source.read(dataStart + info.begin + begin, byteLength) };
   };

@@ -1,6 +1,7 @@
 // Where special tokens go, and which segment each token is of: the post-processor of tokenizer.json, on ids.
 import * as v from 'valibot';
 import { CheckpointError } from '../errors.ts';
+import { quoted } from '../quote.ts';
 
 /** Ids with the segment of each. */
 export interface Encoded {
@@ -44,7 +45,7 @@ export function readSpecialTokens(json: unknown, idOf: (token: string) => number
   const read = v.safeParse(v.union([sequence, processor]), json);
   if (!read.success) {
     const { type } = json as { type?: unknown };
-    const message = `tokenizer.json: the post-processor ${JSON.stringify(type)} is not read (read: TemplateProcessing, BertProcessing, RobertaProcessing, ByteLevel, Sequence)`;
+    const message = `tokenizer.json: the post-processor ${quoted(type)} is not read (read: TemplateProcessing, BertProcessing, RobertaProcessing, ByteLevel, Sequence)`;
     throw new CheckpointError('tokenizer', message, { type });
   }
   const all = read.output.type === 'Sequence' ? read.output.processors : [read.output];

@@ -1,7 +1,7 @@
 // tokenizer.json through @huggingface/tokenizers, with the few calls this package needs and typed errors.
 import { Tokenizer } from '@huggingface/tokenizers';
 import type { CheckpointFiles } from '../files/files.ts';
-import { readJson } from '../files/files.ts';
+import { optionalJson } from '../files/files.ts';
 import { CheckpointError } from '../errors.ts';
 import { cleanUpSpaces } from './clean-up.ts';
 import { readSpecialTokens } from './special-tokens.ts';
@@ -67,9 +67,9 @@ export interface TextTokenizer {
  * ```
  */
 export async function loadTokenizer(files: CheckpointFiles): Promise<TextTokenizer | undefined> {
-  const json = await readJson(files, 'tokenizer.json');
+  const json = await optionalJson(files, 'tokenizer.json');
   if (!json) return undefined;
-  return createTokenizer(json, (await readJson(files, 'tokenizer_config.json')) ?? {});
+  return createTokenizer(json, (await optionalJson(files, 'tokenizer_config.json')) ?? {});
 }
 
 /** A tokenizer from parsed tokenizer.json and tokenizer_config.json. @throws CheckpointError `tokenizer`. */

@@ -60,7 +60,9 @@ export async function readSlots(
     }
     options.onProgress?.({ loaded: values.size, total: bindings.length });
   };
-  const pending = [...groups];
+  const names = [...groups.keys()];
+  const ordered = (await weights.inFileOrder?.(names)) ?? names;
+  const pending = ordered.map((name) => [name, groups.get(name) as typeof bindings] as [string, typeof bindings]);
   while (pending.length > 0) {
     throwIfAborted(options.signal, 'reading the weights');
     await Promise.all(pending.splice(0, PARALLEL_READS).map(readGroup));

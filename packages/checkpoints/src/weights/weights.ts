@@ -1,7 +1,8 @@
 // The weights of a checkpoint: one safetensors file or shards behind model.safetensors.index.json, opened lazily.
 import { CheckpointError } from '../errors.ts';
+import { brief, quoted } from '../quote.ts';
 import type { CheckpointFiles } from '../files/files.ts';
-import { readJson } from '../files/files.ts';
+import { optionalJson } from '../files/files.ts';
 import { openSafetensors } from '../safetensors/safetensors.ts';
 import type { LoadedTensor, SafetensorsFile } from '../safetensors/safetensors.ts';
 import type { RawTensor, ReadRawOptions, StoredTensor } from './raw.ts';
@@ -18,12 +19,16 @@ export interface CheckpointWeights {
   info(name: string): Promise<StoredTensor>;
   /** As it is stored. @throws CheckpointError `missing-weight`, `invalid-shape` for rows it lacks */
   readRaw(name: string, options?: ReadRawOptions): Promise<RawTensor>;
+  /** Bytes of all tensors, where that is known without opening more files. */
+  readonly byteLength?: number;
+  /** The names in the order in which their bytes lie: read so, a remote file travels once. @defaultValue as they come */
+  inFileOrder?(names: readonly string[]): Promise<readonly string[]>;
   close(): Promise<void>;
 }
 
 /** Opens `model.safetensors`, or the shards its index lists. */
 export async function openWeights(files: CheckpointFiles): Promise<CheckpointWeights> {
-  const index = await readJson(files, INDEX);
+  const index = await optionalJson(files, INDEX);
   if (index) return openShards(files, index);
   const source = await files.open(SINGLE);
   if (!source) {
@@ -37,13 +42,20 @@ export async function openWeights(files: CheckpointFiles): Promise<CheckpointWei
     info: async (name) => storedTensor(file, name),
     read: (name) => file.read(name),
     readRaw: (name, options) => file.readRaw(name, options),
+    byteLength: [...file.tensors.values()].reduce((sum, { begin, end }) => sum + end - begin, 0),
+    inFileOrder: async (names) => byPlace(names, (name) => file.tensors.get(name)?.begin),
     close: () => file.close(),
   };
 }
 
+/** Names by the place of their first byte; those without one last. */
+function byPlace(names: readonly string[], placeOf: (name: string) => number | undefined): readonly string[] {
+  return names.toSorted((a, b) => (placeOf(a) ?? Infinity) - (placeOf(b) ?? Infinity) || 0);
+}
+
 function storedTensor(file: SafetensorsFile, name: string): StoredTensor {
   const info = file.tensors.get(name);
-  if (!info) throw new CheckpointError('missing-weight', `${file.name} has no tensor ${name}`, { name });
+  if (!info) throw new CheckpointError('missing-weight', `${file.name} has no tensor ${brief(name)}`, { name });
   return { name, dtype: info.dtype, shape: info.shape, byteLength: info.end - info.begin };
 }
 
@@ -58,7 +70,7 @@ function openShards(files: CheckpointFiles, index: Record<string, unknown>): Che
     if (typeof shard !== 'string' || !/^[^/\\]+\.safetensors$/.test(shard)) {
       throw new CheckpointError(
         'invalid-config',
-        `${INDEX}: ${tensor} points to ${JSON.stringify(shard)}, not to a shard`,
+        `${INDEX}: ${brief(tensor)} points to ${quoted(shard)}, not to a shard`,
         {
           tensor,
           shard,
@@ -75,21 +87,34 @@ function openShards(files: CheckpointFiles, index: Record<string, unknown>): Che
     }
     return openSafetensors(source);
   };
+  const fileOf = (shard: string): Promise<SafetensorsFile> => {
+    const file = open.get(shard) ?? openShard(shard);
+    open.set(shard, file);
+    return file;
+  };
   const shardWith = async (name: string): Promise<SafetensorsFile> => {
     const shard = shardOf.get(name);
-    if (!shard) throw new CheckpointError('missing-weight', `${INDEX} lists no tensor ${name}`, { name });
-    let file = open.get(shard);
-    if (!file) {
-      file = openShard(shard);
-      open.set(shard, file);
-    }
-    return file;
+    if (!shard) throw new CheckpointError('missing-weight', `${INDEX} lists no tensor ${brief(name)}`, { name });
+    return fileOf(shard);
   };
   return {
     names: new Set(shardOf.keys()),
     info: async (name) => storedTensor(await shardWith(name), name),
     read: async (name) => (await shardWith(name)).read(name),
     readRaw: async (name, options) => (await shardWith(name)).readRaw(name, options),
+    inFileOrder: async (names) => {
+      // A shard that is not there, or damaged, says so when its tensors are read.
+      const shards = [...new Set(names.map((name) => shardOf.get(name)))];
+      const files = await Promise.all(
+        shards.map(async (shard) => (shard === undefined ? undefined : fileOf(shard).catch(() => undefined))),
+      );
+      return files.flatMap((file, i) =>
+        byPlace(
+          names.filter((name) => shardOf.get(name) === shards[i]),
+          (name) => file?.tensors.get(name)?.begin,
+        ),
+      );
+    },
     close: async () => {
       await Promise.all([...open.values()].map(async (file) => (await file.catch(() => undefined))?.close()));
     },

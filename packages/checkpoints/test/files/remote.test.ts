@@ -101,9 +101,19 @@ describe.skipIf(missing)(`remote checkpoints${missing}`, () => {
     });
   });
 
-  it.each(['no-range', 'short', 'unavailable'] as const)('types the server fault %s', async (kind) => {
+  it('types a server that is down', async () => {
+    fault = 'unavailable';
+    const options = { retryDelayMs: 1 };
+    await expect(readAll(`${address}/qwen2`, options)).rejects.toMatchObject({
+      code: 'network',
+      details: { status: 503 },
+    });
+  });
+
+  it.each(['no-range', 'short'] as const)('loads from a server that answers with %s', async (kind) => {
     fault = kind;
-    await expect(readAll(`${address}/qwen2`)).rejects.toMatchObject({ code: 'network' });
+    const { values } = await readAll(`${address}/qwen2`, { retryDelayMs: 1 });
+    expect(values).toEqual((await readAll(golden!)).values);
   });
 
   it('aborts', async () => {
