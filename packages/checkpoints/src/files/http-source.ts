@@ -1,12 +1,14 @@
 // A file behind HTTP(S) with random access: blocks of one version of it.
 import { CheckpointError } from '../errors.ts';
 import { requireRange } from './access.ts';
+import { attempts } from './attempts.ts';
 import type { HttpSourceOptions } from './attempts.ts';
 import { BLOCK_BYTES, blockReader } from './block-source.ts';
 import { memorySource } from './byte-source.ts';
 import type { ByteSource } from './byte-source.ts';
 import { isPage } from './page.ts';
 import { RemoteFile } from './remote-range.ts';
+import { requireAnswer, transfer } from './transfer.ts';
 
 export type { HttpSourceOptions } from './attempts.ts';
 
@@ -43,6 +45,24 @@ export async function httpSource(url: string, options: HttpSourceOptions = {}): 
     },
     close,
   };
+}
+
+/**
+ * One GET with typed errors, tried again as {@link httpSource} does; 416 is the caller's.
+ *
+ * @deprecated Nothing here needs it any more: use `fetch`, or {@link httpSource}.
+ * @throws CheckpointError `file-not-found` on 404 and 410, `network`, `aborted`
+ */
+export async function request(
+  url: string,
+  options: HttpSourceOptions,
+  headers: Readonly<Record<string, string>> = {},
+): Promise<Response> {
+  return attempts(url, options, async () => {
+    const answer = await transfer(url, options, headers);
+    if (answer.response.status !== 416) requireAnswer(answer, url);
+    return answer.response;
+  });
 }
 
 /** Whether bytes that are meant to be weights are a page: single-page servers answer with one for every name. */
