@@ -30,6 +30,13 @@ async function main() {
       const built = await turbo('codegen');
       return built.code === 0 ? (await script('apps/demo/src/cli/main.ts', ...args)).code : built.code;
     }
+    case 'chat': {
+      // Standard output is the answer's alone.
+      const built = await run('turbo', ['run', 'codegen', '--output-logs=errors-only'], { ...tools, capture: true });
+      if (built.code !== 0) process.stderr.write(built.output);
+      if (built.code !== 0 || interrupted) return built.code || 130;
+      return (await script('packages/llm/src/cli/main.ts', ...args)).code;
+    }
     case 'bench': {
       const built = await turbo('codegen');
       return built.code === 0 ? (await script('benchmarks/src/cli.ts', ...args)).code : built.code;
@@ -47,7 +54,9 @@ async function main() {
     case 'exec':
       return (await run(args[0], args.slice(1), tools)).code;
     default:
-      process.stderr.write(`unknown task "${task ?? ''}": use demo, test, bench, docs, turbo TASK or exec COMMAND\n`);
+      process.stderr.write(
+        `unknown task "${task ?? ''}": use demo, chat, test, bench, docs, turbo TASK or exec COMMAND\n`,
+      );
       return 2;
   }
 }

@@ -33,7 +33,7 @@ export const ARCHITECTURE = {
   '@hip/llm': {
     what: 'a decoder language model, whole: weights as stored, a paged cache, sparse attention, chat',
     internal: ['@hip/mask-search', '@hip/kernels-cpu', '@hip/kernels-webgpu', '@hip/checkpoints'],
-    external: [],
+    external: ['citty'],
   },
   '@instatune/nsga2': {
     what: 'multi-objective evolutionary search, indicators, test problems',

@@ -46,8 +46,7 @@ export function logSumExp(logits: Float32Array, start = 0, end = logits.length):
  * import { logProbabilities } from '@hip/checkpoints/generation';
  *
  * const { logProbability, top } = logProbabilities(Float32Array.of(0, Math.log(3)), 0, 1);
- * Math.round(100 * Math.exp(logProbability)); // 25
- * top[0]!.id; // 1
+ * console.log(Math.exp(logProbability).toFixed(3), top[0]!.id); // => 0.250 1
  * ```
  */
 export function logProbabilities(logits: Float32Array, id: number, count = 0): LogProbabilities {

@@ -15,7 +15,8 @@ import { CheckpointError } from '../errors.ts';
  * ```ts
  * import { penalizeRepetition } from '@hip/checkpoints/generation';
  *
- * penalizeRepetition(Float32Array.of(3, -1, 2), new Set([0, 1]), 2); // 1.5, −2, 2
+ * const logits = penalizeRepetition(Float32Array.of(3, -1, 2), new Set([0, 1]), 2);
+ * console.log([...logits]); // => [ 1.5, -2, 2 ]
  * ```
  */
 export function penalizeRepetition(logits: Float32Array, ids: ReadonlySet<number>, penalty: number): Float32Array {

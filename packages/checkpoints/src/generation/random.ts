@@ -8,8 +8,7 @@
  * import { seededRandom } from '@hip/checkpoints/generation';
  *
  * const random = seededRandom(7);
- * random() < 1; // true
- * random() === seededRandom(7)(); // false
+ * console.log(random() === seededRandom(7)(), random() < 1); // => true true
  * ```
  */
 export function seededRandom(seed: number): () => number {

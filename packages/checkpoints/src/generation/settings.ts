@@ -9,7 +9,8 @@ import type { SamplingOptions } from './sampling.ts';
  * ```ts
  * import { samplingOptions } from '@hip/checkpoints/generation';
  *
- * samplingOptions({ topP: 0.5 }, { sample: true, temperature: 0.7, topK: 20 }); // temperature 0.7, top-k 20, top-p 0.5
+ * const { temperature, topK, topP } = samplingOptions({ topP: 0.5 }, { sample: true, temperature: 0.7, topK: 20 });
+ * console.log(temperature, topK, topP); // => 0.7 20 0.5
  * ```
  */
 export function samplingOptions(options: SamplingOptions, defaults: GenerationDefaults): SamplingOptions {

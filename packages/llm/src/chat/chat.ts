@@ -35,8 +35,10 @@ interface ChatState {
  *
  * using model = await loadLanguageModel('./SmolLM2-135M-Instruct.Q4_1.gguf');
  * using chat = model.chat({ system: 'Answer in one sentence.' });
- * for await (const piece of chat.send('What is the capital of France?', { maxTokens: 12 })) console.error(piece);
- * chat.messages.length; // 3
+ * const pieces: string[] = [];
+ * for await (const piece of chat.send('What is the capital of France?', { temperature: 0 })) pieces.push(piece);
+ * console.log(pieces.join('')); // => The capital of France is Paris.
+ * console.log(chat.messages.length); // => 3
  * ```
  */
 export class Chat implements Disposable {

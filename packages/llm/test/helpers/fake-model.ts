@@ -12,6 +12,11 @@ export const VOCABULARY = 258;
 
 /** Token id = byte; <|im_start|> and <|im_end|> behind them. */
 export function byteTokenizer(): TextTokenizer {
+  return createTokenizer(byteTokenizerJson());
+}
+
+/** As tokenizer.json. */
+export function byteTokenizerJson(): object {
   const others = range(0, 255).filter((byte) => !PRINTED.includes(byte));
   const letter = (byte: number) => String.fromCodePoint(PRINTED.includes(byte) ? byte : 256 + others.indexOf(byte));
   const vocab = Object.fromEntries(range(0, 255).map((byte) => [letter(byte), byte]));
@@ -24,7 +29,7 @@ export function byteTokenizer(): TextTokenizer {
     normalized: false,
     special: true,
   }));
-  return createTokenizer({
+  return {
     version: '1.0',
     added_tokens: added,
     normalizer: null,
@@ -32,7 +37,7 @@ export function byteTokenizer(): TextTokenizer {
     post_processor: null,
     decoder: { type: 'ByteLevel', add_prefix_space: true, trim_offsets: true, use_regex: true },
     model: { type: 'BPE', vocab, merges: [] },
-  });
+  };
 }
 
 export const TEMPLATE =
