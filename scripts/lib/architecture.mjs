@@ -13,7 +13,7 @@ export const ARCHITECTURE = {
   '@hip/checkpoints': {
     what: 'a pretrained transformer as files: safetensors, GGUF, config, tokenizer, chat template; from a folder, HTTP, the Hub, a cache',
     internal: [],
-    external: ['valibot', '@huggingface/'],
+    external: ['valibot', '@huggingface/', '@petamoriken/float16'],
   },
   '@hip/kernels-cpu': {
     what: 'the same, fast, on WebAssembly SIMD and threads; `/tfjs` registers it with tfjs',
@@ -23,7 +23,7 @@ export const ARCHITECTURE = {
   '@hip/kernels-webgpu': {
     what: 'the same on WebGPU: plan → WGSL → dispatch; `/tfjs` registers it with tfjs',
     internal: ['@hip/mask-search'],
-    external: ['@tensorflow/', 'webgpu-utils'],
+    external: ['@tensorflow/', 'webgpu-utils', '@petamoriken/float16'],
   },
   '@hip/attention': {
     what: 'the door: one function for tfjs tensors, a KV cache, the choice of backend and of dense',

@@ -1,5 +1,7 @@
-// `@hip/checkpoints/platform`: Node's modules and optional packages, asked for at run time: what is imported by name, even dynamically, bundlers try to find.
+// `@hip/checkpoints/platform`: Node's modules, optional packages and float16, asked for at run time: what is imported by name, even dynamically, bundlers try to find.
 import { CheckpointError } from './errors.ts';
+
+export { floatsToHalves, halvesToFloats } from './half.ts';
 
 /** The modules of Node that are asked for. */
 export interface NodeModules {

@@ -21,6 +21,7 @@ export type SearchErrorCode =
   | 'trial-timeout'
   | 'problem-module'
   | 'queue-unreachable'
+  | 'missing-package'
   | 'empty-front';
 
 /** A failure of the search, its study file or its evaluators. `details` holds the values the message names. */

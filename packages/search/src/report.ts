@@ -1,2 +1,2 @@
-// `@instatune/search/report`: the HTML report (brings Observable Plot and linkedom).
+// `@instatune/search/report`: the HTML report (install @observablehq/plot and linkedom beside it).
 export { renderReport, type ReportOptions } from './report/html.ts';

@@ -17,6 +17,7 @@ describeBrowser('search in a browser', (open) => {
   it.each(['esbuild', 'rolldown'] as const)('bundled by %s', async (bundler) => {
     await using tab = await open({ entry, bundler });
     expect(tab.errors).toEqual([]);
+    await tab.page.waitForFunction('typeof check === "function"'); // the report's packages load after the page
     const report = (await tab.page.evaluate('check()')) as Report;
     expect(report.exports).toBeGreaterThan(25);
     expect(report.report).toBe('<!doctype html>');

@@ -1,5 +1,6 @@
 // Block types of GGUF to float32, bit for bit as ggml defines them: one rounding to float32, that of the stored sum or product.
 import { CheckpointError } from '../errors.ts';
+import { halfReader, type HalfReader } from '../half.ts';
 import { decodeTensor } from '../safetensors/dtypes.ts';
 import type { TensorData } from '../safetensors/dtypes.ts';
 import { GGUF_TYPES } from './types.ts';
@@ -7,7 +8,6 @@ import type { GgufDtype } from './types.ts';
 
 /** Writes the values of block `b`, which begins at byte `at`, from `out[to]` on. */
 type BlockDecoder = (bytes: Uint8Array, half: HalfReader, at: number, out: Float32Array, to: number) => void;
-type HalfReader = (at: number) => number;
 
 /** 4-bit values: the low halves of 16 bytes are values 0…15, the high halves values 16…31. */
 const q4 =
@@ -139,13 +139,7 @@ export function dequantize(bytes: Uint8Array<ArrayBuffer>, dtype: GgufDtype, nam
   const decode = DECODERS[dtype];
   if (!decode) return decodeTensor(bytes, dtype as 'F32', name);
   const out = new Float32Array(blocks * blockSize);
-  const halves = new Float16Array(1);
-  const raw = new Uint8Array(halves.buffer);
-  const half: HalfReader = (at) => {
-    raw[0] = bytes[at] as number;
-    raw[1] = bytes[at + 1] as number;
-    return halves[0] as number;
-  };
+  const half = halfReader(bytes);
   for (let b = 0; b < blocks; b++) decode(bytes, half, b * blockBytes, out, b * blockSize);
   return out;
 }

@@ -1,5 +1,6 @@
 // Element types of safetensors: sizes, decoding to the types tfjs computes in, and rounding to f16/bf16.
 import { CheckpointError } from '../errors.ts';
+import { floatsToHalves, halvesToFloats } from '../half.ts';
 import { brief } from '../quote.ts';
 
 /** Element types of the safetensors format with their size in bytes: half a byte for F4, three quarters for the types of 6 bits. */
@@ -46,7 +47,7 @@ export function decodeTensor(bytes: Uint8Array<ArrayBuffer>, dtype: SafetensorsD
     case 'F32':
       return new Float32Array(buffer, 0, count);
     case 'F16':
-      return new Float32Array(new Float16Array(buffer, 0, count));
+      return halvesToFloats(buffer, 0, count);
     case 'BF16':
       return decodeBf16(new Uint16Array(buffer, 0, count));
     case 'F64':
@@ -89,7 +90,7 @@ export function decodeTensor(bytes: Uint8Array<ArrayBuffer>, dtype: SafetensorsD
 /** Encodes float32 values; F16 and BF16 round to nearest even, beyond their range to infinity. */
 export function encodeFloats(values: Float32Array, dtype: FloatDtype): Uint8Array<ArrayBuffer> {
   if (dtype === 'F32') return new Uint8Array(new Float32Array(values).buffer);
-  if (dtype === 'F16') return new Uint8Array(new Float16Array(values).buffer);
+  if (dtype === 'F16') return floatsToHalves(values);
   const bits = new Uint32Array(new Float32Array(values).buffer);
   const out = new Uint16Array(bits.length);
   for (let i = 0; i < bits.length; i++) {

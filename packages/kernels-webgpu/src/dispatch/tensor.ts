@@ -2,6 +2,7 @@
 import { HipError } from '@hip/mask-search';
 import { bytesOf, type ElementType } from '../device/features.ts';
 import type { GpuContext } from './context.ts';
+import { readHalves, writeHalves } from './half.ts';
 import { createBuffer } from './pool.ts';
 
 /** A dense row-major array inside a GPU buffer. */
@@ -46,7 +47,7 @@ export function uploadTensor(
   const tensor = emptyTensor({ context, type, length: values.length, label });
   const bytes = new ArrayBuffer(tensorBytes(type, values.length));
   if (type === 'f32') new Float32Array(bytes).set(values);
-  else new Float16Array(bytes, 0, values.length).set(values);
+  else writeHalves(bytes, values);
   context.device.queue.writeBuffer(tensor.buffer, 0, bytes);
   return tensor;
 }
@@ -87,5 +88,5 @@ export async function readTensor(
   { buffer, offset = 0, type, length }: GpuTensor,
 ): Promise<Float32Array> {
   const bytes = await readBytes(context, buffer, offset, length * bytesOf(type));
-  return type === 'f32' ? new Float32Array(bytes) : Float32Array.from(new Float16Array(bytes));
+  return type === 'f32' ? new Float32Array(bytes) : readHalves(bytes);
 }

@@ -1,7 +1,7 @@
 // The other end of the queue: takes trials of one problem and measures them in worker threads of this machine.
 import { hostname } from 'node:os';
-import { Worker } from 'bullmq';
 import type { Evaluation, EvaluationJob } from './evaluator.ts';
+import { queuePackages } from './queue-packages.ts';
 import { loadProblem } from './load-problem.ts';
 import { QUEUE_PREFIX, checkServer, connection, queueName } from './queue.ts';
 import { problemFingerprint } from '../space.ts';
@@ -36,10 +36,11 @@ export interface QueueWorker {
  * await using stack = new AsyncDisposableStack();
  * const worker = await startWorker({ url: 'redis://queue.local', module: './my-problem.ts', threads: 4 });
  * stack.defer(() => worker.close());
- * @throws SearchError `problem-module`, `queue-unreachable`
+ * @throws SearchError `problem-module`, `queue-unreachable`, `missing-package` where bullmq or ioredis is not installed
  */
 export async function startWorker(options: QueueWorkerOptions): Promise<QueueWorker> {
   const { url, lostAfterMs = 30_000, maxLost = 2, connectTimeoutMs = 10_000, onTrial } = options;
+  const { Worker } = await queuePackages();
   const problem = await loadProblem(options.module, options.options);
   const name = queueName(problemFingerprint(problem));
   await problem.dispose?.();

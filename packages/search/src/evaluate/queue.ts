@@ -1,7 +1,7 @@
 // Measures on many machines: jobs go to a BullMQ queue on Redis or Valkey, results come back as its events.
-import { Queue, QueueEvents, type Job } from 'bullmq';
-import { Redis } from 'ioredis';
+import type { Job } from 'bullmq';
 import { SearchError, messageOf } from '../errors.ts';
+import { queuePackages } from './queue-packages.ts';
 import type { SearchProblem } from '../problem.ts';
 import { problemFingerprint } from '../space.ts';
 import { decodeValues } from '../study/values.ts';
@@ -37,9 +37,10 @@ export function connection(url: string): { url: string; maxRetriesPerRequest: nu
 /**
  * Says hello to the server, so that a wrong address or password is an error now instead of endless reconnecting.
  *
- * @throws SearchError `queue-unreachable`
+ * @throws SearchError `queue-unreachable`, `missing-package`
  */
 export async function checkServer(url: string, timeoutMs: number): Promise<void> {
+  const { Redis } = await queuePackages();
   const client = new Redis(url, {
     lazyConnect: true,
     connectTimeout: timeoutMs,
@@ -71,11 +72,12 @@ export async function checkServer(url: string, timeoutMs: number): Promise<void>
  * which worker takes it; a trial whose worker disappears is queued again by the others (see `startWorker`). Jobs are named after study and
  * trial, so a search that was killed and resumed picks up results that arrived meanwhile instead of measuring twice.
  *
- * @throws SearchError `queue-unreachable`
+ * @throws SearchError `queue-unreachable`, `missing-package` where bullmq or ioredis is not installed
  */
 export async function queueEvaluator(problem: SearchProblem, options: QueueOptions): Promise<Evaluator> {
   const { url, concurrency = 64, connectTimeoutMs = 10_000, checkEveryMs = 15_000 } = options;
   await checkServer(url, connectTimeoutMs);
+  const { Queue, QueueEvents } = await queuePackages();
   const name = queueName(problemFingerprint(problem));
   const settings = { connection: connection(url), prefix: QUEUE_PREFIX };
   const queue = new Queue<EvaluationJob, Evaluation>(name, settings);

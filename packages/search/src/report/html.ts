@@ -33,6 +33,8 @@ export interface ReportOptions {
 /**
  * Renders a search as one HTML page: no scripts, nothing loaded from elsewhere.
  *
+ * @throws SearchError `missing-package` where @observablehq/plot or linkedom is not installed
+ *
  * @example
  * writeFileSync('report.html', renderReport(await runSearch(problem, { evaluations: 250 })));
  */

@@ -1,18 +1,32 @@
 // The report's figures as standalone SVG text: Observable Plot on linkedom, no browser.
-import * as Plot from '@observablehq/plot';
-import { parseHTML } from 'linkedom';
+import type * as ObservablePlot from '@observablehq/plot';
+import { optional } from '../optional.ts';
 import type { SearchResult } from '../run/progress.ts';
 import { isComplete } from '../study/trial.ts';
 
-const { document } = parseHTML('<!doctype html><html><body></body></html>');
+type Drawing = { readonly Plot: typeof ObservablePlot; readonly document: Document };
+
+// Rendering is synchronous, importing is not: an import that failed is thrown where something is drawn.
+const loaded: Drawing | Error = await optional(['@observablehq/plot', 'linkedom'], 'a report', async () => {
+  const [Plot, { parseHTML }] = await Promise.all([import('@observablehq/plot'), import('linkedom')]);
+  const { document } = parseHTML('<!doctype html><html><body></body></html>');
+  return { Plot, document: document as unknown as Document };
+}).catch((error: unknown) => error as Error);
+
+function drawing(): Drawing {
+  if (loaded instanceof Error) throw loaded;
+  return loaded;
+}
+
 const INK = '#1f2933';
 const FRONT = '#1c6e8c';
 const OTHER = '#9aa5b1';
 const ACCENT = '#d7263d';
 
-function svg(options: Plot.PlotOptions): string {
+function svg(options: ObservablePlot.PlotOptions): string {
+  const { Plot, document } = drawing();
   const figure = Plot.plot({
-    document: document as unknown as Document,
+    document,
     width: 640,
     height: 380,
     marginLeft: 64,
@@ -31,6 +45,7 @@ interface Dot {
 
 /** All measured candidates of two objectives, coloured by round, with the front and the constraints' bounds. */
 export function frontPlot(result: SearchResult, xName: string, yName: string): string {
+  const { Plot } = drawing();
   const label = (name: string, arrow: string) => {
     const objective = result.header.objectives.find((o) => o.name === name);
     return `${arrow} ${name}${objective?.direction === 'maximize' ? ' (more is better)' : ''}`;
@@ -72,6 +87,7 @@ export function frontPlot(result: SearchResult, xName: string, yName: string): s
 
 /** Hypervolume against measurements, with the rounds' starts. */
 export function historyPlot(result: SearchResult): string {
+  const { Plot } = drawing();
   const starts = result.trials
     .filter((trial, index) => index > 0 && trial.round !== result.trials[index - 1]?.round)
     .map(({ number }) => number);

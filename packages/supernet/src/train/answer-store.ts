@@ -1,4 +1,5 @@
 // Where a teacher's answers are kept: float16, on the GPU where the training is, in host memory elsewhere.
+import { floatsToHalves, halvesToFloats } from '@hip/checkpoints/platform';
 import * as tf from '@tensorflow/tfjs';
 import { SupernetError } from '../errors.ts';
 import { trimUnusedBuffers } from '../webgpu/pool.ts';
@@ -34,7 +35,8 @@ export function createAnswerStore(maxBytes: number): AnswerStore {
 }
 
 interface HostAnswer extends Answer {
-  readonly halves: Float16Array;
+  /** float16. */
+  readonly halves: Uint8Array<ArrayBuffer>;
 }
 
 class HostAnswers implements AnswerStore {
@@ -49,7 +51,8 @@ class HostAnswers implements AnswerStore {
     const all = numbers.dataSync() as Float32Array;
     const columns = numbers.shape[1];
     return blocks.map((block) => {
-      const halves = Float16Array.from(all.subarray(block * width, (block + 1) * width), (value) => value * HALF_SCALE);
+      const scaled = all.subarray(block * width, (block + 1) * width).map((value) => value * HALF_SCALE);
+      const halves = floatsToHalves(scaled);
       const stays = this.bytes + halves.byteLength <= this.#maxBytes;
       if (stays) this.bytes += halves.byteLength;
       return { width, columns, halves, stays };
@@ -60,7 +63,8 @@ class HostAnswers implements AnswerStore {
     const { width, columns } = answers[0] as HostAnswer;
     const numbers = new Float32Array(answers.length * width);
     for (const [index, { halves }] of answers.entries()) {
-      for (let i = 0; i < width; i++) numbers[index * width + i] = (halves[i] as number) / HALF_SCALE;
+      const scaled = halvesToFloats(halves.buffer, 0, width);
+      for (let i = 0; i < width; i++) numbers[index * width + i] = (scaled[i] as number) / HALF_SCALE;
     }
     return tf.tensor2d(numbers, [numbers.length / columns, columns]);
   }
