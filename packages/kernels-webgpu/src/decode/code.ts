@@ -71,8 +71,12 @@ export function decodeBytes({ headDim, heads }: Pick<DecodeKernel, 'headDim' | '
   return heads * headDim * 4 + heads * DECODE_LANES * 4 + DECODE_LANES * 4 + DECODE_LANES * 32;
 }
 
-/** `slot_count()` and `slot_key(i)`: the row's keys as one list, 0xffffffff where a slot holds none. */
-function keyList({ sparse, causal }: DecodeKernel): string {
+/**
+ * `keys_of(batch, head, row)` and `slot_key(keys, i)`: the row's keys as one list, 0xffffffff where a slot holds none.
+ *
+ * @param held the row's blocks are `chosen_count` of `blocks_held` instead of a mask's
+ */
+export function keyList({ sparse, causal }: Pick<DecodeKernel, 'sparse' | 'causal'>, held = false): string {
   const range = `let end = ${causal ? 'i32(row + decode.keys) + 1 - i32(decode.queries)' : 'i32(decode.keys)'};
   let visible = u32(clamp(end, 0, i32(decode.keys)));`;
   if (!sparse)
@@ -95,7 +99,7 @@ fn keys_of(batch: u32, head: u32, row: u32) -> Keys {
   }
   let sink_end = min(min(${sink}u, visible), window_start);
   let cell = (batch * decode.maskHeads + select(decode.headFirst + head, 0u, decode.maskHeads == 1u)) * decode.queryBlocks + row / decode.blockQ;
-  let selected = min(counts[cell], decode.capacity) * ${blockK}u;
+  let selected = ${held ? 'chosen_count' : 'min(counts[cell], decode.capacity)'} * ${blockK}u;
   let slots = sink_end + selected + max(visible, window_start) - window_start;
   return Keys(visible, slots, sink_end, selected, window_start, cell * decode.capacity);
 }
@@ -106,7 +110,7 @@ fn slot_key(keys: Keys, i: u32) -> u32 {
     key = keys.window_start + i - keys.sink_end - keys.selected;
   } else if (i >= keys.sink_end) {
     let inside = i - keys.sink_end;
-    key = u32(starts[keys.first_start + inside / ${blockK}u]) + inside % ${blockK}u;
+    key = u32(${held ? 'blocks_held[' : 'starts[keys.first_start + '}inside / ${blockK}u]) + inside % ${blockK}u;
     valid = key >= ${sink}u && key < min(keys.window_start, keys.visible);
   }
   return select(0xffffffffu, key, valid && key >= decode.keyFirst && key < decode.keyEnd);

@@ -21,7 +21,7 @@ export interface PseudoInside {
   readonly capacity: number;
 }
 
-interface Sizes {
+export interface PseudoSizes {
   readonly headDim: number;
   readonly lanes: number;
   readonly sink: number;
@@ -56,22 +56,14 @@ fn first_behind(count: u32, key: i32, reach: i32) -> u32 {
 }
 
 /**
- * Statements of the workgroup `group.x == decode.splits`. Expect `batch`, `row`, `head`, `lane`, the arrays `queries` and `sums`, and
- * that a barrier has passed since the queries were stored.
+ * Statements, with two barriers: `all` pseudo-keys, their rows and the logarithms of what they stand for. Expect `count` blocks in
+ * `blocks_held`, and `row`, `lane`.
  */
-export function pseudoInsideBody(kernel: PseudoInside, sizes: Sizes): string {
-  const { block, most, baseBlocks, meanRows, slots } = kernel;
-  const { headDim, lanes, sink, blockK, group, causal, softcap } = sizes;
-  const vectors = headDim / 4;
-  const teams = Math.floor(lanes / vectors);
-  /** Lanes that share a pseudo-key's product. */
-  const pair = 2;
-  const steps = Math.ceil(vectors / pair);
-  const unrolled = [4, 2].find((count) => steps % count === 0 && vectors % (pair * count) === 0) ?? 1;
-  return `let cell = (batch * decode.maskHeads + select(decode.headFirst + head, 0u, decode.maskHeads == 1u)) * decode.queryBlocks + row / decode.blockQ;
-    let count = min(counts[cell], decode.capacity);
-    for (var i = lane; i < count; i += ${lanes}u) { blocks_held[i] = starts[cell * decode.capacity + i]; }
-    let seen = ${causal ? 'clamp(i32(row / decode.blockQ * decode.blockQ + 1u + decode.keys) - i32(decode.queries), 0, i32(decode.keys))' : 'i32(decode.keys)'};
+export function pseudoListBody(
+  { block, most, baseBlocks, slots }: PseudoInside,
+  { lanes, sink, blockK, causal }: Pick<PseudoSizes, 'lanes' | 'sink' | 'blockK' | 'causal'>,
+): string {
+  return `let seen = ${causal ? 'clamp(i32(row / decode.blockQ * decode.blockQ + 1u + decode.keys) - i32(decode.queries), 0, i32(decode.keys))' : 'i32(decode.keys)'};
     let searched = u32(max(max(seen - i32(decode.window), 0) - ${sink}, 0));
     // Whole blocks of the smallest size of which no more than the most fit, then one for each binary digit of the rest.
     var size = ${block}u;
@@ -114,7 +106,26 @@ export function pseudoInsideBody(kernel: PseudoInside, sizes: Sizes): string {
       pseudo_rows[index] = mean_row;
       pseudo_weights[index] = select(${LOWEST}, log2(f32(left)), left > 0u);
     }
-    workgroupBarrier();
+    workgroupBarrier();`;
+}
+
+/**
+ * Statements of the workgroup `group.x == decode.splits`. Expect `batch`, `row`, `head`, `lane`, the arrays `queries` and `sums`, and
+ * that a barrier has passed since the queries were stored.
+ */
+export function pseudoInsideBody(kernel: PseudoInside, sizes: PseudoSizes): string {
+  const { meanRows } = kernel;
+  const { headDim, lanes, group, softcap } = sizes;
+  const vectors = headDim / 4;
+  const teams = Math.floor(lanes / vectors);
+  /** Lanes that share a pseudo-key's product. */
+  const pair = 2;
+  const steps = Math.ceil(vectors / pair);
+  const unrolled = [4, 2].find((count) => steps % count === 0 && vectors % (pair * count) === 0) ?? 1;
+  return `let cell = (batch * decode.maskHeads + select(decode.headFirst + head, 0u, decode.maskHeads == 1u)) * decode.queryBlocks + row / decode.blockQ;
+    let count = min(counts[cell], decode.capacity);
+    for (var i = lane; i < count; i += ${lanes}u) { blocks_held[i] = starts[cell * decode.capacity + i]; }
+    ${pseudoListBody(kernel, sizes)}
     let mean_base = (batch * decode.kvHeads + head / ${group}u) * ${meanRows}u;
     for (var first_of = 0u; first_of < all; first_of += ${lanes / pair}u) {
       let i = first_of + lane / ${pair}u;

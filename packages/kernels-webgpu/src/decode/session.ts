@@ -26,6 +26,8 @@ import { decodeUniform, encodeDecode, pseudoInside } from './decode.ts';
 import { firstKeyStage, neededPages, survivorPages } from './offload.ts';
 import type { DecodeDispatch } from './plan.ts';
 import { encodePrefill } from './prefill.ts';
+import { encodeRowAttention, planRowAttention } from './row.ts';
+import type { RowAttentionKernel } from './row-code.ts';
 import { StepClock } from './step-clock.ts';
 import { StepUniforms } from './step-uniforms.ts';
 import { viewStates, type ViewState } from './view-states.ts';
@@ -368,7 +370,9 @@ export class GpuDecodeSession {
       const tensors = this.#bound!;
       // A search of summaries reads the cache before the attention does. One row's last stages do not read the newest key.
       const late = stage === undefined || rowStages(stage, this.#views[0]!.plan.request) !== undefined;
-      const fused = part === 'whole' && late && this.#appendsOnTheWay();
+      const mayAppend = late && this.config.window > 0;
+      const rows = part === 'whole' ? this.#rowKernels(stage, mayAppend) : undefined;
+      const fused = rows ? rows[0]!.append : part === 'whole' && mayAppend && this.#appendsOnTheWay();
       if (part !== 'after' && !fused)
         this.cache.encodeAppend(call, tensors.k, tensors.v, 1, (i) => this.#uniforms.append(i));
       const key = firstKeyStage(this.#stepConfig);
@@ -386,17 +390,32 @@ export class GpuDecodeSession {
             scratch: (role) => scratch.get(role)!,
             shape: (chunk) => this.#uniforms.shape(i, chunk),
             fromStage: part === 'after' ? Math.max(stage, key) : stage,
-            toStage: part === 'before' ? key : Infinity,
+            toStage: part === 'before' ? key : rows ? this.#stepConfig.stages!.length - 1 : Infinity,
           };
           encodeSearch(call, plan, buffers);
         }
       });
+      rows?.forEach((kernel, i) => {
+        const { plan, view, scratch, means } = this.#views[i]!;
+        encodeRowAttention(call, plan, kernel, {
+          q: tensors.q,
+          out: tensors.out,
+          k: view.k,
+          v: view.v,
+          pages: view.pages?.table,
+          mask: this.mask,
+          means: means?.range,
+          scratch: (role) => scratch.get(role)!,
+          shape: this.#uniforms.shape(i, 0),
+          ...(fused && { append: tensors }),
+        });
+      });
       // Every view's search has written the mask.
-      if (part !== 'before' && stage !== undefined && this.#pseudo && !this.#listsInside(fused))
+      if (!rows && part !== 'before' && stage !== undefined && this.#pseudo && !this.#listsInside(fused))
         encodePseudoList(call, this.mask, this.#pseudo, this.#uniforms.pseudo);
       this.#views.forEach((state, i) => {
         const { plan, view, means } = state;
-        if (part === 'before') return;
+        if (part === 'before' || rows) return;
         const { shape } = plan.request;
         encodeDecode(
           call,
@@ -427,6 +446,24 @@ export class GpuDecodeSession {
     throw new HipError('unsupported', message, { name: 'window', value: window });
   }
 
+  /** Kernels in which one workgroup a head chooses and attends, for all views or none. */
+  #rowKernels(stage: number | undefined, mayAppend: boolean): readonly RowAttentionKernel[] | undefined {
+    if (stage === undefined) return undefined;
+    return (mayAppend ? this.#rowKernelsOf(stage, true) : undefined) ?? this.#rowKernelsOf(stage, false);
+  }
+
+  #rowKernelsOf(stage: number, append: boolean): readonly RowAttentionKernel[] | undefined {
+    const { limits } = this.cache.pool.context;
+    const { scale, softcap } = this.#options;
+    const remainder = this.#stepConfig.remainder && resolveRemainder(this.#stepConfig.remainder);
+    const kernels = this.#views.map(({ plan, means, options }) => {
+      const pseudo = means && this.#pseudo;
+      const { slots = 0 } = options;
+      return planRowAttention({ plan, stage, limits, slots, remainder, pseudo, append, scale, softcap });
+    });
+    return kernels.every((kernel) => kernel !== undefined) ? kernels : undefined;
+  }
+
   /** Whether a step's search reads what stands for chunks. */
   #readsSummaries(stage: number | undefined): boolean {
     if (stage === undefined) return false;
@@ -440,7 +477,7 @@ export class GpuDecodeSession {
   /** Whether the attention kernel has bindings left for the new token, which come before those for pseudo-keys. */
   #appendsOnTheWay(): boolean {
     const needed = (this.cache.contiguous ? 8 : 9) + (this.#pseudo ? 1 : 0);
-    return this.config.window > 0 && this.cache.pool.context.limits.maxStorageBuffersPerShaderStage >= needed;
+    return this.cache.pool.context.limits.maxStorageBuffersPerShaderStage >= needed;
   }
 
   /** Whether the attention of every view lists its pseudo-keys itself. */

@@ -1,7 +1,7 @@
 // The passes of a single row's last two stages, exact scores and a vote, as when decoding: one over the keys, one that selects twice.
 import type { MassStage, ScoredStage, SearchStage } from '@hip/mask-search';
 import { memoCode } from './code/memo.ts';
-import { choosesFew, rowChooseBytes, rowChooseCode } from './code/row-choose.ts';
+import { choosesFew, rowChooseBytes, rowChooseCode, type RowChooseKernel } from './code/row-choose.ts';
 import { ROW_SCORE_LANES, rowScoresBytes, rowScoresCode, rowScoresTile } from './code/row-scores.ts';
 import type { SearchConstants } from './code/shape.ts';
 import type { SearchPass, SearchRequest } from './plan.ts';
@@ -48,6 +48,20 @@ function chosen(
   return { chunk, block: mass.chunk, chunks: keep / chunk, mostChunks, blocks: mostChunks * ratio };
 }
 
+/** How a row's blocks are chosen. */
+export function rowChooseKernel(
+  stages: RowStages,
+  index: number,
+  request: SearchRequest,
+  constants: SearchConstants,
+): RowChooseKernel {
+  const { config, profile } = request;
+  const before = config.stages![index - 1]!;
+  const previous = { chunk: before.chunk, capacity: before.keep / before.chunk };
+  const choice = chosen(stages, mostOf(stages.exact, index, request));
+  return { ...choice, previous, constants, ...lastBudget(request), subgroups: profile.tier !== 'basic' };
+}
+
 /** The passes, and bytes of the blocks' sums. */
 export function rowPasses(
   { exact, mass }: RowStages,
@@ -57,7 +71,7 @@ export function rowPasses(
   slab: Slab,
   z: number,
 ): { readonly passes: readonly SearchPass[]; readonly bytes: number } {
-  const { shape, config, profile, pageShift, score = {} } = request;
+  const { shape, config, pageShift, score = {} } = request;
   requireOneWindow('mass', slab);
   const before = config.stages![index - 1]!;
   const previous = { chunk: before.chunk, capacity: before.keep / before.chunk };
@@ -67,7 +81,7 @@ export function rowPasses(
   const { chunk, block, blocks } = choice;
   const links = [`starts/${index - 1}`, `counts/${index - 1}`];
   const scores = { chunk, previous, constants, dims: exact.dims, vote: { scale, softcap }, block, blocks };
-  const choose = { ...choice, previous, constants, ...lastBudget(request), subgroups: profile.tier !== 'basic' };
+  const choose = rowChooseKernel({ exact, mass }, index, request, constants);
   return {
     bytes: 4 * z * blocks,
     passes: [
@@ -80,8 +94,8 @@ export function rowPasses(
         window: 0,
       },
       {
-        label: `search/${index}-choose`,
-        stage: index,
+        label: `search/${index + 1}-choose`,
+        stage: index + 1,
         code: memoCode(rowChooseCode, choose),
         buffers: ['shape', 'scores', 'sums', 'mask/starts', 'mask/counts', ...links],
         workgroups: [1, 1, z],

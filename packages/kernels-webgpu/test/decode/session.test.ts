@@ -217,24 +217,34 @@ describeGpu('decode sessions', (gpu) => {
     expect(session.searches).toBe(14);
   });
 
-  it('with bindings enough, the newest token is written by the attention, after the search', async () => {
-    const roomy = await gpu.device({
-      features: ['subgroups', 'shader-f16'],
-      limits: { maxStorageBuffersPerShaderStage: 10 },
+  for (const [name, storage] of Object.entries({
+    'written by the attention, after the search': 10,
+    'chosen for and attended to in one pass': 12,
+  }))
+    it(`with bindings enough, the newest token is ${name}`, async () => {
+      const limits = { maxStorageBuffersPerShaderStage: storage };
+      const roomy = await gpu.device({ features: ['subgroups', 'shader-f16'], limits });
+      for (const [remainder, neighbour] of [
+        [voting.remainder, false],
+        [{ block: 16, most: 4, tail: 'exact' } as const, true],
+        [undefined, false],
+      ] as const) {
+        const { error, wrongMasks } = await compare(contextOf(roomy), {
+          config: resolveConfig({ ...voting, remainder }),
+          pool: { tokens: 512 },
+          prompts: [112],
+          steps: 7,
+          neighbour,
+        });
+        expect(error).toBeLessThan(TOLERANCE);
+        expect(wrongMasks).toBe(0);
+      }
+      const rowKernels = [...contextOf(roomy).pipelines.keys()].filter((code) => code.includes('struct Row {'));
+      expect(rowKernels.map((code) => code.includes('new_k')).toSorted()).toEqual(
+        storage === 12 ? [false, false, false, true] : [],
+      );
+      roomy.destroy();
     });
-    for (const neighbour of [false, true]) {
-      const { error, wrongMasks } = await compare(contextOf(roomy), {
-        config: voting,
-        pool: { tokens: 512 },
-        prompts: [112],
-        steps: 7,
-        neighbour,
-      });
-      expect(error).toBeLessThan(TOLERANCE);
-      expect(wrongMasks).toBe(0);
-    }
-    roomy.destroy();
-  });
 
   it('votes through the page table, every candidate attended to, an exact tail', async () => {
     const { error, wrongMasks, cache } = await compare(context, {

@@ -162,7 +162,7 @@ describeGpu('search with a vote', (gpu) => {
           const { q, k } = randomTensors(one, seed);
           const values = type === 'f16' ? { q: roundToHalf(q), k: roundToHalf(k) } : { q, k };
           const run = await runSearch(context, { shape: one, config, type, seed, score, values }, at(tier));
-          expect(run.plan.slabs[0]!.passes.at(-1)!.label).toBe('search/1-choose');
+          expect(run.plan.slabs[0]!.passes.at(-1)!.label).toBe('search/2-choose');
           expect(cells(run.actual)).toEqual(cells(run.expected));
         },
       ),

@@ -23,9 +23,12 @@ function mostBlocks({ chunks, chunk, block }: Pick<RowChooseKernel, 'chunks' | '
 }
 
 /** Workgroup memory in bytes. */
-export function rowChooseBytes(kernel: Omit<RowChooseKernel, 'constants' | keyof Budget>): number {
+export function rowChooseBytes(
+  kernel: Omit<RowChooseKernel, 'constants' | keyof Budget>,
+  lanes = SELECT_LANES,
+): number {
   const blocks = mostBlocks(kernel);
-  return 4 * COUNTING_LIMIT + topBytes(COUNTING_LIMIT) + 4 * kernel.chunks + 4 * blocks + topBytes(blocks) + 16;
+  return 4 * COUNTING_LIMIT + topBytes(COUNTING_LIMIT) + 4 * kernel.chunks + 4 * blocks + topBytes(blocks, lanes) + 16;
 }
 
 /** Whether the first selection is one of few. */
@@ -35,22 +38,95 @@ export function choosesFew({ mostChunks }: Pick<RowChooseKernel, 'mostChunks'>):
 
 const NAMES = /\b(select_top|score_at|keep_candidate|cache|kept)\b/gu;
 
-/** Bindings: shape, scores, block sums, mask starts, counts, previous starts, counts. One workgroup per cell of the z axis. */
-export function rowChooseCode(kernel: RowChooseKernel): string {
-  const { constants, keep, chunks, chunk, block, blocks, subgroups } = kernel;
+/** Pieces of a kernel in which a workgroup chooses a row's blocks. */
+export interface ChooseParts {
+  /** `enable` directives. */
+  readonly enables: string;
+  /** Expect the geometry, the candidates, the budgets, and `scores` and `block_sums`. */
+  readonly declarations: string;
+  /** Parameters of `main`: `lane` is numbered subgroup by subgroup where those are used. */
+  readonly parameters: string;
+  /** The first statement of `main`. */
+  readonly statement: string;
+  /** Statements; declare `chosen_count`. Expect `group` and `lane`. Barriers in the middle, none at the end. */
+  readonly choose: string;
+}
+
+/** @param store statement that receives block `token`, beyond the sink, for `slot`; expects the private `target_cell` */
+export function chooseParts(kernel: RowChooseKernel, lanes: number, store: string): ChooseParts {
+  const { chunks, chunk, block, blocks, subgroups } = kernel;
   const ratio = chunk / block;
   const most = mostBlocks(kernel);
-  const second = { most, subgroups, vectors: true };
-  const lane = laneCode(second);
+  const second = { most, subgroups, vectors: true, lanes };
+  const { parameters, statement } = laneCode(second);
   const fill = (cache: string, count: string, source: (index: string) => string): string =>
-    `for (var i = lane; i < (${count} + 3u) / 4u; i += ${SELECT_LANES}u) {
-    let index = vec4u(4u * i) + vec4u(0u, 1u, 2u, 3u);
-    let from_index = min(index, vec4u(${count} - 1u));
-    ${cache}[i] = select(vec4u(0u), vec4u(${['x', 'y', 'z', 'w'].map((part) => source(`from_index.${part}`)).join(', ')}), index < vec4u(${count}));
+    `for (var i = lane; i < (${count} + 3u) / 4u; i += ${lanes}u) {
+      let index = vec4u(4u * i) + vec4u(0u, 1u, 2u, 3u);
+      let from_index = min(index, vec4u(${count} - 1u));
+      ${cache}[i] = select(vec4u(0u), vec4u(${['x', 'y', 'z', 'w'].map((part) => source(`from_index.${part}`)).join(', ')}), index < vec4u(${count}));
+    }
+    workgroupBarrier();`;
+  return {
+    enables: topEnables(second),
+    parameters,
+    statement,
+    declarations: `var<private> target_cell: u32;
+var<workgroup> few_cache: array<vec4u, ${COUNTING_LIMIT / 4}>;
+var<workgroup> cache: array<vec4u, ${most / 4}>;
+// Chunks that go on, in order, and how many blocks they make.
+var<workgroup> picked: array<u32, ${chunks}>;
+var<workgroup> picked_blocks: u32;
+fn few_score_at(i: u32) -> u32 { return few_cache[i / 4u][i % 4u]; }
+fn few_keep_candidate(i: u32, slot: u32) { picked[slot] = i; }
+fn score_at(i: u32) -> u32 { return cache[i / 4u][i % 4u]; }
+var<private> cell: u32;
+fn keep_candidate(i: u32, slot: u32) {
+  let token = candidate_token(cell, picked[i / ${ratio}u]) + i % ${ratio}u * ${block}u;
+  ${store}
+}
+${topCode({ most: COUNTING_LIMIT, subgroups, vectors: true, lanes }).replace(NAMES, 'few_$1')}
+${topCode(second)}`,
+    choose: `let at = block_at(shape.firstBlock);
+  cell = group.z;
+  target_cell = (batch_of(group.z) * shape.queryHeads + shape.headOffset + head_of(group.z)) * shape.queryBlocks;
+  let all_chunks = candidate_count(group.z, at.searchable);
+  let going = min(all_chunks, ${chunks}u);
+  if (all_chunks > ${chunks}u) {
+    ${fill('few_cache', 'all_chunks', (index) => `scores[group.z * shape.scoreStride + ${index}]`)}
+    few_select_top(all_chunks, ${chunks}u, lane);
+  } else {
+    for (var i = lane; i < all_chunks; i += ${lanes}u) { picked[i] = i; }
   }
-  workgroupBarrier();`;
+  workgroupBarrier();
+  if (lane == 0u && going > 0u) {
+    // Only the last chunk can be cut short.
+    let left = at.searchable - candidate_token(cell, picked[going - 1u]);
+    picked_blocks = (going - 1u) * ${ratio}u + (min(${chunk}u, left) + ${block - 1}u) / ${block}u;
+  }
+  let count_blocks = workgroupUniformLoad(&picked_blocks);
+  let budget = keep_of(group.z);
+  let chosen_count = min(count_blocks, budget);
+  if (count_blocks <= budget) {
+    for (var i = lane; i < count_blocks; i += ${lanes}u) { keep_candidate(i, i); }
+  } else if (budget > 0u) {
+    ${fill('cache', 'count_blocks', (index) => `block_sums[group.z * ${blocks}u + picked[${index} / ${ratio}u] * ${ratio}u + ${index} % ${ratio}u]`)}
+    select_top(count_blocks, budget, lane);
+  }`,
+  };
+}
+
+/** Statements that write the number of blocks, and `-1` behind the last. */
+export function closeMaskCode({ keep }: Pick<Budget, 'keep'>, lanes: number): string {
+  return `if (lane == 0u) { counts[target_cell] = chosen_count; }
+  for (var i = chosen_count + lane; i < ${keep}u; i += ${lanes}u) { starts[target_cell * ${keep}u + i] = -1; }`;
+}
+
+/** Bindings: shape, scores, block sums, mask starts, counts, previous starts, counts. One workgroup per cell of the z axis. */
+export function rowChooseCode(kernel: RowChooseKernel): string {
+  const { constants, keep } = kernel;
+  const parts = chooseParts(kernel, SELECT_LANES, `starts[target_cell * ${keep}u + slot] = i32(SINK + token);`);
   return wgsl(
-    topEnables(second),
+    parts.enables,
     geometryCode({ ...constants, pageShift: undefined }),
     bindings([
       'var<uniform> shape: Shape',
@@ -62,52 +138,12 @@ export function rowChooseCode(kernel: RowChooseKernel): string {
     ]),
     candidateCode(kernel),
     budgetCode(kernel),
-    `var<private> cell: u32;
-var<private> target_cell: u32;
-var<workgroup> few_cache: array<vec4u, ${COUNTING_LIMIT / 4}>;
-var<workgroup> cache: array<vec4u, ${most / 4}>;
-// Chunks that go on, in order, and how many blocks they make.
-var<workgroup> picked: array<u32, ${chunks}>;
-var<workgroup> picked_blocks: u32;
-fn few_score_at(i: u32) -> u32 { return few_cache[i / 4u][i % 4u]; }
-fn few_keep_candidate(i: u32, slot: u32) { picked[slot] = i; }
-fn score_at(i: u32) -> u32 { return cache[i / 4u][i % 4u]; }
-fn keep_candidate(i: u32, slot: u32) {
-  starts[target_cell * ${keep}u + slot] = i32(SINK + candidate_token(cell, picked[i / ${ratio}u]) + i % ${ratio}u * ${block}u);
-}`,
-    topCode({ most: COUNTING_LIMIT, subgroups, vectors: true }).replace(NAMES, 'few_$1'),
-    topCode(second),
+    parts.declarations,
     `@compute @workgroup_size(${SELECT_LANES})
-fn main(@builtin(workgroup_id) group: vec3u, ${lane.parameters}) {
-  ${lane.statement}
-  let at = block_at(shape.firstBlock);
-  cell = group.z;
-  target_cell = (batch_of(group.z) * shape.queryHeads + shape.headOffset + head_of(group.z)) * shape.queryBlocks;
-  let all_chunks = candidate_count(group.z, at.searchable);
-  let going = min(all_chunks, ${chunks}u);
-  if (all_chunks > ${chunks}u) {
-    ${fill('few_cache', 'all_chunks', (index) => `scores[group.z * shape.scoreStride + ${index}]`)}
-    few_select_top(all_chunks, ${chunks}u, lane);
-  } else {
-    for (var i = lane; i < all_chunks; i += ${SELECT_LANES}u) { picked[i] = i; }
-  }
-  workgroupBarrier();
-  if (lane == 0u && going > 0u) {
-    // Only the last chunk can be cut short.
-    let left = at.searchable - candidate_token(cell, picked[going - 1u]);
-    picked_blocks = (going - 1u) * ${ratio}u + (min(${chunk}u, left) + ${block - 1}u) / ${block}u;
-  }
-  let count = workgroupUniformLoad(&picked_blocks);
-  let keep = keep_of(group.z);
-  if (lane == 0u) { counts[target_cell] = min(count, keep); }
-  for (var i = min(count, keep) + lane; i < ${keep}u; i += ${SELECT_LANES}u) { starts[target_cell * ${keep}u + i] = -1; }
-  if (count <= keep) {
-    for (var i = lane; i < count; i += ${SELECT_LANES}u) { keep_candidate(i, i); }
-    return;
-  }
-  if (keep == 0u) { return; }
-  ${fill('cache', 'count', (index) => `block_sums[group.z * ${blocks}u + picked[${index} / ${ratio}u] * ${ratio}u + ${index} % ${ratio}u]`)}
-  select_top(count, keep, lane);
+fn main(@builtin(workgroup_id) group: vec3u, ${parts.parameters}) {
+  ${parts.statement}
+  ${parts.choose}
+  ${closeMaskCode(kernel, SELECT_LANES)}
 }`,
   );
 }

@@ -13,11 +13,13 @@ export interface TopOptions {
   readonly subgroups: boolean;
   /** Scores lie four at a time in `cache: array<vec4u>`, 0 after the last. */
   readonly vectors: boolean;
+  /** Lanes of the workgroup, at least one per histogram bin. @defaultValue SELECT_LANES */
+  readonly lanes?: number | undefined;
 }
 
 /** Workgroup memory of {@link topCode} in bytes, besides the scores. */
-export function topBytes(most: number): number {
-  return most <= COUNTING_LIMIT ? Math.ceil(most / 32) * 4 : 256 * 4 + 2 * 256 * 8 + 16;
+export function topBytes(most: number, lanes: number = SELECT_LANES): number {
+  return most <= COUNTING_LIMIT ? Math.ceil(most / 32) * 4 : 256 * 4 + 2 * lanes * 8 + 16;
 }
 
 /** `enable` directives that {@link topCode} needs. */
@@ -42,9 +44,9 @@ export function laneCode({ most, subgroups }: TopOptions): { readonly parameters
  * slots in ascending order of i. Scores come from `score_at(i)`: larger is better, ties go to the lower index. Ends without a
  * barrier. Both functions are the caller's.
  */
-export function topCode({ most, subgroups, vectors }: TopOptions): string {
-  if (most <= COUNTING_LIMIT) return countingCode(Math.ceil(most / 32), vectors);
-  return `${subgroups ? SUBGROUP_SUM : PLAIN_SUM}\n${RADIX}`;
+export function topCode({ most, subgroups, vectors, lanes = SELECT_LANES }: TopOptions): string {
+  if (most <= COUNTING_LIMIT) return countingCode(Math.ceil(most / 32), vectors, lanes);
+  return `${subgroups ? subgroupSum(lanes) : plainSum(lanes)}\n${radixCode(lanes)}`;
 }
 
 /** How many beat candidate i, its own score being `mine`. */
@@ -63,18 +65,18 @@ function rankCode(vectors: boolean): string {
     let rank = ranks.x + ranks.y + ranks.z + ranks.w;`;
 }
 
-function countingCode(words: number, vectors: boolean): string {
+function countingCode(words: number, vectors: boolean, lanes: number): string {
   return `var<workgroup> kept: array<atomic<u32>, ${words}>;
 fn select_top(count: u32, keep: u32, lane: u32) {
-  for (var i = lane; i < ${words}u; i += ${SELECT_LANES}u) { atomicStore(&kept[i], 0u); }
+  for (var i = lane; i < ${words}u; i += ${lanes}u) { atomicStore(&kept[i], 0u); }
   workgroupBarrier();
-  for (var i = lane; i < count; i += ${SELECT_LANES}u) {
+  for (var i = lane; i < count; i += ${lanes}u) {
     let mine = score_at(i);
     ${rankCode(vectors)}
     if (rank < keep) { atomicOr(&kept[i / 32u], 1u << (i % 32u)); }
   }
   workgroupBarrier();
-  for (var i = lane; i < count; i += ${SELECT_LANES}u) {
+  for (var i = lane; i < count; i += ${lanes}u) {
     let word = atomicLoad(&kept[i / 32u]);
     if ((word & (1u << (i % 32u))) != 0u) {
       var slot = countOneBits(word & ((1u << (i % 32u)) - 1u));
@@ -86,12 +88,13 @@ fn select_top(count: u32, keep: u32, lane: u32) {
 }
 
 /** Exclusive prefix sums over the lanes. */
-const PLAIN_SUM = `var<workgroup> sums: array<array<vec2u, 256>, 2>;
+function plainSum(lanes: number): string {
+  return `var<workgroup> sums: array<array<vec2u, ${lanes}>, 2>;
 fn prefix_sum(value: vec2u, lane: u32) -> vec2u {
   sums[0][lane] = value;
   workgroupBarrier();
   var side = 0u;
-  for (var reach = 1u; reach < 256u; reach *= 2u) {
+  for (var reach = 1u; reach < ${lanes}u; reach *= 2u) {
     var sum = sums[side][lane];
     if (lane >= reach) { sum += sums[side][lane - reach]; }
     side = 1u - side;
@@ -102,10 +105,12 @@ fn prefix_sum(value: vec2u, lane: u32) -> vec2u {
   workgroupBarrier();
   return result;
 }`;
+}
 
-const SUBGROUP_SUM = `var<private> my_subgroup: u32;
+function subgroupSum(lanes: number): string {
+  return `var<private> my_subgroup: u32;
 var<private> first_of_subgroup: bool;
-var<workgroup> sums: array<vec2u, 256>;
+var<workgroup> sums: array<vec2u, ${lanes}>;
 fn prefix_sum(value: vec2u, lane: u32) -> vec2u {
   let total = subgroupAdd(value);
   if (first_of_subgroup) { sums[my_subgroup] = total; }
@@ -115,8 +120,12 @@ fn prefix_sum(value: vec2u, lane: u32) -> vec2u {
   workgroupBarrier();
   return result;
 }`;
+}
 
-const RADIX = `var<workgroup> histogram: array<atomic<u32>, 256>;
+function radixCode(lanes: number): string {
+  /** Lanes beyond the bins have none. */
+  const bins = (value: string): string => (lanes === 256 ? value : `if (lane < 256u) { ${value} }`);
+  return `var<workgroup> histogram: array<atomic<u32>, 256>;
 var<workgroup> found: array<u32, 4>;
 fn select_top(count: u32, keep: u32, lane: u32) {
   var threshold = 0u;
@@ -124,15 +133,15 @@ fn select_top(count: u32, keep: u32, lane: u32) {
   for (var round = 0u; round < 4u; round++) {
     let shift = 24u - 8u * round;
     let known = select(0xffffffffu << ((shift + 8u) % 32u), 0u, round == 0u);
-    atomicStore(&histogram[lane], 0u);
+    ${bins('atomicStore(&histogram[lane], 0u);')}
     workgroupBarrier();
-    for (var i = lane; i < count; i += 256u) {
+    for (var i = lane; i < count; i += ${lanes}u) {
       let score = score_at(i);
       if ((score & known) == threshold) { atomicAdd(&histogram[(score >> shift) & 255u], 1u); }
     }
     workgroupBarrier();
     // Lane 0 owns the highest bin.
-    let here = atomicLoad(&histogram[255u - lane]);
+    ${lanes === 256 ? 'let here = atomicLoad(&histogram[255u - lane]);' : 'var here = 0u;\n    if (lane < 256u) { here = atomicLoad(&histogram[255u - lane]); }'}
     let above = prefix_sum(vec2u(here, 0u), lane).x;
     if (above < wanted && wanted <= above + here) {
       found[0] = 255u - lane;
@@ -144,7 +153,7 @@ fn select_top(count: u32, keep: u32, lane: u32) {
     workgroupBarrier();
   }
   // Each lane owns a run of candidates, so slots ascend; of those at the threshold the first \`wanted\` win.
-  let run = (count + 255u) / 256u;
+  let run = (count + ${lanes - 1}u) / ${lanes}u;
   let begin = min(lane * run, count);
   let end = min(begin + run, count);
   var mine = vec2u(0u);
@@ -160,3 +169,4 @@ fn select_top(count: u32, keep: u32, lane: u32) {
     before += vec2u(u32(score > threshold), u32(tie));
   }
 }`;
+}
