@@ -82,7 +82,7 @@ export async function runProgram(
 /** Imports made dynamic, so that a snippet can stand inside a function. */
 export function dynamicImports(code: string): string {
   return code
-    .replaceAll(/^import '([^']*)';/gm, "await import('$1');")
+    .replaceAll(/^import [']([^']*)';/gm, "await import('$1');")
     .replaceAll(/^import \* as (\w+) from ('[^']*');/gm, 'const $1 = await import($2);')
     .replaceAll(
       /^import \{([^}]*)\} from ('[^']*');/gm,

@@ -10,7 +10,7 @@ type Drawing = { readonly Plot: typeof ObservablePlot; readonly document: Docume
 const loaded: Drawing | Error = await optional(['@observablehq/plot', 'linkedom'], 'a report', async () => {
   const [Plot, { parseHTML }] = await Promise.all([import('@observablehq/plot'), import('linkedom')]);
   const { document } = parseHTML('<!doctype html><html><body></body></html>');
-  return { Plot, document: document as unknown as Document };
+  return { Plot, document };
 }).catch((error: unknown) => error as Error);
 
 function drawing(): Drawing {
