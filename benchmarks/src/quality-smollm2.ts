@@ -40,7 +40,7 @@ function planOf(quick: boolean): Plan {
   const { env } = process;
   const size = quick ? SIZES.quick : SIZES.full;
   const parts = env['HIP_QUALITY_PARTS'] ?? (quick ? 'prefill,decode' : 'prefill,decode,tasks');
-  const names = env['HIP_QUALITY_CONFIGURATIONS'] ?? (quick ? 'default;vote' : 'default;vote;profile');
+  const names = env['HIP_QUALITY_CONFIGURATIONS'] ?? (quick ? 'bounds;default' : 'bounds;default;profile');
   const tokens = Number(env['HIP_QUALITY_TOKENS'] ?? size.tokens);
   return {
     tokens,

@@ -146,7 +146,7 @@ export const ABLATION = {
   shipped: {
     run: 3,
     rows: {
-      '`VOTE_CONFIG`’s search': 'md64 4096 x1536 half half',
+      '`DEFAULT_CONFIG`’s search': 'md64 4096 x1536 half half',
       'the same with equal budgets, all dimensions': 'equal md64 4096 x1536',
     },
   },

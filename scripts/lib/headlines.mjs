@@ -41,13 +41,10 @@ export const HEADLINES = [
     result: 'quality',
     say: (document) => {
       const dense = find(document, { table: 'quality', model: 'books-lm-14m', method: 'dense' });
-      const hip = find(document, {
-        table: 'quality',
-        model: 'books-lm-14m',
-        method: 'HiP (default)',
-        k: 512,
-        denseLayers: 2,
-      });
+      const row = { table: 'quality', model: 'books-lm-14m', denseLayers: 2 };
+      const isMeasured = document.rows.some(({ method, k }) => method === 'HiP (default)' && k === 320);
+      const shipped = isMeasured ? { method: 'HiP (default)', k: 320 } : { method: 'HiP, bounds', k: 512 };
+      const hip = find(document, { ...row, ...shipped });
       return {
         value: `${hip.perplexityRatio.toFixed(3)}×`,
         text: `the perplexity of dense attention at 32K tokens (books-lm-14m), and ${percent(hip.passKey32K)} of pass-keys found where dense finds ${percent(dense.passKey32K)}`,

@@ -110,8 +110,8 @@ const cases: readonly (readonly [string, () => readonly string[], RegExp])[] = [
   ],
   [
     'keys that HiP has no whole chunks of',
-    () => [...files, '--model', at('tiny'), '--keys', '100'],
-    /^demo: --keys is 100: use a multiple of 16\n$/,
+    () => [...files, '--model', at('tiny'), '--keys', '101'],
+    /^demo: --keys is 101: use a multiple of 2\n$/,
   ],
   [
     'a file for the folder of the results',

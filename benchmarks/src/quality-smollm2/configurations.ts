@@ -1,20 +1,20 @@
-// Configurations by name: default, vote, paper, profile, dense, and changes of them: "vote:k=448,window=128", "k=256".
+// Configurations by name: default, bounds, paper, profile, dense, and changes of them: "default:k=448,window=128", "k=256".
 import { profileConfig, type ModelAttentionOptions } from '@hip/attention';
 import { booksLm14m, booksLm6m, smollm2 } from '@hip/attention/profiles';
 import {
+  BOUND_CONFIG,
   DEFAULT_CONFIG,
-  FAST_CONFIG,
+  INFINITE_HIP_CONFIG,
   PAPER_CONFIG,
   resolveConfig,
-  VOTE_CONFIG,
   type HipConfig,
 } from '@hip/mask-search';
 
 const STOCK: Readonly<Record<string, HipConfig>> = {
   default: DEFAULT_CONFIG,
-  vote: VOTE_CONFIG,
-  fast: FAST_CONFIG,
+  bounds: BOUND_CONFIG,
   paper: PAPER_CONFIG,
+  'infinite-hip': INFINITE_HIP_CONFIG,
   profile: profileConfig(smollm2),
   'profile-books-lm-6m': profileConfig(booksLm6m),
   'profile-books-lm-14m': profileConfig(booksLm14m),
@@ -27,7 +27,7 @@ export interface Named {
 }
 
 /**
- * `NAME`, `NAME:FIELD=VALUE,…` or `FIELD=VALUE,…`, which changes the vote. Values are JSON, `off` is undefined; without stages of its
+ * `NAME`, `NAME:FIELD=VALUE,…` or `FIELD=VALUE,…`, which changes the default. Values are JSON, `off` is undefined; without stages of its
  * own, another `k` adapts them.
  *
  * @throws on a name or value that is none
@@ -35,10 +35,10 @@ export interface Named {
 export function configurationOf(text: string): Named {
   const name = text.trim();
   if (name === 'dense') return { name, options: { dense: 'always' } };
-  const [, stock = 'vote', changes = ''] = /^(?:([\w-]+)(?::|$))?(.*)$/s.exec(name)!;
+  const [, stock = 'default', changes = ''] = /^(?:([\w-]+)(?::|$))?(.*)$/s.exec(name)!;
   const base = STOCK[stock];
   if (!base)
-    throw new Error(`no configuration "${stock}": use dense, ${Object.keys(STOCK).join(', ')}, or vote:FIELD=VALUE`);
+    throw new Error(`no configuration "${stock}": use dense, ${Object.keys(STOCK).join(', ')}, or default:FIELD=VALUE`);
   const given = Object.fromEntries(
     changes
       .split(/,(?=\w+=)/)

@@ -1,9 +1,9 @@
 // The attention methods the quality benchmark compares, each with its number of keys and dense layers.
 import { denseModelAttention, hipModelAttention, maskedAttention } from '@hip/attention';
 import {
+  BOUND_CONFIG,
+  boundStages,
   DEFAULT_CONFIG,
-  FAST_CONFIG,
-  defaultStages,
   infiniteHipStages,
   PAPER_CONFIG,
   randomBlockMask,
@@ -15,6 +15,7 @@ import {
   type ScoredStage,
   type SearchStage,
 } from '@hip/mask-search';
+import { WIDE_BOUNDS } from '../bounds.ts';
 import type { AttentionFunction } from '@instatune/supernet';
 
 /** Plain data: it travels to worker threads and names a result. */
@@ -31,7 +32,8 @@ export interface Method {
   readonly config?: Partial<HipConfig>;
 }
 
-const { window, sink } = DEFAULT_CONFIG;
+/** Of the methods that the table compares at equal keys. */
+const { window, sink } = BOUND_CONFIG;
 
 const hip = (k: number, denseLayers: number, label = 'HiP (default)', config?: Partial<HipConfig>): Method => ({
   name: 'hip',
@@ -52,25 +54,29 @@ function multiStage(k: number): Partial<HipConfig> {
   return { stages, blockK: 8, window, sink };
 }
 
-/** FAST_CONFIG's stages, with changes by stage and changes of all. */
+/** WIDE_BOUNDS's stages, with changes by stage and changes of all. */
 function changed(changes: readonly Partial<ScoredStage>[], all: Partial<ScoredStage> = {}): ScoredStage[] {
-  return splitStages(FAST_CONFIG.stages!).scored.map((stage, i) => ({ ...stage, ...all, ...changes[i] }));
+  return splitStages(WIDE_BOUNDS.stages!).scored.map((stage, i) => ({ ...stage, ...all, ...changes[i] }));
 }
 
-/** FAST_CONFIG's stages that score last rows instead of means, with changes by stage. */
+/** WIDE_BOUNDS's stages that score last rows instead of means, with changes by stage. */
 function rowsMax(changes: readonly Partial<ScoredStage>[] = []): ScoredStage[] {
   return changed(changes, { rows: 'max' });
 }
 
 /** Bounds of means of so many rows; the last stage scores every second row. */
 function everySecondRow(rows: number): readonly SearchStage[] {
-  const stages = defaultStages(512, rows);
+  const stages = boundStages(512, rows);
   return stages.with(-1, { ...stages.at(-1)!, strideQ: 2 });
 }
 
-/** FAST_CONFIG with changes. */
+/** The search by bounds that was the default before rows voted. */
+const bounds = (k: number, denseLayers: number, label = 'HiP, bounds'): Method =>
+  hip(k, denseLayers, label, { ...BOUND_CONFIG, stages: boundStages(k) });
+
+/** WIDE_BOUNDS with changes. */
 const staged = (label: string, changes: Partial<HipConfig> = {}): Method =>
-  hip(512, 2, label, { blockQ: FAST_CONFIG.blockQ, stages: FAST_CONFIG.stages, ...changes });
+  hip(512, 2, label, { ...WIDE_BOUNDS, ...changes });
 
 /** Reads everything: what the later stages would find if nothing were pruned before. */
 const ORACLE: SearchStage = { chunk: 16, keep: 512, strideQ: 1, rows: 'max', score: 'exact' };
@@ -78,10 +84,11 @@ const ORACLE: SearchStage = { chunk: 16, keep: 512, strideQ: 1, rows: 'max', sco
 /** The table of the README: every method at the same number of keys. */
 export const METHODS: readonly Method[] = [
   { name: 'dense', label: 'dense', k: 0, denseLayers: 0 },
-  hip(512, 2),
-  hip(512, 1),
-  hip(512, 0),
-  staged('HiP (fast)'),
+  hip(320, 2),
+  hip(320, 1),
+  hip(320, 0),
+  bounds(512, 2),
+  staged('HiP, bounds of 64 rows'),
   { name: 'streaming', label: 'sink + window (StreamingLLM)', k: 512, denseLayers: 0 },
   { name: 'streaming', label: 'sink + window (StreamingLLM)', k: 512, denseLayers: 2 },
   { name: 'random', label: 'random blocks (BigBird)', k: 512, denseLayers: 0 },
@@ -89,9 +96,10 @@ export const METHODS: readonly Method[] = [
   tree('HiP, tree search as in the paper', {}),
   hip(512, 2, 'HiP, multi-stage (InfiniteHiP, scaled to k)', multiStage(512)),
   ...[256, 1024, 128].flatMap((k) => [2, 1, 0].map((layers) => hip(k, layers))),
+  ...[256, 1024].map((k) => bounds(k, 2)),
 ];
 
-/** What the choice of the default rests on: one change at a time, k = 512, two dense layers. */
+/** What a search by bounds is made of: one change at a time, k = 512, two dense layers. */
 export const ABLATIONS: readonly Method[] = [
   tree('tree: b_k 2, centre (paper)', {}),
   tree('tree: first key represents', { representative: 'first' }),
@@ -130,12 +138,12 @@ export const ABLATIONS: readonly Method[] = [
   staged('stages: fast'),
   staged('every key of every row', { stages: [ORACLE] }),
   ...[32, 16].map((blockQ) => staged(`every key of every row, blocks of ${blockQ} rows`, { blockQ, stages: [ORACLE] })),
-  ...[4, 2].map((rows) => staged(`stages: means of ${rows} rows`, { stages: defaultStages(512, rows) })),
+  ...[4, 2].map((rows) => staged(`stages: means of ${rows} rows`, { stages: boundStages(512, rows) })),
   ...[4, 2].map((rows) =>
     staged(`stages: means of ${rows} rows, last one scores every 2nd row`, { stages: everySecondRow(rows) }),
   ),
   staged('stages: means of 8 rows, blocks of 32 rows', { blockQ: 32 }),
-  hip(512, 2, 'stages: means of 4 rows, blocks of 32 rows (the default)'),
+  bounds(512, 2, 'stages: means of 4 rows, blocks of 32 rows (BOUND_CONFIG)'),
   staged('stages: means of 4 rows, blocks of 16 rows, last one scores every 2nd row', {
     blockQ: 16,
     stages: everySecondRow(4),
@@ -144,7 +152,8 @@ export const ABLATIONS: readonly Method[] = [
 
 /** Whose share of the attention mass is taken; the literal tree is what the default replaces. */
 export const RECALLED: readonly Method[] = [
-  hip(512, 2, 'HiP (default)'),
+  hip(320, 2, 'HiP (default)'),
+  bounds(512, 2),
   tree('HiP, tree search as in the paper', {}),
   hip(512, 2, 'HiP, multi-stage (InfiniteHiP, scaled to k)', multiStage(512)),
   ...METHODS.filter(({ name, denseLayers }) => name === 'streaming' && denseLayers === 0),

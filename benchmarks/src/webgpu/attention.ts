@@ -10,7 +10,7 @@ import {
   type GpuMask,
   type Tier,
 } from '@hip/kernels-webgpu';
-import { FAST_CONFIG } from '@hip/mask-search';
+import { DEFAULT_CONFIG } from '@hip/mask-search';
 import { measure } from './measure.ts';
 import { randomTensor } from './random.ts';
 import { LLAMA } from './search.ts';
@@ -41,7 +41,7 @@ export async function spreadMask(
   tokens: number,
   heads: number,
 ): Promise<{ mask: GpuMask; pairs: number }> {
-  const { blockQ, blockK, sink, window, k } = FAST_CONFIG;
+  const { blockQ, blockK, sink, window, k } = DEFAULT_CONFIG;
   const capacity = k / blockK;
   const queryBlocks = Math.ceil(tokens / blockQ);
   const mask = allocateMask(context, {

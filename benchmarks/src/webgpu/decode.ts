@@ -8,7 +8,7 @@ import {
   KvPool,
   type GpuContext,
 } from '@hip/kernels-webgpu';
-import { FAST_CONFIG, resolveConfig, type HipConfig } from '@hip/mask-search';
+import { DEFAULT_CONFIG, resolveConfig, type HipConfig } from '@hip/mask-search';
 import { median } from '../benchmark.ts';
 import { measure } from './measure.ts';
 import { randomTensor } from './random.ts';
@@ -24,8 +24,8 @@ export async function decodeRows(
   context: GpuContext,
   {
     lengths = [32_768, 131_072],
-    config = FAST_CONFIG,
-    name = 'FAST_CONFIG',
+    config = DEFAULT_CONFIG,
+    name = 'DEFAULT_CONFIG',
     steps = 100,
     log,
   }: {

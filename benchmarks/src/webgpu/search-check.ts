@@ -15,7 +15,6 @@ import {
   type Tier,
 } from '@hip/kernels-webgpu';
 import {
-  FAST_CONFIG,
   denseAttention,
   maskLayout,
   PAPER_CONFIG,
@@ -25,6 +24,7 @@ import {
   type BlockMask,
   type HipConfig,
 } from '@hip/mask-search';
+import { WIDE_BOUNDS } from '../bounds.ts';
 import { randomTensor } from './random.ts';
 import { LLAMA } from './search.ts';
 
@@ -96,20 +96,20 @@ export async function searchChecks(
   const mine = tiers.slice(0, tiers.indexOf(context.profile.tier) + 1);
   const configs: Record<string, { config: HipConfig; shape: AttentionShape }> = {
     default: {
-      config: FAST_CONFIG,
+      config: WIDE_BOUNDS,
       shape: { batch: 1, queries: 700, keys: 9000, heads: 4, kvHeads: 2, headDim: 128 },
     },
     'default, d=64, two batches': {
-      config: FAST_CONFIG,
+      config: WIDE_BOUNDS,
       shape: { batch: 2, queries: 200, keys: 6000, heads: 2, kvHeads: 1, headDim: 64 },
     },
     // More than 256 chunks: another way of selecting.
     'default, chunks counted by digits': {
-      config: FAST_CONFIG,
+      config: WIDE_BOUNDS,
       shape: { batch: 1, queries: 300, keys: 32_768, heads: 6, kvHeads: 2, headDim: 64 },
     },
     'default, scores that stay in memory': {
-      config: FAST_CONFIG,
+      config: WIDE_BOUNDS,
       shape: { batch: 1, queries: 130, keys: 150_000, heads: 2, kvHeads: 1, headDim: 64 },
     },
     ...Object.fromEntries(
@@ -130,7 +130,7 @@ export async function searchChecks(
       shape: { batch: 1, queries: 130, keys: 4000, heads: 2, kvHeads: 1, headDim: 128 },
     },
     shared: {
-      config: resolveConfig({ ...FAST_CONFIG, shareHeads: true }),
+      config: resolveConfig({ ...WIDE_BOUNDS, shareHeads: true }),
       shape: { batch: 1, queries: 130, keys: 6000, heads: 4, kvHeads: 2, headDim: 80 },
     },
   };
@@ -164,8 +164,8 @@ export async function searchChecks(
       k: randomTensor(context, 'f16', shape.keys * shape.kvHeads * shape.headDim, 2),
     };
     const [matrix, vector] = [
-      await search(context, shape, FAST_CONFIG, 'f16', 'subgroup-matrix', tensors),
-      await search(context, shape, FAST_CONFIG, 'f16', 'subgroups', tensors),
+      await search(context, shape, WIDE_BOUNDS, 'f16', 'subgroup-matrix', tensors),
+      await search(context, shape, WIDE_BOUNDS, 'f16', 'subgroups', tensors),
     ];
     const share = difference(vector, matrix);
     // Means round to f16 for the matrix kernels: near ties may swap.

@@ -15,7 +15,7 @@ import {
   type SearchTuning,
   type Tier,
 } from '@hip/kernels-webgpu';
-import { FAST_CONFIG, maskCapacity, maskLayout, type HipConfig } from '@hip/mask-search';
+import { DEFAULT_CONFIG, maskCapacity, maskLayout, type HipConfig } from '@hip/mask-search';
 import { measure } from './measure.ts';
 import { randomTensor } from './random.ts';
 
@@ -41,8 +41,8 @@ export async function searchRows(
   context: GpuContext,
   {
     lengths = [8192, 32_768, 131_072],
-    config = FAST_CONFIG,
-    name = 'FAST_CONFIG',
+    config = DEFAULT_CONFIG,
+    name = 'DEFAULT_CONFIG',
     attention = true,
     tier = context.profile.tier,
     tuning,
@@ -104,7 +104,7 @@ export async function prefillRows(
   context: GpuContext,
   {
     lengths = [8192, 32_768, 131_072],
-    config = FAST_CONFIG,
+    config = DEFAULT_CONFIG,
     log,
   }: Pick<SearchRowOptions, 'lengths' | 'config' | 'log'> = {},
 ): Promise<Record<string, unknown>[]> {
@@ -169,7 +169,7 @@ export async function chunkedPrefillRows(
   {
     tokens = 2 ** 20,
     chunk = 32_768,
-    config = FAST_CONFIG,
+    config = DEFAULT_CONFIG,
     steps = 32,
     log,
   }: { tokens?: number; chunk?: number; config?: HipConfig; steps?: number; log?: (line: string) => void } = {},

@@ -1,6 +1,6 @@
 // The WebGPU benchmark in sections, each under its own time limit, so that a slow or failing one leaves the others.
 import { contextOf, type GpuContext } from '@hip/kernels-webgpu';
-import { defaultStages, FAST_CONFIG, PAPER_CONFIG, type HipConfig } from '@hip/mask-search';
+import { BOUND_CONFIG, boundStages, PAPER_CONFIG, type HipConfig } from '@hip/mask-search';
 import { ablationRows } from './ablation.ts';
 import { attentionChecks, matrixCandidates } from './attention-check.ts';
 import { denseRows, sparseRows } from './attention.ts';
@@ -109,9 +109,9 @@ function configurations(): Record<string, HipConfig> {
   for (const blockQ of [64, 32])
     for (const rows of [8, 4])
       found[`blocks of ${blockQ} rows, means of ${rows}`] = {
-        ...FAST_CONFIG,
+        ...BOUND_CONFIG,
         blockQ,
-        stages: defaultStages(FAST_CONFIG.k, rows),
+        stages: boundStages(BOUND_CONFIG.k, rows),
       };
   return found;
 }

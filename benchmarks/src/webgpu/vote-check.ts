@@ -20,7 +20,7 @@ import {
   maskLayout,
   resolveConfig,
   searchBlockMask,
-  VOTE_CONFIG,
+  DEFAULT_CONFIG,
   type AttentionShape,
   type BlockMask,
   type HipConfig,
@@ -91,18 +91,22 @@ export async function voteChecks(
   const mine = tiers.slice(0, tiers.indexOf(context.profile.tier) + 1);
   const shape = { batch: 1, queries: 150, keys: 6000, heads: 2, kvHeads: 1, headDim: 128 };
   const cases: Record<string, { config: HipConfig; shape: AttentionShape }> = {
-    vote: { config: VOTE_CONFIG, shape },
+    vote: { config: DEFAULT_CONFIG, shape },
     'vote, d=64, two batches': {
-      config: VOTE_CONFIG,
+      config: DEFAULT_CONFIG,
       shape: { ...shape, batch: 2, queries: 100, keys: 5200, kvHeads: 2, headDim: 64 },
     },
     'vote, budgets by head, an exact tail': {
-      config: resolveConfig({ ...VOTE_CONFIG, kPerHead: [448, 0], remainder: { block: 64, most: 8, tail: 'exact' } }),
+      config: resolveConfig({
+        ...DEFAULT_CONFIG,
+        kPerHead: [448, 0],
+        remainder: { block: 64, most: 8, tail: 'exact' },
+      }),
       shape,
     },
     'vote on 16 keys, all channels': {
       config: resolveConfig({
-        ...VOTE_CONFIG,
+        ...DEFAULT_CONFIG,
         blockK: 16,
         stages: [
           { chunk: 64, keep: 2048, strideQ: 4, rows: 'mean', score: 'deviation' },

@@ -14,7 +14,7 @@ import {
   type MatrixVariant,
   type SearchTuning,
 } from '@hip/kernels-webgpu';
-import { maskCapacity, maskLayout, VOTE_CONFIG, type BlockMask, type HipConfig } from '@hip/mask-search';
+import { maskCapacity, maskLayout, DEFAULT_CONFIG, type BlockMask, type HipConfig } from '@hip/mask-search';
 import { measure } from './measure.ts';
 import { randomTensor } from './random.ts';
 import { difference } from './search-check.ts';
@@ -101,7 +101,7 @@ export async function voteVariantRows(
   { tokens = 32_768, deadline, log }: VariantOptions,
 ): Promise<Rows> {
   const rows: Rows = [];
-  const config: HipConfig = VOTE_CONFIG;
+  const config: HipConfig = DEFAULT_CONFIG;
   const { heads, kvHeads, headDim } = LLAMA;
   const shape = { batch: 1, queries: tokens, keys: tokens, ...LLAMA };
   const make = (count: number, seed: number): ReturnType<typeof randomTensor> =>

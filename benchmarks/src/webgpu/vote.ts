@@ -1,6 +1,7 @@
 // Rows of the vote: prefill by pass at several lengths, one token at a time over whole refresh cycles, and a million tokens in chunks.
 import { emptyTensor, GpuCall, GpuDecodeSession, KvCache, KvPool, type GpuContext } from '@hip/kernels-webgpu';
-import { DEFAULT_CONFIG, FAST_CONFIG, VOTE_CONFIG, type HipConfig } from '@hip/mask-search';
+import { BOUND_CONFIG, DEFAULT_CONFIG, type HipConfig } from '@hip/mask-search';
+import { WIDE_BOUNDS } from '../bounds.ts';
 import { measure } from './measure.ts';
 import { randomTensor } from './random.ts';
 import { chunkedPrefillRows, LLAMA, searchRows } from './search.ts';
@@ -16,7 +17,7 @@ export interface VoteRowOptions {
 /** What is compared, each once however many names it has. */
 function configurations(): Record<string, HipConfig> {
   const found = new Map<HipConfig, string>();
-  for (const [name, config] of Object.entries({ VOTE_CONFIG, FAST_CONFIG, DEFAULT_CONFIG }))
+  for (const [name, config] of Object.entries({ DEFAULT_CONFIG, WIDE_BOUNDS, BOUND_CONFIG }))
     if (![...found.keys()].some((other) => JSON.stringify(other) === JSON.stringify(config))) found.set(config, name);
   return Object.fromEntries([...found].map(([config, name]) => [name, config]));
 }
@@ -45,7 +46,7 @@ export async function voteRows(context: GpuContext, { deadline, log }: VoteRowOp
     if (performance.now() > deadline) return rows;
     await attempt({ what: 'decode', config: name }, rows, () => decodeCycleRows(context, { config, name, log }));
   }
-  for (const name of ['VOTE_CONFIG', 'FAST_CONFIG']) {
+  for (const name of ['DEFAULT_CONFIG', 'WIDE_BOUNDS']) {
     if (performance.now() > deadline) return rows;
     await attempt({ what: 'a million tokens', config: name }, rows, async () =>
       (await chunkedPrefillRows(context, { config: all[name]!, log })).map((row) => ({ ...row, config: name })),

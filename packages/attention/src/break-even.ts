@@ -3,7 +3,7 @@ import type { AttentionBackend } from './backend.ts';
 
 /**
  * Keys up to which dense attention is at least as fast as HiP, by backend (causal prefill, d = 64; README: "Break-even"): in the default
- * configuration, on webgpu in `FAST_CONFIG`, which is the faster one there. Below it `auto` runs dense, which is exact and no slower.
+ * configuration. Below it `auto` runs dense, which is exact and no slower.
  */
 export const BREAK_EVEN_KEYS: Readonly<Record<AttentionBackend, number>> = { cpu: 1280, wasm: 1280, webgpu: 3584 };
 

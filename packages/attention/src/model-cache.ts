@@ -103,6 +103,7 @@ interface Layer {
   readonly held: KeyValueCache;
   readonly shape: Omit<AttentionShape, 'queries' | 'keys'>;
   readonly scale: number;
+  readonly rotation: LayerContext['rotation'];
 }
 
 class ResidentCache implements ModelCache {
@@ -202,17 +203,22 @@ class ResidentCache implements ModelCache {
     held.dispose();
   }
 
-  #layerOf(q: tf.Tensor4D, k: tf.Tensor4D, { layer, scale }: LayerContext): Layer {
+  #layerOf(q: tf.Tensor4D, k: tf.Tensor4D, { layer, scale, rotation }: LayerContext): Layer {
     const [batch, , heads, headDim] = q.shape;
     const shape = { batch, heads, kvHeads: k.shape[2], headDim };
     const known = this.#layers.get(layer);
     if (!known) {
       const { maxTokens, type } = this.#options;
       // A dense layer may turn sparse when the text is long.
-      const longest = this.#configs.of(layer, Infinity);
+      const longest = this.#configs.of(layer, Infinity, { headDim, rotation });
       const config = longest === 'dense' ? {} : longest;
       const limits = { ...(maxTokens !== undefined && { maxTokens }), ...(type && { type }) };
-      const created = { held: this.#runtime.createCache({ ...shape, ...limits, config, scale }), shape, scale };
+      const created = {
+        held: this.#runtime.createCache({ ...shape, ...limits, config, scale }),
+        shape,
+        scale,
+        rotation,
+      };
       this.#layers.set(layer, created);
       return created;
     }
@@ -234,7 +240,7 @@ class ResidentCache implements ModelCache {
     return known;
   }
 
-  #attend({ held, shape }: Layer, q: tf.Tensor4D, { layer, window }: LayerContext): Float32Array {
+  #attend({ held, shape, rotation }: Layer, q: tf.Tensor4D, { layer, window }: LayerContext): Float32Array {
     const rows = q.dataSync() as Float32Array;
     const { dense = 'auto', onMask } = this.#options;
     const keys = held.length;
@@ -244,7 +250,7 @@ class ResidentCache implements ModelCache {
     const { k, window: recent, sink } = held.config;
     const isDense =
       dense === 'always' ||
-      this.#configs.of(layer, keys) === 'dense' ||
+      this.#configs.of(layer, keys, { headDim: shape.headDim, rotation }) === 'dense' ||
       (dense === 'auto' && chooseDense(keys, this.#backend, k + recent + sink));
     // A window that reaches every key is dense attention.
     if (window !== undefined || isDense) return held.attendDense(rows);

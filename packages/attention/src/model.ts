@@ -2,12 +2,16 @@
 import type * as tf from '@tensorflow/tfjs';
 import {
   denseMask,
+  hasSlowHalf,
   HipError,
   layerConfig,
   resolveConfig,
+  suitableConfig,
   type AttentionShape,
   type BlockMask,
+  type HeadForm,
   type HipConfig,
+  type Rotation,
 } from '@hip/mask-search';
 import { attendOver, checkDense, denseAttention, keepingAttention, maskedAttention } from './attention.ts';
 import { masksOf, ownerOf } from './sequence.ts';
@@ -26,6 +30,11 @@ export interface LayerContext {
    * token searches
    */
   readonly cache?: object;
+  /**
+   * How queries and keys of this layer were turned by position. What is not half against half (`other`: neighbouring channels, a part of
+   * a head, learned positions) is searched by all channels. @defaultValue 'half-split'
+   */
+  readonly rotation?: Rotation;
 }
 
 /** The attention parameter of @instatune/supernet's models, and of any model that calls it the same way. */
@@ -71,9 +80,9 @@ export function hipModelAttention(options: ModelAttentionOptions = {}): ModelAtt
   const attention: ModelAttention = (q, k, v, context) => {
     const sliding = slidingAttention(q, k, v, context);
     if (sliding) return sliding;
-    const { layer, causal, scale, cache = ownerOf(k) } = context;
+    const { layer, causal, scale, rotation, cache = ownerOf(k) } = context;
     const [rows, keys] = [q.shape[1], k.shape[1]];
-    const config = configs.of(layer, keys);
+    const config = configs.of(layer, keys, { headDim: q.shape[3], rotation });
     if (config === 'dense') return denseAttention(q, k, v, { causal, scale });
     const interval = tokensServed(config);
     const masks = causal && cache && interval > 1 ? masksOf(cache, attention, layer).at(keys, rows) : undefined;
@@ -89,8 +98,8 @@ export function hipModelAttention(options: ModelAttentionOptions = {}): ModelAtt
 
 /** The parameters of each layer. */
 export interface LayerConfigs {
-  /** Of a layer whose last row sees `keys` keys. */
-  of(layer: number, keys: number): HipConfig | 'dense';
+  /** Of a layer whose last row sees `keys` keys, as it suits its heads. */
+  of(layer: number, keys: number, heads: HeadForm): HipConfig | 'dense';
 }
 
 /** @throws HipError `invalid-config` */
@@ -107,11 +116,12 @@ export function layerConfigs({ config = {}, layerK = {}, dense = 'auto' }: Model
     });
   }
   const found = new Map<string, HipConfig | 'dense'>();
-  const of = (layer: number, keys: number): HipConfig | 'dense' => {
-    const key = `${layer}/${keys > denseTokens}`;
+  const of = (layer: number, keys: number, heads?: HeadForm): HipConfig | 'dense' => {
+    const key = `${layer}/${keys > denseTokens}/${!heads || hasSlowHalf(heads)}`;
     let one = found.get(key);
     if (one) return one;
     one = layerConfig(withLayerK(config, layer, layerK[layer]), layer, keys);
+    if (heads && one !== 'dense') one = suitableConfig(one, heads);
     found.set(key, one);
     return one;
   };

@@ -49,7 +49,7 @@ describe('typed errors', () => {
     expect(() => cpu.maskSearch(q, k, shape, { ...PAPER_CONFIG, ensemble: { members: 2 } })).toThrow(
       code('unsupported'),
     );
-    const stage = { chunk: 16, keep: 512, strideQ: 1, rows: 'max', score: 'exact' } as const;
+    const stage = { chunk: 2, keep: 320, strideQ: 1, rows: 'max', score: 'exact' } as const;
     expect(() => cpu.maskSearch(q, k, shape, { stages: Array.from({ length: 9 }, () => stage) })).toThrow(/at most 8/);
   });
 

@@ -6,7 +6,7 @@ import {
   blockSparseAttentionGradient,
   denseAttention,
   emptyMask,
-  VOTE_CONFIG,
+  DEFAULT_CONFIG,
   type HipConfig,
 } from '@hip/mask-search';
 import { createCpuRuntime } from '../src/index.ts';
@@ -72,7 +72,7 @@ describe.each(['plain', 'relaxed'] as const)('remainders, %s SIMD', async (simd)
   it('the shipped remainder stands for a long text', () => {
     const shape = { batch: 1, queries: 70, keys: 6000, heads: 2, kvHeads: 1, headDim: 16 };
     const { q, k, v } = tensors(shape, 6);
-    const { output, mask } = cpu.hipAttention(q, k, v, shape, VOTE_CONFIG);
+    const { output, mask } = cpu.hipAttention(q, k, v, shape, DEFAULT_CONFIG);
     expect(output).toBeAllclose(blockSparseAttention(q, k, v, shape, mask), TOLERANCE);
   });
 

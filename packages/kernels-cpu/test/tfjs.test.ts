@@ -10,7 +10,7 @@ import {
   denseAttention,
   denseMask,
   searchBlockMask,
-  VOTE_CONFIG,
+  DEFAULT_CONFIG,
   voteStages,
   type BlockMask,
   type HipConfig,
@@ -97,7 +97,7 @@ describe.each(['cpu', 'wasm'])('tfjs kernels on the %s backend', (backend) => {
 
   it('votes take the scale and the soft-cap of the call; pseudo-keys have gradients', async () => {
     const { q, k, v } = inputs();
-    const voting: Partial<HipConfig> = { ...VOTE_CONFIG, ...small, stages: voteStages(16) };
+    const voting: Partial<HipConfig> = { ...DEFAULT_CONFIG, ...small, stages: voteStages(16) };
     const options = { scale: 3, softcap: 1 };
     const attributes = { config: voting, ...options };
     const data = [q, k, v].map((x) => x.dataSync() as Float32Array) as [Float32Array, Float32Array, Float32Array];

@@ -1,7 +1,7 @@
 // Stages of means and deviations, exact scores of half the channels, votes, budgets by head: masks of both binaries against the reference's.
 import { afterAll, describe, expect, it } from 'vitest';
 import fc from 'fast-check';
-import { searchBlockMask, VOTE_CONFIG, type BlockMask, type HipConfig, type SearchStage } from '@hip/mask-search';
+import { searchBlockMask, DEFAULT_CONFIG, type BlockMask, type HipConfig, type SearchStage } from '@hip/mask-search';
 import { createCpuRuntime } from '../src/index.ts';
 import { shapes, tensors, wholeTensors } from './support.ts';
 
@@ -87,9 +87,9 @@ describe.each(['plain', 'relaxed'] as const)('votes, %s SIMD', async (simd) => {
     const shape = { batch: 1, queries: 130, keys: 5000, heads: 2, kvHeads: 1, headDim: 16 };
     const { q, k } = tensors(shape, 5);
     const sharp = q.map((x) => 4 * x);
-    for (const stages of [VOTE_CONFIG.stages!, VOTE_CONFIG.stages!.slice(2)]) {
+    for (const stages of [DEFAULT_CONFIG.stages!, DEFAULT_CONFIG.stages!.slice(2)]) {
       for (const blockQ of stages.length === 3 ? [64, 130] : [130]) {
-        const config = { ...VOTE_CONFIG, blockQ, stages, remainder: undefined };
+        const config = { ...DEFAULT_CONFIG, blockQ, stages, remainder: undefined };
         const mask = cpu.maskSearch(sharp, k, shape, config);
         expect(difference(searchBlockMask(sharp, k, shape, config), mask)).toBeLessThan(0.01);
       }

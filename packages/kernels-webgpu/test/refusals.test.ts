@@ -1,7 +1,7 @@
 // Calls that are refused: which, with what code, and that they leave no memory behind.
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { describeGpu } from '@hip/testing';
-import { PAPER_CONFIG, resolveConfig, searchBlockMask, VOTE_CONFIG, type BlockMask } from '@hip/mask-search';
+import { PAPER_CONFIG, resolveConfig, searchBlockMask, DEFAULT_CONFIG, type BlockMask } from '@hip/mask-search';
 import {
   contextOf,
   emptyTensor,
@@ -89,7 +89,7 @@ describeGpu('refusals', (gpu) => {
 
   it('of budgets for other heads or without stages, and of a remainder that would hold the newest key', () => {
     const budgets = (kPerHead: number[]) => () =>
-      hipAttention(context, inputs(), shape, { config: { ...VOTE_CONFIG, kPerHead } });
+      hipAttention(context, inputs(), shape, { config: { ...DEFAULT_CONFIG, kPerHead } });
     expect(budgets([320])).toThrow(code('invalid-config'));
     const tree = { ...config, kPerHead: [16, 8] };
     expect(() => hipAttention(context, inputs(), shape, { config: tree })).toThrow(code('unsupported'));

@@ -12,13 +12,14 @@ export {
 } from './block-mask.ts';
 export { attentionShape } from './tensor-shape.ts';
 export type { EnsembleConfig, HipConfig, LayerOverride, Representative } from './config/config.ts';
-export { DEFAULT_CONFIG, FAST_CONFIG, INFINITE_HIP_CONFIG, PAPER_CONFIG, VOTE_CONFIG } from './config/stock.ts';
+export { BOUND_CONFIG, DEFAULT_CONFIG, INFINITE_HIP_CONFIG, PAPER_CONFIG, VOTE_CONFIG } from './config/stock.ts';
 export { resolveConfig } from './config/resolve.ts';
+export { hasSlowHalf, suitableConfig, type HeadForm, type Rotation } from './config/suitable.ts';
 export { layerConfig } from './config/layer.ts';
 export { decodeConfig } from './config/decode.ts';
 export { resolveRemainder, type Remainder, type RemainderConfig } from './config/remainder.ts';
 export {
-  defaultStages,
+  boundStages,
   infiniteHipStages,
   splitStages,
   voteStages,

@@ -4,6 +4,7 @@ import * as fc from 'fast-check';
 import {
   blockSparseAttention,
   blockSparseAttentionGradient,
+  BOUND_CONFIG,
   DEFAULT_CONFIG,
   denseAttention,
   denseMask,
@@ -199,7 +200,7 @@ describe('resolveConfig', () => {
   }
 
   it('accepts the stock configurations, and adapts the default’s stages to k', () => {
-    for (const config of [DEFAULT_CONFIG, PAPER_CONFIG, INFINITE_HIP_CONFIG])
+    for (const config of [DEFAULT_CONFIG, BOUND_CONFIG, PAPER_CONFIG, INFINITE_HIP_CONFIG])
       expect(resolveConfig(config)).toEqual(config);
     fc.assert(
       fc.property(fc.integer({ min: 1, max: 500 }), (n) => {
@@ -210,7 +211,11 @@ describe('resolveConfig', () => {
 
   it('takes undefined for absent, but for stages, where it asks for the tree', () => {
     const absent = { causal: undefined, window: undefined } as unknown as Partial<HipConfig>;
-    expect(resolveConfig({ ...absent, stages: undefined })).toEqual({ ...DEFAULT_CONFIG, stages: undefined });
+    const tree = resolveConfig({ ...absent, stages: undefined });
+    // The remainder is the default's, and goes with its stages.
+    expect(tree).toEqual({ ...DEFAULT_CONFIG, stages: undefined, remainder: undefined });
+    const { remainder } = DEFAULT_CONFIG;
+    expect(resolveConfig({ stages: undefined, remainder }).remainder).toEqual(remainder);
   });
 
   it('gives each layer its own', () => {

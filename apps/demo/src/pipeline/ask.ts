@@ -1,6 +1,6 @@
 // Asks models for the pass-keys of a long text, with dense and with HiP attention.
 import { hipModelCache } from '@hip/attention';
-import type { HipConfig } from '@hip/mask-search';
+import { resolveConfig, type HipConfig } from '@hip/mask-search';
 import { generate, prefill, type ElasticModel, type TextTokenizer } from '@instatune/supernet';
 import { countFound } from './derived.ts';
 import { loadModel } from './model.ts';
@@ -75,10 +75,16 @@ async function askBoth(
   const progress = (kind: AskProgress['kind']) => (tokens: number) =>
     onProgress({ reader, kind, tokens, length: text.ids.length });
   const dense = await ask({ ...both, onProgress: progress('dense') });
-  // An answer is a few exact digits: every one of its tokens searches.
-  const config = { k, denseLayers, refreshInterval: 1 };
+  const config = freshConfig({ k, denseLayers });
   const hip = await ask({ ...both, config, onProgress: progress('hip') });
   return { model: reader, dense, hip };
+}
+
+/** A configuration of which every stage runs for every token: an answer is a few exact digits. */
+export function freshConfig(config: Partial<HipConfig>): HipConfig {
+  const resolved = resolveConfig(config);
+  const stages = resolved.stages?.map((stage) => ({ ...stage, refresh: 1 }));
+  return { ...resolved, refreshInterval: 1, stages };
 }
 
 export interface Question {

@@ -14,7 +14,7 @@ const whole = (lowest: number) =>
 
 /** Keys of a chunk of HiP's last stage, of which only whole ones are kept. */
 const KEYS_CHUNK = DEFAULT_CONFIG.stages!.at(-1)!.chunk;
-/** HiP's first stage keeps eight times as many, and counts to 2³⁰. */
+/** HiP's first stage keeps four times as many, and counts to 2³⁰. */
 const MOST_KEYS = 2 ** 27;
 
 /** Everything that decides a run. Runs with equal options (seed included) fine-tune alike, and search alike where measurements repeat. */
@@ -154,7 +154,7 @@ export function resolveOptions(input: DemoInput, defaultModel: string): DemoOpti
     },
     longContext: {
       lengths: [...(input.lengths ?? defaults.lengths)].sort((a, b) => a - b),
-      k: input.keys ?? 512,
+      k: input.keys ?? DEFAULT_CONFIG.k,
       denseLayers: 0,
       generate: input.generate ?? 64,
     },

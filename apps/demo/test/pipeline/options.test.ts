@@ -17,7 +17,7 @@ describe('resolveOptions', () => {
       budget: [],
       backend: 'auto',
     });
-    expect(options.longContext).toMatchObject({ lengths: [4096, 8192, 16384, 32768], k: 512, generate: 64 });
+    expect(options.longContext).toMatchObject({ lengths: [4096, 8192, 16384, 32768], k: 320, generate: 64 });
     expect('document' in options).toBe(false);
     expect(resolve({ quick: true }).longContext.lengths).toEqual([4096, 8192]);
     expect(resolve({ quick: true }).fineTune.steps).toBeLessThan(options.fineTune.steps);
@@ -93,9 +93,9 @@ describe('resolveOptions', () => {
     [{ lengths: [4096, 3] }, '--lengths is 3: use a whole number >= 16'],
     [{ lengths: [] }, '--lengths is []: give at least one length'],
     [{ maxLoss: -2 }, '--max-loss is -2: use a number > 0'],
-    [{ keys: 0 }, '--keys is 0: use a whole number >= 16'],
+    [{ keys: 0 }, '--keys is 0: use a whole number >= 2'],
     [{ keys: 1e9 }, '--keys is 1000000000: use at most 134217728'],
-    [{ keys: 100 }, '--keys is 100: use a multiple of 16'],
+    [{ keys: 101 }, '--keys is 101: use a multiple of 2'],
     [{ generate: 0 }, '--generate is 0: use a whole number >= 1'],
   ])('%j is refused in one sentence', (input, message) => {
     expect(() => resolve(input)).toThrow(DemoError);

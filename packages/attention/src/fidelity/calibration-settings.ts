@@ -1,9 +1,9 @@
 // The options of calibrate, checked.
-import { HipError, resolveConfig, VOTE_CONFIG, type HipConfig } from '@hip/mask-search';
+import { HipError, resolveConfig, type HipConfig } from '@hip/mask-search';
 import type { RunOptions } from './model.ts';
 
 export interface CalibrateOptions {
-  /** The search that is calibrated. @defaultValue VOTE_CONFIG */
+  /** The search that is calibrated. @defaultValue DEFAULT_CONFIG */
   readonly config?: Partial<HipConfig> | undefined;
   /** Mean keys of a sparse layer's heads. Not with `maxKl` or `keys`, which search it. @defaultValue the configuration's */
   readonly k?: number | undefined;
@@ -54,7 +54,7 @@ export function resolveCalibration(
   ids: readonly number[] | Int32Array,
   options: CalibrateOptions,
 ): CalibrationSettings {
-  const config = resolveConfig(options.config, VOTE_CONFIG);
+  const config = resolveConfig(options.config);
   const fail = (name: string, value: unknown, fix: string): never => {
     throw new HipError('invalid-config', `${name} is ${String(value)}: ${fix}`, { name, value });
   };

@@ -1,5 +1,5 @@
 // A calibration as it is stored beside a model: JSON of a few hundred numbers (docs/specification/hip.md §8.5).
-import { HipError, resolveConfig, VOTE_CONFIG, type HipConfig, type LayerOverride } from '@hip/mask-search';
+import { HipError, resolveConfig, type HipConfig, type LayerOverride } from '@hip/mask-search';
 import type { CurveConfig } from './mass-curves.ts';
 
 /** The version that this package writes and reads. */
@@ -93,7 +93,7 @@ export function loadProfile(json: unknown): CalibrationProfile {
 /**
  * The configuration of a profile: `base` with its layers worked in. Which layers are dense, the profile alone says.
  *
- * @param base what was calibrated. @defaultValue VOTE_CONFIG, with the profile's blocks, window and sinks
+ * @param base what was calibrated. @defaultValue DEFAULT_CONFIG, with the profile's blocks, window and sinks
  * @throws HipError `invalid-config` where `base` searches other blocks, windows or sinks than were calibrated
  */
 export function profileConfig(profile: CalibrationProfile, base: Partial<HipConfig> = {}): HipConfig {
@@ -101,7 +101,7 @@ export function profileConfig(profile: CalibrationProfile, base: Partial<HipConf
   for (const name of SHARED)
     if ((base[name] ?? shared[name]) !== shared[name])
       fail(`config.${name}`, shared[name], `the configuration has ${base[name]}: calibrate with it`);
-  return resolveConfig({ ...base, ...shared, denseLayers: 0, layers: profile.layers }, VOTE_CONFIG);
+  return resolveConfig({ ...base, ...shared, denseLayers: 0, layers: profile.layers });
 }
 
 /** Every layer's deviations, as any configuration's are checked, whatever stages they will meet. */

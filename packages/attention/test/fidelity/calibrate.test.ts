@@ -4,7 +4,7 @@ import * as tf from '@tensorflow/tfjs';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { missingShared, sharedPath } from '@hip/testing';
 import { loadCheckpoint } from '@instatune/supernet';
-import { maskStatistics, VOTE_CONFIG, voteStages, type BlockMask, type HipConfig } from '@hip/mask-search';
+import { maskStatistics, DEFAULT_CONFIG, voteStages, type BlockMask, type HipConfig } from '@hip/mask-search';
 import {
   calibrate,
   checkProfile,
@@ -225,7 +225,7 @@ describe('calibrate', () => {
     const book = readFileSync(sharedPath('data', 'books', 'herman-melville_moby-dick.txt')!, 'utf8');
     const encode = (from: number) =>
       tokenizer!.encode(book.slice(from, from + 6000), { addSpecialTokens: false }).slice(0, 1024);
-    const config = { ...VOTE_CONFIG, k: 64, stages: voteStages(64), remainder: undefined, denseLayers: 1 };
+    const config = { ...DEFAULT_CONFIG, k: 64, stages: voteStages(64), remainder: undefined, denseLayers: 1 };
     const { profile } = await calibrate(model, encode(30_000), { config, chunkTokens: 512, rowBlocks: 8 });
     const run = (of: Partial<HipConfig>) => ({ config: of, dense: 'never' }) as const;
     const { runs } = await measureFidelity(model, encode(300_000), {

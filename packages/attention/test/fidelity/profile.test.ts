@@ -1,5 +1,5 @@
 // Profiles as JSON: read, refused, worked into a configuration.
-import { layerConfig, VOTE_CONFIG } from '@hip/mask-search';
+import { layerConfig, DEFAULT_CONFIG } from '@hip/mask-search';
 import { describe, expect, it } from 'vitest';
 import { loadProfile, profileConfig } from '../../src/index.ts';
 
@@ -19,9 +19,9 @@ describe('loadProfile', () => {
     const config = profileConfig(profile);
     const [first, second, third, fourth] = [0, 1, 2, 3].map((layer) => layerConfig(config, layer));
     expect(first).toBe('dense');
-    expect(second).toMatchObject({ k: 320, kPerHead: [600, 40], remainder: VOTE_CONFIG.remainder });
+    expect(second).toMatchObject({ k: 320, kPerHead: [600, 40], remainder: DEFAULT_CONFIG.remainder });
     expect(third).toMatchObject({ kPerHead: [320, 320], remainder: undefined });
-    expect(fourth).toMatchObject({ k: VOTE_CONFIG.k });
+    expect(fourth).toMatchObject({ k: DEFAULT_CONFIG.k });
     expect(fourth).not.toHaveProperty('kPerHead');
   });
 

@@ -3,6 +3,7 @@ import {
   checkSearch,
   HipError,
   resolveConfig,
+  suitableConfig,
   validateMask,
   type AttentionShape,
   type BlockMask,
@@ -38,12 +39,12 @@ export function countRows(name: string, values: Float32Array, row: number, what:
   return rows;
 }
 
-/** @throws HipError `invalid-config`, `unsupported` for what only the reference runs, and where heads do not suit it */
+/** A whole configuration for these heads. @throws HipError `invalid-config` */
 export function runnableConfig(
   config: Partial<HipConfig>,
   shape: Pick<AttentionShape, 'heads' | 'headDim'>,
 ): HipConfig {
-  const resolved = resolveConfig(config);
+  const resolved = suitableConfig(resolveConfig(config), shape);
   checkSearch(resolved, shape);
   return resolved;
 }

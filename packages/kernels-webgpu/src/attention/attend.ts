@@ -1,7 +1,6 @@
 // One call, one submit: dense attention, and HiP attention with its mask search.
 import {
   maskLayout,
-  FAST_CONFIG,
   resolveConfig,
   type AttentionShape,
   type HipConfig,
@@ -27,7 +26,7 @@ export interface AttentionInputs {
 }
 
 export interface HipOptions extends ScoreOptions {
-  /** @defaultValue FAST_CONFIG */
+  /** @defaultValue DEFAULT_CONFIG of `@hip/mask-search` */
   readonly config?: Partial<HipConfig> | undefined;
   /** Receives the GPU time of each pass. */
   readonly timer?: Timer | undefined;
@@ -108,7 +107,7 @@ export function hipAttention(
   shape: AttentionShape,
   { config, timer, ...score }: HipOptions = {},
 ): GpuTensor {
-  const resolved = resolveConfig(config, FAST_CONFIG);
+  const resolved = resolveConfig(config);
   const { profile, limits } = context;
   const plan = planSearch({ shape, config: resolved, type: inputs.q.type, profile, limits, score });
   return run(context, inputs, timer, (call, out) => {

@@ -2,7 +2,6 @@
 import {
   checkScore,
   decodeConfig,
-  FAST_CONFIG,
   HipError,
   maskLayout,
   resolveConfig,
@@ -35,7 +34,7 @@ import { viewStates, type ViewState } from './view-states.ts';
 export interface GpuDecodeOptions extends ScoreOptions {
   /** Query heads. */
   readonly heads: number;
-  /** `refreshInterval` and the stages' `refresh` say how long a search is reused. @defaultValue FAST_CONFIG */
+  /** `refreshInterval` and the stages' `refresh` say how long a search is reused. @defaultValue DEFAULT_CONFIG */
   readonly config?: Partial<HipConfig> | undefined;
 }
 
@@ -83,7 +82,7 @@ export class GpuDecodeSession {
   constructor(cache: KvCache, options: GpuDecodeOptions) {
     const { pool } = cache;
     const { heads } = options;
-    this.config = resolveConfig(options.config, FAST_CONFIG);
+    this.config = resolveConfig(options.config);
     checkScore(options);
     this.#stepConfig = decodeConfig(this.config);
     this.cache = cache;

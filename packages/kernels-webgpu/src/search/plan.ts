@@ -163,7 +163,7 @@ export function planSearch(request: SearchRequest): SearchPlan {
   const { shape, config, limits } = request;
   checkShape(shape);
   checkScore(request.score ?? {});
-  checkSearch(config, { heads: request.queryHeads ?? shape.heads, headDim: shape.headDim });
+  checkSearch(config, { heads: request.queryHeads ?? shape.heads });
   if (shape.headDim % 8 !== 0)
     throw new HipError('invalid-shape', `headDim is ${shape.headDim}: GPU kernels need a multiple of 8`, {
       headDim: shape.headDim,

@@ -111,7 +111,7 @@ function check({ request }: SearchPlan, { q, k, mask }: SearchBuffers): void {
  * @throws HipError `invalid-shape`
  * @example
  * ```ts
- * const plan = planSearch({ shape, config: FAST_CONFIG, type: 'f16', profile: context.profile, limits: context.limits });
+ * const plan = planSearch({ shape, config: DEFAULT_CONFIG, type: 'f16', profile: context.profile, limits: context.limits });
  * const call = new GpuCall(context);
  * encodeSearch(call, plan, { q, k, mask });
  * call.submit();

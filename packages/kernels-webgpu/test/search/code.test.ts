@@ -1,6 +1,7 @@
 // The generated WGSL of search, decode and cache kernels, as files to read and to notice changes by.
 import { expect, it } from 'vitest';
-import { FAST_CONFIG, PAPER_CONFIG, VOTE_CONFIG, type HipConfig } from '@hip/mask-search';
+import { PAPER_CONFIG, DEFAULT_CONFIG, type HipConfig } from '@hip/mask-search';
+import { BOUNDS } from '../support/bounds.ts';
 import { appendCode } from '../../src/cache/append-code.ts';
 import { decodeCode } from '../../src/decode/code.ts';
 import { mergeCode } from '../../src/decode/merge-code.ts';
@@ -13,7 +14,7 @@ import { planSearch, type SearchRequest } from '../../src/search/plan.ts';
 
 const request: SearchRequest = {
   shape: { batch: 1, queries: 8192, keys: 8192, heads: 8, kvHeads: 2, headDim: 64 },
-  config: FAST_CONFIG,
+  config: BOUNDS,
   type: 'f16',
   profile: { tier: 'basic', subgroupMaxSize: 1 },
   limits: { ...DEFAULT_LIMITS, maxComputeWorkgroupStorageSize: 49_152 },
@@ -25,7 +26,7 @@ function modules(other: Partial<SearchRequest>): string {
 }
 
 const staged = (score: 'binary' | 'exact'): HipConfig => ({
-  ...FAST_CONFIG,
+  ...BOUNDS,
   stages: [{ chunk: 16, keep: 512, strideQ: 8, rows: 'max', score }],
 });
 
@@ -34,12 +35,12 @@ const cases: Record<string, string> = {
   'stages-vector-f32-shared-paged': modules({
     type: 'f32',
     pageShift: 8,
-    config: { ...FAST_CONFIG, shareHeads: true },
+    config: { ...BOUNDS, shareHeads: true },
   }),
   'stages-binary': modules({ config: staged('binary') }),
   'stages-matrix': modules({ profile: { tier: 'subgroup-matrix', subgroupMaxSize: 32 } }),
-  'stages-vote-vector': modules({ config: VOTE_CONFIG }),
-  'stages-vote-matrix': modules({ config: VOTE_CONFIG, profile: { tier: 'subgroup-matrix', subgroupMaxSize: 32 } }),
+  'stages-vote-vector': modules({ config: DEFAULT_CONFIG }),
+  'stages-vote-matrix': modules({ config: DEFAULT_CONFIG, profile: { tier: 'subgroup-matrix', subgroupMaxSize: 32 } }),
   moments: envelopeCode({ headDim: 64, type: 'f16', score: 'deviation', store: 'f32', sink: 16, chunk: 64 }),
   'remainder-means': baseMeansCode({ headDim: 64, type: 'f16', sink: 16, block: 64 }),
   'remainder-pseudo-keys': pseudoCode({ sink: 16, block: 64, most: 32 }),

@@ -1,30 +1,31 @@
 // The matrix kernels' WGSL against Tint: Dawn's null backend offers every feature and validates, but computes nothing.
 import { expect, it } from 'vitest';
 import { create, globals } from 'webgpu';
-import { DEFAULT_CONFIG, FAST_CONFIG, resolveConfig, VOTE_CONFIG, type HipConfig } from '@hip/mask-search';
+import { BOUND_CONFIG, DEFAULT_CONFIG, resolveConfig, type HipConfig } from '@hip/mask-search';
+import { BOUNDS } from '../support/bounds.ts';
 import { DEFAULT_LIMITS } from '../../src/device/limits.ts';
 import { planSearch } from '../../src/search/plan.ts';
 
 const profile = { tier: 'subgroup-matrix', subgroupMaxSize: 32 } as const;
 const limits = { ...DEFAULT_LIMITS, maxComputeWorkgroupStorageSize: 49_152, maxStorageBufferBindingSize: 2 ** 31 - 4 };
 
-const stages = (config: Partial<HipConfig>): HipConfig => resolveConfig({ ...FAST_CONFIG, ...config });
+const stages = (config: Partial<HipConfig>): HipConfig => resolveConfig({ ...BOUNDS, ...config });
 const configs: Record<
   string,
   { config: HipConfig; headDim?: number; pageShift?: number; queries?: number; matrices?: number }
 > = {
-  'the default': { config: DEFAULT_CONFIG },
-  'the fast one': { config: FAST_CONFIG },
-  'a page table': { config: FAST_CONFIG, pageShift: 8 },
-  'the vote': { config: VOTE_CONFIG },
+  'the default': { config: BOUND_CONFIG },
+  'the fast one': { config: BOUNDS },
+  'a page table': { config: BOUNDS, pageShift: 8 },
+  'the vote': { config: DEFAULT_CONFIG },
   'the vote, a page table, budgets by head': {
-    config: resolveConfig({ ...VOTE_CONFIG, kPerHead: [320, 0, 64, 320, 320, 2, 320, 320] }),
+    config: resolveConfig({ ...DEFAULT_CONFIG, kPerHead: [320, 0, 64, 320, 320, 2, 320, 320] }),
     headDim: 64,
     pageShift: 8,
   },
-  'one row’s vote': { config: VOTE_CONFIG, queries: 1, matrices: 0 },
+  'one row’s vote': { config: DEFAULT_CONFIG, queries: 1, matrices: 0 },
   'one row’s vote, a page table, budgets by head': {
-    config: resolveConfig({ ...VOTE_CONFIG, kPerHead: [320, 0, 64, 320, 320, 2, 320, 320] }),
+    config: resolveConfig({ ...DEFAULT_CONFIG, kPerHead: [320, 0, 64, 320, 320, 2, 320, 320] }),
     pageShift: 8,
     queries: 1,
     matrices: 0,

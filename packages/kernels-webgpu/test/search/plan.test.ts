@@ -1,7 +1,8 @@
 // Search plans: slabs cover every query block once, bindings and scratch fit the limits, kernels follow the tier.
 import { expect, it } from 'vitest';
 import * as fc from 'fast-check';
-import { FAST_CONFIG, HipError, PAPER_CONFIG, resolveConfig, VOTE_CONFIG } from '@hip/mask-search';
+import { HipError, PAPER_CONFIG, resolveConfig, DEFAULT_CONFIG } from '@hip/mask-search';
+import { BOUNDS } from '../support/bounds.ts';
 import { DEFAULT_LIMITS } from '../../src/device/limits.ts';
 import { DEFAULT_TUNING, planSearch, type SearchPlan, type SearchRequest } from '../../src/search/plan.ts';
 import { rowTiling } from '../../src/search/row-tiling.ts';
@@ -26,7 +27,7 @@ const requests: fc.Arbitrary<SearchRequest> = fc
   })
   .map(({ group, type, tier, shareHeads, blockQ, sink, binding, memory, ...shape }) => ({
     shape: { ...shape, heads: shape.kvHeads * group },
-    config: resolveConfig({ ...FAST_CONFIG, shareHeads, blockQ, sink }),
+    config: resolveConfig({ ...BOUNDS, shareHeads, blockQ, sink }),
     type,
     profile: { tier, subgroupMaxSize: 32 },
     limits: { ...DEFAULT_LIMITS, maxStorageBufferBindingSize: binding, maxComputeWorkgroupStorageSize: memory },
@@ -129,28 +130,28 @@ it('takes matrix kernels for the default configuration, and vector kernels where
   const shape = { batch: 1, queries: 4096, keys: 4096, heads: 8, kvHeads: 2, headDim: 128 };
   const request: SearchRequest = {
     shape,
-    config: FAST_CONFIG,
+    config: BOUNDS,
     type: 'f16',
     profile: { tier: 'subgroup-matrix', subgroupMaxSize: 32 },
     limits: { ...DEFAULT_LIMITS, maxComputeWorkgroupStorageSize: 49_152 },
   };
   const kernels = (other: Partial<SearchRequest>): string[] =>
-    (other.config ?? FAST_CONFIG).stages!.map((stage, i) => stageKernel(stage, i, { ...request, ...other }, 1));
+    (other.config ?? BOUNDS).stages!.map((stage, i) => stageKernel(stage, i, { ...request, ...other }, 1));
   expect(kernels({})).toEqual(['matrix-bound', 'matrix-children', 'matrix-chunks']);
-  expect(kernels({ config: VOTE_CONFIG })).toEqual(['matrix-bound', 'matrix-chunks', 'matrix-vote']);
+  expect(kernels({ config: DEFAULT_CONFIG })).toEqual(['matrix-bound', 'matrix-chunks', 'matrix-vote']);
   // Without tilings, and where a vote is not on pairs, the general kernels.
   const general = { ...DEFAULT_TUNING, chunks: undefined, vote: undefined };
-  expect(kernels({ config: VOTE_CONFIG, tuning: general })).toEqual(['matrix-bound', 'matrix-exact', 'matrix-mass']);
-  const quads = VOTE_CONFIG.stages!.map((stage) => (stage.score === 'mass' ? { ...stage, chunk: 4 } : stage));
-  expect(kernels({ config: resolveConfig({ ...VOTE_CONFIG, blockK: 4, stages: quads }) })[2]).toBe('matrix-mass');
+  expect(kernels({ config: DEFAULT_CONFIG, tuning: general })).toEqual(['matrix-bound', 'matrix-exact', 'matrix-mass']);
+  const quads = DEFAULT_CONFIG.stages!.map((stage) => (stage.score === 'mass' ? { ...stage, chunk: 4 } : stage));
+  expect(kernels({ config: resolveConfig({ ...DEFAULT_CONFIG, blockK: 4, stages: quads }) })[2]).toBe('matrix-mass');
   const vector = ['vector', 'vector', 'vector'];
   expect(kernels({ type: 'f32' })).toEqual(vector);
   expect(kernels({ profile: { tier: 'subgroups', subgroupMaxSize: 32 } })).toEqual(vector);
-  expect(kernels({ config: resolveConfig({ ...FAST_CONFIG, shareHeads: true }) })).toEqual(vector);
+  expect(kernels({ config: resolveConfig({ ...BOUNDS, shareHeads: true }) })).toEqual(vector);
   expect(kernels({ shape: { ...shape, queries: 1 } })).toEqual(vector);
-  expect(kernels({ config: resolveConfig({ ...FAST_CONFIG, sink: 5 }), pageShift: 2 }).at(-1)).toBe('matrix-chunks');
-  expect(kernels({ config: resolveConfig({ ...FAST_CONFIG, window: 64 }) }).at(-1)).toBe('matrix-chunks');
-  expect(kernels({ config: VOTE_CONFIG, shape: { ...shape, headDim: 80 } })).toEqual([
+  expect(kernels({ config: resolveConfig({ ...BOUNDS, sink: 5 }), pageShift: 2 }).at(-1)).toBe('matrix-chunks');
+  expect(kernels({ config: resolveConfig({ ...BOUNDS, window: 64 }) }).at(-1)).toBe('matrix-chunks');
+  expect(kernels({ config: DEFAULT_CONFIG, shape: { ...shape, headDim: 80 } })).toEqual([
     'matrix-bound',
     'vector',
     'vector',
@@ -162,20 +163,20 @@ it('holds scores of one slab at a time', () => {
   const limits = { ...DEFAULT_LIMITS, maxStorageBufferBindingSize: 2 ** 31 - 4 };
   const plan = planSearch({
     shape,
-    config: FAST_CONFIG,
+    config: BOUNDS,
     type: 'f16',
     profile: { tier: 'basic', subgroupMaxSize: 1 },
     limits,
   });
   expect(plan.scratch['scores']).toBeLessThanOrEqual(256 * 2 ** 20);
   expect(plan.slabs.length).toBeGreaterThan(1);
-  expect(mostCandidates(2 ** 17, { config: FAST_CONFIG })).toBe(2048);
+  expect(mostCandidates(2 ** 17, { config: BOUNDS })).toBe(2048);
 });
 
 it('says what does not fit', () => {
   const shape = { batch: 1, queries: 64, keys: 2 ** 20, heads: 8, kvHeads: 8, headDim: 128 };
   const base = { shape, type: 'f16', profile: { tier: 'basic', subgroupMaxSize: 1 }, limits: DEFAULT_LIMITS } as const;
   expect(() => planSearch({ ...base, config: PAPER_CONFIG })).toThrow(/the tree search needs all keys in one binding/);
-  expect(() => planSearch({ ...base, config: FAST_CONFIG, shape: { ...shape, headDim: 36 } })).toThrow('headDim is 36');
+  expect(() => planSearch({ ...base, config: BOUNDS, shape: { ...shape, headDim: 36 } })).toThrow('headDim is 36');
   expect(() => planSearch({ ...base, config: { ...PAPER_CONFIG, ensemble: { members: 2 } } })).toThrow(/ensembles/);
 });

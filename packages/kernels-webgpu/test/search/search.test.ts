@@ -2,7 +2,8 @@
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import * as fc from 'fast-check';
 import { describeGpu } from '@hip/testing';
-import { FAST_CONFIG, PAPER_CONFIG, resolveConfig, searchBlockMask, type BlockMask } from '@hip/mask-search';
+import { PAPER_CONFIG, resolveConfig, searchBlockMask, type BlockMask } from '@hip/mask-search';
+import { BOUNDS } from '../support/bounds.ts';
 import { withTier, type DeviceProfile, type Tier } from '../../src/device/features.ts';
 import { contextOf, type GpuContext } from '../../src/dispatch/context.ts';
 import { allocateMask, readMask } from '../../src/attention/mask.ts';
@@ -82,7 +83,7 @@ describeGpu('mask search', (gpu) => {
     },
     'the fast configuration, more chunks than are counted one by one': {
       shape: { batch: 1, queries: 130, keys: 20_000, heads: 3, kvHeads: 1, headDim: 64 },
-      config: FAST_CONFIG,
+      config: BOUNDS,
       type: 'f32',
       seed: 7,
     },
@@ -155,7 +156,7 @@ describeGpu('mask search', (gpu) => {
   it('matrix kernels, emulated: the same mask', async () => {
     const profile = { ...context.profile, tier: 'subgroup-matrix', subgroupMinSize: 32, subgroupMaxSize: 32 } as const;
     const config = resolveConfig({
-      ...FAST_CONFIG,
+      ...BOUNDS,
       k: 64,
       window: 80,
       sink: 5,

@@ -2,7 +2,7 @@
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import * as fc from 'fast-check';
 import { describeGpu } from '@hip/testing';
-import { resolveConfig, VOTE_CONFIG, type BlockMask, type HipConfig, type SearchStage } from '@hip/mask-search';
+import { resolveConfig, DEFAULT_CONFIG, type BlockMask, type HipConfig, type SearchStage } from '@hip/mask-search';
 import { withTier, type DeviceProfile, type Tier } from '../../src/device/features.ts';
 import { contextOf, type GpuContext } from '../../src/dispatch/context.ts';
 import { randomTensors, roundToHalf } from '../support/cases.ts';
@@ -77,7 +77,7 @@ describeGpu('search with a vote', (gpu) => {
 
   // Small enough for the matrix kernels to fit the memory that every device has; a block's last candidates are hidden from its first rows.
   const small = resolveConfig({
-    ...VOTE_CONFIG,
+    ...DEFAULT_CONFIG,
     k: 24,
     blockQ: 32,
     window: 32,
@@ -146,7 +146,7 @@ describeGpu('search with a vote', (gpu) => {
           const chunk = block === 3 ? 12 : 16;
           const last = Math.min(keep, Math.floor((4 * chunk) / block));
           const config = resolveConfig({
-            ...VOTE_CONFIG,
+            ...DEFAULT_CONFIG,
             ...rest,
             k: last * block,
             blockK: block,
@@ -173,7 +173,7 @@ describeGpu('search with a vote', (gpu) => {
   for (const tier of ['basic', 'subgroups'] as const)
     it(`one row alone chooses among many blocks (${tier})`, async () => {
       const config = resolveConfig({
-        ...VOTE_CONFIG,
+        ...DEFAULT_CONFIG,
         k: 200,
         stages: [
           { chunk: 64, keep: 768, strideQ: 8, rows: 'mean', score: 'deviation', refresh: 8 },

@@ -7,9 +7,9 @@ import type { HipConfig } from './config.ts';
  *
  * @example
  * ```ts
- * import { decodeConfig, VOTE_CONFIG } from '@hip/mask-search';
- * const { k, blockK } = decodeConfig({ ...VOTE_CONFIG, decodeKeys: 'candidates' });
- * console.log([VOTE_CONFIG.k, VOTE_CONFIG.blockK, k, blockK]); // => [ 320, 2, 1536, 16 ]
+ * import { decodeConfig, DEFAULT_CONFIG } from '@hip/mask-search';
+ * const { k, blockK } = decodeConfig({ ...DEFAULT_CONFIG, decodeKeys: 'candidates' });
+ * console.log([DEFAULT_CONFIG.k, DEFAULT_CONFIG.blockK, k, blockK]); // => [ 320, 2, 1536, 16 ]
  * ```
  */
 export function decodeConfig(config: HipConfig): HipConfig {

@@ -3,7 +3,7 @@ import { HipError } from '../errors.ts';
 import type { HipConfig, LayerOverride, Representative } from './config.ts';
 import { applyOverride } from './override.ts';
 import { resolveRemainder } from './remainder.ts';
-import { checkStages, defaultStages, MOST, splitStages, voteStages, type SearchStage } from './stages.ts';
+import { checkStages, boundStages, MOST, splitStages, voteStages, type SearchStage } from './stages.ts';
 import { DEFAULT_CONFIG } from './stock.ts';
 
 const MINIMUM = {
@@ -28,7 +28,8 @@ function fail(name: string, value: unknown, fix: string, at = name): never {
 
 /**
  * Fills in defaults, also for what is undefined, and checks every value. Another `k` without `stages` adapts the default's stages; `stages: undefined`
- * selects the tree search, `remainder: undefined` no remainder, `denseTokens: undefined` dense layers at any length.
+ * selects the tree search, `remainder: undefined` no remainder, `denseTokens: undefined` dense layers at any length. The default's
+ * remainder goes with its stages: a configuration with `stages` of its own has one where it names one.
  *
  * @throws HipError `invalid-config` naming the field, the value and the fix
  * @example
@@ -42,7 +43,8 @@ export function resolveConfig(config: Partial<HipConfig> = {}, defaults: HipConf
   const meant = (name: string, value: unknown): boolean =>
     value !== undefined || name === 'stages' || name === 'remainder' || name === 'denseTokens';
   const given = Object.fromEntries(Object.entries(config).filter(([name, value]) => meant(name, value)));
-  const merged: HipConfig = { ...defaults, ...given, ...adaptedStages(config, defaults) };
+  const alone = 'stages' in config && !('remainder' in config) && { remainder: undefined };
+  const merged: HipConfig = { ...defaults, ...given, ...adaptedStages(config, defaults), ...alone };
   checkOne(merged);
   checkLayers(merged);
   return { ...merged, ...(merged.remainder && { remainder: resolveRemainder(merged.remainder) }) };
@@ -59,7 +61,7 @@ function adaptedStages(
     return keys === k && block === blockK ? {} : { stages: voteStages(keys, block) };
   }
   const first = splitStages(stages).scored[0];
-  return config.k === undefined ? {} : { stages: defaultStages(config.k, first?.strideQ) };
+  return config.k === undefined ? {} : { stages: boundStages(config.k, first?.strideQ) };
 }
 
 /** Everything but the layers' deviations. */

@@ -44,7 +44,8 @@ export interface MassStage extends Stage {
   readonly score: 'mass';
   /**
    * `slow-half`: logits of the slower half of the rotary pairs alone, channels [d/4, d/2) and [3d/4, d) of vectors whose halves rotate
-   * together: half the arithmetic. @defaultValue 'all'
+   * together: half the arithmetic. Heads whose size has no quarters, or that are known to rotate otherwise or not at all, take all of
+   * their channels ({@link suitableConfig}). @defaultValue 'all'
    */
   readonly dims?: 'all' | 'slow-half' | undefined;
   /** Every row votes. */
@@ -73,13 +74,13 @@ export function splitStages(stages: readonly SearchStage[]): {
 }
 
 /**
- * Stages of stock for `k` keys without a vote: chunks are bounded by the elementwise envelope of their keys, in which no needle can
+ * Stages for `k` keys without a vote: chunks are bounded by the elementwise envelope of their keys, in which no needle can
  * hide, then the survivors are scored exactly.
  *
  * @param k a multiple of 16
- * @param rows query rows whose mean is bounded: 4 in DEFAULT_CONFIG, 8 in FAST_CONFIG
+ * @param rows query rows whose mean is bounded: 4 in BOUND_CONFIG; 8 search faster and find fewer needles (docs/guide/parameters.md)
  */
-export function defaultStages(k: number, rows = 4): readonly ScoredStage[] {
+export function boundStages(k: number, rows = 4): readonly ScoredStage[] {
   const bound = (chunk: number, keep: number): ScoredStage =>
     Object.freeze({ chunk, keep: roundUp(keep, chunk), strideQ: rows, rows: 'mean', score: 'bound' });
   return Object.freeze([

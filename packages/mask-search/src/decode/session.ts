@@ -6,13 +6,12 @@ import { emptyMask, setBlocks, type AttentionShape, type BlockMask } from '../bl
 import type { HipConfig } from '../config/config.ts';
 import { decodeConfig } from '../config/decode.ts';
 import { resolveRemainder } from '../config/remainder.ts';
-import { resolveConfig } from '../config/resolve.ts';
 import { HipError } from '../errors.ts';
 import { checkShape, checkTensor, positionsOf, type FloatArray } from '../inputs.ts';
 import { BlockSums, type BlockMeans } from '../remainder/block-sums.ts';
 import { maskCapacity, searchBlock, type SearchContext, type StageMemory } from '../search/block-search.ts';
 import { queryBlock } from '../search/geometry.ts';
-import { checkSearch, headsOf, rotateForSearch, searchCells } from '../search/search.ts';
+import { checkSearch, headsOf, rotateForSearch, searchCells, searchedConfig } from '../search/search.ts';
 import { MemoryMeter, newWorkCount } from '../work.ts';
 import { RefreshClock } from './refresh.ts';
 import { VectorStore } from './store.ts';
@@ -50,7 +49,7 @@ export interface DecodeOptions extends ScoreOptions {
  * const session = new DecodeSession({ heads: 1, kvHeads: 1, headDim: 2, config: { k: 16, window: 64 } });
  * const token = (i: number) => Float32Array.of(Math.sin(i), Math.cos(i));
  * for (let i = 0; i < 100; i++) session.step(token(i), token(i), token(i));
- * console.log(session.searches); // => 13
+ * console.log(session.searches); // => 100
  * ```
  */
 export class DecodeSession {
@@ -79,10 +78,10 @@ export class DecodeSession {
   constructor(options: DecodeOptions) {
     const { heads, kvHeads, headDim, config } = options;
     this.#options = options;
-    this.config = resolveConfig(config);
     checkScore(options);
     checkShape({ batch: 1, queries: 1, keys: 1, heads, kvHeads, headDim });
-    checkSearch(this.config, { heads, headDim }, options.rope?.tables);
+    this.config = searchedConfig(config, { headDim }, options.rope);
+    checkSearch(this.config, { heads });
     checkStreaming(options.rope, this.config);
     if (!this.config.causal)
       throw new HipError('unsupported', 'decoding is causal: leave config.causal true', { name: 'causal' });

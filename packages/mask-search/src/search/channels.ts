@@ -1,27 +1,17 @@
 // The channels that scores multiply: all of them, or the slower half of the rotary pairs (docs/specification/hip.md §8.1).
-import type { AttentionShape } from '../block-mask.ts';
 import type { MassStage } from '../config/stages.ts';
-import { HipError } from '../errors.ts';
 import type { FloatArray } from '../inputs.ts';
 
 /** Runs of channels, [from, to). */
 export type Channels = readonly (readonly [number, number])[];
 
-/** Runs of channels that a logit multiplies. @throws HipError `unsupported` for the slow half of what has no quarters */
+/** Runs of channels that a logit multiplies: `suitableConfig` asks for halves only of what has quarters. */
 export function channelsOf(d: number, dims: MassStage['dims']): Channels {
   if (dims !== 'slow-half') return [[0, d]];
-  checkSlowHalf({ headDim: d });
   return [
     [d / 4, d / 2],
     [(3 * d) / 4, d],
   ];
-}
-
-/** @throws HipError `unsupported` where heads have no slower half of rotary pairs */
-export function checkSlowHalf({ headDim }: Pick<AttentionShape, 'headDim'>): void {
-  if (headDim % 4 === 0) return;
-  const message = `dims "slow-half" of headDim ${headDim}: it needs a multiple of 4; leave dims out`;
-  throw new HipError('unsupported', message, { name: 'dims', headDim });
 }
 
 /** Product of the given channels of two vectors. */

@@ -5,12 +5,12 @@ import { logitOf, type ScoreOptions } from '../attention/score.ts';
 import { emptyMask, setBlocks, type AttentionShape, type BlockMask } from '../block-mask.ts';
 import type { HipConfig } from '../config/config.ts';
 import { resolveConfig } from '../config/resolve.ts';
+import { suitableConfig, type HeadForm } from '../config/suitable.ts';
 import { HipError } from '../errors.ts';
 import { checkInputs, positionsOf, type FloatArray } from '../inputs.ts';
 import { MemoryMeter, newWorkCount, throwIfAborted, type RunOptions, type WorkCount } from '../work.ts';
 import { maskCapacity, searchBlock, type SearchContext } from './block-search.ts';
 import { queryBlock } from './geometry.ts';
-import { checkSlowHalf } from './channels.ts';
 
 /**
  * RoPE inside the search, for q and k that come unrotated (docs/specification/hip.md §3).
@@ -48,7 +48,7 @@ export interface SearchOptions extends Partial<HipConfig>, ScoreOptions, RunOpti
  * const shape = { batch: 1, queries: 2048, keys: 2048, heads: 1, kvHeads: 1, headDim: 8 };
  * const wave = Float32Array.from({ length: 2048 * 8 }, (_, i) => Math.sin(i * i));
  * const mask = searchBlockMask(wave, wave, shape, { k: 128, window: 64 });
- * console.log(mask.counts[31]); // => 8
+ * console.log(mask.counts[31]); // => 64
  * ```
  */
 export function searchBlockMask(
@@ -59,9 +59,9 @@ export function searchBlockMask(
   work: WorkCount = options.work ?? newWorkCount(),
 ): BlockMask {
   const { positions, rope, signal, onProgress, scale, softcap, work: _, ...partial } = options;
-  const config = resolveConfig(partial);
   checkInputs(shape, { q, k });
-  checkSearch(config, shape, rope?.tables);
+  const config = searchedConfig(partial, shape, rope);
+  checkSearch(config, shape);
   const logit = logitOf(shape.headDim, { scale, softcap });
   const position = positionsOf(shape, positions);
   const rotated = rope ? rotateForSearch(q, k, shape, config, rope, positions) : { q, k };
@@ -72,22 +72,32 @@ export function searchBlockMask(
   );
 }
 
-/** What a configuration asks of a model. @throws HipError `invalid-config`, `unsupported` */
-export function checkSearch(
-  { kPerHead, stages }: HipConfig,
-  shape: Pick<AttentionShape, 'heads' | 'headDim'>,
-  tables?: RotaryTables,
-): void {
+/** What a configuration asks of a model. @throws HipError `invalid-config` */
+export function checkSearch({ kPerHead }: HipConfig, shape: Pick<AttentionShape, 'heads'>): void {
   if (kPerHead && kPerHead.length !== shape.heads) {
     const message = `kPerHead holds ${kPerHead.length} numbers: give one for each of the ${shape.heads} query heads`;
     throw new HipError('invalid-config', message, { name: 'kPerHead', value: kPerHead });
   }
-  if (!stages?.some(({ dims }) => dims === 'slow-half')) return;
-  checkSlowHalf(shape);
-  if (tables && (tables.interleaved || tables.rotaryDim !== shape.headDim)) {
-    const message = 'dims "slow-half" takes heads that rotate as a whole, half against half: leave dims out';
-    throw new HipError('unsupported', message, { name: 'dims', rotaryDim: tables.rotaryDim });
-  }
+}
+
+/**
+ * A whole configuration for a search with RoPE. The default's remainder, where the caller does not name it, goes where distances are not
+ * the model's own: a pseudo-key stands for keys at many distances. @throws HipError `invalid-config`
+ */
+export function searchedConfig(
+  config: Partial<HipConfig> = {},
+  shape: Pick<AttentionShape, 'headDim'>,
+  rope: { readonly tables: RotaryTables; readonly mode: string } | undefined,
+): HipConfig {
+  const isRelative = rope !== undefined && rope.mode !== 'absolute' && !('remainder' in config);
+  const resolved = resolveConfig(isRelative ? { ...config, remainder: undefined } : config);
+  return suitableConfig(resolved, formOf(shape, rope?.tables));
+}
+
+/** What tables tell of the heads that they turn; without tables heads turn as a whole. */
+function formOf({ headDim }: Pick<AttentionShape, 'headDim'>, tables?: RotaryTables): HeadForm {
+  const isWhole = !tables || (!tables.interleaved && tables.rotaryDim === headDim);
+  return { headDim, rotation: isWhole ? 'half-split' : 'other' };
 }
 
 /** Searches every cell of a call whose inputs are known to be good. */

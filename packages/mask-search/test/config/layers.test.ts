@@ -2,13 +2,13 @@
 import { describe, expect, it } from 'vitest';
 import * as fc from 'fast-check';
 import {
+  BOUND_CONFIG,
   decodeConfig,
-  FAST_CONFIG,
+  DEFAULT_CONFIG,
   INFINITE_HIP_CONFIG,
   layerConfig,
   PAPER_CONFIG,
   resolveConfig,
-  VOTE_CONFIG,
   withCandidates,
   type HipConfig,
   type LayerOverride,
@@ -37,7 +37,7 @@ describe('a profile', () => {
   it('survives JSON, and gives each layer what it says of it and the rest as it is', () => {
     fc.assert(
       fc.property(fc.array(overrides, { maxLength: 5 }), (layers: LayerOverride[]) => {
-        const config = { ...VOTE_CONFIG, denseLayers: 1, layers };
+        const config = { ...DEFAULT_CONFIG, denseLayers: 1, layers };
         const read = JSON.parse(JSON.stringify({ layers })) as { layers: LayerOverride[] };
         for (let layer = 0; layer < layers.length + 2; layer++) {
           const override = layers[layer] ?? {};
@@ -62,13 +62,13 @@ describe('a profile', () => {
 
   it('wins over kPerLayer and the first dense layers', () => {
     const config = {
-      ...FAST_CONFIG,
+      ...BOUND_CONFIG,
       denseLayers: 1,
       kPerLayer: [128, 256, 64],
       layers: [{ dense: false }, { k: 32 }, {}],
     };
     expect([0, 1, 2, 3].map((layer) => sparse(layerConfig(config, layer)).k)).toEqual([128, 32, 64, 512]);
-    const budgets = { ...VOTE_CONFIG, denseLayers: 0, kPerHead: [64, 128], layers: [{ k: 96 }] };
+    const budgets = { ...DEFAULT_CONFIG, denseLayers: 0, kPerHead: [64, 128], layers: [{ k: 96 }] };
     expect([0, 1].map((layer) => sparse(layerConfig(budgets, layer)).kPerHead)).toEqual([undefined, [64, 128]]);
   });
 
@@ -87,7 +87,7 @@ describe('a profile', () => {
     [{ denseTokens: 0 }, 'denseTokens is 0'],
     [{ kDense: -1 }, 'kDense is -1'],
   ])('that is none, %j', (config, message) => {
-    expect(() => resolveConfig(config as Partial<HipConfig>, VOTE_CONFIG)).toThrow(
+    expect(() => resolveConfig(config as Partial<HipConfig>, DEFAULT_CONFIG)).toThrow(
       expect.objectContaining({ code: 'invalid-config', message: expect.stringContaining(message) as string }),
     );
   });
@@ -95,18 +95,21 @@ describe('a profile', () => {
 
 describe('a dense layer', () => {
   it('takes HiP with more keys and no remainder where more than denseTokens are visible', () => {
-    expect(layerConfig(VOTE_CONFIG, 0)).toBe('dense');
-    expect(layerConfig(VOTE_CONFIG, 0, 32_768)).toBe('dense');
-    const long = sparse(layerConfig({ ...VOTE_CONFIG, kPerHead: [4, 8] }, 1, 32_769));
+    expect(layerConfig(DEFAULT_CONFIG, 0)).toBe('dense');
+    expect(layerConfig(DEFAULT_CONFIG, 0, 32_768)).toBe('dense');
+    const long = sparse(layerConfig({ ...DEFAULT_CONFIG, kPerHead: [4, 8] }, 1, 32_769));
     expect(long).toMatchObject({ k: 1280, blockK: 2, remainder: undefined });
     expect(long.kPerHead).toBeUndefined();
     expect(long.stages!.map(({ keep }) => keep)).toEqual([4096, 1536, 1280]);
-    expect(sparse(layerConfig({ ...VOTE_CONFIG, kDense: 2048 }, 0, 40_000)).stages!.map(({ keep }) => keep)).toEqual([
-      4096, 2048, 2048,
-    ]);
-    const named = { ...VOTE_CONFIG, layers: [{}, {}, { dense: true }] };
+    expect(sparse(layerConfig({ ...DEFAULT_CONFIG, kDense: 2048 }, 0, 40_000)).stages!.map(({ keep }) => keep)).toEqual(
+      [4096, 2048, 2048],
+    );
+    const named = { ...DEFAULT_CONFIG, layers: [{}, {}, { dense: true }] };
     expect(sparse(layerConfig(named, 2, 40_000)).k).toBe(1280);
-    expect(sparse(layerConfig(VOTE_CONFIG, 2, 40_000))).toMatchObject({ k: 320, remainder: { block: 64, most: 32 } });
+    expect(sparse(layerConfig(DEFAULT_CONFIG, 2, 40_000))).toMatchObject({
+      k: 320,
+      remainder: { block: 64, most: 32 },
+    });
     expect(layerConfig(PAPER_CONFIG, 0, 1 << 20)).toBe('dense');
   });
 });
@@ -116,35 +119,38 @@ describe('the configuration with a vote', () => {
     fc.assert(
       fc.property(fc.integer({ min: 1, max: 1000 }), fc.constantFrom(1, 2, 4, 8, 16), (n, blockK) => {
         const k = n * blockK;
-        const { stages } = resolveConfig({ k, blockK }, VOTE_CONFIG);
-        expect(stages!.at(-1)).toEqual({ ...VOTE_CONFIG.stages!.at(-1), chunk: blockK, keep: k });
+        const { stages } = resolveConfig({ k, blockK }, DEFAULT_CONFIG);
+        expect(stages!.at(-1)).toEqual({ ...DEFAULT_CONFIG.stages!.at(-1), chunk: blockK, keep: k });
       }),
     );
-    expect(resolveConfig({}, VOTE_CONFIG)).toEqual(VOTE_CONFIG);
-    const off = resolveConfig({ remainder: undefined, denseTokens: undefined }, VOTE_CONFIG);
+    expect(resolveConfig({}, DEFAULT_CONFIG)).toEqual(DEFAULT_CONFIG);
+    const off = resolveConfig({ remainder: undefined, denseTokens: undefined }, DEFAULT_CONFIG);
     expect([off.remainder, off.denseTokens]).toEqual([undefined, undefined]);
     for (const config of [PAPER_CONFIG, INFINITE_HIP_CONFIG])
-      expect(resolveConfig(config, VOTE_CONFIG)).toEqual(config);
+      expect(resolveConfig(config, DEFAULT_CONFIG)).toEqual(config);
     expect(resolveConfig({ remainder: {} }).remainder).toEqual({ block: 64, most: 32, tail: 'drop' });
   });
 
   it('decodes with its candidates; others with what they select', () => {
     const { k, blockK, stages, remainder, kPerHead } = decodeConfig({
-      ...VOTE_CONFIG,
+      ...DEFAULT_CONFIG,
       decodeKeys: 'candidates',
       kPerHead: [4],
     });
     expect([k, blockK, stages!.length, kPerHead]).toEqual([1536, 16, 2, undefined]);
-    expect(remainder).toEqual(VOTE_CONFIG.remainder);
-    expect(resolveConfig(decodeConfig(VOTE_CONFIG))).toEqual({ ...decodeConfig(VOTE_CONFIG), kPerHead: undefined });
-    const selected: HipConfig = { ...VOTE_CONFIG, decodeKeys: 'selected' };
+    expect(remainder).toEqual(DEFAULT_CONFIG.remainder);
+    expect(resolveConfig(decodeConfig(DEFAULT_CONFIG))).toEqual({
+      ...decodeConfig(DEFAULT_CONFIG),
+      kPerHead: undefined,
+    });
+    const selected: HipConfig = { ...DEFAULT_CONFIG, decodeKeys: 'selected' };
     for (const config of [selected, PAPER_CONFIG, { ...INFINITE_HIP_CONFIG, decodeKeys: 'candidates' as const }])
       expect(decodeConfig(config)).toBe(config);
   });
 
   it('with other candidates keeps at least as many before them', () => {
     const keeps = (candidates: number): number[] =>
-      withCandidates(VOTE_CONFIG.stages!, candidates).map(({ keep }) => keep);
+      withCandidates(DEFAULT_CONFIG.stages!, candidates).map(({ keep }) => keep);
     expect(keeps(1024)).toEqual([4096, 1024, 320]);
     expect(keeps(8192)).toEqual([8192, 8192, 320]);
   });

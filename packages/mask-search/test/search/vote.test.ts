@@ -288,17 +288,4 @@ describe('a vote is refused', () => {
       expect.objectContaining({ code: 'invalid-config', message: expect.stringContaining(message) as string }),
     );
   });
-
-  it('for the slow half of vectors that have none', () => {
-    const slow = { ...votes, stages: [{ ...mass, dims: 'slow-half' as const }] };
-    const shape = { batch: 1, queries: 8, keys: 100, heads: 1, kvHeads: 1, headDim: 6 };
-    const { q, k } = tensorsOf(shape, 1);
-    expect(() => searchBlockMask(q, k, shape, slow)).toThrow(expect.objectContaining({ code: 'unsupported' }));
-    const eight = { ...shape, headDim: 8 };
-    const { q: q8, k: k8 } = tensorsOf(eight, 1);
-    const rope = { tables: { ...rotaryTables(100, 8), interleaved: true }, mode: 'absolute' } as const;
-    expect(() => searchBlockMask(q8, k8, eight, { ...slow, rope })).toThrow(
-      expect.objectContaining({ code: 'unsupported' }),
-    );
-  });
 });

@@ -205,6 +205,7 @@ export class TransformerModel implements ElasticModel {
       causal: config.causal,
       scale: config.attentionScale,
       queryOffset: k.shape[1] - length,
+      rotation: pass.rope ? 'half-split' : 'other',
       ...(pass.mask && { mask: pass.mask }),
       ...(window && { window }),
       ...(pass.options.cache && { cache: pass.options.cache }),

@@ -34,6 +34,8 @@ export interface AttentionContext {
   readonly window?: number;
   /** The cache that k and v come from: what an attention function remembers of a sequence belongs to it. */
   readonly cache?: KeyValueCache;
+  /** How q and k were turned by position: channel c of a head with channel c + d/2 (RoPE), or not (learned positions). */
+  readonly rotation?: 'half-split' | 'other';
 }
 
 /**
