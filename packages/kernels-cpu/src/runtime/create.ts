@@ -18,7 +18,7 @@ import { defaultThreads, threadsAvailable } from './threads.ts';
  * const shape = { batch: 1, queries: 1024, keys: 1024, heads: 4, kvHeads: 2, headDim: 16 };
  * const [q, kv] = [new Float32Array(1024 * 64).fill(1), new Float32Array(1024 * 32).fill(1)];
  * const { output, mask } = cpu.hipAttention(q, kv, kv, shape, { k: 256 });
- * console.log([output[0], mask.counts[31]]); // => [ 1, 16 ]
+ * console.log([output[0], mask.counts[31]]); // => [ 1, 128 ]
  * ```
  */
 export async function createCpuRuntime({
