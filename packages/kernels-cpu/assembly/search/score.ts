@@ -262,11 +262,16 @@ export function listRun(job: usize, s: usize, b: i32, h: i32, j: i32, first: i32
     return;
   }
   let unpacked = unpackedAt(job, s) + (<usize>(j * padded) << 2);
+  // Of keys that a single row is multiplied by on the slower halves, no more is unpacked.
+  const d = J.i(job, J.HEAD_DIM), slow = load<i32>(s + FORM) == SLOW_HALF && (d & 31) == 0, quarter = d >> 2;
   for (let key = first; key < end; ) {
     let at = keyAddress(job, b, h, key, bytes);
     for (const stop = min(end, (key & ~(PAGE - 1)) + PAGE); key < stop; key++) {
       if (half) {
-        decodeHalves(at, unpacked, padded, special);
+        if (slow) {
+          decodeHalves(at + (quarter << 1), unpacked + (quarter << 2), quarter, special);
+          decodeHalves(at + (3 * quarter << 1), unpacked + (3 * quarter << 2), quarter, special);
+        } else decodeHalves(at, unpacked, padded, special);
         store<u32>(slot + LIST, <u32>unpacked);
         unpacked += <usize>padded << 2;
       } else store<u32>(slot + LIST, <u32>at);

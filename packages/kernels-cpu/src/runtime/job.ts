@@ -92,7 +92,10 @@ const FLOATS: ReadonlySet<JobField> = new Set<JobField>(['SCALE', 'SOFTCAP']);
 /** Writes fields at address `job`. */
 export function writeJob(memory: WebAssembly.Memory, job: number, fields: JobFields): void {
   const view = new DataView(memory.buffer, job, JOB_BYTES);
-  for (const [name, value] of Object.entries(fields) as [JobField, number][]) {
+  // Many times a token: no list of entries is made of them.
+  for (const key in fields) {
+    const name = key as JobField;
+    const value = fields[name] as number;
     if (FLOATS.has(name)) view.setFloat32(JOB[name], value, true);
     else view.setInt32(JOB[name], value, true);
   }
