@@ -26,6 +26,7 @@ import {
   type HipConfig,
 } from '@hip/mask-search';
 import { difference } from './search-check.ts';
+import { voteDecodeChecks } from './vote-decode-check.ts';
 
 interface Values {
   readonly q: Float32Array;
@@ -151,6 +152,11 @@ export async function voteChecks(
           ok: odd.size === 20 * batch && seeing.every((count) => count === 20),
         });
       }
+  }
+  try {
+    await voteDecodeChecks(context, normals, add);
+  } catch (error) {
+    add({ check: 'decode, vote', failure: String(error).slice(0, 500), ok: false });
   }
   return rows;
 }

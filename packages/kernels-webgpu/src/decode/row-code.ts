@@ -63,9 +63,9 @@ export function rowAttentionCode(kernel: RowAttentionKernel): string {
   const scale = score.softcap === undefined ? score.scale * Math.LOG2E : score.scale / score.softcap;
   const logit = (dot: string): string =>
     score.softcap === undefined ? `${dot} * ${float(scale)}` : `capped(${dot} * ${float(scale)})`;
-  const reaches: number[] = [];
-  for (let reach = 2 ** Math.floor(Math.log2(Math.max(1, teams - 1))); teams > 1 && reach >= 1; reach /= 2)
-    reaches.push(reach);
+  /** Teams are added up in halves: 16, 8, 4, 2, 1 for 17 to 32 of them. */
+  const halvings = Math.ceil(Math.log2(teams));
+  const reaches = Array.from({ length: halvings }, (_, i) => 2 ** (halvings - 1 - i));
   const parts = chooseParts(
     choose,
     lanes,

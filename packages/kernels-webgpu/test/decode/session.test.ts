@@ -240,9 +240,8 @@ describeGpu('decode sessions', (gpu) => {
         expect(wrongMasks).toBe(0);
       }
       const rowKernels = [...contextOf(roomy).pipelines.keys()].filter((code) => code.includes('struct Row {'));
-      expect(rowKernels.map((code) => code.includes('new_k')).toSorted()).toEqual(
-        storage === 12 ? [false, false, false, true] : [],
-      );
+      expect(rowKernels.length).toBe(storage === 12 ? 4 : 0);
+      expect(rowKernels.filter((code) => code.includes('new_k')).length).toBe(storage === 12 ? 1 : 0);
       roomy.destroy();
     });
 
