@@ -8,9 +8,9 @@ import {
   encodeAttention,
   encodeSearch,
   GpuCall,
+  GpuContext,
   planSearch,
   readMask,
-  type GpuContext,
   type MatrixVariant,
   type SearchTuning,
 } from '@hip/kernels-webgpu';
@@ -19,6 +19,7 @@ import { measure } from './measure.ts';
 import { randomTensor } from './random.ts';
 import { difference } from './search-check.ts';
 import { LLAMA } from './search.ts';
+import { attempt, decodeCycleRows } from './vote.ts';
 
 type Rows = Record<string, unknown>[];
 type Chunks = NonNullable<SearchTuning['chunks']>;
@@ -83,10 +84,20 @@ function attentionVariants(lanes: number): readonly (MatrixVariant | undefined)[
     { ...base, subgroups: 2, rowMatrices: 2 },
     { ...base, subgroups: 2, rowMatrices: 2, keys: 32 },
     { ...base, subgroups: 2, rowMatrices: 2, keys: 32, speculate: true },
-    { ...base, keys: 48 },
-    { ...base, spareBytes: 4096 },
+    { ...base, subgroups: 2, keys: 32 },
+    { ...base, subgroups: 2, keys: 16 },
+    { ...base, keys: 16 },
+    { ...base, subgroups: 2, rowMatrices: 2, keys: 16 },
+    { ...base, spareBytes: 3072 },
   ];
 }
+
+/** Decoding as devices of lower limits do it. */
+const DECODES: Readonly<Record<string, Partial<GpuContext['limits']>>> = {
+  'as it comes': {},
+  'workgroups of 256': { maxComputeInvocationsPerWorkgroup: 256, maxComputeWorkgroupSizeX: 256 },
+  'choice and attention apart': { maxStorageBuffersPerShaderStage: 10 },
+};
 
 export interface VariantOptions {
   readonly tokens?: number;
@@ -154,8 +165,9 @@ export async function voteVariantRows(
     general ??= found;
     return { difference: difference(general, found) };
   };
-  // Neighbours in the lists take turns, so that a run that is cut off has some of each.
-  for (let i = 0; i < Math.max(CHUNKS.length, VOTES.length); i++) {
+  const attention = attentionVariants(context.profile.subgroupMaxSize);
+  // The lists take turns, so that a run that is cut off has some of each; the first search leaves the mask that is attended over.
+  for (let i = 0; i < Math.max(CHUNKS.length, VOTES.length, attention.length); i++) {
     if (i < CHUNKS.length)
       await time(
         'exact',
@@ -172,13 +184,24 @@ export async function voteVariantRows(
         search({ ...GENERAL, vote: VOTES[i] }),
         compared,
       );
+    const variant = attention[i];
+    if (i < attention.length)
+      await time('attention', variant ?? { default: true }, 'attention/sparse', (call) =>
+        encodeAttention(call, { q, k, v, out }, shape, mask, variant ? { variant } : {}),
+      );
   }
-  for (const variant of attentionVariants(context.profile.subgroupMaxSize))
-    await time('attention', variant ?? { default: true }, 'attention/sparse', (call) =>
-      encodeAttention(call, { q, k, v, out }, shape, mask, variant ? { variant } : {}),
-    );
   destroyMask(mask);
   for (const { buffer } of [q, k, v, out]) buffer.destroy();
   context.pool.clear();
+  for (const [name, limits] of Object.entries(DECODES)) {
+    if (performance.now() > deadline) break;
+    const narrow = Object.assign(new GpuContext(context.device), { limits: { ...context.limits, ...limits } });
+    await attempt({ what: 'decode', name }, rows, async () =>
+      (await decodeCycleRows(narrow, { config, name: `VOTE_CONFIG, ${name}`, log })).map((row) => ({
+        ...row,
+        ...limits,
+      })),
+    );
+  }
   return rows;
 }
