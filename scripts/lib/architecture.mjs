@@ -23,7 +23,7 @@ export const ARCHITECTURE = {
   '@hip/kernels-webgpu': {
     what: 'the same on WebGPU: plan → WGSL → dispatch; `/tfjs` registers it with tfjs',
     internal: ['@hip/mask-search'],
-    external: ['@tensorflow/', 'webgpu-utils', '@petamoriken/float16'],
+    external: ['@tensorflow/', '@petamoriken/float16'],
   },
   '@hip/attention': {
     what: 'the door: one function for tfjs tensors, a KV cache, the choice of backend and of dense',

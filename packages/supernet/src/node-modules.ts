@@ -2,7 +2,7 @@
 import { nodeModule, type NodeModules } from '@hip/checkpoints/platform';
 import { SupernetError } from './errors.ts';
 
-export { importPackage, nodeModule } from '@hip/checkpoints/platform';
+export { nodeModule } from '@hip/checkpoints/platform';
 
 /**
  * A module of Node for something that cannot do without.
@@ -19,4 +19,9 @@ export function requireNode<Name extends keyof NodeModules>(
   const module = nodeModule(name);
   if (!module) throw new SupernetError('unsupported', `${what} needs Node, which this is not: ${instead}`, { name });
   return module;
+}
+
+/** Imports a package that bundlers shall leave alone: by a variable, and from here, whose dependencies and peers are in reach. */
+export function importPackage(specifier: string): Promise<unknown> {
+  return import(/* webpackIgnore: true */ /* @vite-ignore */ specifier);
 }

@@ -1,8 +1,17 @@
-// Uniform blocks: one list of fields gives the WGSL struct, webgpu-utils computes its layout from that WGSL.
-import { makeShaderDataDefinitions, makeStructuredView } from 'webgpu-utils';
+// Uniform blocks: one list of fields gives the WGSL struct and, by the rules of WGSL (section "Alignment and Size"), its bytes.
+
+/** Components of the types that uniform blocks here are made of; each component takes four bytes. */
+const TYPES = {
+  u32: { components: 1, kind: 'u32' },
+  i32: { components: 1, kind: 'i32' },
+  f32: { components: 1, kind: 'f32' },
+  vec2u: { components: 2, kind: 'u32' },
+  vec4u: { components: 4, kind: 'u32' },
+  vec4f: { components: 4, kind: 'f32' },
+} as const;
 
 /** Field name → WGSL scalar or vector type. */
-export type UniformFields = Readonly<Record<string, 'u32' | 'i32' | 'f32' | 'vec2u' | 'vec4u' | 'vec4f'>>;
+export type UniformFields = Readonly<Record<string, keyof typeof TYPES>>;
 
 /** A value per field. */
 export type UniformValues<F extends UniformFields> = { readonly [K in keyof F]: number | readonly number[] };
@@ -15,41 +24,35 @@ export interface UniformBlock<F extends UniformFields> {
   pack(values: UniformValues<F>): ArrayBuffer;
 }
 
-type Definition = Parameters<typeof makeStructuredView>[0];
-
-/** webgpu-utils reads the constants of browsers, which Node has only once they are installed. */
-function withStageConstants<T>(action: () => T): T {
-  const scope = globalThis as { GPUShaderStage?: unknown };
-  if (scope.GPUShaderStage !== undefined) return action();
-  scope.GPUShaderStage = { VERTEX: 1, FRAGMENT: 2, COMPUTE: 4 };
-  try {
-    return action();
-  } finally {
-    delete scope.GPUShaderStage;
-  }
-}
+/** `value` rounded up to a multiple. */
+const roundUp = (value: number, multiple: number): number => Math.ceil(value / multiple) * multiple;
 
 /** Declares a uniform struct. */
 export function uniformBlock<const F extends UniformFields>(name: string, fields: F): UniformBlock<F> {
+  let end = 0;
+  let alignment = 4;
+  const places = Object.entries(fields).map(([field, type]) => {
+    const { components, kind } = TYPES[type];
+    // Vectors of two and of four are aligned to their own size.
+    const size = 4 * components;
+    const offset = roundUp(end, size);
+    end = offset + size;
+    alignment = Math.max(alignment, size);
+    return { field, kind, index: offset / 4 };
+  });
+  const bytes = roundUp(end, alignment);
   const members = Object.entries(fields).map(([field, type]) => `  ${field}: ${type},`);
-  const declaration = `struct ${name} {\n${members.join('\n')}\n}`;
-  let cached: Definition | undefined;
-  const definition = (): Definition =>
-    (cached ??= withStageConstants(
-      () =>
-        makeShaderDataDefinitions(`${declaration}\n@group(0) @binding(0) var<uniform> block: ${name};`).uniforms[
-          'block'
-        ]!,
-    ));
   return {
-    declaration,
-    get bytes() {
-      return makeStructuredView(definition()).arrayBuffer.byteLength;
-    },
+    declaration: `struct ${name} {\n${members.join('\n')}\n}`,
+    bytes,
     pack: (values) => {
-      const view = makeStructuredView(definition());
-      view.set(values);
-      return view.arrayBuffer;
+      const buffer = new ArrayBuffer(bytes);
+      const views = { u32: new Uint32Array(buffer), i32: new Int32Array(buffer), f32: new Float32Array(buffer) };
+      for (const { field, kind, index } of places) {
+        const value = values[field as keyof F];
+        views[kind].set(typeof value === 'number' ? [value] : value, index);
+      }
+      return buffer;
     },
   };
 }

@@ -1,7 +1,6 @@
 // Tables of labelled texts: TSV and CSV, whole or streamed row by row.
-// The browsers' build of the parser everywhere: bundlers cannot take the other, which imports Node's streams.
-import { parse } from 'csv-parse/browser/esm';
 import { SupernetError } from '../errors.ts';
+import { csvParser } from './csv-parser.ts';
 
 /** One labelled text (or pair of texts). */
 export interface LabelledText {
@@ -95,6 +94,7 @@ async function* records(
   quote: string | null,
   signal: AbortSignal | undefined,
 ): AsyncGenerator<readonly TableRecord[]> {
+  const parse = await csvParser();
   const parser = parse({
     delimiter,
     quote,
@@ -104,7 +104,13 @@ async function* records(
     info: true,
   });
   let failed: Error | undefined;
-  parser.on('error', (error) => (failed ??= error));
+  const over = new Promise<void>((resolve) => {
+    parser.on('end', () => resolve());
+    parser.on('error', (error) => {
+      failed ??= error;
+      resolve();
+    });
+  });
   const ready = (): TableRecord[] => {
     const rows: TableRecord[] = [];
     for (;;) {
@@ -120,9 +126,14 @@ async function* records(
       yield ready();
       if (failed) throw failed;
     }
+    // The last row, and an error in it, may come later than the end: streams of Node say both in another turn.
+    const rest: TableRecord[] = [];
+    parser.on('readable', () => rest.push(...ready()));
     parser.end();
-    yield ready();
+    rest.push(...ready());
+    await over;
     if (failed) throw failed;
+    yield rest;
   } catch (cause) {
     if (cause instanceof SupernetError) throw cause;
     if (signal?.aborted) throw new SupernetError('aborted', 'reading the table was aborted', {}, { cause });
