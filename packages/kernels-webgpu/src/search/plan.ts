@@ -14,7 +14,7 @@ import type { DeviceLimits } from '../device/limits.ts';
 import { limitError, HipError } from '../errors/gpu-errors.ts';
 import type { SummaryScore } from './code/envelope.ts';
 import type { ChunksTiling } from './code/matrix-chunks.ts';
-import type { VoteTiling } from './code/matrix-vote.ts';
+import type { VoteTiling } from './code/vote-tiling.ts';
 import type { Summary } from './envelopes.ts';
 import { planSlabs, type Slab } from './slabs.ts';
 import { stagePasses } from './stage-passes.ts';

@@ -6,7 +6,7 @@ import { childrenBytes, childrenLanes } from './code/matrix-children.ts';
 import { chunksBytes, fitChunks, MOST_CHUNKS, type ChunksTiling } from './code/matrix-chunks.ts';
 import { exactBytes, exactTiles } from './code/matrix-exact.ts';
 import { MASS_COLUMNS, massBytes, massSubgroups } from './code/matrix-mass.ts';
-import { keptBytes, voteBytes, type VoteTiling } from './code/matrix-vote.ts';
+import { keptBytes, voteBytes, type VoteTiling } from './code/vote-tiling.ts';
 import { TILE } from './code/matrix.ts';
 import { DEFAULT_TUNING, type SearchRequest } from './plan.ts';
 

@@ -1,15 +1,12 @@
 // The passes of one slab of a multi-stage search: per stage a scoring pass (matrix or vector kernel) and a selecting pass.
-import type { MassStage, ScoredStage, SearchStage } from '@hip/mask-search';
+import type { ScoredStage, SearchStage } from '@hip/mask-search';
 import { bytesOf } from '../device/features.ts';
-import { leastKept, type Budget } from './code/budgets.ts';
+import { leastKept } from './code/budgets.ts';
 import type { CandidateSource } from './code/candidates.ts';
-import { massCode, massRowBytes } from './code/mass.ts';
 import { BOUND_COLUMNS, boundRows, matrixBoundCode } from './code/matrix-bound.ts';
 import { matrixChildrenCode } from './code/matrix-children.ts';
 import { matrixChunksCode } from './code/matrix-chunks.ts';
 import { matrixExactCode } from './code/matrix-exact.ts';
-import { matrixMassCode } from './code/matrix-mass.ts';
-import { keptBytes, matrixVoteCode } from './code/matrix-vote.ts';
 import { SPLIT_LANES, splitRowsCode } from './code/matrix-rows.ts';
 import { memoCode } from './code/memo.ts';
 import { candidateTile, scoreCode, type ScoreKernel } from './code/score.ts';
@@ -17,9 +14,11 @@ import { selectCode } from './code/select.ts';
 import type { SearchConstants } from './code/shape.ts';
 import { topBytes } from './code/top.ts';
 import { DEFAULT_TUNING, roleOf, searchableOf, storeOf, type SearchPass, type SearchRequest } from './plan.ts';
-import { rowTiling, tilesOf } from './row-tiling.ts';
+import { rowTiling } from './row-tiling.ts';
 import { rowPasses, rowStages } from './row-passes.ts';
 import { requireOneWindow, type Slab } from './slabs.ts';
+import type { StagePlan } from './stage-plan.ts';
+import { massPass, votePass } from './vote-passes.ts';
 import {
   boundSizes,
   chunksTiling,
@@ -29,12 +28,10 @@ import {
   mostOf,
   someHidden,
   stageKernel,
-  voteTiling,
 } from './stage-kernel.ts';
 
-/** Lanes of the vector scoring kernels, and of the vote's. */
+/** Lanes of the vector scoring kernels. */
 const SCORE_LANES = 128;
-const MASS_LANES = 64;
 /** Scores of a cell are cached in workgroup memory up to here. */
 const CACHED_SCORES = 2048;
 
@@ -42,24 +39,6 @@ interface Passes {
   readonly passes: SearchPass[];
   /** Scratch bytes by role. */
   readonly bytes: Record<string, number>;
-}
-
-/** One stage of one slab. */
-interface StagePlan<S extends SearchStage> {
-  readonly request: SearchRequest;
-  readonly constants: SearchConstants;
-  readonly slab: Slab;
-  readonly stage: S;
-  readonly index: number;
-  readonly source: CandidateSource;
-  readonly budget: Budget;
-  /** Candidates of a cell at most. */
-  readonly candidates: number;
-  readonly cells: number;
-  /** Workgroups on the z axis: one for each batch element and mask head. */
-  readonly z: number;
-  /** What the stage before left. */
-  readonly links: readonly string[];
 }
 
 /** Plans the passes of a slab. */
@@ -279,65 +258,6 @@ function scorePasses(plan: StagePlan<ScoredStage>): SearchPass[] {
       }));
     }
   }
-}
-
-/** The pass in which rows vote. */
-function massPass(plan: StagePlan<MassStage>): SearchPass {
-  const { request, constants, slab, stage, index, source, budget, z, links } = plan;
-  const { shape, profile, limits, pageShift, score = {} } = request;
-  const { dims } = stage;
-  requireOneWindow('mass', slab);
-  const rows = groupsOf(stage, request);
-  const { scale = 1 / Math.sqrt(shape.headDim), softcap } = score;
-  const vote = { ...source, constants, ...budget, dims, vote: { scale, softcap } };
-  const matrix = stageKernel(stage, index, request, slab.windows.length) === 'matrix-mass';
-  const room = limits.maxComputeWorkgroupStorageSize - 256;
-  const code = matrix
-    ? memoCode(matrixMassCode, { ...vote, rows, subgroupSize: profile.subgroupMaxSize })
-    : memoCode(massCode, {
-        ...vote,
-        ...tilesOf(rows, room, massRowBytes(shape.headDim, dims, MASS_LANES), shape.headDim),
-        lanes: MASS_LANES,
-      });
-  return {
-    label: `search/${index}-mass`,
-    stage: index,
-    code,
-    buffers: ['shape', 'q', 'k', 'scores', ...links, ...(pageShift === undefined ? [] : ['pages'])],
-    workgroups: [1, slab.blocks, z],
-    window: 0,
-  };
-}
-
-/** The same with every product computed once; undefined where that kernel does not serve. */
-function votePass(plan: StagePlan<MassStage>): { readonly pass: SearchPass; readonly bytes: number } | undefined {
-  const { request, constants, slab, stage, index, source, budget, cells, z, links } = plan;
-  const { shape, profile, limits, pageShift, score = {} } = request;
-  if (stageKernel(stage, index, request, slab.windows.length) !== 'matrix-vote') return undefined;
-  const { scale = 1 / Math.sqrt(shape.headDim), softcap } = score;
-  const tiling = voteTiling(stage, index, request)!;
-  const sizes = {
-    rows: groupsOf(stage, request),
-    subgroupSize: profile.subgroupMaxSize,
-    dims: stage.dims,
-    tiling,
-    most: mostOf(stage, index, request),
-  };
-  const room = Math.floor(limits.maxStorageBufferBindingSize / keptBytes(sizes, 1));
-  const workgroups = Math.min(tiling.workgroups, cells, room, limits.maxComputeWorkgroupsPerDimension);
-  const spec = { ...source, constants, ...budget, ...sizes, vote: { scale, softcap }, z };
-  const buffers = ['shape', 'q', 'k', 'scores', 'kept', ...links, ...(pageShift === undefined ? [] : ['pages'])];
-  return {
-    pass: {
-      label: `search/${index}-mass`,
-      stage: index,
-      code: memoCode(matrixVoteCode, spec),
-      buffers,
-      workgroups: [workgroups, 1, 1],
-      window: 0,
-    },
-    bytes: keptBytes(sizes, workgroups),
-  };
 }
 
 /** Few distinct sizes, so that few pipelines are compiled. */

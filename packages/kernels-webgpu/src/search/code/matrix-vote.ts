@@ -14,84 +14,22 @@ import {
   putCode,
   stagedStride,
   TILE,
-  type Staging,
 } from './matrix.ts';
 import { queryRowsCode } from './query-rows.ts';
 import { geometryCode, LOWEST } from './shape.ts';
+import {
+  chosenRounds,
+  keptOctets,
+  productStride,
+  stagedOctets,
+  subgroupsOf,
+  voteStaging,
+  type VoteSizes,
+} from './vote-tiling.ts';
 
-/** How the kernel is cut. A subgroup takes 16 rows. */
-export interface VoteTiling {
-  /** Tiles of 16 keys of a round. */
-  readonly keyTiles: 2 | 4;
-  /** 2: keys and products of two rounds are held, one barrier a round. 1: half the memory, two barriers. */
-  readonly buffers: 1 | 2;
-  /** Workgroups, each of which takes one cell after another and keeps sums for one. */
-  readonly workgroups: number;
-}
-
-export interface MatrixVoteKernel extends VoteKernel {
-  /** Rows per cell. */
-  readonly rows: number;
-  readonly subgroupSize: number;
-  readonly tiling: VoteTiling;
-  /** Candidates of a cell at most. */
-  readonly most: number;
+export interface MatrixVoteKernel extends VoteKernel, VoteSizes {
   /** Cells of the z axis: batch elements and heads. */
   readonly z: number;
-}
-
-type Sizes = Pick<MatrixVoteKernel, 'rows' | 'subgroupSize' | 'dims' | 'tiling' | 'most'>;
-
-/** Subgroups of a workgroup. */
-function subgroupsOf(rows: number): number {
-  return Math.ceil(rows / TILE);
-}
-
-function staging(headDim: number, { rows, subgroupSize, dims, tiling }: Sizes): Staging {
-  const { count: octets, at } = channelOctets(headDim, dims);
-  return { columns: tiling.keyTiles * TILE, octets, lanes: subgroupsOf(rows) * subgroupSize, at };
-}
-
-/** Rounds that hold candidates. */
-function chosenRounds({ most, tiling }: Pick<Sizes, 'most' | 'tiling'>): number {
-  return Math.ceil((2 * most) / (tiling.keyTiles * TILE));
-}
-
-function stagedOctets(headDim: number, sizes: Sizes): number {
-  const stage = staging(headDim, sizes);
-  return Math.max(
-    sizes.tiling.buffers * stage.columns * stagedStride(stage),
-    subgroupsOf(sizes.rows) * TILE * stage.octets,
-  );
-}
-
-/** Groups of four numbers between two rows of products: rows start in different banks. */
-function productStride({ keyTiles }: VoteTiling): number {
-  return (keyTiles * TILE) / 4 + 1;
-}
-
-/** Workgroup memory in bytes. */
-export function voteBytes(headDim: number, sizes: Sizes, survivors: number): number {
-  const { tiling, rows } = sizes;
-  const all = subgroupsOf(rows) * TILE;
-  const perRow = tiling.buffers * productStride(tiling) * 16 + 8 + 4 * chosenRounds(sizes);
-  return (
-    stagedOctets(headDim, sizes) * 16 +
-    all * perRow +
-    4 * chosenRounds(sizes) +
-    8 * tiling.keyTiles * TILE +
-    4 * survivors
-  );
-}
-
-/** Octets of one workgroup's kept sums. */
-function keptOctets(sizes: Sizes): number {
-  return chosenRounds(sizes) * subgroupsOf(sizes.rows) * TILE * sizes.tiling.keyTiles;
-}
-
-/** Bytes of kept sums of a dispatch. */
-export function keptBytes(sizes: Sizes, workgroups: number): number {
-  return 16 * keptOctets(sizes) * workgroups;
 }
 
 /** Base 2: sums are kept this much above their weight, so that f16 holds weights down to 2^-38 of the largest. */
@@ -107,7 +45,7 @@ export function matrixVoteCode(kernel: MatrixVoteKernel): string {
   const { headDim, sink, pageShift } = constants;
   const { keyTiles, buffers } = tiling;
   const channels = channelOctets(headDim, dims);
-  const stage = staging(headDim, kernel);
+  const stage = voteStaging(headDim, kernel);
   const { octets, lanes, columns } = stage;
   const stride = stagedStride(stage);
   const steps = (8 * octets) / TILE;
