@@ -20,7 +20,7 @@ export type LlmErrorCode =
  * import { LlmError } from '@hip/llm';
  *
  * const error = new LlmError('context-full', 'the context holds 4096 tokens', { length: 4096, contextTokens: 4096 });
- * error.code === 'context-full'; // true
+ * console.log(error.code, error.details['contextTokens']); // => context-full 4096
  * ```
  */
 export class LlmError extends Error {

@@ -27,7 +27,7 @@ import { loadWeights } from './weights.ts';
  * const engine = await loadEngine('./SmolLM2-135M-Instruct.Q4_1.gguf', { contextTokens: 8192 });
  * const sequence = engine.createSequence();
  * const logits = await sequence.forward([1780, 314, 260, 3575, 282, 4649]); // The capital of France
- * console.log([logits.length, sequence.length]); // [49152,6]
+ * console.log([logits.length, sequence.length]); // => [ 49152, 6 ]
  * engine.close();
  * ```
  */

@@ -27,7 +27,7 @@ const MOST_BYTES = 2 ** 32;
  *
  * await using smollm2 = await openCheckpoint('./SmolLM2-135M-Instruct.Q4_1.gguf');
  * const plan = await planEngine(smollm2, { contextTokens: 8192, attention: 'dense' });
- * console.log(plan.cache / 8192); // 23040
+ * console.log(Math.floor(plan.cache / 8192)); // => 23040
  * ```
  */
 export async function planEngine(checkpoint: OpenCheckpoint, options: EngineOptions = {}): Promise<EnginePlan> {
