@@ -46,3 +46,28 @@ export function requireRange(name: string, size: number, offset: number, length:
     );
   }
 }
+
+const REASONS: Readonly<Record<string, string>> = {
+  ENOSPC: 'the disk is full: free some space',
+  EDQUOT: 'the quota of disk space is used up',
+  EROFS: 'the file system is read-only: write to another place',
+  EACCES: 'permission is denied',
+  EPERM: 'that is not permitted',
+  EEXIST: 'a file is in the way',
+  ENOTDIR: 'a file is in the way',
+  EISDIR: 'a folder is in the way',
+};
+
+/** What a system call said about writing. @param outcome - what became of the files that were there */
+export function writeError(path: string, cause: unknown, outcome = ''): unknown {
+  const { code, message, syscall } = Object(cause) as { readonly code?: unknown; message?: unknown; syscall?: unknown };
+  // Errors that are typed already, and those of the chunks.
+  if (cause instanceof CheckpointError || typeof code !== 'string' || syscall === undefined) return cause;
+  const reason = REASONS[code] ?? String(message);
+  return new CheckpointError(
+    'file-access',
+    `cannot write ${brief(path)}: ${reason} (${code})${outcome}`,
+    { path, code },
+    { cause },
+  );
+}

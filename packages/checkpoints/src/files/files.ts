@@ -10,6 +10,7 @@ import { httpSource } from './http-source.ts';
 import type { HttpSourceOptions } from './http-source.ts';
 import { isPage } from './page.ts';
 import { MAX_TEXT_BYTES, remoteText } from './remote-text.ts';
+import { placeOf, readJournal } from './save-journal.ts';
 
 /** Named files of one checkpoint. */
 export interface CheckpointFiles {
@@ -33,11 +34,21 @@ export function folderFiles(folder: string): CheckpointFiles {
       `the folder ${folder}`,
       'give an http(s):// address, hf://owner/name, memoryFiles or hubFiles',
     );
-  const path = (name: string) => `${folder.replace(/\/+$/, '')}/${name}`;
+  const base = folder.replace(/(?<=.)\/+$/, '');
+  /** Reads a file where it is: a save that was broken off after it was decided may have it staged, or no longer. */
+  const there = async <T>(name: string, read: (place: string) => Promise<T>): Promise<{ value: T } | undefined> => {
+    const place = await placeOf(files(), base, name);
+    const value = place === undefined ? undefined : await optional(read(place));
+    if (value !== undefined) return { value };
+    // Renamed between the two looks.
+    const moved =
+      place === undefined || place === `${base}/${name}` ? undefined : await optional(read(`${base}/${name}`));
+    return moved === undefined ? undefined : { value: moved };
+  };
   return {
     location: folder,
-    open: (name) => optional(fileSource(path(name))),
-    text: (name) => optional(textOf(path(name), files())),
+    open: async (name) => (await there(name, (place) => fileSource(place)))?.value,
+    text: async (name) => (await there(name, async (place) => textOf(place, files())))?.value,
     exists: async () =>
       files()
         .stat(folder)
@@ -45,10 +56,14 @@ export function folderFiles(folder: string): CheckpointFiles {
           (found) => found.isDirectory(),
           (error: NodeJS.ErrnoException) => error.code !== 'ENOENT' && error.code !== 'ENOTDIR',
         ),
-    list: async () =>
-      files()
+    list: async () => {
+      const names = await files()
         .readdir(folder)
-        .catch(() => []),
+        .catch(() => []);
+      const journal = await readJournal(files(), base);
+      const removed = new Set(journal?.removed);
+      return [...new Set([...names, ...Object.keys(journal?.files ?? {})])].filter((name) => !removed.has(name));
+    },
   };
 }
 

@@ -4,8 +4,10 @@ import {
   families as builtinFamilies,
   FLOAT_DTYPES,
   fromSlots,
+  optionalText,
   requireStorable,
   safetensorsChunks,
+  saveFolder,
   tensorBytes,
   type Family,
   type FloatDtype,
@@ -105,7 +107,7 @@ export async function renderCheckpoint(
   const weightFiles = shardFiles(tensors, maxShardBytes);
   const files: RenderedFile[] = [textFile('config.json', `${JSON.stringify(json, null, 2)}\n`), ...weightFiles];
   for (const name of COPIED_FILES) {
-    const text = await model.source?.text(name);
+    const text = model.source && (await optionalText(model.source, name));
     if (text !== undefined) files.push(textFile(name, text));
   }
   const report: ExtractReport = {
@@ -122,9 +124,9 @@ export async function renderCheckpoint(
 /**
  * Writes a sub-network as a standalone checkpoint: `model.safetensors` (or shards with an index), `config.json`, and the tokenizer
  * files of the checkpoint the model came from. {@link loadCheckpoint} reads it back; `report.layout` says whether transformers does.
- * Every file is written under a temporary name and renamed, so that a killed process leaves no half file.
+ * The folder is saved as one ({@link saveFolder}): a process that is killed leaves the old checkpoint or the new one.
  *
- * @throws SupernetError `invalid-subnet`, `unsupported-model`, `non-finite` (a weight), `unsupported` without Node, `aborted`.
+ * @throws SupernetError `file-access` (a full or read-only disk, another save under way), `invalid-subnet`, `unsupported-model`, `non-finite` (a weight), `unsupported` without Node, `aborted`.
  *
  * @example
  * ```ts
@@ -138,35 +140,16 @@ export async function extractSubnet(
   folder: string,
   options: ExtractOptions = {},
 ): Promise<ExtractReport> {
-  const { mkdir, open, readdir, rename, rm } = requireNode(
-    'node:fs/promises',
-    `writing to ${folder}`,
-    'renderCheckpoint gives the files without writing them',
-  );
+  requireNode('node:fs/promises', `writing to ${folder}`, 'renderCheckpoint gives the files without writing them');
   const { files, report } = await renderCheckpoint(model, subnet, options);
-  await mkdir(folder, { recursive: true }).catch((cause: NodeJS.ErrnoException) => {
-    if (cause.code !== 'EEXIST' && cause.code !== 'ENOTDIR') throw cause;
+  // An index or a single file of an earlier, larger or smaller save would be read in place of the new weights, its shards by nobody.
+  const isObsolete = (name: string): boolean => WEIGHT_FILE.test(name);
+  await saveFolder(folder, files, { isObsolete, signal: options.signal }).catch((cause: unknown) => {
+    const { code } = (cause as { details?: { code?: unknown } }).details ?? {};
+    if (code !== 'EEXIST' && code !== 'ENOTDIR') throw cause;
     const message = `folder = ${folder}: a file is in the way, expected a folder or a path that is free`;
     throw new SupernetError('invalid-option', message, { folder }, { cause });
   });
-  for (const { name, chunks } of files) {
-    throwIfAborted(options.signal, 'extraction');
-    const temporary = `${folder}/.${name}.partial`;
-    const handle = await open(temporary, 'w');
-    try {
-      for (const chunk of chunks) await handle.writeFile(chunk);
-    } catch (error) {
-      await handle.close();
-      await rm(temporary, { force: true });
-      throw error;
-    }
-    await handle.close();
-    await rename(temporary, `${folder}/${name}`);
-  }
-  // An index or a single file of an earlier, larger or smaller save would be read in place of the new weights, its shards by nobody.
-  for (const name of await readdir(folder)) {
-    if (WEIGHT_FILE.test(name) && !report.files.includes(name)) await rm(`${folder}/${name}`, { force: true });
-  }
   return report;
 }
 

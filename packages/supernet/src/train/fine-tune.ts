@@ -17,6 +17,8 @@ import { STEPS_IN_FLIGHT, disposeNumbers, readNumbers } from './in-flight.ts';
 import type { Dispatched } from './in-flight.ts';
 import { createSchedule } from './schedule.ts';
 import { loadState, saveState } from './state.ts';
+import type { RunState } from './state.ts';
+import { dataFingerprint, noteStart, weightsFingerprint } from './fingerprint.ts';
 import { trainStep } from './step.ts';
 import { planStep } from './strategy.ts';
 
@@ -91,6 +93,7 @@ class Run {
   readonly pending: Dispatched[] = [];
   finished = false;
   readonly #model: ElasticModel;
+  readonly #data: Dataset | BatchLoader;
   readonly #loader: BatchLoader;
   readonly #options: FineTuneOptions;
   readonly #resolved: ResolvedOptions;
@@ -103,9 +106,12 @@ class Run {
   #resumedFrom = 0;
   #saved = { step: -1, at: performance.now() };
   #failed = false;
+  #claim: AsyncDisposable | undefined;
+  #began: RunState['began'] = { data: null, weights: '' };
 
   constructor(model: ElasticModel, data: Dataset | BatchLoader, options: FineTuneOptions) {
     this.#model = model;
+    this.#data = data;
     this.#options = options;
     this.#resolved = resolveOptions(options);
     const { seed } = this.#resolved;
@@ -119,11 +125,19 @@ class Run {
 
   async start(): Promise<void> {
     const { checkpoint } = this.#options;
-    if (checkpoint && checkpoint.resume !== false) {
+    if (checkpoint) {
       // Until all of it is read, a stored state must not be replaced: one that cannot be used here is not to be lost.
       this.#failed = true;
-      const state = await loadState(checkpoint.store, this.#model, this.#optimizer, this.#fingerprint());
+      this.#claim = await checkpoint.store.claim?.();
+      const weights = await weightsFingerprint(this.#model);
+      this.#began = { data: await dataFingerprint(this.#data), weights };
+      const state =
+        checkpoint.resume === false
+          ? undefined
+          : await loadState(checkpoint.store, this.#model, this.#optimizer, this.#fingerprint(), this.#began);
+      noteStart(this.#model, weights);
       if (state) {
+        this.#began = state.began;
         this.step = this.#resumedFrom = state.step;
         this.#saved.step = state.step;
         this.#random.restore(state.random);
@@ -172,6 +186,7 @@ class Run {
       loader: this.#loader.state(),
       history: this.#history,
       fingerprint: this.#fingerprint(),
+      began: this.#began,
     });
     this.#saved = { step: this.step, at: performance.now() };
   }
@@ -196,6 +211,7 @@ class Run {
     } finally {
       disposeNumbers(this.pending);
       this.#optimizer.dispose();
+      await this.#claim?.[Symbol.asyncDispose]();
     }
   }
 

@@ -7,6 +7,8 @@ import { SupernetError } from '../errors.ts';
 import { requireFinite } from '../model/finite.ts';
 import type { ElasticModel } from '../model/types.ts';
 import type { AdamW, MomentArrays } from './adamw.ts';
+import { Checksum, bytesOf } from './checksum.ts';
+import { isStart } from './fingerprint.ts';
 import type { LossPoint } from './progress.ts';
 import type { RandomState } from './random.ts';
 import type { StateStore } from './store.ts';
@@ -20,17 +22,23 @@ export interface RunState {
   readonly history: readonly LossPoint[];
   /** Options that must be equal for a run to go on. */
   readonly fingerprint: string;
+  /** {@link dataFingerprint} and {@link weightsFingerprint} of what the run began with. */
+  readonly began: { readonly data: string | null; readonly weights: string };
 }
+
+/** Name of the tensor that sums up all bytes before it. */
+const CHECKSUM = 'checksum';
 
 const word = v.pipe(v.number(), v.integer(), v.minValue(0), v.maxValue(2 ** 32 - 1));
 const count = v.pipe(v.number(), v.integer(), v.minValue(0));
 const schema = v.object({
-  version: v.literal(1),
+  version: v.literal(2),
   step: count,
   random: v.tuple([word, word, word, word]),
   loader: v.object({ epoch: count, position: count, batches: v.optional(count) }),
   history: v.array(v.tuple([count, v.number(), v.number()])),
   fingerprint: v.string(),
+  began: v.object({ data: v.nullable(v.string()), weights: v.string() }),
   moments: v.record(v.string(), count),
 });
 
@@ -55,8 +63,36 @@ export async function saveState(
     moments[name] = steps;
   }
   const { history, ...rest } = run;
-  const json = { version: 1, ...rest, history: history.map((p) => [p.step, p.loss, p.learningRate]), moments };
-  await store.save(safetensorsChunks(tensors, { format: 'pt', run: JSON.stringify(json) }));
+  const json = { version: 2, ...rest, history: history.map((p) => [p.step, p.loss, p.learningRate]), moments };
+  tensors.push({ name: CHECKSUM, shape: [2], data: new Int32Array(2) });
+  await store.save(summedUp(safetensorsChunks(tensors, { format: 'pt', run: JSON.stringify(json) })));
+}
+
+/** The chunks with the sum of all but the last one in that one's place. */
+function* summedUp(chunks: Iterable<Uint8Array>): Generator<Uint8Array> {
+  const sum = new Checksum();
+  let last: Uint8Array | undefined;
+  for (const chunk of chunks) {
+    if (last) {
+      sum.add(last);
+      yield last;
+    }
+    last = chunk;
+  }
+  yield bytesOf(sum.words());
+}
+
+/** @throws SupernetError `invalid-checkpoint` unless the last bytes sum up all others */
+function requireSum(bytes: Uint8Array): void {
+  const sum = bytesOf(new Checksum().add(bytes.subarray(0, -8)).words());
+  const stored = bytes.subarray(-8);
+  if (bytes.byteLength > 8 && sum.every((byte, i) => byte === stored[i])) return;
+  throw damagedState();
+}
+
+function damagedState(cause?: unknown): SupernetError {
+  const message = 'the training state is damaged, or of an earlier version: delete it to start over';
+  return new SupernetError('invalid-checkpoint', message, {}, { cause });
 }
 
 /**
@@ -69,16 +105,13 @@ export async function loadState(
   model: ElasticModel,
   optimizer: AdamW,
   fingerprint: string,
+  began: RunState['began'],
 ): Promise<RunState | undefined> {
   const bytes = await store.load();
   if (!bytes) return undefined;
+  requireSum(bytes);
   const file = await openSafetensors(bytes).catch((cause: unknown) => {
-    throw new SupernetError(
-      'invalid-checkpoint',
-      'the training state is damaged: delete it to start over',
-      {},
-      { cause },
-    );
+    throw damagedState(cause);
   });
   const { moments, history, version: _, ...run } = parseRun(file.metadata['run']);
   if (run.fingerprint !== fingerprint) {
@@ -86,6 +119,13 @@ export async function loadState(
       'invalid-checkpoint',
       'the training state belongs to a run with other options: resume with the same options, or delete it',
       { stored: run.fingerprint, wanted: fingerprint },
+    );
+  }
+  if (run.began.data !== began.data) {
+    throw new SupernetError(
+      'invalid-checkpoint',
+      'the training state belongs to a run on other data: resume with the same data, or delete it',
+      { stored: run.began.data, wanted: began.data },
     );
   }
   const read = async (name: string, shape: readonly number[]): Promise<Float32Array> => {
@@ -102,6 +142,13 @@ export async function loadState(
     const steps = moments[name];
     if (steps === undefined) continue;
     state.set(name, { first: await read(`first.${name}`, shape), second: await read(`second.${name}`, shape), steps });
+  }
+  if (!isStart(model, run.began.weights, began.weights)) {
+    throw new SupernetError(
+      'invalid-checkpoint',
+      'the training state belongs to a run that began with other weights: resume with the checkpoint that it began with, or delete it',
+      { stored: run.began.weights, wanted: began.weights },
+    );
   }
   // Nothing is changed before all of it has been read.
   optimizer.restore(state);

@@ -149,6 +149,7 @@ describe('numbers that are not finite', () => {
       loader: { epoch: 0, position: 0 },
       history: [],
       fingerprint: '',
+      began: { data: null, weights: '' },
     } as const;
     await expect(saveState(store, model, new AdamW(model), run)).rejects.toMatchObject(named);
     expect(await store.load()).toBeUndefined();

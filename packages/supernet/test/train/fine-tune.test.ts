@@ -5,7 +5,8 @@ import { mkdir, mkdtemp, readFile, readdir, rm, writeFile } from 'node:fs/promis
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import * as tf from '@tensorflow/tfjs';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import * as fc from 'fast-check';
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { inputTensors } from '../../src/data/dataset.ts';
 import type { Dataset } from '../../src/data/dataset.ts';
 import { createLoader } from '../../src/data/loader.ts';
@@ -192,8 +193,8 @@ describe('fineTune', () => {
       for await (const { step } of fineTuneSteps(first, data, { ...options, checkpoint: { store } }))
         if (step === 4) break;
       first.dispose();
-      // Other weights: everything must come from the store.
-      const second = tinyLlama(99);
+      // The weights that the run began with: everything else must come from the store.
+      const second = tinyLlama();
       const resumed = await fineTune(second, data, { ...options, checkpoint: { store } });
       expect(resumed.resumedFrom).toBe(4);
       expect(resumed.history).toEqual(whole.history);
@@ -206,6 +207,89 @@ describe('fineTune', () => {
       expect((await fineTune(second, data, { ...options, checkpoint: { store } })).resumedFrom).toBe(9);
       straight.dispose();
       second.dispose();
+    },
+  );
+
+  it('does not go on with other weights or other examples than it began with', async () => {
+    const store = memoryStore();
+    const steps = { ...options, steps: 2, checkpoint: { store } };
+    const model = tinyLlama();
+    await fineTune(model, data, steps);
+    const other = tinyLlama(99);
+    const before = await weightsOf(other);
+    await expect(fineTune(other, data, steps)).rejects.toMatchObject({ code: 'invalid-checkpoint' });
+    expect(await weightsOf(other)).toEqual(before);
+    const changed: Dataset = {
+      length: data.length,
+      batch: async (indices) => {
+        const batch = await data.batch(indices);
+        const labels = batch.labels.map((label, i) => (indices.includes(3) && i === 0 ? label ^ 1 : label));
+        return { ...batch, labels };
+      },
+    };
+    await expect(fineTune(model, changed, steps)).rejects.toMatchObject({ code: 'invalid-checkpoint' });
+    expect((await fineTune(model, data, steps)).resumedFrom).toBe(2);
+    model.dispose();
+    other.dispose();
+  });
+
+  it('a state with any byte changed, missing or added is refused, and the model left as it was', async () => {
+    const store = memoryStore();
+    const model = tinyLlama();
+    await fineTune(model, data, { ...options, steps: 1, checkpoint: { store } });
+    const state = (await store.load())!;
+    const before = await weightsOf(model);
+    const spoiled = fc.oneof(
+      fc.tuple(fc.nat({ max: state.length - 1 }), fc.integer({ min: 1, max: 255 })).map(([at, flip]) => {
+        const bytes = state.slice();
+        bytes[at] = (bytes[at] as number) ^ flip;
+        return bytes;
+      }),
+      fc.nat({ max: state.length - 1 }).map((length) => state.slice(0, length)),
+      fc.uint8Array({ minLength: 1, maxLength: 16 }).map((more) => new Uint8Array([...state, ...more])),
+    );
+    await fc.assert(
+      fc.asyncProperty(spoiled, async (bytes) => {
+        const held = { load: async () => bytes, save: async () => {} };
+        const run = fineTune(model, data, { ...options, steps: 1, checkpoint: { store: held } });
+        await expect(run).rejects.toMatchObject({ code: 'invalid-checkpoint' });
+      }),
+      { numRuns: 60 },
+    );
+    expect(await weightsOf(model)).toEqual(before);
+    model.dispose();
+  });
+
+  it.each(['file', 'memory'])('two runs on one %s store: the second is refused, the first goes on', async (kind) => {
+    const path = join(folder, 'shared.safetensors');
+    const shared = memoryStore();
+    const store = () => (kind === 'file' ? fileStore(path) : shared);
+    const [first, second] = [tinyLlama(), tinyLlama()];
+    const run = fineTuneSteps(first, data, { ...options, steps: 2, checkpoint: { store: store(), everySteps: 1 } });
+    await run.next();
+    await expect(
+      fineTune(second, data, { ...options, steps: 2, checkpoint: { store: store() } }),
+    ).rejects.toMatchObject({ code: 'file-access' });
+    while (!(await run.next()).done);
+    const again = await fineTune(second, data, { ...options, steps: 2, checkpoint: { store: store() } });
+    expect(again.resumedFrom).toBe(2);
+    first.dispose();
+    second.dispose();
+  });
+
+  it.each(['ENOSPC', 'EROFS'])(
+    '%s while a state is saved is typed, and the state that was there stays',
+    async (code) => {
+      const store = fileStore(join(folder, code, 'state.safetensors'));
+      await store.save([new Uint8Array([1])]);
+      const files = process.getBuiltinModule('node:fs/promises');
+      const refuse = vi
+        .spyOn(files, 'open')
+        .mockRejectedValue(Object.assign(new Error(code), { code, syscall: 'open' }));
+      await expect(store.save([new Uint8Array([2])])).rejects.toMatchObject({ code: 'file-access', details: { code } });
+      refuse.mockRestore();
+      expect(await store.load()).toEqual(new Uint8Array([1]));
+      expect(await readdir(join(folder, code))).toEqual(['state.safetensors']);
     },
   );
 
