@@ -1,6 +1,7 @@
 // What the binaries export: kernels `(job, thread)`, and where free memory starts.
 export { append } from './cache/pages';
 export { blockMeans, joinMeans } from './cache/means';
+export { compactKeys } from './cache/compact';
 export { envelopes } from './cache/envelope';
 export { denseAttention } from './attention/dense';
 export { sparseAttention } from './attention/sparse';

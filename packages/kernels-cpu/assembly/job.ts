@@ -101,13 +101,15 @@ export const GRAD_MEANS: usize = 272;
 export const OUTPUTS: usize = 276;
 export const OUTPUT_STRIDE: usize = 280;
 export const FIRST_STAGE: usize = 284;
+/** Groups of compact keys that a vote has room for. */
+export const VOTE_GROUPS: usize = 288;
 /**
  * Stages: count, then per stage 9 × i32 from STAGE: chunk, keep, strideQ, rows (0 max, 1 mean), score (0 binary, 1 bound, 2 exact,
- * 3 deviation, 4 mass), pointer to summaries, chunks of the summaries, channels (0 all, 1 slow half), where a cell's
+ * 3 deviation, 4 mass), pointer to summaries or compact keys (0: none), chunks or groups of them, channels (0 all, 1 slow half), where a cell's
  * OUTPUTS hold its own: their number, −1 for none, then first tokens.
  */
-export const STAGE_COUNT: usize = 288;
-export const STAGE: usize = 292;
+export const STAGE_COUNT: usize = 292;
+export const STAGE: usize = 296;
 export const STAGE_BYTES: usize = 36;
 
 // @ts-ignore: decorator

@@ -1,7 +1,7 @@
 // Inputs of the tests: seeded tensors, shapes and configurations that reach every path.
 import fc from 'fast-check';
 import '@hip/testing';
-import { PAPER_CONFIG, type AttentionShape, type HipConfig } from '@hip/mask-search';
+import { PAPER_CONFIG, type AttentionShape, type BlockMask, type HipConfig } from '@hip/mask-search';
 
 /** Against float64: see CpuRuntime. */
 export const TOLERANCE = { rtol: 2e-5, atol: 2e-6 };
@@ -124,4 +124,28 @@ export function rowsOf(
     out.set(tensor.subarray((b * rows + from) * width, (b * rows + to) * width), b * (to - from) * width);
   }
   return out;
+}
+
+/** Start keys of each (batch, mask head, query block) cell's blocks. */
+export function cellsOf({ starts, counts, capacity }: BlockMask): number[][] {
+  return Array.from(counts, (count, cell) => [...starts.subarray(cell * capacity, cell * capacity + count)]);
+}
+
+/** Counts the blocks of masks that the reference's masks hold and ours lack. */
+export class Misses {
+  #missing = 0;
+  #all = 0;
+
+  add(expected: BlockMask, mask: BlockMask): void {
+    const ours = cellsOf(mask);
+    for (const [cell, blocks] of cellsOf(expected).entries()) {
+      const found = new Set(ours[cell]);
+      this.#all += blocks.length;
+      this.#missing += blocks.filter((start) => !found.has(start)).length;
+    }
+  }
+
+  get share(): number {
+    return this.#missing / Math.max(1, this.#all);
+  }
 }

@@ -1,9 +1,9 @@
 // Stages of means and deviations, exact scores of half the channels, votes, budgets by head: masks of both binaries against the reference's.
 import { afterAll, describe, expect, it } from 'vitest';
 import fc from 'fast-check';
-import { searchBlockMask, DEFAULT_CONFIG, type BlockMask, type HipConfig, type SearchStage } from '@hip/mask-search';
+import { searchBlockMask, DEFAULT_CONFIG, type HipConfig, type SearchStage } from '@hip/mask-search';
 import { createCpuRuntime } from '../src/index.ts';
-import { shapes, tensors, wholeTensors } from './support.ts';
+import { Misses, shapes, tensors, wholeTensors } from './support.ts';
 
 const dims = fc.constantFrom('all' as const, 'slow-half' as const);
 
@@ -37,17 +37,15 @@ const votes = fc
     } satisfies Partial<HipConfig>;
   });
 
-/** Blocks of a mask that the other lacks, as a share of all. */
-function difference(a: BlockMask, b: BlockMask): number {
-  return a.starts.filter((start, i) => start !== b.starts[i]).length / Math.max(1, a.starts.length);
-}
-
 describe.each(['plain', 'relaxed'] as const)('votes, %s SIMD', async (simd) => {
   const cpu = await createCpuRuntime({ simd, threads: 2 });
   afterAll(() => cpu.close());
 
-  it('masks are the reference’s', () => {
-    let differing = 0;
+  /** Share of the reference's blocks that may be missed: near-ties, closer than small integers tell apart (compact.test.ts). */
+  const tolerance = simd === 'plain' ? 0.005 : 0.05;
+
+  it('masks are the reference’s but for near-ties', () => {
+    const misses = new Misses();
     fc.assert(
       fc.property(shapes, votes, fc.constantFrom(undefined, 2), ({ shape: given, causal, seed }, vote, softcap) => {
         const shape = { ...given, keys: given.keys + 100, headDim: given.headDim === 6 ? 12 : given.headDim };
@@ -58,12 +56,12 @@ describe.each(['plain', 'relaxed'] as const)('votes, %s SIMD', async (simd) => {
         const expected = searchBlockMask(q, k, shape, { ...config, ...options });
         const mask = cpu.maskSearch(q, k, shape, config, options);
         expect([...mask.counts]).toEqual([...expected.counts]);
-        differing = Math.max(differing, difference(expected, mask));
-        expect(difference(expected, mask)).toBeLessThanOrEqual(0.02);
+        misses.add(expected, mask);
         expect(cpu.plan(shape, config).total).toBeGreaterThan(cpu.usedBytes);
       }),
       { numRuns: 60 },
     );
+    expect(misses.share).toBeLessThan(tolerance);
   });
 
   it('budgets by head hold for the tree search, too', () => {
@@ -90,8 +88,9 @@ describe.each(['plain', 'relaxed'] as const)('votes, %s SIMD', async (simd) => {
     for (const stages of [DEFAULT_CONFIG.stages!, DEFAULT_CONFIG.stages!.slice(2)]) {
       for (const blockQ of stages.length === 3 ? [64, 130] : [130]) {
         const config = { ...DEFAULT_CONFIG, blockQ, stages, remainder: undefined };
-        const mask = cpu.maskSearch(sharp, k, shape, config);
-        expect(difference(searchBlockMask(sharp, k, shape, config), mask)).toBeLessThan(0.01);
+        const misses = new Misses();
+        misses.add(searchBlockMask(sharp, k, shape, config), cpu.maskSearch(sharp, k, shape, config));
+        expect(misses.share).toBeLessThan(tolerance);
       }
     }
   });

@@ -52,3 +52,24 @@ export function exp2Clamped(x: v128, magic: v128, p5: v128, p4: v128, p3: v128, 
 export function exp2Once(x: v128): v128 {
   return exp2x4(x, v128.load(EXP), v128.load(EXP, 16), v128.load(EXP, 32), v128.load(EXP, 48), v128.load(EXP, 64), v128.load(EXP, 80), v128.load(EXP, 96), v128.load(EXP, 112));
 }
+
+/** Constants of `exp2Coarse` as those of EXP lie: clamp, 1.5·2²³, then 2^f with constant term 1, highest power first; relative error < 1.1e-4. */
+const Q3: f32 = 0.05500893383, Q2: f32 = 0.24221096354, Q1: f32 = 0.69328292486;
+export const COARSE: usize = memory.data<f32>([
+  C0, C0, C0, C0, C1, C1, C1, C1, Q3, Q3, Q3, Q3, Q2, Q2, Q2, Q2, Q1, Q1, Q1, Q1, 1, 1, 1, 1,
+], 16);
+
+/** 2^x as `exp2x4` has it, to four digits: for weights that are only compared. A NaN is 0. */
+// @ts-ignore: decorator
+@inline
+export function exp2Coarse(x: v128, clamp: v128, magic: v128, q3: v128, q2: v128, q1: v128, one: v128): v128 {
+  x = f32x4.pmax(clamp, x);
+  const whole = f32x4.add(x, magic);
+  x = f32x4.sub(x, f32x4.sub(whole, magic));
+  return i32x4.add(fma(fma(fma(q3, x, q2), x, q1), x, one), i32x4.shl(whole, 23));
+}
+
+/** `exp2Coarse` outside hot loops. */
+export function exp2CoarseOnce(x: v128): v128 {
+  return exp2Coarse(x, v128.load(COARSE), v128.load(COARSE, 16), v128.load(COARSE, 32), v128.load(COARSE, 48), v128.load(COARSE, 64), v128.load(COARSE, 80));
+}

@@ -1,4 +1,5 @@
 // The k best of n scored candidates by a threshold, without a sort. Ties: higher score first, then lower index.
+import * as J from '../job';
 
 /** Score of a dead candidate: never kept. Living ones score at least LOWEST. */
 export const NONE: f32 = -3.0e38;
@@ -63,4 +64,20 @@ export function selectLargest(scores: usize, n: i32, keep: i32, copy: usize, ids
     kept++;
   }
   return kept;
+}
+
+/** Blocks that a mask head keeps. */
+export function keepOf(job: usize, maskHead: i32): i32 {
+  const budgets = J.p(job, J.KEEP_OF_HEAD);
+  return budgets != 0 ? load<i32>(budgets + (<usize>maskHead << 2)) : J.i(job, J.CAPACITY);
+}
+
+/** Keeps a candidate's score. */
+// @ts-ignore: decorator
+@inline
+export function put(scores: usize, i: i32, score: f32, merge: bool): void {
+  const at = scores + (<usize>i << 2);
+  // selectLargest would keep every NaN, more than there is room for.
+  if (!(score > LOWEST)) score = LOWEST;
+  store<f32>(at, merge ? max(load<f32>(at), score) : score);
 }

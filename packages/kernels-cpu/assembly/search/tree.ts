@@ -1,8 +1,10 @@
 // The paper's tree search (docs/specification/hip.md §2): halve every node, keep the best halves by their representatives, until nodes are single blocks.
 import * as J from '../job';
 import { rowBytes } from '../cache/pages';
-import * as S from './score';
-import { LOWEST, NONE, selectLargest } from './select';
+import { sampleRows } from './rows';
+import { listKey, scoreKeys } from './score';
+import * as S from './scratch';
+import { keepOf, LOWEST, NONE, selectLargest } from './select';
 
 /**
  * Work item: (batch, mask head, query block counted from the last). REPRESENTATIVE: 0 centre, 1 first, 2 last; the others run on
@@ -28,7 +30,7 @@ export function treeSearch(job: usize, thread: i32): void {
     const rows = min(blockQ, queries - firstRow);
     const visible = causal ? max(0, min(keys, J.i(job, J.POSITION) + firstRow + rows)) : keys;
     const total = (max(0, visible - J.i(job, J.WINDOW) - sink) + blockK - 1) / blockK;
-    const keep = S.keepOf(job, maskHead);
+    const keep = keepOf(job, maskHead);
     const cell = (b * maskHeads + maskHead) * blocks + block;
     const starts = J.p(job, J.STARTS) + (<usize>(cell * capacity) << 2);
     store<i32>(J.p(job, J.COUNTS) + (<usize>cell << 2), min(total, keep));
@@ -37,7 +39,7 @@ export function treeSearch(job: usize, thread: i32): void {
       continue;
     }
     const firstHead = shared ? 0 : maskHead, endHead = shared ? heads : maskHead + 1;
-    for (let h = firstHead; h < endHead; h++) S.sampleRows(job, s, b, h, firstRow, rows, J.i(job, J.STRIDE_Q), false, S.PLAIN, panels + <usize>(h - firstHead) * panelBytes);
+    for (let h = firstHead; h < endHead; h++) sampleRows(job, s, b, h, firstRow, rows, J.i(job, J.STRIDE_Q), false, S.PLAIN, panels + <usize>(h - firstHead) * panelBytes);
     let alive = false;
     for (let j = 0; j < keep; j++) {
       const from = <i32>(<i64>j * total / keep), to = <i32>(<i64>(j + 1) * total / keep);
@@ -84,7 +86,7 @@ function scoreHalves(job: usize, s: usize, b: i32, kv: i32, firsts: usize, sizes
     const block = representative == 0 ? first + (size >> 1) : representative == 1 ? first : first + size - 1;
     const start = sink + block * blockK;
     for (let key = start; key < min(start + blockK, keys); key += strideK) {
-      S.listKey(job, s, b, kv, count, key, bytes);
+      listKey(job, s, b, kv, count, key, bytes);
       store<i32>(owners + (<usize>count << 2), i);
       if (++count == S.BATCH_ROWS) {
         raise(job, s, count, panels, scores, owners);
@@ -96,7 +98,7 @@ function scoreHalves(job: usize, s: usize, b: i32, kv: i32, firsts: usize, sizes
 }
 
 function raise(job: usize, s: usize, count: i32, panels: usize, scores: usize, owners: usize): void {
-  S.scoreKeys(job, s, count, panels, s + S.PRODUCTS);
+  scoreKeys(job, s, count, panels, s + S.PRODUCTS);
   for (let j: usize = 0; j < <usize>count << 2; j += 4) {
     const to = scores + (<usize>load<i32>(owners + j) << 2);
     const score = load<f32>(s + S.BEST + j);

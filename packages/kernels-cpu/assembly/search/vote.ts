@@ -1,8 +1,10 @@
 // The vote (docs/specification/hip.md §8.1): every row of a query block gives each candidate block the probability mass of its keys.
+// This is the slower way, for what is not finite or does not fit; compact-vote.ts is the other.
 // Scores lie transposed, a key's for all rows side by side. Three passes over them: maxima; weights and sums; masses.
 import * as J from '../job';
 import { rowBytes } from '../cache/pages';
-import * as S from './score';
+import { listRun, multiplyList } from './score';
+import * as S from './scratch';
 import { exp2Clamped, EXP, fma, INITIAL_MAX, LOG2E, MASKED } from '../numbers/simd';
 import { capScores } from '../attention/step';
 
@@ -17,16 +19,17 @@ export const CHUNK: usize = 16;
 /** Where the masses go; 1 = added to those of another head. */
 export const MASSES: usize = 20;
 export const MERGE: usize = 24;
-/** 0, or where the scores of each thing that candidates were cut from lie already: i32, in keys. */
+/** i32: where each candidate's first key lies among the slots of a vote on compact keys. */
 export const SLOTS: usize = 28;
 export const SEARCHABLE: usize = 32;
 export const BATCH_INDEX: usize = 36;
 export const KV_HEAD: usize = 40;
 /** Written so that reads ahead are not optimised away. */
 const SEEN: usize = 44;
-const ROWS_AT: usize = 64;
+export const ROWS_AT: usize = 64;
 
-const LIMIT: i32 = 1 << 30;
+/** No bound on a row. */
+export const LIMIT: i32 = 1 << 30;
 
 // @ts-ignore: decorator
 @inline
@@ -34,7 +37,7 @@ function lineBytes(job: usize): usize { return <usize>S.maxPanels(job) << 5; }
 /** Where the scores of candidates are kept. */
 // @ts-ignore: decorator
 @inline
-export function voteScoresAt(job: usize, v: usize): usize { return v + ROWS_AT + 3 * lineBytes(job); }
+function voteScoresAt(job: usize, v: usize): usize { return v + ROWS_AT + 3 * lineBytes(job); }
 
 /** Votes; `v` holds the ballot, the rows are sampled. */
 export function vote(job: usize, s: usize, v: usize): void {
@@ -66,29 +69,27 @@ function pieceOf(chunk: i32): i32 { return S.BATCH_ROWS - S.BATCH_ROWS % chunk; 
 function candidatesPass(job: usize, s: usize, v: usize, pass: i32): void {
   const width = <usize>load<i32>(s + S.PANELS) << 5, held = voteScoresAt(job, v);
   const candidates = <usize>load<u32>(v + CANDIDATES), count = load<i32>(v + COUNT), before = load<i32>(v + BEFORE), chunk = load<i32>(v + CHUNK);
-  const slots = <usize>load<u32>(v + SLOTS), searchable = load<i32>(v + SEARCHABLE), sink = J.i(job, J.SINK);
-  const fits = slots != 0 || count * chunk <= J.i(job, J.VOTE_KEYS);
+  const searchable = load<i32>(v + SEARCHABLE), sink = J.i(job, J.SINK);
+  const fits = count * chunk <= J.i(job, J.VOTE_KEYS);
   const causal = J.i(job, J.CAUSAL) != 0;
   // Row r's window starts above key j where r >= j + window − position.
   const low = J.i(job, J.WINDOW) - load<i32>(s + S.POSITION);
   const piece = pieceOf(chunk);
-  let run = 0, used = 0;
+  let used = 0;
   for (let i = 0; i < count; ) {
     const first = i, start = load<i32>(candidates + (<usize>i << 2)), limit = (start / before + 1) * before;
     while (i < count && load<i32>(candidates + (<usize>i << 2)) < limit) i++;
     const keys = min(load<i32>(candidates + (<usize>(i - 1) << 2)) + chunk, searchable) - start;
-    const slot = slots != 0 ? load<i32>(slots + (<usize>run << 2)) : used;
     for (let at = 0; at < keys; at += piece) {
       const n = min(piece, keys - at), key = sink + start + at;
-      const scores = fits ? held + <usize>(slot + at) * width : s + S.PRODUCTS;
+      const scores = fits ? held + <usize>(used + at) * width : s + S.PRODUCTS;
       if (pass == 0 || !fits) {
-        if (slots == 0) score(job, s, v, key, n, scores);
+        score(job, s, v, key, n, scores);
         prepare(job, scores, n, width, key, causal ? low : -LIMIT, LIMIT);
       }
       take(job, s, v, pass, scores, n, fits, first + at / chunk);
     }
     used += keys;
-    run++;
   }
 }
 
@@ -117,8 +118,8 @@ function localRun(job: usize, s: usize, v: usize, pass: i32, start: i32, end: i3
 
 /** Products of keys [key, key + n) with the rows. */
 function score(job: usize, s: usize, v: usize, key: i32, n: i32, scores: usize): void {
-  S.listRun(job, s, load<i32>(v + BATCH_INDEX), load<i32>(v + KV_HEAD), 0, key, key + n, rowBytes(job));
-  S.multiplyList(s, n, <usize>load<u32>(v + PANELS_AT), scores);
+  listRun(job, s, load<i32>(v + BATCH_INDEX), load<i32>(v + KV_HEAD), 0, key, key + n, rowBytes(job));
+  multiplyList(s, n, <usize>load<u32>(v + PANELS_AT), scores);
 }
 
 /** Soft-cap, in base 2; then key j counts for rows j + low … j + high. */

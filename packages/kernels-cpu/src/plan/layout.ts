@@ -112,6 +112,30 @@ export function summariesOf({ stages = [] }: Pick<HipConfig, 'stages'>): readonl
   return [...found.values()];
 }
 
+/** Channels that compact keys hold. */
+export type CompactDims = 'all' | 'slow-half';
+
+/** Compact keys that a configuration's stages multiply: a vote and exact stages before it. */
+export function compactDimsOf({ stages = [] }: Pick<HipConfig, 'stages'>): readonly CompactDims[] {
+  if (stages.at(-1)?.score !== 'mass') return [];
+  const found = new Set<CompactDims>();
+  for (const stage of stages) if (stage.score === 'exact' || stage.score === 'mass') found.add(stage.dims ?? 'all');
+  return [...found];
+}
+
+/** Groups of four compact keys, of which one starts at the sink: assembly/cache/compact.ts. */
+export function compactGroups(keys: number, sink: number): number {
+  return Math.ceil((keys + (-sink & 3)) / 4);
+}
+
+/** How a binary holds compact keys: assembly/numbers/integer.ts. */
+export type CompactForm = 'bytes' | 'pairs';
+
+export function compactGroupBytes(headDim: number, dims: CompactDims, form: CompactForm): number {
+  const depth = dims === 'all' ? headDim : 2 * Math.floor(headDim / 4);
+  return Math.ceil(depth / (form === 'bytes' ? 4 : 2)) * 16 + 32;
+}
+
 /** Where a cell's stage outputs lie (all but the last stage's), in words, and how many words they take. */
 export function outputLayout(
   keys: number,
@@ -129,33 +153,51 @@ export function outputLayout(
 /** Most bytes of scores that a vote holds for each thread; what does not fit is multiplied anew in each of its passes. */
 const VOTE_BYTES = 4 * 2 ** 20;
 
-/**
- * Keys whose scores a vote holds: candidates (those of the stage before it too, where it multiplies the same rows and channels), and
- * sinks and windows.
- */
+type VoteShape = Pick<HipConfig, 'stages' | 'blockQ' | 'sink' | 'window'>;
+
+/** Most tokens a stage leaves, rounded up to blocks that are voted on. */
+function tokensLeft(stage: SearchStage | undefined, keys: number, block: number): number {
+  return Math.ceil((stage ? Math.min(stage.keep, keys) : keys) / block + 1) * block;
+}
+
+/** Keys whose scores a vote on floats holds: candidates; sinks and windows. */
 export function voteRows(
   { keys }: Pick<AttentionShape, 'keys'>,
-  { stages = [], blockQ, sink, window }: Pick<HipConfig, 'stages' | 'blockQ' | 'sink' | 'window'>,
+  { stages = [], blockQ, sink, window }: VoteShape,
 ): { readonly candidates: number; readonly local: number } {
   const vote = stages.at(-1);
   if (vote?.score !== 'mass') return { candidates: 0, local: 0 };
   const most = Math.floor(VOTE_BYTES / (Math.ceil(blockQ / 8) * 32));
-  const room = (stage: SearchStage | undefined): number =>
-    Math.ceil((stage ? Math.min(stage.keep, keys) : keys) / vote.chunk + 1) * vote.chunk;
-  const before = stages.at(-2);
-  const own = room(before);
-  const shared = before?.score === 'exact' && before.strideQ === 1 && (before.dims ?? 'all') === (vote.dims ?? 'all');
-  const all = shared ? room(stages.at(-3)) + before.chunk : own;
-  const candidates = [all, own].find((rows) => rows <= most) ?? 0;
+  const own = tokensLeft(stages.at(-2), keys, vote.chunk);
+  const candidates = own <= most ? own : 0;
   const local = Math.min(keys, window + blockQ) + Math.min(keys, sink);
   return { candidates, local: candidates + local <= most ? local : 0 };
 }
 
-/** Bytes of a vote's scratch: assembly/search/vote.ts. */
+/** Bytes of a vote's scratch for each group of compact keys: its record, scores for eight rows, masses. */
+const VOTE_GROUP_BYTES = 32 + 4 * 32 + 4 * 16;
+
+/** Groups of compact keys that a vote has room for: candidates run by run, sinks and windows. */
+export function voteGroups(
+  { keys }: Pick<AttentionShape, 'keys'>,
+  { stages = [], blockQ, sink, window }: VoteShape,
+): number {
+  const [before, vote] = [stages.at(-2), stages.at(-1)];
+  if (vote?.score !== 'mass') return 0;
+  const runs = before && before.chunk % 4 !== 0 ? Math.ceil(Math.min(before.keep, keys) / before.chunk) + 1 : 1;
+  const tokens =
+    tokensLeft(before, keys, Math.max(4, vote.chunk)) + Math.min(keys, window + blockQ) + Math.min(keys, sink);
+  // A run that ends inside groups has two more.
+  return Math.min(Math.ceil(tokens / 4) + 2 * runs + 4, Math.floor(VOTE_BYTES / VOTE_GROUP_BYTES));
+}
+
+/** Bytes of a vote's scratch: assembly/search/vote.ts, compact-vote.ts. */
 function voteScratch(shape: Pick<AttentionShape, 'keys'>, config: HipConfig): number {
   if (config.stages?.at(-1)?.score !== 'mass') return 0;
   const { candidates, local } = voteRows(shape, config);
-  return 64 + (3 + candidates + local + 8) * Math.ceil(config.blockQ / 8) * 32;
+  const groups = voteGroups(shape, config);
+  const compact = groups * VOTE_GROUP_BYTES + Math.floor(groups / 16 + 1) * 32;
+  return 64 + Math.max((3 + candidates + local + 8) * Math.ceil(config.blockQ / 8) * 32, compact);
 }
 
 /** Most candidates any stage holds, with the headroom of its expansion. */

@@ -6,6 +6,9 @@ import {
   appendTokens,
   attendedKeys,
   attentionScratch,
+  compactDimsOf,
+  compactGroupBytes,
+  compactGroups,
   envelopeBytes,
   envelopeChunks,
   meansBytes,
@@ -29,7 +32,7 @@ export interface MemoryPlan {
   readonly staging: number;
   /** The block mask of the queries worked on at a time. */
   readonly mask: number;
-  /** Chunk summaries of the search, means of the remainder's blocks. */
+  /** Chunk summaries and compact keys of the search, means of the remainder's blocks. */
   readonly envelopes: number;
   /** Scratch of all threads, and partial results of split keys. */
   readonly scratch: number;
@@ -70,8 +73,14 @@ export function planMemory({ shape, config, threads, type = 'f32' }: PlanInput):
     for (const { chunk } of summariesOf(config))
       envelopes += envelopeBytes(shape, envelopeChunks(keys, config.sink, chunk));
     const { remainder, sink } = config;
+    for (const dims of compactDimsOf(config)) {
+      const table = batch * kvHeads * compactGroups(keys, sink) * compactGroupBytes(headDim, dims, 'pairs');
+      envelopes += alignBytes(table);
+    }
     if (remainder) envelopes += meansBytes(shape, meansRoom(keys, sink, resolveRemainder(remainder).block));
-    scratch = Math.max(scratch, searchScratch(shape, config));
+    // A single row's window grows while its first stage serves.
+    const grown = queries === 1 ? longestRefresh(config) : 0;
+    scratch = Math.max(scratch, searchScratch(shape, { ...config, window: config.window + grown }));
   }
   const splits = splitsOf(queries, attendedKeys(keys, config));
   const partials = splits > 1 ? alignBytes(batch * heads * splits * (8 * paddedDim(headDim) + 16) * 4) : 0;
@@ -87,4 +96,9 @@ export function planMemory({ shape, config, threads, type = 'f32' }: PlanInput):
     chunks: chunks.length,
     materialized: batch * heads * queries * keys * 4,
   };
+}
+
+/** Most tokens that a stage's output serves for. */
+function longestRefresh({ stages = [], refreshInterval }: HipConfig): number {
+  return Math.max(refreshInterval, ...stages.map(({ refresh = 0 }) => refresh));
 }

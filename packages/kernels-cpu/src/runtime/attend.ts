@@ -74,12 +74,12 @@ export interface HipWork {
 export function* hipSteps(call: Call, { config, q, out, window = config.window, staged }: HipWork): Steps<BlockMask> {
   const { shape, store } = call;
   const start = performance.now();
-  store.updateEnvelopes({ sink: config.sink, stages: config.stages?.slice(staged?.from ?? 0) });
+  store.update({ sink: config.sink, stages: config.stages?.slice(staged?.from ?? 0) });
   call.engine.times.search += performance.now() - start;
   const mask = emptyMask(shape, { ...config, window }, maskCapacity(config));
   if (out) updateMeans(call, mask);
   const chunks = queryChunks(shape, config.blockQ);
-  const scratch = Math.max(attentionScratch(shape.headDim), searchScratch(shape, config));
+  const scratch = Math.max(attentionScratch(shape.headDim), searchScratch(shape, { ...config, window }));
   for (const [index, chunk] of chunks.entries()) {
     using part = new Part(call, chunk, fieldsOf(call, mask, chunk), scratch);
     part.load(q);
@@ -129,7 +129,7 @@ export function updateMeans({ store, engine }: Pick<Call, 'store' | 'engine'>, {
 /** Job fields of a mask and of what its remainder reads. */
 function fieldsOf({ store }: Call, mask: BlockMask, { batch }: QueryChunk): JobFields {
   const { sink, remainder } = mask;
-  return { ...maskFields(mask), ...(remainder && store.means(sink, remainder, batch)) };
+  return { ...maskFields(mask), ...(remainder && store.means.fields(sink, remainder, batch)) };
 }
 
 function sparseItems({ heads }: AttentionShape, { blockQ }: BlockMask, { rows }: QueryChunk): number {

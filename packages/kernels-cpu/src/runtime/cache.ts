@@ -16,7 +16,7 @@ import { newOutputs, type Call, type StageOutputs } from './part.ts';
 import { checkCacheType, checkMask, countRows, runnableConfig } from './check.ts';
 import { drive, driveAsync, type AsyncOptions } from './drive.ts';
 import type { Engine, Steps } from './engine.ts';
-import { Store } from './store.ts';
+import { Store } from '../store/store.ts';
 
 export interface CacheOptions extends ScoreOptions {
   /** @defaultValue 1 */

@@ -6,6 +6,7 @@ import { ThreadPool } from './threads.ts';
 
 export const KERNELS = [
   'append',
+  'compactKeys',
   'envelopes',
   'blockMeans',
   'joinMeans',

@@ -40,7 +40,7 @@ export function attentionGradient(
     GRAD_K: scope.allocate(out.k.byteLength),
     GRAD_V: scope.allocate(out.v.byteLength),
   };
-  const means = remainder && store.means(sink, remainder, 0);
+  const means = remainder && store.means.fields(sink, remainder, 0);
   const meansLength = meansBytes(shape, means?.MEANS_ROOM ?? 0) / 4;
   const GRAD_MEANS = meansLength > 0 ? scope.allocate(meansLength * 4) : 0;
   heap.floats(GRAD_MEANS, meansLength).fill(0);

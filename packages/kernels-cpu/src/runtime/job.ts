@@ -74,8 +74,9 @@ export const JOB = {
   OUTPUTS: 276,
   OUTPUT_STRIDE: 280,
   FIRST_STAGE: 284,
-  STAGE_COUNT: 288,
-  STAGE: 292,
+  VOTE_GROUPS: 288,
+  STAGE_COUNT: 292,
+  STAGE: 296,
 } as const;
 
 export type JobField = keyof typeof JOB;

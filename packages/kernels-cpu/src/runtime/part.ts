@@ -8,19 +8,22 @@ import {
   type SearchStage,
 } from '@hip/mask-search';
 import {
+  compactDimsOf,
   maxCandidates,
   outputLayout,
   paddedDim,
   ROWS,
   searchFlops,
   splitsOf,
+  voteGroups,
   voteRows,
+  type CompactDims,
   type QueryChunk,
 } from '../plan/layout.ts';
 import type { Engine, Steps } from './engine.ts';
 import { Scope } from './heap.ts';
 import { JOB, MAX_STAGES, STAGE_BYTES, type JobFields } from './job.ts';
-import type { Store } from './store.ts';
+import type { Store } from '../store/store.ts';
 
 /** Everything a call needs beside q and the output. `shape.keys` is the store's length. */
 export interface Call extends ScoreOptions {
@@ -167,12 +170,14 @@ export class Part {
     const { engine, shape, sliced } = this.#call;
     const cells = this.#allocateMask(mask);
     engine.heap.ints(this.#starts, cells * mask.capacity).fill(-1);
-    const vote = voteRows(shape, config);
+    const grown = { ...config, window: mask.window };
+    const vote = voteRows(shape, grown);
     this.#writeBudgets(config);
     engine.set(this.#job, {
       MAX_CANDIDATES: maxCandidates(shape.keys, config),
       VOTE_KEYS: vote.candidates,
       VOTE_LOCAL: vote.local,
+      VOTE_GROUPS: voteGroups(shape, grown),
       ...(config.stages ? {} : treeFields(config)),
     });
     if (config.stages) this.#writeStages(config, staged?.outputs.keys);
@@ -248,7 +253,8 @@ export class Part {
 
   #writeStages({ stages = [], sink }: HipConfig, outputKeys = 0): void {
     const { offsets } = outputLayout(outputKeys, { stages });
-    const { engine, store } = this.#call;
+    const compact = compactDimsOf({ stages });
+    const { engine } = this.#call;
     if (stages.length > MAX_STAGES)
       throw new HipError('invalid-config', `stages.length is ${stages.length}: give at most ${MAX_STAGES}`, {
         name: 'stages',
@@ -256,17 +262,13 @@ export class Part {
       });
     engine.set(this.#job, { STAGE_COUNT: stages.length });
     for (const [index, stage] of stages.entries()) {
-      const { chunk, score } = stage;
-      const { at, room } =
-        score === 'bound' || score === 'deviation'
-          ? store.envelope(sink, { score, chunk }, this.#chunk.batch)
-          : { at: 0, room: 0 };
+      const { at, room } = this.#tableOf(stage, { sink, compact });
       const record = [
-        chunk,
+        stage.chunk,
         stage.keep,
         stage.strideQ ?? 1,
         stage.rows === 'mean' ? 1 : 0,
-        SCORES[score],
+        SCORES[stage.score],
         at,
         room,
         'dims' in stage && stage.dims === 'slow-half' ? 1 : 0,
@@ -274,6 +276,20 @@ export class Part {
       ];
       engine.heap.ints(this.#job + JOB.STAGE + index * STAGE_BYTES, record.length).set(record);
     }
+  }
+
+  /** What a stage reads beside the pages: summaries of chunks, or compact keys. */
+  #tableOf(
+    stage: SearchStage,
+    { sink, compact }: { readonly sink: number; readonly compact: readonly CompactDims[] },
+  ): { readonly at: number; readonly room: number } {
+    const { store } = this.#call;
+    const { batch } = this.#chunk;
+    const { chunk, score } = stage;
+    if (score === 'bound' || score === 'deviation') return store.summaries.find(sink, { score, chunk }, batch);
+    const dims = stage.dims ?? 'all';
+    const isCompact = (score === 'exact' || score === 'mass') && compact.includes(dims);
+    return isCompact ? store.compactKeys.find(sink, dims, batch) : { at: 0, room: 0 };
   }
 
   /** Blocks that each head keeps, where heads differ. */

@@ -19,7 +19,7 @@ import { attentionGradient, type Gradients } from './gradient.ts';
 import { Engine, type PhaseTimes, type Steps } from './engine.ts';
 import { Scope } from './heap.ts';
 import { matmul, type MatmulOptions } from './matmul.ts';
-import { Store } from './store.ts';
+import { Store } from '../store/store.ts';
 import type { CallOptions, DenseCallOptions, HipResult } from './options.ts';
 
 /**

@@ -1,5 +1,5 @@
 // Pages of keys and values that several caches may hold: memory goes back when the last holder lets go.
-import type { Heap } from './heap.ts';
+import type { Heap } from '../runtime/heap.ts';
 
 /** PAGE_TOKENS tokens of all batch entries, one entry's page behind the other's. */
 export class Page {
