@@ -38,7 +38,7 @@ for (const simd of ['plain', 'relaxed'] as const) {
             const different = expected.starts.filter((start, i) => start !== mask.starts[i]).length;
             if (!votes) expect(different / Math.max(1, expected.starts.length)).toBeLessThanOrEqual(0.01);
             misses.add(expected, mask);
-            expect([...mask.counts]).toEqual([...expected.counts]);
+            if (!votes) expect([...mask.counts]).toEqual([...expected.counts]);
             expect(output).toBeAllclose(blockSparseAttention(q, k, v, shape, mask), TOLERANCE);
             expect(cpu.blockSparseAttention(q, k, v, shape, mask)).toEqual(output);
             expect(cpu.maskSearch(q, k, shape, { ...config, causal }).starts).toEqual(mask.starts);

@@ -131,7 +131,7 @@ export function cellsOf({ starts, counts, capacity }: BlockMask): number[][] {
   return Array.from(counts, (count, cell) => [...starts.subarray(cell * capacity, cell * capacity + count)]);
 }
 
-/** Counts the blocks of masks that the reference's masks hold and ours lack. */
+/** Counts the blocks of masks that the reference's masks hold and ours lack, or the other way round where those are more. */
 export class Misses {
   #missing = 0;
   #all = 0;
@@ -140,8 +140,9 @@ export class Misses {
     const ours = cellsOf(mask);
     for (const [cell, blocks] of cellsOf(expected).entries()) {
       const found = new Set(ours[cell]);
+      const common = blocks.filter((start) => found.has(start)).length;
       this.#all += blocks.length;
-      this.#missing += blocks.filter((start) => !found.has(start)).length;
+      this.#missing += Math.max(blocks.length, found.size) - common;
     }
   }
 

@@ -2,7 +2,7 @@
 // channels signed, every second one negated, a row's from 0 to 126, so that what is added to them cancels where keys are even. A lane of 16
 // bits sums half of a key's channels: each key's factor is chosen so that no row can overflow it. Without relaxed SIMD they are 16-bit
 // integers under a power of two (small whole numbers stay exact), two channels a step, and 32-bit sums.
-import { INFINITE, largerSize, sizeMask } from './non-finite';
+import { INFINITE, largerSize, SIZE, sizeMask } from './non-finite';
 
 export const BYTES: bool = ASC_FEATURE_RELAXED_SIMD;
 
@@ -22,12 +22,14 @@ const SIGNS: usize = memory.data<f32>([1, -1, 1, -1], 16);
 @inline
 export function stepsOf(depth: i32): i32 { return BYTES ? (depth + 3) >> 2 : (depth + 1) >> 1; }
 
-/** Bits of the largest absolute value of `count` floats (read up to a multiple of 4): INFINITE or more where some is not finite. */
+/** Bits of the largest absolute value of `count` floats: INFINITE or more where some is not finite. */
 export function largestSize(from: usize, count: i32): i32 {
-  const size = sizeMask();
+  const size = sizeMask(), end = from + (<usize>count << 2);
   let most = i32x4.splat(0);
-  for (const end = from + (<usize>count << 2); from < end; from += 16) most = largerSize(most, v128.load(from), size);
-  return max(max(i32x4.extract_lane(most, 0), i32x4.extract_lane(most, 1)), max(i32x4.extract_lane(most, 2), i32x4.extract_lane(most, 3)));
+  for (const last = from + (<usize>(count & ~3) << 2); from < last; from += 16) most = largerSize(most, v128.load(from), size);
+  let largest = max(max(i32x4.extract_lane(most, 0), i32x4.extract_lane(most, 1)), max(i32x4.extract_lane(most, 2), i32x4.extract_lane(most, 3)));
+  for (; from < end; from += 4) largest = max(largest, load<i32>(from) & SIZE);
+  return largest;
 }
 
 /** Bits of the integers, the sign beside, of which `depth` products add up below 2³¹. */
@@ -85,7 +87,7 @@ function packPairs(from: usize, steps: i32, factor: f32, depth: i32, to: usize, 
   }
 }
 
-/** Writes a row's channels, a step's at each of `steps` places `stride` bytes apart. It is read up to a multiple of 4. */
+/** Writes a row's channels, a step's at each of `steps` places `stride` bytes apart. What is read beyond them meets zeros of the keys. */
 export function packRow(from: usize, steps: i32, factor: f32, depth: i32, to: usize, stride: usize): void {
   if (!BYTES) {
     packPairs(from, steps, factor, depth, to, stride);
@@ -100,7 +102,7 @@ export function packRow(from: usize, steps: i32, factor: f32, depth: i32, to: us
   }
 }
 
-/** `packRow` of a key. @returns what its products with any row are too large by, in units of both */
+/** `packRow` of a key, which is read up to a multiple of 4: zeros. @returns what its products with any row are too large by, in units of both */
 export function packKey(from: usize, steps: i32, factor: f32, depth: i32, to: usize, stride: usize): f32 {
   if (!BYTES) {
     packPairs(from, steps, factor, depth, to, stride);
