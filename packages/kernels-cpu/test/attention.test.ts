@@ -36,9 +36,10 @@ for (const simd of ['plain', 'relaxed'] as const) {
             const { output, mask } = cpu.hipAttention(q, k, v, shape, { ...config, causal });
             // Random continuous scores are further apart than float32 rounding, but for the rare near-tie.
             const different = expected.starts.filter((start, i) => start !== mask.starts[i]).length;
-            if (!votes) expect(different / Math.max(1, expected.starts.length)).toBeLessThanOrEqual(0.01);
+            expect(different / Math.max(1, expected.starts.length)).toBeLessThanOrEqual(votes ? 1 : 0.01);
             misses.add(expected, mask);
-            if (!votes) expect([...mask.counts]).toEqual([...expected.counts]);
+            for (const [cell, count] of mask.counts.entries())
+              expect(Math.abs(count - expected.counts[cell]!)).toBeLessThanOrEqual(votes ? 3 : 0);
             expect(output).toBeAllclose(blockSparseAttention(q, k, v, shape, mask), TOLERANCE);
             expect(cpu.blockSparseAttention(q, k, v, shape, mask)).toEqual(output);
             expect(cpu.maskSearch(q, k, shape, { ...config, causal }).starts).toEqual(mask.starts);
