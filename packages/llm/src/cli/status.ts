@@ -1,8 +1,9 @@
 // What the command says beside the answer, on standard error: how far it is, and what an answer took.
 import type { Usage } from '../chat/types.ts';
 
-/** Milliseconds between two lines where there is no terminal to draw on. */
+/** Milliseconds between two lines where there is no terminal to draw on, and the share of all that lies between them. */
 const LINE_EVERY = 2000;
+const LINE_SHARE = 0.05;
 /** … and where there is. */
 const DRAW_EVERY = 100;
 
@@ -11,6 +12,8 @@ export class Status {
   readonly #stream: NodeJS.WriteStream;
   #drawnAt = 0;
   #isDrawn = false;
+  /** What was drawn last, and its share of all. */
+  #last = { what: '', share: 0 };
 
   constructor(stream: NodeJS.WriteStream) {
     this.#stream = stream;
@@ -26,8 +29,12 @@ export class Status {
     const now = performance.now();
     const isTerminal = this.#stream.isTTY;
     if (now - this.#drawnAt < (isTerminal ? DRAW_EVERY : LINE_EVERY)) return;
+    const share = done / Math.max(1, total);
+    const isNear = this.#last.what === what && share >= this.#last.share && share - this.#last.share < LINE_SHARE;
+    if (isNear && !isTerminal) return;
     this.#drawnAt = now;
-    const line = `${what}: ${count(done)} of ${count(total)} ${unit} (${Math.floor((100 * done) / Math.max(1, total))} %)`;
+    this.#last = { what, share };
+    const line = `${what}: ${count(done)} of ${count(total)} ${unit} (${Math.floor(100 * share)} %)`;
     this.#stream.write(isTerminal ? `\r\u001B[K${line}` : `${line}\n`);
     this.#isDrawn = isTerminal;
   }

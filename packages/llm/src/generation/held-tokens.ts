@@ -45,7 +45,7 @@ export class HeldTokens implements Disposable {
     const out = await this.append(ids.slice(kept), {
       logits,
       signal,
-      onProgress: onProgress && ((done) => onProgress(kept + done, ids.length)),
+      onProgress: onProgress && ((done) => onProgress(Math.floor(kept + done), ids.length)),
     });
     return { logits: out, reused: kept };
   }
