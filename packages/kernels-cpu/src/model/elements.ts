@@ -63,7 +63,7 @@ function spread(engine: Engine, job: ModelJob, kernel: Kernel, runs: number, siz
   job.set(MODEL_JOB.RUN, run);
   job.begin(items);
   if (alone) engine.runHere(kernel, job.at);
-  else engine.run(kernel, job.at, items);
+  else engine.runShort(kernel, job.at, items);
 }
 
 /** Norm of rows; `centred`: less their mean, a LayerNorm. */
@@ -141,7 +141,7 @@ function elements(engine: Engine, job: ModelJob, code: number, { out, x, second,
   job.set(MODEL_JOB.RUN, run);
   job.begin(items);
   if (alone) engine.runHere('elements', job.at);
-  else engine.run('elements', job.at, items);
+  else engine.runShort('elements', job.at, items);
 }
 
 /** out = f(x) · up, or f(x) where there is none. */

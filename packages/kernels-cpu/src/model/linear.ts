@@ -111,7 +111,8 @@ export function linears(
     job.begin(rows);
     engine.runHere('quantize', job.at);
   }
-  engine.run(few ? 'linearRows' : 'linearTiles', job.at, items);
+  job.begin(items);
+  engine.runShort(few ? 'linearRows' : 'linearTiles', job.at, items);
 }
 
 function writeTarget(

@@ -139,6 +139,13 @@ export class Engine {
     this.#pool.run(kernel, job, () => this.#exports[kernel](job, 0));
   }
 
+  /** Runs a short job, whose `job` begins with 0 and `items`: workers that do not begin before all is done are not waited for. */
+  runShort(kernel: Kernel, job: number, items: number): void {
+    this.checkOpen();
+    if (items === 1) this.#exports[kernel](job, 0);
+    else this.#pool.run(kernel, job, () => this.#exports[kernel](job, 0), true);
+  }
+
   /** Runs all items of a kernel on the calling thread: what takes less time than waking others. `job` begins with 0 and the items. */
   runHere(kernel: Kernel, job: number): void {
     this.checkOpen();

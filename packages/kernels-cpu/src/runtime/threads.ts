@@ -1,7 +1,7 @@
 // Worker threads over shared memory. The calling thread works too; then it waits (Node) or spins (a browser's main thread may not wait).
 import { HipError } from '@hip/mask-search';
 import { Lifeline, type Receive } from './liveness.ts';
-import { CONTROL, WORKER_SOURCE } from './worker-source.ts';
+import { CONTROL, SPIN, WORKER_SOURCE } from './worker-source.ts';
 
 /** Milliseconds after which a worker that is waited for is asked whether it is still there. */
 const PATIENCE = 500;
@@ -21,6 +21,9 @@ interface NodeWorkers {
   ) => { terminate(): unknown; unref(): void; on(event: string, listener: (value: unknown) => void): unknown };
   readonly receiveMessageOnPort: Receive;
 }
+
+/** What the processor does between two looks, where the engine can say so. */
+const pause = (Atomics as { pause?: () => void }).pause?.bind(Atomics) ?? ((): void => {});
 
 /** True where shared memory and workers exist. */
 export function threadsAvailable(): boolean {
@@ -137,9 +140,10 @@ export class ThreadPool {
   /**
    * Runs a kernel on the job block at `job` on all threads; `own` is the calling thread's share. Returns when all are done.
    *
+   * @param alone the calling thread does not wait for workers that have not begun when nothing is left to do: short jobs
    * @throws HipError `internal` when a worker fails or ends
    */
-  run(kernel: string, job: number, own: () => void): void {
+  run(kernel: string, job: number, own: () => void, alone = false): void {
     if (this.#count === 0) {
       own();
       return;
@@ -149,11 +153,11 @@ export class ThreadPool {
     Atomics.store(control, CONTROL.kernel, this.#kernels.indexOf(kernel));
     Atomics.store(control, CONTROL.job, job);
     const generation = (Atomics.add(control, CONTROL.generation, 1) + 1) | 0;
-    Atomics.notify(control, CONTROL.generation);
+    if (Atomics.load(control, CONTROL.sleeping) > 0) Atomics.notify(control, CONTROL.generation);
     try {
       own();
     } finally {
-      this.#wait(generation);
+      if (!this.#doneSoon(generation << 1, alone)) this.#wait(generation << 1);
     }
     this.check();
     if (Atomics.load(control, CONTROL.failed) !== 0) {
@@ -161,6 +165,29 @@ export class ThreadPool {
         kernel,
       });
     }
+  }
+
+  /** Whether every worker does a generation, or has it taken back, before it pays to sleep. */
+  #doneSoon(done: number, alone: boolean): boolean {
+    let worker = 0;
+    for (const end = performance.now() + SPIN; performance.now() < end;) {
+      for (let i = 0; i < 50; i++) {
+        while (this.#isDone(CONTROL.workers + worker, done, alone)) if (++worker === this.#count) return true;
+        pause();
+      }
+    }
+    // Those that began will end.
+    for (; alone && worker < this.#count; worker++) this.#isDone(CONTROL.workers + worker, done, true);
+    return false;
+  }
+
+  /** Whether a worker's word says done; `alone`: or has not begun, and now will not. */
+  #isDone(word: number, done: number, alone: boolean): boolean {
+    const control = this.#control;
+    const state = Atomics.load(control, word);
+    if (state === done) return true;
+    if (!alone || state === (done | 1)) return false;
+    return Atomics.compareExchange(control, word, state, done) === state;
   }
 
   /** Until every worker has done a generation, or has ended: those that live still write into the memory. */
@@ -176,7 +203,10 @@ export class ThreadPool {
         while (Atomics.load(control, CONTROL.done) === done);
         continue;
       }
-      if (Atomics.wait(control, CONTROL.done, done, PATIENCE) !== 'timed-out') continue;
+      Atomics.store(control, CONTROL.awaited, 1);
+      const woken = Atomics.wait(control, CONTROL.done, done, PATIENCE);
+      Atomics.store(control, CONTROL.awaited, 0);
+      if (woken !== 'timed-out') continue;
       missing = missing.filter(({ thread, lifeline }) => {
         const isAlive = lifeline?.isAlive(node.receiveMessageOnPort) ?? true;
         // It may have done its share before it ended: that is seen at the next call.
