@@ -4,6 +4,7 @@ export { blockMeans, joinMeans } from './cache/means';
 export { compactKeys } from './cache/compact';
 export { envelopes } from './cache/envelope';
 export { denseAttention } from './attention/dense';
+export { joinRow, rowAttention } from './attention/row';
 export { sparseAttention } from './attention/sparse';
 export { sparseGradient } from './attention/gradient';
 export { mergeSplits } from './attention/context';

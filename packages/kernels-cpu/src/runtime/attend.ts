@@ -11,6 +11,7 @@ import {
 } from '../plan/layout.ts';
 import type { Steps } from './engine.ts';
 import type { JobFields } from './job.ts';
+import { attendRow } from './row.ts';
 import { maskFields, Part, type Call, type StagedSearch } from './part.ts';
 
 /** Share of a HiP call's work that is the search, for progress. */
@@ -19,11 +20,30 @@ const SEARCH_SHARE = 0.25;
 /** Exact attention. */
 export function* denseSteps(call: Call, q: Float32Array, out: Float32Array, causal: boolean): Steps<void> {
   const { shape } = call;
-  const group = shape.heads / shape.kvHeads;
-  if (shape.queries === 1 && group > 1 && group <= SPLIT_ROWS) {
-    yield* denseGroups(call, q, out, group);
+  if (shape.queries === 1) {
+    yield* denseRow(call, q, out);
     return;
   }
+  yield* denseTiles(call, q, out, causal);
+}
+
+/** The newest token, which sees every key; heads that are not finite go the careful way. */
+function* denseRow(call: Call, q: Float32Array, out: Float32Array): Steps<void> {
+  const { heap } = call.engine;
+  const { heads, kvHeads, headDim } = call.shape;
+  const read = (at: number): void => heap.floats(at, q.length).set(q);
+  const write = (at: number): void => out.set(heap.floats(at, q.length));
+  const flagged = attendRow(call, Infinity, read, write);
+  if (flagged.length === 0) return;
+  const group = heads / kvHeads;
+  const careful = new Float32Array(out.length);
+  if (group > 1 && group <= SPLIT_ROWS) yield* denseGroups(call, q, careful, group);
+  else yield* denseTiles(call, q, careful, false);
+  for (const head of flagged) out.set(careful.subarray(head * headDim, (head + 1) * headDim), head * headDim);
+}
+
+function* denseTiles(call: Call, q: Float32Array, out: Float32Array, causal: boolean): Steps<void> {
+  const { shape } = call;
   const chunks = queryChunks(shape);
   for (const [index, chunk] of chunks.entries()) {
     using part = new Part(call, chunk, { CAUSAL: causal ? 1 : 0 }, attentionScratch(shape.headDim));
@@ -53,8 +73,7 @@ function* denseGroups(call: Call, q: Float32Array, out: Float32Array, group: num
   };
   swap(q, rows, kvHeads, group);
   const shape = { ...call.shape, queries: group, heads: kvHeads };
-  // The last token sees every key.
-  yield* denseSteps({ ...call, shape }, rows, attended, false);
+  yield* denseTiles({ ...call, shape }, rows, attended, false);
   swap(attended, out, group, kvHeads);
 }
 

@@ -11,6 +11,8 @@ export const KERNELS = [
   'blockMeans',
   'joinMeans',
   'denseAttention',
+  'rowAttention',
+  'joinRow',
   'sparseAttention',
   'mergeSplits',
   'sparseGradient',
