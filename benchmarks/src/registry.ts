@@ -4,6 +4,7 @@ import type { Benchmark } from './benchmark.ts';
 /** Name → what it measures. `NAME.ts` beside this file exports `benchmark`. */
 export const registry: Readonly<Record<string, string>> = {
   'cpu-attention': 'dense and HiP attention on the CPU against onnxruntime and tfjs-wasm: prefill, decode, memory',
+  'cpu-linear': 'products with stored weights on SmolLM2’s shapes: a token, prefill, share of peak',
   'model-decode': 'a decoded token of a whole model after a long context, by cache and attention',
   'llm-cpu': 'SmolLM2 from its GGUF against llama.cpp on two threads: prefill, token, perplexity, memory',
   sampling: 'greedy and every way to sample a token at 151,936 tokens',

@@ -32,6 +32,7 @@ describe('registry', () => {
     expect(Object.keys(registry).sort()).toEqual(
       [
         'cpu-attention',
+        'cpu-linear',
         'instatune',
         'linas',
         'llm-cpu',
