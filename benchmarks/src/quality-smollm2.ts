@@ -1,22 +1,20 @@
 // How near to dense HiP is on SmolLM2-135M-Instruct: prefill of four windows of 8,192 tokens, a decoder that is fed true tokens, pass-keys,
 // tasks over the books. HIP_QUALITY_BACKEND: wasm (default) or webgpu; HIP_QUALITY_CONFIGURATIONS: names, `;` between them (see
-// configurations.ts); HIP_QUALITY_PARTS: some of prefill, decode, tasks; HIP_QUALITY_WINDOWS: how many; HIP_QUALITY_QUESTIONS: a cell;
-// HIP_QUALITY_TOKENS: of a window.
-import { readFileSync } from 'node:fs';
+// configurations.ts); HIP_QUALITY_PARTS: some of prefill, decode, tasks, beyond; HIP_QUALITY_WINDOWS: how many; HIP_QUALITY_QUESTIONS: a cell;
+// HIP_QUALITY_TASKS: some of tasks.ts, `;` between them; HIP_QUALITY_BEYOND: lengths of beyond.ts;
+// HIP_QUALITY_TOKENS: of a window; HIP_QUALITY_KEEP: a file in which a run that ends early leaves what it has, for the next one.
 import { prepareAttention } from '@hip/attention';
 import { HipError } from '@hip/mask-search';
 import { sharedPath } from '@hip/testing';
-import { loadCheckpoint, type ElasticModel, type TextTokenizer } from '@instatune/supernet';
+import { loadCheckpoint, type ElasticModel } from '@instatune/supernet';
 import type { Benchmark } from './benchmark.ts';
 import { startTfjs } from './instatune/backend.ts';
+import { KeptRows } from './kept.ts';
 import { configurationOf, type Named } from './quality-smollm2/configurations.ts';
-import { ask, paired } from './quality-smollm2/questions.ts';
-import { TASKS, taskOf, type TaskName } from './quality-smollm2/tasks.ts';
+import { beyondRows } from './quality-smollm2/beyond.ts';
+import { ask } from './quality-smollm2/questions.ts';
+import { CHUNK, taskRows, type Keeping } from './quality-smollm2/task-rows.ts';
 import { decodeRows, means, prefillRows, windowsOf } from './quality-smollm2/windows.ts';
-
-const BOOKS = ['herman-melville_moby-dick.txt', 'leo-tolstoy_war-and-peace_louise-maude_aylmer-maude.txt'];
-/** Tokens that run through the layers at once. */
-const CHUNK = 1024;
 
 type Row = Record<string, unknown>;
 
@@ -27,19 +25,22 @@ interface Plan {
   readonly prompts: readonly number[];
   readonly fed: number;
   readonly questions: number;
+  readonly tasks: readonly string[] | undefined;
+  /** Lengths of texts beyond the trained length. */
+  readonly beyond: readonly number[];
   readonly parts: readonly string[];
   readonly configurations: readonly Named[];
 }
 
 const SIZES = {
-  full: { tokens: 8192, windows: 4, prompts: [4096, 7000], fed: 1000, questions: 512 },
-  quick: { tokens: 2048, windows: 1, prompts: [2016], fed: 16, questions: 1 },
+  full: { tokens: 8192, windows: 4, prompts: [4096, 7000], fed: 1000, questions: 512, beyond: [16_384, 32_768] },
+  quick: { tokens: 2048, windows: 1, prompts: [2016], fed: 16, questions: 1, beyond: [512] },
 } as const;
 
 function planOf(quick: boolean): Plan {
   const { env } = process;
   const size = quick ? SIZES.quick : SIZES.full;
-  const parts = env['HIP_QUALITY_PARTS'] ?? (quick ? 'prefill,decode' : 'prefill,decode,tasks');
+  const parts = env['HIP_QUALITY_PARTS'] ?? (quick ? 'prefill,decode' : 'prefill,decode,tasks,beyond');
   const names = env['HIP_QUALITY_CONFIGURATIONS'] ?? (quick ? 'bounds;default' : 'bounds;default;profile');
   const tokens = Number(env['HIP_QUALITY_TOKENS'] ?? size.tokens);
   return {
@@ -48,6 +49,8 @@ function planOf(quick: boolean): Plan {
     prompts: tokens === size.tokens ? size.prompts : [tokens - 64],
     fed: Math.min(size.fed, tokens),
     questions: Number(env['HIP_QUALITY_QUESTIONS'] ?? size.questions),
+    tasks: env['HIP_QUALITY_TASKS']?.split(';'),
+    beyond: env['HIP_QUALITY_BEYOND']?.split(',').map(Number) ?? size.beyond,
     parts: parts.split(','),
     configurations: names.split(';').map(configurationOf),
   };
@@ -70,25 +73,38 @@ export const benchmark: Benchmark = {
     try {
       const configurations = await runnable(plan, model, log, failures);
       const windows = (await windowsOf(goldens)).slice(0, plan.windows);
+      const kept = new KeptRows(process.env['HIP_QUALITY_KEEP']);
+      const names = configurations.map(({ name }) => name).join(';');
+      const stepOf = (...parts: readonly (string | number)[]): string => [...parts, backend, names].join(' ');
+      const keeping: Keeping = { log, signal, kept, stepOf };
       const rows: Row[] = [];
       for (const window of windows) {
         signal.throwIfAborted();
         if (plan.parts.includes('prefill')) {
           log(`prefill ${window.name}`);
-          rows.push(...(await prefillRows(model, window, plan.tokens, configurations, CHUNK)));
+          rows.push(
+            ...(await kept.of(stepOf('prefill', window.name, plan.tokens), () =>
+              prefillRows(model, window, plan.tokens, configurations, CHUNK),
+            )),
+          );
         }
         for (const prompt of plan.parts.includes('decode') ? plan.prompts : []) {
           signal.throwIfAborted();
           log(`decode ${window.name} after ${prompt}`);
           const fed = { prompt, fed: Math.min(plan.fed, window.ids.length - prompt), chunkTokens: CHUNK };
-          rows.push(...(await decodeRows(model, window, fed, configurations)));
+          rows.push(
+            ...(await kept.of(stepOf('decode', window.name, prompt, fed.fed), () =>
+              decodeRows(model, window, fed, configurations),
+            )),
+          );
         }
       }
       const tasks = plan.parts.includes('tasks')
-        ? await taskRows(plan, configurations, model, tokenizer!, log, signal)
+        ? await taskRows(plan, configurations, model, tokenizer!, keeping)
         : [];
+      const beyond = plan.parts.includes('beyond') ? await beyondRows(folder, plan, configurations, keeping) : [];
       return {
-        rows: [...(windows.length > 1 ? means(rows) : []), ...rows, ...tasks],
+        rows: [...(windows.length > 1 ? means(rows) : []), ...rows, ...tasks, ...beyond],
         environment: {
           ...environment,
           kernels: prepared.backend,
@@ -123,42 +139,4 @@ async function runnable(
   }
   if (found.length === 0) throw new Error(`nothing to measure: ${failures.join('; ')}`);
   return found;
-}
-
-/** One row a task and configuration; dense among them, whose answers the others are compared with, question by question. */
-async function taskRows(
-  { tokens, questions }: Plan,
-  configurations: readonly Named[],
-  model: ElasticModel,
-  tokenizer: TextTokenizer,
-  log: (line: string) => void,
-  signal: AbortSignal,
-): Promise<Row[]> {
-  const books = BOOKS.map((file) => readFileSync(sharedPath('data', 'books', file)!, 'utf8').slice(400_000));
-  const texts = books.map((book) => tokenizer.encode(book, { addSpecialTokens: false }));
-  const all = [configurationOf('dense'), ...configurations.filter(({ name }) => name !== 'dense')];
-  const rows: Row[] = [];
-  for (const task of Object.keys(TASKS) as TaskName[]) {
-    const right = all.map((): number[] => []);
-    for (let seed = 0; right[0]!.length < questions; seed++) {
-      signal.throwIfAborted();
-      const drawn = taskOf(task, texts[seed % texts.length]!, tokenizer, { tokens, seed });
-      for (const [i, named] of all.entries()) right[i]!.push(...(await ask(model, drawn, named, CHUNK)).right);
-    }
-    log(`${task}: ${right[0]!.length} questions`);
-    for (const [i, { name }] of all.entries()) {
-      const { right: share, difference, interval } = paired(right[i]!, right[0]!);
-      const figures = { right: share, ...(i > 0 && { difference, interval }) };
-      const rounded = Object.entries(figures).map(([key, value]) => [key, Number(value.toFixed(4))]);
-      rows.push({
-        part: 'tasks',
-        task,
-        tokens,
-        configuration: name,
-        questions: right[i]!.length,
-        ...Object.fromEntries(rounded),
-      });
-    }
-  }
-  return rows;
 }

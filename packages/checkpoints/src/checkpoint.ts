@@ -14,6 +14,7 @@ import { loadGenerationConfig } from './generation/generation-config.ts';
 import type { GenerationDefaults } from './generation/generation-config.ts';
 import type { GgufMetadata } from './gguf/header.ts';
 import type { ModelConfig, WeightSlot } from './model/config.ts';
+import { extendContext, type ContextExtension } from './model/context.ts';
 import { requireLayers, requireWithinLimits } from './model/limits.ts';
 import { weightSlots } from './model/slots.ts';
 import { createTokenizer, loadTokenizer } from './tokenizer/tokenizer.ts';
@@ -31,6 +32,8 @@ export interface OpenOptions extends HttpSourceOptions {
   readonly gguf?: string | undefined;
   /** Fields that replace those of config.json, e.g. `{ num_labels: 2, architectures: ['BertForSequenceClassification'] }`. */
   readonly config?: Readonly<Record<string, unknown>> | undefined;
+  /** Stretches the rotation, for texts beyond the trained length: see {@link extendContext}. @defaultValue as trained */
+  readonly context?: ContextExtension | undefined;
 }
 
 /** An open checkpoint: nothing but its configuration and the list of its tensors is in memory. */
@@ -95,7 +98,8 @@ export async function openCheckpoint(
     const read = family.readConfig(contents.json);
     requireWithinLimits(read, weights.byteLength);
     const tiedEmbeddings = read.tiedEmbeddings && !(await hasOwnHead(contents, read));
-    const config = { ...read, tiedEmbeddings };
+    const trained = { ...read, tiedEmbeddings };
+    const config = options.context ? extendContext(trained, options.context) : trained;
     let tokenizer: Promise<TextTokenizer | undefined> | undefined;
     let template: Promise<ChatTemplate | undefined> | undefined;
     const chatTemplate = () => (template ??= loadChatTemplate(contents.files));

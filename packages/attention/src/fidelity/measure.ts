@@ -105,19 +105,14 @@ export async function measureFidelity(
       const attention =
         recorders.length === 0 ? exact.attention : recording(exact.attention, recorders, settings.sampled(start, end));
       const hidden = hiddenStates(model, part, { attention, cache: exact.cache });
+      const others: tf.Tensor2D[] = [];
       try {
         if (recorders.length > 0) await hidden.data();
         for (const recorder of recorders) await recorder.settle();
-        for (const run of measured) {
-          const other = hiddenStates(model, part, run);
-          try {
-            await compare(model, { hidden, other, text, start, end, from }, run, settings);
-          } finally {
-            other.dispose();
-          }
-        }
+        for (const run of measured) others.push(hiddenStates(model, part, run));
+        await compare(model, { hidden, others, text, start, end, from }, measured, settings);
       } finally {
-        hidden.dispose();
+        tf.dispose([hidden, ...others]);
       }
       options.onProgress?.({ tokens: end, total: tokens });
       // Gives timers and the signal a turn on backends that compute in this thread.
@@ -164,18 +159,19 @@ function recording(
 
 interface Part {
   readonly hidden: tf.Tensor2D;
-  readonly other: tf.Tensor2D;
+  /** One a run. */
+  readonly others: readonly tf.Tensor2D[];
   readonly text: Int32Array;
   readonly start: number;
   readonly end: number;
   readonly from: number;
 }
 
-/** Adds a chunk's rows to a run's comparison, a few at a time. */
+/** Adds a chunk's rows to the runs' comparisons, a few at a time: the exact logits of each row are computed once. */
 async function compare(
   model: MeasuredModel,
-  { hidden, other, text, start, end, from }: Part,
-  { name, comparison }: Measured,
+  { hidden, others, text, start, end, from }: Part,
+  measured: readonly Measured[],
   settings: Settings,
 ): Promise<void> {
   // The last token of the text has no next one.
@@ -184,13 +180,20 @@ async function compare(
     const rows = Math.min(settings.logitRows, last - at);
     const logits = (of: tf.Tensor2D): tf.Tensor2D =>
       tf.tidy(() => model.languageLogits(tf.slice2d(of, [at - start, 0], [rows, of.shape[1]])));
-    const [exact, approximate] = [logits(hidden), logits(other)];
+    const exact = logits(hidden);
     const targets = tf.tensor1d(text.subarray(at + 1, at + 1 + rows), 'int32');
     try {
-      comparison.add(await compareRows(exact, approximate, targets), at, name);
+      for (const [i, { name, comparison }] of measured.entries()) {
+        const approximate = logits(others[i]!);
+        try {
+          comparison.add(await compareRows(exact, approximate, targets), at, name);
+        } finally {
+          approximate.dispose();
+        }
+      }
       settings.learn(exact.shape[1]);
     } finally {
-      tf.dispose([exact, approximate, targets]);
+      tf.dispose([exact, targets]);
     }
     at += rows;
   }

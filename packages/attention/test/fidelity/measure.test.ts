@@ -268,6 +268,17 @@ describe('measureFidelity', () => {
     expect(tf.memory().numTensors).toBe(before);
   });
 
+  it('computes the dense logits of a row once, however many attentions are compared with them', async () => {
+    const rowsOf = async (runs: FidelityOptions['runs']): Promise<number> => {
+      const model = tinyModel();
+      await measureFidelity(model, text, { ...OPTIONS, runs, layers: false });
+      return model.logitRows.reduce((sum, rows) => sum + rows, 0);
+    };
+    const rows = TOKENS - 1 - FROM;
+    expect(await rowsOf({ hip: HIP })).toBe(2 * rows);
+    expect(await rowsOf({ hip: HIP, again: HIP, third: HIP })).toBe(4 * rows);
+  });
+
   const missing = missingShared('models/books-lm-6m', 'data/books');
   it.skipIf(missing)(`measures a pretrained model, nearer with more keys${missing}`, async () => {
     const { model, tokenizer } = await loadCheckpoint(sharedPath('models', 'books-lm-6m')!);
