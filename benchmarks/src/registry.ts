@@ -10,6 +10,7 @@ export const registry: Readonly<Record<string, string>> = {
   sampling: 'greedy and every way to sample a token at 151,936 tokens',
   quality: 'perplexity and pass-key accuracy of dense, HiP, window and random blocks on real weights',
   'quality-smollm2': 'SmolLM2 at 8K: distance from dense in prefill and decode, pass-keys, tasks over books',
+  frontier: 'time against distance from dense: the same configurations, on SmolLM2 and on two CPU cores',
   mask: "one head's mask over a long text, as a grid of how much of each cell is attended to",
   webgpu: 'dense and HiP attention on WebGPU: prefill, decode, memory',
   nsga2: 'NSGA-II and III on ZDT, DTLZ and BERT-synth; sorting; exact hypervolume',

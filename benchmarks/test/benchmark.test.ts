@@ -43,6 +43,7 @@ describe('registry', () => {
         'predictors',
         'quality',
         'quality-smollm2',
+        'frontier',
         'size',
         'webgpu',
       ].sort(),

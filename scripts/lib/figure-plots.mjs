@@ -89,6 +89,34 @@ function front(document, task) {
   };
 }
 
+/** The default's budgets as a line, every other configuration as a point of its own: left and low is better. */
+function frontier(document) {
+  const isDefault = ({ configuration }) => /^default(?::k=\d+)?$/.test(configuration);
+  const ours = document.rows.filter(isDefault).toSorted((a, b) => a.prefillMs - b.prefillMs);
+  const others = document.rows.filter((row) => !isDefault(row));
+  const { timedTokens } = document.rows[0];
+  return {
+    name: 'frontier',
+    svg: lines({
+      title: `Distance from dense attention over the time of a layer at ${tokens(timedTokens)} tokens, two CPU cores`,
+      x: { label: 'ms', tickFormat: short, ticks: 6, nice: true },
+      y: { label: 'KL (10⁻³ nats)', zero: true },
+      series: [
+        {
+          name: `the default, ${ours.map(({ configuration }) => /\d+/.exec(configuration)?.[0] ?? '320').join(', ')} keys`,
+          points: points(ours, 'prefillMs', 'kl'),
+        },
+        ...others.map((row) => ({
+          name:
+            { profile: 'the default with a profile', bounds: 'bounds', paper: "the paper's tree" }[row.configuration] ??
+            row.configuration,
+          points: points([row], 'prefillMs', 'kl'),
+        })),
+      ],
+    }),
+  };
+}
+
 const attentionTime = (document) => {
   const prefill = where(document, { part: 'prefill' });
   const of = (what) =>
@@ -183,6 +211,7 @@ export const PLOTS = {
     [...new Set(where(document, { table: 'quality' }).map(({ model }) => model))].flatMap((model) =>
       quality(document, model),
     ),
+  frontier: (document) => [frontier(document)],
   'model-decode': (document) => [
     {
       name: 'model-decode',

@@ -26,6 +26,7 @@ function view(title, rows, columns) {
 const percent = (value) => (value === undefined ? undefined : `${Number((100 * value).toPrecision(3))} %`);
 const times = (value) => (value === undefined || value === null ? undefined : `${Number(value.toPrecision(3))}×`);
 const mean = (values) => values.reduce((sum, value) => sum + value, 0) / values.length;
+const thousands = (value) => value?.toLocaleString('en-US');
 const giga = (value) => Number((value / 1e9).toPrecision(3));
 const mib = (value) => (value === undefined ? undefined : Number((value / 2 ** 20).toPrecision(3)));
 
@@ -172,6 +173,65 @@ export const VIEWS = [
           k: 'k',
           'mass kept': ({ massRecall }) => percent(massRecall),
         }),
+      ];
+    },
+  },
+  {
+    name: 'frontier',
+    title: 'Time against distance from dense attention',
+    tables: (document) => [
+      view(
+        `The same configuration in each row: distance from dense on SmolLM2 (${thousands(document.rows[0]?.tokens)} tokens, second half), milliseconds of one of its layers (${thousands(document.rows[0]?.timedTokens)} tokens, CPU)`,
+        document.rows,
+        {
+          configuration: 'configuration',
+          'keys a row': 'keysPerRow',
+          'pseudo-keys': 'pseudoKeysPerRow',
+          'over all layers': 'keysPerRowAllLayers',
+          'KL (10⁻³ nats)': ({ kl, klError }) => `${kl} ± ${klError}`,
+          'perplexity, ratio': ({ perplexityRatio }) => perplexityRatio?.toFixed(4),
+          'equal argmax': ({ equalArgmax }) => percent(equalArgmax),
+          'prefill (ms)': 'prefillMs',
+          'dense (ms)': 'denseMs',
+          'against dense': ({ prefillMs, denseMs }) => times(denseMs / prefillMs),
+        },
+      ),
+    ],
+  },
+  {
+    name: 'quality-smollm2',
+    title: 'SmolLM2: distance from dense attention, and what is found',
+    tables: (document) => {
+      const distance = {
+        configuration: 'configuration',
+        text: 'window',
+        'KL (10⁻³ nats)': ({ kl, klError }) => `${kl} ± ${klError}`,
+        'perplexity, ratio': ({ perplexityRatio }) => perplexityRatio?.toFixed(4),
+        'equal argmax': ({ equalArgmax }) => percent(equalArgmax),
+        'keys a row': 'keysPerRow',
+        'pseudo-keys': 'pseudoKeysPerRow',
+      };
+      const found = {
+        tokens: 'tokens',
+        task: 'task',
+        configuration: 'configuration',
+        questions: 'questions',
+        right: ({ right }) => percent(right),
+        'against dense': ({ difference, interval }) =>
+          difference === undefined ? undefined : `${percent(difference)} ± ${percent(interval)}`,
+      };
+      return [
+        view('Prefill, second half', where(document, { part: 'prefill' }), {
+          ...distance,
+          'over all layers': 'keysPerRowAllLayers',
+        }),
+        view('True tokens fed one at a time', where(document, { part: 'decode' }), {
+          prompt: 'tokens',
+          fed: 'fed',
+          ...distance,
+        }),
+        view('Hidden in a book', where(document, { part: 'tasks' }), found),
+        view('Beyond the trained 8,192 tokens', where(document, { part: 'beyond' }), { rotation: 'context', ...found }),
       ];
     },
   },

@@ -2,10 +2,10 @@
 import type { AttentionBackend } from './backend.ts';
 
 /**
- * Keys up to which dense attention is at least as fast as HiP, by backend (causal prefill, d = 64; README: "Break-even"): in the default
- * configuration. Below it `auto` runs dense, which is exact and no slower.
+ * Keys up to which dense attention is at least as fast as HiP in the default configuration, by backend (causal prefill, d = 64; README:
+ * "Break-even"). Below it `auto` runs dense, which is exact and no slower. That of webgpu is the old default's, a search by bounds.
  */
-export const BREAK_EVEN_KEYS: Readonly<Record<AttentionBackend, number>> = { cpu: 1280, wasm: 1280, webgpu: 3584 };
+export const BREAK_EVEN_KEYS: Readonly<Record<AttentionBackend, number>> = { cpu: 1536, wasm: 1536, webgpu: 3584 };
 
 /**
  * Whether an `auto` call runs dense: up to the break-even, and where HiP would keep every key anyway.
