@@ -17,6 +17,8 @@ export type SearchErrorCode =
   | 'study-missing'
   | 'study-busy'
   | 'study-unreadable'
+  | 'study-unwritable'
+  | 'study-taken'
   | 'worker-crashed'
   | 'trial-timeout'
   | 'problem-module'

@@ -1,5 +1,6 @@
 // The genes of a space one by one: how many values each has, and their places in a one-hot vector.
-import type { Random, Variable } from '@instatune/nsga2';
+import { createLayout, type Random, type Variable } from '@instatune/nsga2';
+import { SearchError } from './errors.ts';
 
 /** One number of a candidate. */
 export interface Gene {
@@ -51,6 +52,31 @@ export function sampleGenes(space: readonly Variable[], random: Random): number[
         return [random.integer(0, 1)];
       case 'permutation':
         return [...random.permutation(variable.length)];
+    }
+  });
+}
+
+/** @throws Nsga2Error unless the variables make a space */
+export function checkVariables(space: readonly Variable[]): void {
+  createLayout(space);
+}
+
+/** @throws SearchError `invalid-genes` unless there is one number in range per gene */
+export function checkGenes(all: readonly Gene[], genes: readonly number[], problem: string): void {
+  if (genes.length !== all.length) {
+    throw new SearchError('invalid-genes', `${genes.length} genes for problem "${problem}" of ${all.length}`, {
+      genes,
+      expected: all.length,
+    });
+  }
+  all.forEach(({ lower, upper, kind, name }, index) => {
+    const value = genes[index]!;
+    if (!(value >= lower && value <= upper) || (kind !== 'real' && !Number.isInteger(value))) {
+      throw new SearchError(
+        'invalid-genes',
+        `gene ${index} (${name}) is ${value}: use ${kind === 'real' ? 'a number' : 'an integer'} from ${lower} to ${upper}`,
+        { index, value, lower, upper },
+      );
     }
   });
 }

@@ -1,7 +1,7 @@
 // A search problem made ready: checked, with canonical keys, unused genes, exact values and minimised objectives.
-import { createLayout, type Random } from '@instatune/nsga2';
+import type { Random } from '@instatune/nsga2';
 import { SearchError, messageOf } from './errors.ts';
-import { genesOf, sampleGenes, type Gene } from './genes.ts';
+import { checkGenes, checkVariables, genesOf, sampleGenes, type Gene } from './genes.ts';
 import type { Attribute, ExactObjective, MeasuredObjective, SearchProblem } from './problem.ts';
 import { keepableValues } from './study/values.ts';
 
@@ -36,7 +36,7 @@ export function checkProblem(problem: SearchProblem): void {
   if (!Array.isArray(problem.space) || problem.space.length === 0) fail('space is empty: give at least one variable');
   if (!Array.isArray(problem.objectives) || problem.objectives.length === 0) fail('no objectives: give at least one');
   try {
-    createLayout(problem.space);
+    checkVariables(problem.space);
   } catch (error) {
     fail(`its space: ${messageOf(error)}`, { space: problem.space });
   }
@@ -113,28 +113,7 @@ export class Space {
 
   /** @throws SearchError `invalid-genes` unless there is one number in range per gene */
   check(genes: readonly number[]): void {
-    if (genes.length !== this.genes.length) {
-      throw new SearchError(
-        'invalid-genes',
-        `${genes.length} genes for problem "${this.problem.name}" of ${this.genes.length}`,
-        { genes, expected: this.genes.length },
-      );
-    }
-    this.genes.forEach(({ lower, upper, kind, name }, index) => {
-      const value = genes[index]!;
-      if (!(value >= lower && value <= upper) || (kind !== 'real' && !Number.isInteger(value))) {
-        throw new SearchError(
-          'invalid-genes',
-          `gene ${index} (${name}) is ${value}: use ${kind === 'real' ? 'a number' : 'an integer'} from ${lower} to ${upper}`,
-          {
-            index,
-            value,
-            lower,
-            upper,
-          },
-        );
-      }
-    });
+    checkGenes(this.genes, genes, this.problem.name);
   }
 
   /** Which genes matter; from the problem's `active`, else by asking `canonical` which genes it ignores. */

@@ -41,6 +41,11 @@ export interface EvaluateOptions {
 export interface Evaluator {
   /** How many jobs are worth having in flight. */
   readonly concurrency: number;
+  /**
+   * Measurements run in other processes, so none of them can end this one: a trial that was running when this process died is not
+   * suspected of it. @defaultValue false
+   */
+  readonly isolated?: boolean | undefined;
   evaluate(job: EvaluationJob, options?: EvaluateOptions): Promise<Evaluation>;
   close(): Promise<void>;
 }

@@ -20,6 +20,8 @@ export interface DriverOptions {
   readonly budget: number;
   readonly constraints: ConstraintSet;
   readonly warm: WarmStart | undefined;
+  /** How often a trial is measured again during which this process died. */
+  readonly retries: number;
   readonly signal: AbortSignal | undefined;
   onProposing(round: number): void;
   onTrial(trial: Trial): void;
@@ -94,33 +96,56 @@ async function propose(tactic: Tactic, context: ProposeContext): Promise<Proposa
   }
 }
 
-/** Measures all pending trials, `evaluator.concurrency` at a time. */
+/**
+ * Measures all pending trials, `evaluator.concurrency` at a time. Trials that were running when this process died come first, one by one:
+ * the one that ends it is then known, and fails after its retries instead of ending the search for ever.
+ */
 async function measurePending(options: DriverOptions): Promise<void> {
+  const { study, evaluator, retries, signal } = options;
+  const pending = study.trials.filter((trial) => !isDone(trial));
+  const suspects = evaluator.isolated ? [] : pending.filter(({ attempts }) => attempts > 0);
+  for (const { number, attempts } of suspects) {
+    if (attempts > retries) {
+      const error = `this process ended each time it was measured (${attempts} attempts)`;
+      options.onTrial(study.fail(number, error, 0));
+    } else await inLanes([number], 1, signal, (one, combined) => measure(options, one, combined));
+  }
+  const others = pending.filter((trial) => !suspects.includes(trial)).map(({ number }) => number);
+  await inLanes(others, evaluator.concurrency, signal, (number, combined) => measure(options, number, combined));
+}
+
+async function measure(options: DriverOptions, number: number, signal: AbortSignal): Promise<void> {
   const { space, study, evaluator } = options;
-  const pending = study.trials.filter((trial) => !isDone(trial)).map(({ number }) => number);
-  await inLanes(pending, evaluator.concurrency, options.signal, async (number, signal) => {
-    const trial = study.trials[number]!;
-    const job: EvaluationJob = {
-      study: study.header.uid,
-      number,
-      genes: trial.genes,
-      seed: trial.seed,
-      split: 'search',
-      fingerprint: study.header.fingerprint,
-    };
-    try {
-      const result = await evaluator.evaluate(job, { signal, onStart: () => study.start(number, Date.now()) });
-      if (result.status === 'complete') {
-        const { status: _, ...outcome } = result;
-        options.onTrial(study.complete(number, { ...outcome, values: space.complete(trial.genes, result.values) }));
-      } else {
-        options.onTrial(study.fail(number, result.error, result.attempts, result));
-      }
-    } catch (error) {
-      if (study.trials[number]!.status === 'running') study.release(number);
-      throw error;
+  const trial = study.trials[number]!;
+  const job: EvaluationJob = {
+    study: study.header.uid,
+    number,
+    genes: trial.genes,
+    seed: trial.seed,
+    split: 'search',
+    fingerprint: study.header.fingerprint,
+  };
+  try {
+    const result = await evaluator.evaluate(job, { signal, onStart: () => study.start(number, Date.now()) });
+    if (result.status === 'complete') {
+      const { status: _, ...outcome } = result;
+      options.onTrial(study.complete(number, { ...outcome, values: space.complete(trial.genes, result.values) }));
+    } else {
+      options.onTrial(study.fail(number, result.error, result.attempts, result));
     }
-  });
+  } catch (error) {
+    if (study.trials[number]!.status === 'running') giveBack(study, number);
+    throw error;
+  }
+}
+
+/** Puts a trial back; the file may be full or another's, which the error that came first says. */
+function giveBack(study: Study, number: number): void {
+  try {
+    study.release(number);
+  } catch (error) {
+    if (!(error instanceof SearchError)) throw error;
+  }
 }
 
 function checkFirstRound({ study, constraints }: DriverOptions): void {

@@ -11,6 +11,11 @@ import type { SearchProgress } from './progress.ts';
 export interface RunOptions {
   /** Where candidates are measured; closed by whoever made it. @defaultValue in this process, one at a time */
   readonly evaluator?: Evaluator | undefined;
+  /**
+   * How often a trial is measured again during which this process died (a kernel ends the largest for want of memory). Such trials are
+   * measured one by one, and are `failed` beyond this; not with evaluators that measure in other processes. @defaultValue 2
+   */
+  readonly retries?: number | undefined;
   /** Stops the search; the study keeps everything finished, and `resume` goes on. */
   readonly signal?: AbortSignal | undefined;
   /** Called after every trial and at every change of phase; in this process, so keep it short. */
@@ -79,6 +84,7 @@ const numbersSchema = v.object({
   evaluations: count,
   population: v.optional(v.pipe(v.number(), v.integer(), v.minValue(2))),
   seed: v.optional(v.pipe(v.number(), v.safeInteger())),
+  retries: v.optional(v.pipe(v.number(), v.integer(), v.minValue(0))),
 });
 
 /** @throws SearchError `invalid-option` naming the option, its value and the fix */
@@ -86,9 +92,10 @@ export function checkNumbers(options: {
   readonly evaluations: number;
   readonly population?: number | undefined;
   readonly seed?: number | undefined;
+  readonly retries?: number | undefined;
 }): void {
-  const { evaluations, population, seed } = options;
-  const result = v.safeParse(numbersSchema, { evaluations, population, seed });
+  const { evaluations, population, seed, retries } = options;
+  const result = v.safeParse(numbersSchema, { evaluations, population, seed, retries });
   if (result.success) return;
   const issue = result.issues[0];
   const name = v.getDotPath(issue) ?? 'options';

@@ -127,9 +127,9 @@ export async function resume(problem: SearchProblem, options: ResumeOptions): Pr
       );
     }
     const settings = parseSettings(study);
+    checkNumbers({ evaluations: options.evaluations ?? settings.evaluations, retries: options.retries });
     const tactic = options.tactic ?? tacticFromSettings(study.header.tactic, settings.tactic);
     if (options.evaluations !== undefined && options.evaluations !== settings.evaluations) {
-      checkNumbers({ evaluations: options.evaluations });
       study.setSettings({ ...settings, evaluations: options.evaluations });
     }
     const warm =
@@ -239,6 +239,7 @@ async function runStudy(
       budget,
       constraints,
       warm,
+      retries: options.retries ?? 2,
       signal: options.signal,
       onProposing(next) {
         round = next;

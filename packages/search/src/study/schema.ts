@@ -57,6 +57,8 @@ export const MIGRATIONS: readonly string[] = [
      duration_ms REAL NOT NULL,
      PRIMARY KEY (study_id, number, split)
    ) STRICT, WITHOUT ROWID;`,
+  // A number that each opening for writing raises: who holds an older one has lost the study, and may write nothing more.
+  `ALTER TABLE studies ADD COLUMN fence INTEGER NOT NULL DEFAULT 0;`,
 ];
 
 export const SCHEMA_VERSION = MIGRATIONS.length;

@@ -134,19 +134,29 @@ export class Study implements Disposable {
     return trials;
   }
 
-  /** Marks a trial as being measured. @throws SearchError `invalid-option` (as below, too) on a number of no trial */
+  /**
+   * Marks a trial as being measured and counts the attempt, so that one that ends this process is known to have been tried.
+   *
+   * @throws SearchError `invalid-option` (as below, too) on a number of no trial
+   */
   start(number: number, startedAt: number): void {
-    this.#update(number, { status: 'running', startedAt });
+    this.#update(number, { status: 'running', startedAt, attempts: this.#trial(number).attempts + 1 });
   }
 
-  /** Puts a started trial back (the search was aborted). */
+  /** Puts a started trial back (the search was aborted): that was no attempt. */
   release(number: number): void {
     const { startedAt: _, ...trial } = this.#trial(number);
-    this.#store({ ...trial, status: 'pending' });
+    this.#store({ ...trial, status: 'pending', attempts: this.#earlier(number) });
   }
 
+  /** @param outcome its `attempts` are those since {@link start} */
   complete(number: number, outcome: TrialOutcome): Trial {
-    return this.#update(number, { ...outcome, status: 'complete', finishedAt: outcome.startedAt + outcome.durationMs });
+    return this.#update(number, {
+      ...outcome,
+      attempts: this.#earlier(number) + outcome.attempts,
+      status: 'complete',
+      finishedAt: outcome.startedAt + outcome.durationMs,
+    });
   }
 
   fail(
@@ -155,7 +165,13 @@ export class Study implements Disposable {
     attempts: number,
     where?: { readonly host: string; readonly worker: string },
   ): Trial {
-    return this.#update(number, { status: 'failed', error, attempts, finishedAt: Date.now(), ...where });
+    return this.#update(number, {
+      status: 'failed',
+      error,
+      attempts: this.#earlier(number) + attempts,
+      finishedAt: Date.now(),
+      ...where,
+    });
   }
 
   setReference(reference: readonly number[]): void {
@@ -196,6 +212,12 @@ export class Study implements Disposable {
       );
     }
     return trial;
+  }
+
+  /** Attempts before the one that runs. */
+  #earlier(number: number): number {
+    const { attempts, status } = this.#trial(number);
+    return status === 'running' ? attempts - 1 : attempts;
   }
 
   #update(number: number, change: Partial<Trial>): Trial {

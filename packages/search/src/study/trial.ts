@@ -22,6 +22,7 @@ export interface Trial {
    */
   readonly values?: Readonly<Record<string, number>>;
   readonly error?: string;
+  /** How often it was begun, the one that runs and those that a process ended under included. */
   readonly attempts: number;
   readonly host?: string;
   readonly worker?: string;

@@ -20,7 +20,7 @@ const header = (name = 'default'): StudyHeader => ({
   name,
   uid: `uid-${name}`,
   problem: 'p',
-  space: [{ type: 'integer', lower: 0, upper: 9 }],
+  space: [{ type: 'integer', lower: 0, upper: 999 }],
   objectives: [{ name: 'loss', direction: 'minimize', kind: 'measured' }],
   fingerprint: 'f00',
   tactic: 'random',
