@@ -1,5 +1,6 @@
 // One measurement of one candidate by the problem itself, checked.
 import { SearchError } from '../errors.ts';
+import { checkGenes, genesOf } from '../genes.ts';
 import type { SearchProblem } from '../problem.ts';
 import { problemFingerprint } from '../space.ts';
 import { keepableValues } from '../study/values.ts';
@@ -38,8 +39,11 @@ export async function measureCandidate(
   return keepableValues(values, `trial ${number}`);
 }
 
-/** @throws SearchError `space-mismatch` if the job belongs to another problem than the one loaded here */
-export function checkFingerprint(problem: SearchProblem, job: EvaluationJob): void {
+/**
+ * @throws SearchError `space-mismatch` if the job belongs to another problem than the one loaded here, `invalid-genes` where it comes from
+ * elsewhere and its genes are none of this problem's
+ */
+export function checkJob(problem: SearchProblem, job: EvaluationJob): void {
   const fingerprint = problemFingerprint(problem);
   if (fingerprint !== job.fingerprint) {
     throw new SearchError(
@@ -48,4 +52,5 @@ export function checkFingerprint(problem: SearchProblem, job: EvaluationJob): vo
       { expected: job.fingerprint, actual: fingerprint },
     );
   }
+  checkGenes(genesOf(problem.space), job.genes, problem.name);
 }

@@ -1,0 +1,66 @@
+// Signs of life of a study's writer, from a thread of their own: a measurement may hold the main thread for hours.
+import type { Worker } from 'node:worker_threads';
+import { OWNER_STALE_MS } from './owner.ts';
+
+export interface Beating {
+  readonly path: string;
+  readonly id: number;
+  readonly fence: number;
+}
+
+const HEARTBEAT_MS = OWNER_STALE_MS / 4;
+
+/**
+ * The thread's text, since bundlers leave files of threads behind. It opens a file for each sign, so that it never holds one.
+ * A locked or full file is said by the writer's next change.
+ */
+const SOURCE = `
+const { parentPort, workerData } = require('node:worker_threads');
+const { DatabaseSync } = require('node:sqlite');
+const beatings = new Map();
+parentPort.on('message', ({ key, beating }) => (beating ? beatings.set(key, beating) : beatings.delete(key)));
+setInterval(() => {
+  for (const { path, id, fence } of beatings.values()) {
+    try {
+      const database = new DatabaseSync(path, { timeout: 1000 });
+      try {
+        database.prepare('UPDATE studies SET owner_seen_at = ? WHERE id = ? AND fence = ?').run(Date.now(), id, fence);
+      } finally {
+        database.close();
+      }
+    } catch {}
+  }
+}, workerData);
+`;
+
+let thread: Worker | undefined;
+let beatings = 0;
+
+/** Starts signs of life. One thread serves all studies of this process; none where threads are forbidden. @returns what {@link stopBeating} takes */
+export function beat(beating: Beating, everyMs = HEARTBEAT_MS): number {
+  const key = ++beatings;
+  const path = process.getBuiltinModule('node:path').resolve(beating.path);
+  try {
+    thread ??= start(everyMs);
+    thread.postMessage({ key, beating: { ...beating, path } });
+  } catch {
+    // Node's permission model: the writer then counts as gone sooner, and the fence keeps the file right.
+  }
+  return key;
+}
+
+export function stopBeating(key: number): void {
+  thread?.postMessage({ key });
+}
+
+function start(everyMs: number): Worker {
+  const { Worker: Thread } = process.getBuiltinModule('node:worker_threads');
+  const worker = new Thread(SOURCE, { eval: true, workerData: everyMs, stdout: false, stderr: false });
+  worker.unref();
+  const gone = () => {
+    if (thread === worker) thread = undefined;
+  };
+  worker.on('error', gone);
+  worker.on('exit', gone);
+  return worker;
+}

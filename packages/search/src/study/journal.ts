@@ -1,0 +1,145 @@
+// Where an open study's changes go: into its file, as long as the file is still this opening's.
+import type { DatabaseSync } from 'node:sqlite';
+import { SearchError } from '../errors.ts';
+import { guard, transaction } from './connection.ts';
+import { beat, stopBeating } from './heartbeat.ts';
+import { ownerAlive, release, thisOwner } from './owner.ts';
+import type { StudyJournal } from './study.ts';
+import type { Trial } from './trial.ts';
+import { encodeValues, jsonOf } from './values.ts';
+
+/** One opening of a study for writing: whoever opens it next raises the number. */
+export interface Claim {
+  readonly id: number;
+  readonly fence: number;
+  readonly owner: ReturnType<typeof thisOwner>;
+}
+
+/**
+ * Takes a study for this process.
+ *
+ * @throws SearchError `study-busy` while another live process writes it
+ */
+export function claim(path: string, database: DatabaseSync, id: number): Claim {
+  const owner = thisOwner();
+  try {
+    const fence = transaction(path, database, () => {
+      const row = database
+        .prepare('SELECT name, fence, owner, owner_host, owner_seen_at FROM studies WHERE id = ?')
+        .get(id);
+      if (row && typeof row['owner'] === 'string') {
+        const holder = { id: row['owner'], host: String(row['owner_host']) };
+        if (ownerAlive(holder, Number(row['owner_seen_at']))) {
+          const [pid] = holder.id.split(':');
+          throw new SearchError(
+            'study-busy',
+            `study "${String(row['name'])}" in ${path} is being written by process ${pid} on ${holder.host}: stop it first, or use another study name`,
+            { path, ...holder },
+          );
+        }
+      }
+      const next = Number(row?.['fence'] ?? 0) + 1;
+      database
+        .prepare('UPDATE studies SET fence = ?, owner = ?, owner_host = ?, owner_seen_at = ? WHERE id = ?')
+        .run(next, owner.id, owner.host, Date.now(), id);
+      return next;
+    });
+    return { id, fence, owner };
+  } catch (error) {
+    release(owner);
+    throw error;
+  }
+}
+
+export function journal(path: string, database: DatabaseSync, { id, fence, owner }: Claim): StudyJournal {
+  const insert = database.prepare(
+    `INSERT INTO trials (study_id, number, round, origin, genes, key, seed, status, trial_values, error, attempts, host, worker, started_at, finished_at, duration_ms)
+     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+  );
+  const update = database.prepare(
+    `UPDATE trials SET status = ?, trial_values = ?, error = ?, attempts = ?, host = ?, worker = ?, started_at = ?, finished_at = ?, duration_ms = ?
+     WHERE study_id = ? AND number = ? AND key = ?`,
+  );
+  const current = database.prepare('SELECT name, fence FROM studies WHERE id = ?');
+  const changing = (t: Trial) =>
+    [
+      t.status,
+      t.values ? jsonOf(encodeValues(t.values), `the values of trial ${t.number}`) : null,
+      t.error ?? null,
+      t.attempts,
+      t.host ?? null,
+      t.worker ?? null,
+      t.startedAt ?? null,
+      t.finishedAt ?? null,
+      t.durationMs ?? null,
+    ] as const;
+  const taken = (): SearchError =>
+    new SearchError(
+      'study-taken',
+      `another process has taken this study in ${path}, because this one gave no sign of life for too long: what was not written by then is lost to it; resume the study where it is written now`,
+      { path, study: id, fence },
+    );
+  /** A change, unless another opening has raised the fence since. */
+  const write = (action: () => void): void =>
+    transaction(path, database, () => {
+      if (Number(current.get(id)?.['fence']) !== fence) throw taken();
+      action();
+    });
+  const beating = beat({ path, id, fence });
+  return {
+    addTrials(trials, round) {
+      write(() => {
+        for (const t of trials)
+          insert.run(id, t.number, t.round, t.origin, JSON.stringify(t.genes), t.key, t.seed, ...changing(t));
+        if (!round) return;
+        const info = jsonOf(round.info, `what the tactic says of round ${round.round}`);
+        database
+          .prepare('INSERT OR REPLACE INTO rounds (study_id, round, info) VALUES (?, ?, ?)')
+          .run(id, round.round, info);
+      });
+    },
+    updateTrial(trial) {
+      const values = changing(trial);
+      write(() => {
+        // The key says whose row it is: a row of other genes is never changed.
+        if (Number(update.run(...values, id, trial.number, trial.key).changes) !== 1) throw taken();
+      });
+    },
+    setReference(reference) {
+      write(() => {
+        database.prepare('UPDATE studies SET reference = ? WHERE id = ?').run(JSON.stringify(reference), id);
+      });
+    },
+    setSettings(settings) {
+      const text = jsonOf(settings, 'the settings');
+      write(() => {
+        database.prepare('UPDATE studies SET settings = ? WHERE id = ?').run(text, id);
+      });
+    },
+    addReport({ number: trial, split, values, host, durationMs }) {
+      const text = jsonOf(encodeValues(values), `the report of trial ${trial}`);
+      write(() => {
+        database
+          .prepare(
+            'INSERT OR REPLACE INTO reports (study_id, number, split, report_values, host, duration_ms) VALUES (?, ?, ?, ?, ?, ?)',
+          )
+          .run(id, trial, split, text, host, durationMs);
+      });
+    },
+    close() {
+      stopBeating(beating);
+      release(owner);
+      try {
+        guard(path, () =>
+          database
+            .prepare('UPDATE studies SET owner = NULL, owner_host = NULL WHERE id = ? AND fence = ?')
+            .run(id, fence),
+        );
+      } catch {
+        // A full, locked or failing disk: the owner that stays in the file is known not to live any more.
+      } finally {
+        database.close();
+      }
+    },
+  };
+}
