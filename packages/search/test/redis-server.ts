@@ -130,9 +130,9 @@ export interface RedisServer extends AsyncDisposable {
   readonly process: ChildProcess;
 }
 
-/** Starts a server on a free local port, in memory only. */
-export async function startRedis(binary: Binary): Promise<RedisServer> {
-  const port = await freePort();
+/** Starts a server in memory only. @param given its port: a free local one, if not given */
+export async function startRedis(binary: Binary, given?: number): Promise<RedisServer> {
+  const port = given ?? (await freePort());
   const child = spawn(
     binary.path,
     ['--port', String(port), '--bind', '127.0.0.1', '--save', '', '--appendonly', 'no', '--dir', tmpdir()],

@@ -144,7 +144,10 @@ export async function chooseEvaluator(problem: SearchProblem, choice: EvaluatorC
 async function evaluatorOf(problem: SearchProblem, choice: EvaluatorChoice): Promise<Evaluator | undefined> {
   if (choice.redis !== undefined) {
     const { queueEvaluator } = await import('../evaluate/queue.ts');
-    return queueEvaluator(problem, { url: choice.redis });
+    return queueEvaluator(problem, {
+      url: choice.redis,
+      onConnection: ({ message }) => process.stderr.write(`\n${message}\n`),
+    });
   }
   const threads = whole('threads', choice.threads, 0) ?? 0;
   if (threads === 0) return undefined;

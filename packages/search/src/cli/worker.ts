@@ -2,6 +2,7 @@
 import { availableParallelism } from 'node:os';
 import { defineCommand, type ArgsDef } from 'citty';
 import { SearchError } from '../errors.ts';
+import type { QueueWorker } from '../evaluate/queue-worker.ts';
 import { reportError } from './report-error.ts';
 import { jsonObject, problemArgs, rejectUnknown, whole } from './shared.ts';
 
@@ -21,6 +22,11 @@ const args = {
     default: '1',
   },
   timeout: { type: 'string', description: 'seconds after which a measurement counts as hung', valueHint: 'S' },
+  'max-rss': {
+    type: 'string',
+    description: 'measure in processes of at most so many MB of memory instead of threads',
+    valueHint: 'MB',
+  },
   'lost-after': {
     type: 'string',
     description: 'seconds without a sign of life after which a worker has lost its trials',
@@ -41,7 +47,8 @@ function seconds(name: string, text: string | undefined): number | undefined {
 export const worker = defineCommand({
   meta: {
     name: 'worker',
-    description: 'Measure trials for searches on the same Redis; Ctrl-C finishes the running ones',
+    description:
+      'Measure trials for searches on the same Redis; Ctrl-C finishes the running ones, SIGTERM (or Ctrl-C again) gives them back',
   },
   args,
   async run({ args: given, rawArgs }) {
@@ -51,6 +58,7 @@ export const worker = defineCommand({
         throw new SearchError('invalid-option', 'no --problem: give the module that the search uses', {});
       const { startWorker } = await import('../evaluate/queue-worker.ts');
       const threads = whole('threads', given.threads, 1) ?? availableParallelism();
+      const maxRssMb = whole('max-rss', given['max-rss'], 64);
       const timeoutMs = seconds('timeout', given.timeout);
       const running = await startWorker({
         url: given.redis,
@@ -60,6 +68,8 @@ export const worker = defineCommand({
         retries: whole('retries', given.retries, 0) ?? 1,
         lostAfterMs: seconds('lost-after', given['lost-after'])!,
         ...(timeoutMs === undefined ? {} : { timeoutMs }),
+        onConnection: ({ message }) => process.stderr.write(`${message}\n`),
+        ...(maxRssMb === undefined ? {} : { maxRssMb }),
         onTrial({ number, study, status, durationMs }) {
           if (!given.quiet)
             process.stderr.write(
@@ -68,13 +78,21 @@ export const worker = defineCommand({
         },
       });
       process.stderr.write(`worker ready: ${running.queue}, ${threads} threads\n`);
-      await new Promise<void>((resolve) => {
-        process.once('SIGINT', () => resolve());
-        process.once('SIGTERM', () => resolve());
-      });
-      await running.close();
+      await ended(running);
     } catch (error) {
       reportError(error);
     }
   },
 });
+
+/** Ctrl-C finishes what runs, once more or SIGTERM gives it back to the queue. */
+async function ended(running: QueueWorker): Promise<void> {
+  await new Promise<void>((resolve, reject) => {
+    const end = (giveBack: boolean) => running.close({ giveBack }).then(resolve, reject);
+    process.once('SIGINT', () => {
+      void end(false);
+      process.once('SIGINT', () => void end(true));
+    });
+    process.once('SIGTERM', () => void end(true));
+  });
+}

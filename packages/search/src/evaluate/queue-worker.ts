@@ -1,11 +1,14 @@
 // The other end of the queue: takes trials of one problem and measures them in worker threads of this machine.
 import { hostname } from 'node:os';
-import type { Evaluation, EvaluationJob } from './evaluator.ts';
-import { queuePackages } from './queue-packages.ts';
-import { loadProblem } from './load-problem.ts';
-import { QUEUE_PREFIX, checkServer, connection, queueName } from './queue.ts';
+import type { Job } from 'bullmq';
 import { problemFingerprint } from '../space.ts';
-import { encodeValues } from '../study/values.ts';
+import type { Evaluation, EvaluationJob, Evaluator } from './evaluator.ts';
+import { loadProblem } from './load-problem.ts';
+import { processPool } from './process-pool.ts';
+import { QUEUE_PREFIX, queueName } from './queue.ts';
+import { queuePackages } from './queue-packages.ts';
+import { readJob, writeEvaluation } from './queue-messages.ts';
+import { checkServer, openConnections, within, type ConnectionChange } from './redis.ts';
 import { workerPool, type WorkerPoolOptions } from './worker-pool.ts';
 
 export interface QueueWorkerOptions extends WorkerPoolOptions {
@@ -15,6 +18,10 @@ export interface QueueWorkerOptions extends WorkerPoolOptions {
   /** How often a trial may be lost with its worker before it counts as failed. @defaultValue 2 */
   readonly maxLost?: number;
   readonly connectTimeoutMs?: number;
+  /** Measures in processes instead of threads, each with this much resident memory at most (`processPool`). @defaultValue threads */
+  readonly maxRssMb?: number;
+  /** Told once when the server goes, and once when it is back. */
+  readonly onConnection?: ((change: ConnectionChange) => void) | undefined;
   readonly onTrial?: (trial: {
     readonly number: number;
     readonly study: string;
@@ -25,9 +32,18 @@ export interface QueueWorkerOptions extends WorkerPoolOptions {
 
 export interface QueueWorker {
   readonly queue: string;
-  /** Finishes the running trials, takes no more. */
-  close(): Promise<void>;
+  /**
+   * Takes no more trials and ends.
+   *
+   * @param options.giveBack ends the running measurements and queues their trials again, within seconds, instead of finishing them.
+   * A later call with it hurries an earlier one without. @defaultValue false
+   */
+  close(options?: { readonly giveBack?: boolean }): Promise<void>;
 }
+
+/** What giving back may wait for a server that is gone: it then notices by itself that this worker is (`lostAfterMs`). */
+const GIVE_BACK_MS = 1000;
+const CLOSE_MS = 2000;
 
 /**
  * Serves a problem's queue until closed. Measuring happens in threads, so that this process keeps telling Redis it is alive while they compute.
@@ -39,36 +55,47 @@ export interface QueueWorker {
  * @throws SearchError `problem-module`, `queue-unreachable`, `missing-package` where bullmq or ioredis is not installed
  */
 export async function startWorker(options: QueueWorkerOptions): Promise<QueueWorker> {
-  const { url, lostAfterMs = 30_000, maxLost = 2, connectTimeoutMs = 10_000, onTrial } = options;
-  const { Worker } = await queuePackages();
+  const {
+    url,
+    lostAfterMs = 30_000,
+    maxLost = 2,
+    connectTimeoutMs = 10_000,
+    maxRssMb,
+    onConnection,
+    onTrial,
+  } = options;
+  const { Worker, WaitingError } = await queuePackages();
   const problem = await loadProblem(options.module, options.options);
   const name = queueName(problemFingerprint(problem));
   await problem.dispose?.();
   await checkServer(url, connectTimeoutMs);
-  const pool = workerPool(options);
+  const { threads } = options;
+  const pool =
+    maxRssMb === undefined
+      ? workerPool(options)
+      : processPool({ ...options, maxRssMb, ...(threads === undefined ? {} : { processes: threads }) });
+  const connections = await openConnections(url, onConnection);
+  const stop = new AbortController();
   const worker = new Worker<EvaluationJob, Evaluation>(
     name,
-    async (job) => {
-      const result = await pool.evaluate(job.data);
-      const evaluation: Evaluation = {
-        ...result,
-        host: hostname(),
-        worker: `${process.pid} ${result.worker}`,
-        attempts: Math.max(job.attemptsStarted, 1) - 1 + result.attempts,
-      };
-      onTrial?.({
-        number: job.data.number,
-        study: job.data.study,
-        status: evaluation.status,
-        durationMs: evaluation.status === 'complete' ? evaluation.durationMs : 0,
-      });
-      // BullMQ keeps results as JSON.
-      return evaluation.status === 'complete'
-        ? { ...evaluation, values: encodeValues(evaluation.values) as Record<string, number> }
-        : evaluation;
+    async (job, token) => {
+      try {
+        const evaluation = await measure(pool, job, stop.signal);
+        onTrial?.({
+          number: job.data.number,
+          study: job.data.study,
+          status: evaluation.status,
+          durationMs: evaluation.status === 'complete' ? evaluation.durationMs : 0,
+        });
+        return writeEvaluation(evaluation);
+      } catch (error) {
+        if (!stop.signal.aborted) throw error;
+        await within(GIVE_BACK_MS, job.moveToWait(token));
+        throw new WaitingError();
+      }
     },
     {
-      connection: connection(url),
+      connection: connections.options,
       prefix: QUEUE_PREFIX,
       concurrency: pool.concurrency,
       lockDuration: lostAfterMs,
@@ -78,11 +105,39 @@ export async function startWorker(options: QueueWorkerOptions): Promise<QueueWor
   );
   worker.on('error', () => {}); // connection trouble from here on: the client reconnects by itself
   await worker.waitUntilReady();
+  let finishing: Promise<void> | undefined;
   return {
     queue: name,
-    async close() {
-      await worker.close();
+    async close({ giveBack = false } = {}) {
+      finishing ??= worker.close();
+      if (giveBack) {
+        stop.abort(new Error('the worker ends'));
+        await within(CLOSE_MS, finishing);
+      } else await Promise.race([finishing, aborted(stop.signal)]);
+      connections.close();
+      await within(GIVE_BACK_MS, worker.disconnect());
       await pool.close();
     },
   };
 }
+
+/** Measures what a job asks for; one that asks for nothing of this problem is failed, and says why. */
+async function measure(pool: Evaluator, job: Job<EvaluationJob, Evaluation>, signal: AbortSignal): Promise<Evaluation> {
+  const task = readJob(job.data);
+  const place = { host: hostname(), worker: String(process.pid) };
+  if (typeof task === 'string') return { status: 'failed', error: task, ...place, attempts: 1 };
+  const result = await pool.evaluate(task, { signal });
+  return {
+    ...result,
+    host: place.host,
+    worker: `${place.worker} ${result.worker}`,
+    // Those of workers that were lost under it.
+    attempts: job.stalledCounter + result.attempts,
+  };
+}
+
+const aborted = (signal: AbortSignal): Promise<void> =>
+  new Promise((settle) => {
+    if (signal.aborted) settle();
+    else signal.addEventListener('abort', () => settle(), { once: true });
+  });

@@ -4,8 +4,9 @@ import { SearchError, messageOf } from '../errors.ts';
 import { queuePackages } from './queue-packages.ts';
 import type { SearchProblem } from '../problem.ts';
 import { problemFingerprint } from '../space.ts';
-import { decodeValues } from '../study/values.ts';
 import type { Evaluation, EvaluationJob, EvaluateOptions, Evaluator } from './evaluator.ts';
+import { readEvaluation } from './queue-messages.ts';
+import { checkServer, openConnections, within, type ConnectionChange } from './redis.ts';
 
 /** Keys of all queues start with this. */
 export const QUEUE_PREFIX = 'instatune';
@@ -22,49 +23,17 @@ export interface QueueOptions {
   readonly connectTimeoutMs?: number;
   /** How often a trial is looked for that the server may have lost (restarted without a disk, flushed): it is queued again. @defaultValue 15000 */
   readonly checkEveryMs?: number;
+  /** Told once when the server goes, and once when it is back; trials wait meanwhile. */
+  readonly onConnection?: ((change: ConnectionChange) => void) | undefined;
 }
+
+/** What an end may wait for a server that is gone: an abort, then `close`, are over in less than 5 s. */
+const ABORT_MS = 1000;
+const CLOSE_MS = 1500;
 
 /** One queue per problem: a worker that has another version of it never sees its jobs. */
 export function queueName(fingerprint: string): string {
   return `trials-${fingerprint}`;
-}
-
-/** Connection settings as BullMQ wants them: blocking commands wait as long as it takes. */
-export function connection(url: string): { url: string; maxRetriesPerRequest: null } {
-  return { url, maxRetriesPerRequest: null };
-}
-
-/**
- * Says hello to the server, so that a wrong address or password is an error now instead of endless reconnecting.
- *
- * @throws SearchError `queue-unreachable`, `missing-package`
- */
-export async function checkServer(url: string, timeoutMs: number): Promise<void> {
-  const { Redis } = await queuePackages();
-  const client = new Redis(url, {
-    lazyConnect: true,
-    connectTimeout: timeoutMs,
-    maxRetriesPerRequest: 0,
-    retryStrategy: () => null,
-  });
-  let cause: unknown;
-  client.on('error', (error: Error) => {
-    cause = error;
-  });
-  try {
-    await client.connect();
-    await client.ping();
-  } catch (error) {
-    const host = url.replace(/\/\/[^@/]*@/, '//');
-    throw new SearchError(
-      'queue-unreachable',
-      `no Redis at ${host} (${messageOf(cause ?? error)}): start redis-server or valkey-server there`,
-      { url: host },
-      { cause: error },
-    );
-  } finally {
-    client.disconnect();
-  }
 }
 
 /**
@@ -72,27 +41,31 @@ export async function checkServer(url: string, timeoutMs: number): Promise<void>
  * which worker takes it; a trial whose worker disappears is queued again by the others (see `startWorker`). Jobs are named after study and
  * trial, so a search that was killed and resumed picks up results that arrived meanwhile instead of measuring twice.
  *
- * @throws SearchError `queue-unreachable`, `missing-package` where bullmq or ioredis is not installed
+ * An abort and `close` end within seconds, whether the server is there or not; what was queued stays there for `resume`.
+ *
+ * @throws SearchError `queue-unreachable`, `invalid-option` for an address that cannot be one, `missing-package` where bullmq or ioredis
+ * is not installed
  */
 export async function queueEvaluator(problem: SearchProblem, options: QueueOptions): Promise<Evaluator> {
-  const { url, concurrency = 64, connectTimeoutMs = 10_000, checkEveryMs = 15_000 } = options;
+  const { url, concurrency = 64, connectTimeoutMs = 10_000, checkEveryMs = 15_000, onConnection } = options;
   await checkServer(url, connectTimeoutMs);
   const { Queue, QueueEvents } = await queuePackages();
   const name = queueName(problemFingerprint(problem));
-  const settings = { connection: connection(url), prefix: QUEUE_PREFIX };
+  const connections = await openConnections(url, onConnection);
+  const settings = { connection: connections.options, prefix: QUEUE_PREFIX };
   const queue = new Queue<EvaluationJob, Evaluation>(name, settings);
   const events = new QueueEvents(name, settings);
   // Connection trouble from here on: the client reconnects by itself.
   queue.on('error', () => {});
   events.on('error', () => {});
+  queue.setMaxListeners(0);
   events.setMaxListeners(0);
   await Promise.all([queue.waitUntilReady(), events.waitUntilReady()]);
 
   /** The end of a job; undefined where none came in time, or the job is gone. */
   const finished = async (job: Job<EvaluationJob, Evaluation>, jobId: string): Promise<Evaluation | undefined> => {
     try {
-      const result = (await job.waitUntilFinished(events, checkEveryMs)) as Evaluation;
-      return result?.status === 'complete' ? { ...result, values: decodeValues(result.values) } : result;
+      return readEvaluation(problem, await job.waitUntilFinished(events, checkEveryMs));
     } catch (error) {
       // Only a job that was lost with its workers too often ends as failed: measurements that throw come back as values.
       if ((await queue.getJobState(jobId)) !== 'failed') return undefined;
@@ -108,6 +81,7 @@ export async function queueEvaluator(problem: SearchProblem, options: QueueOptio
 
   return {
     concurrency,
+    isolated: true,
     async evaluate(task: EvaluationJob, { signal, onStart }: EvaluateOptions = {}): Promise<Evaluation> {
       signal?.throwIfAborted();
       // BullMQ allows no colon in a name.
@@ -121,31 +95,36 @@ export async function queueEvaluator(problem: SearchProblem, options: QueueOptio
           removeOnFail: { age: KEEP_SECONDS },
         });
       let over = false;
-      const measured = async (first: Job<EvaluationJob, Evaluation>): Promise<Evaluation> => {
-        for (let job = first; ; job = await add()) {
+      const measured = async (): Promise<Evaluation> => {
+        let job = await add();
+        if (!over) onStart?.();
+        for (; ; job = await add()) {
           const result = await finished(job, jobId);
           if (result) return result;
           if (over) throw new SearchError('queue-unreachable', `nobody waits for trial ${task.number} any more`);
         }
       };
-      const job = await add();
-      onStart?.();
       let abort: () => void = () => {};
       const aborted = new Promise<never>((_, reject) => {
         abort = () => reject(signal?.reason);
         signal?.addEventListener('abort', abort, { once: true });
       });
+      const result = measured();
+      result.catch(() => {}); // after an abort nobody waits for it
       try {
-        return await Promise.race([measured(job), aborted]);
+        return await Promise.race([result, aborted]);
       } finally {
         over = true;
         signal?.removeEventListener('abort', abort);
         // Done, or aborted before anyone took it; a job that is running stays and its result waits for `resume`.
-        await queue.remove(jobId).catch(() => 0);
+        await within(ABORT_MS, queue.remove(jobId));
       }
     },
     async close() {
-      await Promise.allSettled([queue.close(), events.close()]);
+      await within(CLOSE_MS, Promise.allSettled([queue.close(), events.close()]));
+      connections.close();
+      // Where the server is gone, `close` still waits for it.
+      await within(ABORT_MS, Promise.allSettled([queue.disconnect(), events.disconnect()]));
     },
   };
 }

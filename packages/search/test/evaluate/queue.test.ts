@@ -3,11 +3,14 @@ import { existsSync, mkdtempSync, readFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { Worker } from 'bullmq';
 import { Redis } from 'ioredis';
+import { inspect } from 'node:util';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { EvaluationJob } from '../../src/evaluate/evaluator.ts';
-import { queueEvaluator } from '../../src/evaluate/queue.ts';
+import { QUEUE_PREFIX, queueEvaluator, queueName } from '../../src/evaluate/queue.ts';
 import { startWorker, type QueueWorker } from '../../src/evaluate/queue-worker.ts';
+import type { ConnectionChange } from '../../src/evaluate/redis.ts';
 import { runSearch } from '../../src/run/run-search.ts';
 import { problemFingerprint } from '../../src/space.ts';
 import { createProblem, loss } from '../fixtures/knobs.ts';
@@ -220,6 +223,130 @@ describe.skipIf(typeof redis === 'string')(`queue${typeof redis === 'string' ? `
     expect(existsSync(log)).toBe(false);
     await worker.close();
     await evaluator.close();
+  });
+
+  it('SIGTERM gives a running trial back within 5 s, to be taken by another at once', async () => {
+    const log = join(mkdtempSync(join(tmpdir(), 'queue-')), 'log');
+    const evaluator = await queueEvaluator(createProblem(), { url: server.url });
+    const slow = await workerProcess(server.url, { delay: 60_000, log }, '60');
+    const pending = evaluator.evaluate(job(3, 'given-back'));
+    await expect.poll(() => existsSync(log), { timeout: 20_000 }).toBe(true);
+    const asked = performance.now();
+    await stop(slow, 'SIGTERM');
+    expect(performance.now() - asked).toBeLessThan(5000);
+    const worker = await startWorker({ url: server.url, module: MODULE, threads: 1 });
+    expect(await pending).toMatchObject({ status: 'complete', attempts: 1, values: { loss: loss(job(3).genes, 103) } });
+    await worker.close();
+    await evaluator.close();
+  });
+
+  it('takes no result and no genes on trust', async () => {
+    const problem = createProblem();
+    const worker = await startWorker({ url: server.url, module: MODULE, threads: 1 });
+    const evaluator = await queueEvaluator(problem, { url: server.url });
+    const other = job(1, 'genes');
+    expect(await evaluator.evaluate({ ...other, genes: [1, 2, 3, 4, 99, 0] })).toMatchObject({
+      status: 'failed',
+      error: expect.stringMatching(/gene 4 \(knob3\) is 99: use an integer from 0 to 4/) as string,
+    });
+    expect(await evaluator.evaluate({ ...other, number: 2, genes: 'all' as never })).toMatchObject({
+      status: 'failed',
+      error: expect.stringContaining('genes') as string,
+    });
+    await worker.close();
+    // Another program that takes the queue's jobs.
+    const forged: unknown[] = [
+      { status: 'complete' },
+      'done',
+      null,
+      { status: 'complete', values: { loss: 'low' }, host: 'h', worker: 'w', attempts: 1, startedAt: 1, durationMs: 1 },
+      { status: 'complete', values: {}, host: 'h', worker: 'w', attempts: 1, startedAt: 1, durationMs: 1 },
+    ];
+    const impostor = new Worker(
+      queueName(fingerprint),
+      async ({ data }) => forged[(data as EvaluationJob).number - 10],
+      {
+        connection: { url: server.url, maxRetriesPerRequest: null },
+        prefix: QUEUE_PREFIX,
+      },
+    );
+    for (let number = 10; number < 10 + forged.length; number++)
+      expect(await evaluator.evaluate({ ...other, number })).toMatchObject({ status: 'failed' });
+    await impostor.close();
+    await evaluator.close();
+  });
+});
+
+describe.skipIf(typeof redis === 'string')('a server that is gone', () => {
+  it('is said once, and once that it is back; a search then ends as if nothing had been', async () => {
+    const server = await startRedis(redis as Exclude<typeof redis, string>);
+    const said: ConnectionChange[] = [];
+    const onConnection = (change: ConnectionChange) => said.push(change);
+    const problem = createProblem();
+    const evaluator = await queueEvaluator(problem, { url: server.url, checkEveryMs: 200, onConnection });
+    const options = { module: MODULE, options: { delay: 30 }, threads: 1, lostAfterMs: 1000 };
+    const worker = await startWorker({ url: server.url, ...options });
+    const settings = { tactic: 'random', evaluations: 30, population: 15, seed: 3 } as const;
+    const run = runSearch(problem, { ...settings, evaluator });
+    await sleep(300);
+    await server[Symbol.asyncDispose]();
+    await expect.poll(() => said.length, { timeout: 5000 }).toBe(1);
+    await using again = await startRedis(redis as Exclude<typeof redis, string>, Number(new URL(server.url).port));
+    const { trials } = await run;
+    expect(trials.map(({ values }) => values)).toEqual(
+      (await runSearch(problem, settings)).trials.map(({ values }) => values && { ...values }),
+    );
+    expect(said.map(({ connected }) => connected)).toEqual([false, true]);
+    expect(said[0]!.message).toMatch(/Redis at redis:\/\/127\.0\.0\.1:\d+ is gone/);
+    await worker.close();
+    await evaluator.close();
+    expect(again.url).toBe(server.url);
+  });
+
+  it('keeps no abort, no close and no worker waiting', async () => {
+    const server = await startRedis(redis as Exclude<typeof redis, string>);
+    const evaluator = await queueEvaluator(createProblem(), { url: server.url });
+    const worker = await startWorker({ url: server.url, module: MODULE, options: { delay: 60_000 }, threads: 1 });
+    const abort = new AbortController();
+    const run = runSearch(createProblem(), {
+      tactic: 'random',
+      evaluations: 40,
+      population: 20,
+      evaluator,
+      signal: abort.signal,
+    });
+    await sleep(500);
+    await server[Symbol.asyncDispose]();
+    await sleep(300);
+    const start = performance.now();
+    abort.abort(new Error('enough'));
+    await expect(run).rejects.toThrow('enough');
+    await evaluator.close();
+    await worker.close({ giveBack: true });
+    expect(performance.now() - start).toBeLessThan(9000);
+  });
+});
+
+describe('an address', () => {
+  it('shows no secret, whatever is wrong with it', async () => {
+    const secret = 's3cr/et@:#';
+    for (const url of [
+      `redis://user:${encodeURIComponent(secret)}@127.0.0.1:1`,
+      `redis://user:${secret}@127.0.0.1:1`,
+      `redis://user:${secret}@127.0.0.1:99999`,
+      `http://user:${secret}@127.0.0.1`,
+      secret,
+      '',
+    ]) {
+      const error: unknown = await queueEvaluator(createProblem(), { url, connectTimeoutMs: 300 }).catch(
+        (e: unknown) => e,
+      );
+      expect(error).toMatchObject({
+        name: 'SearchError',
+        code: expect.stringMatching(/queue-unreachable|invalid-option/) as string,
+      });
+      expect(inspect(error, { depth: 9 })).not.toContain('s3cr');
+    }
   });
 });
 
