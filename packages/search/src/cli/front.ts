@@ -7,7 +7,7 @@ import { shortNumber } from '../report/format.ts';
 import { listStudies, readStudy } from '../study/sqlite.ts';
 import { reportError } from './report-error.ts';
 import { checkOutput, finish, list, problemArgs, rejectUnknown, studyArgs } from './shared.ts';
-import { studyProblem } from './study-problem.ts';
+import { shownProblem } from './study-problem.ts';
 
 const args = {
   ...studyArgs,
@@ -41,9 +41,10 @@ export const front = defineCommand({
         }
         return;
       }
-      const { problem } = await studyProblem(given);
+      const study = readStudy(given.study, given.name);
+      const problem = await shownProblem(study, given);
       try {
-        const result = resultOf(problem, readStudy(given.study, given.name));
+        const result = resultOf(problem, study);
         await finish(result, problem, given.html);
         if (given.pick || given.budget !== undefined) {
           const { point, rule } = pick(result, { budget: list(given.budget), optimize: given.optimize });

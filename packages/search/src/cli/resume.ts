@@ -4,12 +4,22 @@ import { resume } from '../run/run-search.ts';
 import { reportError } from './report-error.ts';
 import { resumeHint } from './resume-hint.ts';
 import { runInTerminal } from './run.ts';
-import { checkOutput, chooseEvaluator, evaluatorArgs, problemArgs, rejectUnknown, studyArgs, whole } from './shared.ts';
-import { studyProblem } from './study-problem.ts';
+import {
+  checkOutput,
+  chooseEvaluator,
+  evaluatorArgs,
+  problemArgs,
+  processRetries,
+  rejectUnknown,
+  studyArgs,
+  whole,
+} from './shared.ts';
+import { resumedProblem } from './study-problem.ts';
 
 const args = {
   ...studyArgs,
   ...problemArgs,
+  trust: { type: 'boolean', description: 'run the problem module that the study file names', default: false },
   evaluations: { type: 'string', description: 'a new budget', valueHint: 'N' },
   ...evaluatorArgs,
 } satisfies ArgsDef;
@@ -21,7 +31,7 @@ export const resumeCommand = defineCommand({
     try {
       rejectUnknown(rawArgs, args);
       checkOutput('html', given.html);
-      const { problem, module, options } = await studyProblem(given);
+      const { problem, module, options } = await resumedProblem(given);
       const evaluator = await chooseEvaluator(problem, {
         ...given,
         module,
@@ -35,8 +45,14 @@ export const resumeCommand = defineCommand({
         evaluator,
         quiet: given.quiet,
         html: given.html,
-        resumeCommand: resumeHint(given, { ...studyArgs, ...problemArgs, ...evaluatorArgs }),
-        start: (run) => resume(problem, { ...run, study, evaluations: whole('evaluations', given.evaluations, 1) }),
+        resumeCommand: resumeHint(given, { ...studyArgs, ...problemArgs, trust: args.trust, ...evaluatorArgs }),
+        start: (run) =>
+          resume(problem, {
+            ...run,
+            ...processRetries(given),
+            study,
+            evaluations: whole('evaluations', given.evaluations, 1),
+          }),
       });
     } catch (error) {
       reportError(error);

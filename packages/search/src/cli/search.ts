@@ -1,7 +1,7 @@
 // `instatune search`: starts a study.
 import { defineCommand, type ArgsDef } from 'citty';
 import { SearchError } from '../errors.ts';
-import { loadProblem, problemSpecifier } from '../evaluate/load-problem.ts';
+import { isBuiltIn, loadProblem, problemSpecifier } from '../evaluate/load-problem.ts';
 import { runSearch } from '../run/run-search.ts';
 import { TACTIC_NAMES, isTacticName } from '../tactics/create.ts';
 import { PREDICTOR_NAMES } from '../tactics/predictor.ts';
@@ -15,6 +15,7 @@ import {
   jsonObject,
   list,
   problemArgs,
+  processRetries,
   rejectUnknown,
   studyArgs,
   whole,
@@ -44,6 +45,9 @@ const args = {
   },
   ...evaluatorArgs,
 } satisfies ArgsDef;
+
+/** Of `resume`: the study that this command wrote is its user's own. */
+const TRUST = { type: 'boolean', default: false } as const;
 
 export const search = defineCommand({
   meta: { name: 'search', description: 'Search a problem and keep every trial in a study file' },
@@ -75,10 +79,14 @@ export const search = defineCommand({
         evaluator,
         quiet: given.quiet,
         html: given.html,
-        resumeCommand: resumeHint(given, { ...studyArgs, ...evaluatorArgs }),
+        resumeCommand: resumeHint(
+          { ...given, trust: !isBuiltIn(given.problem) },
+          { ...studyArgs, trust: TRUST, ...evaluatorArgs },
+        ),
         start: (run) =>
           runSearch(problem, {
             ...run,
+            ...processRetries(given),
             tactic: {
               name: given.tactic as (typeof TACTIC_NAMES)[number],
               ...(given.optimize === undefined ? {} : { optimize: given.optimize }),

@@ -1,10 +1,13 @@
 // What the commands share: their common arguments, evaluators, error output, and the end of a search.
 import { existsSync, writeFileSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
+import type { Variable } from '@instatune/nsga2';
 import type { ArgsDef } from 'citty';
 import { SearchError } from '../errors.ts';
 import type { Evaluator } from '../evaluate/evaluator.ts';
 import type { SearchProblem } from '../problem.ts';
+import { nearest } from '../nearest.ts';
+import { candidateText } from '../study/labels.ts';
 import { shortNumber } from '../report/format.ts';
 import type { SearchResult } from '../run/progress.ts';
 
@@ -30,15 +33,16 @@ export const evaluatorArgs = {
     default: '0',
   },
   redis: { type: 'string', description: 'measure on the workers of this Redis or Valkey', valueHint: 'URL' },
+  processes: { type: 'string', description: 'measure in this many child processes', valueHint: 'N' },
+  'max-rss': { type: 'string', description: 'most memory of such a process', valueHint: 'MB' },
   retries: {
     type: 'string',
-    description: 'how often a trial is tried again after its thread died',
+    description: 'how often a trial is tried again after its thread or process died',
     valueHint: 'N',
-    default: '1',
   },
   timeout: {
     type: 'string',
-    description: 'seconds after which a measurement counts as hung (threads only)',
+    description: 'seconds after which a measurement counts as hung (threads and processes)',
     valueHint: 'S',
   },
   html: { type: 'string', description: 'write the report here', valueHint: 'FILE' },
@@ -83,8 +87,10 @@ export function rejectUnknown(rawArgs: readonly string[], definition: ArgsDef): 
   const words = Object.entries(definition).filter(([, { type }]) => type === 'positional');
   const options = new Map(Object.entries(definition).filter(([, { type }]) => type !== 'positional'));
   const known = [...words.map(([, { description }]) => description), ...[...options.keys()].map((name) => `--${name}`)];
-  const refuse = (what: string, argument: string): never => {
-    throw new SearchError('invalid-option', `${what}: use ${known.join(', ')}`, { argument });
+  const refuse = (what: string, argument: string, name = argument): never => {
+    const meant = nearest(name, [...options.keys()]);
+    const hint = meant === undefined ? '' : ` (did you mean --${meant}?)`;
+    throw new SearchError('invalid-option', `${what}${hint}: use ${known.join(', ')}`, { argument });
   };
   let wordsLeft = words.length;
   for (let i = 0; i < rawArgs.length; i++) {
@@ -98,7 +104,7 @@ export function rejectUnknown(rawArgs: readonly string[], definition: ArgsDef): 
     if (option?.type === 'boolean') continue;
     if (!option) {
       if (value === undefined && name.startsWith('no-') && options.get(name.slice(3))?.type === 'boolean') continue;
-      refuse(`no option ${raw.replace(/=.*/s, '')}`, raw);
+      refuse(`no option ${raw.replace(/=.*/s, '')}`, raw, raw.replace(/^-+|=.*/gs, ''));
     }
     if (value !== undefined) continue;
     const next = rawArgs[++i];
@@ -118,7 +124,9 @@ export interface EvaluatorChoice {
   readonly options: Readonly<Record<string, unknown>>;
   readonly threads: string;
   readonly redis: string | undefined;
-  readonly retries: string;
+  readonly processes?: string | undefined;
+  readonly 'max-rss'?: string | undefined;
+  readonly retries?: string | undefined;
   readonly timeout: string | undefined;
 }
 
@@ -150,20 +158,40 @@ async function evaluatorOf(problem: SearchProblem, choice: EvaluatorChoice): Pro
     });
   }
   const threads = whole('threads', choice.threads, 0) ?? 0;
-  if (threads === 0) return undefined;
-  const { workerPool } = await import('../evaluate/worker-pool.ts');
+  const processes = whole('processes', choice.processes, 1);
+  const maxRssMb = whole('max-rss', choice['max-rss'], 64);
+  if (maxRssMb !== undefined && processes === undefined)
+    throw new SearchError('invalid-option', `--max-rss ${maxRssMb} holds for processes: add --processes`, { maxRssMb });
   const seconds = choice.timeout === undefined ? undefined : Number(choice.timeout);
   if (seconds !== undefined && !(seconds > 0))
     throw new SearchError('invalid-option', `--timeout is "${choice.timeout}": use seconds > 0`, {
       timeout: choice.timeout,
     });
-  return workerPool({
+  const retries = whole('retries', choice.retries, 0);
+  const pool = {
     module: choice.module,
     options: choice.options,
-    threads,
-    retries: whole('retries', choice.retries, 0) ?? 1,
+    ...(retries === undefined ? {} : { retries }),
     ...(seconds === undefined ? {} : { timeoutMs: seconds * 1000 }),
-  });
+  };
+  if (processes !== undefined) {
+    if (threads > 0)
+      throw new SearchError('invalid-option', `--threads ${threads} and --processes ${processes}: use one of them`, {
+        threads,
+        processes,
+      });
+    const { processPool } = await import('../evaluate/process-pool.ts');
+    return processPool({ ...pool, processes, ...(maxRssMb === undefined ? {} : { maxRssMb }) });
+  }
+  if (threads === 0) return undefined;
+  const { workerPool } = await import('../evaluate/worker-pool.ts');
+  return workerPool({ ...pool, threads });
+}
+
+/** `--retries` for trials that end the searching process itself. */
+export function processRetries(choice: { readonly retries?: string | undefined }): { readonly retries?: number } {
+  const retries = whole('retries', choice.retries, 0);
+  return retries === undefined ? {} : { retries };
 }
 
 /** The front as a table for the terminal. */
@@ -177,7 +205,7 @@ export function frontTable(result: SearchResult, problem: SearchProblem | undefi
       String(number),
       ...[...names, ...others].map((name) => shortNumber(values[name])),
       ...reported.map((name) => shortNumber(report?.[name])),
-      problem?.describe ? JSON.stringify(problem.describe(genes)) : genes.join(' '),
+      candidateText(result.header.space as readonly Variable[], genes, problem?.describe?.bind(problem)),
     ]),
   ];
   const last = rows[0]!.length - 1;

@@ -1,8 +1,10 @@
-// The problem of a study that already exists: the one it remembers, unless another module is given.
+// The problem of a study that already exists. What a study's file names is code from elsewhere: only `resume` runs it, and only if told to.
 import { SearchError } from '../errors.ts';
-import { loadProblem, problemSpecifier } from '../evaluate/load-problem.ts';
+import { isBuiltIn, loadProblem, problemSpecifier } from '../evaluate/load-problem.ts';
 import type { SearchProblem } from '../problem.ts';
 import { parseSettings } from '../run/options.ts';
+import { viewOf } from '../run/study-view.ts';
+import type { Study } from '../study/study.ts';
 import { readStudy } from '../study/sqlite.ts';
 import { jsonObject } from './shared.ts';
 
@@ -12,13 +14,29 @@ export interface StudyProblem {
   readonly options: Readonly<Record<string, unknown>>;
 }
 
-/** @throws SearchError `invalid-option` if the study was not started from the command line and no module is given */
-export async function studyProblem(given: {
+interface Given {
   readonly study: string;
   readonly name?: string | undefined;
   readonly problem?: string | undefined;
   readonly options?: string | undefined;
-}): Promise<StudyProblem> {
+}
+
+/**
+ * What shows a study: the module that the user names, a built-in that the study names, else what the study itself tells.
+ */
+export async function shownProblem(study: Study, given: Given): Promise<SearchProblem> {
+  if (given.problem !== undefined) return loadProblem(given.problem, jsonObject('options', given.options));
+  const remembered = parseSettings(study).module;
+  if (remembered && isBuiltIn(remembered.specifier)) return loadProblem(remembered.specifier, remembered.options);
+  return viewOf(study);
+}
+
+/**
+ * What goes on with a study: the module that the user names, a built-in, or with `trust` the module that the file names.
+ *
+ * @throws SearchError `invalid-option` if no module is known, or the file names one and is not trusted
+ */
+export async function resumedProblem(given: Given & { readonly trust: boolean }): Promise<StudyProblem> {
   const study = readStudy(given.study, given.name);
   const remembered = parseSettings(study).module;
   const specifier = given.problem ?? remembered?.specifier;
@@ -26,10 +44,19 @@ export async function studyProblem(given: {
     throw new SearchError(
       'invalid-option',
       `study "${study.header.name}" does not say which module its problem "${study.header.problem}" comes from: give --problem`,
-      {
-        problem: study.header.problem,
-      },
+      { problem: study.header.problem },
     );
+  }
+  const shown = JSON.stringify(specifier).slice(0, 200);
+  if (given.problem === undefined && !isBuiltIn(specifier)) {
+    if (!given.trust) {
+      throw new SearchError(
+        'invalid-option',
+        `${given.study} names the module ${shown}, which resuming would run: add --trust if the file is yours, or give --problem`,
+        { module: specifier },
+      );
+    }
+    process.stderr.write(`running ${shown}, which ${given.study} names\n`);
   }
   const options = given.options === undefined ? (remembered?.options ?? {}) : jsonObject('options', given.options);
   return { problem: await loadProblem(specifier, options), module: problemSpecifier(specifier), options };

@@ -13,9 +13,24 @@ export interface ProblemModule {
   readonly createProblem?: (options: Readonly<Record<string, unknown>>) => SearchProblem | Promise<SearchProblem>;
 }
 
-/** A module as a URL: paths become absolute, package names stay. */
+/** Whether this is the name of a problem that comes with the package. */
+export const isBuiltIn = (specifier: string): boolean => builtIn.has(specifier);
+
+/**
+ * A module as a URL: paths become absolute, package names stay.
+ *
+ * @throws SearchError `problem-module` for what is neither path, file URL nor package name: text can be code (`data:`), and come from afar
+ */
 export function problemSpecifier(specifier: string): string {
-  if (builtIn.has(specifier) || /^[a-z]+:/.test(specifier)) return specifier;
+  if (builtIn.has(specifier) || specifier.startsWith('file:')) return specifier;
+  // A letter and a colon are a drive of Windows.
+  if (/^[a-z][a-z\d+.-]+:/i.test(specifier) && !existsSync(resolve(specifier))) {
+    throw new SearchError(
+      'problem-module',
+      `${JSON.stringify(specifier).slice(0, 200)} is no module to load a problem from: give a path, a file: URL or a package's name`,
+      { specifier },
+    );
+  }
   const path = resolve(specifier);
   // Where nothing is, a path is still a path: Node would look for it beside this file.
   return /^[./]/.test(specifier) || existsSync(path) ? pathToFileURL(path).href : specifier;
@@ -44,6 +59,7 @@ export async function loadProblem(
     if (resolved.startsWith('file:')) checkFile(fileURLToPath(resolved));
     module = (await import(resolved)) as ProblemModule;
   } catch (error) {
+    if (error instanceof SearchError) throw error;
     throw new SearchError(
       'problem-module',
       `cannot load problem "${specifier}": ${messageOf(error)}. Give a built-in (${[...builtIn.keys()].join(', ')}) or a module's path`,

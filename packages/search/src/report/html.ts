@@ -1,5 +1,7 @@
 // The report of a search: one self-contained HTML page with the front, its history and every round.
-import type { FrontPoint, SearchResult } from '../run/progress.ts';
+import type { Variable } from '@instatune/nsga2';
+import type { SearchResult } from '../run/progress.ts';
+import { candidateText } from '../study/labels.ts';
 import { shortNumber } from './format.ts';
 import { frontPlot, historyPlot } from './plots.ts';
 
@@ -15,16 +17,8 @@ function table(header: readonly string[], rows: readonly (readonly string[])[]):
 const figure = (svg: string, caption: string): string =>
   `<figure>${svg}<figcaption>${escape(caption)}</figcaption></figure>`;
 
-function describeGenes(describe: ReportOptions['describe'], point: FrontPoint): string {
-  if (!describe) return point.genes.join(' ');
-  const parts = Object.entries(describe(point.genes)).map(
-    ([name, value]) => `${name} ${Array.isArray(value) ? value.join(' ') : String(value)}`,
-  );
-  return parts.join(', ');
-}
-
 export interface ReportOptions {
-  /** The problem's own `describe`, for the front's table. @defaultValue the genes themselves */
+  /** The problem's own `describe`, for the front's table. @defaultValue variables by name and value */
   readonly describe?: ((genes: readonly number[]) => Readonly<Record<string, unknown>>) | undefined;
   /** @defaultValue the study's and problem's names */
   readonly title?: string;
@@ -93,7 +87,7 @@ ${table(
       const report = result.reports.find((r) => r.number === point.number && r.split === split);
       return names.map((name) => shortNumber(report?.values[name]));
     }),
-    describeGenes(describe, point),
+    candidateText(header.space as readonly Variable[], point.genes, describe),
   ]),
 )}
 <h2>Rounds</h2>

@@ -28,7 +28,14 @@ export class ConstraintSet {
     if (!genes) return undefined;
     const key = this.#space.key(genes);
     const trial = trials.find((t) => t.key === key);
-    return trial && isComplete(trial) ? trial.values : this.#space.exact(genes);
+    if (trial && isComplete(trial)) return trial.values;
+    try {
+      return this.#space.exact(genes);
+    } catch (error) {
+      // A study that is only looked at, before its baseline was measured.
+      if (error instanceof SearchError && error.code === 'problem-module') return undefined;
+      throw error;
+    }
   }
 
   /** The constraints that have a number by now. */

@@ -49,6 +49,8 @@ export interface SearchOptions extends RunOptions {
 const settingsSchema = v.object({
   evaluations: v.number(),
   constraints: v.array(v.string()),
+  /** The problem's, whose units its constraints need. */
+  attributes: v.optional(v.array(v.object({ name: v.string(), unit: v.optional(v.string()) }))),
   reportSplit: v.optional(v.string()),
   tactic: v.record(v.string(), v.unknown()),
   module: v.optional(v.object({ specifier: v.string(), options: v.record(v.string(), v.unknown()) })),
@@ -86,6 +88,22 @@ const numbersSchema = v.object({
   seed: v.optional(v.pipe(v.number(), v.safeInteger())),
   retries: v.optional(v.pipe(v.number(), v.integer(), v.minValue(0))),
 });
+
+/** Names of {@link RunOptions}. */
+export const RUN_OPTIONS = ['evaluator', 'retries', 'signal', 'onProgress'] as const;
+/** Names of {@link SearchOptions}. */
+export const SEARCH_OPTIONS = [
+  ...RUN_OPTIONS,
+  'tactic',
+  'evaluations',
+  'population',
+  'seed',
+  'study',
+  'constraints',
+  'warmStart',
+  'reportSplit',
+  'module',
+] as const;
 
 /** @throws SearchError `invalid-option` naming the option, its value and the fix */
 export function checkNumbers(options: {

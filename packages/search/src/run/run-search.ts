@@ -2,6 +2,7 @@
 import { SearchError } from '../errors.ts';
 import { inProcess } from '../evaluate/in-process.ts';
 import type { Evaluator } from '../evaluate/evaluator.ts';
+import { checkNames } from '../nearest.ts';
 import type { SearchProblem } from '../problem.ts';
 import { Space } from '../space.ts';
 import { objectiveMismatch } from '../study/compare.ts';
@@ -13,7 +14,15 @@ import { warmStart, type WarmStart } from '../warm-start.ts';
 import { ConstraintSet } from './constraint-set.ts';
 import { drive } from './driver.ts';
 import { FrontTracker, referencePoint } from './front.ts';
-import { checkNumbers, parseSettings, type RunOptions, type SearchOptions, type StudySettings } from './options.ts';
+import {
+  checkNumbers,
+  parseSettings,
+  RUN_OPTIONS,
+  SEARCH_OPTIONS,
+  type RunOptions,
+  type SearchOptions,
+  type StudySettings,
+} from './options.ts';
 import type { SearchProgress, SearchResult } from './progress.ts';
 import { measureReports } from './reports.ts';
 import { studyResult } from './result.ts';
@@ -31,6 +40,7 @@ import { studyResult } from './result.ts';
  * for (const { genes, values } of result.front) console.log(genes, values);
  */
 export async function runSearch(problem: SearchProblem, options: SearchOptions): Promise<SearchResult> {
+  checkNames('runSearch', options, SEARCH_OPTIONS);
   checkNumbers(options);
   const space = new Space(problem);
   const tactic = chooseTactic(options);
@@ -51,6 +61,9 @@ export async function runSearch(problem: SearchProblem, options: SearchOptions):
   const settings: StudySettings = {
     evaluations: options.evaluations,
     constraints,
+    ...(problem.attributes?.length
+      ? { attributes: problem.attributes.map(({ name, unit }) => ({ name, ...(unit === undefined ? {} : { unit }) })) }
+      : {}),
     ...(options.reportSplit === undefined ? {} : { reportSplit: options.reportSplit }),
     ...(options.module
       ? { module: { specifier: options.module.specifier, options: { ...options.module.options } } }
@@ -108,6 +121,7 @@ export interface ResumeOptions extends RunOptions {
  * const result = await resume(problem, { study: 'search.db', evaluations: 500 });
  */
 export async function resume(problem: SearchProblem, options: ResumeOptions): Promise<SearchResult> {
+  checkNames('resume', options, [...RUN_OPTIONS, 'study', 'evaluations', 'tactic', 'warmStart']);
   const space = new Space(problem);
   const study = await openForResume(options.study);
   try {

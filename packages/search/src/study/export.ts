@@ -1,6 +1,6 @@
 // A study as CSV (RFC 4180) or JSON, for spreadsheets and notebooks.
 import type { Variable } from '@instatune/nsga2';
-import { genesOf } from '../genes.ts';
+import { valueText, variableNames, variableValues } from './labels.ts';
 import type { Study } from './study.ts';
 import { encodeValues } from './values.ts';
 
@@ -15,39 +15,36 @@ export function studyToJson(study: Study): Record<string, unknown> {
   };
 }
 
+/** What spreadsheets take for a formula: a text that begins so gets an apostrophe before it, which they hide. */
+const FORMULA = /^[=+\-@\t\r]/;
+
 function cell(value: unknown): string {
   if (value === undefined || value === null) return '';
-  const text = typeof value === 'string' ? value : typeof value === 'number' ? String(value) : JSON.stringify(value);
+  const given = typeof value === 'number' ? String(value) : valueText(value);
+  const text = typeof value !== 'number' && FORMULA.test(given) ? `'${given}` : given;
   return /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
 }
 
 /**
- * One row per trial: its fields, a column per recorded value, a column per gene (`g0`, `g1`, …), a column per reported value (`split.name`).
- * Numbers are written in full (they parse back to the same doubles), `NaN` and `Infinity` as these words, null as nothing.
+ * One row per trial: its fields, a column per recorded value, a column per variable by its name (a category's own value, `true` or `false`,
+ * a permutation's numbers with spaces between), a column per reported value (`split.name`). Texts that a spreadsheet would take for a formula
+ * begin with an apostrophe. Numbers are written in full (they parse back to the same doubles), `NaN` and `Infinity` as these words, null as nothing.
  */
 export function studyToCsv(study: Study): string {
   const objectives = study.header.objectives.map(({ name }) => name);
   const others = new Set(study.trials.flatMap((trial) => Object.keys(trial.values ?? {})));
   const values = [...objectives, ...[...others].filter((name) => !objectives.includes(name)).sort()];
-  const genes = genesOf(study.header.space as readonly Variable[]).map((_, index) => index);
+  const space = study.header.space as readonly Variable[];
   const reports = new Map(study.reports.map((report) => [`${report.number} ${report.split}`, report]));
   const splits = [...new Set(study.reports.map(({ split }) => split))].sort();
   const reported = splits.flatMap((split) => values.map((name) => ({ split, name })));
+  const first = ['number', 'round', 'origin', 'status', ...values];
+  const last = ['seed', 'attempts', 'host', 'worker', 'started_at', 'duration_ms', 'error'];
   const header = [
-    'number',
-    'round',
-    'origin',
-    'status',
-    ...values,
-    ...genes.map((index) => `g${index}`),
+    ...first,
+    ...variableNames(space, [...first, ...last]),
     ...reported.map(({ split, name }) => `${split}.${name}`),
-    'seed',
-    'attempts',
-    'host',
-    'worker',
-    'started_at',
-    'duration_ms',
-    'error',
+    ...last,
   ];
   const rows = study.trials.map((trial) => [
     trial.number,
@@ -55,7 +52,7 @@ export function studyToCsv(study: Study): string {
     trial.origin,
     trial.status,
     ...values.map((name) => trial.values?.[name]),
-    ...genes.map((index) => trial.genes[index]),
+    ...variableValues(space, trial.genes),
     ...reported.map(({ split, name }) => reports.get(`${trial.number} ${split}`)?.values[name]),
     trial.seed,
     trial.attempts,

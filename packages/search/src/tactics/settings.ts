@@ -1,5 +1,6 @@
 // Settings of a tactic come from options or from a study's JSON: unknown names and senseless numbers are refused.
 import { SearchError } from '../errors.ts';
+import { checkNames } from '../nearest.ts';
 
 /**
  * @param counts settings that must be whole numbers ≥ 2 where present
@@ -11,13 +12,8 @@ export function checkSettings<T extends object>(
   names: readonly (keyof T & string)[],
   counts: readonly string[] = ['population'],
 ): T {
+  checkNames(`tactic ${tactic}`, settings, names);
   for (const [name, value] of Object.entries(settings)) {
-    if (!(names as readonly string[]).includes(name)) {
-      throw new SearchError('invalid-option', `tactic ${tactic} has no setting "${name}": use ${names.join(', ')}`, {
-        tactic,
-        name,
-      });
-    }
     if (counts.includes(name) && value !== undefined && !(Number.isSafeInteger(value) && (value as number) >= 2)) {
       throw new SearchError('invalid-option', `${tactic}'s ${name} is ${String(value)}: use a whole number ≥ 2`, {
         tactic,

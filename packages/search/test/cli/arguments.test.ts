@@ -43,8 +43,13 @@ describe('rejectUnknown', () => {
     [['--seed', '--quiet'], '--seed has no value: write --seed VALUE'],
     [['--seed', '-n'], '--seed has no value'],
   ])('refuses %j', (args, sentence) => {
-    expect(() => rejectUnknown(args, definition)).toThrow(
-      expect.objectContaining({ code: 'invalid-option', message: expect.stringContaining(sentence) as string }),
-    );
+    let error: unknown;
+    try {
+      rejectUnknown(args, definition);
+    } catch (thrown) {
+      error = thrown;
+    }
+    expect(error).toMatchObject({ code: 'invalid-option' });
+    expect((error as Error).message.replace(/ \(did you mean .*?\?\)/, '')).toContain(sentence);
   });
 });

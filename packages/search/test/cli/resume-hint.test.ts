@@ -5,7 +5,7 @@ import { resumeHint } from '../../src/cli/resume-hint.ts';
 import { evaluatorArgs, problemArgs, studyArgs } from '../../src/cli/shared.ts';
 
 const kept: ArgsDef = { ...studyArgs, ...problemArgs, ...evaluatorArgs };
-const defaults = { study: 'instatune.db', threads: '0', retries: '1', quiet: false };
+const defaults = { study: 'instatune.db', threads: '0', quiet: false };
 
 /** What a shell makes of a command line. */
 const words = (command: string) =>

@@ -1,0 +1,53 @@
+// A candidate as a person reads it: variables by name, categories and booleans by value.
+import type { Variable } from '@instatune/nsga2';
+
+/** Names that differ: an unnamed variable is `x` and its place, a name that was used gets a number. */
+export function uniqueNames(names: readonly string[], taken: Iterable<string> = []): readonly string[] {
+  const used = new Set(taken);
+  return names.map((name) => {
+    let unique = name;
+    for (let n = 2; used.has(unique); n++) unique = `${name} (${n})`;
+    used.add(unique);
+    return unique;
+  });
+}
+
+/** Names of variables, `x0`, `x1`, … where they have none. */
+export function variableNames(space: readonly Variable[], taken: Iterable<string> = []): readonly string[] {
+  return uniqueNames(
+    space.map(({ name }, index) => name ?? `x${index}`),
+    taken,
+  );
+}
+
+/** Values of variables in order: a category's own value, a boolean, a number, the numbers of a permutation. */
+export function variableValues(space: readonly Variable[], genes: readonly number[]): readonly unknown[] {
+  let at = 0;
+  return space.map((variable): unknown => {
+    if (variable.type === 'permutation') {
+      at += variable.length;
+      return genes.slice(at - variable.length, at);
+    }
+    const gene = genes[at++]!;
+    if (variable.type === 'categorical') return variable.values[gene];
+    return variable.type === 'boolean' ? gene === 1 : gene;
+  });
+}
+
+/** One value as text. */
+export function valueText(value: unknown): string {
+  if (Array.isArray(value)) return value.map(valueText).join(' ');
+  return typeof value === 'object' && value !== null ? JSON.stringify(value) : String(value);
+}
+
+/** `name value, name value`: the problem's own description where there is one. */
+export function candidateText(
+  space: readonly Variable[],
+  genes: readonly number[],
+  describe?: (genes: readonly number[]) => Readonly<Record<string, unknown>>,
+): string {
+  const parts = describe
+    ? Object.entries(describe(genes))
+    : variableNames(space).map((name, index) => [name, variableValues(space, genes)[index]] as const);
+  return parts.map(([name, value]) => `${name} ${valueText(value)}`).join(', ');
+}
