@@ -13,7 +13,7 @@ document.head.append(node('style', COLOURS));
 let view: View = EMPTY;
 let isDrawing = false;
 
-new EventSource('/events').addEventListener('message', ({ data }: MessageEvent<string>) => {
+new EventSource('./events').addEventListener('message', ({ data }: MessageEvent<string>) => {
   const message = JSON.parse(data) as RunMessage;
   view = advance(view, message);
   if (message.type === 'end') void refreshButtons();
@@ -25,12 +25,12 @@ form.addEventListener('submit', (event) => {
   void start(false);
 });
 button('resume').addEventListener('click', () => void start(true));
-button('stop').addEventListener('click', () => void fetch('/stop', { method: 'POST' }));
+button('stop').addEventListener('click', () => void fetch('./stop', { method: 'POST' }));
 void refreshButtons();
 
 async function start(resume: boolean): Promise<void> {
   const request: StartRequest = { input: resume ? {} : readForm(), resume };
-  const response = await fetch('/start', { method: 'POST', body: JSON.stringify(request) });
+  const response = await fetch('./start', { method: 'POST', body: JSON.stringify(request) });
   if (response.ok) return;
   const { message } = (await response.json()) as { message: string };
   view = { ...view, status: message, isBad: true };
@@ -63,7 +63,7 @@ function readForm(): StartRequest['input'] {
 }
 
 async function refreshButtons(): Promise<void> {
-  const { isResumable, hasReport } = (await (await fetch('/status')).json()) as ServerStatus;
+  const { isResumable, hasReport } = (await (await fetch('./status')).json()) as ServerStatus;
   button('resume').hidden = !isResumable || view.isRunning;
   element('#links').hidden = !hasReport;
   drawSoon();

@@ -33,34 +33,49 @@ setInterval(() => {
 }, workerData);
 `;
 
-let thread: Worker | undefined;
-let beatings = 0;
+/** A thread that gives signs of life for the studies it is told of. It keeps no process alive. */
+export class Heartbeat {
+  readonly #everyMs: number;
+  #thread: Worker | undefined;
+  #beatings = 0;
 
-/** Starts signs of life. One thread serves all studies of this process; none where threads are forbidden. @returns what {@link stopBeating} takes */
-export function beat(beating: Beating, everyMs = HEARTBEAT_MS): number {
-  const key = ++beatings;
-  const path = process.getBuiltinModule('node:path').resolve(beating.path);
-  try {
-    thread ??= start(everyMs);
-    thread.postMessage({ key, beating: { ...beating, path } });
-  } catch {
-    // Node's permission model: the writer then counts as gone sooner, and the fence keeps the file right.
+  constructor(everyMs = HEARTBEAT_MS) {
+    this.#everyMs = everyMs;
   }
-  return key;
+
+  /** @returns what {@link remove} takes */
+  add(beating: Beating): number {
+    const key = ++this.#beatings;
+    const path = process.getBuiltinModule('node:path').resolve(beating.path);
+    try {
+      this.#thread ??= this.#start();
+      this.#thread.postMessage({ key, beating: { ...beating, path } });
+    } catch {
+      // Node's permission model: the writer then counts as gone sooner, and the fence keeps the file right.
+    }
+    return key;
+  }
+
+  remove(key: number): void {
+    this.#thread?.postMessage({ key });
+  }
+
+  async end(): Promise<void> {
+    await this.#thread?.terminate();
+  }
+
+  #start(): Worker {
+    const { Worker: Thread } = process.getBuiltinModule('node:worker_threads');
+    const worker = new Thread(SOURCE, { eval: true, workerData: this.#everyMs });
+    worker.unref();
+    const gone = () => {
+      if (this.#thread === worker) this.#thread = undefined;
+    };
+    worker.on('error', gone);
+    worker.on('exit', gone);
+    return worker;
+  }
 }
 
-export function stopBeating(key: number): void {
-  thread?.postMessage({ key });
-}
-
-function start(everyMs: number): Worker {
-  const { Worker: Thread } = process.getBuiltinModule('node:worker_threads');
-  const worker = new Thread(SOURCE, { eval: true, workerData: everyMs, stdout: false, stderr: false });
-  worker.unref();
-  const gone = () => {
-    if (thread === worker) thread = undefined;
-  };
-  worker.on('error', gone);
-  worker.on('exit', gone);
-  return worker;
-}
+/** This process's: one thread serves all its studies. */
+export const heartbeat = new Heartbeat();

@@ -2,7 +2,7 @@
 import type { DatabaseSync } from 'node:sqlite';
 import { SearchError } from '../errors.ts';
 import { guard, transaction } from './connection.ts';
-import { beat, stopBeating } from './heartbeat.ts';
+import { heartbeat } from './heartbeat.ts';
 import { ownerAlive, release, thisOwner } from './owner.ts';
 import type { StudyJournal } from './study.ts';
 import type { Trial } from './trial.ts';
@@ -85,7 +85,7 @@ export function journal(path: string, database: DatabaseSync, { id, fence, owner
       if (Number(current.get(id)?.['fence']) !== fence) throw taken();
       action();
     });
-  const beating = beat({ path, id, fence });
+  const beating = heartbeat.add({ path, id, fence });
   return {
     addTrials(trials, round) {
       write(() => {
@@ -127,7 +127,7 @@ export function journal(path: string, database: DatabaseSync, { id, fence, owner
       });
     },
     close() {
-      stopBeating(beating);
+      heartbeat.remove(beating);
       release(owner);
       try {
         guard(path, () =>
