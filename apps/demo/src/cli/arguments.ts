@@ -1,4 +1,5 @@
 // The command line's arguments: what they are called, and how their text becomes options.
+import { closest } from 'fastest-levenshtein';
 import { resolve } from 'node:path';
 import type { ArgsDef, ParsedArgs } from 'citty';
 import { DemoError } from '../pipeline/errors.ts';
@@ -86,9 +87,10 @@ export function checkArguments(raw: readonly string[]): void {
     const [, , name, inline] = match;
     const option = known[name!];
     if (!option) {
+      const meant = closest(name!, Object.keys(known));
       throw new DemoError(
         'invalid-option',
-        `there is no option --${name}: use ${Object.keys(known)
+        `there is no option --${name} (the nearest is --${meant}): use ${Object.keys(known)
           .map((key) => `--${key}`)
           .join(', ')}`,
       );

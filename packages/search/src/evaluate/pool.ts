@@ -37,7 +37,7 @@ export interface PoolKind {
   readonly noun: string;
   readonly count: number;
   readonly isolated: boolean;
-  start(data: MemberData): Member;
+  readonly start: (data: MemberData) => Member;
 }
 
 /** What setTimeout can wait for; beyond it, it fires at once. */
@@ -90,6 +90,9 @@ class Slot {
     await member?.end();
   }
 }
+
+/** Names of {@link PoolOptions}. */
+export const POOL_OPTIONS = ['module', 'options', 'retries', 'timeoutMs'] as const;
 
 /** The file that a member runs, beside this one: .ts in the source tree, .mjs once built. @throws SearchError `invalid-option` in an app's bundle, where it was left behind */
 export function memberFile(name: string, noun: string): URL {

@@ -2,6 +2,7 @@
 import { fork } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { REASONS, type ChildData } from './child-process.ts';
+import { checkNames } from '../nearest.ts';
 import type { Evaluator } from './evaluator.ts';
 import type { MemberData, MemberMessage } from './member.ts';
 import {
@@ -9,6 +10,7 @@ import {
   createPool,
   memberCount,
   memberFile,
+  POOL_OPTIONS,
   type Member,
   type MemberEvent,
   type PoolOptions,
@@ -47,6 +49,7 @@ export function childArguments(own: readonly string[]): string[] {
  * @throws SearchError `invalid-option`
  */
 export function processPool(options: ProcessPoolOptions): Evaluator {
+  checkNames('processPool', options, [...POOL_OPTIONS, 'processes', 'maxRssMb']);
   const { maxRssMb } = options;
   const count = memberCount('processes', options.processes);
   const isSize = (value: number) => value >= LEAST_RSS_MB && value < Infinity;

@@ -1,9 +1,11 @@
 // The other end of the queue: takes trials of one problem and measures them in worker threads of this machine.
 import { hostname } from 'node:os';
 import type { Job } from 'bullmq';
+import { checkNames } from '../nearest.ts';
 import { problemFingerprint } from '../space.ts';
 import type { Evaluation, EvaluationJob, Evaluator } from './evaluator.ts';
 import { loadProblem } from './load-problem.ts';
+import { POOL_OPTIONS, type PoolOptions } from './pool.ts';
 import { processPool } from './process-pool.ts';
 import { QUEUE_PREFIX, queueName } from './queue.ts';
 import { queuePackages } from './queue-packages.ts';
@@ -55,6 +57,7 @@ const CLOSE_MS = 2000;
  * @throws SearchError `problem-module`, `queue-unreachable`, `missing-package` where bullmq or ioredis is not installed
  */
 export async function startWorker(options: QueueWorkerOptions): Promise<QueueWorker> {
+  checkNames('startWorker', options, WORKER_OPTIONS);
   const {
     url,
     lostAfterMs = 30_000,
@@ -72,8 +75,8 @@ export async function startWorker(options: QueueWorkerOptions): Promise<QueueWor
   const { threads } = options;
   const pool =
     maxRssMb === undefined
-      ? workerPool(options)
-      : processPool({ ...options, maxRssMb, ...(threads === undefined ? {} : { processes: threads }) });
+      ? workerPool(memberOptions(options))
+      : processPool({ ...poolOptions(options), maxRssMb, ...(threads === undefined ? {} : { processes: threads }) });
   const connections = await openConnections(url, onConnection);
   const stop = new AbortController();
   const worker = new Worker<EvaluationJob, Evaluation>(
@@ -118,6 +121,38 @@ export async function startWorker(options: QueueWorkerOptions): Promise<QueueWor
       await within(GIVE_BACK_MS, worker.disconnect());
       await pool.close();
     },
+  };
+}
+
+/** Names of {@link QueueWorkerOptions}. */
+const WORKER_OPTIONS = [
+  ...POOL_OPTIONS,
+  'threads',
+  'maxHeapMb',
+  'url',
+  'lostAfterMs',
+  'maxLost',
+  'connectTimeoutMs',
+  'maxRssMb',
+  'onConnection',
+  'onTrial',
+];
+
+function poolOptions({ module, options, retries, timeoutMs }: QueueWorkerOptions): PoolOptions {
+  return {
+    module,
+    ...(options === undefined ? {} : { options }),
+    ...(retries === undefined ? {} : { retries }),
+    ...(timeoutMs === undefined ? {} : { timeoutMs }),
+  };
+}
+
+function memberOptions(all: QueueWorkerOptions): WorkerPoolOptions {
+  const { threads, maxHeapMb } = all;
+  return {
+    ...poolOptions(all),
+    ...(threads === undefined ? {} : { threads }),
+    ...(maxHeapMb === undefined ? {} : { maxHeapMb }),
   };
 }
 

@@ -1,11 +1,12 @@
 // Measures on many machines: jobs go to a BullMQ queue on Redis or Valkey, results come back as its events.
 import type { Job } from 'bullmq';
 import { SearchError, messageOf } from '../errors.ts';
-import { queuePackages } from './queue-packages.ts';
+import { checkNames } from '../nearest.ts';
 import type { SearchProblem } from '../problem.ts';
 import { problemFingerprint } from '../space.ts';
 import type { Evaluation, EvaluationJob, EvaluateOptions, Evaluator } from './evaluator.ts';
 import { readEvaluation } from './queue-messages.ts';
+import { queuePackages } from './queue-packages.ts';
 import { checkServer, openConnections, within, type ConnectionChange } from './redis.ts';
 
 /** Keys of all queues start with this. */
@@ -47,6 +48,7 @@ export function queueName(fingerprint: string): string {
  * is not installed
  */
 export async function queueEvaluator(problem: SearchProblem, options: QueueOptions): Promise<Evaluator> {
+  checkNames('queueEvaluator', options, ['url', 'concurrency', 'connectTimeoutMs', 'checkEveryMs', 'onConnection']);
   const { url, concurrency = 64, connectTimeoutMs = 10_000, checkEveryMs = 15_000, onConnection } = options;
   await checkServer(url, connectTimeoutMs);
   const { Queue, QueueEvents } = await queuePackages();

@@ -1,5 +1,6 @@
 // Measures in worker threads of this machine.
 import { Worker } from 'node:worker_threads';
+import { checkNames } from '../nearest.ts';
 import type { Evaluator } from './evaluator.ts';
 import type { MemberMessage } from './member.ts';
 import {
@@ -7,6 +8,7 @@ import {
   createPool,
   memberCount,
   memberFile,
+  POOL_OPTIONS,
   type Member,
   type MemberEvent,
   type PoolOptions,
@@ -39,6 +41,7 @@ const LEAST_HEAP_MB = 16;
  * @throws SearchError `invalid-option`
  */
 export function workerPool(options: WorkerPoolOptions): Evaluator {
+  checkNames('workerPool', options, [...POOL_OPTIONS, 'threads', 'maxHeapMb']);
   const { maxHeapMb } = options;
   const count = memberCount('threads', options.threads);
   const isHeap = (value: number) => value >= LEAST_HEAP_MB && value < Infinity;

@@ -1,6 +1,6 @@
 // A study as CSV (RFC 4180) or JSON, for spreadsheets and notebooks.
 import type { Variable } from '@instatune/nsga2';
-import { valueText, variableNames, variableValues } from './labels.ts';
+import { geneNames, valueText, variableValues } from './labels.ts';
 import type { Study } from './study.ts';
 import { encodeValues } from './values.ts';
 
@@ -26,8 +26,8 @@ function cell(value: unknown): string {
 }
 
 /**
- * One row per trial: its fields, a column per recorded value, a column per variable by its name (a category's own value, `true` or `false`,
- * a permutation's numbers with spaces between), a column per reported value (`split.name`). Texts that a spreadsheet would take for a formula
+ * One row per trial: its fields, a column per recorded value, a column per variable by its name (a category's own value, `true` or `false`;
+ * a permutation has a column a place, `name.0`, `name.1`, …), a column per reported value (`split.name`). Texts that a spreadsheet would take for a formula
  * begin with an apostrophe. Numbers are written in full (they parse back to the same doubles), `NaN` and `Infinity` as these words, null as nothing.
  */
 export function studyToCsv(study: Study): string {
@@ -42,7 +42,7 @@ export function studyToCsv(study: Study): string {
   const last = ['seed', 'attempts', 'host', 'worker', 'started_at', 'duration_ms', 'error'];
   const header = [
     ...first,
-    ...variableNames(space, [...first, ...last]),
+    ...geneNames(space, [...first, ...last]),
     ...reported.map(({ split, name }) => `${split}.${name}`),
     ...last,
   ];
@@ -52,7 +52,7 @@ export function studyToCsv(study: Study): string {
     trial.origin,
     trial.status,
     ...values.map((name) => trial.values?.[name]),
-    ...variableValues(space, trial.genes),
+    ...variableValues(space, trial.genes).flat(),
     ...reported.map(({ split, name }) => reports.get(`${trial.number} ${split}`)?.values[name]),
     trial.seed,
     trial.attempts,

@@ -1,5 +1,6 @@
 // A candidate as a person reads it: variables by name, categories and booleans by value.
 import type { Variable } from '@instatune/nsga2';
+import { genesOf } from '../genes.ts';
 
 /** Names that differ: an unnamed variable is `x` and its place, a name that was used gets a number. */
 export function uniqueNames(names: readonly string[], taken: Iterable<string> = []): readonly string[] {
@@ -16,6 +17,14 @@ export function uniqueNames(names: readonly string[], taken: Iterable<string> = 
 export function variableNames(space: readonly Variable[], taken: Iterable<string> = []): readonly string[] {
   return uniqueNames(
     space.map(({ name }, index) => name ?? `x${index}`),
+    taken,
+  );
+}
+
+/** Names of genes: a variable's own, or one for each place of a permutation. */
+export function geneNames(space: readonly Variable[], taken: Iterable<string> = []): readonly string[] {
+  return uniqueNames(
+    genesOf(space).map(({ name }) => name),
     taken,
   );
 }

@@ -1,7 +1,7 @@
 // Studies in a SQLite file (Node's own driver): WAL, a transaction per change, so a killed process loses at most its running trials.
 import type { DatabaseSync } from 'node:sqlite';
 import { SearchError } from '../errors.ts';
-import { connect, connectToRead, guard, transaction, type Row } from './connection.ts';
+import { connect, connectToRead, transaction, type Row } from './connection.ts';
 import { claim, journal } from './journal.ts';
 import { release } from './owner.ts';
 import { headerOf, load } from './rows.ts';
