@@ -1,6 +1,6 @@
 // A study as CSV (RFC 4180) or JSON, for spreadsheets and notebooks.
 import type { Variable } from '@instatune/nsga2';
-import { geneNames, valueText, variableValues } from './labels.ts';
+import { geneNames, geneValues, valueText } from './labels.ts';
 import type { Study } from './study.ts';
 import { encodeValues } from './values.ts';
 
@@ -52,7 +52,7 @@ export function studyToCsv(study: Study): string {
     trial.origin,
     trial.status,
     ...values.map((name) => trial.values?.[name]),
-    ...variableValues(space, trial.genes).flat(),
+    ...geneValues(space, trial.genes),
     ...reported.map(({ split, name }) => reports.get(`${trial.number} ${split}`)?.values[name]),
     trial.seed,
     trial.attempts,

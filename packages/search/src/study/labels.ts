@@ -43,6 +43,12 @@ export function variableValues(space: readonly Variable[], genes: readonly numbe
   });
 }
 
+/** Values in the order of {@link geneNames}. */
+export function geneValues(space: readonly Variable[], genes: readonly number[]): readonly unknown[] {
+  const values = variableValues(space, genes);
+  return space.flatMap(({ type }, index) => (type === 'permutation' ? (values[index] as number[]) : [values[index]]));
+}
+
 /** One value as text. */
 export function valueText(value: unknown): string {
   if (Array.isArray(value)) return value.map(valueText).join(' ');

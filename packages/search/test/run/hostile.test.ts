@@ -12,7 +12,7 @@ import { bertSynth } from '../../src/problems/bert-synth.ts';
 import { resume, runSearch } from '../../src/run/run-search.ts';
 import { studyToCsv } from '../../src/study/export.ts';
 import { readStudy } from '../../src/study/sqlite.ts';
-import { Study } from '../../src/study/study.ts';
+import { Study, type StudyHeader } from '../../src/study/study.ts';
 import type { Tactic } from '../../src/tactics/tactic.ts';
 import { createProblem } from '../fixtures/knobs.ts';
 
@@ -232,6 +232,37 @@ it('a CSV has a column for every gene of a permutation', () => {
   const study = new Study(header);
   study.propose(0, [{ genes: [2, 0, 1, 1], origin: 'random', key: 'k', seed: 1 }]);
   const [columns, row] = studyToCsv(study).split('\r\n') as [string, string];
-  expect(columns).toContain('loss,g0,g1,g2,g3,seed');
-  expect(row).toContain(',,2,0,1,1,1,');
+  expect(columns).toContain('loss,x0.0,x0.1,x0.2,b,seed');
+  expect(row).toContain(',,2,0,1,true,1,');
+});
+
+it('a CSV has names and values as a person gave them, and nothing that a spreadsheet would compute', () => {
+  const header: StudyHeader = {
+    name: 's',
+    uid: 'u',
+    problem: 'p',
+    space: [
+      { type: 'categorical', name: 'seed', values: ['=1+1', 'two, three'] },
+      { type: 'integer', name: '=cmd', lower: -3, upper: 3 },
+      { type: 'integer', lower: 0, upper: 3 },
+    ],
+    objectives: [{ name: 'loss', direction: 'minimize', kind: 'measured' }],
+    fingerprint: 'f',
+    tactic: 'random',
+    settings: {},
+    seed: 0,
+    createdAt: 0,
+  };
+  const study = new Study(header);
+  study.propose(0, [
+    { genes: [0, -3, 1], origin: '@x', key: 'k', seed: 1 },
+    { genes: [1, 2, 0], origin: '-x', key: 'l', seed: 2 },
+  ]);
+  study.fail(0, '+HYPERLINK("x")', 1);
+  const [columns, first, second] = studyToCsv(study).split('\r\n');
+  expect(columns).toBe(
+    "number,round,origin,status,loss,seed (2),'=cmd,x2,seed,attempts,host,worker,started_at,duration_ms,error",
+  );
+  expect(first).toMatch(/^0,0,'@x,failed,,'=1\+1,-3,1,1,1,,,,,"'\+HYPERLINK\(""x""\)"$/);
+  expect(second).toBe("1,0,'-x,pending,,\"two, three\",2,0,2,0,,,,,");
 });
