@@ -264,5 +264,5 @@ it('a CSV has names and values as a person gave them, and nothing that a spreads
     "number,round,origin,status,loss,seed (2),'=cmd,x2,seed,attempts,host,worker,started_at,duration_ms,error",
   );
   expect(first).toMatch(/^0,0,'@x,failed,,'=1\+1,-3,1,1,1,,,,,"'\+HYPERLINK\(""x""\)"$/);
-  expect(second).toBe("1,0,'-x,pending,,\"two, three\",2,0,2,0,,,,,");
+  expect(second).toBe('1,0,\'-x,pending,,"two, three",2,0,2,0,,,,,');
 });
