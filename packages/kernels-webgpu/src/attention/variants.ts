@@ -101,7 +101,8 @@ export function matrixVariants(
     if (subgroups > most && subgroups !== 1 && subgroups >= 2 * most) continue;
     if (subgroups * lanes > Math.min(limits.maxComputeInvocationsPerWorkgroup, limits.maxComputeWorkgroupSizeX))
       continue;
-    for (const keys of [64, 32, 16]) {
+    // Small blocks and pseudo-keys gather their rows: twice the workgroups at once hide that better (benchmarks/src/webgpu/vote-variants.ts).
+    for (const keys of input.remainder ? [32, 64, 16] : [64, 32, 16]) {
       for (const prefetch of [true, false]) {
         const variant: MatrixVariant = { kind: 'matrix', subgroups, lanes, keys, prefetch };
         if (matrixWorkgroupBytes(variant, input.headDim, input.remainder) <= limits.maxComputeWorkgroupStorageSize)

@@ -65,7 +65,7 @@ export const DEFAULT_TUNING: SearchTuning = Object.freeze({
   exactSubgroups: 4,
   boundSubgroups: 4,
   boundRound: 32,
-  chunks: { subgroups: 4, rowTiles: 2, keyTiles: 1, buffers: 2 },
+  chunks: { subgroups: 4, rowTiles: 2, keyTiles: 1, buffers: 1 },
   vote: { keyTiles: 4, buffers: 1, workgroups: 528 },
 } as const);
 

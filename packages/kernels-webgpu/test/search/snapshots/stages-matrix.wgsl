@@ -665,8 +665,8 @@ fn candidate_count(cell: u32, searchable: u32) -> u32 {
 fn candidate_token(cell: u32, i: u32) -> u32 { return held_starts[i / 1u] + (i % 1u) * 16u; }
 fn keep_of(z: u32) -> u32 { return 32u; }
 // Rows at first, then rounds of keys.
-var<workgroup> staged: array<vec4u, 1152>;
-var<workgroup> tiles: array<vec4f, 512>;
+var<workgroup> staged: array<vec4u, 576>;
+var<workgroup> tiles: array<vec4f, 256>;
 var<workgroup> best_of: array<atomic<u32>, 96>;
 @compute @workgroup_size(128)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lane: u32, @builtin(subgroup_id) subgroup: u32, @builtin(subgroup_invocation_id) within: u32) {
@@ -698,54 +698,29 @@ let a0_3 = subgroupMatrixLoad<Left, row_major>(&staged, (row_group * 1u + 0u) * 
 { let n = (lane + 128u) / 8u; held1 = k[key_octet(batch, SINK + candidate_token(cell, min(0u + n / 16u, count - 1u)) + n % 16u, head) + (lane + 128u) % 8u]; }
 { let n = (lane + 256u) / 8u; held2 = k[key_octet(batch, SINK + candidate_token(cell, min(0u + n / 16u, count - 1u)) + n % 16u, head) + (lane + 256u) % 8u]; }
 { let n = (lane + 384u) / 8u; held3 = k[key_octet(batch, SINK + candidate_token(cell, min(0u + n / 16u, count - 1u)) + n % 16u, head) + (lane + 384u) % 8u]; }
-  { staged[lane / 8u * 9u + lane % 8u] = held0; }
+  
+  for (var index = 0u; index < rounds; index++) {
+    let columns = 0u + key_group * 144u;
+    let products = 0u + subgroup * 64u;
+    { staged[lane / 8u * 9u + lane % 8u] = held0; }
 { staged[(lane + 128u) / 8u * 9u + (lane + 128u) % 8u] = held1; }
 { staged[(lane + 256u) / 8u * 9u + (lane + 256u) % 8u] = held2; }
 { staged[(lane + 384u) / 8u * 9u + (lane + 384u) % 8u] = held3; }
-  if (rounds > 1u) { { let n = lane / 8u; held0 = k[key_octet(batch, SINK + candidate_token(cell, min(4u + n / 16u, count - 1u)) + n % 16u, head) + lane % 8u]; }
-{ let n = (lane + 128u) / 8u; held1 = k[key_octet(batch, SINK + candidate_token(cell, min(4u + n / 16u, count - 1u)) + n % 16u, head) + (lane + 128u) % 8u]; }
-{ let n = (lane + 256u) / 8u; held2 = k[key_octet(batch, SINK + candidate_token(cell, min(4u + n / 16u, count - 1u)) + n % 16u, head) + (lane + 256u) % 8u]; }
-{ let n = (lane + 384u) / 8u; held3 = k[key_octet(batch, SINK + candidate_token(cell, min(4u + n / 16u, count - 1u)) + n % 16u, head) + (lane + 384u) % 8u]; } }
-  workgroupBarrier();
-  for (var index = 0u; index < rounds; index++) {
-    let columns = (index) % 2u * 576u + key_group * 144u;
-    let products = (index) % 2u * 256u + subgroup * 64u;
-    if (index + 1u < rounds) { { staged[(index + 1u) % 2u * 576u + lane / 8u * 9u + lane % 8u] = held0; }
-{ staged[(index + 1u) % 2u * 576u + (lane + 128u) / 8u * 9u + (lane + 128u) % 8u] = held1; }
-{ staged[(index + 1u) % 2u * 576u + (lane + 256u) / 8u * 9u + (lane + 256u) % 8u] = held2; }
-{ staged[(index + 1u) % 2u * 576u + (lane + 384u) / 8u * 9u + (lane + 384u) % 8u] = held3; } }
-    if (index + 2u < rounds) { { let n = lane / 8u; held0 = k[key_octet(batch, SINK + candidate_token(cell, min((index + 2u) * 4u + n / 16u, count - 1u)) + n % 16u, head) + lane % 8u]; }
-{ let n = (lane + 128u) / 8u; held1 = k[key_octet(batch, SINK + candidate_token(cell, min((index + 2u) * 4u + n / 16u, count - 1u)) + n % 16u, head) + (lane + 128u) % 8u]; }
-{ let n = (lane + 256u) / 8u; held2 = k[key_octet(batch, SINK + candidate_token(cell, min((index + 2u) * 4u + n / 16u, count - 1u)) + n % 16u, head) + (lane + 256u) % 8u]; }
-{ let n = (lane + 384u) / 8u; held3 = k[key_octet(batch, SINK + candidate_token(cell, min((index + 2u) * 4u + n / 16u, count - 1u)) + n % 16u, head) + (lane + 384u) % 8u]; } }
+    workgroupBarrier();
+    if (index + 1u < rounds) { { let n = lane / 8u; held0 = k[key_octet(batch, SINK + candidate_token(cell, min((index + 1u) * 4u + n / 16u, count - 1u)) + n % 16u, head) + lane % 8u]; }
+{ let n = (lane + 128u) / 8u; held1 = k[key_octet(batch, SINK + candidate_token(cell, min((index + 1u) * 4u + n / 16u, count - 1u)) + n % 16u, head) + (lane + 128u) % 8u]; }
+{ let n = (lane + 256u) / 8u; held2 = k[key_octet(batch, SINK + candidate_token(cell, min((index + 1u) * 4u + n / 16u, count - 1u)) + n % 16u, head) + (lane + 256u) % 8u]; }
+{ let n = (lane + 384u) / 8u; held3 = k[key_octet(batch, SINK + candidate_token(cell, min((index + 1u) * 4u + n / 16u, count - 1u)) + n % 16u, head) + (lane + 384u) % 8u]; } }
     var c0_0 = Result();
     let b0_0 = subgroupMatrixLoad<Right, col_major>(&staged, columns + 0u, 9u); c0_0 = subgroupMatrixMultiplyAccumulate(a0_0, b0_0, c0_0);
     let b0_1 = subgroupMatrixLoad<Right, col_major>(&staged, columns + 2u, 9u); c0_0 = subgroupMatrixMultiplyAccumulate(a0_1, b0_1, c0_0);
     let b0_2 = subgroupMatrixLoad<Right, col_major>(&staged, columns + 4u, 9u); c0_0 = subgroupMatrixMultiplyAccumulate(a0_2, b0_2, c0_0);
     let b0_3 = subgroupMatrixLoad<Right, col_major>(&staged, columns + 6u, 9u); c0_0 = subgroupMatrixMultiplyAccumulate(a0_3, b0_3, c0_0);
     subgroupMatrixStore<row_major>(&tiles, products + 0u, c0_0, 4u);
-    if (index > 0u) {
-      let chunk = (index - 1u) * 4u + key_group * 1u + within / 32u;
-      let from_at = (index - 1u) % 2u * 256u + subgroup * 64u + within / 32u * 64u;
-      let mine = within % 32u;
-      var four = vec4f(-3.4e38f);
-      
-      four = max(four, tiles[from_at + mine + 0u]);
-      four = max(four, tiles[from_at + mine + 32u]);
-      
-      var best = max(max(four.x, four.y), max(four.z, four.w));
-      best = max(best, subgroupShuffleXor(best, 1u));
-      best = max(best, subgroupShuffleXor(best, 2u));
-      best = max(best, subgroupShuffleXor(best, 4u));
-      best = max(best, subgroupShuffleXor(best, 8u));
-      best = max(best, subgroupShuffleXor(best, 16u));
-      if (mine == 0u && chunk < count) { atomicMax(&best_of[chunk], ordered(best)); }
-    }
     workgroupBarrier();
-  }
-  {
-      let chunk = (rounds - 1u) * 4u + key_group * 1u + within / 32u;
-      let from_at = (rounds - 1u) % 2u * 256u + subgroup * 64u + within / 32u * 64u;
+    {
+      let chunk = (index) * 4u + key_group * 1u + within / 32u;
+      let from_at = 0u + subgroup * 64u + within / 32u * 64u;
       let mine = within % 32u;
       var four = vec4f(-3.4e38f);
       
@@ -760,6 +735,8 @@ let a0_3 = subgroupMatrixLoad<Left, row_major>(&staged, (row_group * 1u + 0u) * 
       best = max(best, subgroupShuffleXor(best, 16u));
       if (mine == 0u && chunk < count) { atomicMax(&best_of[chunk], ordered(best)); }
     }
+  }
+  
   workgroupBarrier();
   for (var i = lane; i < count; i += 128u) { scores[cell * shape.scoreStride + i] = atomicLoad(&best_of[i]); }
 }

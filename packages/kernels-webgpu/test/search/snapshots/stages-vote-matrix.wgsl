@@ -419,8 +419,8 @@ fn candidate_count(cell: u32, searchable: u32) -> u32 {
 fn candidate_token(cell: u32, i: u32) -> u32 { return held_starts[i / 4u] + (i % 4u) * 16u; }
 fn keep_of(z: u32) -> u32 { return 96u; }
 // Rows at first, then rounds of keys.
-var<workgroup> staged: array<vec4u, 320>;
-var<workgroup> tiles: array<vec4f, 1024>;
+var<workgroup> staged: array<vec4u, 256>;
+var<workgroup> tiles: array<vec4f, 512>;
 var<workgroup> best_of: array<atomic<u32>, 256>;
 @compute @workgroup_size(128)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lane: u32, @builtin(subgroup_id) subgroup: u32, @builtin(subgroup_invocation_id) within: u32) {
@@ -451,52 +451,23 @@ let a1_1 = subgroupMatrixLoad<Left, row_major>(&staged, (row_group * 2u + 1u) * 
   let rounds = (count + 1u) / 2u;
   var held0: vec4u;
   { let n = lane / 4u; held0 = k[key_octet(batch, SINK + candidate_token(cell, min(0u + n / 16u, count - 1u)) + n % 16u, head) + (lane % 4u + select(4u, 2u, lane % 4u < 2u))]; }
-  { staged[lane / 4u * 5u + lane % 4u] = held0; }
-  if (rounds > 1u) { { let n = lane / 4u; held0 = k[key_octet(batch, SINK + candidate_token(cell, min(2u + n / 16u, count - 1u)) + n % 16u, head) + (lane % 4u + select(4u, 2u, lane % 4u < 2u))]; } }
-  workgroupBarrier();
+  
   for (var index = 0u; index < rounds; index++) {
-    let columns = (index) % 2u * 160u + key_group * 80u;
-    let products = (index) % 2u * 512u + subgroup * 128u;
-    if (index + 1u < rounds) { { staged[(index + 1u) % 2u * 160u + lane / 4u * 5u + lane % 4u] = held0; } }
-    if (index + 2u < rounds) { { let n = lane / 4u; held0 = k[key_octet(batch, SINK + candidate_token(cell, min((index + 2u) * 2u + n / 16u, count - 1u)) + n % 16u, head) + (lane % 4u + select(4u, 2u, lane % 4u < 2u))]; } }
+    let columns = 0u + key_group * 80u;
+    let products = 0u + subgroup * 128u;
+    { staged[lane / 4u * 5u + lane % 4u] = held0; }
+    workgroupBarrier();
+    if (index + 1u < rounds) { { let n = lane / 4u; held0 = k[key_octet(batch, SINK + candidate_token(cell, min((index + 1u) * 2u + n / 16u, count - 1u)) + n % 16u, head) + (lane % 4u + select(4u, 2u, lane % 4u < 2u))]; } }
     var c0_0 = Result();
     var c0_1 = Result();
     let b0_0 = subgroupMatrixLoad<Right, col_major>(&staged, columns + 0u, 5u); c0_0 = subgroupMatrixMultiplyAccumulate(a0_0, b0_0, c0_0); c0_1 = subgroupMatrixMultiplyAccumulate(a1_0, b0_0, c0_1);
     let b0_1 = subgroupMatrixLoad<Right, col_major>(&staged, columns + 2u, 5u); c0_0 = subgroupMatrixMultiplyAccumulate(a0_1, b0_1, c0_0); c0_1 = subgroupMatrixMultiplyAccumulate(a1_1, b0_1, c0_1);
     subgroupMatrixStore<row_major>(&tiles, products + 0u, c0_0, 4u);
     subgroupMatrixStore<row_major>(&tiles, products + 64u, c0_1, 4u);
-    if (index > 0u) {
-      let chunk = (index - 1u) * 2u + key_group * 1u + within / 32u;
-      let from_at = (index - 1u) % 2u * 512u + subgroup * 128u + within / 32u * 128u;
-      let mine = within % 32u;
-      var four = vec4f(-3.4e38f);
-      let token = candidate_token(cell, min(chunk, count - 1u));
-      if (token + 16u <= first_sees) {
-      four = max(four, tiles[from_at + mine + 0u]);
-      four = max(four, tiles[from_at + mine + 32u]);
-      four = max(four, tiles[from_at + mine + 64u]);
-      four = max(four, tiles[from_at + mine + 96u]);
-      } else {
-        for (var i = mine; i < 128u; i += 32u) {
-          let r = row_group * 32u + i / 4u;
-          let sees = i32(block.first_row + min(min(r, last) * 1u + 1u, block.rows)) + shift;
-          let keys = vec4i(i32(token + i % 4u * 4u)) + vec4i(0, 1, 2, 3);
-          four = select(four, max(four, tiles[from_at + i]), keys < vec4i(sees));
-        }
-      }
-      var best = max(max(four.x, four.y), max(four.z, four.w));
-      best = max(best, subgroupShuffleXor(best, 1u));
-      best = max(best, subgroupShuffleXor(best, 2u));
-      best = max(best, subgroupShuffleXor(best, 4u));
-      best = max(best, subgroupShuffleXor(best, 8u));
-      best = max(best, subgroupShuffleXor(best, 16u));
-      if (mine == 0u && chunk < count) { atomicMax(&best_of[chunk], ordered(best)); }
-    }
     workgroupBarrier();
-  }
-  {
-      let chunk = (rounds - 1u) * 2u + key_group * 1u + within / 32u;
-      let from_at = (rounds - 1u) % 2u * 512u + subgroup * 128u + within / 32u * 128u;
+    {
+      let chunk = (index) * 2u + key_group * 1u + within / 32u;
+      let from_at = 0u + subgroup * 128u + within / 32u * 128u;
       let mine = within % 32u;
       var four = vec4f(-3.4e38f);
       let token = candidate_token(cell, min(chunk, count - 1u));
@@ -521,6 +492,8 @@ let a1_1 = subgroupMatrixLoad<Left, row_major>(&staged, (row_group * 2u + 1u) * 
       best = max(best, subgroupShuffleXor(best, 16u));
       if (mine == 0u && chunk < count) { atomicMax(&best_of[chunk], ordered(best)); }
     }
+  }
+  
   workgroupBarrier();
   for (var i = lane; i < count; i += 128u) { scores[cell * shape.scoreStride + i] = atomicLoad(&best_of[i]); }
 }
