@@ -12,7 +12,7 @@ export interface Encoded {
 /** Puts one text, or two, between their special tokens. */
 export type SpecialTokens = (first: readonly number[], second: readonly number[] | undefined) => Encoded;
 
-const token = v.tuple([v.string(), v.number()]);
+const token = v.tuple([v.string(), v.pipe(v.number(), v.integer(), v.minValue(0))]);
 const piece = v.union([
   v.object({ SpecialToken: v.object({ id: v.string(), type_id: v.number() }) }),
   v.object({ Sequence: v.object({ id: v.picklist(['A', 'B']), type_id: v.number() }) }),
@@ -22,7 +22,10 @@ const processor = v.variant('type', [
     type: v.literal('TemplateProcessing'),
     single: v.array(piece),
     pair: v.array(piece),
-    special_tokens: v.optional(v.record(v.string(), v.object({ ids: v.array(v.number()) })), {}),
+    special_tokens: v.optional(
+      v.record(v.string(), v.object({ ids: v.array(v.pipe(v.number(), v.integer(), v.minValue(0))) })),
+      {},
+    ),
   }),
   v.object({ type: v.literal('BertProcessing'), sep: token, cls: token }),
   v.object({ type: v.literal('RobertaProcessing'), sep: token, cls: token }),
