@@ -8,11 +8,11 @@ import type { ResolvedAttention } from './options.ts';
 /** How one layer attends, by the number of keys. */
 export class LayerAttention {
   readonly #window: number;
-  readonly #denseBelow: number;
+  readonly #denseBelow: ResolvedAttention['denseBelow'];
   /** Undefined: dense at any length. */
   readonly config: HipConfig | undefined;
   /** Keys up to which the layer is dense whatever pays. */
-  readonly #denseTokens: number;
+  readonly #exactTokens: number;
 
   /** @throws HipError `invalid-config` */
   constructor({ layer, window }: LayerShape, { config, denseBelow }: ResolvedAttention) {
@@ -21,14 +21,15 @@ export class LayerAttention {
     this.config = longest === 'dense' ? undefined : longest;
     // Where HiP keeps every key anyway there is nothing to search.
     const kept = this.config ? this.config.k + this.config.window + this.config.sink : 0;
-    this.#denseBelow = Math.max(denseBelow, kept);
+    this.#denseBelow = denseBelow;
     const isDense = config && this.config && layerConfig(config, layer) === 'dense';
-    this.#denseTokens = isDense ? (config.denseTokens ?? Infinity) : 0;
+    this.#exactTokens = Math.max(kept, isDense ? (config.denseTokens ?? Infinity) : 0);
   }
 
-  kind(keys: number): 'window' | 'dense' | 'hip' {
+  kind(keys: number, queries: number): 'window' | 'dense' | 'hip' {
     if (this.#window > 0 && this.#window < keys) return 'window';
-    if (!this.config || keys <= Math.max(this.#denseBelow, this.#denseTokens)) return 'dense';
+    const { rows, step } = this.#denseBelow;
+    if (!this.config || keys <= Math.max(queries === 1 ? step : rows, this.#exactTokens)) return 'dense';
     return 'hip';
   }
 
@@ -73,7 +74,7 @@ export class LayerCache implements Disposable {
     const { heads, kvHeads, headDim } = this.#shape;
     const keys = cache.length;
     const queries = q.length / (heads * headDim);
-    switch (this.#attention.kind(keys)) {
+    switch (this.#attention.kind(keys, queries)) {
       case 'window': {
         const mask = denseMask({ batch: 1, queries, keys, heads, kvHeads, headDim }, true);
         return cache.attendMasked(q, { ...mask, window: this.#attention.window });

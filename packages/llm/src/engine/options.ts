@@ -4,8 +4,8 @@ import { resolveConfig, VOTE_CONFIG, type HipConfig } from '@hip/mask-search';
 import { LlmError } from '../errors.ts';
 import type { AttentionChoice, EngineOptions, WeightChoice } from './types.ts';
 
-/** Keys up to which dense attention is at least as fast (benchmarks: llm-cpu). */
-export const DENSE_BELOW = 1280;
+/** Keys up to which dense attention is at least as fast (benchmarks: llm-cpu): for rows of a text, and for a single row. */
+export const DENSE_BELOW = { rows: 1280, step: 6144 } as const;
 
 /** Tokens that pass through the layers at a time: enough rows for products to run near the peak, few enough to be small. */
 export const CHUNK_TOKENS = 512;
@@ -23,7 +23,7 @@ export interface ResolvedOptions {
 export interface ResolvedAttention {
   /** HiP's parameters, a profile's layers among them; undefined where all layers are dense. */
   readonly config: HipConfig | undefined;
-  readonly denseBelow: number;
+  readonly denseBelow: { readonly rows: number; readonly step: number };
 }
 
 /** @throws LlmError `invalid-input` naming the option, its value and what is allowed */
@@ -40,12 +40,13 @@ export function resolveOptions(options: EngineOptions, config: ModelConfig): Res
 }
 
 function resolveAttention(choice: AttentionChoice, headSize: number): ResolvedAttention {
-  if (choice === 'dense') return { config: undefined, denseBelow: Infinity };
+  if (choice === 'dense') return { config: undefined, denseBelow: DENSE_BELOW };
   if (typeof choice !== 'object' || choice === null) {
     throw invalid('attention', choice, "'dense', or an object with config, profile, denseBelow");
   }
-  const { profile, config = {}, denseBelow = DENSE_BELOW } = choice;
-  if (!(denseBelow >= 0)) throw invalid('attention.denseBelow', denseBelow, 'a number >= 0');
+  const { profile, config = {}, denseBelow: given } = choice;
+  if (given !== undefined && !(given >= 0)) throw invalid('attention.denseBelow', given, 'a number >= 0');
+  const denseBelow = given === undefined ? DENSE_BELOW : { rows: given, step: given };
   if (!profile) return { config: suited(resolveConfig(config, VOTE_CONFIG), headSize), denseBelow };
   // A profile says which layers are dense and how many keys each head keeps; `k` is only their mean.
   const { k: _, ...searched } = profile.config;

@@ -58,7 +58,7 @@ function planned(config: ModelConfig, options: ResolvedOptions, weights: number,
   let working = 0;
   for (const shape of shapes) {
     const attention = new LayerAttention(shape, options.attention);
-    const hip = attention.kind(contextTokens) === 'hip' ? attention.config : undefined;
+    const hip = attention.kind(contextTokens, rows) === 'hip' ? attention.config : undefined;
     const { heads, kvHeads, headDim } = shape;
     const plan = planMemory({
       shape: { batch: 1, queries: rows, keys: contextTokens, heads, kvHeads, headDim },

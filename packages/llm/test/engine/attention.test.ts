@@ -58,14 +58,19 @@ describe('HiP in an engine', () => {
 });
 
 describe('which keys a layer reads', () => {
-  const kinds = async (attention: AttentionChoice, keys: number, fields: Readonly<Record<string, unknown>> = {}) => {
+  const kinds = async (
+    attention: AttentionChoice,
+    keys: number,
+    fields: Readonly<Record<string, unknown>> = {},
+    queries = 64,
+  ) => {
     await using checkpoint = await openCheckpoint(tinyModel(fields).files);
     const { config } = checkpoint;
     const resolved = resolveOptions({ attention }, config);
     return Array.from({ length: config.layers }, (_, layer) => {
       const shape = { layer, heads: 4, kvHeads: 2, headDim: 8, ffn: 48, rope: undefined };
       const window = config.slidingWindows?.[layer] ?? 0;
-      return new LayerAttention({ ...shape, window }, resolved.attention).kind(keys);
+      return new LayerAttention({ ...shape, window }, resolved.attention).kind(keys, queries);
     });
   };
 
@@ -73,6 +78,8 @@ describe('which keys a layer reads', () => {
     expect(await kinds('dense', 1e6)).toEqual(['dense', 'dense', 'dense']);
     expect(await kinds({}, 1000)).toEqual(['dense', 'dense', 'dense']);
     expect(await kinds({}, 20_000)).toEqual(['dense', 'dense', 'hip']);
+    expect(await kinds({}, 5000, {}, 1)).toEqual(['dense', 'dense', 'dense']);
+    expect(await kinds({}, 7000, {}, 1)).toEqual(['dense', 'dense', 'hip']);
     // Nothing is quadratic: dense layers end where the configuration says.
     expect(await kinds({}, VOTE_CONFIG.denseTokens! + 1)).toEqual(['hip', 'hip', 'hip']);
     expect(await kinds({ denseBelow: 0, config: { denseLayers: 0 } }, 500)).toEqual(['hip', 'hip', 'hip']);
