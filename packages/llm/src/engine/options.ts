@@ -5,7 +5,7 @@ import { LlmError } from '../errors.ts';
 import type { AttentionChoice, EngineOptions, WeightChoice } from './types.ts';
 
 /** Keys up to which dense attention is at least as fast (benchmarks: llm-cpu): for rows of a text, and for a single row. */
-export const DENSE_BELOW = { rows: 1280, step: 6144 } as const;
+export const DENSE_BELOW = { rows: 1024, step: 5632 } as const;
 
 /** Tokens that pass through the layers at a time: enough rows for products to run near the peak, few enough to be small. */
 export const CHUNK_TOKENS = 512;

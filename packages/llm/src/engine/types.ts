@@ -71,7 +71,7 @@ export interface AttentionOptions {
   readonly config?: Partial<HipConfig> | undefined;
   /** A calibrated profile of this model, e.g. `smollm2` of `@hip/attention/profiles`. */
   readonly profile?: AttentionProfile | undefined;
-  /** Tokens up to which every layer is dense. @defaultValue up to where HiP does not pay: 1,280 for a text, 6,144 for a single token */
+  /** Tokens up to which every layer is dense. @defaultValue up to where HiP does not pay: 1,024 for a text, 5,632 for a single token */
   readonly denseBelow?: number | undefined;
 }
 
