@@ -49,13 +49,15 @@ export function measuredTables(rows: readonly ResultRow[], environment: ResultRo
     );
   const even = rows.find(({ part, what }) => part === 'break-even' && what !== undefined)!;
   lines.push(`HiP is faster than dense from T = ${even['tokens'] ?? '?'} on.`, '');
+  // A token that is appended, and the stages that are due: the mean of a refresh cycle.
+  const hasSteps = rows.some(({ stepMs }) => stepMs !== undefined);
   lines.push(
-    '| decode, one row, 8 query heads over 2 | dense | search and attention | cached mask | cached mask, a head group |',
-    '|---|---|---|---|---|',
+    `| decode, one row | dense | search and attention |${hasSteps ? ' a token of a text |' : ''} cached mask | cached mask, a head group |`,
+    `|---|---|---|${hasSteps ? '---|' : ''}---|---|`,
   );
   for (const row of rows.filter(({ part }) => part === 'decode')) {
     lines.push(
-      `| ${row['tokens'] ?? '?'} tokens, ${row['cache'] ?? '?'} cache, ${mib(row['cacheBytes'])} | ${ms(row['denseMs'])} | ${ms(row['searchAndAttendMs'])} | ${ms(row['cachedMaskMs'])} | ${ms(row['cachedMaskMsPerHeadGroup'])} |`,
+      `| ${row['tokens'] ?? '?'} tokens, ${row['heads'] ?? '?'} query heads over ${row['kvHeads'] ?? '?'}, ${row['cache'] ?? '?'} cache, ${mib(row['cacheBytes'])} | ${ms(row['denseMs'])} | ${ms(row['searchAndAttendMs'])} |${hasSteps ? ` ${ms(row['stepMs'])} |` : ''} ${ms(row['cachedMaskMs'])} | ${ms(row['cachedMaskMsPerHeadGroup'])} |`,
     );
   }
   const million = rows.find(({ part }) => part === 'million')!;

@@ -102,7 +102,8 @@ export class CpuRuntime extends ModelRuntime {
   }
 
   /**
-   * The HiP mask search. Masks equal the float64 reference's wherever scores differ by more than float32 rounding.
+   * The HiP mask search. Masks equal the float64 reference's wherever scores differ by more than float32 rounding; a vote, and exact
+   * stages before it, score in small integers, whose steps the README's section on accuracy states.
    *
    * @param options scale and soft-cap as the attention has them: stages that vote read them
    */
