@@ -2,7 +2,8 @@
 import * as C from './context';
 import { FAR } from './context';
 import * as J from '../job';
-import { flush, listKeys } from './step';
+import { listKeys } from './list';
+import { flush } from './step';
 
 /** Work item: (batch, head, row tile counted from the last, split). Tiles late in the sequence are longest, so they go first. */
 export function denseAttention(job: usize, thread: i32): void {

@@ -3,7 +3,8 @@ import * as C from './context';
 import { FAR } from './context';
 import * as J from '../job';
 import { firstWindowStart, listPseudoKeys, remainderEnd } from './remainder';
-import { flush, listKeys } from './step';
+import { listBlocks, listKeys } from './list';
+import { flush } from './step';
 
 /** Work item: (batch, head, query block counted from the last, row tile, split). */
 export function sparseAttention(job: usize, thread: i32): void {
@@ -37,7 +38,7 @@ export function sparseAttention(job: usize, thread: i32): void {
 /** Lists the keys of a tile of `rows` rows in query block `block`. */
 export function listSets(job: usize, s: usize, b: i32, h: i32, block: i32, rows: i32): void {
   const keys = J.i(job, J.KEYS), heads = J.i(job, J.HEADS), causal = J.i(job, J.CAUSAL) != 0;
-  const blockK = J.i(job, J.BLOCK_K), sink = J.i(job, J.SINK), window = J.i(job, J.WINDOW), capacity = J.i(job, J.CAPACITY);
+  const sink = J.i(job, J.SINK), window = J.i(job, J.WINDOW), capacity = J.i(job, J.CAPACITY);
   const blocks = (J.i(job, J.QUERIES) + J.i(job, J.BLOCK_Q) - 1) / J.i(job, J.BLOCK_Q);
   const position = load<i32>(s + C.POSITION);
   const remainder = J.i(job, J.MEANS_BLOCK) != 0, firstStart = remainder ? firstWindowStart(job, block) : 0;
@@ -58,9 +59,6 @@ export function listSets(job: usize, s: usize, b: i32, h: i32, block: i32, rows:
   const slot = (b * (shared ? 1 : heads) + (shared ? 0 : h)) * blocks + block;
   const used = load<i32>(J.p(job, J.COUNTS) + (<usize>slot << 2));
   const starts = J.p(job, J.STARTS) + ((<usize>slot * capacity) << 2);
-  for (let n: usize = 0; n < <usize>used << 2; n += 4) {
-    const start = load<i32>(starts + n);
-    listKeys(job, s, max(start, sink), min(start + blockK, before), low, FAR);
-  }
+  listBlocks(job, s, starts, used, sink, before, low);
   if (remainder) listPseudoKeys(job, s, firstStart, starts, used);
 }

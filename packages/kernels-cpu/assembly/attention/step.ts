@@ -7,42 +7,8 @@ import { decodeHalves } from '../numbers/half';
 import { finiteRows } from '../numbers/non-finite';
 import { mixSeen } from './seen';
 import * as J from '../job';
-import { keyAddress, rowBytes, valueOffset, PAGE } from '../cache/pages';
 import { exp2x4, EXP, fma, LOG2E, MASKED, exp2Once } from '../numbers/simd';
 import { mix, rowsByPanels } from '../matrix/tile';
-
-/**
- * Lists keys [first, end). Key j is visible to rows r with (position of r) − j in [low, high]. Full lists are worked off.
- */
-export function listKeys(job: usize, s: usize, first: i32, end: i32, low: i32, high: i32): void {
-  const b = load<i32>(s + C.BATCH_INDEX), h = load<i32>(s + C.KV_HEAD), position = load<i32>(s + C.POSITION), lastRow = load<i32>(s + C.ROW_COUNT) - 1;
-  const bytes = rowBytes(job), offset = valueOffset(job, bytes);
-  let count = load<i32>(s + C.COUNT);
-  let key = first;
-  while (key < end) {
-    let at = keyAddress(job, b, h, key, bytes);
-    const stop = min(end, min((key & ~(PAGE - 1)) + PAGE, key + C.GROUP - count));
-    let hidden = 0;
-    for (; key < stop; key++) {
-      const slot = s + (<usize>count << 2);
-      store<u32>(slot + C.KEY_LIST, <u32>at);
-      store<u32>(slot + C.VALUE_LIST, <u32>(at + offset));
-      const from = key - position + low, to = key - position + high;
-      store<i32>(slot + C.FROM, from);
-      store<i32>(slot + C.TO, to);
-      store<i32>(slot + C.KEY_INDEX, key);
-      hidden |= i32(from > 0) | i32(to < lastRow);
-      at += bytes;
-      count++;
-    }
-    if (hidden) store<i32>(s + C.HIDDEN, 1);
-    store<i32>(s + C.COUNT, count);
-    if (count == C.GROUP) {
-      flush(job, s);
-      count = 0;
-    }
-  }
-}
 
 /** Works the list off. */
 export function flush(job: usize, s: usize): void {
