@@ -3,7 +3,7 @@ import { afterAll, describe, expect, it } from 'vitest';
 import fc from 'fast-check';
 import { blockSparseAttention, DecodeSession, type HipConfig, type SearchStage } from '@hip/mask-search';
 import { createCpuRuntime } from '../src/index.ts';
-import { tensors, TOLERANCE } from './support.ts';
+import { Misses, tensors, TOLERANCE } from './support.ts';
 
 const SIZE = { heads: 2, kvHeads: 1, headDim: 16 };
 const TOTAL = 720;
@@ -58,6 +58,7 @@ describe.each(['plain', 'relaxed'] as const)('decoding, %s SIMD', async (simd) =
 
   it('masks and outputs are those of the reference’s sessions', () => {
     let [equal, steps] = [0, 0];
+    const misses = new Misses();
     fc.assert(
       fc.property(configs, fc.integer({ min: 2, max: 380 }), types, (config, prompt, type) => {
         const options = { ...SIZE, config, softcap: 3 };
@@ -81,12 +82,16 @@ describe.each(['plain', 'relaxed'] as const)('decoding, %s SIMD', async (simd) =
           const mask = cache.mask!;
           const now = { ...mask, keys: at + 1, window: mask.window + at + 1 - mask.keys };
           const theirs = session.mask!;
-          expect({ ...now, starts: 0 }).toEqual({ ...theirs, starts: 0 });
+          expect({ ...now, starts: 0, counts: 0 }).toEqual({ ...theirs, starts: 0, counts: 0 });
+          // Candidates that nearly tie may hold one block less: the last ones.
+          for (const [cell, count] of now.counts.entries())
+            expect(Math.abs(count - theirs.counts[cell]!)).toBeLessThanOrEqual(1);
+          misses.add(theirs, now);
           const shape = { batch: 1, queries: 1, keys: at + 1, ...SIZE };
           const [q, k, v] = [part('q', at, at + 1), held('k', 0, at + 1), held('v', 0, at + 1)];
           expect(output).toBeAllclose(blockSparseAttention(q, k, v, shape, now, { softcap: 3 }), TOLERANCE);
           steps++;
-          // Scores that float32 cannot tell apart are rare.
+          // Scores that the integers of a vote cannot tell apart are rare (compact.test.ts).
           if (now.starts.join() !== theirs.starts.join()) continue;
           equal++;
           expect(output).toBeAllclose(expected, TOLERANCE);
@@ -94,7 +99,8 @@ describe.each(['plain', 'relaxed'] as const)('decoding, %s SIMD', async (simd) =
       }),
       { numRuns: 24 },
     );
-    expect(equal / steps).toBeGreaterThan(0.98);
+    expect(equal / steps).toBeGreaterThan(simd === 'plain' ? 0.95 : 0.7);
+    expect(misses.share).toBeLessThan(simd === 'plain' ? 0.005 : 0.04);
   });
 
   it.each(['f32', 'f16'] as const)('cut back, stages go on as if they never went further: %s', (type) => {
