@@ -18,6 +18,11 @@ export async function chatFolder(
   write('config.json', tinyConfig(config));
   write('tokenizer.json', byteTokenizerJson());
   write('tokenizer_config.json', { chat_template: TEMPLATE });
-  write('generation_config.json', { do_sample: true, temperature: 0.9, eos_token_id: END, max_new_tokens: 24 });
+  write('generation_config.json', {
+    do_sample: true,
+    temperature: 0.9,
+    eos_token_id: fields['eos_token_id'] ?? END,
+    max_new_tokens: 24,
+  });
   return { path, [Symbol.dispose]: () => rmSync(path, { recursive: true, force: true }) };
 }
