@@ -1,4 +1,4 @@
-// Products of a quantised row (quantize.ts) with four rows of a group, blocks of 32: a lane a row.
+// Products of a quantised row (quantize.ts) with four rows of a group, blocks of 32 with a fifth bit: a lane a row.
 import { fma } from '../numbers/simd';
 import { RECORD, recordsAt } from './quantize';
 
@@ -22,43 +22,7 @@ export function halves4(from: usize): v128 {
   return f32x4.mul(v128.and(i32x4.shl(v128.load16x4_s(from), 13), v128.load(CONSTANTS, 32)), v128.load(CONSTANTS, 48));
 }
 
-/** Sums of 32 int8 columns times integers, a lane a row. */
-// @ts-ignore: decorator
-@inline
-export function bytes32(at: usize, x: usize, sums: v128): v128 {
-  for (const end = x + 64; x < end; x += 16) {
-    sums = i32x4.add(sums, i32x4.dot_i16x8_s(v128.load8x8_s(at), v128.load32_splat(x)));
-    sums = i32x4.add(sums, i32x4.dot_i16x8_s(v128.load8x8_s(at, 16), v128.load32_splat(x, 4)));
-    sums = i32x4.add(sums, i32x4.dot_i16x8_s(v128.load8x8_s(at, 32), v128.load32_splat(x, 8)));
-    sums = i32x4.add(sums, i32x4.dot_i16x8_s(v128.load8x8_s(at, 48), v128.load32_splat(x, 12)));
-    at += 64;
-  }
-  return sums;
-}
-
-// @ts-ignore: decorator
-@inline
-function nibblePair(at: usize, x: usize, mask: v128, sums: v128): v128 {
-  const q = v128.load8x8_u(at);
-  sums = i32x4.add(sums, i32x4.dot_i16x8_s(v128.and(q, mask), v128.load32_splat(x)));
-  return i32x4.add(sums, i32x4.dot_i16x8_s(i16x8.shr_u(q, 4), v128.load32_splat(x, 32)));
-}
-
-/** … of 32 nibbles: low ones are columns 0…15, high ones 16…31. */
-// @ts-ignore: decorator
-@inline
-export function nibbles32(at: usize, x: usize, mask: v128, sums: v128): v128 {
-  sums = nibblePair(at, x, mask, sums);
-  sums = nibblePair(at + 16, x + 4, mask, sums);
-  sums = nibblePair(at + 32, x + 8, mask, sums);
-  sums = nibblePair(at + 48, x + 12, mask, sums);
-  sums = nibblePair(at + 64, x + 16, mask, sums);
-  sums = nibblePair(at + 80, x + 20, mask, sums);
-  sums = nibblePair(at + 96, x + 24, mask, sums);
-  return nibblePair(at + 112, x + 28, mask, sums);
-}
-
-/** … of 32 nibbles with a fifth bit each, those of columns 0…15 at `high`, of 16…31 sixteen bytes on. */
+/** Sums of 32 columns times integers, a lane a row: nibbles with a fifth bit each, those of columns 0…15 at `high`, of 16…31 sixteen bytes on. */
 // @ts-ignore: decorator
 @inline
 function fives32(at: usize, high: usize, x: usize, mask: v128, sums: v128): v128 {
@@ -80,44 +44,6 @@ function fives32(at: usize, high: usize, x: usize, mask: v128, sums: v128): v128
 @inline
 export function scaled(sums: v128, d: v128, record: usize, total: v128): v128 {
   return fma(f32x4.convert_i32x4_s(sums), f32x4.mul(d, v128.load32_splat(record)), total);
-}
-
-export function dotQ8(at: usize, x: usize, depth: i32): v128 {
-  let total = f32x4.splat(0);
-  let record = recordsAt(x, depth);
-  for (const end = record; x < end; x += 64) {
-    total = scaled(bytes32(at + 16, x, i32x4.splat(0)), halves4(at), record, total);
-    record += RECORD;
-    at += 272;
-  }
-  return total;
-}
-
-/** Q4_0: values are 8 less. */
-export function dotQ40(at: usize, x: usize, depth: i32): v128 {
-  let total = f32x4.splat(0);
-  const mask = nibbleMask();
-  let record = recordsAt(x, depth);
-  for (const end = record; x < end; x += 64) {
-    total = scaled(nibbles32(at + 16, x, mask, i32x4.splat(load<i32>(record, 8) * -8)), halves4(at), record, total);
-    record += RECORD;
-    at += 144;
-  }
-  return total;
-}
-
-/** Q4_1: plus a minimum. */
-export function dotQ41(at: usize, x: usize, depth: i32): v128 {
-  let total = f32x4.splat(0);
-  const mask = nibbleMask();
-  let record = recordsAt(x, depth);
-  for (const end = record; x < end; x += 64) {
-    total = scaled(nibbles32(at + 32, x, mask, i32x4.splat(0)), halves4(at), record, total);
-    total = fma(halves4(at + 16), v128.load32_splat(record, 4), total);
-    record += RECORD;
-    at += 160;
-  }
-  return total;
 }
 
 /** Q5_0: values are 16 less. */

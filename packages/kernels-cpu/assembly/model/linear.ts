@@ -3,7 +3,8 @@ import * as J from '../job';
 import { rowsByPanels } from '../matrix/tile';
 import { BF16, decodeRow, F16, F32, Q4_0, Q4_1, Q4_K, Q5_0, Q5_1, Q5_K, Q8_0 } from './decode';
 import { dotQ4K, dotQ5K, dotQ6K } from './dot256';
-import { dotQ40, dotQ41, dotQ50, dotQ51, dotQ8 } from './dot32';
+import { dotQ50, dotQ51 } from './dot32';
+import { dotQ40, dotQ41, dotQ8 } from './dot8';
 import { dotBF16, dotF16, dotF32 } from './dot-float';
 import * as M from './job';
 import { groupAt, unpackRow } from './pack';
@@ -49,13 +50,13 @@ function dotGroup(type: i32, group: usize, x: usize, quantized: usize, depth: i3
   if (type == F32) dotF32(group, x, depth, to);
   else if (type == F16) dotF16(group, x, depth, to);
   else if (type == BF16) dotBF16(group, x, depth, to);
+  else if (type == Q8_0) dotQ8(group, quantized, depth, to);
+  else if (type == Q4_1) dotQ41(group, quantized, depth, to);
+  else if (type == Q4_0) dotQ40(group, quantized, depth, to);
   else for (let side: usize = 0; side < 2; side++) v128.store(to + (side << 4), dotQuantized(type, group + (side << 3), quantized, depth));
 }
 
 function dotQuantized(type: i32, at: usize, x: usize, depth: i32): v128 {
-  if (type == Q8_0) return dotQ8(at, x, depth);
-  if (type == Q4_1) return dotQ41(at, x, depth);
-  if (type == Q4_0) return dotQ40(at, x, depth);
   if (type == Q4_K) return dotQ4K(at, x, depth);
   if (type == Q5_K) return dotQ5K(at, x, depth);
   if (type == Q5_0) return dotQ50(at, x, depth);
