@@ -1,25 +1,14 @@
 // Packs every public package and checks the tarballs as their users will see them: publint, arethetypeswrong (ESM only), and
 // an installation of all of them into an empty project whose every entry is then imported by Node.
-import { globSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { ROOT, run } from './toolchain.mjs';
+import { catalogVersion, installPacked, pack, publicPackages } from './lib/packed.mjs';
+import { run } from './toolchain.mjs';
 
 const env = process.env;
 const project = mkdtempSync(join(tmpdir(), 'packages-check-'));
 const print = (text) => process.stdout.write(`${text}\n`);
-
-async function pack({ name, folder }) {
-  const destination = mkdtempSync(join(project, 'pack-'));
-  const { code, output } = await run('pnpm', ['pack', '--pack-destination', destination], {
-    env,
-    cwd: folder,
-    capture: true,
-  });
-  const [tarball] = globSync('*.tgz', { cwd: destination });
-  if (code !== 0 || !tarball) throw new Error(`${name}: pnpm pack failed\n${output}`);
-  return join(destination, tarball);
-}
 
 async function check(tarball) {
   const problems = [];
@@ -35,23 +24,10 @@ async function check(tarball) {
 
 /** Installs the tarballs beside their peers, nothing from the workspace in reach, and imports each entry. */
 async function importAll(packages) {
-  const tarballs = Object.fromEntries(packages.map(({ name, tarball }) => [name, `file:${tarball}`]));
-  const tfjs = readFileSync(join(ROOT, 'pnpm-workspace.yaml'), 'utf8').match(/"@tensorflow\/tfjs": (\S+)/)[1];
-  writeFileSync(
-    join(project, 'package.json'),
-    JSON.stringify({ private: true, type: 'module', dependencies: { ...tarballs, '@tensorflow/tfjs': tfjs } }),
-  );
-  const overrides = Object.entries(tarballs).map(([name, file]) => `  "${name}": "${file}"`);
-  writeFileSync(
-    join(project, 'pnpm-workspace.yaml'),
-    ['strictDepBuilds: false', 'overrides:', ...overrides, ''].join('\n'),
-  );
-  const installed = await run('pnpm', ['install', '--loglevel=error', '--reporter=append-only'], {
-    env,
-    cwd: project,
-    capture: true,
-  });
-  if (installed.code !== 0) return [`pnpm install of the tarballs failed\n${installed.output}`];
+  const tarballs = Object.fromEntries(packages.map(({ name, tarball }) => [name, tarball]));
+  // Peers that entries cannot do without; optional ones that only functions need are left out.
+  const others = { '@tensorflow/tfjs': catalogVersion('@tensorflow/tfjs') };
+  await installPacked({ project, tarballs, others });
   const specifiers = packages.flatMap(({ name, entries }) => entries.map((entry) => `${name}${entry.slice(1)}`));
   writeFileSync(
     join(project, 'import-all.mjs'),
@@ -71,15 +47,11 @@ async function importAll(packages) {
   return imported.code === 0 ? [] : [`importing the installed packages failed\n${imported.output}`];
 }
 
-const packages = globSync('packages/*/package.json', { cwd: ROOT })
-  .sort()
-  .map((path) => ({ folder: join(ROOT, path, '..'), ...JSON.parse(readFileSync(join(ROOT, path), 'utf8')) }))
-  .filter((manifest) => !manifest.private)
-  .map(({ folder, name, exports }) => ({ folder, name, entries: Object.keys(exports) }));
+const packages = publicPackages();
 let failed = 0;
 try {
   for (const each of packages) {
-    each.tarball = await pack(each);
+    each.tarball = await pack(each, project);
     const problems = await check(each.tarball);
     failed += problems.length;
     print(`${each.name}: ${problems.length > 0 ? `FAILED\n${problems.join('\n')}` : 'ok'}`);

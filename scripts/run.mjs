@@ -47,6 +47,13 @@ async function main() {
       const built = await turbo('codegen');
       return built.code === 0 ? (await run('pnpm', ['--filter', './docs', 'run', 'site'], tools)).code : built.code;
     }
+    // What they pack is built first: a tarball of yesterday's build proves nothing.
+    case 'packages-check':
+    case 'runtimes': {
+      const built = await turbo('build');
+      const path = task === 'runtimes' ? 'scripts/runtimes.mjs' : 'scripts/check-packages.mjs';
+      return built.code === 0 ? (await script(path, ...args)).code : built.code;
+    }
     case 'turbo':
       return (await run('turbo', ['run', ...args], tools)).code;
     case 'script':

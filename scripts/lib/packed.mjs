@@ -1,5 +1,5 @@
 // The public packages as their users get them: packed, and installed into a folder where nothing of the workspace is in reach.
-import { globSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { cpSync, existsSync, globSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { ROOT, run } from '../toolchain.mjs';
 
@@ -32,6 +32,43 @@ export async function pack({ name, folder }, into) {
   const [tarball] = globSync('*.tgz', { cwd: destination });
   if (code !== 0 || !tarball) throw new Error(`${name}: pnpm pack failed\n${output}`);
   return join(destination, tarball);
+}
+
+/** The manifest as it is published: the exports of publishConfig, versions in place of the workspace's protocols. */
+export function publishedManifest(manifest, versionOf) {
+  const { publishConfig, devDependencies: _, scripts: __, ...rest } = manifest;
+  const { access: ___, ...published } = publishConfig;
+  const dependencies = Object.fromEntries(
+    Object.entries(rest.dependencies ?? {}).map(([name, range]) => {
+      if (range.startsWith('workspace:')) return [name, versionOf(name)];
+      return [name, range === 'catalog:' ? catalogVersion(name) : range];
+    }),
+  );
+  return { ...rest, ...published, dependencies };
+}
+
+/** Builds one package's JavaScript alone, which takes a tenth of the time of its declarations, and packs it; returns the tarball's path. */
+export async function packScripts({ name, folder, manifest }, into, versionOf) {
+  const stage = join(into, `pack-${name.replace(/\W+/g, '-')}`);
+  const built = await run('tsdown', ['--no-dts', '--logLevel', 'error', '-d', join(stage, 'dist')], {
+    env: process.env,
+    cwd: folder,
+    capture: true,
+  });
+  if (built.code !== 0) throw new Error(`${name}: tsdown failed\n${built.output}`);
+  writeFileSync(join(stage, 'package.json'), JSON.stringify(publishedManifest(manifest, versionOf)));
+  for (const file of manifest.files) {
+    if (file === 'dist' || file === 'src' || !existsSync(join(folder, file))) continue;
+    cpSync(join(folder, file), join(stage, file), { recursive: true });
+  }
+  const { code, output } = await run('npm', ['pack', '--silent', '--pack-destination', stage], {
+    env: process.env,
+    cwd: stage,
+    capture: true,
+  });
+  const [tarball] = globSync('*.tgz', { cwd: stage });
+  if (code !== 0 || !tarball) throw new Error(`${name}: npm pack failed\n${output}`);
+  return join(stage, tarball);
 }
 
 /** The version that the workspace's catalog pins. */

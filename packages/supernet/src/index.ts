@@ -2,6 +2,7 @@ export * from './errors.ts';
 export * from './elastic/space.ts';
 export type * from './model/types.ts';
 export * from './checkpoints.ts';
+export * from './backend/set-up.ts';
 export * from './checkpoint/load.ts';
 export * from './elastic/cost.ts';
 export { denseAttention } from './model/attention.ts';

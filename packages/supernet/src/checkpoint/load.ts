@@ -11,6 +11,7 @@ import {
   type TextTokenizer,
   type WeightSlot,
 } from '@hip/checkpoints';
+import { backendLimits, requireFits } from '../backend/limits.ts';
 import type { SpaceChoices } from '../elastic/space.ts';
 import { SupernetError } from '../errors.ts';
 import { requireComputable } from '../model/computable.ts';
@@ -44,7 +45,7 @@ export interface Checkpoint {
  * or any {@link CheckpointFiles} (`memoryFiles`, `hubFiles` with a token). Weights are decoded tensor by tensor.
  *
  * @throws SupernetError `file-not-found`, `invalid-config`, `unsupported-model`, `invalid-safetensors`, `missing-weight`,
- * `invalid-shape`, `network`, `unsupported` (a folder without Node, the Hub without its library), `aborted`.
+ * `invalid-shape`, `network`, `out-of-memory` where the current tfjs backend cannot hold the weights, `unsupported` (a folder without Node, the Hub without its library), `aborted`.
  *
  * @example
  * ```ts
@@ -63,6 +64,7 @@ export async function loadCheckpoint(
   await using checkpoint = await openCheckpoint(location, options);
   const { config, files } = checkpoint;
   requireComputable(config);
+  requireFits(weightSlots(config), backendLimits());
   const { values, created } = await readValues(checkpoint, options);
   const tokenizer = await checkpoint.tokenizer();
   const generation = await checkpoint.generation();

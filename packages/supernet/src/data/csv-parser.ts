@@ -2,8 +2,15 @@
 import type { parse as parseInBrowsers } from 'csv-parse/browser/esm';
 import { importPackage } from '../node-modules.ts';
 
-/** The one for browsers runs everywhere but where objects have no `__proto__` (Deno; Node with `--disable-proto`): its buffers set theirs. */
+/** Whether assigning to `__proto__` sets an object's prototype: not so in Deno, nor in Node with `--disable-proto`. */
+function setsPrototypes(): boolean {
+  const probe: { __proto__?: object } = {};
+  probe.__proto__ = Array.prototype;
+  return Object.getPrototypeOf(probe) === Array.prototype;
+}
+
+/** The one for browsers wherever it runs; its buffers set their `__proto__`. */
 export async function csvParser(): Promise<typeof parseInBrowsers> {
-  if ('__proto__' in Object.prototype) return (await import('csv-parse/browser/esm')).parse;
+  if (setsPrototypes()) return (await import('csv-parse/browser/esm')).parse;
   return ((await importPackage('csv-parse')) as { readonly parse: typeof parseInBrowsers }).parse;
 }

@@ -1,0 +1,37 @@
+// Packs the public packages and runs scripts/runtimes/smoke.mjs over them on every runtime: npm run runtimes. They are packed as they are
+// published, and must be built; with --scripts their JavaScript alone is built here and packed. The last line is what each runtime said, as JSON.
+import { copyFileSync, mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { catalogVersion, installPacked, pack, packScripts, publicPackages } from './lib/packed.mjs';
+import { runtimes, smoke } from './lib/runtimes.mjs';
+import { ROOT } from './toolchain.mjs';
+
+const folder = mkdtempSync(join(tmpdir(), 'runtimes-'));
+try {
+  const packages = publicPackages();
+  const versionOf = (name) => packages.find((each) => each.name === name).manifest.version;
+  const tarballs = {};
+  for (const each of packages) {
+    tarballs[each.name] = process.argv.includes('--scripts')
+      ? await packScripts(each, folder, versionOf)
+      : await pack(each, folder);
+  }
+  const tfjs = '@tensorflow/tfjs';
+  await installPacked({ project: folder, tarballs, others: { [tfjs]: catalogVersion(tfjs) } });
+  copyFileSync(join(ROOT, 'scripts/runtimes/smoke.mjs'), join(folder, 'smoke.mjs'));
+  const said = {};
+  for (const runtime of await runtimes()) {
+    const results = Object.entries((said[runtime.name] = await smoke(runtime, folder)));
+    const failed = results.filter(([, problem]) => problem !== null);
+    process.stdout.write(`${runtime.name}: ${results.length - failed.length} of ${results.length} packages\n`);
+    for (const [name, problem] of failed) process.stdout.write(`${runtime.name}, ${name}: ${problem}\n`);
+    if (failed.length > 0 || results.length === 0) process.exitCode = 1;
+  }
+  process.stdout.write(`${JSON.stringify(said)}\n`);
+} catch (error) {
+  process.stdout.write(`${error.stack}\n`);
+  process.exitCode = 1;
+} finally {
+  rmSync(folder, { recursive: true, force: true });
+}
