@@ -68,7 +68,7 @@ export function node(path: string) {
   if (!sqlite) {
     throw new SearchError(
       'invalid-option',
-      `the study file ${path} needs Node 24 or newer (its node:sqlite), which this is not: leave \`study\` out, which keeps the study in memory, or pass a Study instead of a path`,
+      `the study file ${path} needs Node 22.13 or newer (its node:sqlite), which this is not: leave \`study\` out, which keeps the study in memory, or pass a Study instead of a path`,
       { path },
     );
   }
