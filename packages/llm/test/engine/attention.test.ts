@@ -1,6 +1,6 @@
 // HiP in an engine: where it selects, decoding, forks, cuts and failures give what they give without them; profiles and layers are obeyed.
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { VOTE_CONFIG } from '@hip/mask-search';
+import { DEFAULT_CONFIG } from '@hip/mask-search';
 import { LayerAttention } from '../../src/engine/layer-cache.ts';
 import { loadEngine } from '../../src/engine/load.ts';
 import { resolveOptions } from '../../src/engine/options.ts';
@@ -81,7 +81,7 @@ describe('which keys a layer reads', () => {
     expect(await kinds({}, 5000, {}, 1)).toEqual(['dense', 'dense', 'dense']);
     expect(await kinds({}, 7000, {}, 1)).toEqual(['dense', 'dense', 'hip']);
     // Nothing is quadratic: dense layers end where the configuration says.
-    expect(await kinds({}, VOTE_CONFIG.denseTokens! + 1)).toEqual(['hip', 'hip', 'hip']);
+    expect(await kinds({}, DEFAULT_CONFIG.denseTokens! + 1)).toEqual(['hip', 'hip', 'hip']);
     expect(await kinds({ denseBelow: 0, config: { denseLayers: 0 } }, 500)).toEqual(['hip', 'hip', 'hip']);
     // HiP would keep them all.
     expect(await kinds({ denseBelow: 0, config: { denseLayers: 0 } }, 400)).toEqual(['dense', 'dense', 'dense']);
