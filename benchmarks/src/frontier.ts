@@ -121,7 +121,8 @@ async function distanceRows(
   const backend = process.env['HIP_QUALITY_BACKEND'] === 'webgpu' ? 'webgpu' : 'wasm';
   const folder = sharedPath('models', 'smollm2-135m-instruct', 'SmolLM2-135M-Instruct.Q4_1.gguf');
   const goldens = sharedPath('goldens', 'smollm2', 'books.safetensors');
-  if (!folder || !goldens) throw new Error('needs ../shared/models/smollm2-135m-instruct and ../shared/goldens/smollm2');
+  if (!folder || !goldens)
+    throw new Error('needs ../shared/models/smollm2-135m-instruct and ../shared/goldens/smollm2');
   const environment = await startTfjs(backend);
   using prepared = await prepareAttention({ matmul: true });
   const { model } = await loadCheckpoint(folder);

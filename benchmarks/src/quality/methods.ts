@@ -3,7 +3,6 @@ import { denseModelAttention, hipModelAttention, maskedAttention } from '@hip/at
 import {
   BOUND_CONFIG,
   boundStages,
-  DEFAULT_CONFIG,
   infiniteHipStages,
   PAPER_CONFIG,
   randomBlockMask,

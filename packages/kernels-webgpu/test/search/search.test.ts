@@ -2,8 +2,8 @@
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import * as fc from 'fast-check';
 import { describeGpu } from '@hip/testing';
-import { PAPER_CONFIG, resolveConfig, searchBlockMask, type BlockMask } from '@hip/mask-search';
-import { BOUNDS } from '../support/bounds.ts';
+import { boundStages, PAPER_CONFIG, resolveConfig, searchBlockMask, type BlockMask } from '@hip/mask-search';
+import { BOUNDS, boundsOf } from '../support/bounds.ts';
 import { withTier, type DeviceProfile, type Tier } from '../../src/device/features.ts';
 import { contextOf, type GpuContext } from '../../src/dispatch/context.ts';
 import { allocateMask, readMask } from '../../src/attention/mask.ts';
@@ -75,13 +75,13 @@ describeGpu('mask search', (gpu) => {
 
   const shape = { batch: 1, queries: 130, keys: 3000, heads: 2, kvHeads: 1, headDim: 32 };
   const cases: Record<string, SearchCase> = {
-    'the default configuration': {
+    bounds: {
       shape,
-      config: resolveConfig({ k: 128 }),
+      config: boundsOf(128),
       type: 'f16',
       seed: 1,
     },
-    'the fast configuration, more chunks than are counted one by one': {
+    'bounds in blocks of 64 rows, more chunks than are counted one by one': {
       shape: { batch: 1, queries: 130, keys: 20_000, heads: 3, kvHeads: 1, headDim: 64 },
       config: BOUNDS,
       type: 'f32',
@@ -130,7 +130,7 @@ describeGpu('mask search', (gpu) => {
   }
 
   it('slabs of query blocks give the same mask', async () => {
-    const config = resolveConfig({ k: 64, blockQ: 16 });
+    const config = boundsOf(64, { blockQ: 16 });
     const { actual, expected, plan } = await runSearch(
       context,
       { shape: { ...shape, keys: 1500 }, config, type: 'f16', seed: 6 },
@@ -142,7 +142,7 @@ describeGpu('mask search', (gpu) => {
 
   it('keys and queries in several bindings give the same mask', async () => {
     const limits = { ...context.limits, maxStorageBufferBindingSize: 48 * 1024 };
-    const config = resolveConfig({ k: 64, blockQ: 16, sink: 5 });
+    const config = boundsOf(64, { blockQ: 16, sink: 5 });
     const { actual, expected, plan } = await runSearch(
       context,
       { shape: { ...shape, batch: 2, queries: 300, keys: 1000 }, config, type: 'f32', seed: 7 },
@@ -160,7 +160,7 @@ describeGpu('mask search', (gpu) => {
       k: 64,
       window: 80,
       sink: 5,
-      stages: resolveConfig({ k: 64 }).stages,
+      stages: boundStages(64),
     });
     const { actual, expected, plan } = await runSearch(
       context,
@@ -241,7 +241,7 @@ describeGpu('mask search', (gpu) => {
 
   it('ends with a valid mask whatever the numbers: NaN, infinities, all alike', async () => {
     const shape = { batch: 1, queries: 64, keys: 1400, heads: 4, kvHeads: 2, headDim: 64 };
-    const configs = [resolveConfig({ ...PAPER_CONFIG, k: 600 }), resolveConfig({ k: 256 })];
+    const configs = [resolveConfig({ ...PAPER_CONFIG, k: 600 }), boundsOf(256)];
     for (const value of [Number.NaN, Number.POSITIVE_INFINITY, 0, -1e38]) {
       for (const config of configs) {
         const { q, k } = randomTensors(shape, 3);

@@ -1,11 +1,9 @@
-// A configuration of bounds and exact scores without a vote, of blocks that fill a tile.
-import { boundStages, resolveConfig, type HipConfig } from '@hip/mask-search';
+// Configurations of bounds and exact scores without a vote.
+import { BOUND_CONFIG, boundStages, resolveConfig, type HipConfig } from '@hip/mask-search';
 
-export const BOUNDS: HipConfig = resolveConfig({
-  k: 512,
-  blockQ: 64,
-  blockK: 16,
-  window: 256,
-  stages: boundStages(512, 8),
-  denseTokens: undefined,
-});
+/** `k` keys, with deviations. */
+export const boundsOf = (k: number, changes: Partial<HipConfig> = {}): HipConfig =>
+  resolveConfig({ ...BOUND_CONFIG, k, stages: boundStages(k), ...changes });
+
+/** Blocks that fill a tile. */
+export const BOUNDS: HipConfig = boundsOf(512, { blockQ: 64, stages: boundStages(512, 8) });
