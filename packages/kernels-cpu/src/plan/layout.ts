@@ -263,3 +263,31 @@ export function searchScratch(
       64,
   );
 }
+
+/** Query heads of a work item of a single row's dense attention, and keys whose scores are held: assembly/attention/row.ts. */
+export const ROW_LANES = 4;
+const ROW_STEP = 64;
+/** Most parts that its keys are split into. */
+const ROW_SPLITS = 64;
+
+/**
+ * A single row's dense attention over `seen` keys: parts of a key head's queries, cells that are split, keys of a split and their
+ * number, bytes of a partial result and of a thread's scratch. By the shape alone, so that results do not depend on the number of
+ * threads.
+ */
+export function rowLayout(
+  { batch, heads, kvHeads, headDim }: Pick<AttentionShape, 'batch' | 'heads' | 'kvHeads' | 'headDim'>,
+  seen: number,
+) {
+  const parts = Math.ceil(heads / kvHeads / ROW_LANES);
+  const run = PAGE_TOKENS * Math.ceil(seen / (PAGE_TOKENS * ROW_SPLITS));
+  const line = 16 * paddedDim(headDim);
+  return {
+    parts,
+    cells: batch * kvHeads * parts,
+    run,
+    splits: Math.ceil(seen / run),
+    partial: 48 + line,
+    stride: alignBytes(ROW_STEP * 16 + line + 16),
+  };
+}

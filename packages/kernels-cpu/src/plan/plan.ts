@@ -18,6 +18,7 @@ import {
   paddedDim,
   PAGE_TOKENS,
   queryChunks,
+  rowLayout,
   searchScratch,
   splitsOf,
   summariesOf,
@@ -83,7 +84,12 @@ export function planMemory({ shape, config, threads, type = 'f32' }: PlanInput):
     scratch = Math.max(scratch, searchScratch(shape, { ...config, window: config.window + grown }));
   }
   const splits = splitsOf(queries, attendedKeys(keys, config));
-  const partials = splits > 1 ? alignBytes(batch * heads * splits * (8 * paddedDim(headDim) + 16) * 4) : 0;
+  let partials = splits > 1 ? alignBytes(batch * heads * splits * (8 * paddedDim(headDim) + 16) * 4) : 0;
+  // A single dense row is first tried by a kernel that splits more, and done by the others where numbers are not finite.
+  if (queries === 1 && !config) {
+    const row = rowLayout(shape, keys);
+    partials = Math.max(partials, alignBytes(row.cells * row.splits * row.partial));
+  }
   const staging = Math.max(raw, 2 * q) + alignBytes(JOB_BYTES);
   const total = pages + staging + mask + envelopes + threads * scratch + partials;
   return {

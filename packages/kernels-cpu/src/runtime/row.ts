@@ -1,21 +1,10 @@
 // Exact attention of the newest token, over everything held or its last keys.
-import { paddedDim, PAGE_TOKENS } from '../plan/layout.ts';
+import { ROW_LANES, rowLayout } from '../plan/layout.ts';
 import { alignBytes, Scope } from './heap.ts';
 import type { Call } from './part.ts';
 
-/** Query heads of a work item, keys whose scores are held, and where a partial result's flag and outputs are: assembly/attention/row.ts. */
-const LANES = 4;
-const STEP = 64;
+/** Where a partial result's flag is: assembly/attention/row.ts. */
 const FLAG = 32;
-const OUTPUT = 48;
-/** Most parts that the keys are split into. */
-const MOST_SPLITS = 64;
-
-/** The keys' parts, by the number of keys alone, so that results do not depend on the number of threads. */
-function splitKeys(keys: number): { readonly run: number; readonly splits: number } {
-  const run = PAGE_TOKENS * Math.ceil(keys / (PAGE_TOKENS * MOST_SPLITS));
-  return { run, splits: Math.ceil(keys / run) };
-}
 
 /**
  * Attention of one row with its last `window` keys.
@@ -33,14 +22,9 @@ export function attendRow(
 ): readonly number[] {
   const { batch, heads, kvHeads, headDim, keys } = shape;
   const start = performance.now();
-  const padded = paddedDim(headDim);
   const group = heads / kvHeads;
-  const parts = Math.ceil(group / LANES);
-  const cells = batch * kvHeads * parts;
   const seen = Math.min(window, keys);
-  const { run, splits } = splitKeys(seen);
-  const stride = alignBytes(STEP * 16 + padded * 16 + 16);
-  const partial = OUTPUT + padded * 16;
+  const { parts, cells, run, splits, partial, stride } = rowLayout(shape, seen);
   const row = alignBytes(batch * heads * headDim * 4);
   using scope = new Scope(engine.heap);
   const q = scope.allocate(2 * row + stride * engine.threads + cells * splits * partial);
@@ -69,8 +53,8 @@ export function attendRow(
   const flagged: number[] = [];
   for (let cell = 0; cell < cells; cell++) {
     const lanes = engine.heap.ints(partials + cell * splits * partial + FLAG, 1)[0]!;
-    const part = (cell % parts) * LANES;
-    for (let h = 0; h < Math.min(LANES, group - part); h++)
+    const part = (cell % parts) * ROW_LANES;
+    for (let h = 0; h < Math.min(ROW_LANES, group - part); h++)
       if ((lanes >> h) & 1) flagged.push(Math.floor(cell / parts) * group + part + h);
   }
   engine.times.attention += performance.now() - start;
