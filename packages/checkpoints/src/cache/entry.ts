@@ -1,5 +1,6 @@
 // One location's part of the cache: which of its files are kept, and which it is known not to have.
-import { readFile, writeFile } from './folder.ts';
+import { CheckpointError } from '../errors.ts';
+import { isNamed, readFile, writeFile } from './folder.ts';
 
 const INDEX = 'index.json';
 
@@ -34,7 +35,11 @@ export async function updateIndex(
   await locked(folder.name, async () => {
     const index = (await readIndex(folder)) ?? { location, files: {}, missing: [], usedAt: 0 };
     const text = JSON.stringify({ ...change(index), usedAt: Date.now() });
-    await writeFile(folder, INDEX, [new TextEncoder().encode(text)]);
+    await writeFile(folder, INDEX, [new TextEncoder().encode(text)]).catch((cause: unknown) => {
+      if (!isNamed(cause, 'QuotaExceededError')) throw cause;
+      const message = `the browser has no room for the index of ${location}: free some, or open the checkpoint without a cache`;
+      throw new CheckpointError('cache-full', message, { location }, { cause });
+    });
   });
 }
 
