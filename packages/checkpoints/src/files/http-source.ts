@@ -13,7 +13,7 @@ import { requireAnswer, transfer } from './transfer.ts';
 export type { HttpSourceOptions } from './attempts.ts';
 
 /**
- * A file behind HTTP(S), read by range requests of 8 MiB, so that only the parts that are used travel; whole where the server has no
+ * A file behind HTTP(S), read by range requests of blocks, so that only the parts that are used travel; whole where the server has no
  * ranges. What may pass (429, 5xx, a cut connection) is tried again twice, a cut part goes on where it broke. All parts are of one version
  * of the file: length and ETag (else Last-Modified) of every answer are those of the first.
  *
