@@ -30,6 +30,13 @@ const thousands = (value) => value?.toLocaleString('en-US');
 const giga = (value) => Number((value / 1e9).toPrecision(3));
 const mib = (value) => (value === undefined ? undefined : Number((value / 2 ** 20).toPrecision(3)));
 
+/** Configurations of the benchmark on SmolLM2, in words. */
+const SMOLLM2 = {
+  bounds: 'bounds (the default before)',
+  default: 'default',
+  profile: 'default, with the shipped profile',
+};
+
 export const VIEWS = [
   {
     name: 'demo',
@@ -258,8 +265,61 @@ export const VIEWS = [
     ],
   },
   {
+    name: 'quality-smollm2',
+    title: 'How near to dense: SmolLM2-135M-Instruct at 8,192 tokens',
+    tables: (document) => [
+      view(
+        'Second half of four windows of two books; KL in thousandths of a nat',
+        document.rows.filter(({ part, window }) => part === 'prefill' && window.startsWith('mean')),
+        {
+          configuration: ({ configuration }) => SMOLLM2[configuration] ?? configuration,
+          'perplexity against dense': ({ perplexityRatio }) => perplexityRatio.toFixed(4),
+          KL: ({ kl, klError }) => `${kl.toFixed(1)} ± ${klError.toFixed(1)}`,
+          'same next token': ({ equalArgmax }) => percent(equalArgmax),
+          'keys a row': ({ keysPerRow }) => Math.round(keysPerRow),
+          'pseudo-keys': ({ pseudoKeysPerRow }) => Math.round(pseudoKeysPerRow),
+          'keys a row, dense layers too': ({ keysPerRowAllLayers }) => Math.round(keysPerRowAllLayers),
+        },
+      ),
+      view('Pass-keys: right answers, and the difference from dense with its 95 % interval', where(document, { part: 'tasks' }), {
+        configuration: ({ configuration }) => SMOLLM2[configuration] ?? configuration,
+        questions: 'questions',
+        right: ({ right }) => percent(right),
+        'against dense': ({ difference, interval }) =>
+          difference === undefined ? undefined : `${percent(difference)} ± ${percent(interval)}`,
+      }),
+    ],
+  },
+  {
+    name: 'webgpu-vote',
+    title: 'The default on WebGPU',
+    tables: (document) => {
+      const native = { 'FlashAttention-2': 'flashAttention2Ms', cuDNN: 'cudnnMs' };
+      return [
+        view('Prefill: 32 heads, 8 key heads, d=128, causal, f16', where(document, { part: 'prefill' }), {
+          tokens: ({ tokens: length }) => thousands(length),
+          configuration: 'configuration',
+          ...native,
+          'GPU (ms)': 'gpuMs',
+          'search (ms)': 'searchMs',
+          'attention (ms)': 'attentionMs',
+        }),
+        view('One token after 131,072, mean over a refresh cycle', where(document, { part: 'decode' }), {
+          configuration: 'configuration',
+          ...native,
+          'GPU (ms)': 'gpuMs',
+        }),
+        view('A million tokens in chunks of 32,768', where(document, { part: 'million' }), {
+          configuration: 'configuration',
+          'wall (ms)': 'wallMs',
+          'last chunk (ms)': 'lastChunkMs',
+        }),
+      ];
+    },
+  },
+  {
     name: 'webgpu',
-    title: 'Attention on WebGPU',
+    title: 'Attention on WebGPU, the configurations before',
     tables: (document) => {
       const native = { 'FlashAttention-2': 'flashAttention2Ms', cuDNN: 'cudnnMs' };
       const time = { 'GPU (ms)': 'gpuMs', 'wall (ms)': 'wallMs' };

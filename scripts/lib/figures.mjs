@@ -95,7 +95,11 @@ export function load(name) {
 }
 
 /** What repeats a result, where it is no benchmark of that name. */
-const COMMANDS = { demo: 'npm run demo', 'vote-study': 'python3 benchmarks/device/vote_study.py' };
+const COMMANDS = {
+  demo: 'npm run demo',
+  'vote-study': 'python3 benchmarks/device/vote_study.py',
+  'webgpu-vote': 'bash benchmarks/device/run.sh vote',
+};
 const commandOf = (name) => COMMANDS[name] ?? `npm run bench -- ${name}`;
 const captioned = ({ title, markdown }) => `${title ? `${title}:\n\n` : ''}${markdown}`;
 
