@@ -281,13 +281,17 @@ export const VIEWS = [
           'keys a row, dense layers too': ({ keysPerRowAllLayers }) => Math.round(keysPerRowAllLayers),
         },
       ),
-      view('Pass-keys: right answers, and the difference from dense with its 95 % interval', where(document, { part: 'tasks' }), {
-        configuration: ({ configuration }) => SMOLLM2[configuration] ?? configuration,
-        questions: 'questions',
-        right: ({ right }) => percent(right),
-        'against dense': ({ difference, interval }) =>
-          difference === undefined ? undefined : `${percent(difference)} ± ${percent(interval)}`,
-      }),
+      view(
+        'Pass-keys: right answers, and the difference from dense with its 95 % interval',
+        where(document, { part: 'tasks' }),
+        {
+          configuration: ({ configuration }) => SMOLLM2[configuration] ?? configuration,
+          questions: 'questions',
+          right: ({ right }) => percent(right),
+          'against dense': ({ difference, interval }) =>
+            difference === undefined ? undefined : `${percent(difference)} ± ${percent(interval)}`,
+        },
+      ),
     ],
   },
   {

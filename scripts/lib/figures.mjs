@@ -98,7 +98,7 @@ export function load(name) {
 const COMMANDS = {
   demo: 'npm run demo',
   'vote-study': 'python3 benchmarks/device/vote_study.py',
-  'webgpu-vote': 'bash benchmarks/device/run.sh vote',
+  'webgpu-vote': 'npm run bench -- webgpu',
 };
 const commandOf = (name) => COMMANDS[name] ?? `npm run bench -- ${name}`;
 const captioned = ({ title, markdown }) => `${title ? `${title}:\n\n` : ''}${markdown}`;

@@ -30,7 +30,11 @@ export const HEADLINES = [
   {
     result: 'webgpu-vote',
     say: (document) => {
-      const { tokens: length, gpuMs, flashAttention2Ms } = find(document, {
+      const {
+        tokens: length,
+        gpuMs,
+        flashAttention2Ms,
+      } = find(document, {
         part: 'prefill',
         tokens: 131072,
         configuration: 'default',
