@@ -9,6 +9,18 @@ interface Manifest {
 }
 
 /**
+ * Safari has no `Symbol.dispose`, nor have Chrome before 134 and Firefox before 141: a method of that name would be called `undefined`
+ * there, and what `using` is lowered to would not find it. Both agree on a registered symbol instead.
+ */
+const disposable: NonNullable<UserConfig['plugins']> = {
+  name: 'disposable-everywhere',
+  renderChunk: (code: string, { fileName }: { readonly fileName: string }) =>
+    /\.d\.[mc]?ts$/.test(fileName)
+      ? null
+      : code.replaceAll(/\[Symbol\.(asyncDispose|dispose)\]/g, '[Symbol.$1 ?? Symbol.for("Symbol.$1")]'),
+};
+
+/**
  * @param more - entries beyond the exports (a command, a worker's script), and the platform: `neutral` runs in Node and browsers
  */
 export function packageBuild({
@@ -29,6 +41,7 @@ export function packageBuild({
     platform,
     target: 'es2024',
     dts: true,
+    plugins: [disposable],
     fixedExtension: true,
     // Node's modules are imported only where a function needs them, so the rest runs in browsers.
     deps: { neverBundle: [/^node:/] },

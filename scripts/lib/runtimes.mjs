@@ -11,6 +11,7 @@ const FOLDER = join(ROOT, '.tooling/runtimes');
 const RUNTIMES = [
   { name: 'node-20', binary: 'node-20/bin/node', args: [], lowest: true },
   { name: 'node-22', binary: 'node-22/bin/node', args: [] },
+  { name: 'node-22, older', binary: 'node-22/bin/node', args: [], flags: ['--older'] },
   { name: 'deno', binary: '@deno/linux-x64-glibc/deno', args: ['run', '--allow-all', '--node-modules-dir=manual'] },
   { name: 'bun', binary: '@oven/bun-linux-x64-baseline/bin/bun', args: ['run', '--no-install'] },
 ];
@@ -40,11 +41,11 @@ export async function runtimes() {
 }
 
 /** What smoke.mjs says on one runtime: package → null or what was wrong. */
-export async function smoke({ path, args }, project) {
+export async function smoke({ path, args, flags = [] }, project) {
   const env = { ...process.env, NODE_OPTIONS: '', DENO_NO_UPDATE_CHECK: '1' };
   // The shims of the workspace's commands put its packages there, where Bun finds them.
   delete env.NODE_PATH;
-  const { code, output } = await run(path, [...args, 'smoke.mjs'], { env, cwd: project, capture: true });
+  const { code, output } = await run(path, [...args, 'smoke.mjs', ...flags], { env, cwd: project, capture: true });
   const last = output.trim().split('\n').at(-1) ?? '';
   if (!last.startsWith('{')) throw new Error(`${path} ended with ${code} and printed no results:\n${output}`);
   return JSON.parse(last);

@@ -2,6 +2,19 @@
 // prints one line of JSON, { package: null or what was wrong }.
 import assert from 'node:assert/strict';
 
+// As in Safari before 18.2: no float16, and no symbols for `using`, which builds lower to calls of methods by those names.
+if (process.argv.includes('--older')) {
+  delete globalThis.Float16Array;
+  const Native = Symbol;
+  const Older = (description) => Native(description);
+  for (const name of Object.getOwnPropertyNames(Native)) {
+    if (['length', 'name', 'prototype', 'dispose', 'asyncDispose'].includes(name)) continue;
+    Object.defineProperty(Older, name, Object.getOwnPropertyDescriptor(Native, name));
+  }
+  Older.prototype = Native.prototype;
+  globalThis.Symbol = Older;
+}
+
 const near = (got, want, tolerance = 1e-6) =>
   assert.ok(Math.abs(got - want) <= tolerance, `${got} is not within ${tolerance} of ${want}`);
 const wave = (length, step) => Float32Array.from({ length }, (_, i) => Math.sin(step * i));
@@ -158,6 +171,37 @@ const checks = {
     ]);
     const space = net.createSpace({ layers: 2, heads: 4, ffn: 32 }, { layers: [1, 2], heads: [2, 4], ffn: [16, 32] });
     assert.equal(net.spaceSize(space), 20);
+    const tf = await import('@tensorflow/tfjs');
+    assert.equal((await net.setUpTfjs({ backends: ['wasm', 'cpu'] })).backend, 'cpu'); // tfjs-wasm is not installed
+    const raw = {
+      architectures: ['LlamaForCausalLM'],
+      model_type: 'llama',
+      hidden_size: 16,
+      num_hidden_layers: 2,
+      num_attention_heads: 4,
+      intermediate_size: 24,
+      vocab_size: 32,
+      max_position_embeddings: 64,
+      tie_word_embeddings: true,
+    };
+    const config = net.findFamily(raw).readConfig(raw);
+    const weights = net.weightSlots(config).map(({ name, shape }) => [
+      name,
+      wave(
+        shape.reduce((a, b) => a * b, 1),
+        0.9,
+      ),
+    ]);
+    const model = new net.TransformerModel(config, new Map(weights));
+    const { files } = await net.renderCheckpoint(model, undefined, { dtype: 'F16' });
+    const bytes = new Map();
+    for (const { name, chunks } of files) bytes.set(name, new Uint8Array([...chunks].flatMap((chunk) => [...chunk])));
+    const loaded = await net.loadCheckpoint(net.memoryFiles(bytes));
+    const ids = tf.tensor2d([[5, 7, 9]], [1, 3], 'int32');
+    const [want, got] = [model, loaded.model].map((each) =>
+      Array.from(each.forward({ inputIds: ids }).logits.dataSync()),
+    );
+    near(Math.max(...want.map((value, i) => Math.abs(value - got[i]))), 0, 0.05);
   },
 };
 

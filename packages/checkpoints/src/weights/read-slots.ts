@@ -47,7 +47,13 @@ export async function readSlots(
   const bySlot = new Map(slots.map((slot) => [slot.name, slot]));
   const bindings = source.bind(slots);
   // Slots that share a stored tensor (GPT-2's fused qkv) read it once.
-  const groups = Map.groupBy(bindings, ({ tensor }) => tensor);
+  // Map.groupBy is not in Node 20.
+  const groups = new Map<string, (typeof bindings)[number][]>();
+  for (const binding of bindings) {
+    const group = groups.get(binding.tensor);
+    if (group) group.push(binding);
+    else groups.set(binding.tensor, [binding]);
+  }
   const values = new Map<string, Float32Array>();
   const readGroup = async ([tensor, members]: [string, typeof bindings]): Promise<void> => {
     const stored = await weights.read(tensor);
