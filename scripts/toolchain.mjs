@@ -1,10 +1,11 @@
 // Finds or fetches the toolchain: Node >= 24 and pnpm, from the npm registry when the machine's own are too old.
 // Plain JavaScript without dependencies: it runs on a bare Node 20 before anything is installed.
 import { execFileSync, spawn } from 'node:child_process';
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createHash } from 'node:crypto';
 import { delimiter, dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { NODE_VERSION, wrongPackages } from './lib/pins.mjs';
 
 export const ROOT = resolve(dirname(fileURLToPath(import.meta.url)), '..');
 const TOOLING = join(ROOT, '.tooling');
@@ -30,6 +31,12 @@ function fetchTool(name, spec) {
     ['install', '--prefix', prefix, '--no-save', '--no-audit', '--no-fund', '--loglevel=error', spec],
     { stdio: ['ignore', 'ignore', 'inherit'], cwd: prefix, shell: WINDOWS },
   );
+  const hidden = join(prefix, 'node_modules', '.package-lock.json');
+  const wrong = existsSync(hidden) ? wrongPackages(JSON.parse(readFileSync(hidden, 'utf8'))) : [];
+  if (wrong.length > 0) {
+    rmSync(prefix, { recursive: true, force: true });
+    throw new Error(wrong.join('; '));
+  }
   writeFileSync(stamp, spec);
   return prefix;
 }
@@ -38,7 +45,7 @@ function fetchTool(name, spec) {
 function nodeBinary() {
   if (Number(process.versions.node.split('.')[0]) >= NODE_MAJOR) return process.execPath;
   const packageName = `node-${WINDOWS ? 'win' : process.platform}-${process.arch}`;
-  const prefix = fetchTool('node', `${packageName}@${NODE_MAJOR}`);
+  const prefix = fetchTool('node', `${packageName}@${NODE_VERSION}`);
   const binary = join(prefix, 'node_modules', packageName, 'bin', WINDOWS ? 'node.exe' : 'node');
   if (!existsSync(binary)) throw new Error(`${packageName} holds no ${binary}: install Node >= ${NODE_MAJOR} yourself`);
   return binary;

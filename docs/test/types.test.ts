@@ -2,7 +2,7 @@
 import { globSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { expect, it } from 'vitest';
-import { typeErrors } from '@hip/testing/examples';
+import { typeErrors, unshownLines, withChecks } from '@hip/testing/examples';
 import { examplesOf } from './examples.ts';
 
 const DOCS = join(import.meta.dirname, '..');
@@ -22,4 +22,13 @@ const programs = pages
 it('the examples compile', { timeout: 120_000 }, async () => {
   expect(programs.length).toBeGreaterThan(35);
   expect(await typeErrors(programs)).toEqual([]);
+});
+
+it('every example prints something, and every line that prints says what', () => {
+  const unshown = programs.flatMap(({ name, code }) => unshownLines(code).map((line) => `${name}: ${line}`));
+  expect(unshown).toEqual([]);
+  const silent = programs.filter(
+    ({ name, code }) => !name.startsWith('packages/testing/') && withChecks(code).checks === 0,
+  );
+  expect(silent.map(({ name }) => name)).toEqual([]);
 });

@@ -40,7 +40,7 @@ const STAGED = /^\.saving(-|\.lock\.)[\da-f-]+/;
  * import { folderFiles, saveFolder } from '@hip/checkpoints';
  *
  * await saveFolder('./out/notes', [{ name: 'a.txt', chunks: [new TextEncoder().encode('whole')] }]);
- * console.log(await folderFiles('./out/notes').text('a.txt')); // whole
+ * console.log(await folderFiles('./out/notes').text('a.txt')); // => whole
  * ```
  */
 export async function saveFolder(

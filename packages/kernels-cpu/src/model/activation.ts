@@ -11,7 +11,7 @@ import { Lease } from './lease.ts';
  * using cpu = await createCpuRuntime({ threads: 1 });
  * using x = cpu.createActivation(4);
  * x.view.set([1, 2, 3, 4]);
- * x.slice(2, 2).view[0]; // 3
+ * console.log(x.slice(2, 2).view[0]); // => 3
  * ```
  */
 export class Activation {

@@ -34,7 +34,7 @@ const STAGING_BYTES = 4 * 2 ** 20;
  * using y = cpu.createActivation(2);
  * x.view.fill(1);
  * cpu.linear(y, x, w);
- * [...y.view]; // [6,15]
+ * console.log([...y.view]); // => [ 6, 15 ]
  * ```
  */
 export class StoredMatrix {

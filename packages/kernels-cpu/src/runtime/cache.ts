@@ -168,7 +168,7 @@ export class KeyValueCache {
    * cache.append(new Float32Array(12), new Float32Array(12));
    * using fork = cache.fork();
    * fork.append(new Float32Array(4), new Float32Array(4));
-   * [cache.length, fork.length]; // [3,4]
+   * console.log([cache.length, fork.length]); // => [ 3, 4 ]
    * ```
    */
   fork(): KeyValueCache {
