@@ -45,7 +45,8 @@ function fetchTool(name, spec) {
 function nodeBinary() {
   if (Number(process.versions.node.split('.')[0]) >= NODE_MAJOR) return process.execPath;
   const packageName = `node-${WINDOWS ? 'win' : process.platform}-${process.arch}`;
-  const prefix = fetchTool('node', `${packageName}@${NODE_VERSION}`);
+  // A folder of its own for each version: a checkout of another version may be running from its.
+  const prefix = fetchTool(`node-${NODE_VERSION}`, `${packageName}@${NODE_VERSION}`);
   const binary = join(prefix, 'node_modules', packageName, 'bin', WINDOWS ? 'node.exe' : 'node');
   if (!existsSync(binary)) throw new Error(`${packageName} holds no ${binary}: install Node >= ${NODE_MAJOR} yourself`);
   return binary;
