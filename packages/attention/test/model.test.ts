@@ -106,6 +106,40 @@ describe('hipModelAttention', () => {
     expect(reused).toBeAllclose(expected, TOLERANCE);
   });
 
+  it('searches by all channels where the model does not rotate half against half, with tensors and in place', () => {
+    const config = (dims: 'all' | 'slow-half') => ({
+      k: 16,
+      blockK: 2,
+      blockQ: 16,
+      window: 16,
+      sink: 8,
+      denseLayers: 0,
+      stages: [{ chunk: 2, keep: 16, score: 'mass', dims }] as const,
+    });
+    const found = (dims: 'all' | 'slow-half', rotation: LayerContext['rotation']): BlockMask[] => {
+      const masks: BlockMask[] = [];
+      const options = {
+        config: config(dims),
+        dense: 'never',
+        onMask: (mask: BlockMask) => void masks.push(mask),
+      } as const;
+      const more = rotation ? { rotation } : {};
+      tf.tidy(() => {
+        const [q, k, v] = tensorsOf(inputs, shape);
+        hipModelAttention(options)(q, k, v, context(0, more));
+        using cache = hipModelCache(options);
+        const held = cache.append(0, k, v);
+        cache.attention(q, held.k, held.v, context(0, more));
+      });
+      expect(masks).toHaveLength(2);
+      expect(masks[0]).toEqual(masks[1]);
+      return masks;
+    };
+    expect(found('slow-half', 'other')).toEqual(found('all', 'half-split'));
+    expect(found('slow-half', undefined)).toEqual(found('slow-half', 'half-split'));
+    expect(found('slow-half', 'other')).not.toEqual(found('slow-half', 'half-split'));
+  });
+
   it('runs the first layers dense, and others with their own k', () => {
     const layers: [number, number][] = [];
     const attend = hipModelAttention({
