@@ -206,43 +206,6 @@ export const VIEWS = [
     ],
   },
   {
-    name: 'quality-smollm2',
-    title: 'SmolLM2: distance from dense attention, and what is found',
-    tables: (document) => {
-      const distance = {
-        configuration: 'configuration',
-        text: 'window',
-        'KL (10⁻³ nats)': ({ kl, klError }) => `${kl} ± ${klError}`,
-        'perplexity, ratio': ({ perplexityRatio }) => perplexityRatio?.toFixed(4),
-        'equal argmax': ({ equalArgmax }) => percent(equalArgmax),
-        'keys a row': 'keysPerRow',
-        'pseudo-keys': 'pseudoKeysPerRow',
-      };
-      const found = {
-        tokens: 'tokens',
-        task: 'task',
-        configuration: 'configuration',
-        questions: 'questions',
-        right: ({ right }) => percent(right),
-        'against dense': ({ difference, interval }) =>
-          difference === undefined ? undefined : `${percent(difference)} ± ${percent(interval)}`,
-      };
-      return [
-        view('Prefill, second half', where(document, { part: 'prefill' }), {
-          ...distance,
-          'over all layers': 'keysPerRowAllLayers',
-        }),
-        view('True tokens fed one at a time', where(document, { part: 'decode' }), {
-          prompt: 'tokens',
-          fed: 'fed',
-          ...distance,
-        }),
-        view('Hidden in a book', where(document, { part: 'tasks' }), found),
-        view('Beyond the trained 8,192 tokens', where(document, { part: 'beyond' }), { rotation: 'context', ...found }),
-      ];
-    },
-  },
-  {
     name: 'vote-study',
     title: 'Distance from dense attention by what a vote is made of',
     tables: (document) => [
@@ -292,6 +255,27 @@ export const VIEWS = [
             difference === undefined ? undefined : `${percent(difference)} ± ${percent(interval)}`,
         },
       ),
+      view('True tokens fed one at a time after a prompt', where(document, { part: 'decode' }), {
+        text: 'window',
+        prompt: 'tokens',
+        fed: 'fed',
+        configuration: ({ configuration }) => SMOLLM2[configuration] ?? configuration,
+        'perplexity against dense': ({ perplexityRatio }) => perplexityRatio.toFixed(4),
+        KL: ({ kl, klError }) => `${kl} ± ${klError}`,
+        'same next token': ({ equalArgmax }) => percent(equalArgmax),
+        'keys a row': 'keysPerRow',
+        'pseudo-keys': 'pseudoKeysPerRow',
+      }),
+      view('Pass-keys beyond the trained 8,192 tokens', where(document, { part: 'beyond' }), {
+        tokens: 'tokens',
+        rotation: 'context',
+        task: 'task',
+        configuration: ({ configuration }) => SMOLLM2[configuration] ?? configuration,
+        questions: 'questions',
+        right: ({ right }) => percent(right),
+        'against dense': ({ difference, interval }) =>
+          difference === undefined ? undefined : `${percent(difference)} ± ${percent(interval)}`,
+      }),
     ],
   },
   {
