@@ -94,7 +94,7 @@ const cases: readonly (readonly [string, () => readonly string[], RegExp])[] = [
   [
     'an option that is not there',
     () => ['--tezt', 'a.txt'],
-    /^demo: there is no option --tezt: use --text, --document, /,
+    /^demo: there is no option --tezt \(the nearest is --text\): use --text, --document, /,
   ],
   ['an option without its value', () => ['--seed', '--quick'], /^demo: --seed needs a value\n$/],
   [

@@ -55,7 +55,7 @@ describe('the command line', () => {
     [['--out'], '--out needs a value'],
     [['a.txt'], '"a.txt" belongs to no option'],
     [['--out', 'x', 'y'], '"y" belongs to no option'],
-    [['--bugdet', 'x'], 'there is no option --bugdet: use --text,'],
+    [['--bugdet', 'x'], 'there is no option --bugdet (the nearest is --budget): use --text,'],
   ])('%j is refused', (raw, message) => {
     expect(() => input(...raw)).toThrow(message);
   });
