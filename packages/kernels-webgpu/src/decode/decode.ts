@@ -98,7 +98,7 @@ function checkRoom({ q, k, v, out }: DecodeTensors, shape: AttentionShape, optio
   const row = batch * queries * queryHeads * headDim;
   const key = batch * keyRows * kvHeads * headDim;
   const token = (queryHeads / (heads / kvHeads)) * headDim;
-  for (const [name, { length }, expected] of [
+  checkLengths([
     ['q', q, row],
     ['out', out, row],
     ['k', k, key],
@@ -109,7 +109,14 @@ function checkRoom({ q, k, v, out }: DecodeTensors, shape: AttentionShape, optio
           ['v', append.v, token],
         ] as const)
       : []),
-  ] as const) {
+  ]);
+}
+
+/** @throws HipError `invalid-shape` for the first tensor that holds less than it must */
+export function checkLengths(
+  tensors: readonly (readonly [name: string, tensor: { readonly length: number }, expected: number])[],
+): void {
+  for (const [name, { length }, expected] of tensors) {
     if (length >= expected) continue;
     const message = `${name} holds ${length} numbers: its shape needs ${expected}`;
     throw new HipError('invalid-shape', message, { name, length, expected });

@@ -21,7 +21,7 @@ import type { Timer } from '../dispatch/timer.ts';
 import { encodeSearch, type SearchBuffers } from '../search/search.ts';
 import { capacityOf, planSearch } from '../search/plan.ts';
 import { rowStages } from '../search/row-passes.ts';
-import { decodeUniform, encodeDecode, pseudoInside } from './decode.ts';
+import { checkLengths, decodeUniform, encodeDecode, pseudoInside } from './decode.ts';
 import { firstKeyStage, neededPages, survivorPages } from './offload.ts';
 import type { DecodeDispatch } from './plan.ts';
 import { encodePrefill } from './prefill.ts';
@@ -367,6 +367,14 @@ export class GpuDecodeSession {
     if (!prepared) {
       using call = new GpuCall(this.cache.pool.context);
       const tensors = this.#bound!;
+      const { kvHeads, headDim } = this.cache.pool;
+      const [row, token] = [this.#options.heads * headDim, kvHeads * headDim];
+      checkLengths([
+        ['q', tensors.q, row],
+        ['out', tensors.out, row],
+        ['k', tensors.k, token],
+        ['v', tensors.v, token],
+      ]);
       // A search of summaries reads the cache before the attention does. One row's last stages do not read the newest key.
       const late = stage === undefined || rowStages(stage, this.#views[0]!.plan.request) !== undefined;
       const mayAppend = late && this.config.window > 0;

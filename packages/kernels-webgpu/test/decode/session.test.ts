@@ -240,7 +240,8 @@ describeGpu('decode sessions', (gpu) => {
         expect(wrongMasks).toBe(0);
       }
       const rowKernels = [...contextOf(roomy).pipelines.keys()].filter((code) => code.includes('struct Row {'));
-      expect(rowKernels.length).toBe(storage === 12 ? 4 : 0);
+      // Without a remainder ten bindings are enough for one pass, too.
+      expect(rowKernels.length).toBe(storage === 12 ? 4 : 1);
       expect(rowKernels.filter((code) => code.includes('new_k')).length).toBe(storage === 12 ? 1 : 0);
       roomy.destroy();
     });
