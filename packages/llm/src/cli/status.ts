@@ -10,7 +10,7 @@ const DRAW_EVERY = 100;
 /** A line that is redrawn on a terminal; elsewhere one every few seconds. */
 export class Status {
   readonly #stream: NodeJS.WriteStream;
-  #drawnAt = 0;
+  #drawnAt = -Infinity;
   #isDrawn = false;
   /** What was drawn last, and its share of all. */
   #last = { what: '', share: 0 };
@@ -43,7 +43,7 @@ export class Status {
   line(text: string): void {
     this.clear();
     this.#stream.write(`${text}\n`);
-    this.#drawnAt = 0;
+    this.#drawnAt = -Infinity;
   }
 
   /** Takes the progress away. */
