@@ -20,8 +20,8 @@ import { BACKENDS, randomInputs, SMALL, tensorsOf, useBackend, type Inputs } fro
 
 const SHAPE: AttentionShape = { batch: 1, queries: 150, keys: 150, heads: 2, kvHeads: 1, headDim: 16 };
 const BAD = [NaN, Infinity, -Infinity];
-/** A block of rows searches together: with a window as long as it, no row's own block is among its candidates. */
-const CONFIG = { ...SMALL, blockQ: 16, window: 16 };
+/** A block of rows searches together: with a window as long as it and a chunk, no chunk of its candidates reaches into its own rows. */
+const CONFIG = { ...SMALL, blockQ: 16, window: 32 };
 
 type Run = (inputs: Inputs) => Promise<Float32Array>;
 
