@@ -91,21 +91,21 @@ describe('paired', () => {
 
 describe('configurationOf', () => {
   it('takes names and changes of them', () => {
-    expect(configurationOf('vote').options.config).toMatchObject({ k: 320, blockK: 2 });
+    expect(configurationOf('default').options.config).toMatchObject({ k: 320, blockK: 2 });
     expect(configurationOf('k=512').options.config).toMatchObject({ k: 512, blockK: 2, window: 64 });
-    expect(configurationOf(' vote:k=448,window=128,remainder=off ')).toMatchObject({
-      name: 'vote:k=448,window=128,remainder=off',
+    expect(configurationOf(' default:k=448,window=128,remainder=off ')).toMatchObject({
+      name: 'default:k=448,window=128,remainder=off',
       options: { config: { k: 448, window: 128, remainder: undefined }, dense: 'never' },
     });
-    expect(configurationOf('default:k=256').options.config).toMatchObject({ k: 256, blockQ: 32 });
-    expect(configurationOf('vote:kPerLayer=[64,96]').options.config).toMatchObject({ kPerLayer: [64, 96] });
+    expect(configurationOf('bounds:k=256').options.config).toMatchObject({ k: 256, blockQ: 32 });
+    expect(configurationOf('default:kPerLayer=[64,96]').options.config).toMatchObject({ kPerLayer: [64, 96] });
     expect(configurationOf('profile').options.config!.layers!.length).toBe(30);
     expect(configurationOf('dense').options).toEqual({ dense: 'always' });
   });
 
   it('refuses others', () => {
-    expect(() => configurationOf('fastest')).toThrow(/no configuration "fastest": use dense, default, vote/);
-    expect(() => configurationOf('vote:depth=3')).toThrow(/"depth=3" in "vote:depth=3"/);
-    expect(() => configurationOf('vote:k=-1')).toThrow(/k is -1/);
+    expect(() => configurationOf('fastest')).toThrow(/no configuration "fastest": use dense, default, bounds/);
+    expect(() => configurationOf('default:depth=3')).toThrow(/"depth=3" in "default:depth=3"/);
+    expect(() => configurationOf('default:k=-1')).toThrow(/k is -1/);
   });
 });
