@@ -5,9 +5,10 @@ import { tmpdir } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { gunzipSync } from 'node:zlib';
-import { rolldown, type Plugin } from 'rolldown';
+import { rolldown } from 'rolldown';
 import { sharedDirectory } from '@hip/testing';
 import { pack, unpack } from './container.ts';
+import { dawnBeside } from './dawn-beside.ts';
 
 const ROOT = resolve(dirname(fileURLToPath(import.meta.url)), '../..');
 const CARRY = join(ROOT, '.carry');
@@ -30,24 +31,12 @@ for (const [name, paths] of Object.entries(packs)) {
   process.stdout.write(`${target} ${statSync(target).size} bytes\n`);
 }
 
-/** Dawn's binding is a file beside the bundle there, not a package. */
-const dawn: Plugin = {
-  name: 'dawn-beside',
-  resolveId: (id) => (id === 'webgpu' ? '\0webgpu' : undefined),
-  load: (id) =>
-    id === '\0webgpu'
-      ? `import { createRequire } from 'node:module';
-         const dawn = createRequire(import.meta.url)(process.env.DAWN_NODE);
-         export const create = dawn.create;
-         export const globals = dawn.globals;`
-      : undefined,
-};
 const absent = /^(@hip\/kernels-cpu|@tensorflow\/tfjs-backend-wasm|sharp|bullmq|ioredis|node:|@huggingface\/hub)/;
 const bundle = await rolldown({
   input: join(ROOT, 'benchmarks/device/instatune.ts'),
   platform: 'node',
   external: (id) => absent.test(id),
-  plugins: [dawn],
+  plugins: [dawnBeside],
   resolve: { mainFields: ['module', 'main'] },
   logLevel: 'silent',
 });

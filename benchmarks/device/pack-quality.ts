@@ -6,6 +6,7 @@ import { fileURLToPath } from 'node:url';
 import { rolldown, type Plugin } from 'rolldown';
 import { sharedDirectory } from '@hip/testing';
 import { pack } from './container.ts';
+import { dawnBeside } from './dawn-beside.ts';
 
 const ROOT = resolve(dirname(fileURLToPath(import.meta.url)), '../..');
 const CARRY = join(ROOT, '.carry');
@@ -34,24 +35,12 @@ const testing: Plugin = {
   resolveId: (id) => (id === '@hip/testing' ? join(ROOT, 'packages/testing/src/shared-data.ts') : undefined),
 };
 
-/** Dawn's binding is a file beside the bundle there, not a package. */
-const dawn: Plugin = {
-  name: 'dawn-beside',
-  resolveId: (id) => (id === 'webgpu' ? '\0webgpu' : undefined),
-  load: (id) =>
-    id === '\0webgpu'
-      ? `import { createRequire } from 'node:module';
-         const dawn = createRequire(import.meta.url)(process.env.DAWN_NODE);
-         export const create = dawn.create;
-         export const globals = dawn.globals;`
-      : undefined,
-};
 const absent = /^(@tensorflow\/tfjs-backend-wasm|sharp|bullmq|ioredis|node:|@huggingface\/hub)/;
 const bundle = await rolldown({
   input: join(ROOT, 'benchmarks/device/quality.ts'),
   platform: 'node',
   external: (id) => absent.test(id),
-  plugins: [dawn, testing],
+  plugins: [dawnBeside, testing],
   resolve: { mainFields: ['module', 'main'] },
   logLevel: 'silent',
 });

@@ -1,13 +1,7 @@
 // Random numbers that are the same everywhere.
+import { seededRandom } from '@hip/checkpoints/generation';
 
-/** mulberry32 on [0, 1). */
+/** Numbers in [0, 1). */
 export function generator(seed: number): () => number {
-  let state = (seed + 1) >>> 0;
-  return () => {
-    state = (state + 0x6d2b79f5) >>> 0;
-    let t = state;
-    t = Math.imul(t ^ (t >>> 15), t | 1);
-    t ^= t + Math.imul(t ^ (t >>> 7), t | 61);
-    return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32;
-  };
+  return seededRandom(seed + 1);
 }

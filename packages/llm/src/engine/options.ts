@@ -1,6 +1,6 @@
 // Options of an engine, checked and completed.
 import type { ModelConfig } from '@hip/checkpoints';
-import { resolveConfig, type HipConfig } from '@hip/mask-search';
+import { resolveConfig, suitableConfig, type HipConfig } from '@hip/mask-search';
 import { LlmError } from '../errors.ts';
 import type { AttentionChoice, EngineOptions, WeightChoice } from './types.ts';
 
@@ -47,17 +47,11 @@ function resolveAttention(choice: AttentionChoice, headSize: number): ResolvedAt
   const { profile, config = {}, denseBelow: given } = choice;
   if (given !== undefined && !(given >= 0)) throw invalid('attention.denseBelow', given, 'a number >= 0');
   const denseBelow = given === undefined ? DENSE_BELOW : { rows: given, step: given };
-  if (!profile) return { config: suited(resolveConfig(config), headSize), denseBelow };
+  if (!profile) return { config: suitableConfig(resolveConfig(config), { headDim: headSize }), denseBelow };
   // A profile says which layers are dense and how many keys each head keeps; `k` is only their mean.
   const { k: _, ...searched } = profile.config;
   const whole = { ...config, ...searched, denseLayers: 0, layers: profile.layers };
-  return { config: suited(resolveConfig(whole), headSize), denseBelow };
-}
-
-/** Heads whose halves have no halves are scored on all channels. */
-function suited(config: HipConfig, headSize: number): HipConfig {
-  if (headSize % 4 === 0) return config;
-  return { ...config, stages: config.stages?.map((stage) => ({ ...stage, dims: undefined })) };
+  return { config: suitableConfig(resolveConfig(whole), { headDim: headSize }), denseBelow };
 }
 
 /** A learned position table ends where it ends; rotations go on beyond what the model was trained for. */
