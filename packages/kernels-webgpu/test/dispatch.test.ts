@@ -3,7 +3,7 @@ import { afterEach, beforeEach, expect, it } from 'vitest';
 import { describeGpu } from '@hip/testing';
 import { encodeAttention } from '../src/attention/dispatch.ts';
 import { requestHipDevice } from '../src/device/request.ts';
-import { GpuCall } from '../src/dispatch/call.ts';
+import { GpuCall, submitTogether } from '../src/dispatch/call.ts';
 import { contextOf, type GpuContext } from '../src/dispatch/context.ts';
 import { compilePipelines, pipelineFor } from '../src/dispatch/pipelines.ts';
 import { createBuffer } from '../src/dispatch/pool.ts';
@@ -53,6 +53,25 @@ describeGpu('dispatch', (gpu) => {
     const bytes = context.pool.bytes;
     new GpuCall(context).scratch(1000, 'scratch');
     expect(context.pool.bytes).toBe(bytes);
+  });
+
+  it('submits prepared calls together, in order, as often as asked', async () => {
+    const values = uploadTensor(context, Float32Array.of(1, 2, 3, 4), 'f32');
+    const total = uploadTensor(context, new Float32Array(4), 'f32');
+    const prepare = (add: (call: GpuCall) => void) => {
+      const call = new GpuCall(context);
+      add(call);
+      return call.prepare();
+    };
+    const doubled = prepare((call) => call.pass(double(values, 2)));
+    const kept = prepare((call) => call.copy(values.buffer, 0, total.buffer, 0, 16));
+    submitTogether([doubled, kept, doubled]);
+    submitTogether([doubled, doubled]);
+    expect([...(await readTensor(context, total))]).toEqual([2, 4, 6, 8]);
+    expect((await readTensor(context, values))[0]).toBe(16);
+    kept.release();
+    expect(() => submitTogether([doubled, kept])).toThrow(/released/);
+    expect((await readTensor(context, values))[0]).toBe(16);
   });
 
   it('times passes by label', async () => {

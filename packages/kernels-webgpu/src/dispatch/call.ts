@@ -63,7 +63,7 @@ export interface CallWatcher {
   failed(error: HipError): void;
 }
 
-/** Steps whose pipelines and bind groups are ready; can be submitted again and again while its buffers live. */
+/** Steps whose pipelines and bind groups are ready; can be submitted again and again while its buffers live. `GpuCall.prepare` makes it. */
 export interface PreparedCall {
   /** @param timer receives the GPU time of each pass */
   submit(timer?: Timer): void;
@@ -179,29 +179,79 @@ export class GpuCall implements Disposable {
     // The prepared call's from here on.
     const scratch = this.#scratch.splice(0);
     this.#watchers.length = 0;
-    let released = false;
-    let checked = false;
-    return {
-      submit: (timer) => {
-        context.assertAlive();
-        if (released) throw new HipError('internal', 'the prepared call was released: prepare a new one');
-        const scoped = (): void =>
-          context.scoped('validation', 'a command buffer', () => encode(context, bound, timer));
-        if (watchers.length > 0) context.watch((error) => fail(watchers, error), scoped);
-        // What was valid once is valid again, unless somebody destroyed a buffer: who must know pays for an error scope each time.
-        else if (checked && !timer && !context.watched) encode(context, bound, timer);
-        else scoped();
-        if (!checked) for (const watcher of watchers) watcher.submitted();
-        checked = true;
-      },
-      release: () => {
-        if (released) return;
-        released = true;
-        if (!checked) abandon(watchers);
-        for (const buffer of scratch) context.pool.give(buffer);
-      },
-    };
+    return new BoundCall(context, bound, scratch, watchers);
   }
+}
+
+/** What {@link GpuCall.prepare} gives. */
+class BoundCall implements PreparedCall {
+  readonly context: GpuContext;
+  readonly steps: readonly BoundStep[];
+  readonly #scratch: readonly GPUBuffer[];
+  readonly watchers: readonly CallWatcher[];
+  #released = false;
+  /** It was submitted, in an error scope. */
+  #checked = false;
+
+  constructor(
+    context: GpuContext,
+    steps: readonly BoundStep[],
+    scratch: readonly GPUBuffer[],
+    watchers: readonly CallWatcher[],
+  ) {
+    this.context = context;
+    this.steps = steps;
+    this.#scratch = scratch;
+    this.watchers = watchers;
+  }
+
+  get checked(): boolean {
+    return this.#checked;
+  }
+
+  assertBound(): void {
+    if (this.#released) throw new HipError('internal', 'the prepared call was released: prepare a new one');
+  }
+
+  submit(timer?: Timer): void {
+    submitTogether([this], timer);
+  }
+
+  /** The first submit is over. */
+  wasSubmitted(): void {
+    if (!this.#checked) for (const watcher of this.watchers) watcher.submitted();
+    this.#checked = true;
+  }
+
+  release(): void {
+    if (this.#released) return;
+    this.#released = true;
+    if (!this.#checked) abandon(this.watchers);
+    for (const buffer of this.#scratch) this.context.pool.give(buffer);
+  }
+}
+
+/**
+ * Submits prepared calls of one context in order, as one command buffer: a part that is bound once serves many submits, beside parts that
+ * change.
+ *
+ * @param calls - at least one
+ * @param timer - receives the GPU time of each pass
+ * @throws HipError `device-lost`, `internal` for a call that was released
+ */
+export function submitTogether(calls: readonly PreparedCall[], timer?: Timer): void {
+  const bound = calls as readonly BoundCall[];
+  const { context } = bound[0]!;
+  context.assertAlive();
+  for (const call of bound) call.assertBound();
+  const steps = bound.map((call) => call.steps);
+  const watchers = bound.flatMap((call) => call.watchers);
+  const scoped = (): void => context.scoped('validation', 'a command buffer', () => encode(context, steps, timer));
+  if (watchers.length > 0) context.watch((error) => fail(watchers, error), scoped);
+  // What was valid once is valid again, unless somebody destroyed a buffer: who must know pays for an error scope each time.
+  else if (bound.every(({ checked }) => checked) && !timer && !context.watched) encode(context, steps, undefined);
+  else scoped();
+  for (const call of bound) call.wasSubmitted();
 }
 
 function fail(watchers: readonly CallWatcher[], error: HipError): void {
@@ -217,14 +267,14 @@ function bufferBinding({ buffer, offset, size }: BufferRange): GPUBufferBinding 
   return { buffer, ...(offset === undefined ? {} : { offset }), ...(size === undefined ? {} : { size }) };
 }
 
-function encode(context: GpuContext, steps: readonly BoundStep[], timer: Timer | undefined): void {
+function encode(context: GpuContext, parts: readonly (readonly BoundStep[])[], timer: Timer | undefined): void {
   const encoder = context.device.createCommandEncoder();
   let open: GPUComputePassEncoder | undefined;
   const end = (): void => {
     open?.end();
     open = undefined;
   };
-  for (const step of steps) {
+  for (const step of parts.flat()) {
     if ('copy' in step) {
       end();
       encoder.copyBufferToBuffer(...step.copy);
