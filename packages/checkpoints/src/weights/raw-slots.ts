@@ -25,6 +25,14 @@ export interface RawSlot extends RawSlotInfo {
   readonly bytes: Uint8Array<ArrayBuffer>;
 }
 
+/** Some rows of a slot as they are stored. */
+export interface RawSlotPiece extends Omit<RawSlot, 'byteLength'> {
+  /** Row of the slot that the bytes begin with. */
+  readonly firstRow: number;
+  /** Rows that they hold. */
+  readonly rows: number;
+}
+
 /**
  * What a slot takes as it is stored, before it is read.
  *
@@ -70,6 +78,49 @@ export async function readRawSlot(source: SlotSource, slot: WeightSlot): Promise
       ? bytes
       : takeRows(bytes, bytes.byteLength / rows, { ...binding, rows: { start: 0, of: rows } }, rows);
   return { slot, dtype: info.dtype, shape, byteLength: ordered.byteLength, bytes: ordered };
+}
+
+/**
+ * A slot as {@link readRawSlot} gives it, some rows at a time, in order: no more than a piece is in memory. Slots that have to be turned
+ * over or added to are read whole.
+ *
+ * @param bytes - most bytes of a piece, as far as one row (a head's rows, where ggml keeps them in pairs) allows
+ * @throws CheckpointError `missing-weight`, `invalid-shape`, `unsupported-dtype`, and what reading throws
+ *
+ * @example
+ * ```ts
+ * import { openCheckpoint, readRawPieces, weightSlots } from '@hip/checkpoints';
+ *
+ * await using smollm2 = await openCheckpoint('./SmolLM2-135M-Instruct.Q4_1.gguf');
+ * const slot = weightSlots(smollm2.config).find(({ name }) => name === 'embeddings.token.weight')!;
+ * let rows = 0;
+ * for await (const piece of readRawPieces(smollm2, slot, { bytes: 2 ** 22 })) rows += piece.rows;
+ * console.log(rows); // => 49152
+ * ```
+ */
+export async function* readRawPieces(
+  source: SlotSource,
+  slot: WeightSlot,
+  { bytes: most }: { readonly bytes: number },
+): AsyncGenerator<RawSlotPiece, void, void> {
+  const { binding, info, shape } = await describe(source, slot);
+  const rows = shape[0] ?? 1;
+  const isPlain = binding.add === undefined && binding.transform !== 'patches' && !isConv1d(binding, slot);
+  if (!isPlain || shape.length !== 2 || info.shape.length !== 2) {
+    yield { ...(await readRawSlot(source, slot)), firstRow: 0, rows };
+    return;
+  }
+  const rowBytes = info.byteLength / (info.shape[0] ?? 1);
+  const { paired = 1 } = binding;
+  const step = paired * Math.max(1, Math.floor(most / (rowBytes * paired)));
+  const start = binding.rows?.start ?? 0;
+  for (let first = 0; first < rows; first += step) {
+    const count = Math.min(step, rows - first);
+    const part = [start + first, start + first + count] as const;
+    const { bytes } = await source.weights.readRaw(binding.tensor, { rows: part });
+    const piece = takeRows(bytes, bytes.byteLength / count, { ...binding, rows: { start: 0, of: count } }, count);
+    yield { slot, dtype: info.dtype, shape, bytes: piece, firstRow: first, rows: count };
+  }
 }
 
 async function describe(source: SlotSource, slot: WeightSlot) {

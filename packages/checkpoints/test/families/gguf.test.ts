@@ -7,7 +7,7 @@ import { openCheckpoint } from '../../src/checkpoint.ts';
 import type { OpenCheckpoint } from '../../src/checkpoint.ts';
 import { memoryFiles } from '../../src/files/files.ts';
 import { weightSlots } from '../../src/model/slots.ts';
-import { readRawSlot } from '../../src/weights/raw-slots.ts';
+import { readRawPieces, readRawSlot } from '../../src/weights/raw-slots.ts';
 import { readSlots } from '../../src/weights/read-slots.ts';
 import { floats, writeGguf } from '../helpers/gguf.ts';
 import type { GgufTensor, Typed } from '../helpers/gguf.ts';
@@ -175,6 +175,9 @@ describe.each(Object.entries(CASES))('%s', (name, conversion) => {
     for (const slot of slots) {
       expect(values.get(slot.name)!, slot.name).toBeAllclose(expected.get(slot.name)!, { atol: 1e-7, rtol: 0 });
       const raw = await readRawSlot(gguf, slot);
+      const pieces: Uint8Array[] = [];
+      for await (const { bytes } of readRawPieces(gguf, slot, { bytes: 1000 })) pieces.push(bytes);
+      expect(Buffer.concat(pieces).equals(raw.bytes), slot.name).toBe(true);
       const stored = new Float32Array(raw.bytes.buffer, raw.bytes.byteOffset, raw.byteLength / 4);
       expect(stored.toSorted(), slot.name).toEqual(values.get(slot.name)!.toSorted());
     }

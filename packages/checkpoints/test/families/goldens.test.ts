@@ -11,7 +11,7 @@ import { weightSlots } from '../../src/model/slots.ts';
 import { openSafetensors } from '../../src/safetensors/safetensors.ts';
 import { decodeTensor } from '../../src/safetensors/dtypes.ts';
 import type { SafetensorsDtype } from '../../src/safetensors/dtypes.ts';
-import { rawSlotInfo, readRawSlot } from '../../src/weights/raw-slots.ts';
+import { rawSlotInfo, readRawPieces, readRawSlot } from '../../src/weights/raw-slots.ts';
 import { readSlots } from '../../src/weights/read-slots.ts';
 import { referenceLogits } from '../helpers/reference.ts';
 
@@ -70,6 +70,12 @@ describe.each(own)('%s', (name) => {
     for (const slot of slots) {
       const { dtype, shape, bytes, byteLength } = await readRawSlot(checkpoint, slot);
       expect(await rawSlotInfo(checkpoint, slot)).toEqual({ slot, dtype, shape, byteLength });
+      const pieces: Uint8Array[] = [];
+      for await (const piece of readRawPieces(checkpoint, slot, { bytes: 700 })) {
+        expect([piece.firstRow, piece.dtype]).toEqual([rowsOf(pieces, byteLength, shape), dtype]);
+        pieces.push(piece.bytes);
+      }
+      expect(Buffer.concat(pieces).equals(bytes), slot.name).toBe(true);
       const raw = decodeTensor(bytes, dtype as SafetensorsDtype, slot.name);
       const [columns = 1, rows = 1] = shape.toReversed();
       const turnedOver = shape.length === 2 && slot.role !== 'embedding';
@@ -115,4 +121,9 @@ function dialect4(raw: Readonly<Record<string, unknown>>): Record<string, unknow
     ...(partial_rotary_factor !== undefined && { partial_rotary_factor }),
     ...(nested['sliding_attention'] && { rope_local_base_freq: nested['sliding_attention']['rope_theta'] }),
   };
+}
+
+/** Rows of a tensor that pieces hold together. */
+function rowsOf(pieces: readonly Uint8Array[], byteLength: number, [rows = 1]: readonly number[]): number {
+  return pieces.reduce((sum, { byteLength: own }) => sum + own, 0) / (byteLength / rows);
 }

@@ -1,51 +1,54 @@
 // A layer's weights by what they do, looked up once: products with their biases, norms with theirs.
 import type { ModelConfig } from '@hip/checkpoints';
-import type { Activation, StoredMatrix } from '@hip/kernels-cpu';
 import type { DecoderWeights } from './weights.ts';
 
 /** A product's matrix [out, in] and bias [out]. */
-export interface LinearWeights {
-  readonly matrix: StoredMatrix;
-  readonly bias: Activation | undefined;
+export interface LinearWeights<M, V> {
+  readonly matrix: M;
+  readonly bias: V | undefined;
 }
 
-export interface NormWeights {
-  readonly weight: Activation;
-  readonly bias: Activation | undefined;
+export interface NormWeights<V> {
+  readonly weight: V;
+  readonly bias: V | undefined;
 }
 
 /** Attention or FFN: what stands before and after it. */
-interface BlockWeights {
-  readonly norm: NormWeights | undefined;
-  readonly outputNorm: NormWeights | undefined;
+interface BlockWeights<V> {
+  readonly norm: NormWeights<V> | undefined;
+  readonly outputNorm: NormWeights<V> | undefined;
 }
 
-export interface LayerWeights {
-  readonly attention: BlockWeights & {
-    readonly query: LinearWeights;
-    readonly key: LinearWeights;
-    readonly value: LinearWeights;
-    readonly queryNorm: NormWeights | undefined;
-    readonly keyNorm: NormWeights | undefined;
-    readonly output: LinearWeights;
+export interface LayerWeights<M, V> {
+  readonly attention: BlockWeights<V> & {
+    readonly query: LinearWeights<M, V>;
+    readonly key: LinearWeights<M, V>;
+    readonly value: LinearWeights<M, V>;
+    readonly queryNorm: NormWeights<V> | undefined;
+    readonly keyNorm: NormWeights<V> | undefined;
+    readonly output: LinearWeights<M, V>;
   };
-  readonly ffn: BlockWeights & {
-    readonly gate: LinearWeights | undefined;
-    readonly up: LinearWeights;
-    readonly down: LinearWeights;
+  readonly ffn: BlockWeights<V> & {
+    readonly gate: LinearWeights<M, V> | undefined;
+    readonly up: LinearWeights<M, V>;
+    readonly down: LinearWeights<M, V>;
   };
 }
 
 /** Everything outside the layers. */
-export interface ModelWeights {
-  readonly tokens: StoredMatrix;
-  readonly positions: StoredMatrix | undefined;
-  readonly embeddingNorm: NormWeights | undefined;
-  readonly norm: NormWeights | undefined;
-  readonly head: LinearWeights;
+export interface ModelWeights<M, V> {
+  readonly tokens: M;
+  readonly positions: M | undefined;
+  readonly embeddingNorm: NormWeights<V> | undefined;
+  readonly norm: NormWeights<V> | undefined;
+  readonly head: LinearWeights<M, V>;
 }
 
-export function layerWeights(weights: DecoderWeights, config: ModelConfig, layer: number): LayerWeights {
+export function layerWeights<M, V>(
+  weights: DecoderWeights<M, V>,
+  config: ModelConfig,
+  layer: number,
+): LayerWeights<M, V> {
   const linear = (name: string) => linearOf(weights, `layers.${layer}.${name}`);
   const norm = (name: string) => normOf(weights, `layers.${layer}.${name}`);
   return {
@@ -69,7 +72,7 @@ export function layerWeights(weights: DecoderWeights, config: ModelConfig, layer
   };
 }
 
-export function modelWeights(weights: DecoderWeights, config: ModelConfig): ModelWeights {
+export function modelWeights<M, V>(weights: DecoderWeights<M, V>, config: ModelConfig): ModelWeights<M, V> {
   const tokens = weights.matrix('embeddings.token.weight');
   return {
     tokens,
@@ -83,11 +86,11 @@ export function modelWeights(weights: DecoderWeights, config: ModelConfig): Mode
   };
 }
 
-function linearOf(weights: DecoderWeights, name: string): LinearWeights {
+function linearOf<M, V>(weights: DecoderWeights<M, V>, name: string): LinearWeights<M, V> {
   return { matrix: weights.matrix(`${name}.weight`), bias: weights.vector(`${name}.bias`) };
 }
 
-function normOf(weights: DecoderWeights, name: string): NormWeights | undefined {
+function normOf<M, V>(weights: DecoderWeights<M, V>, name: string): NormWeights<V> | undefined {
   const weight = weights.vector(`${name}.weight`);
   return weight && { weight, bias: weights.vector(`${name}.bias`) };
 }

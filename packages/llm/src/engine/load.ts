@@ -2,16 +2,16 @@
 import { openCheckpoint, type CheckpointFiles, type OpenCheckpoint } from '@hip/checkpoints';
 import { createCpuRuntime, type CpuRuntime } from '@hip/kernels-cpu';
 import { LlmError, throwIfAborted } from '../errors.ts';
-import { Decoder } from './decoder.ts';
+import { Decoder } from './wasm/decoder.ts';
 import { translated } from './failures.ts';
-import { LayerAttention } from './layer-cache.ts';
+import { LayerAttention } from './layer-attention.ts';
 import { layerShapes } from './layers.ts';
 import { CHUNK_TOKENS, resolveOptions } from './options.ts';
 import { planEngine, requireRoom } from './plan.ts';
-import { Scratch } from './scratch.ts';
+import { Scratch } from './wasm/scratch.ts';
 import type { Engine, EngineOptions } from './types.ts';
-import { WasmEngine } from './wasm-engine.ts';
-import { loadWeights } from './weights.ts';
+import { WasmEngine } from './wasm/engine.ts';
+import { loadWasmWeights } from './wasm/weights.ts';
 
 /**
  * Loads a decoder language model: the checkpoint's weights as they are stored, tensor by tensor, into WebAssembly memory.
@@ -49,7 +49,7 @@ async function fromCheckpoint(checkpoint: OpenCheckpoint, options: EngineOptions
     const resolved = resolveOptions(options, config);
     cpu = await createCpuRuntime({ threads: options.threads ?? 'auto' });
     const shapes = layerShapes(config);
-    const weights = await loadWeights(cpu, checkpoint, { ...options, weights: resolved.weights });
+    const weights = await loadWasmWeights(cpu, checkpoint, { ...options, weights: resolved.weights });
     const scratch = new Scratch(cpu, config, shapes, Math.min(CHUNK_TOKENS, resolved.contextTokens));
     return new WasmEngine({
       cpu,

@@ -1,7 +1,7 @@
 // HiP in an engine: where it selects, decoding, forks, cuts and failures give what they give without them; profiles and layers are obeyed.
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { DEFAULT_CONFIG } from '@hip/mask-search';
-import { LayerAttention } from '../../src/engine/layer-cache.ts';
+import { LayerAttention } from '../../src/engine/layer-attention.ts';
 import { loadEngine } from '../../src/engine/load.ts';
 import { resolveOptions } from '../../src/engine/options.ts';
 import type { AttentionChoice, Engine } from '../../src/engine/types.ts';

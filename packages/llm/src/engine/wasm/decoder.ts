@@ -1,19 +1,23 @@
 // The arithmetic of a decoder, layer by layer, as ModelConfig describes it: nothing here depends on a family's name.
 import type { ModelConfig, Activation as Named } from '@hip/checkpoints';
-import type { Activation, ActivationFunction, CpuRuntime, LinearTarget } from '@hip/kernels-cpu';
+import type { Activation, ActivationFunction, CpuRuntime, LinearTarget, StoredMatrix } from '@hip/kernels-cpu';
 import type { LayerCache } from './layer-cache.ts';
-import type { LayerShape } from './layers.ts';
+import type { LayerShape } from '../layers.ts';
 import {
   layerWeights,
   modelWeights,
-  type LayerWeights,
-  type LinearWeights,
+  type LayerWeights as LayerWeightsOf,
+  type LinearWeights as LinearWeightsOf,
   type ModelWeights,
-  type NormWeights,
-} from './layer-weights.ts';
-import { fillRotation } from './rotation.ts';
+  type NormWeights as NormWeightsOf,
+} from '../layer-weights.ts';
+import { fillRotation } from '../rotation.ts';
 import type { Scratch } from './scratch.ts';
-import type { DecoderWeights } from './weights.ts';
+import type { WasmWeights } from './weights.ts';
+
+type LayerWeights = LayerWeightsOf<StoredMatrix, Activation>;
+type LinearWeights = LinearWeightsOf<StoredMatrix, Activation>;
+type NormWeights = NormWeightsOf<Activation>;
 
 /** Tokens that pass through the layers together. */
 export interface Run {
@@ -40,14 +44,14 @@ export class Decoder {
   readonly #config: ModelConfig;
   readonly #shapes: readonly LayerShape[];
   readonly #layers: readonly LayerWeights[];
-  readonly #model: ModelWeights;
+  readonly #model: ModelWeights<StoredMatrix, Activation>;
   readonly #scratch: Scratch;
 
   constructor(
     cpu: CpuRuntime,
     config: ModelConfig,
     shapes: readonly LayerShape[],
-    weights: DecoderWeights,
+    weights: WasmWeights,
     scratch: Scratch,
   ) {
     this.#cpu = cpu;

@@ -1,23 +1,24 @@
 // The engine on WebAssembly: weights, scratch and threads that all sequences share.
 import type { ModelConfig, RopeConfig } from '@hip/checkpoints';
 import type { CpuRuntime } from '@hip/kernels-cpu';
-import { LlmError } from '../errors.ts';
+import { closedError } from '../checks.ts';
 import type { Decoder } from './decoder.ts';
-import { translated } from './failures.ts';
-import { LayerCache, type LayerAttention } from './layer-cache.ts';
-import type { LayerShape } from './layers.ts';
-import { isLong } from './rotation.ts';
+import { translated } from '../failures.ts';
+import type { LayerAttention } from '../layer-attention.ts';
+import { LayerCache } from './layer-cache.ts';
+import type { LayerShape } from '../layers.ts';
+import { isLong } from '../rotation.ts';
 import { WasmSequence, type Shared } from './sequence.ts';
 import { Turns } from './turns.ts';
-import type { Engine, EngineMemory, Sequence } from './types.ts';
-import type { DecoderWeights } from './weights.ts';
+import type { Engine, EngineMemory, Sequence } from '../types.ts';
+import type { WasmWeights } from './weights.ts';
 
 /** What a loaded model consists of. */
 export interface WasmModel {
   readonly cpu: CpuRuntime;
   readonly config: ModelConfig;
   readonly shapes: readonly LayerShape[];
-  readonly weights: DecoderWeights;
+  readonly weights: WasmWeights;
   readonly decoder: Decoder;
   readonly attention: readonly LayerAttention[];
   readonly cache: 'f16' | 'f32';
@@ -100,6 +101,6 @@ export class WasmEngine implements Engine {
   }
 
   #checkOpen(): void {
-    if (this.#model.cpu.closed) throw new LlmError('closed', 'this engine is closed: load the model again');
+    if (this.#model.cpu.closed) throw closedError();
   }
 }

@@ -1,42 +1,9 @@
 // One layer's keys and values in a sequence, and what its newest rows attend to: its window, everything, or what HiP selects.
 import type { ModelConfig } from '@hip/checkpoints';
 import type { CpuRuntime, KeyValueCache } from '@hip/kernels-cpu';
-import { denseMask, layerConfig, type HipConfig } from '@hip/mask-search';
-import type { LayerShape } from './layers.ts';
-import type { ResolvedAttention } from './options.ts';
-
-/** How one layer attends, by the number of keys. */
-export class LayerAttention {
-  readonly #window: number;
-  readonly #denseBelow: ResolvedAttention['denseBelow'];
-  /** Undefined: dense at any length. */
-  readonly config: HipConfig | undefined;
-  /** Keys up to which the layer is dense whatever pays. */
-  readonly #exactTokens: number;
-
-  /** @throws HipError `invalid-config` */
-  constructor({ layer, window }: LayerShape, { config, denseBelow }: ResolvedAttention) {
-    this.#window = window;
-    const longest = config && window === 0 ? layerConfig(config, layer, Infinity) : 'dense';
-    this.config = longest === 'dense' ? undefined : longest;
-    // Where HiP keeps every key anyway there is nothing to search.
-    const kept = this.config ? this.config.k + this.config.window + this.config.sink : 0;
-    this.#denseBelow = denseBelow;
-    const isDense = config && this.config && layerConfig(config, layer) === 'dense';
-    this.#exactTokens = Math.max(kept, isDense ? (config.denseTokens ?? Infinity) : 0);
-  }
-
-  kind(keys: number, queries: number): 'window' | 'dense' | 'hip' {
-    if (this.#window > 0 && this.#window < keys) return 'window';
-    const { rows, step } = this.#denseBelow;
-    if (!this.config || keys <= Math.max(queries === 1 ? step : rows, this.#exactTokens)) return 'dense';
-    return 'hip';
-  }
-
-  get window(): number {
-    return this.#window;
-  }
-}
+import { denseMask } from '@hip/mask-search';
+import type { LayerAttention } from '../layer-attention.ts';
+import type { LayerShape } from '../layers.ts';
 
 /** Keys and values of one layer of one sequence. */
 export class LayerCache implements Disposable {

@@ -1,7 +1,7 @@
 // Activations that every step of an engine reuses: as many rows as pass through the layers at a time.
 import type { ModelConfig, RopeConfig } from '@hip/checkpoints';
 import type { Activation, CpuRuntime } from '@hip/kernels-cpu';
-import type { LayerShape } from './layers.ts';
+import type { LayerShape } from '../layers.ts';
 
 /** Rows of logits that are in memory at a time. */
 export const LOGIT_ROWS = 32;

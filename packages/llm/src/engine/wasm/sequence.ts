@@ -1,12 +1,13 @@
 // A sequence on WebAssembly: its tokens, a cache a layer, and runs of tokens through the decoder. What fails leaves no trace.
-import { LlmError, throwIfAborted } from '../errors.ts';
+import { throwIfAborted } from '../../errors.ts';
+import { busyError, checkIds, checkLength, checkLogits, checkRoom, disposedError, nonFinite } from '../checks.ts';
 import type { Decoder } from './decoder.ts';
-import { translated } from './failures.ts';
+import { translated } from '../failures.ts';
 import type { LayerCache } from './layer-cache.ts';
 import { LOGIT_ROWS } from './scratch.ts';
-import { lossOf } from './softmax-loss.ts';
+import { lossOf } from '../softmax-loss.ts';
 import type { Turns } from './turns.ts';
-import type { ForwardOptions, Sequence } from './types.ts';
+import type { ForwardOptions, Sequence } from '../types.ts';
 
 /** What sequences share. */
 export interface Shared {
@@ -94,10 +95,7 @@ export class WasmSequence implements Sequence {
 
   truncate(length: number): void {
     this.#checkIdle('truncate');
-    if (!Number.isSafeInteger(length) || length < 0 || length > this.length) {
-      const message = `length is ${length}: give an integer from 0 to ${this.length}`;
-      throw new LlmError('invalid-input', message, { length, held: this.length });
-    }
+    checkLength(length, this.length);
     for (const cache of this.#caches) cache.truncate(length);
     this.#ids.length = length;
   }
@@ -121,10 +119,7 @@ export class WasmSequence implements Sequence {
     checkIds(ids, vocabulary);
     const held = this.length;
     const total = held + ids.length;
-    if (total > contextTokens) {
-      const message = `${held} tokens are held and ${ids.length} were given: the context holds ${contextTokens}; truncate, or load with more contextTokens`;
-      throw new LlmError('context-full', message, { length: held, given: ids.length, contextTokens });
-    }
+    checkRoom(held, ids.length, contextTokens);
     if (ids.length === 0) return;
     this.#running = true;
     // Other frequencies turn every key that is held: all of it is computed anew, beside the old.
@@ -179,37 +174,20 @@ export class WasmSequence implements Sequence {
 
   #checkFinite(values: Float32Array, rows: number, from: number): void {
     const width = values.length / rows;
-    for (let i = 0; i < values.length; i++) {
-      if (!Number.isFinite(values[i])) throw nonFinite(this.length + from + Math.floor(i / width));
-    }
+    checkLogits(values, width, this.length + from);
   }
 
   #check(): void {
     this.#shared.checkOpen();
-    if (this.#disposed) throw new LlmError('closed', 'this sequence is disposed: create another with createSequence()');
+    if (this.#disposed) throw disposedError();
   }
 
   #checkIdle(what: string): void {
     this.#check();
-    if (!this.#running) return;
-    throw new LlmError('busy', `a step of this sequence still runs: await it, then ${what}`, { what });
+    if (this.#running) throw busyError(what);
   }
 }
 
 function free(caches: readonly LayerCache[]): void {
   for (const cache of caches) cache[Symbol.dispose]();
-}
-
-function checkIds(ids: ArrayLike<number>, vocabulary: number): void {
-  for (let at = 0; at < ids.length; at++) {
-    const id = ids[at] as number;
-    if (Number.isInteger(id) && id >= 0 && id < vocabulary) continue;
-    const message = `ids[${at}] is ${id}: give integers from 0 to ${vocabulary - 1}`;
-    throw new LlmError('invalid-input', message, { at, id, vocabulary });
-  }
-}
-
-function nonFinite(position: number): LlmError {
-  const message = `the logits after token ${position} are not finite: the weights overflow in this arithmetic, or hold NaN`;
-  return new LlmError('non-finite-logits', message, { position });
 }
