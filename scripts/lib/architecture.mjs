@@ -55,6 +55,11 @@ export const ARCHITECTURE = {
     internal: ['@instatune/nsga2', '@instatune/predictors'],
     external: 'any',
   },
+  '@instatune/cli': {
+    what: 'the command `instatune`: a checkpoint, data and a budget in, a smaller model out; searches and studies',
+    internal: ['@hip/checkpoints', '@hip/kernels-cpu', '@instatune/supernet', '@instatune/search'],
+    external: 'any',
+  },
 };
 
 /** Sees the whole workspace: the composition, the figures, the guides. Nothing may import these. */

@@ -27,6 +27,14 @@ export const KEYWORDS = {
     'Pareto',
     'surrogate model',
   ],
+  '@instatune/cli': [
+    'fine-tuning',
+    'model compression',
+    'neural architecture search',
+    'distillation',
+    'Hugging Face',
+    'ONNX',
+  ],
   '@instatune/supernet': [
     'super-network',
     'neural architecture search',

@@ -84,13 +84,18 @@ export function catalogVersion(name) {
  *
  * @param tarballs by package name
  * @param others further packages of the registry, name → version
+ * @param direct names of those the project asks for; the rest come where one of these needs them. By default all
  * @throws Error with pnpm's output
  */
-export async function installPacked({ project, tarballs, others = {} }) {
+export async function installPacked({ project, tarballs, others = {}, direct = Object.keys(tarballs) }) {
   const files = Object.fromEntries(Object.entries(tarballs).map(([name, tarball]) => [name, `file:${tarball}`]));
   writeFileSync(
     join(project, 'package.json'),
-    JSON.stringify({ private: true, type: 'module', dependencies: { ...files, ...others } }),
+    JSON.stringify({
+      private: true,
+      type: 'module',
+      dependencies: { ...Object.fromEntries(direct.map((name) => [name, files[name]])), ...others },
+    }),
   );
   const overrides = Object.entries(files).map(([name, file]) => `  "${name}": "${file}"`);
   // Optional peers stay away unless they are asked for, as with a user who has not read of them.

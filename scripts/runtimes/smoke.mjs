@@ -1,6 +1,7 @@
 // What a user of the packed packages does, once per package, with the numbers that must come out. Plain JavaScript for every runtime:
 // prints one line of JSON, { package: null or what was wrong }.
 import assert from 'node:assert/strict';
+import { readFile } from 'node:fs/promises';
 
 // As in Safari before 18.2: no float16, and no symbols for `using`, which builds lower to calls of methods by those names.
 if (process.argv.includes('--older')) {
@@ -148,6 +149,9 @@ const checks = {
       assert.match(message, install);
     }
   },
+  async '@instatune/cli'() {
+    await import('@instatune/cli/pipeline');
+  },
   async '@hip/attention'() {
     const tf = await import('@tensorflow/tfjs');
     const { hipAttention, prepareAttention } = await import('@hip/attention');
@@ -205,8 +209,10 @@ const checks = {
   },
 };
 
+const { dependencies } = JSON.parse(await readFile(new URL('package.json', import.meta.url), 'utf8'));
 const results = {};
 for (const [name, check] of Object.entries(checks)) {
+  if (!(name in dependencies)) continue;
   try {
     await check();
     results[name] = null;

@@ -1,5 +1,6 @@
 // The public face of @instatune/search: what runs anywhere. Files, threads: ./node. Queues: ./queue. HTML: ./report.
-export { SearchError, type SearchErrorCode } from './errors.ts';
+export { SearchError, messageOf, type SearchErrorCode } from './errors.ts';
+export { nearest } from './nearest.ts';
 export type {
   Attribute,
   ExactObjective,
@@ -35,6 +36,8 @@ export {
   type TrialReport,
   type TrialStatus,
 } from './study/trial.ts';
+export { candidateText } from './study/labels.ts';
+export { shortNumber } from './report/format.ts';
 export { studyToCsv, studyToJson } from './study/export.ts';
 export type { WarmStart, WarmStartOptions } from './warm-start.ts';
 export type { Evaluation, EvaluateOptions, EvaluationJob, Evaluator } from './evaluate/evaluator.ts';
@@ -47,6 +50,6 @@ export { featuresOf } from './tactics/features.ts';
 export { nsga2, type Nsga2TacticOptions } from './tactics/nsga2.ts';
 export { random } from './tactics/random.ts';
 export { successive, type SuccessiveOptions } from './tactics/successive.ts';
-export { TACTIC_NAMES, createTactic, type TacticName } from './tactics/create.ts';
+export { TACTIC_NAMES, createTactic, isTacticName, type TacticName } from './tactics/create.ts';
 export type { Proposal, ProposeContext, Tactic } from './tactics/tactic.ts';
 export { bertSynth } from './problems/bert-synth.ts';

@@ -4,4 +4,4 @@ export { APPLICATION_ID, SCHEMA_VERSION } from './study/schema.ts';
 export { workerPool, type WorkerPoolOptions } from './evaluate/worker-pool.ts';
 export { processPool, type ProcessPoolOptions } from './evaluate/process-pool.ts';
 export type { PoolOptions } from './evaluate/pool.ts';
-export { loadProblem, type ProblemModule } from './evaluate/load-problem.ts';
+export { isBuiltIn, loadProblem, moduleOf, problemSpecifier, type ProblemModule } from './evaluate/load-problem.ts';

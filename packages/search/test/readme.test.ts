@@ -1,13 +1,9 @@
-// Runs the README's code and its command lines as a user would, each in processes of their own.
-import { execFile } from 'node:child_process';
-import { existsSync, mkdtempSync, readFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+// Runs the README's code as a user would, each example in a process of its own.
+import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { promisify } from 'node:util';
 import { describe, expect, it } from 'vitest';
 import { checkedProgram, runProgram } from '@hip/testing/examples';
 
-const run = promisify(execFile);
 const root = join(import.meta.dirname, '..');
 const readme = readFileSync(join(root, 'README.md'), 'utf8');
 const blocks = (language: string) =>
@@ -24,36 +20,6 @@ describe('README', () => {
       expect(stderr).toBe('');
     },
   );
-
-  it('command lines work, one after the other', async () => {
-    const cwd = mkdtempSync(join(tmpdir(), 'readme-'));
-    const lines = blocks('sh')[0]!.trim().split('\n');
-    expect(lines.map((line) => line.split(' ')[1])).toEqual([
-      'search',
-      'resume',
-      'front',
-      'export',
-      'export',
-      'worker',
-    ]);
-    const output: string[] = [];
-    // A worker serves until it is stopped: test/evaluate/queue.test.ts starts one.
-    for (const line of lines.slice(0, -1)) {
-      const args = [...line.matchAll(/"([^"]*)"|\S+/g)].map((match) => match[1] ?? match[0]).slice(1);
-      const { stdout } = await run(process.execPath, ['--no-warnings', join(root, 'src/cli/main.ts'), ...args], {
-        cwd,
-      });
-      output.push(stdout);
-    }
-    expect(output[0]).toContain('60 evaluations');
-    expect(output[1]).toContain('80 evaluations');
-    expect(output[2]).toMatch(/best .* within macs <= 6: trial \d+/);
-    expect(readFileSync(join(cwd, 'trials.csv'), 'utf8').trim().split('\n')).toHaveLength(81);
-    expect((JSON.parse(readFileSync(join(cwd, 'trials.json'), 'utf8')) as { trials: unknown[] }).trials).toHaveLength(
-      80,
-    );
-    expect(existsSync(join(cwd, 'report.html'))).toBe(true);
-  });
 
   it('names only exports that exist', async () => {
     const entries = ['', '/node', '/queue', '/report'].map((entry) => import(`@instatune/search${entry}`));

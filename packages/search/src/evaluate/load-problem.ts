@@ -5,12 +5,26 @@ import { fileURLToPath, pathToFileURL } from 'node:url';
 import { SearchError, messageOf } from '../errors.ts';
 import type { SearchProblem } from '../problem.ts';
 import { builtIn } from '../problems/registry.ts';
+import { parseSettings } from '../run/options.ts';
 import { checkProblem } from '../space.ts';
+import type { Study } from '../study/study.ts';
 
 /** What a problem module exports: one of the two. */
 export interface ProblemModule {
   readonly problem?: SearchProblem;
   readonly createProblem?: (options: Readonly<Record<string, unknown>>) => SearchProblem | Promise<SearchProblem>;
+}
+
+/**
+ * Where a study says that its problem comes from: a name or a module, and what `createProblem` was given. It is text of a file that may come
+ * from elsewhere: loading it runs it.
+ *
+ * @throws SearchError `corrupt-study`
+ */
+export function moduleOf(
+  study: Study,
+): { readonly specifier: string; readonly options: Readonly<Record<string, unknown>> } | undefined {
+  return parseSettings(study).module;
 }
 
 /** Whether this is the name of a problem that comes with the package. */

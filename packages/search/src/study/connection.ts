@@ -128,7 +128,7 @@ export function connect(path: string, create: boolean): DatabaseSync {
   if (!create && !fs.existsSync(path)) {
     throw new SearchError(
       'study-missing',
-      `no study file at ${path}: start one with \`instatune search --study ${path}\``,
+      `no study file at ${path}: start one with runSearch, or \`instatune search --study ${path}\` of @instatune/cli`,
       { path },
     );
   }

@@ -18,7 +18,7 @@ import { findRedis, startRedis, type RedisServer } from '../redis-server.ts';
 
 const redis = findRedis();
 const MODULE = join(import.meta.dirname, '../fixtures/knobs.ts');
-const CLI = join(import.meta.dirname, '../../src/cli/main.ts');
+const CHILD = join(import.meta.dirname, '../fixtures/queue-child.ts');
 const fingerprint = problemFingerprint(createProblem());
 const job = (number: number, study = 'queue-test'): EvaluationJob => ({
   study,
@@ -29,22 +29,10 @@ const job = (number: number, study = 'queue-test'): EvaluationJob => ({
   fingerprint,
 });
 
-/** `instatune worker` as a process of its own, once it is ready. */
-async function workerProcess(url: string, options: Record<string, unknown>, lostAfter = '1'): Promise<ChildProcess> {
-  const args = [
-    'worker',
-    '--redis',
-    url,
-    '--problem',
-    MODULE,
-    '--threads',
-    '1',
-    '--lost-after',
-    lostAfter,
-    '--options',
-    JSON.stringify(options),
-  ];
-  const child = spawn(process.execPath, [CLI, ...args], { stdio: ['ignore', 'ignore', 'pipe'] });
+/** A worker in a process of its own, once it is ready. */
+async function workerProcess(url: string, options: Record<string, unknown>, lostAfter = 1): Promise<ChildProcess> {
+  const args = [CHILD, url, MODULE, String(1000 * lostAfter), JSON.stringify(options)];
+  const child = spawn(process.execPath, args, { stdio: ['ignore', 'ignore', 'pipe'] });
   await new Promise<void>((ready, reject) => {
     let text = '';
     child.stderr!.on('data', (chunk: Buffer) => {
@@ -228,7 +216,7 @@ describe.skipIf(typeof redis === 'string')(`queue${typeof redis === 'string' ? `
   it('SIGTERM gives a running trial back within 5 s, to be taken by another at once', async () => {
     const log = join(mkdtempSync(join(tmpdir(), 'queue-')), 'log');
     const evaluator = await queueEvaluator(createProblem(), { url: server.url });
-    const slow = await workerProcess(server.url, { delay: 60_000, log }, '60');
+    const slow = await workerProcess(server.url, { delay: 60_000, log }, 60);
     const pending = evaluator.evaluate(job(3, 'given-back'));
     await expect.poll(() => existsSync(log), { timeout: 20_000 }).toBe(true);
     const asked = performance.now();

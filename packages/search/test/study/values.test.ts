@@ -9,7 +9,6 @@ import type { Evaluator } from '../../src/evaluate/evaluator.ts';
 import { inProcess } from '../../src/evaluate/in-process.ts';
 import { workerPool } from '../../src/evaluate/worker-pool.ts';
 import type { SearchProblem } from '../../src/problem.ts';
-import { frontTable } from '../../src/cli/shared.ts';
 import { renderReport } from '../../src/report/html.ts';
 import { pick } from '../../src/run/pick.ts';
 import { resultOf } from '../../src/run/result.ts';
@@ -49,7 +48,6 @@ describe('an extra that is no number', () => {
           expect(() => pick(result, { budget })).toThrow(expect.objectContaining({ code }));
         }
         expect(pick(result, { budget: 'time <= 5' }).point.values['time']).toBe(3);
-        expect(frontTable(result, problem)).toContain('loss');
         expect(renderReport(result)).toContain('<html');
       }
       expect(JSON.parse(JSON.stringify(studyToJson(readStudy(study))))).toEqual(studyToJson(readStudy(study)));

@@ -1,6 +1,6 @@
 // `instatune resume`: goes on with a study, with the problem it remembers.
 import { defineCommand, type ArgsDef } from 'citty';
-import { resume } from '../run/run-search.ts';
+import { resume } from '@instatune/search';
 import { reportError } from './report-error.ts';
 import { resumeHint } from './resume-hint.ts';
 import { runInTerminal } from './run.ts';

@@ -1,5 +1,5 @@
 // How a command ends badly: errors of this package are the user's to mend (one sentence, exit status 2), others are ours.
-import { SearchError, messageOf } from '../errors.ts';
+import { SearchError, messageOf } from '@instatune/search';
 
 export function reportError(error: unknown): void {
   if (error instanceof SearchError) {

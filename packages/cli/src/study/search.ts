@@ -1,10 +1,7 @@
 // `instatune search`: starts a study.
 import { defineCommand, type ArgsDef } from 'citty';
-import { SearchError } from '../errors.ts';
-import { isBuiltIn, loadProblem, problemSpecifier } from '../evaluate/load-problem.ts';
-import { runSearch } from '../run/run-search.ts';
-import { TACTIC_NAMES, isTacticName } from '../tactics/create.ts';
-import { PREDICTOR_NAMES } from '../tactics/predictor.ts';
+import { isTacticName, PREDICTOR_NAMES, runSearch, SearchError, TACTIC_NAMES } from '@instatune/search';
+import { isBuiltIn, loadProblem, problemSpecifier } from '@instatune/search/node';
 import { reportError } from './report-error.ts';
 import { resumeHint } from './resume-hint.ts';
 import { runInTerminal } from './run.ts';

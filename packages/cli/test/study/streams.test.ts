@@ -4,9 +4,9 @@ import { existsSync, mkdtempSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, it } from 'vitest';
-import { listStudies } from '../../src/study/sqlite.ts';
+import { listStudies } from '@instatune/search/node';
 
-const CLI = join(import.meta.dirname, '../../src/cli/main.ts');
+const CLI = join(import.meta.dirname, '../../src/main.ts');
 const KNOBS = join(import.meta.dirname, '../fixtures/knobs.ts');
 const folder = mkdtempSync(join(tmpdir(), 'streams-'));
 

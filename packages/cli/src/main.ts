@@ -1,10 +1,10 @@
 #!/usr/bin/env node
 // `instatune`: search, resume, front, export, worker.
 import { defineCommand, runMain } from 'citty';
-import manifest from '../../package.json' with { type: 'json' };
-import { SearchError } from '../errors.ts';
-import { reportError } from './report-error.ts';
-import { outliveReaders } from './streams.ts';
+import manifest from '../package.json' with { type: 'json' };
+import { SearchError } from '@instatune/search';
+import { reportError } from './study/report-error.ts';
+import { outliveReaders } from './study/streams.ts';
 
 const load = async <T>(command: Promise<T>): Promise<T> => command;
 
@@ -15,11 +15,11 @@ const main = defineCommand({
     description: 'Pareto search over sub-networks: LINAS, studies on disk, threads and queues of workers',
   },
   subCommands: {
-    search: () => load(import('./search.ts')).then((m) => m.search),
-    resume: () => load(import('./resume.ts')).then((m) => m.resumeCommand),
-    front: () => load(import('./front.ts')).then((m) => m.front),
-    export: () => load(import('./export.ts')).then((m) => m.exportCommand),
-    worker: () => load(import('./worker.ts')).then((m) => m.worker),
+    search: () => load(import('./study/search.ts')).then((m) => m.search),
+    resume: () => load(import('./study/resume.ts')).then((m) => m.resumeCommand),
+    front: () => load(import('./study/front.ts')).then((m) => m.front),
+    export: () => load(import('./study/export.ts')).then((m) => m.exportCommand),
+    worker: () => load(import('./study/worker.ts')).then((m) => m.worker),
   },
 });
 

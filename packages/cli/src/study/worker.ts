@@ -1,8 +1,8 @@
 // `instatune worker`: measures trials of a problem for whoever searches it on the same Redis.
 import { availableParallelism } from 'node:os';
 import { defineCommand, type ArgsDef } from 'citty';
-import { SearchError } from '../errors.ts';
-import type { QueueWorker } from '../evaluate/queue-worker.ts';
+import { SearchError } from '@instatune/search';
+import type { QueueWorker } from '@instatune/search/queue';
 import { reportError } from './report-error.ts';
 import { jsonObject, problemArgs, rejectUnknown, whole } from './shared.ts';
 
@@ -56,7 +56,7 @@ export const worker = defineCommand({
       rejectUnknown(rawArgs, args);
       if (given.problem === undefined)
         throw new SearchError('invalid-option', 'no --problem: give the module that the search uses', {});
-      const { startWorker } = await import('../evaluate/queue-worker.ts');
+      const { startWorker } = await import('@instatune/search/queue');
       const threads = whole('threads', given.threads, 1) ?? availableParallelism();
       const maxRssMb = whole('max-rss', given['max-rss'], 64);
       const timeoutMs = seconds('timeout', given.timeout);

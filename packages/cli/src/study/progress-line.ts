@@ -1,7 +1,6 @@
 // The live line: evaluations, hypervolume, front, ETA. On a terminal it is redrawn, in a log it is one line a few seconds.
 import { Presets, SingleBar } from 'cli-progress';
-import { shortNumber } from '../report/format.ts';
-import type { SearchProgress } from '../run/progress.ts';
+import { shortNumber, type SearchProgress } from '@instatune/search';
 
 function duration(ms: number | undefined): string {
   if (ms === undefined) return '…';

@@ -1,9 +1,8 @@
 // `instatune export`: a study as CSV or JSON. Needs no problem module.
 import { writeFileSync } from 'node:fs';
 import { defineCommand, type ArgsDef } from 'citty';
-import { SearchError } from '../errors.ts';
-import { studyToCsv, studyToJson } from '../study/export.ts';
-import { readStudy } from '../study/sqlite.ts';
+import { SearchError, studyToCsv, studyToJson } from '@instatune/search';
+import { readStudy } from '@instatune/search/node';
 import { reportError } from './report-error.ts';
 import { checkOutput, rejectUnknown, studyArgs } from './shared.ts';
 

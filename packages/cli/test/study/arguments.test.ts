@@ -1,6 +1,6 @@
 import type { ArgsDef } from 'citty';
 import { describe, expect, it } from 'vitest';
-import { rejectUnknown } from '../../src/cli/shared.ts';
+import { rejectUnknown } from '../../src/study/shared.ts';
 
 const definition = {
   format: { type: 'positional', description: 'csv or json', required: false },

@@ -1,8 +1,8 @@
 import { execFileSync } from 'node:child_process';
 import type { ArgsDef } from 'citty';
 import { describe, expect, it } from 'vitest';
-import { resumeHint } from '../../src/cli/resume-hint.ts';
-import { evaluatorArgs, problemArgs, studyArgs } from '../../src/cli/shared.ts';
+import { resumeHint } from '../../src/study/resume-hint.ts';
+import { evaluatorArgs, problemArgs, studyArgs } from '../../src/study/shared.ts';
 
 const kept: ArgsDef = { ...studyArgs, ...problemArgs, ...evaluatorArgs };
 const defaults = { study: 'instatune.db', threads: '0', quiet: false };

@@ -1,5 +1,5 @@
 // What happens when whoever reads the output stops reading (`| head -1`): the work goes on to its end.
-import { messageOf } from '../errors.ts';
+import { messageOf } from '@instatune/search';
 
 /** Without it the first message after the reader left ends the process in the middle of its work. */
 export function outliveReaders(): void {

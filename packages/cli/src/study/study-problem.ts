@@ -1,11 +1,6 @@
 // The problem of a study that already exists. What a study's file names is code from elsewhere: only `resume` runs it, and only if told to.
-import { SearchError } from '../errors.ts';
-import { isBuiltIn, loadProblem, problemSpecifier } from '../evaluate/load-problem.ts';
-import type { SearchProblem } from '../problem.ts';
-import { parseSettings } from '../run/options.ts';
-import { viewOf } from '../run/study-view.ts';
-import type { Study } from '../study/study.ts';
-import { readStudy } from '../study/sqlite.ts';
+import { SearchError, viewOf, type SearchProblem, type Study } from '@instatune/search';
+import { isBuiltIn, loadProblem, moduleOf, problemSpecifier, readStudy } from '@instatune/search/node';
 import { jsonObject } from './shared.ts';
 
 export interface StudyProblem {
@@ -26,7 +21,7 @@ interface Given {
  */
 export async function shownProblem(study: Study, given: Given): Promise<SearchProblem> {
   if (given.problem !== undefined) return loadProblem(given.problem, jsonObject('options', given.options));
-  const remembered = parseSettings(study).module;
+  const remembered = moduleOf(study);
   if (remembered && isBuiltIn(remembered.specifier)) return loadProblem(remembered.specifier, remembered.options);
   return viewOf(study);
 }
@@ -38,7 +33,7 @@ export async function shownProblem(study: Study, given: Given): Promise<SearchPr
  */
 export async function resumedProblem(given: Given & { readonly trust: boolean }): Promise<StudyProblem> {
   const study = readStudy(given.study, given.name);
-  const remembered = parseSettings(study).module;
+  const remembered = moduleOf(study);
   const specifier = given.problem ?? remembered?.specifier;
   if (specifier === undefined) {
     throw new SearchError(

@@ -5,9 +5,9 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { parseHTML } from 'linkedom';
 import { describe, expect, it } from 'vitest';
-import { readStudy } from '../../src/study/sqlite.ts';
+import { readStudy } from '@instatune/search/node';
 
-const CLI = join(import.meta.dirname, '../../src/cli/main.ts');
+const CLI = join(import.meta.dirname, '../../src/main.ts');
 const KNOBS = join(import.meta.dirname, '../fixtures/knobs.ts');
 const folder = mkdtempSync(join(tmpdir(), 'cli-'));
 
@@ -89,7 +89,7 @@ describe('instatune', () => {
   });
 
   it('a module with options, in threads, with a failing candidate', async () => {
-    const options = JSON.stringify({ on: 3, how: 'exit' });
+    const options = JSON.stringify({ exitOn: 3 });
     const result = await cli(
       'search',
       '--problem',

@@ -1,15 +1,16 @@
 // What the commands share: their common arguments, evaluators, error output, and the end of a search.
 import { existsSync, writeFileSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
-import type { Variable } from '@instatune/nsga2';
 import type { ArgsDef } from 'citty';
-import { SearchError } from '../errors.ts';
-import type { Evaluator } from '../evaluate/evaluator.ts';
-import type { SearchProblem } from '../problem.ts';
-import { nearest } from '../nearest.ts';
-import { candidateText } from '../study/labels.ts';
-import { shortNumber } from '../report/format.ts';
-import type { SearchResult } from '../run/progress.ts';
+import {
+  candidateText,
+  nearest,
+  SearchError,
+  shortNumber,
+  type Evaluator,
+  type SearchProblem,
+  type SearchResult,
+} from '@instatune/search';
 
 export const studyArgs = {
   study: { type: 'string', description: 'the study file (SQLite)', valueHint: 'FILE', default: 'instatune.db' },
@@ -151,7 +152,7 @@ export async function chooseEvaluator(problem: SearchProblem, choice: EvaluatorC
 
 async function evaluatorOf(problem: SearchProblem, choice: EvaluatorChoice): Promise<Evaluator | undefined> {
   if (choice.redis !== undefined) {
-    const { queueEvaluator } = await import('../evaluate/queue.ts');
+    const { queueEvaluator } = await import('@instatune/search/queue');
     return queueEvaluator(problem, {
       url: choice.redis,
       onConnection: ({ message }) => process.stderr.write(`\n${message}\n`),
@@ -180,11 +181,11 @@ async function evaluatorOf(problem: SearchProblem, choice: EvaluatorChoice): Pro
         threads,
         processes,
       });
-    const { processPool } = await import('../evaluate/process-pool.ts');
+    const { processPool } = await import('@instatune/search/node');
     return processPool({ ...pool, processes, ...(maxRssMb === undefined ? {} : { maxRssMb }) });
   }
   if (threads === 0) return undefined;
-  const { workerPool } = await import('../evaluate/worker-pool.ts');
+  const { workerPool } = await import('@instatune/search/node');
   return workerPool({ ...pool, threads });
 }
 
@@ -205,7 +206,7 @@ export function frontTable(result: SearchResult, problem: SearchProblem | undefi
       String(number),
       ...[...names, ...others].map((name) => shortNumber(values[name])),
       ...reported.map((name) => shortNumber(report?.[name])),
-      candidateText(result.header.space as readonly Variable[], genes, problem?.describe?.bind(problem)),
+      candidateText(result.header.space as SearchProblem['space'], genes, problem?.describe?.bind(problem)),
     ]),
   ];
   const last = rows[0]!.length - 1;
@@ -223,7 +224,7 @@ export async function finish(result: SearchResult, problem: SearchProblem, html:
     `${result.trials.length} evaluations${failed === 0 ? '' : ` (${failed} failed)`}, ${result.front.length} on the front, hypervolume ${shortNumber(result.hypervolume)}\n`,
   );
   if (html === undefined) return;
-  const { renderReport } = await import('../report/html.ts');
+  const { renderReport } = await import('@instatune/search/report');
   writeFileSync(html, renderReport(result, { describe: problem.describe?.bind(problem) }));
   process.stdout.write(`report: ${html}\n`);
 }

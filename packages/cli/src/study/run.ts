@@ -1,8 +1,5 @@
 // Runs a search or a resume under the terminal: progress, Ctrl-C, evaluator, report.
-import type { Evaluator } from '../evaluate/evaluator.ts';
-import type { SearchProblem } from '../problem.ts';
-import type { RunOptions } from '../run/options.ts';
-import type { SearchResult } from '../run/progress.ts';
+import type { Evaluator, RunOptions, SearchProblem, SearchResult } from '@instatune/search';
 import { progressLine } from './progress-line.ts';
 import { finish } from './shared.ts';
 

@@ -1,10 +1,7 @@
 // `instatune front`: the front of a study, a pick from it, the report.
 import { defineCommand, type ArgsDef } from 'citty';
-import { SearchError } from '../errors.ts';
-import { pick } from '../run/pick.ts';
-import { resultOf } from '../run/result.ts';
-import { shortNumber } from '../report/format.ts';
-import { listStudies, readStudy } from '../study/sqlite.ts';
+import { pick, resultOf, SearchError, shortNumber } from '@instatune/search';
+import { listStudies, readStudy } from '@instatune/search/node';
 import { reportError } from './report-error.ts';
 import { checkOutput, finish, list, problemArgs, rejectUnknown, studyArgs } from './shared.ts';
 import { shownProblem } from './study-problem.ts';

@@ -7,11 +7,11 @@ import { DatabaseSync } from 'node:sqlite';
 import { pathToFileURL } from 'node:url';
 import { promisify } from 'node:util';
 import { describe, expect, it } from 'vitest';
-import { loadProblem } from '../../src/evaluate/load-problem.ts';
-import { runSearch } from '../../src/run/run-search.ts';
+import { runSearch } from '@instatune/search';
+import { loadProblem } from '@instatune/search/node';
 import { createProblem } from '../fixtures/knobs.ts';
 
-const CLI = join(import.meta.dirname, '../../src/cli/main.ts');
+const CLI = join(import.meta.dirname, '../../src/main.ts');
 const folder = mkdtempSync(join(tmpdir(), 'foreign-'));
 const mark = join(folder, 'ran');
 const study = join(folder, 'study.db');

@@ -1,0 +1,2 @@
+// The steps of `instatune tune` as functions.
+export {};
