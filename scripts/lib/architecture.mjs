@@ -1,7 +1,7 @@
 // Who may import whom. The README's table and the test over manifests and imports both come from here.
 
 /**
- * `internal`: workspace packages its source may import. `external`: registry packages it may depend on, `any` for no rule.
+ * `internal`: workspace packages its source may import, `entries`: of these only those entries. `external`: registry packages it may depend on, `any` for no rule.
  * tfjs is a peer dependency everywhere.
  */
 export const ARCHITECTURE = {
@@ -35,6 +35,11 @@ export const ARCHITECTURE = {
     internal: ['@hip/mask-search', '@hip/kernels-cpu', '@hip/kernels-webgpu', '@hip/checkpoints'],
     external: ['citty'],
   },
+  '@hip/onnx': {
+    what: 'HiP inside ONNX models: cut at their attention, pieces on onnxruntime, ours between; `/model` reads and writes them',
+    internal: ['@hip/mask-search', '@hip/kernels-cpu', '@hip/kernels-webgpu'],
+    external: ['@bufbuild/protobuf', 'onnxruntime-', '@huggingface/transformers'],
+  },
   '@instatune/nsga2': {
     what: 'multi-objective evolutionary search, indicators, test problems',
     internal: [],
@@ -46,8 +51,10 @@ export const ARCHITECTURE = {
     external: ['ml-matrix'],
   },
   '@instatune/supernet': {
-    what: 'elastic transformers on tfjs, fine-tuning, exact MACs, extraction',
-    internal: ['@hip/checkpoints'],
+    what: 'elastic transformers on tfjs, fine-tuning, exact MACs, extraction, ONNX',
+    internal: ['@hip/checkpoints', '@hip/onnx'],
+    // Reading and writing ONNX files; not the kernels and runtimes of the rest.
+    entries: { '@hip/onnx': ['@hip/onnx/model'] },
     external: 'any',
   },
   '@instatune/search': {
@@ -71,6 +78,14 @@ export const TESTING = '@hip/testing';
 export function packageOf(specifier) {
   if (/^(\.|\/|node:)/.test(specifier)) return undefined;
   return specifier.split('/', specifier.startsWith('@') ? 2 : 1).join('/');
+}
+
+/** Why `name` may not import from `specifier`, an entry of a package that it may use; undefined where it may. */
+export function entryViolation(name, specifier) {
+  const entries = ARCHITECTURE[name]?.entries?.[packageOf(specifier)];
+  return !entries || entries.includes(specifier)
+    ? undefined
+    : `${name} may import ${entries.join(', ')}, not ${specifier}`;
 }
 
 /** Why `name` may not use `used` (a package name), or undefined where it may. */

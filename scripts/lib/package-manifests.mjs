@@ -11,6 +11,7 @@ export const KEYWORDS = {
   '@hip/attention': ['attention', 'tfjs', 'KV cache', 'long context', 'transformer', 'sparse attention'],
   '@hip/checkpoints': ['safetensors', 'GGUF', 'Hugging Face', 'tokenizer', 'chat template', 'transformer'],
   '@hip/llm': ['language model', 'GGUF', 'chat', 'WebAssembly', 'long context', 'quantization'],
+  '@hip/onnx': ['ONNX', 'onnxruntime', 'transformers.js', 'sparse attention', 'long context', 'WebGPU'],
   '@instatune/nsga2': [
     'NSGA-II',
     'NSGA-III',

@@ -4,7 +4,7 @@ import { isBuiltin } from 'node:module';
 import { dirname, join, relative, resolve } from 'node:path';
 import ts from 'typescript';
 import { describe, expect, it } from 'vitest';
-import { ARCHITECTURE, packageOf, TESTING, TOP, violation } from '../lib/architecture.mjs';
+import { ARCHITECTURE, entryViolation, packageOf, TESTING, TOP, violation } from '../lib/architecture.mjs';
 
 interface Manifest {
   readonly name: string;
@@ -33,6 +33,21 @@ it('names every package', () => {
   const names = packages.map(({ manifest }) => manifest.name);
   expect(names.filter((name) => !(name in ARCHITECTURE) && !TOP.includes(name) && name !== TESTING)).toEqual([]);
   expect(Object.keys(ARCHITECTURE).filter((name) => !names.includes(name))).toEqual([]);
+});
+
+it('keeps kernels and runtimes out of @hip/onnx/model', () => {
+  const seen = new Set<string>();
+  const walk = (file: string): string[] => {
+    if (seen.has(file)) return [];
+    seen.add(file);
+    return importsOf(file).flatMap((specifier) =>
+      specifier.startsWith('.') ? walk(resolve(dirname(file), specifier)) : [packageOf(specifier) ?? specifier],
+    );
+  };
+  expect([...new Set(walk(join(ROOT, 'packages/onnx/src/model.ts')))].filter((used) => !isBuiltin(used))).toEqual([
+    '@bufbuild/protobuf',
+  ]);
+  expect(seen.size).toBeGreaterThan(5);
 });
 
 it('has no cycle', () => {
@@ -69,7 +84,9 @@ describe.each(packages.filter(({ manifest }) => !TOP.includes(manifest.name)))(
           }
           if (isBuiltin(specifier)) problems.push(`${where}: write node:${specifier}`);
           else if (violation(manifest.name, used)) problems.push(`${where}: ${violation(manifest.name, used)}`);
-          else if (!declared.has(used) && !(testing && used === 'vitest'))
+          else if (entryViolation(manifest.name, specifier)) {
+            problems.push(`${where}: ${entryViolation(manifest.name, specifier)}`);
+          } else if (!declared.has(used) && !(testing && used === 'vitest'))
             problems.push(`${where}: ${used} is not among its dependencies`);
           else if (specifier.slice(used.length).startsWith('/src'))
             problems.push(`${where}: ${specifier} goes past the public face`);
