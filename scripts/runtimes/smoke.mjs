@@ -130,6 +130,28 @@ const checks = {
     const opened = await openSafetensors(file);
     assert.deepEqual([...(await opened.read('x')).data], [1, -2, 2 ** -24, Infinity]);
   },
+  async '@hip/onnx'() {
+    const onnx = await import('@hip/onnx/model');
+    assert.ok(Object.keys(await import('@hip/onnx')).length > 0);
+    const graph = onnx.onnxGraph('double', {
+      node: [onnx.onnxNode('Mul', ['x', 'two'], ['y'])],
+      initializer: [onnx.onnxTensor('two', 'float', [512])],
+      input: [onnx.onnxValue('x', 'float', ['batch', 512])],
+      output: [onnx.onnxValue('y', 'float', ['batch', 512])],
+    });
+    const bytes = new Uint8Array(new Float32Array(512).fill(2).buffer);
+    const proto = onnx.onnxModel(graph, { '': 21 }, { irVersion: 10 });
+    const rendered = await onnx.renderOnnxModel(
+      { proto, weight: () => onnx.bytesWeight(bytes) },
+      { externalData: true },
+    );
+    const files = {};
+    for (const file of rendered) files[file.name] = await onnx.renderedBytes(file);
+    const model = await onnx.openOnnxModel(onnx.memoryFiles(files));
+    assert.deepEqual(await model.weight(model.graph.initializer[0]).read(), bytes);
+    delete files['model.onnx_data'];
+    assert.equal((await failure(() => onnx.openOnnxModel(onnx.memoryFiles(files)))).code, 'missing-data');
+  },
   async '@instatune/search'() {
     const { bertSynth, runSearch } = await import('@instatune/search');
     const problem = bertSynth();
