@@ -31,7 +31,8 @@ export type { Duplicates, EngineOptions, Nsga2Options } from './engine/options.t
 export { Evolution, type Candidate, type Snapshot, type Told } from './engine/evolution.ts';
 export type { EngineState, SavedCandidate, SavedIndividual, SavedVariable } from './engine/state.ts';
 export { Nsga2 } from './engine/nsga2.ts';
-export { Nsga3, type Nsga3Options } from './engine/nsga3.ts';
+export { Nsga3, Unsga3, type Nsga3Options } from './engine/nsga3.ts';
+export { SmsEmoa } from './engine/sms-emoa.ts';
 export {
   evolve,
   minimize,
@@ -45,6 +46,7 @@ export {
 export type { OnEvaluationError } from './run/evaluate.ts';
 export type { StagnationOptions, StagnationState } from './run/termination.ts';
 export { hypervolume } from './indicators/hypervolume.ts';
+export { hypervolumeContributions } from './indicators/contributions.ts';
 export {
   generationalDistance,
   generationalDistancePlus,
@@ -58,5 +60,8 @@ export { latinHypercube } from './engine/samplers.ts';
 export type { ConstrainedTestProblem, TestProblem } from './problems/test-problem.ts';
 export { zdt } from './problems/zdt.ts';
 export { dtlz, type DtlzOptions } from './problems/dtlz.ts';
+export { wfg, type WfgOptions, type WfgProblem } from './problems/wfg.ts';
+export { constrainedDtlz, type ConstrainedDtlz } from './problems/constrained-dtlz.ts';
+export { mw, type MwOptions } from './problems/mw.ts';
 export { bnh, osy, srn, tnk } from './problems/constrained.ts';
 export { bertSynth, type BertSynth, type BertSynthOptimum } from './problems/bert-synth.ts';

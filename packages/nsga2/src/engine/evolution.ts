@@ -42,7 +42,8 @@ export interface Snapshot {
 }
 
 /**
- * An evolutionary algorithm as ask and tell; {@link Nsga2} and {@link Nsga3} are this with their survival.
+ * An evolutionary algorithm as ask and tell; {@link Nsga2}, {@link Nsga3}, {@link Unsga3} and {@link SmsEmoa} are this with their
+ * survival.
  *
  * A generation is made whole when its first candidate is asked and ends when its last candidate is told. Nothing depends
  * on the sizes of the portions or on the order of the answers, so serial, parallel, and interrupted-and-resumed runs

@@ -42,8 +42,12 @@ export function readState(state: unknown, problem: Problem, survivals: readonly 
     .exactly(STATE_VERSION, 'start again, or resume it with the release that saved it (1 does not hold the variables)');
   const survival = saved.field('survival').oneOf(survivals);
   const survivalState = saved.field('survivalState');
-  if (survival === 'nsga3') checkDirections(survivalState, objectives);
-  else survivalState.exactly(undefined);
+  if (survival === 'nsga3' || survival === 'unsga3') {
+    const known = checkDirections(survivalState, objectives);
+    const widths = survivalState.field('widths');
+    if (survival === 'nsga3') widths.exactly(undefined);
+    else if (widths.numbers(known).some((width) => width < 0)) widths.fail('numbers of at least 0');
+  } else survivalState.exactly(undefined);
   const { populationSize, offspring, duplicates, archiveCapacity } = checkOptions(saved.field('options'));
   checkProblem(saved.field('problem'), problem);
 
@@ -163,8 +167,8 @@ function checkOwnArchive(saved: Saved, capacity: number, { layout, objectives, n
   checkArchive(saved);
 }
 
-/** Directions of NSGA-III, and its ideal, worst and extreme points: none of them before the first survival. */
-function checkDirections(saved: Saved, objectives: number): void {
+/** Directions of NSGA-III, and its ideal, worst and extreme points: none of them before the first survival. @returns how many there are of each */
+function checkDirections(saved: Saved, objectives: number): number {
   const directions = saved.field('directions');
   const list = directions.items();
   if (list.length === 0) directions.fail('a list of at least one direction');
@@ -180,4 +184,5 @@ function checkDirections(saved: Saved, objectives: number): void {
   const ideal = saved.field('ideal').numbers(points.length);
   const worst = saved.field('worst').numbers(points.length);
   if (ideal.some((value, k) => value > worst[k]!)) saved.field('ideal').fail('at most what is worst');
+  return points.length;
 }

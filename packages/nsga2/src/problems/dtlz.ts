@@ -3,6 +3,7 @@ import { Nsga2Error } from '../errors.ts';
 import { paretoFront } from '../sorting/dominance.ts';
 import { dasDennis, partitionsFor } from '../survival/reference-directions.ts';
 import { real, repeat } from '../variables.ts';
+import { grid } from './grid.ts';
 import type { TestProblem } from './test-problem.ts';
 
 export interface DtlzOptions {
@@ -125,13 +126,4 @@ function sampleFront(index: Index, m: number, count: number): number[][] {
     const length = Math.hypot(...point);
     return point.map((value) => value / length);
   });
-}
-
-/** All points of a regular grid of the unit cube. */
-function grid(dimension: number, side: number): number[][] {
-  let points: number[][] = [[]];
-  for (let k = 0; k < dimension; k++) {
-    points = points.flatMap((point) => Array.from({ length: side }, (_, i) => [...point, i / (side - 1)]));
-  }
-  return points;
 }

@@ -19,3 +19,13 @@ export interface ConstrainedTestProblem extends Problem {
   readonly inequality: number;
   evaluate(genes: readonly number[]): Evaluation & { readonly inequality: readonly number[] };
 }
+
+/** A constrained test problem whose Pareto front is known. */
+export interface ConstrainedFrontProblem extends ConstrainedTestProblem {
+  /**
+   * Objective vectors on the Pareto front, about `count` of them (fewer where the front has gaps).
+   *
+   * @defaultValue count 500
+   */
+  front(count?: number): number[][];
+}

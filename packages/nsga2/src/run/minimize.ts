@@ -2,9 +2,10 @@
 import type { ParetoArchive } from '../archive.ts';
 import type { Evolution } from '../engine/evolution.ts';
 import { Nsga2 } from '../engine/nsga2.ts';
-import { Nsga3, type Nsga3Options } from '../engine/nsga3.ts';
-import type { Nsga2Options } from '../engine/options.ts';
+import { Nsga3, Unsga3, type Nsga3Options } from '../engine/nsga3.ts';
+import type { EngineOptions, Nsga2Options } from '../engine/options.ts';
 import type { Individual } from '../engine/population.ts';
+import { SmsEmoa } from '../engine/sms-emoa.ts';
 import type { EngineState } from '../engine/state.ts';
 import { Nsga2Error } from '../errors.ts';
 import { Saved } from '../saved.ts';
@@ -69,7 +70,8 @@ interface RunOptions {
 export type EvolveOptions = RunOptions &
   (
     | ({ /** @defaultValue 'nsga2' */ readonly algorithm?: 'nsga2' } & Nsga2Options)
-    | ({ readonly algorithm: 'nsga3' } & Nsga3Options)
+    | ({ readonly algorithm: 'nsga3' | 'unsga3' } & Nsga3Options)
+    | ({ readonly algorithm: 'sms-emoa' } & EngineOptions)
   );
 
 /** Options of {@link minimize}. */
@@ -223,11 +225,23 @@ const afterTimers: (callback: () => void) => unknown =
   typeof setImmediate === 'function' ? setImmediate : (callback) => setTimeout(callback, 0);
 
 function createEngine(problem: Problem, options: EvolveOptions): Evolution {
-  const { resume } = options;
-  if (options.algorithm === 'nsga3') {
-    return resume ? Nsga3.fromJSON(resume.engine, problem, options) : new Nsga3(problem, options);
+  const state = options.resume?.engine;
+  switch (options.algorithm ?? 'nsga2') {
+    case 'nsga2':
+      return state ? Nsga2.fromJSON(state, problem, options) : new Nsga2(problem, options);
+    case 'nsga3':
+      return state ? Nsga3.fromJSON(state, problem, options) : new Nsga3(problem, options);
+    case 'unsga3':
+      return state ? Unsga3.fromJSON(state, problem, options) : new Unsga3(problem, options);
+    case 'sms-emoa':
+      return state ? SmsEmoa.fromJSON(state, problem, options) : new SmsEmoa(problem, options);
+    default:
+      throw new Nsga2Error(
+        'invalid-option',
+        `algorithm is ${String(options.algorithm)}: use nsga2, nsga3, unsga3 or sms-emoa`,
+        { algorithm: options.algorithm },
+      );
   }
-  return resume ? Nsga2.fromJSON(resume.engine, problem, options) : new Nsga2(problem, options);
 }
 
 /** What a run state holds besides the engine, which checks its own. @throws Nsga2Error `invalid-state` */

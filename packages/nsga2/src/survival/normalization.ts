@@ -15,6 +15,8 @@ export interface NormalizationState {
   readonly ideal: readonly number[];
   readonly worst: readonly number[];
   readonly extremes: readonly (readonly number[])[];
+  /** Of the last update, for those who ask between two of them. */
+  readonly widths?: readonly number[];
 }
 
 /**
@@ -36,6 +38,7 @@ export class Normalization {
     this.ideal = known ? [...state.ideal] : Array.from({ length: dimension }, () => Infinity);
     this.worst = known ? [...state.worst] : Array.from({ length: dimension }, () => -Infinity);
     if (known) this.extremes = state.extremes.map((point) => [...point]);
+    this.widths = [...(state?.widths ?? [])];
   }
 
   toJSON(): NormalizationState {

@@ -6,21 +6,28 @@ import { rankPoints } from '../sorting/non-dominated-sort.ts';
 import { Normalization, type NormalizationState } from './normalization.ts';
 import { gatherObjectives, groupByRank, splitByFeasibility, type Survival } from './survival.ts';
 
+/** `random`: feasible parents draw (NSGA-III). `niching`: parents of one niche compete (U-NSGA-III, Seada and Deb 2016). */
+export type ParentSelection = 'random' | 'niching';
+
 /** Survival of NSGA-III (Deb and Jain 2014; constraints as in Jain and Deb 2014). */
-export function nsga3Survival(directions: readonly (readonly number[])[]): Survival {
+export function nsga3Survival(
+  directions: readonly (readonly number[])[],
+  selection: ParentSelection = 'random',
+): Survival {
   const units = directions.map(unit);
   if (units.length === 0) throw new Nsga2Error('invalid-option', 'NSGA-III needs at least one direction');
-  return withNormalization(directions, units, new Normalization(units[0]!.length));
+  return withNormalization(directions, units, new Normalization(units[0]!.length), selection);
 }
 
 function withNormalization(
   directions: readonly (readonly number[])[],
   units: readonly Float64Array[],
   initial: Normalization,
+  selection: ParentSelection,
 ): Survival {
   let normalization = initial;
   return {
-    name: 'nsga3',
+    name: selection === 'niching' ? 'unsga3' : 'nsga3',
     select(pool, size, random) {
       const { feasible, infeasible } = splitByFeasibility(pool);
       const chosen: number[] = [];
@@ -53,13 +60,27 @@ function withNormalization(
       }
       return Int32Array.from(rows);
     },
-    compare: compareByViolation,
-    toJSON: () => ({ directions, ...normalization.toJSON() }),
+    compare(population, i, j) {
+      const outcome = compareByViolation(population, i, j);
+      if (outcome !== 0 || selection === 'random' || population.violations[i]! > 0) return outcome;
+      return compareInNiche(population, normalization, units, i, j);
+    },
+    toJSON: () => ({
+      directions,
+      ...normalization.toJSON(),
+      // Parents are compared before the next update.
+      ...(selection === 'niching' && { widths: normalization.widths }),
+    }),
     restore(state) {
       normalization = new Normalization(normalization.dimension, state as NormalizationState);
     },
     clone: () =>
-      withNormalization(directions, units, new Normalization(normalization.dimension, normalization.toJSON())),
+      withNormalization(
+        directions,
+        units,
+        new Normalization(normalization.dimension, { ...normalization.toJSON(), widths: normalization.widths }),
+        selection,
+      ),
   };
 }
 
@@ -151,4 +172,18 @@ function compareByViolation({ violations }: Population, i: number, j: number): n
   const a = violations[i]!;
   const b = violations[j]!;
   return a < b ? -1 : a > b ? 1 : 0;
+}
+
+/** Of one niche the better front wins, then the nearer to the direction; those of two niches draw (Seada and Deb 2016, algorithm 2). */
+function compareInNiche(
+  { objectives, ranks }: Population,
+  normalization: Normalization,
+  units: readonly Float64Array[],
+  i: number,
+  j: number,
+): number {
+  const a = associate(objectives, i, normalization, units);
+  const b = associate(objectives, j, normalization, units);
+  if (a.niche !== b.niche) return 0;
+  return ranks[i]! - ranks[j]! || a.distance - b.distance;
 }

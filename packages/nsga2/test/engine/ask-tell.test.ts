@@ -3,6 +3,7 @@ import { describe, expect, it } from 'vitest';
 import {
   assertGenes,
   createLayout,
+  dasDennis,
   dtlz,
   integer,
   Nsga2,
@@ -10,6 +11,8 @@ import {
   Nsga3,
   Random,
   repeat,
+  SmsEmoa,
+  Unsga3,
   zdt,
   type Candidate,
   type Evolution,
@@ -79,6 +82,16 @@ describe('ask and tell', () => {
       'NSGA-III',
       () => new Nsga3(dtlz(2), { populationSize: 20, seed: 7 }),
       (json: string) => Nsga3.fromJSON(JSON.parse(json), dtlz(2)),
+    ],
+    [
+      'U-NSGA-III',
+      () => new Unsga3(dtlz(2), { populationSize: 20, directions: dasDennis(3, 3), seed: 7 }),
+      (json: string) => Unsga3.fromJSON(JSON.parse(json), dtlz(2)),
+    ],
+    [
+      'SMS-EMOA in its steady state',
+      () => new SmsEmoa(dtlz(2), { populationSize: 12, offspring: 1, seed: 8 }),
+      (json: string) => SmsEmoa.fromJSON(JSON.parse(json), dtlz(2)),
     ],
   ] as const)(
     '%s follows one trajectory whatever the portions, the order and the interruptions',

@@ -17,6 +17,8 @@ import {
   Random,
   real,
   repeat,
+  SmsEmoa,
+  Unsga3,
   type EngineState,
   type Evolution,
   type Problem,
@@ -67,6 +69,18 @@ const runs: readonly (readonly [string, Problem, () => EngineState, (state: Engi
     dtlz(2, { variables: 4 }),
     () => halfway(new Nsga3(dtlz(2, { variables: 4 }), { populationSize: 10, seed: 1 })).toJSON(),
     (state) => Nsga3.fromJSON(state, dtlz(2, { variables: 4 })),
+  ],
+  [
+    'U-NSGA-III',
+    dtlz(2, { variables: 4 }),
+    () => halfway(new Unsga3(dtlz(2, { variables: 4 }), { populationSize: 10, seed: 1 })).toJSON(),
+    (state) => Unsga3.fromJSON(state, dtlz(2, { variables: 4 })),
+  ],
+  [
+    'SMS-EMOA',
+    mixed,
+    () => halfway(new SmsEmoa(mixed, { populationSize: 10 })).toJSON(),
+    (state) => SmsEmoa.fromJSON(state, mixed),
   ],
 ];
 

@@ -34,3 +34,40 @@ describe('the last front of NSGA-III', () => {
     for (const row of [2, 3, 4]) expect(third.filter((other) => other === row).length).toBeGreaterThan(70);
   });
 });
+
+describe('the parents of U-NSGA-III (Seada and Deb 2016, algorithm 2)', () => {
+  const directions = [
+    [1, 0],
+    [1, 1],
+    [0, 1],
+  ];
+  const points = [
+    [0, 4],
+    [4, 0],
+    [2, 2], // on the middle direction
+    [1.8, 2.3], // near it
+    [3, 3], // on it, behind
+  ];
+  const pool = new Population(1, 2, points.length);
+  points.forEach((point, id) => pool.add(id, [0], point, 0));
+  const survival = nsga3Survival(directions, 'niching');
+  survival.select(pool, points.length, new Random(1));
+
+  it('compete in their niche: by front, then by distance', () => {
+    expect(survival.compare(pool, 2, 4)).toBeLessThan(0);
+    expect(survival.compare(pool, 4, 3)).toBeGreaterThan(0);
+    expect(survival.compare(pool, 2, 3)).toBeLessThan(0);
+  });
+
+  it('draw where their niches differ, and always in NSGA-III', () => {
+    expect(survival.compare(pool, 0, 2)).toBe(0);
+    expect(nsga3Survival(directions).compare(pool, 2, 4)).toBe(0);
+  });
+
+  it('a feasible one beats one that is not', () => {
+    const two = new Population(1, 2, 2);
+    two.add(0, [0], [5, 5], 0);
+    two.add(1, [0], [1, 1], 0.5);
+    expect(survival.compare(two, 0, 1)).toBeLessThan(0);
+  });
+});

@@ -1,0 +1,88 @@
+// Hypervolume of four objectives: what each point adds in the first three, integrated over the fourth.
+import { descending } from './order.ts';
+import { SortedPoints } from './sorted-points.ts';
+import { Staircase } from './staircase.ts';
+
+/**
+ * Points by descending fourth gain, each adding what it dominates alone in the first three (the scheme of Guerreiro, Fonseca and
+ * Emmerich 2012): its box minus the volume of the earlier points limited to the box. The earlier ones that are at least as deep as
+ * the box make one staircase, found in a pass by descending first gain; the others climb on it by descending third gain, which
+ * limiting does not change, until it fills the box. O(N²) comparisons, O(N² log N) at worst.
+ */
+export class Volume4 {
+  /** Points so far that are maximal in the first three gains. */
+  private readonly byFirst: SortedPoints;
+  private readonly byThird: SortedPoints;
+  private readonly stairs: Staircase;
+
+  /** @param capacity most points */
+  constructor(capacity: number) {
+    this.byFirst = new SortedPoints(capacity, 0);
+    this.byThird = new SortedPoints(capacity, 2);
+    this.stairs = new Staircase(capacity + 1);
+  }
+
+  /** @param gains [count, 4] */
+  volume(gains: Float64Array, count: number): number {
+    const order = descending(gains, count, 4, 3);
+    this.byFirst.size = 0;
+    this.byThird.size = 0;
+    let volume = 0;
+    for (let n = 0; n < count; n++) {
+      const at = 4 * order[n]!;
+      const x = gains[at]!;
+      const y = gains[at + 1]!;
+      const z = gains[at + 2]!;
+      if (!this.climbDeep(x, y, z)) continue;
+      volume += (x * y * z - this.climbShallow(x, y, z)) * gains[at + 3]!;
+      this.byFirst.insert(x, y, z);
+      this.byThird.insert(x, y, z);
+    }
+    return volume;
+  }
+
+  /** The staircase of the points that are at least as deep as the box. @returns false where one of them covers the box */
+  private climbDeep(x: number, y: number, z: number): boolean {
+    const { byFirst, stairs } = this;
+    const { values } = byFirst;
+    stairs.clear();
+    const end = 3 * byFirst.size;
+    let height = 0;
+    for (let at = 0; at < end; at += 3) {
+      if (values[at + 1]! <= height || values[at + 2]! < z) continue;
+      const across = values[at]!;
+      height = values[at + 1]!;
+      if (height >= y) {
+        if (across >= x) return false;
+        stairs.append(across, y);
+        break;
+      }
+      stairs.append(across < x ? across : x, height);
+    }
+    return true;
+  }
+
+  /** The volume of all points limited to the box, when those at least as deep are on the staircase. */
+  private climbShallow(x: number, y: number, z: number): number {
+    const { byThird, stairs } = this;
+    const { values } = byThird;
+    const end = 3 * byThird.size;
+    let top = stairs.reach(y);
+    let right = stairs.height(x);
+    let level = z;
+    let volume = 0;
+    for (let at = 3 * byThird.firstUpTo(z); at < end; at += 3) {
+      const across = values[at]!;
+      const up = values[at + 1]!;
+      if (across <= top || up <= right) continue;
+      const depth = values[at + 2]!;
+      volume += stairs.area * (level - depth);
+      level = depth;
+      if (across >= x && up >= y) return volume + x * y * level;
+      if (across >= x) right = up;
+      else if (up >= y) top = across;
+      stairs.add(across < x ? across : x, up < y ? up : y);
+    }
+    return volume + stairs.area * level;
+  }
+}
