@@ -39,7 +39,13 @@ export { encodeEnvelope, type Envelopes, type EnvelopeUpdate } from './search/en
 export { encodeSearch, type SearchBuffers } from './search/search.ts';
 export { encodeDecode, type DecodeOptions, type DecodeTensors } from './decode/decode.ts';
 export { planDecode, type DecodeDispatch, type DecodePlan, type DecodeRequest } from './decode/plan.ts';
-export { GpuDecodeSession, type GpuDecodeOptions, type StepTensors } from './decode/session.ts';
+export { GpuDecodeSession, type GpuDecodeOptions } from './decode/session.ts';
+export { ModelPool } from './decode/model-pool.ts';
+export { ModelSession } from './decode/model-session.ts';
+export { ModelTurn } from './decode/model-turn.ts';
+export { planModelPool, type ModelLayer, type ModelPoolOptions, type ModelPoolPlan } from './decode/model-plan.ts';
+export { type DenseBelow, type LayerOptions } from './decode/layer.ts';
+export { type StepTensors } from './decode/tensors.ts';
 export { KvCache, type CacheView } from './cache/kv-cache.ts';
 export { KvPool, type KvPoolOptions, type PoolBuffers } from './cache/kv-pool.ts';
 export { PagePlanner, type Placement } from './cache/page-planner.ts';

@@ -13,6 +13,8 @@ export interface AppendTarget {
   readonly first: number;
   /** Absent where token i is row i. */
   readonly table?: BufferRange | undefined;
+  /** Row of the new keys and values that holds the first of them. @defaultValue 0 */
+  readonly row?: number | undefined;
 }
 
 /** 16-byte words of one token's keys. */
@@ -21,7 +23,7 @@ function wordsOf(pool: KvPool, { heads }: PoolBuffers): number {
 }
 
 /** The uniform of an append of `tokens`. */
-export function appendUniform({ pool, first }: AppendTarget, index: number, tokens: number): ArrayBuffer {
+export function appendUniform({ pool, first, row = 0 }: AppendTarget, index: number, tokens: number): ArrayBuffer {
   const part = pool.pools[index]!;
   const headWords = (pool.headDim * bytesOf(pool.type)) / 16;
   return APPEND.pack({
@@ -29,7 +31,7 @@ export function appendUniform({ pool, first }: AppendTarget, index: number, toke
     tokens,
     words: wordsOf(pool, part),
     sourceWords: pool.kvHeads * headWords,
-    sourceFirst: part.firstHead * headWords,
+    sourceFirst: (row * pool.kvHeads + part.firstHead) * headWords,
   });
 }
 
@@ -46,8 +48,8 @@ export function encodeAppend(
   tokens: number,
   uniform?: (pool: number) => BufferRange,
 ): void {
-  const { pool, table } = target;
-  const needed = tokens * pool.kvHeads * pool.headDim;
+  const { pool, table, row = 0 } = target;
+  const needed = (row + tokens) * pool.kvHeads * pool.headDim;
   for (const [name, { length, type }] of [
     ['k', k],
     ['v', v],
@@ -59,10 +61,11 @@ export function encodeAppend(
         { name, length, type, needed },
       );
   }
-  const range = ({ buffer, offset = 0 }: GpuTensor): BufferRange => ({
+  // A prepared call's row may move.
+  const range = ({ buffer, offset = 0, length }: GpuTensor): BufferRange => ({
     buffer,
     offset,
-    size: needed * bytesOf(pool.type),
+    size: (uniform ? length : needed) * bytesOf(pool.type),
   });
   const most = call.context.limits.maxComputeWorkgroupsPerDimension;
   pool.pools.forEach((part, i) => {

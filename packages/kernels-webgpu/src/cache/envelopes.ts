@@ -107,6 +107,15 @@ export class CacheEnvelopes implements Envelopes {
     return this.#known;
   }
 
+  /** The first token that the next update reads. */
+  get oldestStale(): number {
+    const sink = this.#sink;
+    return Math.min(
+      ...this.chunks.map((chunk) => sink + Math.floor(Math.max(0, this.#known - sink) / chunk) * chunk),
+      this.#known,
+    );
+  }
+
   /** Counts everything up to `keys` as taken in. */
   know(keys: number): void {
     this.#known = keys;
@@ -115,6 +124,13 @@ export class CacheEnvelopes implements Envelopes {
   /** Tokens that a prepared call of `tokens` at a time would leave out. */
   behind(keys: number, tokens: number): boolean {
     return keys - this.#known > tokens;
+  }
+
+  /** Copies everything to another of the same plan and tokens. */
+  copyTo(call: GpuCall, other: CacheEnvelopes): void {
+    if (this.#known > 0)
+      for (const [role, buffer] of this.#buffers) call.copy(buffer, 0, other.#buffers.get(role)!, 0, buffer.size);
+    other.#known = this.#known;
   }
 
   destroy(): void {

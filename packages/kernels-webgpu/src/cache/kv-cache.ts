@@ -21,7 +21,7 @@ export interface CacheView {
 
 /**
  * One sequence. While it has its pool to itself its pages follow one another, and kernels read it as plain [T, Hkv, d] arrays;
- * otherwise they read through the page table.
+ * otherwise they read through the page table. Forks share pages: who writes into a page that others hold gets a copy of it first.
  *
  * @example
  * ```ts
@@ -34,7 +34,8 @@ export interface CacheView {
  */
 export class KvCache {
   readonly pool: KvPool;
-  readonly #pages: number[] = [];
+  /** In order of tokens. */
+  #pages: number[] = [];
   readonly #table: GPUBuffer;
   readonly #maxPages: number;
   #length = 0;
@@ -95,18 +96,27 @@ export class KvCache {
    */
   reserve(tokens: number): void {
     this.#check(tokens);
+    this.#checkIdle();
+    this.#reserve(tokens);
+  }
+
+  #checkIdle(): void {
+    this.#checkAlive();
     if (this.#pending)
       throw new HipError(
         'internal',
         'tokens of this cache wait in a call that was not submitted: submit it, or dispose it to take them back',
       );
-    this.#reserve(tokens);
   }
 
   #check(tokens: number): void {
-    if (this.#disposed) throw new HipError('internal', 'this cache is disposed: make another over the pool');
+    this.#checkAlive();
     if (!Number.isSafeInteger(tokens) || tokens < 1)
       throw new HipError('invalid-shape', `tokens is ${tokens}: give an integer >= 1`, { tokens });
+  }
+
+  #checkAlive(): void {
+    if (this.#disposed) throw new HipError('internal', 'this cache is disposed: make another over the pool');
     if (this.#failure)
       throw new HipError(
         this.#failure.code,
@@ -127,12 +137,17 @@ export class KvCache {
     const [length, pages, contiguous, pending] = [this.#length, this.#pages.length, this.#contiguous, this.#pending];
     return () => {
       if (this.#disposed) return;
+      // The last page may be a copy of its own by now: it holds the same tokens.
       for (const page of this.#pages.splice(pages).toReversed()) pool.release(page);
-      for (let i = Math.floor(length / pool.pageTokens); i < pages; i++) pool.reopen(this.#pages[i]!);
       this.#length = length;
-      this.#contiguous = contiguous;
+      this.#contiguous = contiguous && this.#inOrder();
       this.#pending = pending;
     };
+  }
+
+  /** Whether page i lies in slot i. */
+  #inOrder(): boolean {
+    return this.#pages.every((page, i) => this.pool.planner.slotOf(page) === i);
   }
 
   #reserve(tokens: number): void {
@@ -154,16 +169,30 @@ export class KvCache {
         `the sequence would hold ${end} tokens, its page table ${this.maxTokens}: give a larger maxTokens`,
         { tokens: end, maxTokens: this.maxTokens },
       );
-    let moved = false;
+    let moved = this.#openLast();
     while (this.#pages.length * pool.pageTokens < end) {
       const { page, slot, evicted } = pool.planner.create();
-      // The page that is being filled has no host copy yet, so it cannot be evicted.
+      // The page that is being filled has no host copy, so it cannot be evicted.
       this.#contiguous &&= slot === this.#pages.length;
       moved ||= evicted !== undefined;
       this.#pages.push(page);
-      this.pool.context.device.queue.writeBuffer(this.#table, 4 * (this.#pages.length - 1), new Uint32Array([slot]));
+      pool.context.device.queue.writeBuffer(this.#table, 4 * (this.#pages.length - 1), new Uint32Array([slot]));
     }
     if (moved) this.writeTable();
+  }
+
+  /** Makes the page that is partly filled this cache's own, and brings it to the device. @returns whether slots have changed */
+  #openLast(): boolean {
+    const { pool } = this;
+    const last = Math.floor(this.#length / pool.pageTokens);
+    const page = this.#pages[last];
+    if (page === undefined || this.#length % pool.pageTokens === 0) return false;
+    const before = pool.planner.slotOf(page);
+    const own = pool.writable(page);
+    this.#pages[last] = own;
+    const slot = pool.planner.slotOf(own);
+    this.#contiguous &&= slot === last;
+    return slot !== before;
   }
 
   /** Writes all slots; pages that only the host has keep a stale one, which no kernel may read. */
@@ -178,6 +207,44 @@ export class KvCache {
     const before = Math.floor(this.#length / pool.pageTokens);
     this.#length += tokens;
     for (let i = before; i < Math.floor(this.#length / pool.pageTokens); i++) pool.filled(this.#pages[i]!);
+  }
+
+  /**
+   * A sequence of the same tokens that goes its own way: one prompt, several answers. Pages are shared until one of the two writes into
+   * them, which copies a page at most. Either may be disposed first.
+   *
+   * @throws HipError `internal` while tokens wait in a call that was not submitted; after the GPU has refused a step, that error's code
+   *
+   * @example
+   * ```ts
+   * const answers = [cache.fork(), cache.fork()];
+   * ```
+   */
+  fork(): KvCache {
+    this.#checkIdle();
+    const { pool } = this;
+    const fork = new KvCache(pool, { maxTokens: this.maxTokens });
+    const pages = this.#pages.slice(0, Math.ceil(this.#length / pool.pageTokens));
+    for (const page of pages) pool.planner.share(page);
+    fork.#pages = pages;
+    fork.#length = this.#length;
+    fork.#contiguous = this.#contiguous;
+    fork.writeTable();
+    return fork;
+  }
+
+  /**
+   * Keeps the first `length` tokens, and gives back the pages of the others. Allocates nothing.
+   *
+   * @throws HipError `invalid-config` unless `length` is an integer from 0 to the length held; see {@link fork}
+   */
+  truncate(length: number): void {
+    this.#checkIdle();
+    checkCut(length, this.#length);
+    const { pool } = this;
+    for (const page of this.#pages.splice(Math.ceil(length / pool.pageTokens)).toReversed()) pool.release(page);
+    this.#length = length;
+    if (length === 0) this.#contiguous = !pool.offload;
   }
 
   /**
@@ -242,8 +309,9 @@ export class KvCache {
     }));
   }
 
-  /** Frees the sequence's pages. */
+  /** Frees the sequence's pages; those of forks stay theirs. */
   dispose(): void {
+    if (this.#disposed) return;
     this.#disposed = true;
     for (const page of this.#pages) this.pool.release(page);
     this.#pages.length = 0;
@@ -254,4 +322,13 @@ export class KvCache {
   [Symbol.dispose](): void {
     this.dispose();
   }
+}
+
+/** @throws HipError `invalid-config` */
+export function checkCut(length: number, held: number): void {
+  if (Number.isSafeInteger(length) && length >= 0 && length <= held) return;
+  throw new HipError('invalid-config', `length is ${length}: give an integer from 0 to ${held}`, {
+    name: 'length',
+    value: length,
+  });
 }

@@ -2,9 +2,11 @@
 import { HipError } from '@hip/mask-search';
 import { bytesOf, type ElementType } from '../device/features.ts';
 import type { DeviceLimits } from '../device/limits.ts';
+import { GpuCall } from '../dispatch/call.ts';
 import type { GpuContext } from '../dispatch/context.ts';
 import { createBuffer } from '../dispatch/pool.ts';
 import type { GpuTensor } from '../dispatch/tensor.ts';
+import { HostPages } from './host-pages.ts';
 import { PagePlanner, type Placement } from './page-planner.ts';
 import { planPools, type CachePlan, type PoolPlan } from './pools.ts';
 
@@ -30,8 +32,6 @@ export interface PoolBuffers extends PoolPlan {
 }
 
 const USAGE = 0x80 | 0x08 | 0x04; // STORAGE | COPY_DST | COPY_SRC
-/** Bytes read back at a time. */
-const STAGING = 64 * 2 ** 20;
 
 /** @example see {@link KvCache} */
 export class KvPool {
@@ -44,10 +44,8 @@ export class KvPool {
   readonly plan: CachePlan;
   readonly planner: PagePlanner;
   readonly pools: readonly PoolBuffers[];
-  /** Host copies, [pool][k, v]. */
-  readonly #host = new Map<number, Uint8Array[]>();
-  /** Full pages without a host copy. */
-  readonly #unsaved = new Set<number>();
+  /** Copies of cold pages. */
+  readonly host: HostPages;
 
   /** @throws HipError `invalid-config`, `unsupported` */
   constructor(
@@ -81,87 +79,74 @@ export class KvPool {
       });
       return { ...pool, k: tensor('cached keys'), v: tensor('cached values') };
     });
+    this.host = new HostPages(context, this.planner, this.pools);
   }
 
   /** Bytes of host copies. */
   get hostBytes(): number {
-    let total = 0;
-    for (const parts of this.#host.values()) for (const { byteLength } of parts) total += byteLength;
-    return total;
+    return this.host.bytes;
   }
 
   /** A page is full: with `offload` it will get a host copy. */
   filled(page: number): void {
-    if (this.offload) this.#unsaved.add(page);
-  }
-
-  /** A page that was full is being filled again: its host copy is out of date. One that has left the device stays as it is. */
-  reopen(page: number): void {
-    if (this.planner.slotOf(page) === undefined) return;
-    this.#unsaved.delete(page);
-    if (this.#host.delete(page)) this.planner.changed(page);
+    if (this.offload) this.host.filled(page);
   }
 
   /** Copies full pages to the host, so that they may leave the device. Waits for the queue. @throws HipError `device-lost` */
   async settle(): Promise<void> {
-    const pages = [...this.#unsaved];
-    const pageBytes = 2 * this.pools.reduce((total, pool) => total + pool.pageBytes, 0);
-    const batch = Math.max(1, Math.floor(STAGING / pageBytes));
-    for (let start = 0; start < pages.length; start += batch)
-      await this.#save(pages.slice(start, start + batch), pageBytes);
-  }
-
-  async #save(pages: readonly number[], pageBytes: number): Promise<void> {
-    const { context } = this;
-    const staging = createBuffer(context, pages.length * pageBytes, 0x01 | 0x08, 'page copies'); // MAP_READ | COPY_DST
-    try {
-      const encoder = context.device.createCommandEncoder();
-      let at = 0;
-      for (const page of pages) {
-        const slot = this.planner.slotOf(page)!;
-        for (const { k, v, pageBytes: bytes } of this.pools) {
-          for (const { buffer } of [k, v]) {
-            encoder.copyBufferToBuffer(buffer, slot * bytes, staging, at, bytes);
-            at += bytes;
-          }
-        }
-      }
-      context.device.queue.submit([encoder.finish()]);
-      await context.settled();
-      await context.orLost(staging.mapAsync(1));
-      const mapped = new Uint8Array(staging.getMappedRange());
-      let from = 0;
-      for (const page of pages) {
-        const parts = this.pools
-          .flatMap(({ pageBytes: bytes }) => [bytes, bytes])
-          .map((bytes) => mapped.slice(from, (from += bytes)));
-        // A page released meanwhile needs no copy.
-        if (!this.#unsaved.delete(page)) continue;
-        this.#host.set(page, parts);
-        this.planner.saved(page);
-      }
-    } finally {
-      staging.destroy();
-    }
+    await this.host.settle();
   }
 
   /** Uploads host copies to the slots they were given. */
   load(placements: readonly Placement[]): void {
-    const { queue } = this.context.device;
-    for (const { page, slot } of placements) {
-      const parts = this.#host.get(page);
-      if (!parts) throw new HipError('internal', `page ${page} has no host copy`, { page });
-      this.pools.forEach(({ k, v, pageBytes }, i) => {
-        queue.writeBuffer(k.buffer, slot * pageBytes, parts[2 * i]! as Uint8Array<ArrayBuffer>);
-        queue.writeBuffer(v.buffer, slot * pageBytes, parts[2 * i + 1]! as Uint8Array<ArrayBuffer>);
-      });
-    }
+    this.host.load(placements);
   }
 
+  /**
+   * A page that its sequence may write: `page` itself where nobody else holds it, on the device and without a host copy; else a copy
+   * of its own. Copied at once, before anything that is submitted later.
+   *
+   * @throws HipError `out-of-memory`; nothing has changed then
+   */
+  writable(page: number): number {
+    const { planner, host } = this;
+    if (!planner.isShared(page)) {
+      if (planner.slotOf(page) === undefined) this.load(planner.require([page]));
+      host.reopen(page);
+      return page;
+    }
+    using call = new GpuCall(this.context);
+    const { page: copy, slot } = planner.create();
+    try {
+      this.#copyPage(call, page, slot);
+      call.submit();
+    } catch (error) {
+      this.release(copy);
+      throw error;
+    }
+    this.release(page);
+    return copy;
+  }
+
+  #copyPage(call: GpuCall, page: number, slot: number): void {
+    const from = this.planner.slotOf(page);
+    this.pools.forEach(({ k, v, pageBytes }, i) => {
+      if (from === undefined) {
+        this.host.write(page, i, k.buffer, v.buffer, slot * pageBytes);
+        return;
+      }
+      // No buffer is copied within itself.
+      const between = call.scratch(pageBytes, 'page copy');
+      for (const { buffer } of [k, v]) {
+        call.copy(buffer, from * pageBytes, between, 0, pageBytes);
+        call.copy(between, 0, buffer, slot * pageBytes, pageBytes);
+      }
+    });
+  }
+
+  /** One sequence less holds the page. */
   release(page: number): void {
-    this.planner.release(page);
-    this.#host.delete(page);
-    this.#unsaved.delete(page);
+    if (this.planner.release(page)) this.host.forget(page);
   }
 
   destroy(): void {
@@ -169,7 +154,7 @@ export class KvPool {
       k.buffer.destroy();
       v.buffer.destroy();
     }
-    this.#host.clear();
+    this.host.clear();
   }
 
   [Symbol.dispose](): void {

@@ -62,9 +62,25 @@ export class CacheMeans {
     return this.#blocks;
   }
 
+  /** The first token that is taken in by no block. */
+  get knownTokens(): number {
+    return this.layout.sink + this.#blocks * this.layout.block;
+  }
+
   /** Forgets what was taken in after {@link known} said so. */
   forget(blocks: number): void {
     this.#blocks = Math.min(this.#blocks, blocks);
+  }
+
+  /** Forgets blocks that `keys` tokens do not fill. */
+  truncate(keys: number): void {
+    this.forget(this.#filled(keys));
+  }
+
+  /** Copies everything to another of the same layout. */
+  copyTo(call: GpuCall, other: CacheMeans): void {
+    if (this.#blocks > 0) call.copy(this.#buffer, 0, other.#buffer, 0, this.#buffer.size);
+    other.#blocks = this.#blocks;
   }
 
   /** Adds the passes that take in everything up to `keys`. */

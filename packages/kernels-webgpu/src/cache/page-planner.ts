@@ -10,6 +10,8 @@ export interface Placement {
 
 interface PageState {
   slot: number | undefined;
+  /** Sequences that hold the page. */
+  holders: number;
   /** The host has a copy. */
   saved: boolean;
 }
@@ -55,7 +57,7 @@ export class PagePlanner {
   /** A new page on the device. @throws HipError `out-of-memory` when no slot can be freed */
   create(): Placement {
     const page = this.#next++;
-    this.#pages.set(page, { slot: undefined, saved: false });
+    this.#pages.set(page, { slot: undefined, holders: 1, saved: false });
     try {
       return this.#place(page);
     } catch (error) {
@@ -112,12 +114,24 @@ export class PagePlanner {
     return this.#state(page).saved;
   }
 
-  /** Forgets a page and frees its slot. */
-  release(page: number): void {
-    const { slot } = this.#state(page);
-    if (slot !== undefined) this.#free.push(slot);
+  /** One more sequence holds the page. */
+  share(page: number): void {
+    this.#state(page).holders++;
+  }
+
+  /** Whether several sequences hold the page. */
+  isShared(page: number): boolean {
+    return this.#state(page).holders > 1;
+  }
+
+  /** One sequence less holds the page. The last one's release frees its slot. @returns whether that was the last */
+  release(page: number): boolean {
+    const state = this.#state(page);
+    if (--state.holders > 0) return false;
+    if (state.slot !== undefined) this.#free.push(state.slot);
     this.#pages.delete(page);
     this.#pinned.delete(page);
+    return true;
   }
 
   #state(page: number): PageState {

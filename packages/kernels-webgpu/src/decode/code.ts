@@ -12,6 +12,8 @@ export const DECODE_LANES = 128;
 /** What may change from step to step. */
 export const DECODE = uniformBlock('Decode', {
   queries: 'u32',
+  /** Row of q, of the new keys and values and of the output at which the call's rows start. */
+  firstRow: 'u32',
   keys: 'u32',
   /** Keys that the bindings hold: [keyFirst, keyEnd). */
   keyFirst: 'u32',
@@ -25,7 +27,7 @@ export const DECODE = uniformBlock('Decode', {
   queryHeads: 'u32',
   headFirst: 'u32',
   kvHeads: 'u32',
-  /** Window of every row; grows while a mask is reused. */
+  /** Window of every row; grows while a mask is reused. Without a mask: all that rows attend to. */
   window: 'u32',
   maskHeads: 'u32',
   queryBlocks: 'u32',
@@ -80,12 +82,13 @@ export function keyList({ sparse, causal }: Pick<DecodeKernel, 'sparse' | 'causa
   const range = `let end = ${causal ? 'i32(row + decode.keys) + 1 - i32(decode.queries)' : 'i32(decode.keys)'};
   let visible = u32(clamp(end, 0, i32(decode.keys)));`;
   if (!sparse)
-    return `struct Keys { visible: u32, slots: u32 }
+    return `struct Keys { visible: u32, first: u32, slots: u32 }
 fn keys_of(batch: u32, head: u32, row: u32) -> Keys {
   ${range}
-  return Keys(visible, max(min(visible, decode.keyEnd), decode.keyFirst) - decode.keyFirst);
+  let first = max(decode.keyFirst, u32(max(end, 0)) - min(u32(max(end, 0)), decode.window));
+  return Keys(visible, first, max(min(visible, decode.keyEnd), first) - first);
 }
-fn slot_key(keys: Keys, i: u32) -> u32 { return decode.keyFirst + i; }`;
+fn slot_key(keys: Keys, i: u32) -> u32 { return keys.first + i; }`;
   const { blockK, sink, tailBlock = 0 } = sparse;
   return `struct Keys { visible: u32, slots: u32, sink_end: u32, selected: u32, window_start: u32, first_start: u32 }
 fn keys_of(batch: u32, head: u32, row: u32) -> Keys {
@@ -167,7 +170,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
   let per = (keys.slots + decode.splits * ${DECODE_LANES}u - 1u) / (decode.splits * ${DECODE_LANES}u) * ${DECODE_LANES}u;
   let first = group.x * per;
   let last = min(first + per, keys.slots);
-  let query_at = ((batch * decode.queries + row) * decode.queryHeads + decode.headFirst + head) * ${octets}u;
+  let query_at = ((batch * decode.queries + row + decode.firstRow) * decode.queryHeads + decode.headFirst + head) * ${octets}u;
   for (var i = lane; i < ${heads * octets}u; i += ${DECODE_LANES}u) {
     ${loadOctet(type, 'q', 'query_at + i', 'x')}
     queries[2u * i] = x_lo;
@@ -188,7 +191,7 @@ ${
     ? `  // The newest key is the last slot. Heads of a group write the same numbers; each reads what its own workgroup wrote.
   if (first < last && last == keys.slots) {
     let target_octet = (key_row(batch, decode.keys - 1u) * decode.kvHeads + kv_at) * ${octets}u;
-    let source = (decode.headFirst / ${group}u + kv_at) * ${octets}u;
+    let source = ((decode.firstRow * decode.queryHeads + decode.headFirst) / ${group}u + kv_at) * ${octets}u;
     for (var i = lane; i < ${type === 'f32' ? 2 * octets : octets}u; i += ${DECODE_LANES}u) {
       k[${type === 'f32' ? '2u * ' : ''}target_octet + i] = new_k[${type === 'f32' ? '2u * ' : ''}source + i];
       v[${type === 'f32' ? '2u * ' : ''}target_octet + i] = new_v[${type === 'f32' ? '2u * ' : ''}source + i];

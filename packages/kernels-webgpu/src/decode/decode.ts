@@ -32,8 +32,17 @@ export interface DecodeOptions extends ScoreOptions {
   readonly queryHeads?: number | undefined;
   /** First head of this call within q, out and the mask. @defaultValue 0 */
   readonly headFirst?: number | undefined;
-  /** Keys of one row's list at most, when the mask's window will grow. @defaultValue sink + window + capacity·blockK */
+  /**
+   * Keys of one row's list at most: when the mask's window will grow, or where {@link DecodeOptions.window} bounds it.
+   * @defaultValue sink + window + capacity·blockK of a mask, else all keys
+   */
   readonly slots?: number | undefined;
+  /** Without a mask: rows attend to their last keys only. @defaultValue all */
+  readonly window?: number | undefined;
+  /** Row of q, out and append's tensors at which the call's rows start. One batch only. @defaultValue 0 */
+  readonly firstRow?: number | undefined;
+  /** Scratch for the parts of rows. @defaultValue the call's own */
+  readonly parts?: ((bytes: number) => BufferRange) | undefined;
   /** The newest token's k and v [1, all kv heads, d]: written into the cache on the way. One query, a window of 1 at least. */
   readonly append?: { readonly k: GpuTensor; readonly v: GpuTensor } | undefined;
   /** Of a mask with a remainder. @defaultValue computed by the call */
@@ -43,6 +52,9 @@ export interface DecodeOptions extends ScoreOptions {
   /** A uniform buffer per dispatch with {@link decodeUniform}'s bytes, for prepared calls that follow a growing cache. */
   readonly uniform?: ((dispatch: number) => BufferRange) | undefined;
 }
+
+/** A window that no key is before. */
+export const ALL_KEYS = 0xffff_ffff;
 
 /** What changes between the steps of a session. */
 export interface DecodeMoment {
@@ -65,9 +77,11 @@ export function decodeUniform(
     keyRows = shape.keys,
     queryHeads = shape.heads,
     headFirst = 0,
+    firstRow = 0,
   } = options;
   return DECODE.pack({
     queries: shape.queries,
+    firstRow,
     keys,
     keyFirst: first,
     keyEnd: Math.min(end, keys),
@@ -94,10 +108,10 @@ export function decodeUniform(
 /** A shader reads 0 beyond a buffer and writes nothing: too short a tensor would go unnoticed. @throws HipError `invalid-shape` */
 function checkRoom({ q, k, v, out }: DecodeTensors, shape: AttentionShape, options: DecodeOptions): void {
   const { batch, queries, keys, heads, kvHeads, headDim } = shape;
-  const { queryHeads = heads, keyRows = keys, append } = options;
-  const row = batch * queries * queryHeads * headDim;
+  const { queryHeads = heads, keyRows = keys, append, firstRow = 0 } = options;
+  const row = (batch * queries + firstRow) * queryHeads * headDim;
   const key = batch * keyRows * kvHeads * headDim;
-  const token = (queryHeads / (heads / kvHeads)) * headDim;
+  const token = (1 + firstRow) * (queryHeads / (heads / kvHeads)) * headDim;
   checkLengths([
     ['q', q, row],
     ['out', out, row],
@@ -136,7 +150,7 @@ export function decodePlanOf(
     shape,
     type: q.type,
     limits: options.limits ?? call.context.limits,
-    slots: mask && (options.slots ?? mask.sink + mask.window + mask.capacity * mask.blockK),
+    slots: options.slots ?? (mask ? mask.sink + mask.window + mask.capacity * mask.blockK : options.window),
     sharedKeys: !mask || mask.maskHeads === 1,
     keyRows: options.keyRows,
     paged: pages !== undefined,
@@ -201,7 +215,8 @@ export function encodeDecode(
     throw new HipError('unsupported', message, { most: pseudo.most });
   }
   const plan = decodePlanOf(call, tensors, shape, mask, options, pseudo);
-  const parts = { buffer: call.scratch(plan.partBytes, 'parts of rows'), size: plan.partBytes };
+  const room = options.parts?.(plan.partBytes) ?? { buffer: call.scratch(plan.partBytes, 'parts of rows') };
+  const parts = { ...room, size: plan.partBytes };
   const part = (
     { buffer, offset = 0 }: GpuTensor,
     range: { readonly offset: number; readonly size: number },
@@ -211,7 +226,7 @@ export function encodeDecode(
     offset,
     size: length * (type === 'f32' ? 4 : 2),
   });
-  const moment = { keys: shape.keys, window: mask?.window ?? 0 };
+  const moment = { keys: shape.keys, window: mask?.window ?? options.window ?? ALL_KEYS };
   const uniform = (index: number): BufferRange | { readonly uniform: ArrayBuffer } =>
     options.uniform?.(index) ?? { uniform: decodeUniform(shape, plan, plan.dispatches[index]!, mask, options, moment) };
   const bound = { pages: pages !== undefined, append: append !== undefined };

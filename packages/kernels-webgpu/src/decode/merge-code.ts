@@ -52,7 +52,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
     total += weights[t * ${octets}u];
   }
   let scale = select(1.0f / total, 0.0f, total == 0.0f);
-  let at = (row * decode.queryHeads + decode.headFirst + group.x) * ${octets}u + lane;
+  let at = ((row + decode.firstRow) * decode.queryHeads + decode.headFirst + group.x) * ${octets}u + lane;
   ${storeOctet(type, 'out', 'at', 'lo * scale', 'hi * scale')}
 }`,
   );

@@ -1,106 +1,134 @@
-// Prefill of a chunk against a cache: envelopes, search and block-sparse attention, pool by pool, added to one call.
-import { type AttentionShape, type HipConfig, type ScoreOptions } from '@hip/mask-search';
-import { maskSizes } from '../attention/attend.ts';
+// Attention of a chunk's rows against a cache, pool by pool: everything, the sliding window, or what a search finds; added to one call.
+import { maskLayout, type AttentionShape } from '@hip/mask-search';
+import { maskSizes, scratchMask } from '../attention/attend.ts';
 import { encodeAttention } from '../attention/dispatch.ts';
 import type { GpuMask } from '../attention/mask.ts';
-import type { CacheEnvelopes } from '../cache/envelopes.ts';
-import type { CacheMeans } from '../cache/means.ts';
 import type { CacheView, KvCache } from '../cache/kv-cache.ts';
-import type { BufferRange, GpuCall } from '../dispatch/call.ts';
+import type { GpuCall } from '../dispatch/call.ts';
 import type { GpuTensor } from '../dispatch/tensor.ts';
 import { planSearch } from '../search/plan.ts';
 import { encodeSearch } from '../search/search.ts';
+import { gather } from './gather.ts';
+import { searches, type Layer } from './layer.ts';
+import type { SearchedState } from './searched-state.ts';
 
 export interface PrefillRequest {
-  /** Holds the chunk's keys already. */
+  /** Has room for the chunk's keys, which passes before these write. */
   readonly cache: KvCache;
-  readonly config: HipConfig;
+  readonly layer: Layer;
+  /** Of a layer that searches. */
+  readonly state: SearchedState | undefined;
   readonly tensors: { readonly q: GpuTensor; readonly out: GpuTensor };
-  /** Rows of q: the last tokens of the cache. */
+  /** Rows of q: the last of `keys` tokens. */
   readonly tokens: number;
-  readonly heads: number;
-  readonly score: ScoreOptions;
-  /** One per view of the cache. */
-  readonly envelopes: readonly CacheEnvelopes[];
-  /** The remainder's, one per view. */
-  readonly means: readonly (CacheMeans | undefined)[];
+  readonly keys: number;
 }
 
-/** Adds the passes. A cache out of order is gathered into scratch first, one copy per page. */
-export function encodePrefill(
-  call: GpuCall,
-  { cache, config, tensors, tokens, heads, score, envelopes, means }: PrefillRequest,
-): void {
-  const { pool, length: keys } = cache;
-  const { context, headDim, type } = pool;
-  const group = heads / pool.kvHeads;
-  const sizes = maskSizes({ batch: 1, queries: tokens, keys, heads, kvHeads: pool.kvHeads, headDim }, config);
-  const scratch = (bytes: number, label: string): BufferRange => ({ buffer: call.scratch(bytes, label), size: bytes });
-  const cells = sizes.maskHeads * sizes.queryBlocks;
-  const mask: GpuMask = {
-    ...sizes,
-    starts: scratch(4 * cells * sizes.capacity, 'mask starts'),
-    counts: scratch(4 * cells, 'mask counts'),
-  };
+/** Adds the passes. */
+export function encodePrefill(call: GpuCall, request: PrefillRequest): void {
+  const { cache, layer, state, tokens, keys } = request;
+  const { offload } = cache.pool;
+  const isSearched = searches(layer, keys, tokens);
+  let mask: GpuMask | undefined;
   cache.views().forEach((view, i) => {
-    const shape: AttentionShape = {
-      batch: 1,
-      queries: tokens,
-      keys,
-      heads: view.kvHeads * group,
-      kvHeads: view.kvHeads,
-      headDim,
-    };
-    const headFirst = view.firstKvHead * group;
-    const request = {
-      shape,
-      config,
-      type,
-      profile: context.profile,
-      limits: context.limits,
-      keyRows: view.keyRows,
-      queryHeads: heads,
-      pageShift: view.pages?.shift,
-      score,
-    };
-    const plan = planSearch(request);
-    envelopes[i]!.update(call, { request }, view, keys);
-    encodeSearch(call, plan, {
-      q: tensors.q,
-      k: view.k,
-      pages: view.pages?.table,
-      envelopes: envelopes[i]!,
-      mask,
-      headOffset: headFirst,
-    });
-    const known = means[i];
-    known?.update(call, view, keys);
-    const { k, v } = view.pages ? gather(call, cache, view, i) : view;
-    encodeAttention(call, { q: tensors.q, k, v, out: tensors.out }, shape, mask, {
-      ...score,
-      queryHeads: heads,
-      headFirst,
-      ...(known && { means: { range: known.range, layout: known.layout } }),
-    });
+    const whole = (): CacheView => gather(call, cache, view, { index: i, first: 0, keys });
+    // Pages that lie on the host are read once, for everything.
+    const seen = offload && layer.window === undefined ? whole() : view;
+    const views = state && (isSearched || offload) ? state.views[i]! : undefined;
+    if (views) {
+      const { envelopes, means, plan } = views;
+      const shape = { ...plan.request.shape, keys };
+      const { keyRows, pages } = seen;
+      envelopes.update(call, { request: { ...plan.request, shape, keyRows, pageShift: pages?.shift } }, seen, keys);
+      means?.update(call, seen, keys);
+    }
+    if (isSearched)
+      mask = attendSearched(call, request, { seen, index: i, mask, rows: () => (seen.pages ? whole() : seen) });
+    else attendExactly(call, request, seen, i);
   });
 }
 
-/** Copies a view's pages in order of tokens. */
-function gather(
+/** Attention to all keys, or to the last ones; only the pages that rows see are gathered. */
+function attendExactly(call: GpuCall, request: PrefillRequest, view: CacheView, index: number): void {
+  const { cache, layer, tensors, tokens, keys } = request;
+  const { headDim, pageTokens, kvHeads: allKvHeads, offload } = cache.pool;
+  const { heads, window, scale, softcap } = layer;
+  const group = heads / allKvHeads;
+  const slides = window !== undefined && window < keys;
+  const oldest = slides ? Math.max(0, keys - tokens - window + 1) : 0;
+  const first = view.pages || (offload && window !== undefined) ? Math.floor(oldest / pageTokens) * pageTokens : 0;
+  const isGathered = view.pages !== undefined || (offload && window !== undefined);
+  const { k, v } = isGathered ? gather(call, cache, view, { index, first, keys }) : view;
+  const shape: AttentionShape = {
+    batch: 1,
+    queries: tokens,
+    keys: keys - first,
+    heads: view.kvHeads * group,
+    kvHeads: view.kvHeads,
+    headDim,
+  };
+  const options = { scale, softcap, queryHeads: heads, headFirst: view.firstKvHead * group };
+  encodeAttention(call, { ...tensors, k, v }, shape, slides ? windowMask(call, shape, window) : undefined, options);
+}
+
+/** No blocks and no sinks: rows attend to exactly their last keys. */
+function windowMask(call: GpuCall, shape: AttentionShape, window: number): GpuMask {
+  const config = { blockQ: WINDOW_ROWS, blockK: 1, sink: 0, window, causal: true, shareHeads: true };
+  const mask = scratchMask(call, maskLayout(shape, config, 1));
+  call.clear(mask.counts);
+  return mask;
+}
+
+/** Rows of a query block of a sliding window: they share the tiles of keys that are read. */
+const WINDOW_ROWS = 64;
+
+/** Searches, and attends to what was found. @returns the mask, which all views write */
+function attendSearched(
   call: GpuCall,
-  cache: KvCache,
-  view: CacheView,
-  index: number,
-): { readonly k: GpuTensor; readonly v: GpuTensor } {
+  { cache, layer, state, tensors, tokens, keys }: PrefillRequest,
+  {
+    seen,
+    index,
+    mask: given,
+    rows,
+  }: {
+    readonly seen: CacheView;
+    readonly index: number;
+    readonly mask: GpuMask | undefined;
+    readonly rows: () => Pick<CacheView, 'k' | 'v'>;
+  },
+): GpuMask {
   const { pool } = cache;
-  const { pageBytes } = pool.pools[index]!;
-  const bytes = cache.pages.length * pageBytes;
-  const [k, v] = [view.k, view.v].map((source) => {
-    const buffer = call.scratch(bytes, 'gathered pages');
-    cache.pages.forEach((page, i) =>
-      call.copy(source.buffer, pool.planner.slotOf(page)! * pageBytes, buffer, i * pageBytes, pageBytes),
-    );
-    return { buffer, type: pool.type, length: source.length };
-  }) as [GpuTensor, GpuTensor];
-  return { k, v };
+  const { context, headDim, type } = pool;
+  const { heads, scale, softcap } = layer;
+  const config = layer.config!;
+  const group = heads / pool.kvHeads;
+  const { kvHeads } = seen;
+  const whole = { batch: 1, queries: tokens, keys, heads, kvHeads: pool.kvHeads, headDim };
+  const mask = given ?? scratchMask(call, maskSizes(whole, config));
+  const shape: AttentionShape = { ...whole, heads: kvHeads * group, kvHeads };
+  const headFirst = seen.firstKvHead * group;
+  const { envelopes, means } = state!.views[index]!;
+  const plan = planSearch({
+    shape,
+    config,
+    type,
+    profile: context.profile,
+    limits: context.limits,
+    keyRows: seen.keyRows,
+    queryHeads: heads,
+    pageShift: seen.pages?.shift,
+    score: { scale, softcap },
+  });
+  const pages = seen.pages?.table;
+  encodeSearch(call, plan, { q: tensors.q, k: seen.k, pages, envelopes, mask, headOffset: headFirst });
+  const { k, v } = rows();
+  encodeAttention(call, { ...tensors, k, v }, shape, mask, {
+    scale,
+    softcap,
+    queryHeads: heads,
+    headFirst,
+    ...(means && { means: { range: means.range, layout: means.layout } }),
+  });
+  return mask;
 }

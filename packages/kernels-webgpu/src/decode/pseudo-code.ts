@@ -43,7 +43,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
   let head = group.x;
   let row = group.y;
   let batch = group.z;
-  let query_at = ((batch * decode.queries + row) * decode.queryHeads + decode.headFirst + head) * ${octets}u;
+  let query_at = ((batch * decode.queries + row + decode.firstRow) * decode.queryHeads + decode.headFirst + head) * ${octets}u;
   for (var c = lane; c < ${octets}u; c += ${lanes}u) {
     ${loadOctet(type, 'q', 'query_at + c', 'x')}
     query[2u * c] = x_lo;

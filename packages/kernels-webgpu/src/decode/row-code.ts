@@ -124,7 +124,8 @@ ${
   append
     ? `  // Heads of a group write the same numbers; each reads what its own workgroup wrote.
   let target_octet = key_octet(batch, shape.keys - 1u, head);
-  let source_octet = (shape.headOffset / ${group}u + head / ${group}u) * ${octets}u;
+  // The new keys' row is the query's: it lies before a row that the binding would start at.
+  let source_octet = (((0u - shape.queryBase) * shape.queryHeads + shape.headOffset) / ${group}u + head / ${group}u) * ${octets}u;
   for (var i = lane; i < ${words * octets}u; i += ${lanes}u) {
     k[${words}u * target_octet + i] = new_k[${words}u * source_octet + i];
     v[${words}u * target_octet + i] = new_v[${words}u * source_octet + i];

@@ -44,15 +44,22 @@ export class StepClock {
     this.#ticks = 0;
   }
 
+  /** Goes on from where another clock stands. */
+  follow(other: StepClock): void {
+    this.#set(other.#ticks, other.#searchedKeys, other.#searches);
+  }
+
   /** What sets the clock back to now. */
   checkpoint(): () => void {
     const [ticks, searchedKeys, searches] = [this.#ticks, this.#searchedKeys, this.#searches];
-    return () => {
-      this.#clock = new RefreshClock(this.#config);
-      for (let i = 0; i < ticks; i++) this.#clock.tick();
-      this.#ticks = ticks;
-      this.#searchedKeys = searchedKeys;
-      this.#searches = searches;
-    };
+    return () => this.#set(ticks, searchedKeys, searches);
+  }
+
+  #set(ticks: number, searchedKeys: number, searches: number): void {
+    this.#clock = new RefreshClock(this.#config);
+    for (let i = 0; i < ticks; i++) this.#clock.tick();
+    this.#ticks = ticks;
+    this.#searchedKeys = searchedKeys;
+    this.#searches = searches;
   }
 }

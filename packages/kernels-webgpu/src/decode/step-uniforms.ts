@@ -1,4 +1,4 @@
-// The uniforms of a session's steps: packed once, then a few words change per step.
+// The uniforms of a layer's steps, or of several equal layers': packed once, then a few words change per step.
 import { APPEND } from '../cache/append-code.ts';
 import type { CacheEnvelopes } from '../cache/envelopes.ts';
 import type { BufferRange } from '../dispatch/call.ts';
@@ -12,9 +12,11 @@ import { PSEUDO } from '../remainder/pseudo-code.ts';
 import { DECODE } from './code.ts';
 import { UniformSlots, wordOf } from './uniforms.ts';
 
+const DECODE_ROW = wordOf(DECODE, 'firstRow');
 const DECODE_KEYS = wordOf(DECODE, 'keys');
 const DECODE_END = wordOf(DECODE, 'keyEnd');
 const DECODE_WINDOW = wordOf(DECODE, 'window');
+const SHAPE_ROW = wordOf(SHAPE, 'queryBase');
 const SHAPE_KEYS = wordOf(SHAPE, 'keys');
 const SHAPE_LAG = wordOf(SHAPE, 'lag');
 const SHAPE_END = wordOf(SHAPE, 'keyEnd');
@@ -22,12 +24,24 @@ const ENVELOPE_KEYS = wordOf(ENVELOPE, 'keys');
 const ENVELOPE_FIRST = wordOf(ENVELOPE, 'firstChunk');
 const ENVELOPE_LAST = wordOf(ENVELOPE, 'endChunk');
 const APPEND_FIRST = wordOf(APPEND, 'first');
+const APPEND_SOURCE = wordOf(APPEND, 'sourceFirst');
+const APPEND_STRIDE = wordOf(APPEND, 'sourceWords');
 const PSEUDO_KEYS = wordOf(PSEUDO, 'keys');
 const PSEUDO_WINDOW = wordOf(PSEUDO, 'window');
 
-/** What the uniforms of one view start from. */
-export interface ViewUniforms {
-  readonly append: ArrayBuffer;
+/** What the uniforms start from, by pool of the cache. */
+export interface StepBlocks {
+  /** Of the passes that append. */
+  readonly append: readonly ArrayBuffer[];
+  /** Per dispatch of the attention to all keys, or to the window. */
+  readonly exact: readonly (readonly ArrayBuffer[])[];
+  /** Of a layer that searches. */
+  readonly searched: readonly SearchedBlocks[];
+  /** Of the pass that lists pseudo-keys, with a remainder. */
+  readonly pseudo: ArrayBuffer | undefined;
+}
+
+export interface SearchedBlocks {
   /** Per dispatch of the attention. */
   readonly decode: readonly ArrayBuffer[];
   readonly plan: SearchPlan;
@@ -39,39 +53,53 @@ export interface ViewUniforms {
 export interface StepMoment {
   /** Keys with the step's own token. */
   readonly keys: number;
-  /** Window of the attention. */
-  readonly window: number;
-  /** Keys that came after the search began; undefined when none runs. */
-  readonly lag: number | undefined;
-  /** The search reads envelopes. */
-  readonly summaries: boolean;
+  /** Row of the step's tensors. */
+  readonly row: number;
+  /** Of a step that attends to what a search has found. */
+  readonly searched?:
+    | {
+        /** Window of the attention. */
+        readonly window: number;
+        /** Keys that came after the search began; undefined when none runs. */
+        readonly lag: number | undefined;
+        /** By pool, where the search reads them: they are taken to be up to date from now on. */
+        readonly envelopes: readonly CacheEnvelopes[] | undefined;
+      }
+    | undefined;
 }
 
-interface ViewWords {
-  readonly append: Uint32Array;
+interface SearchedWords {
   readonly decode: readonly Uint32Array[];
   readonly shapes: readonly Uint32Array[];
   readonly envelopes: readonly { readonly chunk: number; readonly words: Uint32Array }[];
-  readonly source: CacheEnvelopes;
 }
 
-export class StepUniforms {
+export class StepUniforms implements Disposable {
   readonly #slots: UniformSlots;
-  readonly #views: readonly ViewWords[];
-
+  readonly #append: readonly { readonly words: Uint32Array; readonly source: number }[];
+  readonly #exact: readonly Uint32Array[];
+  readonly #searched: readonly SearchedWords[];
   readonly #pseudo: Uint32Array | undefined;
 
-  /** @param pseudo the uniform of the pass that lists pseudo-keys, with a remainder */
-  constructor(context: GpuContext, views: readonly ViewUniforms[], pseudo?: ArrayBuffer) {
-    const perView = Math.max(...views.map(({ decode, envelopes }) => 2 + decode.length + 2 * envelopes.chunks.length));
-    const slots = new UniformSlots(context, views.length * perView + 1);
+  constructor(context: GpuContext, { append, exact, searched, pseudo }: StepBlocks) {
+    const count = (lists: readonly (readonly unknown[])[]): number => lists.reduce((sum, list) => sum + list.length, 0);
+    const chunks = searched.map(({ envelopes }) => envelopes.chunks);
+    const shapes = searched.length + 2 * count(chunks);
+    const slots = new UniformSlots(
+      context,
+      append.length + count(exact) + count(searched.map(({ decode }) => decode)) + shapes + (pseudo ? 1 : 0),
+    );
     this.#slots = slots;
+    this.#append = append.map((bytes, i) => {
+      const words = slots.set(`append/${i}`, bytes);
+      return { words, source: words[APPEND_SOURCE]! };
+    });
+    this.#exact = exact.flatMap((list, i) => list.map((bytes, d) => slots.set(`exact/${i}/${d}`, bytes)));
     this.#pseudo = pseudo && slots.set('pseudo', pseudo);
-    this.#views = views.map(({ append, decode, plan, envelopes, headFirst }, i) => {
+    this.#searched = searched.map(({ decode, plan, envelopes, headFirst }, i) => {
       const slab = plan.slabs[0]!;
       const nothing = { keys: 1, chunks: 0, firstChunk: 0, endChunk: 0 };
       return {
-        append: slots.set(`append/${i}`, append),
         decode: decode.map((bytes, d) => slots.set(`decode/${i}/${d}`, bytes)),
         shapes: [0, ...envelopes.chunks].map((chunk) =>
           slots.set(
@@ -89,7 +117,6 @@ export class StepUniforms {
             envelopeUniform(plan, { ...nothing, chunks: envelopes.rows(chunk) }),
           ),
         })),
-        source: envelopes,
       };
     });
   }
@@ -101,6 +128,10 @@ export class StepUniforms {
 
   append(view: number): BufferRange {
     return this.#slots.range(`append/${view}`);
+  }
+
+  exact(view: number, dispatch: number): BufferRange {
+    return this.#slots.range(`exact/${view}/${dispatch}`);
   }
 
   decode(view: number, dispatch: number): BufferRange {
@@ -116,38 +147,55 @@ export class StepUniforms {
     return this.#slots.range(`envelope/${view}/${chunk}`);
   }
 
-  /** Sets and uploads everything for a step. Where a search reads envelopes they count as brought up to date. */
-  write({ keys, window, lag, summaries }: StepMoment): void {
+  /** Sets and uploads everything for a step. */
+  write({ keys, row, searched }: StepMoment): void {
+    for (const { words, source } of this.#append) {
+      words[APPEND_FIRST] = keys - 1;
+      words[APPEND_SOURCE] = source + row * words[APPEND_STRIDE]!;
+    }
+    if (searched) this.#writeSearched(keys, row, searched);
+    else for (const words of this.#exact) writeDecode(words, keys, row);
+    this.#slots.write();
+  }
+
+  #writeSearched(
+    keys: number,
+    row: number,
+    { window, lag, envelopes: known }: NonNullable<StepMoment['searched']>,
+  ): void {
     if (this.#pseudo) {
       this.#pseudo[PSEUDO_KEYS] = keys;
       this.#pseudo[PSEUDO_WINDOW] = window;
     }
-    for (const { append, decode, shapes, envelopes, source } of this.#views) {
-      append[APPEND_FIRST] = keys - 1;
+    this.#searched.forEach(({ decode, shapes, envelopes }, i) => {
       for (const words of decode) {
-        words[DECODE_KEYS] = keys;
-        words[DECODE_END] = keys;
+        writeDecode(words, keys, row);
         words[DECODE_WINDOW] = window;
       }
-      if (lag === undefined) continue;
+      if (lag === undefined) return;
       for (const words of shapes) {
         words[SHAPE_KEYS] = keys;
         words[SHAPE_LAG] = lag;
         words[SHAPE_END] = keys;
+        // Rows count from where the bindings start: u32 numbers wrap.
+        words[SHAPE_ROW] = -row;
       }
-      if (!summaries) continue;
-      for (const { chunk, words } of envelopes) {
-        const { firstChunk, endChunk } = source.stale(chunk, keys);
+      for (const { chunk, words } of known ? envelopes : []) {
+        const { firstChunk, endChunk } = known![i]!.stale(chunk, keys);
         words[ENVELOPE_KEYS] = keys;
         words[ENVELOPE_FIRST] = firstChunk;
         words[ENVELOPE_LAST] = endChunk;
       }
-      source.know(keys);
-    }
-    this.#slots.write();
+    });
   }
 
-  destroy(): void {
+  [Symbol.dispose](): void {
     this.#slots.destroy();
   }
+}
+
+function writeDecode(words: Uint32Array, keys: number, row: number): void {
+  words[DECODE_KEYS] = keys;
+  words[DECODE_END] = keys;
+  words[DECODE_ROW] = row;
 }

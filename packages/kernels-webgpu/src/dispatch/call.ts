@@ -75,7 +75,11 @@ export class GpuCall implements Disposable {
   readonly context: GpuContext;
   readonly #steps: Step[] = [];
   readonly #scratch: GPUBuffer[] = [];
+  /** Scratch of sections that have ended. */
+  readonly #spare = new Set<GPUBuffer>();
   readonly #watchers: CallWatcher[] = [];
+  /** Scratch that the section of now has taken. */
+  #section: GPUBuffer[] | undefined;
 
   /** @throws HipError `device-lost` */
   constructor(context: GpuContext) {
@@ -98,9 +102,32 @@ export class GpuCall implements Disposable {
 
   /** A storage buffer that lives until the call's submit (or a prepared call's release). Its content is undefined. */
   scratch(bytes: number, label: string): GPUBuffer {
+    for (const spare of this.#spare) {
+      if (spare.size < bytes || spare.size > Math.max(4 * bytes, 1024)) continue;
+      this.#spare.delete(spare);
+      this.#section?.push(spare);
+      return spare;
+    }
     const buffer = this.context.pool.take(bytes, STORAGE, label);
     this.#scratch.push(buffer);
+    this.#section?.push(buffer);
     return buffer;
+  }
+
+  /**
+   * Runs `action`, which adds passes that hand nothing on in scratch: what it takes serves later passes of the call again, as passes run in
+   * order. So all layers of a model take no more scratch than one.
+   */
+  section<T>(action: () => T): T {
+    const outer = this.#section;
+    const own: GPUBuffer[] = [];
+    this.#section = own;
+    try {
+      return action();
+    } finally {
+      this.#section = outer;
+      for (const buffer of own) this.#spare.add(buffer);
+    }
   }
 
   /** Tells what becomes of the call. */

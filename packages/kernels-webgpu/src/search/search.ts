@@ -1,5 +1,6 @@
 // encodeSearch: a search plan's passes added to a call, with their buffers and uniforms.
 import { HipError } from '@hip/mask-search';
+import { bytesOf } from '../device/features.ts';
 import type { GpuMask } from '../attention/mask.ts';
 import type { Binding, BufferRange, GpuCall } from '../dispatch/call.ts';
 import type { GpuTensor } from '../dispatch/tensor.ts';
@@ -170,7 +171,8 @@ export function encodeSearch(call: GpuCall, plan: SearchPlan, buffers: SearchBuf
               }
             );
           case 'q':
-            return part(buffers.q, slab.query);
+            // A prepared call's row may move.
+            return part(buffers.q, buffers.shape ? wholeOf(buffers.q) : slab.query);
           case 'k':
             return part(buffers.k, window.range);
           case 'pages':
@@ -191,4 +193,8 @@ export function encodeSearch(call: GpuCall, plan: SearchPlan, buffers: SearchBuf
       });
     }
   }
+}
+
+function wholeOf({ length, type }: GpuTensor): { readonly offset: number; readonly size: number } {
+  return { offset: 0, size: length * bytesOf(type) };
 }

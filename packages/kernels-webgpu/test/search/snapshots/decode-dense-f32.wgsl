@@ -1,5 +1,6 @@
 struct Decode {
   queries: u32,
+  firstRow: u32,
   keys: u32,
   keyFirst: u32,
   keyEnd: u32,
@@ -27,13 +28,14 @@ struct Decode {
 @group(0) @binding(3) var<storage, read> v: array<vec4f>;
 @group(0) @binding(4) var<storage, read_write> parts: array<vec4f>;
 @group(0) @binding(5) var<storage, read> pages: array<u32>;
-struct Keys { visible: u32, slots: u32 }
+struct Keys { visible: u32, first: u32, slots: u32 }
 fn keys_of(batch: u32, head: u32, row: u32) -> Keys {
   let end = i32(row + decode.keys) + 1 - i32(decode.queries);
   let visible = u32(clamp(end, 0, i32(decode.keys)));
-  return Keys(visible, max(min(visible, decode.keyEnd), decode.keyFirst) - decode.keyFirst);
+  let first = max(decode.keyFirst, u32(max(end, 0)) - min(u32(max(end, 0)), decode.window));
+  return Keys(visible, first, max(min(visible, decode.keyEnd), first) - first);
 }
-fn slot_key(keys: Keys, i: u32) -> u32 { return decode.keyFirst + i; }
+fn slot_key(keys: Keys, i: u32) -> u32 { return keys.first + i; }
 fn capped(score: f32) -> f32 { return select(decode.cap * tanh(clamp(score, -40.0, 40.0)), score, ((bitcast<u32>(score) & 0x7fffffffu) > 0x7f800000u)); }
 const NONE = 0xffffffffu;
 var<workgroup> queries: array<vec4f, 32>;
@@ -51,7 +53,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
   let per = (keys.slots + decode.splits * 128u - 1u) / (decode.splits * 128u) * 128u;
   let first = group.x * per;
   let last = min(first + per, keys.slots);
-  let query_at = ((batch * decode.queries + row) * decode.queryHeads + decode.headFirst + head) * 8u;
+  let query_at = ((batch * decode.queries + row + decode.firstRow) * decode.queryHeads + decode.headFirst + head) * 8u;
   for (var i = lane; i < 16u; i += 128u) {
     let x_at = 2u * (query_at + i); let x_lo = q[x_at]; let x_hi = q[x_at + 1u];
     queries[2u * i] = x_lo;

@@ -1,5 +1,6 @@
 struct Decode {
   queries: u32,
+  firstRow: u32,
   keys: u32,
   keyFirst: u32,
   keyEnd: u32,
@@ -33,7 +34,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
   let head = group.x;
   let row = group.y;
   let batch = group.z;
-  let query_at = ((batch * decode.queries + row) * decode.queryHeads + decode.headFirst + head) * 8u;
+  let query_at = ((batch * decode.queries + row + decode.firstRow) * decode.queryHeads + decode.headFirst + head) * 8u;
   for (var c = lane; c < 8u; c += 128u) {
     let x_bits = q[query_at + c];
 let x_lo = vec4f(unpack2x16float(x_bits.x), unpack2x16float(x_bits.y));

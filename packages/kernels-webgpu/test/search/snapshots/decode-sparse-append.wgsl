@@ -1,5 +1,6 @@
 struct Decode {
   queries: u32,
+  firstRow: u32,
   keys: u32,
   keyFirst: u32,
   keyEnd: u32,
@@ -69,7 +70,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
   let per = (keys.slots + decode.splits * 128u - 1u) / (decode.splits * 128u) * 128u;
   let first = group.x * per;
   let last = min(first + per, keys.slots);
-  let query_at = ((batch * decode.queries + row) * decode.queryHeads + decode.headFirst + head) * 8u;
+  let query_at = ((batch * decode.queries + row + decode.firstRow) * decode.queryHeads + decode.headFirst + head) * 8u;
   for (var i = lane; i < 8u; i += 128u) {
     let x_bits = q[query_at + i];
 let x_lo = vec4f(unpack2x16float(x_bits.x), unpack2x16float(x_bits.y));
@@ -82,7 +83,7 @@ let x_hi = vec4f(unpack2x16float(x_bits.z), unpack2x16float(x_bits.w));
   // The newest key is the last slot. Heads of a group write the same numbers; each reads what its own workgroup wrote.
   if (first < last && last == keys.slots) {
     let target_octet = (key_row(batch, decode.keys - 1u) * decode.kvHeads + kv_at) * 8u;
-    let source = (decode.headFirst / 4u + kv_at) * 8u;
+    let source = ((decode.firstRow * decode.queryHeads + decode.headFirst) / 4u + kv_at) * 8u;
     for (var i = lane; i < 8u; i += 128u) {
       k[target_octet + i] = new_k[source + i];
       v[target_octet + i] = new_v[source + i];

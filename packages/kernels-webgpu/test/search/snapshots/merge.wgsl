@@ -1,5 +1,6 @@
 struct Decode {
   queries: u32,
+  firstRow: u32,
   keys: u32,
   keyFirst: u32,
   keyEnd: u32,
@@ -69,6 +70,6 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
     total += weights[t * 8u];
   }
   let scale = select(1.0f / total, 0.0f, total == 0.0f);
-  let at = (row * decode.queryHeads + decode.headFirst + group.x) * 8u + lane;
+  let at = ((row + decode.firstRow) * decode.queryHeads + decode.headFirst + group.x) * 8u + lane;
   out[at] = vec4u(pack_means((lo * scale).xy), pack_means((lo * scale).zw), pack_means((hi * scale).xy), pack_means((hi * scale).zw));
 }

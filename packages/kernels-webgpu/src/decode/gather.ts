@@ -1,0 +1,34 @@
+// A cache's pages side by side in order of tokens, for kernels that read rows: from the device, and from the host where pages lie there.
+import { bytesOf } from '../device/features.ts';
+import type { CacheView, KvCache } from '../cache/kv-cache.ts';
+import type { GpuCall } from '../dispatch/call.ts';
+import type { GpuTensor } from '../dispatch/tensor.ts';
+
+/**
+ * The view's keys and values from token `first` on, which is a page's first. Pages of the device are copied in the call; pages of the
+ * host are uploaded at once, so that the call must be submitted before anything else is gathered.
+ */
+export function gather(
+  call: GpuCall,
+  cache: KvCache,
+  view: CacheView,
+  { index, first, keys }: { readonly index: number; readonly first: number; readonly keys: number },
+): CacheView {
+  const { pool } = cache;
+  const { pageBytes } = pool.pools[index]!;
+  const pages = cache.pages.slice(first / pool.pageTokens, Math.ceil(keys / pool.pageTokens));
+  const bytes = pages.length * pageBytes;
+  const [k, v] = [call.scratch(bytes, 'gathered keys'), call.scratch(bytes, 'gathered values')];
+  pages.forEach((page, i) => {
+    const slot = pool.planner.slotOf(page);
+    if (slot === undefined) {
+      pool.host.write(page, index, k, v, i * pageBytes);
+      return;
+    }
+    call.copy(view.k.buffer, slot * pageBytes, k, i * pageBytes, pageBytes);
+    call.copy(view.v.buffer, slot * pageBytes, v, i * pageBytes, pageBytes);
+  });
+  const tensor = (buffer: GPUBuffer): GpuTensor => ({ buffer, type: pool.type, length: bytes / bytesOf(pool.type) });
+  const { kvHeads, firstKvHead } = view;
+  return { kvHeads, firstKvHead, k: tensor(k), v: tensor(v), keyRows: pages.length * pool.pageTokens };
+}

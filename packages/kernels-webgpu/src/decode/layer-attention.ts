@@ -1,0 +1,200 @@
+// One layer of one conversation: adds the attention of a chunk or of a step to a call of somebody else's.
+import type { KvCache } from '../cache/kv-cache.ts';
+import { GpuCall } from '../dispatch/call.ts';
+import { checkLengths } from './decode.ts';
+import { ExactSteps, mostExactKeys } from './exact-steps.ts';
+import { searches, type Layer } from './layer.ts';
+import { encodePrefill } from './prefill.ts';
+import { SearchedState } from './searched-state.ts';
+import { encodeSearchedStep, readsSummaries, type StepPart } from './searched-steps.ts';
+import type { SharedScratch } from './shared-scratch.ts';
+import { StepUniforms, type StepMoment } from './step-uniforms.ts';
+import type { StepTensors } from './tensors.ts';
+
+/** A step whose clock has been told. */
+export interface LayerStep {
+  readonly moment: StepMoment;
+  readonly isSearched: boolean;
+  /** First stage that runs; undefined: none. */
+  readonly stage: number | undefined;
+  /** Which passes run: calls that were prepared for a step of the same name serve, while the cache is read in the same way. */
+  readonly phase: string;
+}
+
+export class LayerAttention implements Disposable {
+  readonly cache: KvCache;
+  readonly layer: Layer;
+  readonly state: SearchedState | undefined;
+  readonly #exact: ExactSteps | undefined;
+  readonly #scratch: SharedScratch;
+  #contiguous: boolean;
+
+  constructor(cache: KvCache, layer: Layer, scratch: SharedScratch) {
+    this.cache = cache;
+    this.layer = layer;
+    this.#scratch = scratch;
+    this.#contiguous = cache.contiguous;
+    this.state = layer.config && new SearchedState(cache, layer, scratch);
+    if (mostExactKeys(layer, cache.maxTokens) > 0) this.#exact = new ExactSteps(cache, layer, scratch);
+  }
+
+  /** The uniforms of its steps, which equal layers may share. */
+  createUniforms(): StepUniforms {
+    const { cache, layer, state } = this;
+    const { pool } = cache;
+    return new StepUniforms(pool.context, {
+      append: pool.pools.map((_, i) => cache.appendUniform(i, 1)),
+      exact: this.#exact?.blocks() ?? [],
+      ...(state?.blocks(layer.config!.window) ?? { searched: [], pseudo: undefined }),
+    });
+  }
+
+  /** Bytes on the device besides the cache and what is shared. */
+  get bytes(): number {
+    return this.state?.bytes ?? 0;
+  }
+
+  /** A cache that lost its order is read through its page table from now on. @returns whether prepared calls are out of date */
+  refreshViews(): boolean {
+    if (this.cache.contiguous === this.#contiguous) return false;
+    this.#contiguous = this.cache.contiguous;
+    this.state?.refreshViews();
+    return true;
+  }
+
+  /** Begins the step of the next token, for which the cache has room: row `row` of its tensors. */
+  beginStep(row: number): LayerStep {
+    const { cache, layer, state } = this;
+    this.refreshViews();
+    const keys = cache.length + 1;
+    const order = this.#contiguous ? 'rows' : 'pages';
+    if (!state || !searches(layer, keys, 1))
+      return { moment: { keys, row }, isSearched: false, stage: undefined, phase: `exact/${order}` };
+    const { clock, views } = state;
+    const stage = clock.tick(keys);
+    const summaries = readsSummaries(state, stage);
+    const searched = {
+      window: layer.config!.window + clock.age,
+      lag: stage === undefined ? undefined : keys - clock.searchedKeys,
+      envelopes: summaries ? views.map(({ envelopes }) => envelopes) : undefined,
+    };
+    const phase = `${stage ?? 'cached'}/${order}`;
+    if (cache.pool.offload) this.#bringRecent(keys);
+    return { moment: { keys, row, searched }, isSearched: true, stage, phase };
+  }
+
+  /** Pages of the tokens that summaries and means do not know whole: they are read before the step's own pages are known. */
+  #bringRecent(keys: number): void {
+    const { cache, state } = this;
+    const { pool } = cache;
+    const oldest = (state?.views ?? []).flatMap(({ envelopes, means }) => [
+      envelopes.oldestStale,
+      ...(means ? [means.knownTokens] : []),
+    ]);
+    const first = Math.floor(Math.min(...oldest) / pool.pageTokens);
+    pool.load(pool.planner.require(cache.pages.slice(first, Math.ceil(keys / pool.pageTokens))));
+    cache.writeTable();
+  }
+
+  /** Whether something has to run before the step: what {@link catchUp} adds. */
+  isBehind({ isSearched, moment }: LayerStep): boolean {
+    const { cache, layer, state } = this;
+    if (!state || !isSearched) return false;
+    const { length } = cache;
+    return state.views.some(
+      ({ envelopes, means }) =>
+        means?.behind(length) || (moment.searched?.envelopes && envelopes.behind(length, layer.interval)),
+    );
+  }
+
+  /** Adds what takes in tokens that no search has seen yet, beyond what the step itself takes in. */
+  catchUp(call: GpuCall, { moment }: LayerStep): void {
+    const { cache, layer, state } = this;
+    const { length } = cache;
+    // Blocks below a window of one key or more hold no key of this step.
+    for (const { plan, view, envelopes, means } of state?.views ?? []) {
+      if (means?.behind(length)) means.update(call, view, length);
+      if (moment.searched?.envelopes && envelopes.behind(length, layer.interval))
+        envelopes.update(call, plan, view, length);
+    }
+  }
+
+  /** Notes that the step's summaries are up to date; after its uniforms were written. */
+  noteSummaries({ moment }: LayerStep): void {
+    for (const envelopes of moment.searched?.envelopes ?? []) envelopes.know(moment.keys);
+  }
+
+  /** Adds a step's passes. @throws HipError `invalid-shape` */
+  encodeStep(
+    call: GpuCall,
+    tensors: StepTensors,
+    { moment, isSearched, stage }: LayerStep,
+    uniforms: StepUniforms,
+    part: StepPart = 'whole',
+  ): void {
+    const { cache, layer, state } = this;
+    this.#checkTensors(tensors, moment.row + 1);
+    if (!isSearched) this.#exact!.encode(call, tensors, uniforms);
+    else
+      encodeSearchedStep(call, {
+        cache,
+        layer,
+        state: state!,
+        uniforms,
+        scratch: this.#scratch,
+        tensors,
+        part,
+        stage,
+      });
+  }
+
+  /** Adds the passes of the next `tokens` tokens, for which the cache has room: append, search, attention. */
+  encodeChunk(call: GpuCall, tensors: StepTensors, tokens: number): void {
+    const { cache, layer, state } = this;
+    this.#checkTensors(tensors, tokens);
+    this.refreshViews();
+    cache.encodeAppend(call, tensors.k, tensors.v, tokens);
+    const keys = cache.length + tokens;
+    call.section(() => encodePrefill(call, { cache, layer, state, tensors, tokens, keys }));
+    // What a step searched before serves no row after these.
+    state?.clock.reset();
+  }
+
+  /** What takes cache and state back to now. */
+  checkpoint(): () => void {
+    const undo = [this.cache.checkpoint(), this.state?.checkpoint()];
+    return () => {
+      for (const each of undo) each?.();
+    };
+  }
+
+  /** Keeps the first `length` tokens. */
+  truncate(length: number): void {
+    if (length === this.cache.length) return;
+    this.cache.truncate(length);
+    this.state?.truncate(length);
+  }
+
+  /** The same over a fork of the cache; copies are added to the call. */
+  fork(call: GpuCall): LayerAttention {
+    const fork = new LayerAttention(this.cache.fork(), this.layer, this.#scratch);
+    if (this.state && fork.state) this.state.copyTo(call, fork.state);
+    return fork;
+  }
+
+  #checkTensors({ q, k, v, out }: StepTensors, rows: number): void {
+    const { kvHeads, headDim } = this.cache.pool;
+    const [row, token] = [rows * this.layer.heads * headDim, rows * kvHeads * headDim];
+    checkLengths([
+      ['q', q, row],
+      ['out', out, row],
+      ['k', k, token],
+      ['v', v, token],
+    ]);
+  }
+
+  /** Frees the layer's buffers, not the cache. */
+  [Symbol.dispose](): void {
+    this.state?.[Symbol.dispose]();
+  }
+}

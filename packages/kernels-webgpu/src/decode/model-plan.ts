@@ -1,0 +1,136 @@
+// Bytes of a model's keys, values and what searches keep of them, before anything is allocated. Pure.
+import { maskLayout } from '@hip/mask-search';
+import { planPools, type CachePlan } from '../cache/pools.ts';
+import type { DeviceProfile, ElementType } from '../device/features.ts';
+import type { DeviceLimits } from '../device/limits.ts';
+import { meansBytes, meansLayout, mostPseudoKeys } from '../remainder/layout.ts';
+import { pseudoWords } from '../remainder/pseudo-code.ts';
+import { capacityOf, envelopeBytes, envelopeRows } from '../search/plan.ts';
+import { resolveLayer, type Layer, type LayerOptions } from './layer.ts';
+import { outlivesStep, planView, type ViewPlan } from './view-states.ts';
+
+/** A layer of a model: how it attends, and its keys and values. */
+export interface ModelLayer extends LayerOptions {
+  readonly kvHeads: number;
+  readonly headDim: number;
+}
+
+export interface ModelPoolOptions {
+  readonly layers: readonly ModelLayer[];
+  /** Tokens on the device at once, of all conversations. */
+  readonly tokens: number;
+  /** Longest conversation. @defaultValue `tokens`, 16 times as many with offload */
+  readonly maxTokens?: number | undefined;
+  /** Of keys and values, queries and outputs. @defaultValue 'f16' */
+  readonly type?: ElementType | undefined;
+  /** Tokens of a page; a power of two. @defaultValue 256 */
+  readonly pageTokens?: number | undefined;
+  /** Full pages get a host copy and leave the device when room is needed. @defaultValue false */
+  readonly offload?: boolean | undefined;
+}
+
+/** Bytes on the device. */
+export interface ModelPoolPlan {
+  /** Keys and values of all conversations. */
+  readonly pages: number;
+  /** What each conversation keeps for its searches. */
+  readonly perSession: number;
+  /** Longest conversation that this is for. */
+  readonly maxTokens: number;
+}
+
+/** A layer, its pages, and its search over each of them. */
+export interface PlannedLayer {
+  readonly layer: Layer;
+  readonly pools: CachePlan;
+  readonly views: readonly ViewPlan[];
+}
+
+export function longestOf({ tokens, maxTokens, offload = false, pageTokens = 256 }: ModelPoolOptions): number {
+  return maxTokens ?? Math.ceil(tokens / pageTokens) * pageTokens * (offload ? 16 : 1);
+}
+
+/**
+ * Bytes that a {@link ModelPool} and each of its sessions take. Chunks take scratch besides while they run.
+ *
+ * @throws HipError `invalid-config`, `invalid-shape`, `unsupported` where a layer's pages do not fit the device's bindings
+ *
+ * @example
+ * ```ts
+ * const layers = Array.from({ length: 28 }, () => ({ heads: 16, kvHeads: 8, headDim: 128 }));
+ * const { pages, perSession } = planModelPool({ layers, tokens: 32768 }, context);
+ * ```
+ */
+export function planModelPool(
+  options: ModelPoolOptions,
+  device: { readonly profile: DeviceProfile; readonly limits: DeviceLimits },
+): ModelPoolPlan {
+  const maxTokens = longestOf(options);
+  let [pages, perSession] = [0, 0];
+  const known = new Map<string, { readonly pages: number; readonly perSession: number }>();
+  for (const given of options.layers) {
+    const name = JSON.stringify(given);
+    let bytes = known.get(name);
+    if (!bytes) {
+      const planned = planLayer(given, options, device);
+      bytes = { pages: planned.pools.bytes, perSession: sessionBytes(planned, maxTokens) };
+      known.set(name, bytes);
+    }
+    pages += bytes.pages;
+    perSession += bytes.perSession + 4 * Math.ceil(maxTokens / (options.pageTokens ?? 256));
+  }
+  return { pages, perSession, maxTokens };
+}
+
+function planLayer(
+  given: ModelLayer,
+  options: ModelPoolOptions,
+  device: { readonly profile: DeviceProfile; readonly limits: DeviceLimits },
+): PlannedLayer {
+  const { tokens, type = 'f16', pageTokens = 256, offload = false } = options;
+  const { kvHeads, headDim } = given;
+  const maxTokens = longestOf(options);
+  const pools = planPools({ kvHeads, headDim, type, pageTokens, tokens, limits: device.limits });
+  const layer = resolveLayer(given, { kvHeads, offload, pools: pools.pools.length });
+  const views = layer.config
+    ? pools.pools.map(({ heads, firstHead }) =>
+        planView(
+          layer,
+          {
+            kvHeads: heads,
+            firstKvHead: firstHead,
+            keyRows: pools.slots * pageTokens,
+            headDim,
+            type,
+            allKvHeads: kvHeads,
+            maxTokens,
+            pageShift: undefined,
+          },
+          device,
+        ),
+      )
+    : [];
+  return { layer, pools, views };
+}
+
+/** What one conversation keeps of one layer. */
+function sessionBytes({ layer, views }: PlannedLayer, maxTokens: number): number {
+  const config = layer.stepConfig;
+  if (!config) return 0;
+  const { maskHeads } = maskLayout(
+    { batch: 1, queries: 1, keys: maxTokens, heads: layer.heads },
+    config,
+    capacityOf(config),
+  );
+  let bytes = 4 * maskHeads * (capacityOf(config) + 1);
+  for (const { plan, hasMeans } of views) {
+    const { shape } = plan.request;
+    for (const [role, size] of Object.entries(plan.scratch)) if (outlivesStep(role)) bytes += size;
+    for (const { chunk, store } of plan.envelopes)
+      bytes += envelopeBytes(shape, Math.max(1, envelopeRows(maxTokens, config.sink, chunk)), store);
+    if (!hasMeans || !config.remainder) continue;
+    const layout = meansLayout(config.remainder, config.sink, maxTokens - config.window);
+    bytes += meansBytes(shape, layout) + 8 * maskHeads * pseudoWords(mostPseudoKeys(layout));
+  }
+  return bytes;
+}

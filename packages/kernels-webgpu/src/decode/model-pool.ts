@@ -1,0 +1,121 @@
+// ModelPool: the pages of all layers of a model, which its conversations share, and scratch that serves every layer of each of them.
+import { HipError } from '@hip/mask-search';
+import { KvCache } from '../cache/kv-cache.ts';
+import { KvPool } from '../cache/kv-pool.ts';
+import { GpuCall } from '../dispatch/call.ts';
+import type { GpuContext } from '../dispatch/context.ts';
+import { resolveLayer, type Layer } from './layer.ts';
+import { LayerAttention } from './layer-attention.ts';
+import { longestOf, planModelPool, type ModelPoolOptions } from './model-plan.ts';
+import { ModelSession } from './model-session.ts';
+import { SharedScratch } from './shared-scratch.ts';
+
+/**
+ * Keys and values of a whole model. Conversations share pages when forked, and each layer's attention is passes of a call of the
+ * caller's, so that a token is one submit.
+ *
+ * @example
+ * ```ts
+ * const layers = Array.from({ length: 28 }, () => ({ heads: 16, kvHeads: 8, headDim: 128 }));
+ * const pool = await ModelPool.create(context, { layers, tokens: 32768 });
+ * const session = pool.createSession();
+ * using turn = session.begin(512); // a chunk of a prompt
+ * const call = new GpuCall(context);
+ * for (const layer of layers.keys()) turn.encode(call, layer, { q, k, v, out }); // between the layer's other passes
+ * turn.submit(call);
+ * turn.commit();
+ * ```
+ */
+export class ModelPool implements Disposable {
+  readonly context: GpuContext;
+  readonly offload: boolean;
+  readonly maxTokens: number;
+  readonly #layers: readonly { readonly layer: Layer; readonly pool: KvPool; readonly kind: string }[];
+  readonly #scratch: SharedScratch;
+
+  /** @throws HipError `invalid-config`, `invalid-shape`, `unsupported`; what the GPU refuses, by `context.settled()` */
+  constructor(context: GpuContext, options: ModelPoolOptions) {
+    const { layers, tokens, type = 'f16', pageTokens = 256, offload = false } = options;
+    if (layers.length === 0)
+      throw new HipError('invalid-config', 'layers is empty: give one object a layer', { name: 'layers' });
+    // Everything is checked before anything is allocated.
+    planModelPool(options, context);
+    this.context = context;
+    this.offload = offload;
+    this.maxTokens = longestOf(options);
+    this.#scratch = new SharedScratch(context);
+    this.#layers = layers.map((given) => {
+      const { kvHeads, headDim } = given;
+      const pool = new KvPool(context, { kvHeads, headDim, type, pageTokens, tokens, offload });
+      const layer = resolveLayer(given, { kvHeads, offload, pools: pool.pools.length });
+      return { layer, pool, kind: JSON.stringify([kvHeads, headDim, layer]) };
+    });
+  }
+
+  /** A pool whose memory the device has granted. @throws HipError `out-of-memory` where it has not; see the constructor */
+  static async create(context: GpuContext, options: ModelPoolOptions): Promise<ModelPool> {
+    await context.settled();
+    const pool = new ModelPool(context, options);
+    try {
+      await context.settled();
+      return pool;
+    } catch (error) {
+      pool.destroy();
+      throw error;
+    }
+  }
+
+  /** Layers. */
+  get layers(): number {
+    return this.#layers.length;
+  }
+
+  /** Bytes of pages and scratch on the device. */
+  get bytes(): number {
+    return this.#layers.reduce((total, { pool }) => total + pool.plan.bytes, 0) + this.#scratch.bytes;
+  }
+
+  /** Bytes of pages that the host holds. */
+  get hostBytes(): number {
+    return this.#layers.reduce((total, { pool }) => total + pool.hostBytes, 0);
+  }
+
+  /** Tokens for which the device has free pages. */
+  get freeTokens(): number {
+    const { planner, pageTokens } = this.#layers[0]!.pool;
+    return (planner.slots - planner.resident) * pageTokens;
+  }
+
+  /** An empty conversation. @throws HipError `out-of-memory`, `device-lost` */
+  createSession(): ModelSession {
+    const layers = this.#layers.map(
+      ({ layer, pool }) => new LayerAttention(new KvCache(pool, { maxTokens: this.maxTokens }), layer, this.#scratch),
+    );
+    return new ModelSession(this.#parts(layers));
+  }
+
+  /** Frees all pages: sessions cannot be used afterwards. */
+  destroy(): void {
+    for (const { pool } of this.#layers) pool.destroy();
+    this.#scratch[Symbol.dispose]();
+  }
+
+  [Symbol.dispose](): void {
+    this.destroy();
+  }
+
+  #parts(layers: readonly LayerAttention[]): ConstructorParameters<typeof ModelSession>[0] {
+    return {
+      context: this.context,
+      offload: this.offload,
+      layers,
+      kinds: this.#layers.map(({ kind }) => kind),
+      fork: (parts) => {
+        using call = new GpuCall(this.context);
+        const forked = parts.map((layer) => layer.fork(call));
+        call.submit();
+        return new ModelSession(this.#parts(forked));
+      },
+    };
+  }
+}

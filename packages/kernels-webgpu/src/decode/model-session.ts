@@ -1,0 +1,132 @@
+// ModelSession: one conversation over all layers of a model; its turns add each layer's attention to the caller's calls.
+import { HipError } from '@hip/mask-search';
+import { checkCut } from '../cache/kv-cache.ts';
+import type { GpuContext } from '../dispatch/context.ts';
+import type { LayerAttention } from './layer-attention.ts';
+import { ModelTurn } from './model-turn.ts';
+import type { StepUniforms } from './step-uniforms.ts';
+
+/** What a pool makes a session of. */
+export interface SessionParts {
+  readonly context: GpuContext;
+  readonly offload: boolean;
+  readonly layers: readonly LayerAttention[];
+  /** Equal for layers whose steps are alike at any time: they share uniforms. */
+  readonly kinds: readonly string[];
+  /** A session over forks of the layers. */
+  readonly fork: (layers: readonly LayerAttention[]) => ModelSession;
+}
+
+/** @example see {@link ModelPool} */
+export class ModelSession implements Disposable {
+  readonly #parts: SessionParts;
+  readonly #uniforms = new Map<string, StepUniforms>();
+  #turn: ModelTurn | undefined;
+  #disposed = false;
+
+  constructor(parts: SessionParts) {
+    this.#parts = parts;
+    parts.layers.forEach((layer, i) => {
+      const kind = parts.kinds[i]!;
+      if (!this.#uniforms.has(kind)) this.#uniforms.set(kind, layer.createUniforms());
+    });
+  }
+
+  /** Tokens held. */
+  get length(): number {
+    return this.#parts.layers[0]!.cache.length;
+  }
+
+  /** Bytes on the device of what searches keep for this conversation. */
+  get bytes(): number {
+    return this.#parts.layers.reduce((total, layer) => total + layer.bytes, 0);
+  }
+
+  /** Searches that steps have made, by layer; 0 where nothing is searched. */
+  get searches(): readonly number[] {
+    return this.#parts.layers.map(({ state }) => state?.clock.searches ?? 0);
+  }
+
+  /**
+   * Makes room for the next `tokens` tokens in every layer. One token is a step of decoding, more are a chunk of a prompt. Nothing
+   * counts until the turn is committed; a turn that is rolled back or disposed leaves every layer as it was.
+   *
+   * @param row row of the tensors at which the turn's rows lie, of a step: several conversations may share tensors
+   * @throws HipError `out-of-memory` when there is no room; `internal` while another turn is open; after the GPU has refused a turn,
+   * that error's code. Nothing has changed then
+   */
+  begin(tokens: number, { row = 0 }: { readonly row?: number } = {}): ModelTurn {
+    this.#checkIdle();
+    const { layers, offload, context, kinds } = this.#parts;
+    context.assertAlive();
+    if (!Number.isSafeInteger(row) || row < 0 || (row > 0 && (tokens !== 1 || offload)))
+      throw new HipError(
+        'invalid-config',
+        `row is ${row}: give an integer >= 0, and 0 for chunks and for pages on the host`,
+        { name: 'row', value: row },
+      );
+    const undo = layers.map((layer) => layer.checkpoint());
+    const back = (): void => {
+      for (const each of undo) each();
+    };
+    const done = (): void => {
+      this.#turn = undefined;
+    };
+    try {
+      for (const { cache } of layers) cache.reserve(tokens);
+      const uniforms = kinds.map((kind) => this.#uniforms.get(kind)!);
+      this.#turn = new ModelTurn({ context, layers, kinds, offload, tokens, row, uniforms, undo: back, done });
+      return this.#turn;
+    } catch (error) {
+      back();
+      throw error;
+    }
+  }
+
+  /**
+   * A conversation of the same tokens that goes its own way. Pages are shared until one of the two writes into them; what searches keep is
+   * copied on the GPU, so that the fork's next step is what this one's would be.
+   *
+   * @throws HipError `internal` while a turn is open, `out-of-memory`
+   */
+  fork(): ModelSession {
+    this.#checkIdle();
+    return this.#parts.fork(this.#parts.layers);
+  }
+
+  /** Keeps the first `length` tokens of every layer. @throws HipError `invalid-config`, `internal` while a turn is open */
+  truncate(length: number): void {
+    this.#checkIdle();
+    checkCut(length, this.length);
+    for (const layer of this.#parts.layers) layer.truncate(length);
+  }
+
+  /** With pages on the host: copies full pages there, so that they may leave the device. Await it after each commit. */
+  async settle(): Promise<void> {
+    for (const { cache } of this.#parts.layers) await cache.pool.settle();
+  }
+
+  /** Frees pages and what searches keep; those of forks stay theirs. */
+  dispose(): void {
+    if (this.#disposed) return;
+    this.#turn?.rollback();
+    this.#disposed = true;
+    for (const layer of this.#parts.layers) {
+      layer[Symbol.dispose]();
+      layer.cache.dispose();
+    }
+    for (const uniforms of this.#uniforms.values()) uniforms[Symbol.dispose]();
+  }
+
+  [Symbol.dispose](): void {
+    this.dispose();
+  }
+
+  #checkIdle(): void {
+    if (this.#disposed) throw new HipError('internal', 'this session is disposed: make another of the pool');
+    if (this.#turn)
+      throw new HipError('internal', 'a turn of this session is open: commit it, or roll it back, before the next', {
+        open: true,
+      });
+  }
+}

@@ -1,0 +1,158 @@
+// ModelTurn: the next tokens of a conversation, from room in every layer's cache to commit or rollback.
+import { HipError } from '@hip/mask-search';
+import { GpuCall, type PreparedCall } from '../dispatch/call.ts';
+import type { GpuContext } from '../dispatch/context.ts';
+import type { Timer } from '../dispatch/timer.ts';
+import type { LayerAttention, LayerStep } from './layer-attention.ts';
+import { runOffloadedStep } from './offloaded-step.ts';
+import type { StepUniforms } from './step-uniforms.ts';
+import type { StepTensors } from './tensors.ts';
+
+export interface TurnParts {
+  readonly context: GpuContext;
+  readonly layers: readonly LayerAttention[];
+  readonly kinds: readonly string[];
+  /** By layer. */
+  readonly uniforms: readonly StepUniforms[];
+  readonly offload: boolean;
+  readonly tokens: number;
+  readonly row: number;
+  /** Takes every layer back to before the turn. */
+  readonly undo: () => void;
+  readonly done: () => void;
+}
+
+/** @example see {@link ModelPool} */
+export class ModelTurn implements Disposable {
+  /** Tokens that the turn adds. */
+  readonly tokens: number;
+  /** Pages may lie on the host: {@link run} serves each layer, {@link encode} none. */
+  readonly offloaded: boolean;
+  /**
+   * Of a step: which passes run. A call that was prepared for a step of the same session, tensors and phase serves this one, too: the
+   * session's uniforms say what has changed. Undefined for chunks, whose calls serve once.
+   */
+  readonly phase: string | undefined;
+  readonly #parts: TurnParts;
+  readonly #steps: readonly LayerStep[] | undefined;
+  #open = true;
+
+  constructor(parts: TurnParts) {
+    this.#parts = parts;
+    const { tokens, offload } = parts;
+    this.tokens = tokens;
+    this.offloaded = offload;
+    if (tokens > 1) return;
+    this.#steps = this.#beginSteps();
+    const phases = this.#steps.map(({ phase }, i) => `${parts.kinds.indexOf(parts.kinds[i]!)}:${phase}`);
+    this.phase = [...new Set(phases)].join(' ');
+  }
+
+  /**
+   * Adds a layer's passes: append, search, attention, the newest rows' output.
+   *
+   * @param tensors q, out [rows, H, d]; k, v [rows, Hkv, d], stored as the pool stores; a step reads and writes one row of them
+   * @throws HipError `invalid-shape`, `invalid-config`, `unsupported` where pages may lie on the host
+   */
+  encode(call: GpuCall, layer: number, tensors: StepTensors): void {
+    const attention = this.#layer(layer);
+    if (this.offloaded)
+      throw new HipError('unsupported', 'pages of this pool may lie on the host: await run() for each layer', {
+        offload: true,
+      });
+    if (this.#steps) attention.encodeStep(call, tensors, this.#steps[layer]!, this.#parts.uniforms[layer]!);
+    else attention.encodeChunk(call, tensors, this.tokens);
+  }
+
+  /** Submits a call with passes of this turn. What the GPU refuses of it, now or later, ends the conversation in words. */
+  submit(call: GpuCall | PreparedCall, timer?: Timer): void {
+    this.#checkOpen();
+    this.#watched(() => call.submit(timer));
+  }
+
+  /**
+   * Submits a layer by itself: with pages on the host there is a readback in the middle of a step that searches. What the layer reads must
+   * have been submitted before.
+   *
+   * @throws HipError `out-of-memory` when the pages that are needed at once do not fit the device
+   */
+  async run(layer: number, tensors: StepTensors, timer?: Timer): Promise<void> {
+    const attention = this.#layer(layer);
+    const submit = (encode: (call: GpuCall) => void): void =>
+      this.#watched(() => {
+        using call = new GpuCall(this.#parts.context);
+        encode(call);
+        call.submit(timer);
+      });
+    const step = this.#steps?.[layer];
+    if (step && this.offloaded) {
+      const uniforms = this.#parts.uniforms[layer]!;
+      await runOffloadedStep(attention, step, {
+        tensors,
+        timer,
+        submit: (part) => submit((call) => attention.encodeStep(call, tensors, step, uniforms, part)),
+      });
+    } else if (step) submit((call) => this.encode(call, layer, tensors));
+    else submit((call) => attention.encodeChunk(call, tensors, this.tokens));
+  }
+
+  /** The tokens count from now on. */
+  commit(): void {
+    this.#checkOpen();
+    this.#close();
+    for (const { cache } of this.#parts.layers) cache.advance(this.tokens);
+  }
+
+  /** Leaves every layer as it was before the turn; nothing after {@link commit}. */
+  rollback(): void {
+    if (!this.#open) return;
+    this.#close();
+    this.#parts.undo();
+  }
+
+  [Symbol.dispose](): void {
+    this.rollback();
+  }
+
+  #beginSteps(): LayerStep[] {
+    const { layers, uniforms, row, context } = this.#parts;
+    const steps = layers.map((layer) => layer.beginStep(row));
+    const late = layers.flatMap((layer, i) => (layer.isBehind(steps[i]!) ? [[layer, steps[i]!] as const] : []));
+    if (late.length > 0) {
+      this.#watched(() => {
+        using call = new GpuCall(context);
+        for (const [layer, step] of late) layer.catchUp(call, step);
+        call.submit();
+      });
+    }
+    // Equal layers share uniforms: they stand where the first of them stands.
+    new Set(uniforms).forEach((each) => each.write(steps[uniforms.indexOf(each)]!.moment));
+    layers.forEach((layer, i) => layer.noteSummaries(steps[i]!));
+    return steps;
+  }
+
+  #watched<T>(action: () => T): T {
+    const { context, layers } = this.#parts;
+    return context.watch((error) => layers.forEach(({ cache }) => cache.fail(error)), action);
+  }
+
+  #layer(index: number): LayerAttention {
+    this.#checkOpen();
+    const layer = this.#parts.layers[index];
+    if (layer) return layer;
+    const count = this.#parts.layers.length;
+    throw new HipError('invalid-config', `layer is ${index}: give an integer from 0 to ${count - 1}`, {
+      name: 'layer',
+      value: index,
+    });
+  }
+
+  #checkOpen(): void {
+    if (!this.#open) throw new HipError('internal', 'this turn is over: begin another', { open: false });
+  }
+
+  #close(): void {
+    this.#open = false;
+    this.#parts.done();
+  }
+}

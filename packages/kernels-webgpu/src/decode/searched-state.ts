@@ -1,0 +1,126 @@
+// What a layer that searches knows of one sequence: mask, summaries, means, stages' outputs, clock; forked and cut back with the cache.
+import { maskLayout } from '@hip/mask-search';
+import { allocateMask, destroyMask, type GpuMask } from '../attention/mask.ts';
+import type { KvCache } from '../cache/kv-cache.ts';
+import type { BufferRange, GpuCall } from '../dispatch/call.ts';
+import { createBuffer } from '../dispatch/pool.ts';
+import type { PseudoKeys } from '../remainder/encode.ts';
+import { pseudoUniform } from '../remainder/encode.ts';
+import { mostPseudoKeys } from '../remainder/layout.ts';
+import { pseudoWords } from '../remainder/pseudo-code.ts';
+import { capacityOf, planSearch } from '../search/plan.ts';
+import { decodeUniform } from './decode.ts';
+import type { Layer } from './layer.ts';
+import type { SharedScratch } from './shared-scratch.ts';
+import { StepClock } from './step-clock.ts';
+import type { SearchedBlocks } from './step-uniforms.ts';
+import { destroyView, outlivesStep, planView, viewBytes, viewState, type ViewState } from './view-states.ts';
+
+export class SearchedState implements Disposable {
+  readonly mask: GpuMask;
+  readonly views: readonly ViewState[];
+  readonly clock: StepClock;
+  /** With a remainder: every cell's pseudo-keys. */
+  readonly pseudo: Omit<PseudoKeys, 'means'> | undefined;
+  /** Pages that the current mask's candidates lie in, where pages may lie on the host. */
+  candidatePages: ReadonlySet<number> = new Set();
+  readonly #cache: KvCache;
+
+  constructor(cache: KvCache, layer: Layer, shared: SharedScratch) {
+    this.#cache = cache;
+    const { pool, maxTokens } = cache;
+    const { context, headDim, type, kvHeads: allKvHeads } = pool;
+    const config = layer.stepConfig!;
+    this.clock = new StepClock(config);
+    const step = { batch: 1, queries: 1, keys: maxTokens, heads: layer.heads };
+    this.mask = allocateMask(context, maskLayout(step, config, capacityOf(config)));
+    this.views = cache.views().map((view) => {
+      const sizes = { ...view, headDim, type, allKvHeads, maxTokens, pageShift: view.pages?.shift };
+      return viewState(context, planView(layer, sizes, context), view, maxTokens, shared);
+    });
+    const means = this.views[0]!.means;
+    if (means) {
+      const most = mostPseudoKeys(means.layout);
+      const bytes = 8 * this.mask.maskHeads * pseudoWords(most);
+      const list = { buffer: createBuffer(context, bytes, 0x80 | 0x08 | 0x04, 'pseudo-keys'), size: bytes }; // STORAGE | COPY_DST | COPY_SRC
+      this.pseudo = { list, most, layout: means.layout };
+    }
+  }
+
+  /** What the uniforms of its steps start from. */
+  blocks(window: number): { readonly searched: SearchedBlocks[]; readonly pseudo: ArrayBuffer | undefined } {
+    return {
+      searched: this.views.map(({ plan, envelopes, headFirst, decode, options }) => ({
+        decode: decode.dispatches.map((dispatch) =>
+          decodeUniform(plan.request.shape, decode, dispatch, this.mask, options, { keys: 1, window }),
+        ),
+        plan,
+        envelopes,
+        headFirst,
+      })),
+      pseudo: this.pseudo && pseudoUniform(this.mask, this.pseudo.layout, this.pseudo.most),
+    };
+  }
+
+  /** Bytes on the device. */
+  get bytes(): number {
+    const own = this.views.reduce((total, view) => total + viewBytes(view), 0);
+    return own + (this.pseudo?.list.size ?? 0) + this.mask.starts.buffer.size + this.mask.counts.buffer.size;
+  }
+
+  /** A cache that lost its order is read through its page table from now on, and one that is emptied as rows again. */
+  refreshViews(): void {
+    const views = this.#cache.views();
+    this.views.forEach((state, i) => {
+      const { request } = state.plan;
+      Object.assign(state, { view: views[i]!, plan: planSearch({ ...request, pageShift: views[i]!.pages?.shift }) });
+    });
+  }
+
+  /** What takes it back to now. Masks and summaries need no copies: a repeated step computes them again. */
+  checkpoint(): () => void {
+    const undoClock = this.clock.checkpoint();
+    const known = this.views.map(({ envelopes, means }) => [envelopes.known, means?.known ?? 0] as const);
+    const pages = this.candidatePages;
+    return () => {
+      undoClock();
+      this.views.forEach(({ envelopes, means }, i) => {
+        envelopes.know(known[i]![0]);
+        means?.forget(known[i]![1]);
+      });
+      this.candidatePages = pages;
+    };
+  }
+
+  /** Forgets what was found with more than `length` tokens: the next step searches. */
+  truncate(length: number): void {
+    for (const { envelopes, means } of this.views) {
+      envelopes.know(Math.min(envelopes.known, length));
+      means?.truncate(length);
+    }
+    this.clock.reset();
+    this.candidatePages = new Set();
+  }
+
+  /** Copies everything to another of the same layer and sizes, so that its next step is what this one's would be. */
+  copyTo(call: GpuCall, other: SearchedState): void {
+    const copy = (from: BufferRange, to: BufferRange): void =>
+      call.copy(from.buffer, 0, to.buffer, 0, Math.min(from.buffer.size, to.buffer.size));
+    copy(this.mask.starts, other.mask.starts);
+    copy(this.mask.counts, other.mask.counts);
+    this.views.forEach(({ envelopes, means, scratch }, i) => {
+      const target = other.views[i]!;
+      envelopes.copyTo(call, target.envelopes);
+      if (means && target.means) means.copyTo(call, target.means);
+      for (const [role, range] of scratch) if (outlivesStep(role)) copy(range, target.scratch.get(role)!);
+    });
+    other.clock.follow(this.clock);
+    other.candidatePages = this.candidatePages;
+  }
+
+  [Symbol.dispose](): void {
+    destroyMask(this.mask);
+    this.pseudo?.list.buffer.destroy();
+    this.views.forEach(destroyView);
+  }
+}

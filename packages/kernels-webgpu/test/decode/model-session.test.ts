@@ -1,0 +1,188 @@
+// Conversations of one pool: whatever is appended, forked, cut back and dropped, each gives what it gives alone; no page is lost.
+import { afterAll, beforeAll, expect, it } from 'vitest';
+import fc from 'fast-check';
+import { describeGpu } from '@hip/testing';
+import { planModelPool } from '../../src/decode/model-plan.ts';
+import { ModelPool } from '../../src/decode/model-pool.ts';
+import type { ModelSession } from '../../src/decode/model-session.ts';
+import { GpuCall, type PreparedCall } from '../../src/dispatch/call.ts';
+import { contextOf, type GpuContext } from '../../src/dispatch/context.ts';
+import { readBytes } from '../../src/dispatch/tensor.ts';
+import { LAYERS, tensorsOf, turn } from '../support/conversations.ts';
+
+const pageTokens = 16;
+
+type Action =
+  | { readonly kind: 'append'; readonly at: number; readonly tokens: number; readonly seed: number }
+  | { readonly kind: 'fail'; readonly at: number; readonly tokens: number }
+  | { readonly kind: 'truncate'; readonly at: number; readonly keep: number }
+  | { readonly kind: 'fork' | 'drop'; readonly at: number };
+
+const at = fc.nat(20);
+const actions: fc.Arbitrary<readonly Action[]> = fc.array(
+  fc.oneof(
+    {
+      weight: 6,
+      arbitrary: fc.record({
+        kind: fc.constant('append' as const),
+        at,
+        tokens: fc.constantFrom(1, 1, 1, 5, 16, 40),
+        seed: fc.nat(99),
+      }),
+    },
+    { weight: 1, arbitrary: fc.record({ kind: fc.constant('fail' as const), at, tokens: fc.constantFrom(1, 20) }) },
+    {
+      weight: 2,
+      arbitrary: fc.record({
+        kind: fc.constant('truncate' as const),
+        at,
+        keep: fc.double({ min: 0, max: 1, noNaN: true }),
+      }),
+    },
+    { weight: 3, arbitrary: fc.record({ kind: fc.constantFrom('fork' as const, 'drop' as const), at }) },
+  ),
+  { minLength: 6, maxLength: 12 },
+);
+
+/** What was done to a conversation that is not forked. */
+type Deed = { readonly tokens: number; readonly seed: number } | { readonly cut: number };
+
+describeGpu('conversations of a model', (gpu) => {
+  let context: GpuContext;
+  beforeAll(async () => {
+    context = contextOf(await gpu.device({ features: ['subgroups'], limits: 'default' }));
+  });
+  afterAll(() => context.device.destroy());
+
+  const poolOf = (offload: boolean, tokens = 1024): ModelPool =>
+    new ModelPool(context, { layers: LAYERS, tokens, maxTokens: 256, pageTokens, offload });
+
+  /** A conversation in a pool of its own, which did the same. */
+  async function alone(deeds: readonly Deed[]): Promise<{ pool: ModelPool; session: ModelSession }> {
+    const pool = poolOf(false);
+    const session = pool.createSession();
+    for (const deed of deeds) {
+      if ('cut' in deed) session.truncate(deed.cut);
+      else await turn(context, session, deed.tokens, deed.seed);
+    }
+    return { pool, session };
+  }
+
+  async function check(list: readonly Action[], offload: boolean): Promise<void> {
+    using pools = new DisposableStack();
+    const pool = pools.use(poolOf(offload, offload ? 320 : 1024));
+    const open: { session: ModelSession; deeds: Deed[]; reference: ModelSession }[] = [];
+    const add = async (session: ModelSession, deeds: readonly Deed[]): Promise<void> => {
+      const { pool: own, session: reference } = await alone(deeds);
+      pools.use(own);
+      open.push({ session, deeds: [...deeds], reference });
+    };
+    await add(pool.createSession(), []);
+    const first: Action = { kind: 'append', at: 0, tokens: 40, seed: 7 };
+    for (const action of [first, ...list]) {
+      const index = action.at % open.length;
+      const { session, deeds, reference } = open[index]!;
+      let [given, wanted] = ['', ''];
+      if (action.kind === 'append') {
+        const { tokens, seed } = action;
+        if (session.length + tokens > 150) continue;
+        given = await turn(context, session, tokens, seed);
+        wanted = await turn(context, reference, tokens, seed);
+        deeds.push({ tokens, seed });
+      } else if (action.kind === 'fail') {
+        session.begin(action.tokens).rollback();
+      } else if (action.kind === 'truncate') {
+        const cut = Math.floor(action.keep * session.length);
+        session.truncate(cut);
+        reference.truncate(cut);
+        deeds.push({ cut });
+      } else if (action.kind === 'fork' && open.length < 3) await add(session.fork(), deeds);
+      else if (action.kind === 'drop' && open.length > 1) {
+        session.dispose();
+        reference.dispose();
+        open.splice(index, 1);
+      }
+      expect(given).toBe(wanted);
+      expect(open.map((each) => each.session.length)).toEqual(open.map((each) => each.reference.length));
+    }
+    for (const { session, reference } of open) {
+      session.dispose();
+      reference.dispose();
+    }
+    expect(pool.freeTokens).toBe(offload ? 320 : 1024);
+    expect(pool.hostBytes).toBe(0);
+    await context.settled();
+  }
+
+  it('give what separate caches give, bit for bit, and lose no page', async () => {
+    expect.hasAssertions();
+    await fc.assert(
+      fc.asyncProperty(actions, (list) => check(list, false)),
+      { numRuns: 4, endOnFailure: true },
+    );
+  });
+
+  it('… and with cold pages on the host', async () => {
+    expect.hasAssertions();
+    await fc.assert(
+      fc.asyncProperty(actions, (list) => check(list, true)),
+      { numRuns: 3, endOnFailure: true },
+    );
+  });
+
+  it('a prepared step serves every step of its phase, and rows of shared tensors are conversations', async () => {
+    using pool = poolOf(false);
+    const sessions = [44, 70].map(() => pool.createSession());
+    const references = [44, 70].map(() => pool.createSession());
+    for (const [i, tokens] of [44, 70].entries())
+      expect(await turn(context, sessions[i]!, tokens, i)).toBe(await turn(context, references[i]!, tokens, i));
+    const tensors = LAYERS.map(() => tensorsOf(context, 2, 1));
+    const prepared = new Map<string, PreparedCall>();
+    for (let step = 0; step < 8; step++) {
+      const turns = sessions.map((session, row) => session.begin(1, { row }));
+      const seeds = sessions.map((_, row) => 100 + 2 * step + row);
+      LAYERS.forEach((_, layer) =>
+        seeds.forEach((seed, row) => {
+          const from = tensorsOf(context, 1, 31 * seed + layer);
+          const encoder = context.device.createCommandEncoder();
+          for (const name of ['q', 'k', 'v'] as const) {
+            const size = 2 * from[name].length;
+            encoder.copyBufferToBuffer(from[name].buffer, 0, tensors[layer]![name].buffer, row * size, size);
+          }
+          context.device.queue.submit([encoder.finish()]);
+        }),
+      );
+      const name = turns.map(({ phase }) => phase).join();
+      let call = prepared.get(name);
+      if (!call) {
+        const made = new GpuCall(context);
+        tensors.forEach((each, layer) => turns.forEach((begun) => begun.encode(made, layer, each)));
+        prepared.set(name, (call = made.prepare()));
+      }
+      turns[0]!.submit(call);
+      for (const begun of turns) begun.commit();
+      for (const [row, seed] of seeds.entries()) {
+        const rows = tensors.map(async ({ out }) => {
+          const bytes = await readBytes(context, out.buffer, row * out.length, out.length);
+          return new Uint16Array(bytes).join();
+        });
+        expect([step, row, name, (await Promise.all(rows)).join(';')]).toEqual([
+          step,
+          row,
+          name,
+          await turn(context, references[row]!, 1, seed),
+        ]);
+      }
+    }
+    expect(prepared.size).toBeLessThan(8);
+  });
+
+  it('says before allocating what it takes, and takes that', () => {
+    using pool = poolOf(false);
+    const { pages, perSession } = planModelPool({ layers: LAYERS, tokens: 1024, maxTokens: 256, pageTokens }, context);
+    expect(pages).toBe(3 * 2 * 1024 * 16 * 2);
+    const session = pool.createSession();
+    expect(session.bytes).toBe(perSession - 3 * 4 * 16);
+    session.dispose();
+  });
+});
