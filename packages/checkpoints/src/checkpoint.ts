@@ -16,6 +16,8 @@ import type { GgufMetadata } from './gguf/header.ts';
 import type { ModelConfig, WeightSlot } from './model/config.ts';
 import { extendContext, type ContextExtension } from './model/context.ts';
 import { requireLayers, requireWithinLimits } from './model/limits.ts';
+import { problemType } from './model/labels.ts';
+import { withSentenceLayout } from './model/sentence.ts';
 import { weightSlots } from './model/slots.ts';
 import { createTokenizer, loadTokenizer } from './tokenizer/tokenizer.ts';
 import type { TextTokenizer } from './tokenizer/tokenizer.ts';
@@ -95,7 +97,9 @@ export async function openCheckpoint(
   try {
     const { layers } = family.configKeys;
     requireLayers(layers, contents.json[layers], weights.names.size);
-    const read = family.readConfig(contents.json);
+    const bare = family.readConfig(contents.json);
+    const read = contents.gguf ? bare : await withSentenceLayout(bare, contents.files);
+    problemType(read);
     requireWithinLimits(read, weights.byteLength);
     const tiedEmbeddings = read.tiedEmbeddings && !(await hasOwnHead(contents, read));
     const trained = { ...read, tiedEmbeddings };

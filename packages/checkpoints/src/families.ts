@@ -26,6 +26,7 @@ export {
   pairField,
   requireValue,
   tokenIds,
+  weightAndBias,
   type RawConfig,
 } from './families/hf-config.ts';
 export { layerList, layerWindows } from './families/layer-types.ts';

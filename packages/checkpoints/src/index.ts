@@ -2,6 +2,7 @@ export * from './errors.ts';
 export * from './checkpoint.ts';
 export type * from './model/config.ts';
 export * from './model/context.ts';
+export * from './model/labels.ts';
 export * from './model/slots.ts';
 export * from './shape.ts';
 export * from './files/byte-source.ts';

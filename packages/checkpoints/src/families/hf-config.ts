@@ -187,6 +187,14 @@ export function headSizeField(raw: RawConfig, fallback: number): number {
   return size;
 }
 
+/** Entries of a table of names for a slot and its tensor, weight and bias. */
+export function weightAndBias(slot: string, tensor: string): [string, string][] {
+  return [
+    [`${slot}.weight`, `${tensor}.weight`],
+    [`${slot}.bias`, `${tensor}.bias`],
+  ];
+}
+
 /** A number that may be null or absent, for features that are then off. @throws CheckpointError `invalid-config` when it is anything else */
 export function optionalNumber(raw: RawConfig, key: string): number | undefined {
   return raw[key] === undefined || raw[key] === null ? undefined : numberField(raw, key);

@@ -3,11 +3,14 @@ import { CheckpointError } from '../errors.ts';
 import { quoted } from '../quote.ts';
 import { beit3 } from './beit3.ts';
 import { bert } from './bert.ts';
+import { debertaV2 } from './deberta-v2.ts';
+import { distilbert } from './distilbert.ts';
 import type { Family } from './family.ts';
 import { gemma, gemma2, gemma3 } from './gemma.ts';
 import { gpt2 } from './gpt2.ts';
 import { granite } from './granite.ts';
 import { mistral } from './mistral.ts';
+import { modernbert } from './modernbert.ts';
 import { olmo2 } from './olmo2.ts';
 import { phi3 } from './phi3.ts';
 import { smollm3 } from './smollm3.ts';
@@ -33,6 +36,9 @@ export const families: readonly Family[] = [
   gpt2,
   bert,
   roberta,
+  distilbert,
+  modernbert,
+  debertaV2,
   vit,
   deit,
   beit3,

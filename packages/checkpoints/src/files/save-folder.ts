@@ -12,7 +12,7 @@ type Files = NodeModules['node:fs/promises'];
 
 /** A file to write; its chunks are made when they are written. */
 export interface FileToSave {
-  /** A plain name, without folders. */
+  /** A plain name, or one in a folder of its own (`1_Pooling/config.json`). */
   readonly name: string;
   readonly chunks: Iterable<Uint8Array>;
 }
@@ -53,7 +53,7 @@ export async function saveFolder(
   await using lock = await acquireLock(`${folder}/.saving.lock`, `saving to ${folder}`);
   await typed(folder, () => finish(system, folder));
   const id = crypto.randomUUID();
-  const staged = (name: string) => `.saving-${id}-${name}`;
+  const staged = (name: string) => `.saving-${id}-${name.replace('/', '~')}`;
   try {
     for (const { name, chunks } of files) {
       throwIfAborted(options.signal, `saving to ${brief(folder)}`);
@@ -88,6 +88,8 @@ async function finish(system: Files, folder: string): Promise<void> {
   await flush(system, folder);
   if (journal) {
     for (const [name, staged] of Object.entries(journal.files)) {
+      const inner = /^(.+)\//.exec(name)?.[1];
+      if (inner !== undefined) await system.mkdir(`${folder}/${inner}`, { recursive: true });
       await system.rename(`${folder}/${staged}`, `${folder}/${name}`).catch((error: NodeJS.ErrnoException) => {
         if (error.code !== 'ENOENT') throw error;
       });

@@ -19,8 +19,10 @@ export async function readJournal(files: Files, folder: string): Promise<SaveJou
   try {
     const { files: staged, removed } = JSON.parse(text ?? '') as Partial<SaveJournal>;
     const names = [...Object.entries(staged ?? {}).flat(), ...(removed ?? [])];
-    // Plain names beside it only.
-    const isRight = staged && removed && names.every((name) => typeof name === 'string' && /^[^/\\]+$/.test(name));
+    // Plain names beside it, and such in a folder there.
+    const isPlain = (name: unknown) =>
+      typeof name === 'string' && /^(?!\.\.?\/)[^/\\]+(\/(?!\.\.?$)[^/\\]+)?$/.test(name);
+    const isRight = staged && removed && names.every(isPlain);
     return isRight ? { files: staged, removed } : undefined;
   } catch {
     return undefined;

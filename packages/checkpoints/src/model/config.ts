@@ -10,13 +10,39 @@ export type HeadKind =
   | 'sequence-classification'
   | 'token-classification'
   | 'image-classification'
+  /** Unit vectors of images and texts, and their similarities (BEiT-3). */
+  | 'image-text-retrieval'
+  /** Scores of answers to a question about an image (BEiT-3). */
+  | 'visual-question-answering'
+  /** One vector a text (sentence-transformers). */
+  | 'sentence-embedding'
   | 'none';
 
 /** Activation functions, by their transformers names' meaning: `gelu` is exact (erf), `gelu-tanh` is gelu_new/gelu_pytorch_tanh. */
 export type Activation = 'silu' | 'gelu' | 'gelu-tanh' | 'quick-gelu' | 'relu' | 'tanh';
 
-/** How a classifier reads the sequence: class token, last real token, mean of the patches, or class + distillation token. */
-export type Readout = 'first' | 'last' | 'mean-patches' | 'distilled' | 'tokens';
+/** How a classifier reads the sequence: class token, last real token, mean of the real tokens or of the patches, or class + distillation token. */
+export type Readout = 'first' | 'last' | 'mean' | 'mean-patches' | 'distilled' | 'tokens';
+
+/** What a classifier's outputs are: scores of which one is right, of which any number are, or the values themselves (`problem_type`). */
+export type ProblemType = 'single_label_classification' | 'multi_label_classification' | 'regression';
+
+/** Disentangled attention (He 2021, DeBERTa): scores of contents with relative positions beside those of contents with contents. */
+export interface RelativeAttention {
+  /** Distances told apart on either side; the table has twice as many rows. */
+  readonly span: number;
+  /** Distances beyond `span / 2` share rows, the more the further (DeBERTa-v2), up to `maxDistance`; 0: each has its own. */
+  readonly buckets: number;
+  readonly maxDistance: number;
+  /** Queries see the positions of keys. */
+  readonly contentToPosition: boolean;
+  /** Keys see the positions of queries. */
+  readonly positionToContent: boolean;
+  /** Positions go through the projections of the contents. */
+  readonly sharedProjections: boolean;
+  /** LayerNorm over the table. */
+  readonly norm: boolean;
+}
 
 /**
  * Rotary position embedding, half-split: pair i of a head is its features i and i + pairs, and what is beyond 2 · pairs is not rotated.
@@ -45,6 +71,8 @@ export interface NormConfig {
   readonly kind: 'rms' | 'layer';
   readonly epsilon: number;
   readonly placement: NormPlacement;
+  /** Whether LayerNorms have a bias (ModernBERT's have none). @defaultValue true */
+  readonly bias?: boolean;
   /** Added to every weight, those of query and key norms too: 1 in Gemma. @defaultValue 0 */
   readonly offset?: number;
 }
@@ -89,7 +117,23 @@ export interface ModelConfig {
   /** LayerNorm inside attention and FFN before the second projection (BEiT-3, "sub-LN"). */
   readonly subNorm: boolean;
   readonly attentionScale: number;
-  /** Per-layer sliding window in tokens, the query's own included, 0 = full attention; absent when no layer slides. */
+  /** Layer 0 has no norm before attention: the embeddings' own serves (ModernBERT). @defaultValue false */
+  readonly skipsFirstNorm?: boolean;
+  /** Relative positions in the scores (DeBERTa). */
+  readonly relativeAttention?: RelativeAttention;
+  /**
+   * Every layer, final norm and position table twice, for tokens of images (named as ever) and of texts (`language.`); only attention sees
+   * both (BEiT-3). `patches` and `vocabSize` say the rest.
+   *
+   * @defaultValue false
+   */
+  readonly multiway?: boolean;
+  /** Rows of the position table of texts in a multiway model. */
+  readonly textPositionRows?: number;
+  /**
+   * Per-layer sliding window in tokens, the query's own included, 0 = full attention; absent when no layer slides. Of models that are not
+   * causal it reaches as far to either side.
+   */
   readonly slidingWindows?: readonly number[];
   /** Rotation of all layers, or of those that see all tokens where `ropeLocal` is another. */
   readonly rope?: RopeConfig;
@@ -116,15 +160,27 @@ export interface ModelConfig {
   readonly patches?: PatchConfig;
   /** LayerNorm after the embeddings (BERT). */
   readonly embeddingNorm: boolean;
+  /** Embeddings of padding are zero (BEiT-3, DeBERTa). @defaultValue false */
+  readonly zeroPadding?: boolean;
   /** Norm after the last layer (pre-norm models). */
   readonly finalNorm: boolean;
   readonly readout: Readout;
   /** Linear + tanh on the class token before the classifier (BERT). */
   readonly pooler: boolean;
-  /** Extra linear of the head: BERT's and RoBERTa's MLM transform (with LayerNorm), RoBERTa's classifier (tanh). */
-  readonly headDense: 'none' | 'lm-transform' | 'tanh';
-  /** Activation of the LM transform. @defaultValue `activation` */
+  /** LayerNorm before the pooler (BEiT-3's questions). @defaultValue false */
+  readonly poolerNorm?: boolean;
+  /**
+   * Extra linear of the head: `lm-transform`, activation and LayerNorm after it (masked language models; ModernBERT's classifiers);
+   * `tanh` (RoBERTa's classifier); `activation` (DistilBERT, DeBERTa); `wide`, to twice the hidden size, LayerNorm and activation after it
+   * (BEiT-3's questions).
+   */
+  readonly headDense: 'none' | 'lm-transform' | 'tanh' | 'activation' | 'wide';
+  /** Activation of the head. @defaultValue `activation` */
   readonly headActivation?: Activation;
+  /** Bias of the head's extra linear. @defaultValue true */
+  readonly headDenseBias?: boolean;
+  /** Whether what a sentence encoder gives has length 1. @defaultValue false */
+  readonly unitEmbedding?: boolean;
   /** LayerNorm between readout and classifier (BEiT-3). */
   readonly readoutNorm: boolean;
   readonly headBias: boolean;

@@ -52,10 +52,13 @@ function requireCounts(config: ModelConfig): void {
   const positive = { hiddenSize, layers, heads, kvHeads, headSize, ffn, maxPositions };
   for (const [field, value] of Object.entries(positive))
     check(field, value, isCount(value, 1), `an integer in 1 … ${MAX_COUNT}`);
-  const { vocabSize, typeVocabSize, labels, positionRows, positionOffset } = config;
-  const natural = { vocabSize, typeVocabSize, labels, positionRows, positionOffset };
+  const { vocabSize, typeVocabSize, labels, positionRows, positionOffset, textPositionRows = 0 } = config;
+  const natural = { vocabSize, typeVocabSize, labels, positionRows, positionOffset, textPositionRows };
   for (const [field, value] of Object.entries(natural))
     check(field, value, isCount(value, 0), `an integer in 0 … ${MAX_COUNT}`);
+  const { span, maxDistance } = config.relativeAttention ?? { span: 1, maxDistance: 2 };
+  check('relative positions', span, isCount(span, 1), `an integer in 1 … ${MAX_COUNT}`);
+  check('max_relative_positions', maxDistance, isCount(maxDistance, 1), `an integer in 1 … ${MAX_COUNT}`);
   for (const window of config.slidingWindows ?? []) check('slidingWindows', window, isCount(window, 0), 'integers ≥ 0');
 }
 

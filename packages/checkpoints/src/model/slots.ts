@@ -33,6 +33,7 @@ export function weightSlots(config: ModelConfig): WeightSlot[] {
     ...embeddingSlots(config),
     ...Array.from({ length: config.layers }, (_, layer) => layerSlots(config, layer)).flat(),
     ...(config.finalNorm ? normSlots(config, 'norm', config.hiddenSize, 'fixed') : []),
+    ...(config.finalNorm && config.multiway ? normSlots(config, 'language.norm', config.hiddenSize, 'fixed') : []),
     ...headSlots(config),
   ];
 }
@@ -45,20 +46,39 @@ function embeddingSlots(config: ModelConfig): WeightSlot[] {
     slots.push(...linearSlots('embeddings.patch', [pixels, d], ['fixed', 'fixed'], true));
     slots.push(slot('embeddings.class', [d], ['fixed'], 'embedding'));
     if (patches.prefixTokens > 1) slots.push(slot('embeddings.distillation', [d], ['fixed'], 'embedding'));
-  } else {
+  }
+  if (!patches || config.multiway) {
     slots.push(slot('embeddings.token.weight', [config.vocabSize, d], ['fixed', 'fixed'], 'embedding'));
   }
   if (config.positionRows > 0) {
     slots.push(slot('embeddings.position.weight', [config.positionRows, d], ['fixed', 'fixed'], 'embedding'));
   }
+  if (config.multiway) {
+    const rows = config.textPositionRows ?? 0;
+    slots.push(slot('language.position.weight', [rows, d], ['fixed', 'fixed'], 'embedding'));
+  }
   if (config.typeVocabSize > 0) {
     slots.push(slot('embeddings.type.weight', [config.typeVocabSize, d], ['fixed', 'fixed'], 'embedding'));
   }
   if (config.embeddingNorm) slots.push(...normSlots(config, 'embeddings.norm', d, 'fixed'));
+  const { relativeAttention: relative } = config;
+  if (relative) slots.push(slot('relative.weight', [2 * relative.span, d], ['fixed', 'fixed'], 'embedding'));
+  if (relative?.norm) slots.push(...normSlots(config, 'relative.norm', d, 'fixed'));
   return slots;
 }
 
+/** A weight's name in the language branch of a multiway model. */
+export function languageName(name: string): string {
+  return name.replace(/^(layers\.\d+\.)?/, '$1language.');
+}
+
 function layerSlots(config: ModelConfig, layer: number): WeightSlot[] {
+  const slots = branchSlots(config, layer);
+  if (!config.multiway) return slots;
+  return [...slots, ...slots.map((entry) => ({ ...entry, name: languageName(entry.name) }))];
+}
+
+function branchSlots(config: ModelConfig, layer: number): WeightSlot[] {
   const { hiddenSize: d, headSize, bias } = config;
   const heads = layerHeads(config, layer) * headSize;
   const kv = heads / headGroup(config);
@@ -70,11 +90,20 @@ function layerSlots(config: ModelConfig, layer: number): WeightSlot[] {
       ? normSlots(config, `${at}.${block}.${where}`, d, 'fixed')
       : [];
   const slots = [
-    ...norms('attention', 'norm'),
+    ...(config.skipsFirstNorm && layer === 0 ? [] : norms('attention', 'norm')),
     ...linearSlots(`${at}.attention.query`, [d, heads], ['fixed', 'query-heads'], bias.qkv),
     ...linearSlots(`${at}.attention.key`, [d, kv], ['fixed', 'kv-heads'], bias.key),
     ...linearSlots(`${at}.attention.value`, [d, kv], ['fixed', 'kv-heads'], bias.qkv),
   ];
+  const { relativeAttention: relative } = config;
+  if (relative && !relative.sharedProjections) {
+    if (relative.contentToPosition) {
+      slots.push(...linearSlots(`${at}.attention.positionKey`, [d, kv], ['fixed', 'kv-heads'], bias.key));
+    }
+    if (relative.positionToContent) {
+      slots.push(...linearSlots(`${at}.attention.positionQuery`, [d, heads], ['fixed', 'query-heads'], bias.qkv));
+    }
+  }
   if (config.qkNorm) {
     const all = config.qkNormSpan === 'all-heads';
     const norm = (name: string, width: number, axis: ElasticAxis) =>
@@ -95,16 +124,29 @@ function layerSlots(config: ModelConfig, layer: number): WeightSlot[] {
 
 function headSlots(config: ModelConfig): WeightSlot[] {
   const { hiddenSize: d, head } = config;
-  const slots: WeightSlot[] = [];
-  if (config.pooler) slots.push(...linearSlots('pooler', [d, d], ['fixed', 'fixed'], true));
-  if (config.headDense !== 'none') slots.push(...linearSlots('head.dense', [d, d], ['fixed', 'fixed'], true));
-  if (config.headDense === 'lm-transform') slots.push(...normSlots(config, 'head.norm', d, 'fixed'));
-  if (config.readoutNorm) slots.push(...normSlots(config, 'head.norm', d, 'fixed'));
-  const outputs = head === 'causal-lm' || head === 'masked-lm' ? config.vocabSize : config.labels;
-  if (head !== 'none' && !config.tiedEmbeddings) {
-    slots.push(slot('head.weight', [d, outputs], ['fixed', 'fixed'], 'head'));
+  if (head === 'image-text-retrieval') {
+    return [
+      slot('head.image.weight', [d, d], ['fixed', 'fixed'], 'head'),
+      slot('head.text.weight', [d, d], ['fixed', 'fixed'], 'head'),
+      slot('head.logitScale', [], [], 'bias'),
+    ];
   }
-  if (head !== 'none' && config.headBias) slots.push(slot('head.bias', [outputs], ['fixed'], 'bias'));
+  const slots: WeightSlot[] = [];
+  if (config.poolerNorm) slots.push(...normSlots(config, 'pooler.norm', d, 'fixed'));
+  if (config.pooler) slots.push(...linearSlots('pooler', [d, d], ['fixed', 'fixed'], true));
+  const width = config.headDense === 'wide' ? 2 * d : d;
+  if (config.headDense !== 'none') {
+    slots.push(...linearSlots('head.dense', [d, width], ['fixed', 'fixed'], config.headDenseBias ?? true));
+  }
+  if (config.headDense === 'lm-transform' || config.headDense === 'wide' || config.readoutNorm) {
+    slots.push(...normSlots(config, 'head.norm', width, 'fixed'));
+  }
+  const outputs = head === 'causal-lm' || head === 'masked-lm' ? config.vocabSize : config.labels;
+  const hasOutputs = head !== 'none' && head !== 'sentence-embedding';
+  if (hasOutputs && !config.tiedEmbeddings) {
+    slots.push(slot('head.weight', [width, outputs], ['fixed', 'fixed'], 'head'));
+  }
+  if (hasOutputs && config.headBias) slots.push(slot('head.bias', [outputs], ['fixed'], 'bias'));
   if (config.readout === 'distilled') {
     slots.push(slot('head.distillation.weight', [d, outputs], ['fixed', 'fixed'], 'head'));
     slots.push(slot('head.distillation.bias', [outputs], ['fixed'], 'bias'));
@@ -114,7 +156,8 @@ function headSlots(config: ModelConfig): WeightSlot[] {
 
 function normSlots(config: ModelConfig, name: string, size: number, axis: ElasticAxis): WeightSlot[] {
   const weight = slot(`${name}.weight`, [size], [axis], 'norm');
-  return config.norm.kind === 'rms' ? [weight] : [weight, slot(`${name}.bias`, [size], [axis], 'norm')];
+  const isPlain = config.norm.kind === 'rms' || config.norm.bias === false;
+  return isPlain ? [weight] : [weight, slot(`${name}.bias`, [size], [axis], 'norm')];
 }
 
 function linearSlots(name: string, shape: number[], axes: ElasticAxis[], bias: boolean): WeightSlot[] {

@@ -24,7 +24,7 @@ export interface ReorderOptions {
   readonly onProgress?: ((progress: { readonly done: number; readonly total: number }) => void) | undefined;
 }
 
-/** New order per layer: position i holds what was at `order[i]`. Heads are counted in key/value groups. */
+/** New order per layer: position i holds what was at `order[i]`. Heads are counted in key/value groups; FFN units of multiway models are vision's. */
 export interface ReorderReport {
   readonly headGroups: readonly (readonly number[])[];
   readonly ffn: readonly (readonly number[])[];
@@ -52,11 +52,25 @@ export async function reorderByImportance(model: ElasticModel, options: ReorderO
   for (let layer = 0; layer < model.config.layers; layer++) {
     throwIfAborted(options.signal, 'reorderByImportance');
     const groups = layerHeads(model.config, layer) / headGroup(model.config);
-    const order = (projection: string, units: number): number[] =>
-      descending(unitSums(scores.get(`layers.${layer}.${projection}`) as Float32Array, units));
-    const headOrder = order('attention.output', groups);
-    const ffnOrder = order('ffn.down', layerFfn(model.config, layer));
-    for (const slot of model.slots) if (slot.layer === layer) await permute(model, slot, headOrder, ffnOrder);
+    const sums = (projection: string, units: number): number[] | undefined => {
+      const values = scores.get(`layers.${layer}.${projection}`);
+      return values && unitSums(values, units);
+    };
+    // In a multiway model attention joins both branches, so that heads have one order; FFN units are each branch's own. A branch that
+    // nothing was measured of keeps its order.
+    const units = layerFfn(model.config, layer);
+    const ofHeads = ['attention.output', 'language.attention.output'].map((name) => sums(name, groups));
+    const headOrder = descending(
+      Array.from({ length: groups }, (_, group) => ofHeads.reduce((sum, one) => sum + (one?.[group] ?? 0), 0)),
+    );
+    const inOrder = Array.from({ length: units }, () => 0);
+    const ffnOrder = descending(sums('ffn.down', units) ?? inOrder);
+    const languageOrder = descending(sums('language.ffn.down', units) ?? inOrder);
+    for (const slot of model.slots) {
+      if (slot.layer !== layer) continue;
+      const isLanguage = slot.name.startsWith(`layers.${layer}.language.`);
+      await permute(model, slot, headOrder, isLanguage ? languageOrder : ffnOrder);
+    }
     report.headGroups.push(headOrder);
     report.ffn.push(ffnOrder);
   }

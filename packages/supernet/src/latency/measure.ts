@@ -5,6 +5,7 @@ import type { SubnetConfig } from '../elastic/space.ts';
 import { fullSubnet, subnetKey, validateSubnet } from '../elastic/space.ts';
 import { throwIfAborted } from '../errors.ts';
 import { extractModel } from '../export/values.ts';
+import { textConfig } from '../model/positions.ts';
 import type { AttentionFunction, ElasticModel, ForwardOptions, ModelInputs } from '../model/types.ts';
 
 /** Options of {@link measureLatency} and {@link measureLatencies}. */
@@ -114,9 +115,11 @@ export async function measureLatencies(
 /** Batch and sequence length that a measurement will use. @throws SupernetError `invalid-option` */
 export function latencyShape(model: ElasticModel, options: LatencyOptions): { batch: number; sequence: number } {
   const { config } = model;
-  const limit = config.positionRows > 0 ? config.positionRows - config.positionOffset : config.maxPositions;
+  const { positionRows, positionOffset } = textConfig(config);
+  const limit = positionRows > 0 ? positionRows - positionOffset : config.maxPositions;
   const batch = options.batch ?? 1;
-  const sequence = config.patches ? config.maxPositions : (options.sequence ?? Math.min(128, limit));
+  const sequence =
+    config.patches && !config.multiway ? config.maxPositions : (options.sequence ?? Math.min(128, limit));
   integerOption('batch', batch, 1);
   integerOption('sequence', sequence, 1);
   return { batch, sequence };
@@ -175,12 +178,14 @@ function probeInputs(model: ElasticModel, batch: number, sequence: number): Mode
     const [height, width] = config.patches.imageSize;
     const size = batch * config.patches.channels * height * width;
     const pixels = Float32Array.from({ length: size }, (_, i) => Math.sin(i));
-    return { pixelValues: tf.tensor4d(pixels, [batch, config.patches.channels, height, width]) };
+    const pixelValues = tf.tensor4d(pixels, [batch, config.patches.channels, height, width]);
+    return config.multiway ? { pixelValues, inputIds: probeIds(config.vocabSize, batch, sequence) } : { pixelValues };
   }
+  return { inputIds: probeIds(config.vocabSize, batch, sequence) };
+}
+
+function probeIds(vocabSize: number, batch: number, sequence: number): tf.Tensor2D {
   // Id 0 is the padding of some tokenizers.
-  const ids = Int32Array.from(
-    { length: batch * sequence },
-    (_, i) => 1 + ((i * 31) % Math.max(1, config.vocabSize - 1)),
-  );
-  return { inputIds: tf.tensor2d(ids, [batch, sequence], 'int32') };
+  const ids = Int32Array.from({ length: batch * sequence }, (_, i) => 1 + ((i * 31) % Math.max(1, vocabSize - 1)));
+  return tf.tensor2d(ids, [batch, sequence], 'int32');
 }

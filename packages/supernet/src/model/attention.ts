@@ -32,7 +32,8 @@ export const denseAttention: AttentionFunction = (q, k, v, context) => {
       tf.tidy(() => {
         const cut = (t: tf.Tensor4D) => tf.slice4d(t, [0, 0, 0, 0], [batch, end, t.shape[2], size]);
         const block = tf.slice4d(q, [0, start, 0, 0], [batch, count, heads, size]);
-        return attendBlock(block, cut(k), cut(v), context, start);
+        const bias = context.bias && tf.slice4d(context.bias, [0, 0, start, 0], [batch, heads, count, end]);
+        return attendBlock(block, cut(k), cut(v), { ...context, ...(bias && { bias }) }, start);
       }),
     );
   }
@@ -55,7 +56,7 @@ function attendBlock(
     return hides && !isAllFinite(attended) ? attendBatched(q, k, v, context, firstRow, true) : attended;
   }
   // Where only single products are fast, every (sequence, key head) is a product of its own.
-  const isRow = q.shape[0] === 1 && q.shape[1] === 1;
+  const isRow = q.shape[0] === 1 && q.shape[1] === 1 && !context.bias;
   const attended = (isRow ? attendRow : attendByHead)(q, k, v, context, firstRow);
   if (!(hides || isRow) || isAllFinite(attended)) return attended;
   return hides ? attendBatched(q, k, v, context, firstRow, true) : attendByHead(q, k, v, context, firstRow);
@@ -109,7 +110,9 @@ function attendBatched(
   const stacked = (heads / kvHeads) * rows;
   const fused = onWebGpu();
   const extents = [batch, heads, rows, keys] as const;
-  return customGradient([q, k, v], ([qIn, kIn, vIn], save) => {
+  const inputs = context.bias ? [q, k, v, context.bias] : [q, k, v];
+  return customGradient<tf.Tensor4D[], tf.Tensor4D>(inputs, (given, save) => {
+    const [qIn, kIn, vIn, bias] = given as [tf.Tensor4D, tf.Tensor4D, tf.Tensor4D, tf.Tensor4D | undefined];
     const byHead = (t: tf.Tensor4D, length: number): tf.Tensor3D =>
       tf.reshape(tf.transpose(t, [0, 2, 1, 3]), [batch * kvHeads, length, size]);
     const back = (t: tf.Tensor, h: number, length: number): tf.Tensor4D =>
@@ -121,7 +124,8 @@ function attendBatched(
       return fused ? finiteByHead(t) : byHead(finiteOnly(t), keys);
     });
     const [ks, vs] = parts as [tf.Tensor3D, tf.Tensor3D];
-    const products: tf.Tensor3D = tf.matMul(queries, ks, false, true);
+    const contents: tf.Tensor3D = tf.matMul(queries, ks, false, true);
+    const products: tf.Tensor3D = bias ? tf.add(contents, tf.reshape(bias, contents.shape)) : contents;
     const p = fused
       ? attentionSoftmax(products, context.scale, scoreMask(context, extents, firstRow), flags)
       : softmaxOf(tf.mul(products, context.scale), hostMasks(context, extents, firstRow), extents, flags);
@@ -138,6 +142,7 @@ function attendBatched(
           back(tf.matMul(dScores, kSaved), heads, rows),
           back(tf.matMul(dScores, qs, true), kvHeads, keys),
           back(tf.matMul(ps, dOut, true), kvHeads, keys),
+          ...(bias ? [tf.reshape(dScores, [batch, heads, rows, keys])] : []),
         ];
       },
     };
@@ -149,7 +154,7 @@ function hostMasks(
   [batch, , rows, keys]: readonly [number, number, number, number],
   firstRow: number,
 ): tf.Tensor | undefined {
-  return joinLimits(causalLimit(context, rows, keys, firstRow, 1), paddingLimit(context, batch, keys));
+  return joinLimits(orderLimit(context, rows, keys, firstRow, 1), paddingLimit(context, batch, keys));
 }
 
 /**
@@ -181,7 +186,8 @@ function hidesKeys(
   firstRow: number,
 ): boolean {
   if (mask) return true;
-  return causal && (rows > 1 || queryOffset + firstRow + 1 < keys || (window !== undefined && window < keys));
+  if (!causal) return window !== undefined && window < keys;
+  return rows > 1 || queryOffset + firstRow + 1 < keys || (window !== undefined && window < keys);
 }
 
 /** Whether numbers are read without waiting for a device. */
@@ -239,7 +245,7 @@ function attendByHead(
   const [batch, rows, heads, size] = q.shape;
   const [, keys, kvHeads] = k.shape;
   const group = heads / kvHeads;
-  const causal = causalLimit(context, rows, keys, firstRow, group);
+  const causal = orderLimit(context, rows, keys, firstRow, group);
   const padding = paddingLimit(context, batch, keys);
   const cells = Array.from({ length: batch * kvHeads }, (_, i) => [Math.floor(i / kvHeads), i % kvHeads] as const);
   const limits = Array.from({ length: batch }, (_, b) =>
@@ -260,13 +266,20 @@ function attendByHead(
     );
     return tf.reshape(tf.concat(sequences, 0), [batch, length, kvHeads * width, size]);
   };
-  return customGradient([q, k, v], ([qIn, kIn, vIn], save) => {
+  const inputs = context.bias ? [q, k, v, context.bias] : [q, k, v];
+  return customGradient<tf.Tensor4D[], tf.Tensor4D>(inputs, (given, save) => {
+    const [qIn, kIn, vIn, bias] = given as [tf.Tensor4D, tf.Tensor4D, tf.Tensor4D, tf.Tensor4D | undefined];
     const probabilities: tf.Tensor2D[] = [];
     const outputs = cells.map(([b, head]): tf.Tensor2D => {
       let scores: tf.Tensor2D = timesTransposed(
         tf.mul(cell(qIn, b, head, group), context.scale),
         cell(kIn, b, head, 1),
       );
+      if (bias) {
+        const own = tf.slice4d(bias, [b, head * group, 0, 0], [1, group, rows, keys]);
+        const interleaved = tf.reshape(tf.transpose(own, [0, 2, 1, 3]), [rows * group, keys]);
+        scores = tf.add(scores, tf.mul(interleaved, context.scale));
+      }
       const limit = limits[b];
       if (limit) scores = tf.minimum(scores, limit);
       const p = tf.softmax(scores);
@@ -286,10 +299,19 @@ function attendByHead(
             tf.matMul(dScores, cell(ks, b, head, 1)),
             transposedTimes(dScores, cell(qs, b, head, group)),
             transposedTimes(p, dOut),
+            dScores,
           ] as const;
         });
         const collect = (index: 0 | 1 | 2) => gradients.map((gradient) => gradient[index] as tf.Tensor2D);
-        return [assemble(collect(0), rows, group), assemble(collect(1), keys, 1), assemble(collect(2), keys, 1)];
+        const ofInputs = [
+          assemble(collect(0), rows, group),
+          assemble(collect(1), keys, 1),
+          assemble(collect(2), keys, 1),
+        ];
+        if (!bias) return ofInputs;
+        const ofBias = gradients.map((gradient) => tf.reshape(gradient[3], [1, rows, group, keys]));
+        const joined = tf.transpose(tf.concat(ofBias, 0), [0, 2, 1, 3]);
+        return [...ofInputs, tf.reshape(joined, [batch, heads, rows, keys])];
       },
     };
   });
@@ -302,10 +324,10 @@ function softmaxGradient<T extends tf.Tensor2D | tf.Tensor3D>(p: T, dp: tf.Tenso
 }
 
 /**
- * What scores may be at most [1, 1, rows·repeat, keys] (every row `repeat` times): ∞ of keys that the row sees, whatever the score of
+ * By causality and window, what scores may be at most [1, 1, rows·repeat, keys] (every row `repeat` times): ∞ of keys that the row sees, whatever the score of
  * the others would be; undefined when all is visible.
  */
-function causalLimit(
+function orderLimit(
   { causal, queryOffset, window, mask }: AttentionContext,
   rows: number,
   keys: number,
@@ -313,13 +335,16 @@ function causalLimit(
   repeat: number,
 ): tf.Tensor | undefined {
   const first = queryOffset + firstRow;
-  if (!causal || (rows === 1 && first + 1 >= keys && (window === undefined || keys <= window))) return undefined;
+  if (!causal && (window === undefined || window >= keys)) return undefined;
+  if (causal && rows === 1 && first + 1 >= keys && (window === undefined || keys <= window)) return undefined;
   const hidden = mask ? LOWEST : -Infinity;
   const values = new Float32Array(rows * repeat * keys).fill(Infinity);
   for (let r = 0; r < rows * repeat; r++) {
     const position = first + Math.floor(r / repeat);
-    values.fill(hidden, r * keys + Math.min(keys, position + 1), (r + 1) * keys);
-    if (window !== undefined) values.fill(hidden, r * keys, r * keys + Math.max(0, position - window + 1));
+    const end = causal ? position + 1 : position + (window as number);
+    values.fill(hidden, r * keys + Math.min(keys, end), (r + 1) * keys);
+    if (window !== undefined)
+      values.fill(hidden, r * keys, r * keys + Math.min(keys, Math.max(0, position - window + 1)));
   }
   return tf.tensor(values, [1, 1, rows * repeat, keys]);
 }

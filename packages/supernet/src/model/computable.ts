@@ -4,14 +4,14 @@ import { SupernetError } from '../errors.ts';
 
 /** What a configuration asks for that is not computed here; empty where all is. */
 export function missingFeatures(config: ModelConfig): readonly string[] {
-  const { norm, rope } = config;
+  const { norm, rope, ropeLocal } = config;
+  const isPartial = (one: typeof rope) => one !== undefined && 2 * one.inverseFrequencies.length !== config.headSize;
   const features: Readonly<Record<string, boolean>> = {
     'norms on the output of attention and FFN': norm.placement === 'output' || norm.placement === 'sandwich',
     'norms with an offset': (norm.offset ?? 0) !== 0,
     'query and key norms over all heads': config.qkNorm && config.qkNormSpan === 'all-heads',
-    'a rotation of its own for sliding layers': config.ropeLocal !== undefined,
     'layers without rotation': config.rotatedLayers?.includes(false) ?? false,
-    'partial rotation': rope !== undefined && 2 * rope.inverseFrequencies.length !== config.headSize,
+    'partial rotation': isPartial(rope) || isPartial(ropeLocal),
     longrope: rope?.long !== undefined,
     'soft-caps of attention scores': config.attentionSoftcap !== undefined,
     'soft-caps of logits': config.logitSoftcap !== undefined,

@@ -3,8 +3,8 @@ import * as tf from '@tensorflow/tfjs';
 import { SupernetError } from '../errors.ts';
 import { activate } from './activations.ts';
 import { embed } from './embedding.ts';
-import { linear, matMulTied } from './matmul.ts';
-import { layerNorm } from './norms.ts';
+import { linear, matMul, matMulTied } from './matmul.ts';
+import { namedLayerNorm } from './norms.ts';
 import { realRows, rowsOf } from './real-rows.ts';
 import type { ModelConfig } from '@hip/checkpoints';
 import type { ForwardOptions, ModelInputs } from './types.ts';
@@ -19,6 +19,9 @@ export interface HeadContext {
 
 type Weight = (name: string) => tf.Tensor;
 
+/** Of a vector's squared length: 1e-12 of its length. */
+const LEAST_SQUARE = 1e-24;
+
 /** Logits of the final hidden state [B·T, D]. */
 export function applyHead(config: ModelConfig, weight: Weight, hidden: tf.Tensor2D, context: HeadContext): tf.Tensor {
   switch (config.head) {
@@ -28,9 +31,34 @@ export function applyHead(config: ModelConfig, weight: Weight, hidden: tf.Tensor
     case 'masked-lm':
     case 'token-classification':
       return tokenLogits(config, weight, hidden, context);
+    case 'sentence-embedding': {
+      const pooled = readOut(config, hidden, context);
+      return config.unitEmbedding ? unit(pooled) : pooled;
+    }
     default:
       return classify(config, weight, hidden, context);
   }
+}
+
+/** The token that stands for an image or a text in image-text retrieval, as a unit vector [B, D] in the space they share. */
+export function retrievalEmbedding(
+  config: ModelConfig,
+  weight: Weight,
+  hidden: tf.Tensor2D,
+  context: HeadContext,
+  kind: 'image' | 'text',
+): tf.Tensor2D {
+  return unit(matMul(takePosition(config, hidden, context, 0), weight(`head.${kind}.weight`) as tf.Tensor2D));
+}
+
+/** exp(scale) · images · textsᵀ. */
+export function retrievalLogits(weight: Weight, images: tf.Tensor2D, texts: tf.Tensor2D): tf.Tensor2D {
+  return tf.mul(matMul(images, tf.transpose(texts)), tf.exp(weight('head.logitScale')));
+}
+
+/** Rows of length 1. */
+export function unit(x: tf.Tensor2D): tf.Tensor2D {
+  return tf.div(x, tf.sqrt(tf.maximum(tf.sum(tf.square(x), 1, true), LEAST_SQUARE)));
 }
 
 function tokenLogits(config: ModelConfig, weight: Weight, hidden: tf.Tensor2D, context: HeadContext): tf.Tensor {
@@ -46,26 +74,36 @@ function tokenLogits(config: ModelConfig, weight: Weight, hidden: tf.Tensor2D, c
 /** Per-row logits [N, outputs] of hidden rows [N, D] (transform, output product, bias). */
 export function languageLogits(config: ModelConfig, weight: Weight, rows: tf.Tensor2D): tf.Tensor2D {
   let x = rows;
-  if (config.headDense === 'lm-transform') {
-    x = dense(x, weight, 'head.dense');
-    x = activate(x, config.headActivation ?? config.activation);
-    const [w, b] = [weight('head.norm.weight'), weight('head.norm.bias')];
-    x = layerNorm(x, w as tf.Tensor1D, b as tf.Tensor1D, config.norm.epsilon);
-  }
+  if (config.headDense === 'lm-transform') x = headTransform(config, weight, x);
   const bias = config.headBias ? (weight('head.bias') as tf.Tensor1D) : undefined;
   if (!config.tiedEmbeddings) return linear(x, weight('head.weight') as tf.Tensor2D, bias);
   const product = matMulTied(x, weight('embeddings.token.weight') as tf.Tensor2D);
   return bias ? tf.add(product, bias) : product;
 }
 
+/** Extra linear of a head with what follows it. */
+function headTransform(config: ModelConfig, weight: Weight, rows: tf.Tensor2D): tf.Tensor2D {
+  const { headDense, headDenseBias = true, headActivation = config.activation } = config;
+  const bias = headDenseBias ? (weight('head.dense.bias') as tf.Tensor1D) : undefined;
+  const x = linear(rows, weight('head.dense.weight') as tf.Tensor2D, bias);
+  switch (headDense) {
+    case 'tanh':
+      return tf.tanh(x);
+    case 'wide':
+      return activate(namedLayerNorm(config, weight, x, 'head.norm'), headActivation);
+    case 'lm-transform':
+      return namedLayerNorm(config, weight, activate(x, headActivation), 'head.norm');
+    default:
+      return activate(x, headActivation);
+  }
+}
+
 function classify(config: ModelConfig, weight: Weight, hidden: tf.Tensor2D, context: HeadContext): tf.Tensor2D {
   let x = readOut(config, hidden, context);
+  if (config.poolerNorm) x = namedLayerNorm(config, weight, x, 'pooler.norm');
   if (config.pooler) x = tf.tanh(dense(x, weight, 'pooler'));
-  if (config.headDense === 'tanh') x = tf.tanh(dense(x, weight, 'head.dense'));
-  if (config.readoutNorm) {
-    const [w, b] = [weight('head.norm.weight'), weight('head.norm.bias')];
-    x = layerNorm(x, w as tf.Tensor1D, b as tf.Tensor1D, config.norm.epsilon);
-  }
+  if (config.headDense !== 'none') x = headTransform(config, weight, x);
+  if (config.readoutNorm) x = namedLayerNorm(config, weight, x, 'head.norm');
   const bias = config.headBias ? (weight('head.bias') as tf.Tensor1D) : undefined;
   const logits = linear(x, weight('head.weight') as tf.Tensor2D, bias);
   if (config.readout !== 'distilled') return logits;
@@ -82,11 +120,23 @@ function readOut(config: ModelConfig, hidden: tf.Tensor2D, context: HeadContext)
       const sequence = tf.reshape(hidden, [batch, length, config.hiddenSize]);
       return tf.mean(tf.slice(sequence, [0, prefix, 0], [batch, length - prefix, config.hiddenSize]), 1);
     }
+    case 'mean':
+      return meanReal(config, hidden, context);
     case 'last':
       return lastToken(config, hidden, context);
     default:
       return takeReal(config, hidden, context, 'first');
   }
+}
+
+/** Mean of each sequence's real tokens; zero of a sequence of padding. */
+function meanReal(config: ModelConfig, hidden: tf.Tensor2D, { batch, length, inputs }: HeadContext): tf.Tensor2D {
+  const sequence = tf.reshape(hidden, [batch, length, config.hiddenSize]);
+  const { attentionMask } = inputs;
+  if (!attentionMask) return tf.mean(sequence, 1);
+  const real = tf.cast(tf.notEqual(tf.cast(attentionMask, 'float32'), 0), 'float32');
+  const shares = tf.div(real, tf.maximum(tf.sum(real, 1, true), 1));
+  return tf.sum(tf.mul(sequence, tf.expandDims(shares, 2)), 1);
 }
 
 /** The first or last token of each sequence that is no padding by the mask. */

@@ -15,15 +15,25 @@ import { HOST_BACKENDS } from './host-values.ts';
 export function checkInputs(config: ModelConfig, inputs: ModelInputs, cached: number): void {
   const { inputIds, attentionMask, tokenTypeIds, positionIds, pixelValues } = inputs;
   let [batch, tokens] = [0, 0];
-  if (config.patches) {
+  const [images, texts] = modalities(config, inputs);
+  if (images && config.patches) {
     if (!pixelValues)
       throw new SupernetError('invalid-input', `${config.family} needs pixelValues [batch, channels, height, width]`);
     const { channels, imageSize } = config.patches;
     requireTensor('pixelValues', pixelValues, ['float32'], ['batch', channels, ...imageSize]);
     [batch, tokens] = [pixelValues.shape[0], imageTokens(config) as number];
-  } else {
+  }
+  if (texts) {
     if (!inputIds) throw new SupernetError('invalid-input', `${config.family} needs inputIds [batch, length]`);
-    requireTensor('inputIds', inputIds, ['int32'], ['batch', 'length']);
+    // Images and texts that are compared need not be as many; fused they are pairs.
+    const isPair = images && config.head !== 'image-text-retrieval';
+    requireTensor(
+      'inputIds',
+      inputIds,
+      ['int32'],
+      [isPair ? batch : 'batch', 'length'],
+      isPair ? ': a text an image' : '',
+    );
     if (inputIds.size === 0) {
       throw new SupernetError('invalid-input', 'inputIds has no tokens', { shape: inputIds.shape });
     }
@@ -41,13 +51,21 @@ export function checkInputs(config: ModelConfig, inputs: ModelInputs, cached: nu
   }
 }
 
+/** Which kinds of input a pass reads: a multiway model those that are given, where its head does not need both. */
+function modalities(config: ModelConfig, { pixelValues, inputIds }: ModelInputs): readonly [boolean, boolean] {
+  if (!config.multiway) return [config.patches !== undefined, config.patches === undefined];
+  if (config.head === 'visual-question-answering') return [true, true];
+  if (pixelValues || inputIds) return [pixelValues !== undefined, inputIds !== undefined];
+  throw new SupernetError('invalid-input', `${config.family} needs pixelValues, inputIds or both`);
+}
+
 /**
  * Checks the ids of a batch before they become tensors.
  *
  * @throws SupernetError `invalid-data`
  */
 export function checkBatchIds(config: ModelConfig, { inputIds, tokenTypeIds }: HostBatch): void {
-  if (config.patches) return;
+  if (config.patches && !config.multiway) return;
   const code = 'invalid-data';
   if (inputIds) checkIds(config, 'inputIds', inputIds.data, { columns: inputIds.shape[1], code });
   if (tokenTypeIds) checkIds(config, 'tokenTypeIds', tokenTypeIds.data, { columns: tokenTypeIds.shape[1], code });

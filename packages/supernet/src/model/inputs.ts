@@ -2,13 +2,16 @@
 import * as tf from '@tensorflow/tfjs';
 import { embed, repeatRow } from './embedding.ts';
 import { linear } from './matmul.ts';
-import { layerNorm } from './norms.ts';
+import { namedLayerNorm } from './norms.ts';
+import { textConfig } from './positions.ts';
 import type { Positions } from './positions.ts';
 import type { ModelConfig } from '@hip/checkpoints';
 import type { ModelInputs } from './types.ts';
 
 /** First hidden state [B·T, D] and its extents. */
 export interface Embedded {
+  /** Tokens of images, which come first, in a multiway model. */
+  readonly split?: number;
   readonly hidden: tf.Tensor2D;
   readonly batch: number;
   readonly length: number;
@@ -25,7 +28,26 @@ export function embedInputs(
   inputs: ModelInputs,
   positions: Positions | undefined,
 ): Embedded {
+  if (config.multiway) return embedBoth(config, weight, inputs, positions);
   return positions ? embedTokens(config, weight, inputs, positions) : embedPixels(config, weight, inputs);
+}
+
+/** Image, text, or the image's tokens before the text's; each part has its own positions. */
+function embedBoth(
+  config: ModelConfig,
+  weight: (name: string) => tf.Tensor,
+  inputs: ModelInputs,
+  positions: Positions | undefined,
+): Embedded {
+  const image = inputs.pixelValues && embedPixels(config, weight, inputs);
+  const ofText = (name: string) => weight(name.replace('embeddings.position', 'language.position'));
+  const text = positions && embedTokens(textConfig(config), ofText, inputs, positions);
+  if (!image || !text) return { ...((image ?? text) as Embedded), split: image?.length ?? 0 };
+  const { batch } = image;
+  const d = config.hiddenSize;
+  const parts = [image, text].map(({ hidden, length }) => tf.reshape(hidden, [batch, length, d]));
+  const length = image.length + text.length;
+  return { hidden: tf.reshape(tf.concat(parts, 1), [batch * length, d]), batch, length, split: image.length };
 }
 
 function embedTokens(
@@ -66,8 +88,11 @@ function embedTokens(
     }
   }
   if (config.embeddingNorm) {
-    const [w, b] = [weight('embeddings.norm.weight'), weight('embeddings.norm.bias')];
-    hidden = layerNorm(hidden, w as tf.Tensor1D, b as tf.Tensor1D, config.norm.epsilon);
+    hidden = namedLayerNorm(config, weight, hidden, 'embeddings.norm');
+  }
+  if (config.zeroPadding && inputs.attentionMask) {
+    const real = tf.reshape(tf.cast(inputs.attentionMask, 'float32'), [batch * length, 1]);
+    hidden = tf.mul(hidden, real);
   }
   return { hidden, batch, length };
 }

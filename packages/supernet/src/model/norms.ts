@@ -4,6 +4,7 @@ import { onWebGpu } from '../webgpu/program.ts';
 import { norm, normGradients } from '../webgpu/rows.ts';
 import { customGradient } from './custom-gradient.ts';
 import { sumRows } from './matmul.ts';
+import type { ModelConfig } from '@hip/checkpoints';
 
 /** x / √(mean(x²) + ε) · weight over the last axis; x [N, D]. Zhang & Sennrich 2019. */
 export function rmsNorm(x: tf.Tensor2D, weight: tf.Tensor1D, epsilon: number): tf.Tensor2D {
@@ -24,8 +25,14 @@ export function rmsNorm(x: tf.Tensor2D, weight: tf.Tensor1D, epsilon: number): t
   });
 }
 
-/** (x − mean) / √(variance + ε) · weight + bias over the last axis; x [N, D]. */
-export function layerNorm(x: tf.Tensor2D, weight: tf.Tensor1D, bias: tf.Tensor1D, epsilon: number): tf.Tensor2D {
+/** (x − mean) / √(variance + ε) · weight + bias over the last axis; x [N, D]. Without a bias it is zero. */
+export function layerNorm(
+  x: tf.Tensor2D,
+  weight: tf.Tensor1D,
+  given: tf.Tensor1D | undefined,
+  epsilon: number,
+): tf.Tensor2D {
+  const bias: tf.Tensor1D = given ?? tf.zeros([x.shape[1]]);
   if (onWebGpu()) return fusedNorm(x, weight, bias, epsilon);
   return customGradient([x, weight, bias], ([input, w, b], save) => {
     const centred = tf.sub(input, tf.mean(input, -1, true));
@@ -43,6 +50,17 @@ export function layerNorm(x: tf.Tensor2D, weight: tf.Tensor1D, bias: tf.Tensor1D
       },
     };
   });
+}
+
+/** LayerNorm by the name of its weights, with a bias where the configuration's norms have one. */
+export function namedLayerNorm(
+  { norm: { epsilon, bias } }: Pick<ModelConfig, 'norm'>,
+  weight: (name: string) => tf.Tensor,
+  x: tf.Tensor2D,
+  name: string,
+): tf.Tensor2D {
+  const shift = bias === false ? undefined : (weight(`${name}.bias`) as tf.Tensor1D);
+  return layerNorm(x, weight(`${name}.weight`) as tf.Tensor1D, shift, epsilon);
 }
 
 /**

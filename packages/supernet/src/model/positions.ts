@@ -24,6 +24,11 @@ export interface Positions {
   readonly tokens?: readonly number[] | 'unknown';
 }
 
+/** What a multiway model is to texts: their table of positions, no images. */
+export function textConfig(config: ModelConfig): ModelConfig {
+  return config.multiway ? { ...config, positionRows: config.textPositionRows ?? 0 } : config;
+}
+
 /** Learned rows there are; Infinity without a table. */
 export function positionLimit({ positionRows, positionOffset }: ModelConfig): number {
   return positionRows > 0 ? positionRows - positionOffset : Infinity;

@@ -2,10 +2,13 @@
 import * as tf from '@tensorflow/tfjs';
 import {
   headGroup,
+  languageName,
+  layerWindow,
   weightSlots,
   type CheckpointFiles,
   type GenerationDefaults,
   type ModelConfig,
+  type RelativeAttention,
   type WeightSlot,
 } from '@hip/checkpoints';
 import { layerWidth, slicedShape } from '../elastic/slice.ts';
@@ -20,10 +23,11 @@ import { passOver } from './cache-guard.ts';
 import { requireComputable } from './computable.ts';
 import { checkInputs } from './input-checks.ts';
 import { embedInputs } from './inputs.ts';
-import { applyHead, languageLogits } from './heads.ts';
+import { applyHead, languageLogits, retrievalEmbedding, retrievalLogits } from './heads.ts';
 import { linear } from './matmul.ts';
-import { layerNorm, maskedLayerNorm, rmsNorm } from './norms.ts';
-import { positionsOf } from './positions.ts';
+import { layerNorm, maskedLayerNorm, namedLayerNorm, rmsNorm } from './norms.ts';
+import { positionsOf, textConfig } from './positions.ts';
+import { relativePlaces, relativeRows, relativeScores } from './relative.ts';
 import { RopeCache, applyRope } from './rope.ts';
 import type { RopeTables } from './rope.ts';
 import type { AttentionFunction, ElasticModel, ForwardOptions, ForwardOutput, KeyValueCache } from './types.ts';
@@ -38,8 +42,29 @@ interface Pass {
   readonly batch: number;
   readonly length: number;
   readonly mask: tf.Tensor2D | undefined;
+  /** Tokens of images in front of those of texts, in a multiway model. */
+  readonly split: number | undefined;
   readonly rope: RopeTables | undefined;
+  /** Rotation of layers with a window. */
+  readonly ropeLocal: RopeTables | undefined;
+  readonly relative: RelativePass | undefined;
   readonly append: KeyValueCache['append'] | undefined;
+}
+
+/** Relative positions of one pass. */
+interface RelativePass {
+  /** The rows that its tokens look at [R, D]. */
+  readonly table: tf.Tensor2D;
+  readonly places: { readonly ofQueries: tf.Tensor1D; readonly ofKeys: tf.Tensor1D };
+}
+
+/** What a pass leaves before the head. */
+interface Encoded {
+  /** [B·T, D], after the final norm. */
+  readonly hidden: tf.Tensor2D;
+  readonly states: readonly tf.Tensor2D[];
+  readonly batch: number;
+  readonly length: number;
 }
 
 /** An elastic transformer on tfjs. Built by `loadCheckpoint`; {@link ElasticModel} is its public face. */
@@ -51,6 +76,7 @@ export class TransformerModel implements ElasticModel {
   readonly slots: readonly WeightSlot[];
   readonly #slotByName: ReadonlyMap<string, WeightSlot>;
   readonly #rope: RopeCache | undefined;
+  readonly #ropeLocal: RopeCache | undefined;
 
   readonly source?: CheckpointFiles;
   readonly generation?: GenerationDefaults;
@@ -76,6 +102,7 @@ export class TransformerModel implements ElasticModel {
     this.slots = weightSlots(config);
     this.#slotByName = new Map(this.slots.map((slot) => [slot.name, slot]));
     this.#rope = config.rope && new RopeCache(config.rope, config.headSize);
+    this.#ropeLocal = config.ropeLocal && new RopeCache(config.ropeLocal, config.headSize);
     const weights = new Map<string, tf.Variable>();
     for (const slot of this.slots) {
       const data = values.get(slot.name);
@@ -119,6 +146,7 @@ export class TransformerModel implements ElasticModel {
   dispose(): void {
     for (const variable of this.weights.values()) variable.dispose();
     this.#rope?.dispose();
+    this.#ropeLocal?.dispose();
   }
 
   #run(
@@ -128,17 +156,76 @@ export class TransformerModel implements ElasticModel {
   ): ForwardOutput & tf.TensorContainerObject {
     const { config } = this;
     checkInputs(config, inputs, options.cache?.length ?? 0);
-    const positions = config.patches ? undefined : positionsOf(config, inputs, options);
+    if (config.head === 'image-text-retrieval') return this.#compare(inputs, options);
+    const { hidden, states, batch, length } = this.#encode(inputs, options, append);
+    const logits = applyHead(config, (name) => this.#full(name), hidden, {
+      batch,
+      length,
+      inputs,
+      logits: options.logits ?? 'all',
+    });
+    return { logits, ...this.#hiddenStates(states, batch, length, options) };
+  }
+
+  /** Images and texts each by themselves; given both, how like each other they are. */
+  #compare(inputs: ModelInputs, options: ForwardOptions): ForwardOutput & tf.TensorContainerObject {
+    const { pixelValues, inputIds, attentionMask, positionIds } = inputs;
+    const weight = (name: string) => this.#full(name);
+    const embeddingOf = (given: ModelInputs, kind: 'image' | 'text') => {
+      const { hidden, states, batch, length } = this.#encode(given, options, undefined);
+      const context = { batch, length, inputs: given, logits: 'all' as const };
+      const embedding = retrievalEmbedding(this.config, weight, hidden, context, kind);
+      return { embedding, states: this.#hiddenStates(states, batch, length, options) };
+    };
+    const image = pixelValues && embeddingOf({ pixelValues }, 'image');
+    const ofText = {
+      ...(inputIds && { inputIds }),
+      ...(attentionMask && { attentionMask }),
+      ...(positionIds && { positionIds }),
+    };
+    const text = inputIds && embeddingOf(ofText, 'text');
+    const embeddings = {
+      ...(image && { imageEmbeddings: image.embedding }),
+      ...(text && { textEmbeddings: text.embedding }),
+    };
+    if (image && text) return { logits: retrievalLogits(weight, image.embedding, text.embedding), ...embeddings };
+    const one = (image ?? text) as NonNullable<typeof image>;
+    return { logits: one.embedding, ...embeddings, ...one.states };
+  }
+
+  #hiddenStates(
+    states: readonly tf.Tensor2D[],
+    batch: number,
+    length: number,
+    options: ForwardOptions,
+  ): { hiddenStates?: tf.Tensor3D[] } {
+    if (!options.hiddenStates) return {};
+    const shape: [number, number, number] = [batch, length, this.config.hiddenSize];
+    return { hiddenStates: states.map((state) => tf.reshape(state, shape) as tf.Tensor3D) };
+  }
+
+  #encode(inputs: ModelInputs, options: ForwardOptions, append: KeyValueCache['append'] | undefined): Encoded {
+    const { config } = this;
+    const isText = inputs.inputIds !== undefined && (config.multiway || !config.patches);
+    const positions = isText ? positionsOf(textConfig(config), inputs, options) : undefined;
     const embedded = embedInputs(config, (name) => this.#full(name), inputs, positions);
-    const { batch, length } = embedded;
+    const { batch, length, split } = embedded;
+    const attention = options.attention ?? denseAttention;
+    if (config.relativeAttention && attention !== denseAttention) {
+      const message = `a ${this.family} model adds relative positions to its scores: leave attention out, which is dense then`;
+      throw new SupernetError('invalid-option', message, { family: this.family });
+    }
     const pass: Pass = {
       options,
       masked: options.mode === 'masked' && options.subnet !== undefined,
-      attention: options.attention ?? denseAttention,
+      attention,
       batch,
       length,
-      mask: inputs.attentionMask,
+      mask: inputs.attentionMask && this.#keyMask(inputs.attentionMask, batch, length),
+      split,
       rope: positions && this.#rope?.at(positions, options.sequenceTokens),
+      ropeLocal: positions && this.#ropeLocal?.at(positions, options.sequenceTokens),
+      relative: config.relativeAttention && this.#relative(config.relativeAttention, length),
       append,
     };
     const states: tf.Tensor2D[] = [this.#dropout(embedded.hidden, pass, 0)];
@@ -149,19 +236,57 @@ export class TransformerModel implements ElasticModel {
       hidden = tf.tidy(() => this.#layer(hidden, layer, pass));
       if (options.hiddenStates) states.push(hidden);
     }
-    const normed = config.finalNorm ? this.#norm(hidden, 'norm') : hidden;
-    const logits = applyHead(config, (name) => this.#full(name), normed, {
-      batch,
-      length,
-      inputs,
-      logits: options.logits ?? 'all',
-    });
-    if (!options.hiddenStates) return { logits };
+    const normed = config.finalNorm ? this.#norm(hidden, 'norm', pass) : hidden;
     if (config.normedLastHiddenState) states[states.length - 1] = normed;
-    return {
-      logits,
-      hiddenStates: states.map((state) => tf.reshape(state, [batch, length, config.hiddenSize]) as tf.Tensor3D),
+    return { hidden: normed, states, batch, length };
+  }
+
+  /** Which keys of a pass are real: all tokens of images in front of a text are. */
+  #keyMask(mask: tf.Tensor2D, batch: number, length: number): tf.Tensor2D {
+    const images = length - mask.shape[1];
+    if (!this.config.multiway || images <= 0) return mask;
+    return tf.concat([tf.ones([batch, images], 'int32'), tf.cast(mask, 'int32')], 1) as tf.Tensor2D;
+  }
+
+  #relative(relative: RelativeAttention, length: number): RelativePass {
+    const rows = relativeRows(relative, length);
+    const weight = this.#full('relative.weight') as tf.Tensor2D;
+    const used = tf.slice2d(weight, [rows.first, 0], [rows.count, weight.shape[1]]);
+    const named = (name: string) => this.#full(name);
+    const table = relative.norm ? namedLayerNorm(this.config, named, used, 'relative.norm') : used;
+    return { table, places: relativePlaces(rows, length) };
+  }
+
+  /** What relative positions add to the products of queries and keys. */
+  #relativeBias(q: tf.Tensor4D, k: tf.Tensor4D, at: string, used: LayerWidth, pass: Pass): tf.Tensor4D | undefined {
+    const { relativeAttention } = this.config;
+    if (!pass.relative || !relativeAttention) return undefined;
+    const { contentToPosition, positionToContent, sharedProjections } = relativeAttention;
+    const { table, places } = pass.relative;
+    const project = (own: string, shared: string) =>
+      this.#linear(table, `${at}.${sharedProjections ? shared : own}`, used);
+    const ofQueries = contentToPosition && relativeScores(q, project('positionKey', 'key'), places.ofQueries);
+    const ofKeys = positionToContent && relativeScores(k, project('positionQuery', 'query'), places.ofKeys);
+    return ofQueries && ofKeys ? tf.add(ofQueries, ofKeys) : ofQueries || ofKeys || undefined;
+  }
+
+  /** Runs a step on the tokens of images and on those of texts, each with its own weights. */
+  #byBranch(
+    x: tf.Tensor2D,
+    name: string,
+    { split, batch, length }: Pass,
+    step: (x: tf.Tensor2D, name: string) => tf.Tensor2D,
+  ): tf.Tensor2D {
+    if (split === undefined || split === length) return step(x, name);
+    if (split === 0) return step(x, languageName(name));
+    const sequence = tf.reshape(x, [batch, length, x.shape[1]]);
+    const part = (from: number, count: number, own: string) => {
+      const cut = tf.slice(sequence, [0, from, 0], [batch, count, x.shape[1]]);
+      const done = step(tf.reshape(cut, [batch * count, x.shape[1]]), own);
+      return tf.reshape(done, [batch, count, done.shape[1]]);
     };
+    const both = tf.concat([part(0, split, name), part(split, length - split, languageName(name))], 1);
+    return tf.reshape(both, [batch * length, -1]);
   }
 
   #layer(x: tf.Tensor2D, layer: number, pass: Pass): tf.Tensor2D {
@@ -169,13 +294,15 @@ export class TransformerModel implements ElasticModel {
     const width = layerWidth(this.config, layer, pass.options.subnet);
     if (this.config.norm.placement === 'post') {
       const attended = this.#dropout(this.#attention(x, layer, width, pass), pass, 2 * layer + 1);
-      const middle = this.#norm(tf.add(attended, x), `${at}.attention.norm`);
+      const middle = this.#norm(tf.add(attended, x), `${at}.attention.norm`, pass);
       const fed = this.#dropout(this.#ffn(middle, layer, width, pass), pass, 2 * layer + 2);
-      return this.#norm(tf.add(fed, middle), `${at}.ffn.norm`);
+      return this.#norm(tf.add(fed, middle), `${at}.ffn.norm`, pass);
     }
-    const attended = this.#attention(this.#norm(x, `${at}.attention.norm`), layer, width, pass);
+    const isNormed = !(this.config.skipsFirstNorm && layer === 0);
+    const seen = isNormed ? this.#norm(x, `${at}.attention.norm`, pass) : x;
+    const attended = this.#attention(seen, layer, width, pass);
     const middle: tf.Tensor2D = tf.add(x, this.#dropout(attended, pass, 2 * layer + 1));
-    const fed = this.#ffn(this.#norm(middle, `${at}.ffn.norm`), layer, width, pass);
+    const fed = this.#ffn(this.#norm(middle, `${at}.ffn.norm`, pass), layer, width, pass);
     return tf.add(middle, this.#dropout(fed, pass, 2 * layer + 2));
   }
 
@@ -186,7 +313,7 @@ export class TransformerModel implements ElasticModel {
     const { batch, length } = pass;
     const kvHeads = used.heads / headGroup(config);
     const project = (name: string, heads: number): tf.Tensor4D =>
-      tf.reshape(this.#linear(x, `${at}.${name}`, used), [batch, length, heads, config.headSize]);
+      tf.reshape(this.#linear(x, `${at}.${name}`, used, pass), [batch, length, heads, config.headSize]);
     let q = project('query', used.heads);
     let k = project('key', kvHeads);
     let v = project('value', kvHeads);
@@ -194,41 +321,42 @@ export class TransformerModel implements ElasticModel {
       q = this.#headNorm(q, `${at}.queryNorm.weight`);
       k = this.#headNorm(k, `${at}.keyNorm.weight`);
     }
-    if (pass.rope) {
-      q = applyRope(q, pass.rope);
-      k = applyRope(k, pass.rope);
+    const window = layerWindow(config, layer);
+    const rope = window > 0 ? (pass.ropeLocal ?? pass.rope) : pass.rope;
+    if (rope) {
+      q = applyRope(q, rope);
+      k = applyRope(k, rope);
     }
+    const bias = this.#relativeBias(q, k, at, used, pass);
     if (pass.append) ({ k, v } = pass.append(layer, k, v));
-    const window = config.slidingWindows?.[layer];
     const attended = pass.attention(q, k, v, {
       layer,
       causal: config.causal,
       scale: config.attentionScale,
       queryOffset: k.shape[1] - length,
-      rotation: pass.rope ? 'half-split' : 'other',
+      rotation: rope ? 'half-split' : 'other',
       ...(pass.mask && { mask: pass.mask }),
-      ...(window && { window }),
+      ...(window > 0 && { window }),
+      ...(bias && { bias }),
       ...(pass.options.cache && { cache: pass.options.cache }),
     });
     let mixed: tf.Tensor2D = tf.reshape(attended, [batch * length, used.heads * config.headSize]);
     mixed = this.#mask(mixed, width.heads * config.headSize, pass);
     if (config.subNorm) mixed = this.#subNorm(mixed, `${at}.subNorm`, used, width.heads * config.headSize, pass);
-    pass.options.observe?.(`${at}.output`, mixed);
-    return this.#linear(mixed, `${at}.output`, used);
+    return this.#linear(mixed, `${at}.output`, used, pass, pass.options.observe);
   }
 
   #ffn(x: tf.Tensor2D, layer: number, width: LayerWidth, pass: Pass): tf.Tensor2D {
     const { config } = this;
     const at = `layers.${layer}.ffn`;
     const used = pass.masked ? layerWidth(config, layer, undefined) : width;
-    const up = this.#linear(x, `${at}.up`, used);
+    const up = this.#linear(x, `${at}.up`, used, pass);
     let active = config.gated
-      ? gatedActivation(this.#linear(x, `${at}.gate`, used), up, config.activation)
+      ? gatedActivation(this.#linear(x, `${at}.gate`, used, pass), up, config.activation)
       : activate(up, config.activation);
     active = this.#mask(active, width.ffn, pass);
     if (config.subNorm) active = this.#subNorm(active, `${at}.subNorm`, used, width.ffn, pass);
-    pass.options.observe?.(`${at}.down`, active);
-    return this.#linear(active, `${at}.down`, used);
+    return this.#linear(active, `${at}.down`, used, pass, pass.options.observe);
   }
 
   /** Zeroes features at or beyond `kept` in masked mode. */
@@ -237,23 +365,37 @@ export class TransformerModel implements ElasticModel {
   }
 
   #subNorm(x: tf.Tensor2D, name: string, used: LayerWidth, kept: number, pass: Pass): tf.Tensor2D {
-    const [weight, bias] = [this.#weight(`${name}.weight`, used), this.#weight(`${name}.bias`, used)];
-    const { epsilon } = this.config.norm;
-    const [w, b] = [weight as tf.Tensor1D, bias as tf.Tensor1D];
-    if (!pass.masked || kept === x.shape[1]) return layerNorm(x, w, b, epsilon);
-    return maskedLayerNorm(x, w, b, epsilon, prefixMask(x.shape[1], kept), kept);
+    return this.#byBranch(x, name, pass, (rows, own) => {
+      const [weight, bias] = [this.#weight(`${own}.weight`, used), this.#weight(`${own}.bias`, used)];
+      const { epsilon } = this.config.norm;
+      const [w, b] = [weight as tf.Tensor1D, bias as tf.Tensor1D];
+      if (!pass.masked || kept === rows.shape[1]) return layerNorm(rows, w, b, epsilon);
+      return maskedLayerNorm(rows, w, b, epsilon, prefixMask(rows.shape[1], kept), kept);
+    });
   }
 
-  #linear(x: tf.Tensor2D, name: string, width: LayerWidth): tf.Tensor2D {
-    const bias = this.#slotByName.has(`${name}.bias`) ? this.#weight(`${name}.bias`, width) : undefined;
-    return linear(x, this.#weight(`${name}.weight`, width) as tf.Tensor2D, bias as tf.Tensor1D | undefined);
+  /** The product with a weight; without a pass of what is no token of either branch. */
+  #linear(
+    x: tf.Tensor2D,
+    name: string,
+    width: LayerWidth,
+    pass?: Pass,
+    observe?: ForwardOptions['observe'],
+  ): tf.Tensor2D {
+    const step = (rows: tf.Tensor2D, own: string): tf.Tensor2D => {
+      observe?.(own, rows);
+      const bias = this.#slotByName.has(`${own}.bias`) ? this.#weight(`${own}.bias`, width) : undefined;
+      return linear(rows, this.#weight(`${own}.weight`, width) as tf.Tensor2D, bias as tf.Tensor1D | undefined);
+    };
+    return pass ? this.#byBranch(x, name, pass, step) : step(x, name);
   }
 
-  #norm(x: tf.Tensor2D, name: string): tf.Tensor2D {
-    const weight = this.#full(`${name}.weight`) as tf.Tensor1D;
-    const { kind, epsilon } = this.config.norm;
-    if (kind === 'rms') return rmsNorm(x, weight, epsilon);
-    return layerNorm(x, weight, this.#full(`${name}.bias`) as tf.Tensor1D, epsilon);
+  #norm(x: tf.Tensor2D, name: string, pass: Pass): tf.Tensor2D {
+    return this.#byBranch(x, name, pass, (rows, own) => {
+      const { kind, epsilon } = this.config.norm;
+      if (kind === 'layer') return namedLayerNorm(this.config, (weight) => this.#full(weight), rows, own);
+      return rmsNorm(rows, this.#full(`${own}.weight`) as tf.Tensor1D, epsilon);
+    });
   }
 
   #headNorm(x: tf.Tensor4D, name: string): tf.Tensor4D {

@@ -3,7 +3,7 @@ import type * as tf from '@tensorflow/tfjs';
 import type { CheckpointFiles, FamilyName, GenerationDefaults, ModelConfig, WeightSlot } from '@hip/checkpoints';
 import type { ElasticSpace, SubnetConfig } from '../elastic/space.ts';
 
-/** Inputs of a forward pass; text models take ids, image models pixels. */
+/** Inputs of a forward pass; text models take ids, image models pixels, multiway models (BEiT-3) either or both. */
 export interface ModelInputs {
   /** Token ids [B, T] int32. */
   readonly inputIds?: tf.Tensor2D;
@@ -30,8 +30,10 @@ export interface AttentionContext {
   readonly mask?: tf.Tensor;
   /** Keys before the first query: Tk − Tq (positions already in the cache). */
   readonly queryOffset: number;
-  /** Sliding window in tokens; absent = full attention. */
+  /** Sliding window in tokens, the query's own included (where not causal, as far to either side); absent = full attention. */
   readonly window?: number;
+  /** Added to q·kᵀ before it is scaled [B, H, Tq, Tk] (relative positions). */
+  readonly bias?: tf.Tensor4D;
   /** The cache that k and v come from: what an attention function remembers of a sequence belongs to it. */
   readonly cache?: KeyValueCache;
   /** How q and k were turned by position: channel c of a head with channel c + d/2 (RoPE), or not (learned positions). */
@@ -106,9 +108,19 @@ export interface ForwardOptions {
 
 /** Result of a forward pass. The caller disposes (or runs inside tf.tidy). */
 export interface ForwardOutput {
-  /** [B, T, vocab] of language models, [B, labels] of classifiers. */
+  /**
+   * [B, T, vocab] of language models, [B, labels] of classifiers, [B, T, labels] of token classifiers, [B, D] of sentence encoders; of
+   * image-text retrieval exp(scale) · similarity [images, texts], or the embeddings [B, D] where one kind is given; [B, T, D] without a head.
+   */
   readonly logits: tf.Tensor;
-  /** Embeddings first, then one per layer run; as transformers 5 returns them (last one after the final norm where it does so). */
+  /** Image-text retrieval: unit vectors of the images [B, D]. */
+  readonly imageEmbeddings?: tf.Tensor2D;
+  /** The same of the texts. */
+  readonly textEmbeddings?: tf.Tensor2D;
+  /**
+   * Embeddings first, then one per layer run; as transformers 5 returns them (last one after the final norm where it does so). Not of image-text
+   * retrieval given both kinds, which are two passes.
+   */
   readonly hiddenStates?: readonly tf.Tensor3D[];
 }
 

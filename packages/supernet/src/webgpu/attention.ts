@@ -44,7 +44,10 @@ const softmaxKernel = (padded: boolean, flagged: boolean): Kernel => ({
   code: `${reduction(ROW)}
     fn isHidden(row : i32, key : i32) -> bool {
       let position = uniforms.first + row % uniforms.queries;
-      var hidden = uniforms.causal == 1 && (key > position || (uniforms.window > 0 && key <= position - uniforms.window));
+      var hidden = uniforms.causal == 1 && key > position;
+      if (uniforms.window > 0) {
+        hidden = hidden || key <= position - uniforms.window || (uniforms.causal == 0 && key >= position + uniforms.window);
+      }
       ${padded ? 'hidden = hidden || padding[row / (uniforms.queries * uniforms.heads) * uniforms.width + key] == 0;' : ''}
       return hidden;
     }

@@ -103,6 +103,55 @@ describe('what is counted', () => {
   });
 });
 
+const debertaBase = configOf({
+  model_type: 'deberta-v2',
+  hidden_size: 768,
+  num_hidden_layers: 12,
+  num_attention_heads: 12,
+  intermediate_size: 3072,
+  max_position_embeddings: 512,
+  relative_attention: true,
+  position_buckets: 256,
+  norm_rel_ebd: 'layer_norm',
+  share_att_key: true,
+  pos_att_type: 'p2c|c2p',
+  position_biased_input: false,
+});
+
+describe('encoders of their own arithmetic', () => {
+  it('DeBERTa: relative positions are projected once a layer and multiplied with queries and keys', () => {
+    const [n, d, f, rows] = [16, 768, 3072, 31];
+    const layer = 4 * n * d * d + 2 * n * n * d + 2 * n * d * f + 2 * rows * d * d + 2 * n * rows * d;
+    expect(countMacs(debertaBase, undefined, { tokens: n })).toBe(12 * layer);
+    // Of a long text the table is looked at but for a row of a distance that there is not: 511.
+    const whole = countMacs(debertaBase, undefined, { tokens: 512 });
+    expect(whole).toBe(
+      12 * (4 * 512 * d * d + 2 * 512 ** 2 * d + 2 * 512 * d * f + 2 * 511 * d * d + 2 * 512 * 511 * d),
+    );
+  });
+
+  it('BEiT-3: an image and a text of a question together, of retrieval one after the other', () => {
+    const raw = {
+      model_type: 'beit3',
+      encoder_embed_dim: 64,
+      encoder_attention_heads: 4,
+      encoder_layers: 2,
+      encoder_ffn_embed_dim: 96,
+      img_size: 32,
+      patch_size: 8,
+      num_labels: 5,
+    };
+    const layers = (n: number) => 2 * (4 * n * 64 * 64 + 2 * n * n * 64 + 2 * n * 64 * 96);
+    const patch = 16 * 8 * 8 * 3 * 64;
+    const macs = (task: string, tokens?: number) =>
+      countMacs(configOf({ ...raw, architectures: [`BEiT3${task}`] }), undefined, { tokens });
+    expect(macs('ForVisualQuestionAnswering', 9)).toBe(patch + layers(26) + 64 * 64 + 2 * 64 * 64 + 128 * 5);
+    expect(macs('ForRetrieval', 9)).toBe(patch + layers(17) + layers(9) + 2 * 64 * 64);
+    expect(macs('Model', 0)).toBe(patch + layers(17));
+    expect(macs('ForImageClassification', undefined)).toBe(patch + layers(17) + 64 * 5);
+  });
+});
+
 describe('parameters', () => {
   it('of the published models', () => {
     // Without pooler-less heads: BertModel 109,482,240 + classifier 2·768 + 2; ViT-B/16 86,567,656; GPT-2 124,439,808.
@@ -119,6 +168,12 @@ describe('parameters', () => {
     });
     // RobertaModel with its pooler has 124,645,632; the bare encoder is 768² + 768 less.
     expect(countParameters(roberta)).toBe(124_645_632 - 768 * 768 - 768);
+    // distilbert-base without a head; ModernBERT-base as a masked language model; the encoder of DeBERTa-v3-base.
+    expect(countParameters(configOf({ model_type: 'distilbert' }))).toBe(66_362_880);
+    expect(countParameters(configOf({ model_type: 'modernbert', architectures: ['ModernBertForMaskedLM'] }))).toBe(
+      149_655_232,
+    );
+    expect(countParameters(debertaBase)).toBe(183_831_552);
     const qwen = configOf({
       model_type: 'qwen3',
       architectures: ['Qwen3ForCausalLM'],

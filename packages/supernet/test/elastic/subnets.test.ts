@@ -9,7 +9,7 @@ import { fullSubnet, sampleSubnet } from '../../src/elastic/space.ts';
 import { extractSubnet } from '../../src/export/extract.ts';
 import { extractModel } from '../../src/export/values.ts';
 import { BACKENDS, useBackend } from '../helpers/backend.ts';
-import { GOLDENS, goldenPath, loadGolden, missingGolden } from '../helpers/golden.ts';
+import { ENCODER_GOLDENS, GOLDENS, goldenPath, loadGolden, missingGolden } from '../helpers/golden.ts';
 
 function randomFrom(seed: number): () => number {
   let state = seed;
@@ -19,7 +19,7 @@ function randomFrom(seed: number): () => number {
 describe.skipIf(missingGolden).each(BACKENDS)(`sub-networks on %s${missingGolden}`, (backend) => {
   beforeAll(() => useBackend(backend));
 
-  it.each(GOLDENS)('%s', async (name) => {
+  it.each(backend === 'cpu' ? GOLDENS : [...GOLDENS, ...ENCODER_GOLDENS])('%s', async (name) => {
     const folder = goldenPath(name)!;
     const { inputs } = await loadGolden(folder);
     const { model } = await loadCheckpoint(folder);

@@ -17,6 +17,9 @@ export const GOLDENS = ['llama-gqa', 'llama3-rope', 'qwen2', 'gpt2', 'bert-mlm',
 /** Further ones, of families that share their arithmetic with those. */
 export const RELATED_GOLDENS = ['mistral', 'phi3', 'qwen3-yarn'] as const;
 
+/** Encoders of their own arithmetic. */
+export const ENCODER_GOLDENS = ['distilbert-seqcls', 'modernbert-mlm', 'deberta-v2-seqcls'] as const;
+
 export interface Golden {
   readonly inputs: ModelInputs;
   readonly logits: Float32Array;

@@ -7,7 +7,17 @@ import type { ElasticModel, ForwardOptions, ModelInputs } from '../../src/model/
 import { BACKENDS, useBackend } from '../helpers/backend.ts';
 import { goldenPath, loadGolden, missingGolden } from '../helpers/golden.ts';
 
-const CASES = ['llama-gqa', 'qwen2', 'gpt2', 'bert-mlm', 'bert-seqcls', 'vit'];
+const CASES = [
+  'llama-gqa',
+  'qwen2',
+  'gpt2',
+  'bert-mlm',
+  'bert-seqcls',
+  'vit',
+  'distilbert-seqcls',
+  'modernbert-mlm',
+  'deberta-v2-seqcls',
+];
 
 /** A smooth scalar of the logits that depends on all of them. */
 function objective(model: ElasticModel, inputs: ModelInputs, options: ForwardOptions): tf.Scalar {

@@ -157,13 +157,14 @@ describeGpu('fused kernels', () => {
           const kv = [batch, keys, kvHeads, 4];
           const visible = (_: unknown, i: number) => (i % keys < keys - 1 - (i % 2) || i % keys === 0 ? 1 : 0);
           expect(
-            await mismatches([q, kv, kv], (a, b, c) =>
+            await mismatches([q, kv, kv, [q[0]!, q[2]!, q[1]!, kv[1]!]], (a, b, c, d) =>
               denseAttention(a as tf.Tensor4D, b as tf.Tensor4D, c as tf.Tensor4D, {
                 layer: 0,
                 causal,
                 scale: 0.7,
                 queryOffset: earlier,
-                ...(window && causal && { window }),
+                ...(window && { window }),
+                bias: d as tf.Tensor4D,
                 ...(padded && {
                   mask: tf.tensor2d(Int32Array.from({ length: batch * keys }, visible), [batch, keys], 'int32'),
                 }),
