@@ -38,7 +38,10 @@ export function labelNames({ labels, raw }: Pick<ModelConfig, 'labels' | 'raw'>)
   const named = Object(raw['id2label']) as Readonly<Record<string, unknown>>;
   // Of another task, where num_labels replaced their number.
   const isOwn = Object.keys(named).length === labels;
-  return Array.from({ length: labels }, (_, id) => (isOwn ? String(named[id] ?? `LABEL_${id}`) : `LABEL_${id}`));
+  return Array.from({ length: labels }, (_, id) => {
+    const name = isOwn ? named[id] : undefined;
+    return typeof name === 'string' ? name : `LABEL_${id}`;
+  });
 }
 
 /** What config.json says of a classifier's outputs. */

@@ -23,7 +23,7 @@ export async function withSentenceLayout(config: ModelConfig, files: CheckpointF
   const isKnown = first?.kind === 'Transformer' && first.path === '' && pooling?.kind === 'Pooling';
   if (!isKnown || rest.some(({ kind }) => kind !== 'Normalize')) return config;
   const settings = (await optionalJson(files, `${pooling.path}/config.json`)) ?? {};
-  const modes = Object.keys(settings).filter((key) => /^pooling_mode_/.test(key) && settings[key] === true);
+  const modes = Object.keys(settings).filter((key) => key.startsWith('pooling_mode_') && settings[key] === true);
   const told = settings['pooling_mode'];
   const mode =
     typeof told === 'string' ? told : modes.length === 1 ? modes[0]?.replace('pooling_mode_', '') : undefined;
@@ -34,7 +34,7 @@ export async function withSentenceLayout(config: ModelConfig, files: CheckpointF
 }
 
 function readModules(text: string | undefined): readonly Module[] {
-  const { value } = text === undefined ? {} : (parseJson(text) as { readonly value?: unknown });
+  const value = text === undefined ? undefined : parseJson(text).value;
   if (!Array.isArray(value)) return [];
   return value.map((entry: unknown) => {
     const { type, path } = Object(entry) as { readonly type?: unknown; readonly path?: unknown };
