@@ -50,3 +50,30 @@ export function robustRms(residuals: Float64Array): number {
     largest * Math.sqrt(sizes.reduce((sum, size) => sum + (Math.min(size, reach) / largest) ** 2, 0) / sizes.length)
   );
 }
+
+/** A target is an outlier this many (normal) deviations from the median, of fewer rows than one in {@link RARE}. */
+const OUTLYING = 10;
+const RARE = 20;
+
+/**
+ * Targets in which outliers count as the furthest value that is none: one measurement that went wrong by a thousand does not decide
+ * the unit, the noise or the mean of all others, and still is the worst (or best) there is. An outlier is ten deviations, by the median
+ * absolute deviation, from the median; where one row in twenty or more lies as far, that is how the values are, and nothing is changed.
+ *
+ * @returns the targets themselves where there is no outlier
+ */
+export function tameTargets(targets: Float64Array): Float64Array {
+  const median = medianOf(targets);
+  const reach = OUTLYING * NORMAL * typicalDistance(targets, median);
+  const isNear = (value: number): boolean => Math.abs(value - median) <= reach;
+  const far = targets.reduce((count, value) => count + Number(!isNear(value)), 0);
+  if (reach === 0 || far === 0 || far * RARE > targets.length) return targets;
+  let low = median;
+  let high = median;
+  for (const value of targets) {
+    if (!isNear(value)) continue;
+    low = Math.min(low, value);
+    high = Math.max(high, value);
+  }
+  return targets.map((value) => Math.min(high, Math.max(low, value)));
+}

@@ -2,6 +2,7 @@
 import { PredictorError } from '../errors.ts';
 import { defineRegressor, within, type Model, type Regressor } from '../core/model.ts';
 import { count, oneOf } from '../core/options.ts';
+import { tameTargets } from '../core/robust.ts';
 import { saveAs, SavedState } from '../core/saved.ts';
 import { takeValues } from '../core/table.ts';
 import { gaussianProcess } from '../gp/gaussian-process.ts';
@@ -18,7 +19,12 @@ import { simplexWeights } from './weights.ts';
 export interface AutoOptions {
   /** @defaultValue ridge, svr (RBF, and linear with a tube of 0.05), gaussianProcess, randomForest */
   readonly candidates?: Readonly<Record<string, Regressor>> | undefined;
-  /** What is compared on rows left out. @defaultValue 'rmse' */
+  /**
+   * What is compared on rows left out: the order of the predictions, which is what a search asks of them (of those within 0.005 of the best
+   * rank correlation the one with the least percentage error), or the size of their errors.
+   *
+   * @defaultValue 'kendall'
+   */
   readonly metric?: 'rmse' | 'mape' | 'kendall' | undefined;
   /** Whether the stack of all candidates competes. @defaultValue true */
   readonly stack?: boolean | undefined;
@@ -31,7 +37,7 @@ export interface AutoModel extends Model {
   readonly kind: 'auto';
   /** A candidate's name, or `stack`. */
   readonly chosen: string;
-  /** Cross-validated, by name: lower is better, except for `kendall`. Empty on fewer than 4 rows. */
+  /** Cross-validated, by name: higher is better for `kendall`, lower for the others. Empty on fewer than 4 rows. */
   readonly scores: Readonly<Record<string, number>>;
   readonly model: Model;
 }
@@ -81,6 +87,29 @@ const DEFAULTS: () => Readonly<Record<string, Regressor>> = () => ({
   randomForest: randomForest(),
 });
 
+/** Rank correlations this close are alike: on the few hundred rows of a search they differ by more from one draw to the next. */
+const ALIKE = 0.005;
+
+/** The name of the lowest score; the first of equal ones, and of those that are no numbers. */
+function least(scores: Readonly<Record<string, number>>): string {
+  const rank = (score: number): number => (Number.isNaN(score) ? Infinity : score);
+  return Object.keys(scores).reduce((best, name) => (rank(scores[name]!) < rank(scores[best]!) ? name : best));
+}
+
+/** Of those with the best rank correlation, the one with the least error. */
+function bestOrder(
+  judged: readonly (readonly [string, Float64Array])[],
+  correlations: Readonly<Record<string, number>>,
+  targets: Float64Array,
+): string {
+  // A constant side has no rank correlation.
+  const rank = (name: string): number => (Number.isNaN(correlations[name]) ? -Infinity : correlations[name]!);
+  const best = judged.reduce((most, [name]) => Math.max(most, rank(name)), -Infinity);
+  const error = targets.includes(0) ? rmse : mape;
+  const alike = judged.filter(([name]) => rank(name) >= best - ALIKE);
+  return least(Object.fromEntries(alike.map(([name, values]) => [name, error(values, targets)])));
+}
+
 /**
  * The cross-validated choice. On fewer than 4 rows the first candidate, unjudged.
  *
@@ -97,7 +126,7 @@ const DEFAULTS: () => Readonly<Record<string, Regressor>> = () => ({
  * ```
  */
 export function auto(options: AutoOptions = {}): Regressor<AutoModel> {
-  const { candidates = DEFAULTS(), metric = 'rmse', stack = true, folds = 5 } = options;
+  const { candidates = DEFAULTS(), metric = 'kendall', stack = true, folds = 5 } = options;
   const entries = checkMembers(candidates);
   if (stack && STACK in candidates) {
     throw new PredictorError('invalid-option', 'a candidate is named "stack", as the stack of all is: rename it', {
@@ -107,7 +136,8 @@ export function auto(options: AutoOptions = {}): Regressor<AutoModel> {
   oneOf('metric', metric, ['rmse', 'mape', 'kendall']);
   count('folds', folds, 2);
   const judge = { rmse, mape, kendall: kendallTau }[metric];
-  return defineRegressor('auto', function* (table, targets, seed) {
+  return defineRegressor('auto', function* (table, rawTargets, seed) {
+    const targets = tameTargets(rawTargets);
     if (table.rows < LEAST_ROWS || (entries.length === 1 && !stack)) {
       const [name, regressor] = entries[0]!;
       return modelOf(yield* regressor.steps(table, targets, seed), name, {});
@@ -119,15 +149,10 @@ export function auto(options: AutoOptions = {}): Regressor<AutoModel> {
       predicted.push(yield* within(outOfFold(regressor, table, targets, splits, seed), at / parts, (at + 1) / parts));
     }
     const scores: Record<string, number> = {};
-    entries.forEach(([name], at) => {
-      scores[name] = judge(predicted[at]!, targets);
-    });
-    if (stack && entries.length > 1) scores[STACK] = judge(stackedOutOfFold(predicted, targets, splits), targets);
-    // A constant side has no rank correlation: then all are alike, and the first is taken.
-    const rank = (score: number): number => (Number.isNaN(score) ? Infinity : metric === 'kendall' ? -score : score);
-    const chosen = Object.keys(scores).reduce((best, name) =>
-      rank(scores[name]!) < rank(scores[best]!) ? name : best,
-    );
+    const judged = entries.map(([name], at) => [name, predicted[at]!] as const);
+    if (stack && entries.length > 1) judged.push([STACK, stackedOutOfFold(predicted, targets, splits)]);
+    for (const [name, values] of judged) scores[name] = judge(values, targets);
+    const chosen = metric === 'kendall' ? bestOrder(judged, scores, targets) : least(scores);
     const fit =
       chosen === STACK && stack
         ? fitStack(entries, predicted, table, targets, seed)

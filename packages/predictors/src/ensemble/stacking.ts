@@ -3,6 +3,7 @@ import { PredictorError } from '../errors.ts';
 import { defineRegressor, within, type Model, type Prediction, type Regressor } from '../core/model.ts';
 import { count } from '../core/options.ts';
 import { saveAs, SavedState } from '../core/saved.ts';
+import { tameTargets } from '../core/robust.ts';
 import { finite, scaleTargets } from '../core/scaling.ts';
 import { tableOf, type Rows, type Table } from '../core/table.ts';
 import { rmse } from '../metrics/errors.ts';
@@ -147,7 +148,8 @@ export function stacking(
 ): Regressor<StackingModel> {
   const entries = checkMembers(regressors);
   const folds = count('folds', options.folds ?? 5, 2);
-  return defineRegressor('stacking', function* (table, targets, seed) {
+  return defineRegressor('stacking', function* (table, rawTargets, seed) {
+    const targets = tameTargets(rawTargets);
     if (table.rows < LEAST_ROWS) {
       const residual = table.rows > 1 ? scaleTargets(targets).deviation : undefined;
       const members: Member[] = [];

@@ -4,6 +4,7 @@ import { defineRegressor, within, type Model, type Regressor } from '../core/mod
 import { oneRow } from '../core/one-row.ts';
 import { count, oneOf, positive } from '../core/options.ts';
 import { Random } from '../core/random.ts';
+import { tameTargets } from '../core/robust.ts';
 import { plain, saveAs, type SavedState } from '../core/saved.ts';
 import { finite, scale, scaled, scaleTargets, type Scaling } from '../core/scaling.ts';
 import { tableOf, takeRows, takeValues, type Rows, type Table } from '../core/table.ts';
@@ -186,7 +187,7 @@ export function gaussianProcess(options: GaussianProcessOptions = {}): Regressor
     const { groups, groupCount } = groupsOf(ard, d);
     const scaling = scale(rows, standardize);
     const { table } = scaling;
-    const { values: targets, mean, deviation } = scaleTargets(rawTargets);
+    const { values: targets, mean, deviation } = scaleTargets(tameTargets(rawTargets));
     const chosen =
       table.rows <= likelihoodRows
         ? undefined

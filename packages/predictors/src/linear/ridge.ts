@@ -3,6 +3,7 @@ import { defineRegressor, type Model, type Regressor } from '../core/model.ts';
 import { listOf, positive } from '../core/options.ts';
 import { plain, saveAs, SavedState } from '../core/saved.ts';
 import { oneRow } from '../core/one-row.ts';
+import { tameTargets } from '../core/robust.ts';
 import { finite, scale, scaled, scaleTargets, type Scaling } from '../core/scaling.ts';
 import { tableOf, type Rows, type Table } from '../core/table.ts';
 import { dot } from '../linalg/cholesky.ts';
@@ -142,7 +143,7 @@ export function ridge(options: RidgeOptions = {}): Regressor<RidgeModel> {
     const basis = basisOf(scaling.table);
     yield 0.5;
     const { rows: n, columns: d } = table;
-    const { mean, deviation, values: unit } = scaleTargets(targets);
+    const { mean, deviation, values: unit } = scaleTargets(tameTargets(targets));
     const chosen = choosePenalty(basis, unit, penalty);
     const { residuals, leverages } = leaveOneOut(basis, unit, chosen);
     const { rank, squares, scores, vectors } = basis;

@@ -4,6 +4,7 @@ import { defineRegressor, type Model, type Regressor } from '../core/model.ts';
 import { oneRow } from '../core/one-row.ts';
 import { count, oneOf } from '../core/options.ts';
 import { plain, saveAs, type SavedState } from '../core/saved.ts';
+import { tameTargets } from '../core/robust.ts';
 import { finite, scale, scaled, scaleTargets, type Scaling } from '../core/scaling.ts';
 import { tableOf, type Rows, type Table } from '../core/table.ts';
 import { squaredDistances } from '../linalg/distances.ts';
@@ -137,7 +138,7 @@ export function nearestNeighbours(options: NearestNeighboursOptions = {}): Regre
     // Refuses targets of which a spread would overflow.
     scaleTargets(targets);
     yield 0.5;
-    return modelOf({ scaling, table: scaling.table, targets, neighbours, weights });
+    return modelOf({ scaling, table: scaling.table, targets: tameTargets(targets), neighbours, weights });
   });
 }
 

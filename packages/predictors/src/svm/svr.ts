@@ -3,7 +3,7 @@ import { PredictorError } from '../errors.ts';
 import { defineRegressor, type Model, type Regressor } from '../core/model.ts';
 import { count, inRange, listOf, oneOf, positive } from '../core/options.ts';
 import { plain, saveAs, type SavedState } from '../core/saved.ts';
-import { robustRms, scaleTargetsRobustly } from '../core/robust.ts';
+import { robustRms, scaleTargetsRobustly, tameTargets } from '../core/robust.ts';
 import { finite, scale, scaled, type Scaling } from '../core/scaling.ts';
 import { tableOf, takeRows, takeValues, type Table } from '../core/table.ts';
 import { dot } from '../linalg/cholesky.ts';
@@ -166,7 +166,7 @@ export function svr(options: SvrOptions = {}): Regressor<SvrModel> {
   return defineRegressor('svr', function* (rows, rawTargets, seed) {
     const scaling = scale(rows, standardize);
     const { table } = scaling;
-    const { values: targets, mean, deviation } = scaleTargetsRobustly(rawTargets);
+    const { values: targets, mean, deviation } = scaleTargetsRobustly(tameTargets(rawTargets));
     const n = table.rows;
     const base = kernelBase(kernel, table);
     const unit = scaleGamma(table);

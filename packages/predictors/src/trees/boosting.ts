@@ -4,6 +4,7 @@ import { defineRegressor, type Model, type Regressor } from '../core/model.ts';
 import { count, inRange, positive } from '../core/options.ts';
 import { Random } from '../core/random.ts';
 import { saveAs, SavedState } from '../core/saved.ts';
+import { tameTargets } from '../core/robust.ts';
 import { scaleTargets } from '../core/scaling.ts';
 import { tableOf, takeRows, takeValues, type Rows, type Table } from '../core/table.ts';
 import { kFold } from '../validation/k-fold.ts';
@@ -167,7 +168,7 @@ export function boostedTrees(options: BoostedTreesOptions = {}): Regressor<Boost
   inRange('shrinkage', shrinkage, 0);
   if (folds !== 0) count('folds', folds, 2);
   return defineRegressor('boosted-trees', function* (table, rawTargets, seed) {
-    const { values: targets, mean, deviation } = scaleTargets(rawTargets);
+    const { values: targets, mean, deviation } = scaleTargets(tameTargets(rawTargets));
     let wanted = trees;
     let residual: number | undefined;
     if (folds > 0 && table.rows >= 8) {

@@ -4,6 +4,7 @@ import { defineRegressor, type Model, type Regressor } from '../core/model.ts';
 import { count, inRange } from '../core/options.ts';
 import { Random } from '../core/random.ts';
 import { saveAs, SavedState } from '../core/saved.ts';
+import { tameTargets } from '../core/robust.ts';
 import { scaleTargets } from '../core/scaling.ts';
 import { tableOf, type Rows, type Table } from '../core/table.ts';
 import { binsOf } from './bins.ts';
@@ -106,7 +107,7 @@ export function randomForest(options: RandomForestOptions = {}): Regressor<Rando
   return defineRegressor('random-forest', function* (table, rawTargets, seed) {
     const random = new Random(seed);
     const bins = binsOf(table);
-    const { values: targets, mean, deviation } = scaleTargets(rawTargets);
+    const { values: targets, mean, deviation } = scaleTargets(tameTargets(rawTargets));
     const n = table.rows;
     const trees: Tree[] = [];
     const sums = new Float64Array(n);

@@ -4,6 +4,7 @@ import { describe, expect, it } from 'vitest';
 import {
   auto,
   boostedTrees,
+  defineRegressor,
   gaussianProcess,
   nearestNeighbours,
   PredictorError,
@@ -12,6 +13,7 @@ import {
   rmse,
   stacking,
   svr,
+  type Regressor,
 } from '../../src/index.ts';
 import { Random } from '../../src/core/random.ts';
 import { tableOf } from '../../src/core/table.ts';
@@ -112,7 +114,7 @@ describe('auto', () => {
     ).toBe('ridge');
     const rows = Array.from({ length: 60 }, (_, i) => [i / 60]);
     const wave = rows.map(([x]) => Math.sin(9 * x!));
-    const model = auto({ candidates, stack: false }).fit(rows, wave);
+    const model = auto({ candidates, metric: 'rmse', stack: false }).fit(rows, wave);
     expect(model.chosen).toBe('process');
     expect(model.scores['process']).toBeLessThan(model.scores['ridge']! / 5);
     expect(model.predict([[0.5]])[0]).toBeCloseTo(Math.sin(4.5), 3);
@@ -147,7 +149,7 @@ describe('auto', () => {
       // Noise: there is nothing to learn, and weights that knew the rows they are judged on could not lose to one member alone.
       const noise = new Random(seed);
       const targets = train.rows.slice(0, 40).map(() => noise.uint32() / 2 ** 32);
-      const { scores } = auto({ candidates: members }).fit(train.rows.slice(0, 40), targets, { seed });
+      const { scores } = auto({ candidates: members, metric: 'rmse' }).fit(train.rows.slice(0, 40), targets, { seed });
       const { stack, ...single } = scores;
       if (stack! > Math.min(...Object.values(single))) worse++;
       // And to the digit: the weights of each fold are those of the other folds.
@@ -168,6 +170,38 @@ describe('auto', () => {
       expect(stack).toBeCloseTo(rmse(stacked, targets), 12);
     }
     expect(worse).toBeGreaterThan(3);
+  });
+
+  it('by default goes by order, and by the error where the order is alike', () => {
+    const straight = train.rows.map((row) => 100 + row.reduce((sum, v, k) => sum + k * v, 0));
+    // What a regressor predicts of a line, with something done to it: all the same order, or nearly the same values in another.
+    const bent = (kind: string, bend: (value: number, index: number) => number): Regressor =>
+      defineRegressor(kind, function* (table, targets, seed) {
+        const line = yield* ridge({ penalty: 1e-9 }).steps(table, targets, seed);
+        return { ...line, predict: (rows) => line.predict(rows).map(bend) };
+      });
+    const exact = bent('exact', (value) => value);
+    const far = bent('far', (value) => 3 * value + 50);
+    const shuffled = bent('shuffled', (value, index) => value + (index % 2 === 0 ? 3 : -3));
+    const chosen = (candidates: Record<string, Regressor>) =>
+      auto({ candidates, stack: false }).fit(train.rows, straight).chosen;
+    expect(chosen({ shuffled, far })).toBe('far');
+    expect(chosen({ far, exact })).toBe('exact');
+    expect(auto({ candidates: { shuffled, far }, stack: false, metric: 'mape' }).fit(train.rows, straight).chosen).toBe(
+      'shuffled',
+    );
+    // An actual value of 0 has no percentage; a constant has no order at all.
+    expect(auto({ candidates: { far, exact }, stack: false }).fit(train.rows, straight.with(0, 0)).chosen).toBe(
+      'exact',
+    );
+    expect(
+      auto({ stack: false, folds: 2 })
+        .fit(
+          train.rows,
+          straight.map(() => 7),
+        )
+        .predict(train.rows)[0],
+    ).toBeCloseTo(7, 6);
   });
 
   it('prefers a high rank correlation and a low error', () => {
