@@ -1,0 +1,190 @@
+// Which kernel multiplies, and how its work is cut: pure numbers, without a device.
+import type { DeviceProfile, ElementType } from '../../device/features.ts';
+import type { DeviceLimits } from '../../device/limits.ts';
+import type { ActivationFunction } from '../rows/activation-code.ts';
+import type { RowLayout } from '../weights/layout.ts';
+import { MOST_TARGETS } from './kernel.ts';
+import { matrixKernelBytes, tileOf, type MatrixTiling } from './matrix-code.ts';
+import { FEW_ROWS, rowKernelBytes, TEAM, type RowKernel } from './row-code.ts';
+import { TILE_ROWS } from './tile-code.ts';
+
+/** One matrix of a product, as planners see it. */
+export interface PlannedTarget {
+  readonly layout: RowLayout;
+  /** Rows of each of its buffers. */
+  readonly parts: readonly number[];
+  readonly bias: boolean;
+}
+
+export interface ProductRequest {
+  readonly rows: number;
+  readonly x: ElementType;
+  readonly targets: readonly PlannedTarget[];
+  readonly gate?: ActivationFunction | undefined;
+  readonly norm?: RowKernel['norm'];
+}
+
+/** A buffer of a target. */
+export interface PlannedPart {
+  readonly target: number;
+  readonly part: number;
+}
+
+/** How the work is cut among lanes. */
+export type ProductVariant =
+  | { readonly kind: 'rows'; readonly outputs: number; readonly teams: number; readonly shuffle: number }
+  | { readonly kind: 'tiles' }
+  | { readonly kind: 'matrices'; readonly tiling: MatrixTiling; readonly lanes: number };
+
+/** One dispatch: buffers of several matrices of one layout. */
+export interface ProductDispatch {
+  readonly parts: readonly PlannedPart[];
+  /** Its first workgroup (of tiles: along outputs) for each part. */
+  readonly starts: readonly number[];
+  readonly workgroups: readonly [x: number, y: number];
+}
+
+export interface ProductPlan {
+  readonly variant: ProductVariant;
+  readonly dispatches: readonly ProductDispatch[];
+  /** Gate and up are multiplied apart, and combined by another pass. */
+  readonly gateApart: boolean;
+}
+
+const tiling = (
+  rowSubgroups: number,
+  outputSubgroups: number,
+  rowMatrices: number,
+  outputMatrices: number,
+  depth: number,
+  double = false,
+): MatrixTiling => ({ rowSubgroups, outputSubgroups, rowMatrices, outputMatrices, depth, double });
+
+/** By rows of the tile, the largest first; of one size, what needs more memory first. */
+const TILINGS: readonly MatrixTiling[] = [
+  tiling(2, 4, 4, 2, 32),
+  tiling(2, 4, 2, 2, 32),
+  tiling(1, 4, 2, 2, 32),
+  tiling(1, 4, 2, 1, 16),
+];
+
+/** Few rows are bound by bytes, whatever the tier. */
+function variantOf(request: ProductRequest, profile: DeviceProfile, limits: DeviceLimits): ProductVariant {
+  const { rows, x, targets } = request;
+  if (rows <= FEW_ROWS) {
+    const smallest = profile.tier === 'basic' ? 1 : profile.subgroupMinSize;
+    const shuffle = Math.min(TEAM, 2 ** Math.floor(Math.log2(smallest)));
+    return { kind: 'rows', outputs: rows <= 2 ? 2 : 1, teams: 4, shuffle };
+  }
+  // Weights and activations in f32 are multiplied in f32.
+  const exact = x === 'f32' && targets.some(({ layout }) => layout.type === 'F32');
+  if (profile.tier === 'subgroup-matrix' && !exact) {
+    const found = TILINGS.find((each, index) => {
+      const tile = tileOf(each);
+      const threads = each.rowSubgroups * each.outputSubgroups * profile.subgroupMaxSize;
+      const smaller = TILINGS[index + 1];
+      const spare = smaller && rows <= tileOf(smaller).rows && tile.rows > tileOf(smaller).rows;
+      return (
+        !spare &&
+        threads <= Math.min(limits.maxComputeInvocationsPerWorkgroup, limits.maxComputeWorkgroupSizeX) &&
+        matrixKernelBytes(each) <= limits.maxComputeWorkgroupStorageSize
+      );
+    });
+    if (found) return { kind: 'matrices', tiling: found, lanes: profile.subgroupMaxSize };
+  }
+  return { kind: 'tiles' };
+}
+
+/** Outputs that one workgroup of a variant computes. */
+function outputsOf(variant: ProductVariant): number {
+  if (variant.kind === 'rows') return variant.outputs * variant.teams;
+  return variant.kind === 'tiles' ? TILE_ROWS : tileOf(variant.tiling).outputs;
+}
+
+/** @param variant instead of the planner's */
+export function planProduct(
+  request: ProductRequest,
+  profile: DeviceProfile,
+  limits: DeviceLimits,
+  variant: ProductVariant = variantOf(request, profile, limits),
+): ProductPlan {
+  const { rows, targets, gate, norm } = request;
+  const alike = targets.every(({ layout }) => sameLayout(layout, targets[0]!.layout));
+  const buffers = 1 + (norm?.weight ? 1 : 0);
+  const gated = gate !== undefined && variant.kind === 'rows' && alike && fits(targets, buffers - 1, limits);
+  const dispatches: ProductDispatch[] = [];
+  const groups = gated ? partsOfAll(targets) : grouped(targets, buffers, limits);
+  for (const parts of groups) dispatches.push(dispatchOf(parts, request, variant, limits, gated));
+  if (variant.kind === 'rows') checkMemory(request, variant, limits);
+  return { variant, dispatches, gateApart: gate !== undefined && !gated && rows > 0 };
+}
+
+/** Whether storage buffers of these targets fit a dispatch beside `others`. */
+function fits(targets: readonly PlannedTarget[], others: number, limits: DeviceLimits): boolean {
+  const own = targets.reduce((sum, { bias }) => sum + (bias ? 3 : 2), others);
+  return own <= limits.maxStorageBuffersPerShaderStage && targets.length <= MOST_TARGETS;
+}
+
+/** Buffer p of every target together. */
+function partsOfAll(targets: readonly PlannedTarget[]): PlannedPart[][] {
+  return targets[0]!.parts.map((_, part) => targets.map((_target, target) => ({ target, part })));
+}
+
+/** First buffers of like targets together, as many as bindings allow; an output is written by one part of a dispatch. */
+function grouped(targets: readonly PlannedTarget[], buffers: number, limits: DeviceLimits): PlannedPart[][] {
+  const groups: PlannedPart[][] = [];
+  for (const [target, { layout, parts }] of targets.entries()) {
+    const joined = groups.find((group) => {
+      const members = group.map((each) => targets[each.target]!);
+      return (
+        group.every(({ part }) => part === 0) &&
+        sameLayout(members[0]!.layout, layout) &&
+        fits([...members, targets[target]!], buffers, limits)
+      );
+    });
+    for (const part of parts.keys()) {
+      if (part === 0 && joined) joined.push({ target, part });
+      else groups.push([{ target, part }]);
+    }
+  }
+  return groups;
+}
+
+function sameLayout(a: RowLayout, b: RowLayout): boolean {
+  return a.type === b.type && a.columns === b.columns;
+}
+
+function dispatchOf(
+  parts: readonly PlannedPart[],
+  { rows, targets }: ProductRequest,
+  variant: ProductVariant,
+  limits: DeviceLimits,
+  gated: boolean,
+): ProductDispatch {
+  const step = outputsOf(variant);
+  const starts: number[] = [];
+  let groups = 0;
+  for (const { target, part } of parts) {
+    starts.push(groups);
+    groups += Math.ceil(targets[target]!.parts[part]! / step);
+  }
+  if (gated) groups = Math.ceil(targets[0]!.parts[parts[0]!.part]! / step);
+  if (variant.kind === 'rows') {
+    const y = Math.ceil(groups / limits.maxComputeWorkgroupsPerDimension);
+    return { parts, starts, workgroups: [Math.ceil(groups / y), y] };
+  }
+  const tile = variant.kind === 'tiles' ? TILE_ROWS : tileOf(variant.tiling).rows;
+  return { parts, starts, workgroups: [groups, Math.ceil(rows / tile)] };
+}
+
+/** A workgroup's memory always holds what few rows need: see the property test. */
+function checkMemory(
+  { rows, x, targets, gate, norm }: ProductRequest,
+  { outputs, teams, shuffle }: Extract<ProductVariant, { kind: 'rows' }>,
+  limits: DeviceLimits,
+): void {
+  const own = targets.map(({ bias }) => ({ bias, add: false, out: 'f32' as const }));
+  const kernel: RowKernel = { layout: targets[0]!.layout, x, targets: own, gate, norm, rows, outputs, teams, shuffle };
+  if (rowKernelBytes(kernel) > limits.maxComputeWorkgroupStorageSize)
+    throw new RangeError(`a product of ${rows} rows needs ${rowKernelBytes(kernel)} bytes of workgroup memory`);
+}

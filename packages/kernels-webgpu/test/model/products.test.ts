@@ -1,0 +1,294 @@
+// Products with stored matrices, fused norms and gates, on every tier there is, against float64.
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import fc from 'fast-check';
+import { describeGpu } from '@hip/testing';
+import { requestHipDevice } from '../../src/device/request.ts';
+import { GpuCall } from '../../src/dispatch/call.ts';
+import { contextOf, GpuContext } from '../../src/dispatch/context.ts';
+import { readTensor, uploadTensor, emptyTensor, type GpuTensor } from '../../src/dispatch/tensor.ts';
+import {
+  createGpuMatrix,
+  encodeGatedLinear,
+  encodeLinear,
+  WEIGHT_TYPES,
+  type ProductOptions,
+  type WeightType,
+} from '../../src/model/index.ts';
+import { randomValues, roundToHalf } from '../support/cases.ts';
+import { emulatedMatrices } from '../support/emulated-matrices.ts';
+import { ACTIVATION_FUNCTIONS, normed, product, randomMatrix, TYPES, worst } from './support.ts';
+
+describeGpu('products of stored matrices', (gpu) => {
+  let context: GpuContext;
+  beforeAll(async () => {
+    context = contextOf(await requestHipDevice(await gpu.adapter()));
+  });
+  afterAll(() => context.device.destroy());
+
+  const matrixOf = (type: WeightType, rows: number, columns: number, seed: number, on = context) => {
+    const { bytes, values } = randomMatrix(type, rows, columns, seed);
+    const matrix = createGpuMatrix(on, { type, rows, columns });
+    matrix.write(0, bytes);
+    return { matrix, values };
+  };
+  const tensor = (values: Float32Array, type: 'f32' | 'f16' = 'f32'): GpuTensor => uploadTensor(context, values, type);
+  const run = (encode: (call: GpuCall) => void): void => {
+    const call = new GpuCall(context);
+    encode(call);
+    call.submit();
+  };
+  /** On SwiftShader, matrices without matrix units: one subgroup's lanes each hold whole ones. */
+  const emulated = (): ProductOptions => ({
+    variant: {
+      kind: 'matrices',
+      lanes: context.profile.subgroupMaxSize,
+      tiling: { rowSubgroups: 2, outputSubgroups: 1, rowMatrices: 1, outputMatrices: 2, depth: 32, double: true },
+    },
+    matrices: () => emulatedMatrices(context.profile.subgroupMaxSize),
+  });
+
+  it.each(TYPES)('%s: few rows and many, any number of outputs and columns', async (type) => {
+    const { values: size } = WEIGHT_TYPES[type];
+    await fc.assert(
+      fc.asyncProperty(
+        fc.record({
+          rows: fc.constantFrom(1, 1, 2, 3, 8, 9, 67),
+          outputs: fc.integer({ min: 1, max: 70 }),
+          blocks: fc.integer({ min: 1, max: size === 1 ? 130 : size === 32 ? 6 : 2 }),
+          tier: fc.constantFrom('basic' as const, 'subgroups' as const),
+          xType: fc.constantFrom('f32' as const, 'f16' as const),
+          withBias: fc.boolean(),
+          add: fc.boolean(),
+          scale: fc.constantFrom(1, 0.25),
+          seed: fc.nat(1000),
+        }),
+        async ({ rows, outputs, blocks, tier, xType, withBias, add, scale, seed }) => {
+          const columns = blocks * size;
+          const raw = randomValues(rows * columns, seed + 7);
+          const input = xType === 'f16' ? roundToHalf(raw) : raw;
+          const [bias, before] = [randomValues(outputs, seed + 2), randomValues(rows * outputs, seed + 3)];
+          const { matrix, values } = matrixOf(type, outputs, columns, seed);
+          const { sums, sizes } = product(input, values, { rows, outputs, columns });
+          const out = tensor(before);
+          const target = { matrix, out, add, scale, ...(withBias ? { bias: tensor(bias) } : {}) };
+          run((call) => encodeLinear(call, { x: tensor(input, xType), targets: [target], rows }, { tier }));
+          const expected = sums.map(
+            (sum, i) => scale * (sum + (withBias ? bias[i % outputs]! : 0)) + (add ? before[i]! : 0),
+          );
+          const actual = await readTensor(context, out);
+          expect(
+            worst(
+              actual,
+              expected,
+              sizes.map((s) => s + 2),
+            ),
+          ).toBeLessThan(1e-5);
+          matrix.dispose();
+        },
+      ),
+      { numRuns: 10 },
+    );
+  });
+
+  it.each(TYPES)('%s: sixteen by sixteen, sums as good as f16 factors allow', async (type) => {
+    const [rows, outputs] = [35, 37];
+    const columns = Math.max(96, WEIGHT_TYPES[type].values);
+    const input = roundToHalf(randomValues(rows * columns, 1));
+    const { matrix, values } = matrixOf(type, outputs, columns, 2);
+    const { sums, sizes } = product(input, values, { rows, outputs, columns });
+    const out = emptyTensor({ context, type: 'f32', length: rows * outputs });
+    run((call) =>
+      encodeLinear(call, { x: tensor(input, 'f16'), targets: [{ matrix, out }], rows }, emulated()),
+    );
+    expect(worst(await readTensor(context, out), sums, sizes)).toBeLessThan(type === 'F16' ? 1e-6 : 1e-3);
+    matrix.dispose();
+  });
+
+  it('several matrices of one type and of others in one call, with a bias or none', async () => {
+    for (const rows of [1, 3, 20]) {
+      for (const options of [{}, { tier: 'basic' as const }, rows > 8 ? emulated() : {}]) {
+        const input = randomValues(rows * 256, 8);
+        const targets = (['Q4_1', 'Q6_K', 'Q4_1', 'Q8_0', 'Q4_1'] as const).map((type, i) => {
+          const outputs = [40, 7, 64, 21, 17][i]!;
+          const bias = i % 2 === 0 ? randomValues(outputs, i) : undefined;
+          const out = emptyTensor({ context, type: 'f32', length: rows * outputs });
+          return { ...matrixOf(type, outputs, 256, i), out, bias };
+        });
+        run((call) =>
+          encodeLinear(
+            call,
+            {
+              x: tensor(input),
+              targets: targets.map(({ matrix, out, bias }) => ({ matrix, out, bias: bias && tensor(bias) })),
+              rows,
+            },
+            options,
+          ),
+        );
+        for (const { matrix, values, out, bias } of targets) {
+          const { sums, sizes } = product(input, values, { rows, outputs: matrix.rows, columns: 256 });
+          const expected = sums.map((sum, i) => sum + (bias?.[i % matrix.rows] ?? 0));
+          const most = 'matrices' in options ? 1e-3 : 1e-5;
+          expect(worst(await readTensor(context, out), expected, sizes)).toBeLessThan(most);
+          matrix.dispose();
+        }
+      }
+    }
+  });
+
+  it('norms on the way in, gates on the way out', async () => {
+    const outputs = 45;
+    for (const [rows, columns, types] of [
+      [1, 64, ['F16', 'F16']],
+      [3, 52, ['F32', 'F32']],
+      [8, 256, ['Q4_K', 'Q6_K']],
+      [1, 64, ['Q8_0', 'Q8_0']],
+      [19, 64, ['Q4_0', 'Q4_0']],
+    ] as const) {
+      for (const kind of ['rms', 'layer'] as const) {
+        const unitOffset = rows === 1;
+        const input = randomValues(rows * columns, 5).map((x) => 3 * x + 0.2);
+        const weight = randomValues(columns, 6);
+        const offsets = randomValues(columns, 7);
+        const withBias = kind === 'layer';
+        const [gate, up] = types.map((type, i) => matrixOf(type, outputs, columns, i));
+        const gateBias = randomValues(outputs, 9);
+        const out = emptyTensor({ context, type: 'f32', length: rows * outputs });
+        const norm = {
+          kind,
+          epsilon: 1e-3,
+          weight: tensor(weight),
+          unitOffset,
+          ...(withBias ? { bias: tensor(offsets) } : {}),
+        };
+        run((call) =>
+          encodeGatedLinear(call, {
+            x: tensor(input),
+            rows,
+            norm,
+            gate: { matrix: gate!.matrix, bias: tensor(gateBias) },
+            up: { matrix: up!.matrix },
+            activation: 'silu',
+            out,
+          }),
+        );
+        const x = normed(input, columns, {
+          centred: kind === 'layer',
+          epsilon: 1e-3,
+          weight: weight.map((w) => w + (unitOffset ? 1 : 0)),
+          bias: withBias ? offsets : undefined,
+        });
+        const shape = { rows, outputs, columns };
+        const [g, u] = [product(x, gate!.values, shape), product(x, up!.values, shape)];
+        const expected = u.sums.map((sum, i) => sum * ACTIVATION_FUNCTIONS.silu(g.sums[i]! + gateBias[i % outputs]!));
+        const sizes = u.sizes.map((size, i) => (size + 1) * (g.sizes[i]! + 1));
+        expect(worst(await readTensor(context, out), expected, sizes)).toBeLessThan(
+          context.profile.shaderF16 ? 2e-3 : 1e-5,
+        );
+        gate!.matrix.dispose();
+        up!.matrix.dispose();
+      }
+    }
+  });
+
+  it('rows beyond a binding lie on several buffers', async () => {
+    const small = new GpuContext(context.device);
+    Object.assign(small, { limits: { ...context.limits, maxStorageBufferBindingSize: 2048 } });
+    const [outputs, columns] = [83, 64];
+    for (const rows of [1, 12]) {
+      const input = randomValues(rows * columns, 3);
+      const { matrix, values } = matrixOf('F16', outputs, columns, 4, small);
+      const second = matrixOf('F16', outputs, columns, 5, small);
+      expect(matrix.bytes).toBe(outputs * columns * 2);
+      const out = emptyTensor({ context, type: 'f32', length: rows * outputs });
+      const gated = emptyTensor({ context, type: 'f32', length: rows * outputs });
+      const call = new GpuCall(small);
+      const x = tensor(input);
+      encodeLinear(call, { x, targets: [{ matrix, out }], rows });
+      encodeGatedLinear(call, { x, gate: { matrix }, up: second, activation: 'identity', out: gated, rows });
+      call.submit();
+      const { sums, sizes } = product(input, values, { rows, outputs, columns });
+      expect(worst(await readTensor(context, out), sums, sizes)).toBeLessThan(1e-5);
+      const other = product(input, second.values, { rows, outputs, columns });
+      expect(
+        worst(
+          await readTensor(context, gated),
+          sums.map((sum, i) => sum * other.sums[i]!),
+          sizes.map((size, i) => (size + 1) * (other.sizes[i]! + 1)),
+        ),
+      ).toBeLessThan(1e-5);
+      matrix.dispose();
+      second.matrix.dispose();
+    }
+  });
+
+  describe('what is not finite', () => {
+    it('reaches the outputs of its row, or of its matrix row, and no others', async () => {
+      for (const type of TYPES) {
+        const columns = Math.max(32, WEIGHT_TYPES[type].values);
+        const { bytes } = randomMatrix(type, 9, columns, 4);
+        const matrix = createGpuMatrix(context, { type, rows: 9, columns });
+        for (const rows of [2, 12]) {
+          matrix.write(0, bytes);
+          const x = new Float32Array(rows * columns).fill(1);
+          x[columns + 5] = NaN;
+          const out = emptyTensor({ context, type: 'f32', length: rows * 9 });
+          run((call) => encodeLinear(call, { x: tensor(x), targets: [{ matrix, out }], rows }));
+          const finite = [...(await readTensor(context, out))].map(Number.isFinite);
+          expect(finite).toEqual(finite.map((_, i) => Math.floor(i / 9) !== 1));
+          if (type === 'F32') continue;
+          const odd = bytes.slice();
+          const at = 5 * (bytes.length / 9) + (type === 'Q6_K' ? 208 : 0);
+          new DataView(odd.buffer).setUint16(at, type === 'BF16' ? 0x7fc0 : 0x7e00, true);
+          matrix.write(0, odd);
+          run((call) =>
+            encodeLinear(call, { x: tensor(new Float32Array(rows * columns).fill(0.5)), targets: [{ matrix, out }], rows }),
+          );
+          const weights = [...(await readTensor(context, out))].map(Number.isFinite);
+          expect(weights).toEqual(weights.map((_, i) => i % 9 !== 5));
+        }
+        matrix.dispose();
+      }
+    });
+  });
+
+  it('refuses what does not fit, by name', () => {
+    const { matrix } = matrixOf('F32', 4, 8, 1);
+    const other = matrixOf('F32', 4, 16, 1).matrix;
+    const x = tensor(new Float32Array(8));
+    const out = tensor(new Float32Array(4));
+    const call = new GpuCall(context);
+    const refused = (code: string, message: RegExp) =>
+      expect.objectContaining({ code, message: expect.stringMatching(message) });
+    expect(() => createGpuMatrix(context, { type: 'Q8_0', rows: 1, columns: 40 })).toThrow(
+      refused('invalid-shape', /Q8_0 stores 32 values a block/),
+    );
+    expect(() => createGpuMatrix(context, { type: 'Q2_K' as WeightType, rows: 1, columns: 256 })).toThrow(
+      refused('unsupported', /type is Q2_K: give one of F32/),
+    );
+    expect(() => matrix.write(3, new Uint8Array(64))).toThrow(refused('invalid-shape', /rows 3 to 5 are written/));
+    expect(() => matrix.write(0, new Uint8Array(9))).toThrow(refused('invalid-shape', /take 32 each/));
+    expect(() => encodeLinear(call, { x, targets: [], rows: 1 })).toThrow(refused('invalid-shape', /at least one/));
+    expect(() => encodeLinear(call, { x, targets: [{ matrix, out }], rows: 2 })).toThrow(
+      refused('invalid-shape', /x holds 8 numbers: this needs 16/),
+    );
+    expect(() =>
+      encodeLinear(call, {
+        x,
+        targets: [
+          { matrix, out },
+          { matrix: other, out },
+        ],
+        rows: 1,
+      }),
+    ).toThrow(refused('invalid-shape', /matrix 1 has 16 columns, the first 8/));
+    expect(() => encodeLinear(call, { x, targets: [{ matrix, out, scale: NaN }], rows: 1 })).toThrow(
+      refused('invalid-config', /scale is NaN/),
+    );
+    matrix.dispose();
+    expect(() => encodeLinear(call, { x, targets: [{ matrix, out }], rows: 1 })).toThrow(
+      refused('internal', /disposed/),
+    );
+    other.dispose();
+  });
+});
