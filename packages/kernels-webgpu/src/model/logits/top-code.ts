@@ -36,7 +36,9 @@ export const TOP_HEAD = 4;
  */
 export function topKernelCode({ first, last, keep }: TopKernel): string {
   const source = first ? 'var<storage, read> logits: array<f32>' : 'var<storage, read> candidates: array<vec2<u32>>';
-  const target = last ? 'var<storage, read_write> answer: array<u32>' : 'var<storage, read_write> kept: array<vec2<u32>>';
+  const target = last
+    ? 'var<storage, read_write> answer: array<u32>'
+    : 'var<storage, read_write> kept: array<vec2<u32>>';
   const sums = first ? 'var<storage, read_write> sums: array<vec4<f32>>' : 'var<storage, read> sums: array<vec4<f32>>';
   const bound = first || last;
   return wgsl(
@@ -52,7 +54,9 @@ fn key_of(value: f32) -> u32 {
   return select(same | 0x80000000u, ~same, (same & 0x80000000u) != 0u);
 }
 fn bits_of(key: u32) -> u32 { return select(~key, key & 0x7fffffffu, (key & 0x80000000u) != 0u); }`,
-    bound ? [reduceFunction('most_of', 'max(a, b)', THREADS), reduceFunction('sum_of', 'a + b', THREADS)].join('\n') : '',
+    bound
+      ? [reduceFunction('most_of', 'max(a, b)', THREADS), reduceFunction('sum_of', 'a + b', THREADS)].join('\n')
+      : '',
     `@compute @workgroup_size(${THREADS})
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) thread: u32) {
   let row = group.y;

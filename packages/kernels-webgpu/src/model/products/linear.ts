@@ -6,7 +6,7 @@ import type { Binding, GpuCall } from '../../dispatch/call.ts';
 import type { GpuTensor } from '../../dispatch/tensor.ts';
 import type { MatrixDialect } from '../../attention/matrix-dialect.ts';
 import { checkCounts, checkNumber, floatsOf, rangeOf, writableOf } from '../check.ts';
-import { ACTIVATIONS, type ActivationFunction } from '../rows/activation-code.ts';
+import { checkActivation, type ActivationFunction } from '../rows/activation-code.ts';
 import { encodeGate } from '../rows/elements.ts';
 import { encodeNorm, type NormOptions } from '../rows/norm.ts';
 import { scratchTensor } from '../scratch.ts';
@@ -87,10 +87,7 @@ export interface GatedLinearInputs extends Omit<LinearInputs, 'targets'> {
  */
 export function encodeGatedLinear(call: GpuCall, inputs: GatedLinearInputs, options: ProductOptions = {}): void {
   const { x, gate, up, activation, out, rows, norm } = inputs;
-  if (!ACTIVATIONS.includes(activation)) {
-    const message = `activation is ${String(activation)}: give one of ${ACTIVATIONS.join(', ')}`;
-    throw new HipError('unsupported', message, { name: 'activation', value: activation });
-  }
+  checkActivation(activation);
   if (gate.matrix.rows !== up.matrix.rows) {
     const message = `gate has ${gate.matrix.rows} outputs, up ${up.matrix.rows}: give matrices of one size`;
     throw new HipError('invalid-shape', message, { gate: gate.matrix.rows, up: up.matrix.rows });
@@ -119,7 +116,9 @@ function encodeProducts(
       throw new HipError('invalid-shape', message, { index, columns: matrix.columns, expected: columns });
     }
     if (matrix.context !== context)
-      throw new HipError('internal', `matrix ${index} is another device's: create it with the call's context`, { index });
+      throw new HipError('internal', `matrix ${index} is another device's: create it with the call's context`, {
+        index,
+      });
     writableOf(context, 'out', out, rows * matrix.rows);
     checkNumber('scale', scale);
   }
@@ -129,7 +128,8 @@ function encodeProducts(
     bias: bias !== undefined,
   }));
   const profile = withTier(context.profile, tier);
-  const fused = norm?.kind === 'rms' ? { weight: norm.weight !== undefined, unitOffset: norm.unitOffset ?? false } : undefined;
+  const fused =
+    norm?.kind === 'rms' ? { weight: norm.weight !== undefined, unitOffset: norm.unitOffset ?? false } : undefined;
   const request = { rows, x: x.type, targets: planned, gate, norm: fused };
   let plan = planProduct(request, profile, limits, options.variant);
   let input = x;
@@ -158,7 +158,11 @@ function encodeProducts(
       matrices: options.matrices,
     });
   if (apart && gate)
-    encodeGate(call, { x: apart[0]!, up: apart[1]!, out: targets[0]!.out }, { length: rows * targets[0]!.matrix.rows, activation: gate });
+    encodeGate(
+      call,
+      { x: apart[0]!, up: apart[1]!, out: targets[0]!.out },
+      { length: rows * targets[0]!.matrix.rows, activation: gate },
+    );
 }
 
 function encodeDispatch(

@@ -56,10 +56,10 @@ export function matrixKernelCode(kernel: MatrixKernel, dialect: MatrixDialect = 
   const staged: MatrixBuffer = { name: 'staged', element: 'vec4<u32>' };
   const results: MatrixBuffer = { name: 'results', element: 'vec2<f32>' };
   const vectors = (tile.rows + tile.outputs) * stride;
-  const cells = Array.from({ length: rowMatrices * outputMatrices }, (_, i) => [
-    Math.floor(i / outputMatrices),
-    i % outputMatrices,
-  ] as const);
+  const cells = Array.from(
+    { length: rowMatrices * outputMatrices },
+    (_, i) => [Math.floor(i / outputMatrices), i % outputMatrices] as const,
+  );
 
   const pack = (octet: string): string =>
     `vec4<u32>(pack2x16float(${octet}[0].xy), pack2x16float(${octet}[0].zw), pack2x16float(${octet}[1].xy), pack2x16float(${octet}[1].zw))`;
@@ -111,7 +111,9 @@ ${targets.map((_, t) => `fn w_octet${t}(row: u32, octet: u32) -> vec4<u32> { ${g
   const multiply = (base: string): string =>
     unroll(
       depth / MATRIX,
-      (k) => `${unroll(rowMatrices, (i) => `let a${k}_${i} = ${dialect.load('left', staged, `${base}rowPart + ${i * MATRIX * stride + 2 * k}u`, `${stride}u`, 'row_major')};`, '\n    ')}
+      (
+        k,
+      ) => `${unroll(rowMatrices, (i) => `let a${k}_${i} = ${dialect.load('left', staged, `${base}rowPart + ${i * MATRIX * stride + 2 * k}u`, `${stride}u`, 'row_major')};`, '\n    ')}
     ${unroll(
       outputMatrices,
       (j) =>
@@ -145,15 +147,21 @@ ${targets.map((_, t) => `fn w_octet${t}(row: u32, octet: u32) -> vec4<u32> { ${g
     }
     workgroupBarrier();
   }`;
-  const product = (t: number): string => `fn product${t}(tile: u32, rowTile: u32, thread: u32, subgroup: u32, lane: u32) {
+  const product = (
+    t: number,
+  ): string => `fn product${t}(tile: u32, rowTile: u32, thread: u32, subgroup: u32, lane: u32) {
   let firstRow = rowTile * ${tile.rows}u;
   let firstOutput = tile * ${tile.outputs}u;
   let rowSubgroup = subgroup / ${outputSubgroups}u;
   let outputSubgroup = subgroup % ${outputSubgroups}u;
   let rowPart = rowSubgroup * ${rowMatrices * MATRIX * stride}u;
   let outputPart = ${tile.rows * stride}u + outputSubgroup * ${outputMatrices * MATRIX * stride}u;
-  ${moves(tile.rows).map((i) => `var heldX${i}: vec4<u32>;`).join(' ')}
-  ${moves(tile.outputs).map((i) => `var heldW${i}: vec4<u32>;`).join(' ')}
+  ${moves(tile.rows)
+    .map((i) => `var heldX${i}: vec4<u32>;`)
+    .join(' ')}
+  ${moves(tile.outputs)
+    .map((i) => `var heldW${i}: vec4<u32>;`)
+    .join(' ')}
   ${cells.map(([i, j]) => dialect.zero(`s${i}_${j}`)).join(' ')}
   ${fetch(t, '0u')}
   ${put('')}

@@ -48,11 +48,10 @@ export function rowKernelCode(kernel: RowKernel): string {
     ...(norm ? Array.from({ length: rows }, (_, r) => `q${r}`) : []),
   ];
   const parts = TEAM / shuffle;
-  const place = (part: string, i: number): string => `partial[((team * ${parts}u + ${part}) * ${sums.length}u) + ${i}u]`;
+  const place = (part: string, i: number): string =>
+    `partial[((team * ${parts}u + ${part}) * ${sums.length}u) + ${i}u]`;
   const total = (name: string): string =>
-    parts === 1
-      ? name
-      : Array.from({ length: parts }, (_, p) => place(`${p}u`, sums.indexOf(name))).join(' + ');
+    parts === 1 ? name : Array.from({ length: parts }, (_, p) => place(`${p}u`, sums.indexOf(name))).join(' + ');
   const reduce = `
     ${sums
       .flatMap((name) =>
@@ -73,7 +72,8 @@ export function rowKernelCode(kernel: RowKernel): string {
   const needsWeight = norm?.weight ?? false;
   function weightAt(i: number): string {
     const index = `at + ${i}u`;
-    const read = layout.columns % 8 === 0 ? `norm_weight[${index}]` : `norm_weight[min(${index}, ${layout.columns - 1}u)]`;
+    const read =
+      layout.columns % 8 === 0 ? `norm_weight[${index}]` : `norm_weight[min(${index}, ${layout.columns - 1}u)]`;
     return `${read}${norm?.unitOffset ? ' + 1.0' : ''}`;
   }
 

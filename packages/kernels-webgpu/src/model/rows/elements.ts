@@ -1,5 +1,4 @@
 // Operations on activations, number by number: gates, sums, factors, soft-caps.
-import { HipError } from '../../errors/gpu-errors.ts';
 import type { ElementType } from '../../device/features.ts';
 import { bindings, wgsl } from '../../code/wgsl.ts';
 import { uniformBlock } from '../../code/uniforms.ts';
@@ -7,7 +6,7 @@ import type { Binding, GpuCall } from '../../dispatch/call.ts';
 import type { GpuTensor } from '../../dispatch/tensor.ts';
 import { checkCounts, checkNumber, rangeOf, writableOf } from '../check.ts';
 import { spreadRows } from '../spread.ts';
-import { ACTIVATIONS, activationCode, SOFTCAP_CODE, type ActivationFunction } from './activation-code.ts';
+import { activationCode, checkActivation, SOFTCAP_CODE, type ActivationFunction } from './activation-code.ts';
 import { numberAt, numbersOf } from './norm-code.ts';
 
 const THREADS = 256;
@@ -33,7 +32,10 @@ const sameTensor = (a: GpuTensor, b: GpuTensor): boolean =>
   a.buffer === b.buffer && (a.offset ?? 0) === (b.offset ?? 0) && a.type === b.type;
 
 /** @param types of operands that are not the output itself */
-function code(operation: Operation, types: { readonly x?: ElementType; readonly up?: ElementType; readonly out: ElementType }): string {
+function code(
+  operation: Operation,
+  types: { readonly x?: ElementType; readonly up?: ElementType; readonly out: ElementType },
+): string {
   const { x, up, out } = types;
   const xs = x ? numberAt('x', x, 'i') : 'f32(out[i])';
   return wgsl(
@@ -89,10 +91,7 @@ export function encodeGate(
   operands: Operands,
   { length, activation }: { readonly length: number; readonly activation: ActivationFunction },
 ): void {
-  if (!ACTIVATIONS.includes(activation)) {
-    const message = `activation is ${String(activation)}: give one of ${ACTIVATIONS.join(', ')}`;
-    throw new HipError('unsupported', message, { name: 'activation', value: activation });
-  }
+  checkActivation(activation);
   const value = operands.up ? 'activate(value) * second' : 'activate(value)';
   encode(call, { name: 'gate', functions: activationCode(activation), value }, operands, length, 1);
 }
@@ -128,4 +127,3 @@ export function encodeSoftcap(
   const operation = { name: 'softcap', functions: SOFTCAP_CODE, value: 'softcapped(value, params.factor)' };
   encode(call, operation, { x, out: x }, length, cap);
 }
-

@@ -75,7 +75,11 @@ export function encodeEmbed(
     readonly ids: BufferRange;
     readonly matrix: GpuMatrix;
   },
-  { rows, scale = 1, add = false }: { readonly rows: number; readonly scale?: number | undefined; readonly add?: boolean },
+  {
+    rows,
+    scale = 1,
+    add = false,
+  }: { readonly rows: number; readonly scale?: number | undefined; readonly add?: boolean },
 ): void {
   const { context } = call;
   checkCounts({ rows });

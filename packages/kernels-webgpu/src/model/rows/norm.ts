@@ -32,7 +32,11 @@ export function encodeNorm(
   call: GpuCall,
   { x, out }: { readonly x: GpuTensor; readonly out: GpuTensor },
   { kind, rows, width, epsilon, weight, bias, unitOffset = false }: NormOptions,
-  { add = false, scale = 1, label = 'norm' }: { readonly add?: boolean; readonly scale?: number; readonly label?: string } = {},
+  {
+    add = false,
+    scale = 1,
+    label = 'norm',
+  }: { readonly add?: boolean; readonly scale?: number; readonly label?: string } = {},
 ): void {
   const { context } = call;
   checkCounts({ rows, width });

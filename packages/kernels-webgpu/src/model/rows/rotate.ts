@@ -54,14 +54,21 @@ const params = uniformBlock('Params', { rows: 'u32', epsilons: 'vec2u' });
 /** @param rotaryDim 0: heads are normed and copied only */
 export function rotateCode(
   sets: readonly KernelHeads[],
-  { headDim, rotaryDim, interleaved }: { readonly headDim: number; readonly rotaryDim: number; readonly interleaved: boolean },
+  {
+    headDim,
+    rotaryDim,
+    interleaved,
+  }: { readonly headDim: number; readonly rotaryDim: number; readonly interleaved: boolean },
 ): string {
   const half = rotaryDim / 2;
   const loop = (body: string): string => `for (var i = thread; i < ${headDim}u; i += ${THREADS}u) { ${body} }`;
   const turned = interleaved
     ? 'let pair = i >> 1u; let second = (i & 1u) == 1u; let other = held[i ^ 1u];'
     : `let second = i >= ${half}u; let pair = select(i, i - ${half}u, second); let other = held[select(i + ${half}u, i - ${half}u, second)];`;
-  const heads = ({ x, out, inPlace, count, norm }: KernelHeads, s: number): string => `fn heads${s}(row: u32, head: u32, thread: u32) {
+  const heads = (
+    { x, out, inPlace, count, norm }: KernelHeads,
+    s: number,
+  ): string => `fn heads${s}(row: u32, head: u32, thread: u32) {
   let base = (row * ${count}u + head) * ${headDim}u;
   var sum = 0.0;
   ${loop(`let value = ${inPlace ? `f32(out${s}[base + i])` : numberAt(`x${s}`, x, 'base + i')}; held[i] = value; sum += value * value;`)}
@@ -137,7 +144,9 @@ export function encodeRotate(
 ): void {
   const { context } = call;
   if (heads.length < 1 || heads.length > 2)
-    throw new HipError('invalid-shape', `${heads.length} sets of heads are given: give one or two`, { sets: heads.length });
+    throw new HipError('invalid-shape', `${heads.length} sets of heads are given: give one or two`, {
+      sets: heads.length,
+    });
   checkCounts({ rows, headDim, rotaryDim });
   if (rotaryDim % 2 !== 0 || rotaryDim > headDim) {
     const message = `rotaryDim is ${rotaryDim}: give an even number up to headDim = ${headDim}`;

@@ -49,7 +49,8 @@ export function packRows(layout: RowLayout, bytes: Uint8Array): Uint8Array<Array
   const rows = bytes.byteLength / fileBytes;
   const out = new Uint8Array(rows * rowBytes);
   if (fieldAt.length === 1) {
-    for (let row = 0; row < rows; row++) out.set(bytes.subarray(row * fileBytes, (row + 1) * fileBytes), row * rowBytes);
+    for (let row = 0; row < rows; row++)
+      out.set(bytes.subarray(row * fileBytes, (row + 1) * fileBytes), row * rowBytes);
     return out;
   }
   // All fields are whole halves; blocks may begin at an odd half of a word.

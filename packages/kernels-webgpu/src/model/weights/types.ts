@@ -15,7 +15,11 @@ interface BlockForm {
   readonly fields: readonly Field[];
 }
 
-const block = (values: number, bytes: number, ...fields: readonly (readonly [at: number, bytes: number])[]): BlockForm => ({
+const block = (
+  values: number,
+  bytes: number,
+  ...fields: readonly (readonly [at: number, bytes: number])[]
+): BlockForm => ({
   values,
   bytes,
   fields: fields.map(([at, size]) => ({ at, bytes: size })),
@@ -47,7 +51,7 @@ export type WeightType = keyof typeof WEIGHT_TYPES;
 /** @throws HipError `unsupported` for other types, `invalid-shape` unless rows are whole blocks */
 export function blockForm(type: WeightType, columns: number): BlockForm {
   if (!Object.hasOwn(WEIGHT_TYPES, type)) {
-    const message = `type is ${String(type)}: give one of ${Object.keys(WEIGHT_TYPES).join(', ')}`;
+    const message = `type is ${type as string}: give one of ${Object.keys(WEIGHT_TYPES).join(', ')}`;
     throw new HipError('unsupported', message, { name: 'type', value: type });
   }
   const form = WEIGHT_TYPES[type];
