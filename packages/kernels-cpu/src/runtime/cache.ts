@@ -16,6 +16,7 @@ import { newOutputs, type Call, type StageOutputs } from './part.ts';
 import { checkCacheType, checkMask, countRows, runnableConfig } from './check.ts';
 import { drive, driveAsync, type AsyncOptions } from './drive.ts';
 import type { Engine, Steps } from './engine.ts';
+import { readStore, type HeldTokens } from '../store/read.ts';
 import { Store } from '../store/store.ts';
 
 export interface CacheOptions extends ScoreOptions {
@@ -244,6 +245,26 @@ export class KeyValueCache {
     const out = new Float32Array(q.length);
     drive(maskedSteps(this.#call(shape, false), q, out, { ...last.mask, keys, window: last.window }));
     return out;
+  }
+
+  /**
+   * Copies what is held out of WebAssembly memory: k, v [B, {@link length}, Hkv, d], as they were appended (a float16 cache gives what it
+   * rounded them to).
+   *
+   * @throws HipError `internal` for a disposed cache
+   *
+   * @example
+   * ```ts
+   * import { createCpuRuntime } from '@hip/kernels-cpu';
+   * using cpu = await createCpuRuntime({ threads: 1 });
+   * using cache = cpu.createCache({ heads: 1, kvHeads: 1, headDim: 4 });
+   * cache.append(new Float32Array(8).fill(3), new Float32Array(8));
+   * console.log(cache.read().k[7]); // => 3
+   * ```
+   */
+  read(): HeldTokens {
+    this.#check();
+    return readStore(this.#engine, this.#store);
   }
 
   /** Frees the memory; asynchronous calls that still run fail. */
