@@ -1,0 +1,77 @@
+// What a session needs of the place where attention runs: caches, and attention of a call's rows over them.
+import { SINK_CHANNELS, type IoType } from '../cut/adapt.ts';
+import type { OrtSessionOptions, OrtTensor } from './ort.ts';
+
+/** One layer's attention. */
+export interface LayerForm {
+  /** 0 for the first attention of the graph. */
+  readonly layer: number;
+  /** Undefined: 1/√channels. */
+  readonly scale: number | undefined;
+  /** 0: none. */
+  readonly softcap: number;
+  /** 0: none. */
+  readonly window: number;
+  /** A key without a value comes before the first token. */
+  readonly hasSink: boolean;
+}
+
+/** Sizes that the first call shows. */
+export interface HeadSizes {
+  readonly heads: number;
+  readonly kvHeads: number;
+  readonly headDim: number;
+}
+
+/** What multiplies scores; undefined: 1/√channels. Channels of a sink do not count. */
+export function scaleOf({ scale, hasSink }: LayerForm, { headDim }: HeadSizes): number | undefined {
+  return scale ?? (hasSink ? 1 / Math.sqrt(headDim - SINK_CHANNELS) : undefined);
+}
+
+/** Queries, keys and values of a call, [B, S, heads, channels] each. */
+export interface CutTensors {
+  readonly q: OrtTensor;
+  readonly k: OrtTensor;
+  readonly v: OrtTensor;
+}
+
+/** Tokens [first, first + count) of a row of the batch; others are padding. */
+export interface Span {
+  readonly first: number;
+  readonly count: number;
+}
+
+/** Keys and values [tokens, kvHeads, channels]. */
+export interface KeysAndValues {
+  readonly k: Float32Array;
+  readonly v: Float32Array;
+}
+
+/** Keys and values of one layer of one text. */
+export interface LayerCache extends Disposable {
+  /** Tokens, a sink not counted. */
+  readonly length: number;
+  /** Bytes held. */
+  readonly bytes: number;
+  /** Adds tokens that were computed elsewhere. */
+  append(tokens: KeysAndValues): void;
+  /** Keeps the first tokens. Never throws for memory. */
+  truncate(length: number): void;
+  /** A cache of the first `length` tokens that goes on by itself. */
+  fork(length: number): LayerCache;
+  /** The first `length` tokens. */
+  read(length: number): Promise<KeysAndValues>;
+  /** The same at once, where that can be. */
+  readNow?(length: number): KeysAndValues;
+}
+
+/** Where attention runs. */
+export interface AttentionBackend extends Disposable {
+  /** How tensors between pieces and attention are stored. */
+  readonly io: IoType;
+  /** Options of a piece's session. @param local - outputs that need not come to the host */
+  pieceOptions(local: readonly string[]): OrtSessionOptions;
+  createLayer(form: LayerForm, sizes: HeadSizes): LayerCache;
+  /** Appends the spans' tokens of each row of the batch and attends with them; rows of padding are 0. @returns [B, S, heads, channels] */
+  attend(caches: readonly LayerCache[], tensors: CutTensors, spans: readonly (readonly Span[])[]): Promise<OrtTensor>;
+}

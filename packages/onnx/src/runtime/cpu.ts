@@ -1,0 +1,179 @@
+// Attention on the CPU, between pieces on onnxruntime-node or onnxruntime-web's wasm: kernels-cpu's caches, one a layer and text.
+import { createCpuRuntime, type CpuRuntime, type KeyValueCache } from '@hip/kernels-cpu';
+import { denseMask } from '@hip/mask-search';
+import { SINK_CHANNELS } from '../cut/adapt.ts';
+import { attentionKind, DENSE_BELOW, planLayer, type AttentionOptions, type LayerPlan } from './attention-options.ts';
+import {
+  scaleOf,
+  type AttentionBackend,
+  type CutTensors,
+  type HeadSizes,
+  type KeysAndValues,
+  type LayerCache,
+  type LayerForm,
+  type Span,
+} from './backend.ts';
+import { tensorClass, type Ort, type OrtSessionOptions, type OrtTensor } from './ort.ts';
+
+/** Options of {@link createCpuBackend}. */
+export interface CpuBackendOptions extends AttentionOptions {
+  readonly cache: 'f16' | 'f32';
+  readonly threads?: number | undefined;
+  /** Options of onnxruntime's sessions. */
+  readonly sessionOptions?: OrtSessionOptions | undefined;
+}
+
+/** @throws HipError `out-of-memory` */
+export async function createCpuBackend(ort: Ort, options: CpuBackendOptions): Promise<AttentionBackend> {
+  const cpu = await createCpuRuntime({ threads: options.threads ?? 'auto' });
+  return new CpuBackend(ort, cpu, options);
+}
+
+class CpuBackend implements AttentionBackend {
+  readonly io = 'float';
+  readonly #ort: Ort;
+  readonly #cpu: CpuRuntime;
+  readonly #options: CpuBackendOptions;
+
+  constructor(ort: Ort, cpu: CpuRuntime, options: CpuBackendOptions) {
+    this.#ort = ort;
+    this.#cpu = cpu;
+    this.#options = options;
+  }
+
+  pieceOptions(): OrtSessionOptions {
+    return this.#options.sessionOptions ?? {};
+  }
+
+  createLayer(form: LayerForm, sizes: HeadSizes): LayerCache {
+    const plan = planLayer(this.#options, DENSE_BELOW.cpu, { ...form, headDim: sizes.headDim });
+    const { softcap } = form;
+    const scale = scaleOf(form, sizes);
+    const cache = this.#cpu.createCache({
+      ...sizes,
+      type: this.#options.cache,
+      config: plan.config ?? {},
+      ...(scale !== undefined && { scale }),
+      ...(softcap > 0 && { softcap }),
+    });
+    const layer = new CpuLayer(cache, plan, form, sizes);
+    if (form.hasSink) layer.appendSink();
+    return layer;
+  }
+
+  async attend(
+    caches: readonly LayerCache[],
+    { q, k, v }: CutTensors,
+    spans: readonly (readonly Span[])[],
+  ): Promise<OrtTensor> {
+    const { dims } = q;
+    const tokens = dims[1]!;
+    const [queries, keys, values] = [q, k, v].map((tensor) => tensor.data as Float32Array);
+    const Tensor = tensorClass(this.#ort);
+    if (spans.length === 1 && spans[0]![0]?.count === tokens) {
+      const layer = caches[0] as CpuLayer;
+      return new Tensor('float32', await layer.step(queries!, keys!, values!), dims);
+    }
+    const output = new Float32Array(queries!.length);
+    for (const [row, rowSpans] of spans.entries()) {
+      const layer = caches[row] as CpuLayer;
+      for (const { first, count } of rowSpans) {
+        const part = (array: Float32Array) => {
+          const size = array.length / (spans.length * tokens);
+          const start = (row * tokens + first) * size;
+          return array.subarray(start, start + count * size);
+        };
+        part(output).set(await layer.step(part(queries!), part(keys!), part(values!)));
+      }
+    }
+    return new Tensor('float32', output, dims);
+  }
+
+  [Symbol.dispose](): void {
+    this.#cpu.close();
+  }
+}
+
+class CpuLayer implements LayerCache {
+  readonly #cache: KeyValueCache;
+  readonly #plan: LayerPlan;
+  readonly #form: LayerForm;
+  readonly #sizes: HeadSizes;
+
+  constructor(cache: KeyValueCache, plan: LayerPlan, form: LayerForm, sizes: HeadSizes) {
+    this.#cache = cache;
+    this.#plan = plan;
+    this.#form = form;
+    this.#sizes = sizes;
+  }
+
+  get #sinks(): number {
+    return this.#form.hasSink ? 1 : 0;
+  }
+
+  get length(): number {
+    return this.#cache.length - this.#sinks;
+  }
+
+  get bytes(): number {
+    return this.#cache.bytes;
+  }
+
+  /** The key that stands for the sinks, see `cut/adapt.ts`. */
+  appendSink(): void {
+    const { kvHeads, headDim } = this.#sizes;
+    const key = new Float32Array(kvHeads * headDim);
+    for (let head = 0; head < kvHeads; head++) key[(head + 1) * headDim - SINK_CHANNELS] = 1;
+    this.#cache.append(key, new Float32Array(key.length));
+  }
+
+  append({ k, v }: KeysAndValues): void {
+    this.#cache.append(k, v);
+  }
+
+  /** Appends and attends. */
+  async step(q: Float32Array, k: Float32Array, v: Float32Array): Promise<Float32Array> {
+    const cache = this.#cache;
+    cache.append(k, v);
+    const { heads, kvHeads, headDim } = this.#sizes;
+    const keys = cache.length;
+    const queries = q.length / (heads * headDim);
+    const { window } = this.#form;
+    switch (attentionKind(this.#plan, window, this.length, queries)) {
+      case 'window': {
+        const mask = denseMask({ batch: 1, queries, keys, heads, kvHeads, headDim }, true);
+        return cache.attendMasked(q, { ...mask, window, sink: this.#sinks });
+      }
+      case 'dense':
+        return queries === 1 ? cache.attendDense(q) : cache.attendDenseAsync(q);
+      case 'hip':
+        return queries === 1 ? cache.decode(q) : (await cache.attendAsync(q)).output;
+    }
+  }
+
+  truncate(length: number): void {
+    this.#cache.truncate(length + this.#sinks);
+  }
+
+  fork(length: number): LayerCache {
+    const fork = new CpuLayer(this.#cache.fork(), this.#plan, this.#form, this.#sizes);
+    fork.truncate(length);
+    return fork;
+  }
+
+  async read(length: number): Promise<KeysAndValues> {
+    return this.readNow(length);
+  }
+
+  readNow(length: number): KeysAndValues {
+    const { kvHeads, headDim } = this.#sizes;
+    const { k, v } = this.#cache.read();
+    const row = kvHeads * headDim;
+    const first = this.#sinks * row;
+    return { k: k.subarray(first, first + length * row), v: v.subarray(first, first + length * row) };
+  }
+
+  [Symbol.dispose](): void {
+    this.#cache.dispose();
+  }
+}

@@ -1,0 +1,187 @@
+// createHipSession: reads a model, finds and checks its attentions, cuts it, and creates the pieces' sessions one after another.
+import { OnnxError, throwIfAborted } from '../errors.ts';
+import { nodeLabel } from '../model/graph.ts';
+import type { OnnxFiles } from '../model/files.ts';
+import { openOnnxModel, type OnnxModel } from '../model/open.ts';
+import type { NodeProto } from '../model/types.ts';
+import { onnxModelBytes } from '../model/render.ts';
+import { cutGraph } from '../cut/pieces.ts';
+import { decoderInputs } from '../graph/feeds.ts';
+import { findAttention } from '../graph/find.ts';
+import { refuse, type AttentionSite } from '../graph/site.ts';
+import { GraphView, isOnnx } from '../graph/view.ts';
+import type { AttentionOptions } from '../runtime/attention-options.ts';
+import type { AttentionBackend, LayerForm } from '../runtime/backend.ts';
+import { createCpuBackend } from '../runtime/cpu.ts';
+import { createOrtSession, inTurn, type Ort, type OrtSession, type OrtSessionOptions } from '../runtime/ort.ts';
+import { HipSession } from './hip-session.ts';
+import { findMasks } from './probe.ts';
+
+/** Options of {@link createHipSession}. */
+export interface HipSessionOptions extends AttentionOptions {
+  /**
+   * Where the pieces and the attention run. `webgpu` takes `onnxruntime-web/webgpu`; `cpu` is onnxruntime-node's processors, or
+   * onnxruntime-web's WebAssembly.
+   *
+   * @defaultValue 'cpu'
+   */
+  readonly device?: 'cpu' | 'webgpu' | undefined;
+  /** Attentions that are cut out, counted from 0 in the order in which they run; the others stay in the graph. @defaultValue all */
+  readonly layers?: readonly number[] | undefined;
+  /** How keys and values are kept. @defaultValue the graph's own type of its cache */
+  readonly cache?: 'f16' | 'f32' | undefined;
+  /** Threads of the attention on the CPU, the calling one included. @defaultValue the machine's cores */
+  readonly threads?: number | undefined;
+  /** Options of the pieces' sessions, as onnxruntime takes them (`intraOpNumThreads`, `logSeverityLevel`, …). */
+  readonly sessionOptions?: OrtSessionOptions | undefined;
+  /** Name of the model's file, where the model is a folder or files. @defaultValue 'model.onnx' */
+  readonly file?: string | undefined;
+  /** Files of external data by name, where the model is bytes. */
+  readonly externalData?: Readonly<Record<string, Uint8Array | Blob>> | undefined;
+  /** Called once everything that can refuse a graph has agreed, before the pieces take memory. */
+  readonly onCut?: (() => void | Promise<void>) | undefined;
+  readonly signal?: AbortSignal | undefined;
+}
+
+/**
+ * A session with HiP attention in place of the graph's own.
+ *
+ * @param ort - onnxruntime: `onnxruntime-node`, `onnxruntime-web` or `onnxruntime-web/webgpu`
+ * @param model - the path of a `.onnx` file or its folder (Node), its bytes, or files by name
+ * @throws OnnxError `unsupported` for a graph that cannot be cut, naming the node and why, and for what onnxruntime does not load;
+ * as `openOnnxModel` throws; HipError for options of HiP
+ *
+ * @example
+ * ```ts
+ * import * as ort from 'onnxruntime-node';
+ * import { createHipSession } from '@hip/onnx';
+ *
+ * const session = await createHipSession(ort, './model/model.onnx', { config: { k: 256 } });
+ * const { logits } = await session.run(feeds);
+ * await session.release();
+ * ```
+ */
+export async function createHipSession(
+  ort: Ort,
+  model: string | Uint8Array | OnnxFiles,
+  options: HipSessionOptions = {},
+): Promise<HipSession> {
+  const { file, externalData, signal } = options;
+  const opened = await openOnnxModel(model, { file, externalData, signal });
+  try {
+    return await inTurn(ort, () => cutSession(ort, opened, options));
+  } finally {
+    await opened.close();
+  }
+}
+
+async function cutSession(ort: Ort, model: OnnxModel, options: HipSessionOptions): Promise<HipSession> {
+  const { signal } = options;
+  const view = await GraphView.read(model);
+  const all = attentionSites(view, options.layers);
+  const inputs = decoderInputs(view, all);
+  checkTexts(view, all, inputs.tokens);
+  const masks = await findMasks(ort, view, all, inputs);
+  const sites = all.map((site, i) => ({ ...site, window: masks.windows[i]! }));
+  const sinkLogits = await Promise.all(sites.map((site) => sinksOf(view, site)));
+  const backend = await createBackend(ort, view, sites, options);
+  const pieces: OrtSession[] = [];
+  try {
+    const cut = cutGraph(view, sites, { io: backend.io, sinkLogits });
+    const forms = sites.map(({ softcap, window }, layer): LayerForm => {
+      return { layer, scale: cut.scales[layer], softcap, window, hasSink: sinkLogits[layer] !== undefined };
+    });
+    await options.onCut?.();
+    for (const [i, piece] of cut.pieces.entries()) {
+      throwIfAborted(signal, 'creating a session');
+      // One piece's weights at a time are in memory besides onnxruntime's own.
+      const bytes = await onnxModelBytes(piece.model, signal);
+      const local = [...piece.outputs.keys()].filter((name) => !view.outputs.has(name));
+      pieces.push(await createOrtSession(ort, bytes, `piece ${i} of ${cut.pieces.length}`, backend.pieceOptions(local)));
+    }
+    return new HipSession({ ort, view, sites, inputs, padding: masks.padding, cut, pieces, forms, backend });
+  } catch (error) {
+    for (const piece of pieces) await piece.release();
+    backend[Symbol.dispose]();
+    throw error;
+  }
+}
+
+async function createBackend(
+  ort: Ort,
+  view: GraphView,
+  sites: readonly AttentionSite[],
+  options: HipSessionOptions,
+): Promise<AttentionBackend> {
+  const { device = 'cpu', threads, sessionOptions } = options;
+  const type = view.types.get(sites[0]?.past?.key ?? '') ?? view.types.get(sites[0]?.v.value ?? '');
+  const cache = options.cache ?? (type === 10 ? 'f16' : 'f32');
+  const { config, denseBelow } = options;
+  if (device === 'cpu') return createCpuBackend(ort, { config, denseBelow, cache, threads, sessionOptions });
+  throw new OnnxError('invalid-option', `device is ${String(device)}: give 'cpu' or 'webgpu'`, { device });
+}
+
+/** The attentions that are cut, in the order in which they run. */
+function attentionSites(view: GraphView, layers: readonly number[] | undefined): readonly AttentionSite[] {
+  const found = findAttention(view);
+  if (found.length === 0) {
+    const message = `the graph has no attention that this package knows: ${view.nodes.length} nodes, none of GroupQueryAttention, MultiHeadAttention, Attention or a softmax between two products`;
+    throw new OnnxError('unsupported', message, { nodes: view.nodes.length });
+  }
+  for (const layer of layers ?? []) {
+    if (Number.isInteger(layer) && layer >= 0 && layer < found.length) continue;
+    throw new OnnxError('invalid-option', `layers holds ${layer}: the graph has attentions 0 to ${found.length - 1}`, { layer });
+  }
+  const chosen = layers ? found.filter((_, i) => layers.includes(i)) : found;
+  if (chosen.length === 0) throw new OnnxError('invalid-option', 'layers is empty: name at least one attention, or leave it out', {});
+  return chosen.map(({ site }) => {
+    if (site instanceof Error) throw site;
+    return site;
+  });
+}
+
+/** Sizes say nothing of where numbers come from. */
+function isShape(node: NodeProto): boolean {
+  return isOnnx(node, 'Shape', 'Size');
+}
+
+/** Keys come from the tokens' own states, not from an encoder's. */
+function checkTexts(view: GraphView, sites: readonly AttentionSite[], tokens: string): void {
+  const seen = new Map<string, string>();
+  for (const { node, q, k, prepare, past } of sites) {
+    const before = (value: string) => [value, ...prepare.flatMap(({ input }) => [...input])];
+    const queries = view.cone(before(q.value), isShape).inputs;
+    const keys = view.cone(before(k.value), isShape).inputs;
+    if (!keys.has(tokens) || !queries.has(tokens)) {
+      throw refuse(node, `its keys are not made from ${tokens} but from ${[...keys].join(', ') || 'weights'}: it is a cross-attention`, { tokens });
+    }
+    if (!past) continue;
+    const owner = seen.get(past.key);
+    if (owner !== undefined) throw refuse(node, `it shares the cache ${past.key} with ${owner}`, { cache: past.key });
+    seen.set(past.key, nodeLabel(node));
+  }
+}
+
+/** Logits of a site's sinks, one for each head; what a soft-cap would do to them is undone. */
+async function sinksOf(view: GraphView, site: AttentionSite): Promise<readonly number[] | undefined> {
+  const { sink, softcap, node, q } = site;
+  if (sink === undefined) return undefined;
+  const heads = Number(node.attribute.find(({ name }) => ['num_heads', 'q_num_heads'].includes(name))?.i ?? 0);
+  const logits = typeof sink === 'number' ? new Array<number>(heads).fill(sink) : await weightNumbers(view, sink);
+  if (!logits || logits.length === 0 || (heads > 0 && logits.length !== heads)) {
+    throw refuse(node, `its sinks ${String(sink)} are no weight of one number a head (queries ${q.value})`, { sink });
+  }
+  if (softcap === 0) return logits;
+  if (logits.some((logit) => Math.abs(logit) >= softcap)) throw refuse(node, `its sinks are beyond its soft-cap ${softcap}`, { softcap });
+  return logits.map((logit) => softcap * Math.atanh(logit / softcap));
+}
+
+async function weightNumbers(view: GraphView, name: string): Promise<readonly number[] | undefined> {
+  const constant = view.constant(name);
+  if (constant) return constant.values;
+  const tensor = view.initializers.get(name);
+  if (!tensor) return undefined;
+  const { floatsOf } = await import('./tensors.ts');
+  const bytes = (await view.model.weight(tensor).read()).slice();
+  return [...(tensor.dataType === 10 ? floatsOf('float16', new Uint16Array(bytes.buffer)) : new Float32Array(bytes.buffer))];
+}

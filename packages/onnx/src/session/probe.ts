@@ -1,0 +1,158 @@
+// Evaluates the masks of a graph on small inputs, in a session of the nodes that make them, and says what they mean.
+import { onnxNode, tensorTypeOf } from '../model/build.ts';
+import { DATA_TYPES } from '../model/data-types.ts';
+import { onnxModelBytes } from '../model/render.ts';
+import { ortType, type DecoderInputs } from '../graph/feeds.ts';
+import { meaningOf, type MaskProbe, type MaskValues } from '../graph/masks.ts';
+import { refuse, type AttentionSite } from '../graph/site.ts';
+import type { GraphView } from '../graph/view.ts';
+import { maskPiece, type CacheShape } from '../cut/pieces.ts';
+import { createOrtSession, tensorClass, type Ort, type OrtSession, type OrtTensor } from '../runtime/ort.ts';
+import { cacheShapeOf, hostTensor } from './tensors.ts';
+
+/** What the masks of a graph say. */
+export interface MaskFindings {
+  /** Window of each site; 0: none. */
+  readonly windows: readonly number[];
+  /** Padding is hidden: the mask of padding counts. */
+  readonly padding: boolean;
+}
+
+/** A run that fails is not worth a line on the console. */
+const QUIET = { logSeverityLevel: 4 };
+/** Longest window that is looked for among a graph's constants. */
+const MAX_WINDOW = 131_072;
+
+/** Evaluates masks. @throws OnnxError `unsupported` for an attention whose mask is not causal, naming what it is */
+export async function findMasks(
+  ort: Ort,
+  view: GraphView,
+  sites: readonly AttentionSite[],
+  inputs: DecoderInputs,
+): Promise<MaskFindings> {
+  const windows = sites.map(({ window }) => window);
+  const pads = sites.map(({ padding }) => padding);
+  const masked = sites.flatMap(({ masks }, i) => (masks.length > 0 ? [i] : []));
+  for (const [i, { causal, node }] of sites.entries()) {
+    if (!causal && !masked.includes(i)) throw refuse(node, 'all rows see all keys: it is no causal attention');
+  }
+  if (masked.length === 0) return { windows, padding: pads.some(Boolean) };
+  const values = [...new Set(sites.flatMap(({ masks }) => masks.map(({ value }) => value)))];
+  const { piece, cacheShapes, cone } = maskPiece(view, sites, values, (value, name) =>
+    onnxNode('Cast', [value], [name], { attributes: { to: BigInt(DATA_TYPES.float) } }),
+  );
+  const session = await createOrtSession(ort, await onnxModelBytes(piece.model), 'the nodes that make the masks', QUIET);
+  try {
+    const probe = new Evaluation(ort, session, { view, sites, inputs, cacheShapes, values });
+    const canPad = inputs.mask !== undefined && cone.inputs.has(inputs.mask);
+    const hasPast = sites.some(({ past }) => past);
+    const probes: MaskProbe[] = [{ batch: 1, tokens: 7, past: 0, padding: 0 }];
+    if (hasPast) probes.push({ batch: 1, tokens: 1, past: 7, padding: 0 }, { batch: 1, tokens: 3, past: 5, padding: 0 });
+    if (canPad) probes.push({ batch: 2, tokens: 6, past: 0, padding: 2 });
+    // Windows are constants of the graph: a row is tried that is just longer than each.
+    for (const size of hasPast ? windowSizes(view, cone.nodes) : []) probes.push({ batch: 1, tokens: 1, past: size + 2, padding: 0 });
+    for (const each of probes) {
+      // Graphs with tables of fixed length do not run beyond them, some not with several tokens after others.
+      const mayFail = each.past > 7 || (each.past > 0 && each.tokens > 1);
+      const read = await probe.run(each).catch((cause: unknown) => {
+        if (mayFail) return undefined;
+        throw cause;
+      });
+      if (!read) continue;
+      for (const i of masked) {
+        const site = sites[i]!;
+        const meaning = meaningOf(each, site.masks.map(({ value, kind }) => ({ ...read.get(value)!, kind })), site.causal);
+        if ('problem' in meaning) throw refuse(site.node, meaning.problem);
+        if (meaning.window !== undefined) windows[i] = windows[i] ? Math.min(windows[i], meaning.window) : meaning.window;
+        if (meaning.padding !== undefined) pads[i] = meaning.padding || pads[i]!;
+      }
+    }
+  } finally {
+    await session.release();
+  }
+  return { windows, padding: pads.some(Boolean) };
+}
+
+/** Integers in the cone that may be windows. */
+function windowSizes(view: GraphView, nodes: Iterable<{ readonly input: readonly string[] }>): readonly number[] {
+  const sizes = new Set<number>();
+  for (const { input } of nodes) {
+    for (const name of input) {
+      const size = Math.abs(view.scalar(name) ?? 0);
+      if (Number.isInteger(size) && size >= 4 && size <= MAX_WINDOW) sizes.add(size);
+    }
+  }
+  return [...sizes].toSorted((a, b) => a - b).slice(0, 8);
+}
+
+/** What an evaluation is made from. */
+interface Evaluated {
+  readonly view: GraphView;
+  readonly sites: readonly AttentionSite[];
+  readonly inputs: DecoderInputs;
+  readonly cacheShapes: readonly CacheShape[];
+  readonly values: readonly string[];
+}
+
+class Evaluation {
+  readonly #ort: Ort;
+  readonly #session: OrtSession;
+  readonly #graph: Evaluated;
+
+  constructor(ort: Ort, session: OrtSession, graph: Evaluated) {
+    this.#ort = ort;
+    this.#session = session;
+    this.#graph = graph;
+  }
+
+  /** The masks' values, by the graph's names. */
+  async run(probe: MaskProbe): Promise<ReadonlyMap<string, Pick<MaskValues, 'dims' | 'values'>>> {
+    const feeds: Record<string, OrtTensor> = {};
+    for (const name of this.#session.inputNames) feeds[name] = this.#feed(name, probe);
+    const results = await this.#session.run(feeds);
+    const read = new Map<string, Pick<MaskValues, 'dims' | 'values'>>();
+    for (const [i, value] of this.#graph.values.entries()) {
+      const result = results[`hip.mask.${i}`]!;
+      const data = (await result.getData()) as Float32Array;
+      read.set(value, { dims: result.dims, values: data.slice() });
+      result.dispose();
+    }
+    return read;
+  }
+
+  #feed(name: string, { batch, tokens, past, padding }: MaskProbe): OrtTensor {
+    const { view, sites, inputs, cacheShapes } = this.#graph;
+    const Tensor = tensorClass(this.#ort);
+    const shape = cacheShapes.find(({ output }) => output === name);
+    if (shape) {
+      const site = sites[shape.site]!;
+      return cacheShapeOf(Tensor, shape, declaredSizes(view, site, { batch, past, total: past + tokens }));
+    }
+    const type = ortType(tensorTypeOf(view.inputs.get(name)!)?.elemType ?? 0);
+    const total = past + tokens;
+    const array = (count: number, at: (index: number) => number) => Array.from({ length: count }, (_, i) => at(i));
+    if (name === inputs.mask) {
+      const isPadded = (i: number) => Math.floor(i / total) === batch - 1 && i % total < padding;
+      return hostTensor(Tensor, type, array(batch * total, (i) => (isPadded(i) ? 0 : 1)), [batch, total]);
+    }
+    if (name === inputs.positions) return hostTensor(Tensor, type, array(batch * tokens, (i) => past + (i % tokens)), [batch, tokens]);
+    const declared = view.dims(name) ?? [];
+    const dims = declared.map((dim, axis) => (axis === 0 ? batch : axis === 1 && typeof dim !== 'number' ? tokens : typeof dim === 'number' ? dim : 1));
+    return hostTensor(Tensor, type, new Array<number>(dims.reduce((a, b) => a * b, 1)).fill(0), dims);
+  }
+}
+
+/** Sizes of a cache as far as the graph declares them. */
+export function declaredSizes(
+  view: GraphView,
+  { past, cacheAxes }: AttentionSite,
+  { batch, past: length, total }: { readonly batch: number; readonly past: number; readonly total: number },
+): { B: number; H: number; D: number; past: number; total: number } {
+  const dims = past ? (view.dims(past.key) ?? []) : [];
+  const axes = past?.joined ? [undefined, ...cacheAxes] : cacheAxes;
+  const size = (axis: 'H' | 'D') => {
+    const dim = dims[axes.indexOf(axis)];
+    return typeof dim === 'number' ? dim : 1;
+  };
+  return { B: batch, H: size('H'), D: size('D'), past: length, total };
+}
