@@ -24,7 +24,10 @@ export function readStore(engine: Engine, store: Store): HeldTokens {
   const tokens = store.length;
   const padded = paddedDim(headDim);
   const half = store.type === 'f16';
-  const held = [new Float32Array(batch * tokens * kvHeads * headDim), new Float32Array(batch * tokens * kvHeads * headDim)];
+  const held = [
+    new Float32Array(batch * tokens * kvHeads * headDim),
+    new Float32Array(batch * tokens * kvHeads * headDim),
+  ];
   if (tokens === 0) return { k: held[0]!, v: held[1]! };
   const pages = Math.ceil(tokens / PAGE_TOKENS);
   const rows = kvHeads * PAGE_TOKENS;

@@ -9,7 +9,11 @@ describe('KeyValueCache.read', () => {
     const [batch, kvHeads, headDim] = [2, 3, 5];
     using cache = cpu.createCache({ batch, heads: 3, kvHeads, headDim });
     const row = kvHeads * headDim;
-    const parts = [200, 1, 130].map((tokens, i) => ({ tokens, k: numbers(batch * tokens * row, i), v: numbers(batch * tokens * row, i + 9) }));
+    const parts = [200, 1, 130].map((tokens, i) => ({
+      tokens,
+      k: numbers(batch * tokens * row, i),
+      v: numbers(batch * tokens * row, i + 9),
+    }));
     for (const { k, v } of parts) cache.append(k, v);
     const { k, v } = cache.read();
     const joined = (of: 'k' | 'v') =>

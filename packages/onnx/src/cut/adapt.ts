@@ -91,7 +91,9 @@ export function adaptSite(
   queries.finish(names.q);
   keys.finish(names.k);
   values.finish(names.v);
-  nodes.push(onnxNode('Attention', [names.q, names.k, names.v], [names.out], { domain: CUT_DOMAIN, name: String(index) }));
+  nodes.push(
+    onnxNode('Attention', [names.q, names.k, names.v], [names.out], { domain: CUT_DOMAIN, name: String(index) }),
+  );
   const out = chain(names.out, 'out');
   if (sinkLogits) out.slice(-SINK_CHANNELS);
   // The graph's own type again.
@@ -143,7 +145,7 @@ function addSinkChannels(
   values: Chain,
   { io, logits, scale }: { io: IoType; logits: readonly number[]; scale: number | undefined },
 ): void {
-  const zeros = new Array<number>(SINK_CHANNELS).fill(0);
+  const zeros = Array.from({ length: SINK_CHANNELS }, () => 0);
   const column = logits.flatMap((logit) => [logit / (scale ?? 1), ...zeros.slice(1)]);
   queries.widen(io, [logits.length, SINK_CHANNELS], column, scale === undefined);
   keys.widen(io, [1, SINK_CHANNELS], zeros);
@@ -199,7 +201,14 @@ class Chain {
     const added = this.#next();
     const value = onnxTensor('', 'float', [1, 1, ...dims], Float32Array.from(numbers));
     this.#nodes.push(onnxNode('Constant', [], [added], { attributes: { value } }));
-    const [shape, leading, sizes, target, typed, wide] = [this.#next(), this.#next(), this.#next(), this.#next(), this.#next(), this.#next()];
+    const [shape, leading, sizes, target, typed, wide] = [
+      this.#next(),
+      this.#next(),
+      this.#next(),
+      this.#next(),
+      this.#next(),
+      this.#next(),
+    ];
     this.#nodes.push(onnxNode('Shape', [this.#value], [shape]));
     const [start, end, axis] = [this.#constant([0n]), this.#constant([3n]), this.#constant([0n])];
     this.#nodes.push(onnxNode('Slice', [shape, start, end, axis], [leading]));

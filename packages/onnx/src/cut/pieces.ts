@@ -1,6 +1,6 @@
 // A graph cut at its attentions: pieces that run one after another, each a model with its own weights only.
 import { OnnxError } from '../errors.ts';
-import { onnxGraph, onnxValue } from '../model/build.ts';
+import { onnxGraph, onnxValue, tensorTypeOf } from '../model/build.ts';
 import { dataTypeName } from '../model/data-types.ts';
 import { nodeLabel, readsOf } from '../model/graph.ts';
 import type { NodeProto, ValueInfoProto } from '../model/types.ts';
@@ -99,7 +99,11 @@ export function maskPiece(
   sites: readonly AttentionSite[],
   values: readonly string[],
   finish: (value: string, name: string) => NodeProto,
-): { readonly piece: Piece; readonly cacheShapes: readonly CacheShape[]; readonly cone: ReturnType<GraphView['cone']> } {
+): {
+  readonly piece: Piece;
+  readonly cacheShapes: readonly CacheShape[];
+  readonly cone: ReturnType<GraphView['cone']>;
+} {
   const caches = cacheValues(sites);
   const known = knownShapes(view, sites);
   const cacheShapes: CacheShape[] = [];
@@ -138,7 +142,8 @@ function cacheValues(sites: readonly AttentionSite[]): ReadonlyMap<string, SiteS
   const values = new Map<string, SiteShape>();
   for (const [site, { past, present, whole, cacheAxes: axes }] of sites.entries()) {
     for (const name of whole) values.set(name, { site, tokens: 'whole', axes, joined: present?.joined === true });
-    if (past) for (const name of [past.key, past.value]) values.set(name, { site, tokens: 'past', axes, joined: past.joined });
+    if (past)
+      for (const name of [past.key, past.value]) values.set(name, { site, tokens: 'past', axes, joined: past.joined });
   }
   return values;
 }
@@ -199,7 +204,9 @@ function ordered(roots: readonly string[], makers: ReadonlyMap<string, NodeProto
       const maker = makers.get(name);
       if (!maker || state.get(maker) === true) continue;
       if (state.get(maker) === false) {
-        throw new OnnxError('unsupported', `${nodeLabel(maker)} would wait for itself once the graph is cut`, { value: name });
+        throw new OnnxError('unsupported', `${nodeLabel(maker)} would wait for itself once the graph is cut`, {
+          value: name,
+        });
       }
       state.set(maker, false);
       stack.push({ node: maker, reads: readsOf(maker), next: 0 });
@@ -220,7 +227,10 @@ function checkReads(
       const found = caches.get(view.source(name)) ?? caches.get(name);
       if (!found || node.domain === CUT_DOMAIN) continue;
       const site = sites[found.site]!;
-      throw refuse(site.node, `${nodeLabel(node)} reads its cache ${name} too`, { value: name, reader: nodeLabel(node) });
+      throw refuse(site.node, `${nodeLabel(node)} reads its cache ${name} too`, {
+        value: name,
+        reader: nodeLabel(node),
+      });
     }
   }
 }
@@ -233,8 +243,7 @@ function typesOf(
   shapes: readonly CacheShape[],
 ): ReadonlyMap<string, number> {
   const known = new Map(view.types);
-  const set = (name: string, type: 'float' | 'float16' | 'int64') =>
-    known.set(name, onnxTypeNumber(type));
+  const set = (name: string, type: 'float' | 'float16' | 'int64') => known.set(name, onnxTypeNumber(type));
   for (const name of [POSITIONS, ROWS, ...shapes.map(({ output }) => output)]) set(name, 'int64');
   for (let i = 0; i < sites; i++) for (const name of Object.values(cutNames(i))) set(name, io);
   return inferTypes(onnxGraph('', { node: [...order] }), known);
@@ -286,9 +295,7 @@ function dividing(whole: Whole): Piece[] {
     const final = outputs.filter((name) => valueStage(name) === stage);
     const wanted = [...new Set([...cut, ...made, ...final])];
     const available = new Map(
-      [...makers].filter(
-        ([, node]) => node.domain !== CUT_DOMAIN && (stageOf.get(node) === stage || again.has(node)),
-      ),
+      [...makers].filter(([, node]) => node.domain !== CUT_DOMAIN && (stageOf.get(node) === stage || again.has(node))),
     );
     const nodes = ordered(wanted, available);
     return pieceOf(whole, { nodes, wanted, sites: own });
@@ -304,8 +311,15 @@ function repeatable(view: GraphView, order: readonly NodeProto[], types: Readonl
       again.add(node);
       continue;
     }
-    if (node.domain === CUT_DOMAIN || graphsOf(node).length > 0 || isOnnx(node, 'MatMul', 'Gemm') || isContrib(node, 'MatMulNBits')) continue;
-    if (node.output.some((name) => name !== '' && (types.get(name) === undefined || isFloat(types.get(name))))) continue;
+    if (
+      node.domain === CUT_DOMAIN ||
+      graphsOf(node).length > 0 ||
+      isOnnx(node, 'MatMul', 'Gemm') ||
+      isContrib(node, 'MatMulNBits')
+    )
+      continue;
+    if (node.output.some((name) => name !== '' && (types.get(name) === undefined || isFloat(types.get(name)))))
+      continue;
     const isLight = readsOf(node).every((name) => {
       const maker = makers.get(name);
       if (maker) return again.has(maker);
@@ -323,12 +337,16 @@ function pieceOf(
 ): Piece {
   const made = new Set(nodes.flatMap((node) => node.output));
   const reads = new Set(nodes.flatMap((node) => readsOf(node)));
-  const initializer = [...reads, ...wanted].flatMap((name) => (made.has(name) ? [] : (view.initializers.get(name) ?? [])));
+  const initializer = [...reads, ...wanted].flatMap((name) =>
+    made.has(name) ? [] : (view.initializers.get(name) ?? []),
+  );
   const inputs = [...reads].filter((name) => !made.has(name) && !view.initializers.has(name));
   // An output that is an input or a weight as it is.
   const copies = wanted.filter((name) => !made.has(name));
   if (copies.length > 0) {
-    throw new OnnxError('unsupported', `the graph gives out ${copies[0]} as it came in: it cannot be cut`, { value: copies[0] });
+    throw new OnnxError('unsupported', `the graph gives out ${copies[0]} as it came in: it cannot be cut`, {
+      value: copies[0],
+    });
   }
   const { proto } = view.model;
   const graph = onnxGraph(proto.graph?.name ?? 'piece', {
@@ -336,6 +354,7 @@ function pieceOf(
     initializer: [...new Set(initializer)],
     input: inputs.map((name) => declared(view, types, name, sites)),
     output: wanted.map((name) => declared(view, types, name, sites)),
+    valueInfo: [...made].flatMap((name) => numericShape(view, name) ?? []),
   });
   const opsetImport = proto.opsetImport.some(({ domain }) => domain === 'com.microsoft')
     ? proto.opsetImport
@@ -346,6 +365,19 @@ function pieceOf(
     sites: own,
     model: { proto: { ...proto, graph, opsetImport }, weight: (tensor) => view.model.weight(tensor) },
   };
+}
+
+/** What the graph says of a value inside, without names of sizes: exporters have written wrong ones. */
+function numericShape(view: GraphView, name: string): ValueInfoProto | undefined {
+  const known = view.valueInfo.get(name);
+  const type = known && tensorTypeOf(known);
+  const elementName = type && dataTypeName(type.elemType);
+  if (!type?.dims || !elementName) return undefined;
+  return onnxValue(
+    name,
+    elementName,
+    type.dims.map((dim, axis) => (typeof dim === 'number' ? dim : `${name}.${axis}`)),
+  );
 }
 
 /** Type and, as far as it is numbers, shape of a piece's input or output. */
@@ -359,16 +391,24 @@ function declared(
   if (given) return given;
   const type = dataTypeName(types.get(name) ?? 0);
   if (!type) {
-    throw new OnnxError('unsupported', `the type of ${name}, which pieces hand on, is not known: infer the graph's shapes first`, {
-      value: name,
-      sites: sites.length,
-    });
+    throw new OnnxError(
+      'unsupported',
+      `the type of ${name}, which pieces hand on, is not known: infer the graph's shapes first`,
+      {
+        value: name,
+        sites: sites.length,
+      },
+    );
   }
-  if (isCutValue(name)) return onnxValue(name, type, ['', '', '', ''].map((_, axis) => `${name}.${axis}`));
-  return onnxValue(name, type);
+  if (isCutValue(name))
+    return onnxValue(
+      name,
+      type,
+      ['', '', '', ''].map((_, axis) => `${name}.${axis}`),
+    );
+  return numericShape(view, name) ?? onnxValue(name, type);
 }
 
 function isCutValue(name: string): boolean {
   return /^hip\.(?:query|key|value|attention)\.\d+$/.test(name);
 }
-

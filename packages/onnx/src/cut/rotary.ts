@@ -55,7 +55,11 @@ export class RotaryRows {
   rewritten(node: NodeProto): NodeProto | undefined {
     const isContribOne = isContrib(node, 'RotaryEmbedding');
     if (!isContribOne && !isOnnx(node, 'RotaryEmbedding')) return undefined;
-    const [positions, cos, sin] = (isContribOne ? [1, 2, 3] : [3, 1, 2]).map((i) => node.input[i] ?? '') as [string, string, string];
+    const [positions, cos, sin] = (isContribOne ? [1, 2, 3] : [3, 1, 2]).map((i) => node.input[i] ?? '') as [
+      string,
+      string,
+      string,
+    ];
     // Only tables [positions, channels / 2] and positions [B, S]: those of a single offset mean something else.
     const isTable = this.#view.dims(cos)?.length === 2 && this.#view.initializers.has(cos);
     if (!isTable || this.#view.dims(this.#view.source(positions))?.length !== 2) return undefined;

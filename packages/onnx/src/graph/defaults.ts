@@ -44,8 +44,14 @@ export function tracedKeysAndValues(
   const values = traceTokens(view, node, v);
   if (values.factors.length > 0) throw refuse(node, 'its values are scaled between cache and attention');
   if (!keys.cache !== !values.cache) throw refuse(node, 'only one of its keys and values is joined to a cache');
-  const common = { k: keys.operand, v: values.operand, factors: keys.factors, shapes: [...keys.shapes, ...values.shapes] };
-  if (!keys.cache || !values.cache) return { ...common, past: undefined, present: undefined, cacheAxes: BHSD, whole: [] };
+  const common = {
+    k: keys.operand,
+    v: values.operand,
+    factors: keys.factors,
+    shapes: [...keys.shapes, ...values.shapes],
+  };
+  if (!keys.cache || !values.cache)
+    return { ...common, past: undefined, present: undefined, cacheAxes: BHSD, whole: [] };
   if (keys.cache.axes.join() !== values.cache.axes.join()) {
     throw refuse(node, `its cache has keys as [${keys.cache.axes.join()}] and values as [${values.cache.axes.join()}]`);
   }

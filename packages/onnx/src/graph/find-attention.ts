@@ -9,10 +9,12 @@ import { intOf, intsOf, type GraphView } from './view.ts';
 export function contribAttention(view: GraphView, node: NodeProto): AttentionSite {
   const heads = intOf(node, 'num_heads', 0);
   if (heads < 1 || node.opType !== 'Attention') throw refuse(node, `it is ${node.opType} of ${heads} heads`, { heads });
-  if (intOf(node, 'do_rotary', 0) === 1) throw refuse(node, 'it rotates by tables that the graph does not show (do_rotary)');
+  if (intOf(node, 'do_rotary', 0) === 1)
+    throw refuse(node, 'it rotates by tables that the graph does not show (do_rotary)');
   if (node.input[6]) throw refuse(node, 'its cache is a buffer that is shared (past_present_share_buffer)');
   const sizes = intsOf(node, 'qkv_hidden_sizes');
-  if (sizes && new Set(sizes).size > 1) throw refuse(node, `queries, keys and values have sizes ${sizes.join()}`, { sizes });
+  if (sizes && new Set(sizes).size > 1)
+    throw refuse(node, `queries, keys and values have sizes ${sizes.join()}`, { sizes });
   const [input = '', weight = '', bias = '', mask = '', past = '', extra = ''] = node.input;
   const prefix = `${OWN}.split.${node.output[0]}`;
   const product = bias === '' ? `${prefix}.projected` : `${prefix}.product`;
@@ -21,7 +23,8 @@ export function contribAttention(view: GraphView, node: NodeProto): AttentionSit
   const masks: MaskValue[] = [];
   if (mask !== '') {
     const rank = view.dims(view.source(mask))?.length;
-    if (rank !== undefined && rank !== 2) throw refuse(node, `its mask ${mask} has ${rank} axes, expected [batch, keys]`, { rank });
+    if (rank !== undefined && rank !== 2)
+      throw refuse(node, `its mask ${mask} has ${rank} axes, expected [batch, keys]`, { rank });
     masks.push({ value: mask, kind: 'allowed' });
   }
   if (extra !== '') masks.push({ value: extra, kind: 'additive' });

@@ -9,12 +9,14 @@ import { floatOf, intOf, type GraphView } from './view.ts';
 export function groupQueryAttention(view: GraphView, node: NodeProto): AttentionSite {
   const heads = intOf(node, 'num_heads', 0);
   const kvHeads = intOf(node, 'kv_num_heads', 0);
-  if (heads < 1 || kvHeads < 1) throw refuse(node, `it has ${heads} heads over ${kvHeads} key heads`, { heads, kvHeads });
+  if (heads < 1 || kvHeads < 1)
+    throw refuse(node, `it has ${heads} heads over ${kvHeads} key heads`, { heads, kvHeads });
   const given = (index: number) => node.input[index] || undefined;
   if (given(12) || given(13) || quantised(node, 'k_quant_type') || quantised(node, 'v_quant_type')) {
     throw refuse(node, 'its cache is quantised: export the model with a cache of float16 or float32');
   }
-  if (node.output[3]) throw refuse(node, `it gives out its scores (${node.output[3]}), which a sparse attention does not have`);
+  if (node.output[3])
+    throw refuse(node, `it gives out its scores (${node.output[3]}), which a sparse attention does not have`);
   const window = intOf(node, 'local_window_size', -1);
   const bias = given(10);
   const cos = given(7);

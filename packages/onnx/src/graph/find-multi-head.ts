@@ -10,9 +10,12 @@ import { intOf, type GraphView } from './view.ts';
 export function multiHeadAttention(view: GraphView, node: NodeProto): AttentionSite {
   const heads = intOf(node, 'num_heads', 0);
   if (heads < 1) throw refuse(node, `it has ${heads} heads`, { heads });
-  if (node.opType !== 'MultiHeadAttention') throw refuse(node, 'it decodes over a buffer that beams share: export the model without it');
-  if (node.output[3]) throw refuse(node, `it gives out its scores (${node.output[3]}), which a sparse attention does not have`);
-  if (node.input[8] || node.input[9]) throw refuse(node, 'its cache is a buffer that beams share: export the model without beam search');
+  if (node.opType !== 'MultiHeadAttention')
+    throw refuse(node, 'it decodes over a buffer that beams share: export the model without it');
+  if (node.output[3])
+    throw refuse(node, `it gives out its scores (${node.output[3]}), which a sparse attention does not have`);
+  if (node.input[8] || node.input[9])
+    throw refuse(node, 'its cache is a buffer that beams share: export the model without beam search');
   const cache = nodeCache(node, [6, 7], [1, 2]);
   const { prepare, q, k, v } = operands(view, node, heads);
   const masks: MaskValue[] = [];

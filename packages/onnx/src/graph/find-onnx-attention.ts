@@ -9,8 +9,13 @@ import { floatOf, intOf, type GraphView } from './view.ts';
 /** @throws OnnxError `unsupported` */
 export function onnxAttention(view: GraphView, node: NodeProto): AttentionSite {
   const [q = '', k = '', v = '', mask = '', , , lengths = ''] = node.input;
-  if (node.output[3]) throw refuse(node, `it gives out its scores (${node.output[3]}), which a sparse attention does not have`);
-  if (lengths !== '') throw refuse(node, `its keys have lengths of their own (${lengths}): export the model with past_key and past_value`);
+  if (node.output[3])
+    throw refuse(node, `it gives out its scores (${node.output[3]}), which a sparse attention does not have`);
+  if (lengths !== '')
+    throw refuse(
+      node,
+      `its keys have lengths of their own (${lengths}): export the model with past_key and past_value`,
+    );
   const heads = intOf(node, 'q_num_heads', 0);
   const kvHeads = intOf(node, 'kv_num_heads', 0);
   const operand = (value: string, count: number): Operand => ({ value, axes: count > 0 ? { heads: count } : BHSD });

@@ -100,7 +100,9 @@ function softcapped(view: GraphView, name: string, cap: string, depth: number): 
   if (softcap === undefined || !divided || number === undefined) throw refuse(tanh, 'its soft-cap is no constant');
   const inside = divided.factor.divides ? number : 1 / number;
   if (Math.abs(inside - softcap) > 1e-3 * Math.abs(softcap)) {
-    throw refuse(tanh, `scores are divided by ${inside} before it and multiplied with ${softcap} after it`, { softcap });
+    throw refuse(tanh, `scores are divided by ${inside} before it and multiplied with ${softcap} after it`, {
+      softcap,
+    });
   }
   const scores = scoresOf(view, divided.tensor, depth + 1);
   return scores && { ...scores, softcap };
@@ -110,7 +112,11 @@ function softcapped(view: GraphView, name: string, cap: string, depth: number): 
 function withSink(view: GraphView, node: NodeProto, scores: Scores | undefined): Scores | undefined {
   if (!scores || node.input.length !== 2 || ![-1, 3].includes(intOf(node, 'axis', 0))) return undefined;
   let name = view.source(node.input[1]!);
-  for (let maker = view.makers.get(name); isOnnx(maker, 'Expand', 'Reshape', 'Unsqueeze', 'Cast'); maker = view.makers.get(name)) {
+  for (
+    let maker = view.makers.get(name);
+    isOnnx(maker, 'Expand', 'Reshape', 'Unsqueeze', 'Cast');
+    maker = view.makers.get(name)
+  ) {
     name = view.source(maker.input[0]!);
   }
   if (!view.initializers.has(name)) throw refuse(node, `the sinks ${node.input[1]} come from no weight`);
@@ -124,7 +130,8 @@ function contextOf(view: GraphView, name: string, depth = 0): NodeProto | undefi
   for (const node of readers) {
     if (isOnnx(node, 'MatMul') && node.input[0] === name) return node;
     const passes =
-      isOnnx(node, 'Cast', 'Identity', 'Dropout', 'Slice') || (isOnnx(node, 'Where') && node.input.slice(1).includes(name));
+      isOnnx(node, 'Cast', 'Identity', 'Dropout', 'Slice') ||
+      (isOnnx(node, 'Where') && node.input.slice(1).includes(name));
     const found = passes && node.output[0] ? contextOf(view, node.output[0], depth + 1) : undefined;
     if (found) return found;
   }

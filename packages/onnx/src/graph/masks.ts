@@ -53,7 +53,8 @@ export function meaningOf(probe: MaskProbe, masks: readonly MaskValues[], causal
           hidesPadding = (hidesPadding ?? true) && !isVisible;
           continue;
         }
-        if (key > at && isVisible) return { problem: `row ${at} sees key ${key}, which comes later: it is no causal attention` };
+        if (key > at && isVisible)
+          return { problem: `row ${at} sees key ${key}, which comes later: it is no causal attention` };
         if (key > at) continue;
         // Visible keys end with the row itself; a gap is neither causal nor a window.
         if (isVisible) seen++;
@@ -61,10 +62,12 @@ export function meaningOf(probe: MaskProbe, masks: readonly MaskValues[], causal
       }
       if (seen === 0) return { problem: `row ${at} sees no key, not even its own` };
       if (seen < at + 1 - first) {
-        if (isWindowed && seen !== window) return { problem: `row ${at} sees ${seen} keys where another sees ${window}` };
+        if (isWindowed && seen !== window)
+          return { problem: `row ${at} sees ${seen} keys where another sees ${window}` };
         isWindowed = true;
         window = seen;
-      } else if (isWindowed && seen > window) return { problem: `row ${at} sees ${seen} keys where another sees ${window}` };
+      } else if (isWindowed && seen > window)
+        return { problem: `row ${at} sees ${seen} keys where another sees ${window}` };
     }
   }
   return { window: isWindowed ? window : undefined, padding: hidesPadding };
@@ -78,10 +81,13 @@ function visible(
   key: number,
 ): boolean | { problem: string } {
   const total = past + tokens;
-  const sizes = dims.length === 2 && dims[0] === batch && dims[0] !== tokens ? [dims[0], 1, 1, dims[1]!] : fourDims(dims);
+  const sizes =
+    dims.length === 2 && dims[0] === batch && dims[0] !== tokens ? [dims[0], 1, 1, dims[1]!] : fourDims(dims);
   const [batches, heads, rows, keys] = sizes as [number, number, number, number];
   if (![1, batch].includes(batches) || ![1, tokens].includes(rows) || (keys !== 1 && keys !== total)) {
-    return { problem: `a mask [${dims.join(', ')}] where ${tokens} rows see ${total} keys: keys that are not the tokens' own (an encoder's)` };
+    return {
+      problem: `a mask [${dims.join(', ')}] where ${tokens} rows see ${total} keys: keys that are not the tokens' own (an encoder's)`,
+    };
   }
   let answer: boolean | undefined;
   for (let head = 0; head < heads; head++) {
@@ -91,7 +97,9 @@ function visible(
     let own: boolean;
     if (kind === 'additive') {
       if (value > HIDDEN && Math.abs(value) > NOTHING) {
-        return { problem: `a bias of ${value} is added to scores (relative positions, ALiBi), which the sparse attention does not have` };
+        return {
+          problem: `a bias of ${value} is added to scores (relative positions, ALiBi), which the sparse attention does not have`,
+        };
       }
       own = value > HIDDEN;
     } else own = (value !== 0) === (kind === 'allowed');
@@ -102,5 +110,5 @@ function visible(
 }
 
 function fourDims(dims: readonly number[]): readonly number[] {
-  return [...new Array<number>(Math.max(0, 4 - dims.length)).fill(1), ...dims];
+  return [...Array.from({ length: Math.max(0, 4 - dims.length) }, () => 1), ...dims];
 }

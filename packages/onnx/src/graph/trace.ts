@@ -27,7 +27,8 @@ export function traceTokens(view: GraphView, owner: NodeProto, operand: Operand)
     if (isOnnx(node, 'Cast')) value = node.input[0]!;
     else if (isOnnx(node, 'Transpose') && isFour(axes)) {
       const perm = intsOf(node, 'perm');
-      if (perm?.length !== 4) throw refuse(owner, `its keys or values pass a transpose of ${perm?.length ?? 'unknown'} axes`);
+      if (perm?.length !== 4)
+        throw refuse(owner, `its keys or values pass a transpose of ${perm?.length ?? 'unknown'} axes`);
       const before: Axis[] = [];
       for (const [i, from] of perm.entries()) before[from] = axes[i]!;
       axes = before;
@@ -44,7 +45,12 @@ export function traceTokens(view: GraphView, owner: NodeProto, operand: Operand)
       const cache = joined(view, owner, node, axes);
       if (!cache) break;
       const added = { value: cache.added, axes, isWhole: false };
-      return { operand: added, factors, shapes: [...shapes(true), added], cache: { past: cache.past, whole: value, axes } };
+      return {
+        operand: added,
+        factors,
+        shapes: [...shapes(true), added],
+        cache: { past: cache.past, whole: value, axes },
+      };
     } else break;
   }
   return { operand: { value, axes }, factors, shapes: shapes(false), cache: undefined };

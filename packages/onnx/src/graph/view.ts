@@ -58,6 +58,8 @@ export class GraphView {
   /** Without initializers that are listed as inputs too, as IR versions before 4 do. */
   readonly inputs = new Map<string, ValueInfoProto>();
   readonly outputs = new Map<string, ValueInfoProto>();
+  /** What the graph says of values inside. */
+  readonly valueInfo: ReadonlyMap<string, ValueInfoProto>;
   /** Element types ({@link DATA_TYPES}) of values, where they are known. */
   readonly types: ReadonlyMap<string, number>;
   readonly #constants: ReadonlyMap<string, Constant>;
@@ -66,6 +68,7 @@ export class GraphView {
     const { graph, proto } = model;
     this.model = model;
     this.nodes = graph.node;
+    this.valueInfo = new Map(graph.valueInfo.map((value) => [value.name, value]));
     this.opset = Number(proto.opsetImport.find(({ domain }) => domain === '' || domain === 'ai.onnx')?.version ?? 0);
     for (const tensor of graph.initializer) this.initializers.set(tensor.name, tensor);
     for (const value of graph.input) if (!this.initializers.has(value.name)) this.inputs.set(value.name, value);
@@ -126,8 +129,7 @@ export class GraphView {
   dims(name: string): readonly (number | string)[] | undefined {
     const tensor = this.initializers.get(name);
     if (tensor) return tensor.dims.map(Number);
-    const value = this.inputs.get(name) ?? this.outputs.get(name);
-    const known = value ?? this.model.graph.valueInfo.find((info) => info.name === name);
+    const known = this.inputs.get(name) ?? this.outputs.get(name) ?? this.valueInfo.get(name);
     return known && tensorTypeOf(known)?.dims;
   }
 

@@ -32,7 +32,10 @@ export function callOf(
   const [batch = 0, tokens = 0] = feeds[inputs.tokens]!.dims;
   if (batch < 1 || tokens < 1) {
     const dims = feeds[inputs.tokens]!.dims.join(', ');
-    throw new OnnxError('invalid-option', `${inputs.tokens} is [${dims}]: give at least one token of one text`, { batch, tokens });
+    throw new OnnxError('invalid-option', `${inputs.tokens} is [${dims}]: give at least one token of one text`, {
+      batch,
+      tokens,
+    });
   }
   const snapshot = commonSnapshot(feeds, sites, owner);
   if (snapshot && snapshot.sequence.batch !== batch) {
@@ -50,7 +53,11 @@ export function callOf(
  * What was padding in the cache stays so. Where a mask is right-padded, as GroupQueryAttention's is, its ones move: then their number
  * says how many of the new columns are tokens.
  */
-function continued(valid: readonly Uint8Array[], { sequence, columns }: Snapshot, tokens: number): readonly Uint8Array[] {
+function continued(
+  valid: readonly Uint8Array[],
+  { sequence, columns }: Snapshot,
+  tokens: number,
+): readonly Uint8Array[] {
   return valid.map((row, text) => {
     const held = sequence.tokensIn(text, columns);
     const added = row.subarray(columns).reduce((a, b) => a + b, 0);
@@ -139,6 +146,8 @@ export function spansOf({ batch, tokens, past, valid }: Call): readonly (readonl
 export function positionsOf({ batch, tokens, past, valid }: Call, counts: readonly number[]): readonly number[] {
   return Array.from({ length: batch }, (_, text) => {
     let position = valid ? counts[text]! : past;
-    return Array.from({ length: tokens }, (_, column) => (valid && valid[text]![past + column] === 0 ? position : position++));
+    return Array.from({ length: tokens }, (_, column) =>
+      valid && valid[text]![past + column] === 0 ? position : position++,
+    );
   }).flat();
 }

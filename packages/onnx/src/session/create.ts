@@ -78,11 +78,11 @@ export async function createHipSession(
 async function cutSession(ort: Ort, model: OnnxModel, options: HipSessionOptions): Promise<HipSession> {
   const { signal } = options;
   const view = await GraphView.read(model);
-  const all = attentionSites(view, options.layers);
-  const inputs = decoderInputs(view, all);
-  checkTexts(view, all, inputs.tokens);
-  const masks = await findMasks(ort, view, all, inputs);
-  const sites = all.map((site, i) => ({ ...site, window: masks.windows[i]! }));
+  const { chosen, others } = attentionSites(view, options.layers);
+  const inputs = decoderInputs(view, chosen);
+  checkTexts(view, chosen, inputs.tokens);
+  const masks = await findMasks(ort, view, { chosen, others, inputs });
+  const sites = chosen.map((site, i) => ({ ...site, window: masks.windows[i]! }));
   const sinkLogits = await Promise.all(sites.map((site) => sinksOf(view, site)));
   const backend = await createBackend(ort, view, sites, options);
   const pieces: OrtSession[] = [];
@@ -97,7 +97,9 @@ async function cutSession(ort: Ort, model: OnnxModel, options: HipSessionOptions
       // One piece's weights at a time are in memory besides onnxruntime's own.
       const bytes = await onnxModelBytes(piece.model, signal);
       const local = [...piece.outputs.keys()].filter((name) => !view.outputs.has(name));
-      pieces.push(await createOrtSession(ort, bytes, `piece ${i} of ${cut.pieces.length}`, backend.pieceOptions(local)));
+      pieces.push(
+        await createOrtSession(ort, bytes, `piece ${i} of ${cut.pieces.length}`, backend.pieceOptions(local)),
+      );
     }
     return new HipSession({ ort, view, sites, inputs, padding: masks.padding, cut, pieces, forms, backend });
   } catch (error) {
@@ -118,11 +120,14 @@ async function createBackend(
   const cache = options.cache ?? (type === 10 ? 'f16' : 'f32');
   const { config, denseBelow } = options;
   if (device === 'cpu') return createCpuBackend(ort, { config, denseBelow, cache, threads, sessionOptions });
-  throw new OnnxError('invalid-option', `device is ${String(device)}: give 'cpu' or 'webgpu'`, { device });
+  throw new OnnxError('invalid-option', `device is ${device as string}: give 'cpu' or 'webgpu'`, { device });
 }
 
-/** The attentions that are cut, in the order in which they run. */
-function attentionSites(view: GraphView, layers: readonly number[] | undefined): readonly AttentionSite[] {
+/** The attentions that are cut, in the order in which they run, and those that stay. */
+function attentionSites(
+  view: GraphView,
+  layers: readonly number[] | undefined,
+): { readonly chosen: readonly AttentionSite[]; readonly others: readonly AttentionSite[] } {
   const found = findAttention(view);
   if (found.length === 0) {
     const message = `the graph has no attention that this package knows: ${view.nodes.length} nodes, none of GroupQueryAttention, MultiHeadAttention, Attention or a softmax between two products`;
@@ -130,14 +135,21 @@ function attentionSites(view: GraphView, layers: readonly number[] | undefined):
   }
   for (const layer of layers ?? []) {
     if (Number.isInteger(layer) && layer >= 0 && layer < found.length) continue;
-    throw new OnnxError('invalid-option', `layers holds ${layer}: the graph has attentions 0 to ${found.length - 1}`, { layer });
+    throw new OnnxError('invalid-option', `layers holds ${layer}: the graph has attentions 0 to ${found.length - 1}`, {
+      layer,
+    });
   }
   const chosen = layers ? found.filter((_, i) => layers.includes(i)) : found;
-  if (chosen.length === 0) throw new OnnxError('invalid-option', 'layers is empty: name at least one attention, or leave it out', {});
-  return chosen.map(({ site }) => {
-    if (site instanceof Error) throw site;
-    return site;
-  });
+  if (chosen.length === 0)
+    throw new OnnxError('invalid-option', 'layers is empty: name at least one attention, or leave it out', {});
+  const isSite = (site: AttentionSite | Error): site is AttentionSite => !(site instanceof Error);
+  return {
+    chosen: chosen.map(({ site }) => {
+      if (!isSite(site)) throw site;
+      return site;
+    }),
+    others: found.filter((each) => !chosen.includes(each)).flatMap(({ site }) => (isSite(site) ? [site] : [])),
+  };
 }
 
 /** Sizes say nothing of where numbers come from. */
@@ -153,7 +165,11 @@ function checkTexts(view: GraphView, sites: readonly AttentionSite[], tokens: st
     const queries = view.cone(before(q.value), isShape).inputs;
     const keys = view.cone(before(k.value), isShape).inputs;
     if (!keys.has(tokens) || !queries.has(tokens)) {
-      throw refuse(node, `its keys are not made from ${tokens} but from ${[...keys].join(', ') || 'weights'}: it is a cross-attention`, { tokens });
+      throw refuse(
+        node,
+        `its keys are not made from ${tokens} but from ${[...keys].join(', ') || 'weights'}: it is a cross-attention`,
+        { tokens },
+      );
     }
     if (!past) continue;
     const owner = seen.get(past.key);
@@ -167,12 +183,13 @@ async function sinksOf(view: GraphView, site: AttentionSite): Promise<readonly n
   const { sink, softcap, node, q } = site;
   if (sink === undefined) return undefined;
   const heads = Number(node.attribute.find(({ name }) => ['num_heads', 'q_num_heads'].includes(name))?.i ?? 0);
-  const logits = typeof sink === 'number' ? new Array<number>(heads).fill(sink) : await weightNumbers(view, sink);
+  const logits = typeof sink === 'number' ? Array.from({ length: heads }, () => sink) : await weightNumbers(view, sink);
   if (!logits || logits.length === 0 || (heads > 0 && logits.length !== heads)) {
     throw refuse(node, `its sinks ${String(sink)} are no weight of one number a head (queries ${q.value})`, { sink });
   }
   if (softcap === 0) return logits;
-  if (logits.some((logit) => Math.abs(logit) >= softcap)) throw refuse(node, `its sinks are beyond its soft-cap ${softcap}`, { softcap });
+  if (logits.some((logit) => Math.abs(logit) >= softcap))
+    throw refuse(node, `its sinks are beyond its soft-cap ${softcap}`, { softcap });
   return logits.map((logit) => softcap * Math.atanh(logit / softcap));
 }
 
@@ -183,5 +200,7 @@ async function weightNumbers(view: GraphView, name: string): Promise<readonly nu
   if (!tensor) return undefined;
   const { floatsOf } = await import('./tensors.ts');
   const bytes = (await view.model.weight(tensor).read()).slice();
-  return [...(tensor.dataType === 10 ? floatsOf('float16', new Uint16Array(bytes.buffer)) : new Float32Array(bytes.buffer))];
+  return [
+    ...(tensor.dataType === 10 ? floatsOf('float16', new Uint16Array(bytes.buffer)) : new Float32Array(bytes.buffer)),
+  ];
 }

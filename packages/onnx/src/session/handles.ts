@@ -11,14 +11,14 @@ import type { Sequence } from './sequence.ts';
 export class Snapshot {
   readonly sequence: Sequence;
   readonly columns: number;
-  /** Rows of the caller's buffer that hold tokens, where it has a size of its own. */
-  readonly bufferRows: number;
+  /** By attention: rows of the caller's buffer, and how many of them hold tokens, where it has a size of its own. */
+  readonly buffers: readonly ({ readonly rows: number; readonly filled: number } | undefined)[];
   #tensors = 0;
 
-  constructor(sequence: Sequence, bufferRows: number) {
+  constructor(sequence: Sequence, buffers: Snapshot['buffers']) {
     this.sequence = sequence;
     this.columns = sequence.columns;
-    this.bufferRows = bufferRows;
+    this.buffers = buffers;
   }
 
   hold(): void {
@@ -96,15 +96,18 @@ export function cacheTensor(Tensor: TensorClass, snapshot: Snapshot, owner: obje
     const own = snapshot.sequence.layers[layer]!;
     return own.map((cache, text) => ({ cache, tokens: snapshot.sequence.tokensIn(text, snapshot.columns) }));
   };
-  const tensor = Tensor.fromGpuBuffer({}, {
-    dataType: type,
-    dims,
-    download: async () => numbers(await Promise.all(caches().map(({ cache, tokens }) => cache.read(tokens)))),
-    dispose: () => {
-      dropped.unregister(handle);
-      release(handle);
+  const tensor = Tensor.fromGpuBuffer(
+    {},
+    {
+      dataType: type,
+      dims,
+      download: async () => numbers(await Promise.all(caches().map(({ cache, tokens }) => cache.read(tokens)))),
+      dispose: () => {
+        dropped.unregister(handle);
+        release(handle);
+      },
     },
-  });
+  );
   Object.defineProperties(tensor, {
     data: {
       get: () => {
@@ -130,7 +133,7 @@ function typed(type: string, floats: Float32Array): Float32Array | Uint16Array {
 /** From [tokens, heads, channels] of each text to the tensor's order; rows of padding are 0. */
 function arranged(
   snapshot: Snapshot,
-  { site, part, heads, channels, stored, rows }: HandleForm,
+  { site, layer, part, heads, channels, stored, rows }: HandleForm,
   sizes: Readonly<Record<Axis, number>>,
   texts: readonly KeysAndValues[],
 ): Float32Array {
@@ -139,7 +142,7 @@ function arranged(
   const output = new Float32Array(part === 'both' ? 2 * size : size);
   const strides = stridesOf(site.cacheAxes, sizes);
   // A buffer of a size of its own holds the newest tokens.
-  const held = site.slidingCache ? snapshot.bufferRows : columns;
+  const held = snapshot.buffers[layer]?.filled ?? columns;
   const parts = part === 'both' ? (['key', 'value'] as const) : ([part] as const);
   for (const [index, each] of parts.entries()) {
     for (const [text, { k, v }] of texts.entries()) {
@@ -173,7 +176,11 @@ function stridesOf(axes: readonly Axis[], sizes: Readonly<Record<Axis, number>>)
 export function importedTokens(
   site: AttentionSite,
   source: { readonly floats: Float32Array; readonly dims: readonly number[] },
-  { rows, stored, isToken }: { readonly rows: number; readonly stored: number; readonly isToken: (text: number, column: number) => boolean },
+  {
+    rows,
+    stored,
+    isToken,
+  }: { readonly rows: number; readonly stored: number; readonly isToken: (text: number, column: number) => boolean },
 ): readonly Float32Array[] {
   const sizes = Object.fromEntries(site.cacheAxes.map((axis, i) => [axis, source.dims[i]!])) as Record<Axis, number>;
   const strides = stridesOf(site.cacheAxes, sizes);

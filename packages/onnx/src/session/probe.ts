@@ -27,9 +27,15 @@ const MAX_WINDOW = 131_072;
 export async function findMasks(
   ort: Ort,
   view: GraphView,
-  sites: readonly AttentionSite[],
-  inputs: DecoderInputs,
+  graph: {
+    readonly chosen: readonly AttentionSite[];
+    /** Attentions that stay in the graph: masks may ask for the sizes of their caches. */
+    readonly others: readonly AttentionSite[];
+    readonly inputs: DecoderInputs;
+  },
 ): Promise<MaskFindings> {
+  const { chosen: sites, inputs } = graph;
+  const all = [...sites, ...graph.others];
   const windows = sites.map(({ window }) => window);
   const pads = sites.map(({ padding }) => padding);
   const masked = sites.flatMap(({ masks }, i) => (masks.length > 0 ? [i] : []));
@@ -38,19 +44,26 @@ export async function findMasks(
   }
   if (masked.length === 0) return { windows, padding: pads.some(Boolean) };
   const values = [...new Set(sites.flatMap(({ masks }) => masks.map(({ value }) => value)))];
-  const { piece, cacheShapes, cone } = maskPiece(view, sites, values, (value, name) =>
+  const { piece, cacheShapes, cone } = maskPiece(view, all, values, (value, name) =>
     onnxNode('Cast', [value], [name], { attributes: { to: BigInt(DATA_TYPES.float) } }),
   );
-  const session = await createOrtSession(ort, await onnxModelBytes(piece.model), 'the nodes that make the masks', QUIET);
+  const session = await createOrtSession(
+    ort,
+    await onnxModelBytes(piece.model),
+    'the nodes that make the masks',
+    QUIET,
+  );
   try {
-    const probe = new Evaluation(ort, session, { view, sites, inputs, cacheShapes, values });
+    const probe = new Evaluation(ort, session, { view, sites: all, inputs, cacheShapes, values });
     const canPad = inputs.mask !== undefined && cone.inputs.has(inputs.mask);
     const hasPast = sites.some(({ past }) => past);
     const probes: MaskProbe[] = [{ batch: 1, tokens: 7, past: 0, padding: 0 }];
-    if (hasPast) probes.push({ batch: 1, tokens: 1, past: 7, padding: 0 }, { batch: 1, tokens: 3, past: 5, padding: 0 });
+    if (hasPast)
+      probes.push({ batch: 1, tokens: 1, past: 7, padding: 0 }, { batch: 1, tokens: 3, past: 5, padding: 0 });
     if (canPad) probes.push({ batch: 2, tokens: 6, past: 0, padding: 2 });
     // Windows are constants of the graph: a row is tried that is just longer than each.
-    for (const size of hasPast ? windowSizes(view, cone.nodes) : []) probes.push({ batch: 1, tokens: 1, past: size + 2, padding: 0 });
+    for (const size of hasPast ? windowSizes(view, cone.nodes) : [])
+      probes.push({ batch: 1, tokens: 1, past: size + 2, padding: 0 });
     for (const each of probes) {
       // Graphs with tables of fixed length do not run beyond them, some not with several tokens after others.
       const mayFail = each.past > 7 || (each.past > 0 && each.tokens > 1);
@@ -61,9 +74,14 @@ export async function findMasks(
       if (!read) continue;
       for (const i of masked) {
         const site = sites[i]!;
-        const meaning = meaningOf(each, site.masks.map(({ value, kind }) => ({ ...read.get(value)!, kind })), site.causal);
+        const meaning = meaningOf(
+          each,
+          site.masks.map(({ value, kind }) => ({ ...read.get(value)!, kind })),
+          site.causal,
+        );
         if ('problem' in meaning) throw refuse(site.node, meaning.problem);
-        if (meaning.window !== undefined) windows[i] = windows[i] ? Math.min(windows[i], meaning.window) : meaning.window;
+        if (meaning.window !== undefined)
+          windows[i] = windows[i] ? Math.min(windows[i], meaning.window) : meaning.window;
         if (meaning.padding !== undefined) pads[i] = meaning.padding || pads[i]!;
       }
     }
@@ -133,12 +151,33 @@ class Evaluation {
     const array = (count: number, at: (index: number) => number) => Array.from({ length: count }, (_, i) => at(i));
     if (name === inputs.mask) {
       const isPadded = (i: number) => Math.floor(i / total) === batch - 1 && i % total < padding;
-      return hostTensor(Tensor, type, array(batch * total, (i) => (isPadded(i) ? 0 : 1)), [batch, total]);
+      return hostTensor(
+        Tensor,
+        type,
+        array(batch * total, (i) => (isPadded(i) ? 0 : 1)),
+        [batch, total],
+      );
     }
-    if (name === inputs.positions) return hostTensor(Tensor, type, array(batch * tokens, (i) => past + (i % tokens)), [batch, tokens]);
+    if (name === inputs.positions)
+      return hostTensor(
+        Tensor,
+        type,
+        array(batch * tokens, (i) => past + (i % tokens)),
+        [batch, tokens],
+      );
     const declared = view.dims(name) ?? [];
-    const dims = declared.map((dim, axis) => (axis === 0 ? batch : axis === 1 && typeof dim !== 'number' ? tokens : typeof dim === 'number' ? dim : 1));
-    return hostTensor(Tensor, type, new Array<number>(dims.reduce((a, b) => a * b, 1)).fill(0), dims);
+    const dims = declared.map((dim, axis) =>
+      axis === 0 ? batch : axis === 1 && typeof dim !== 'number' ? tokens : typeof dim === 'number' ? dim : 1,
+    );
+    return hostTensor(
+      Tensor,
+      type,
+      array(
+        dims.reduce((a, b) => a * b, 1),
+        () => 0,
+      ),
+      dims,
+    );
   }
 }
 

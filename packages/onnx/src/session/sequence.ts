@@ -23,7 +23,7 @@ export class Sequence {
 
   constructor(batch: number) {
     this.batch = batch;
-    this.#extent = { columns: 0, tokens: new Array<number>(batch).fill(0) };
+    this.#extent = { columns: 0, tokens: Array.from({ length: batch }, () => 0) };
   }
 
   get isDisposed(): boolean {

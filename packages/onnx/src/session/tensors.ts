@@ -13,7 +13,11 @@ export function hostTensor(
 ): OrtTensor {
   switch (type) {
     case 'int64':
-      return new Tensor(type, BigInt64Array.from(numbers as ArrayLike<number> & Iterable<number>, (each) => BigInt(each)), dims);
+      return new Tensor(
+        type,
+        BigInt64Array.from(numbers as ArrayLike<number> & Iterable<number>, (each) => BigInt(each)),
+        dims,
+      );
     case 'int32':
       return new Tensor(type, Int32Array.from(numbers), dims);
     case 'bool':

@@ -1,0 +1,97 @@
+// Graphs of public exporters, cut and run on onnxruntime-node, equal what onnxruntime makes of the whole graph.
+import { missingShared } from '@hip/testing';
+import { PAPER_CONFIG } from '@hip/mask-search';
+import * as ort from 'onnxruntime-node';
+import { describe, expect, it } from 'vitest';
+import { createHipSession, type HipSessionOptions } from '../../src/index.ts';
+import type { OrtTensor } from '../../src/runtime/ort.ts';
+import { argmax, difference, feedsOf, GOLDENS, goldenTensors, numbers, tolerance } from '../helpers/goldens.ts';
+
+const missing = missingShared('goldens/onnx');
+const REFUSED = 'optimum-t5-decoder';
+/** HiP from the first key on, with as many keys as there are: a search whose mask covers all of them. */
+const COVERING: HipSessionOptions = {
+  denseBelow: 0,
+  config: { ...PAPER_CONFIG, k: 64, window: 8, sink: 2, denseLayers: 0 },
+};
+
+/** Runs prefill and decode; says what differs from the golden. */
+async function differences(name: string, options: HipSessionOptions): Promise<readonly string[]> {
+  const path = GOLDENS.get(name)!;
+  const tensors = goldenTensors(name);
+  await using session = await createHipSession(ort, path, { threads: 1, ...options });
+  const bound = tolerance(name, path);
+  const found: string[] = [];
+  const expectSame = (what: string, own: unknown, golden: unknown) => {
+    if (JSON.stringify(own) !== JSON.stringify(golden))
+      found.push(`${what}: ${String(own)} instead of ${String(golden)}`);
+  };
+  let outputs: Record<string, OrtTensor> | undefined;
+  for (const phase of ['prefill', 'decode']) {
+    outputs = await session.run(feedsOf(session, tensors, phase, outputs));
+    expectSame('outputs', Object.keys(outputs).toSorted(), session.outputNames.toSorted());
+    for (const [output, tensor] of Object.entries(outputs)) {
+      const golden = tensors.get(`${phase}.${output}`);
+      if (!golden) continue;
+      expectSame(`dims of ${phase}.${output}`, tensor.dims, golden.dims);
+      // Of a buffer of 16 rows the last one is not filled after the prompt.
+      const isPartial = name.endsWith('windowcache') && phase === 'prefill' && output !== 'logits';
+      const isFilled = (_: number, i: number) => !isPartial || Math.floor(i / 16) % 16 < 15;
+      const most = difference(numbers(tensor).filter(isFilled), numbers(golden).filter(isFilled));
+      if (!(most <= bound)) found.push(`${phase}.${output} differs by ${most}`);
+    }
+    expectSame(`${phase} argmax`, argmax(outputs['logits']!), argmax(tensors.get(`${phase}.logits`)!));
+  }
+  return found;
+}
+
+describe.skipIf(missing)(`golden graphs${missing}`, () => {
+  const names = [...GOLDENS.keys()].filter((name) => name !== REFUSED);
+
+  it('has the thirty of them', () => {
+    expect(GOLDENS.size).toBe(30);
+  });
+
+  it.each(names)('%s: a search that covers all keys', async (name) => {
+    expect(await differences(name, COVERING)).toEqual([]);
+  });
+
+  // One of each form: what stays in the graph is onnxruntime's, and its caches are plain tensors.
+  it.each([
+    'dynamo-llama-op23',
+    'dynamo-own-op23-past',
+    'genai-gemma2-fp32-cpu',
+    'genai-llama-fp16-cpu-mha',
+    'genai-qwen3-fp32-cpu',
+    'hub-qwen3-q4f16',
+    'optimum-llama',
+    'ort-gpt2-attention',
+  ])('%s: the first layer alone cut', async (name) => {
+    expect(await differences(name, { layers: [0] })).toEqual([]);
+  });
+
+  it('refuses the decoder of an encoder, in words', async () => {
+    await expect(createHipSession(ort, GOLDENS.get(REFUSED)!, { threads: 1 })).rejects.toThrow(
+      /EncDecAttention.*cannot be cut out: its keys are not made from input_ids but from encoder_hidden_states: it is a cross-attention/,
+    );
+  });
+
+  it('refuses positions relative to each other, in words', async () => {
+    await expect(createHipSession(ort, GOLDENS.get(REFUSED)!, { threads: 1, layers: [0] })).rejects.toThrow(
+      /SelfAttention.*cannot be cut out: .*(?:a bias of .* is added to scores|the caches|cache)/,
+    );
+  });
+
+  it.each(['dynamo-llama-op23', 'genai-llama-fp32-cpu'])('%s: texts of unequal length, padded', async (name) => {
+    const tensors = goldenTensors(name);
+    await using session = await createHipSession(ort, GOLDENS.get(name)!, { threads: 1, ...COVERING });
+    const { logits } = await session.run(feedsOf(session, tensors, 'batch2'));
+    const all = numbers(logits!);
+    const half = all.length / 2;
+    expect(difference(all.subarray(0, half), numbers(tensors.get('prefill.logits')!))).toBeLessThan(1e-4);
+    const mask = Array.from(tensors.get('batch2.attention_mask')!.data as BigInt64Array, Number).slice(24);
+    const isToken = (_: number, i: number) => mask[Math.floor(i / 300)] === 1;
+    const second = numbers(tensors.get('batch2.logits_1')!);
+    expect(difference(all.subarray(half).filter(isToken), second.filter(isToken))).toBeLessThan(1e-4);
+  });
+});
