@@ -1,4 +1,4 @@
-// The golden models of ../shared/goldens/onnx: where they are, what goes in, what must come out.
+// The golden graphs of the shared folder: where they are, what goes in, what must come out.
 import { globSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { sharedPath } from '@hip/testing';
