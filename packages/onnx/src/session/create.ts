@@ -56,9 +56,15 @@ export interface HipSessionOptions extends AttentionOptions {
  * import * as ort from 'onnxruntime-node';
  * import { createHipSession } from '@hip/onnx';
  *
- * const session = await createHipSession(ort, './model/model.onnx', { config: { k: 256 } });
- * const { logits } = await session.run(feeds);
- * await session.release();
+ * const session = await createHipSession(ort, './model/onnx/model.onnx', { config: { k: 256 } });
+ * const ids = new ort.Tensor('int64', BigInt64Array.of(3n, 14n, 15n), [1, 3]);
+ * const feeds = { input_ids: ids, attention_mask: new ort.Tensor('int64', BigInt64Array.of(1n, 1n, 1n), [1, 3]) };
+ * for (const name of session.inputNames.filter((each) => each.startsWith('past'))) {
+ *   feeds[name] = new ort.Tensor('float32', [], [1, 2, 0, 16]); // an empty cache
+ * }
+ * const { logits, 'present.0.key': cache } = await session.run(feeds);
+ * console.log(logits.dims, cache.dims); // => [ 1, 3, 300 ] [ 1, 2, 3, 16 ]
+ * await session.release(); // frees the caches, too
  * ```
  */
 export async function createHipSession(
