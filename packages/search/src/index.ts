@@ -39,6 +39,8 @@ export {
 export { candidateText } from './study/labels.ts';
 export { shortNumber } from './report/format.ts';
 export { studyToCsv, studyToJson } from './study/export.ts';
+export { type GivenCandidate } from './given/candidate.ts';
+export { type KnownMeasurement, type KnownMeasurements } from './given/known.ts';
 export type { WarmStart, WarmStartOptions } from './warm-start.ts';
 export type { Evaluation, EvaluateOptions, EvaluationJob, Evaluator } from './evaluate/evaluator.ts';
 export { inProcess } from './evaluate/in-process.ts';

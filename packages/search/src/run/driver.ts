@@ -8,6 +8,7 @@ import type { Space } from '../space.ts';
 import { roundRandom, trialSeed } from '../seeds.ts';
 import type { Proposal, ProposeContext, Tactic } from '../tactics/tactic.ts';
 import type { WarmStart } from '../warm-start.ts';
+import { KNOWN } from '../given/known.ts';
 import { initialRound } from '../tactics/initial.ts';
 import type { ConstraintSet } from './constraint-set.ts';
 import { inLanes } from './lanes.ts';
@@ -17,7 +18,10 @@ export interface DriverOptions {
   readonly study: Study;
   readonly tactic: Tactic;
   readonly evaluator: Evaluator;
+  /** Trials to have in all, those that were known not counted. */
   readonly budget: number;
+  /** Canonical genes to measure first. */
+  readonly given: readonly (readonly number[])[];
   readonly constraints: ConstraintSet;
   readonly warm: WarmStart | undefined;
   /** How often a trial is measured again during which this process died. */
@@ -29,31 +33,40 @@ export interface DriverOptions {
 
 /** Runs a study up to its budget. Trials of a round may finish in any order; proposals see only whole rounds, in order. */
 export async function drive(options: DriverOptions): Promise<void> {
-  const { study, tactic, budget, signal } = options;
+  const { study, budget, signal } = options;
   const last = study.trials.at(-1)?.round ?? 0;
   for (let round = last; ; round++) {
     signal?.throwIfAborted();
-    const own = study.trials.filter((trial) => trial.round === round).length;
-    const room = study.trials.length < budget;
+    const own = study.trials.filter((trial) => trial.round === round && trial.origin !== KNOWN).length;
+    const room = spent(study) < budget;
     // The last round of a smaller budget may have been cut short: it is made whole first.
-    if (own === 0 || (room && round === last && own < tactic.population)) {
+    if (own === 0 || (room && round === last && own < roundSize(options, round))) {
       if (!room) return;
       options.onProposing(round);
-      if (!(await proposeRound(options, round, own)) && own === 0) return;
+      // With enough known, the first round has nothing to measure.
+      if (!(await proposeRound(options, round, own)) && own === 0 && (round > 0 || study.trials.length === 0)) return;
     }
     await measurePending(options);
     if (round === 0) checkFirstRound(options);
   }
 }
 
+/** Trials that were measured, or are to be. */
+export function spent(study: Study): number {
+  return study.trials.reduce((count, { origin }) => count + Number(origin !== KNOWN), 0);
+}
+
+/** Most candidates of a round: the first one has all that were given. */
+function roundSize({ tactic, given, space }: DriverOptions, round: number): number {
+  return round === 0 ? Math.max(tactic.population, given.length + (space.baseline ? 1 : 0)) : tactic.population;
+}
+
 /** Proposes a round, or what it lacks beside the `own` trials it has. */
-async function proposeRound(
-  { space, study, tactic, budget, constraints, warm, signal }: DriverOptions,
-  round: number,
-  own: number,
-): Promise<boolean> {
+async function proposeRound(options: DriverOptions, round: number, own: number): Promise<boolean> {
+  const { space, study, tactic, budget, constraints, warm, given, signal } = options;
   const start = performance.now();
-  const trials = own === 0 ? study.trials : study.trials.filter((trial) => trial.round < round);
+  const trials =
+    own === 0 ? study.trials : study.trials.filter((trial) => trial.round < round || trial.origin === KNOWN);
   const context = {
     space,
     round,
@@ -63,6 +76,7 @@ async function proposeRound(
     random: roundRandom(study.header.seed, round),
     seed: study.header.seed,
     warm,
+    given,
     signal,
   };
   const proposal = await propose(tactic, context);
@@ -74,7 +88,7 @@ async function proposeRound(
       return { genes: canonical, origin, key: space.key(canonical) };
     })
     .filter(({ key }) => own === 0 || !study.find(key))
-    .slice(0, Math.min(tactic.population - own, budget - study.trials.length))
+    .slice(0, Math.min(roundSize(options, round) - own, budget - spent(study)))
     .map((candidate, index) => ({
       ...candidate,
       seed: trialSeed(study.header.seed, study.trials.length + index),
@@ -150,7 +164,7 @@ function giveBack(study: Study, number: number): void {
 
 function checkFirstRound({ study, constraints }: DriverOptions): void {
   const first = study.trials.filter((trial) => trial.round === 0);
-  if (first.every((trial) => trial.status === 'failed')) {
+  if (first.length > 0 && first.every((trial) => trial.status === 'failed')) {
     throw new SearchError(
       'measurement-failed',
       `all ${first.length} trials of the first round failed, the first with: ${first[0]?.error ?? ''}. Mend the problem, then start a new study`,

@@ -2,6 +2,8 @@
 import * as v from 'valibot';
 import { SearchError } from '../errors.ts';
 import type { Evaluator } from '../evaluate/evaluator.ts';
+import type { GivenCandidate } from '../given/candidate.ts';
+import type { KnownMeasurement, KnownMeasurements } from '../given/known.ts';
 import type { Study } from '../study/study.ts';
 import type { TacticName } from '../tactics/create.ts';
 import type { Tactic } from '../tactics/tactic.ts';
@@ -25,7 +27,7 @@ export interface RunOptions {
 export interface SearchOptions extends RunOptions {
   /** A name, a name with settings, or a tactic made by `linas()`, `nsga2()`, `random()`, `successive()`. @defaultValue 'linas' */
   readonly tactic?: TacticName | Tactic | ({ readonly name: TacticName } & Readonly<Record<string, unknown>>);
-  /** Candidates to measure, failed ones and the baseline included. */
+  /** Candidates to measure, failed ones and the baseline included; `measurements` are not. */
   readonly evaluations: number;
   /** Candidates a round, for a tactic given by name. @defaultValue 50 */
   readonly population?: number | undefined;
@@ -35,6 +37,13 @@ export interface SearchOptions extends RunOptions {
   readonly study?: string | { readonly path: string; readonly name?: string } | undefined;
   /** More constraints than the problem's own: "latency <= 20", "macs <= 0.6x", "accuracy >= baseline - 1%". */
   readonly constraints?: readonly string[] | undefined;
+  /** Measured first, in this order, after the baseline: genes, or values by the names of variables. */
+  readonly candidates?: readonly GivenCandidate[] | undefined;
+  /**
+   * What was measured before, elsewhere: part of the front and of what is learnt from, not of `evaluations`. Tables, Optuna's and other
+   * studies' files: `readMeasurements` of `@instatune/search/node`.
+   */
+  readonly measurements?: KnownMeasurements | readonly KnownMeasurement[] | undefined;
   readonly warmStart?:
     | WarmStartOptions
     | { readonly path: string; readonly name?: string; readonly trust?: readonly string[]; readonly share?: number }
@@ -52,6 +61,7 @@ const settingsSchema = v.object({
   /** The problem's, whose units its constraints need. */
   attributes: v.optional(v.array(v.object({ name: v.string(), unit: v.optional(v.string()) }))),
   reportSplit: v.optional(v.string()),
+  candidates: v.optional(v.array(v.array(v.number()))),
   tactic: v.record(v.string(), v.unknown()),
   module: v.optional(v.object({ specifier: v.string(), options: v.record(v.string(), v.unknown()) })),
   warmStart: v.optional(
@@ -100,6 +110,8 @@ export const SEARCH_OPTIONS = [
   'seed',
   'study',
   'constraints',
+  'candidates',
+  'measurements',
   'warmStart',
   'reportSplit',
   'module',

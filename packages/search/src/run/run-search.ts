@@ -12,6 +12,8 @@ import { createTactic, tacticFromSettings } from '../tactics/create.ts';
 import type { Tactic } from '../tactics/tactic.ts';
 import { warmStart, type WarmStart } from '../warm-start.ts';
 import { ConstraintSet } from './constraint-set.ts';
+import { givenGenes } from '../given/candidate.ts';
+import { KNOWN, knownTrials } from '../given/known.ts';
 import { drive } from './driver.ts';
 import { FrontTracker, referencePoint } from './front.ts';
 import {
@@ -54,6 +56,10 @@ export async function runSearch(problem: SearchProblem, options: SearchOptions):
   }
   const constraints = [...(problem.constraints ?? []), ...(options.constraints ?? [])];
   new ConstraintSet(space, constraints); // before anything is written
+  const given = (options.candidates ?? []).map((candidate, index) =>
+    givenGenes(space, candidate, { where: `candidate ${index}` }),
+  );
+  const known = options.measurements ? knownTrials(space, options.measurements, options.seed ?? 0) : [];
   const warmOptions =
     options.warmStart && ('study' in options.warmStart ? options.warmStart : await readWarmStart(options.warmStart));
   const warm = warmOptions && warmStart(space, warmOptions);
@@ -68,6 +74,7 @@ export async function runSearch(problem: SearchProblem, options: SearchOptions):
     ...(options.module
       ? { module: { specifier: options.module.specifier, options: { ...options.module.options } } }
       : {}),
+    ...(given.length > 0 ? { candidates: given } : {}),
     tactic: { ...tactic.settings },
     ...(warm
       ? {
@@ -99,6 +106,7 @@ export async function runSearch(problem: SearchProblem, options: SearchOptions):
     createdAt: Date.now(),
   };
   const study = path === undefined ? new Study(header) : (await import('../study/sqlite.ts')).createStudy(path, header);
+  if (known.length > 0) study.know(known);
   return runStudy(space, study, tactic, warm, options);
 }
 
@@ -209,13 +217,15 @@ async function runStudy(
   const constraints = new ConstraintSet(space, settings.constraints);
   const budget = settings.evaluations;
   const start = performance.now();
-  const before = study.trials.filter(isDone).length;
+  const before = study.trials.filter((trial) => isDone(trial) && trial.origin !== KNOWN).length;
   let tracker: FrontTracker | undefined;
   let round = study.trials.at(-1)?.round ?? 0;
 
   const fixReference = () => {
     const first = study.trials.filter((trial) => trial.round === 0);
-    if (tracker || first.length === 0 || !first.every(isDone)) return;
+    // What is known before the first round is proposed is not all of it.
+    const begun = study.trials.some(({ origin }) => origin !== KNOWN);
+    if (tracker || !begun || first.length === 0 || !first.every(isDone)) return;
     const reference = study.reference ?? referencePoint(space, study.trials);
     if (!reference) return;
     if (!study.reference) study.setReference(reference);
@@ -251,6 +261,7 @@ async function runStudy(
       tactic,
       evaluator,
       budget,
+      given: settings.candidates ?? [],
       constraints,
       warm,
       retries: options.retries ?? 2,

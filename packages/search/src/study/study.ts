@@ -135,6 +135,21 @@ export class Study implements Disposable {
   }
 
   /**
+   * Records trials that are done already, the first of the study: what was known before it began.
+   *
+   * @throws SearchError `invalid-option` if the study has trials
+   */
+  know(trials: readonly Trial[]): void {
+    if (this.#trials.length > 0)
+      throw new SearchError('invalid-option', `study "${this.header.name}" has begun: measurements come first`, {
+        trials: this.#trials.length,
+      });
+    this.#journal.addTrials(trials, undefined);
+    for (const trial of trials) this.#byKey.set(trial.key, trial.number);
+    this.#trials.push(...trials);
+  }
+
+  /**
    * Marks a trial as being measured and counts the attempt, so that one that ends this process is known to have been tried.
    *
    * @throws SearchError `invalid-option` (as below, too) on a number of no trial

@@ -1,6 +1,7 @@
 // NSGA-II on the measurements themselves: for cheap problems, and as the baseline LINAS has to beat.
-import { Nsga2, type Told } from '@instatune/nsga2';
+import { nonDominatedSort, Nsga2, type Told } from '@instatune/nsga2';
 import { totalViolation, violation } from '../constraints.ts';
+import type { Space } from '../space.ts';
 import { isComplete, isDone, type Candidate, type Trial } from '../study/trial.ts';
 import { checkSettings } from './settings.ts';
 import { exactBounds } from './sampling.ts';
@@ -34,7 +35,11 @@ export function nsga2(options: Nsga2TacticOptions = {}): Tactic {
 }
 
 function createEngine({ space, trials, seed, bounds }: ProposeContext, populationSize: number): Nsga2 {
-  const initial = trials.filter(({ round }) => round === 0).map(({ genes }) => genes);
+  const initial = bestFirst(
+    space,
+    trials.filter(({ round }) => round === 0),
+    populationSize,
+  );
   return new Nsga2(
     {
       name: space.problem.name,
@@ -50,6 +55,17 @@ function createEngine({ space, trials, seed, bounds }: ProposeContext, populatio
     },
     { populationSize, seed, duplicates: 'history', initial },
   );
+}
+
+/** Genes of the first round; of more than a generation (measurements were known) the best fronts of it come first. */
+function bestFirst(space: Space, trials: readonly Trial[], most: number): readonly (readonly number[])[] {
+  if (trials.length <= most) return trials.map(({ genes }) => genes);
+  const complete = trials.filter(isComplete);
+  const { ranks } = nonDominatedSort(complete.map(({ values }) => space.minimised(values)));
+  return complete
+    .map(({ genes, number }, index) => ({ genes, number, rank: ranks[index]! }))
+    .sort((a, b) => a.rank - b.rank || a.number - b.number)
+    .map(({ genes }) => genes);
 }
 
 /** Tells everything the study knows; returns the candidates it does not know yet. */

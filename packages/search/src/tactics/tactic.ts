@@ -19,6 +19,8 @@ export interface ProposeContext {
   readonly random: Random;
   readonly seed: number;
   readonly warm: WarmStart | undefined;
+  /** Canonical genes that the caller wants measured first. */
+  readonly given?: readonly (readonly number[])[] | undefined;
   readonly signal: AbortSignal | undefined;
 }
 

@@ -1,0 +1,128 @@
+// Measurements that were made before, elsewhere: checked against a problem, and made trials of a study that nobody measures again.
+import { SearchError } from '../errors.ts';
+import type { Space } from '../space.ts';
+import { objectiveMismatch, type ComparedObjective } from '../study/compare.ts';
+import type { Trial } from '../study/trial.ts';
+import { trialSeed } from '../seeds.ts';
+import { givenGenes, type GivenCandidate } from './candidate.ts';
+
+/** One candidate and what was measured of it. */
+export interface KnownMeasurement {
+  readonly candidate: GivenCandidate;
+  /** Measured objectives by name, in this problem's units; others are kept as they are, exact ones must be what is computed here. */
+  readonly values?: Readonly<Record<string, unknown>> | undefined;
+  /** Why it has no values: it failed, and is not tried again. */
+  readonly error?: string | undefined;
+  /** For messages, e.g. "row 7 of known.csv". */
+  readonly where?: string | undefined;
+}
+
+/** Measurements with what is known of the objectives there. */
+export interface KnownMeasurements {
+  readonly rows: readonly KnownMeasurement[];
+  /** Checked against the problem's where they are given: another direction or unit is another number. */
+  readonly objectives?: readonly ComparedObjective[] | undefined;
+  /** Names in `candidate` that are no variables are left out: a table has other columns, too. @defaultValue false */
+  readonly table?: boolean | undefined;
+}
+
+/** Origin of trials that were not measured by their study. */
+export const KNOWN = 'known';
+
+/** Computed and given values that differ by more than this share are of different units, or of different problems. */
+const SAME = 1e-6;
+
+interface Gathered {
+  readonly genes: readonly number[];
+  readonly values: Record<string, number>[];
+  readonly errors: string[];
+}
+
+/**
+ * Trials of round 0. Several measurements of one candidate count as their mean; one that failed once and worked once has worked.
+ *
+ * @throws SearchError `invalid-genes`, `space-mismatch` for another direction, unit or computed value, `measurement-failed` for a value that is
+ * missing or no number; each names the row
+ */
+export function knownTrials(
+  space: Space,
+  given: KnownMeasurements | readonly KnownMeasurement[],
+  seed: number,
+): readonly Trial[] {
+  const { rows, objectives = [], table = false } = 'rows' in given ? given : { rows: given };
+  const mismatch = objectiveMismatch(space.problem.objectives, objectives, new Set());
+  if (mismatch !== undefined)
+    throw new SearchError('space-mismatch', `the measurements have ${mismatch}: convert them first`, { objectives });
+  const gathered = new Map<string, Gathered>();
+  rows.forEach((row, index) => {
+    const where = row.where ?? `measurement ${index}`;
+    const genes = givenGenes(space, row.candidate, { where, ...(table ? { others: 'allowed' as const } : {}) });
+    const key = space.key(genes);
+    const known = gathered.get(key) ?? { genes, values: [], errors: [] };
+    gathered.set(key, known);
+    if (row.error === undefined) known.values.push(valuesOf(space, genes, row, where));
+    else known.errors.push(row.error);
+  });
+  const now = Date.now();
+  return [...gathered].map(([key, { genes, values, errors }], number): Trial => {
+    const base = {
+      number,
+      round: 0,
+      origin: KNOWN,
+      genes,
+      key,
+      seed: trialSeed(seed, number),
+      attempts: 0,
+      finishedAt: now,
+    };
+    if (values.length === 0) return { ...base, status: 'failed', error: errors[0]! };
+    return { ...base, status: 'complete', values: space.complete(genes, meanOf(values)) };
+  });
+}
+
+function valuesOf(
+  space: Space,
+  genes: readonly number[],
+  row: KnownMeasurement,
+  where: string,
+): Record<string, number> {
+  const given = row.values ?? {};
+  const measured: Record<string, number> = {};
+  for (const { name } of space.measured) {
+    const value = numberOf(given[name]);
+    if (value === undefined || !Number.isFinite(value)) {
+      throw new SearchError(
+        'measurement-failed',
+        `${where} has ${name} as ${JSON.stringify(given[name])}: give a finite number, or leave the row out`,
+        { where, name, value: given[name] },
+      );
+    }
+    measured[name] = value;
+  }
+  for (const [name, computed] of Object.entries(space.exact(genes))) {
+    const value = numberOf(given[name]);
+    if (value === undefined || Math.abs(value - computed) <= SAME * Math.max(Math.abs(value), Math.abs(computed)))
+      continue;
+    throw new SearchError(
+      'space-mismatch',
+      `${where} has ${name} as ${value}, which this problem computes as ${computed}: another unit, or another problem; convert it, or leave it out`,
+      { where, name, value, computed },
+    );
+  }
+  return measured;
+}
+
+/** Numbers, and texts that are. */
+function numberOf(value: unknown): number | undefined {
+  if (typeof value === 'number') return value;
+  if (typeof value !== 'string' || value.trim() === '') return undefined;
+  const number = Number(value);
+  return Number.isNaN(number) ? undefined : number;
+}
+
+function meanOf(values: readonly Record<string, number>[]): Record<string, number> {
+  const names = Object.keys(values[0]!);
+  return Object.fromEntries(
+    names.map((name) => [name, values.reduce((sum, one) => sum + one[name]! / values.length, 0)]),
+  );
+}

@@ -1,0 +1,114 @@
+// Measurements from files: tables (CSV), studies of Optuna, studies of this package.
+import { open, readFile } from 'node:fs/promises';
+import { parse } from 'csv-parse/sync';
+import { SearchError, messageOf } from '../errors.ts';
+import type { KnownMeasurement, KnownMeasurements } from '../given/known.ts';
+import type { Variable } from '@instatune/nsga2';
+import { node } from './connection.ts';
+import { variableNames, variableValues } from './labels.ts';
+import { isOptuna, readOptuna } from './optuna.ts';
+import { readStudy } from './sqlite.ts';
+
+/** Options of {@link readMeasurements}. */
+export interface ReadMeasurementsOptions {
+  /** Which study of a file that holds several. */
+  readonly study?: string | undefined;
+  /** Names of an Optuna study's objectives in their order. @defaultValue those it was given (`set_metric_names`) */
+  readonly objectives?: readonly string[] | undefined;
+}
+
+/** How an SQLite file begins (https://sqlite.org/fileformat.html §1.3). */
+const SQLITE = 'SQLite format 3\0';
+
+/**
+ * What a file knows, for `runSearch`'s `measurements`. Which kind it is, its content says:
+ * - SQLite: a study of this package or of Optuna (3 and later), by its tables. Optuna's parameters are variables by name; its failed trials come as failed,
+ *   pruned and unfinished ones not at all.
+ * - else CSV with a header: columns by the names of variables and objectives, others ignored. `studyToCsv` writes such; of a column `status` only `complete`
+ *   and `failed` rows are read.
+ *
+ * @throws SearchError `study-unreadable`, `study-missing` where a file holds several studies and none is named, `corrupt-study` naming the row
+ * @example
+ * const measurements = await readMeasurements('optuna.db', { study: 'tuning', objectives: ['accuracy', 'latency'] });
+ * await runSearch(problem, { evaluations: 100, measurements });
+ */
+export async function readMeasurements(
+  path: string,
+  options: ReadMeasurementsOptions = {},
+): Promise<KnownMeasurements> {
+  if (!(await isSqlite(path))) return { rows: readTable(await readText(path), path), table: true };
+  const { sqlite } = node(path);
+  // Another tool's file: nothing is written into it.
+  using database = openForeign(() => new sqlite.DatabaseSync(path, { readOnly: true }), path);
+  return isOptuna(database) ? readOptuna(database, path, options) : readOwn(path, options.study);
+}
+
+function openForeign<T>(opening: () => T, path: string): T {
+  try {
+    return opening();
+  } catch (error) {
+    throw unreadable(path, error);
+  }
+}
+
+async function isSqlite(path: string): Promise<boolean> {
+  const head = Buffer.alloc(SQLITE.length);
+  try {
+    await using file = await open(path, 'r');
+    await file.read(head, 0, head.length, 0);
+  } catch (error) {
+    throw unreadable(path, error);
+  }
+  return head.toString('latin1') === SQLITE;
+}
+
+async function readText(path: string): Promise<string> {
+  try {
+    return await readFile(path, 'utf8');
+  } catch (error) {
+    throw unreadable(path, error);
+  }
+}
+
+function unreadable(path: string, error: unknown): SearchError {
+  return new SearchError('study-unreadable', `cannot read ${path}: ${messageOf(error)}`, { path }, { cause: error });
+}
+
+/** Texts that `studyToCsv` kept spreadsheets from taking for a formula. */
+const KEPT = /^'(?=[=+\-@\t\r])/;
+
+function readTable(text: string, path: string): KnownMeasurement[] {
+  let rows: Record<string, string>[];
+  try {
+    rows = parse(text, { columns: true, bom: true, skip_empty_lines: true, trim: true }) as Record<string, string>[];
+  } catch (error) {
+    throw new SearchError(
+      'corrupt-study',
+      `${path} is no table: ${messageOf(error)}; give CSV whose first row names the columns`,
+      { path },
+      { cause: error },
+    );
+  }
+  return rows.flatMap((row, index): KnownMeasurement[] => {
+    const where = `row ${index + 1} of ${path}`;
+    const cells = Object.fromEntries(Object.entries(row).map(([name, cell]) => [name, cell.replace(KEPT, '')]));
+    const { status } = cells;
+    if (status === 'failed') return [{ candidate: cells, error: cells['error'] || 'failed elsewhere', where }];
+    if (status !== undefined && status !== 'complete') return [];
+    return [{ candidate: cells, values: cells, where }];
+  });
+}
+
+function readOwn(path: string, name: string | undefined): KnownMeasurements {
+  using study = readStudy(path, name);
+  const space = study.header.space as readonly Variable[];
+  const names = variableNames(space);
+  const rows = study.trials.flatMap(({ number, status, genes, values, error }): KnownMeasurement[] => {
+    const read = variableValues(space, genes);
+    const candidate = Object.fromEntries(names.map((variable, index) => [variable, read[index]]));
+    const where = `trial ${number} of ${path}`;
+    if (status === 'complete') return [{ candidate, values, where }];
+    return status === 'failed' ? [{ candidate, error: error ?? 'failed elsewhere', where }] : [];
+  });
+  return { rows, objectives: study.header.objectives };
+}
