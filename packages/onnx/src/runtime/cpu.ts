@@ -42,7 +42,7 @@ class CpuBackend implements AttentionBackend {
   }
 
   pieceOptions(): OrtSessionOptions {
-    return this.#options.sessionOptions ?? {};
+    return { logSeverityLevel: 3, ...this.#options.sessionOptions };
   }
 
   createLayer(form: LayerForm, sizes: HeadSizes): LayerCache {

@@ -13,6 +13,7 @@ import { GraphView, isOnnx } from '../graph/view.ts';
 import type { AttentionOptions } from '../runtime/attention-options.ts';
 import type { AttentionBackend, LayerForm } from '../runtime/backend.ts';
 import { createCpuBackend } from '../runtime/cpu.ts';
+import { createWebgpuBackend } from '../runtime/webgpu.ts';
 import { createOrtSession, inTurn, type Ort, type OrtSession, type OrtSessionOptions } from '../runtime/ort.ts';
 import { HipSession } from './hip-session.ts';
 import { findMasks } from './probe.ts';
@@ -32,6 +33,10 @@ export interface HipSessionOptions extends AttentionOptions {
   readonly cache?: 'f16' | 'f32' | undefined;
   /** Threads of the attention on the CPU, the calling one included. @defaultValue the machine's cores */
   readonly threads?: number | undefined;
+  /** On WebGPU: the device to share with onnxruntime. @defaultValue one with every feature that the kernels use, one a runtime */
+  readonly gpuDevice?: GPUDevice | undefined;
+  /** On WebGPU: tokens that a cache has room for from the start; more are refused. @defaultValue caches double when they are full */
+  readonly maxTokens?: number | undefined;
   /** Options of the pieces' sessions, as onnxruntime takes them (`intraOpNumThreads`, `logSeverityLevel`, …). */
   readonly sessionOptions?: OrtSessionOptions | undefined;
   /** Name of the model's file, where the model is a folder or files. @defaultValue 'model.onnx' */
@@ -87,7 +92,7 @@ async function cutSession(ort: Ort, model: OnnxModel, options: HipSessionOptions
   const { chosen, others } = attentionSites(view, options.layers);
   const inputs = decoderInputs(view, chosen);
   checkTexts(view, chosen, inputs.tokens);
-  const masks = await findMasks(ort, view, { chosen, others, inputs });
+  const masks = await findMasks(ort, view, { chosen, others, inputs, options: hostOptions(options) });
   const sites = chosen.map((site, i) => ({ ...site, window: masks.windows[i]! }));
   const sinkLogits = await Promise.all(sites.map((site) => sinksOf(view, site)));
   const backend = await createBackend(ort, view, sites, options);
@@ -115,6 +120,11 @@ async function cutSession(ort: Ort, model: OnnxModel, options: HipSessionOptions
   }
 }
 
+/** Masks are evaluated on the host. */
+function hostOptions({ device, sessionOptions }: HipSessionOptions): OrtSessionOptions {
+  return device === 'webgpu' ? { executionProviders: ['wasm'] } : (sessionOptions ?? {});
+}
+
 async function createBackend(
   ort: Ort,
   view: GraphView,
@@ -126,6 +136,10 @@ async function createBackend(
   const cache = options.cache ?? (type === 10 ? 'f16' : 'f32');
   const { config, denseBelow } = options;
   if (device === 'cpu') return createCpuBackend(ort, { config, denseBelow, cache, threads, sessionOptions });
+  const { gpuDevice, maxTokens } = options;
+  if (device === 'webgpu') {
+    return createWebgpuBackend(ort, { config, denseBelow, type: cache, gpuDevice, maxTokens, sessionOptions });
+  }
   throw new OnnxError('invalid-option', `device is ${device as string}: give 'cpu' or 'webgpu'`, { device });
 }
 

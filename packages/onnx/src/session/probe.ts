@@ -7,7 +7,14 @@ import { meaningOf, type MaskProbe, type MaskValues } from '../graph/masks.ts';
 import { refuse, type AttentionSite } from '../graph/site.ts';
 import type { GraphView } from '../graph/view.ts';
 import { maskPiece, type CacheShape } from '../cut/pieces.ts';
-import { createOrtSession, tensorClass, type Ort, type OrtSession, type OrtTensor } from '../runtime/ort.ts';
+import {
+  createOrtSession,
+  tensorClass,
+  type Ort,
+  type OrtSession,
+  type OrtSessionOptions,
+  type OrtTensor,
+} from '../runtime/ort.ts';
 import { cacheShapeOf, hostTensor } from './tensors.ts';
 
 /** What the masks of a graph say. */
@@ -32,6 +39,8 @@ export async function findMasks(
     /** Attentions that stay in the graph: masks may ask for the sizes of their caches. */
     readonly others: readonly AttentionSite[];
     readonly inputs: DecoderInputs;
+    /** Of the session that evaluates. */
+    readonly options: OrtSessionOptions;
   },
 ): Promise<MaskFindings> {
   const { chosen: sites, inputs } = graph;

@@ -1,0 +1,169 @@
+// Attention on WebGPU, between pieces on onnxruntime-web's WebGPU: one device, tensors stay on it.
+import { contextOf, type ElementType, type GpuContext, type GpuTensor } from '@hip/kernels-webgpu';
+import { OnnxError } from '../errors.ts';
+import type { IoType } from '../cut/adapt.ts';
+import { DENSE_BELOW, planLayer, type AttentionOptions } from './attention-options.ts';
+import type { AttentionBackend, CutTensors, HeadSizes, LayerCache, LayerForm, Span } from './backend.ts';
+import { tensorClass, type Ort, type OrtSessionOptions, type OrtTensor } from './ort.ts';
+import { sharedDevice } from './webgpu-device.ts';
+import { GpuLayer } from './webgpu-layer.ts';
+
+/** Options of {@link createWebgpuBackend}. */
+export interface WebgpuBackendOptions extends AttentionOptions {
+  /** How keys, values and the tensors around attention are stored. */
+  readonly type: ElementType;
+  readonly gpuDevice?: GPUDevice | undefined;
+  readonly maxTokens?: number | undefined;
+  readonly sessionOptions?: OrtSessionOptions | undefined;
+}
+
+/** @throws OnnxError `unsupported` without WebGPU */
+export async function createWebgpuBackend(ort: Ort, options: WebgpuBackendOptions): Promise<AttentionBackend> {
+  return new WebgpuBackend(ort, contextOf(await sharedDevice(ort, options.gpuDevice)), options);
+}
+
+const USAGE = 0x80 | 0x08 | 0x04; // STORAGE | COPY_DST | COPY_SRC
+/** Buffers that are kept for the next call, of one size. */
+const SPARE = 8;
+
+class WebgpuBackend implements AttentionBackend {
+  readonly io: IoType;
+  readonly #ort: Ort;
+  readonly #context: GpuContext;
+  readonly #options: WebgpuBackendOptions;
+  readonly #spare = new Map<number, GPUBuffer[]>();
+  #isDisposed = false;
+
+  constructor(ort: Ort, context: GpuContext, options: WebgpuBackendOptions) {
+    this.#ort = ort;
+    this.#context = context;
+    this.#options = options;
+    this.io = options.type === 'f16' ? 'float16' : 'float';
+  }
+
+  pieceOptions(local: readonly string[]): OrtSessionOptions {
+    const { sessionOptions } = this.#options;
+    return {
+      logSeverityLevel: 3,
+      ...sessionOptions,
+      executionProviders: [{ name: 'webgpu', device: this.#context.device }],
+      preferredOutputLocation: Object.fromEntries(local.map((name) => [name, 'gpu-buffer'])),
+    };
+  }
+
+  createLayer(form: LayerForm, sizes: HeadSizes): LayerCache {
+    const { headDim } = sizes;
+    if (headDim % 8 !== 0 || headDim > 512) {
+      const message = `heads have ${headDim} channels: on WebGPU they are multiples of 8 up to 512; use device: 'cpu'`;
+      throw new OnnxError('unsupported', message, { headDim });
+    }
+    const plan = planLayer(this.#options, DENSE_BELOW.webgpu, { ...form, headDim });
+    const { type, maxTokens } = this.#options;
+    const layer = new GpuLayer({ context: this.#context, plan, form, sizes, type, maxTokens });
+    if (form.hasSink) layer.appendSink();
+    return layer;
+  }
+
+  async attend(
+    caches: readonly LayerCache[],
+    { q, k, v }: CutTensors,
+    spans: readonly (readonly Span[])[],
+  ): Promise<OrtTensor> {
+    const { dims } = q;
+    const tokens = dims[1]!;
+    const count = (tensor: OrtTensor) => tensor.dims.reduce((product, dim) => product * dim, 1);
+    const isWhole = spans.length === 1 && spans[0]![0]?.count === tokens;
+    const bytes = this.#bytes(count(q));
+    const output = this.#take(bytes, !isWhole);
+    try {
+      const [queries, keys, values] = [q, k, v].map((tensor) =>
+        this.#tensor(tensor.gpuBuffer as GPUBuffer, count(tensor)),
+      );
+      const out = this.#tensor(output, count(q));
+      if (isWhole) {
+        (caches[0] as GpuLayer).step({ q: queries!, k: keys!, v: values!, out }, tokens);
+      } else {
+        for (const [row, rowSpans] of spans.entries()) {
+          for (const { first, count: rows } of rowSpans) {
+            const place = { first: row * tokens + first, rows, all: spans.length * tokens };
+            this.#span(caches[row] as GpuLayer, { q: queries!, k: keys!, v: values!, out }, place);
+          }
+        }
+      }
+      // What the GPU refused of it is known now or at the next call.
+      this.#context.assertAlive();
+    } catch (error) {
+      this.#give(output, bytes);
+      throw error;
+    }
+    const Tensor = tensorClass(this.#ort);
+    return Tensor.fromGpuBuffer(output, {
+      dataType: this.io === 'float16' ? 'float16' : 'float32',
+      dims,
+      dispose: () => this.#give(output, bytes),
+    });
+  }
+
+  /** Some rows of a batch, through buffers of their own: bindings begin at multiples of 256 bytes. */
+  #span(
+    layer: GpuLayer,
+    tensors: { readonly q: GpuTensor; readonly k: GpuTensor; readonly v: GpuTensor; readonly out: GpuTensor },
+    { first, rows, all }: { readonly first: number; readonly rows: number; readonly all: number },
+  ): void {
+    const { device } = this.#context;
+    const parts = Object.fromEntries(
+      (['q', 'k', 'v', 'out'] as const).map((name) => {
+        const length = (tensors[name].length / all) * rows;
+        return [
+          name,
+          {
+            tensor: this.#tensor(this.#take(this.#bytes(length), false), length),
+            from: this.#bytes((tensors[name].length / all) * first),
+          },
+        ];
+      }),
+    ) as Record<'q' | 'k' | 'v' | 'out', { tensor: GpuTensor; from: number }>;
+    const copy = (name: 'q' | 'k' | 'v' | 'out', isBack: boolean): void => {
+      const { tensor, from } = parts[name];
+      const encoder = device.createCommandEncoder();
+      const bytes = this.#bytes(tensor.length);
+      if (isBack) encoder.copyBufferToBuffer(tensor.buffer, 0, tensors[name].buffer, from, bytes);
+      else encoder.copyBufferToBuffer(tensors[name].buffer, from, tensor.buffer, 0, bytes);
+      device.queue.submit([encoder.finish()]);
+    };
+    try {
+      for (const name of ['q', 'k', 'v'] as const) copy(name, false);
+      layer.step({ q: parts.q.tensor, k: parts.k.tensor, v: parts.v.tensor, out: parts.out.tensor }, rows);
+      copy('out', true);
+    } finally {
+      for (const { tensor } of Object.values(parts)) this.#give(tensor.buffer, this.#bytes(tensor.length));
+    }
+  }
+
+  #bytes(numbers: number): number {
+    return numbers * (this.#options.type === 'f16' ? 2 : 4);
+  }
+
+  #tensor(buffer: GPUBuffer, length: number): GpuTensor {
+    return { buffer, type: this.#options.type, length };
+  }
+
+  /** A buffer; what was submitted to the queue before is done with it before what comes. */
+  #take(bytes: number, isZero: boolean): GPUBuffer {
+    const spare = isZero ? undefined : this.#spare.get(bytes)?.pop();
+    return spare ?? this.#context.device.createBuffer({ size: Math.max(16, bytes), usage: USAGE, label: 'attention' });
+  }
+
+  #give(buffer: GPUBuffer, bytes: number): void {
+    const spare = this.#spare.get(bytes) ?? [];
+    this.#spare.set(bytes, spare);
+    if (this.#isDisposed || spare.length >= SPARE) buffer.destroy();
+    else spare.push(buffer);
+  }
+
+  [Symbol.dispose](): void {
+    this.#isDisposed = true;
+    for (const buffer of [...this.#spare.values()].flat()) buffer.destroy();
+    this.#spare.clear();
+  }
+}
