@@ -40,14 +40,17 @@ async function inFolders(
   file: string,
   env: TransformersEnv | undefined,
 ): Promise<readonly OnnxFiles[]> {
-  const roots = [env?.localModelPath, env?.cacheDir].flatMap((path) => (path ? [path.replace(/\/+$/, '')] : []));
+  const roots = [env?.localModelPath, env?.cacheDir, ...(await mappedFolders(readFile)), process.cwd()];
   const found: OnnxFiles[] = [];
-  let open = [...new Set(roots)];
+  let open = [...new Set(roots.flatMap((path) => (path ? [path.replace(/(?<=.)\/+$/, '')] : [])))];
+  const visited = new Set<string>();
   let seen = 0;
   // root/model, root/owner/model, root/owner/model/revision
   for (let depth = 0; depth < 4 && open.length > 0; depth++) {
     const next: string[] = [];
     for (const folder of open) {
+      if (visited.has(folder)) continue;
+      visited.add(folder);
       if (seen++ > MAX_FOLDERS) return found;
       const entries = await readdir(folder, { withFileTypes: true }).catch(() => []);
       const isModel = entries.some(({ name }) => name === 'config.json');
@@ -61,7 +64,7 @@ async function inFolders(
       } else {
         next.push(
           ...entries
-            .filter((entry) => !entry.isFile() && entry.name !== 'node_modules')
+            .filter((entry) => !entry.isFile() && !/^(?:node_modules|\..*)$/.test(entry.name))
             .map(({ name }) => `${folder}/${name}`),
         );
       }
@@ -69,6 +72,13 @@ async function inFolders(
     open = next;
   }
   return found;
+}
+
+/** On Linux: folders whose external data onnxruntime has mapped into this process. A model loaded from anywhere is among them. */
+async function mappedFolders(readFile: typeof import('node:fs/promises').readFile): Promise<readonly string[]> {
+  const maps = await readFile('/proc/self/maps', 'utf8').catch(() => '');
+  const files = [...maps.matchAll(/(\/\S*)\/[^/\s]*\.onnx[^/\s]*data[^/\s]*$/gm)].map((match) => match[1]!);
+  return [...new Set(files.map((folder) => folder.replace(/\/onnx$/, '')))];
 }
 
 /** The browser's cache of what the library has fetched. */

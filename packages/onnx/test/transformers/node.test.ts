@@ -1,4 +1,5 @@
 // transformers.js in Node with and without HiP: pipeline, chat template, streamer, caches over several turns.
+import { tmpdir } from 'node:os';
 import { missingShared, sharedPath } from '@hip/testing';
 import {
   DynamicCache,
@@ -11,6 +12,7 @@ import {
 } from '@huggingface/transformers';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { useHip, type HipSession } from '../../src/index.ts';
+import { goldenFolder } from '../helpers/goldens.ts';
 
 const missing = missingShared('goldens/onnx');
 
@@ -112,6 +114,20 @@ describe.skipIf(missing).each([
       return second.tolist();
     };
     expect(await twice(generator)).toEqual(await twice(plain));
+  });
+
+  it('finds the files of a model that was loaded from any folder', async () => {
+    const elsewhere = await pipeline('text-generation', goldenFolder(name), { device: 'cpu', dtype });
+    const before = env.localModelPath;
+    try {
+      env.localModelPath = tmpdir();
+      const hip = await useHip(elsewhere.model, { threads: 1 });
+      expect(hip.attentions).toBe(2);
+      await expect(useHip(elsewhere.model)).rejects.toThrow(/has HiP already/);
+    } finally {
+      env.localModelPath = before;
+      await elsewhere.dispose();
+    }
   });
 
   it('refuses beams, in words', async () => {
