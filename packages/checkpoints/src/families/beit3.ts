@@ -80,7 +80,12 @@ export const beit3: Family = {
   name: 'beit3',
   modelTypes: ['beit3'],
   basePrefix: 'beit3.',
-  configKeys: { layers: 'encoder_layers', heads: 'encoder_attention_heads', ffn: 'encoder_ffn_embed_dim' },
+  configKeys: {
+    layers: 'encoder_layers',
+    heads: 'encoder_attention_heads',
+    ffn: 'encoder_ffn_embed_dim',
+    hidden: 'encoder_embed_dim',
+  },
   readConfig: (raw) => {
     requireValue(raw, 'subln', [true]);
     requireValue(raw, 'deepnorm', [false]);

@@ -78,6 +78,8 @@ export interface Family {
     readonly heads: string;
     readonly kvHeads?: string;
     readonly ffn: string;
+    /** @defaultValue 'hidden_size' */
+    readonly hidden?: string;
     /** Key of an explicit head size; families without one tie it to hidden size / heads. */
     readonly headSize?: string;
     /** transformers refuses a hidden size that is no multiple of the heads, whatever the head size. */

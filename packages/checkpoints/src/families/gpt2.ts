@@ -77,7 +77,7 @@ export const gpt2: Family = {
   name: 'gpt2',
   modelTypes: ['gpt2'],
   basePrefix: 'transformer.',
-  configKeys: { layers: 'n_layer', heads: 'n_head', ffn: 'n_inner' },
+  configKeys: { layers: 'n_layer', heads: 'n_head', ffn: 'n_inner', hidden: 'n_embd' },
   readConfig: (raw) => {
     requireValue(raw, 'add_cross_attention', [false]);
     requireValue(raw, 'scale_attn_by_inverse_layer_idx', [false]);

@@ -57,15 +57,28 @@ export function objectField(raw: RawConfig, key: string): RawConfig | undefined 
   return value as RawConfig;
 }
 
-/** A list of `length` positive integers, or undefined when absent or null. @throws CheckpointError `invalid-config` when it is anything else. */
-export function countListField(raw: RawConfig, key: string, length: number): readonly number[] | undefined {
+/**
+ * A list of `length` integers, positive or at least `least`, or undefined when absent or null.
+ *
+ * @throws CheckpointError `invalid-config` when it is anything else.
+ */
+export function countListField(
+  raw: RawConfig,
+  key: string,
+  length: number,
+  least: 0 | 1 = 1,
+): readonly number[] | undefined {
   const value = raw[key];
   if (value === undefined || value === null) return undefined;
-  if (!Array.isArray(value) || value.length !== length || !value.every((n) => Number.isInteger(n) && n > 0)) {
-    throw new CheckpointError('invalid-config', `config.json: ${key} must list ${length} positive integers`, {
-      key,
-      value,
-    });
+  if (!Array.isArray(value) || value.length !== length || !value.every((n) => Number.isInteger(n) && n >= least)) {
+    throw new CheckpointError(
+      'invalid-config',
+      `config.json: ${key} must list ${length} ${least === 0 ? 'integers ≥ 0' : 'positive integers'}`,
+      {
+        key,
+        value,
+      },
+    );
   }
   return value as number[];
 }
@@ -163,16 +176,26 @@ export function requireValue(raw: RawConfig, key: string, allowed: readonly unkn
 }
 
 /**
- * Widths of each layer where an extraction left them unequal (`instatune_layers` of config.json), to be spread into the configuration.
+ * Widths of each layer, 0 where a block was left out, where an extraction left them unequal (`instatune_layers` of config.json), to be spread into the configuration.
  *
  * @throws CheckpointError `invalid-config`
  */
-export function elasticLayers(raw: RawConfig, layers: number): Pick<ModelConfig, 'layerHeads' | 'layerFfn'> {
+export function elasticLayers(
+  raw: RawConfig,
+  layers: number,
+): Pick<ModelConfig, 'layerHeads' | 'layerFfn' | 'layerKvHeads'> {
   const stored = objectField(raw, ELASTIC_KEY);
   if (!stored) return {};
-  const layerHeads = countListField(stored, 'heads', layers);
-  const layerFfn = countListField(stored, 'ffn', layers);
-  return { ...(layerHeads && { layerHeads }), ...(layerFfn && { layerFfn }) };
+  const layerHeads = countListField(stored, 'heads', layers, 0);
+  const layerFfn = countListField(stored, 'ffn', layers, 0);
+  const layerKvHeads = countListField(stored, 'kv_heads', layers, 0);
+  for (const [layer, kvHeads] of (layerKvHeads ?? []).entries()) {
+    const heads = layerHeads?.[layer];
+    if (heads !== undefined && (heads === 0 ? kvHeads === 0 : kvHeads > 0 && heads % kvHeads === 0)) continue;
+    const message = `config.json: ${ELASTIC_KEY} gives layer ${layer} ${heads ?? 'no'} query heads and ${kvHeads} key/value heads, expected a multiple`;
+    throw new CheckpointError('invalid-config', message, { layer, heads, kvHeads });
+  }
+  return { ...(layerHeads && { layerHeads }), ...(layerFfn && { layerFfn }), ...(layerKvHeads && { layerKvHeads }) };
 }
 
 /** Head size: stored by an extraction, else `fallback`, the family's own rule. @throws CheckpointError `invalid-config` when that is no integer. */

@@ -1,6 +1,6 @@
 // Phi-3, Phi-3.5 mini and Phi-4 (Microsoft 2024): Llama with fused projections, longrope and partial rotation.
 import type { ModelConfig } from '../model/config.ts';
-import { headGroup, layerFfn, layerHeads } from '../model/slots.ts';
+import { layerFfn, layerHeads, layerKvHeads } from '../model/slots.ts';
 import type { Family, NameTable, TensorName } from './family.ts';
 import { llamaGgufConfig, llamaGgufNames } from './gguf-llama.ts';
 import type { GgufFields } from './gguf-fields.ts';
@@ -13,7 +13,7 @@ import { LLAMA_KEYS, llamaNames, readLlamaConfig } from './llama.ts';
 function fusedNames(config: ModelConfig, qkv: string, gateUp: string): NameTable {
   const sizes = (layer: number) => {
     const query = layerHeads(config, layer) * config.headSize;
-    return { query, key: query / headGroup(config), ffn: layerFfn(config, layer) };
+    return { query, key: layerKvHeads(config, layer) * config.headSize, ffn: layerFfn(config, layer) };
   };
   const attention = (from: (query: number, key: number) => number): TensorName => ({
     tensor: qkv,

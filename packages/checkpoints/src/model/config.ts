@@ -97,9 +97,11 @@ export interface ModelConfig {
   readonly headSize: number;
   /** FFN units. */
   readonly ffn: number;
-  /** Per-layer query heads and FFN units of an extracted model with unequal layers; absent when uniform. */
+  /** Per-layer query heads and FFN units of an extracted model with unequal layers, 0 where a block was left out; absent when uniform. */
   readonly layerHeads?: readonly number[];
   readonly layerFfn?: readonly number[];
+  /** Per-layer key/value heads of an extracted model whose layers differ in query heads per key/value head. */
+  readonly layerKvHeads?: readonly number[];
   readonly vocabSize: number;
   readonly maxPositions: number;
   readonly typeVocabSize: number;
@@ -196,7 +198,7 @@ export interface ModelConfig {
 }
 
 /** How a weight shrinks with the sub-network, per axis. */
-export type ElasticAxis = 'fixed' | 'query-heads' | 'kv-heads' | 'ffn';
+export type ElasticAxis = 'fixed' | 'hidden' | 'twice-hidden' | 'query-heads' | 'kv-heads' | 'ffn';
 
 /** One trainable weight: its canonical name, shape and elastic axes. Linear weights are [in, out]. */
 export interface WeightSlot {

@@ -1,11 +1,11 @@
 // Exact multiply-accumulates and parameters of a sub-network: closed forms, computed, never predicted.
 import { headGroup, weightSlots, type ModelConfig } from '@hip/checkpoints';
 import { elementCount, integerOption, positiveInteger } from '../counts.ts';
-import { layerWidth, slicedShape } from './slice.ts';
+import { keepsSlot, layerWidth, slicedShape, slotWidth } from './slice.ts';
 import { positionLimit, textConfig } from '../model/positions.ts';
 import { relativeRows } from '../model/relative.ts';
 import { validateSubnet } from './space.ts';
-import type { SubnetConfig } from './space.ts';
+import type { SubnetBounds, SubnetConfig } from './space.ts';
 
 /** Options of {@link countMacs}. */
 export interface MacsOptions {
@@ -19,7 +19,8 @@ export interface MacsOptions {
  * Multiply-accumulates of one sequence through a sub-network: matrix products only (embeddings look up, norms and activations are
  * not counted). Attention counts the full N² rectangle also for causal models, as dense kernels compute it.
  * Image-text retrieval counts an image and a text. Relative positions (DeBERTa) add the projections and products of the R rows that N tokens look
- * at. Per layer: N·D·d·(2h + 2h_kv) + 2·N²·d·h + (2 or 3 when gated)·N·D·f; without grouped queries that is N·4·D·d·h + ….
+ * at. Per layer: N·D·d·(2h + 2h_kv) + 2·N²·d·h + (2 or 3 when gated)·N·D·f; without grouped queries that is N·4·D·d·h + …. D is
+ * the sub-network's hidden size; a block that is left out costs nothing.
  *
  * @throws SupernetError `invalid-subnet`, `invalid-option`
  *
@@ -39,23 +40,24 @@ export function countMacs(config: ModelConfig, subnet?: SubnetConfig, options: M
   const sequences = sequenceTokens(config, options.tokens);
   const tokens = Math.max(...sequences);
   const logitPositions = integerOption('logitPositions', options.logitPositions ?? tokens, 0);
-  if (subnet) validateSubnet(fullModel(config), subnet);
-  const { hiddenSize: d, headSize } = config;
+  if (subnet) validateSubnet(subnetBounds(config), subnet);
+  const { headSize } = config;
+  const d = subnet?.hidden ?? config.hiddenSize;
   const layers = subnet?.layers ?? config.layers;
-  let macs = patchMacs(config);
+  let macs = patchMacs(config, d);
   const relative = config.relativeAttention;
   const rows = relative ? relativeRows(relative, tokens).count : 0;
   const looks = relative ? Number(relative.contentToPosition) + Number(relative.positionToContent) : 0;
   for (let layer = 0; layer < layers; layer++) {
-    const { heads, ffn } = layerWidth(config, layer, subnet);
+    const { heads, kvHeads, ffn } = layerWidth(config, layer, subnet);
     for (const length of sequences) {
-      const projections = length * d * headSize * (2 * heads + 2 * (heads / headGroup(config)));
+      const projections = length * d * headSize * (2 * heads + 2 * kvHeads);
       const attention = 2 * length * length * headSize * heads;
       const positions = looks * rows * headSize * heads * (d + length);
       macs += projections + attention + positions + (config.gated ? 3 : 2) * length * d * ffn;
     }
   }
-  return macs + headMacs(config, logitPositions);
+  return macs + headMacs(config, d, logitPositions);
 }
 
 /**
@@ -64,12 +66,10 @@ export function countMacs(config: ModelConfig, subnet?: SubnetConfig, options: M
  * @throws SupernetError `invalid-subnet`
  */
 export function countParameters(config: ModelConfig, subnet?: SubnetConfig): number {
-  if (subnet) validateSubnet(fullModel(config), subnet);
-  const layers = subnet?.layers ?? config.layers;
+  if (subnet) validateSubnet(subnetBounds(config), subnet);
   return weightSlots(config).reduce((sum, slot) => {
-    if (slot.layer === undefined) return sum + elementCount(slot.shape);
-    if (slot.layer >= layers) return sum;
-    return sum + elementCount(slicedShape(config, slot, layerWidth(config, slot.layer, subnet)));
+    if (!keepsSlot(config, slot, subnet)) return sum;
+    return sum + elementCount(slicedShape(config, slot, slotWidth(config, slot, subnet)));
   }, 0);
 }
 
@@ -89,14 +89,16 @@ export function imageTokens(config: ModelConfig): number | undefined {
 }
 
 /** What a sub-network must fit into. Searches ask tens of thousands of times: no space is built for it. */
-function fullModel(config: ModelConfig): Parameters<typeof validateSubnet>[0] {
+export function subnetBounds(config: ModelConfig): SubnetBounds {
   return {
     totalLayers: config.layers,
     fullHeads: config.heads,
     fullFfn: config.ffn,
     headGroup: headGroup(config),
+    fullHidden: config.hiddenSize,
     ...(config.layerHeads && { maxHeads: config.layerHeads }),
     ...(config.layerFfn && { maxFfn: config.layerFfn }),
+    ...(config.layerKvHeads && { maxKvHeads: config.layerKvHeads }),
   };
 }
 
@@ -104,14 +106,14 @@ function patchCount({ imageSize, patchSize }: NonNullable<ModelConfig['patches']
   return Math.floor(imageSize[0] / patchSize[0]) * Math.floor(imageSize[1] / patchSize[1]);
 }
 
-function patchMacs(config: ModelConfig): number {
+function patchMacs(config: ModelConfig, d: number): number {
   if (!config.patches) return 0;
   const [height, width] = config.patches.patchSize;
-  return patchCount(config.patches) * height * width * config.patches.channels * config.hiddenSize;
+  return patchCount(config.patches) * height * width * config.patches.channels * d;
 }
 
-function headMacs(config: ModelConfig, positions: number): number {
-  const { hiddenSize: d, head } = config;
+function headMacs(config: ModelConfig, d: number, positions: number): number {
+  const { head } = config;
   if (head === 'image-text-retrieval') return 2 * d * d;
   const isLanguageModel = head === 'causal-lm' || head === 'masked-lm';
   const rows = isLanguageModel || head === 'token-classification' ? positions : 1;

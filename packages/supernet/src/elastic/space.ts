@@ -2,13 +2,26 @@
 import { SupernetError } from '../errors.ts';
 
 /**
- * One sub-network. `heads` and `ffn` have one entry per layer of the *full* model; entries at or beyond `layers` are unused.
- * The kept part is always the prefix: first `layers` layers, first `heads[l]` query heads, first `ffn[l]` FFN units.
+ * One sub-network. Lists have one entry per layer of the *full* model; entries at or beyond `layers` are unused.
+ * The kept part is always the prefix: first `layers` layers, first `heads[l]` query heads, first `ffn[l]` FFN units, first `hidden`
+ * channels.
  */
 export interface SubnetConfig {
   readonly layers: number;
   readonly heads: readonly number[];
   readonly ffn: readonly number[];
+  /** Channels of the residual stream, one width for the whole network. @defaultValue all */
+  readonly hidden?: number | undefined;
+  /**
+   * Key/value heads of each layer: the first so many, each with its first `heads[l] / kvHeads[l]` query heads.
+   *
+   * @defaultValue as many as their query heads, all kept, make `heads[l]`
+   */
+  readonly kvHeads?: readonly number[] | undefined;
+  /** Layers whose attention is left out, its norms too: the residual goes past it. @defaultValue none */
+  readonly skipAttention?: readonly boolean[] | undefined;
+  /** The same of the FFN. @defaultValue none */
+  readonly skipFfn?: readonly boolean[] | undefined;
 }
 
 /** The choices of each elastic dimension (ascending) and the shape of the full model. */
@@ -31,6 +44,25 @@ export interface ElasticSpace {
   readonly maxHeads?: readonly number[];
   /** Like `maxHeads`, of FFN units. */
   readonly maxFfn?: readonly number[];
+  /** Like `maxHeads`, of key/value heads, where the layers' query heads per key/value head differ. */
+  readonly maxKvHeads?: readonly number[];
+  /** Choices of channels of the residual stream, ascending; without them it is not elastic. */
+  readonly hidden?: readonly number[];
+  /** Channels of the full model. */
+  readonly fullHidden?: number;
+  /**
+   * Choices of query heads kept of each key/value head, ascending; without them all are kept. `heads` then choose how many key/value
+   * heads there are: those of `heads / headGroup`.
+   */
+  readonly groupHeads?: readonly number[];
+  /** Layers whose attention, or FFN, may be left out: a gene each. */
+  readonly skip?: SkippableBlocks;
+}
+
+/** Layers (from 0, ascending) whose blocks may be left out. */
+export interface SkippableBlocks {
+  readonly attention: readonly number[];
+  readonly ffn: readonly number[];
 }
 
 /** What {@link createSpace} needs to know of a model. */
@@ -40,6 +72,8 @@ export interface SpaceShape {
   readonly ffn: number;
   /** @defaultValue 1 */
   readonly headGroup?: number;
+  /** Channels of the residual stream; needed where they are elastic. */
+  readonly hidden?: number;
 }
 
 /** Choices to override; each list must contain only values ≤ the full value. */
@@ -47,11 +81,18 @@ export interface SpaceChoices {
   readonly layers?: readonly number[] | undefined;
   readonly heads?: readonly number[] | undefined;
   readonly ffn?: readonly number[] | undefined;
+  /** @defaultValue not elastic */
+  readonly hidden?: readonly number[] | undefined;
+  /** @defaultValue not elastic */
+  readonly groupHeads?: readonly number[] | undefined;
+  /** @defaultValue none */
+  readonly skip?: Partial<SkippableBlocks> | undefined;
 }
 
 /**
  * Builds a space. Without choices: layers from half to all; heads from half to all in about four steps (multiples of the GQA group);
- * FFN one, two and three thirds. For BERT-base that is the paper's space (6…12 · {6,8,10,12} · {1024,2048,3072}).
+ * FFN one, two and three thirds. For BERT-base that is the paper's space (6…12 · {6,8,10,12} · {1024,2048,3072}). Hidden size, query
+ * heads of a group and single blocks are elastic where choices say so.
  *
  * @throws SupernetError `invalid-subnet` when a choice is out of range or no multiple of the head group.
  *
@@ -59,6 +100,8 @@ export interface SpaceChoices {
  * ```ts
  * const { heads } = createSpace({ layers: 12, heads: 12, ffn: 3072 }, { layers: [8, 10, 12] });
  * console.log(heads); // => [ 6, 8, 10, 12 ]
+ * const wide = createSpace({ layers: 12, heads: 12, ffn: 3072, hidden: 768 }, { hidden: [384, 576, 768], skip: { attention: [9, 10] } });
+ * console.log(geneCardinalities(wide).length); // => 28
  * ```
  */
 export function createSpace(shape: SpaceShape, choices: SpaceChoices = {}): ElasticSpace {
@@ -75,6 +118,9 @@ export function createSpace(shape: SpaceShape, choices: SpaceChoices = {}): Elas
       );
     }
   }
+  const hidden = choices.hidden && ascending(choices.hidden, 'hidden', shape.hidden ?? 0);
+  const groupHeads = choices.groupHeads && ascending(choices.groupHeads, 'groupHeads', group);
+  const blocks = (name: 'attention' | 'ffn'): readonly number[] => skippable(name, choices.skip?.[name], shape.layers);
   return {
     layers,
     heads,
@@ -83,7 +129,23 @@ export function createSpace(shape: SpaceShape, choices: SpaceChoices = {}): Elas
     fullHeads: shape.heads,
     fullFfn: shape.ffn,
     headGroup: group,
+    ...(shape.hidden !== undefined && { fullHidden: shape.hidden }),
+    ...(hidden && { hidden }),
+    ...(groupHeads && { groupHeads }),
+    ...(choices.skip && { skip: { attention: blocks('attention'), ffn: blocks('ffn') } }),
   };
+}
+
+function skippable(name: string, layers: readonly number[] | undefined, total: number): readonly number[] {
+  const sorted = [...new Set(layers ?? [])].sort((a, b) => a - b);
+  for (const layer of sorted) {
+    if (Number.isInteger(layer) && layer >= 0 && layer < total) continue;
+    throw new SupernetError('invalid-subnet', `skip.${name} lists layer ${layer}: expected 0…${total - 1}`, {
+      name: `skip.${name}`,
+      value: layer,
+    });
+  }
+  return sorted;
 }
 
 /** The largest sub-network: the pretrained model itself. */
@@ -103,10 +165,20 @@ export function smallestSubnet(space: ElasticSpace): SubnetConfig {
   );
 }
 
-/** The same sub-network in every layer. @throws SupernetError `invalid-subnet` when the model is smaller */
-export function uniformSubnet(space: ElasticSpace, layers: number, heads: number, ffn: number): SubnetConfig {
+/**
+ * The same sub-network in every layer, of `hidden` channels if given.
+ *
+ * @throws SupernetError `invalid-subnet` when the model is smaller
+ */
+export function uniformSubnet(
+  space: ElasticSpace,
+  layers: number,
+  heads: number,
+  ffn: number,
+  hidden?: number,
+): SubnetConfig {
   const fill = (value: number) => Array.from({ length: space.totalLayers }, () => value);
-  return canonicalSubnet(space, { layers, heads: fill(heads), ffn: fill(ffn) });
+  return canonicalSubnet(space, { layers, heads: fill(heads), ffn: fill(ffn), hidden });
 }
 
 /** A uniformly random sub-network (each gene uniform over its choices), in canonical form. `random` returns [0, 1). */
@@ -118,45 +190,119 @@ export function sampleSubnet(space: ElasticSpace, random: () => number): SubnetC
 }
 
 /**
- * Canonical form: unused entries (layer ≥ `layers`) take the smallest choice, so that sub-networks which differ only there are equal.
+ * Canonical form: unused entries (layer ≥ `layers`, or of a block left out) take the smallest choice, and what says nothing (all
+ * channels, all query heads of a group, no block left out) is absent, so that sub-networks which differ only there are equal.
  *
  * @throws SupernetError `invalid-subnet`
  */
 export function canonicalSubnet(space: ElasticSpace, subnet: SubnetConfig): SubnetConfig {
   validateSubnet(space, subnet);
-  const used = (values: readonly number[], unused: number) =>
-    values.map((value, layer) => (layer < subnet.layers ? value : unused));
+  const { layers, hidden } = subnet;
+  const layer = Array.from({ length: space.totalLayers }, (_, l) => l);
+  const isSkipped = (skip: readonly boolean[] | undefined, l: number) => l < layers && (skip?.[l] ?? false);
+  const skipAttention = layer.map((l) => isSkipped(subnet.skipAttention, l));
+  const skipFfn = layer.map((l) => isSkipped(subnet.skipFfn, l));
+  const [unusedHeads, unusedFfn] = [space.heads[0] as number, space.ffn[0] as number];
+  const heads = layer.map((l) => (l < layers && !skipAttention[l] ? (subnet.heads[l] as number) : unusedHeads));
+  const ffn = layer.map((l) => (l < layers && !skipFfn[l] ? (subnet.ffn[l] as number) : unusedFfn));
+  const kvHeads = layer.map((l) => {
+    const used = l < layers && !skipAttention[l];
+    return used ? (subnet.kvHeads?.[l] ?? defaultKvHeads(space, heads[l] as number, l)) : unusedHeads / space.headGroup;
+  });
+  const isPlain = layer.every(
+    (l) => l >= layers || skipAttention[l] || kvHeads[l] === defaultKvHeads(space, heads[l]!, l),
+  );
   return {
-    layers: subnet.layers,
-    heads: used(subnet.heads, space.heads[0] as number),
-    ffn: used(subnet.ffn, space.ffn[0] as number),
+    layers,
+    heads,
+    ffn,
+    ...(hidden !== undefined && hidden !== space.fullHidden && { hidden }),
+    ...(!isPlain && { kvHeads }),
+    ...(skipAttention.includes(true) && { skipAttention }),
+    ...(skipFfn.includes(true) && { skipFfn }),
   };
 }
 
-/** Stable text key of a sub-network's canonical form, e.g. `2|4,2|768,512`. */
-export function subnetKey(subnet: SubnetConfig): string {
-  const used = (values: readonly number[]) => values.slice(0, subnet.layers).join(',');
-  return `${subnet.layers}|${used(subnet.heads)}|${used(subnet.ffn)}`;
+/** Key/value heads of a layer of the full model. */
+function fullKvHeads(space: SubnetBounds, layer: number): number {
+  return space.maxKvHeads?.[layer] ?? (space.maxHeads?.[layer] ?? space.fullHeads) / space.headGroup;
 }
 
-/** Number of choices of each gene: `[layers, heads × totalLayers, ffn × totalLayers]`. */
-export function geneCardinalities(space: ElasticSpace): number[] {
-  return [
-    space.layers.length,
-    ...Array.from({ length: space.totalLayers }, () => space.heads.length),
-    ...Array.from({ length: space.totalLayers }, () => space.ffn.length),
-  ];
+/** Key/value heads that so many query heads have with all of each group kept. */
+function defaultKvHeads(space: SubnetBounds, heads: number, layer: number): number {
+  const full = space.maxHeads?.[layer] ?? space.fullHeads;
+  return full === 0 ? 0 : (heads * fullKvHeads(space, layer)) / full;
 }
 
 /**
- * Which genes have an effect: those of layers < the chosen depth (and the depth gene itself).
+ * Stable text key of a sub-network's canonical form, e.g. `2|4,2|768,512`; then the channels (`|d256`), key/value heads (`|k2,1`) and
+ * layers without attention (`|a3`) and FFN (`|f2,3`), where it says so.
+ */
+export function subnetKey(subnet: SubnetConfig): string {
+  const { layers, hidden, kvHeads, skipAttention, skipFfn } = subnet;
+  const used = (values: readonly number[], skip?: readonly boolean[]) =>
+    values
+      .slice(0, layers)
+      .map((value, l) => (skip?.[l] ? 0 : value))
+      .join(',');
+  const skipped = (skip: readonly boolean[] = []) =>
+    skip.flatMap((isOut, l) => (isOut && l < layers ? [l] : [])).join(',');
+  const more = [
+    hidden === undefined ? '' : `|d${hidden}`,
+    kvHeads ? `|k${used(kvHeads, skipAttention)}` : '',
+    skipped(skipAttention) && `|a${skipped(skipAttention)}`,
+    skipped(skipFfn) && `|f${skipped(skipFfn)}`,
+  ];
+  return `${layers}|${used(subnet.heads, skipAttention)}|${used(subnet.ffn, skipFfn)}${more.join('')}`;
+}
+
+/**
+ * Number of choices of each gene: `[layers, heads × totalLayers, ffn × totalLayers]`, then, where the space has them, `hidden`,
+ * `groupHeads × totalLayers`, and for each block that may be left out `[left out, kept]`: attention, then FFN.
+ */
+export function geneCardinalities(space: ElasticSpace): number[] {
+  const perLayer = (count: number) => Array.from({ length: space.totalLayers }, () => count);
+  return [
+    space.layers.length,
+    ...perLayer(space.heads.length),
+    ...perLayer(space.ffn.length),
+    ...(space.hidden ? [space.hidden.length] : []),
+    ...(space.groupHeads ? perLayer(space.groupHeads.length) : []),
+    ...(space.skip?.attention ?? []).map(() => 2),
+    ...(space.skip?.ffn ?? []).map(() => 2),
+  ];
+}
+
+/** Where the genes of each axis begin; −1 where there is none. */
+function geneOffsets(space: ElasticSpace) {
+  const heads = 1;
+  const ffn = heads + space.totalLayers;
+  const hidden = ffn + space.totalLayers;
+  const groupHeads = hidden + (space.hidden ? 1 : 0);
+  const skipAttention = groupHeads + (space.groupHeads ? space.totalLayers : 0);
+  const skipFfn = skipAttention + (space.skip?.attention.length ?? 0);
+  return { heads, ffn, hidden, groupHeads, skipAttention, skipFfn, end: skipFfn + (space.skip?.ffn.length ?? 0) };
+}
+
+/**
+ * Which genes have an effect: those of layers < the chosen depth and of blocks that are not left out (and the depth gene itself).
  *
  * @throws SupernetError `invalid-subnet`
  */
 export function usedGenes(space: ElasticSpace, genes: readonly number[]): boolean[] {
-  const depth = genesToSubnet(space, genes).layers;
-  const perLayer = Array.from({ length: space.totalLayers }, (_, layer) => layer < depth);
-  return [true, ...perLayer, ...perLayer];
+  const subnet = genesToSubnet(space, genes);
+  const isUsed = (l: number) => l < subnet.layers;
+  const perLayer = (skip: readonly boolean[] | undefined) =>
+    Array.from({ length: space.totalLayers }, (_, l) => isUsed(l) && !skip?.[l]);
+  return [
+    true,
+    ...perLayer(subnet.skipAttention),
+    ...perLayer(subnet.skipFfn),
+    ...(space.hidden ? [true] : []),
+    ...(space.groupHeads ? perLayer(subnet.skipAttention) : []),
+    ...(space.skip?.attention ?? []).map(isUsed),
+    ...(space.skip?.ffn ?? []).map(isUsed),
+  ];
 }
 
 /**
@@ -165,9 +311,9 @@ export function usedGenes(space: ElasticSpace, genes: readonly number[]): boolea
  * @throws SupernetError `invalid-subnet` for another number of genes, or one that is no index
  */
 export function genesToSubnet(space: ElasticSpace, genes: readonly number[]): SubnetConfig {
-  const total = space.totalLayers;
-  if (genes.length !== 1 + 2 * total) {
-    throw new SupernetError('invalid-subnet', `expected ${1 + 2 * total} genes, got ${genes.length}`, { genes });
+  const at = geneOffsets(space);
+  if (genes.length !== at.end) {
+    throw new SupernetError('invalid-subnet', `expected ${at.end} genes, got ${genes.length}`, { genes });
   }
   const pick = (choices: readonly number[], gene: number | undefined, name: string): number => {
     const value = choices[gene ?? -1];
@@ -179,15 +325,42 @@ export function genesToSubnet(space: ElasticSpace, genes: readonly number[]): Su
     }
     return value;
   };
-  const clamp = (value: number, limit: number | undefined) => Math.min(value, limit ?? value);
   const layers = pick(space.layers, genes[0], 'layers');
-  const at = (choices: readonly number[], offset: number, layer: number, name: string) =>
-    pick(choices, layer < layers ? genes[offset + layer] : 0, `${name}[${layer}]`);
-  return {
+  const layer = Array.from({ length: space.totalLayers }, (_, l) => l);
+  const isOut = (blocks: readonly number[] = [], offset: number, name: string): boolean[] =>
+    layer.map((l) => {
+      const index = blocks.indexOf(l);
+      return index >= 0 && l < layers && pick([1, 0], genes[offset + index], `${name}[${l}]`) === 1;
+    });
+  const skipAttention = isOut(space.skip?.attention, at.skipAttention, 'skipAttention');
+  const skipFfn = isOut(space.skip?.ffn, at.skipFfn, 'skipFfn');
+  const choose = (choices: readonly number[], offset: number, l: number, skip: readonly boolean[], name: string) =>
+    pick(choices, l < layers && !skip[l] ? genes[offset + l] : 0, `${name}[${l}]`);
+  const groupHeads = layer.map((l) =>
+    space.groupHeads ? choose(space.groupHeads, at.groupHeads, l, skipAttention, 'groupHeads') : undefined,
+  );
+  const kvHeads = layer.map((l) => {
+    const heads = choose(space.heads, at.heads, l, skipAttention, 'heads');
+    return Math.min(heads / space.headGroup, fullKvHeads(space, l));
+  });
+  const heads = layer.map((l) => {
+    const kv = fullKvHeads(space, l);
+    const all = kv === 0 ? 0 : (space.maxHeads?.[l] ?? space.fullHeads) / kv;
+    return kvHeads[l]! * Math.min(all, groupHeads[l] ?? all);
+  });
+  const ffn = layer.map((l) => {
+    const units = choose(space.ffn, at.ffn, l, skipFfn, 'ffn');
+    return Math.min(units, space.maxFfn?.[l] ?? units);
+  });
+  return canonicalSubnet(space, {
     layers,
-    heads: Array.from({ length: total }, (_, l) => clamp(at(space.heads, 1, l, 'heads'), space.maxHeads?.[l])),
-    ffn: Array.from({ length: total }, (_, l) => clamp(at(space.ffn, 1 + total, l, 'ffn'), space.maxFfn?.[l])),
-  };
+    heads,
+    ffn,
+    ...(space.hidden && { hidden: pick(space.hidden, genes[at.hidden], 'hidden') }),
+    ...(space.groupHeads && { kvHeads }),
+    skipAttention,
+    skipFfn,
+  });
 }
 
 /** Sub-network → genes in canonical form (unused genes 0). @throws SupernetError when a value is not among the choices. */
@@ -205,51 +378,116 @@ export function subnetToGenes(space: ElasticSpace, subnet: SubnetConfig): number
     return found;
   };
   const layer = Array.from({ length: space.totalLayers }, (_, l) => l);
-  const used = (l: number) => l < subnet.layers;
+  const skip = (name: 'skipAttention' | 'skipFfn', l: number) => l < subnet.layers && (subnet[name]?.[l] ?? false);
+  const blocks = (name: 'skipAttention' | 'skipFfn', list: readonly number[] = []): number[] => {
+    const alien = layer.find((l) => skip(name, l) && !list.includes(l));
+    if (alien === undefined) return list.map((l) => (l < subnet.layers && !skip(name, l) ? 1 : 0));
+    throw new SupernetError('invalid-subnet', `${name}[${alien}]: the space keeps that block always`, { name, alien });
+  };
+  const usesAttention = (l: number) => l < subnet.layers && !skip('skipAttention', l);
+  const kvOf = (l: number) => subnet.kvHeads?.[l] ?? defaultKvHeads(space, subnet.heads[l] as number, l);
+  const hidden = subnet.hidden ?? space.fullHidden;
+  if (!space.hidden && hidden !== space.fullHidden) index([space.fullHidden ?? 0], hidden, 'hidden');
+  const groupsOf = space.heads.map((heads) => heads / space.headGroup);
+  const headGenes = layer.map((l) => {
+    if (!usesAttention(l)) return 0;
+    const isGrouped = space.groupHeads !== undefined || subnet.kvHeads !== undefined || space.maxKvHeads !== undefined;
+    if (isGrouped) return index(groupsOf, kvOf(l), `kvHeads[${l}]`, fullKvHeads(space, l));
+    return index(space.heads, subnet.heads[l], `heads[${l}]`, space.maxHeads?.[l]);
+  });
+  const groupGene = (l: number): number => {
+    const full = fullKvHeads(space, l) === 0 ? 0 : (space.maxHeads?.[l] ?? space.fullHeads) / fullKvHeads(space, l);
+    const choices = space.groupHeads ?? [full];
+    return usesAttention(l) && full > 0
+      ? index(choices, (subnet.heads[l] as number) / kvOf(l), `groupHeads[${l}]`, full)
+      : 0;
+  };
+  const groupGenes = layer.map(groupGene);
   return [
     index(space.layers, subnet.layers, 'layers'),
-    ...layer.map((l) => (used(l) ? index(space.heads, subnet.heads[l], `heads[${l}]`, space.maxHeads?.[l]) : 0)),
-    ...layer.map((l) => (used(l) ? index(space.ffn, subnet.ffn[l], `ffn[${l}]`, space.maxFfn?.[l]) : 0)),
+    ...headGenes,
+    ...layer.map((l) =>
+      l < subnet.layers && !skip('skipFfn', l) ? index(space.ffn, subnet.ffn[l], `ffn[${l}]`, space.maxFfn?.[l]) : 0,
+    ),
+    ...(space.hidden ? [index(space.hidden, hidden, 'hidden')] : []),
+    ...(space.groupHeads ? groupGenes : []),
+    ...blocks('skipAttention', space.skip?.attention),
+    ...blocks('skipFfn', space.skip?.ffn),
   ];
 }
 
 /** Number of distinct sub-networks of the space (canonical form), as a double. */
 export function spaceSize(space: ElasticSpace): number {
-  return space.layers.reduce((sum, layers) => sum + (space.heads.length * space.ffn.length) ** layers, 0);
+  const attention = space.heads.length * (space.groupHeads?.length ?? 1);
+  const ofLayer = (l: number) =>
+    (attention + (space.skip?.attention.includes(l) ? 1 : 0)) *
+    (space.ffn.length + (space.skip?.ffn.includes(l) ? 1 : 0));
+  const ofDepth = (layers: number) =>
+    Array.from({ length: layers }, (_, l) => ofLayer(l)).reduce((product, count) => product * count, 1);
+  return (space.hidden?.length ?? 1) * space.layers.reduce((sum, layers) => sum + ofDepth(layers), 0);
 }
+
+/** What a sub-network must fit into: a space without its choices. */
+export type SubnetBounds = Omit<ElasticSpace, 'layers' | 'heads' | 'ffn' | 'hidden' | 'groupHeads' | 'skip'>;
 
 /**
  * Checks that a sub-network fits inside the full model; its values need not be among the choices.
  *
  * @throws SupernetError `invalid-subnet`
  */
-export function validateSubnet(space: Omit<ElasticSpace, 'layers' | 'heads' | 'ffn'>, subnet: SubnetConfig): void {
-  const { totalLayers, headGroup } = space;
+export function validateSubnet(space: SubnetBounds, subnet: SubnetConfig): void {
+  const { totalLayers } = space;
   requireInteger('layers', subnet.layers, totalLayers);
-  for (const [name, values] of [
-    ['heads', subnet.heads],
-    ['ffn', subnet.ffn],
-  ] as const) {
-    if (values.length !== totalLayers) {
-      throw new SupernetError(
-        'invalid-subnet',
-        `${name} has ${values.length} entries: the full model has ${totalLayers} layers`,
-        { name, length: values.length, totalLayers },
-      );
-    }
+  const { heads: allHeads, ffn: allFfn, kvHeads: allKv, skipAttention, skipFfn } = subnet;
+  for (const [name, values] of Object.entries({
+    heads: allHeads,
+    ffn: allFfn,
+    kvHeads: allKv,
+    skipAttention,
+    skipFfn,
+  })) {
+    if (values === undefined || values.length === totalLayers) continue;
+    throw new SupernetError(
+      'invalid-subnet',
+      `${name} has ${values.length} entries: the full model has ${totalLayers} layers`,
+      { name, length: values.length, totalLayers },
+    );
   }
+  if (subnet.hidden !== undefined) requireInteger('hidden', subnet.hidden, space.fullHidden ?? subnet.hidden);
   for (let layer = 0; layer < subnet.layers; layer++) {
-    const heads = subnet.heads[layer] as number;
-    requireInteger('heads', heads, space.maxHeads?.[layer] ?? space.fullHeads, layer);
-    requireInteger('ffn', subnet.ffn[layer] as number, space.maxFfn?.[layer] ?? space.fullFfn, layer);
-    if (heads % headGroup !== 0) {
-      throw new SupernetError(
-        'invalid-subnet',
-        `heads[${layer}] = ${heads} is no multiple of the grouped-query group ${headGroup}`,
-        { layer, heads, headGroup },
-      );
-    }
+    if (!skipAttention?.[layer]) requireHeads(space, subnet, layer);
+    if (!skipFfn?.[layer]) requireWidth('ffn', allFfn[layer] as number, space.maxFfn?.[layer] ?? space.fullFfn, layer);
   }
+}
+
+function requireHeads(space: SubnetBounds, subnet: SubnetConfig, layer: number): void {
+  const heads = subnet.heads[layer] as number;
+  const full = space.maxHeads?.[layer] ?? space.fullHeads;
+  requireWidth('heads', heads, full, layer);
+  if (full === 0) return;
+  const fullKv = fullKvHeads(space, layer);
+  const group = full / fullKv;
+  const kvHeads = subnet.kvHeads?.[layer];
+  if (kvHeads === undefined) {
+    if (heads % group === 0) return;
+    throw new SupernetError(
+      'invalid-subnet',
+      `heads[${layer}] = ${heads} is no multiple of the grouped-query group ${group}`,
+      { layer, heads, headGroup: group },
+    );
+  }
+  requireWidth('kvHeads', kvHeads, fullKv, layer);
+  if (heads % kvHeads === 0 && heads / kvHeads <= group) return;
+  throw new SupernetError(
+    'invalid-subnet',
+    `heads[${layer}] = ${heads} of kvHeads[${layer}] = ${kvHeads}: each key/value head keeps a whole number of query heads, at most ${group}`,
+    { layer, heads, kvHeads, headGroup: group },
+  );
+}
+
+/** A width of a layer; 0 only where the full model has none. */
+function requireWidth(name: string, value: number, max: number, layer: number): void {
+  if (max > 0 || value !== 0) requireInteger(name, value, max, layer);
 }
 
 function requireInteger(option: string, value: number, max: number, layer?: number): void {

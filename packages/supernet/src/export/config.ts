@@ -1,8 +1,8 @@
 // config.json of a sub-network: Hugging Face keys where the shape can be told in them, an explicit key where it cannot.
-import { layerWidth } from '../elastic/slice.ts';
 import type { SubnetConfig } from '../elastic/space.ts';
-import { headGroup, type Family, type ModelConfig } from '@hip/checkpoints';
+import { layerFfn, layerHeads, type Family, type ModelConfig } from '@hip/checkpoints';
 import { ELASTIC_KEY } from '@hip/checkpoints/families';
+import { subnetModelConfig } from './values.ts';
 
 /**
  * `huggingface`: transformers loads the folder as it is. `per-layer`: the shape differs between layers (or the family ties the
@@ -17,14 +17,15 @@ export function subnetConfigJson(
   subnet: SubnetConfig,
   dtype: string,
 ): { json: Record<string, unknown>; layout: CheckpointLayout; reason: string } {
-  const widths = Array.from({ length: subnet.layers }, (_, layer) => layerWidth(config, layer, subnet));
-  const heads = widths.map((width) => width.heads);
-  const ffn = widths.map((width) => width.ffn);
+  const small = subnetModelConfig(config, subnet);
+  const { hiddenSize, heads: maxHeads, layerKvHeads } = small;
+  const layers = Array.from({ length: subnet.layers }, (_, layer) => layer);
+  const heads = layers.map((layer) => layerHeads(small, layer));
+  const ffn = layers.map((layer) => layerFfn(small, layer));
   const { configKeys } = family;
-  const maxHeads = Math.max(...heads);
-  const unequal = new Set(heads).size > 1 || new Set(ffn).size > 1;
-  const headSizeTied = configKeys.headSize === undefined && maxHeads * config.headSize !== config.hiddenSize;
-  const undivided = configKeys.headsDivideHidden === true && config.hiddenSize % maxHeads !== 0;
+  const unequal = small.layerHeads !== undefined || small.layerFfn !== undefined;
+  const headSizeTied = configKeys.headSize === undefined && maxHeads * config.headSize !== hiddenSize;
+  const undivided = configKeys.headsDivideHidden === true && hiddenSize % maxHeads !== 0;
   const json: Record<string, unknown> = { ...config.raw };
   delete json[ELASTIC_KEY];
   const isLanguageModel = config.head === 'causal-lm' || config.head === 'masked-lm';
@@ -33,8 +34,9 @@ export function subnetConfigJson(
   for (const key of ['dtype', 'torch_dtype']) if (key in json) json[key] = dtype;
   json[configKeys.layers] = subnet.layers;
   json[configKeys.heads] = maxHeads;
-  json[configKeys.ffn] = Math.max(...ffn);
-  if (configKeys.kvHeads) json[configKeys.kvHeads] = maxHeads / headGroup(config);
+  json[configKeys.ffn] = small.ffn;
+  json[configKeys.hidden ?? 'hidden_size'] = hiddenSize;
+  if (configKeys.kvHeads) json[configKeys.kvHeads] = small.kvHeads;
   if (configKeys.headSize) json[configKeys.headSize] = config.headSize;
   for (const key of configKeys.perLayer ?? []) {
     const list = json[key];
@@ -43,14 +45,14 @@ export function subnetConfigJson(
   if (!unequal && !headSizeTied && !undivided) {
     return { json, layout: 'huggingface', reason: 'all layers have the same heads and FFN units' };
   }
-  json[ELASTIC_KEY] = { heads, ffn, head_size: config.headSize };
+  json[ELASTIC_KEY] = { heads, ffn, ...(layerKvHeads && { kv_heads: layerKvHeads }), head_size: config.headSize };
   return {
     json,
     layout: 'per-layer',
     reason: unequal
-      ? 'layers differ in heads or FFN units'
+      ? 'layers differ in heads or FFN units, or leave blocks out'
       : undivided
-        ? `${family.name} in transformers requires a hidden size that is a multiple of the heads, here ${config.hiddenSize} and ${maxHeads}`
-        : `${family.name} in transformers requires head size = hidden size / heads, here ${config.headSize} ≠ ${config.hiddenSize}/${maxHeads}`,
+        ? `${family.name} in transformers requires a hidden size that is a multiple of the heads, here ${hiddenSize} and ${maxHeads}`
+        : `${family.name} in transformers requires head size = hidden size / heads, here ${config.headSize} ≠ ${hiddenSize}/${maxHeads}`,
   };
 }

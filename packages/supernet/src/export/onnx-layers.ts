@@ -1,5 +1,5 @@
 // Transformer layers as ONNX nodes (opset 17): norms, activations, RoPE, grouped-query attention, feed-forward.
-import { headGroup, layerHeads, type Activation, type ModelConfig } from '@hip/checkpoints';
+import { layerFfn, layerHeads, layerKvHeads, type Activation, type ModelConfig } from '@hip/checkpoints';
 import type { OnnxGraph } from './onnx-graph.ts';
 
 /** Score of a hidden key, whatever its own would be; finite, so that a row of padding only stays finite. */
@@ -21,14 +21,16 @@ export interface LayerContext {
 /** One transformer layer: x [B, T, D] → [B, T, D]. */
 export function layerNodes(context: LayerContext, x: string, layer: number): string {
   const { graph, config } = context;
-  const at = `layers.${layer}`;
-  if (config.norm.placement === 'post') {
-    const middle = normNodes(context, graph.op('Add', [attentionNodes(context, x, layer), x]), `${at}.attention.norm`);
-    return normNodes(context, graph.op('Add', [ffnNodes(context, middle, layer), middle]), `${at}.ffn.norm`);
-  }
-  const attended = attentionNodes(context, normNodes(context, x, `${at}.attention.norm`), layer);
-  const middle = graph.op('Add', [x, attended]);
-  return graph.op('Add', [middle, ffnNodes(context, normNodes(context, middle, `${at}.ffn.norm`), layer)]);
+  const block = (input: string, name: string, nodes: typeof attentionNodes): string => {
+    const norm = `layers.${layer}.${name}.norm`;
+    if (config.norm.placement === 'post') {
+      return normNodes(context, graph.op('Add', [nodes(context, input, layer), input]), norm);
+    }
+    return graph.op('Add', [input, nodes(context, normNodes(context, input, norm), layer)]);
+  };
+  // A block of no width was left out.
+  const middle = layerHeads(config, layer) > 0 ? block(x, 'attention', attentionNodes) : x;
+  return layerFfn(config, layer) > 0 ? block(middle, 'ffn', ffnNodes) : middle;
 }
 
 /** x · W (+ b). */
@@ -86,8 +88,8 @@ function attentionNodes(context: LayerContext, x: string, layer: number): string
   const { graph, config } = context;
   const at = `layers.${layer}.attention`;
   const heads = layerHeads(config, layer);
-  const group = headGroup(config);
-  const kvHeads = heads / group;
+  const kvHeads = layerKvHeads(config, layer);
+  const group = heads / kvHeads;
   const d = config.headSize;
   const project = (name: string, count: number): string =>
     graph.op('Reshape', [linearNodes(context, x, `${at}.${name}`), graph.int([0, 0, count, d])]);

@@ -1,5 +1,5 @@
 // The weights of a sub-network as arrays: prefixes of the full weights.
-import { layerWidth, slicePrefix, slicedShape } from '../elastic/slice.ts';
+import { keepsSlot, keptAxes, layerWidth, sliceArray, slotWidth } from '../elastic/slice.ts';
 import { fullSubnet, validateSubnet } from '../elastic/space.ts';
 import type { SpaceChoices, SubnetConfig } from '../elastic/space.ts';
 import { weightSlots, type ModelConfig } from '@hip/checkpoints';
@@ -12,16 +12,24 @@ export function subnetModelConfig(config: ModelConfig, subnet: SubnetConfig): Mo
   const widths = Array.from({ length: subnet.layers }, (_, layer) => layerWidth(config, layer, subnet));
   const heads = widths.map((width) => width.heads);
   const ffn = widths.map((width) => width.ffn);
-  const maxHeads = Math.max(...heads);
-  const { layerHeads: _heads, layerFfn: _ffn, slidingWindows, ...rest } = config;
+  const kvHeads = widths.map((width) => width.kvHeads);
+  // Query heads per key/value head, of the layers that have any.
+  const groups = new Set(heads.flatMap((count, layer) => (count > 0 ? [count / (kvHeads[layer] as number)] : [])));
+  const isGrouped = groups.size <= 1;
+  const maxHeads = Math.max(...heads) || config.heads;
+  const maxFfn = Math.max(...ffn) || config.ffn;
+  const unequal = (values: readonly number[], most: number): boolean => values.some((value) => value !== most);
+  const { layerHeads: _heads, layerFfn: _ffn, layerKvHeads: _kv, slidingWindows, ...rest } = config;
   return {
     ...rest,
+    hiddenSize: subnet.hidden ?? config.hiddenSize,
     layers: subnet.layers,
-    heads: maxHeads,
-    kvHeads: (maxHeads * config.kvHeads) / config.heads,
-    ffn: Math.max(...ffn),
-    ...(new Set(heads).size > 1 && { layerHeads: heads }),
-    ...(new Set(ffn).size > 1 && { layerFfn: ffn }),
+    heads: isGrouped ? maxHeads : config.heads,
+    kvHeads: isGrouped && groups.size > 0 ? Math.max(...kvHeads) : config.kvHeads,
+    ffn: maxFfn,
+    ...((!isGrouped || unequal(heads, maxHeads)) && { layerHeads: heads }),
+    ...(!isGrouped && { layerKvHeads: kvHeads }),
+    ...(unequal(ffn, maxFfn) && { layerFfn: ffn }),
     ...(slidingWindows && { slidingWindows: slidingWindows.slice(0, subnet.layers) }),
   };
 }
@@ -35,14 +43,10 @@ export async function subnetValues(model: ElasticModel, subnet: SubnetConfig): P
   validateSubnet(model.space, subnet);
   const values = new Map<string, Float32Array>();
   for (const slot of model.slots) {
-    if (slot.layer !== undefined && slot.layer >= subnet.layers) continue;
+    if (!keepsSlot(model.config, slot, subnet)) continue;
     const variable = model.weights.get(slot.name);
     const data = (await variable!.data()) as Float32Array;
-    const target =
-      slot.layer === undefined
-        ? slot.shape
-        : slicedShape(model.config, slot, layerWidth(model.config, slot.layer, subnet));
-    const kept = slicePrefix(data, slot.shape, target);
+    const kept = sliceArray(data, keptAxes(model.config, slot, slotWidth(model.config, slot, subnet)));
     requireFinite(slot.name, kept);
     values.set(slot.name, kept);
   }

@@ -4,8 +4,8 @@ import { SupernetError } from '../errors.ts';
 import { activate } from './activations.ts';
 import { embed } from './embedding.ts';
 import { linear, matMul, matMulTied } from './matmul.ts';
-import { namedLayerNorm } from './norms.ts';
 import { realRows, rowsOf } from './real-rows.ts';
+import type { Stream } from './stream.ts';
 import type { ModelConfig } from '@hip/checkpoints';
 import type { ForwardOptions, ModelInputs } from './types.ts';
 
@@ -17,43 +17,42 @@ export interface HeadContext {
   readonly logits: NonNullable<ForwardOptions['logits']>;
 }
 
-type Weight = (name: string) => tf.Tensor;
-
 /** Of a vector's squared length: 1e-12 of its length. */
 const LEAST_SQUARE = 1e-24;
 
 /** Logits of the final hidden state [B·T, D]. */
-export function applyHead(config: ModelConfig, weight: Weight, hidden: tf.Tensor2D, context: HeadContext): tf.Tensor {
+export function applyHead(config: ModelConfig, stream: Stream, hidden: tf.Tensor2D, context: HeadContext): tf.Tensor {
   switch (config.head) {
     case 'none':
-      return tf.reshape(hidden, [context.batch, context.length, config.hiddenSize]);
+      return tf.reshape(hidden, [context.batch, context.length, stream.width]);
     case 'causal-lm':
     case 'masked-lm':
     case 'token-classification':
-      return tokenLogits(config, weight, hidden, context);
+      return tokenLogits(config, stream, hidden, context);
     case 'sentence-embedding': {
       const pooled = readOut(config, hidden, context);
       return config.unitEmbedding ? unit(pooled) : pooled;
     }
     default:
-      return classify(config, weight, hidden, context);
+      return classify(config, stream, hidden, context);
   }
 }
 
 /** The token that stands for an image or a text in image-text retrieval, as a unit vector [B, D] in the space they share. */
 export function retrievalEmbedding(
-  config: ModelConfig,
-  weight: Weight,
+  stream: Stream,
   hidden: tf.Tensor2D,
   context: HeadContext,
   kind: 'image' | 'text',
 ): tf.Tensor2D {
-  return unit(matMul(takePosition(config, hidden, context, 0), weight(`head.${kind}.weight`) as tf.Tensor2D));
+  return unit(
+    stream.mask(matMul(takePosition(hidden, context, 0), stream.weight(`head.${kind}.weight`) as tf.Tensor2D)),
+  );
 }
 
 /** exp(scale) · images · textsᵀ. */
-export function retrievalLogits(weight: Weight, images: tf.Tensor2D, texts: tf.Tensor2D): tf.Tensor2D {
-  return tf.mul(matMul(images, tf.transpose(texts)), tf.exp(weight('head.logitScale')));
+export function retrievalLogits(stream: Stream, images: tf.Tensor2D, texts: tf.Tensor2D): tf.Tensor2D {
+  return tf.mul(matMul(images, tf.transpose(texts)), tf.exp(stream.weight('head.logitScale')));
 }
 
 /** Rows of length 1. */
@@ -61,54 +60,54 @@ export function unit(x: tf.Tensor2D): tf.Tensor2D {
   return tf.div(x, tf.sqrt(tf.maximum(tf.sum(tf.square(x), 1, true), LEAST_SQUARE)));
 }
 
-function tokenLogits(config: ModelConfig, weight: Weight, hidden: tf.Tensor2D, context: HeadContext): tf.Tensor {
+function tokenLogits(config: ModelConfig, stream: Stream, hidden: tf.Tensor2D, context: HeadContext): tf.Tensor {
   const { batch, length, logits } = context;
   const outputs = config.head === 'token-classification' ? config.labels : config.vocabSize;
   if (logits === 'none') return tf.zeros([batch, 0, outputs]);
-  if (logits === 'hidden') return tf.reshape(hidden, [batch, length, config.hiddenSize]);
+  if (logits === 'hidden') return tf.reshape(hidden, [batch, length, stream.width]);
   const count = logits === 'last' ? 1 : length;
   const rows = logits === 'last' ? takeReal(config, hidden, context, 'last') : hidden;
-  return tf.reshape(languageLogits(config, weight, rows), [batch, count, outputs]);
+  return tf.reshape(languageLogits(config, stream, rows), [batch, count, outputs]);
 }
 
 /** Per-row logits [N, outputs] of hidden rows [N, D] (transform, output product, bias). */
-export function languageLogits(config: ModelConfig, weight: Weight, rows: tf.Tensor2D): tf.Tensor2D {
+export function languageLogits(config: ModelConfig, stream: Stream, rows: tf.Tensor2D): tf.Tensor2D {
   let x = rows;
-  if (config.headDense === 'lm-transform') x = headTransform(config, weight, x);
-  const bias = config.headBias ? (weight('head.bias') as tf.Tensor1D) : undefined;
-  if (!config.tiedEmbeddings) return linear(x, weight('head.weight') as tf.Tensor2D, bias);
-  const product = matMulTied(x, weight('embeddings.token.weight') as tf.Tensor2D);
+  if (config.headDense === 'lm-transform') x = headTransform(config, stream, x);
+  const bias = config.headBias ? (stream.weight('head.bias') as tf.Tensor1D) : undefined;
+  if (!config.tiedEmbeddings) return linear(x, stream.weight('head.weight') as tf.Tensor2D, bias);
+  const product = matMulTied(x, stream.weight('embeddings.token.weight') as tf.Tensor2D);
   return bias ? tf.add(product, bias) : product;
 }
 
 /** Extra linear of a head with what follows it. */
-function headTransform(config: ModelConfig, weight: Weight, rows: tf.Tensor2D): tf.Tensor2D {
+function headTransform(config: ModelConfig, stream: Stream, rows: tf.Tensor2D): tf.Tensor2D {
   const { headDense, headDenseBias = true, headActivation = config.activation } = config;
-  const bias = headDenseBias ? (weight('head.dense.bias') as tf.Tensor1D) : undefined;
-  const x = linear(rows, weight('head.dense.weight') as tf.Tensor2D, bias);
+  const bias = headDenseBias ? (stream.weight('head.dense.bias') as tf.Tensor1D) : undefined;
+  const x = linear(rows, stream.weight('head.dense.weight') as tf.Tensor2D, bias);
   switch (headDense) {
     case 'tanh':
-      return tf.tanh(x);
+      return stream.mask(tf.tanh(x));
     case 'wide':
-      return activate(namedLayerNorm(config, weight, x, 'head.norm'), headActivation);
+      return activate(stream.norm(x, 'head.norm', 'layer'), headActivation);
     case 'lm-transform':
-      return namedLayerNorm(config, weight, activate(x, headActivation), 'head.norm');
+      return stream.norm(activate(x, headActivation), 'head.norm', 'layer');
     default:
-      return activate(x, headActivation);
+      return stream.mask(activate(x, headActivation));
   }
 }
 
-function classify(config: ModelConfig, weight: Weight, hidden: tf.Tensor2D, context: HeadContext): tf.Tensor2D {
+function classify(config: ModelConfig, stream: Stream, hidden: tf.Tensor2D, context: HeadContext): tf.Tensor2D {
   let x = readOut(config, hidden, context);
-  if (config.poolerNorm) x = namedLayerNorm(config, weight, x, 'pooler.norm');
-  if (config.pooler) x = tf.tanh(dense(x, weight, 'pooler'));
-  if (config.headDense !== 'none') x = headTransform(config, weight, x);
-  if (config.readoutNorm) x = namedLayerNorm(config, weight, x, 'head.norm');
-  const bias = config.headBias ? (weight('head.bias') as tf.Tensor1D) : undefined;
-  const logits = linear(x, weight('head.weight') as tf.Tensor2D, bias);
+  if (config.poolerNorm) x = stream.norm(x, 'pooler.norm', 'layer');
+  if (config.pooler) x = stream.mask(tf.tanh(dense(x, stream, 'pooler')));
+  if (config.headDense !== 'none') x = headTransform(config, stream, x);
+  if (config.readoutNorm) x = stream.norm(x, 'head.norm', 'layer');
+  const bias = config.headBias ? (stream.weight('head.bias') as tf.Tensor1D) : undefined;
+  const logits = linear(x, stream.weight('head.weight') as tf.Tensor2D, bias);
   if (config.readout !== 'distilled') return logits;
-  const second = takePosition(config, hidden, context, 1);
-  const distilled = dense(second, weight, 'head.distillation');
+  const second = takePosition(hidden, context, 1);
+  const distilled = dense(second, stream, 'head.distillation');
   return tf.mul(tf.add(logits, distilled), 0.5);
 }
 
@@ -117,11 +116,12 @@ function readOut(config: ModelConfig, hidden: tf.Tensor2D, context: HeadContext)
     case 'mean-patches': {
       const prefix = config.patches?.prefixTokens ?? 0;
       const { batch, length } = context;
-      const sequence = tf.reshape(hidden, [batch, length, config.hiddenSize]);
-      return tf.mean(tf.slice(sequence, [0, prefix, 0], [batch, length - prefix, config.hiddenSize]), 1);
+      const d = hidden.shape[1];
+      const sequence = tf.reshape(hidden, [batch, length, d]);
+      return tf.mean(tf.slice(sequence, [0, prefix, 0], [batch, length - prefix, d]), 1);
     }
     case 'mean':
-      return meanReal(config, hidden, context);
+      return meanReal(hidden, context);
     case 'last':
       return lastToken(config, hidden, context);
     default:
@@ -130,8 +130,8 @@ function readOut(config: ModelConfig, hidden: tf.Tensor2D, context: HeadContext)
 }
 
 /** Mean of each sequence's real tokens; zero of a sequence of padding. */
-function meanReal(config: ModelConfig, hidden: tf.Tensor2D, { batch, length, inputs }: HeadContext): tf.Tensor2D {
-  const sequence = tf.reshape(hidden, [batch, length, config.hiddenSize]);
+function meanReal(hidden: tf.Tensor2D, { batch, length, inputs }: HeadContext): tf.Tensor2D {
+  const sequence = tf.reshape(hidden, [batch, length, hidden.shape[1]]);
   const { attentionMask } = inputs;
   if (!attentionMask) return tf.mean(sequence, 1);
   const real = tf.cast(tf.notEqual(tf.cast(attentionMask, 'float32'), 0), 'float32');
@@ -149,12 +149,12 @@ function takeReal(
   const { inputs, batch, length } = context;
   const rows = config.patches ? undefined : realRows(inputs.attentionMask, [batch, length], which);
   if (rows) return embed(hidden, rows);
-  return takePosition(config, hidden, context, which === 'first' ? 0 : length - 1);
+  return takePosition(hidden, context, which === 'first' ? 0 : length - 1);
 }
 
-function takePosition(config: ModelConfig, hidden: tf.Tensor2D, context: HeadContext, position: number): tf.Tensor2D {
+function takePosition(hidden: tf.Tensor2D, context: HeadContext, position: number): tf.Tensor2D {
   const { batch, length } = context;
-  const d = config.hiddenSize;
+  const d = hidden.shape[1];
   if (batch === 1) return tf.slice2d(hidden, [position, 0], [1, d]);
   const sequence: tf.Tensor3D = tf.reshape(hidden, [batch, length, d]);
   return tf.reshape(tf.slice3d(sequence, [0, position, 0], [batch, 1, d]), [batch, d]);
@@ -179,6 +179,6 @@ function lastToken(config: ModelConfig, hidden: tf.Tensor2D, context: HeadContex
   return embed(hidden, rowsOf(real, 'last'));
 }
 
-function dense(x: tf.Tensor2D, weight: Weight, name: string): tf.Tensor2D {
-  return linear(x, weight(`${name}.weight`) as tf.Tensor2D, weight(`${name}.bias`) as tf.Tensor1D);
+function dense(x: tf.Tensor2D, stream: Stream, name: string): tf.Tensor2D {
+  return linear(x, stream.weight(`${name}.weight`) as tf.Tensor2D, stream.weight(`${name}.bias`) as tf.Tensor1D);
 }

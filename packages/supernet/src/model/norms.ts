@@ -4,7 +4,6 @@ import { onWebGpu } from '../webgpu/program.ts';
 import { norm, normGradients } from '../webgpu/rows.ts';
 import { customGradient } from './custom-gradient.ts';
 import { sumRows } from './matmul.ts';
-import type { ModelConfig } from '@hip/checkpoints';
 
 /** x / √(mean(x²) + ε) · weight over the last axis; x [N, D]. Zhang & Sennrich 2019. */
 export function rmsNorm(x: tf.Tensor2D, weight: tf.Tensor1D, epsilon: number): tf.Tensor2D {
@@ -52,25 +51,14 @@ export function layerNorm(
   });
 }
 
-/** LayerNorm by the name of its weights, with a bias where the configuration's norms have one. */
-export function namedLayerNorm(
-  { norm: { epsilon, bias } }: Pick<ModelConfig, 'norm'>,
-  weight: (name: string) => tf.Tensor,
-  x: tf.Tensor2D,
-  name: string,
-): tf.Tensor2D {
-  const shift = bias === false ? undefined : (weight(`${name}.bias`) as tf.Tensor1D);
-  return layerNorm(x, weight(`${name}.weight`) as tf.Tensor1D, shift, epsilon);
-}
-
 /**
- * Layer norm whose statistics see only the first `kept` features (masked mode of sub-LN): equals {@link layerNorm} of the slice,
+ * Layer norm whose statistics see only the features of a mask, `kept` of them (masked mode): equals {@link layerNorm} of the slice,
  * with zeros elsewhere.
  */
 export function maskedLayerNorm(
   x: tf.Tensor2D,
   weight: tf.Tensor1D,
-  bias: tf.Tensor1D,
+  bias: tf.Tensor1D | undefined,
   epsilon: number,
   mask: tf.Tensor1D,
   kept: number,
@@ -79,7 +67,21 @@ export function maskedLayerNorm(
   const centred = tf.mul(tf.sub(x, mean), mask);
   const variance = tf.div(tf.sum(tf.square(centred), -1, true), kept);
   const normalized = tf.mul(centred, tf.rsqrt(tf.add(variance, epsilon)));
-  return tf.mul(tf.add(tf.mul(normalized, weight), bias), mask);
+  const scaled: tf.Tensor2D = tf.mul(normalized, weight);
+  return tf.mul(bias ? tf.add(scaled, bias) : scaled, mask);
+}
+
+/** RMS norm whose mean square sees only the first `kept` features: equals {@link rmsNorm} of the slice, with zeros elsewhere. */
+export function maskedRmsNorm(
+  x: tf.Tensor2D,
+  weight: tf.Tensor1D,
+  epsilon: number,
+  mask: tf.Tensor1D,
+  kept: number,
+): tf.Tensor2D {
+  const live = tf.mul(x, mask);
+  const square = tf.div(tf.sum(tf.square(live), -1, true), kept);
+  return tf.mul(tf.mul(live, tf.rsqrt(tf.add(square, epsilon))), weight);
 }
 
 function fusedNorm(x: tf.Tensor2D, weight: tf.Tensor1D, bias: tf.Tensor1D | undefined, epsilon: number): tf.Tensor2D {

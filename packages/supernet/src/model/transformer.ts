@@ -11,8 +11,9 @@ import {
   type RelativeAttention,
   type WeightSlot,
 } from '@hip/checkpoints';
-import { layerWidth, slicedShape } from '../elastic/slice.ts';
-import type { LayerWidth } from '../elastic/slice.ts';
+import { subnetBounds } from '../elastic/cost.ts';
+import { isWhole, keptAxes, keptCount, keptMask, keptOf, layerWidth, sliceTensor } from '../elastic/slice.ts';
+import type { KeptAxis, LayerWidth } from '../elastic/slice.ts';
 import { createSpace, validateSubnet } from '../elastic/space.ts';
 import type { ElasticSpace, SpaceChoices } from '../elastic/space.ts';
 import { elementCount } from '../counts.ts';
@@ -25,11 +26,13 @@ import { checkInputs } from './input-checks.ts';
 import { embedInputs } from './inputs.ts';
 import { applyHead, languageLogits, retrievalEmbedding, retrievalLogits } from './heads.ts';
 import { linear } from './matmul.ts';
-import { layerNorm, maskedLayerNorm, namedLayerNorm, rmsNorm } from './norms.ts';
+import { layerNorm, maskedLayerNorm, rmsNorm } from './norms.ts';
 import { positionsOf, textConfig } from './positions.ts';
 import { relativePlaces, relativeRows, relativeScores } from './relative.ts';
 import { RopeCache, applyRope } from './rope.ts';
 import type { RopeTables } from './rope.ts';
+import { createStream } from './stream.ts';
+import type { Stream } from './stream.ts';
 import type { AttentionFunction, ElasticModel, ForwardOptions, ForwardOutput, KeyValueCache } from './types.ts';
 import { guardMemory } from './wasm-memory.ts';
 import type { ModelInputs } from './types.ts';
@@ -38,6 +41,7 @@ import type { ModelInputs } from './types.ts';
 interface Pass {
   readonly options: ForwardOptions;
   readonly masked: boolean;
+  readonly stream: Stream;
   readonly attention: AttentionFunction;
   readonly batch: number;
   readonly length: number;
@@ -140,7 +144,7 @@ export class TransformerModel implements ElasticModel {
         head,
       });
     }
-    return tf.tidy(() => languageLogits(this.config, (name) => this.#full(name), hidden));
+    return tf.tidy(() => languageLogits(this.config, this.#stream(hidden.shape[1], false), hidden));
   }
 
   dispose(): void {
@@ -157,8 +161,9 @@ export class TransformerModel implements ElasticModel {
     const { config } = this;
     checkInputs(config, inputs, options.cache?.length ?? 0);
     if (config.head === 'image-text-retrieval') return this.#compare(inputs, options);
-    const { hidden, states, batch, length } = this.#encode(inputs, options, append);
-    const logits = applyHead(config, (name) => this.#full(name), hidden, {
+    const stream = this.#streamOf(options);
+    const { hidden, states, batch, length } = this.#encode(inputs, options, stream, append);
+    const logits = applyHead(config, stream, hidden, {
       batch,
       length,
       inputs,
@@ -170,11 +175,11 @@ export class TransformerModel implements ElasticModel {
   /** Images and texts each by themselves; given both, how like each other they are. */
   #compare(inputs: ModelInputs, options: ForwardOptions): ForwardOutput & tf.TensorContainerObject {
     const { pixelValues, inputIds, attentionMask, positionIds } = inputs;
-    const weight = (name: string) => this.#full(name);
+    const stream = this.#streamOf(options);
     const embeddingOf = (given: ModelInputs, kind: 'image' | 'text') => {
-      const { hidden, states, batch, length } = this.#encode(given, options, undefined);
+      const { hidden, states, batch, length } = this.#encode(given, options, stream, undefined);
       const context = { batch, length, inputs: given, logits: 'all' as const };
-      const embedding = retrievalEmbedding(this.config, weight, hidden, context, kind);
+      const embedding = retrievalEmbedding(stream, hidden, context, kind);
       return { embedding, states: this.#hiddenStates(states, batch, length, options) };
     };
     const image = pixelValues && embeddingOf({ pixelValues }, 'image');
@@ -188,7 +193,7 @@ export class TransformerModel implements ElasticModel {
       ...(image && { imageEmbeddings: image.embedding }),
       ...(text && { textEmbeddings: text.embedding }),
     };
-    if (image && text) return { logits: retrievalLogits(weight, image.embedding, text.embedding), ...embeddings };
+    if (image && text) return { logits: retrievalLogits(stream, image.embedding, text.embedding), ...embeddings };
     const one = (image ?? text) as NonNullable<typeof image>;
     return { logits: one.embedding, ...embeddings, ...one.states };
   }
@@ -200,15 +205,20 @@ export class TransformerModel implements ElasticModel {
     options: ForwardOptions,
   ): { hiddenStates?: tf.Tensor3D[] } {
     if (!options.hiddenStates) return {};
-    const shape: [number, number, number] = [batch, length, this.config.hiddenSize];
-    return { hiddenStates: states.map((state) => tf.reshape(state, shape) as tf.Tensor3D) };
+    return { hiddenStates: states.map((state) => tf.reshape(state, [batch, length, state.shape[1]]) as tf.Tensor3D) };
   }
 
-  #encode(inputs: ModelInputs, options: ForwardOptions, append: KeyValueCache['append'] | undefined): Encoded {
+  #encode(
+    inputs: ModelInputs,
+    options: ForwardOptions,
+    stream: Stream,
+    append: KeyValueCache['append'] | undefined,
+  ): Encoded {
     const { config } = this;
     const isText = inputs.inputIds !== undefined && (config.multiway || !config.patches);
     const positions = isText ? positionsOf(textConfig(config), inputs, options) : undefined;
-    const embedded = embedInputs(config, (name) => this.#full(name), inputs, positions);
+    const embedded = embedInputs(config, stream, inputs, positions);
+    if (config.embeddingNorm) options.observeNorm?.('embeddings.norm', embedded.hidden);
     const { batch, length, split } = embedded;
     const attention = options.attention ?? denseAttention;
     if (config.relativeAttention && attention !== denseAttention) {
@@ -217,7 +227,8 @@ export class TransformerModel implements ElasticModel {
     }
     const pass: Pass = {
       options,
-      masked: options.mode === 'masked' && options.subnet !== undefined,
+      masked: isMasked(options),
+      stream,
       attention,
       batch,
       length,
@@ -225,7 +236,7 @@ export class TransformerModel implements ElasticModel {
       split,
       rope: positions && this.#rope?.at(positions, options.sequenceTokens),
       ropeLocal: positions && this.#ropeLocal?.at(positions, options.sequenceTokens),
-      relative: config.relativeAttention && this.#relative(config.relativeAttention, length),
+      relative: config.relativeAttention && this.#relative(config.relativeAttention, length, stream),
       append,
     };
     const states: tf.Tensor2D[] = [this.#dropout(embedded.hidden, pass, 0)];
@@ -248,12 +259,12 @@ export class TransformerModel implements ElasticModel {
     return tf.concat([tf.ones([batch, images], 'int32'), tf.cast(mask, 'int32')], 1) as tf.Tensor2D;
   }
 
-  #relative(relative: RelativeAttention, length: number): RelativePass {
+  #relative(relative: RelativeAttention, length: number, stream: Stream): RelativePass {
     const rows = relativeRows(relative, length);
-    const weight = this.#full('relative.weight') as tf.Tensor2D;
-    const used = tf.slice2d(weight, [rows.first, 0], [rows.count, weight.shape[1]]);
-    const named = (name: string) => this.#full(name);
-    const table = relative.norm ? namedLayerNorm(this.config, named, used, 'relative.norm') : used;
+    const used = stream.lookUp('relative.weight', (weight) =>
+      tf.slice2d(weight, [rows.first, 0], [rows.count, weight.shape[1]]),
+    );
+    const table = relative.norm ? stream.norm(used, 'relative.norm', 'layer') : stream.mask(used);
     return { table, places: relativePlaces(rows, length) };
   }
 
@@ -290,20 +301,23 @@ export class TransformerModel implements ElasticModel {
   }
 
   #layer(x: tf.Tensor2D, layer: number, pass: Pass): tf.Tensor2D {
-    const at = `layers.${layer}`;
     const width = layerWidth(this.config, layer, pass.options.subnet);
-    if (this.config.norm.placement === 'post') {
-      const attended = this.#dropout(this.#attention(x, layer, width, pass), pass, 2 * layer + 1);
-      const middle = this.#norm(tf.add(attended, x), `${at}.attention.norm`, pass);
-      const fed = this.#dropout(this.#ffn(middle, layer, width, pass), pass, 2 * layer + 2);
-      return this.#norm(tf.add(fed, middle), `${at}.ffn.norm`, pass);
-    }
-    const isNormed = !(this.config.skipsFirstNorm && layer === 0);
-    const seen = isNormed ? this.#norm(x, `${at}.attention.norm`, pass) : x;
-    const attended = this.#attention(seen, layer, width, pass);
-    const middle: tf.Tensor2D = tf.add(x, this.#dropout(attended, pass, 2 * layer + 1));
-    const fed = this.#ffn(this.#norm(middle, `${at}.ffn.norm`, pass), layer, width, pass);
-    return tf.add(middle, this.#dropout(fed, pass, 2 * layer + 2));
+    const attended = width.heads > 0 ? this.#block('attention', x, layer, width, pass) : x;
+    return width.ffn > 0 ? this.#block('ffn', attended, layer, width, pass) : attended;
+  }
+
+  /** Attention or FFN with its norm and the residual around it. */
+  #block(kind: 'attention' | 'ffn', x: tf.Tensor2D, layer: number, width: LayerWidth, pass: Pass): tf.Tensor2D {
+    const norm = `layers.${layer}.${kind}.norm`;
+    const salt = 2 * layer + (kind === 'attention' ? 1 : 2);
+    const run = (input: tf.Tensor2D): tf.Tensor2D => {
+      const isAttention = kind === 'attention';
+      const output = isAttention ? this.#attention(input, layer, width, pass) : this.#ffn(input, layer, width, pass);
+      return this.#dropout(pass.stream.mask(output), pass, salt);
+    };
+    if (this.config.norm.placement === 'post') return this.#norm(tf.add(run(x), x), norm, pass);
+    const isNormed = !(this.config.skipsFirstNorm && layer === 0 && kind === 'attention');
+    return tf.add(x, run(isNormed ? this.#norm(x, norm, pass) : x));
   }
 
   #attention(x: tf.Tensor2D, layer: number, width: LayerWidth, pass: Pass): tf.Tensor2D {
@@ -311,7 +325,7 @@ export class TransformerModel implements ElasticModel {
     const at = `layers.${layer}.attention`;
     const used = pass.masked ? layerWidth(config, layer, undefined) : width;
     const { batch, length } = pass;
-    const kvHeads = used.heads / headGroup(config);
+    const { kvHeads } = used;
     const project = (name: string, heads: number): tf.Tensor4D =>
       tf.reshape(this.#linear(x, `${at}.${name}`, used, pass), [batch, length, heads, config.headSize]);
     let q = project('query', used.heads);
@@ -341,8 +355,9 @@ export class TransformerModel implements ElasticModel {
       ...(pass.options.cache && { cache: pass.options.cache }),
     });
     let mixed: tf.Tensor2D = tf.reshape(attended, [batch * length, used.heads * config.headSize]);
-    mixed = this.#mask(mixed, width.heads * config.headSize, pass);
-    if (config.subNorm) mixed = this.#subNorm(mixed, `${at}.subNorm`, used, width.heads * config.headSize, pass);
+    const kept = this.#keptOf('query-heads', layer, width);
+    mixed = this.#mask(mixed, kept, pass);
+    if (config.subNorm) mixed = this.#subNorm(mixed, `${at}.subNorm`, used, kept, pass);
     return this.#linear(mixed, `${at}.output`, used, pass, pass.options.observe);
   }
 
@@ -354,23 +369,31 @@ export class TransformerModel implements ElasticModel {
     let active = config.gated
       ? gatedActivation(this.#linear(x, `${at}.gate`, used, pass), up, config.activation)
       : activate(up, config.activation);
-    active = this.#mask(active, width.ffn, pass);
-    if (config.subNorm) active = this.#subNorm(active, `${at}.subNorm`, used, width.ffn, pass);
+    const kept = this.#keptOf('ffn', layer, width);
+    active = this.#mask(active, kept, pass);
+    if (config.subNorm) active = this.#subNorm(active, `${at}.subNorm`, used, kept, pass);
     return this.#linear(active, `${at}.down`, used, pass, pass.options.observe);
   }
 
-  /** Zeroes features at or beyond `kept` in masked mode. */
-  #mask(x: tf.Tensor2D, kept: number, pass: Pass): tf.Tensor2D {
-    return pass.masked && kept < x.shape[1] ? tf.mul(x, prefixMask(x.shape[1], kept)) : x;
+  /** What is kept of the heads' or units' features of a layer of the full model. */
+  #keptOf(axis: 'query-heads' | 'ffn', layer: number, width: LayerWidth): KeptAxis {
+    const { config } = this;
+    const full = layerWidth(config, layer, undefined);
+    return keptOf(config, axis, axis === 'ffn' ? full.ffn : full.heads * config.headSize, width, layer);
   }
 
-  #subNorm(x: tf.Tensor2D, name: string, used: LayerWidth, kept: number, pass: Pass): tf.Tensor2D {
+  /** Zeroes features that are not kept in masked mode. */
+  #mask(x: tf.Tensor2D, kept: KeptAxis, pass: Pass): tf.Tensor2D {
+    return pass.masked && !isWhole(kept) ? tf.mul(x, tf.tensor1d(keptMask(kept))) : x;
+  }
+
+  #subNorm(x: tf.Tensor2D, name: string, used: LayerWidth, kept: KeptAxis, pass: Pass): tf.Tensor2D {
     return this.#byBranch(x, name, pass, (rows, own) => {
       const [weight, bias] = [this.#weight(`${own}.weight`, used), this.#weight(`${own}.bias`, used)];
       const { epsilon } = this.config.norm;
       const [w, b] = [weight as tf.Tensor1D, bias as tf.Tensor1D];
-      if (!pass.masked || kept === rows.shape[1]) return layerNorm(rows, w, b, epsilon);
-      return maskedLayerNorm(rows, w, b, epsilon, prefixMask(rows.shape[1], kept), kept);
+      if (!pass.masked || isWhole(kept)) return layerNorm(rows, w, b, epsilon);
+      return maskedLayerNorm(rows, w, b, epsilon, tf.tensor1d(keptMask(kept)), keptCount(kept));
     });
   }
 
@@ -392,10 +415,18 @@ export class TransformerModel implements ElasticModel {
 
   #norm(x: tf.Tensor2D, name: string, pass: Pass): tf.Tensor2D {
     return this.#byBranch(x, name, pass, (rows, own) => {
-      const { kind, epsilon } = this.config.norm;
-      if (kind === 'layer') return namedLayerNorm(this.config, (weight) => this.#full(weight), rows, own);
-      return rmsNorm(rows, this.#full(`${own}.weight`) as tf.Tensor1D, epsilon);
+      const normed = pass.stream.norm(rows, own);
+      pass.options.observeNorm?.(own, normed);
+      return normed;
     });
+  }
+
+  #streamOf(options: ForwardOptions): Stream {
+    return this.#stream(options.subnet?.hidden ?? this.config.hiddenSize, isMasked(options));
+  }
+
+  #stream(hidden: number, masked: boolean): Stream {
+    return createStream({ config: this.config, weights: this.weights, slots: this.#slotByName }, hidden, masked);
   }
 
   #headNorm(x: tf.Tensor4D, name: string): tf.Tensor4D {
@@ -417,29 +448,17 @@ export class TransformerModel implements ElasticModel {
   }
 
   #weight(name: string, width: LayerWidth): tf.Tensor {
-    const variable = this.#full(name);
-    const slot = this.#slotByName.get(name) as WeightSlot;
-    const target = slicedShape(this.config, slot, width);
-    if (target.every((extent, axis) => extent === slot.shape[axis])) return variable;
-    return tf.slice(
-      variable,
-      target.map(() => 0),
-      target,
-    );
+    return sliceTensor(this.#full(name), keptAxes(this.config, this.#slotByName.get(name) as WeightSlot, width));
   }
+}
+
+function isMasked({ mode, subnet }: ForwardOptions): boolean {
+  return mode === 'masked' && subnet !== undefined;
 }
 
 /** Elastic space of a configuration, with per-layer bounds where layers are unequal. */
 export function modelSpace(config: ModelConfig, choices: SpaceChoices): ElasticSpace {
-  const group = headGroup(config);
-  const space = createSpace({ layers: config.layers, heads: config.heads, ffn: config.ffn, headGroup: group }, choices);
-  return {
-    ...space,
-    ...(config.layerHeads && { maxHeads: config.layerHeads }),
-    ...(config.layerFfn && { maxFfn: config.layerFfn }),
-  };
-}
-
-function prefixMask(size: number, kept: number): tf.Tensor1D {
-  return tf.tensor1d(new Float32Array(size).fill(1, 0, kept));
+  const { layers, heads, ffn, hiddenSize: hidden } = config;
+  const space = createSpace({ layers, heads, ffn, hidden, headGroup: headGroup(config) }, choices);
+  return { ...space, ...subnetBounds(config) };
 }

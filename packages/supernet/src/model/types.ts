@@ -104,6 +104,8 @@ export interface ForwardOptions {
    * disposed afterwards.
    */
   readonly observe?: ((projection: string, input: tf.Tensor2D) => void) | undefined;
+  /** The same of the output [B·T, D] of every norm of the residual stream, by the norm's name. */
+  readonly observeNorm?: ((norm: string, output: tf.Tensor2D) => void) | undefined;
 }
 
 /** Result of a forward pass. The caller disposes (or runs inside tf.tidy). */
@@ -118,13 +120,13 @@ export interface ForwardOutput {
   /** The same of the texts. */
   readonly textEmbeddings?: tf.Tensor2D;
   /**
-   * Embeddings first, then one per layer run; as transformers 5 returns them (last one after the final norm where it does so). Not of image-text
+   * [B, T, D] with a sub-network's own D (in masked mode the model's). Embeddings first, then one per layer run; as transformers 5 returns them (last one after the final norm where it does so). Not of image-text
    * retrieval given both kinds, which are two passes.
    */
   readonly hiddenStates?: readonly tf.Tensor3D[];
 }
 
-/** A pretrained transformer whose layers, heads and FFN are elastic. */
+/** A pretrained transformer whose layers, heads, FFN and hidden size are elastic. */
 export interface ElasticModel {
   readonly family: FamilyName;
   readonly config: ModelConfig;

@@ -1,6 +1,9 @@
 // Tiny random models: real constructors, a few thousand weights.
+import * as tf from '@tensorflow/tfjs';
 import { findFamily, weightSlots } from '@hip/checkpoints';
+import type { SpaceChoices } from '../../src/elastic/space.ts';
 import { TransformerModel } from '../../src/model/transformer.ts';
+import type { ModelInputs } from '../../src/model/types.ts';
 import { SeededRandom } from '../../src/train/random.ts';
 
 /** A Llama of 2 layers · hidden 16 · 4/2 heads of 4 · FFN 24 · vocabulary 32, with some extras. */
@@ -95,6 +98,45 @@ export function tinyRoberta(seed = 1, overrides: Record<string, unknown> = {}): 
     type_vocab_size: 1,
     ...overrides,
   });
+}
+
+/** A BEiT-3 image classifier of 2 layers · hidden 16 · 4 heads · FFN 24 · 3 labels, 3 × 8 × 8 pixels in 4 patches. */
+export function tinyBeit3(seed = 1, overrides: Record<string, unknown> = {}): TransformerModel {
+  return tiny(seed, {
+    architectures: ['BEiT3ForImageClassification'],
+    model_type: 'beit3',
+    encoder_embed_dim: 16,
+    encoder_layers: 2,
+    encoder_attention_heads: 4,
+    encoder_ffn_embed_dim: 24,
+    img_size: 8,
+    patch_size: 4,
+    num_labels: 3,
+    ...overrides,
+  });
+}
+
+/** The same model with other choices; the caller disposes both. */
+export async function withSpace(model: TransformerModel, choices: SpaceChoices): Promise<TransformerModel> {
+  const values = new Map<string, Float32Array>();
+  for (const [name, variable] of model.weights) values.set(name, (await variable.data()) as Float32Array);
+  return new TransformerModel(model.config, values, choices);
+}
+
+/** Inputs of a tiny model: two texts, the second padded, or two images. */
+export function tinyInputs({ config }: TransformerModel, seed = 1): ModelInputs {
+  const random = new SeededRandom(seed);
+  if (config.patches) {
+    const [height, width] = config.patches.imageSize;
+    const shape: [number, number, number, number] = [2, config.patches.channels, height, width];
+    const size = shape.reduce((product, extent) => product * extent, 1);
+    return { pixelValues: tf.tensor4d(Float32Array.from({ length: size }, () => random.next() - 0.5), shape) };
+  }
+  const ids = Array.from({ length: 12 }, () => 2 + Math.floor(random.next() * (config.vocabSize - 2)));
+  if (config.causal) return { inputIds: tf.tensor2d(ids, [2, 6], 'int32') };
+  ids.fill(config.padTokenId ?? 0, 9);
+  const mask = ids.map((_, i) => (i < 9 ? 1 : 0));
+  return { inputIds: tf.tensor2d(ids, [2, 6], 'int32'), attentionMask: tf.tensor2d(mask, [2, 6], 'int32') };
 }
 
 function tiny(seed: number, raw: Record<string, unknown>): TransformerModel {
