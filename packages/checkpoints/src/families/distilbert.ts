@@ -23,7 +23,7 @@ export const distilbert: Family = {
   name: 'distilbert',
   modelTypes: ['distilbert'],
   basePrefix: 'distilbert.',
-  configKeys: { layers: 'n_layers', heads: 'n_heads', ffn: 'hidden_dim' },
+  configKeys: { layers: 'n_layers', heads: 'n_heads', ffn: 'hidden_dim', hidden: 'dim' },
   readConfig: (raw) => {
     const head = headKind(raw, 'distilbert', {
       MaskedLM: 'masked-lm',

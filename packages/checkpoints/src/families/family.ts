@@ -78,7 +78,7 @@ export interface Family {
     readonly heads: string;
     readonly kvHeads?: string;
     readonly ffn: string;
-    /** @defaultValue 'hidden_size' */
+    /** Key of the hidden size. @defaultValue 'hidden_size' */
     readonly hidden?: string;
     /** Key of an explicit head size; families without one tie it to hidden size / heads. */
     readonly headSize?: string;

@@ -1,8 +1,8 @@
 // What each layer of a decoder is, in numbers: heads, FFN units, window, rotation, attention. Layers may differ in all of them.
 import {
-  headGroup,
   layerFfn,
   layerHeads,
+  layerKvHeads,
   layerRope,
   layerWindow,
   type ModelConfig,
@@ -26,7 +26,7 @@ export function layerShapes(config: ModelConfig): readonly LayerShape[] {
     return {
       layer,
       heads,
-      kvHeads: heads / headGroup(config),
+      kvHeads: layerKvHeads(config, layer),
       headDim: config.headSize,
       ffn: layerFfn(config, layer),
       window: layerWindow(config, layer),

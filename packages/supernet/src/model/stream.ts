@@ -11,7 +11,7 @@ export interface Stream {
   /** Columns of hidden rows: the sub-network's hidden size, or the model's in masked mode. */
   readonly width: number;
   /** A weight that belongs to no layer, or is cut along the hidden size only, as the pass uses it. */
-  weight(name: string): tf.Tensor;
+  readonly weight: (name: string) => tf.Tensor;
   /** Rows of an embedding table as they are looked up: cut afterwards, so that the table is not copied. */
   lookUp(table: string, rows: (table: tf.Tensor2D) => tf.Tensor2D): tf.Tensor2D;
   /** The configuration's norm, or a LayerNorm, of hidden rows [N, width]; its statistics see the live channels only. */

@@ -130,7 +130,12 @@ export function tinyInputs({ config }: TransformerModel, seed = 1): ModelInputs 
     const [height, width] = config.patches.imageSize;
     const shape: [number, number, number, number] = [2, config.patches.channels, height, width];
     const size = shape.reduce((product, extent) => product * extent, 1);
-    return { pixelValues: tf.tensor4d(Float32Array.from({ length: size }, () => random.next() - 0.5), shape) };
+    return {
+      pixelValues: tf.tensor4d(
+        Float32Array.from({ length: size }, () => random.next() - 0.5),
+        shape,
+      ),
+    };
   }
   const ids = Array.from({ length: 12 }, () => 2 + Math.floor(random.next() * (config.vocabSize - 2)));
   if (config.causal) return { inputIds: tf.tensor2d(ids, [2, 6], 'int32') };
