@@ -105,7 +105,12 @@ export const debertaV2: Family = {
   name: 'deberta-v2',
   modelTypes: ['deberta-v2'],
   basePrefix: 'deberta.',
-  configKeys: { layers: 'num_hidden_layers', heads: 'num_attention_heads', ffn: 'intermediate_size' },
+  configKeys: {
+    layers: 'num_hidden_layers',
+    heads: 'num_attention_heads',
+    ffn: 'intermediate_size',
+    likeHidden: ['pooler_hidden_size'],
+  },
   readConfig,
   names: (config) => {
     const isLanguageModel = config.head === 'masked-lm';

@@ -80,6 +80,8 @@ export interface Family {
     readonly ffn: string;
     /** Key of the hidden size. @defaultValue 'hidden_size' */
     readonly hidden?: string;
+    /** Keys that equal the hidden size where they are there. */
+    readonly likeHidden?: readonly string[];
     /** Key of an explicit head size; families without one tie it to hidden size / heads. */
     readonly headSize?: string;
     /** transformers refuses a hidden size that is no multiple of the heads, whatever the head size. */

@@ -36,6 +36,7 @@ export function subnetConfigJson(
   json[configKeys.heads] = maxHeads;
   json[configKeys.ffn] = small.ffn;
   json[configKeys.hidden ?? 'hidden_size'] = hiddenSize;
+  for (const key of configKeys.likeHidden ?? []) if (key in json) json[key] = hiddenSize;
   if (configKeys.kvHeads) json[configKeys.kvHeads] = small.kvHeads;
   if (configKeys.headSize) json[configKeys.headSize] = config.headSize;
   for (const key of configKeys.perLayer ?? []) {

@@ -1,6 +1,6 @@
 // Tiny random models: real constructors, a few thousand weights.
 import * as tf from '@tensorflow/tfjs';
-import { findFamily, weightSlots } from '@hip/checkpoints';
+import { findFamily, weightSlots, type ModelConfig } from '@hip/checkpoints';
 import type { SpaceChoices } from '../../src/elastic/space.ts';
 import { TransformerModel } from '../../src/model/transformer.ts';
 import type { ModelInputs } from '../../src/model/types.ts';
@@ -116,6 +116,58 @@ export function tinyBeit3(seed = 1, overrides: Record<string, unknown> = {}): Tr
   });
 }
 
+/** A BEiT-3 of both branches, hidden 16 · 2 layers · 4 heads, vocabulary 32. */
+export function tinyMultiway(seed = 1, overrides: Record<string, unknown> = {}): TransformerModel {
+  return tinyBeit3(seed, { vocab_size: 32, max_source_positions: 16, pad_token_id: 1, ...overrides });
+}
+
+/** A DistilBERT classifier of 2 layers · hidden 16 · 4 heads · FFN 24 · 3 labels. */
+export function tinyDistilbert(seed = 1, overrides: Record<string, unknown> = {}): TransformerModel {
+  return tiny(seed, {
+    architectures: ['DistilBertForSequenceClassification'],
+    model_type: 'distilbert',
+    dim: 16,
+    n_layers: 2,
+    n_heads: 4,
+    hidden_dim: 24,
+    vocab_size: 32,
+    max_position_embeddings: 32,
+    pad_token_id: 0,
+    num_labels: 3,
+    ...overrides,
+  });
+}
+
+/** A ModernBERT of 2 layers, the second with a window, hidden 16 · 4 heads · FFN 24. */
+export function tinyModernbert(seed = 1, overrides: Record<string, unknown> = {}): TransformerModel {
+  return tinyBert(seed, {
+    architectures: ['ModernBertForMaskedLM'],
+    model_type: 'modernbert',
+    hidden_activation: 'gelu',
+    layer_types: ['full_attention', 'sliding_attention'],
+    local_attention: 4,
+    ...overrides,
+  });
+}
+
+/** A DeBERTa-v2 classifier of 2 layers · hidden 16 · 4 heads · FFN 24. */
+export function tinyDeberta(seed = 1, overrides: Record<string, unknown> = {}): TransformerModel {
+  return tinyBert(seed, {
+    architectures: ['DebertaV2ForSequenceClassification'],
+    model_type: 'deberta-v2',
+    relative_attention: true,
+    position_buckets: 8,
+    max_relative_positions: -1,
+    norm_rel_ebd: 'layer_norm',
+    pos_att_type: ['p2c', 'c2p'],
+    share_att_key: true,
+    position_biased_input: false,
+    pooler_hidden_size: 16,
+    type_vocab_size: 0,
+    ...overrides,
+  });
+}
+
 /** The same model with other choices; the caller disposes both. */
 export async function withSpace(model: TransformerModel, choices: SpaceChoices): Promise<TransformerModel> {
   const values = new Map<string, Float32Array>();
@@ -130,13 +182,16 @@ export function tinyInputs({ config }: TransformerModel, seed = 1): ModelInputs 
     const [height, width] = config.patches.imageSize;
     const shape: [number, number, number, number] = [2, config.patches.channels, height, width];
     const size = shape.reduce((product, extent) => product * extent, 1);
-    return {
-      pixelValues: tf.tensor4d(
-        Float32Array.from({ length: size }, () => random.next() - 0.5),
-        shape,
-      ),
-    };
+    const pixelValues = tf.tensor4d(
+      Float32Array.from({ length: size }, () => random.next() - 0.5),
+      shape,
+    );
+    return config.multiway ? { pixelValues, ...textInputs(config, random) } : { pixelValues };
   }
+  return textInputs(config, random);
+}
+
+function textInputs(config: ModelConfig, random: SeededRandom): ModelInputs {
   const ids = Array.from({ length: 12 }, () => 2 + Math.floor(random.next() * (config.vocabSize - 2)));
   if (config.causal) return { inputIds: tf.tensor2d(ids, [2, 6], 'int32') };
   ids.fill(config.padTokenId ?? 0, 9);
