@@ -11,7 +11,7 @@ process.env['SHARED_DIR'] = shared;
 process.env['INSTATUNE_BACKEND'] ??= 'webgpu';
 mkdirSync(join(shared, 'spec'), { recursive: true });
 writeFileSync(join(shared, 'spec/hip.md'), '');
-for (const name of ['books', 'books-teacher', 'cifar10', 'sst2']) {
+for (const name of ['books', 'books-teacher', 'cifar10', 'sst2', 'sst2-minilm']) {
   const source = join(carry, `instatune-${name}.pack`);
   if (existsSync(source)) unpack(source, shared);
 }

@@ -20,6 +20,10 @@ const packs = {
   books: [...inFolder('models/books-lm-6m'), ...inFolder('data/books').filter((path) => path.endsWith('.txt'))],
   'books-teacher': inFolder('models/books-lm-14m'),
   cifar10: [...inFolder('models/vit-cifar'), ...inFolder('data/cifar10')],
+  'sst2-minilm': [
+    ...inFolder('models/minilm-l6').filter((path) => !path.endsWith('1_Pooling')),
+    ...inFolder('data/sst2'),
+  ],
   sst2: [...inFolder('models/bert-mini').filter((path) => !path.endsWith('vocab.txt')), ...inFolder('data/sst2')],
 };
 const only = process.argv.slice(2);

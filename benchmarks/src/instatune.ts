@@ -2,6 +2,7 @@
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { sharedDirectory } from '../../packages/testing/src/shared-data.ts';
+import type { FloatDtype } from '@hip/checkpoints';
 import type { Benchmark } from './benchmark.ts';
 import { startBackend, type BackendName } from './instatune/backend.ts';
 import { measureAgain } from './instatune/latencies.ts';
@@ -22,6 +23,9 @@ function settings(quick: boolean) {
     seconds: env['INSTATUNE_SECONDS'] === undefined ? undefined : Number(env['INSTATUNE_SECONDS']),
     /** File that holds the rows so far, written after every row. */
     partial: env['INSTATUNE_PARTIAL'],
+    /** Folder in which trainings are kept, so that a run goes on where the last one was stopped; and as what numbers. */
+    kept: env['INSTATUNE_KEPT'],
+    keptAs: (env['INSTATUNE_KEPT_AS'] ?? 'F32') as FloatDtype,
     /** Tasks whose models throughput and profile look at. */
     tasks: (env['INSTATUNE_TASKS'] ?? Object.keys(TASKS).join(',')).split(','),
     /** JSON of recipe fields to replace. */
@@ -38,7 +42,7 @@ export const benchmark: Benchmark = {
   name: 'instatune',
   description: 'InstaTune on SST-2, CIFAR-10 and language modelling: accuracy, MACs, latency, search, throughput',
   async run({ quick, log, signal }) {
-    const { backend, sections, seconds, partial, recipe, seed, searchSeeds, tasks: names } = settings(quick);
+    const { kept, keptAs, backend, sections, seconds, partial, recipe, seed, searchSeeds, tasks: names } = settings(quick);
     const tasks = names.map(taskOf);
     const shared = sharedDirectory();
     if (!shared) throw new Error('this benchmark needs ../shared: set SHARED_DIR');
@@ -66,6 +70,7 @@ export const benchmark: Benchmark = {
             log,
             signal,
             ...(seconds !== undefined && { seconds }),
+            ...(kept && { kept: { folder: kept, dtype: keptAs } }),
             ...(quick && { limit: Number(process.env['INSTATUNE_LIMIT'] ?? 32) }),
           });
         }

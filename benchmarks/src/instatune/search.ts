@@ -12,6 +12,7 @@ import {
   usedGenes,
   type Dataset,
   type ElasticModel,
+  type ElasticSpace,
   type SubnetConfig,
 } from '@instatune/supernet';
 import type { Score } from './rows.ts';
@@ -67,9 +68,16 @@ export class SubnetSearch {
     return score;
   }
 
-  async run(tactic: TacticName, evaluations: number, seed: number, signal: AbortSignal): Promise<TacticOutcome> {
+  /** @param space the model's, or a part of it */
+  async run(
+    tactic: TacticName,
+    evaluations: number,
+    seed: number,
+    signal: AbortSignal,
+    space: ElasticSpace = this.#model.space,
+  ): Promise<TacticOutcome> {
     const start = performance.now();
-    const result = await runSearch(this.#problem(), {
+    const result = await runSearch(this.#problem(space), {
       tactic,
       evaluations,
       population: Math.max(10, Math.round(evaluations / 5)),
@@ -77,7 +85,7 @@ export class SubnetSearch {
       signal,
     });
     const front = result.front.map(({ genes, values }) => ({
-      subnet: genesToSubnet(this.#model.space, [...genes]),
+      subnet: genesToSubnet(space, [...genes]),
       macs: values['macs']! * 1e9,
       loss: values['loss']!,
     }));
@@ -92,8 +100,7 @@ export class SubnetSearch {
     return outcomes.map((outcome) => hypervolume(points(outcome), [1.01, worst]));
   }
 
-  #problem(): SearchProblem {
-    const { space } = this.#model;
+  #problem(space: ElasticSpace): SearchProblem {
     const { name } = this.#task;
     const subnet = (genes: readonly number[]) => genesToSubnet(space, [...genes]);
     return {

@@ -10,6 +10,7 @@ import {
   type FineTuneOptions,
   type ModelInputs,
 } from '@instatune/supernet';
+import type { KeptOptions } from './kept.ts';
 import { round, Rows, type Score } from './rows.ts';
 import { withSampledWindows } from './sampled-text.ts';
 import { searchAndReport } from './sub-networks.ts';
@@ -27,6 +28,8 @@ export interface StudyOptions {
   readonly emit: (row: Record<string, unknown>) => void;
   readonly log: (line: string) => void;
   readonly signal: AbortSignal;
+  /** Where trainings are kept between runs. @defaultValue nowhere */
+  readonly kept?: KeptOptions;
   /** Seconds the task may take; the steps are cut to fit. @defaultValue no limit */
   readonly seconds?: number;
   /** Examples of the search and report splits, fewer for rehearsals. @defaultValue all */
@@ -94,7 +97,7 @@ class Study {
     this.#recipe = options.recipe;
     const { seed, signal, log } = options;
     this.#rows = new Rows(task, data, options.emit);
-    this.#trainer = new Trainer({ name: task.name, seed, signal, log });
+    this.#trainer = new Trainer({ name: task.name, seed, signal, log, ...(options.kept && { kept: options.kept }) });
   }
 
   async train(): Promise<void> {
@@ -282,7 +285,7 @@ class Study {
       const indices = Array.from({ length: 32 }, (_, row) => (i * 997 + row * 31) % this.#data.train.length);
       batches.push(inputTensors(await this.#data.train.batch(indices)));
     }
-    await reorderByImportance(model, { criterion: 'activation', batches });
+    await reorderByImportance(model, { criterion: 'activation', batches, axes: this.#recipe.reorder });
     tf.dispose(batches.flatMap((batch) => Object.values(batch) as tf.Tensor[]));
   }
 

@@ -8,6 +8,7 @@ import {
   type Dataset,
   type ElasticModel,
   type FineTuneOptions,
+  type SubnetConfig,
 } from '@instatune/supernet';
 import { pickByShare, picksToTune, type Pick } from './picks.ts';
 import { round, type Rows } from './rows.ts';
@@ -42,7 +43,7 @@ export async function searchAndReport(options: Options): Promise<void> {
   const outcomes: TacticOutcome[] = [];
   let picks: readonly Pick[] = [];
   for (const seed of searchSeeds) {
-    for (const tactic of ['linas', 'nsga2', 'random'] as const) {
+    for (const tactic of recipe.tactics ?? (['linas', 'nsga2', 'random'] as const)) {
       const outcome = await search.run(tactic, recipe.evaluations, seed, signal);
       outcomes.push(outcome);
       log(
@@ -55,6 +56,7 @@ export async function searchAndReport(options: Options): Promise<void> {
     }
     if (secondsLeft() < LEAST_SECONDS) break;
   }
+  if (recipe.fullWidth) await reportFullWidth(options, search, full);
   const volumes = search.hypervolumes(outcomes);
   for (const [index, { tactic, seed, front, seconds }] of outcomes.entries()) {
     rows.emit('search', {
@@ -69,6 +71,26 @@ export async function searchAndReport(options: Options): Promise<void> {
   for (const { pick, tuning } of picksToTune(picks, recipe.tune ?? [], full)) {
     await tuneByItself(options, pick, full, tuning);
   }
+}
+
+/** The same search where every sub-network has all channels: what depth, heads and FFN give without the hidden size. */
+async function reportFullWidth(options: Options, search: SubnetSearch, full: number): Promise<void> {
+  const { recipe, superNetwork, report, rows, searchSeeds, signal } = options;
+  const { space } = superNetwork;
+  const fixed = { ...space, hidden: [superNetwork.config.hiddenSize] };
+  const { front } = await search.run('linas', recipe.evaluations, searchSeeds[0] ?? 0, signal, fixed);
+  for (const pick of pickByShare(front, full)) {
+    const { subnet } = pick.point;
+    const scores = { reported: await rows.score(superNetwork, report, subnet), searched: await search.score(subnet) };
+    const parameters = countParameters(superNetwork.config, subnet);
+    rows.subNetwork('sub-network of the full hidden size', pick, full, scores, { parameters, ...shapeOf(subnet) });
+  }
+}
+
+/** What a sub-network consists of, layer by layer. */
+function shapeOf({ layers, heads, ffn, hidden }: SubnetConfig): Record<string, unknown> {
+  const used = (values: readonly number[]) => values.slice(0, layers);
+  return { layers, heads: used(heads), ffn: used(ffn), ...(hidden !== undefined && { hidden }) };
 }
 
 /** Sub-networks of the LINAS front, chosen on the search split only, on the reported split, with measured latency. */
@@ -99,9 +121,7 @@ async function reportPicks(
       {
         parameters: countParameters(superNetwork.config, subnet),
         latencyMs: latencyMs(index + 1),
-        layers: subnet.layers,
-        heads: subnet.heads.slice(0, subnet.layers),
-        ffn: subnet.ffn.slice(0, subnet.layers),
+        ...shapeOf(subnet),
       },
     );
   }

@@ -22,8 +22,10 @@ import {
   type ImageOptions,
   type LabelledText,
   type LatencyOptions,
+  type ReorderAxis,
   type SpaceChoices,
 } from '@instatune/supernet';
+import type { TacticName } from '@instatune/search';
 import type { TeacherRecipe } from './teacher.ts';
 
 /** What is trained, searched on, and reported on. The three share no example. */
@@ -78,6 +80,12 @@ export interface Recipe {
   readonly answers?: number;
   /** Sub-networks that each search measures. */
   readonly evaluations: number;
+  /** What searches. @defaultValue ['linas', 'nsga2', 'random'] */
+  readonly tactics?: readonly TacticName[];
+  /** Whether LINAS also searches the same super-network at its full hidden size only. @defaultValue false */
+  readonly fullWidth?: boolean;
+  /** What importance puts in order before the super-network is trained. @defaultValue ['heads', 'ffn'] */
+  readonly reorder?: readonly ReorderAxis[];
   /** Of image tasks: how training images are varied. */
   readonly augment?: ImageOptions['augment'];
   /** Of image tasks: how images are varied where a teacher is learnt from. @defaultValue augment */
@@ -123,24 +131,52 @@ const SST2: Task = {
     evaluations: 150,
     space: { layers: [4, 5, 6, 7, 8], heads: [4, 6, 8], ffn: [384, 512, 768, 1024] },
   },
-  async open(shared, seed, { space } = SST2.recipe) {
-    const folder = `${shared}/models/bert-mini`;
-    const read = (split: string) => parseLabelledTexts(readFileSync(`${shared}/data/sst2/${split}.tsv`, 'utf8'));
-    const config = { num_labels: 2, architectures: ['BertForSequenceClassification'] };
-    const loadModel = async () => (await loadCheckpoint(folder, { config, newHeadSeed: 1 + seed, space })).model;
-    const { model, tokenizer } = await loadCheckpoint(folder, { config, newHeadSeed: 1 });
-    model.dispose();
-    // A GPU makes buffers for every new shape; a CPU pays for every token of padding.
-    const options = { maxTokens: 64, padToMultipleOf: tf.getBackend() === 'webgpu' ? 32 : 8 };
-    const { train, held } = holdOutSentences(await read('train'), 1000, seed);
-    return {
-      train: textClassification(train, tokenizer!, options),
-      search: textClassification(held, tokenizer!, options),
-      report: textClassification(await read('dev'), tokenizer!, options),
-      loadModel,
-    };
-  },
+  open: (shared, seed, { space } = SST2.recipe) => openSst2(`${shared}/models/bert-mini`, shared, seed, space),
 };
+
+const SST2_MINILM: Task = {
+  ...SST2,
+  name: 'SST-2, MiniLM',
+  weights: 'minilm-l6',
+  recipe: {
+    steps: 1500,
+    batchSize: 128,
+    learningRate: 1e-4,
+    common: { optimizer: { weightDecay: 0.01 }, schedule: { warmup: 0.1 }, dropout: 0.1 },
+    superNetwork: { gamma: 1 },
+    superRate: 2,
+    plain: [{ rate: 1 }, { rate: 2 }],
+    distilled: false,
+    teacher: {},
+    tune: [
+      { share: 0.6, steps: 800, rate: 1 },
+      { share: 0.4, steps: 800, rate: 1 },
+    ],
+    evaluations: 150,
+    fullWidth: true,
+    reorder: ['heads', 'ffn', 'hidden'],
+    space: { layers: [3, 4, 5, 6], heads: [4, 6, 8, 12], ffn: [384, 768, 1152, 1536], hidden: [224, 256, 320, 384] },
+  },
+  open: (shared, seed, { space } = SST2_MINILM.recipe) => openSst2(`${shared}/models/minilm-l6`, shared, seed, space),
+};
+
+/** SST-2 for a BERT of some folder. */
+async function openSst2(folder: string, shared: string, seed: number, space: SpaceChoices): Promise<TaskData> {
+  const read = (split: string) => parseLabelledTexts(readFileSync(`${shared}/data/sst2/${split}.tsv`, 'utf8'));
+  const config = { num_labels: 2, architectures: ['BertForSequenceClassification'] };
+  const loadModel = async () => (await loadCheckpoint(folder, { config, newHeadSeed: 1 + seed, space })).model;
+  const { model, tokenizer } = await loadCheckpoint(folder, { config, newHeadSeed: 1 });
+  model.dispose();
+  // A GPU makes buffers for every new shape; a CPU pays for every token of padding.
+  const options = { maxTokens: 64, padToMultipleOf: tf.getBackend() === 'webgpu' ? 32 : 8 };
+  const { train, held } = holdOutSentences(await read('train'), 1000, seed);
+  return {
+    train: textClassification(train, tokenizer!, options),
+    search: textClassification(held, tokenizer!, options),
+    report: textClassification(await read('dev'), tokenizer!, options),
+    loadModel,
+  };
+}
 
 const CIFAR10: Task = {
   name: 'CIFAR-10',
@@ -271,4 +307,7 @@ function holdOutSentences(rows: readonly LabelledText[], count: number, seed: nu
   return { held, train: rows.filter(({ text }) => !phrases.has(words(text).join(' '))) };
 }
 
-export const TASKS: Readonly<Record<string, Task>> = { sst2: SST2, cifar10: CIFAR10, books: BOOKS };
+export const TASKS: Readonly<Record<string, Task>> = {
+  sst2: SST2,
+  'sst2-minilm': SST2_MINILM,
+  cifar10: CIFAR10, books: BOOKS };

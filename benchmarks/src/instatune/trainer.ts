@@ -1,5 +1,6 @@
 // The trainings of a study: one recipe, one log, and the pace of each.
-import { fineTune, type Dataset, type ElasticModel, type FineTuneOptions } from '@instatune/supernet';
+import { countParameters, fineTune, type Dataset, type ElasticModel, type FineTuneOptions } from '@instatune/supernet';
+import { trainedOrKept, type KeptOptions } from './kept.ts';
 import type { Recipe } from './tasks.ts';
 
 /** How a training went. */
@@ -15,6 +16,8 @@ export interface TrainerOptions {
   readonly seed: number;
   readonly signal: AbortSignal;
   readonly log: (line: string) => void;
+  /** Where trainings are kept between runs. @defaultValue nowhere */
+  readonly kept?: KeptOptions;
 }
 
 /** Work of a super-network step without a teacher (a probe's), and of one model of a teacher, in plain steps. */
@@ -34,6 +37,20 @@ export class Trainer {
 
   /** Trains by the recipe; the pace leaves the first steps out, in which shaders and buffers are made. */
   async train(
+    what: string,
+    model: ElasticModel,
+    data: Dataset,
+    recipe: Recipe,
+    options: FineTuneOptions & { readonly skip?: number },
+  ): Promise<Trained> {
+    const { kept, name, seed } = this.#options;
+    if (!kept || what === 'probe') return this.#train(what, model, data, recipe, options);
+    const { steps = recipe.steps, learningRate = recipe.learningRate } = options;
+    const parts = [name, what, steps, learningRate.toPrecision(3), countParameters(model.config), seed];
+    return trainedOrKept(model, parts.join(' '), kept, () => this.#train(what, model, data, recipe, options));
+  }
+
+  async #train(
     what: string,
     model: ElasticModel,
     data: Dataset,
