@@ -20,8 +20,13 @@ export interface HostBatch {
   readonly tokenTypeIds?: HostArray<Int32Array>;
   /** Normalised pixels [B, C, H, W]. */
   readonly pixelValues?: HostArray<Float32Array>;
-  /** One label per row of logits ([B·T] of language models, [B] of classifiers); −1 is ignored. */
+  /**
+   * One label per row of logits ([B·T] of language models and token classifiers, [B] of classifiers); −1 is ignored. Of image-text retrieval
+   * two a pair [2B], both its place in the batch.
+   */
   readonly labels: Int32Array;
+  /** What outputs that are no single class should be [rows, outputs]: values (regression), or 0…1 a class. `labels` then only say which rows count. */
+  readonly values?: HostArray<Float32Array>;
   /** Rows that are blends of two examples (mixup): the other example's label, and the share of the first one in 0…1. */
   readonly mixed?: { readonly labels: Int32Array; readonly share: Float32Array };
 }

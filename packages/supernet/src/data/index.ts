@@ -1,6 +1,11 @@
 // Data: public names.
 export * from './dataset.ts';
 export * from './delimited.ts';
+export type { TextChunks } from './records.ts';
+export * from './examples.ts';
+export * from './labels.ts';
+export * from './token-classification.ts';
+export * from './image-text.ts';
 export * from './image-folder.ts';
 export * from './images.ts';
 export * from './loader.ts';

@@ -27,10 +27,11 @@ interface Encoded {
   readonly ids: Int32Array;
   readonly typeIds?: Int32Array;
   readonly label: number;
+  readonly values?: readonly number[] | undefined;
 }
 
 /**
- * A classification dataset.
+ * A dataset of texts or pairs of texts with classes, any number of classes, or values (rows with `values`; all of them or none).
  *
  * @throws SupernetError `invalid-data` for an empty list, a text without tokens or a pair of which one would be lost, `invalid-option`
  *
@@ -52,17 +53,17 @@ export function textClassification(
     throw new SupernetError('invalid-option', `maxTokens = ${maxTokens}: expected an integer ≥ 3`, { maxTokens });
   }
   if (rows.length === 0) throw new SupernetError('invalid-data', 'no labelled texts');
+  const outputs = rows[0]?.values?.length;
+  for (const [index, { values }] of rows.entries()) {
+    if (values?.length === outputs) continue;
+    const message = `row ${index} has ${values?.length ?? 'no'} values, the first row ${outputs ?? 'none'}: all rows have as many`;
+    throw new SupernetError('invalid-data', message, { index, values: values?.length, outputs });
+  }
   const encoded = rows.map((row, index) =>
     encodeRow(row, index, tokenizer, { maxTokens, truncation: options.truncation }),
   );
-  const pad = options.padTokenId ?? tokenizer.tokenId('[PAD]') ?? tokenizer.tokenId('<pad>') ?? 0;
-  const multiple = options.padToMultipleOf ?? 1;
-  const padded = (longest: number): number =>
-    longest > maxTokens
-      ? longest
-      : options.fixedLength
-        ? maxTokens
-        : Math.min(maxTokens, Math.ceil(longest / multiple) * multiple);
+  const pad = paddingId(tokenizer, options);
+  const padded = paddedLength(options);
   return {
     length: encoded.length,
     tokens: (index) => Math.max(options.fixedLength ? maxTokens : 1, encoded[index]?.ids.length ?? 1),
@@ -75,6 +76,20 @@ export function textClassification(
   };
 }
 
+/** Id of the padding token. */
+export function paddingId(tokenizer: TextTokenizer, options: Pick<TextClassificationOptions, 'padTokenId'>): number {
+  return options.padTokenId ?? tokenizer.tokenId('[PAD]') ?? tokenizer.tokenId('<pad>') ?? 0;
+}
+
+/** Length of a batch by its longest example. */
+export function paddedLength(options: TextClassificationOptions): (longest: number) => number {
+  const { maxTokens = 128, padToMultipleOf: multiple = 1, fixedLength = false } = options;
+  return (longest) => {
+    if (longest > maxTokens) return longest;
+    return fixedLength ? maxTokens : Math.min(maxTokens, Math.ceil(longest / multiple) * multiple);
+  };
+}
+
 interface Cut {
   readonly maxTokens: number;
   readonly truncation: Truncation | undefined;
@@ -84,7 +99,12 @@ function encodeRow(row: LabelledText, index: number, tokenizer: TextTokenizer, c
   const { ids, typeIds } = tokensOf(row, index, tokenizer, cut);
   if (ids.length === 0)
     throw new SupernetError('invalid-data', `row ${index} has no tokens`, { index, text: row.text });
-  return { ids: Int32Array.from(ids), ...(typeIds && { typeIds: Int32Array.from(typeIds) }), label: row.label };
+  return {
+    ids: Int32Array.from(ids),
+    ...(typeIds && { typeIds: Int32Array.from(typeIds) }),
+    label: row.label,
+    values: row.values,
+  };
 }
 
 function tokensOf(
@@ -136,5 +156,14 @@ function collate(examples: readonly Encoded[], padded: (longest: number) => numb
     ...(mask.includes(0) && { attentionMask: { shape, data: mask } }),
     ...(examples.some((example) => example.typeIds) && { tokenTypeIds: { shape, data: types } }),
     labels: Int32Array.from(examples, (example) => example.label),
+    ...valuesOf(examples.map((example) => example.values)),
   };
+}
+
+/** Values of examples as an array [rows, outputs]; nothing where they have none. */
+export function valuesOf(rows: readonly (readonly number[] | undefined)[]): Pick<HostBatch, 'values'> {
+  const width = rows[0]?.length;
+  if (width === undefined) return {};
+  const data = Float32Array.from(rows.flatMap((row) => row ?? []));
+  return { values: { shape: [rows.length, width], data } };
 }

@@ -1,6 +1,6 @@
 // config.json of a sub-network: Hugging Face keys where the shape can be told in them, an explicit key where it cannot.
 import type { SubnetConfig } from '../elastic/space.ts';
-import { layerFfn, layerHeads, type Family, type ModelConfig } from '@hip/checkpoints';
+import { labelFields, labelNames, layerFfn, layerHeads, problemType, type Family, type ModelConfig } from '@hip/checkpoints';
 import { ELASTIC_KEY } from '@hip/checkpoints/families';
 import { subnetModelConfig } from './values.ts';
 
@@ -9,6 +9,17 @@ import { subnetModelConfig } from './values.ts';
  * head size to hidden size / heads), so config.json has the key `instatune_layers` and this package loads it.
  */
 export type CheckpointLayout = 'huggingface' | 'per-layer';
+
+/** Names of a classifier's outputs and its problem, as transformers writes them, where the source's configuration does not say them. */
+function outputFields(config: ModelConfig): Record<string, unknown> {
+  if (!['sequence-classification', 'token-classification', 'image-classification'].includes(config.head)) return {};
+  const named = Object.keys(Object(config.raw['id2label']) as object).length === config.labels;
+  const isText = config.head === 'sequence-classification';
+  return {
+    ...(!named && labelFields(labelNames(config))),
+    ...(isText && (config.raw['problem_type'] ?? undefined) === undefined && { problem_type: problemType(config) }),
+  };
+}
 
 /** config.json of the sub-network and which layout it is. */
 export function subnetConfigJson(
@@ -31,6 +42,7 @@ export function subnetConfigJson(
   const isLanguageModel = config.head === 'causal-lm' || config.head === 'masked-lm';
   // Said also where the source's configuration said otherwise (see hasOwnHead).
   if (isLanguageModel && !config.tiedEmbeddings) json['tie_word_embeddings'] = false;
+  Object.assign(json, outputFields(config));
   for (const key of ['dtype', 'torch_dtype']) if (key in json) json[key] = dtype;
   json[configKeys.layers] = subnet.layers;
   json[configKeys.heads] = maxHeads;

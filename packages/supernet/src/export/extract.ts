@@ -38,6 +38,14 @@ const COPIED_FILES = [
   'preprocessor_config.json',
 ];
 
+/** What makes an encoder one of sentences, for sentence-transformers. */
+const SENTENCE_FILES = [
+  'modules.json',
+  'sentence_bert_config.json',
+  'config_sentence_transformers.json',
+  '1_Pooling/config.json',
+];
+
 /** Names that {@link shardFiles} gives. */
 const WEIGHT_FILE = /^model(-\d{5,}-of-\d{5,})?\.safetensors$|^model\.safetensors\.index\.json$/;
 
@@ -106,7 +114,8 @@ export async function renderCheckpoint(
   throwIfAborted(options.signal, 'extraction');
   const weightFiles = shardFiles(tensors, maxShardBytes);
   const files: RenderedFile[] = [textFile('config.json', `${JSON.stringify(json, null, 2)}\n`), ...weightFiles];
-  for (const name of COPIED_FILES) {
+  const isOfSentences = model.config.head === 'sentence-embedding';
+  for (const name of isOfSentences ? [...COPIED_FILES, ...SENTENCE_FILES] : COPIED_FILES) {
     const text = model.source && (await optionalText(model.source, name));
     if (text !== undefined) files.push(textFile(name, text));
   }

@@ -8,7 +8,10 @@ import type { SubnetConfig } from '../elastic/space.ts';
 import { SupernetError, throwIfAborted } from '../errors.ts';
 import { checkBatchIds } from '../model/input-checks.ts';
 import type { AttentionFunction, ElasticModel } from '../model/types.ts';
-import { createTargets, crossEntropyRows, disposeTargets, flatten } from './losses.ts';
+import { crossEntropyRows, disposeTargets } from './losses.ts';
+import type { Metrics } from './metrics.ts';
+import { batchTargets, outputKind, outputRows } from './outputs.ts';
+import { predictionsOf } from './predictions.ts';
 
 /** Options of {@link evaluate}. */
 export interface EvaluateOptions {
@@ -19,6 +22,8 @@ export interface EvaluateOptions {
   readonly attention?: AttentionFunction | undefined;
   /** Return the numbers of every example, too: two models are compared best example by example. @defaultValue false */
   readonly perExample?: boolean | undefined;
+  /** Also measure what the field reports of the model's problem ({@link Evaluation.metrics}). Not of language models. @defaultValue false */
+  readonly metrics?: boolean | undefined;
   readonly signal?: AbortSignal | undefined;
   readonly onProgress?: ((progress: { readonly examples: number; readonly total: number }) => void) | undefined;
 }
@@ -28,21 +33,26 @@ const BATCHES_IN_FLIGHT = 8;
 
 /** Result of {@link evaluate}. */
 export interface Evaluation {
-  /** Mean cross-entropy per labelled row, nats. */
+  /** Mean cross-entropy per labelled row, nats; of regression the mean square. */
   readonly loss: number;
-  /** Share of labelled rows whose label has the largest logit. */
+  /** Share of labelled rows whose label has the largest logit; of outputs of any number of classes the share that is right; of regression R². */
   readonly accuracy: number;
   /** Labelled rows: tokens of language models, examples of classifiers. */
   readonly count: number;
   /** With `perExample`. */
   readonly perExample?: ExampleScores;
+  /**
+   * With `metrics`: those of {@link classMetrics}, {@link multiLabelMetrics} (with `answerScore` of visual question answering),
+   * {@link valueMetrics}, {@link spanMetrics} of token classification, {@link retrievalMetrics} over the whole dataset.
+   */
+  readonly metrics?: Metrics;
 }
 
 /** Scores of each example [dataset length], in the dataset's order; 0 where an example has no label. */
 export interface ExampleScores {
   /** Mean cross-entropy of its labelled rows, nats. */
   readonly loss: Float64Array;
-  /** Share of its labelled rows that are right. */
+  /** Share of its labelled rows that are right; 0 of regression. */
   readonly accuracy: Float64Array;
   /** Its labelled rows. */
   readonly count: Int32Array;
@@ -68,6 +78,13 @@ export async function evaluate(
 ): Promise<Evaluation> {
   const { subnet, batchSize = 8, attention, signal } = options;
   positiveInteger('batchSize', batchSize);
+  const { head } = model.config;
+  const isLanguageModel = head === 'causal-lm' || head === 'masked-lm';
+  if (options.metrics && isLanguageModel) {
+    const message = 'metrics = true: a language model is measured by loss and accuracy, leave it out';
+    throw new SupernetError('invalid-option', message, { metrics: true, head });
+  }
+  if (options.metrics || outputKind(model.config) !== 'softmax') return evaluatePredictions(model, dataset, options);
   const scores = {
     loss: new Float64Array(dataset.length),
     accuracy: new Float64Array(dataset.length),
@@ -92,10 +109,10 @@ export async function evaluate(
     throwIfAborted(signal, 'evaluation');
     checkBatchIds(model.config, batch);
     const inputs = inputTensors(batch);
-    const targets = createTargets(batch.labels);
+    const targets = batchTargets(model.config, batch);
     const sums = tf.tidy(() => {
       const output = model.forward(inputs, { ...(subnet && { subnet }), ...(attention && { attention }) });
-      const logits = flatten(output.logits, targets);
+      const logits = outputRows(model.config, output.logits, targets);
       const hits = tf.cast(
         tf.equal(tf.argMax(logits, 1), tf.squeeze(tf.slice2d(targets.indices, [0, 1], [-1, 1]), [1])),
         'float32',
@@ -115,18 +132,48 @@ export async function evaluate(
     await new Promise((resolve) => setTimeout(resolve, 0));
   }
   if (pending.length > 0) await read();
+  return summarized(scores, options);
+}
+
+/** Means over the labelled rows of sums by example. */
+function summarized(scores: ExampleScores, options: EvaluateOptions): Evaluation {
   const total = (values: Iterable<number>): number => {
     let sum = 0;
     for (const value of values) sum += value;
     return sum;
   };
   const count = total(scores.count);
-  if (count === 0) throw new SupernetError('invalid-data', 'nothing to evaluate: no row has a label', { examples });
+  if (count === 0) {
+    throw new SupernetError('invalid-data', 'nothing to evaluate: no row has a label', {
+      examples: scores.count.length,
+    });
+  }
   const result = { loss: total(scores.loss) / count, accuracy: total(scores.accuracy) / count, count };
   if (!options.perExample) return result;
   const mean = (sum: number, example: number): number => sum / Math.max(1, scores.count[example]!);
   const perExample = { loss: scores.loss.map(mean), accuracy: scores.accuracy.map(mean), count: scores.count };
   return { ...result, perExample };
+}
+
+async function evaluatePredictions(
+  model: ElasticModel,
+  dataset: Dataset,
+  options: EvaluateOptions,
+): Promise<Evaluation> {
+  const { examples, metrics } = await predictionsOf(model, dataset, options);
+  const scores = {
+    loss: Float64Array.from(examples, ({ loss }) => loss),
+    accuracy: Float64Array.from(examples, ({ right }) => right),
+    count: Int32Array.from(examples, ({ count }) => count),
+  };
+  requireFinite(scores.loss, 0, examples.length);
+  const result = summarized(scores, options);
+  const isOfValues = outputKind(model.config) === 'squared';
+  return {
+    ...result,
+    ...(isOfValues && { accuracy: metrics['r2'] as number }),
+    ...(options.metrics && { metrics }),
+  };
 }
 
 function requireFinite(losses: Float64Array, from: number, to: number): void {

@@ -12,7 +12,9 @@ export {
   objectiveLoss,
   teacherDistribution,
 } from './losses.ts';
-export type { LossTerms, Targets, TeacherDistribution } from './losses.ts';
+export type { LossTerms, OutputKind, Targets, TeacherDistribution } from './losses.ts';
+export * from './metrics.ts';
+export { batchTargets, outputKind, outputRows } from './outputs.ts';
 export type { CheckpointOptions, FineTuneOptions } from './options.ts';
 export type { FineTuneProgress, FineTuneResult, LossPoint } from './progress.ts';
 export { SeededRandom, deriveSeed, shuffledIndices } from './random.ts';

@@ -1,9 +1,18 @@
-// Cross-entropy and distillation on logits [N, V]: value and gradient in as few passes over [N, V] as tfjs allows.
+// Cross-entropy (and its like for outputs that are no single class) and distillation on logits [N, V]: value and gradient in as few passes over [N, V] as tfjs allows.
 import * as tf from '@tensorflow/tfjs';
 import { SupernetError } from '../errors.ts';
 import { customGradient } from '../model/custom-gradient.ts';
 import { negativeEntropy as entropyOnGpu, objective } from '../webgpu/loss.ts';
 import { onWebGpu } from '../webgpu/program.ts';
+
+/**
+ * How outputs z are compared with targets y: `softmax`, one class is right; `sigmoid`, any number of them (−y·log σ(z) − (1−y)·log(1−σ(z)));
+ * `squared`, values ((z − y)²).
+ */
+export type OutputKind = 'softmax' | 'sigmoid' | 'squared';
+
+/** A normal float32, so that its logarithm is finite on every backend. */
+export const LEAST_PROBABILITY = 1e-37;
 
 /** Targets of N logits rows. */
 export interface Targets {
@@ -15,13 +24,19 @@ export interface Targets {
   readonly count: number;
   /** Largest label: must be a class of the logits. @defaultValue not checked */
   readonly largest?: number;
+  /** @defaultValue 'softmax' */
+  readonly kind?: OutputKind;
+  /** What outputs should be [N, V], where they are no single class. */
+  readonly values?: tf.Tensor2D;
+  /** Factor on each output's loss where they are added up: 1 / V is the mean over them. @defaultValue 1 */
+  readonly share?: number;
 }
 
 /** A teacher's output distribution for the same N rows, fixed (no gradient flows into it). */
 export interface TeacherDistribution {
-  /** softmax(z / ρ) [N, V]. */
+  /** softmax(z / ρ) [N, V]; σ(z / ρ) of `sigmoid` outputs; z of `squared` ones. */
   readonly probabilities: tf.Tensor2D;
-  /** Σ p·log p per row [N]. */
+  /** Σ p·log p per row [N], of `sigmoid` outputs with (1−p)·log(1−p); 0 of `squared` ones. */
   readonly negativeEntropy: tf.Tensor1D;
   readonly temperature: number;
 }
@@ -59,6 +74,7 @@ export function createTargets(labels: Int32Array): Targets {
 export function disposeTargets(targets: Targets): void {
   targets.indices.dispose();
   targets.weights?.dispose();
+  targets.values?.dispose();
 }
 
 /** log Σ exp(z) per row [N], stable: max(z) − log(max(softmax(z))) needs no second exponential. */
@@ -85,7 +101,8 @@ export function flatten(logits: tf.Tensor, targets: Targets): tf.Tensor2D {
     );
   }
   // An index beyond the row would silently read the next row's logits.
-  if (targets.largest !== undefined && targets.largest >= width) throw noClass(targets.largest, width);
+  if (targets.kind === undefined && targets.largest !== undefined && targets.largest >= width)
+    throw noClass(targets.largest, width);
   return tf.reshape(logits, [rows, width]);
 }
 
@@ -97,7 +114,20 @@ function noClass(label: number, classes: number): SupernetError {
 }
 
 /** A teacher's distribution at temperature ρ from its logits [N, V]. The caller disposes. */
-export function teacherDistribution(logits: tf.Tensor2D, temperature = 1): TeacherDistribution {
+export function teacherDistribution(
+  logits: tf.Tensor2D,
+  temperature = 1,
+  kind: OutputKind = 'softmax',
+): TeacherDistribution {
+  if (kind === 'squared')
+    return { probabilities: tf.clone(logits), negativeEntropy: tf.zeros([logits.shape[0]]), temperature };
+  if (kind === 'sigmoid') {
+    const [p, entropy] = tf.tidy(() => {
+      const own = tf.sigmoid(tf.div(logits, temperature)) as tf.Tensor2D;
+      return [own, bernoulliEntropy(own)] as [tf.Tensor2D, tf.Tensor1D];
+    });
+    return { probabilities: p, negativeEntropy: entropy, temperature };
+  }
   const [probabilities, negativeEntropy] = tf.tidy(() => {
     const scaled = temperature === 1 ? logits : tf.div(logits, temperature);
     const p = tf.softmax(scaled) as tf.Tensor2D;
@@ -105,6 +135,12 @@ export function teacherDistribution(logits: tf.Tensor2D, temperature = 1): Teach
     return [p, tf.sub(tf.sum(tf.mul(p, scaled), 1), logSumExp(scaled as tf.Tensor2D, p))] as [tf.Tensor2D, tf.Tensor1D];
   });
   return { probabilities, negativeEntropy, temperature };
+}
+
+/** Σ p·log p + (1−p)·log(1−p) per row [N] of probabilities of classes by themselves [N, V]. */
+export function bernoulliEntropy(p: tf.Tensor2D): tf.Tensor1D {
+  const term = (share: tf.Tensor) => tf.mul(share, tf.log(tf.maximum(share, LEAST_PROBABILITY)));
+  return tf.tidy(() => tf.sum(tf.add(term(p), term(tf.sub(1, p))), 1) as tf.Tensor1D);
 }
 
 /**
@@ -141,7 +177,7 @@ export function disposeTeacher(teacher: TeacherDistribution): void {
 
 /**
  * hard·CE(labels, z) + soft·ρ²·KL(teacher‖softmax(z/ρ)), summed over the counted rows and divided by `normalizer`; differentiable in
- * the logits. The gradient is formed in the forward pass (softmax is at hand there), so only one [N, V] tensor outlives it:
+ * the logits. Of `sigmoid` outputs both are sums over the classes, each by itself; of `squared` ones the squared distances to values and teacher. The gradient is formed in the forward pass (softmax is at hand there), so only one [N, V] tensor outlives it:
  *
  *     d/dz = r·[hard·(softmax(z) − onehot) + soft·ρ·(softmax(z/ρ) − p_teacher)],  r = row weight / normalizer
  *
@@ -157,6 +193,7 @@ export function objectiveLoss(logits: tf.Tensor2D, targets: Targets, terms: Loss
 
 function lossAndSlope(z: tf.Tensor2D, targets: Targets, terms: LossTerms): { value: tf.Scalar; slope: tf.Tensor2D } {
   const { hard, soft, teacher, normalizer } = terms;
+  if (targets.kind && targets.kind !== 'softmax') return outputLoss(z, targets, terms);
   if (onWebGpu()) {
     const weights = targets.weights
       ? (tf.div(targets.weights, normalizer) as tf.Tensor1D)
@@ -196,4 +233,49 @@ function lossAndSlope(z: tf.Tensor2D, targets: Targets, terms: LossTerms): { val
   }
   const weighted = targets.weights ? tf.mul(rows, targets.weights) : rows;
   return { value: tf.div(tf.sum(weighted), normalizer) as tf.Scalar, slope };
+}
+
+/** Loss of each row [N] of outputs that are no single class. Not differentiable. */
+export function outputLossRows(z: tf.Tensor2D, targets: Targets): tf.Tensor1D {
+  return tf.tidy(() => {
+    const values = targets.values as tf.Tensor2D;
+    const cells = targets.kind === 'squared' ? tf.square(tf.sub(z, values)) : binaryCrossEntropy(z, values);
+    return tf.mul(tf.sum(cells, 1), targets.share ?? 1) as tf.Tensor1D;
+  });
+}
+
+/** −y·log σ(z) − (1−y)·log(1−σ(z)) = max(z, 0) − y·z + log(1 + e^−|z|), whatever z is. */
+function binaryCrossEntropy(z: tf.Tensor2D, y: tf.Tensor2D): tf.Tensor2D {
+  return tf.add(tf.sub(tf.relu(z), tf.mul(y, z)), tf.log1p(tf.exp(tf.neg(tf.abs(z)))));
+}
+
+function outputLoss(z: tf.Tensor2D, targets: Targets, terms: LossTerms): { value: tf.Scalar; slope: tf.Tensor2D } {
+  const { hard, soft, teacher, normalizer } = terms;
+  const values = targets.values as tf.Tensor2D;
+  const share = targets.share ?? 1;
+  let rows: tf.Tensor = tf.mul(outputLossRows(z, targets), hard);
+  let slope: tf.Tensor;
+  if (targets.kind === 'squared') {
+    slope = tf.mul(tf.sub(z, values), 2 * hard * share);
+    if (teacher && soft > 0) {
+      const distance = tf.sub(z, teacher.probabilities);
+      rows = tf.add(rows, tf.mul(tf.sum(tf.square(distance), 1), soft * share));
+      slope = tf.add(slope, tf.mul(distance, 2 * soft * share));
+    }
+  } else {
+    slope = tf.mul(tf.sub(tf.sigmoid(z), values), hard * share);
+    if (teacher && soft > 0) {
+      const rho = teacher.temperature;
+      const scaled = tf.div(z, rho) as tf.Tensor2D;
+      const cross = tf.sum(binaryCrossEntropy(scaled, teacher.probabilities), 1);
+      rows = tf.add(rows, tf.mul(tf.add(cross, teacher.negativeEntropy), soft * rho * rho * share));
+      slope = tf.add(slope, tf.mul(tf.sub(tf.sigmoid(scaled), teacher.probabilities), soft * rho * share));
+    }
+  }
+  const weighted = targets.weights ? tf.mul(rows, targets.weights) : rows;
+  const counted = targets.weights ? tf.mul(slope, tf.expandDims(targets.weights, 1)) : slope;
+  return {
+    value: tf.div(tf.sum(weighted), normalizer) as tf.Scalar,
+    slope: tf.div(counted, normalizer) as tf.Tensor2D,
+  };
 }

@@ -10,16 +10,9 @@ import type { AdamW } from './adamw.ts';
 import { startRepeatedWork } from '../webgpu/dispatch-cache.ts';
 import { accumulate, clipFactor, disposeGradients, globalNorm } from './gradients.ts';
 import type { GradientSet } from './gradients.ts';
-import {
-  blendedLabels,
-  createTargets,
-  disposeTargets,
-  disposeTeacher,
-  flatten,
-  objectiveLoss,
-  teacherDistribution,
-} from './losses.ts';
+import { blendedLabels, disposeTargets, disposeTeacher, objectiveLoss, teacherDistribution } from './losses.ts';
 import type { Targets, TeacherDistribution } from './losses.ts';
+import { batchTargets, outputRows } from './outputs.ts';
 import type { PassPlan } from './strategy.ts';
 import { askTeacher, membersOf } from './teacher.ts';
 import type { Teacher } from './teacher.ts';
@@ -108,7 +101,7 @@ class MicroBatch {
     this.#context = context;
     this.#batch = batch;
     this.#inputs = inputTensors(batch);
-    this.#targets = createTargets(batch.labels);
+    this.#targets = batchTargets(context.model.config, batch);
     this.#normalizer = normalizer;
     this.#seed = seed;
     this.#variables = [...context.model.weights.values()];
@@ -128,12 +121,12 @@ class MicroBatch {
         ...(pass.subnet && { subnet: pass.subnet }),
         ...(attention && { attention }),
       });
-      const rows = flatten(output.logits, this.#targets);
+      const rows = outputRows(model.config, output.logits, this.#targets);
       if (pass.teaches) logits = tf.keep(rows);
       return this.#loss(rows, pass, teacher);
     }, this.#variables);
     if (logits) {
-      this.#self = teacherDistribution(logits, temperature);
+      this.#self = teacherDistribution(logits, temperature, this.#targets.kind);
       logits.dispose();
     }
     const gradients: GradientSet = new Map();

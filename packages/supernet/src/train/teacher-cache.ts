@@ -6,8 +6,9 @@ import { SupernetError } from '../errors.ts';
 import type { AttentionFunction, ElasticModel, ModelInputs } from '../model/types.ts';
 import { createAnswerStore } from './answer-store.ts';
 import type { Answer, AnswerStore } from './answer-store.ts';
-import { createTargets, disposeTargets, disposeTeacher } from './losses.ts';
+import { disposeTargets, disposeTeacher } from './losses.ts';
 import type { TeacherDistribution } from './losses.ts';
+import { batchTargets, outputKind } from './outputs.ts';
 import { askTeacher, membersOf, negativeEntropyOf } from './teacher.ts';
 import type { Teacher } from './teacher.ts';
 
@@ -101,7 +102,9 @@ export class TeacherCache {
     { temperature = 1, attention }: { readonly temperature?: number; readonly attention?: AttentionFunction } = {},
   ): TeacherDistribution {
     const question = { batch, inputs, how: { temperature, ...(attention && { attention }) } };
-    const keys = keysOf(batch);
+    const kind = outputKind((this.members[0] as ElasticModel).config);
+    // What is kept is probabilities: values may be any numbers.
+    const keys = kind === 'squared' ? undefined : keysOf(batch);
     if (!keys) return put(this.members, question);
     const prefix = this.#prefixOf(question.how);
     const store = this.#openStore();
@@ -113,10 +116,11 @@ export class TeacherCache {
       );
       const probabilities = tf.tidy(() => {
         const rounded = store.collect(answers);
+        if (kind !== 'softmax') return rounded;
         // Rounded rows do not sum to 1, and a loss would then depend on a constant in the student's logits.
         return tf.div(rounded, tf.sum(rounded, 1, true)) as tf.Tensor2D;
       });
-      return { probabilities, negativeEntropy: negativeEntropyOf(probabilities), temperature };
+      return { probabilities, negativeEntropy: negativeEntropyOf(probabilities, kind), temperature };
     } finally {
       store.release();
     }
@@ -196,7 +200,7 @@ interface Question {
 
 /** Puts a question to the models. */
 function put(models: readonly ElasticModel[], { batch, inputs, how }: Question): TeacherDistribution {
-  const targets = createTargets(batch.labels);
+  const targets = batchTargets((models[0] as ElasticModel).config, batch);
   try {
     return askTeacher(models, inputs, { targets, ...how });
   } finally {
@@ -251,12 +255,21 @@ function rowsOf(batch: HostBatch, indices: readonly number[]): HostBatch {
     const [, columns] = shape as [number, number];
     return { shape: [indices.length, columns], data: pick(data, columns) };
   };
-  const { inputIds, attentionMask, tokenTypeIds, labels, size } = batch;
+  const { inputIds, attentionMask, tokenTypeIds, labels, values, size } = batch;
   return {
     size: indices.length,
     labels: pick(labels, labels.length / size),
+    ...(values && { values: { shape: [indices.length, values.shape[1] as number], data: floatRows(values, indices) } }),
     ...(inputIds && { inputIds: part(inputIds) }),
     ...(attentionMask && { attentionMask: part(attentionMask) }),
     ...(tokenTypeIds && { tokenTypeIds: part(tokenTypeIds) }),
   };
+}
+
+function floatRows({ shape, data }: HostArray<Float32Array>, indices: readonly number[]): Float32Array {
+  const [, width = 1] = shape;
+  const picked = new Float32Array(indices.length * width);
+  for (const [row, index] of indices.entries())
+    picked.set(data.subarray(index * width, (index + 1) * width), row * width);
+  return picked;
 }

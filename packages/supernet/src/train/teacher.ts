@@ -2,12 +2,13 @@
 import * as tf from '@tensorflow/tfjs';
 import { SupernetError } from '../errors.ts';
 import type { AttentionFunction, ElasticModel, ModelInputs } from '../model/types.ts';
-import { flatten, teacherDistribution } from './losses.ts';
-import type { Targets, TeacherDistribution } from './losses.ts';
+import { bernoulliEntropy, LEAST_PROBABILITY, teacherDistribution } from './losses.ts';
+import type { OutputKind, Targets, TeacherDistribution } from './losses.ts';
+import { outputRows } from './outputs.ts';
 
 /**
  * Whom a student learns from: a fine-tuned model, or an ensemble of such, whose distribution is the mean of its members'
- * softmax(z / ρ) (Hinton 2015, §3). Members may be of any family and size with the student's classes: models that were
+ * softmax(z / ρ) (Hinton 2015, §3); of classes by themselves the mean of σ(z / ρ), of values their mean. Members may be of any family and size with the student's classes: models that were
  * trained apart are wrong apart, and their mean is right more often than either.
  */
 export type Teacher = ElasticModel | readonly ElasticModel[];
@@ -21,9 +22,6 @@ export interface TeacherContext {
   /** @defaultValue dense attention in tfjs */
   readonly attention?: AttentionFunction;
 }
-
-/** A normal float32, so that its logarithm is finite on every backend. */
-const LEAST_PROBABILITY = 1e-37;
 
 /** Models of a teacher, or of what keeps its answers. @throws SupernetError `invalid-option` for an empty ensemble */
 export function membersOf(teacher: Teacher | { readonly members: readonly ElasticModel[] }): readonly ElasticModel[] {
@@ -55,11 +53,13 @@ export function membersOf(teacher: Teacher | { readonly members: readonly Elasti
  */
 export function askTeacher(teacher: Teacher, inputs: ModelInputs, context: TeacherContext): TeacherDistribution {
   const { targets, temperature = 1, attention } = context;
-  const ask = (model: ElasticModel) => flatten(model.forward(inputs, attention ? { attention } : {}).logits, targets);
+  const ask = (model: ElasticModel) =>
+    outputRows(model.config, model.forward(inputs, attention ? { attention } : {}).logits, targets);
+  const { kind = 'softmax' } = targets;
   const members = membersOf(teacher);
   if (members.length === 1) {
     const logits = tf.tidy(() => ask(members[0] as ElasticModel));
-    const distribution = teacherDistribution(logits, temperature);
+    const distribution = teacherDistribution(logits, temperature, kind);
     logits.dispose();
     return distribution;
   }
@@ -69,20 +69,25 @@ export function askTeacher(teacher: Teacher, inputs: ModelInputs, context: Teach
       const before: tf.Tensor2D | undefined = sum;
       sum = tf.tidy(() => {
         const logits = ask(member);
-        const own = tf.softmax(temperature === 1 ? logits : tf.div(logits, temperature)) as tf.Tensor2D;
+        const scaled = temperature === 1 ? logits : (tf.div(logits, temperature) as tf.Tensor2D);
+        const own = { softmax: () => tf.softmax(scaled), sigmoid: () => tf.sigmoid(scaled), squared: () => logits }[
+          kind
+        ]();
         if (before && own.shape[1] !== before.shape[1]) throw otherClasses(index, own.shape[1], before.shape[1]);
         return before ? tf.add(before, own) : own;
       });
       before?.dispose();
     }
     const probabilities = tf.div(sum as tf.Tensor2D, members.length) as tf.Tensor2D;
-    return { probabilities, negativeEntropy: negativeEntropyOf(probabilities) };
+    return { probabilities, negativeEntropy: negativeEntropyOf(probabilities, kind) };
   });
   return { ...mean, temperature };
 }
 
-/** Σ p·log p per row [N] of probabilities [N, V]. */
-export function negativeEntropyOf(probabilities: tf.Tensor2D): tf.Tensor1D {
+/** Σ p·log p per row [N] of probabilities [N, V], by what they are of. */
+export function negativeEntropyOf(probabilities: tf.Tensor2D, kind: OutputKind = 'softmax'): tf.Tensor1D {
+  if (kind === 'squared') return tf.zeros([probabilities.shape[0]]);
+  if (kind === 'sigmoid') return bernoulliEntropy(probabilities);
   // p·log p is 0 at p = 0.
   return tf.tidy(
     () => tf.sum(tf.mul(probabilities, tf.log(tf.maximum(probabilities, LEAST_PROBABILITY))), 1) as tf.Tensor1D,

@@ -199,6 +199,11 @@ function textInputs(config: ModelConfig, random: SeededRandom): ModelInputs {
   return { inputIds: tf.tensor2d(ids, [2, 6], 'int32'), attentionMask: tf.tensor2d(mask, [2, 6], 'int32') };
 }
 
+/** A model of any family, by what its config.json would say. */
+export function tinyOf(raw: Record<string, unknown>, seed = 1): TransformerModel {
+  return tiny(seed, raw);
+}
+
 function tiny(seed: number, raw: Record<string, unknown>): TransformerModel {
   const config = findFamily(raw).readConfig(raw);
   const random = new SeededRandom(seed);
