@@ -46,10 +46,10 @@ const words = (seed: number, count: number): string[] => {
 };
 
 /** Loss before and after training, of the whole model and of the smallest sub-network. */
-async function learn(model: TransformerModel, data: Dataset, steps = 40) {
+async function learn(model: TransformerModel, data: Dataset, steps = 24) {
   const subnet = smallestSubnet(model.space);
   const before = await evaluate(model, data, { metrics: true });
-  await fineTune(model, data, { steps, batchSize: 8, learningRate: 5e-3, seed: 3, alpha: 0.6 });
+  await fineTune(model, data, { steps, batchSize: 8, learningRate: 1e-2, seed: 3, alpha: 0.6 });
   const after = await evaluate(model, data, { metrics: true });
   const small = await evaluate(model, data, { subnet });
   expect(after.loss).toBeLessThan(0.85 * before.loss);
@@ -131,7 +131,7 @@ describe('problems', () => {
       values: ['a', 'b', 'c'].map((c) => (text.includes(c) ? 1 : 0)),
     }));
     const data = textClassification(rows, tokenizer);
-    const { metrics } = await learn(model, data, 40);
+    const { metrics } = await learn(model, data, 24);
     expect(metrics!['f1']).toBeGreaterThan(0.5);
     const teacher = new TeacherCache([tinyOf(raw, 2), tinyOf(raw, 3)]);
     await fineTune(model, data, { steps: 8, batchSize: 8, gamma: 1, teacher });
@@ -198,7 +198,7 @@ describe('images and texts', () => {
     const model = tinyMultiway(1, { architectures: ['BEiT3ForRetrieval'] });
     const pairs = Array.from({ length: 8 }, (_, image) => ({ image, text: 'abcdefgh'[image]! }));
     const data = imageTextPairs(images, pairs, tokenizer);
-    const { metrics } = await learn(model, data, 50);
+    const { metrics } = await learn(model, data, 24);
     expect(metrics!['textRecallAt1']).toBeGreaterThan(0.25);
     // A search: the best of some sub-networks by loss, each with its exact cost.
     const random = new SeededRandom(7);
@@ -226,7 +226,7 @@ describe('images and texts', () => {
       return { image, text: `${'xyz'[c]}?`, scores: isYes ? [1, 0] : [0, 0.9] };
     });
     const data = visualQuestions(images, questions, tokenizer);
-    const { metrics } = await learn(model, data, 60);
+    const { metrics } = await learn(model, data, 36);
     expect(metrics!['answerScore']).toBeGreaterThan(0.6);
     const none = [{ image: 99, text: 'x', scores: [0, 1] }];
     expect(() => visualQuestions(images, none, tokenizer)).toThrow(
