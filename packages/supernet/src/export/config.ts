@@ -1,6 +1,14 @@
 // config.json of a sub-network: Hugging Face keys where the shape can be told in them, an explicit key where it cannot.
 import type { SubnetConfig } from '../elastic/space.ts';
-import { labelFields, labelNames, layerFfn, layerHeads, problemType, type Family, type ModelConfig } from '@hip/checkpoints';
+import {
+  labelFields,
+  labelNames,
+  layerFfn,
+  layerHeads,
+  problemType,
+  type Family,
+  type ModelConfig,
+} from '@hip/checkpoints';
 import { ELASTIC_KEY } from '@hip/checkpoints/families';
 import { subnetModelConfig } from './values.ts';
 

@@ -218,7 +218,10 @@ describe('images and texts', () => {
 
   it('questions have answers with scores', async () => {
     const model = tinyMultiway(1, {
-      architectures: ['BEiT3ForVisualQuestionAnswering'], num_labels: 2, normalize_output: false });
+      architectures: ['BEiT3ForVisualQuestionAnswering'],
+      num_labels: 2,
+      normalize_output: false,
+    });
     // Is there much of a colour? Yes or no.
     const questions = Array.from({ length: 24 }, (_, i) => {
       const [image, c] = [i % 8, Math.floor(i / 8)];
