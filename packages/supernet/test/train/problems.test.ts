@@ -24,7 +24,7 @@ import { tinyBert, tinyMultiway, tinyOf, tinyRoberta } from '../helpers/tiny.ts'
 /** Words are letters; [CLS] 1, [SEP] 2, padding 0. */
 const tokenizer: TextTokenizer = {
   encode: (text, { addSpecialTokens = true, maxTokens = Infinity } = {}) => {
-    const ids = [...text.replaceAll(' ', '')].map((letter) => 3 + (letter.charCodeAt(0) % 28));
+    const ids = text.replaceAll(' ', '').split('').map((letter) => 3 + (letter.charCodeAt(0) % 28));
     return addSpecialTokens ? [1, ...ids.slice(0, maxTokens - 2), 2] : ids;
   },
   encodePair: (first, second) => {
@@ -151,7 +151,7 @@ describe('problems', () => {
     const raw = { ...tinyBert().config.raw, architectures: ['BertForTokenClassification'], ...labelFields(tags) };
     const model = tinyOf(raw);
     const rows = texts.map((text) => {
-      const tokens = [...text].map((letter) => (letter === 'f' ? 'ff' : letter));
+      const tokens = text.split('').map((letter) => (letter === 'f' ? 'ff' : letter));
       return { tokens, labels: tokens.map((word) => (word === 'a' ? 1 : word === 'ff' ? 2 : 0)) };
     });
     const data = tokenClassification(rows, tokenizer);
