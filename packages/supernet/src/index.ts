@@ -16,8 +16,15 @@ export * from './export/extract.ts';
 export { extractModel } from './export/values.ts';
 export * from './data/index.ts';
 export * from './train/index.ts';
-export { exportOnnx } from './export/onnx.ts';
-export type { OnnxOptions } from './export/onnx.ts';
+export { exportOnnx, quantizedModel } from './export/onnx.ts';
+export type {
+  OnnxDtype,
+  OnnxFolderOptions,
+  OnnxOptions,
+  OnnxQuantization,
+  OnnxReport,
+  OnnxSource,
+} from './export/onnx.ts';
 export * from './elastic/reorder.ts';
 export * from './latency/index.ts';
 export { reuseWebGpuBindings } from './webgpu/dispatch-cache.ts';

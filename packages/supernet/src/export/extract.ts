@@ -25,7 +25,7 @@ import type { CheckpointLayout } from './config.ts';
 import { subnetModelConfig, subnetSlots, subnetValues } from './values.ts';
 
 /** Small text files that travel with a checkpoint. */
-const COPIED_FILES = [
+export const COPIED_FILES = [
   'tokenizer.json',
   'tokenizer_config.json',
   'special_tokens_map.json',

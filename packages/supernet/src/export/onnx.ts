@@ -1,237 +1,218 @@
-// exportOnnx: a sub-network as a standalone ONNX model with dynamic batch and sequence axes.
-import { fromSlots, weightSlots, type ModelConfig } from '@hip/checkpoints';
-import { fullSubnet } from '../elastic/space.ts';
+// exportOnnx: a sub-network as a standalone ONNX model, as bytes or as a folder that onnxruntime and transformers.js load.
+import { type CheckpointFiles, type ModelConfig, type WeightSlot } from '@hip/checkpoints';
+import { OnnxError, onnxModelBytes, writeOnnxModel, type OnnxModelToWrite } from '@hip/onnx/model';
+import { canonicalSubnet, fullSubnet } from '../elastic/space.ts';
 import type { SubnetConfig } from '../elastic/space.ts';
-import { throwIfAborted } from '../errors.ts';
+import { SupernetError, throwIfAborted } from '../errors.ts';
+import { TransformerModel } from '../model/transformer.ts';
 import type { ElasticModel } from '../model/types.ts';
-import { OnnxGraph } from './onnx-graph.ts';
-import { activationNodes, layerNodes, layerNormNodes, linearNodes, LOWEST, normNodes } from './onnx-layers.ts';
-import type { LayerContext } from './onnx-layers.ts';
-import { subnetModelConfig, subnetValues } from './values.ts';
+import { requireNode } from '../node-modules.ts';
+import { buildOnnx } from './onnx/build.ts';
+import { onnxFile, saveOnnxConfig } from './onnx/files.ts';
+import { weightFormat, type OnnxDtype, type OnnxQuantization } from './onnx/options.ts';
+import type { ExportParts } from './onnx/parts.ts';
+import { ExportWeights } from './onnx/weights.ts';
+import { subnetModelConfig, subnetSlots, subnetValue } from './values.ts';
+
+export type { OnnxDtype, OnnxQuantization } from './onnx/options.ts';
 
 /** Options of {@link exportOnnx}. */
 export interface OnnxOptions {
   /** Graph name. @defaultValue the family */
   readonly name?: string | undefined;
+  /** How weights are stored and computed with. @defaultValue 'fp32' */
+  readonly dtype?: OnnxDtype | undefined;
+  /** Details of 8-bit and 4-bit weights. */
+  readonly quantization?: OnnxQuantization | undefined;
   /**
-   * Whether the graph of a text model takes `attention_mask` [batch, sequence]: 0 where a row is padded. A causal model needs it for
-   * batches padded on the left only.
+   * Whether the graph of a causal language model goes on from cached keys and values: inputs `past_key_values.N.key` and `.value`, outputs
+   * `present.N.key` and `.value`. Rows of a batch are as long as each other then, or padded on the right.
+   *
+   * @defaultValue true of a folder, false of bytes
+   */
+  readonly cache?: boolean | undefined;
+  /**
+   * Whether the graph of a text model takes `attention_mask` [batch, sequence]: 0 where a row is padded. A causal model without a cache
+   * needs it for batches padded on the left only; with one it always takes it, over cached and new tokens.
    *
    * @defaultValue true of encoders, false of causal models
    */
   readonly attentionMask?: boolean | undefined;
+  /** Tokens that a graph with a cache takes, cached ones included: rows of its rotary tables. @defaultValue the model's positions */
+  readonly contextLength?: number | undefined;
+  /**
+   * Whether a graph with a cache has the input `num_logits_to_keep` (an int64 scalar): logits of that many last tokens, 0 for all.
+   * transformers.js asks for one when it generates; onnxruntime-genai does not know it.
+   *
+   * @defaultValue true, false with `genai`
+   */
+  readonly numLogitsToKeep?: boolean | undefined;
   readonly signal?: AbortSignal | undefined;
 }
 
+/** Options of {@link exportOnnx} into a folder. */
+export interface OnnxFolderOptions extends OnnxOptions {
+  /** Weights in files of their own (`.onnx_data`): `auto` where the model would pass 2 GiB. @defaultValue 'auto' */
+  readonly externalData?: boolean | 'auto' | undefined;
+  /** Whether `genai_config.json` of onnxruntime-genai is written too. @defaultValue false */
+  readonly genai?: boolean | undefined;
+}
+
+/** What {@link exportOnnx} wrote into a folder. */
+export interface OnnxReport {
+  readonly dtype: OnnxDtype;
+  /** Path of the model in the folder, e.g. `onnx/model_q4.onnx`. */
+  readonly model: string;
+  /** Bytes of the model and its data files. */
+  readonly bytes: number;
+  /** Names of all files written, in the folder. */
+  readonly files: readonly string[];
+}
+
+/** A model that is exported without being loaded into tfjs: a configuration and its weights, read one by one. */
+export interface OnnxSource {
+  readonly config: ModelConfig;
+  /** Float32 values of a slot of `weightSlots(config)`, in its shape. */
+  readonly readSlot: (slot: WeightSlot) => Promise<Float32Array>;
+  /** Where tokenizer and generation settings are. */
+  readonly source?: CheckpointFiles | undefined;
+}
+
 /**
- * Encodes a sub-network as ONNX (opset 17, float32). Inputs, named as transformers' exports: `input_ids` [batch, sequence] int64
- * and, for encoders, `attention_mask` (of causal models if asked for) and `token_type_ids` (BERT) int64; `pixel_values` [batch, C, H, W]
- * for image models. Output: `logits`. The graph has no key/value cache inputs: it runs whole sequences.
+ * A sub-network as ONNX. Inputs are named as transformers' exports: `input_ids` [batch, sequence] int64 and, for encoders,
+ * `attention_mask` (of causal models if asked for) and `token_type_ids` (BERT) int64; `pixel_values` [batch, C, H, W] for image models.
+ * Output: `logits`, float32.
  *
- * @throws SupernetError `invalid-subnet`, `non-finite` (a weight), `aborted`; `unsupported` above protobuf's 2 GiB.
+ * - **As bytes** (without `folder`) the graph of a causal model runs whole sequences, unless `cache: true`.
+ * - **As a folder** it is what transformers.js loads: `config.json`, the tokenizer's files, `onnx/model.onnx` (`model_q4.onnx`, … by
+ *   dtype, weights beyond 2 GiB in `.onnx_data` files), and a causal language model has a cache: onnxruntime's GroupQueryAttention with
+ *   the rotation inside. Several dtypes may go into one folder. Weights are read and written one by one.
+ *
+ * @throws SupernetError `invalid-subnet`, `invalid-option`, `non-finite` (a weight), `unsupported-dtype` (a weight is too large for
+ * float16), `aborted`; `unsupported` above protobuf's 2 GiB of bytes and, into a folder, without Node; `file-access`
  *
  * @example
  * ```ts
- * import { writeFile } from 'node:fs/promises';
+ * import { exportOnnx, fullSubnet } from '@instatune/supernet';
  * import * as ort from 'onnxruntime-node';
  *
- * await writeFile('small.onnx', await exportOnnx(model, subnet));
- * const session = await ort.InferenceSession.create('small.onnx');
+ * const session = await ort.InferenceSession.create(await exportOnnx(model));
  * const ids = new ort.Tensor('int64', BigInt64Array.from([5n, 7n]), [1, 2]);
  * const { logits } = await session.run({ input_ids: ids });
+ * console.log(logits.dims.slice(0, 2)); // => [ 1, 2 ]
+ *
+ * const { files } = await exportOnnx(model, fullSubnet(model.space), './out/onnx-model', { dtype: 'q4' });
+ * console.log(files.includes('onnx/model_q4.onnx')); // => true
  * ```
  */
+export function exportOnnx(
+  model: ElasticModel | OnnxSource,
+  subnet?: SubnetConfig,
+  options?: OnnxOptions,
+): Promise<Uint8Array<ArrayBuffer>>;
+export function exportOnnx(
+  model: ElasticModel | OnnxSource,
+  subnet: SubnetConfig | undefined,
+  folder: string,
+  options?: OnnxFolderOptions,
+): Promise<OnnxReport>;
 export async function exportOnnx(
+  model: ElasticModel | OnnxSource,
+  subnet?: SubnetConfig,
+  place?: string | OnnxOptions,
+  options: OnnxFolderOptions = {},
+): Promise<Uint8Array | OnnxReport> {
+  const parts = partsOf(model, subnet);
+  if (typeof place !== 'string') {
+    const { signal } = place ?? {};
+    const built = build(parts, place ?? {}, false);
+    throwIfAborted(signal, 'exportOnnx');
+    return typed(() => onnxModelBytes(built, signal));
+  }
+  requireNode('node:fs/promises', `writing to ${place}`, 'exportOnnx without a folder gives the bytes');
+  const dtype = options.dtype ?? 'fp32';
+  const built = build(parts, options, parts.config.head === 'causal-lm');
+  const { externalData, signal } = options;
+  const path = onnxFile(dtype);
+  const written = await typed(() => writeOnnxModel(built, `${place}/${path}`, { externalData, signal }));
+  const report = await saveOnnxConfig(place, { ...parts, dtype, path, written, genai: options.genai ?? false, signal });
+  return { dtype, model: path, ...report };
+}
+
+/**
+ * The numbers that an export computes with, as a model: weights of the sub-network after quantisation (or rounding to float16) and
+ * back, so that what quantisation costs is measured as accuracy is measured otherwise. Activations stay float32, which those of `q8` and
+ * of `accuracyLevel: 4` do not. The caller disposes it.
+ *
+ * @throws SupernetError `invalid-subnet`, `invalid-option`, `non-finite` (a weight)
+ *
+ * @example
+ * ```ts
+ * import { quantizedModel } from '@instatune/supernet';
+ *
+ * const rounded = await quantizedModel(model, undefined, { dtype: 'q4' });
+ * console.log(rounded.weights.size === model.weights.size); // => true
+ * rounded.dispose();
+ * ```
+ */
+export async function quantizedModel(
   model: ElasticModel,
-  subnet: SubnetConfig = fullSubnet(model.space),
-  options: OnnxOptions = {},
-): Promise<Uint8Array> {
-  const config = subnetModelConfig(model.config, subnet);
-  const values = await subnetValues(model, subnet);
-  throwIfAborted(options.signal, 'exportOnnx');
-  const graph = new OnnxGraph();
-  for (const { name, shape } of weightSlots(config)) {
-    if (name !== 'embeddings.patch.weight') graph.weight(name, values.get(name) as Float32Array, shape);
+  subnet?: SubnetConfig,
+  options: Pick<OnnxOptions, 'dtype' | 'quantization'> = {},
+): Promise<ElasticModel> {
+  const { config, weights } = partsOf(model, subnet).withFormat(options);
+  const values = new Map<string, Float32Array>();
+  for (const { name } of subnetSlots(model.config, canonicalSubnet(model.space, subnet ?? fullSubnet(model.space)))) {
+    values.set(name, await weights.stored(name));
   }
-  const start = config.patches
-    ? imageInputs(graph, config, values)
-    : textInputs(graph, config, options.attentionMask ?? !config.causal);
-  const context: LayerContext = { graph, config, has: (name) => values.has(name), ...start };
-  let x = start.hidden;
-  if (config.embeddingNorm) x = layerNormNodes(context, x, 'embeddings.norm');
-  for (let layer = 0; layer < config.layers; layer++) x = layerNodes(context, x, layer);
-  if (config.finalNorm) x = normNodes(context, x, 'norm');
-  const { value, extents } = headNodes(context, x, start);
-  graph.output(value, config.head === 'none' ? 'last_hidden_state' : 'logits', extents);
-  return graph.encode(options.name ?? config.family);
+  return new TransformerModel(config, values, {}, model.source, model.generation);
 }
 
-interface Start extends Pick<LayerContext, 'positions' | 'padding' | 'rope'> {
-  readonly hidden: string;
-  readonly ids: string | undefined;
-  readonly mask: string | undefined;
-}
-
-function textInputs(graph: OnnxGraph, config: ModelConfig, isMasked: boolean): Start {
-  const axes = ['batch', 'sequence'];
-  const ids = graph.input('input_ids', 'int64', axes);
-  const length = graph.op('Gather', [graph.op('Shape', [ids]), graph.int(1)]);
-  const positions = graph.op('Range', [graph.int(0), length, graph.int(1)]);
-  let hidden = graph.op('Gather', ['embeddings.token.weight', ids]);
-  let padding: string | undefined;
-  const mask = isMasked ? graph.input('attention_mask', 'int64', axes) : undefined;
-  if (mask) {
-    const isPadding = graph.op('Equal', [mask, graph.int(0)]);
-    const limits = graph.op('Where', [isPadding, graph.float(LOWEST), graph.float(Infinity)]);
-    padding = graph.op('Unsqueeze', [limits, graph.int([1, 2, 3])]);
-  }
-  if (config.typeVocabSize > 1) {
-    const types = graph.input('token_type_ids', 'int64', axes);
-    hidden = graph.op('Add', [hidden, graph.op('Gather', ['embeddings.type.weight', types])]);
-  } else if (config.typeVocabSize === 1) {
-    hidden = graph.op('Add', [hidden, 'embeddings.type.weight']);
-  }
-  if (config.positionRows > 0) {
-    const rows = config.positionsSkipPadding
-      ? paddedPositions(graph, config, ids)
-      : graph.op('Add', [
-          mask ? maskedPositions(graph, config, positions, mask) : positions,
-          graph.int(config.positionOffset),
-        ]);
-    hidden = graph.op('Add', [hidden, graph.op('Gather', ['embeddings.position.weight', rows])]);
-  }
-  return { hidden, ids, mask, positions, padding, rope: config.rope && ropeTables(graph, config, positions, length) };
-}
-
-function paddedPositions(graph: OnnxGraph, config: ModelConfig, ids: string): string {
-  const padding = graph.int(config.positionOffset - 1);
-  const real = graph.op('Cast', [graph.op('Not', [graph.op('Equal', [ids, padding])])], { to: 7n });
-  const count = graph.op('CumSum', [real, graph.int(1)]);
-  return graph.op('Add', [graph.op('Mul', [count, real]), padding]);
-}
-
-/** As the model counts them: real tokens of causal models, elsewhere places without the padding in front. */
-function maskedPositions(graph: OnnxGraph, config: ModelConfig, positions: string, mask: string): string {
-  const count = graph.op('CumSum', [mask, graph.int(1)]);
-  if (config.causal) return graph.op('Max', [graph.op('Sub', [count, graph.int(1)]), graph.int(0)]);
-  const before = graph.op('Cast', [graph.op('Equal', [count, graph.int(0)])], { to: 7n });
-  const leading = graph.op('ReduceSum', [before, graph.int([1])], { keepdims: 1n });
-  return graph.op('Max', [graph.op('Sub', [positions, leading]), graph.int(0)]);
-}
-
-/** cos and sin [1, T, 1, d] from the positions, computed in the graph: any length. */
-function ropeTables(
-  graph: OnnxGraph,
-  config: ModelConfig,
-  positions: string,
-  length: string,
-): { cos: string; sin: string } {
-  const rope = config.rope as NonNullable<ModelConfig['rope']>;
-  const column = graph.op('Unsqueeze', [graph.op('Cast', [positions], { to: 1n }), graph.int([1])]);
-  const angles = graph.op('Mul', [column, frequencyNodes(graph, config, length)]);
-  const both = graph.op('Concat', [angles, angles], { axis: 1n });
-  const table = (type: 'Cos' | 'Sin'): string => {
-    const values = graph.op('Mul', [graph.op(type, [both]), graph.float(rope.attentionFactor)]);
-    return graph.op('Unsqueeze', [values, graph.int([0, 2])]);
-  };
-  return { cos: table('Cos'), sin: table('Sin') };
-}
-
-/** Inverse frequencies [d/2]; dynamic NTK scaling stretches θ with the length: θ^(−2i/d) · stretch^(−2i/(d−2)). */
-function frequencyNodes(graph: OnnxGraph, config: ModelConfig, length: string): string {
-  const { inverseFrequencies, dynamic } = config.rope as NonNullable<ModelConfig['rope']>;
-  const base = graph.float(inverseFrequencies);
-  if (!dynamic) return base;
-  const { factor, maxPositions } = dynamic;
-  const tokens = graph.op('Max', [graph.op('Cast', [length], { to: 1n }), graph.float(maxPositions)]);
-  const share = graph.op('Mul', [tokens, graph.float(factor / maxPositions)]);
-  const stretch = graph.op('Sub', [share, graph.float(factor - 1)]);
-  const exponents = inverseFrequencies.map((_, i) => (-2 * i) / (config.headSize - 2));
-  return graph.op('Mul', [base, graph.op('Pow', [stretch, graph.float(exponents)])]);
-}
-
-function imageInputs(graph: OnnxGraph, config: ModelConfig, values: ReadonlyMap<string, Float32Array>): Start {
-  const patches = config.patches as NonNullable<ModelConfig['patches']>;
-  const pixels = graph.input('pixel_values', 'float', ['batch', patches.channels, ...patches.imageSize]);
-  const binding = { slot: 'embeddings.patch.weight', tensor: '', transform: 'patches' } as const;
-  const size = patches.patchSize[0] * patches.patchSize[1] * patches.channels;
-  const kernel = fromSlots([binding], [values.get(binding.slot) as Float32Array], [[size, config.hiddenSize]], patches);
-  graph.weight(binding.slot, kernel.data, kernel.shape);
-  const stride = patches.patchSize.map(BigInt);
-  const grid = graph.op('Conv', [pixels, 'embeddings.patch.weight', 'embeddings.patch.bias'], { strides: stride });
-  const sequence = graph.op('Transpose', [graph.op('Reshape', [grid, graph.int([0, 0, -1])])], { perm: [0n, 2n, 1n] });
-  const batch = graph.op('Slice', [graph.op('Shape', [pixels]), graph.int([0]), graph.int([1])]);
-  const extents = graph.op('Concat', [batch, graph.int([1, config.hiddenSize])], { axis: 0n });
-  const names = ['embeddings.class', ...(patches.prefixTokens > 1 ? ['embeddings.distillation'] : [])];
-  const prefix = names.map((name) => graph.op('Expand', [name, extents]));
-  const tokens = graph.op('Concat', [...prefix, sequence], { axis: 1n });
-  const [from, to] = [config.positionOffset, config.positionOffset + config.maxPositions];
-  const table = graph.op('Slice', ['embeddings.position.weight', graph.int([from]), graph.int([to]), graph.int([0])]);
-  return {
-    hidden: graph.op('Add', [tokens, table]),
-    ids: undefined,
-    mask: undefined,
-    positions: '',
-    padding: undefined,
-    rope: undefined,
-  };
-}
-
-function headNodes(
-  context: LayerContext,
-  hidden: string,
-  start: Pick<Start, 'ids' | 'mask'>,
-): { value: string; extents: readonly (number | string)[] } {
-  const { graph, config } = context;
-  if (config.head === 'none') return { value: hidden, extents: ['batch', 'sequence', config.hiddenSize] };
-  if (config.head === 'causal-lm' || config.head === 'masked-lm' || config.head === 'token-classification') {
-    let x = hidden;
-    if (config.headDense === 'lm-transform') {
-      x = activationNodes(graph, linearNodes(context, x, 'head.dense'), config.headActivation ?? config.activation);
-      x = layerNormNodes(context, x, 'head.norm');
+function partsOf(model: ElasticModel | OnnxSource, subnet: SubnetConfig | undefined): ExportParts {
+  const of = (config: ModelConfig, readSlot: OnnxSource['readSlot'], elastic: ExportParts['elastic']): ExportParts => ({
+    config,
+    elastic,
+    source: model.source,
+    withFormat: ({ dtype, quantization }) => ({
+      config,
+      weights: new ExportWeights(config, weightFormat(dtype, quantization), readSlot),
+    }),
+  });
+  if ('readSlot' in model) {
+    if (subnet) {
+      throw new SupernetError('invalid-option', 'subnet: a source that is not loaded is exported whole, leave it out');
     }
-    const outputs = config.head === 'token-classification' ? config.labels : config.vocabSize;
-    return { value: outputNodes(context, x), extents: ['batch', 'sequence', outputs] };
+    return of(model.config, model.readSlot, undefined);
   }
-  const at = (position: number): string => graph.op('Gather', [hidden, graph.int(position)], { axis: 1n });
-  let x = readoutNodes(context, hidden, start, at);
-  if (config.pooler) x = graph.op('Tanh', [linearNodes(context, x, 'pooler')]);
-  if (config.headDense === 'tanh') x = graph.op('Tanh', [linearNodes(context, x, 'head.dense')]);
-  if (config.readoutNorm) x = layerNormNodes(context, x, 'head.norm');
-  let value = outputNodes(context, x);
-  if (config.readout === 'distilled') {
-    const second = linearNodes(context, at(1), 'head.distillation');
-    value = graph.op('Mul', [graph.op('Add', [value, second]), graph.float(0.5)]);
-  }
-  return { value, extents: ['batch', config.labels] };
+  const kept = canonicalSubnet(model.space, subnet ?? fullSubnet(model.space));
+  const own = new Map(model.slots.map((slot) => [slot.name, slot]));
+  const read = (slot: WeightSlot) => subnetValue(model, kept, own.get(slot.name) as WeightSlot);
+  return of(subnetModelConfig(model.config, kept), read, { config: model.config, subnet: kept });
 }
 
-function readoutNodes(
-  { graph, config }: LayerContext,
-  hidden: string,
-  { ids, mask }: Pick<Start, 'ids' | 'mask'>,
-  at: (position: number) => string,
-): string {
-  if (config.readout === 'mean-patches') {
-    const first = config.patches?.prefixTokens ?? 0;
-    const patches = graph.op('Slice', [hidden, graph.int([first]), graph.int([2 ** 31]), graph.int([1])]);
-    return graph.op('ReduceMean', [patches], { axes: [1n], keepdims: 0n });
+function build(parts: ExportParts, options: OnnxFolderOptions, cacheByDefault: boolean): OnnxModelToWrite {
+  const { config, weights } = parts.withFormat(options);
+  const { contextLength = config.maxPositions } = options;
+  if (!Number.isSafeInteger(contextLength) || contextLength < 1) {
+    const message = `contextLength = ${contextLength}: expected a positive integer`;
+    throw new SupernetError('invalid-option', message, { contextLength });
   }
-  /** Of each sequence the token with the largest number, the first where several have it. */
-  const pick = (numbers: string): string =>
-    graph.op('GatherND', [hidden, graph.op('ArgMax', [numbers], { axis: 1n, keepdims: 1n })], { batch_dims: 1n });
-  if (config.readout !== 'last') return mask ? pick(mask) : at(0);
-  // The last real token is where the running count of real tokens first reaches its maximum.
-  const last = (real: string): string => pick(graph.op('CumSum', [real, graph.int(1)]));
-  if (config.padTokenId === undefined) return mask ? last(mask) : at(-1);
-  const isPadding = graph.op('Equal', [ids as string, graph.int(config.padTokenId)]);
-  return last(graph.op('Cast', [graph.op('Not', [isPadding])], { to: 7n }));
+  return buildOnnx(config, weights, {
+    name: options.name ?? config.family,
+    isCached: options.cache ?? cacheByDefault,
+    isMasked: options.attentionMask ?? !config.causal,
+    positions: contextLength,
+    choosesLogits: options.numLogitsToKeep ?? !(options.genai ?? false),
+  });
 }
 
-function outputNodes({ graph, config, has }: LayerContext, x: string): string {
-  const matrix = config.tiedEmbeddings
-    ? graph.op('Transpose', ['embeddings.token.weight'], { perm: [1n, 0n] })
-    : 'head.weight';
-  const product = graph.op('MatMul', [x, matrix]);
-  return has('head.bias') ? graph.op('Add', [product, 'head.bias']) : product;
+/** Errors of writing as this package's. */
+async function typed<T>(action: () => Promise<T>): Promise<T> {
+  try {
+    return await action();
+  } catch (error) {
+    if (!(error instanceof OnnxError)) throw error;
+    const code = error.code === 'file-access' || error.code === 'aborted' ? error.code : 'unsupported';
+    throw new SupernetError(code, error.message, error.details, { cause: error });
+  }
 }

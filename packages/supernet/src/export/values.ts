@@ -2,7 +2,7 @@
 import { keepsSlot, keptAxes, layerWidth, sliceArray, slotWidth } from '../elastic/slice.ts';
 import { fullSubnet, validateSubnet } from '../elastic/space.ts';
 import type { SpaceChoices, SubnetConfig } from '../elastic/space.ts';
-import { weightSlots, type ModelConfig } from '@hip/checkpoints';
+import { weightSlots, type ModelConfig, type WeightSlot } from '@hip/checkpoints';
 import { requireFinite } from '../model/finite.ts';
 import { TransformerModel } from '../model/transformer.ts';
 import type { ElasticModel } from '../model/types.ts';
@@ -34,6 +34,15 @@ export function subnetModelConfig(config: ModelConfig, subnet: SubnetConfig): Mo
   };
 }
 
+/** Values of a slot in the sub-network's shape. @throws SupernetError `non-finite` (a weight) */
+export async function subnetValue(model: ElasticModel, subnet: SubnetConfig, slot: WeightSlot): Promise<Float32Array> {
+  const variable = model.weights.get(slot.name);
+  const data = (await variable!.data()) as Float32Array;
+  const kept = sliceArray(data, keptAxes(model.config, slot, slotWidth(model.config, slot, subnet)));
+  requireFinite(slot.name, kept);
+  return kept;
+}
+
 /**
  * Values of every slot the sub-network keeps, in the sub-network's shapes.
  *
@@ -44,11 +53,7 @@ export async function subnetValues(model: ElasticModel, subnet: SubnetConfig): P
   const values = new Map<string, Float32Array>();
   for (const slot of model.slots) {
     if (!keepsSlot(model.config, slot, subnet)) continue;
-    const variable = model.weights.get(slot.name);
-    const data = (await variable!.data()) as Float32Array;
-    const kept = sliceArray(data, keptAxes(model.config, slot, slotWidth(model.config, slot, subnet)));
-    requireFinite(slot.name, kept);
-    values.set(slot.name, kept);
+    values.set(slot.name, await subnetValue(model, subnet, slot));
   }
   return values;
 }

@@ -1,0 +1,67 @@
+// What exportOnnx writes weights as: the choices, their defaults, and what is refused.
+import { SupernetError } from '../../errors.ts';
+import type { FloatName } from './graph.ts';
+
+/**
+ * How weights are stored and computed with, by the names that transformers.js gives them:
+ *
+ * - `fp32`, `fp16`: floats; `fp16` computes in them too.
+ * - `q8`: 8-bit weights, one scale for each output channel; activations become 8-bit numbers when the model runs (dynamic quantisation).
+ * - `q4`, `q4f16`: 4-bit weights in blocks along the input (MatMulNBits); activations are float32 and float16.
+ */
+export type OnnxDtype = 'fp32' | 'fp16' | 'q8' | 'q4' | 'q4f16';
+
+/** Every {@link OnnxDtype}. */
+export const ONNX_DTYPES: readonly OnnxDtype[] = ['fp32', 'fp16', 'q8', 'q4', 'q4f16'];
+
+/** Details of 8-bit and 4-bit weights. */
+export interface OnnxQuantization {
+  /** Weights that share a scale in `q4` and `q4f16`: 16, 32, 64, 128 or 256. @defaultValue 32 */
+  readonly blockSize?: number | undefined;
+  /** 4-bit codes around 8, without zero points; else each block has its own zero point. @defaultValue false */
+  readonly symmetric?: boolean | undefined;
+  /**
+   * MatMulNBits' `accuracy_level`: 4 multiplies 8-bit activations where the runtime has such a kernel (faster, less accurate), 0 leaves
+   * activations as they are.
+   *
+   * @defaultValue 4
+   */
+  readonly accuracyLevel?: 0 | 1 | 2 | 3 | 4 | undefined;
+  /** Whether the table of token embeddings is quantised too (tied to the output, it is one table). @defaultValue true */
+  readonly embeddings?: boolean | undefined;
+  /** Weights to keep as floats, by slot name, e.g. `head.weight` or `layers.0.ffn.down.weight`. @defaultValue none */
+  readonly keep?: ((slot: string) => boolean) | undefined;
+}
+
+/** Options with their defaults. */
+export interface WeightFormat {
+  readonly dtype: OnnxDtype;
+  /** Of arithmetic and of weights that are not quantised. */
+  readonly float: FloatName;
+  readonly bits: 4 | 8 | undefined;
+  readonly blockSize: number;
+  readonly symmetric: boolean;
+  readonly accuracyLevel: number;
+  readonly embeddings: boolean;
+  readonly keep: (slot: string) => boolean;
+}
+
+/** @throws SupernetError `invalid-option` */
+export function weightFormat(dtype: OnnxDtype = 'fp32', quantization: OnnxQuantization = {}): WeightFormat {
+  const invalid = (name: string, value: unknown, expected: string): SupernetError =>
+    new SupernetError('invalid-option', `${name} = ${String(value)}: expected ${expected}`, { [name]: value });
+  if (!ONNX_DTYPES.includes(dtype)) throw invalid('dtype', dtype, ONNX_DTYPES.join(', '));
+  const { blockSize = 32, symmetric = false, accuracyLevel = 4, embeddings = true, keep = () => false } = quantization;
+  if (![16, 32, 64, 128, 256].includes(blockSize)) throw invalid('blockSize', blockSize, '16, 32, 64, 128 or 256');
+  if (![0, 1, 2, 3, 4].includes(accuracyLevel)) throw invalid('accuracyLevel', accuracyLevel, '0, 1, 2, 3 or 4');
+  return {
+    dtype,
+    float: dtype.endsWith('16') ? 'float16' : 'float',
+    bits: dtype.startsWith('q4') ? 4 : dtype === 'q8' ? 8 : undefined,
+    blockSize,
+    symmetric,
+    accuracyLevel,
+    embeddings,
+    keep,
+  };
+}
