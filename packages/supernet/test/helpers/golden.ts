@@ -33,8 +33,8 @@ export function goldenPath(name: string): string | undefined {
   return sharedPath('goldens', name);
 }
 
-export async function loadGolden(folder: string): Promise<Golden> {
-  const file = await openSafetensors(await fileSource(`${folder}/golden.safetensors`));
+export async function loadGolden(folder: string, name = 'golden.safetensors'): Promise<Golden> {
+  const file = await openSafetensors(await fileSource(`${folder}/${name}`));
   const inputs: Record<string, tf.Tensor> = {};
   const hidden: Float32Array[] = [];
   const names: Record<string, string> = {

@@ -1,4 +1,5 @@
 // The weights of a graph: values of slots, read one by one as the model is written, as floats or as codes.
+import { floatsToHalves, halvesToFloats } from '@hip/checkpoints/platform';
 import { weightSlots, requireStorable, type ModelConfig, type WeightSlot } from '@hip/checkpoints';
 import type { OnnxWeight } from '@hip/onnx/model';
 import { SupernetError } from '../../errors.ts';
@@ -121,7 +122,8 @@ export class ExportWeights {
     const bits = this.bitsOf(name);
     if (bits === 8) return dequantizeBytes(await this.bytes(name), this.matrixOf(name));
     if (bits === 4) return dequantizeBlocks(await this.blocks(name), this.matrixOf(name), this.format.blockSize);
-    return this.values(name);
+    const values = await this.values(name);
+    return this.format.float === 'float' ? values : halvesToFloats(floatsToHalves(values).buffer, 0, values.length);
   }
 
   #once<T>(key: string, make: () => Promise<T>): Promise<T> {
