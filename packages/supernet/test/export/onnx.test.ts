@@ -2,6 +2,7 @@
 import * as tf from '@tensorflow/tfjs';
 import * as ort from 'onnxruntime-node';
 import { beforeAll, describe, expect, it } from 'vitest';
+import { missingShared, sharedPath } from '@hip/testing';
 import { loadCheckpoint } from '../../src/checkpoint/load.ts';
 import { fullSubnet, sampleSubnet } from '../../src/elastic/space.ts';
 import type { SubnetConfig } from '../../src/elastic/space.ts';
@@ -62,10 +63,53 @@ describe('masks of ONNX graphs', () => {
   });
 });
 
+describe.skipIf(missingShared('models/minilm-l6'))(`sentences${missingShared('models/minilm-l6')}`, () => {
+  beforeAll(() => useBackend('wasm'));
+
+  it('become unit vectors, padded or not, beside the states of their tokens', async () => {
+    const { model } = await loadCheckpoint(sharedPath('models', 'minilm-l6')!);
+    const session = await ort.InferenceSession.create(await exportOnnx(model));
+    expect(session.outputNames).toEqual(['sentence_embedding', 'last_hidden_state']);
+    const inputs = {
+      inputIds: tf.tensor2d(
+        [
+          [101, 2023, 2003, 102],
+          [101, 2008, 102, 0],
+        ],
+        [2, 4],
+        'int32',
+      ),
+      attentionMask: tf.tensor2d(
+        [
+          [1, 1, 1, 1],
+          [1, 1, 1, 0],
+        ],
+        [2, 4],
+        'int32',
+      ),
+    };
+    const output = await session.run(await feeds(session, inputs));
+    const expected = model.forward(inputs).logits;
+    expect(output['sentence_embedding']!.data as Float32Array).toBeAllclose(await expected.data(), {
+      atol: 1e-5,
+      rtol: 0,
+    });
+    expect(output['last_hidden_state']!.dims).toEqual([2, 4, 384]);
+    await session.release();
+    model.dispose();
+  });
+
+  it('what there are no operators for is refused by name', async () => {
+    const { model } = await loadCheckpoint(goldenPath('deberta-v2-seqcls')!);
+    await expect(exportOnnx(model)).rejects.toMatchObject({ code: 'unsupported-model' });
+    model.dispose();
+  });
+});
+
 describe.skipIf(missingGolden)(`ONNX${missingGolden}`, () => {
   beforeAll(() => useBackend('wasm'));
 
-  it.each(GOLDENS)('%s', async (name) => {
+  it.each([...GOLDENS, 'distilbert-seqcls', 'modernbert-mlm'])('%s', async (name) => {
     const folder = goldenPath(name)!;
     const { inputs, logits } = await loadGolden(folder);
     const { model } = await loadCheckpoint(folder);
@@ -89,48 +133,52 @@ describe.skipIf(missingGolden)(`ONNX${missingGolden}`, () => {
     model.dispose();
   });
 
-  it.each(['llama-gqa', 'llama3-rope', 'qwen2', 'gpt2', 'bert-mlm', 'bert-seqcls', 'roberta-pair'])(
-    '%s, rows padded on the left',
-    async (name) => {
-      const folder = goldenPath(name)!;
-      const { model } = await loadCheckpoint(folder);
-      try {
-        const without = await ort.InferenceSession.create(await exportOnnx(model));
-        expect(without.inputNames.includes('attention_mask')).toBe(!model.config.causal);
-        await without.release();
-        const session = await ort.InferenceSession.create(
-          await exportOnnx(model, fullSubnet(model.space), { attentionMask: true }),
-        );
-        const ids = [
-          [3, 1, 4, 1, 5, 9],
-          [0, 0, 2, 6, 5, 3],
-        ];
-        const mask = [
-          [1, 1, 1, 1, 1, 1],
-          [0, 0, 1, 1, 1, 1],
-        ];
-        const inputs = {
-          inputIds: tf.tensor2d(ids, [2, 6], 'int32'),
-          attentionMask: tf.tensor2d(mask, [2, 6], 'int32'),
-        };
-        const output = await session.run(await feeds(session, inputs));
-        await session.release();
-        const expected = model.forward(inputs).logits;
-        const width = expected.shape.at(-1)!;
-        const isOfTokens = expected.shape.length === 3;
-        const real = (values: Float32Array) =>
-          values.filter((_, i) => !isOfTokens || mask.flat()[Math.floor(i / width)] === 1);
-        expect(real(output['logits']!.data as Float32Array)).toBeAllclose(
-          real((await expected.data()) as Float32Array),
-          {
-            atol: 1e-4,
-            rtol: 0,
-          },
-        );
-        tf.dispose([expected, ...Object.values(inputs)]);
-      } finally {
-        model.dispose();
-      }
-    },
-  );
+  it.each([
+    'llama-gqa',
+    'llama3-rope',
+    'qwen2',
+    'gpt2',
+    'bert-mlm',
+    'bert-seqcls',
+    'roberta-pair',
+    'distilbert-seqcls',
+    'modernbert-mlm',
+  ])('%s, rows padded on the left', async (name) => {
+    const folder = goldenPath(name)!;
+    const { model } = await loadCheckpoint(folder);
+    try {
+      const without = await ort.InferenceSession.create(await exportOnnx(model));
+      expect(without.inputNames.includes('attention_mask')).toBe(!model.config.causal);
+      await without.release();
+      const session = await ort.InferenceSession.create(
+        await exportOnnx(model, fullSubnet(model.space), { attentionMask: true }),
+      );
+      const ids = [
+        [3, 1, 4, 1, 5, 9],
+        [0, 0, 2, 6, 5, 3],
+      ];
+      const mask = [
+        [1, 1, 1, 1, 1, 1],
+        [0, 0, 1, 1, 1, 1],
+      ];
+      const inputs = {
+        inputIds: tf.tensor2d(ids, [2, 6], 'int32'),
+        attentionMask: tf.tensor2d(mask, [2, 6], 'int32'),
+      };
+      const output = await session.run(await feeds(session, inputs));
+      await session.release();
+      const expected = model.forward(inputs).logits;
+      const width = expected.shape.at(-1)!;
+      const isOfTokens = expected.shape.length === 3;
+      const real = (values: Float32Array) =>
+        values.filter((_, i) => !isOfTokens || mask.flat()[Math.floor(i / width)] === 1);
+      expect(real(output['logits']!.data as Float32Array)).toBeAllclose(real((await expected.data()) as Float32Array), {
+        atol: 1e-4,
+        rtol: 0,
+      });
+      tf.dispose([expected, ...Object.values(inputs)]);
+    } finally {
+      model.dispose();
+    }
+  });
 });

@@ -111,7 +111,8 @@ function plainNodes(context: LayerContext, operands: Operands, layer: number, ro
   const kT = graph.op('Transpose', [expanded(k)], { perm: [0n, 1n, 2n, 4n, 3n] });
   let scores = graph.op('Mul', [graph.op('MatMul', [q, kT]), graph.float(config.attentionScale)]);
   if (config.attentionSoftcap !== undefined) scores = softcapNodes(graph, scores, config.attentionSoftcap);
-  if (config.causal) scores = graph.op('Min', [scores, causalNodes(context, layerWindow(config, layer))]);
+  const window = layerWindow(config, layer);
+  if (config.causal || window > 0) scores = graph.op('Min', [scores, visibleNodes(context, window)]);
   if (context.padding) scores = graph.op('Min', [scores, context.padding]);
   const mixed = graph.op('MatMul', [graph.op('Softmax', [scores], { axis: -1n }), expanded(v)]);
   const back = graph.op('Transpose', [mixed], { perm: [0n, 3n, 1n, 2n, 4n] });
@@ -119,7 +120,7 @@ function plainNodes(context: LayerContext, operands: Operands, layer: number, ro
 }
 
 /** What scores may be at most by row and column [T, keys]: rows are the last T of the columns. */
-function causalNodes({ graph, positions, cache, lowest }: LayerContext, window: number): string {
+function visibleNodes({ graph, config, positions, cache, lowest }: LayerContext, window: number): string {
   const columns = cache ? graph.op('Range', [graph.int(0), cache.columns, graph.int(1)]) : positions;
   let rows = positions;
   if (cache) {
@@ -128,7 +129,9 @@ function causalNodes({ graph, positions, cache, lowest }: LayerContext, window: 
   }
   const down = graph.op('Unsqueeze', [rows, graph.int([1])]);
   const across = graph.op('Unsqueeze', [columns, graph.int([0])]);
-  let hidden = graph.op('Greater', [across, down]);
+  // Ahead of a row is hidden; without causality, what is further ahead than the window reaches back.
+  const last = config.causal ? down : graph.op('Add', [down, graph.int(window - 1)]);
+  let hidden = graph.op('Greater', [across, last]);
   if (window > 0) {
     const oldest = graph.op('Sub', [down, graph.int(window - 1)]);
     hidden = graph.op('Or', [hidden, graph.op('Less', [across, oldest])]);

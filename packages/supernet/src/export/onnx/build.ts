@@ -1,8 +1,8 @@
 // A configuration and its weights as an ONNX model.
-import type { ModelConfig } from '@hip/checkpoints';
+import type { HeadKind, ModelConfig } from '@hip/checkpoints';
 import type { OnnxModelToWrite } from '@hip/onnx/model';
 import { SupernetError } from '../../errors.ts';
-import { OnnxGraph } from './graph.ts';
+import { OnnxGraph, TO } from './graph.ts';
 import { headNodes } from './heads.ts';
 import { imageInputs, textInputs } from './inputs.ts';
 import type { LayerContext } from './context.ts';
@@ -26,6 +26,24 @@ export interface BuildOptions {
 /** Score of a hidden key: the least finite number, nearly. */
 const LOWEST = { float: -3.4e38, float16: -65_504 } as const;
 
+/** Names of what is no logits. */
+const OUTPUTS: Partial<Record<HeadKind, string>> = {
+  none: 'last_hidden_state',
+  'sentence-embedding': 'sentence_embedding',
+};
+
+/** @throws SupernetError `unsupported-model` naming what there are no nodes for */
+function requireExportable(config: ModelConfig): void {
+  const features: Readonly<Record<string, boolean>> = {
+    'two branches of weights': config.multiway === true,
+    'relative positions in its scores': config.relativeAttention !== undefined,
+  };
+  const missing = Object.keys(features).filter((name) => features[name]);
+  if (missing.length === 0) return;
+  const message = `a ${config.family} model has ${missing.join(' and ')}, which exportOnnx has no operators for`;
+  throw new SupernetError('unsupported-model', message, { family: config.family, features: missing });
+}
+
 /** The model, its weights to be read as it is written. @throws SupernetError `invalid-option` */
 export function buildOnnx(config: ModelConfig, weights: ExportWeights, options: BuildOptions): OnnxModelToWrite {
   const { isCached } = options;
@@ -33,6 +51,7 @@ export function buildOnnx(config: ModelConfig, weights: ExportWeights, options: 
     const message = `cache = true: a ${config.family} model with the head ${config.head} goes over whole sequences, leave it out`;
     throw new SupernetError('invalid-option', message, { cache: true, head: config.head });
   }
+  requireExportable(config);
   const type = weights.format.float;
   // RMSNormalization came with opset 23; onnxruntime's fusions of encoders know older ones better.
   const graph = new OnnxGraph(type, config.norm.kind === 'rms' ? 23 : 17);
@@ -52,6 +71,10 @@ export function buildOnnx(config: ModelConfig, weights: ExportWeights, options: 
   };
   let x = start.hidden;
   if (config.embeddingNorm) x = layerNormNodes(context, x, 'embeddings.norm');
+  if (config.zeroPadding && start.mask) {
+    const real = graph.op('Cast', [start.mask], { to: TO[type] });
+    x = graph.op('Mul', [x, graph.op('Unsqueeze', [real, graph.int([2])])]);
+  }
   for (let layer = 0; layer < config.layers; layer++) x = layerNodes(context, x, layer);
   if (isCached && options.choosesLogits) {
     // The last n rows; of −0 on, all of them.
@@ -61,6 +84,10 @@ export function buildOnnx(config: ModelConfig, weights: ExportWeights, options: 
   }
   if (config.finalNorm) x = normNodes(context, x, 'norm');
   const { value, extents } = headNodes(context, x, start);
-  graph.output(value, config.head === 'none' ? 'last_hidden_state' : 'logits', extents, 'float');
+  graph.output(value, OUTPUTS[config.head] ?? 'logits', extents, 'float');
+  if (config.head === 'sentence-embedding') {
+    const tokens = type === 'float' ? x : graph.op('Cast', [x], { to: TO.float });
+    graph.output(tokens, 'last_hidden_state', ['batch_size', 'sequence_length', config.hiddenSize], 'float');
+  }
   return graph.model(options.name);
 }

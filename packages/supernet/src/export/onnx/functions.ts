@@ -10,7 +10,8 @@ export function normNodes(context: LayerContext, x: string, name: string): strin
 
 /** LayerNorm over the last axis. */
 export function layerNormNodes({ graph, weights, config }: LayerContext, x: string, name: string): string {
-  const operands = [x, weights.float(graph, `${name}.weight`), weights.float(graph, `${name}.bias`)];
+  const operands = [x, weights.float(graph, `${name}.weight`)];
+  if (weights.has(`${name}.bias`)) operands.push(weights.float(graph, `${name}.bias`));
   return graph.op('LayerNormalization', operands, { axis: -1n, epsilon: config.norm.epsilon });
 }
 

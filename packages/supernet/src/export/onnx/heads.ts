@@ -22,19 +22,20 @@ function rawHead(context: LayerContext, hidden: string, start: Pick<Start, 'ids'
   if (config.head === 'none') return { value: hidden, extents: ['batch_size', tokens, config.hiddenSize] };
   if (config.head === 'causal-lm' || config.head === 'masked-lm' || config.head === 'token-classification') {
     let x = hidden;
-    if (config.headDense === 'lm-transform') {
-      x = linearNodes(graph, weights, x, 'head.dense');
-      x = activationNodes(graph, x, config.headActivation ?? config.activation);
-      x = layerNormNodes(context, x, 'head.norm');
-    }
+    if (config.headDense === 'lm-transform') x = transformNodes(context, x);
     const outputs = config.head === 'token-classification' ? config.labels : config.vocabSize;
     const rows = context.cache ? 'logits_length' : tokens;
     return { value: outputNodes(context, x), extents: ['batch_size', rows, outputs] };
   }
   const at = (position: number): string => graph.op('Gather', [hidden, graph.int(position)], { axis: 1n });
   let x = readoutNodes(context, hidden, start, at);
+  if (config.head === 'sentence-embedding') {
+    const value = config.unitEmbedding ? unitNodes(context, x) : x;
+    return { value, extents: ['batch_size', config.hiddenSize] };
+  }
+  if (config.poolerNorm) x = layerNormNodes(context, x, 'pooler.norm');
   if (config.pooler) x = graph.op('Tanh', [linearNodes(graph, weights, x, 'pooler')]);
-  if (config.headDense === 'tanh') x = graph.op('Tanh', [linearNodes(graph, weights, x, 'head.dense')]);
+  if (config.headDense !== 'none') x = transformNodes(context, x);
   if (config.readoutNorm) x = layerNormNodes(context, x, 'head.norm');
   let value = outputNodes(context, x);
   if (config.readout === 'distilled') {
@@ -42,6 +43,32 @@ function rawHead(context: LayerContext, hidden: string, start: Pick<Start, 'ids'
     value = graph.op('Mul', [graph.op('Add', [value, second]), graph.float(0.5)]);
   }
   return { value, extents: ['batch_size', config.labels] };
+}
+
+/** Extra linear of a head with what follows it. */
+function transformNodes(context: LayerContext, rows: string): string {
+  const { graph, weights, config } = context;
+  const { headActivation = config.activation } = config;
+  const x = linearNodes(graph, weights, rows, 'head.dense');
+  switch (config.headDense) {
+    case 'tanh':
+      return graph.op('Tanh', [x]);
+    case 'wide':
+      return activationNodes(graph, layerNormNodes(context, x, 'head.norm'), headActivation);
+    case 'lm-transform':
+      return layerNormNodes(context, activationNodes(graph, x, headActivation), 'head.norm');
+    default:
+      return activationNodes(graph, x, headActivation);
+  }
+}
+
+/** Rows of length 1. */
+function unitNodes({ graph }: LayerContext, x: string): string {
+  const length = graph.op('ReduceL2', graph.opset === 17 ? [x] : [x, graph.int([1])], {
+    ...(graph.opset === 17 && { axes: [1n] }),
+    keepdims: 1n,
+  });
+  return graph.op('Div', [x, graph.op('Max', [length, graph.float(graph.type === 'float' ? 1e-12 : 1e-4)])]);
 }
 
 function readoutNodes(
@@ -60,6 +87,13 @@ function readoutNodes(
   /** Of each sequence the token with the largest number, the first where several have it. */
   const pick = (numbers: string): string =>
     graph.op('GatherND', [hidden, graph.op('ArgMax', [numbers], { axis: 1n, keepdims: 1n })], { batch_dims: 1n });
+  if (config.readout === 'mean') {
+    const real = graph.op('Cast', [mask as string], { to: TO[graph.type] });
+    const count = graph.op('ReduceSum', [real, graph.int([1])], { keepdims: 1n });
+    const shares = graph.op('Div', [real, graph.op('Max', [count, graph.float(1)])]);
+    const weighted = graph.op('Mul', [hidden, graph.op('Unsqueeze', [shares, graph.int([2])])]);
+    return graph.op('ReduceSum', [weighted, graph.int([1])], { keepdims: 0n });
+  }
   if (config.readout !== 'last') return mask ? pick(mask) : at(0);
   // The last real token is where the running count of real tokens first reaches its maximum.
   const last = (real: string): string => pick(graph.op('CumSum', [real, graph.int(1)]));

@@ -16,7 +16,8 @@ function blockNodes(context: LayerContext, x: string, layer: number, block: 'att
   const { graph, config } = context;
   const { placement } = config.norm;
   const at = `layers.${layer}.${block}`;
-  const isNormedFirst = placement === 'pre' || placement === 'sandwich';
+  const isSkipped = config.skipsFirstNorm === true && layer === 0 && block === 'attention';
+  const isNormedFirst = (placement === 'pre' || placement === 'sandwich') && !isSkipped;
   const input = isNormedFirst ? normNodes(context, x, `${at}.norm`) : x;
   let result = block === 'attention' ? attentionNodes(context, input, layer) : ffnNodes(context, input, layer);
   if (placement === 'output' || placement === 'sandwich') result = normNodes(context, result, `${at}.outputNorm`);
