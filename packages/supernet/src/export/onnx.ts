@@ -130,6 +130,10 @@ export async function exportOnnx(
     return typed(() => onnxModelBytes(built, signal));
   }
   requireNode('node:fs/promises', `writing to ${place}`, 'exportOnnx without a folder gives the bytes');
+  if (options.genai && (parts.config.layerHeads ?? parts.config.layerKvHeads)) {
+    const message = 'genai = true: its genai_config.json has one number of heads for all layers, which differ here';
+    throw new SupernetError('invalid-option', message, { genai: true, heads: parts.config.layerHeads });
+  }
   const dtype = options.dtype ?? 'fp32';
   const built = build(parts, options, parts.config.head === 'causal-lm');
   const { externalData, signal } = options;

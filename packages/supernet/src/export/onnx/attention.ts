@@ -1,22 +1,17 @@
 // Attention as ONNX nodes: onnxruntime's GroupQueryAttention where it has a cache, plain operators elsewhere.
-import { headGroup, layerHeads, layerWindow, type ModelConfig } from '@hip/checkpoints';
+import { layerHeads, layerKvHeads, layerWindow, type ModelConfig } from '@hip/checkpoints';
 import { CONTRIB, type Extents } from './graph.ts';
 import type { LayerContext } from './context.ts';
 import { layerNormNodes, rmsNodes, softcapNodes } from './functions.ts';
 import { linearNodes } from './linear.ts';
 import { rotateNodes, type Rotation } from './rotation.ts';
 
-/** Key/value heads of a layer. */
-export function kvHeadsOf(config: ModelConfig, layer: number): number {
-  return layerHeads(config, layer) / headGroup(config);
-}
-
 /** x [B, T, D] → [B, T, D]. */
 export function attentionNodes(context: LayerContext, x: string, layer: number): string {
   const { graph, weights, config, cache } = context;
   const at = `layers.${layer}.attention`;
   const heads = layerHeads(config, layer);
-  const kvHeads = kvHeadsOf(config, layer);
+  const kvHeads = layerKvHeads(config, layer);
   const project = (name: 'query' | 'key' | 'value', count: number): string => {
     const value = linearNodes(graph, weights, x, `${at}.${name}`);
     if (!config.qkNorm || name === 'value') return value;
@@ -42,7 +37,7 @@ type Operands = readonly [query: string, key: string, value: string];
 
 /** Inputs and outputs of a layer's cache, [batch, kvHeads, tokens, headSize]. */
 function cacheNodes({ graph, config }: LayerContext, layer: number) {
-  const extents = (tokens: string): Extents => ['batch_size', kvHeadsOf(config, layer), tokens, config.headSize];
+  const extents = (tokens: string): Extents => ['batch_size', layerKvHeads(config, layer), tokens, config.headSize];
   const [key, value] = ['key', 'value'].map((which) => {
     const past = graph.input(`past_key_values.${layer}.${which}`, graph.type, extents('past_sequence_length'));
     const present = `present.${layer}.${which}`;
@@ -66,7 +61,7 @@ function groupQueryNodes(context: LayerContext, operands: Operands, layer: numbe
     [output, key.present, value.present],
     {
       num_heads: BigInt(layerHeads(config, layer)),
-      kv_num_heads: BigInt(kvHeadsOf(config, layer)),
+      kv_num_heads: BigInt(layerKvHeads(config, layer)),
       do_rotary: rotation ? 1n : 0n,
       rotary_interleaved: 0n,
       scale: config.attentionScale,
@@ -83,7 +78,7 @@ function groupQueryNodes(context: LayerContext, operands: Operands, layer: numbe
 function plainNodes(context: LayerContext, operands: Operands, layer: number, rotation: Rotation | undefined): string {
   const { graph, config, cache } = context;
   const heads = layerHeads(config, layer);
-  const kvHeads = kvHeadsOf(config, layer);
+  const kvHeads = layerKvHeads(config, layer);
   const group = heads / kvHeads;
   const d = config.headSize;
   const [query, key, value] = operands;

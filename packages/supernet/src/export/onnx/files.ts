@@ -4,6 +4,7 @@ import {
   findFamily,
   folderFiles,
   layerHeads,
+  layerKvHeads,
   optionalJson,
   optionalText,
   saveFolder,
@@ -12,7 +13,6 @@ import {
 import { requireNode } from '../../node-modules.ts';
 import { subnetConfigJson } from '../config.ts';
 import { COPIED_FILES } from '../extract.ts';
-import { kvHeadsOf } from './attention.ts';
 import type { OnnxDtype } from './options.ts';
 import type { ExportParts } from './parts.ts';
 
@@ -109,7 +109,7 @@ function genaiConfig(config: ModelConfig, path: string): object {
         hidden_size: config.hiddenSize,
         num_attention_heads: layerHeads(config, 0),
         num_hidden_layers: config.layers,
-        num_key_value_heads: kvHeadsOf(config, 0),
+        num_key_value_heads: layerKvHeads(config, 0),
         inputs: {
           input_ids: 'input_ids',
           attention_mask: 'attention_mask',
