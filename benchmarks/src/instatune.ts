@@ -42,7 +42,18 @@ export const benchmark: Benchmark = {
   name: 'instatune',
   description: 'InstaTune on SST-2, CIFAR-10 and language modelling: accuracy, MACs, latency, search, throughput',
   async run({ quick, log, signal }) {
-    const { kept, keptAs, backend, sections, seconds, partial, recipe, seed, searchSeeds, tasks: names } = settings(quick);
+    const {
+      kept,
+      keptAs,
+      backend,
+      sections,
+      seconds,
+      partial,
+      recipe,
+      seed,
+      searchSeeds,
+      tasks: names,
+    } = settings(quick);
     const tasks = names.map(taskOf);
     const shared = sharedDirectory();
     if (!shared) throw new Error('this benchmark needs ../shared: set SHARED_DIR');

@@ -5,46 +5,7 @@ import * as tf from '@tensorflow/tfjs';
 import { setWasmPaths } from '@tensorflow/tfjs-backend-wasm';
 import { InferenceSession, Tensor } from 'onnxruntime-node';
 import type { AttentionShape } from '@hip/mask-search';
-import { Message } from '../../../packages/supernet/src/export/protobuf.ts';
-
-const FLOAT = 1;
-const INT32 = 6;
-
-function value(name: string, type: number, dims: readonly (number | string)[]): Message {
-  const shape = new Message();
-  for (const dim of dims) {
-    shape.message(1, typeof dim === 'number' ? new Message().integer(1, dim) : new Message().string(2, dim));
-  }
-  return new Message()
-    .string(1, name)
-    .message(2, new Message().message(1, new Message().integer(1, type).message(2, shape)));
-}
-
-function integerAttribute(name: string, n: number): Message {
-  return new Message().string(1, name).integer(3, n).integer(20, 2);
-}
-
-/** A model of one causal GroupQueryAttention without past, positions or rotary embedding. */
-function groupQueryAttentionModel({ heads, kvHeads, headDim }: AttentionShape): Uint8Array {
-  const node = new Message();
-  for (const name of ['q', 'k', 'v', '', '', 'lengths', 'total']) node.string(1, name);
-  for (const name of ['out', 'present_k', 'present_v']) node.string(2, name);
-  node.string(4, 'GroupQueryAttention');
-  node.message(5, integerAttribute('num_heads', heads)).message(5, integerAttribute('kv_num_heads', kvHeads));
-  node.string(7, 'com.microsoft');
-  const graph = new Message().message(1, node).string(2, 'attention');
-  const flat = (name: string, count: number): Message => value(name, FLOAT, ['batch', 'rows', count * headDim]);
-  graph.message(11, flat('q', heads)).message(11, flat('k', kvHeads)).message(11, flat('v', kvHeads));
-  graph.message(11, value('lengths', INT32, ['batch'])).message(11, value('total', INT32, []));
-  graph.message(12, flat('out', heads));
-  const opset = (domain: string, version: number): Message => new Message().string(1, domain).integer(2, version);
-  return new Message()
-    .integer(1, 8)
-    .message(7, graph)
-    .message(8, opset('', 17))
-    .message(8, opset('com.microsoft', 1))
-    .finish();
-}
+import { groupQueryAttentionModel } from '../group-query-attention.ts';
 
 /** Read by onnxruntime when it makes the operator: 1 computes the whole score matrix, head by head, instead of tiles of it. */
 const DISABLE_FLASH = 'ORT_GQA_DISABLE_FLASH_ATTENTION';
@@ -63,20 +24,20 @@ export async function onnxAttention(
 ): Promise<{ run(): Promise<Float32Array>; close(): Promise<void> }> {
   const { batch, queries, keys, heads, kvHeads, headDim } = shape;
   process.env[DISABLE_FLASH] = flash ? '0' : '1';
-  const session = await InferenceSession.create(groupQueryAttentionModel(shape), {
+  const session = await InferenceSession.create(await groupQueryAttentionModel({ ...shape, type: 'float' }), {
     intraOpNumThreads: threads,
     interOpNumThreads: 1,
     graphOptimizationLevel: 'all',
   });
   const feeds = {
-    q: new Tensor('float32', q, [batch, queries, heads * headDim]),
-    k: new Tensor('float32', k, [batch, keys, kvHeads * headDim]),
-    v: new Tensor('float32', v, [batch, keys, kvHeads * headDim]),
-    lengths: new Tensor('int32', new Int32Array(batch).fill(keys - 1), [batch]),
-    total: new Tensor('int32', Int32Array.of(keys), []),
+    query: new Tensor('float32', q, [batch, queries, heads * headDim]),
+    key: new Tensor('float32', k, [batch, keys, kvHeads * headDim]),
+    value: new Tensor('float32', v, [batch, keys, kvHeads * headDim]),
+    seqlens_k: new Tensor('int32', new Int32Array(batch).fill(keys - 1), [batch]),
+    total_sequence_length: new Tensor('int32', Int32Array.of(keys), []),
   };
   return {
-    run: async () => (await session.run(feeds, ['out']))['out']!.data as Float32Array,
+    run: async () => (await session.run(feeds, ['output']))['output']!.data as Float32Array,
     close: () => session.release(),
   };
 }

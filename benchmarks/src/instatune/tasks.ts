@@ -310,4 +310,6 @@ function holdOutSentences(rows: readonly LabelledText[], count: number, seed: nu
 export const TASKS: Readonly<Record<string, Task>> = {
   sst2: SST2,
   'sst2-minilm': SST2_MINILM,
-  cifar10: CIFAR10, books: BOOKS };
+  cifar10: CIFAR10,
+  books: BOOKS,
+};

@@ -4,7 +4,7 @@ import { dirname, join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import type * as Ort from 'onnxruntime-web';
 import { median } from '../benchmark.ts';
-import { groupQueryAttentionModel } from './onnx.ts';
+import { groupQueryAttentionModel } from '../group-query-attention.ts';
 import { LLAMA } from './search.ts';
 
 /** The folder of onnxruntime-web's files: ORT_DIST where there is no node_modules. */
@@ -55,10 +55,13 @@ export async function onnxruntimeRows({
       type: 'f16',
     };
     try {
-      const session = await ort.InferenceSession.create(groupQueryAttentionModel({ tokens, heads, kvHeads, headDim }), {
-        executionProviders: ['webgpu'],
-        preferredOutputLocation: 'gpu-buffer',
-      });
+      const session = await ort.InferenceSession.create(
+        await groupQueryAttentionModel({ heads, kvHeads, headDim, type: 'float16' }),
+        {
+          executionProviders: ['webgpu'],
+          preferredOutputLocation: 'gpu-buffer',
+        },
+      );
       const device = await ort.env.webgpu.device;
       const tensor = (count: number): Ort.Tensor => {
         const length = tokens * count * headDim;

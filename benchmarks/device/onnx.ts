@@ -1,0 +1,100 @@
+// onnxruntime-web's whole graph against the same graph cut, at Qwen3-0.6B's shape: node BUNDLE --dawn dawn.node --ort FOLDER --out rows.json [--tiny] [--dtype fp16] [--lengths 2048,8192]
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { pathToFileURL } from 'node:url';
+import { parseArgs } from 'node:util';
+import type * as Ort from 'onnxruntime-web';
+import { requestHipDevice } from '@hip/kernels-webgpu';
+import type { OnnxDtype } from '@instatune/supernet';
+import { speedRows } from '../src/onnx-webgpu/measure.ts';
+import { QWEN3, TINY, writeModel } from '../src/onnx-webgpu/model.ts';
+import { cutRunner, wholeRunner } from '../src/onnx-webgpu/sessions.ts';
+
+const { values } = parseArgs({
+  options: {
+    dawn: { type: 'string' },
+    ort: { type: 'string' },
+    bundle: { type: 'string', default: 'ort.webgpu.bundle.min.mjs' },
+    out: { type: 'string' },
+    tiny: { type: 'boolean', default: false },
+    dtypes: { type: 'string', default: 'fp16,q4f16' },
+    whole: { type: 'string', default: '2048,8192,32768' },
+    cut: { type: 'string', default: '2048,8192,32768' },
+    steps: { type: 'string', default: '12' },
+    chunk: { type: 'string', default: '8192' },
+    seconds: { type: 'string', default: '120' },
+    features: { type: 'string', default: 'allow_unsafe_apis' },
+  },
+});
+const { dawn, ort: folderOfOrt, out } = values;
+if (!dawn || !folderOfOrt || !out) throw new Error('give --dawn PATH, --ort FOLDER and --out FILE');
+
+const { create, globals } = createRequire(import.meta.url)(dawn) as {
+  create: (options: string[]) => GPU;
+  globals: object;
+};
+Object.assign(globalThis, globals);
+const gpu = create([`enable-dawn-features=${values.features}`]);
+// Dawn must outlive its objects.
+Object.defineProperty(globalThis.navigator, 'gpu', { value: gpu, configurable: true });
+const adapter = await gpu.requestAdapter({ powerPreference: 'high-performance' });
+if (!adapter) throw new Error('no WebGPU adapter: is a Vulkan driver there?');
+// onnxruntime-web iterates features with forEach, which Dawn's set in Node lacks.
+const prototype = Object.getPrototypeOf(adapter.features) as { forEach?: unknown };
+prototype.forEach ??= function forEach(this: Iterable<string>, visit: (feature: string) => void) {
+  for (const feature of this) visit(feature);
+};
+const device = await requestHipDevice(adapter);
+device.addEventListener('uncapturederror', ({ error }) => say({ uncaptured: error.message.slice(0, 400) }));
+
+const ort = (await import(pathToFileURL(join(folderOfOrt, values.bundle)).href)) as typeof Ort;
+Object.assign(ort.env.wasm, { numThreads: 1, wasmPaths: `${folderOfOrt}/` });
+Object.assign(ort.env, { logLevel: 'error' });
+
+const began = performance.now();
+const deadline = began + 1000 * Number(values.seconds);
+const rows: Record<string, unknown>[] = [];
+function say(row: Record<string, unknown>): void {
+  rows.push({ ...row, atSeconds: Math.round((performance.now() - began) / 100) / 10 });
+  process.stdout.write(`${JSON.stringify(rows.at(-1))}\n`);
+  const { vendor, architecture, description } = adapter!.info;
+  writeFileSync(out!, JSON.stringify({ adapter: { vendor, architecture, description }, rows }, null, 1));
+}
+
+const shape = values.tiny ? TINY : QWEN3;
+const lengthsOf = (text: string) => text.split(',').filter(Boolean).map(Number);
+const work = mkdtempSync(join(tmpdir(), 'onnx-webgpu-'));
+try {
+  for (const dtype of values.dtypes.split(',') as OnnxDtype[]) {
+    const contextLength = Math.max(...lengthsOf(values.whole), ...lengthsOf(values.cut)) + 256;
+    const folder = join(work, dtype);
+    const report = await writeModel(shape, folder, dtype, contextLength);
+    say({ dtype, written: report.bytes });
+    const files = { folder, model: report.model };
+    const plan = { steps: Number(values.steps), chunk: Number(values.chunk), deadline };
+    for (const [kind, lengths] of [
+      ['cut', lengthsOf(values.cut)],
+      ['whole', lengthsOf(values.whole)],
+    ] as const) {
+      if (lengths.length === 0) continue;
+      const start = performance.now();
+      try {
+        const runner =
+          kind === 'whole'
+            ? await wholeRunner(ort, files, device)
+            : await cutRunner(ort, files, { gpuDevice: device, maxTokens: contextLength });
+        say({ dtype, session: runner.name, createdMs: Math.round(performance.now() - start) });
+        await speedRows(runner, { ...plan, lengths }, shape.vocabulary, (row) => say({ dtype, ...row }));
+        await runner.release();
+      } catch (error) {
+        say({ dtype, kind, failure: String(error).slice(0, 500) });
+      }
+    }
+  }
+} finally {
+  rmSync(work, { recursive: true, force: true });
+}
+// onnxruntime-web keeps the process alive.
+process.exit(0);

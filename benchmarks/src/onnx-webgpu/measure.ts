@@ -1,0 +1,80 @@
+// Prefill and tokens after it, of one session at every length.
+import type { Runner, Tensors } from './sessions.ts';
+
+const round = (value: number): number => Number(value.toPrecision(4));
+
+/** What is measured. */
+export interface Plan {
+  readonly lengths: readonly number[];
+  /** Tokens timed after each prefill. */
+  readonly steps: number;
+  /** Tokens of one call of the prefill. */
+  readonly chunk: number;
+  /** No length is begun after this, in `performance.now()`. */
+  readonly deadline: number;
+}
+
+/** Rows of a runner; what fails is said in its row. */
+export async function speedRows(
+  runner: Runner,
+  { lengths, steps, chunk, deadline }: Plan,
+  vocabulary: number,
+  log: (row: Record<string, unknown>) => void,
+): Promise<void> {
+  const ids = (tokens: number, at: number) =>
+    Int32Array.from({ length: tokens }, (_, i) => ((at + i) * 7919) % vocabulary);
+  const prefill = async (tokens: number): Promise<Tensors> => {
+    let past: Tensors | undefined;
+    for (let at = 0; at < tokens; at += chunk) {
+      const next = await runner.step(ids(Math.min(chunk, tokens - at), at), past);
+      release(past, next);
+      past = next;
+    }
+    return past as Tensors;
+  };
+  // Shaders are compiled by the first call of each kind.
+  let warm = await prefill(Math.min(512, lengths[0]!));
+  for (let i = 0; i < 2; i++) warm = await advance(runner, warm, ids(1, i));
+  release(warm, {});
+  for (const tokens of lengths) {
+    const row: Record<string, unknown> = { session: runner.name, tokens };
+    if (performance.now() > deadline) {
+      log({ ...row, failure: 'no time was left' });
+      continue;
+    }
+    try {
+      const start = performance.now();
+      let past = await prefill(tokens);
+      row['prefillMs'] = round(performance.now() - start);
+      const times: number[] = [];
+      for (let step = 0; step < steps; step++) {
+        const before = performance.now();
+        past = await advance(runner, past, ids(1, tokens + step));
+        times.push(performance.now() - before);
+      }
+      // The first token after a prefill has shaders of its own.
+      times.shift();
+      times.sort((a, b) => a - b);
+      row['tokenMs'] = round(times[times.length >> 1]!);
+      row['tokenMsBest'] = round(times[0]!);
+      release(past, {});
+    } catch (error) {
+      row['failure'] = String(error).slice(0, 300);
+      log(row);
+      return;
+    }
+    log(row);
+  }
+}
+
+async function advance(runner: Runner, past: Tensors, ids: Int32Array): Promise<Tensors> {
+  const next = await runner.step(ids, past);
+  release(past, next);
+  return next;
+}
+
+/** Frees what is not handed on. */
+function release(past: Tensors | undefined, next: Tensors): void {
+  const kept = new Set(Object.values(next));
+  for (const tensor of Object.values(past ?? {})) if (!kept.has(tensor)) tensor.dispose();
+}

@@ -1,0 +1,101 @@
+// The two sessions that are compared: onnxruntime-web with the whole graph, and the same graph cut at its attention.
+import { readFile } from 'node:fs/promises';
+import type * as Ort from 'onnxruntime-web';
+import { createHipSession, type HipSessionOptions } from '@hip/onnx';
+
+export type Tensors = Record<string, Ort.Tensor>;
+
+/** One of them. */
+export interface Runner {
+  readonly name: string;
+  /** Runs tokens after a cache; the logits of the last one are on the host when it resolves. */
+  step(ids: Int32Array, past: Tensors | undefined): Promise<Tensors>;
+  release(): Promise<void>;
+}
+
+interface Session {
+  readonly inputMetadata: readonly {
+    readonly name: string;
+    readonly shape: readonly (number | string)[];
+    readonly type: string;
+  }[];
+  run(feeds: Tensors): Promise<Record<string, unknown>>;
+  release(): Promise<void>;
+}
+
+/** Files of a model: `model.onnx` and its data. */
+export interface ModelFiles {
+  readonly folder: string;
+  /** Path of the model in the folder. */
+  readonly model: string;
+}
+
+function runner(ort: typeof Ort, name: string, session: Session): Runner {
+  const int64 = (values: ArrayLike<number>, dims: number[]) =>
+    new ort.Tensor(
+      'int64',
+      BigInt64Array.from({ length: values.length }, (_, i) => BigInt(values[i]!)),
+      dims,
+    );
+  return {
+    name,
+    async step(ids, past) {
+      const before = past ? Object.values(past)[0]!.dims[2]! : 0;
+      const feeds: Tensors = {};
+      for (const { name: input, shape, type } of session.inputMetadata) {
+        const known = past?.[input.replace('past_key_values', 'present')];
+        if (known) feeds[input] = known;
+        else if (input === 'input_ids') feeds[input] = int64(ids, [1, ids.length]);
+        else if (input === 'num_logits_to_keep') feeds[input] = int64([1], []);
+        else if (input === 'attention_mask') {
+          feeds[input] = int64(new Uint8Array(before + ids.length).fill(1), [1, before + ids.length]);
+        } else {
+          const dims = shape.map((dim, axis) => (typeof dim === 'number' ? dim : axis === 0 ? 1 : 0));
+          const empty = type === 'float16' ? new Float16Array(0) : new Float32Array(0);
+          feeds[input] = new ort.Tensor(type as 'float32', empty as Float32Array, dims);
+        }
+      }
+      const outputs = (await session.run(feeds)) as Tensors;
+      const logits = outputs['logits']!;
+      const numbers = (await logits.getData()) as Float32Array;
+      if (!Number.isFinite(numbers[0])) throw new Error(`${name}: logits are not finite`);
+      return Object.fromEntries(Object.entries(outputs).filter(([output]) => output.startsWith('present')));
+    },
+    release: () => session.release(),
+  };
+}
+
+/** onnxruntime-web with the whole graph; caches stay on the GPU. */
+export async function wholeRunner(ort: typeof Ort, { folder, model }: ModelFiles, device: GPUDevice): Promise<Runner> {
+  const data = `${model.replace(/^.*\//, '')}_data`;
+  const present = (await presentNames(`${folder}/${model}`)).map((name) => [name, 'gpu-buffer'] as const);
+  const session = await ort.InferenceSession.create(await readFile(`${folder}/${model}`), {
+    executionProviders: [{ name: 'webgpu', device } as Ort.InferenceSession.WebGpuExecutionProviderOption],
+    externalData: [{ path: data, data: await readFile(`${folder}/${model}_data`) }],
+    preferredOutputLocation: Object.fromEntries(present),
+    logSeverityLevel: 3,
+  });
+  return runner(ort, 'onnxruntime-web, whole', session as unknown as Session);
+}
+
+async function presentNames(path: string): Promise<string[]> {
+  const { openOnnxModel } = await import('@hip/onnx/model');
+  const opened = await openOnnxModel(path);
+  await opened.close();
+  return opened.graph.output.flatMap(({ name }) => (name.startsWith('present') ? [name] : []));
+}
+
+/** The graph cut at its attention. */
+export async function cutRunner(
+  ort: typeof Ort,
+  { folder, model }: ModelFiles,
+  options: HipSessionOptions,
+): Promise<Runner> {
+  const cut = model.lastIndexOf('/');
+  const session = await createHipSession(ort as never, `${folder}/${model.slice(0, cut)}`, {
+    ...options,
+    device: 'webgpu',
+    file: model.slice(cut + 1),
+  });
+  return runner(ort, 'onnxruntime-web, cut, HiP between', session as unknown as Session);
+}
