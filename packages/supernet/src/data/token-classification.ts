@@ -35,7 +35,7 @@ interface Encoded {
  * const tokenizer = await loadTokenizer(folderFiles('./bert-mini'));
  * const data = tokenClassification([{ tokens: ['Ishmael', 'sails'], labels: [1, 0] }], tokenizer!);
  * const { labels } = await data.batch([0]);
- * console.log(labels.join()); // => -1,1,-1,-1,0,-1
+ * console.log(labels.join()); // => -1,1,-1,-1,-1,0,-1,-1
  * ```
  */
 export function tokenClassification(

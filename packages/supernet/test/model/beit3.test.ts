@@ -1,6 +1,7 @@
 // BEiT-3 against the goldens: images, texts, both fused, and its three heads; sub-networks of each, masked, sliced and reloaded.
 import { readFile } from 'node:fs/promises';
 import * as tf from '@tensorflow/tfjs';
+import * as ort from 'onnxruntime-node';
 import { memoryFiles, openSafetensors, fileSource } from '@hip/checkpoints';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { loadCheckpoint } from '../../src/checkpoint/load.ts';
@@ -8,6 +9,7 @@ import { countParameters } from '../../src/elastic/cost.ts';
 import { reorderByImportance } from '../../src/elastic/reorder.ts';
 import { fullSubnet } from '../../src/elastic/space.ts';
 import { renderCheckpoint } from '../../src/export/extract.ts';
+import { exportOnnx } from '../../src/export/onnx.ts';
 import { extractModel } from '../../src/export/values.ts';
 import type { ElasticModel, ForwardOutput, ModelInputs } from '../../src/model/types.ts';
 import { BACKENDS, useBackend } from '../helpers/backend.ts';
@@ -122,6 +124,39 @@ describe.skipIf(missingGolden)(`sub-networks of BEiT-3${missingGolden}`, () => {
     for (const other of [small, again]) {
       expect(await run(other)).toBeAllclose(sliced, { atol: 1e-5, rtol: 0 });
       other.dispose();
+    }
+    model.dispose();
+  });
+
+  it.each([
+    ['fused', 'config.json', 'last_hidden_state', 'encoder_out'],
+    ['retrieval', 'config-retrieval.json', 'logits_per_image', 'logits_per_image'],
+    ['vqa', 'config-vqa.json', 'logits', 'logits'],
+  ] as const)('%s as ONNX: the goldens, and a sub-network', async (name, config, output, golden) => {
+    const { inputs, outputs } = await read(name);
+    const model = await load(config);
+    const int64 = async (tensor: tf.Tensor) =>
+      new ort.Tensor('int64', BigInt64Array.from(await tensor.data(), BigInt), tensor.shape);
+    const feeds = {
+      pixel_values: new ort.Tensor(
+        'float32',
+        (await inputs.pixelValues!.data()) as Float32Array,
+        inputs.pixelValues!.shape,
+      ),
+      input_ids: await int64(inputs.inputIds!),
+      attention_mask: await int64(inputs.attentionMask!),
+    };
+    const subnet = { layers: 2, heads: [2, 3, 1], ffn: [64, 100, 1] };
+    for (const kept of [fullSubnet(model.space), subnet]) {
+      const session = await ort.InferenceSession.create(await exportOnnx(model, kept));
+      const result = await session.run(feeds);
+      const expected = kept === subnet ? await model.forward(inputs, { subnet }).logits.data() : outputs.get(golden)!;
+      expect(result[output]!.data as Float32Array).toBeAllclose(expected, { atol: 1e-4, rtol: 0 });
+      if (name === 'retrieval' && kept !== subnet) {
+        const texts = result['text_embeds']!.data as Float32Array;
+        expect(texts).toBeAllclose(outputs.get('language_features')!, TOLERANCE);
+      }
+      await session.release();
     }
     model.dispose();
   });

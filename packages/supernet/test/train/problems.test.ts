@@ -24,7 +24,10 @@ import { tinyBert, tinyMultiway, tinyOf, tinyRoberta } from '../helpers/tiny.ts'
 /** Words are letters; [CLS] 1, [SEP] 2, padding 0. */
 const tokenizer: TextTokenizer = {
   encode: (text, { addSpecialTokens = true, maxTokens = Infinity } = {}) => {
-    const ids = text.replaceAll(' ', '').split('').map((letter) => 3 + (letter.charCodeAt(0) % 28));
+    const ids = text
+      .replaceAll(' ', '')
+      .split('')
+      .map((letter) => 3 + (letter.charCodeAt(0) % 28));
     return addSpecialTokens ? [1, ...ids.slice(0, maxTokens - 2), 2] : ids;
   },
   encodePair: (first, second) => {

@@ -3,7 +3,9 @@ import { layerHeads, layerKvHeads, layerWindow, type ModelConfig } from '@hip/ch
 import { CONTRIB, type Extents } from './graph.ts';
 import type { LayerContext } from './context.ts';
 import { layerNormNodes, rmsNodes, softcapNodes } from './functions.ts';
+import { branchNodes } from './branches.ts';
 import { linearNodes } from './linear.ts';
+import { relativeScoreNodes } from './relative.ts';
 import { rotateNodes, type Rotation } from './rotation.ts';
 
 /** x [B, T, D] → [B, T, D]. */
@@ -13,7 +15,7 @@ export function attentionNodes(context: LayerContext, x: string, layer: number):
   const heads = layerHeads(config, layer);
   const kvHeads = layerKvHeads(config, layer);
   const project = (name: 'query' | 'key' | 'value', count: number): string => {
-    const value = linearNodes(graph, weights, x, `${at}.${name}`);
+    const value = branchNodes(context, x, `${at}.${name}`, (rows, own) => linearNodes(graph, weights, rows, own));
     if (!config.qkNorm || name === 'value') return value;
     const norm = `${at}.${name}Norm.weight`;
     if (config.qkNormSpan === 'all-heads') return rmsNodes(context, value, norm);
@@ -24,8 +26,10 @@ export function attentionNodes(context: LayerContext, x: string, layer: number):
   const rotation = context.rotation(layer);
   const attend = cache && isGrouped(config, rotation) ? groupQueryNodes : plainNodes;
   let merged = attend(context, operands, layer, rotation);
-  if (config.subNorm) merged = layerNormNodes(context, merged, `${at}.subNorm`);
-  return linearNodes(graph, weights, merged, `${at}.output`);
+  if (config.subNorm) {
+    merged = branchNodes(context, merged, `${at}.subNorm`, (rows, own) => layerNormNodes(context, rows, own));
+  }
+  return branchNodes(context, merged, `${at}.output`, (rows, own) => linearNodes(graph, weights, rows, own));
 }
 
 /** Whether onnxruntime's GroupQueryAttention takes heads of this size. */
@@ -104,7 +108,14 @@ function plainNodes(context: LayerContext, operands: Operands, layer: number, ro
   }
   const expanded = (x: string): string => graph.op('Unsqueeze', [x, graph.int([2])]);
   const kT = graph.op('Transpose', [expanded(k)], { perm: [0n, 1n, 2n, 4n, 3n] });
-  let scores = graph.op('Mul', [graph.op('MatMul', [q, kT]), graph.float(config.attentionScale)]);
+  let products = graph.op('MatMul', [q, kT]);
+  if (context.relative) {
+    // One key head a query head: [B, H, 1, T, d] without the group.
+    const own = graph.op('Squeeze', [q, graph.int([2])]);
+    const added = relativeScoreNodes(context, `layers.${layer}.attention`, own, k, heads);
+    if (added !== undefined) products = graph.op('Add', [products, expanded(added)]);
+  }
+  let scores = graph.op('Mul', [products, graph.float(config.attentionScale)]);
   if (config.attentionSoftcap !== undefined) scores = softcapNodes(graph, scores, config.attentionSoftcap);
   const window = layerWindow(config, layer);
   if (config.causal || window > 0) scores = graph.op('Min', [scores, visibleNodes(context, window)]);

@@ -8,6 +8,8 @@ import { imageInputs, textInputs } from './inputs.ts';
 import type { LayerContext } from './context.ts';
 import { layerNormNodes, normNodes } from './functions.ts';
 import { layerNodes } from './layers.ts';
+import { multiwayGraph, zeroPadding } from './multiway.ts';
+import { relativeNodes } from './relative.ts';
 import { rotations } from './rotation.ts';
 import type { ExportWeights } from './weights.ts';
 
@@ -32,18 +34,6 @@ const OUTPUTS: Partial<Record<HeadKind, string>> = {
   'sentence-embedding': 'sentence_embedding',
 };
 
-/** @throws SupernetError `unsupported-model` naming what there are no nodes for */
-function requireExportable(config: ModelConfig): void {
-  const features: Readonly<Record<string, boolean>> = {
-    'two branches of weights': config.multiway === true,
-    'relative positions in its scores': config.relativeAttention !== undefined,
-  };
-  const missing = Object.keys(features).filter((name) => features[name]);
-  if (missing.length === 0) return;
-  const message = `a ${config.family} model has ${missing.join(' and ')}, which exportOnnx has no operators for`;
-  throw new SupernetError('unsupported-model', message, { family: config.family, features: missing });
-}
-
 /** The model, its weights to be read as it is written. @throws SupernetError `invalid-option` */
 export function buildOnnx(config: ModelConfig, weights: ExportWeights, options: BuildOptions): OnnxModelToWrite {
   const { isCached } = options;
@@ -51,15 +41,15 @@ export function buildOnnx(config: ModelConfig, weights: ExportWeights, options: 
     const message = `cache = true: a ${config.family} model with the head ${config.head} goes over whole sequences, leave it out`;
     throw new SupernetError('invalid-option', message, { cache: true, head: config.head });
   }
-  requireExportable(config);
   const type = weights.format.float;
   // RMSNormalization came with opset 23; onnxruntime's fusions of encoders know older ones better.
   const graph = new OnnxGraph(type, config.norm.kind === 'rms' ? 23 : 17);
   const lowest = LOWEST[type];
+  if (config.multiway) return multiwayGraph(graph, weights, config, options, lowest).model(options.name);
   const start = config.patches
     ? imageInputs(graph, weights, config)
     : textInputs(graph, weights, config, { isMasked: options.isMasked || isCached, isCached, lowest });
-  const context: LayerContext = {
+  const base: LayerContext = {
     graph,
     weights,
     config,
@@ -69,12 +59,11 @@ export function buildOnnx(config: ModelConfig, weights: ExportWeights, options: 
     cache: start.cache,
     rotation: rotations(graph, config, options.positions, start.total),
   };
+  const { relativeAttention } = config;
+  const context = relativeAttention ? { ...base, relative: relativeNodes(base, relativeAttention) } : base;
   let x = start.hidden;
   if (config.embeddingNorm) x = layerNormNodes(context, x, 'embeddings.norm');
-  if (config.zeroPadding && start.mask) {
-    const real = graph.op('Cast', [start.mask], { to: TO[type] });
-    x = graph.op('Mul', [x, graph.op('Unsqueeze', [real, graph.int([2])])]);
-  }
+  if (config.zeroPadding && start.mask) x = zeroPadding(graph, x, start.mask);
   for (let layer = 0; layer < config.layers; layer++) x = layerNodes(context, x, layer);
   if (isCached && options.choosesLogits) {
     // The last n rows; of −0 on, all of them.

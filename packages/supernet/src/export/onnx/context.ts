@@ -15,6 +15,17 @@ export interface CacheContext {
   readonly positions: string;
 }
 
+/** Relative positions of a graph. */
+export interface RelativeContext {
+  /** [rows, D], after its norm. */
+  readonly table: string;
+  /** Row of each query and key [T, T] int64. */
+  readonly rows: string;
+}
+
+/** Which weights of a multiway model tokens go through: one branch's, or vision's the first and language's the others. */
+export type Branch = 'vision' | 'language' | { readonly images: number };
+
 /** Values every layer needs. */
 export interface LayerContext {
   readonly graph: OnnxGraph;
@@ -25,6 +36,8 @@ export interface LayerContext {
   /** What scores may be at most [B, 1, 1, 1, keys]: ∞ of real tokens, the lowest of padding. */
   readonly padding: string | undefined;
   readonly cache: CacheContext | undefined;
+  readonly relative?: RelativeContext | undefined;
+  readonly branch?: Branch | undefined;
   /** Rotation of a layer; undefined where it has none. */
   readonly rotation: (layer: number) => Rotation | undefined;
   /** Score of a hidden key: finite, so that a row of padding only stays finite. */

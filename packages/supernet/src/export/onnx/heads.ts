@@ -63,7 +63,7 @@ function transformNodes(context: LayerContext, rows: string): string {
 }
 
 /** Rows of length 1. */
-function unitNodes({ graph }: LayerContext, x: string): string {
+export function unitNodes({ graph }: LayerContext, x: string): string {
   const length = graph.op('ReduceL2', graph.opset === 17 ? [x] : [x, graph.int([1])], {
     ...(graph.opset === 17 && { axes: [1n] }),
     keepdims: 1n,

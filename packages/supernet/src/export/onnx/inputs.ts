@@ -23,15 +23,17 @@ export interface TextInputs {
   readonly isMasked: boolean;
   readonly isCached: boolean;
   readonly lowest: number;
+  /** Name of the axis of texts. @defaultValue 'batch_size' */
+  readonly batch?: string;
 }
 
 export function textInputs(
   graph: OnnxGraph,
   weights: ExportWeights,
   config: ModelConfig,
-  { isMasked, isCached, lowest }: TextInputs,
+  { isMasked, isCached, lowest, batch = 'batch_size' }: TextInputs,
 ): Start {
-  const [batch, sequence] = ['batch_size', 'sequence_length'];
+  const sequence = 'sequence_length';
   const ids = graph.input('input_ids', 'int64', [batch, sequence]);
   const length = graph.op('Gather', [graph.op('Shape', [ids]), graph.int(1)]);
   const positions = graph.op('Range', [graph.int(0), length, graph.int(1)]);
@@ -49,7 +51,10 @@ export function textInputs(
   if ((config.embeddingScale ?? 1) !== 1) {
     hidden = graph.op('Mul', [hidden, graph.float(config.embeddingScale as number)]);
   }
-  const table = (name: string): string => weights.float(graph, `embeddings.${name}.weight`);
+  const table = (name: string): string => {
+    const isOfText = config.multiway && name === 'position';
+    return weights.float(graph, isOfText ? 'language.position.weight' : `embeddings.${name}.weight`);
+  };
   if (config.typeVocabSize > 1) {
     const types = graph.input('token_type_ids', 'int64', [batch, sequence]);
     hidden = graph.op('Add', [hidden, graph.op('Gather', [table('type'), types])]);

@@ -1,6 +1,7 @@
 // Transformer layers as ONNX nodes: blocks, feed-forward, residual sums.
 import { layerFfn, layerHeads } from '@hip/checkpoints';
 import { attentionNodes } from './attention.ts';
+import { branchNodes } from './branches.ts';
 import type { LayerContext } from './context.ts';
 import { activationNodes, layerNormNodes, normNodes } from './functions.ts';
 import { linearNodes } from './linear.ts';
@@ -18,24 +19,29 @@ function blockNodes(context: LayerContext, x: string, layer: number, block: 'att
   const at = `layers.${layer}.${block}`;
   const isSkipped = config.skipsFirstNorm === true && layer === 0 && block === 'attention';
   const isNormedFirst = (placement === 'pre' || placement === 'sandwich') && !isSkipped;
-  const input = isNormedFirst ? normNodes(context, x, `${at}.norm`) : x;
+  const normed = (value: string, name: string) =>
+    branchNodes(context, value, `${at}.${name}`, (rows, own) => normNodes(context, rows, own));
+  const input = isNormedFirst ? normed(x, 'norm') : x;
   let result = block === 'attention' ? attentionNodes(context, input, layer) : ffnNodes(context, input, layer);
-  if (placement === 'output' || placement === 'sandwich') result = normNodes(context, result, `${at}.outputNorm`);
+  if (placement === 'output' || placement === 'sandwich') result = normed(result, 'outputNorm');
   if ((config.residualScale ?? 1) !== 1) {
     result = graph.op('Mul', [result, graph.float(config.residualScale as number)]);
   }
   const sum = graph.op('Add', [x, result]);
-  return placement === 'post' ? normNodes(context, sum, `${at}.norm`) : sum;
+  return placement === 'post' ? normed(sum, 'norm') : sum;
 }
 
 function ffnNodes(context: LayerContext, x: string, layer: number): string {
   const { graph, weights, config } = context;
   const at = `layers.${layer}.ffn`;
-  const linear = (name: string, input: string) => linearNodes(graph, weights, input, `${at}.${name}`);
+  const linear = (name: string, input: string) =>
+    branchNodes(context, input, `${at}.${name}`, (rows, own) => linearNodes(graph, weights, rows, own));
   const up = linear('up', x);
   let active = config.gated
     ? graph.op('Mul', [activationNodes(graph, linear('gate', x), config.activation), up])
     : activationNodes(graph, up, config.activation);
-  if (config.subNorm) active = layerNormNodes(context, active, `${at}.subNorm`);
+  if (config.subNorm) {
+    active = branchNodes(context, active, `${at}.subNorm`, (rows, own) => layerNormNodes(context, rows, own));
+  }
   return linear('down', active);
 }
