@@ -38,6 +38,7 @@ describe('registry', () => {
         'llm-cpu',
         'mask',
         'model-decode',
+        'onnx-cpu',
         'sampling',
         'nsga2',
         'predictors',

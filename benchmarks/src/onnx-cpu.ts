@@ -1,0 +1,84 @@
+// SmolLM2-135M as ONNX on two threads of the CPU: onnxruntime-node with the whole graph, and @hip/onnx with the graph cut at its attention.
+// HIP_ONNX_LENGTHS: lengths of prompts; HIP_ONNX_DTYPES: fp32, q4; HIP_ONNX_PARTS: speed, perplexity; HIP_ONNX_REPEATS.
+import { mkdtemp, rm } from 'node:fs/promises';
+import { availableParallelism, tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { smollm2 } from '@hip/attention/profiles';
+import { sharedPath } from '@hip/testing';
+import { exportOnnx, loadCheckpoint, type OnnxDtype } from '@instatune/supernet';
+import type { Benchmark } from './benchmark.ts';
+import { startTfjs } from './instatune/backend.ts';
+import { perplexityRow, speedRows } from './onnx-cpu/measure.ts';
+import { cutRunner, wholeRunner } from './onnx-cpu/sessions.ts';
+import { windowsOf } from './quality-smollm2/windows.ts';
+
+export const benchmark: Benchmark = {
+  name: 'onnx-cpu',
+  description: 'SmolLM2 as ONNX: onnxruntime with the whole graph against the graph cut at its attention: prefill, token, perplexity',
+  async run({ quick, log }) {
+    const folder = sharedPath('models', 'smollm2-135m-instruct');
+    const books = sharedPath('goldens', 'smollm2', 'books.safetensors');
+    if (!folder || !books) throw new Error('onnx-cpu needs ../shared/models and ../shared/goldens (CONTRIBUTING.md)');
+    const { env } = process;
+    const threads = Math.min(2, availableParallelism());
+    const lengths = env['HIP_ONNX_LENGTHS']?.split(',').map(Number) ?? (quick ? [512] : [8192, 16_384, 32_768]);
+    const dtypes = (env['HIP_ONNX_DTYPES']?.split(',') ?? ['fp32', 'q4']) as OnnxDtype[];
+    const parts = env['HIP_ONNX_PARTS']?.split(',') ?? ['speed', 'perplexity'];
+    const repeats = Number(env['HIP_ONNX_REPEATS'] ?? 1);
+    const [window] = (await windowsOf(books)) as [Awaited<ReturnType<typeof windowsOf>>[number]];
+    const rows: Record<string, unknown>[] = [];
+    const out = await mkdtemp(join(tmpdir(), 'onnx-cpu-'));
+    try {
+      const paths = await exported(folder, out, dtypes, Math.max(8192, ...lengths) + 64);
+      for (const [i, dtype] of dtypes.entries()) {
+        const path = paths[i]!;
+        const { k: _, ...searched } = smollm2.config;
+        const profile = { ...searched, denseLayers: 0, layers: smollm2.layers };
+        const runners = [
+          await wholeRunner(path, threads),
+          await cutRunner('HiP', path, threads, {}),
+          ...(quick ? [] : [await cutRunner('HiP, profile', path, threads, { config: profile })]),
+        ];
+        if (parts.includes('speed')) {
+          for (const tokens of lengths) {
+            const found = await speedRows(runners, window.ids, { tokens, repeats, steps: quick ? 4 : 16 });
+            rows.push(...found.map((row) => ({ dtype, ...row })));
+            for (const row of found) log(JSON.stringify({ dtype, ...row }));
+          }
+        }
+        if (parts.includes('perplexity')) {
+          for (const runner of runners) {
+            const row = { dtype, ...(await perplexityRow(runner, window, quick ? 1024 : 8192)) };
+            rows.push(row);
+            log(JSON.stringify(row));
+          }
+        }
+        for (const runner of runners) await runner.release();
+      }
+    } finally {
+      await rm(out, { recursive: true, force: true });
+    }
+    return { rows, environment: { threads } };
+  },
+};
+
+/** The model in each dtype; its tables reach beyond the trained length, where speed alone is measured. */
+async function exported(
+  folder: string,
+  out: string,
+  dtypes: readonly OnnxDtype[],
+  contextLength: number,
+): Promise<readonly string[]> {
+  await startTfjs('wasm');
+  const { model } = await loadCheckpoint(folder);
+  try {
+    const paths: string[] = [];
+    for (const dtype of dtypes) {
+      const report = await exportOnnx(model, undefined, out, { dtype, contextLength });
+      paths.push(join(out, report.model));
+    }
+    return paths;
+  } finally {
+    model.dispose();
+  }
+}
