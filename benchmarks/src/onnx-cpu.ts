@@ -14,7 +14,8 @@ import { windowsOf } from './quality-smollm2/windows.ts';
 
 export const benchmark: Benchmark = {
   name: 'onnx-cpu',
-  description: 'SmolLM2 as ONNX: onnxruntime with the whole graph against the graph cut at its attention: prefill, token, perplexity',
+  description:
+    'SmolLM2 as ONNX: onnxruntime with the whole graph against the graph cut at its attention: prefill, token, perplexity',
   async run({ quick, log }) {
     const folder = sharedPath('models', 'smollm2-135m-instruct');
     const books = sharedPath('goldens', 'smollm2', 'books.safetensors');

@@ -13,6 +13,7 @@ export const guides: DefaultTheme.SidebarItem[] = [
     text: 'Tasks',
     items: pages({
       '/guide/language-models': 'Language models',
+      '/guide/onnx': 'HiP in ONNX models',
       '/guide/long-document': 'A long document in a tfjs model',
       '/guide/smaller-classifier': 'Make my classifier smaller',
       '/guide/search': 'Search anything',

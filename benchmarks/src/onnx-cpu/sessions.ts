@@ -8,7 +8,11 @@ export type Tensors = Record<string, ort.Tensor>;
 export interface Runner {
   readonly name: string;
   /** Runs tokens after a cache; logits of the last `keep` rows (0: all). */
-  step(ids: Int32Array, past: Tensors | undefined, keep: number): Promise<{ readonly logits: ort.Tensor; readonly present: Tensors }>;
+  step(
+    ids: Int32Array,
+    past: Tensors | undefined,
+    keep: number,
+  ): Promise<{ readonly logits: ort.Tensor; readonly present: Tensors }>;
   /** Milliseconds that pieces took since the last call of this; NaN of the whole graph. */
   piecesMs(): number;
   release(): Promise<void>;
@@ -58,7 +62,12 @@ export async function wholeRunner(path: string, threads: number): Promise<Runner
 }
 
 /** The graph cut at its attention. */
-export async function cutRunner(name: string, path: string, threads: number, options: HipSessionOptions): Promise<Runner> {
+export async function cutRunner(
+  name: string,
+  path: string,
+  threads: number,
+  options: HipSessionOptions,
+): Promise<Runner> {
   let pieces = 0;
   const timed = {
     Tensor: ort.Tensor,
