@@ -7,6 +7,7 @@ export type LlmErrorCode =
   | 'context-full'
   | 'non-finite-logits'
   | 'out-of-memory'
+  | 'device-lost'
   | 'busy'
   | 'closed'
   | 'aborted'

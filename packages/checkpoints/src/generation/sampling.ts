@@ -1,5 +1,6 @@
 // Choosing the next token from logits [V]: greedy, or a seeded draw, without sorting the vocabulary.
 import { CheckpointError } from '../errors.ts';
+import { checkCandidates, type Candidates } from './candidates.ts';
 import { nucleusOf } from './nucleus.ts';
 import { lowestValue, scanLogits, topTokens } from './logit-scan.ts';
 import type { LogitScan } from './logit-scan.ts';
@@ -26,7 +27,17 @@ export interface SamplingOptions {
  *
  * @throws CheckpointError `non-finite` where a logit is no finite number, `invalid-input` where there is none, or all are masked
  */
-export type Sampler = (logits: Float32Array) => number;
+export interface Sampler {
+  (logits: Float32Array): number;
+  /**
+   * Chooses among the likeliest tokens alone.
+   *
+   * @returns undefined, without a random number taken, where others could be chosen or matter: with neither k, p nor a minimum, or where
+   * p or the minimum reach beyond them
+   * @throws CheckpointError `non-finite`
+   */
+  readonly among: (candidates: Candidates) => number | undefined;
+}
 
 /** Tokens whose largest logit is found together: drawing from all needs one exponential for each block. */
 const BLOCK = 256;
@@ -61,7 +72,7 @@ export function createSampler(options: SamplingOptions = {}): Sampler {
     throw new CheckpointError('invalid-option', `minP = ${minP}: expected 0 ≤ minP ≤ 1`, { minP });
   }
   const random = seededRandom(seed);
-  return (logits) => {
+  const choose = (logits: Float32Array): number => {
     if (logits.length === 0) throw new CheckpointError('invalid-input', 'no logits to choose from');
     const block = topK > 0 ? Math.floor(logits.length / (4 * topK)) : BLOCK;
     const scan = scanLogits(logits, Math.max(1, Math.min(BLOCK, block)), masked);
@@ -69,7 +80,8 @@ export function createSampler(options: SamplingOptions = {}): Sampler {
     const floor = lowestValue(scan.max, minP, temperature);
     if (topK > 0 && topK < logits.length) {
       const ids = topTokens(logits, topK, scan);
-      return drawSorted(logits, ids, { temperature, topP, floor }, random());
+      const sorted = ids.map((id) => logits[id] as number);
+      return ids[drawSorted(sorted, { temperature, topP, floor }, random())] as number;
     }
     const nucleus = topP < 1 ? nucleusOf(logits, scan, temperature, topP) : undefined;
     if (!nucleus) return drawAll(logits, scan, temperature, random, floor, (id) => (logits[id] as number) >= floor);
@@ -79,6 +91,38 @@ export function createSampler(options: SamplingOptions = {}): Sampler {
     };
     return drawAll(logits, scan, temperature, random, Math.max(floor, nucleus.logit), isIn);
   };
+  const among = (candidates: Candidates): number | undefined => {
+    const { ids, logits } = candidates;
+    checkCandidates(candidates, masked);
+    if (temperature === 0) return ids[0];
+    const floor = lowestValue(logits[0] as number, minP, temperature);
+    const count = deciding(candidates, { temperature, topK, topP, floor });
+    if (count === undefined) return undefined;
+    // Shares of k tokens, and of all, are theirs among each other; else `count` are those that reach p of all.
+    const share = topK > 0 || ids.length === candidates.of ? topP : 1;
+    const sorted = Array.from(logits.subarray(0, count));
+    return ids[drawSorted(sorted, { temperature, topP: share, floor }, random())];
+  };
+  return Object.assign(choose, { among });
+}
+
+/** How many of the candidates are drawn from; undefined where they do not decide it. */
+function deciding(
+  { ids, logits, of, scaledLogSumExp }: Candidates,
+  { temperature, topK, topP, floor }: Readonly<Record<'temperature' | 'topK' | 'topP' | 'floor', number>>,
+): number | undefined {
+  if (topK > 0 && topK < of) return topK <= ids.length ? topK : undefined;
+  if (ids.length === of) return of;
+  if (topP < 1) {
+    let reached = 0;
+    for (let i = 0; i < logits.length; i++) {
+      reached += Math.exp((logits[i] as number) / temperature - scaledLogSumExp);
+      if (reached >= topP) return i + 1;
+    }
+    return undefined;
+  }
+  // Those below the floor are not drawn, and all others are among them.
+  return (logits.at(-1) as number) < floor ? logits.length : undefined;
 }
 
 /**
@@ -124,18 +168,17 @@ function firstAbove(bounds: Float64Array, value: number): number {
   return low;
 }
 
-/** One draw among a few tokens, likeliest first; `uniform` in [0, 1). */
+/** One draw among a few logits, likeliest first; `uniform` in [0, 1). @returns its index */
 function drawSorted(
-  logits: Float32Array,
-  ids: readonly number[],
+  logits: readonly number[],
   { temperature, topP, floor }: { readonly temperature: number; readonly topP: number; readonly floor: number },
   uniform: number,
 ): number {
-  const max = logits[ids[0] as number] as number;
-  const weights = ids.map((id) => Math.exp(((logits[id] as number) - max) / temperature));
+  const max = logits[0] as number;
+  const weights = logits.map((logit) => Math.exp((logit - max) / temperature));
   const target = topP * weights.reduce((sum, weight) => sum + weight, 0);
   let [kept, mass, reached] = [0, 0, 0];
-  for (; kept < ids.length && reached < target && (logits[ids[kept] as number] as number) >= floor; kept++) {
+  for (; kept < logits.length && reached < target && (logits[kept] as number) >= floor; kept++) {
     // Masked, or too unlikely to tell from it.
     if (weights[kept] === 0) break;
     reached += weights[kept] as number;
@@ -144,9 +187,9 @@ function drawSorted(
   let draw = uniform * mass;
   for (let i = 0; i < kept; i++) {
     draw -= weights[i] as number;
-    if (draw < 0) return ids[i] as number;
+    if (draw < 0) return i;
   }
-  return ids[Math.max(0, kept - 1)] as number;
+  return Math.max(0, kept - 1);
 }
 
 /** @throws CheckpointError `invalid-option` naming the option and its value */

@@ -63,7 +63,7 @@ export class Chat implements Disposable {
     this.#messages = [...(state?.messages ?? first)];
     this.#turns = [...(state?.turns ?? [])];
     this.#document = state?.document;
-    this.#held = held ?? new HeldTokens(parts.engine.createSequence(), parts.engine.contextTokens);
+    this.#held = held ?? new HeldTokens(parts.engine.createSequence(), parts.engine);
   }
 
   /** What has been said; a turn is added when its answer has ended. */

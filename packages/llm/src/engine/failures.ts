@@ -1,9 +1,10 @@
 // What the kernels throw, in this package's terms.
-import { HipError } from '@hip/kernels-cpu';
+import { HipError } from '@hip/mask-search';
 import { LlmError, type LlmErrorCode } from '../errors.ts';
 
 const CODES: Readonly<Partial<Record<string, LlmErrorCode>>> = {
   'out-of-memory': 'out-of-memory',
+  'device-lost': 'device-lost',
   'invalid-config': 'invalid-input',
   unsupported: 'unsupported-model',
 };

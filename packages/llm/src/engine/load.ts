@@ -1,24 +1,18 @@
-// loadEngine: a checkpoint's weights in WebAssembly memory, ready for sequences.
+// loadEngine: a checkpoint's weights in a backend's memory, ready for sequences.
 import { openCheckpoint, type CheckpointFiles, type OpenCheckpoint } from '@hip/checkpoints';
-import { createCpuRuntime, type CpuRuntime } from '@hip/kernels-cpu';
 import { LlmError, throwIfAborted } from '../errors.ts';
-import { Decoder } from './wasm/decoder.ts';
-import { translated } from './failures.ts';
-import { LayerAttention } from './layer-attention.ts';
-import { layerShapes } from './layers.ts';
-import { CHUNK_TOKENS, resolveOptions } from './options.ts';
-import { planEngine, requireRoom } from './plan.ts';
-import { Scratch } from './wasm/scratch.ts';
+import { chooseBackend, type BackendChoice } from './backend.ts';
+import { planFor, requireRoom } from './plan.ts';
 import type { Engine, EngineOptions } from './types.ts';
-import { WasmEngine } from './wasm/engine.ts';
-import { loadWasmWeights } from './wasm/weights.ts';
+import { loadWasm } from './wasm/load.ts';
 
 /**
- * Loads a decoder language model: the checkpoint's weights as they are stored, tensor by tensor, into WebAssembly memory.
+ * Loads a decoder language model: the checkpoint's weights as they are stored, a piece of a tensor at a time, into the memory of a GPU or
+ * of WebAssembly.
  *
  * @param source an open checkpoint, which stays open, or where one is: a folder, a GGUF file, an address, `hf://owner/name`
  * @throws CheckpointError where the files are not what they should be; LlmError `unsupported-model`, `invalid-input`, `out-of-memory`,
- * `aborted`. Nothing is left behind
+ * `device-lost`, `aborted`. Nothing is left behind
  *
  * @example
  * ```ts
@@ -42,28 +36,26 @@ export async function loadEngine(
 
 async function fromCheckpoint(checkpoint: OpenCheckpoint, options: EngineOptions): Promise<Engine> {
   throwIfAborted(options.signal, 'loading');
-  requireRoom(await planEngine(checkpoint, options));
-  const { config } = checkpoint;
-  let cpu: CpuRuntime | undefined;
+  const choice = await fitting(checkpoint, options, await chooseBackend(options));
+  if (choice.backend === 'wasm') return loadWasm(checkpoint, options, choice.reason);
+  const { loadWebgpu } = await import('./webgpu/load.ts');
+  return loadWebgpu(checkpoint, options, choice);
+}
+
+/** The backend, or WebAssembly in place of a GPU that nobody asked for and that does not serve. @throws as planning; `out-of-memory` */
+async function fitting(
+  checkpoint: OpenCheckpoint,
+  options: EngineOptions,
+  choice: BackendChoice,
+): Promise<BackendChoice> {
   try {
-    const resolved = resolveOptions(options, config);
-    cpu = await createCpuRuntime({ threads: options.threads ?? 'auto' });
-    const shapes = layerShapes(config);
-    const weights = await loadWasmWeights(cpu, checkpoint, { ...options, weights: resolved.weights });
-    const scratch = new Scratch(cpu, config, shapes, Math.min(CHUNK_TOKENS, resolved.contextTokens));
-    return new WasmEngine({
-      cpu,
-      config,
-      shapes,
-      weights,
-      decoder: new Decoder(cpu, config, shapes, weights, scratch),
-      attention: shapes.map((shape) => new LayerAttention(shape, resolved.attention)),
-      cache: resolved.cache,
-      contextTokens: resolved.contextTokens,
-    });
+    requireRoom(await planFor(checkpoint, options, choice), options.memoryLimit);
+    return choice;
   } catch (error) {
-    cpu?.close();
-    throw translated(error);
+    const isUnfit = error instanceof LlmError && ['out-of-memory', 'unsupported-model'].includes(error.code);
+    if (!isUnfit || choice.backend === 'wasm' || choice.isAsked) throw error;
+    const reason = `the GPU does not serve: ${error.message}`;
+    return fitting(checkpoint, options, { backend: 'wasm', reason });
   }
 }
 

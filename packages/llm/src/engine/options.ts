@@ -2,13 +2,19 @@
 import type { ModelConfig } from '@hip/checkpoints';
 import { resolveConfig, suitableConfig, type HipConfig } from '@hip/mask-search';
 import { LlmError } from '../errors.ts';
-import type { AttentionChoice, EngineOptions, WeightChoice } from './types.ts';
+import type { AttentionChoice, Backend, EngineOptions, WeightChoice } from './types.ts';
 
-/** Keys up to which dense attention is at least as fast (benchmarks: llm-cpu): for rows of a text, and for a single row. */
-export const DENSE_BELOW = { rows: 1024, step: 5632 } as const;
+/**
+ * Keys up to which dense attention is at least as fast, for rows of a text and for a single row (benchmarks: llm-cpu on WebAssembly,
+ * device/llm on an H200).
+ */
+export const DENSE_BELOW = {
+  wasm: { rows: 1024, step: 5632 },
+  webgpu: { rows: 8192, step: 8192 },
+} as const satisfies Readonly<Record<Backend, { readonly rows: number; readonly step: number }>>;
 
 /** Tokens that pass through the layers at a time: enough rows for products to run near the peak, few enough to be small. */
-export const CHUNK_TOKENS = 512;
+export const CHUNK_TOKENS = { wasm: 512, webgpu: 2048 } as const satisfies Readonly<Record<Backend, number>>;
 
 const WEIGHTS: readonly WeightChoice[] = ['stored', 'f32', 'f16', 'q8', 'q4'];
 
@@ -18,6 +24,11 @@ export interface ResolvedOptions {
   readonly contextTokens: number;
   readonly cache: 'f16' | 'f32';
   readonly attention: ResolvedAttention;
+  /** Tokens that pass through the layers at a time. */
+  readonly rows: number;
+  readonly memoryLimit: number | undefined;
+  /** Tokens on the GPU at once, where others go to the host. */
+  readonly offload: number | undefined;
 }
 
 export interface ResolvedAttention {
@@ -27,26 +38,38 @@ export interface ResolvedAttention {
 }
 
 /** @throws LlmError `invalid-input` naming the option, its value and what is allowed */
-export function resolveOptions(options: EngineOptions, config: ModelConfig): ResolvedOptions {
-  const { weights = 'stored', cache = 'f16', attention = {} } = options;
+export function resolveOptions(options: EngineOptions, config: ModelConfig, backend: Backend): ResolvedOptions {
+  const { weights = 'stored', cache = 'f16', attention = {}, memoryLimit, offload } = options;
   oneOf('weights', weights, WEIGHTS);
   oneOf('cache', cache, ['f16', 'f32']);
+  if (memoryLimit !== undefined && !(memoryLimit > 0)) throw invalid('memoryLimit', memoryLimit, 'bytes > 0');
+  if (offload && !(Number.isSafeInteger(offload.tokens) && offload.tokens >= 1)) {
+    throw invalid('offload.tokens', offload.tokens, 'an integer >= 1');
+  }
+  const contextTokens = contextOf(options, config);
   return {
     weights,
     cache,
-    attention: resolveAttention(attention, config.headSize),
-    contextTokens: contextOf(options, config),
+    attention: resolveAttention(attention, config.headSize, DENSE_BELOW[backend]),
+    contextTokens,
+    rows: Math.min(CHUNK_TOKENS[backend], contextTokens),
+    memoryLimit,
+    offload: offload && offload.tokens < contextTokens ? offload.tokens : undefined,
   };
 }
 
-function resolveAttention(choice: AttentionChoice, headSize: number): ResolvedAttention {
-  if (choice === 'dense') return { config: undefined, denseBelow: DENSE_BELOW };
+function resolveAttention(
+  choice: AttentionChoice,
+  headSize: number,
+  usual: ResolvedAttention['denseBelow'],
+): ResolvedAttention {
+  if (choice === 'dense') return { config: undefined, denseBelow: usual };
   if (typeof choice !== 'object' || choice === null) {
     throw invalid('attention', choice, "'dense', or an object with config, profile, denseBelow");
   }
   const { profile, config = {}, denseBelow: given } = choice;
   if (given !== undefined && !(given >= 0)) throw invalid('attention.denseBelow', given, 'a number >= 0');
-  const denseBelow = given === undefined ? DENSE_BELOW : { rows: given, step: given };
+  const denseBelow = given === undefined ? usual : { rows: given, step: given };
   if (!profile) return { config: suitableConfig(resolveConfig(config), { headDim: headSize }), denseBelow };
   // A profile says which layers are dense and how many keys each head keeps; `k` is only their mean.
   const { k: _, ...searched } = profile.config;

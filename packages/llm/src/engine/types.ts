@@ -1,5 +1,6 @@
 // The seam between a model's arithmetic and everything that talks to it: an engine holds weights, a sequence holds tokens.
 import type { ModelConfig } from '@hip/checkpoints';
+import type { Candidates } from '@hip/checkpoints/generation';
 import type { HipConfig } from '@hip/mask-search';
 
 /** Bytes of a backend's memory. */
@@ -12,9 +13,14 @@ export interface EngineMemory {
   readonly total: number;
 }
 
+/** Where a model is computed: on the processor (WebAssembly), or on a GPU (WebGPU). */
+export type Backend = 'wasm' | 'webgpu';
+
 /** One backend's model: weights in its memory, shared by all sequences. */
 export interface Engine {
-  readonly backend: 'wasm';
+  readonly backend: Backend;
+  /** Why this backend serves, in words. */
+  readonly reason: string;
   readonly config: ModelConfig;
   /** Logits a row. */
   readonly vocabulary: number;
@@ -23,8 +29,14 @@ export interface Engine {
   readonly memory: EngineMemory;
   /** An empty sequence. @throws LlmError `out-of-memory`, `closed` */
   createSequence(): Sequence;
-  /** Ends threads and frees everything; sequences cannot be used afterwards. */
+  /** Ends threads and frees everything; sequences cannot be used afterwards. A device that was given stays. */
   close(): void;
+}
+
+/** Options of {@link Sequence.candidates}. */
+export interface CandidateOptions extends Omit<ForwardOptions, 'logits'> {
+  /** Of {@link Candidates.scaledLogSumExp}. @defaultValue 1 */
+  readonly temperature?: number | undefined;
 }
 
 /** Options of {@link Sequence.forward}. */
@@ -41,14 +53,22 @@ export interface ForwardOptions {
 export interface Sequence {
   /** Tokens held. */
   readonly length: number;
+  /** Them: what another engine goes on from, whatever has become of this one. */
+  readonly tokens: readonly number[];
   /**
    * Appends tokens.
    *
    * @returns logits, soft-capped where the model does it: of the last token [vocabulary], of all [n, vocabulary], or none [0]
    * @throws LlmError `context-full`, `non-finite-logits` with the position, `out-of-memory`, `invalid-input` for ids outside the
-   * vocabulary, `aborted`, `busy` while another call of this sequence runs
+   * vocabulary, `aborted`, `busy` while another call of this sequence runs, `device-lost` where the GPU is gone
    */
   forward(ids: ArrayLike<number>, options?: ForwardOptions): Promise<Float32Array>;
+  /**
+   * Appends at least one token, and gives the 64 likeliest next ones: a few numbers in place of a vocabulary's logits.
+   *
+   * @throws as {@link Sequence.forward}
+   */
+  candidates(ids: ArrayLike<number>, options?: CandidateOptions): Promise<Candidates>;
   /**
    * Appends tokens.
    *
@@ -71,7 +91,7 @@ export interface AttentionOptions {
   readonly config?: Partial<HipConfig> | undefined;
   /** A calibrated profile of this model, e.g. `smollm2` of `@hip/attention/profiles`. */
   readonly profile?: AttentionProfile | undefined;
-  /** Tokens up to which every layer is dense. @defaultValue up to where HiP does not pay: 1,024 for a text, 5,632 for a single token */
+  /** Tokens up to which every layer is dense. @defaultValue up to where HiP does not pay on the backend: see the README */
   readonly denseBelow?: number | undefined;
 }
 
@@ -94,7 +114,23 @@ export interface EngineOptions {
   readonly attention?: AttentionChoice | undefined;
   /** Type of cached keys and values. @defaultValue 'f16' */
   readonly cache?: 'f16' | 'f32' | undefined;
-  /** @defaultValue the machine's cores */
+  /**
+   * `auto` takes WebGPU where a GPU serves: a hardware adapter, a model that its kernels compute, and room. {@link Engine.reason} says
+   * what was found.
+   *
+   * @defaultValue 'auto'
+   */
+  readonly backend?: 'auto' | Backend | undefined;
+  /** A device to compute on, which the engine does not destroy. @defaultValue one of its own, with all that the kernels use */
+  readonly device?: GPUDevice | undefined;
+  /** Most bytes that weights, scratch and one conversation's cache may take: more is refused before anything is allocated. @defaultValue what the backend addresses */
+  readonly memoryLimit?: number | undefined;
+  /**
+   * Keys and values of so many tokens lie on the GPU at once; older ones move to the host and are fetched where HiP selects them. WebGPU
+   * alone. @defaultValue all of `contextTokens`, none on the host
+   */
+  readonly offload?: { readonly tokens: number } | undefined;
+  /** Of WebAssembly. @defaultValue the machine's cores */
   readonly threads?: number | 'auto' | undefined;
   readonly signal?: AbortSignal | undefined;
   /** Bytes of weights read so far, and of all. */
@@ -103,6 +139,7 @@ export interface EngineOptions {
 
 /** What an engine will take, before anything is allocated. */
 export interface EnginePlan extends EngineMemory {
+  readonly backend: Backend;
   /** Tokens that `cache` is for. */
   readonly contextTokens: number;
 }

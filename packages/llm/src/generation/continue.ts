@@ -1,8 +1,7 @@
 // The loop of every generation: logits to a token, the token to the next logits.
-import { logProbabilities, penalizeRepetition } from '@hip/checkpoints/generation';
 import { throwIfAborted } from '../errors.ts';
-import { asLlmError } from './failures.ts';
 import type { HeldTokens } from './held-tokens.ts';
+import { NextToken } from './next-token.ts';
 import type { FinishReason, GeneratedToken, GenerationSettings } from './options.ts';
 
 /** What {@link continueTokens} says when the prompt has been read. */
@@ -29,15 +28,15 @@ export async function* continueTokens(
   prompt: readonly number[],
   settings: GenerationSettings,
 ): AsyncGenerator<PromptRead | TokenChosen, FinishReason, void> {
-  const { maxTokens, signal, stopIds, onProgress } = settings;
+  const { maxTokens, signal, stopIds } = settings;
   throwIfAborted(signal, 'the generation');
-  let { logits, reused } = await held.hold(prompt, { signal, onProgress });
-  yield { type: 'prompt', reused };
+  const next = new NextToken(held, settings);
+  yield { type: 'prompt', reused: await next.read(prompt) };
   const ids = [...prompt];
   const seen = new Set(prompt);
   while (ids.length - prompt.length < maxTokens) {
     throwIfAborted(signal, 'the generation');
-    const token = chooseToken(logits, { ids, seen, generated: ids.length - prompt.length }, settings);
+    const token = await next.choose({ ids, seen, generated: ids.length - prompt.length });
     if (stopIds.has(token.id)) return 'stop-id';
     ids.push(token.id);
     seen.add(token.id);
@@ -45,24 +44,7 @@ export async function* continueTokens(
     yield { type: 'token', ...token };
     if (ids.length - prompt.length >= maxTokens) break;
     if (held.isFull) return 'context';
-    logits = await held.append([token.id], { signal });
+    await next.append(token.id);
   }
   return 'length';
-}
-
-/** The next token: penalty, hook, sampling, in that order. Changes `logits`. */
-function chooseToken(
-  logits: Float32Array,
-  state: { readonly ids: readonly number[]; readonly seen: ReadonlySet<number>; readonly generated: number },
-  { penalty, choose, logitsHook, logProbabilities: top }: GenerationSettings,
-): GeneratedToken {
-  try {
-    const own = top === undefined ? undefined : logits.slice();
-    penalizeRepetition(logits, state.seen, penalty);
-    logitsHook?.(logits, { ids: state.ids, generated: state.generated });
-    const id = choose(logits);
-    return own ? { id, logProbabilities: logProbabilities(own, id, top) } : { id };
-  } catch (error) {
-    throw asLlmError(error, { position: state.ids.length - 1 });
-  }
 }

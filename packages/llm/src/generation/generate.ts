@@ -21,7 +21,7 @@ export async function generateIds(
   if (settings.maxTokens === 0) return ids;
   const pieces =
     tokenizer && settings.stopStrings.length > 0 ? new TextPieces(tokenizer, settings.stopStrings) : undefined;
-  using held = new HeldTokens(engine.createSequence(), engine.contextTokens);
+  using held = new HeldTokens(engine.createSequence(), engine);
   for await (const event of continueTokens(held, prompt, settings)) {
     if (event.type === 'prompt') continue;
     ids.push(event.id);

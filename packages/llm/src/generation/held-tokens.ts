@@ -1,6 +1,7 @@
 // The tokens that a sequence holds, by id: a prompt that begins with them is read from where it differs.
 import { LlmError } from '../errors.ts';
-import type { ForwardOptions, Sequence } from '../engine/types.ts';
+import type { Candidates } from '@hip/checkpoints/generation';
+import type { CandidateOptions, Engine, ForwardOptions, Sequence } from '../engine/types.ts';
 
 /** What {@link HeldTokens.hold} did. */
 export interface Held {
@@ -10,15 +11,23 @@ export interface Held {
   readonly reused: number;
 }
 
+/** What {@link HeldTokens} ask of an engine. */
+type Holder = Pick<Engine, 'backend' | 'contextTokens'>;
+
 export class HeldTokens implements Disposable {
   readonly #sequence: Sequence;
-  readonly #contextTokens: number;
+  readonly #engine: Holder;
   readonly #ids: number[];
 
-  constructor(sequence: Sequence, contextTokens: number, ids: readonly number[] = []) {
+  constructor(sequence: Sequence, engine: Holder, ids: readonly number[] = []) {
     this.#sequence = sequence;
-    this.#contextTokens = contextTokens;
+    this.#engine = engine;
     this.#ids = [...ids];
+  }
+
+  /** Whether logits are far away, so that candidates in their place save something. */
+  get areLogitsFar(): boolean {
+    return this.#engine.backend === 'webgpu';
   }
 
   get ids(): readonly number[] {
@@ -26,7 +35,7 @@ export class HeldTokens implements Disposable {
   }
 
   get isFull(): boolean {
-    return this.#ids.length >= this.#contextTokens;
+    return this.#ids.length >= this.#engine.contextTokens;
   }
 
   /**
@@ -37,17 +46,19 @@ export class HeldTokens implements Disposable {
    * @throws LlmError `context-full` before anything is computed; `invalid-input` for no tokens; what the sequence throws
    */
   async hold(ids: readonly number[], { logits = 'last', signal, onProgress }: ForwardOptions = {}): Promise<Held> {
-    this.#requireRoom(ids.length);
-    const common = commonLength(this.#ids, ids);
-    // The last token's logits are not kept: it is read again.
-    const kept = logits === 'none' ? common : Math.min(common, ids.length - 1);
-    this.truncate(kept);
-    const out = await this.append(ids.slice(kept), {
-      logits,
-      signal,
-      onProgress: onProgress && ((done) => onProgress(Math.floor(kept + done), ids.length)),
-    });
-    return { logits: out, reused: kept };
+    const kept = this.#keep(ids, logits === 'none');
+    const options = { logits, signal, onProgress: moved(onProgress, kept, ids.length) };
+    return { logits: await this.append(ids.slice(kept), options), reused: kept };
+  }
+
+  /** As {@link hold}, with the likeliest next tokens in place of logits. */
+  async holdCandidates(
+    ids: readonly number[],
+    { onProgress, ...options }: CandidateOptions = {},
+  ): Promise<{ readonly candidates: Candidates; readonly reused: number }> {
+    const kept = this.#keep(ids, false);
+    const asked = { ...options, onProgress: moved(onProgress, kept, ids.length) };
+    return { candidates: await this.appendCandidates(ids.slice(kept), asked), reused: kept };
   }
 
   /** Appends tokens. @throws what the sequence throws; it is then as it was */
@@ -55,6 +66,13 @@ export class HeldTokens implements Disposable {
     const logits = await this.#sequence.forward(ids, options);
     for (const id of ids) this.#ids.push(id);
     return logits;
+  }
+
+  /** As {@link append}, with the likeliest next tokens in place of logits. */
+  async appendCandidates(ids: readonly number[], options: CandidateOptions = {}): Promise<Candidates> {
+    const candidates = await this.#sequence.candidates(ids, options);
+    for (const id of ids) this.#ids.push(id);
+    return candidates;
   }
 
   /** Keeps the first `length` tokens at most. */
@@ -65,20 +83,35 @@ export class HeldTokens implements Disposable {
   }
 
   fork(): HeldTokens {
-    return new HeldTokens(this.#sequence.fork(), this.#contextTokens, this.#ids);
+    return new HeldTokens(this.#sequence.fork(), this.#engine, this.#ids);
   }
 
   [Symbol.dispose](): void {
     this.#sequence.dispose();
   }
 
+  /** Cuts the sequence back to what it has in common with `ids`. @param all whether all of them may be held already */
+  #keep(ids: readonly number[], all: boolean): number {
+    this.#requireRoom(ids.length);
+    const common = commonLength(this.#ids, ids);
+    // The last token's logits are not kept: it is read again.
+    const kept = all ? common : Math.min(common, ids.length - 1);
+    this.truncate(kept);
+    return kept;
+  }
+
   #requireRoom(tokens: number): void {
     if (tokens === 0) throw new LlmError('invalid-input', 'there are no tokens to go on from: give at least one', {});
-    const contextTokens = this.#contextTokens;
+    const { contextTokens } = this.#engine;
     if (tokens <= contextTokens) return;
     const message = `${tokens} tokens are needed and the context holds ${contextTokens}: say less, or load with contextTokens ≥ ${tokens}`;
     throw new LlmError('context-full', message, { tokens, contextTokens });
   }
+}
+
+/** Progress of the tokens behind the first `kept`, as progress of all. */
+function moved(onProgress: ForwardOptions['onProgress'], kept: number, total: number): ForwardOptions['onProgress'] {
+  return onProgress && ((done) => onProgress(Math.floor(kept + done), total));
 }
 
 /** Tokens that two lists begin with alike. */

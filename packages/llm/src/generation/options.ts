@@ -5,6 +5,7 @@ import {
   requirePenalty,
   samplingOptions,
   type LogProbabilities,
+  type Sampler,
   type SamplingOptions,
 } from '@hip/checkpoints/generation';
 import { LlmError } from '../errors.ts';
@@ -55,7 +56,9 @@ export interface GenerationSettings {
   readonly penalty: number;
   readonly stopIds: ReadonlySet<number>;
   readonly stopStrings: readonly string[];
-  readonly choose: (logits: Float32Array) => number;
+  readonly choose: Sampler;
+  /** 0: the likeliest token. */
+  readonly temperature: number;
   readonly logitsHook: GenerateOptions['logitsHook'];
   readonly logProbabilities: number | undefined;
   readonly signal: AbortSignal | undefined;
@@ -87,7 +90,8 @@ export function resolveGeneration(
   }
   try {
     requirePenalty(penalty);
-    const choose = createSampler({ ...samplingOptions(options, defaults), masked: logitsHook !== undefined });
+    const sampling = samplingOptions(options, defaults);
+    const choose = createSampler({ ...sampling, masked: logitsHook !== undefined });
     const stopIds = new Set(options.stopIds ?? defaults.stopIds ?? eosIds);
     return {
       maxTokens,
@@ -95,6 +99,7 @@ export function resolveGeneration(
       stopIds,
       stopStrings,
       choose,
+      temperature: sampling.temperature ?? 0,
       logitsHook,
       logProbabilities,
       signal,

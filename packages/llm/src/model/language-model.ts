@@ -26,6 +26,11 @@ export class LanguageModel implements Disposable {
     return this.#parts.engine.backend;
   }
 
+  /** Why this backend serves, in words. */
+  get reason(): string {
+    return this.#parts.engine.reason;
+  }
+
   get config(): ModelConfig {
     return this.#parts.engine.config;
   }

@@ -1,7 +1,8 @@
 // An engine without arithmetic: what follows a text is a function of its ids. It keeps the seam's promises and counts what it is asked.
 import { findFamily } from '@hip/checkpoints';
 import { LlmError, throwIfAborted } from '../../src/errors.ts';
-import type { Engine, ForwardOptions, Sequence } from '../../src/engine/types.ts';
+import { candidatesOf, type Candidates } from '@hip/checkpoints/generation';
+import type { Backend, CandidateOptions, Engine, ForwardOptions, Sequence } from '../../src/engine/types.ts';
 import { tinyConfig } from './tiny.ts';
 
 /** What follows: one token for sure, or whole logits. */
@@ -11,12 +12,14 @@ export interface FakeOptions {
   readonly follow: Follow;
   readonly vocabulary: number;
   readonly contextTokens?: number;
+  readonly backend?: Backend;
   /** Called with the ids before each step; may throw or abort. */
   readonly onStep?: (ids: readonly number[]) => void;
 }
 
 export class FakeEngine implements Engine {
-  readonly backend = 'wasm';
+  readonly backend: Backend;
+  readonly reason = 'a test';
   readonly config;
   readonly vocabulary: number;
   readonly contextTokens: number;
@@ -25,10 +28,13 @@ export class FakeEngine implements Engine {
   /** Tokens that were computed. */
   computed = 0;
   live = 0;
+  /** Calls that asked for candidates. */
+  narrowed = 0;
   isClosed = false;
 
   constructor(options: FakeOptions) {
     this.options = options;
+    this.backend = options.backend ?? 'wasm';
     this.vocabulary = options.vocabulary;
     this.contextTokens = options.contextTokens ?? 4096;
     const raw = tinyConfig({ vocab_size: options.vocabulary });
@@ -77,6 +83,15 @@ class FakeSequence implements Sequence {
     const out = new Float32Array(vocabulary);
     out[next] = 10;
     return out;
+  }
+
+  async candidates(ids: ArrayLike<number>, { temperature, ...options }: CandidateOptions = {}): Promise<Candidates> {
+    this.#engine.narrowed++;
+    return candidatesOf(await this.forward(ids, options), { count: 64, temperature });
+  }
+
+  get tokens(): readonly number[] {
+    return [...this.#ids];
   }
 
   async losses(ids: ArrayLike<number>): Promise<Float32Array> {

@@ -56,7 +56,7 @@ export async function fakeModel(
   const tokenizer = byteTokenizer();
   const template = await createChatTemplate(options.template ?? TEMPLATE);
   const defaults = { stopIds: [END], ...options.defaults };
-  const plan = async (contextTokens: number) => ({ ...engine.memory, contextTokens });
+  const plan = async (contextTokens: number) => ({ ...engine.memory, backend: engine.backend, contextTokens });
   return { model: new LanguageModel({ engine, tokenizer, template, defaults }, plan), engine, tokenizer };
 }
 

@@ -23,6 +23,7 @@ export interface WasmModel {
   readonly attention: readonly LayerAttention[];
   readonly cache: 'f16' | 'f32';
   readonly contextTokens: number;
+  readonly reason: string;
 }
 
 export class WasmEngine implements Engine {
@@ -49,6 +50,10 @@ export class WasmEngine implements Engine {
       checkOpen: () => this.#checkOpen(),
       live: this.#live,
     };
+  }
+
+  get reason(): string {
+    return this.#model.reason;
   }
 
   get config(): ModelConfig {

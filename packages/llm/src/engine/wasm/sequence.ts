@@ -1,13 +1,14 @@
 // A sequence on WebAssembly: its tokens, a cache a layer, and runs of tokens through the decoder. What fails leaves no trace.
 import { throwIfAborted } from '../../errors.ts';
-import { busyError, checkIds, checkLength, checkLogits, checkRoom, disposedError, nonFinite } from '../checks.ts';
+import { candidatesOf, type Candidates } from '@hip/checkpoints/generation';
+import { busyError, CANDIDATES, checkAny, checkIds, checkLength, checkLogits, checkRoom, disposedError, nonFinite } from '../checks.ts';
 import type { Decoder } from './decoder.ts';
 import { translated } from '../failures.ts';
 import type { LayerCache } from './layer-cache.ts';
 import { LOGIT_ROWS } from './scratch.ts';
 import { lossOf } from '../softmax-loss.ts';
 import type { Turns } from './turns.ts';
-import type { ForwardOptions, Sequence } from '../types.ts';
+import type { CandidateOptions, ForwardOptions, Sequence } from '../types.ts';
 
 /** What sequences share. */
 export interface Shared {
@@ -47,6 +48,10 @@ export class WasmSequence implements Sequence {
     return this.#ids.length;
   }
 
+  get tokens(): readonly number[] {
+    return [...this.#ids];
+  }
+
   async forward(ids: ArrayLike<number>, { logits = 'last', ...options }: ForwardOptions = {}): Promise<Float32Array> {
     const { decoder, vocabulary } = this.#shared;
     const rows = logits === 'all' ? ids.length : logits === 'last' ? Math.min(1, ids.length) : 0;
@@ -61,6 +66,14 @@ export class WasmSequence implements Sequence {
       }
     });
     return out;
+  }
+
+  async candidates(
+    ids: ArrayLike<number>,
+    { temperature, ...options }: CandidateOptions = {},
+  ): Promise<Candidates> {
+    checkAny(ids);
+    return candidatesOf(await this.forward(ids, options), { count: CANDIDATES, temperature });
   }
 
   async losses(ids: ArrayLike<number>, options: Omit<ForwardOptions, 'logits'> = {}): Promise<Float32Array> {

@@ -1,0 +1,41 @@
+// What an engine takes in WebAssembly memory.
+import type { ModelConfig } from '@hip/checkpoints';
+import { planMemory } from '@hip/kernels-cpu';
+import { LayerAttention } from '../layer-attention.ts';
+import type { LayerShape } from '../layers.ts';
+import type { ResolvedOptions } from '../options.ts';
+import type { EngineOptions, EnginePlan } from '../types.ts';
+import { scratchLengths } from './scratch.ts';
+
+/** @throws HipError `invalid-config` */
+export function planWasm(
+  config: ModelConfig,
+  shapes: readonly LayerShape[],
+  options: ResolvedOptions,
+  weights: number,
+  { threads = 'auto' }: EngineOptions,
+): EnginePlan {
+  const { contextTokens, cache: type, rows } = options;
+  const activations = Object.values(scratchLengths(config, shapes, rows)).reduce((sum, length) => sum + 4 * length, 0);
+  let cache = 0;
+  let working = 0;
+  for (const shape of shapes) {
+    const attention = new LayerAttention(shape, options.attention);
+    const hip = attention.kind(contextTokens, rows) === 'hip' ? attention.config : undefined;
+    const { heads, kvHeads, headDim } = shape;
+    const plan = planMemory({
+      shape: { batch: 1, queries: rows, keys: contextTokens, heads, kvHeads, headDim },
+      config: hip,
+      threads: threads === 'auto' ? cores() : threads,
+      type,
+    });
+    cache += plan.pages + plan.envelopes;
+    working = Math.max(working, plan.staging + plan.mask + plan.scratch);
+  }
+  const scratch = activations + working;
+  return { backend: 'wasm', weights, cache, scratch, total: weights + cache + scratch, contextTokens };
+}
+
+function cores(): number {
+  return Math.min(16, (globalThis.navigator as Navigator | undefined)?.hardwareConcurrency ?? 1);
+}
