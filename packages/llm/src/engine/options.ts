@@ -16,6 +16,9 @@ export const DENSE_BELOW = {
 /** Tokens that pass through the layers at a time: enough rows for products to run near the peak, few enough to be small. */
 export const CHUNK_TOKENS = { wasm: 512, webgpu: 2048 } as const satisfies Readonly<Record<Backend, number>>;
 
+/** Tokens that a GPU's cache holds beyond one sequence: for others that are short, and what forks copy. */
+const SPARE_TOKENS = 1024;
+
 const WEIGHTS: readonly WeightChoice[] = ['stored', 'f32', 'f16', 'q8', 'q4'];
 
 /** {@link EngineOptions} with nothing left open. */
@@ -27,6 +30,8 @@ export interface ResolvedOptions {
   /** Tokens that pass through the layers at a time. */
   readonly rows: number;
   readonly memoryLimit: number | undefined;
+  /** Tokens that the cache of a GPU holds, of all sequences. */
+  readonly cacheTokens: number;
   /** Tokens on the GPU at once, where others go to the host. */
   readonly offload: number | undefined;
 }
@@ -47,6 +52,8 @@ export function resolveOptions(options: EngineOptions, config: ModelConfig, back
     throw invalid('offload.tokens', offload.tokens, 'an integer >= 1');
   }
   const contextTokens = contextOf(options, config);
+  const cacheTokens = options.cacheTokens ?? contextTokens + SPARE_TOKENS;
+  if (!(Number.isSafeInteger(cacheTokens) && cacheTokens >= 1)) throw invalid('cacheTokens', cacheTokens, 'an integer >= 1');
   return {
     weights,
     cache,
@@ -54,6 +61,7 @@ export function resolveOptions(options: EngineOptions, config: ModelConfig, back
     contextTokens,
     rows: Math.min(CHUNK_TOKENS[backend], contextTokens),
     memoryLimit,
+    cacheTokens,
     offload: offload && offload.tokens < contextTokens ? offload.tokens : undefined,
   };
 }

@@ -126,6 +126,11 @@ export interface EngineOptions {
   /** Most bytes that weights, scratch and one conversation's cache may take: more is refused before anything is allocated. @defaultValue what the backend addresses */
   readonly memoryLimit?: number | undefined;
   /**
+   * Tokens whose keys and values the GPU has room for, of all sequences together; tokens that forks share count once. WebAssembly's memory
+   * grows. @defaultValue one sequence of `contextTokens`, and 1,024 of others
+   */
+  readonly cacheTokens?: number | undefined;
+  /**
    * Keys and values of so many tokens lie on the GPU at once; older ones move to the host and are fetched where HiP selects them. WebGPU
    * alone. @defaultValue all of `contextTokens`, none on the host
    */

@@ -37,6 +37,8 @@ export interface WeightStore<M extends StoredRows, V extends WeightObject> {
   createMatrix(shape: { readonly type: WeightType; readonly rows: number; readonly columns: number }): M;
   /** @throws HipError `out-of-memory` */
   createVector(values: Float32Array): V;
+  /** Called when all matrices are there, and nothing is read. */
+  allocated?(): Promise<void>;
   /** Called after each piece that was written. */
   written?(bytes: number): Promise<void>;
 }
@@ -101,6 +103,11 @@ export async function loadWeights<M extends StoredRows, V extends WeightObject>(
     for (const weight of [...matrices.values(), ...vectors.values()]) weight.dispose();
   };
   try {
+    for (const { info, type } of planned) {
+      const [rows = 1, columns = 1] = info.shape;
+      matrices.set(info.slot.name, store.createMatrix({ type, rows, columns }));
+    }
+    await store.allocated?.();
     const offset = checkpoint.config.norm.offset ?? 0;
     let loaded = 0;
     for (const [name, values] of await readSlots(checkpoint, slots, { signal })) {
@@ -109,10 +116,9 @@ export async function loadWeights<M extends StoredRows, V extends WeightObject>(
       vectors.set(name, store.createVector(floats as Float32Array));
       loaded += 4 * values.length;
     }
-    for (const { info, type, bytes: own } of planned) {
-      const [rows = 1, columns = 1] = info.shape;
-      const matrix = store.createMatrix({ type, rows, columns });
-      matrices.set(info.slot.name, matrix);
+    for (const { info, bytes: own } of planned) {
+      const [rows = 1] = info.shape;
+      const matrix = matrices.get(info.slot.name) as M;
       const before = loaded;
       for await (const piece of readRawPieces(checkpoint, info.slot, { bytes: PIECE_BYTES })) {
         throwIfAborted(signal, 'loading the weights');

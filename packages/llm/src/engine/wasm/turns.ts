@@ -1,5 +1,7 @@
 // Who works with an engine's scratch: one run of tokens of one sequence at a time, in slices between which other tasks get their turn.
 
+import { pause } from '../pause.ts';
+
 /** Milliseconds of work after which a page gets its turn. */
 const SLICE = 16;
 
@@ -30,29 +32,4 @@ export class Turns {
       this.#pausedAt = performance.now();
     }
   }
-}
-
-/** Where there is setImmediate (Node) it is a macrotask that costs next to nothing. */
-const { setImmediate: immediately } = globalThis as { setImmediate?: (call: () => void) => unknown };
-
-/** A macrotask: timers, input and rendering get their turn. A timer would wait 4 ms in browsers once nested. */
-function pause(): Promise<void> {
-  return new Promise((resolve) => {
-    if (immediately) {
-      immediately(resolve);
-      return;
-    }
-    const { port1, port2 } = new MessageChannel();
-    port1.addEventListener(
-      'message',
-      () => {
-        port1.close();
-        resolve();
-      },
-      { once: true },
-    );
-    // Listeners, unlike onmessage, do not start the port.
-    port1.start();
-    port2.postMessage(0);
-  });
 }

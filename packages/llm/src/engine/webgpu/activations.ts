@@ -1,0 +1,124 @@
+// Activations of so many rows in GPU memory: of a chunk of a prompt, or of the conversations that step together.
+import type { ModelConfig, RopeConfig } from '@hip/checkpoints';
+import {
+  emptyTensor,
+  tensorBytes,
+  type DeviceProfile,
+  type GpuContext,
+  type GpuTensor,
+} from '@hip/kernels-webgpu';
+import type { LayerShape } from '../layers.ts';
+import { cachedHeadDim } from './layers.ts';
+
+/** Rows of logits that are in memory at a time. */
+export const LOGIT_ROWS = 64;
+
+type ElementType = GpuTensor['type'];
+
+interface Form {
+  readonly type: ElementType;
+  readonly length: number;
+}
+
+/** Tensors by purpose; those that a model has no use for are undefined. */
+export interface Rows<T> {
+  /** The residual stream [rows, hidden]. */
+  readonly hidden: T;
+  /** A block's output before its norm, or rows of learned positions. */
+  readonly aside: T;
+  /** Products [rows, heads, headDim] as they are turned. */
+  readonly query: T;
+  readonly key: T;
+  readonly value: T;
+  /** What the attention reads and writes: in the cache's type, heads of a multiple of eight numbers. */
+  readonly cachedQuery: T;
+  readonly cachedKey: T;
+  readonly cachedValue: T;
+  readonly attended: T;
+  /** The FFN's units. */
+  readonly inner: T;
+  /** Rows whose logits are asked for [LOGIT_ROWS, hidden]. */
+  readonly last: T;
+  readonly logits: T;
+}
+
+/** What each tensor of {@link Rows} is. */
+export function rowBuffers(
+  config: ModelConfig,
+  layers: readonly LayerShape[],
+  { rows, cache, profile }: { readonly rows: number; readonly cache: ElementType; readonly profile: DeviceProfile },
+): Rows<Form> {
+  const widest = (of: (shape: LayerShape) => number): number => rows * Math.max(...layers.map(of));
+  const floats = (length: number): Form => ({ type: 'f32', length });
+  const cached = (count: 'heads' | 'kvHeads'): Form => ({
+    type: cache,
+    length: widest((shape) => shape[count] * cachedHeadDim(shape)),
+  });
+  const asked = Math.min(rows, LOGIT_ROWS);
+  return {
+    hidden: floats(rows * config.hiddenSize),
+    aside: floats(rows * config.hiddenSize),
+    query: floats(widest(({ heads, headDim }) => heads * headDim)),
+    key: floats(widest(({ kvHeads, headDim }) => kvHeads * headDim)),
+    value: floats(widest(({ kvHeads, headDim }) => kvHeads * headDim)),
+    cachedQuery: cached('heads'),
+    cachedKey: cached('kvHeads'),
+    cachedValue: cached('kvHeads'),
+    attended: cached('heads'),
+    inner: { type: profile.shaderF16 ? 'f16' : 'f32', length: widest(({ ffn }) => ffn) },
+    last: floats(asked * config.hiddenSize),
+    logits: floats(asked * config.vocabSize),
+  };
+}
+
+export function activationBytes(forms: Rows<Form>): number {
+  return (Object.values(forms) as Form[]).reduce((sum, { type, length }) => sum + tensorBytes(type, length), 0);
+}
+
+/** Tables of one rotation: cos and sin [rows, pairs]. */
+export interface RotationTables {
+  readonly cos: GpuTensor;
+  readonly sin: GpuTensor;
+}
+
+export class Activations implements Disposable {
+  readonly rows: number;
+  readonly tensors: Rows<GpuTensor>;
+  /** u32 [rows] */
+  readonly ids: GpuTensor;
+  /** Rows of the table of learned positions, u32 [rows]. */
+  readonly positions: GpuTensor;
+  readonly tables: ReadonlyMap<RopeConfig, RotationTables>;
+  readonly bytes: number;
+
+  constructor(
+    context: GpuContext,
+    config: ModelConfig,
+    layers: readonly LayerShape[],
+    { rows, cache }: { readonly rows: number; readonly cache: ElementType },
+  ) {
+    this.rows = rows;
+    const forms = rowBuffers(config, layers, { rows, cache, profile: context.profile });
+    const make = (form: Form, label: string): GpuTensor => emptyTensor({ context, ...form, label });
+    this.tensors = Object.fromEntries(
+      (Object.entries(forms) as [string, Form][]).map(([name, form]) => [name, make(form, name)]),
+    ) as unknown as Rows<GpuTensor>;
+    this.ids = make({ type: 'f32', length: rows }, 'ids');
+    this.positions = make({ type: 'f32', length: rows }, 'positions');
+    const ropes = [...new Set(layers.flatMap(({ rope }): RopeConfig[] => (rope ? [rope] : [])))];
+    this.tables = new Map(
+      ropes.map((rope) => {
+        const form: Form = { type: 'f32', length: rows * rope.inverseFrequencies.length };
+        return [rope, { cos: make(form, 'cosines'), sin: make(form, 'sines') }];
+      }),
+    );
+    const extra = [...this.tables.values()].reduce((sum, { cos }) => sum + 8 * cos.length, 8 * rows);
+    this.bytes = activationBytes(forms) + extra;
+  }
+
+  [Symbol.dispose](): void {
+    const tables = [...this.tables.values()].flatMap(({ cos, sin }) => [cos, sin]);
+    for (const { buffer } of [...(Object.values(this.tensors) as GpuTensor[]), this.ids, this.positions, ...tables])
+      buffer.destroy();
+  }
+}

@@ -1,0 +1,37 @@
+// A decoder's layers as the GPU's attention sees them: heads of a multiple of eight numbers, and what each layer attends to.
+import type { ModelConfig } from '@hip/checkpoints';
+import type { ModelLayer } from '@hip/kernels-webgpu';
+import { LayerAttention } from '../layer-attention.ts';
+import type { LayerShape } from '../layers.ts';
+import type { ResolvedAttention } from '../options.ts';
+
+/** Heads are padded to a multiple of it. */
+const OCTET = 8;
+
+/** Numbers of a head in the cache. */
+export function cachedHeadDim({ headDim }: LayerShape): number {
+  return OCTET * Math.ceil(headDim / OCTET);
+}
+
+/** @throws HipError `invalid-config` */
+export function modelLayers(
+  { attentionScale, attentionSoftcap }: ModelConfig,
+  shapes: readonly LayerShape[],
+  attention: ResolvedAttention,
+): readonly ModelLayer[] {
+  return shapes.map((shape) => {
+    const own = new LayerAttention(shape, attention);
+    const { heads, kvHeads, headDim, window } = shape;
+    return {
+      heads,
+      kvHeads,
+      headDim: cachedHeadDim(shape),
+      config: own.config ?? 'dense',
+      denseBelow: { rows: own.denseTokens(2), step: own.denseTokens(1) },
+      // Not that of padded heads.
+      scale: attentionScale ?? 1 / Math.sqrt(headDim),
+      ...(window > 0 && { window }),
+      ...(attentionSoftcap !== undefined && { softcap: attentionSoftcap }),
+    };
+  });
+}

@@ -1,0 +1,102 @@
+// What the sequences of a model on a GPU share.
+import type { ModelConfig, RopeConfig } from '@hip/checkpoints';
+import type { GpuContext, ModelPool, ModelSession, PreparedCall, Timer } from '@hip/kernels-webgpu';
+import { closedError } from '../checks.ts';
+import type { LayerShape } from '../layers.ts';
+import type { ResolvedOptions } from '../options.ts';
+import { isLong } from '../rotation.ts';
+import { Activations } from './activations.ts';
+import type { GpuDecoder } from './decoder.ts';
+import { Readback } from './readback.ts';
+import type { WebgpuWeights } from './weights.ts';
+
+export interface WebgpuModelParts {
+  readonly context: GpuContext;
+  readonly config: ModelConfig;
+  readonly shapes: readonly LayerShape[];
+  readonly options: ResolvedOptions;
+  readonly weights: WebgpuWeights;
+  /** Bytes of them on the GPU. */
+  readonly weightBytes: number;
+  readonly decoder: GpuDecoder;
+  readonly pool: ModelPool;
+  readonly chunk: Activations;
+  readonly steps: Activations;
+}
+
+export class WebgpuModel {
+  readonly context: GpuContext;
+  readonly config: ModelConfig;
+  readonly shapes: readonly LayerShape[];
+  readonly options: ResolvedOptions;
+  readonly weights: WebgpuWeights;
+  /** Bytes of them on the GPU. */
+  readonly weightBytes: number;
+  readonly decoder: GpuDecoder;
+  readonly pool: ModelPool;
+  /** Activations of a chunk of a prompt, and of steps that are made together. */
+  readonly chunk: Activations;
+  readonly steps: Activations;
+  readonly readback: Readback;
+  /** Receives the GPU time of each pass: for measurements. */
+  timer: Timer | undefined;
+  /** A sequence's passes of attention by phase, a call a layer. */
+  readonly #attention = new WeakMap<ModelSession, Map<string, readonly PreparedCall[]>>();
+  readonly #ropes: readonly RopeConfig[];
+  #closed = false;
+
+  constructor(parts: WebgpuModelParts) {
+    this.context = parts.context;
+    this.config = parts.config;
+    this.shapes = parts.shapes;
+    this.options = parts.options;
+    this.weights = parts.weights;
+    this.weightBytes = parts.weightBytes;
+    this.decoder = parts.decoder;
+    this.pool = parts.pool;
+    this.chunk = parts.chunk;
+    this.steps = parts.steps;
+    this.readback = new Readback(parts.context);
+    this.#ropes = [...new Set(parts.shapes.flatMap(({ rope }): RopeConfig[] => (rope ? [rope] : [])))];
+  }
+
+  get isClosed(): boolean {
+    return this.#closed;
+  }
+
+  /** Whether a sequence of so many tokens is rotated by its long frequencies. */
+  isLong(tokens: number): boolean {
+    return isLong(this.#ropes, tokens);
+  }
+
+  /** The attention of a session's step, once bound. @param make adds a layer's passes */
+  attentionOf(session: ModelSession, phase: string, make: () => readonly PreparedCall[]): readonly PreparedCall[] {
+    let phases = this.#attention.get(session);
+    if (!phases) this.#attention.set(session, (phases = new Map()));
+    let calls = phases.get(phase);
+    if (!calls) phases.set(phase, (calls = make()));
+    return calls;
+  }
+
+  /** Gives a session's bound passes back. */
+  forget(session: ModelSession): void {
+    for (const calls of this.#attention.get(session)?.values() ?? []) for (const call of calls) call.release();
+    this.#attention.delete(session);
+  }
+
+  /** @throws LlmError `closed`; HipError `device-lost`, what the GPU refused before */
+  checkOpen(): void {
+    if (this.#closed) throw closedError();
+    if (this.context.lost) throw this.context.lost;
+  }
+
+  close(): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.readback[Symbol.dispose]();
+    this.pool.destroy();
+    for (const activations of [this.chunk, this.steps]) activations[Symbol.dispose]();
+    this.weights[Symbol.dispose]();
+  }
+}
+

@@ -1,0 +1,49 @@
+// What an engine takes in GPU memory.
+import type { ModelConfig } from '@hip/checkpoints';
+import { planModelPool } from '@hip/kernels-webgpu';
+import type { WebgpuChoice } from '../backend.ts';
+import type { LayerShape } from '../layers.ts';
+import type { ResolvedOptions } from '../options.ts';
+import type { EnginePlan } from '../types.ts';
+import type { WeightsPlan } from '../weights.ts';
+import { activationBytes, rowBuffers } from './activations.ts';
+import { modelLayers } from './layers.ts';
+import { MOST_TOGETHER } from './batch.ts';
+import { webgpuWeightBytes } from './weights.ts';
+
+/** @throws HipError `invalid-config`, `unsupported` where a binding does not hold what it must */
+export function planWebgpu(
+  config: ModelConfig,
+  shapes: readonly LayerShape[],
+  options: ResolvedOptions,
+  weightsPlan: WeightsPlan,
+  { limits, profile }: WebgpuChoice,
+): EnginePlan {
+  const { contextTokens, rows } = options;
+  const weights = webgpuWeightBytes(weightsPlan, limits);
+  const layers = modelLayers(config, shapes, options.attention);
+  const pool = planModelPool(poolOptions(options, layers), { limits, profile });
+  const activations = (count: number): number =>
+    activationBytes(rowBuffers(config, shapes, { rows: count, cache: options.cache, profile }));
+  const cache = pool.pages + pool.statistics;
+  const scratch = pool.scratch + activations(rows) + activations(MOST_TOGETHER);
+  return { backend: 'webgpu', weights, cache, scratch, total: weights + cache + scratch, contextTokens };
+}
+
+/** What the engine's pool of pages is made with. */
+export function poolOptions(
+  { cache, cacheTokens, contextTokens, offload }: ResolvedOptions,
+  layers: ReturnType<typeof modelLayers>,
+): Parameters<typeof planModelPool>[0] {
+  return {
+    layers,
+    tokens: offload ?? cacheTokens,
+    maxTokens: contextTokens,
+    type: cache,
+    pageTokens: PAGE_TOKENS,
+    offload: offload !== undefined,
+  };
+}
+
+/** Tokens of a page. */
+export const PAGE_TOKENS = 256;

@@ -1,0 +1,173 @@
+// Many tokens of one sequence through the layers, a chunk at a time; logits of the rows that are asked for, and whether all was finite.
+import { GpuCall, type ModelSession } from '@hip/kernels-webgpu';
+import { encodeFinite, encodeTop, nonFiniteRow, readTop, topBytes } from '@hip/kernels-webgpu/model';
+import { throwIfAborted } from '../../errors.ts';
+import { CANDIDATES, checkLogits, nonFinite } from '../checks.ts';
+import type { ForwardOptions } from '../types.ts';
+import type { StepResult } from './batch.ts';
+import { candidatesFrom } from './candidates.ts';
+import type { WebgpuModel } from './model.ts';
+import { writeRun } from './positions.ts';
+import { copyOut, type Staging } from './readback.ts';
+import { readRows, type RowsWant } from './row-outputs.ts';
+import type { Want } from './scheduler.ts';
+
+/** Chunks that the GPU may have before it: one that it computes, and one more. */
+const MOST_AHEAD = 2;
+
+/** Tokens to append. */
+export interface Prompt {
+  readonly ids: ArrayLike<number>;
+  readonly session: ModelSession;
+  /** Position of the first. */
+  readonly first: number;
+  readonly total: number;
+  /** Leading ids whose logits nobody asks for. */
+  readonly skip: number;
+}
+
+/** Ends a call between two chunks. */
+interface Control extends Pick<ForwardOptions, 'signal' | 'onProgress'> {
+  /** @throws what ends the call */
+  check(): void;
+}
+
+/** Where a submit leaves what is read at the end. */
+interface Outputs {
+  /** A word a chunk: which row is not finite. */
+  readonly found: Staging;
+  /** Of the last row. */
+  readonly last: Staging | undefined;
+}
+
+/**
+ * Appends a prompt. What throws leaves tokens of chunks before in the session, which the caller cuts off.
+ *
+ * @returns what was asked of the last row
+ * @throws LlmError `non-finite-logits`, `aborted`, what `check` throws; HipError `device-lost`, `out-of-memory`
+ */
+export async function readPrompt(
+  model: WebgpuModel,
+  prompt: Prompt,
+  want: Want | RowsWant,
+  { signal, onProgress, check }: Control,
+): Promise<StepResult> {
+  const { context, chunk } = model;
+  const { ids, first } = prompt;
+  const chunks = Math.ceil(ids.length / chunk.rows);
+  const ofLast = want.kind === 'all' || want.kind === 'losses' ? ({ kind: 'none' } as const) : want;
+  const ahead: Promise<unknown>[] = [];
+  const found = model.readback.take(4 * chunks);
+  const last = ofLast.kind === 'none' ? undefined : model.readback.take(outputBytes(model, ofLast));
+  try {
+    for (let index = 0; index < chunks; index++) {
+      while (ahead.length >= MOST_AHEAD) await context.orLost(ahead.shift()!);
+      check();
+      throwIfAborted(signal, 'the step');
+      const at = index * chunk.rows;
+      const rows = Math.min(chunk.rows, ids.length - at);
+      const isEnd = index === chunks - 1;
+      await submitChunk(model, prompt, { at, rows, index }, isEnd ? ofLast : { kind: 'none' }, { found, last });
+      const done = context.device.queue.onSubmittedWorkDone();
+      done.catch(() => undefined);
+      ahead.push(done);
+      if (want.kind === 'all' || want.kind === 'losses') await readRows(model, prompt, { at, rows }, want);
+      // The last chunk is not over before it has been looked at.
+      onProgress?.(at + (isEnd ? rows / 2 : rows), ids.length);
+    }
+  } catch (error) {
+    for (const staging of [found, last]) staging?.drop();
+    throw error;
+  }
+  const [words, bytes] = await Promise.all([found.read(4 * chunks), last?.read(outputBytes(model, ofLast))]);
+  for (const [index, word] of new Uint32Array(words).entries()) {
+    const at = index * chunk.rows;
+    const row = nonFiniteRow(word, Math.min(chunk.rows, ids.length - at));
+    if (row >= 0) throw nonFinite(first + at + row);
+  }
+  check();
+  throwIfAborted(signal, 'the step');
+  const result = bytes && resultOf(model, ofLast, bytes, first + ids.length - 1);
+  onProgress?.(ids.length, ids.length);
+  return result;
+}
+
+/** One submit: a chunk through all layers, and what is asked of its last row. */
+async function submitChunk(
+  model: WebgpuModel,
+  { ids, session, first, total }: Prompt,
+  { at, rows, index }: { readonly at: number; readonly rows: number; readonly index: number },
+  want: Want,
+  { found, last }: Outputs,
+): Promise<void> {
+  const { context, config, chunk, decoder, shapes, timer } = model;
+  const part = Array.prototype.slice.call(ids, at, at + rows) as number[];
+  writeRun(context, config, chunk, { ids: part, first: first + at, total });
+  const turn = session.begin(rows);
+  try {
+    let call = new GpuCall(context);
+    try {
+      decoder.embed(call, chunk, rows);
+      for (const layer of shapes.keys()) {
+        decoder.before(call, chunk, layer, rows);
+        const tensors = decoder.attention(chunk, layer, rows);
+        if (turn.offloaded) {
+          call.submit(timer);
+          await turn.run(layer, tensors, timer);
+          call = new GpuCall(context);
+        } else turn.encode(call, layer, tensors);
+        decoder.after(call, chunk, layer, rows);
+      }
+      const word = { buffer: call.scratch(4, 'rows that are not finite') };
+      encodeFinite(call, { x: chunk.tensors.hidden, found: word }, { rows, width: config.hiddenSize });
+      copyOut(call, word, found, 4 * index, 4);
+      if (last && want.kind !== 'none') encodeEnd(model, call, rows, want, last);
+      turn.submit(call, timer);
+    } finally {
+      call[Symbol.dispose]();
+    }
+    turn.commit();
+  } catch (error) {
+    turn.rollback();
+    throw error;
+  }
+}
+
+/** Adds the head of the last row, and the copy of what is asked of it. */
+function encodeEnd(
+  model: WebgpuModel,
+  call: GpuCall,
+  rows: number,
+  want: Exclude<Want, { kind: 'none' }>,
+  last: Staging,
+): void {
+  const { chunk, decoder, config } = model;
+  const { last: hidden, logits } = chunk.tensors;
+  decoder.take(call, chunk, rows - 1, 1);
+  decoder.head(call, hidden, logits, 1);
+  const size = outputBytes(model, want);
+  if (want.kind === 'logits') {
+    copyOut(call, logits, last, 0, size);
+    return;
+  }
+  const out = { buffer: call.scratch(size, 'candidates') };
+  const options = { rows: 1, vocabulary: config.vocabSize, count: CANDIDATES, temperature: want.temperature };
+  encodeTop(call, { logits, out }, options);
+  copyOut(call, out, last, 0, size);
+}
+
+function outputBytes({ config }: WebgpuModel, want: Want): number {
+  if (want.kind === 'logits') return 4 * config.vocabSize;
+  return topBytes({ rows: 1, vocabulary: config.vocabSize, count: CANDIDATES });
+}
+
+function resultOf({ config }: WebgpuModel, want: Want, bytes: ArrayBuffer, position: number): StepResult {
+  if (want.kind !== 'candidates') {
+    const logits = new Float32Array(bytes);
+    checkLogits(logits, logits.length, position);
+    return logits;
+  }
+  const [found] = readTop(bytes, { rows: 1, vocabulary: config.vocabSize, count: CANDIDATES });
+  if (!found || found.nonFinite > 0) throw nonFinite(position);
+  return candidatesFrom(found, config.vocabSize, want.temperature);
+}

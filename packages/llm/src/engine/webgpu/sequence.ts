@@ -1,0 +1,215 @@
+// A sequence on a GPU: its tokens, and their keys and values in the model's pages. What fails leaves no trace.
+import type { Candidates } from '@hip/checkpoints/generation';
+import type { ModelSession } from '@hip/kernels-webgpu';
+import { LlmError, throwIfAborted } from '../../errors.ts';
+import { busyError, checkAny, checkIds, checkLength, checkRoom, disposedError } from '../checks.ts';
+import { translated } from '../failures.ts';
+import type { CandidateOptions, ForwardOptions, Sequence } from '../types.ts';
+import type { StepResult } from './batch.ts';
+import type { WebgpuModel } from './model.ts';
+import { readPrompt } from './prompt.ts';
+import type { RowsWant } from './row-outputs.ts';
+import type { Scheduler, Want } from './scheduler.ts';
+
+/** What sequences share. */
+export interface Shared {
+  readonly model: WebgpuModel;
+  readonly scheduler: Scheduler;
+  readonly live: Set<WebgpuSequence>;
+}
+
+type Control = Pick<ForwardOptions, 'signal' | 'onProgress'>;
+
+export class WebgpuSequence implements Sequence {
+  readonly #shared: Shared;
+  readonly #ids: number[];
+  #session: ModelSession;
+  #running = false;
+  #disposed = false;
+
+  /** @throws HipError `out-of-memory` */
+  constructor(shared: Shared, ids: readonly number[] = [], session: ModelSession = shared.model.pool.createSession()) {
+    this.#shared = shared;
+    this.#ids = [...ids];
+    this.#session = session;
+    shared.live.add(this);
+  }
+
+  get length(): number {
+    return this.#ids.length;
+  }
+
+  get tokens(): readonly number[] {
+    return [...this.#ids];
+  }
+
+  /** Bytes of GPU memory beside the pool. */
+  get bytes(): number {
+    return this.#session.bytes;
+  }
+
+  async forward(ids: ArrayLike<number>, { logits = 'last', ...options }: ForwardOptions = {}): Promise<Float32Array> {
+    if (logits === 'all') {
+      const out = new Float32Array(ids.length * this.#shared.model.config.vocabSize);
+      await this.#append(ids, { kind: 'all', out }, options);
+      return out;
+    }
+    const result = await this.#append(ids, { kind: logits === 'last' ? 'logits' : 'none' }, options);
+    return result instanceof Float32Array ? result : new Float32Array(0);
+  }
+
+  async candidates(
+    ids: ArrayLike<number>,
+    { temperature = 1, ...options }: CandidateOptions = {},
+  ): Promise<Candidates> {
+    checkAny(ids);
+    if (!(temperature > 0 && Number.isFinite(temperature))) {
+      const message = `temperature is ${temperature}: give a number > 0`;
+      throw new LlmError('invalid-input', message, { name: 'temperature', value: temperature });
+    }
+    return (await this.#append(ids, { kind: 'candidates', temperature }, options)) as Candidates;
+  }
+
+  async losses(ids: ArrayLike<number>, options: Omit<ForwardOptions, 'logits'> = {}): Promise<Float32Array> {
+    const out = new Float32Array(Math.max(0, ids.length - 1));
+    await this.#append(ids, { kind: 'losses', out }, options);
+    return out;
+  }
+
+  fork(): Sequence {
+    this.#checkIdle('fork');
+    try {
+      return new WebgpuSequence(this.#shared, this.#ids, this.#session.fork());
+    } catch (error) {
+      throw translated(error);
+    }
+  }
+
+  truncate(length: number): void {
+    this.#checkIdle('truncate');
+    checkLength(length, this.length);
+    try {
+      this.#session.truncate(length);
+    } catch (error) {
+      throw translated(error);
+    }
+    this.#ids.length = length;
+  }
+
+  /** Frees keys and values; a call that runs is ended at its next chunk. */
+  dispose(): void {
+    if (this.#disposed) return;
+    this.#disposed = true;
+    if (!this.#running) this.#free(this.#session);
+  }
+
+  #free(session: ModelSession): void {
+    const { model, live } = this.#shared;
+    if (session === this.#session) live.delete(this);
+    model.forget(session);
+    if (!model.isClosed) session.dispose();
+  }
+
+  /** Runs `ids` after what is held. */
+  async #append(ids: ArrayLike<number>, want: Want | RowsWant, options: Control): Promise<StepResult> {
+    this.#checkIdle('append');
+    const { model } = this.#shared;
+    checkIds(ids, model.config.vocabSize);
+    const held = this.length;
+    const total = held + ids.length;
+    checkRoom(held, ids.length, model.options.contextTokens);
+    if (ids.length === 0) return undefined;
+    this.#running = true;
+    // Other frequencies turn every key that is held: all of it is computed anew, beside the old.
+    const isAnew = held > 0 && model.isLong(total) !== model.isLong(held);
+    let session = this.#session;
+    try {
+      throwIfAborted(options.signal, 'the step');
+      if (isAnew) session = model.pool.createSession();
+      const result = await this.#run(ids, want, options, session);
+      if (isAnew) {
+        const before = this.#session;
+        this.#session = session;
+        this.#free(before);
+      }
+      for (let i = 0; i < ids.length; i++) this.#ids.push(ids[i] as number);
+      return result;
+    } catch (error) {
+      this.#takeBack(session, held);
+      throw this.#named(error);
+    } finally {
+      this.#running = false;
+      if (this.#disposed) this.#free(this.#session);
+    }
+  }
+
+  async #run(
+    ids: ArrayLike<number>,
+    want: Want | RowsWant,
+    { signal, onProgress }: Control,
+    session: ModelSession,
+  ): Promise<StepResult> {
+    const { model, scheduler } = this.#shared;
+    const isAnew = session !== this.#session;
+    const check = (): void => this.#check();
+    const held = this.length;
+    const isStep = ids.length === 1 && !isAnew && want.kind !== 'all' && want.kind !== 'losses' && !model.options.offload;
+    if (isStep) {
+      const result = await scheduler.step({
+        session,
+        id: ids[0] as number,
+        position: held,
+        want,
+        check: () => {
+          check();
+          throwIfAborted(signal, 'the step');
+        },
+      });
+      check();
+      onProgress?.(1, 1);
+      return result;
+    }
+    const all = isAnew ? [...this.#ids, ...Array.from(ids)] : ids;
+    const [first, skip] = isAnew ? [0, held] : [held, 0];
+    const prompt = { ids: all, session, first, total: held + ids.length, skip };
+    return readPrompt(model, prompt, want, { signal, onProgress, check });
+  }
+
+  /** The session as it was. On a lost device there is nothing to take back. */
+  #takeBack(session: ModelSession, held: number): void {
+    const { model } = this.#shared;
+    if (session !== this.#session) {
+      this.#free(session);
+      return;
+    }
+    if (model.isClosed || model.context.lost || this.#disposed) return;
+    if (session.length > held) session.truncate(held);
+  }
+
+  /** What ended a call: the end of the engine or of this sequence before what came of it. */
+  #named(error: unknown): unknown {
+    if (error instanceof LlmError) return error;
+    if (this.#shared.model.isClosed || this.#disposed) {
+      try {
+        this.#check();
+      } catch (closed) {
+        return closed;
+      }
+    }
+    return translated(error);
+  }
+
+  #check(): void {
+    if (this.#disposed) throw disposedError();
+    try {
+      this.#shared.model.checkOpen();
+    } catch (error) {
+      throw translated(error);
+    }
+  }
+
+  #checkIdle(what: string): void {
+    this.#check();
+    if (this.#running) throw busyError(what);
+  }
+}
