@@ -32,6 +32,7 @@ export { type MatrixTiling } from './products/matrix-code.ts';
 export { FEW_ROWS } from './products/row-code.ts';
 export { type ActivationFunction } from './rows/activation-code.ts';
 export { encodeNorm, type NormOptions } from './rows/norm.ts';
+export { encodePadHeads } from './rows/pad-heads.ts';
 export { encodeRotate, type RotatedHeads, type RotateOptions } from './rows/rotate.ts';
 export { encodeAddScaled, encodeGate, encodeScale, encodeSoftcap } from './rows/elements.ts';
 export { encodeEmbed } from './rows/embed.ts';

@@ -25,8 +25,8 @@ export function planWebgpu(
   const pool = planModelPool(poolOptions(options, layers), { limits, profile });
   const activations = (count: number): number =>
     activationBytes(rowBuffers(config, shapes, { rows: count, cache: options.cache, profile }));
-  const cache = pool.pages + pool.statistics;
-  const scratch = pool.scratch + activations(rows) + activations(MOST_TOGETHER);
+  const cache = pool.pages + pool.perSession;
+  const scratch = activations(rows) + activations(MOST_TOGETHER);
   return { backend: 'webgpu', weights, cache, scratch, total: weights + cache + scratch, contextTokens };
 }
 
