@@ -1,0 +1,99 @@
+// What transformers computed, as every backend is held to it: all positions, steps over the cache, greedy ids.
+import { join } from 'node:path';
+import { expect } from 'vitest';
+import { sharedPath } from '@hip/testing';
+import type { EngineOptions } from '../../src/engine/types.ts';
+import { greedy, normError, otherChoices, tensorsOf, withEngine } from './compare.ts';
+
+export type Measure = (actual: ArrayLike<number>, expected: ArrayLike<number>) => number;
+
+/** How weights and cache are held, how far off logits may be, and by which measure. */
+export interface GoldenPath {
+  readonly options: EngineOptions;
+  readonly tolerance: number;
+  readonly measure: Measure;
+}
+
+/** Folders and files of the shared goldens. */
+export const GOLDENS = [
+  ['llama-gqa', 'golden'],
+  ['llama3-rope', 'golden'],
+  ['qwen2', 'golden'],
+  ['gpt2', 'golden'],
+  ['mistral', 'golden'],
+  ['gemma3-text', 'golden'],
+  ['phi3', 'golden'],
+  ['phi3-longrope', 'golden'],
+  ['phi3-longrope', 'golden-long'],
+  ['phi3-longrope', 'golden-cross'],
+  ['smollm3', 'golden'],
+  ['qwen3-yarn', 'golden'],
+] as const;
+
+/** Whether a golden has steps over the cache. */
+export function hasSteps(folder: string): boolean {
+  return !['llama-gqa', 'llama3-rope', 'qwen2', 'gpt2'].includes(folder);
+}
+
+/** Logits of all positions. */
+export async function checkLogits(
+  folder: string,
+  file: string,
+  { options, tolerance, measure }: GoldenPath,
+): Promise<void> {
+  const path = sharedPath('goldens', folder)!;
+  const tensors = await tensorsOf(join(path, `${file}.safetensors`));
+  const [ids, expected] = [tensors.get('in.input_ids')!, tensors.get('out.logits')!];
+  await withEngine(path, options, async (engine) => {
+    const { vocabulary } = engine;
+    const batch = tensors.has('in.next_ids') || folder === 'llama3-rope' ? 1 : 2;
+    const length = ids.length / batch;
+    for (let at = 0; at < batch; at++) {
+      const sequence = engine.createSequence();
+      const part = expected.subarray(at * length * vocabulary, (at + 1) * length * vocabulary);
+      const logits = await sequence.forward(ids.subarray(at * length, (at + 1) * length), { logits: 'all' });
+      expect(measure(logits, part)).toBeLessThan(tolerance);
+      expect(otherChoices(logits, part, vocabulary, tolerance)).toEqual([]);
+      sequence.dispose();
+    }
+  });
+}
+
+/** Steps over the cache, and what is chosen greedily. */
+export async function checkSteps(
+  folder: string,
+  file: string,
+  { options, tolerance, measure }: GoldenPath,
+): Promise<void> {
+  const path = sharedPath('goldens', folder)!;
+  const tensors = await tensorsOf(join(path, `${file}.safetensors`));
+  const ids = tensors.get('in.input_ids')!;
+  await withEngine(path, options, async (engine) => {
+    const steps = engine.createSequence();
+    await steps.forward(ids, { logits: 'none' });
+    const rows: Float32Array[] = [];
+    for (const id of tensors.get('in.next_ids')!) rows.push(await steps.forward([id]));
+    const found = Float32Array.from(rows.flatMap((row) => [...row]));
+    expect(measure(found, tensors.get('out.next_logits')!)).toBeLessThan(tolerance);
+    expect(tensors.get('out.greedy_margin')![0]).toBeGreaterThan(0);
+    const chosen = await greedy(engine.createSequence(), ids, 16);
+    expect(chosen).toEqual([...tensors.get('out.greedy_ids')!]);
+  });
+}
+
+/** The folder of a family's fixture of `@hip/checkpoints`: all positions of two texts. */
+export async function checkFixture(folder: string, { options, tolerance, measure }: GoldenPath): Promise<void> {
+  const tensors = await tensorsOf(join(folder, 'golden.safetensors'));
+  await withEngine(folder, options, async (engine) => {
+    for (const [logits, tokens] of [
+      ['logits', 24],
+      ['logits12', 12],
+    ] as const) {
+      const found = await engine.createSequence().forward(tensors.get('ids')!.subarray(0, tokens), { logits: 'all' });
+      // A float16 cache of 24 numbers' width: by all logits, not by the worst.
+      const by = options.weights === 'f32' ? measure : normError;
+      expect(by(found, tensors.get(logits)!)).toBeLessThan(tolerance);
+    }
+  });
+}
+
