@@ -67,7 +67,7 @@ export class ModelTurn implements Disposable {
   /** Submits a call with passes of this turn. What the GPU refuses of it, now or later, ends the conversation in words. */
   submit(call: GpuCall | PreparedCall, timer?: Timer): void {
     this.#checkOpen();
-    this.#watched(() => call.submit(timer));
+    this.watch(() => call.submit(timer));
   }
 
   /**
@@ -79,7 +79,7 @@ export class ModelTurn implements Disposable {
   async run(layer: number, tensors: StepTensors, timer?: Timer): Promise<void> {
     const attention = this.#layer(layer);
     const submit = (encode: (call: GpuCall) => void): void =>
-      this.#watched(() => {
+      this.watch(() => {
         using call = new GpuCall(this.#parts.context);
         encode(call);
         call.submit(timer);
@@ -119,7 +119,7 @@ export class ModelTurn implements Disposable {
     const steps = layers.map((layer) => layer.beginStep(row));
     const late = layers.flatMap((layer, i) => (layer.isBehind(steps[i]!) ? [[layer, steps[i]!] as const] : []));
     if (late.length > 0) {
-      this.#watched(() => {
+      this.watch(() => {
         using call = new GpuCall(context);
         for (const [layer, step] of late) layer.catchUp(call, step);
         call.submit();
@@ -131,7 +131,8 @@ export class ModelTurn implements Disposable {
     return steps;
   }
 
-  #watched<T>(action: () => T): T {
+  /** Runs `action`: what the GPU refuses of what it submits, now or later, ends the conversation in words. */
+  watch<T>(action: () => T): T {
     const { context, layers } = this.#parts;
     return context.watch((error) => layers.forEach(({ cache }) => cache.fail(error)), action);
   }
