@@ -2,7 +2,7 @@
 import { join } from 'node:path';
 import { expect } from 'vitest';
 import { sharedPath } from '@hip/testing';
-import type { EngineOptions } from '../../src/engine/types.ts';
+import type { Engine, EngineOptions } from '../../src/engine/types.ts';
 import { greedy, normError, otherChoices, tensorsOf, withEngine } from './compare.ts';
 
 export type Measure = (actual: ArrayLike<number>, expected: ArrayLike<number>) => number;
@@ -36,49 +36,66 @@ export function hasSteps(folder: string): boolean {
 }
 
 /** Logits of all positions. */
-export async function checkLogits(
-  folder: string,
-  file: string,
-  { options, tolerance, measure }: GoldenPath,
-): Promise<void> {
-  const path = sharedPath('goldens', folder)!;
-  const tensors = await tensorsOf(join(path, `${file}.safetensors`));
-  const [ids, expected] = [tensors.get('in.input_ids')!, tensors.get('out.logits')!];
-  await withEngine(path, options, async (engine) => {
-    const { vocabulary } = engine;
-    const batch = tensors.has('in.next_ids') || folder === 'llama3-rope' ? 1 : 2;
-    const length = ids.length / batch;
-    for (let at = 0; at < batch; at++) {
-      const sequence = engine.createSequence();
-      const part = expected.subarray(at * length * vocabulary, (at + 1) * length * vocabulary);
-      const logits = await sequence.forward(ids.subarray(at * length, (at + 1) * length), { logits: 'all' });
-      expect(measure(logits, part)).toBeLessThan(tolerance);
-      expect(otherChoices(logits, part, vocabulary, tolerance)).toEqual([]);
-      sequence.dispose();
-    }
-  });
+export async function checkLogits(folder: string, file: string, path: GoldenPath): Promise<void> {
+  await withEngine(sharedPath('goldens', folder)!, path.options, async (engine) =>
+    engineLogits(engine, folder, await golden(folder, file), path),
+  );
 }
 
 /** Steps over the cache, and what is chosen greedily. */
-export async function checkSteps(
-  folder: string,
-  file: string,
-  { options, tolerance, measure }: GoldenPath,
-): Promise<void> {
-  const path = sharedPath('goldens', folder)!;
-  const tensors = await tensorsOf(join(path, `${file}.safetensors`));
-  const ids = tensors.get('in.input_ids')!;
-  await withEngine(path, options, async (engine) => {
-    const steps = engine.createSequence();
-    await steps.forward(ids, { logits: 'none' });
-    const rows: Float32Array[] = [];
-    for (const id of tensors.get('in.next_ids')!) rows.push(await steps.forward([id]));
-    const found = Float32Array.from(rows.flatMap((row) => [...row]));
-    expect(measure(found, tensors.get('out.next_logits')!)).toBeLessThan(tolerance);
-    expect(tensors.get('out.greedy_margin')![0]).toBeGreaterThan(0);
-    const chosen = await greedy(engine.createSequence(), ids, 16);
-    expect(chosen).toEqual([...tensors.get('out.greedy_ids')!]);
+export async function checkSteps(folder: string, file: string, path: GoldenPath): Promise<void> {
+  await withEngine(sharedPath('goldens', folder)!, path.options, async (engine) =>
+    engineSteps(engine, await golden(folder, file), path),
+  );
+}
+
+/** Both, of one engine: where loading costs more than computing. */
+export async function checkGolden(folder: string, file: string, path: GoldenPath): Promise<void> {
+  const tensors = await golden(folder, file);
+  await withEngine(sharedPath('goldens', folder)!, path.options, async (engine) => {
+    await engineLogits(engine, folder, tensors, path);
+    if (hasSteps(folder)) await engineSteps(engine, tensors, path);
   });
+}
+
+type Tensors = Awaited<ReturnType<typeof tensorsOf>>;
+
+function golden(folder: string, file: string): Promise<Tensors> {
+  return tensorsOf(join(sharedPath('goldens', folder)!, `${file}.safetensors`));
+}
+
+async function engineLogits(
+  engine: Engine,
+  folder: string,
+  tensors: Tensors,
+  { tolerance, measure }: GoldenPath,
+): Promise<void> {
+  const [ids, expected] = [tensors.get('in.input_ids')!, tensors.get('out.logits')!];
+  const { vocabulary } = engine;
+  const batch = tensors.has('in.next_ids') || folder === 'llama3-rope' ? 1 : 2;
+  const length = ids.length / batch;
+  for (let at = 0; at < batch; at++) {
+    const sequence = engine.createSequence();
+    const part = expected.subarray(at * length * vocabulary, (at + 1) * length * vocabulary);
+    const logits = await sequence.forward(ids.subarray(at * length, (at + 1) * length), { logits: 'all' });
+    expect(measure(logits, part)).toBeLessThan(tolerance);
+    expect(otherChoices(logits, part, vocabulary, tolerance)).toEqual([]);
+    sequence.dispose();
+  }
+}
+
+async function engineSteps(engine: Engine, tensors: Tensors, { tolerance, measure }: GoldenPath): Promise<void> {
+  const ids = tensors.get('in.input_ids')!;
+  const steps = engine.createSequence();
+  await steps.forward(ids, { logits: 'none' });
+  const rows: Float32Array[] = [];
+  for (const id of tensors.get('in.next_ids')!) rows.push(await steps.forward([id]));
+  steps.dispose();
+  const found = Float32Array.from(rows.flatMap((row) => [...row]));
+  expect(measure(found, tensors.get('out.next_logits')!)).toBeLessThan(tolerance);
+  expect(tensors.get('out.greedy_margin')![0]).toBeGreaterThan(0);
+  const chosen = await greedy(engine.createSequence(), ids, 16);
+  expect(chosen).toEqual([...tensors.get('out.greedy_ids')!]);
 }
 
 /** The folder of a family's fixture of `@hip/checkpoints`: all positions of two texts. */

@@ -135,7 +135,9 @@ function encodeProducts(
   let input = x;
   const inside = norm !== undefined && fused !== undefined && plan.variant.kind === 'rows';
   if (norm && !inside) {
-    input = scratchTensor(call, context.profile.shaderF16 ? 'f16' : 'f32', rows * columns, 'normed rows');
+    // Who keeps weights in f32 wants products of f32.
+    const isExact = targets.every(({ matrix }) => matrix.type === 'F32');
+    input = scratchTensor(call, context.profile.shaderF16 && !isExact ? 'f16' : 'f32', rows * columns, 'normed rows');
     encodeNorm(call, { x, out: input }, { ...norm, rows, width: columns });
     plan = planProduct({ ...request, x: input.type, norm: undefined }, profile, limits, options.variant);
   }

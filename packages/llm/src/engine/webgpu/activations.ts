@@ -11,7 +11,7 @@ import type { LayerShape } from '../layers.ts';
 import { cachedHeadDim } from './layers.ts';
 
 /** Rows of logits that are in memory at a time. */
-export const LOGIT_ROWS = 64;
+export const LOGIT_ROWS = 16;
 
 type ElementType = GpuTensor['type'];
 
@@ -42,11 +42,18 @@ export interface Rows<T> {
   readonly logits: T;
 }
 
+export interface RowsOptions {
+  readonly rows: number;
+  readonly cache: ElementType;
+  /** Weights are f32, and so are all activations. */
+  readonly isExact: boolean;
+}
+
 /** What each tensor of {@link Rows} is. */
 export function rowBuffers(
   config: ModelConfig,
   layers: readonly LayerShape[],
-  { rows, cache, profile }: { readonly rows: number; readonly cache: ElementType; readonly profile: DeviceProfile },
+  { rows, cache, profile, isExact }: RowsOptions & { readonly profile: DeviceProfile },
 ): Rows<Form> {
   const widest = (of: (shape: LayerShape) => number): number => rows * Math.max(...layers.map(of));
   const floats = (length: number): Form => ({ type: 'f32', length });
@@ -65,7 +72,7 @@ export function rowBuffers(
     cachedKey: cached('kvHeads'),
     cachedValue: cached('kvHeads'),
     attended: cached('heads'),
-    inner: { type: profile.shaderF16 ? 'f16' : 'f32', length: widest(({ ffn }) => ffn) },
+    inner: { type: profile.shaderF16 && !isExact ? 'f16' : 'f32', length: widest(({ ffn }) => ffn) },
     last: floats(asked * config.hiddenSize),
     logits: floats(asked * config.vocabSize),
   };
@@ -95,10 +102,11 @@ export class Activations implements Disposable {
     context: GpuContext,
     config: ModelConfig,
     layers: readonly LayerShape[],
-    { rows, cache }: { readonly rows: number; readonly cache: ElementType },
+    options: RowsOptions,
   ) {
+    const { rows } = options;
     this.rows = rows;
-    const forms = rowBuffers(config, layers, { rows, cache, profile: context.profile });
+    const forms = rowBuffers(config, layers, { ...options, profile: context.profile });
     const make = (form: Form, label: string): GpuTensor => emptyTensor({ context, ...form, label });
     this.tensors = Object.fromEntries(
       (Object.entries(forms) as [string, Form][]).map(([name, form]) => [name, make(form, name)]),

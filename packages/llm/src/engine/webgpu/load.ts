@@ -13,7 +13,7 @@ import { GpuDecoder } from './decoder.ts';
 import { WebgpuEngine } from './engine.ts';
 import { modelLayers } from './layers.ts';
 import { WebgpuModel } from './model.ts';
-import { poolOptions } from './plan.ts';
+import { poolOptions, rowsOptions } from './plan.ts';
 import { loadWebgpuWeights, webgpuWeightBytes } from './weights.ts';
 
 /** @throws what `loadEngine` throws; nothing is left behind */
@@ -33,7 +33,7 @@ export async function loadWebgpu(
     const pool = new ModelPool(context, poolOptions(resolved, modelLayers(config, shapes, resolved.attention)));
     made.push({ [Symbol.dispose]: () => pool.destroy() });
     const activations = (rows: number): Activations => {
-      const own = new Activations(context, config, shapes, { rows, cache: resolved.cache });
+      const own = new Activations(context, config, shapes, { rows, ...rowsOptions(resolved) });
       made.push(own);
       return own;
     };

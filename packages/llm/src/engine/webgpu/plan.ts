@@ -6,7 +6,7 @@ import type { LayerShape } from '../layers.ts';
 import type { ResolvedOptions } from '../options.ts';
 import type { EnginePlan } from '../types.ts';
 import type { WeightsPlan } from '../weights.ts';
-import { activationBytes, rowBuffers } from './activations.ts';
+import { activationBytes, rowBuffers, type RowsOptions } from './activations.ts';
 import { modelLayers } from './layers.ts';
 import { MOST_TOGETHER } from './batch.ts';
 import { webgpuWeightBytes } from './weights.ts';
@@ -24,10 +24,15 @@ export function planWebgpu(
   const layers = modelLayers(config, shapes, options.attention);
   const pool = planModelPool(poolOptions(options, layers), { limits, profile });
   const activations = (count: number): number =>
-    activationBytes(rowBuffers(config, shapes, { rows: count, cache: options.cache, profile }));
+    activationBytes(rowBuffers(config, shapes, { rows: count, ...rowsOptions(options), profile }));
   const cache = pool.pages + pool.perSession;
   const scratch = activations(rows) + activations(MOST_TOGETHER);
   return { backend: 'webgpu', weights, cache, scratch, total: weights + cache + scratch, contextTokens };
+}
+
+/** How activations are held. */
+export function rowsOptions({ cache, weights }: ResolvedOptions): Pick<RowsOptions, 'cache' | 'isExact'> {
+  return { cache, isExact: weights === 'f32' };
 }
 
 /** What the engine's pool of pages is made with. */

@@ -1,0 +1,32 @@
+import { openGpu } from '@hip/testing/gpu';
+import { writeFileSync } from 'node:fs';
+import { Session } from 'node:inspector/promises';
+const gpu = await openGpu();
+if (gpu.kind === 'none') throw new Error(gpu.reason);
+const { requestHipDevice, GpuCall } = await import('@hip/kernels-webgpu');
+const { randomModel, SHAPES, randomIds } = await import('./device/llm/shapes.ts');
+const { loadEngine } = await import('../packages/llm/src/engine/load.ts');
+(SHAPES as any)['deep'] = { ...SHAPES['tiny'], num_hidden_layers: 14 };
+const folder = randomModel('deep', 'F16');
+const device = await requestHipDevice(await gpu.adapter());
+const hip = process.argv[2] === 'hip';
+const engine = await loadEngine(folder, { device, weights: 'f16', cache: 'f32', contextTokens: 2048, ...(hip && { attention: { denseBelow: 0, config: { k: 64, denseLayers: 0, window: 64, sink: 16 } } }) });
+const ids = randomIds(300, 500);
+const s = engine.createSequence();
+await s.forward(ids, { logits: 'none' });
+console.log('warm');
+const session = new Session(); session.connect();
+await session.post('Profiler.enable'); await session.post('Profiler.setSamplingInterval', { interval: 200 }); await session.post('Profiler.start');
+const t = performance.now();
+// encode only: GPU time of SwiftShader is other threads'
+for (let i = 0; i < 4; i++) { const q = engine.createSequence(); await q.forward(ids.subarray(0, 128), { logits: 'none' }); q.dispose(); }
+console.log('ms', performance.now() - t);
+const { profile } = await session.post('Profiler.stop');
+const self = new Map<string, number>(); const total = new Map<string, number>();
+const byId = new Map(profile.nodes.map((n: any) => [n.id, n])); const parent = new Map<number, number>();
+for (const n of profile.nodes as any[]) for (const c of n.children ?? []) parent.set(c, n.id);
+const name = (n: any) => `${n.callFrame.functionName || '(anon)'} ${n.callFrame.url.split('/').slice(-2).join('/')}:${n.callFrame.lineNumber}`;
+(profile.samples as number[]).forEach((id, i) => { const d = (profile.timeDeltas as number[])[i]! / 1000; let n: any = byId.get(id); self.set(name(n), (self.get(name(n)) ?? 0) + d); const seen = new Set<string>(); let at: number | undefined = id; while (at !== undefined) { const k = name(byId.get(at)); if (!seen.has(k)) { seen.add(k); total.set(k, (total.get(k) ?? 0) + d); } at = parent.get(at); } });
+const top = (m: Map<string, number>, k: number) => [...m].sort((a, b) => b[1] - a[1]).slice(0, k).map(([n, v]) => `${v.toFixed(0).padStart(6)} ${n}`).join('\n');
+console.log('SELF\n' + top(self, 22)); console.log('TOTAL\n' + top(total, 45));
+process.exit(0);
