@@ -2,6 +2,7 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { openSafetensors, fileSource } from '@hip/checkpoints';
+import { sampled } from './host.ts';
 import { loadEngine } from '../../../packages/llm/src/engine/load.ts';
 import type { Sequence } from '../../../packages/llm/src/engine/types.ts';
 import { decodeTimes, gpuMiB, heldMiB, median, peakMiB, profiled, resetPeak, timed, withEngine, type Surroundings } from './measure.ts';
@@ -243,6 +244,42 @@ async function together(at: Surroundings): Promise<void> {
   }
 }
 
+/** The host's part: a prompt in chunks, tokens of one conversation and of eight. */
+async function host(at: Surroundings): Promise<void> {
+  const shape = at.tiny ? 'tiny' : 'qwen3-0.6b';
+  const vocabulary = SHAPES[shape]!['vocab_size'] as number;
+  const length = at.tiny ? 1024 : 32_768;
+  const options = { weights: 'f16', contextTokens: length + 512, cacheTokens: 2 * length } as const;
+  await withEngine(at, randomModel(shape, 'F16'), options, async (engine) => {
+    const prompt = randomIds(length, vocabulary);
+    const sequence = engine.createSequence();
+    await sequence.forward(prompt, { logits: 'none' });
+    sequence.truncate(0);
+    at.add({ what: 'host', of: 'prompt', length, ...(await sampled(async () => sequence.forward(prompt, { logits: 'none' }), 40)) });
+    await decodeTimes(sequence, 40);
+    at.add({ what: 'host', of: 'tokens', length, ...(await sampled(async () => decodeTimes(sequence, 64))) });
+    sequence.truncate(0);
+    await timed(() => sequence.candidates(prompt.subarray(0, 2048)));
+    const short: number[] = [];
+    for (let i = 0; i < 6; i++) {
+      sequence.truncate(0);
+      short.push((await timed(() => sequence.candidates(prompt.subarray(0, 2048)))).ms);
+    }
+    at.add({ what: 'host', of: 'prompts of 2,048, one after another', ms: short.map((value) => round(value)) });
+    const few: Sequence[] = [];
+    for (let i = 0; i < 8; i++) {
+      const own = engine.createSequence();
+      await own.forward(randomIds(at.tiny ? 50 : 2048, vocabulary, i), { logits: 'none' });
+      few.push(own);
+    }
+    const step = (count: number) => async () => Promise.all(few.map((own, i) => decodeTimes(own, count, i)));
+    await step(24)();
+    at.add({ what: 'host', of: 'eight', ...(await sampled(step(48))) });
+    const passes = await profiled(engine, step(1));
+    at.add({ what: 'eight-profile', rows: passes.map((row) => ({ ...row, ms: round(row.ms) })) });
+  });
+}
+
 /** SmolLM2 as published: losses of books. */
 async function perplexity(at: Surroundings): Promise<void> {
   const model = process.env['SMOLLM2'] ?? '';
@@ -284,5 +321,6 @@ export const SECTIONS: Readonly<Record<string, (at: Surroundings) => Promise<voi
   load,
   together,
   long,
+  host,
   perplexity,
 };

@@ -69,9 +69,16 @@ describeGpu('dispatch', (gpu) => {
     submitTogether([doubled, doubled]);
     expect([...(await readTensor(context, total))]).toEqual([2, 4, 6, 8]);
     expect((await readTensor(context, values))[0]).toBe(16);
+    using around = new GpuCall(context);
+    around.include(doubled);
+    around.pass(double(values, 3));
+    around.include(kept);
+    around.submit();
+    expect([...(await readTensor(context, total))]).toEqual([96, 192, 288, 384]);
     kept.release();
     expect(() => submitTogether([doubled, kept])).toThrow(/released/);
-    expect((await readTensor(context, values))[0]).toBe(16);
+    expect(() => prepare((call) => call.include(kept))).toThrow(/released/);
+    expect((await readTensor(context, values))[0]).toBe(96);
   });
 
   it('times passes by label', async () => {

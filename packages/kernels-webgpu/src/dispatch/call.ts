@@ -50,7 +50,12 @@ interface ClearStep {
   readonly clear: BufferRange;
 }
 
-type Step = Pass | CopyStep | ClearStep;
+/** Steps of a call that was prepared before. */
+interface IncludedSteps {
+  readonly included: BoundCall;
+}
+
+type Step = Pass | CopyStep | ClearStep | IncludedSteps;
 type BoundStep = BoundPass | CopyStep | ClearStep;
 
 /** What somebody wants to know of a call whose passes change a state of theirs. */
@@ -98,6 +103,11 @@ export class GpuCall implements Disposable {
   /** Sets a range to zero. */
   clear(range: BufferRange): void {
     this.#steps.push({ clear: range });
+  }
+
+  /** Adds the steps of a call that was prepared before, which stays its maker's: it must not be released before this one is submitted. */
+  include(prepared: PreparedCall): void {
+    this.#steps.push({ included: prepared as BoundCall });
   }
 
   /** A storage buffer that lives until the call's submit (or a prepared call's release). Its content is undefined. */
@@ -182,7 +192,11 @@ export class GpuCall implements Disposable {
       cursor += slot(bytes.byteLength);
       return binding;
     };
-    const bound: BoundStep[] = this.#steps.map((step) => {
+    const bound = this.#steps.flatMap((step): BoundStep | readonly BoundStep[] => {
+      if ('included' in step) {
+        step.included.assertBound();
+        return step.included.steps;
+      }
       if (!('pipeline' in step)) return step;
       const pipeline = pipelineFor(context, step.pipeline);
       const entries = step.bindings.map((binding, index) => ({

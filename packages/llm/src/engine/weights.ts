@@ -37,8 +37,8 @@ export interface WeightStore<M extends StoredRows, V extends WeightObject> {
   createMatrix(shape: { readonly type: WeightType; readonly rows: number; readonly columns: number }): M;
   /** @throws HipError `out-of-memory` */
   createVector(values: Float32Array): V;
-  /** Called when all matrices are there, and nothing is read. */
-  allocated?(): Promise<void>;
+  /** Called when all memory is allocated, vectors are there and matrices are empty. */
+  allocated?(weights: DecoderWeights<M, V>): Promise<void>;
   /** Called after each piece that was written. */
   written?(bytes: number): Promise<void>;
 }
@@ -102,12 +102,21 @@ export async function loadWeights<M extends StoredRows, V extends WeightObject>(
   const dispose = () => {
     for (const weight of [...matrices.values(), ...vectors.values()]) weight.dispose();
   };
+  const weights: DecoderWeights<M, V> = {
+    bytes,
+    matrix: (name) => {
+      const found = matrices.get(name);
+      if (!found) throw new LlmError('internal', `no weight ${name} was loaded`, { name });
+      return found;
+    },
+    vector: (name) => vectors.get(name),
+    [Symbol.dispose]: dispose,
+  };
   try {
     for (const { info, type } of planned) {
       const [rows = 1, columns = 1] = info.shape;
       matrices.set(info.slot.name, store.createMatrix({ type, rows, columns }));
     }
-    await store.allocated?.();
     const offset = checkpoint.config.norm.offset ?? 0;
     let loaded = 0;
     for (const [name, values] of await readSlots(checkpoint, slots, { signal })) {
@@ -116,6 +125,7 @@ export async function loadWeights<M extends StoredRows, V extends WeightObject>(
       vectors.set(name, store.createVector(floats as Float32Array));
       loaded += 4 * values.length;
     }
+    await store.allocated?.(weights);
     for (const { info, bytes: own } of planned) {
       const [rows = 1] = info.shape;
       const matrix = matrices.get(info.slot.name) as M;
@@ -128,26 +138,21 @@ export async function loadWeights<M extends StoredRows, V extends WeightObject>(
         onProgress?.({ loaded, total: bytes });
       }
     }
+    return weights;
   } catch (error) {
     dispose();
     throw error;
   }
-  return {
-    bytes,
-    matrix: (name) => {
-      const found = matrices.get(name);
-      if (!found) throw new LlmError('internal', `no weight ${name} was loaded`, { name });
-      return found;
-    },
-    vector: (name) => vectors.get(name),
-    [Symbol.dispose]: dispose,
-  };
 }
 
 /** As stored, or converted, some rows at a time. */
 function write(matrix: StoredRows, { slot, dtype, bytes, shape, firstRow, rows }: RawSlotPiece): void {
   if (matrix.type === dtype) {
     matrix.write(firstRow, bytes);
+    return;
+  }
+  if (dtype === 'BF16' && matrix.type === 'F16') {
+    matrix.write(firstRow, toHalves(bytes));
     return;
   }
   const columns = shape[1] ?? 1;
@@ -158,6 +163,21 @@ function write(matrix: StoredRows, { slot, dtype, bytes, shape, firstRow, rows }
     const values = isFloat(dtype) ? decodeTensor(piece, dtype, slot.name) : dequantize(piece, dtype as GgufDtype);
     matrix.write(firstRow + row, encode(values as Float32Array, matrix.type));
   }
+}
+
+let halves: Uint16Array | undefined;
+
+/** bfloat16 as float16: every one of 65,536 numbers is rounded once. */
+function toHalves(bytes: Uint8Array<ArrayBuffer>): Uint8Array<ArrayBuffer> {
+  if (!halves) {
+    const all = new Uint8Array(Uint16Array.from({ length: 65_536 }, (_, i) => i).buffer);
+    halves = new Uint16Array(encodeFloats(decodeTensor(all, 'BF16', 'all') as Float32Array, 'F16').buffer);
+  }
+  const whole = bytes.byteOffset % 2 === 0 ? bytes : bytes.slice();
+  const from = new Uint16Array(whole.buffer, whole.byteOffset, whole.byteLength / 2);
+  const out = new Uint16Array(from.length);
+  for (let i = 0; i < from.length; i++) out[i] = halves[from[i] as number] as number;
+  return new Uint8Array(out.buffer);
 }
 
 function encode(values: Float32Array, type: WeightType): Uint8Array<ArrayBuffer> {

@@ -20,8 +20,6 @@ export type StepResult = Float32Array | Candidates | undefined;
 
 export class Batch {
   readonly #model: WebgpuModel;
-  /** Bound parts of a step of so many rows: embedding, each layer's before and after attention. */
-  readonly #bodies = new Map<number, readonly PreparedCall[]>();
   readonly #heads = new Map<number, PreparedCall>();
   /** By rows and temperature. */
   readonly #tops = new Map<string, { readonly call: PreparedCall; readonly out: GPUBuffer }>();
@@ -75,10 +73,10 @@ export class Batch {
         ),
       ),
     );
-    const body = this.#body(rows);
-    const parts: PreparedCall[] = [body[0]!];
+    const body = model.bodies.of(steps, rows);
+    const parts: PreparedCall[] = [body.embed];
     for (const layer of shapes.keys()) {
-      parts.push(body[1 + 2 * layer]!, ...attention.map((calls) => calls[layer]!), body[2 + 2 * layer]!);
+      parts.push(body.before[layer]!, ...attention.map((calls) => calls[layer]!), body.after[layer]!);
     }
     const wants = turns.map(({ job }) => job.want);
     const temperatures = [...new Set(wants.flatMap((want) => (want.kind === 'candidates' ? [want.temperature] : [])))];
@@ -123,19 +121,6 @@ export class Batch {
       const at = tops.length * topSize + logitRows.indexOf(row) * rowBytes;
       const logits = new Float32Array(bytes.slice(at, at + rowBytes));
       return logits.every(Number.isFinite) ? logits : nonFinite(position);
-    });
-  }
-
-  #body(rows: number): readonly PreparedCall[] {
-    return kept(this.#bodies, rows, () => {
-      const { context, decoder, steps, shapes } = this.#model;
-      return [
-        prepared(context, (call) => decoder.embed(call, steps, rows)),
-        ...[...shapes.keys()].flatMap((layer) => [
-          prepared(context, (call) => decoder.before(call, steps, layer, rows)),
-          prepared(context, (call) => decoder.after(call, steps, layer, rows)),
-        ]),
-      ];
     });
   }
 

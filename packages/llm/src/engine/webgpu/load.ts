@@ -14,6 +14,7 @@ import { WebgpuEngine } from './engine.ts';
 import { modelLayers } from './layers.ts';
 import { WebgpuModel } from './model.ts';
 import { poolOptions, rowsOptions } from './plan.ts';
+import { warm } from './warm.ts';
 import { loadWebgpuWeights, webgpuWeightBytes } from './weights.ts';
 
 /** @throws what `loadEngine` throws; nothing is left behind */
@@ -39,8 +40,16 @@ export async function loadWebgpu(
     };
     const [chunk, steps] = [activations(resolved.rows), activations(MOST_TOGETHER)];
     const given = { ...options, weights: resolved.weights };
-    const weights = await loadWebgpuWeights(context, checkpoint, given, () => context.settled());
+    let warmed: Promise<void> | undefined;
+    const weights = await loadWebgpuWeights(context, checkpoint, given, async (own) => {
+      await context.settled();
+      const decoder = new GpuDecoder(context, config, shapes, own, resolved.cache);
+      warmed = warm({ config, decoder, pool, chunk, steps, layers: shapes.length });
+      // What it finds is thrown when the weights are there.
+      warmed.catch(() => undefined);
+    });
     made.push(weights);
+    await warmed;
     await arrived(context);
     const decoder = new GpuDecoder(context, config, shapes, weights, resolved.cache);
     const plan = await planWeights(checkpoint, resolved.weights);

@@ -7,6 +7,7 @@ import type { ResolvedOptions } from '../options.ts';
 import { isLong } from '../rotation.ts';
 import { Activations } from './activations.ts';
 import type { GpuDecoder } from './decoder.ts';
+import { Bodies } from './bodies.ts';
 import { Readback } from './readback.ts';
 import type { WebgpuWeights } from './weights.ts';
 
@@ -38,6 +39,8 @@ export class WebgpuModel {
   readonly chunk: Activations;
   readonly steps: Activations;
   readonly readback: Readback;
+  /** Products of steps, and of whole chunks. */
+  readonly bodies: Bodies;
   /** Receives the GPU time of each pass: for measurements. */
   timer: Timer | undefined;
   /** A sequence's passes of attention by phase, a call a layer. */
@@ -57,6 +60,7 @@ export class WebgpuModel {
     this.chunk = parts.chunk;
     this.steps = parts.steps;
     this.readback = new Readback(parts.context);
+    this.bodies = new Bodies(parts.context, parts.decoder, parts.shapes.length);
     this.#ropes = [...new Set(parts.shapes.flatMap(({ rope }): RopeConfig[] => (rope ? [rope] : [])))];
   }
 

@@ -15,6 +15,9 @@ import type { Want } from './scheduler.ts';
 /** Chunks that the GPU may have before it: one that it computes, and one more. */
 const MOST_AHEAD = 2;
 
+/** Bytes of scratch that stay between prompts. */
+const MOST_SCRATCH = 256 * 2 ** 20;
+
 /** Tokens to append. */
 export interface Prompt {
   readonly ids: ArrayLike<number>;
@@ -67,7 +70,11 @@ export async function readPrompt(
       const at = index * chunk.rows;
       const rows = Math.min(chunk.rows, ids.length - at);
       const isEnd = index === chunks - 1;
-      await submitChunk(model, prompt, { at, rows, index }, isEnd ? ofLast : { kind: 'none' }, { found, last });
+      const part = Array.prototype.slice.call(ids, at, at + rows) as number[];
+      writeRun(context, model.config, chunk, { ids: part, first: first + at, total: prompt.total });
+      const asked = isEnd ? ofLast : ({ kind: 'none' } as const);
+      if (model.options.offload) await submitOffloaded(model, prompt, { rows, index }, asked, { found, last });
+      else submitChunk(model, prompt, { rows, index }, asked, { found, last });
       const done = context.device.queue.onSubmittedWorkDone();
       done.catch(() => undefined);
       ahead.push(done);
@@ -87,50 +94,95 @@ export async function readPrompt(
   }
   check();
   throwIfAborted(signal, 'the step');
+  trim(model);
   const result = bytes && resultOf(model, ofLast, bytes, first + ids.length - 1);
   onProgress?.(ids.length, ids.length);
   return result;
 }
 
+/** Scratch of many chunks, each a little longer than the one before, is not kept for the next prompt. */
+function trim({ context }: WebgpuModel): void {
+  if (context.pool.bytes > MOST_SCRATCH) context.pool.clear();
+}
+
 /** One submit: a chunk through all layers, and what is asked of its last row. */
-async function submitChunk(
+function submitChunk(
   model: WebgpuModel,
-  { ids, session, first, total }: Prompt,
-  { at, rows, index }: { readonly at: number; readonly rows: number; readonly index: number },
+  { session }: Prompt,
+  { rows, index }: { readonly rows: number; readonly index: number },
   want: Want,
   { found, last }: Outputs,
-): Promise<void> {
-  const { context, config, chunk, decoder, shapes, timer } = model;
-  const part = Array.prototype.slice.call(ids, at, at + rows) as number[];
-  writeRun(context, config, chunk, { ids: part, first: first + at, total });
+): void {
+  const { context, chunk, decoder, shapes, timer } = model;
   const turn = session.begin(rows);
   try {
-    let call = new GpuCall(context);
-    try {
-      decoder.embed(call, chunk, rows);
-      for (const layer of shapes.keys()) {
-        decoder.before(call, chunk, layer, rows);
-        const tensors = decoder.attention(chunk, layer, rows);
-        if (turn.offloaded) {
-          call.submit(timer);
-          await turn.run(layer, tensors, timer);
-          call = new GpuCall(context);
-        } else turn.encode(call, layer, tensors);
-        decoder.after(call, chunk, layer, rows);
-      }
-      const word = { buffer: call.scratch(4, 'rows that are not finite') };
-      encodeFinite(call, { x: chunk.tensors.hidden, found: word }, { rows, width: config.hiddenSize });
-      copyOut(call, word, found, 4 * index, 4);
-      if (last && want.kind !== 'none') encodeEnd(model, call, rows, want, last);
-      turn.submit(call, timer);
-    } finally {
-      call[Symbol.dispose]();
+    using call = new GpuCall(context);
+    // Whole chunks come again and again: their products are bound once.
+    const body = rows === chunk.rows ? model.bodies.of(chunk, rows) : undefined;
+    const embed = (): void => (body ? call.include(body.embed) : decoder.embed(call, chunk, rows));
+    const around = (layer: number, part: 'before' | 'after'): void => {
+      if (body) call.include(body[part][layer]!);
+      else call.section(() => decoder[part](call, chunk, layer, rows));
+    };
+    embed();
+    for (const layer of shapes.keys()) {
+      around(layer, 'before');
+      turn.encode(call, layer, decoder.attention(chunk, layer, rows));
+      around(layer, 'after');
     }
+    encodeOutputs(model, call, { rows, index }, want, { found, last });
+    turn.submit(call, timer);
     turn.commit();
   } catch (error) {
     turn.rollback();
     throw error;
   }
+}
+
+/** Adds the search for what is not finite, and what is asked of the last row. */
+function encodeOutputs(
+  model: WebgpuModel,
+  call: GpuCall,
+  { rows, index }: { readonly rows: number; readonly index: number },
+  want: Want,
+  { found, last }: Outputs,
+): void {
+  const { chunk, config } = model;
+  const word = { buffer: call.scratch(4, 'rows that are not finite') };
+  encodeFinite(call, { x: chunk.tensors.hidden, found: word }, { rows, width: config.hiddenSize });
+  copyOut(call, word, found, 4 * index, 4);
+  if (last && want.kind !== 'none') encodeEnd(model, call, rows, want, last);
+}
+
+/** A chunk whose layers' pages may lie on the host: each layer's attention is submitted by itself. */
+async function submitOffloaded(
+  model: WebgpuModel,
+  { session }: Prompt,
+  { rows, index }: { readonly rows: number; readonly index: number },
+  want: Want,
+  outputs: Outputs,
+): Promise<void> {
+  const { context, chunk, decoder, shapes, timer } = model;
+  const turn = session.begin(rows);
+  const submit = (add: (call: GpuCall) => void): void => {
+    using call = new GpuCall(context);
+    add(call);
+    turn.submit(call, timer);
+  };
+  try {
+    submit((call) => decoder.embed(call, chunk, rows));
+    for (const layer of shapes.keys()) {
+      submit((call) => decoder.before(call, chunk, layer, rows));
+      await turn.run(layer, decoder.attention(chunk, layer, rows), timer);
+      submit((call) => decoder.after(call, chunk, layer, rows));
+    }
+    submit((call) => encodeOutputs(model, call, { rows, index }, want, outputs));
+    turn.commit();
+  } catch (error) {
+    turn.rollback();
+    throw error;
+  }
+  await session.settle();
 }
 
 /** Adds the head of the last row, and the copy of what is asked of it. */

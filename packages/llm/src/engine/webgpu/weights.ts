@@ -25,14 +25,14 @@ export function webgpuWeightBytes({ matrices, vectors }: WeightsPlan, limits: De
 }
 
 /**
- * @param allocated - called when all memory is allocated, and nothing has been read
+ * @param allocated - called when all memory is allocated, vectors are there and matrices are empty
  * @throws what `loadWeights` throws
  */
 export function loadWebgpuWeights(
   context: GpuContext,
   checkpoint: OpenCheckpoint,
   options: EngineOptions & { readonly weights: WeightChoice },
-  allocated: () => Promise<void>,
+  allocated: (weights: WebgpuWeights) => Promise<void>,
 ): Promise<WebgpuWeights> {
   let waiting = 0;
   const store = {
