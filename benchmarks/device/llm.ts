@@ -29,7 +29,15 @@ const device = async (): Promise<GPUDevice> => {
 const probe = await device();
 const { profile, limits } = contextOf(probe);
 const { vendor, architecture, description } = probe.adapterInfo;
-const environment = { vendor, architecture, description, profile, limits, toggles: values.features, date: new Date().toISOString() };
+const environment = {
+  vendor,
+  architecture,
+  description,
+  profile,
+  limits,
+  toggles: values.features,
+  date: new Date().toISOString(),
+};
 probe.destroy();
 log(JSON.stringify(environment));
 const rows: Row[] = [];

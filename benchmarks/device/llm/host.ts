@@ -29,7 +29,8 @@ export async function sampled(work: () => Promise<unknown>, most = 24): Promise<
   };
   const self = new Map<string, number>();
   const total = new Map<string, number>();
-  const add = (map: Map<string, number>, name: string, value: number): void => void map.set(name, (map.get(name) ?? 0) + value);
+  const add = (map: Map<string, number>, name: string, value: number): void =>
+    void map.set(name, (map.get(name) ?? 0) + value);
   for (const [i, id] of (profile.samples ?? []).entries()) {
     const spent = (profile.timeDeltas?.[i] ?? 0) / 1000;
     add(self, nameOf(id), spent);

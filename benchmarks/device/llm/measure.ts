@@ -72,9 +72,7 @@ export async function profiled(
       const entry = labels.get(label) ?? { dispatches: 0, ms: 0 };
       labels.set(label, { dispatches: entry.dispatches + 1, ms: entry.ms + milliseconds });
     }
-    return [...labels]
-      .map(([label, entry]) => ({ label, ...entry }))
-      .sort((a, b) => b.ms - a.ms);
+    return [...labels].map(([label, entry]) => ({ label, ...entry })).sort((a, b) => b.ms - a.ms);
   } finally {
     model.timer = undefined;
     timer.destroy();
@@ -84,7 +82,9 @@ export async function profiled(
 /** MiB of the GPU that all processes hold, as its driver says; undefined where there is none. */
 export function gpuMiB(): number | undefined {
   try {
-    const text = execFileSync('nvidia-smi', ['--query-gpu=memory.used', '--format=csv,noheader,nounits'], { encoding: 'utf8' });
+    const text = execFileSync('nvidia-smi', ['--query-gpu=memory.used', '--format=csv,noheader,nounits'], {
+      encoding: 'utf8',
+    });
     return Number(text.trim());
   } catch {
     return undefined;

@@ -5,7 +5,18 @@ import { openSafetensors, fileSource } from '@hip/checkpoints';
 import { sampled } from './host.ts';
 import { loadEngine } from '../../../packages/llm/src/engine/load.ts';
 import type { Sequence } from '../../../packages/llm/src/engine/types.ts';
-import { decodeTimes, gpuMiB, heldMiB, median, peakMiB, profiled, resetPeak, timed, withEngine, type Surroundings } from './measure.ts';
+import {
+  decodeTimes,
+  gpuMiB,
+  heldMiB,
+  median,
+  peakMiB,
+  profiled,
+  resetPeak,
+  timed,
+  withEngine,
+  type Surroundings,
+} from './measure.ts';
 import { randomIds, randomModel, SHAPES } from './shapes.ts';
 
 const round = (value: number, digits = 3): number => Number(value.toPrecision(digits + 1));
@@ -35,7 +46,10 @@ async function check(at: Surroundings): Promise<void> {
       await file.close();
       await withEngine(at, folder, { weights, cache: weights }, async (engine) => {
         const { vocabulary } = engine;
-        const length = Math.min(ids.length, ids.length / (['mistral', 'gemma3-text', 'qwen3-yarn', 'phi3', 'smollm3'].includes(name) ? 1 : 2));
+        const length = Math.min(
+          ids.length,
+          ids.length / (['mistral', 'gemma3-text', 'qwen3-yarn', 'phi3', 'smollm3'].includes(name) ? 1 : 2),
+        );
         const found = await engine.createSequence().forward(ids.subarray(0, length), { logits: 'all' });
         const wanted = expected.subarray(0, length * vocabulary);
         const steps = engine.createSequence();
@@ -86,62 +100,82 @@ async function qwen(at: Surroundings): Promise<void> {
     for (const length of lengths) {
       if (weights !== 'f16' && length > 40_000) continue;
       const before = gpuMiB();
-      await withEngine(at, folder, { weights, contextTokens: length + 256, cacheTokens: length + 256 }, async (engine) => {
-        const prompt = randomIds(length, vocabulary);
-        const read = async (): Promise<{ ms: number; sequence: Sequence }> => {
-          const sequence = engine.createSequence();
-          const { ms } = await timed(() => sequence.candidates(prompt));
-          return { ms, sequence };
-        };
-        const warm = await read();
-        const prefill = [warm.ms];
-        let { sequence } = warm;
-        for (let i = 0; i < (length > 40_000 ? 1 : 3); i++) {
-          sequence.dispose();
-          const again = await read();
-          prefill.push(again.ms);
-          sequence = again.sequence;
-        }
-        await decodeTimes(sequence, 40);
-        const times = await decodeTimes(sequence, at.tiny ? 8 : 64);
-        const sorted = times.toSorted((a, b) => a - b);
-        const after = gpuMiB();
-        at.add({
-          what: 'qwen',
-          shape,
-          weights,
-          length,
-          prefillMs: round(median(prefill.slice(1))),
-          firstPrefillMs: round(prefill[0]!),
-          tokenMs: round(median(times)),
-          tokenMeanMs: round(times.reduce((a, b) => a + b, 0) / times.length),
-          tokenMostMs: round(sorted.at(-1)!),
-          engineGB: round(engine.memory.total / 1e9),
-          weightsGB: round(engine.memory.weights / 1e9),
-          cacheGB: round(engine.memory.cache / 1e9),
-          scratchGB: round(engine.memory.scratch / 1e9),
-          gpuMiB: before !== undefined && after !== undefined ? after - before : undefined,
-        });
-        if (process.env['PROFILE'] === '1') {
-          const token = await profiled(engine, async () => decodeTimes(sequence, 1));
-          at.add({ what: 'token-profile', weights, length, rows: token.map((row) => ({ ...row, ms: round(row.ms) })) });
-          if (length <= 40_000) {
+      await withEngine(
+        at,
+        folder,
+        { weights, contextTokens: length + 256, cacheTokens: length + 256 },
+        async (engine) => {
+          const prompt = randomIds(length, vocabulary);
+          const read = async (): Promise<{ ms: number; sequence: Sequence }> => {
+            const sequence = engine.createSequence();
+            const { ms } = await timed(() => sequence.candidates(prompt));
+            return { ms, sequence };
+          };
+          const warm = await read();
+          const prefill = [warm.ms];
+          let { sequence } = warm;
+          for (let i = 0; i < (length > 40_000 ? 1 : 3); i++) {
             sequence.dispose();
-            const chunk = await profiled(engine, async () => {
-              sequence = engine.createSequence();
-              await sequence.forward(prompt.subarray(0, Math.min(length, 2048)), { logits: 'none' });
-            });
-            at.add({ what: 'chunk-profile', weights, length: Math.min(length, 2048), rows: chunk.map((row) => ({ ...row, ms: round(row.ms) })) });
+            const again = await read();
+            prefill.push(again.ms);
+            sequence = again.sequence;
           }
-        }
-        if (process.env['PROFILE'] === '1' && length > 40_000) {
-          const chunk = await profiled(engine, async () => {
-            sequence.truncate(length - 2048);
-            await sequence.forward(prompt.subarray(-2048), { logits: 'none' });
+          await decodeTimes(sequence, 40);
+          const times = await decodeTimes(sequence, at.tiny ? 8 : 64);
+          const sorted = times.toSorted((a, b) => a - b);
+          const after = gpuMiB();
+          at.add({
+            what: 'qwen',
+            shape,
+            weights,
+            length,
+            prefillMs: round(median(prefill.slice(1))),
+            firstPrefillMs: round(prefill[0]!),
+            tokenMs: round(median(times)),
+            tokenMeanMs: round(times.reduce((a, b) => a + b, 0) / times.length),
+            tokenMostMs: round(sorted.at(-1)!),
+            engineGB: round(engine.memory.total / 1e9),
+            weightsGB: round(engine.memory.weights / 1e9),
+            cacheGB: round(engine.memory.cache / 1e9),
+            scratchGB: round(engine.memory.scratch / 1e9),
+            gpuMiB: before !== undefined && after !== undefined ? after - before : undefined,
           });
-          at.add({ what: 'chunk-profile', weights, length, rows: chunk.map((row) => ({ ...row, ms: round(row.ms) })) });
-        }
-      });
+          if (process.env['PROFILE'] === '1') {
+            const token = await profiled(engine, async () => decodeTimes(sequence, 1));
+            at.add({
+              what: 'token-profile',
+              weights,
+              length,
+              rows: token.map((row) => ({ ...row, ms: round(row.ms) })),
+            });
+            if (length <= 40_000) {
+              sequence.dispose();
+              const chunk = await profiled(engine, async () => {
+                sequence = engine.createSequence();
+                await sequence.forward(prompt.subarray(0, Math.min(length, 2048)), { logits: 'none' });
+              });
+              at.add({
+                what: 'chunk-profile',
+                weights,
+                length: Math.min(length, 2048),
+                rows: chunk.map((row) => ({ ...row, ms: round(row.ms) })),
+              });
+            }
+          }
+          if (process.env['PROFILE'] === '1' && length > 40_000) {
+            const chunk = await profiled(engine, async () => {
+              sequence.truncate(length - 2048);
+              await sequence.forward(prompt.subarray(-2048), { logits: 'none' });
+            });
+            at.add({
+              what: 'chunk-profile',
+              weights,
+              length,
+              rows: chunk.map((row) => ({ ...row, ms: round(row.ms) })),
+            });
+          }
+        },
+      );
     }
   }
 }
@@ -182,7 +216,11 @@ async function long(at: Surroundings): Promise<void> {
     for (const offload of (process.env['OFFLOAD'] ?? '0,1').split(',').map((flag) => flag === '1')) {
       const tokens = Math.min(131_072, Math.ceil(length / 4));
       const before = gpuMiB();
-      const options = { contextTokens: length + 256, cacheTokens: length + 256, ...(offload && { offload: { tokens } }) };
+      const options = {
+        contextTokens: length + 256,
+        cacheTokens: length + 256,
+        ...(offload && { offload: { tokens } }),
+      };
       await withEngine(at, folder, options, async (engine) => {
         const sequence = engine.createSequence();
         const prompt = randomIds(length, vocabulary);
@@ -225,22 +263,36 @@ async function together(at: Surroundings): Promise<void> {
   const length = at.tiny ? 100 : 2048;
   const tokens = at.tiny ? 4 : 64;
   for (const weights of ['f16', 'q4'] as const) {
-    await withEngine(at, folder, { weights, contextTokens: length + 512, cacheTokens: 8 * (length + 512) }, async (engine) => {
-      const rates: Record<number, number> = {};
-      for (const count of [1, 2, 4, 8]) {
-        const sequences: Sequence[] = [];
-        for (let i = 0; i < count; i++) {
-          const sequence = engine.createSequence();
-          await sequence.forward(randomIds(length, vocabulary, i + 1), { logits: 'none' });
-          sequences.push(sequence);
+    await withEngine(
+      at,
+      folder,
+      { weights, contextTokens: length + 512, cacheTokens: 8 * (length + 512) },
+      async (engine) => {
+        const rates: Record<number, number> = {};
+        for (const count of [1, 2, 4, 8]) {
+          const sequences: Sequence[] = [];
+          for (let i = 0; i < count; i++) {
+            const sequence = engine.createSequence();
+            await sequence.forward(randomIds(length, vocabulary, i + 1), { logits: 'none' });
+            sequences.push(sequence);
+          }
+          await Promise.all(sequences.map((sequence, i) => decodeTimes(sequence, 12, i + 1)));
+          const { ms } = await timed(() =>
+            Promise.all(sequences.map((sequence, i) => decodeTimes(sequence, tokens, i + 1))),
+          );
+          rates[count] = round((1000 * count * tokens) / ms);
+          for (const sequence of sequences) sequence.dispose();
         }
-        await Promise.all(sequences.map((sequence, i) => decodeTimes(sequence, 12, i + 1)));
-        const { ms } = await timed(() => Promise.all(sequences.map((sequence, i) => decodeTimes(sequence, tokens, i + 1))));
-        rates[count] = round((1000 * count * tokens) / ms);
-        for (const sequence of sequences) sequence.dispose();
-      }
-      at.add({ what: 'together', shape, weights, length, tokensPerSecond: rates, gain: round(rates[8]! / rates[1]!) });
-    });
+        at.add({
+          what: 'together',
+          shape,
+          weights,
+          length,
+          tokensPerSecond: rates,
+          gain: round(rates[8]! / rates[1]!),
+        });
+      },
+    );
   }
 }
 
@@ -255,7 +307,12 @@ async function host(at: Surroundings): Promise<void> {
     const sequence = engine.createSequence();
     await sequence.forward(prompt, { logits: 'none' });
     sequence.truncate(0);
-    at.add({ what: 'host', of: 'prompt', length, ...(await sampled(async () => sequence.forward(prompt, { logits: 'none' }), 40)) });
+    at.add({
+      what: 'host',
+      of: 'prompt',
+      length,
+      ...(await sampled(async () => sequence.forward(prompt, { logits: 'none' }), 40)),
+    });
     await decodeTimes(sequence, 40);
     at.add({ what: 'host', of: 'tokens', length, ...(await sampled(async () => decodeTimes(sequence, 64))) });
     sequence.truncate(0);
@@ -299,7 +356,8 @@ async function perplexity(at: Surroundings): Promise<void> {
         const sequence = engine.createSequence();
         const { ms, value } = await timed(() => sequence.losses(ids.subarray(0, length)));
         sequence.dispose();
-        const mean = (values: Float32Array): number => values.subarray(0, length - 1).reduce((a, b) => a + b, 0) / (length - 1);
+        const mean = (values: Float32Array): number =>
+          values.subarray(0, length - 1).reduce((a, b) => a + b, 0) / (length - 1);
         at.add({
           what: 'perplexity',
           attention: name,

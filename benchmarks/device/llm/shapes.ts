@@ -94,7 +94,8 @@ export function randomModel(shape: string, dtype: 'F16' | 'BF16', root = '/tmp/l
   for (const { length, isNorm } of tensors) {
     const source = isNorm ? new Uint16Array(length).fill(one) : drawn;
     const bytes = Buffer.from(source.buffer);
-    for (let left = 2 * length; left > 0; left -= bytes.length) writeSync(file, bytes.subarray(0, Math.min(left, bytes.length)));
+    for (let left = 2 * length; left > 0; left -= bytes.length)
+      writeSync(file, bytes.subarray(0, Math.min(left, bytes.length)));
   }
   closeSync(file);
   writeFileSync(join(folder, 'config.json'), JSON.stringify(raw));
@@ -104,7 +105,10 @@ export function randomModel(shape: string, dtype: 'F16' | 'BF16', root = '/tmp/l
 /** Random numbers of a deviation of 0.02, as bits. */
 function halves(dtype: 'F16' | 'BF16'): Uint16Array {
   const random = seededRandom(7);
-  const values = Float32Array.from({ length: DRAWN }, () => 0.02 * (random() + random() + random() + random() - 2) * Math.sqrt(3));
+  const values = Float32Array.from(
+    { length: DRAWN },
+    () => 0.02 * (random() + random() + random() + random() - 2) * Math.sqrt(3),
+  );
   const bits = new Uint32Array(values.buffer);
   if (dtype === 'BF16') return Uint16Array.from(bits, (word) => word >>> 16);
   return Uint16Array.from(bits, (word) => {

@@ -13,7 +13,14 @@ export { DEFAULT_LIMITS, limitsOf, type DeviceLimits } from './device/limits.ts'
 export { requestHipDevice, USED_FEATURES, type RequestOptions } from './device/request.ts';
 export { probeMatrices } from './device/probe.ts';
 export { contextOf, GpuContext } from './dispatch/context.ts';
-export { GpuCall, submitTogether, type Binding, type BufferRange, type Pass, type PreparedCall } from './dispatch/call.ts';
+export {
+  GpuCall,
+  submitTogether,
+  type Binding,
+  type BufferRange,
+  type Pass,
+  type PreparedCall,
+} from './dispatch/call.ts';
 export { compilePipelines, type PipelineSpec } from './dispatch/pipelines.ts';
 export { Timer, type PassTime } from './dispatch/timer.ts';
 export { emptyTensor, readTensor, tensorBytes, uploadTensor, type GpuTensor } from './dispatch/tensor.ts';

@@ -69,9 +69,7 @@ export function penalizeCandidates(
     const value = said.has(id) ? (logit > 0 ? logit / penalty : logit * penalty) : logit;
     return { id, logit: Math.fround(value) };
   });
-  const kept = penalized
-    .filter(({ logit }) => logit > last)
-    .sort((a, b) => b.logit - a.logit || a.id - b.id);
+  const kept = penalized.filter(({ logit }) => logit > last).sort((a, b) => b.logit - a.logit || a.id - b.id);
   return {
     ids: Uint32Array.from(kept, ({ id }) => id),
     logits: Float32Array.from(kept, ({ logit }) => logit),

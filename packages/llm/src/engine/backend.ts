@@ -1,5 +1,12 @@
 // Where a model is computed: what the caller asks for, else what the machine has.
-import { limitsOf, profileOf, requestHipDevice, DEFAULT_LIMITS, type DeviceLimits, type DeviceProfile } from '@hip/kernels-webgpu';
+import {
+  limitsOf,
+  profileOf,
+  requestHipDevice,
+  DEFAULT_LIMITS,
+  type DeviceLimits,
+  type DeviceProfile,
+} from '@hip/kernels-webgpu';
 import { LlmError } from '../errors.ts';
 import type { EngineOptions } from './types.ts';
 
@@ -43,7 +50,10 @@ export async function chooseBackend({ backend = 'auto', device }: EngineOptions)
   const { isFallbackAdapter, description, vendor } = adapter.info;
   const name = description || vendor || 'GPU';
   if (isFallbackAdapter && !isAsked) {
-    return { backend: 'wasm', reason: `the only GPU is computed in software (${name}), which is slower than WebAssembly` };
+    return {
+      backend: 'wasm',
+      reason: `the only GPU is computed in software (${name}), which is slower than WebAssembly`,
+    };
   }
   return {
     backend: 'webgpu',

@@ -17,7 +17,9 @@ export const CANDIDATES = 64;
 /** What comes next is asked of at least one token. @throws LlmError `invalid-input` */
 export function checkAny({ length }: ArrayLike<number>): void {
   if (length > 0) return;
-  throw new LlmError('invalid-input', 'there are no ids, after which something could come: give at least one', { length });
+  throw new LlmError('invalid-input', 'there are no ids, after which something could come: give at least one', {
+    length,
+  });
 }
 
 /** @throws LlmError `context-full` */

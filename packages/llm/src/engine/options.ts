@@ -53,7 +53,8 @@ export function resolveOptions(options: EngineOptions, config: ModelConfig, back
   }
   const contextTokens = contextOf(options, config);
   const cacheTokens = options.cacheTokens ?? contextTokens + SPARE_TOKENS;
-  if (!(Number.isSafeInteger(cacheTokens) && cacheTokens >= 1)) throw invalid('cacheTokens', cacheTokens, 'an integer >= 1');
+  if (!(Number.isSafeInteger(cacheTokens) && cacheTokens >= 1))
+    throw invalid('cacheTokens', cacheTokens, 'an integer >= 1');
   return {
     weights,
     cache,

@@ -5,7 +5,10 @@ import { fakeModel, VOCABULARY } from '../helpers/fake-model.ts';
 
 /** Logits that depend on the text; `flatness` more than 1 makes many tokens alike. */
 const logitsOf = (flatness: number) => (ids: readonly number[]) =>
-  Float32Array.from({ length: VOCABULARY }, (_, i) => (12 * Math.cos(i * 37 + ids.length * 11 + (ids.at(-1) ?? 0))) / flatness);
+  Float32Array.from(
+    { length: VOCABULARY },
+    (_, i) => (12 * Math.cos(i * 37 + ids.length * 11 + (ids.at(-1) ?? 0))) / flatness,
+  );
 
 async function both(options: GenerateOptions, flatness = 1) {
   const run = async (backend: 'wasm' | 'webgpu') => {

@@ -1,7 +1,17 @@
 // A sequence on WebAssembly: its tokens, a cache a layer, and runs of tokens through the decoder. What fails leaves no trace.
 import { throwIfAborted } from '../../errors.ts';
 import { candidatesOf, type Candidates } from '@hip/checkpoints/generation';
-import { busyError, CANDIDATES, checkAny, checkIds, checkLength, checkLogits, checkRoom, disposedError, nonFinite } from '../checks.ts';
+import {
+  busyError,
+  CANDIDATES,
+  checkAny,
+  checkIds,
+  checkLength,
+  checkLogits,
+  checkRoom,
+  disposedError,
+  nonFinite,
+} from '../checks.ts';
 import type { Decoder } from './decoder.ts';
 import { translated } from '../failures.ts';
 import type { LayerCache } from './layer-cache.ts';
@@ -68,10 +78,7 @@ export class WasmSequence implements Sequence {
     return out;
   }
 
-  async candidates(
-    ids: ArrayLike<number>,
-    { temperature, ...options }: CandidateOptions = {},
-  ): Promise<Candidates> {
+  async candidates(ids: ArrayLike<number>, { temperature, ...options }: CandidateOptions = {}): Promise<Candidates> {
     checkAny(ids);
     return candidatesOf(await this.forward(ids, options), { count: CANDIDATES, temperature });
   }

@@ -1,12 +1,6 @@
 // Activations of so many rows in GPU memory: of a chunk of a prompt, or of the conversations that step together.
 import type { ModelConfig, RopeConfig } from '@hip/checkpoints';
-import {
-  emptyTensor,
-  tensorBytes,
-  type DeviceProfile,
-  type GpuContext,
-  type GpuTensor,
-} from '@hip/kernels-webgpu';
+import { emptyTensor, tensorBytes, type DeviceProfile, type GpuContext, type GpuTensor } from '@hip/kernels-webgpu';
 import type { LayerShape } from '../layers.ts';
 import { cachedHeadDim } from './layers.ts';
 
@@ -98,12 +92,7 @@ export class Activations implements Disposable {
   readonly tables: ReadonlyMap<RopeConfig, RotationTables>;
   readonly bytes: number;
 
-  constructor(
-    context: GpuContext,
-    config: ModelConfig,
-    layers: readonly LayerShape[],
-    options: RowsOptions,
-  ) {
+  constructor(context: GpuContext, config: ModelConfig, layers: readonly LayerShape[], options: RowsOptions) {
     const { rows } = options;
     this.rows = rows;
     const forms = rowBuffers(config, layers, { ...options, profile: context.profile });

@@ -65,7 +65,11 @@ export class Batch {
     const model = this.#model;
     const { context, config, steps, decoder, shapes } = model;
     const rows = turns.length;
-    const tokens = turns.map(({ job }): PlacedToken => ({ id: job.id, position: job.position, total: job.position + 1 }));
+    const tokens = turns.map(({ job }): PlacedToken => ({
+      id: job.id,
+      position: job.position,
+      total: job.position + 1,
+    }));
     const attention = turns.map(({ job, turn }) =>
       model.attentionOf(job.session, turn.phase ?? '', () =>
         shapes.map((_, layer) =>
@@ -103,7 +107,9 @@ export class Batch {
       parts.push(copies);
     }
     const submit = turns.reduce<() => void>(
-      (action, { turn }) => () => turn.watch(action),
+      (action, { turn }) =>
+        () =>
+          turn.watch(action),
       () => submitTogether(parts, model.timer),
     );
     submit();

@@ -102,7 +102,8 @@ export class GpuDecoder {
     encodeLinear(call, { x: tensors.hidden, targets, rows, norm: this.#input(norm) }, { label: 'qkv' });
     if (isTurned) {
       const table = rope && tables.get(rope);
-      const fused = (own: NormWeights | undefined, count: number, x: GpuTensor) => this.#headNorm(call, own, { x, count, rows, headDim });
+      const fused = (own: NormWeights | undefined, count: number, x: GpuTensor) =>
+        this.#headNorm(call, own, { x, count, rows, headDim });
       const sets = [
         { x: q, count: heads, norm: fused(queryNorm, heads, q), ...(isDirect && { out: tensors.cachedQuery }) },
         { x: k, count: kvHeads, norm: fused(keyNorm, kvHeads, k), ...(isDirect && { out: tensors.cachedKey }) },
@@ -195,7 +196,12 @@ export class GpuDecoder {
   #headNorm(
     call: GpuCall,
     norm: NormWeights | undefined,
-    { x, count, rows, headDim }: { readonly x: GpuTensor; readonly count: number; readonly rows: number; readonly headDim: number },
+    {
+      x,
+      count,
+      rows,
+      headDim,
+    }: { readonly x: GpuTensor; readonly count: number; readonly rows: number; readonly headDim: number },
   ) {
     if (!norm) return undefined;
     const isWhole = this.#config.qkNormSpan === 'all-heads';

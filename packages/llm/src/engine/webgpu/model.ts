@@ -103,4 +103,3 @@ export class WebgpuModel {
     this.weights[Symbol.dispose]();
   }
 }
-

@@ -53,8 +53,9 @@ export async function readPrompt(
   model: WebgpuModel,
   prompt: Prompt,
   want: Want | RowsWant,
-  { signal, onProgress, check }: Control,
+  control: Control,
 ): Promise<StepResult> {
+  const { signal, onProgress } = control;
   const { context, chunk } = model;
   const { ids, first } = prompt;
   const chunks = Math.ceil(ids.length / chunk.rows);
@@ -65,7 +66,7 @@ export async function readPrompt(
   try {
     for (let index = 0; index < chunks; index++) {
       while (ahead.length >= MOST_AHEAD) await context.orLost(ahead.shift()!);
-      check();
+      control.check();
       throwIfAborted(signal, 'the step');
       const at = index * chunk.rows;
       const rows = Math.min(chunk.rows, ids.length - at);
@@ -92,7 +93,7 @@ export async function readPrompt(
     const row = nonFiniteRow(word, Math.min(chunk.rows, ids.length - at));
     if (row >= 0) throw nonFinite(first + at + row);
   }
-  check();
+  control.check();
   throwIfAborted(signal, 'the step');
   trim(model);
   const result = bytes && resultOf(model, ofLast, bytes, first + ids.length - 1);

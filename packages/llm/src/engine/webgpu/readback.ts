@@ -62,6 +62,12 @@ export class Readback implements Disposable {
 }
 
 /** Adds a copy of a range to a staging buffer. */
-export function copyOut(call: GpuCall, { buffer, offset = 0 }: BufferRange, staging: Staging, at: number, bytes: number): void {
+export function copyOut(
+  call: GpuCall,
+  { buffer, offset = 0 }: BufferRange,
+  staging: Staging,
+  at: number,
+  bytes: number,
+): void {
   call.copy(buffer, offset, staging.buffer, at, 4 * Math.ceil(bytes / 4));
 }

@@ -153,7 +153,8 @@ export class WebgpuSequence implements Sequence {
     const isAnew = session !== this.#session;
     const check = (): void => this.#check();
     const held = this.length;
-    const isStep = ids.length === 1 && !isAnew && want.kind !== 'all' && want.kind !== 'losses' && !model.options.offload;
+    const isStep =
+      ids.length === 1 && !isAnew && want.kind !== 'all' && want.kind !== 'losses' && !model.options.offload;
     if (isStep) {
       const result = await scheduler.step({
         session,
