@@ -1,4 +1,4 @@
-// The engine of @hip/llm on a machine without a workspace: node llm.mjs --out rows.json [--tiny] SECTION… (DAWN_NODE names the binding).
+// The engine of @hip/llm on a machine without a workspace, as pack-llm.ts bundles it: --out FILE [--tiny] SECTION… (DAWN_NODE names the binding).
 import { writeFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 import { probeMatrices, requestHipDevice, contextOf } from '@hip/kernels-webgpu';

@@ -1,4 +1,4 @@
-// Bundles benchmarks/device/llm.ts into FOLDER/llm.mjs: node benchmarks/device/pack-llm.ts FOLDER
+// Bundles llm.ts into one file of a folder: node benchmarks/device/pack-llm.ts FOLDER
 import { statSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
