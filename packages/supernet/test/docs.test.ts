@@ -75,7 +75,7 @@ describe.skipIf(!models)(`documentation${missingShared('models')}`, () => {
     let checks = 0;
     const checked = snippets.map(({ file, code }) => {
       const short = code.replaceAll(/steps: \d{3,}/g, 'steps: 2').replaceAll("'../shared/models", `'${models}`);
-      const one = withChecks(short.replaceAll(/'\.\/(bert-mini|books-lm-6m)'/g, `'${models}/$1'`), checks);
+      const one = withChecks(short.replaceAll(/'\.\/(bert-mini|books-lm-6m|minilm-l6)'/g, `'${models}/$1'`), checks);
       checks += one.checks;
       return { file, code: one.code };
     });

@@ -23,6 +23,23 @@ export interface TextClassificationOptions {
   readonly padToMultipleOf?: number | undefined;
 }
 
+/**
+ * Texts without labels, for what learns from a teacher alone (sentence encoders).
+ *
+ * @throws SupernetError as {@link textClassification}
+ */
+export function textDataset(
+  texts: readonly string[],
+  tokenizer: TextTokenizer,
+  options: TextClassificationOptions = {},
+): Dataset {
+  return textClassification(
+    texts.map((text) => ({ text, label: 0 })),
+    tokenizer,
+    options,
+  );
+}
+
 interface Encoded {
   readonly ids: Int32Array;
   readonly typeIds?: Int32Array;

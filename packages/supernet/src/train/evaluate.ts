@@ -61,7 +61,7 @@ export interface ExampleScores {
 /**
  * Runs the dataset once, in order.
  *
- * @throws SupernetError `invalid-data` when no row has a label, a label is no class or an id no token, `non-finite` naming the first
+ * @throws SupernetError `invalid-data` when no row has a label, a label is no class or an id no token, `unsupported-model` for sentence encoders, `non-finite` naming the first
  * example whose loss is no finite number, `invalid-option`, `aborted`
  *
  * @example
@@ -79,6 +79,10 @@ export async function evaluate(
   const { subnet, batchSize = 8, attention, signal } = options;
   positiveInteger('batchSize', batchSize);
   const { head } = model.config;
+  if (head === 'sentence-embedding') {
+    const message = 'a sentence encoder has no labels to be measured by: compareEmbeddings says how like another it is';
+    throw new SupernetError('unsupported-model', message, { head });
+  }
   const isLanguageModel = head === 'causal-lm' || head === 'masked-lm';
   if (options.metrics && isLanguageModel) {
     const message = 'metrics = true: a language model is measured by loss and accuracy, leave it out';

@@ -13,6 +13,8 @@ export {
   teacherDistribution,
 } from './losses.ts';
 export type { LossTerms, OutputKind, Targets, TeacherDistribution } from './losses.ts';
+export { compareEmbeddings, embed } from './embeddings.ts';
+export type { CompareOptions, EmbedOptions, EmbeddingComparison } from './embeddings.ts';
 export * from './metrics.ts';
 export { batchTargets, outputKind, outputRows } from './outputs.ts';
 export type { CheckpointOptions, FineTuneOptions } from './options.ts';

@@ -7,9 +7,10 @@ import { onWebGpu } from '../webgpu/program.ts';
 
 /**
  * How outputs z are compared with targets y: `softmax`, one class is right; `sigmoid`, any number of them (−y·log σ(z) − (1−y)·log(1−σ(z)));
- * `squared`, values ((z − y)²).
+ * `squared`, values ((z − y)²); `embedding`, vectors without targets, which only learn from a teacher's t: 1 − cos(z, t), plus the KL of
+ * softmax over the cosines of the batch's other vectors / 0.05 (Hinton 2015's distillation, of similarities).
  */
-export type OutputKind = 'softmax' | 'sigmoid' | 'squared';
+export type OutputKind = 'softmax' | 'sigmoid' | 'squared' | 'embedding';
 
 /** A normal float32, so that its logarithm is finite on every backend. */
 export const LEAST_PROBABILITY = 1e-37;
@@ -34,7 +35,7 @@ export interface Targets {
 
 /** A teacher's output distribution for the same N rows, fixed (no gradient flows into it). */
 export interface TeacherDistribution {
-  /** softmax(z / ρ) [N, V]; σ(z / ρ) of `sigmoid` outputs; z of `squared` ones. */
+  /** softmax(z / ρ) [N, V]; σ(z / ρ) of `sigmoid` outputs; z of `squared` ones and of `embedding`s. */
   readonly probabilities: tf.Tensor2D;
   /** Σ p·log p per row [N], of `sigmoid` outputs with (1−p)·log(1−p); 0 of `squared` ones. */
   readonly negativeEntropy: tf.Tensor1D;
@@ -119,7 +120,7 @@ export function teacherDistribution(
   temperature = 1,
   kind: OutputKind = 'softmax',
 ): TeacherDistribution {
-  if (kind === 'squared')
+  if (kind === 'squared' || kind === 'embedding')
     return { probabilities: tf.clone(logits), negativeEntropy: tf.zeros([logits.shape[0]]), temperature };
   if (kind === 'sigmoid') {
     const [p, entropy] = tf.tidy(() => {
@@ -235,6 +236,9 @@ function lossAndSlope(z: tf.Tensor2D, targets: Targets, terms: LossTerms): { val
   return { value: tf.div(tf.sum(weighted), normalizer) as tf.Scalar, slope };
 }
 
+/** Cosines of a batch are divided by this before their softmax. */
+const SIMILARITY_TEMPERATURE = 0.05;
+
 /** Loss of each row [N] of outputs that are no single class. Not differentiable. */
 export function outputLossRows(z: tf.Tensor2D, targets: Targets): tf.Tensor1D {
   return tf.tidy(() => {
@@ -250,6 +254,7 @@ function binaryCrossEntropy(z: tf.Tensor2D, y: tf.Tensor2D): tf.Tensor2D {
 }
 
 function outputLoss(z: tf.Tensor2D, targets: Targets, terms: LossTerms): { value: tf.Scalar; slope: tf.Tensor2D } {
+  if (targets.kind === 'embedding') return embeddingLoss(z, targets, terms);
   const { hard, soft, teacher, normalizer } = terms;
   const values = targets.values as tf.Tensor2D;
   const share = targets.share ?? 1;
@@ -277,5 +282,36 @@ function outputLoss(z: tf.Tensor2D, targets: Targets, terms: LossTerms): { value
   return {
     value: tf.div(tf.sum(weighted), normalizer) as tf.Scalar,
     slope: tf.div(counted, normalizer) as tf.Tensor2D,
+  };
+}
+
+function embeddingLoss(
+  z: tf.Tensor2D,
+  targets: Targets,
+  { soft, teacher, normalizer }: LossTerms,
+): { value: tf.Scalar; slope: tf.Tensor2D } {
+  if (!teacher || soft === 0) return { value: tf.scalar(0), slope: tf.zerosLike(z) };
+  const rows = z.shape[0];
+  const lengths = (x: tf.Tensor2D) => tf.sqrt(tf.maximum(tf.sum(tf.square(x), 1, true), 1e-24));
+  const [length, weights] = [lengths(z), targets.weights ? tf.expandDims(targets.weights, 1) : tf.ones([rows, 1])];
+  const own = tf.div(z, length) as tf.Tensor2D;
+  const theirs = tf.div(teacher.probabilities, lengths(teacher.probabilities)) as tf.Tensor2D;
+  const tau = SIMILARITY_TEMPERATURE * teacher.temperature;
+  // No vector is compared with itself, nor with one that does not count.
+  const hidden = tf.mul(tf.maximum(tf.eye(rows), tf.sub(1, tf.transpose(weights))), 1e9);
+  const similar = (x: tf.Tensor2D) =>
+    tf.softmax(tf.sub(tf.div(tf.matMul(x, tf.transpose(x)), tau), hidden)) as tf.Tensor2D;
+  const [p, q] = [similar(theirs), similar(own)];
+  const log = (x: tf.Tensor) => tf.log(tf.maximum(x, LEAST_PROBABILITY));
+  const kl = tf.sum(tf.mul(p, tf.sub(log(p), log(q))), 1, true);
+  const losses = tf.add(tf.sub(1, tf.sum(tf.mul(own, theirs), 1, true)), kl);
+  const pull = tf.mul(tf.sub(q, p), weights);
+  const towards = tf.div(tf.matMul(tf.add(pull, tf.transpose(pull)) as tf.Tensor2D, own), tau);
+  const slope = tf.sub(towards, tf.mul(theirs, weights));
+  // Along itself a vector's length changes nothing.
+  const across = tf.div(tf.sub(slope, tf.mul(own, tf.sum(tf.mul(slope, own), 1, true))), length);
+  return {
+    value: tf.mul(tf.sum(tf.mul(losses, weights)), soft / normalizer) as tf.Scalar,
+    slope: tf.mul(across, soft / normalizer) as tf.Tensor2D,
   };
 }

@@ -8,6 +8,7 @@ import type { OutputKind, Targets } from './losses.ts';
 
 /** How a model's outputs are compared with what is right. */
 export function outputKind(config: Pick<ModelConfig, 'head' | 'labels' | 'raw'>): OutputKind {
+  if (config.head === 'sentence-embedding') return 'embedding';
   const problem = problemType(config);
   if (problem === 'single_label_classification') return 'softmax';
   return problem === 'regression' ? 'squared' : 'sigmoid';
@@ -21,6 +22,7 @@ export function outputKind(config: Pick<ModelConfig, 'head' | 'labels' | 'raw'>)
 export function batchTargets(config: ModelConfig, { labels, values }: HostBatch): Targets {
   const kind = outputKind(config);
   if (kind === 'softmax') return createTargets(labels);
+  if (kind === 'embedding') return { ...createTargets(labels), kind };
   const width = config.labels;
   if (!values || values.shape[0] !== labels.length || values.shape[1] !== width) {
     const found = values ? `[${values.shape.join(', ')}]` : 'none';

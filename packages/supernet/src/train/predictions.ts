@@ -112,7 +112,7 @@ function note(collected: Collected, kind: OutputKind, own: Float32Array, expecte
       }
       return right / own.length;
     }
-    case 'squared':
+    default:
       predicted.push(...own);
       return 0;
   }

@@ -70,9 +70,12 @@ export function askTeacher(teacher: Teacher, inputs: ModelInputs, context: Teach
       sum = tf.tidy(() => {
         const logits = ask(member);
         const scaled = temperature === 1 ? logits : (tf.div(logits, temperature) as tf.Tensor2D);
-        const own = { softmax: () => tf.softmax(scaled), sigmoid: () => tf.sigmoid(scaled), squared: () => logits }[
-          kind
-        ]();
+        const own = {
+          softmax: () => tf.softmax(scaled),
+          sigmoid: () => tf.sigmoid(scaled),
+          squared: () => logits,
+          embedding: () => logits,
+        }[kind]();
         if (before && own.shape[1] !== before.shape[1]) throw otherClasses(index, own.shape[1], before.shape[1]);
         return before ? tf.add(before, own) : own;
       });
@@ -86,7 +89,7 @@ export function askTeacher(teacher: Teacher, inputs: ModelInputs, context: Teach
 
 /** Σ p·log p per row [N] of probabilities [N, V], by what they are of. */
 export function negativeEntropyOf(probabilities: tf.Tensor2D, kind: OutputKind = 'softmax'): tf.Tensor1D {
-  if (kind === 'squared') return tf.zeros([probabilities.shape[0]]);
+  if (kind === 'squared' || kind === 'embedding') return tf.zeros([probabilities.shape[0]]);
   if (kind === 'sigmoid') return bernoulliEntropy(probabilities);
   // p·log p is 0 at p = 0.
   return tf.tidy(
