@@ -3,6 +3,7 @@ import * as tf from '@tensorflow/tfjs';
 import { HipError } from '@hip/mask-search';
 import { registerCpuKernels, type RegisterOptions } from '@hip/kernels-cpu/tfjs';
 import type { CpuRuntime } from '@hip/kernels-cpu';
+import type { WebgpuKernels } from '@hip/kernels-webgpu/tfjs';
 
 /** Options of the CPU kernels (`threads`, `simd`, `matmul`); WebGPU takes none of them. */
 export interface PrepareOptions extends RegisterOptions {}
@@ -10,10 +11,11 @@ export interface PrepareOptions extends RegisterOptions {}
 /** The tfjs backends that have kernels. */
 export type AttentionBackend = 'cpu' | 'wasm' | 'webgpu';
 
-/** What is ready: its backend, and the CPU runtime where that serves it. */
+/** What is ready: its backend, and what serves it: the CPU runtime, or the kernels on the GPU. */
 export interface PreparedAttention extends Disposable {
   readonly backend: AttentionBackend;
   readonly cpu: CpuRuntime | undefined;
+  readonly gpu: WebgpuKernels | undefined;
   /** Frees threads or pipelines; attention needs `prepareAttention()` again afterwards. */
   close(): void;
 }
@@ -40,11 +42,11 @@ export async function prepareAttention(options: PrepareOptions = {}): Promise<Pr
   const backend = tf.getBackend();
   if (backend === 'cpu' || backend === 'wasm') {
     const cpu = await registerCpuKernels(options);
-    return replace(session(backend, cpu, () => cpu.close()));
+    return replace(session(backend, { cpu, gpu: undefined }, () => cpu.close()));
   }
   if (backend === 'webgpu') {
-    const close = await registerWebgpu();
-    return replace(session(backend, undefined, close));
+    const gpu = await registerWebgpu();
+    return replace(session(backend, { cpu: undefined, gpu }, () => gpu.close()));
   }
   throw new HipError(
     'unsupported',
@@ -56,7 +58,7 @@ export async function prepareAttention(options: PrepareOptions = {}): Promise<Pr
 }
 
 /** Imported here and not above: the module and its WebGPU code are loaded only where that backend is current. */
-async function registerWebgpu(): Promise<() => void> {
+async function registerWebgpu(): Promise<WebgpuKernels> {
   const { registerWebgpuKernels } = await import('@hip/kernels-webgpu/tfjs').catch((cause: unknown) => {
     throw new HipError(
       'unsupported',
@@ -65,8 +67,7 @@ async function registerWebgpu(): Promise<() => void> {
       { cause },
     );
   });
-  const kernels = await registerWebgpuKernels();
-  return () => kernels.close();
+  return registerWebgpuKernels();
 }
 
 /** Closed only now: what was ready stays ready where the next one cannot be made. */
@@ -75,10 +76,15 @@ function replace(next: PreparedAttention): PreparedAttention {
   return (prepared = next);
 }
 
-function session(backend: AttentionBackend, cpu: CpuRuntime | undefined, release: () => void): PreparedAttention {
+function session(
+  backend: AttentionBackend,
+  { cpu, gpu }: Pick<PreparedAttention, 'cpu' | 'gpu'>,
+  release: () => void,
+): PreparedAttention {
   const self: PreparedAttention = {
     backend,
     cpu,
+    gpu,
     close() {
       if (prepared === self) prepared = undefined;
       release();

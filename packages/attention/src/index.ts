@@ -17,7 +17,8 @@ export {
   type ModelAttentionOptions,
 } from './model.ts';
 export { KvCache, type KeysAndValues, type KvCacheOptions } from './cache.ts';
-export { hipModelCache, type ModelCache, type ModelCacheOptions } from './model-cache.ts';
+export { hipModelCache, type ModelCache } from './model-cache.ts';
+export { type ModelCacheOptions } from './resident-layer.ts';
 export { measureFidelity, type Fidelity, type RunFidelity } from './fidelity/measure.ts';
 export { type FidelityOptions } from './fidelity/settings.ts';
 export { type HeadFidelity, type LayerFidelity } from './fidelity/layers.ts';

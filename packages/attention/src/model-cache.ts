@@ -1,30 +1,15 @@
 // The cache and the attention of a whole model in one: keys and values stay where the kernels read them.
 import * as tf from '@tensorflow/tfjs';
-import { HipError, type AttentionShape } from '@hip/mask-search';
-import type { CpuRuntime, KeyValueCache } from '@hip/kernels-cpu';
+import { HipError } from '@hip/mask-search';
 import { checkTensors } from './attention.ts';
-import { requirePrepared, type AttentionBackend } from './backend.ts';
-import { chooseDense } from './break-even.ts';
-import { KvCache, checkAppended, checkMaxTokens, type KeysAndValues } from './cache.ts';
-import {
-  hipModelAttention,
-  layerConfigs,
-  refuseForeign,
-  slidingMask,
-  type LayerConfigs,
-  type LayerContext,
-  type ModelAttention,
-  type ModelAttentionOptions,
-} from './model.ts';
+import { requirePrepared } from './backend.ts';
+import { checkAppended, checkMaxTokens, type KeysAndValues } from './cache.ts';
+import { CpuLayer } from './cpu-layer.ts';
+import { layerConfigs, refuseForeign, type LayerContext, type ModelAttention } from './model.ts';
 import { checkLength, checkPass } from './pass.ts';
+import type { LayerForm, ModelCacheOptions, ResidentLayer } from './resident-layer.ts';
 import { ownerOf, setOwner } from './sequence.ts';
-
-export interface ModelCacheOptions extends ModelAttentionOptions {
-  /** Tokens a layer may hold: refuses to grow beyond. @defaultValue none */
-  readonly maxTokens?: number | undefined;
-  /** On cpu and wasm float16 halves the memory; keys and values are rounded to 11 bits. @defaultValue 'f32' */
-  readonly type?: 'f32' | 'f16' | undefined;
-}
+import { WebgpuLayer } from './webgpu-layer.ts';
 
 /** What {@link hipModelCache} makes: pass it as a model's `cache`, and its `attention` as the model's `attention`. */
 export interface ModelCache extends Disposable {
@@ -44,7 +29,7 @@ export interface ModelCache extends Disposable {
   append(layer: number, k: tf.Tensor4D, v: tf.Tensor4D): KeysAndValues;
   /**
    * Keeps the first `length` tokens of every layer: takes back a pass that failed, or a turn of a conversation, with the masks that were
-   * searched since. On cpu and wasm the memory stays the cache's own, but for 0.
+   * searched since. The memory stays the cache's own, but for 0.
    *
    * @throws HipError `invalid-config` unless `length` is an integer from 0 to {@link length}
    */
@@ -54,10 +39,9 @@ export interface ModelCache extends Disposable {
 }
 
 /**
- * {@link hipModelAttention} with a key/value cache that the kernels read in place. On cpu and wasm they stay in the kernels' own
- * memory: a decoded token costs what is attended, not a copy of everything before it ({@link KvCache} hands tfjs whole tensors). On
- * webgpu it is a `KvCache` and `hipModelAttention`. For inference: no gradient. One instance serves one sequence (or a batch of equal
- * lengths).
+ * `hipModelAttention` with a key/value cache that the kernels read in place. Keys and values stay in the kernels' own memory, on webgpu
+ * in pages on the GPU: a decoded token costs what is attended, not a copy of everything before it (`KvCache` hands tfjs whole
+ * tensors). For inference: no gradient. One instance serves one sequence (or a batch of equal lengths).
  *
  * A layer whose attention throws is as it was before; a pass that throws after some layers is taken back by `truncate` (supernet's
  * models do), else the next one is refused.
@@ -83,45 +67,32 @@ export interface ModelCache extends Disposable {
  * ```
  */
 export function hipModelCache(options: ModelCacheOptions = {}): ModelCache {
-  const { backend, cpu } = requirePrepared();
+  const { backend, cpu, gpu } = requirePrepared();
   const { type = 'f32', maxTokens } = options;
   if (type !== 'f32' && type !== 'f16') {
     throw new HipError('invalid-config', `type is ${String(type)}: give 'f32' or 'f16'`, { name: 'type', value: type });
   }
-  if (cpu) return new ResidentCache(cpu, backend, options);
-  if (type !== 'f32') {
-    throw new HipError('unsupported', `a cache of ${type} on tfjs backend "${backend}": leave type out`, {
-      type,
-      backend,
-    });
-  }
-  const cache = new KvCache({ maxTokens });
-  return Object.assign(cache, { attention: hipModelAttention(options) });
+  // Now, not at the first token.
+  if (maxTokens !== undefined) checkMaxTokens(maxTokens);
+  const configs = layerConfigs(options);
+  const common = { options, configs, backend };
+  return new ResidentCache((form) => (gpu ? new WebgpuLayer(gpu, form, common) : new CpuLayer(cpu!, form, common)));
 }
 
 interface Layer {
-  readonly held: KeyValueCache;
-  readonly shape: Omit<AttentionShape, 'queries' | 'keys'>;
+  readonly held: ResidentLayer;
+  readonly shape: LayerForm['shape'];
   readonly scale: number;
-  readonly rotation: LayerContext['rotation'];
 }
 
 class ResidentCache implements ModelCache {
-  readonly #runtime: CpuRuntime;
-  readonly #backend: AttentionBackend;
-  readonly #options: ModelCacheOptions;
-  readonly #configs: LayerConfigs;
+  readonly #create: (form: LayerForm) => ResidentLayer;
   readonly #layers = new Map<number, Layer>();
   /** Layers whose newest tokens wait for the attention that stores them. */
   readonly #waiting = new Set<number>();
 
-  constructor(runtime: CpuRuntime, backend: AttentionBackend, options: ModelCacheOptions) {
-    this.#runtime = runtime;
-    this.#backend = backend;
-    this.#options = options;
-    this.#configs = layerConfigs(options);
-    // Now, not at the first token.
-    if (options.maxTokens !== undefined) checkMaxTokens(options.maxTokens);
+  constructor(create: (form: LayerForm) => ResidentLayer) {
+    this.#create = create;
   }
 
   get length(): number {
@@ -173,13 +144,10 @@ class ResidentCache implements ModelCache {
     refuseForeign(context);
     if (!causal) throw new HipError('unsupported', 'a cache serves causal models: run this one without', { layer });
     const known = this.#layerOf(q, k, context);
-    const before = known.held.length;
     try {
-      known.held.append(k.dataSync() as Float32Array, v.dataSync() as Float32Array);
-      return tf.tensor4d(this.#attend(known, q, context), q.shape);
+      return known.held.attend(q, k, v, context);
     } catch (error) {
-      if (before > 0) known.held.truncate(before);
-      else this.#drop(layer, known);
+      if (known.held.length === 0) this.#drop(layer, known);
       throw error;
     }
   };
@@ -203,22 +171,13 @@ class ResidentCache implements ModelCache {
     held.dispose();
   }
 
-  #layerOf(q: tf.Tensor4D, k: tf.Tensor4D, { layer, scale, rotation }: LayerContext): Layer {
+  #layerOf(q: tf.Tensor4D, k: tf.Tensor4D, context: LayerContext): Layer {
+    const { layer, scale } = context;
     const [batch, , heads, headDim] = q.shape;
     const shape = { batch, heads, kvHeads: k.shape[2], headDim };
     const known = this.#layers.get(layer);
     if (!known) {
-      const { maxTokens, type } = this.#options;
-      // A dense layer may turn sparse when the text is long.
-      const longest = this.#configs.of(layer, Infinity, { headDim, rotation });
-      const config = longest === 'dense' ? {} : longest;
-      const limits = { ...(maxTokens !== undefined && { maxTokens }), ...(type && { type }) };
-      const created = {
-        held: this.#runtime.createCache({ ...shape, ...limits, config, scale }),
-        shape,
-        scale,
-        rotation,
-      };
+      const created = { held: this.#create({ shape, context }), shape, scale };
       this.#layers.set(layer, created);
       return created;
     }
@@ -238,30 +197,5 @@ class ResidentCache implements ModelCache {
       });
     }
     return known;
-  }
-
-  #attend({ held, shape, rotation }: Layer, q: tf.Tensor4D, { layer, window }: LayerContext): Float32Array {
-    const rows = q.dataSync() as Float32Array;
-    const { dense = 'auto', onMask } = this.#options;
-    const keys = held.length;
-    if (window !== undefined && window < keys) {
-      return held.attendMasked(rows, slidingMask({ ...shape, queries: q.shape[1], keys }, window));
-    }
-    const { k, window: recent, sink } = held.config;
-    const isDense =
-      dense === 'always' ||
-      this.#configs.of(layer, keys, { headDim: shape.headDim, rotation }) === 'dense' ||
-      (dense === 'auto' && chooseDense(keys, this.#backend, k + recent + sink));
-    // A window that reaches every key is dense attention.
-    if (window !== undefined || isDense) return held.attendDense(rows);
-    if (q.shape[1] > 1) {
-      const { output, mask } = held.attend(rows);
-      onMask?.(mask, layer);
-      return output;
-    }
-    const before = held.mask;
-    const output = held.decode(rows);
-    if (held.mask && held.mask !== before) onMask?.(held.mask, layer);
-    return output;
   }
 }

@@ -1,8 +1,8 @@
 // The cache whose keys and values stay with the kernels, against the one that hands tfjs whole tensors.
 import * as tf from '@tensorflow/tfjs';
 import fc from 'fast-check';
-import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
-import '@hip/testing';
+import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
+import { describeGpu } from '@hip/testing';
 import type { AttentionShape, BlockMask } from '@hip/mask-search';
 import {
   denseModelAttention,
@@ -26,13 +26,18 @@ const context = (layer: number, more: Partial<LayerContext> = {}): LayerContext 
 const LAYERS = [context(0), context(1), context(2, { window: 24 }), context(3, { window: 1000 })];
 
 interface Run {
-  readonly outputs: Float32Array[];
+  readonly outputs: tf.TypedArray[];
   readonly masks: (readonly [layer: number, queries: number, keys: number])[];
   readonly length: number;
 }
 
-/** Four layers of a model over chunks of these lengths, on a cache that knows its attention, or on a KvCache. */
-function run(shape: AttentionShape, chunks: readonly number[], options: ModelCacheOptions, isResident: boolean): Run {
+/** Four layers of a model over chunks of these lengths, on a cache that knows its attention, or on a KvCache: their outputs. */
+function outputsOf(
+  shape: AttentionShape,
+  chunks: readonly number[],
+  options: ModelCacheOptions,
+  isResident: boolean,
+): Omit<Run, 'outputs'> & { readonly outputs: tf.Tensor4D[] } {
   const masks: Run['masks'] = [];
   const all = {
     ...options,
@@ -41,23 +46,40 @@ function run(shape: AttentionShape, chunks: readonly number[], options: ModelCac
   const own = isResident ? hipModelCache(all) : undefined;
   using cache = own ?? new KvCache();
   const attention = own?.attention ?? hipModelAttention(all);
-  const outputs: Float32Array[] = [];
+  const outputs: tf.Tensor4D[] = [];
   const tensors = LAYERS.map((_, layer) => tensorsOf(randomInputs(shape, 10 + layer), shape));
   let start = 0;
   for (const count of chunks) {
     for (const [index, layer] of LAYERS.entries()) {
-      tf.tidy(() => {
-        const [q, k, v] = tensors[index]!.map((t) =>
-          tf.slice4d(t, [0, start, 0, 0], [t.shape[0], count, t.shape[2], t.shape[3]]),
-        ) as [tf.Tensor4D, tf.Tensor4D, tf.Tensor4D];
-        const held = cache.append(layer.layer, k, v);
-        outputs.push(attention(q, held.k, held.v, layer).dataSync() as Float32Array);
-      });
+      outputs.push(
+        tf.tidy(() => {
+          const [q, k, v] = tensors[index]!.map((t) =>
+            tf.slice4d(t, [0, start, 0, 0], [t.shape[0], count, t.shape[2], t.shape[3]]),
+          ) as [tf.Tensor4D, tf.Tensor4D, tf.Tensor4D];
+          const held = cache.append(layer.layer, k, v);
+          return attention(q, held.k, held.v, layer);
+        }),
+      );
     }
     start += count;
   }
   tf.dispose(tensors.flat());
   return { outputs, masks, length: cache.length };
+}
+
+function run(shape: AttentionShape, chunks: readonly number[], options: ModelCacheOptions, isResident: boolean): Run {
+  const { outputs, ...rest } = outputsOf(shape, chunks, options, isResident);
+  const values = outputs.map((output) => output.dataSync());
+  tf.dispose(outputs);
+  return { outputs: values, ...rest };
+}
+
+/** Where nothing can be read at once. */
+async function runAsync(...args: Parameters<typeof run>): Promise<Run> {
+  const { outputs, ...rest } = outputsOf(...args);
+  const values = await Promise.all(outputs.map((output) => output.data()));
+  tf.dispose(outputs);
+  return { outputs: values, ...rest };
 }
 
 describe.each(BACKENDS)('hipModelCache on %s', (backend) => {
@@ -210,3 +232,128 @@ describe('hipModelCache', () => {
     tf.dispose([q, k, v, dense]);
   });
 });
+
+describeGpu('hipModelCache on webgpu', (gpu) => {
+  let prepared: PreparedAttention;
+  beforeAll(async () => {
+    // Installs navigator.gpu before tfjs looks for it.
+    await gpu.adapter();
+    await import('@tensorflow/tfjs-backend-webgpu');
+    await tf.setBackend('webgpu');
+    prepared = await prepareAttention();
+  });
+  afterAll(() => prepared.close());
+
+  const shape = { batch: 1, queries: T, keys: T, heads: 2, kvHeads: 1, headDim: 16 };
+  const options: ModelCacheOptions = {
+    config: { ...SMALL, denseLayers: 1, refreshInterval: 3 },
+    dense: 'never',
+    layerK: { 1: 16 },
+  };
+
+  it('says what hipModelAttention says over a KvCache, with the same searches, in any chunks and batches', async () => {
+    const before = tf.memory().numTensors;
+    const chunk = fc.oneof(
+      { weight: 2, arbitrary: fc.constant(1) },
+      { weight: 1, arbitrary: fc.integer({ min: 2, max: 60 }) },
+    );
+    const cases = fc.record({
+      chunks: fc.array(chunk, { minLength: 2, maxLength: 6 }),
+      batch: fc.integer({ min: 1, max: 2 }),
+    });
+    await fc.assert(
+      fc.asyncProperty(cases, async ({ chunks, batch }) => {
+        const lengths = [40, ...chunks];
+        while (lengths.reduce((sum, one) => sum + one, 0) > T) lengths.pop();
+        const of = { ...shape, batch };
+        const [resident, whole] = [
+          await runAsync(of, lengths, options, true),
+          await runAsync(of, lengths, options, false),
+        ];
+        for (const [i, output] of resident.outputs.entries())
+          expect(output, `call ${i}`).toBeAllclose(whole.outputs[i]!, TOLERANCE);
+        await vi.waitFor(() => expect(resident.masks).toEqual(whole.masks));
+        expect(resident.length).toBe(whole.length || lengths.reduce((sum, one) => sum + one, 0));
+      }),
+      { numRuns: 4 },
+    );
+    expect(tf.memory().numTensors).toBe(before);
+  });
+
+  it('keeps keys and values where the kernels read them: an append copies none of those before, and memory doubles', async () => {
+    using cache = hipModelCache({ config: SMALL, dense: 'always' });
+    const long = { ...shape, queries: 250, keys: 250, heads: 1, headDim: 8 };
+    const feedOne = (of: AttentionShape): tf.Tensor4D =>
+      tf.tidy(() => {
+        const [q, k, v] = tensorsOf(randomInputs(of, 1), of);
+        const held = cache.append(0, k, v);
+        // What a model passes on is the new tokens: nobody makes a tensor of all.
+        expect(held.k.shape[1]).toBe(of.keys);
+        return cache.attention(q, held.k, held.v, context(0));
+      });
+    feedOne(long).dispose();
+    const { bytes } = cache;
+    feedOne({ ...long, queries: 1, keys: 1 }).dispose();
+    expect(cache.bytes).toBe(bytes);
+    const out = feedOne({ ...long, queries: 6, keys: 6 });
+    expect([cache.length, cache.bytes / bytes]).toEqual([257, 2]);
+    // The same from a cache that never grew.
+    using wide = hipModelCache({ config: SMALL, dense: 'always', maxTokens: 600 });
+    const [expected] = await Promise.all([lastOf(wide, long), out.data()]);
+    expect(await out.data()).toBeAllclose(expected, TOLERANCE);
+    out.dispose();
+  });
+
+  it('holds keys and values in float16 if asked to: half the bytes, near the same', async () => {
+    const dense: ModelCacheOptions = { dense: 'always' };
+    const exact = await runAsync(shape, [100, 1, 19], dense, true);
+    const half = await runAsync(shape, [100, 1, 19], { ...dense, type: 'f16' }, true);
+    expect(half.outputs[4]).toBeAllclose(exact.outputs[4]!, { atol: 2e-2, rtol: 2e-2 });
+    expect(half.outputs[4]).not.toEqual(exact.outputs[4]);
+  });
+
+  it('refuses what it cannot attend from, and keeps what it has', () => {
+    using cache = hipModelCache({ config: SMALL, maxTokens: 41 });
+    const [prompt, cut] = [
+      { ...shape, queries: 40, keys: 40 },
+      { ...shape, queries: 1, keys: 1 },
+    ];
+    const codeOf = (action: () => void) => {
+      try {
+        action();
+        return 'none';
+      } catch (error) {
+        return (error as { code: string }).code;
+      }
+    };
+    feed(cache, prompt);
+    expect(codeOf(() => feed(cache, { ...cut, headDim: 8 }))).toBe('invalid-shape');
+    expect(codeOf(() => feed(cache, { ...cut, heads: 4 }))).toBe('invalid-shape');
+    expect(codeOf(() => feed(cache, cut, { scale: 0.5 }))).toBe('invalid-config');
+    expect(codeOf(() => feed(cache, cut, { causal: false }))).toBe('unsupported');
+    expect(cache.length).toBe(40);
+    feed(cache, cut);
+    expect(codeOf(() => feed(cache, cut))).toBe('out-of-memory');
+    expect(cache.length).toBe(41);
+    cache.truncate(7);
+    feed(cache, cut);
+    expect(cache.length).toBe(8);
+  });
+});
+
+/** The last six rows' output of a cache that is fed as the one that grew. */
+async function lastOf(cache: ReturnType<typeof hipModelCache>, long: AttentionShape): Promise<tf.TypedArray> {
+  let last: tf.Tensor4D | undefined;
+  for (const count of [250, 1, 6]) {
+    last?.dispose();
+    last = tf.tidy(() => {
+      const of = { ...long, queries: count, keys: count };
+      const [q, k, v] = tensorsOf(randomInputs(of, 1), of);
+      const held = cache.append(0, k, v);
+      return cache.attention(q, held.k, held.v, context(0));
+    });
+  }
+  const values = await last!.data();
+  last!.dispose();
+  return values;
+}

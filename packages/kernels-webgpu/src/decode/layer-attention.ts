@@ -1,4 +1,5 @@
 // One layer of one conversation: adds the attention of a chunk or of a step to a call of somebody else's.
+import type { GpuMask } from '../attention/mask.ts';
 import type { KvCache } from '../cache/kv-cache.ts';
 import { GpuCall } from '../dispatch/call.ts';
 import { checkLengths } from './decode.ts';
@@ -68,10 +69,12 @@ export class LayerAttention implements Disposable {
     this.refreshViews();
     const keys = cache.length + 1;
     const order = this.#contiguous ? 'rows' : 'pages';
-    if (!state || !searches(layer, keys, 1))
+    if (!state || !searches(layer, keys, 1)) {
+      state?.beginOther(false);
       return { moment: { keys, row }, isSearched: false, stage: undefined, phase: `exact/${order}` };
+    }
     const { clock, views } = state;
-    const stage = clock.tick(keys);
+    const stage = state.beginStep();
     const summaries = readsSummaries(state, stage);
     const searched = {
       window: layer.config!.window + clock.age,
@@ -148,16 +151,20 @@ export class LayerAttention implements Disposable {
       });
   }
 
-  /** Adds the passes of the next `tokens` tokens, for which the cache has room: append, search, attention. */
-  encodeChunk(call: GpuCall, tensors: StepTensors, tokens: number): void {
+  /**
+   * Adds the passes of the next `tokens` tokens, for which the cache has room: append, search, attention.
+   *
+   * @returns the mask that is found, with `keeps` and where the chunk searches: its owner destroys it
+   */
+  encodeChunk(call: GpuCall, tensors: StepTensors, tokens: number, keeps = false): GpuMask | undefined {
     const { cache, layer, state } = this;
     this.#checkTensors(tensors, tokens);
     this.refreshViews();
+    // What a step searched before serves no row after these.
+    state?.beginOther(true);
     cache.encodeAppend(call, tensors.k, tensors.v, tokens);
     const keys = cache.length + tokens;
-    call.section(() => encodePrefill(call, { cache, layer, state, tensors, tokens, keys }));
-    // What a step searched before serves no row after these.
-    state?.clock.reset();
+    return call.section(() => encodePrefill(call, { cache, layer, state, tensors, tokens, keys, keeps }));
   }
 
   /** What takes cache and state back to now. */

@@ -19,14 +19,13 @@ export interface Survivors {
   readonly firstMaskHead: number;
 }
 
-/** Adds the pages of tokens [first, end). */
-function addPages(pages: Set<number>, cache: KvCache, first: number, end: number): void {
+/** Adds the places among the cache's pages of those that hold tokens [first, end). */
+function addPages(places: Set<number>, cache: KvCache, first: number, end: number): void {
   const { pageTokens } = cache.pool;
-  for (let i = Math.floor(first / pageTokens); i * pageTokens < Math.min(end, cache.length + 1); i++)
-    pages.add(cache.pages[i]!);
+  for (let i = Math.floor(first / pageTokens); i * pageTokens < Math.min(end, cache.length + 1); i++) places.add(i);
 }
 
-/** Pages of what the stages before `key` left. Reads chunk numbers back; all pages when no stage is before it. */
+/** Places of the pages of what the stages before `key` left. Reads chunk numbers back; all pages when no stage is before it. */
 export async function survivorPages(
   cache: KvCache,
   { stages, sink }: HipConfig,
@@ -34,7 +33,7 @@ export async function survivorPages(
   mask: GpuMask,
   views: readonly Survivors[],
 ): Promise<Set<number>> {
-  if (key === 0 || !stages) return new Set(cache.pages);
+  if (key === 0 || !stages) return new Set(cache.pages.keys());
   const { keep, chunk } = stages[key - 1]!;
   const capacity = keep / chunk;
   // When all stages read envelopes only, the mask is what survived; its tokens count from 0 rather than from the sink.
@@ -60,16 +59,16 @@ export async function survivorPages(
   return pages;
 }
 
-/** Pages of sinks and window, besides those of candidates. @param window the window's length at most */
+/** Pages of sinks and window, besides candidates' at their places. @param window the window's length at most */
 export function neededPages(
   cache: KvCache,
   candidates: ReadonlySet<number>,
   sink: number,
   window: number,
 ): Set<number> {
-  const pages = new Set(candidates);
+  const places = new Set(candidates);
   const keys = cache.length + 1;
-  addPages(pages, cache, 0, sink);
-  addPages(pages, cache, Math.max(0, keys - window), keys);
-  return pages;
+  addPages(places, cache, 0, sink);
+  addPages(places, cache, Math.max(0, keys - window), keys);
+  return new Set([...places].map((place) => cache.pages[place]!));
 }

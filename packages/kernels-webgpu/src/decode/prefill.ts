@@ -2,7 +2,7 @@
 import { maskLayout, type AttentionShape } from '@hip/mask-search';
 import { maskSizes, scratchMask } from '../attention/attend.ts';
 import { encodeAttention } from '../attention/dispatch.ts';
-import type { GpuMask } from '../attention/mask.ts';
+import { allocateMask, type GpuMask } from '../attention/mask.ts';
 import type { CacheView, KvCache } from '../cache/kv-cache.ts';
 import type { GpuCall } from '../dispatch/call.ts';
 import type { GpuTensor } from '../dispatch/tensor.ts';
@@ -22,14 +22,16 @@ export interface PrefillRequest {
   /** Rows of q: the last of `keys` tokens. */
   readonly tokens: number;
   readonly keys: number;
+  /** The mask outlives the call. */
+  readonly keeps: boolean;
 }
 
-/** Adds the passes. */
-export function encodePrefill(call: GpuCall, request: PrefillRequest): void {
+/** Adds the passes. @returns the mask that they find, if it is kept */
+export function encodePrefill(call: GpuCall, request: PrefillRequest): GpuMask | undefined {
   const { cache, layer, state, tokens, keys } = request;
   const { offload } = cache.pool;
   const isSearched = searches(layer, keys, tokens);
-  let mask: GpuMask | undefined;
+  const mask = isSearched ? maskFor(call, request) : undefined;
   cache.views().forEach((view, i) => {
     const whole = (): CacheView => gather(call, cache, view, { index: i, first: 0, keys });
     // Pages that lie on the host are read once, for everything.
@@ -42,10 +44,18 @@ export function encodePrefill(call: GpuCall, request: PrefillRequest): void {
       envelopes.update(call, { request: { ...plan.request, shape, keyRows, pageShift: pages?.shift } }, seen, keys);
       means?.update(call, seen, keys);
     }
-    if (isSearched)
-      mask = attendSearched(call, request, { seen, index: i, mask, rows: () => (seen.pages ? whole() : seen) });
+    if (mask) attendSearched(call, request, { seen, index: i, mask, rows: () => (seen.pages ? whole() : seen) });
     else attendExactly(call, request, seen, i);
   });
+  return request.keeps ? mask : undefined;
+}
+
+/** Room for what the search finds, which all views write. */
+function maskFor(call: GpuCall, { cache, layer, tokens, keys, keeps }: PrefillRequest): GpuMask {
+  const { pool } = cache;
+  const { kvHeads, headDim } = pool;
+  const sizes = maskSizes({ batch: 1, queries: tokens, keys, heads: layer.heads, kvHeads, headDim }, layer.config!);
+  return keeps ? allocateMask(pool.context, sizes) : scratchMask(call, sizes);
 }
 
 /** Attention to all keys, or to the last ones; only the pages that rows see are gathered. */
@@ -82,22 +92,22 @@ function windowMask(call: GpuCall, shape: AttentionShape, window: number): GpuMa
 /** Rows of a query block of a sliding window: they share the tiles of keys that are read. */
 const WINDOW_ROWS = 64;
 
-/** Searches, and attends to what was found. @returns the mask, which all views write */
+/** Searches, and attends to what was found. */
 function attendSearched(
   call: GpuCall,
   { cache, layer, state, tensors, tokens, keys }: PrefillRequest,
   {
     seen,
     index,
-    mask: given,
+    mask,
     rows,
   }: {
     readonly seen: CacheView;
     readonly index: number;
-    readonly mask: GpuMask | undefined;
+    readonly mask: GpuMask;
     readonly rows: () => Pick<CacheView, 'k' | 'v'>;
   },
-): GpuMask {
+): void {
   const { pool } = cache;
   const { context, headDim, type } = pool;
   const { heads, scale, softcap } = layer;
@@ -105,7 +115,6 @@ function attendSearched(
   const group = heads / pool.kvHeads;
   const { kvHeads } = seen;
   const whole = { batch: 1, queries: tokens, keys, heads, kvHeads: pool.kvHeads, headDim };
-  const mask = given ?? scratchMask(call, maskSizes(whole, config));
   const shape: AttentionShape = { ...whole, heads: kvHeads * group, kvHeads };
   const headFirst = seen.firstKvHead * group;
   const { envelopes, means } = state!.views[index]!;
@@ -130,5 +139,4 @@ function attendSearched(
     headFirst,
     ...(means && { means: { range: means.range, layout: means.layout } }),
   });
-  return mask;
 }

@@ -13,6 +13,7 @@ import { decodeUniform } from './decode.ts';
 import type { Layer } from './layer.ts';
 import type { SharedScratch } from './shared-scratch.ts';
 import { StepClock } from './step-clock.ts';
+import { StepHistory } from './step-history.ts';
 import type { SearchedBlocks } from './step-uniforms.ts';
 import { destroyView, outlivesStep, planView, viewBytes, viewState, type ViewState } from './view-states.ts';
 
@@ -20,9 +21,10 @@ export class SearchedState implements Disposable {
   readonly mask: GpuMask;
   readonly views: readonly ViewState[];
   readonly clock: StepClock;
+  readonly history = new StepHistory();
   /** With a remainder: every cell's pseudo-keys. */
   readonly pseudo: Omit<PseudoKeys, 'means'> | undefined;
-  /** Pages that the current mask's candidates lie in, where pages may lie on the host. */
+  /** Places among the cache's pages of those that the current mask's candidates lie in, where pages may lie on the host. */
   candidatePages: ReadonlySet<number> = new Set();
   readonly #cache: KvCache;
 
@@ -79,11 +81,11 @@ export class SearchedState implements Disposable {
 
   /** What takes it back to now. Masks and summaries need no copies: a repeated step computes them again. */
   checkpoint(): () => void {
-    const undoClock = this.clock.checkpoint();
+    const clock = this.clock.state;
     const known = this.views.map(({ envelopes, means }) => [envelopes.known, means?.known ?? 0] as const);
     const pages = this.candidatePages;
     return () => {
-      undoClock();
+      this.clock.set(clock);
       this.views.forEach(({ envelopes, means }, i) => {
         envelopes.know(known[i]![0]);
         means?.forget(known[i]![1]);
@@ -92,30 +94,65 @@ export class SearchedState implements Disposable {
     };
   }
 
-  /** Forgets what was found with more than `length` tokens: the next step searches. */
+  /** Begins a step: counts it. @returns the first stage that must run, undefined when none must */
+  beginStep(): number | undefined {
+    const { clock } = this;
+    const before = clock.state;
+    const stage = clock.tick(this.#cache.length + 1);
+    this.history.note(this.#cache.length, stage, before);
+    return stage;
+  }
+
+  /** Begins a turn that leaves mask and stages' outputs alone. @param searches whether steps after it search anew */
+  beginOther(searches: boolean): void {
+    this.history.note(this.#cache.length, undefined, this.clock.state);
+    if (searches) this.clock.reset();
+  }
+
+  /** Forgets what was found with more than `length` tokens: the next step is what it would have been, or searches. */
   truncate(length: number): void {
     for (const { envelopes, means } of this.views) {
       envelopes.know(Math.min(envelopes.known, length));
       means?.truncate(length);
     }
-    this.clock.reset();
-    this.candidatePages = new Set();
+    const clock = this.history.truncate(length);
+    if (clock) this.clock.set({ ...clock, searches: this.clock.searches });
+    else this.clock.reset();
+    if (!clock) this.candidatePages = new Set();
   }
 
   /** Copies everything to another of the same layer and sizes, so that its next step is what this one's would be. */
   copyTo(call: GpuCall, other: SearchedState): void {
-    const copy = (from: BufferRange, to: BufferRange): void =>
-      call.copy(from.buffer, 0, to.buffer, 0, Math.min(from.buffer.size, to.buffer.size));
-    copy(this.mask.starts, other.mask.starts);
-    copy(this.mask.counts, other.mask.counts);
-    this.views.forEach(({ envelopes, means, scratch }, i) => {
+    other.take(call, this);
+    this.views.forEach(({ envelopes, means }, i) => {
       const target = other.views[i]!;
       envelopes.copyTo(call, target.envelopes);
       if (means && target.means) means.copyTo(call, target.means);
-      for (const [role, range] of scratch) if (outlivesStep(role)) copy(range, target.scratch.get(role)!);
     });
-    other.clock.follow(this.clock);
-    other.candidatePages = this.candidatePages;
+  }
+
+  /** Takes over what another's last searches found; what stands for chunks is computed anew where it is next read. */
+  take(call: GpuCall, other: SearchedState): void {
+    const copy = (from: BufferRange, to: BufferRange): void =>
+      call.copy(from.buffer, 0, to.buffer, 0, Math.min(from.buffer.size, to.buffer.size));
+    copy(other.mask.starts, this.mask.starts);
+    copy(other.mask.counts, this.mask.counts);
+    // A longer cache may be searched in other passes: then the next step searches whole.
+    if (this.#outputs() !== other.#outputs()) {
+      this.clock.reset();
+      return;
+    }
+    other.views.forEach(({ scratch }, i) => {
+      for (const [role, range] of scratch) if (outlivesStep(role)) copy(range, this.views[i]!.scratch.get(role)!);
+    });
+    this.clock.set(other.clock.state);
+    this.history.follow(other.history);
+    this.candidatePages = other.candidatePages;
+  }
+
+  /** What stages leave to later steps. */
+  #outputs(): string {
+    return this.views.map(({ scratch }) => [...scratch.keys()].filter(outlivesStep).toSorted().join()).join(';');
   }
 
   [Symbol.dispose](): void {

@@ -1,6 +1,6 @@
 // GpuDecodeSession: one sequence of one layer on the GPU (docs/specification/hip.md §5): append, search every few steps, attend; one submit per step.
 import { HipError, resolveConfig, type HipConfig } from '@hip/mask-search';
-import type { GpuMask } from '../attention/mask.ts';
+import { destroyMask, type GpuMask } from '../attention/mask.ts';
 import type { KvCache } from '../cache/kv-cache.ts';
 import { GpuCall, type PreparedCall } from '../dispatch/call.ts';
 import type { Timer } from '../dispatch/timer.ts';
@@ -30,18 +30,23 @@ export class GpuDecodeSession {
   readonly config: HipConfig;
   readonly #layer: LayerAttention;
   readonly #scratch: SharedScratch;
+  readonly #ownsScratch: boolean;
   readonly #uniforms: StepUniforms;
   readonly #prepared = new Map<string, PreparedCall>();
   #bound: StepTensors | undefined;
   #destroyed = false;
   #busy = false;
 
-  /** @throws HipError `unsupported` where a shared mask's keys lie in several pools, `invalid-config`, `invalid-shape` */
-  constructor(cache: KvCache, options: GpuDecodeOptions) {
+  /**
+   * @param scratch that other sessions use, too. @defaultValue the session's own
+   * @throws HipError `unsupported` where a shared mask's keys lie in several pools, `invalid-config`, `invalid-shape`
+   */
+  constructor(cache: KvCache, options: GpuDecodeOptions, scratch?: SharedScratch) {
     const { kvHeads, offload, pools, context } = cache.pool;
     const layer = resolveLayer(options, { kvHeads, offload, pools: pools.length });
     this.config = layer.config ?? resolveConfig({});
-    this.#scratch = new SharedScratch(context);
+    this.#scratch = scratch ?? new SharedScratch(context);
+    this.#ownsScratch = !scratch;
     this.#layer = new LayerAttention(cache, layer, this.#scratch);
     this.#uniforms = this.#layer.createUniforms();
   }
@@ -54,7 +59,8 @@ export class GpuDecodeSession {
   get mask(): GpuMask {
     const { state } = this.#layer;
     if (!state) throw new HipError('unsupported', 'this layer attends exactly: it has no mask', { name: 'mask' });
-    return state.mask;
+    const { keys, window } = { keys: this.cache.length, window: state.mask.window + state.clock.age };
+    return { ...state.mask, keys, window: Number.isFinite(window) ? window : state.mask.window };
   }
 
   /** Searches that steps have made. */
@@ -64,7 +70,7 @@ export class GpuDecodeSession {
 
   /** Bytes on the device besides the cache: mask, envelopes, scratch. */
   get bytes(): number {
-    return this.#layer.bytes + this.#scratch.bytes;
+    return this.#layer.bytes + (this.#ownsScratch ? this.#scratch.bytes : 0);
   }
 
   /**
@@ -72,16 +78,23 @@ export class GpuDecodeSession {
    * prefill gives. The next step searches anew. One submit. What throws has changed nothing. Pages that lie on the host are read from
    * there.
    *
+   * @param keep receives the mask that was found, whose owner it becomes; not called where the chunk attended exactly
    * @throws HipError `out-of-memory`, `unsupported`, `invalid-shape`
    */
-  prefill(tensors: StepTensors, tokens: number, timer?: Timer): void {
+  prefill(tensors: StepTensors, tokens: number, timer?: Timer, keep?: (mask: GpuMask) => void): void {
     this.#attempt(() => {
       const { cache } = this;
       using call = new GpuCall(cache.pool.context);
       cache.reserve(tokens);
-      this.#layer.encodeChunk(call, tensors, tokens);
-      call.submit(timer);
+      const mask = this.#layer.encodeChunk(call, tensors, tokens, keep !== undefined);
+      try {
+        call.submit(timer);
+      } catch (error) {
+        if (mask) destroyMask(mask);
+        throw error;
+      }
       cache.advance(tokens);
+      if (mask) keep!(mask);
     });
   }
 
@@ -151,7 +164,7 @@ export class GpuDecodeSession {
     this.#check();
     const cache = this.cache.fork();
     try {
-      const fork = new GpuDecodeSession(cache, this.#options);
+      const fork = new GpuDecodeSession(cache, this.#options, this.#ownsScratch ? undefined : this.#scratch);
       using call = new GpuCall(cache.pool.context);
       if (this.#layer.state) this.#layer.state.copyTo(call, fork.#layer.state!);
       call.submit();
@@ -162,6 +175,29 @@ export class GpuDecodeSession {
     }
   }
 
+  /**
+   * Goes on from where another session of the same layer stands, whose cache holds less: its keys and values are copied on the GPU. This
+   * session's cache is empty, the other's in order and in one pool.
+   *
+   * @throws HipError `out-of-memory`; `unsupported` where the other's heads lie in several pools
+   */
+  take(other: GpuDecodeSession): void {
+    this.#check();
+    const { cache } = other;
+    if (cache.length === 0) return;
+    const [held, ...more] = cache.pool.pools;
+    if (!held || more.length > 0 || !cache.contiguous)
+      throw new HipError(
+        'unsupported',
+        `a cache whose kv heads lie in ${cache.pool.pools.length} buffers does not grow: give maxTokens when it is made`,
+        { pools: cache.pool.pools.length },
+      );
+    using call = new GpuCall(cache.pool.context);
+    this.cache.append(call, held.k, held.v, cache.length);
+    if (other.#layer.state) this.#layer.state!.take(call, other.#layer.state);
+    call.submit();
+  }
+
   /** Frees the session's buffers, not the cache. */
   destroy(): void {
     if (this.#destroyed) return;
@@ -169,7 +205,7 @@ export class GpuDecodeSession {
     this.#release();
     this.#layer[Symbol.dispose]();
     this.#uniforms[Symbol.dispose]();
-    this.#scratch[Symbol.dispose]();
+    if (this.#ownsScratch) this.#scratch[Symbol.dispose]();
   }
 
   [Symbol.dispose](): void {

@@ -1,6 +1,13 @@
 // When a session's steps search, and what the search knew: a clock that can be set back when a step fails.
 import { RefreshClock, type HipConfig } from '@hip/mask-search';
 
+/** Where a clock stands. */
+export interface ClockState {
+  readonly ticks: number;
+  readonly searchedKeys: number;
+  readonly searches: number;
+}
+
 export class StepClock {
   readonly #config: HipConfig;
   #clock: RefreshClock;
@@ -44,18 +51,12 @@ export class StepClock {
     this.#ticks = 0;
   }
 
-  /** Goes on from where another clock stands. */
-  follow(other: StepClock): void {
-    this.#set(other.#ticks, other.#searchedKeys, other.#searches);
+  get state(): ClockState {
+    return { ticks: this.#ticks, searchedKeys: this.#searchedKeys, searches: this.#searches };
   }
 
-  /** What sets the clock back to now. */
-  checkpoint(): () => void {
-    const [ticks, searchedKeys, searches] = [this.#ticks, this.#searchedKeys, this.#searches];
-    return () => this.#set(ticks, searchedKeys, searches);
-  }
-
-  #set(ticks: number, searchedKeys: number, searches: number): void {
+  /** Sets the clock to where it stood, or where another stands. */
+  set({ ticks, searchedKeys, searches }: ClockState): void {
     this.#clock = new RefreshClock(this.#config);
     for (let i = 0; i < ticks; i++) this.#clock.tick();
     this.#ticks = ticks;

@@ -1,6 +1,7 @@
 // tfjs kernels for the webgpu backend: `await registerWebgpuKernels()`, then hipAttention and its kin run on tfjs' own device.
 import * as tf from '@tensorflow/tfjs';
 import type { BlockMask } from '@hip/mask-search';
+import { SharedScratch } from '../decode/shared-scratch.ts';
 import { probeMatrices } from '../device/probe.ts';
 import type { GpuContext } from '../dispatch/context.ts';
 import { registerAttentionGradients, unregisterAttentionGradients } from './attention-gradients.ts';
@@ -14,13 +15,17 @@ import {
   type DeviceMask,
 } from './attention-kernels.ts';
 import { contextOfBackend, webgpuBackend } from './backend-buffers.ts';
+import { LayerCache, type LayerCacheOptions } from './layer-cache.ts';
 
 export { FLASH_KERNEL, HIP_KERNEL, SPARSE_KERNEL, type AttentionAttributes, type DeviceMask };
+export type { AttendOptions, LayerCache, LayerCacheOptions } from './layer-cache.ts';
 
 /** The registered kernels. */
 export interface WebgpuKernels extends Disposable {
   /** Of tfjs' device; its `settled()` reports what error scopes caught. */
   readonly context: GpuContext;
+  /** A layer's keys and values in pages that the kernels read in place, with its attention. @throws HipError `invalid-config`, … */
+  createCache(options: LayerCacheOptions): LayerCache;
   /** Unregisters the kernels and frees their scratch. */
   close(): void;
 }
@@ -49,14 +54,18 @@ export async function registerWebgpuKernels(): Promise<WebgpuKernels> {
   current?.close();
   registerAttention();
   registerAttentionGradients();
+  const scratch = new SharedScratch(context);
   const close = (): void => {
     if (current !== kernels) return;
     current = undefined;
     unregisterAttention();
     unregisterAttentionGradients();
+    scratch[Symbol.dispose]();
     context.pool.clear();
   };
-  const kernels: WebgpuKernels = { context, close, [Symbol.dispose]: close };
+  const createCache = (options: LayerCacheOptions): LayerCache =>
+    new LayerCache(context, options, { scratch, isOpen: () => current === kernels });
+  const kernels: WebgpuKernels = { context, createCache, close, [Symbol.dispose]: close };
   return (current = kernels);
 }
 
