@@ -3,7 +3,7 @@ import type { BufferRange, GpuCall } from '../dispatch/call.ts';
 import { createBuffer } from '../dispatch/pool.ts';
 import { encodeEnvelope, type Envelopes, type Summary } from '../search/envelopes.ts';
 import { envelopeBytes, envelopeRows, roleOf, type SearchPlan } from '../search/plan.ts';
-import type { CacheView } from './kv-cache.ts';
+import type { CacheView } from './view.ts';
 
 /** Chunks that are stale: [firstChunk, endChunk). */
 export interface StaleChunks {

@@ -1,23 +1,11 @@
 // The keys and values of one sequence in the pages of a pool: append, page table, views for kernels.
 import { HipError } from '@hip/mask-search';
 import type { BufferRange, GpuCall } from '../dispatch/call.ts';
-import { createBuffer } from '../dispatch/pool.ts';
 import type { GpuTensor } from '../dispatch/tensor.ts';
 import { appendUniform, encodeAppend, type AppendTarget } from './append.ts';
 import type { KvPool } from './kv-pool.ts';
-
-/** Keys and values of some kv heads as kernels bind them. */
-export interface CacheView {
-  readonly k: GpuTensor;
-  readonly v: GpuTensor;
-  /** kv heads of this view. */
-  readonly kvHeads: number;
-  readonly firstKvHead: number;
-  /** Rows of k and v. */
-  readonly keyRows: number;
-  /** Absent where token i is row i. */
-  readonly pages?: { readonly table: BufferRange; readonly shift: number } | undefined;
-}
+import { PageList } from './page-list.ts';
+import type { CacheView } from './view.ts';
 
 /**
  * One sequence. While it has its pool to itself its pages follow one another, and kernels read it as plain [T, Hkv, d] arrays;
@@ -34,12 +22,8 @@ export interface CacheView {
  */
 export class KvCache {
   readonly pool: KvPool;
-  /** In order of tokens. */
-  #pages: number[] = [];
-  readonly #table: GPUBuffer;
-  readonly #maxPages: number;
+  readonly #list: PageList;
   #length = 0;
-  #contiguous = true;
   #disposed = false;
   /** What the GPU said when it refused an append or a step. */
   #failure: HipError | undefined;
@@ -60,10 +44,7 @@ export class KvCache {
         value: maxTokens,
       });
     this.pool = pool;
-    this.#maxPages = Math.ceil(maxTokens / pool.pageTokens);
-    this.#table = createBuffer(pool.context, 4 * this.#maxPages, 0x80 | 0x08 | 0x04, 'page table'); // STORAGE | COPY_DST | COPY_SRC
-    // A pool that moves pages, or that others use, cannot promise rows in order.
-    this.#contiguous = !pool.offload;
+    this.#list = new PageList(pool, Math.ceil(maxTokens / pool.pageTokens));
   }
 
   /** Tokens so far. */
@@ -72,21 +53,21 @@ export class KvCache {
   }
 
   get maxTokens(): number {
-    return this.#maxPages * this.pool.pageTokens;
+    return this.#list.room * this.pool.pageTokens;
   }
 
   /** Token i is row i of the views. */
   get contiguous(): boolean {
-    return this.#contiguous;
+    return this.#list.inOrder;
   }
 
   /** Pages in order of tokens. */
   get pages(): readonly number[] {
-    return this.#pages;
+    return this.#list.pages;
   }
 
   get table(): BufferRange {
-    return { buffer: this.#table };
+    return this.#list.table;
   }
 
   /**
@@ -133,72 +114,28 @@ export class KvCache {
 
   /** What takes the cache back to now: length, pages, order. For steps that end before they were submitted. */
   checkpoint(): () => void {
-    const { pool } = this;
-    const [length, pages, contiguous, pending] = [this.#length, this.#pages.length, this.#contiguous, this.#pending];
+    const [length, pending, giveBack] = [this.#length, this.#pending, this.#list.mark()];
     return () => {
       if (this.#disposed) return;
-      // The last page may be a copy of its own by now: it holds the same tokens.
-      for (const page of this.#pages.splice(pages).toReversed()) pool.release(page);
+      giveBack();
       this.#length = length;
-      this.#contiguous = contiguous && this.#inOrder();
       this.#pending = pending;
     };
-  }
-
-  /** Whether page i lies in slot i. */
-  #inOrder(): boolean {
-    return this.#pages.every((page, i) => this.pool.planner.slotOf(page) === i);
   }
 
   #reserve(tokens: number): void {
     const undo = this.checkpoint();
     try {
-      this.#addPages(tokens);
+      this.#list.extend(this.#length, this.#length + tokens);
     } catch (error) {
       undo();
       throw error;
     }
   }
 
-  #addPages(tokens: number): void {
-    const { pool } = this;
-    const end = this.#length + tokens;
-    if (end > this.maxTokens)
-      throw new HipError(
-        'out-of-memory',
-        `the sequence would hold ${end} tokens, its page table ${this.maxTokens}: give a larger maxTokens`,
-        { tokens: end, maxTokens: this.maxTokens },
-      );
-    let moved = this.#openLast();
-    while (this.#pages.length * pool.pageTokens < end) {
-      const { page, slot, evicted } = pool.planner.create();
-      // The page that is being filled has no host copy, so it cannot be evicted.
-      this.#contiguous &&= slot === this.#pages.length;
-      moved ||= evicted !== undefined;
-      this.#pages.push(page);
-      pool.context.device.queue.writeBuffer(this.#table, 4 * (this.#pages.length - 1), new Uint32Array([slot]));
-    }
-    if (moved) this.writeTable();
-  }
-
-  /** Makes the page that is partly filled this cache's own, and brings it to the device. @returns whether slots have changed */
-  #openLast(): boolean {
-    const { pool } = this;
-    const last = Math.floor(this.#length / pool.pageTokens);
-    const page = this.#pages[last];
-    if (page === undefined || this.#length % pool.pageTokens === 0) return false;
-    const before = pool.planner.slotOf(page);
-    const own = pool.writable(page);
-    this.#pages[last] = own;
-    const slot = pool.planner.slotOf(own);
-    this.#contiguous &&= slot === last;
-    return slot !== before;
-  }
-
   /** Writes all slots; pages that only the host has keep a stale one, which no kernel may read. */
   writeTable(): void {
-    const slots = Uint32Array.from(this.#pages, (page) => this.pool.planner.slotOf(page) ?? 0);
-    this.pool.context.device.queue.writeBuffer(this.#table, 0, slots);
+    this.#list.writeTable();
   }
 
   /** Counts tokens that an append pass has written or will write. */
@@ -206,7 +143,7 @@ export class KvCache {
     const { pool } = this;
     const before = Math.floor(this.#length / pool.pageTokens);
     this.#length += tokens;
-    for (let i = before; i < Math.floor(this.#length / pool.pageTokens); i++) pool.filled(this.#pages[i]!);
+    for (let i = before; i < Math.floor(this.#length / pool.pageTokens); i++) pool.filled(this.pages[i]!);
   }
 
   /**
@@ -222,14 +159,9 @@ export class KvCache {
    */
   fork(): KvCache {
     this.#checkIdle();
-    const { pool } = this;
-    const fork = new KvCache(pool, { maxTokens: this.maxTokens });
-    const pages = this.#pages.slice(0, Math.ceil(this.#length / pool.pageTokens));
-    for (const page of pages) pool.planner.share(page);
-    fork.#pages = pages;
+    const fork = new KvCache(this.pool, { maxTokens: this.maxTokens });
+    fork.#list.share(this.#list, this.#length);
     fork.#length = this.#length;
-    fork.#contiguous = this.#contiguous;
-    fork.writeTable();
     return fork;
   }
 
@@ -241,10 +173,8 @@ export class KvCache {
   truncate(length: number): void {
     this.#checkIdle();
     checkCut(length, this.#length);
-    const { pool } = this;
-    for (const page of this.#pages.splice(Math.ceil(length / pool.pageTokens)).toReversed()) pool.release(page);
+    this.#list.cut(length);
     this.#length = length;
-    if (length === 0) this.#contiguous = !pool.offload;
   }
 
   /**
@@ -293,7 +223,7 @@ export class KvCache {
   }
 
   get #target(): AppendTarget {
-    return { pool: this.pool, first: this.#length, table: this.#contiguous ? undefined : this.table };
+    return { pool: this.pool, first: this.#length, table: this.contiguous ? undefined : this.table };
   }
 
   /** What kernels bind, one view per pool. */
@@ -305,7 +235,7 @@ export class KvCache {
       kvHeads: heads,
       firstKvHead: firstHead,
       keyRows: pool.plan.slots * pool.pageTokens,
-      ...(!this.#contiguous && { pages: { table: this.table, shift: pool.plan.pageShift } }),
+      ...(!this.contiguous && { pages: { table: this.table, shift: pool.plan.pageShift } }),
     }));
   }
 
@@ -313,10 +243,8 @@ export class KvCache {
   dispose(): void {
     if (this.#disposed) return;
     this.#disposed = true;
-    for (const page of this.#pages) this.pool.release(page);
-    this.#pages.length = 0;
+    this.#list.dispose();
     this.#length = 0;
-    this.#table.destroy();
   }
 
   [Symbol.dispose](): void {

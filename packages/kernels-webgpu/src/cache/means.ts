@@ -5,7 +5,7 @@ import { createBuffer } from '../dispatch/pool.ts';
 import { limitError } from '../errors/gpu-errors.ts';
 import { encodeMeans } from '../remainder/encode.ts';
 import { meansBytes, meansLayout, type MeansLayout } from '../remainder/layout.ts';
-import type { CacheView } from './kv-cache.ts';
+import type { CacheView } from './view.ts';
 
 /** Means of one view. */
 export class CacheMeans {

@@ -1,6 +1,7 @@
 // Steps of a layer that attend to every key, or to exactly the last ones: no search, no state.
 import type { AttentionShape } from '@hip/mask-search';
-import type { CacheView, KvCache } from '../cache/kv-cache.ts';
+import type { KvCache } from '../cache/kv-cache.ts';
+import type { CacheView } from '../cache/view.ts';
 import type { GpuCall } from '../dispatch/call.ts';
 import { ALL_KEYS, decodeUniform, encodeDecode, type DecodeOptions } from './decode.ts';
 import type { Layer } from './layer.ts';

@@ -1,6 +1,7 @@
 // A cache's pages side by side in order of tokens, for kernels that read rows: from the device, and from the host where pages lie there.
 import { bytesOf } from '../device/features.ts';
-import type { CacheView, KvCache } from '../cache/kv-cache.ts';
+import type { KvCache } from '../cache/kv-cache.ts';
+import type { CacheView } from '../cache/view.ts';
 import type { GpuCall } from '../dispatch/call.ts';
 import type { GpuTensor } from '../dispatch/tensor.ts';
 

@@ -93,7 +93,12 @@ export class ModelTurn implements Disposable {
         submit: (part) => submit((call) => attention.encodeStep(call, tensors, step, uniforms, part)),
       });
     } else if (step) submit((call) => this.encode(call, layer, tensors));
-    else submit((call) => attention.encodeChunk(call, tensors, this.tokens));
+    else {
+      submit((call) => void attention.encodeChunk(call, tensors, this.tokens));
+      // Uploads of host pages wait in memory until the queue has come to them: one layer's at a time.
+      const { context } = this.#parts;
+      if (this.offloaded) await context.orLost(context.device.queue.onSubmittedWorkDone());
+    }
   }
 
   /** The tokens count from now on. */

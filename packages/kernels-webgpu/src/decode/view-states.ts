@@ -2,7 +2,7 @@
 import type { AttentionShape, ScoreOptions } from '@hip/mask-search';
 import { CacheEnvelopes } from '../cache/envelopes.ts';
 import { CacheMeans } from '../cache/means.ts';
-import type { CacheView } from '../cache/kv-cache.ts';
+import type { CacheView } from '../cache/view.ts';
 import type { ElementType, DeviceProfile } from '../device/features.ts';
 import type { DeviceLimits } from '../device/limits.ts';
 import type { BufferRange } from '../dispatch/call.ts';

@@ -1,0 +1,120 @@
+// The pages of one sequence in order of tokens, and the table by which kernels find them.
+import { HipError } from '@hip/mask-search';
+import type { BufferRange } from '../dispatch/call.ts';
+import { createBuffer } from '../dispatch/pool.ts';
+import type { KvPool } from './kv-pool.ts';
+
+export class PageList {
+  readonly pool: KvPool;
+  /** Pages for which the table has room. */
+  readonly room: number;
+  readonly #table: GPUBuffer;
+  #pages: number[] = [];
+  /** Page i lies in slot i. A pool that moves pages cannot promise that. */
+  #inOrder: boolean;
+
+  constructor(pool: KvPool, room: number) {
+    this.pool = pool;
+    this.room = room;
+    this.#inOrder = !pool.offload;
+    this.#table = createBuffer(pool.context, 4 * room, 0x80 | 0x08 | 0x04, 'page table'); // STORAGE | COPY_DST | COPY_SRC
+  }
+
+  get pages(): readonly number[] {
+    return this.#pages;
+  }
+
+  get table(): BufferRange {
+    return { buffer: this.#table };
+  }
+
+  get inOrder(): boolean {
+    return this.#inOrder;
+  }
+
+  /**
+   * Makes room for tokens [length, end): the page that is partly filled becomes the sequence's own, others are added.
+   *
+   * @throws HipError `out-of-memory`; {@link mark} takes back what was added by then
+   */
+  extend(length: number, end: number): void {
+    const { pool } = this;
+    if (end > this.room * pool.pageTokens)
+      throw new HipError(
+        'out-of-memory',
+        `the sequence would hold ${end} tokens, its page table ${this.room * pool.pageTokens}: give a larger maxTokens`,
+        { tokens: end, maxTokens: this.room * pool.pageTokens },
+      );
+    let moved = this.#openLast(length);
+    const before = this.#pages.length;
+    while (this.#pages.length * pool.pageTokens < end) {
+      const { page, slot, evicted } = pool.planner.create();
+      // The page that is being filled has no host copy, so it cannot be evicted.
+      this.#inOrder &&= slot === this.#pages.length;
+      moved ||= evicted !== undefined;
+      this.#pages.push(page);
+    }
+    if (moved) this.writeTable();
+    else if (this.#pages.length > before) this.#write(before);
+  }
+
+  /** Makes the page that is partly filled this sequence's own, and brings it to the device. @returns whether slots have changed */
+  #openLast(length: number): boolean {
+    const { pool } = this;
+    const last = Math.floor(length / pool.pageTokens);
+    const page = this.#pages[last];
+    if (page === undefined || length % pool.pageTokens === 0) return false;
+    const before = pool.planner.slotOf(page);
+    const own = pool.writable(page);
+    this.#pages[last] = own;
+    const slot = pool.planner.slotOf(own);
+    this.#inOrder &&= slot === last;
+    return slot !== before;
+  }
+
+  /** What gives back pages that are added from now on. */
+  mark(): () => void {
+    const [count, inOrder] = [this.#pages.length, this.#inOrder];
+    return () => {
+      // The last page may be a copy of its own by now: it holds the same tokens.
+      this.#release(count);
+      this.#inOrder = inOrder && this.#pages.every((page, i) => this.pool.planner.slotOf(page) === i);
+    };
+  }
+
+  /** Keeps the pages of the first `length` tokens. */
+  cut(length: number): void {
+    this.#release(Math.ceil(length / this.pool.pageTokens));
+    if (length === 0) this.#inOrder = !this.pool.offload;
+  }
+
+  /** Takes the pages of another's first `length` tokens, which both hold from now on. */
+  share(other: PageList, length: number): void {
+    this.#pages = other.#pages.slice(0, Math.ceil(length / this.pool.pageTokens));
+    for (const page of this.#pages) this.pool.planner.share(page);
+    this.#inOrder = other.#inOrder;
+    this.writeTable();
+  }
+
+  /** Writes all slots; pages that only the host has keep a stale one, which no kernel may read. */
+  writeTable(): void {
+    this.#write(0);
+  }
+
+  /** Writes the slots of all pages from `first` on. */
+  #write(first: number): void {
+    const { planner, context } = this.pool;
+    const slots = Uint32Array.from(this.#pages.slice(first), (page) => planner.slotOf(page) ?? 0);
+    context.device.queue.writeBuffer(this.#table, 4 * first, slots);
+  }
+
+  dispose(): void {
+    this.#release(0);
+    this.#table.destroy();
+  }
+
+  /** Gives back all pages but the first `count`, the last one first. */
+  #release(count: number): void {
+    for (const page of this.#pages.splice(count).toReversed()) this.pool.release(page);
+  }
+}
