@@ -10,6 +10,7 @@ import type { GpuMask } from './mask.ts';
 import { attentionParams } from './params.ts';
 import { matrixKernelCode } from './matrix-code.ts';
 import type { MatrixDialect } from './matrix-dialect.ts';
+import { memoCode } from '../search/code/memo.ts';
 import { encodeRemainder, type KnownMeans, type PseudoKeys } from '../remainder/encode.ts';
 import { exactTail } from '../remainder/layout.ts';
 import { planAttention, type AttentionDispatch, type AttentionPlan } from './plan.ts';
@@ -200,10 +201,10 @@ export function encodeAttention(
     const remainder = here ? (alone ? 'alone' : 'besides') : 'none';
     const code =
       variant.kind === 'tile'
-        ? tileKernelCode({ ...kernel, ...variant, query: access, key: access, remainder })
-        : matrixKernelCode(
+        ? memoCode(tileKernelCode, { ...kernel, ...variant, query: access, key: access, remainder })
+        : matrixCode(
             { ...kernel, ...variant, softcap: options.softcap !== undefined, remainder: here !== undefined },
-            options.matrices?.(),
+            options.matrices,
           );
     call.pass({
       label: `${label}/${mask ? 'sparse' : 'dense'}`,
@@ -226,4 +227,13 @@ export function encodeAttention(
     });
   }
   return plan;
+}
+
+/** Text of a kernel; with a dialect of the caller's it is made anew. */
+function matrixCode(kernel: Parameters<typeof matrixKernelCode>[0], matrices: AttentionOptions['matrices']): string {
+  return matrices ? matrixKernelCode(kernel, matrices()) : memoCode(nativeMatrixCode, kernel);
+}
+
+function nativeMatrixCode(kernel: Parameters<typeof matrixKernelCode>[0]): string {
+  return matrixKernelCode(kernel);
 }

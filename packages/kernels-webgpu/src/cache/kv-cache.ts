@@ -5,6 +5,7 @@ import type { GpuTensor } from '../dispatch/tensor.ts';
 import { appendUniform, encodeAppend, type AppendTarget } from './append.ts';
 import type { KvPool } from './kv-pool.ts';
 import { PageList } from './page-list.ts';
+import type { TablePlace } from './page-tables.ts';
 import type { CacheView } from './view.ts';
 
 /**
@@ -68,6 +69,11 @@ export class KvCache {
 
   get table(): BufferRange {
     return this.#list.table;
+  }
+
+  /** Where the table lies among those of the pool's other sequences. */
+  get tablePlace(): TablePlace {
+    return this.#list.place;
   }
 
   /**

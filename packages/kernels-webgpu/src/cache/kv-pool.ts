@@ -8,6 +8,7 @@ import { createBuffer } from '../dispatch/pool.ts';
 import type { GpuTensor } from '../dispatch/tensor.ts';
 import { HostPages } from './host-pages.ts';
 import { PagePlanner, type Placement } from './page-planner.ts';
+import { PageTables } from './page-tables.ts';
 import { planPools, type CachePlan, type PoolPlan } from './pools.ts';
 
 export interface KvPoolOptions {
@@ -46,6 +47,8 @@ export class KvPool {
   readonly pools: readonly PoolBuffers[];
   /** Copies of cold pages. */
   readonly host: HostPages;
+  /** Where the sequences' page tables lie. */
+  readonly tables: PageTables;
 
   /** @throws HipError `invalid-config`, `unsupported` */
   constructor(
@@ -80,6 +83,7 @@ export class KvPool {
       return { ...pool, k: tensor('cached keys'), v: tensor('cached values') };
     });
     this.host = new HostPages(context, this.planner, this.pools);
+    this.tables = new PageTables(context);
   }
 
   /** Bytes of host copies. */
@@ -155,6 +159,7 @@ export class KvPool {
       v.buffer.destroy();
     }
     this.host.clear();
+    this.tables[Symbol.dispose]();
   }
 
   [Symbol.dispose](): void {

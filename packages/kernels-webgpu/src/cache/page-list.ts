@@ -1,14 +1,14 @@
 // The pages of one sequence in order of tokens, and the table by which kernels find them.
 import { HipError } from '@hip/mask-search';
 import type { BufferRange } from '../dispatch/call.ts';
-import { createBuffer } from '../dispatch/pool.ts';
 import type { KvPool } from './kv-pool.ts';
+import type { TablePlace } from './page-tables.ts';
 
 export class PageList {
   readonly pool: KvPool;
   /** Pages for which the table has room. */
   readonly room: number;
-  readonly #table: GPUBuffer;
+  readonly place: TablePlace;
   #pages: number[] = [];
   /** Page i lies in slot i. A pool that moves pages cannot promise that. */
   #inOrder: boolean;
@@ -17,7 +17,7 @@ export class PageList {
     this.pool = pool;
     this.room = room;
     this.#inOrder = !pool.offload;
-    this.#table = createBuffer(pool.context, 4 * room, 0x80 | 0x08 | 0x04, 'page table'); // STORAGE | COPY_DST | COPY_SRC
+    this.place = pool.tables.take(room);
   }
 
   get pages(): readonly number[] {
@@ -25,7 +25,8 @@ export class PageList {
   }
 
   get table(): BufferRange {
-    return { buffer: this.#table };
+    const { buffer, first, words } = this.place;
+    return { buffer, offset: 4 * first, size: 4 * words };
   }
 
   get inOrder(): boolean {
@@ -105,12 +106,12 @@ export class PageList {
   #write(first: number): void {
     const { planner, context } = this.pool;
     const slots = Uint32Array.from(this.#pages.slice(first), (page) => planner.slotOf(page) ?? 0);
-    context.device.queue.writeBuffer(this.#table, 4 * first, slots);
+    context.device.queue.writeBuffer(this.place.buffer, 4 * (this.place.first + first), slots);
   }
 
   dispose(): void {
     this.#release(0);
-    this.#table.destroy();
+    this.pool.tables.give(this.place);
   }
 
   /** Gives back all pages but the first `count`, the last one first. */

@@ -15,6 +15,8 @@ export const DECODE = uniformBlock('Decode', {
   /** Row of q, of the new keys and values and of the output at which the call's rows start. */
   firstRow: 'u32',
   keys: 'u32',
+  /** Word of the page tables at which the sequence's begins, where several sequences are served. */
+  pageFirst: 'u32',
   /** Keys that the bindings hold: [keyFirst, keyEnd). */
   keyFirst: 'u32',
   keyEnd: 'u32',
@@ -64,6 +66,8 @@ export interface DecodeKernel {
   readonly pageShift?: number | undefined;
   /** The newest token's keys and values come beside the cache, and are written into it. Needs a window. */
   readonly append?: boolean | undefined;
+  /** One row of each of so many sequences of a pool, which is read through their page tables. Dense. @defaultValue one sequence */
+  readonly together?: number | undefined;
   /** Pseudo-keys are a workgroup more. One head a workgroup, a mask. */
   readonly pseudo?: PseudoInside | undefined;
 }
@@ -71,6 +75,28 @@ export interface DecodeKernel {
 /** Workgroup memory in bytes, without pseudo-keys. */
 export function decodeBytes({ headDim, heads }: Pick<DecodeKernel, 'headDim' | 'heads'>): number {
   return heads * headDim * 4 + heads * DECODE_LANES * 4 + DECODE_LANES * 4 + DECODE_LANES * 32;
+}
+
+/** The uniforms: one, or one for each of several sequences, which then come first. */
+export function momentBindings(together: number): string[] {
+  if (together === 0) return ['var<uniform> decode: Decode'];
+  return Array.from({ length: together }, (_, i) => `var<uniform> moment${i}: Decode`);
+}
+
+/** `choose_moment(i)`: what `decode` is for the i-th of several sequences. */
+export function momentCode(together: number): string {
+  if (together === 0) return '';
+  const cases = Array.from(
+    { length: together - 1 },
+    (_, i) => `    case ${i}u: { decode = moment${i}; }
+`,
+  );
+  return `var<private> decode: Decode;
+fn choose_moment(i: u32) {
+  switch (i) {
+${cases.join('')}    default: { decode = moment${together - 1}; }
+  }
+}`;
 }
 
 /**
@@ -125,7 +151,7 @@ fn slot_key(keys: Keys, i: u32) -> u32 {
  * × head groups × (batch, row). A part is Σ weight·v and (maximum, Σ weight, 0, 0), weights relative to the part's maximum.
  */
 export function decodeCode(kernel: DecodeKernel): string {
-  const { headDim, type, group, heads, softcap, sparse, pageShift, append = false, pseudo } = kernel;
+  const { headDim, type, group, heads, softcap, sparse, pageShift, append = false, pseudo, together = 0 } = kernel;
   const array = octetArray(type);
   const octets = headDim / 8;
   // Lanes of the value phase: (key group, octet). With 80 numbers 120 of 128 lanes work.
@@ -137,7 +163,7 @@ export function decodeCode(kernel: DecodeKernel): string {
   return wgsl(
     DECODE.declaration,
     bindings([
-      'var<uniform> decode: Decode',
+      ...momentBindings(together),
       `var<storage, read> q: ${array}`,
       `var<storage, ${append ? 'read_write' : 'read'}> k: ${array}`,
       `var<storage, ${append ? 'read_write' : 'read'}> v: ${array}`,
@@ -147,6 +173,7 @@ export function decodeCode(kernel: DecodeKernel): string {
       ...(append ? [`var<storage, read> new_k: ${array}`, `var<storage, read> new_v: ${array}`] : []),
       ...(pseudo ? ['var<storage, read> means: array<vec4f>'] : []),
     ]),
+    momentCode(together),
     keyList(kernel),
     pseudo && pseudoInsideCode(pseudo),
     softcap && capFunction('decode.cap', '40.0'),
@@ -159,12 +186,15 @@ var<workgroup> sums: array<vec4f, ${2 * DECODE_LANES}>;
 fn key_row(batch: u32, key: u32) -> u32 { return ${
       pageShift === undefined
         ? 'batch * decode.keyRows + key - decode.keyBase'
-        : `(pages[key >> ${pageShift}u] << ${pageShift}u) | (key & ${2 ** pageShift - 1}u)`
+        : `(pages[${together > 0 ? 'decode.pageFirst + ' : ''}(key >> ${pageShift}u)] << ${pageShift}u) | (key & ${2 ** pageShift - 1}u)`
     }; }
 @compute @workgroup_size(${DECODE_LANES})
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lane: u32) {
-  let batch = decode.batchFirst + group.z / decode.queries;
-  let row = group.z % decode.queries;
+  ${
+    together > 0
+      ? 'choose_moment(group.z);\n  let batch = 0u;\n  let row = 0u;'
+      : 'let batch = decode.batchFirst + group.z / decode.queries;\n  let row = group.z % decode.queries;'
+  }
   let head = group.y * ${heads}u;
   let keys = keys_of(batch, head, row);
   let per = (keys.slots + decode.splits * ${DECODE_LANES}u - 1u) / (decode.splits * ${DECODE_LANES}u) * ${DECODE_LANES}u;
@@ -259,7 +289,7 @@ ${each(
       }
     }
   }
-  let part = ((batch * decode.queries + row) * decode.heads + head) * decode.allSplits + decode.splitFirst + group.x;
+  let part = (${together > 0 ? 'group.z' : '(batch * decode.queries + row)'} * decode.heads + head) * decode.allSplits + decode.splitFirst + group.x;
 ${each(
   (g) => `  workgroupBarrier();
   sums[2u * lane] = lo${g};

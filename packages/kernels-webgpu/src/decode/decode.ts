@@ -41,6 +41,8 @@ export interface DecodeOptions extends ScoreOptions {
   readonly window?: number | undefined;
   /** Row of q, out and append's tensors at which the call's rows start. One batch only. @defaultValue 0 */
   readonly firstRow?: number | undefined;
+  /** Word of the page tables at which the sequence's begins, where several sequences are served. @defaultValue 0 */
+  readonly pageFirst?: number | undefined;
   /** Scratch for the parts of rows. @defaultValue the call's own */
   readonly parts?: ((bytes: number) => BufferRange) | undefined;
   /** The newest token's k and v [1, all kv heads, d]: written into the cache on the way. One query, a window of 1 at least. */
@@ -78,10 +80,12 @@ export function decodeUniform(
     queryHeads = shape.heads,
     headFirst = 0,
     firstRow = 0,
+    pageFirst = 0,
   } = options;
   return DECODE.pack({
     queries: shape.queries,
     firstRow,
+    pageFirst,
     keys,
     keyFirst: first,
     keyEnd: Math.min(end, keys),

@@ -4,11 +4,15 @@ import type { KvCache } from '../cache/kv-cache.ts';
 import type { CacheView } from '../cache/view.ts';
 import type { GpuCall } from '../dispatch/call.ts';
 import { ALL_KEYS, decodeUniform, encodeDecode, type DecodeOptions } from './decode.ts';
+import { encodeDecodeTogether } from './together.ts';
 import type { Layer } from './layer.ts';
 import { planDecode, type DecodePlan } from './plan.ts';
 import type { SharedScratch } from './shared-scratch.ts';
 import type { StepUniforms } from './step-uniforms.ts';
 import type { StepTensors } from './tensors.ts';
+
+/** Sequences that one dispatch serves: each has a uniform of its own, of the 12 that every device binds. */
+export const MOST_TOGETHER = 8;
 
 interface ExactView {
   readonly shape: AttentionShape;
@@ -35,6 +39,40 @@ export class ExactSteps {
         decodeUniform(shape, plan, dispatch, undefined, options, { keys: 1, window: options.window ?? ALL_KEYS }),
       ),
     );
+  }
+
+  /**
+   * Adds the passes of one step of each of several sequences of a pool, of layers that are alike: as many dispatches as one takes.
+   *
+   * @param steps at most {@link MOST_TOGETHER}, whose page tables lie in one buffer
+   */
+  static encodeTogether(
+    call: GpuCall,
+    steps: readonly { readonly exact: ExactSteps; readonly uniforms: StepUniforms }[],
+    tensors: StepTensors,
+  ): void {
+    const [{ exact: first }] = steps as readonly [(typeof steps)[number], ...(typeof steps)[number][]];
+    const { pool, tablePlace } = first.#cache;
+    first.#cache.views().forEach(({ k, v }, i) => {
+      const { shape, options, plan } = first.#views[i]!;
+      encodeDecodeTogether(
+        call,
+        { ...tensors, k, v, table: tablePlace.buffer, shift: pool.plan.pageShift },
+        shape,
+        plan,
+        {
+          softcap: options.softcap,
+          parts: first.#scratch.take('parts of rows', steps.length * plan.partBytes),
+          uniforms: steps.map(({ uniforms }) => uniforms.exact(i, 0)),
+          append: tensors,
+        },
+      );
+    });
+  }
+
+  /** What steps must share to be encoded together. */
+  get tables(): GPUBuffer {
+    return this.#cache.tablePlace.buffer;
   }
 
   /** Adds a step's passes, which write the new token into the cache on the way. */
@@ -75,7 +113,16 @@ function exactView(
     headDim: pool.headDim,
   };
   const slots = window === undefined ? undefined : Math.min(window, cache.maxTokens);
-  const options = { scale, softcap, keyRows, queryHeads: heads, headFirst: firstKvHead * group, window, slots };
+  const options = {
+    scale,
+    softcap,
+    keyRows,
+    queryHeads: heads,
+    headFirst: firstKvHead * group,
+    window,
+    slots,
+    pageFirst: cache.tablePlace.first,
+  };
   // Pages or not, a pool's keys are one binding.
   const plan = planDecode({ shape, type: pool.type, limits, slots, sharedKeys: true, keyRows, paged: true });
   return { shape, options, plan };

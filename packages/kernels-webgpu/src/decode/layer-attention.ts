@@ -3,7 +3,7 @@ import type { GpuMask } from '../attention/mask.ts';
 import type { KvCache } from '../cache/kv-cache.ts';
 import { GpuCall } from '../dispatch/call.ts';
 import { checkLengths } from './decode.ts';
-import { ExactSteps, mostExactKeys } from './exact-steps.ts';
+import { ExactSteps, MOST_TOGETHER, mostExactKeys } from './exact-steps.ts';
 import { searches, type Layer } from './layer.ts';
 import { encodePrefill } from './prefill.ts';
 import { SearchedState } from './searched-state.ts';
@@ -149,6 +149,29 @@ export class LayerAttention implements Disposable {
         part,
         stage,
       });
+  }
+
+  /** Adds a step of each of several conversations' same layer: what attends exactly goes together, the rest one after another. */
+  static encodeStepsTogether(
+    call: GpuCall,
+    tensors: StepTensors,
+    steps: readonly { readonly attention: LayerAttention; readonly step: LayerStep; readonly uniforms: StepUniforms }[],
+  ): void {
+    const groups = new Map<GPUBuffer, { readonly exact: ExactSteps; readonly uniforms: StepUniforms }[]>();
+    for (const { attention, step, uniforms } of steps) {
+      const exact = attention.#exact;
+      if (step.isSearched || !exact) {
+        attention.encodeStep(call, tensors, step, uniforms);
+        continue;
+      }
+      attention.#checkTensors(tensors, step.moment.row + 1);
+      const group = groups.get(exact.tables);
+      if (group) group.push({ exact, uniforms });
+      else groups.set(exact.tables, [{ exact, uniforms }]);
+    }
+    for (const group of groups.values())
+      for (let i = 0; i < group.length; i += MOST_TOGETHER)
+        ExactSteps.encodeTogether(call, group.slice(i, i + MOST_TOGETHER), tensors);
   }
 
   /**

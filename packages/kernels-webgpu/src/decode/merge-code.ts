@@ -2,28 +2,38 @@
 import { bindings, wgsl } from '../code/wgsl.ts';
 import type { ElementType } from '../device/features.ts';
 import { octetArray, octetFunctions, storeOctet } from '../search/code/octets.ts';
-import { DECODE } from './code.ts';
+import { DECODE, momentBindings, momentCode } from './code.ts';
 
 export const MERGE_LANES = 128;
 
 /** Bindings: decode, parts, out. One workgroup per (head, row, batch); rows without keys give 0. */
-export function mergeCode({ headDim, type }: { readonly headDim: number; readonly type: ElementType }): string {
+export function mergeCode({
+  headDim,
+  type,
+  together = 0,
+}: {
+  readonly headDim: number;
+  readonly type: ElementType;
+  /** Sequences of which each has one row. @defaultValue one, with any rows */
+  readonly together?: number | undefined;
+}): string {
   const octets = headDim / 8;
   const teams = Math.floor(MERGE_LANES / octets);
   return wgsl(
     DECODE.declaration,
     bindings([
-      'var<uniform> decode: Decode',
+      ...momentBindings(together),
       'var<storage, read> parts: array<vec4f>',
       `var<storage, read_write> out: ${octetArray(type)}`,
     ]),
     octetFunctions(type),
+    momentCode(together),
     `var<workgroup> sums: array<vec4f, ${2 * MERGE_LANES}>;
 var<workgroup> weights: array<f32, ${MERGE_LANES}>;
 @compute @workgroup_size(${MERGE_LANES})
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lane: u32) {
-  let row = group.z * decode.queries + group.y;
-  let part = (row * decode.heads + group.x) * decode.allSplits;
+  ${together > 0 ? 'choose_moment(group.z);\n  let row = 0u;' : 'let row = group.z * decode.queries + group.y;'}
+  let part = (${together > 0 ? 'group.z' : 'row'} * decode.heads + group.x) * decode.allSplits;
   let c = lane % ${octets}u;
   let team = lane / ${octets}u;
   var top = -3.4e38f;

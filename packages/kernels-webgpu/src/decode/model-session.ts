@@ -24,7 +24,10 @@ export class ModelSession implements Disposable {
   #turn: ModelTurn | undefined;
   #disposed = false;
 
-  constructor(parts: SessionParts) {
+  constructor(given: SessionParts) {
+    // Uniforms say where a session's page tables lie, too: at the same place in every pool, unless some were full before others.
+    const kinds = given.kinds.map((kind, i) => `${kind}@${given.layers[i]!.cache.tablePlace.first}`);
+    const parts = { ...given, kinds };
     this.#parts = parts;
     parts.layers.forEach((layer, i) => {
       const kind = parts.kinds[i]!;

@@ -3,7 +3,7 @@ import { HipError } from '@hip/mask-search';
 import { GpuCall, type PreparedCall } from '../dispatch/call.ts';
 import type { GpuContext } from '../dispatch/context.ts';
 import type { Timer } from '../dispatch/timer.ts';
-import type { LayerAttention, LayerStep } from './layer-attention.ts';
+import { LayerAttention, type LayerStep } from './layer-attention.ts';
 import { runOffloadedStep } from './offloaded-step.ts';
 import type { StepUniforms } from './step-uniforms.ts';
 import type { StepTensors } from './tensors.ts';
@@ -56,12 +56,30 @@ export class ModelTurn implements Disposable {
    */
   encode(call: GpuCall, layer: number, tensors: StepTensors): void {
     const attention = this.#layer(layer);
-    if (this.offloaded)
-      throw new HipError('unsupported', 'pages of this pool may lie on the host: await run() for each layer', {
-        offload: true,
-      });
+    this.#refuseOffload();
     if (this.#steps) attention.encodeStep(call, tensors, this.#steps[layer]!, this.#parts.uniforms[layer]!);
     else attention.encodeChunk(call, tensors, this.tokens);
+  }
+
+  /**
+   * Adds a layer's passes for steps of several sessions of one pool, whose rows lie in the same tensors. What attends exactly takes two
+   * dispatches for all of them together; the result is what {@link encode} of each gives.
+   *
+   * @throws HipError `invalid-shape`, `invalid-config` for a turn of several tokens, `unsupported` where pages may lie on the host
+   */
+  static encodeTogether(call: GpuCall, layer: number, turns: readonly ModelTurn[], tensors: StepTensors): void {
+    const steps = turns.map((turn) => {
+      const attention = turn.#layer(layer);
+      const step = turn.#steps?.[layer];
+      if (!step)
+        throw new HipError('invalid-config', `a turn adds ${turn.tokens} tokens: only steps of one go together`, {
+          name: 'turns',
+          value: turn.tokens,
+        });
+      turn.#refuseOffload();
+      return { attention, step, uniforms: turn.#parts.uniforms[layer]! };
+    });
+    LayerAttention.encodeStepsTogether(call, tensors, steps);
   }
 
   /** Submits a call with passes of this turn. What the GPU refuses of it, now or later, ends the conversation in words. */
@@ -151,6 +169,13 @@ export class ModelTurn implements Disposable {
       name: 'layer',
       value: index,
     });
+  }
+
+  #refuseOffload(): void {
+    if (this.offloaded)
+      throw new HipError('unsupported', 'pages of this pool may lie on the host: await run() for each layer', {
+        offload: true,
+      });
   }
 
   #checkOpen(): void {

@@ -17,8 +17,9 @@ function descriptor(
   return { label, layout: 'auto', compute: { module: device.createShaderModule({ label, code }), entryPoint } };
 }
 
+/** The text itself, where it can be: an engine knows the hash of a string that it has seen before. */
 function keyOf({ code, entryPoint = 'main' }: PipelineSpec): string {
-  return `${entryPoint}\n${code}`;
+  return entryPoint === 'main' ? code : `${entryPoint}\n${code}`;
 }
 
 /** The compiled pipeline; compiles at first use. Compilation errors surface at the next call and in `context.settled()`. */

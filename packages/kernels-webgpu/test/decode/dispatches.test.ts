@@ -4,6 +4,7 @@ import { beforeAll, expect, it } from 'vitest';
 import { layerConfig } from '@hip/mask-search';
 import type { ModelLayer } from '../../src/decode/model-plan.ts';
 import { ModelPool } from '../../src/decode/model-pool.ts';
+import { ModelTurn } from '../../src/decode/model-turn.ts';
 import { GpuCall, type Pass } from '../../src/dispatch/call.ts';
 import { contextOf, type GpuContext } from '../../src/dispatch/context.ts';
 import { emptyTensor } from '../../src/dispatch/tensor.ts';
@@ -65,4 +66,16 @@ it('two in seven of eight tokens that search, so three at most on average', () =
   const counts = steps.map(({ length }) => length);
   expect(steps[1]).toEqual(['search/1-exact-mass', 'decode/choose-attend']);
   expect(counts).toEqual([6, 2, 2, 2, 2, 2, 2, 2, 6, 2, 2, 2, 2, 2, 2, 2]);
+});
+
+it('two for eight conversations that attend exactly', () => {
+  using pool = new ModelPool(context, { layers: [{ ...shape, config: 'dense' }], tokens: 8192 });
+  using sessions = new DisposableStack();
+  const turns = Array.from({ length: 8 }, (_, row) => sessions.use(pool.createSession()).begin(1, { row }));
+  const of = (count: number) => emptyTensor({ context, type: 'f16', length: 8 * count * shape.headDim });
+  const tensors = { q: of(16), k: of(8), v: of(8), out: of(16) };
+  using call = new CountingCall(context);
+  ModelTurn.encodeTogether(call, 0, turns, tensors);
+  expect(call.labels).toEqual(['decode/dense', 'decode/merge']);
+  for (const { buffer } of Object.values(tensors)) buffer.destroy();
 });

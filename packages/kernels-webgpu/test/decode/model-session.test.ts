@@ -5,6 +5,7 @@ import { describeGpu } from '@hip/testing';
 import { planModelPool } from '../../src/decode/model-plan.ts';
 import { ModelPool } from '../../src/decode/model-pool.ts';
 import type { ModelSession } from '../../src/decode/model-session.ts';
+import { ModelTurn } from '../../src/decode/model-turn.ts';
 import { GpuCall, type PreparedCall } from '../../src/dispatch/call.ts';
 import { contextOf, type GpuContext } from '../../src/dispatch/context.ts';
 import { readBytes } from '../../src/dispatch/tensor.ts';
@@ -156,7 +157,7 @@ describeGpu('conversations of a model', (gpu) => {
       let call = prepared.get(name);
       if (!call) {
         const made = new GpuCall(context);
-        tensors.forEach((each, layer) => turns.forEach((begun) => begun.encode(made, layer, each)));
+        tensors.forEach((each, layer) => ModelTurn.encodeTogether(made, layer, turns, each));
         prepared.set(name, (call = made.prepare()));
       }
       turns[0]!.submit(call);
