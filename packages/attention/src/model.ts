@@ -61,8 +61,8 @@ export function denseModelAttention(): ModelAttention {
  * steps (or the shortest `refresh` of its stages); its window grows meanwhile, so no key falls between the window and what was searched.
  *
  * A stage with a `refresh` of 1, as the default's vote, makes every token search from the first stage on: what earlier stages left lies
- * in the kernels' memory beside the keys, and a cache that hands over tensors has no such place. `hipModelCache` has, on cpu and wasm:
- * there the first stage runs every 8 tokens. Elsewhere the search costs less than the copy of the layer that appending to tensors is.
+ * in the kernels' memory beside the keys, and a cache that hands over tensors has no such place. `hipModelCache` has: there the first
+ * stage runs every 8 tokens. Elsewhere the search costs less than the copy of the layer that appending to tensors is.
  *
  * One instance serves any number of sequences: masks belong to the cache they were searched in ({@link LayerContext.cache}), and a
  * cache that was cut back goes on as if what was cut off had never been.

@@ -83,18 +83,13 @@ export function momentBindings(together: number): string[] {
   return Array.from({ length: together }, (_, i) => `var<uniform> moment${i}: Decode`);
 }
 
-/** `choose_moment(i)`: what `decode` is for the i-th of several sequences. */
+/** `choose_moment(i)`: what `decode` is for the i-th of several sequences; a value, since a variable of the module is never uniform. */
 export function momentCode(together: number): string {
   if (together === 0) return '';
-  const cases = Array.from(
-    { length: together - 1 },
-    (_, i) => `    case ${i}u: { decode = moment${i}; }
-`,
-  );
-  return `var<private> decode: Decode;
-fn choose_moment(i: u32) {
+  const cases = Array.from({ length: together - 1 }, (_, i) => `    case ${i}u: { return moment${i}; }\n`);
+  return `fn choose_moment(i: u32) -> Decode {
   switch (i) {
-${cases.join('')}    default: { decode = moment${together - 1}; }
+${cases.join('')}    default: { return moment${together - 1}; }
   }
 }`;
 }
@@ -104,12 +99,16 @@ ${cases.join('')}    default: { decode = moment${together - 1}; }
  *
  * @param held the row's blocks are `chosen_count` of `blocks_held` instead of a mask's
  */
-export function keyList({ sparse, causal }: Pick<DecodeKernel, 'sparse' | 'causal'>, held = false): string {
+export function keyList(
+  { sparse, causal, together = 0 }: Pick<DecodeKernel, 'sparse' | 'causal' | 'together'>,
+  held = false,
+): string {
+  const moment = together > 0 ? 'decode: Decode, ' : '';
   const range = `let end = ${causal ? 'i32(row + decode.keys) + 1 - i32(decode.queries)' : 'i32(decode.keys)'};
   let visible = u32(clamp(end, 0, i32(decode.keys)));`;
   if (!sparse)
     return `struct Keys { visible: u32, first: u32, slots: u32 }
-fn keys_of(batch: u32, head: u32, row: u32) -> Keys {
+fn keys_of(${moment}batch: u32, head: u32, row: u32) -> Keys {
   ${range}
   let first = max(decode.keyFirst, u32(max(end, 0)) - min(u32(max(end, 0)), decode.window));
   return Keys(visible, first, max(min(visible, decode.keyEnd), first) - first);
@@ -154,6 +153,7 @@ export function decodeCode(kernel: DecodeKernel): string {
   const { headDim, type, group, heads, softcap, sparse, pageShift, append = false, pseudo, together = 0 } = kernel;
   const array = octetArray(type);
   const octets = headDim / 8;
+  const moment = together > 0 ? 'decode, ' : '';
   // Lanes of the value phase: (key group, octet). With 80 numbers 120 of 128 lanes work.
   const keyGroups = Math.min(DECODE_LANES, Math.floor(DECODE_LANES / octets));
   // Steps of a loop body, so that their loads overlap.
@@ -176,14 +176,14 @@ export function decodeCode(kernel: DecodeKernel): string {
     momentCode(together),
     keyList(kernel),
     pseudo && pseudoInsideCode(pseudo),
-    softcap && capFunction('decode.cap', '40.0'),
+    softcap && capFunction(together > 0 ? 'moment0.cap' : 'decode.cap', '40.0'),
     `const NONE = 0xffffffffu;
 var<workgroup> queries: array<vec4f, ${heads * 2 * octets}>;
 // Four at a time, for the maximum.
 var<workgroup> weights: array<vec4f, ${(heads * DECODE_LANES) / 4}>;
 var<workgroup> rows: array<u32, ${DECODE_LANES}>;
 var<workgroup> sums: array<vec4f, ${2 * DECODE_LANES}>;
-fn key_row(batch: u32, key: u32) -> u32 { return ${
+fn key_row(${together > 0 ? 'decode: Decode, ' : ''}batch: u32, key: u32) -> u32 { return ${
       pageShift === undefined
         ? 'batch * decode.keyRows + key - decode.keyBase'
         : `(pages[${together > 0 ? 'decode.pageFirst + ' : ''}(key >> ${pageShift}u)] << ${pageShift}u) | (key & ${2 ** pageShift - 1}u)`
@@ -192,11 +192,11 @@ fn key_row(batch: u32, key: u32) -> u32 { return ${
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lane: u32) {
   ${
     together > 0
-      ? 'choose_moment(group.z);\n  let batch = 0u;\n  let row = 0u;'
+      ? 'let decode = choose_moment(group.z);\n  let batch = 0u;\n  let row = 0u;'
       : 'let batch = decode.batchFirst + group.z / decode.queries;\n  let row = group.z % decode.queries;'
   }
   let head = group.y * ${heads}u;
-  let keys = keys_of(batch, head, row);
+  let keys = keys_of(${moment}batch, head, row);
   let per = (keys.slots + decode.splits * ${DECODE_LANES}u - 1u) / (decode.splits * ${DECODE_LANES}u) * ${DECODE_LANES}u;
   let first = group.x * per;
   let last = min(first + per, keys.slots);
@@ -220,7 +220,7 @@ ${
   append
     ? `  // The newest key is the last slot. Heads of a group write the same numbers; each reads what its own workgroup wrote.
   if (first < last && last == keys.slots) {
-    let target_octet = (key_row(batch, decode.keys - 1u) * decode.kvHeads + kv_at) * ${octets}u;
+    let target_octet = (key_row(${moment}batch, decode.keys - 1u) * decode.kvHeads + kv_at) * ${octets}u;
     let source = ((decode.firstRow * decode.queryHeads + decode.headFirst) / ${group}u + kv_at) * ${octets}u;
     for (var i = lane; i < ${type === 'f32' ? 2 * octets : octets}u; i += ${DECODE_LANES}u) {
       k[${type === 'f32' ? '2u * ' : ''}target_octet + i] = new_k[${type === 'f32' ? '2u * ' : ''}source + i];
@@ -239,7 +239,7 @@ ${each((g) => `  var m${g} = ${LOWEST}; var l${g} = 0.0f; var lo${g} = vec4f(0.0
     var at = NONE;
     if (round + lane < last) {
       let key = slot_key(keys, round + lane);
-      if (key != NONE) { at = (key_row(batch, key) * decode.kvHeads + kv_at) * ${octets}u; }
+      if (key != NONE) { at = (key_row(${moment}batch, key) * decode.kvHeads + kv_at) * ${octets}u; }
     }
     rows[lane] = at;
     if (at != NONE) {

@@ -32,12 +32,16 @@ export function mergeCode({
 var<workgroup> weights: array<f32, ${MERGE_LANES}>;
 @compute @workgroup_size(${MERGE_LANES})
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lane: u32) {
-  ${together > 0 ? 'choose_moment(group.z);\n  let row = 0u;' : 'let row = group.z * decode.queries + group.y;'}
+  ${together > 0 ? 'let decode = choose_moment(group.z);\n  let row = 0u;' : 'let row = group.z * decode.queries + group.y;'}
   let part = (${together > 0 ? 'group.z' : 'row'} * decode.heads + group.x) * decode.allSplits;
   let c = lane % ${octets}u;
   let team = lane / ${octets}u;
   var top = -3.4e38f;
-  for (var s = 0u; s < decode.allSplits; s++) { top = max(top, parts[(part + s) * ${2 * octets + 1}u + ${2 * octets}u].x); }
+  for (var s = lane; s < decode.allSplits; s += ${MERGE_LANES}u) { top = max(top, parts[(part + s) * ${2 * octets + 1}u + ${2 * octets}u].x); }
+  weights[lane] = top;
+  workgroupBarrier();
+  for (var s = 0u; s < min(decode.allSplits, ${MERGE_LANES}u); s++) { top = max(top, weights[s]); }
+  workgroupBarrier();
   var lo = vec4f(0.0);
   var hi = vec4f(0.0);
   var total = 0.0f;

@@ -46,8 +46,8 @@ export interface DecodePlan {
 const MOST_HEADS = 8;
 /** Workgroups that keep a large GPU busy: several for each of its multiprocessors. */
 const TARGET_WORKGROUPS = 1024;
-/** Rounds of 128 keys that a part of a dense row takes at least. */
-const DENSE_ROUNDS = 4;
+/** Rounds of 128 keys that a part of a dense row takes at least: rounds wait for memory, parts beside one another do not. */
+const DENSE_ROUNDS = 1;
 
 /** Largest divisor of `group` whose heads fit a workgroup's memory. */
 function headsPerWorkgroup({ shape: { heads, kvHeads, headDim }, limits, sharedKeys }: DecodeRequest): number {

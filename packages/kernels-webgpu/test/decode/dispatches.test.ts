@@ -24,7 +24,10 @@ const searched = layerConfig({}, 2, Infinity);
 let context: GpuContext;
 beforeAll(async () => {
   Object.assign(globalThis, globals);
-  const adapter = await create(['backend=null']).requestAdapter();
+  const gpu = create(['backend=null']);
+  // Dawn must outlive its objects.
+  (globalThis as { nullGpu?: GPU }).nullGpu = gpu;
+  const adapter = await gpu.requestAdapter();
   context = contextOf(await adapter!.requestDevice());
   // Nothing is compiled or bound here: the planner may think of a large GPU.
   const large = {

@@ -108,7 +108,7 @@ describeGpu('failed steps', (gpu) => {
       fc.asyncProperty(
         odd,
         fc.integer({ min: 1, max: 40 }),
-        fc.integer({ min: 20, max: 70 }),
+        fc.integer({ min: 49, max: 70 }),
         async (value, tokens, prompt) => {
           const run = async (other: (x: number) => number): Promise<string[]> => {
             using pool = poolOf();

@@ -2,6 +2,7 @@ struct Decode {
   queries: u32,
   firstRow: u32,
   keys: u32,
+  pageFirst: u32,
   keyFirst: u32,
   keyEnd: u32,
   keyRows: u32,
@@ -43,7 +44,7 @@ var<workgroup> queries: array<vec4f, 32>;
 var<workgroup> weights: array<vec4f, 64>;
 var<workgroup> rows: array<u32, 128>;
 var<workgroup> sums: array<vec4f, 256>;
-fn key_row(batch: u32, key: u32) -> u32 { return (pages[key >> 8u] << 8u) | (key & 255u); }
+fn key_row(batch: u32, key: u32) -> u32 { return (pages[(key >> 8u)] << 8u) | (key & 255u); }
 @compute @workgroup_size(128)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lane: u32) {
   let batch = decode.batchFirst + group.z / decode.queries;

@@ -2,6 +2,7 @@ struct Decode {
   queries: u32,
   firstRow: u32,
   keys: u32,
+  pageFirst: u32,
   keyFirst: u32,
   keyEnd: u32,
   keyRows: u32,

@@ -2,6 +2,7 @@ struct Decode {
   queries: u32,
   firstRow: u32,
   keys: u32,
+  pageFirst: u32,
   keyFirst: u32,
   keyEnd: u32,
   keyRows: u32,
@@ -45,7 +46,11 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
   let c = lane % 8u;
   let team = lane / 8u;
   var top = -3.4e38f;
-  for (var s = 0u; s < decode.allSplits; s++) { top = max(top, parts[(part + s) * 17u + 16u].x); }
+  for (var s = lane; s < decode.allSplits; s += 128u) { top = max(top, parts[(part + s) * 17u + 16u].x); }
+  weights[lane] = top;
+  workgroupBarrier();
+  for (var s = 0u; s < min(decode.allSplits, 128u); s++) { top = max(top, weights[s]); }
+  workgroupBarrier();
   var lo = vec4f(0.0);
   var hi = vec4f(0.0);
   var total = 0.0f;
