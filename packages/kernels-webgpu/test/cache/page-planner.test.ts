@@ -11,14 +11,14 @@ function must(condition: boolean, what: string): void {
 
 type Action =
   | { readonly kind: 'create' }
-  | { readonly kind: 'save' | 'pin' | 'unpin' | 'release'; readonly at: number }
+  | { readonly kind: 'save' | 'pin' | 'unpin' | 'release' | 'share'; readonly at: number }
   | { readonly kind: 'require'; readonly at: readonly number[] };
 
 const at = fc.nat(40);
 const actions: fc.Arbitrary<readonly Action[]> = fc.array(
   fc.oneof(
     { weight: 4, arbitrary: fc.constant({ kind: 'create' } as const) },
-    { weight: 6, arbitrary: fc.record({ kind: fc.constantFrom('save', 'pin', 'unpin', 'release'), at }) },
+    { weight: 6, arbitrary: fc.record({ kind: fc.constantFrom('save', 'pin', 'unpin', 'release', 'share'), at }) },
     { weight: 3, arbitrary: fc.record({ kind: fc.constant('require' as const), at: fc.array(at, { maxLength: 6 }) }) },
   ),
   { maxLength: 80 },
@@ -41,6 +41,8 @@ it('keeps its promises under any sequence of actions', () => {
       const order: number[] = [];
       const saved = new Set<number>();
       const pinned = new Set<number>();
+      // Sequences that hold a page besides the first.
+      const others = new Map<number, number>();
       const evictable = (): number[] =>
         order.filter((page) => planner.slotOf(page) !== undefined && saved.has(page) && !pinned.has(page));
       const use = (page: number): void => {
@@ -93,8 +95,14 @@ it('keeps its promises under any sequence of actions', () => {
           } else if (action.kind === 'unpin') {
             planner.unpin(page);
             pinned.delete(page);
+          } else if (action.kind === 'share') {
+            planner.share(page);
+            others.set(page, (others.get(page) ?? 0) + 1);
+          } else if ((others.get(page) ?? 0) > 0) {
+            must(!planner.release(page), 'frees a page that others hold');
+            others.set(page, others.get(page)! - 1);
           } else {
-            planner.release(page);
+            must(planner.release(page), 'keeps a page that nobody holds');
             order.splice(order.indexOf(page), 1);
             pinned.delete(page);
             saved.delete(page);
@@ -105,6 +113,7 @@ it('keeps its promises under any sequence of actions', () => {
         expect(used.every((slot) => slot >= 0 && slot < slots)).toBe(true);
         expect(planner.resident).toBe(used.length);
         expect(planner.pages).toBe(order.length);
+        expect(order.map((one) => planner.isShared(one))).toEqual(order.map((one) => (others.get(one) ?? 0) > 0));
         // What was never saved is never lost.
         expect(order.every((one) => saved.has(one) || planner.slotOf(one) !== undefined)).toBe(true);
       }
