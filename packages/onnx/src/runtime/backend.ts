@@ -72,6 +72,11 @@ export interface AttentionBackend extends Disposable {
   /** Options of a piece's session. @param local - outputs that need not come to the host */
   pieceOptions(local: readonly string[]): OrtSessionOptions;
   createLayer(form: LayerForm, sizes: HeadSizes): LayerCache;
+  /**
+   * Tensors [1, 1, heads, channels] that a layer's piece writes a single token's queries, keys and values into. They are the backend's: the
+   * same ones each time, so that what is bound to them can be used again. Undefined: the runtime makes new ones.
+   */
+  stepTensors?(layer: number, sizes: HeadSizes): CutTensors;
   /** Appends the spans' tokens of each row of the batch and attends with them; rows of padding are 0. @returns [B, S, heads, channels] */
   attend(caches: readonly LayerCache[], tensors: CutTensors, spans: readonly (readonly Span[])[]): Promise<OrtTensor>;
 }

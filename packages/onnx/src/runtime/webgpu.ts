@@ -32,6 +32,8 @@ class WebgpuBackend implements AttentionBackend {
   readonly #context: GpuContext;
   readonly #options: WebgpuBackendOptions;
   readonly #spare = new Map<number, GPUBuffer[]>();
+  /** By layer: what a single token's tensors are written into. */
+  readonly #steps = new Map<number, Readonly<Record<'q' | 'k' | 'v' | 'out', GPUBuffer>>>();
   #isDisposed = false;
 
   constructor(ort: Ort, context: GpuContext, options: WebgpuBackendOptions) {
@@ -64,6 +66,26 @@ class WebgpuBackend implements AttentionBackend {
     return layer;
   }
 
+  stepTensors(layer: number, { heads, kvHeads, headDim }: HeadSizes): CutTensors {
+    let buffers = this.#steps.get(layer);
+    if (!buffers) {
+      const buffer = (count: number) => this.#take(this.#bytes(count * headDim), true);
+      buffers = { q: buffer(heads), k: buffer(kvHeads), v: buffer(kvHeads), out: buffer(heads) };
+      this.#steps.set(layer, buffers);
+    }
+    const tensor = (buffer: GPUBuffer, count: number) => this.#lent(buffer, [1, 1, count, headDim]);
+    return { q: tensor(buffers.q, heads), k: tensor(buffers.k, kvHeads), v: tensor(buffers.v, kvHeads) };
+  }
+
+  /** A tensor over a buffer that stays when the tensor is disposed of. */
+  #lent(buffer: GPUBuffer, dims: readonly number[]): OrtTensor {
+    return tensorClass(this.#ort).fromGpuBuffer(buffer, { dataType: this.#dataType, dims, dispose: () => {} });
+  }
+
+  get #dataType(): string {
+    return this.io === 'float16' ? 'float16' : 'float32';
+  }
+
   async attend(
     caches: readonly LayerCache[],
     { q, k, v }: CutTensors,
@@ -74,6 +96,13 @@ class WebgpuBackend implements AttentionBackend {
     const count = (tensor: OrtTensor) => tensor.dims.reduce((product, dim) => product * dim, 1);
     const isWhole = spans.length === 1 && spans[0]![0]?.count === tokens;
     const bytes = this.#bytes(count(q));
+    const step = isWhole && tokens === 1 && [...this.#steps.values()].find((each) => each.q === q.gpuBuffer);
+    if (step) {
+      const row = (name: 'q' | 'k' | 'v' | 'out', like: OrtTensor) => this.#tensor(step[name], count(like));
+      (caches[0] as GpuLayer).step({ q: row('q', q), k: row('k', k), v: row('v', v), out: row('out', q) }, 1);
+      this.#context.assertAlive();
+      return this.#lent(step.out, dims);
+    }
     const output = this.#take(bytes, !isWhole);
     try {
       const [queries, keys, values] = [q, k, v].map((tensor) =>
@@ -98,7 +127,7 @@ class WebgpuBackend implements AttentionBackend {
     }
     const Tensor = tensorClass(this.#ort);
     return Tensor.fromGpuBuffer(output, {
-      dataType: this.io === 'float16' ? 'float16' : 'float32',
+      dataType: this.#dataType,
       dims,
       dispose: () => this.#give(output, bytes),
     });
@@ -164,6 +193,8 @@ class WebgpuBackend implements AttentionBackend {
   [Symbol.dispose](): void {
     this.#isDisposed = true;
     for (const buffer of [...this.#spare.values()].flat()) buffer.destroy();
+    for (const buffers of this.#steps.values()) for (const buffer of Object.values(buffers)) buffer.destroy();
+    this.#steps.clear();
     this.#spare.clear();
   }
 }

@@ -54,6 +54,11 @@ export class SiteCaches {
     return { H: size('H'), D: size('D') };
   }
 
+  /** Heads and channels as the first call showed them. */
+  known(index: number): HeadSizes | undefined {
+    return this.#sizes[index];
+  }
+
   /** Channels of a head, without those of a sink. */
   #channels(index: number): number {
     return this.#sizes[index]!.headDim - (this.#parts.forms[index]!.hasSink ? SINK_CHANNELS : 0);

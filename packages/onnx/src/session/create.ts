@@ -9,6 +9,7 @@ import { cutGraph } from '../cut/pieces.ts';
 import { decoderInputs } from '../graph/feeds.ts';
 import { findAttention } from '../graph/find.ts';
 import { refuse, type AttentionSite } from '../graph/site.ts';
+import { isFloat } from '../graph/types.ts';
 import { GraphView, isOnnx } from '../graph/view.ts';
 import type { AttentionOptions } from '../runtime/attention-options.ts';
 import type { AttentionBackend, LayerForm } from '../runtime/backend.ts';
@@ -107,7 +108,10 @@ async function cutSession(ort: Ort, model: OnnxModel, options: HipSessionOptions
       throwIfAborted(signal, 'creating a session');
       // One piece's weights at a time are in memory besides onnxruntime's own.
       const bytes = await onnxModelBytes(piece.model, signal);
-      const local = [...piece.outputs.keys()].filter((name) => !view.outputs.has(name));
+      // Numbers between pieces stay where they are; sizes are the host's.
+      const local = [...piece.outputs].flatMap(([name, type]) =>
+        view.outputs.has(name) || !isFloat(type) ? [] : [name],
+      );
       pieces.push(
         await createOrtSession(ort, bytes, `piece ${i} of ${cut.pieces.length}`, backend.pieceOptions(local)),
       );

@@ -172,7 +172,11 @@ export class HipSession {
         const fetched = [...piece.outputs.keys()].filter(
           (name) => !this.outputNames.includes(name) || wanted.has(name) || this.#lastReader.has(name),
         );
-        const made = await pieces[i]!.run(given, fetched);
+        const kept = this.#stepTensors(piece.sites, call);
+        const made = await pieces[i]!.run(
+          given,
+          kept ? Object.fromEntries(fetched.map((name) => [name, kept.get(name) ?? null])) : fetched,
+        );
         for (const [name, tensor] of Object.entries(made)) {
           if (this.outputNames.includes(name) && wanted.has(name)) outputs[name] = tensor;
           else values.set(name, tensor);
@@ -180,10 +184,15 @@ export class HipSession {
         }
         for (const site of piece.sites) {
           const { q, k, v, out } = cut.names[site]!;
-          const tensors = { q: values.get(q)!, k: values.get(k)!, v: values.get(v)! };
+          // The runtime may give others of the same memory for those that it was given.
+          const own = (name: string) => kept?.get(name) ?? values.get(name)!;
+          const tensors = { q: own(q), k: own(k), v: own(v) };
           const caches = await this.#caches.layer(site, tensors, { feeds, call, sequence });
           values.set(out, await backend.attend(caches, tensors, spans));
-          for (const name of [q, k, v]) drop(name);
+          for (const name of [q, k, v]) {
+            if (kept) values.delete(name);
+            else drop(name);
+          }
         }
         for (const name of values.keys()) {
           if ((this.#lastReader.get(name) ?? -1) > i) continue;
@@ -198,6 +207,24 @@ export class HipSession {
     } finally {
       for (const [name, tensor] of values) if (outputs[name] !== tensor) tensor.dispose();
     }
+  }
+
+  /** Where a piece writes a single token's queries, keys and values, by name. */
+  #stepTensors(
+    sites: readonly number[],
+    { batch, tokens }: CallState['call'],
+  ): ReadonlyMap<string, OrtTensor> | undefined {
+    const { backend, cut } = this.#parts;
+    if (batch !== 1 || tokens !== 1 || !backend.stepTensors || sites.length === 0) return undefined;
+    const tensors = new Map<string, OrtTensor>();
+    for (const site of sites) {
+      const sizes = this.#caches.known(site);
+      if (!sizes) return undefined;
+      const { q, k, v } = backend.stepTensors(site, sizes);
+      const names = cut.names[site]!;
+      tensors.set(names.q, q).set(names.k, k).set(names.v, v);
+    }
+    return tensors;
   }
 
   /** What the graph does not have as an input: positions, and sizes of caches. */
