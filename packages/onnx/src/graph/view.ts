@@ -1,4 +1,5 @@
 // A graph with what the analysis asks of it: who makes and who reads a value, small constants, element types.
+import { getFloat16 } from '@petamoriken/float16';
 import { attributeOf, tensorTypeOf } from '../model/build.ts';
 import { DATA_TYPES, bytesOf } from '../model/data-types.ts';
 import { readsOf } from '../model/graph.ts';
@@ -180,19 +181,10 @@ async function smallValues(model: OnnxModel, tensor: TensorProto): Promise<Const
   return { dims, values: Array.from({ length: count }, (_, i) => read(view, i * size)) };
 }
 
-/** A float16's value. */
-function half(bits: number): number {
-  const sign = bits & 0x8000 ? -1 : 1;
-  const exponent = (bits >> 10) & 0x1f;
-  const fraction = bits & 0x3ff;
-  if (exponent === 0x1f) return fraction ? Number.NaN : sign * Infinity;
-  return exponent === 0 ? sign * fraction * 2 ** -24 : sign * (1 + fraction / 1024) * 2 ** (exponent - 15);
-}
-
 const READERS = new Map<number, (view: DataView, at: number) => number>([
   [DATA_TYPES.float, (view, at) => view.getFloat32(at, true)],
   [DATA_TYPES.double, (view, at) => view.getFloat64(at, true)],
-  [DATA_TYPES.float16, (view, at) => half(view.getUint16(at, true))],
+  [DATA_TYPES.float16, (view, at) => getFloat16(view, at, true)],
   [DATA_TYPES.int64, (view, at) => Number(view.getBigInt64(at, true))],
   [DATA_TYPES.int32, (view, at) => view.getInt32(at, true)],
   [DATA_TYPES.bool, (view, at) => view.getUint8(at)],

@@ -18,6 +18,7 @@ import { createWebgpuBackend } from '../runtime/webgpu.ts';
 import { createOrtSession, inTurn, type Ort, type OrtSession, type OrtSessionOptions } from '../runtime/ort.ts';
 import { HipSession } from './hip-session.ts';
 import { findMasks } from './probe.ts';
+import { floatsOf } from './tensors.ts';
 
 /** Options of {@link createHipSession}. */
 export interface HipSessionOptions extends AttentionOptions {
@@ -222,7 +223,6 @@ async function weightNumbers(view: GraphView, name: string): Promise<readonly nu
   if (constant) return constant.values;
   const tensor = view.initializers.get(name);
   if (!tensor) return undefined;
-  const { floatsOf } = await import('./tensors.ts');
   const bytes = (await view.model.weight(tensor).read()).slice();
   return [
     ...(tensor.dataType === 10 ? floatsOf('float16', new Uint16Array(bytes.buffer)) : new Float32Array(bytes.buffer)),

@@ -74,7 +74,7 @@ describeGpu('cut graphs', (gpu) => {
   it.skipIf(missing)(`goes on token by token, forks, and takes over numbers, as on the CPU${missing}`, async () => {
     const path = GOLDENS.get('hub-llama')!;
     await using own = await createHipSession(ort, path, { device: 'webgpu', denseBelow: 0, config });
-    await using cpu = await createHipSession(node as Ort, path, { threads: 1 });
+    await using cpu = await createHipSession(node, path, { threads: 1 });
     const feeds = feedsOf(own, goldenTensors('hub-llama'), 'prefill');
     const ids = (...values: number[]) =>
       new node.Tensor('int64', BigInt64Array.from(values, BigInt), [1, values.length]);
