@@ -70,10 +70,11 @@ it('goes on as a layer that never made the turns that were taken back', () => {
         if (typeof action === 'object') {
           const length = Math.max(0, layer.tokens.length - action.back);
           if (length === layer.tokens.length) continue;
-          deeds = deeds.slice(0, length);
           const isRestored = layer.truncate(length);
           if (isRestored) restored++;
-          resets = !isRestored;
+          // Before the turn that is taken back the clock may have been reset by an earlier cut.
+          resets = isRestored ? deeds[length]!.resets : true;
+          deeds = deeds.slice(0, length);
           continue;
         }
         const token = `t${i}`;
