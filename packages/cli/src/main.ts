@@ -1,5 +1,5 @@
 #!/usr/bin/env node
-// `instatune`: search, resume, front, export, worker.
+// `instatune`: tune, and the searches under it: search, resume, front, export, worker.
 import { defineCommand, runMain } from 'citty';
 import manifest from '../package.json' with { type: 'json' };
 import { SearchError } from '@instatune/search';
@@ -12,9 +12,11 @@ const main = defineCommand({
   meta: {
     name: 'instatune',
     version: manifest.version,
-    description: 'Pareto search over sub-networks: LINAS, studies on disk, threads and queues of workers',
+    description:
+      'A smaller model within a budget in one command; Pareto searches, studies on disk, threads and queues of workers',
   },
   subCommands: {
+    tune: () => load(import('./tune/command.ts')).then((m) => m.tuneCommand),
     search: () => load(import('./study/search.ts')).then((m) => m.search),
     resume: () => load(import('./study/resume.ts')).then((m) => m.resumeCommand),
     front: () => load(import('./study/front.ts')).then((m) => m.front),

@@ -1,2 +1,22 @@
-// The steps of `instatune tune` as functions.
-export {};
+// `@instatune/cli/pipeline`: the steps of `instatune tune` as functions, for programs and for pages. The command only drives them.
+export { TuneError, type TuneErrorCode } from './errors.ts';
+export { budgetHelp, parseBudget, type BudgetBound } from './budget/grammar.ts';
+export { chooseByBudget, resolveBudget, type Choice } from './budget/choose.ts';
+export { QUANTITIES, QUANTITY_NAMES, type Quantity, type QuantityName } from './budget/quantities.ts';
+export { TASKS, type TaskData, type TaskName } from './data/task.ts';
+export type { PartOptions } from './data/parts.ts';
+export { textTask, type TextRow, type TextTaskOptions } from './data/text-classification.ts';
+export { languageTask, type LanguageTaskOptions } from './data/language.ts';
+export { AUGMENTATIONS, imageTask, type Augmentation, type ImageTaskOptions } from './data/images.ts';
+export { headConfig, readCard, taskOfModel, type ModelCard, type RawConfig } from './steps/head.ts';
+export { describeSubnet, subnetProblem, type SubnetProblemOptions } from './steps/search.ts';
+export type { CostShape } from './steps/costs.ts';
+export { RelativeLatency } from './steps/latency.ts';
+export { qualityOf, type Quality } from './steps/quality.ts';
+export { resolveSettings, type ResolvedSettings, type TuneSettings } from './steps/settings.ts';
+export { STAGES, STAGE_TITLES, type Stage, type TuneProgress } from './steps/stages.ts';
+export { ONNX_FILES, QUANTIZATIONS, onnxFile, type Quantization } from './steps/export.ts';
+export { planRun, type PlanOptions, type RunPlan } from './run/plan.ts';
+export { memoryRun, type RunStore } from './run/store.ts';
+export type { RunRecord } from './run/record.ts';
+export { tune, type TuneFindings, type TuneOptions, type TuneOutcome } from './run/tune.ts';

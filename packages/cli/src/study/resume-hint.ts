@@ -16,3 +16,6 @@ export function resumeHint(given: Readonly<Record<string, unknown>>, kept: ArgsD
   }
   return words.join(' ');
 }
+
+/** Words as a line for a POSIX shell. */
+export const shellCommand = (words: readonly string[]): string => words.map(quoted).join(' ');

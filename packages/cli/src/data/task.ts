@@ -1,0 +1,27 @@
+// What is tuned for: the tasks, and their data in the three parts that must not share an example.
+import type { Dataset } from '@instatune/supernet';
+
+export const TASKS = ['text-classification', 'language-modelling', 'image-classification'] as const;
+export type TaskName = (typeof TASKS)[number];
+
+/** Data of one task. */
+export interface TaskData {
+  readonly task: TaskName;
+  readonly train: Dataset;
+  /** What the search looks at. */
+  readonly validation: Dataset;
+  /** What is reported at the end, and nothing else looks at. */
+  readonly report: Dataset;
+  /** Class names in index order; none of language models. */
+  readonly classes: readonly string[];
+  /** Tokens that costs are stated for; image models know theirs. */
+  readonly tokens: number | undefined;
+  /** Changes where the data or its parts do: a run goes on with the same data only. */
+  readonly fingerprint: string;
+  /** For the report and the model card, in words. */
+  readonly described: string;
+}
+
+/** The quality of a task beside its loss. */
+export const metricOf = (task: TaskName): 'accuracy' | 'perplexity' =>
+  task === 'language-modelling' ? 'perplexity' : 'accuracy';

@@ -1,0 +1,36 @@
+// tfjs in Node, as fast as it goes here: WebGPU through Dawn where there is a GPU, else WebAssembly with threaded products.
+import { reuseWebGpuBindings, setUpTfjs, type TfjsBackend } from '@instatune/supernet';
+import { TuneError } from '../errors.ts';
+
+export const BACKENDS = ['auto', 'webgpu', 'wasm', 'cpu'] as const;
+
+/** A backend that runs, and how to let go of it. */
+export interface StartedBackend {
+  /** In one sentence. */
+  readonly message: string;
+  close(): void;
+}
+
+/** Starts a backend. @throws TuneError `invalid-option`; SupernetError `unsupported` with the reasons */
+export async function startBackend(wanted: string): Promise<StartedBackend> {
+  if (!(BACKENDS as readonly string[]).includes(wanted))
+    throw new TuneError('invalid-option', `--backend is "${wanted}": use ${BACKENDS.join(', ')}`, { backend: wanted });
+  if (wanted === 'auto' || wanted === 'webgpu') await provideGpu();
+  const backends = wanted === 'auto' ? undefined : [wanted as TfjsBackend];
+  const { backend, message } = await setUpTfjs({ backends });
+  if (backend === 'webgpu') reuseWebGpuBindings();
+  if (backend !== 'wasm') return { message, close: () => {} };
+  const { registerCpuKernels } = await import('@hip/kernels-cpu/tfjs');
+  const runtime = await registerCpuKernels({ matmul: true });
+  return { message: `${message}, products on ${runtime.threads} threads`, close: () => runtime.close() };
+}
+
+/** Node has no `navigator.gpu`: the package webgpu (Dawn) brings one, where it is installed. */
+async function provideGpu(): Promise<void> {
+  const here = globalThis.navigator as { readonly gpu?: unknown } | undefined;
+  if (!here || here.gpu !== undefined) return;
+  const dawn = await import('webgpu').catch(() => undefined);
+  if (!dawn) return;
+  Object.assign(globalThis, dawn.globals);
+  Object.defineProperty(globalThis.navigator, 'gpu', { value: dawn.create([]), configurable: true });
+}

@@ -1,0 +1,102 @@
+// A table of labelled texts from a file: CSV, TSV or JSON lines, columns by name.
+import { readFileSync } from 'node:fs';
+import { extname } from 'node:path';
+import { parse } from 'csv-parse/sync';
+import { nearest } from '@instatune/search';
+import { TuneError } from '../errors.ts';
+import type { TextRow } from '../data/text-classification.ts';
+
+/** Columns of a table. */
+export interface Columns {
+  readonly text: string;
+  readonly pair?: string | undefined;
+  readonly label: string;
+}
+
+/** Extensions of tables. */
+export const TABLES = ['.csv', '.tsv', '.jsonl', '.ndjson'] as const;
+
+interface Row {
+  readonly cells: Readonly<Record<string, unknown>>;
+  readonly line: number;
+}
+
+/**
+ * Reads a table. In TSV a quote is a character like any other; in CSV it quotes.
+ *
+ * @throws TuneError `invalid-data` naming file and line: a column that is not there (with those that are), a label that is missing
+ */
+export function readTable(path: string, columns: Columns): readonly TextRow[] {
+  const text = readText(path).replace(/^\uFEFF/, '');
+  const rows = /\.(jsonl|ndjson)$/i.test(path) ? jsonRows(text, path) : delimitedRows(text, path);
+  if (rows.length === 0) throw new TuneError('invalid-data', `${path} has no rows`, { path });
+  const known = Object.keys(rows[0]!.cells);
+  for (const [option, name] of Object.entries(columns)) {
+    if (name === undefined || known.includes(name as string)) continue;
+    const meant = nearest(name as string, known);
+    throw new TuneError(
+      'invalid-data',
+      `${path} has no column "${String(name)}"${meant === undefined ? '' : ` (did you mean ${meant}?)`}: give --${option} one of ${known.join(', ')}`,
+      { path, column: name, columns: known },
+    );
+  }
+  return rows.map(({ cells, line }) => {
+    const cell = (name: string): string => {
+      const value = cells[name];
+      if (typeof value === 'string' || typeof value === 'number' || typeof value === 'boolean') return String(value);
+      throw new TuneError('invalid-data', `${path}, line ${line}: nothing in column ${name}`, {
+        path,
+        line,
+        column: name,
+      });
+    };
+    const label = cell(columns.label).trim();
+    if (label === '')
+      throw new TuneError('invalid-data', `${path}, line ${line}: no label in column ${columns.label}`, { path, line });
+    const place = `${path}, line ${line}`;
+    const pair = columns.pair === undefined ? {} : { pair: cell(columns.pair) };
+    return { text: cell(columns.text), ...pair, label, place };
+  });
+}
+
+/** A file's text. @throws TuneError `invalid-data` */
+export function readText(path: string): string {
+  try {
+    return readFileSync(path, 'utf8');
+  } catch (cause) {
+    const message =
+      (cause as NodeJS.ErrnoException).code === 'ENOENT' ? 'there is no such file' : (cause as Error).message;
+    throw new TuneError('invalid-data', `cannot read ${path}: ${message}`, { path }, { cause });
+  }
+}
+
+function delimitedRows(text: string, path: string): readonly Row[] {
+  const isTab = extname(path).toLowerCase() === '.tsv';
+  try {
+    const rows = parse(text, {
+      delimiter: isTab ? '\t' : ',',
+      quote: isTab ? null : '"',
+      columns: true,
+      skip_empty_lines: true,
+      relax_column_count: true,
+      info: true,
+    }) as unknown as { readonly record: Row['cells']; readonly info: { readonly lines: number } }[];
+    return rows.map(({ record, info }) => ({ cells: record, line: info.lines }));
+  } catch (cause) {
+    throw new TuneError('invalid-data', `${path} is no table: ${(cause as Error).message}`, { path }, { cause });
+  }
+}
+
+function jsonRows(text: string, path: string): readonly Row[] {
+  return text.split('\n').flatMap((content, index): Row[] => {
+    if (content.trim() === '') return [];
+    try {
+      const cells: unknown = JSON.parse(content);
+      if (typeof cells === 'object' && cells !== null && !Array.isArray(cells))
+        return [{ cells: cells as Row['cells'], line: index + 1 }];
+    } catch {
+      // said below
+    }
+    throw new TuneError('invalid-data', `${path}, line ${index + 1} is no JSON object`, { path, line: index + 1 });
+  });
+}

@@ -1,0 +1,81 @@
+// What a run leaves: the checkpoint folder, ONNX, the report, the card.
+import { mkdir, readdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { locate, saveFolder } from '@hip/checkpoints';
+import { extractSubnet } from '@instatune/supernet';
+import { TuneError } from '../errors.ts';
+import { modelCard } from '../report/card.ts';
+import { renderTuneReport, type ReportedFile } from '../report/html.ts';
+import type { TuneFindings, TuneOutcome } from '../run/tune.ts';
+import { ONNX_FILES, onnxFile, type Quantization } from '../steps/export.ts';
+import { onnxQuality, onnxRuntime } from './onnx-quality.ts';
+
+/** What was written. */
+export interface Written {
+  readonly files: readonly ReportedFile[];
+  /** Whether transformers loads the folder as it is, and why. */
+  readonly layout: string;
+  readonly reason: string;
+}
+
+/** A folder that has something else in it is not written into. @throws TuneError `invalid-option` */
+export async function requireFree(out: string, isOurs: boolean): Promise<void> {
+  const names = await readdir(out).catch(() => []);
+  if (isOurs || names.length === 0) return;
+  throw new TuneError(
+    'invalid-option',
+    `--out ${out} has other files in it (${names.slice(0, 3).join(', ')}…): give a new folder`,
+    {
+      out,
+      names,
+    },
+  );
+}
+
+/** Writes everything of a finished run. `measured` says which files' quality could be measured. */
+export async function writeOutputs(
+  outcome: TuneOutcome,
+  {
+    model,
+    out,
+    madeBy,
+    signal,
+  }: {
+    readonly model: string;
+    readonly out: string;
+    readonly madeBy: string;
+    readonly signal?: AbortSignal | undefined;
+  },
+): Promise<Written> {
+  const { layout, reason, bytes } = await extractSubnet(outcome.model, undefined, out, { signal });
+  const files: ReportedFile[] = [{ name: 'model.safetensors', bytes }];
+  const { quantize } = outcome.settings;
+  const kinds: readonly Quantization[] = quantize === 'none' ? ['none'] : ['none', quantize];
+  const runtime = await onnxRuntime();
+  for (const kind of kinds) {
+    const name = ONNX_FILES[kind];
+    const content = await onnxFile(outcome.model, kind, signal);
+    await mkdir(join(out, 'onnx'), { recursive: true });
+    await saveFolder(join(out, 'onnx'), [{ name: name.replace('onnx/', ''), chunks: [content] }], { signal });
+    const { report, task } = outcome.data;
+    const quality = runtime && (await onnxQuality(runtime, join(out, name), report, task, signal));
+    files.push({ name, bytes: content.byteLength, quality });
+  }
+  const baseCard = await locate(model)
+    .files.text('README.md')
+    .catch(() => undefined);
+  const card = modelCard(outcome, { baseCard, isHuggingFace: layout === 'huggingface', files, madeBy });
+  await writeTexts(out, { 'README.md': card, 'report.html': renderTuneReport({ outcome, files }) });
+  return { files, layout, reason };
+}
+
+/** The report of a run whose budget nothing met. */
+export async function writeUnmetReport(folder: string, findings: TuneFindings, unmet: string): Promise<string> {
+  await writeTexts(folder, { 'report.html': renderTuneReport({ findings, unmet }) });
+  return join(folder, 'report.html');
+}
+
+async function writeTexts(folder: string, texts: Readonly<Record<string, string>>): Promise<void> {
+  const files = Object.entries(texts).map(([name, text]) => ({ name, chunks: [new TextEncoder().encode(text)] }));
+  await saveFolder(folder, files);
+}

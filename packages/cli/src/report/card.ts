@@ -1,0 +1,114 @@
+// The model card: README.md with the Hub's YAML front matter.
+import { parse, stringify } from 'yaml';
+import { describeSubnet } from '../steps/search.ts';
+import type { TaskName } from '../data/task.ts';
+import { metricOf } from '../data/task.ts';
+import type { TuneOutcome } from '../run/tune.ts';
+import { COSTS, type ReportedFile } from './html.ts';
+import { shown } from './numbers.ts';
+
+/** The Hub's name of a task. */
+const PIPELINES: Readonly<Record<TaskName, string>> = {
+  'text-classification': 'text-classification',
+  'language-modelling': 'text-generation',
+  'image-classification': 'image-classification',
+};
+
+/** What a card says beyond the run itself. */
+export interface CardOptions {
+  /** The base model's own card, for its licence and languages. */
+  readonly baseCard?: string | undefined;
+  /** Whether transformers loads the folder as it is. */
+  readonly isHuggingFace: boolean;
+  readonly files: readonly ReportedFile[];
+  /** The command, or the program, that made it. */
+  readonly madeBy: string;
+}
+
+/** Writes the card. */
+export function modelCard(outcome: TuneOutcome, { baseCard, isHuggingFace, files, madeBy }: CardOptions): string {
+  const { card, data, settings, small, full, subnet, choice } = outcome;
+  const hub = /^hf:\/\/([^@]+)/.exec(card.location)?.[1];
+  const own = frontMatter(baseCard);
+  const metric = metricOf(data.task);
+  const name = `${hub?.split('/').at(-1) ?? card.location.replaceAll('\\', '/').replace(/\/+$/, '').split('/').at(-1)!}-instatune`;
+  const header = {
+    ...(own['license'] !== undefined && { license: own['license'] }),
+    ...(own['language'] !== undefined && { language: own['language'] }),
+    ...(hub !== undefined && { base_model: hub, base_model_relation: 'finetune' }),
+    pipeline_tag: PIPELINES[data.task],
+    ...(isHuggingFace && { library_name: 'transformers' }),
+    tags: ['instatune', 'neural-architecture-search', 'distillation', 'onnx', ...(isHuggingFace ? [] : ['tfjs'])],
+    metrics: [metric],
+    'model-index': [
+      {
+        name,
+        results: [
+          {
+            task: { type: PIPELINES[data.task] },
+            dataset: { name: 'held-out data', type: 'custom' },
+            metrics: [
+              { type: metric, value: Number(small[metric]!.toPrecision(6)) },
+              { type: 'loss', value: Number(small['loss']!.toPrecision(6)) },
+            ],
+          },
+        ],
+      },
+    ],
+  };
+  const row = (cells: readonly string[]) => `| ${cells.join(' | ')} |`;
+  const rows = ['loss', metric, ...COSTS].map((each) => row([each, shown(each, full[each]), shown(each, small[each])]));
+  const measured = files.filter(({ quality }) => quality !== undefined);
+  return `---
+${stringify(header).trimEnd()}
+---
+
+# ${name}
+
+A sub-network of ${hub === undefined ? `\`${card.location}\`` : `[${hub}](https://huggingface.co/${hub})`}, made for ${data.task} within \`${settings.budget.join(', ')}\`: ${Object.entries(
+    describeSubnet(subnet),
+  )
+    .map(([key, value]) => `${key} ${value}`)
+    .join(', ')} (${choice.rule}).
+
+| on held-out data | full network | this one |
+|---|---|---|
+${rows.join('\n')}
+
+The full network is the checkpoint fine-tuned as a super-network on the same data. Latency: tfjs ${outcome.backend}, the machine this was made on. Memory: weights and activations of one forward pass in float32, computed.
+
+## Use
+
+${usage(data.task, isHuggingFace)}
+
+## Files
+
+${[row(['file', 'size', 'quality']), '|---|---|---|', ...files.map(({ name: file, bytes, quality }) => row([`\`${file}\``, shown('bytes', bytes), quality ? `${metric} ${shown(metric, quality[metric])}` : '']))].join('\n')}
+${measured.length === 0 ? '' : '\nThe quality of a file was measured with onnxruntime on the held-out data.\n'}
+## How it was made
+
+${data.described}. Fine-tuned as a super-network for ${settings.steps} steps (InstaTune, arXiv 2308.15609), ${outcome.result.trials.length} sub-networks measured by a search (LINAS, arXiv 2205.10358), the chosen one ${outcome.refined ? `distilled from the full network for ${settings.tuneSteps} steps more` : 'taken as it was'}. Seed ${settings.seed}.
+
+\`\`\`
+${madeBy}
+\`\`\`
+${data.classes.length === 0 ? '' : `\nClasses: ${data.classes.slice(0, 100).join(', ')}.\n`}`;
+}
+
+function usage(task: TaskName, isHuggingFace: boolean): string {
+  if (isHuggingFace)
+    return `\`\`\`python\nfrom transformers import pipeline\n\nmodel = pipeline("${PIPELINES[task]}", model="path/to/this/folder")\n\`\`\``;
+  return "```ts\nimport { loadCheckpoint } from '@instatune/supernet';\n\nconst { model, tokenizer } = await loadCheckpoint('path/to/this/folder');\n```\n\nLayers differ in width, which `config.json` says under `instatune_layers`; transformers does not read it. The ONNX file needs neither.";
+}
+
+/** Fields of a card's front matter; none where there is none, or it is damaged. */
+export function frontMatter(text: string | undefined): Readonly<Record<string, unknown>> {
+  const [, yaml] = /^---\r?\n([\s\S]*?)\r?\n---/.exec(text ?? '') ?? [];
+  if (yaml === undefined) return {};
+  try {
+    const value: unknown = parse(yaml);
+    return typeof value === 'object' && value !== null ? (value as Record<string, unknown>) : {};
+  } catch {
+    return {};
+  }
+}

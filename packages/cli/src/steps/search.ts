@@ -1,0 +1,78 @@
+// A trained super-network as a search problem: loss and what costs it is measured or computed for each sub-network.
+import type { Attribute, ExactObjective, MeasuredObjective, SearchProblem } from '@instatune/search';
+import {
+  fullSubnet,
+  geneCardinalities,
+  genesToSubnet,
+  subnetToGenes,
+  usedGenes,
+  type ElasticModel,
+  type SubnetConfig,
+} from '@instatune/supernet';
+import type { QuantityName } from '../budget/quantities.ts';
+import { quantity } from '../budget/quantities.ts';
+import type { TaskData } from '../data/task.ts';
+import { bytesOf, macsOf, memoryOf, parametersOf, type CostShape } from './costs.ts';
+import type { RelativeLatency } from './latency.ts';
+import { qualityOf } from './quality.ts';
+
+/** What a problem is made of. */
+export interface SubnetProblemOptions {
+  readonly model: ElasticModel;
+  readonly data: TaskData;
+  /** Costs that are minimised beside the loss. */
+  readonly objectives: readonly QuantityName[];
+  readonly costs: CostShape;
+  /** Asked where the latency is an objective. */
+  readonly latency: RelativeLatency;
+}
+
+const COMPUTED = { macs: macsOf, parameters: parametersOf, bytes: bytesOf, memory: memoryOf } as const;
+
+/** The loss against costs. Accuracy or perplexity, and every computed cost, are recorded beside. */
+export function subnetProblem({ model, data, objectives, costs, latency }: SubnetProblemOptions): SearchProblem {
+  const { space } = model;
+  const subnet = (genes: readonly number[]) => genesToSubnet(space, genes);
+  const wanted = (name: string) => objectives.some((each) => each === name);
+  const computed = Object.entries(COMPUTED).map(([name, cost]): Attribute => {
+    const { unit } = quantity(name as keyof typeof COMPUTED);
+    return { name, ...(unit !== '' && { unit }), evaluate: (genes) => cost(model, subnet(genes), costs) };
+  });
+  return {
+    name: data.task,
+    space: geneCardinalities(space).map((count, index) => ({
+      type: 'integer',
+      lower: 0,
+      upper: count - 1,
+      name: `gene ${index}`,
+    })),
+    active: (genes) => usedGenes(space, genes),
+    objectives: [
+      { name: 'loss', kind: 'measured' } satisfies MeasuredObjective,
+      ...(wanted('latency') ? [{ name: 'latency', kind: 'measured', unit: 'ms' } satisfies MeasuredObjective] : []),
+      ...computed.filter(({ name }) => wanted(name)).map((each): ExactObjective => ({ ...each, kind: 'exact' })),
+    ],
+    attributes: computed.filter(({ name }) => !wanted(name)),
+    async measure(genes, { signal }) {
+      const chosen = subnet(genes);
+      const quality = await qualityOf(model, data.validation, data.task, { subnet: chosen, signal });
+      return { ...quality, ...(wanted('latency') && { latency: await latency.of(chosen, signal) }) };
+    },
+    baseline: subnetToGenes(space, fullSubnet(space)),
+    describe: (genes) => describeSubnet(subnet(genes)),
+  };
+}
+
+/** A sub-network for people: lists of layers that are there, one number where all are alike. */
+export function describeSubnet(subnet: SubnetConfig): Readonly<Record<string, string>> {
+  const shown = (value: unknown): string => {
+    if (!Array.isArray(value)) return String(value);
+    const used = value.slice(0, subnet.layers);
+    return new Set(used).size === 1 ? String(used[0]) : used.join(' ');
+  };
+  return Object.fromEntries(
+    Object.entries(subnet)
+      .filter(([, value]) => value !== undefined)
+      .map(([name, value]) => [name, shown(value)]),
+  );
+}
