@@ -1,4 +1,5 @@
 // tfjs in Node, as fast as it goes here: WebGPU through Dawn where there is a GPU, else WebAssembly with threaded products.
+import * as tf from '@tensorflow/tfjs';
 import { reuseWebGpuBindings, setUpTfjs, type TfjsBackend } from '@instatune/supernet';
 import { TuneError } from '../errors.ts';
 
@@ -17,6 +18,7 @@ export async function startBackend(wanted: string): Promise<StartedBackend> {
     throw new TuneError('invalid-option', `--backend is "${wanted}": use ${BACKENDS.join(', ')}`, { backend: wanted });
   if (wanted === 'auto' || wanted === 'webgpu') await provideGpu();
   const backends = wanted === 'auto' ? undefined : [wanted as TfjsBackend];
+  tf.enableProdMode(); // without it tfjs advertises another backend on the console
   const { backend, message } = await setUpTfjs({ backends });
   if (backend === 'webgpu') reuseWebGpuBindings();
   if (backend !== 'wasm') return { message, close: () => {} };

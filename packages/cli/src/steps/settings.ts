@@ -1,7 +1,7 @@
 // How a run is done: every number of it, with its default.
 import type { SpaceChoices } from '@instatune/supernet';
 import * as v from 'valibot';
-import type { TaskData, TaskName } from '../data/task.ts';
+import { metricOf, type TaskData, type TaskName } from '../data/task.ts';
 import { parseBudget } from '../budget/grammar.ts';
 import { quantity, QUANTITY_NAMES, type QuantityName } from '../budget/quantities.ts';
 import { TuneError } from '../errors.ts';
@@ -11,7 +11,7 @@ import { QUANTIZATIONS, type Quantization } from './export.ts';
 export interface TuneSettings {
   /** e.g. `latency<=0.5x, loss<=baseline+1%`. */
   readonly budget: string | readonly string[];
-  /** Costs that the search minimises beside the loss. @defaultValue those that the budget names, else the latency */
+  /** Costs that the search minimises beside the loss and those that the budget names. @defaultValue none; the latency where the budget names none */
   readonly objectives?: readonly QuantityName[] | undefined;
   /** What is best within the budget. @defaultValue the loss where the budget bounds costs only, the cost where quality only, else the knee */
   readonly optimize?: string | undefined;
@@ -86,7 +86,17 @@ export function resolveSettings(settings: TuneSettings, data: TaskData, hiddenSi
   for (const name of objectives ?? [])
     if (!COSTS.includes(name))
       throw new TuneError('invalid-option', `objective "${name}": use ${COSTS.join(', ')}`, { name });
-  const costs = objectives ?? (named.length > 0 ? named : (['latency'] as const));
+  const wanted = [...new Set([...(objectives ?? []), ...named])];
+  const costs = wanted.length > 0 ? wanted : (['latency'] as const);
+  const other = bounds.find(({ name }) => name !== metricOf(data.task) && ['accuracy', 'perplexity'].includes(name));
+  if (other && !(other.name === 'accuracy' && data.task === 'language-modelling'))
+    throw new TuneError(
+      'bad-budget',
+      `the budget "${other.text}" names ${other.name}, which ${data.task} has not: use loss or ${metricOf(data.task)}`,
+      {
+        text: other.text,
+      },
+    );
   if (optimize !== undefined && optimize !== 'loss' && !costs.some((name) => name === optimize))
     throw new TuneError('invalid-option', `optimize is "${optimize}": use loss, ${costs.join(', ')}`, { optimize });
   const { task, train } = data;

@@ -1,7 +1,7 @@
 // The options of `instatune tune`, as text and as what they mean.
 import { resolve } from 'node:path';
 import type { ArgsDef } from 'citty';
-import { budgetHelp } from '../budget/grammar.ts';
+import { budgetHelp, parseBudget } from '../budget/grammar.ts';
 import { isQuantityName, QUANTITY_NAMES, type QuantityName } from '../budget/quantities.ts';
 import { AUGMENTATIONS, type Augmentation } from '../data/images.ts';
 import { TASKS, type TaskName } from '../data/task.ts';
@@ -79,6 +79,8 @@ export function readCommand(given: Given): TuneCommand {
   const model = required('model', 'a folder, or hf://owner/name');
   const out = required('out', 'the folder to write to').replace(/(?<=.)[\\/]+$/, '');
   const seed = whole('seed', given.seed, 0) ?? 0;
+  const budget = required('budget', '"latency<=0.5x, loss<=baseline+1%", say');
+  parseBudget(budget); // said before anything is loaded
   return {
     // Another working folder is the same run.
     model: /^(hf|https?):\/\//.test(model) ? model : resolve(model),
@@ -98,7 +100,7 @@ export function readCommand(given: Given): TuneCommand {
       seed,
     },
     settings: {
-      budget: required('budget', '"latency<=0.5x, loss<=baseline+1%", say'),
+      budget,
       objectives: objectives(given.objectives),
       optimize: given.optimize,
       epochs: positive('epochs', given.epochs),
