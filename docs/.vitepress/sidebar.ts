@@ -15,6 +15,7 @@ export const guides: DefaultTheme.SidebarItem[] = [
       '/guide/language-models': 'Language models',
       '/guide/onnx': 'HiP in ONNX models',
       '/guide/long-document': 'A long document in a tfjs model',
+      '/guide/tune': 'One command',
       '/guide/smaller-classifier': 'Make my classifier smaller',
       '/guide/search': 'Search anything',
       '/guide/studies': 'Studies and workers',

@@ -1,9 +1,11 @@
-// Runs the README's command lines as a user would, one after the other.
+// Runs the README's code and its command lines as a user would.
 import { execFile } from 'node:child_process';
 import { existsSync, mkdtempSync, readFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
+import { sharedPath } from '@hip/testing';
+import { checkedProgram, runProgram } from '@hip/testing/examples';
 import { expect, it } from 'vitest';
 
 const run = promisify(execFile);
@@ -35,4 +37,28 @@ it('command lines of searches work, one after the other', async () => {
   expect(readFileSync(join(cwd, 'trials.csv'), 'utf8').trim().split('\n')).toHaveLength(81);
   expect((JSON.parse(readFileSync(join(cwd, 'trials.json'), 'utf8')) as { trials: unknown[] }).trials).toHaveLength(80);
   expect(existsSync(join(cwd, 'report.html'))).toBe(true);
+});
+
+it('its program runs and prints what it shows', async () => {
+  const [, code] = /```ts\n([\s\S]*?)```/.exec(readme)!;
+  const { program, checks } = checkedProgram([
+    { file: 'README.md', code: code!.replaceAll("'./bert-mini'", JSON.stringify(sharedPath('models/bert-mini'))) },
+  ]);
+  expect(checks).toBe(3);
+  const { stdout } = await runProgram(program, root);
+  expect(stdout).toMatch(/all of them\n$/);
+});
+
+it('names only exports that exist', async () => {
+  const entries = await Promise.all([import('@instatune/cli/pipeline'), import('@instatune/cli/report')]);
+  const exported = new Set(entries.flatMap((module) => Object.keys(module)));
+  const from = readme.indexOf('| `@instatune/cli/pipeline` |');
+  const rows = readme.slice(from, readme.indexOf('## Searches')).split('\n').slice(2);
+  const named = rows.flatMap((row) => {
+    const [, first, second] = row.split('|');
+    const names = first?.includes('**') ? second! : (first ?? '');
+    return [...names.matchAll(/`([a-zA-Z]\w*)/g)].map(([, name]) => name!);
+  });
+  expect(named.length).toBeGreaterThan(15);
+  expect(named.filter((name) => !exported.has(name))).toEqual([]);
 });

@@ -16,7 +16,7 @@ import {
   type ModelInputs,
   type SubnetConfig,
 } from '@instatune/supernet';
-import { chooseByBudget, resolveBudget, unmet, type Choice } from '../budget/choose.ts';
+import { chooseByBudget, unmet, type Choice } from '../budget/choose.ts';
 import { missOf } from '../budget/nearest.ts';
 import { parseBudget } from '../budget/grammar.ts';
 import { digest } from '../data/digest.ts';
@@ -156,25 +156,15 @@ class Run {
     });
     this.#super = loaded.model;
     this.#settings = resolveSettings(given, data, loaded.config.hiddenSize);
-    const {
-      budget,
-      optimize,
-      tuneSteps: _,
-      quantize,
-      evaluations: __,
-      objectives,
-      population,
-      ...training
-    } = this.#settings;
-    const load = await digest([this.#card.location, config, space, training.seed, data.fingerprint]);
-    const train = await digest([load, training]);
+    const { steps, batchSize, learningRate, objectives, population, quantize, seed } = this.#settings;
+    const load = await digest([this.#card.location, config, space, seed, data.fingerprint]);
+    const train = await digest([load, steps, batchSize, learningRate]);
     const search = await digest([train, objectives, population, quantize]);
     const keys = { load, train, search };
     const before = await this.#store.read();
     if (before) requireSame(before.keys, keys);
     this.#record = before ?? { version: 1, keys, newWeights: [...loaded.newWeights], seconds: {} };
     this.#costs = { tokens: data.tokens, quantize };
-    parseBudget(budget);
     if (kept === undefined) {
       await this.#reorder();
       await this.#store.saveStart(this.#super);

@@ -1,5 +1,5 @@
 // The head that a task needs, as fields of config.json: the checkpoint's own where it fits, else a new one on its body.
-import { locate, openCheckpoint, readJson, type CheckpointFiles } from '@hip/checkpoints';
+import { labelFields, locate, openCheckpoint, readJson, type CheckpointFiles } from '@hip/checkpoints';
 import { TuneError } from '../errors.ts';
 import type { TaskName } from '../data/task.ts';
 
@@ -48,8 +48,8 @@ function namedClasses(raw: RawConfig): readonly string[] {
 export function taskOfModel({ raw }: ModelCard): TaskName | undefined {
   const name = architectureOf(raw);
   if (/ForCausalLM$|LMHeadModel$/.test(name)) return 'language-modelling';
-  if (/ForImageClassification$/.test(name)) return 'image-classification';
-  return /ForSequenceClassification$/.test(name) ? 'text-classification' : undefined;
+  if (name.endsWith('ForImageClassification')) return 'image-classification';
+  return name.endsWith('ForSequenceClassification') ? 'text-classification' : undefined;
 }
 
 /**
@@ -84,9 +84,7 @@ export function headConfig({ raw, location }: ModelCard, task: TaskName, classes
   return {
     architectures: [`${body}${HEADS[task]}`],
     num_labels: classes.length,
-    id2label: Object.fromEntries(classes.map((label, index) => [String(index), label])),
-    label2id: Object.fromEntries(classes.map((label, index) => [label, index])),
-    problem_type: 'single_label_classification',
+    ...labelFields(classes, 'single_label_classification'),
     ...(task === 'text-classification' &&
       typeof raw['pad_token_id'] !== 'number' && { pad_token_id: typeof padding === 'number' ? padding : 0 }),
   };

@@ -8,7 +8,7 @@ import { TASKS, type TaskName } from '../data/task.ts';
 import { TuneError } from '../errors.ts';
 import { BACKENDS } from '../files/backend.ts';
 import type { DataOptions } from '../files/read-data.ts';
-import { QUANTIZATIONS, type Quantization } from '../steps/export.ts';
+import { QUANTIZATIONS } from '../steps/export.ts';
 import type { TuneSettings } from '../steps/settings.ts';
 import { list, whole } from '../study/shared.ts';
 
@@ -115,7 +115,7 @@ export function readCommand(given: Given): TuneCommand {
         heads: counts('heads', given.heads),
         ffn: counts('ffn', given.ffn),
       },
-      quantize: oneOf('quantize', given.quantize, QUANTIZATIONS) as Quantization | undefined,
+      quantize: oneOf('quantize', given.quantize, QUANTIZATIONS),
       seed,
     },
   };

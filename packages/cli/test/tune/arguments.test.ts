@@ -109,10 +109,7 @@ describe('readData', () => {
 
   it('reads tab-separated and JSON tables alike', async () => {
     writeFileSync(path('t.tsv'), `a\tb\ty\n${'"good\tbad\tx\nbad\tgood\tz\n'.repeat(20)}`);
-    writeFileSync(
-      path('t.jsonl'),
-      `${'{"a":"\\"good","b":"bad","y":"x"}\n{"a":"bad","b":"good","y":"z"}\n'.repeat(20)}`,
-    );
+    writeFileSync(path('t.jsonl'), '{"a":"\\"good","b":"bad","y":"x"}\n{"a":"bad","b":"good","y":"z"}\n'.repeat(20));
     const parts = { validation: 1, report: 0.4, text: 'a', label: 'y' };
     for (const name of ['t.tsv', 't.jsonl'])
       await expect(read('bert', { train: path(name), ...parts })).rejects.toThrow(/leave 0 to train on/); // two texts only
