@@ -11,9 +11,7 @@ export type TuneErrorCode =
   /** Data that the task cannot be made of. */
   | 'invalid-data'
   /** The folder holds a run with other options. */
-  | 'other-run'
-  /** A package that this needs is not installed. */
-  | 'missing-package';
+  | 'other-run';
 
 /** A failure of tuning. */
 export class TuneError extends Error {

@@ -3,7 +3,6 @@ import { sequentialBatches } from '@instatune/supernet';
 import type { Dataset, HostArray, HostBatch } from '@instatune/supernet';
 import type * as OnnxRuntime from 'onnxruntime-node';
 import { metricOf, type TaskName } from '../data/task.ts';
-import { TuneError } from '../errors.ts';
 import type { Quality } from '../steps/quality.ts';
 
 type Runtime = typeof OnnxRuntime;
@@ -13,17 +12,6 @@ const BATCH = 16;
 /** onnxruntime-node; undefined where it is not installed. */
 export async function onnxRuntime(): Promise<Runtime | undefined> {
   return import('onnxruntime-node').catch(() => undefined);
-}
-
-/** @throws TuneError `missing-package` */
-export async function requireOnnxRuntime(what: string): Promise<Runtime> {
-  const runtime = await onnxRuntime();
-  if (runtime) return runtime;
-  throw new TuneError(
-    'missing-package',
-    `${what} measures the quantised file with onnxruntime-node, which is not installed: npm i onnxruntime-node, or npx -p @instatune/cli -p onnxruntime-node instatune …`,
-    { package: 'onnxruntime-node' },
-  );
 }
 
 /** Loss, and accuracy or perplexity, of an ONNX file with `logits` on a dataset. */
@@ -39,7 +27,7 @@ export async function onnxQuality(
     let [loss, hits, count] = [0, 0, 0];
     for await (const batch of sequentialBatches(dataset, BATCH)) {
       signal?.throwIfAborted();
-      const { logits } = await session.run(inputsOf(runtime, session.inputNames, batch));
+      const { logits } = await session.run(inputsOf(runtime, session, batch));
       const rows = scored(logits!.data as Float32Array, batch.labels);
       loss += rows.loss;
       hits += rows.hits;
@@ -55,7 +43,12 @@ export async function onnxQuality(
   }
 }
 
-function inputsOf(runtime: Runtime, names: readonly string[], batch: HostBatch): Record<string, OnnxRuntime.Tensor> {
+function inputsOf(
+  runtime: Runtime,
+  session: OnnxRuntime.InferenceSession,
+  batch: HostBatch,
+): Record<string, OnnxRuntime.Tensor> {
+  const names = session.inputNames;
   const ids = ({ data, shape }: HostArray<Int32Array>) =>
     new runtime.Tensor('int64', BigInt64Array.from(data, BigInt), [...shape]);
   const { inputIds, attentionMask, tokenTypeIds, pixelValues } = batch;
@@ -71,9 +64,28 @@ function inputsOf(runtime: Runtime, names: readonly string[], batch: HostBatch):
       const length = inputIds!.shape[1]!;
       return ids({ shape: inputIds!.shape, data: Int32Array.from(inputIds!.data, (_, at) => at % length) });
     },
+    num_logits_to_keep: () => new runtime.Tensor('int64', BigInt64Array.of(0n), []), // all
     pixel_values: () => new runtime.Tensor('float32', pixelValues!.data, [...pixelValues!.shape]),
   };
-  return Object.fromEntries(names.flatMap((name) => (made[name] ? [[name, made[name]()]] : [])));
+  const given = Object.fromEntries(names.flatMap((name) => (made[name] ? [[name, made[name]()]] : [])));
+  return { ...given, ...emptyCaches(runtime, session, batch.size) };
+}
+
+/** Keys and values of no tokens, for graphs that go on from some. */
+function emptyCaches(
+  runtime: Runtime,
+  session: OnnxRuntime.InferenceSession,
+  batch: number,
+): Record<string, OnnxRuntime.Tensor> {
+  const caches = session.inputMetadata.filter(({ name }) => name.startsWith('past_key_values.'));
+  return Object.fromEntries(
+    caches.map((cache) => {
+      // Named extents: the batch first, then the tokens so far.
+      const extents = cache.isTensor ? cache.shape : [];
+      const shape = extents.map((extent, axis) => (typeof extent === 'number' ? extent : axis === 0 ? batch : 0));
+      return [cache.name, new runtime.Tensor('float32', new Float32Array(0), shape)];
+    }),
+  );
 }
 
 /** Sums over labelled rows of logits [rows, classes]. */

@@ -2,12 +2,13 @@
 import { mkdir, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { locate, saveFolder } from '@hip/checkpoints';
-import { extractSubnet } from '@instatune/supernet';
+import { extractSubnet, quantizedModel } from '@instatune/supernet';
 import { TuneError } from '../errors.ts';
 import { modelCard } from '../report/card.ts';
 import { renderTuneReport, type ReportedFile } from '../report/html.ts';
 import type { TuneFindings, TuneOutcome } from '../run/tune.ts';
-import { ONNX_FILES, onnxFile, type Quantization } from '../steps/export.ts';
+import { ONNX_DTYPES, ONNX_FILES, onnxFile, type Quantization } from '../steps/export.ts';
+import { qualityOf, type Quality } from '../steps/quality.ts';
 import { onnxQuality, onnxRuntime } from './onnx-quality.ts';
 
 /** What was written. */
@@ -58,7 +59,9 @@ export async function writeOutputs(
     await mkdir(join(out, 'onnx'), { recursive: true });
     await saveFolder(join(out, 'onnx'), [{ name: name.replace('onnx/', ''), chunks: [content] }], { signal });
     const { report, task } = outcome.data;
-    const quality = runtime && (await onnxQuality(runtime, join(out, name), report, task, signal));
+    const quality = runtime
+      ? await onnxQuality(runtime, join(out, name), report, task, signal)
+      : await storedQuality(outcome, kind, signal);
     files.push({ name, bytes: content.byteLength, quality });
   }
   const baseCard = await locate(model)
@@ -67,6 +70,20 @@ export async function writeOutputs(
   const card = modelCard(outcome, { baseCard, isHuggingFace: layout === 'huggingface', files, madeBy });
   await writeTexts(out, { 'README.md': card, 'report.html': renderTuneReport({ outcome, files }) });
   return { files, layout, reason };
+}
+
+/** Without onnxruntime: the weights as they are stored, computed with tfjs. Activations stay float32. */
+async function storedQuality(
+  { model, data }: TuneOutcome,
+  kind: Quantization,
+  signal: AbortSignal | undefined,
+): Promise<Quality> {
+  const stored = await quantizedModel(model, undefined, { dtype: ONNX_DTYPES[kind] });
+  try {
+    return await qualityOf(stored, data.report, data.task, { signal });
+  } finally {
+    stored.dispose();
+  }
 }
 
 /** The report of a run whose budget nothing met. */

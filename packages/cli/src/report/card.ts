@@ -84,7 +84,7 @@ ${usage(data.task, isHuggingFace)}
 ## Files
 
 ${[row(['file', 'size', 'quality']), '|---|---|---|', ...files.map(({ name: file, bytes, quality }) => row([`\`${file}\``, shown('bytes', bytes), quality ? `${metric} ${shown(metric, quality[metric])}` : '']))].join('\n')}
-${measured.length === 0 ? '' : '\nThe quality of a file was measured with onnxruntime on the held-out data.\n'}
+${measured.length === 0 ? '' : '\nThe quality of a file was measured on the held-out data, with onnxruntime where it was installed, else with the weights as they are stored.\n'}
 ## How it was made
 
 ${data.described}. Fine-tuned as a super-network for ${settings.steps} steps (InstaTune, arXiv 2308.15609), ${outcome.result.trials.length} sub-networks measured by a search (LINAS, arXiv 2205.10358), the chosen one ${outcome.refined ? `distilled from the full network for ${settings.tuneSteps} steps more` : 'taken as it was'}. Seed ${settings.seed}.

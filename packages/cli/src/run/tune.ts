@@ -345,7 +345,7 @@ class Run {
     return history;
   }
 
-  /** Heads and units by importance, from training data only; the full network's function does not change. */
+  /** Heads, units and, where they are searched, channels by importance, from training data only; the full network's function does not change. */
   async #reorder(): Promise<void> {
     const { train } = this.#options.data;
     const { batches, examples } = CALIBRATION;
@@ -356,11 +356,9 @@ class Run {
       inputs.push(inputTensors(await train.batch(indices)));
     }
     try {
-      await reorderByImportance(this.#super!, {
-        criterion: 'activation',
-        batches: inputs,
-        signal: this.#options.signal,
-      });
+      const { signal, settings } = this.#options;
+      const axes = ['heads', 'ffn', ...(settings.space?.hidden ? (['hidden'] as const) : [])] as const;
+      await reorderByImportance(this.#super!, { criterion: 'activation', batches: inputs, axes, signal });
     } finally {
       tf.dispose(inputs.flatMap((batch) => Object.values(batch) as tf.Tensor[]));
     }

@@ -1,25 +1,29 @@
 // Out of a run: ONNX, as it is or quantised.
-import { exportOnnx, type ElasticModel } from '@instatune/supernet';
-import { TuneError } from '../errors.ts';
+import { exportOnnx, type ElasticModel, type OnnxDtype } from '@instatune/supernet';
 
 export const QUANTIZATIONS = ['none', 'int8', 'q4'] as const;
 /** How ONNX weights are stored: float32, int8 (dynamic, per channel), or 4 bits in blocks. */
 export type Quantization = (typeof QUANTIZATIONS)[number];
 
+/** What `exportOnnx` calls them. */
+export const ONNX_DTYPES: Readonly<Record<Quantization, OnnxDtype>> = { none: 'fp32', int8: 'q8', q4: 'q4' };
+
 /** File names as transformers.js looks for them. */
 export const ONNX_FILES: Readonly<Record<Quantization, string>> = {
   none: 'onnx/model.onnx',
-  int8: 'onnx/model_int8.onnx',
+  int8: 'onnx/model_quantized.onnx',
   q4: 'onnx/model_q4.onnx',
 };
 
 /**
- * A model as an ONNX file.
+ * A model as an ONNX file; that of a language model goes on from cached keys and values.
  *
- * @throws TuneError `invalid-option` for a quantisation that this version of `exportOnnx` has not; SupernetError as that does
+ * @throws SupernetError as `exportOnnx` does
  */
-export async function onnxFile(model: ElasticModel, quantize: Quantization, signal?: AbortSignal): Promise<Uint8Array> {
-  if (quantize !== 'none')
-    throw new TuneError('invalid-option', `--quantize ${quantize} is not there yet: use none`, { quantize });
-  return exportOnnx(model, undefined, { signal });
+export function onnxFile(model: ElasticModel, quantize: Quantization, signal?: AbortSignal): Promise<Uint8Array> {
+  return exportOnnx(model, undefined, {
+    dtype: ONNX_DTYPES[quantize],
+    cache: model.config.head === 'causal-lm',
+    signal,
+  });
 }

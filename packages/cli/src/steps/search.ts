@@ -63,16 +63,19 @@ export function subnetProblem({ model, data, objectives, costs, latency }: Subne
   };
 }
 
-/** A sub-network for people: lists of layers that are there, one number where all are alike. */
+/** A sub-network for people: lists of layers that are there, one number where all are alike; blocks that are left out by their layer, from 1. */
 export function describeSubnet(subnet: SubnetConfig): Readonly<Record<string, string>> {
   const shown = (value: unknown): string => {
     if (!Array.isArray(value)) return String(value);
-    const used = value.slice(0, subnet.layers);
+    const used: readonly unknown[] = value.slice(0, subnet.layers);
+    if (typeof used[0] === 'boolean')
+      return used.flatMap((left, layer) => (left === true ? [layer + 1] : [])).join(' ');
     return new Set(used).size === 1 ? String(used[0]) : used.join(' ');
   };
   return Object.fromEntries(
     Object.entries(subnet)
       .filter(([, value]) => value !== undefined)
-      .map(([name, value]) => [name, shown(value)]),
+      .map(([name, value]) => [name, shown(value)] as const)
+      .filter(([, value]) => value !== ''),
   );
 }

@@ -40,6 +40,10 @@ export const tuneArgs = {
   layers: text('choices of the number of layers, e.g. 3,4,5,6', 'LIST'),
   heads: text('choices of heads', 'LIST'),
   ffn: text('choices of FFN units', 'LIST'),
+  hidden: text('choices of the hidden size (default: all of it)', 'LIST'),
+  'group-heads': text('choices of query heads kept of each key/value head (default: all)', 'LIST'),
+  'skip-attention': text('layers, from 1, whose attention may be left out', 'LIST'),
+  'skip-ffn': text('layers, from 1, whose FFN may be left out', 'LIST'),
   'max-tokens': text('tokens of a text (default: what 99 % of them need, at most 128), or of a window (128)', 'N'),
   validation: text('share or number of examples for the search (default: a tenth, at most 1000)', 'PART'),
   report: text('share or number kept back to report on (default: a tenth, at most 2000)', 'PART'),
@@ -111,6 +115,12 @@ export function readCommand(given: Given): TuneCommand {
       evaluations: whole('evaluations', given.evaluations, 2),
       population: whole('population', given.population, 2),
       space: {
+        hidden: counts('hidden', given.hidden),
+        groupHeads: counts('group-heads', given['group-heads']),
+        skip: {
+          attention: counts('skip-attention', given['skip-attention'])?.map((layer) => layer - 1) ?? [],
+          ffn: counts('skip-ffn', given['skip-ffn'])?.map((layer) => layer - 1) ?? [],
+        },
         layers: counts('layers', given.layers),
         heads: counts('heads', given.heads),
         ffn: counts('ffn', given.ffn),

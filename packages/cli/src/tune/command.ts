@@ -5,7 +5,6 @@ import { defineCommand } from 'citty';
 import { TuneError } from '../errors.ts';
 import { startBackend } from '../files/backend.ts';
 import { folderBytes, folderRun } from '../files/folder-run.ts';
-import { requireOnnxRuntime } from '../files/onnx-quality.ts';
 import { readData } from '../files/read-data.ts';
 import { requireFree, writeOutputs, writeUnmetReport, type Written } from '../files/write-outputs.ts';
 import { COSTS } from '../report/html.ts';
@@ -47,8 +46,6 @@ export const tuneCommand = defineCommand({
     try {
       rejectUnknown(rawArgs, tuneArgs);
       const command = readCommand(given);
-      if (command.settings.quantize !== undefined && command.settings.quantize !== 'none')
-        await requireOnnxRuntime(`--quantize ${command.settings.quantize}`);
       const backend = await startBackend(given.backend);
       try {
         if (!given.quiet) process.stderr.write(`${backend.message}\n`);
