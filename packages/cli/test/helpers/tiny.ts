@@ -130,7 +130,7 @@ export function bookText(folder: string): string {
   return path;
 }
 
-/** `images/dark/0.png`, …: dark and light squares. */
+/** A folder of dark squares and one of light ones, half PNG and half JPEG. */
 export async function imageFolders(folder: string, each = 20): Promise<string> {
   const { default: sharp } = await import('sharp');
   const random = new SeededRandom(5);
