@@ -50,7 +50,13 @@ export { GpuDecodeSession, type GpuDecodeOptions } from './decode/session.ts';
 export { ModelPool } from './decode/model-pool.ts';
 export { ModelSession } from './decode/model-session.ts';
 export { ModelTurn } from './decode/model-turn.ts';
-export { planModelPool, type ModelLayer, type ModelPoolOptions, type ModelPoolPlan } from './decode/model-plan.ts';
+export {
+  planModelPool,
+  type ModelLayer,
+  type ModelPlanOptions,
+  type ModelPoolOptions,
+  type ModelPoolPlan,
+} from './decode/model-plan.ts';
 export { type DenseBelow, type LayerOptions } from './decode/layer.ts';
 export { type StepTensors } from './decode/tensors.ts';
 export { KvCache } from './cache/kv-cache.ts';

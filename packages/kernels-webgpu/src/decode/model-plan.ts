@@ -3,9 +3,10 @@ import { maskLayout } from '@hip/mask-search';
 import { planPools, type CachePlan } from '../cache/pools.ts';
 import type { DeviceProfile, ElementType } from '../device/features.ts';
 import type { DeviceLimits } from '../device/limits.ts';
+import { pooledBytes } from '../dispatch/pool.ts';
 import { meansBytes, meansLayout, mostPseudoKeys } from '../remainder/layout.ts';
 import { pseudoWords } from '../remainder/pseudo-code.ts';
-import { capacityOf, envelopeBytes, envelopeRows } from '../search/plan.ts';
+import { capacityOf, envelopeBytes, envelopeRows, planSearch } from '../search/plan.ts';
 import { resolveLayer, type Layer, type LayerOptions } from './layer.ts';
 import { outlivesStep, planView, type ViewPlan } from './view-states.ts';
 
@@ -29,12 +30,20 @@ export interface ModelPoolOptions {
   readonly offload?: boolean | undefined;
 }
 
+/** What a plan is for, besides. */
+export interface ModelPlanOptions extends ModelPoolOptions {
+  /** Tokens of a chunk, for its scratch. @defaultValue none */
+  readonly chunkTokens?: number | undefined;
+}
+
 /** Bytes on the device. */
 export interface ModelPoolPlan {
   /** Keys and values of all conversations. */
   readonly pages: number;
   /** What each conversation keeps for its searches. */
   readonly perSession: number;
+  /** Scratch of a chunk of `chunkTokens` tokens at the end of the longest conversation, which serves all layers and conversations. */
+  readonly chunk: number;
   /** Longest conversation that this is for. */
   readonly maxTokens: number;
 }
@@ -51,7 +60,7 @@ export function longestOf({ tokens, maxTokens, offload = false, pageTokens = 256
 }
 
 /**
- * Bytes that a {@link ModelPool} and each of its sessions take. Chunks take scratch besides while they run.
+ * Bytes that a {@link ModelPool} and each of its sessions take, and a chunk while it runs.
  *
  * @throws HipError `invalid-config`, `invalid-shape`, `unsupported` where a layer's pages do not fit the device's bindings
  *
@@ -62,11 +71,12 @@ export function longestOf({ tokens, maxTokens, offload = false, pageTokens = 256
  * ```
  */
 export function planModelPool(
-  options: ModelPoolOptions,
+  options: ModelPlanOptions,
   device: { readonly profile: DeviceProfile; readonly limits: DeviceLimits },
 ): ModelPoolPlan {
   const maxTokens = longestOf(options);
-  let [pages, perSession] = [0, 0];
+  const { chunkTokens = 0 } = options;
+  let [pages, perSession, chunk] = [0, 0, 0];
   const known = new Map<string, { readonly pages: number; readonly perSession: number }>();
   for (const given of options.layers) {
     const name = JSON.stringify(given);
@@ -74,12 +84,14 @@ export function planModelPool(
     if (!bytes) {
       const planned = planLayer(given, options, device);
       bytes = { pages: planned.pools.bytes, perSession: sessionBytes(planned, maxTokens) };
+      if (chunkTokens > 0)
+        chunk = Math.max(chunk, chunkBytes(planned, Math.min(chunkTokens, maxTokens), options, device));
       known.set(name, bytes);
     }
     pages += bytes.pages;
     perSession += bytes.perSession + 4 * Math.ceil(maxTokens / (options.pageTokens ?? 256));
   }
-  return { pages, perSession, maxTokens };
+  return { pages, perSession, chunk, maxTokens };
 }
 
 function planLayer(
@@ -131,6 +143,32 @@ function sessionBytes({ layer, views }: PlannedLayer, maxTokens: number): number
     if (!hasMeans || !config.remainder) continue;
     const layout = meansLayout(config.remainder, config.sink, maxTokens - config.window);
     bytes += meansBytes(shape, layout) + 8 * maskHeads * pseudoWords(mostPseudoKeys(layout));
+  }
+  return bytes;
+}
+
+/** Scratch of a layer's chunk: what its search takes, its mask, and its pages side by side where they do not lie so. */
+function chunkBytes(
+  { layer, pools, views }: PlannedLayer,
+  tokens: number,
+  { pageTokens = 256, offload = false, ...options }: ModelPoolOptions,
+  { profile, limits }: { readonly profile: DeviceProfile; readonly limits: DeviceLimits },
+): number {
+  const maxTokens = longestOf({ ...options, pageTokens, offload });
+  const gathered = pools.pools.reduce((most, { pageBytes }) => Math.max(most, pageBytes), 0);
+  let bytes = 2 * pooledBytes(Math.ceil(maxTokens / pageTokens) * gathered);
+  const { config } = layer;
+  if (!config) return bytes;
+  const shape = { batch: 1, queries: tokens, keys: maxTokens };
+  const { maskHeads, queryBlocks, capacity } = maskLayout({ ...shape, heads: layer.heads }, config, capacityOf(config));
+  bytes += pooledBytes(4 * maskHeads * queryBlocks * capacity) + pooledBytes(4 * maskHeads * queryBlocks);
+  for (const { plan } of views.slice(0, 1)) {
+    const { request } = plan;
+    const search = planSearch({ ...request, config, shape: { ...request.shape, ...shape }, profile, limits });
+    for (const size of Object.values(search.scratch)) bytes += pooledBytes(size);
+    if (!config.remainder) continue;
+    const most = mostPseudoKeys(meansLayout(config.remainder, config.sink, maxTokens - config.window));
+    bytes += pooledBytes(8 * maskHeads * queryBlocks * pseudoWords(most));
   }
   return bytes;
 }

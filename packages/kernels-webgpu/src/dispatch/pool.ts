@@ -11,8 +11,8 @@ interface Allocator {
 
 const SMALLEST = 256;
 
-/** Next power of two: few distinct sizes, so that buffers are found again. */
-function sizeClass(bytes: number): number {
+/** Bytes that a pooled buffer takes: the next power of two, few distinct sizes, so that buffers are found again. */
+export function pooledBytes(bytes: number): number {
   return Math.max(SMALLEST, 2 ** Math.ceil(Math.log2(bytes)));
 }
 
@@ -48,7 +48,7 @@ export class BufferPool {
   }
 
   take(bytes: number, usage: GPUBufferUsageFlags, label: string): GPUBuffer {
-    const size = Math.min(sizeClass(bytes), Math.max(bytes, this.#context.limits.maxBufferSize));
+    const size = Math.min(pooledBytes(bytes), Math.max(bytes, this.#context.limits.maxBufferSize));
     const list = this.#free.get(`${size}:${usage}`);
     for (let found = list?.pop(); found; found = list?.pop()) if (!this.#void.has(found)) return found;
     let made: GPUBuffer | undefined;

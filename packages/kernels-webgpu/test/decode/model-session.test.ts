@@ -186,4 +186,24 @@ describeGpu('conversations of a model', (gpu) => {
     expect(session.bytes).toBe(perSession - 3 * 4 * 16);
     session.dispose();
   });
+
+  it('says what scratch a chunk takes, at most, whatever the number of layers', async () => {
+    const own = contextOf(await gpu.device({ features: ['subgroups'], limits: 'default' }));
+    const layers = [LAYERS[0]!, LAYERS[0]!, LAYERS[0]!];
+    const options = { layers, tokens: 512, maxTokens: 256, pageTokens };
+    const { chunk } = planModelPool({ ...options, chunkTokens: 96 }, own);
+    using pool = new ModelPool(own, options);
+    const session = pool.createSession();
+    session.begin(160).commit();
+    // Another's page in between: what follows is gathered.
+    pool.createSession().begin(16).commit();
+    using call = new GpuCall(own);
+    const tensors = tensorsOf(own, 96, 1);
+    using begun = session.begin(96);
+    for (const layer of layers.keys()) begun.encode(call, layer, tensors);
+    expect(own.pool.bytes).toBeLessThanOrEqual(chunk);
+    expect(own.pool.bytes).toBeGreaterThan(chunk / 3);
+    call[Symbol.dispose]();
+    own.device.destroy();
+  });
 });
