@@ -89,10 +89,9 @@ export async function embed(model: ElasticModel, dataset: Dataset, options: Embe
  *
  * @example
  * ```ts
- * import * as tf from '@tensorflow/tfjs';
- * import { compareEmbeddings, fullSubnet, loadCheckpoint, textDataset } from '@instatune/supernet';
+ * import { compareEmbeddings, fullSubnet, loadCheckpoint, setUpTfjs, textDataset } from '@instatune/supernet';
  *
- * await tf.setBackend('cpu');
+ * await setUpTfjs({ backends: ['wasm', 'cpu'] });
  * const { model, tokenizer } = await loadCheckpoint('./minilm-l6', { space: { layers: [5, 6] } });
  * const texts = textDataset(['The whale rose.', 'A big animal came up.', 'Rates were left unchanged.'], tokenizer!);
  * const { spearman } = await compareEmbeddings(model, texts, { subnet: { ...fullSubnet(model.space), layers: 6 }, neighbours: 1 });
