@@ -142,7 +142,7 @@ const SST2_MINILM: Task = {
     steps: 1500,
     batchSize: 128,
     learningRate: 1e-4,
-    common: { optimizer: { weightDecay: 0.01 }, schedule: { warmup: 0.1 }, dropout: 0.1 },
+    common: { optimizer: { weightDecay: 0.01 }, schedule: { warmup: 0.1 } },
     superNetwork: { gamma: 1 },
     superRate: 2,
     plain: [{ rate: 1 }, { rate: 2 }],
