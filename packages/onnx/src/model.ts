@@ -5,6 +5,7 @@ export { bytesFile, folderFiles, memoryFiles, type OnnxFile, type OnnxFiles } fr
 export { openOnnxModel, type OnnxModel, type OpenOnnxOptions } from './model/open.ts';
 export { bytesWeight, type OnnxWeight } from './model/weight.ts';
 export {
+  onnxByteLength,
   onnxModelBytes,
   renderedBytes,
   renderOnnxModel,

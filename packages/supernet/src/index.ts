@@ -13,6 +13,8 @@ export { nextTokenLoss, prefill, tokenLosses } from './model/prefill.ts';
 export type { ChunkFunction, PrefillOptions } from './model/prefill.ts';
 export type { CheckpointLayout } from './export/config.ts';
 export * from './export/extract.ts';
+export { countCheckpointBytes, countOnnxBytes } from './export/bytes.ts';
+export type { CheckpointBytesOptions } from './export/bytes.ts';
 export { extractModel } from './export/values.ts';
 export * from './data/index.ts';
 export * from './train/index.ts';

@@ -131,6 +131,30 @@ export function* safetensorsChunks(
 }
 
 /**
+ * Bytes of a file with such tensors, header and all; nothing is written.
+ *
+ * @example
+ * ```ts
+ * import { safetensorsByteLength, writeSafetensors } from '@hip/checkpoints';
+ *
+ * const file = writeSafetensors([{ name: 'w', shape: [2, 3], data: new Float32Array(6) }]);
+ * console.log(safetensorsByteLength([{ name: 'w', shape: [2, 3] }]) === file.byteLength); // => true
+ * ```
+ */
+export function safetensorsByteLength(
+  tensors: readonly { readonly name: string; readonly shape: readonly number[]; readonly dtype?: FloatDtype }[],
+  metadata: Readonly<Record<string, string>> = { format: 'pt' },
+): number {
+  let end = 0;
+  const infos = tensors.map(({ name, shape, dtype = 'F32' }): TensorInfo => {
+    const begin = end;
+    end += elementCount(shape) * DTYPE_BYTES[dtype];
+    return { name, dtype, shape, begin, end };
+  });
+  return encodeHeader(infos, metadata).byteLength + end;
+}
+
+/**
  * The whole file in memory; see {@link safetensorsChunks} for streaming.
  *
  * @throws CheckpointError `invalid-shape`, `unsupported-dtype`

@@ -94,6 +94,14 @@ export async function renderOnnxModel(
   return [...files.map((data) => rendered(data.name, data.parts, signal)), rendered(file, parts, signal)];
 }
 
+/** Bytes that a model takes as one file, its weights in it; nothing of them is read. */
+export function onnxByteLength(model: OnnxModelToWrite): number {
+  const { graph } = model.proto;
+  if (!graph) throw new OnnxError('invalid-option', 'the model has no graph: give proto.graph', {});
+  const weights = graph.initializer.map((tensor) => ({ tensor, weight: weightToWrite(model, tensor) }));
+  return sizeOf(messageParts({ ...model.proto, graph: { ...graph, initializer: [] } }, weights));
+}
+
 /** The whole model as the bytes of one message. @throws OnnxError `too-large` above 2 GiB, and as {@link renderOnnxModel} */
 export async function onnxModelBytes(model: OnnxModelToWrite, signal?: AbortSignal): Promise<Uint8Array<ArrayBuffer>> {
   const [file] = await renderOnnxModel(model, { externalData: false, signal });

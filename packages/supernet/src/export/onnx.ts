@@ -210,6 +210,13 @@ function build(parts: ExportParts, options: OnnxFolderOptions, cacheByDefault: b
   });
 }
 
+/** The graph that an export of a configuration writes, weights unread. @throws SupernetError `invalid-option` */
+export function buildExport(config: ModelConfig, options: OnnxOptions): OnnxModelToWrite {
+  const readSlot = (slot: WeightSlot) =>
+    Promise.reject(new SupernetError('internal', `${slot.name} is read of a model without weights`));
+  return build(partsOf({ config, readSlot }, undefined), options, false);
+}
+
 /** Errors of writing as this package's. */
 async function typed<T>(action: () => Promise<T>): Promise<T> {
   try {
