@@ -29,4 +29,5 @@ export type {
 } from './export/onnx.ts';
 export * from './elastic/reorder.ts';
 export * from './latency/index.ts';
+export * from './vocabulary/index.ts';
 export { reuseWebGpuBindings } from './webgpu/dispatch-cache.ts';
