@@ -172,7 +172,7 @@ async function network(
 }
 
 /** Inputs of the right shape; their values do not matter to dense arithmetic. */
-function probeInputs(model: ElasticModel, batch: number, sequence: number): ModelInputs {
+export function probeInputs(model: ElasticModel, batch: number, sequence: number): ModelInputs {
   const { config } = model;
   if (config.patches) {
     const [height, width] = config.patches.imageSize;

@@ -66,7 +66,7 @@ function kindOf(model: Readonly<Record<string, unknown>>): 'BPE' | 'WordPiece' |
   // Older files do not say.
   const kind = type ?? (Array.isArray(model['merges']) ? 'BPE' : Array.isArray(vocab) ? 'Unigram' : 'WordPiece');
   if (kind === 'BPE' || kind === 'WordPiece' || kind === 'WordLevel' || kind === 'Unigram') return kind;
-  throw refused(`its model is ${String(kind)}, expected BPE, WordPiece, WordLevel or Unigram`);
+  throw refused(`its model is ${JSON.stringify(kind)}, expected BPE, WordPiece, WordLevel or Unigram`);
 }
 
 function refused(reason: string): SupernetError {
@@ -86,7 +86,7 @@ function alwaysKept(
   const prefix = kind === 'WordPiece' ? ((model['continuing_subword_prefix'] as string | undefined) ?? '##') : '';
   const isSingle = (token: string): boolean => {
     const bare = prefix && token.startsWith(prefix) ? token.slice(prefix.length) : token;
-    return [...bare].length === 1 || /^<0x[0-9A-F]{2}>$/.test(token) || token === unknown;
+    return Array.from(bare).length === 1 || /^<0x[0-9A-F]{2}>$/.test(token) || token === unknown;
   };
   const kept = Object.entries(vocabulary).flatMap(([token, id]) => (isSingle(token) ? [id] : []));
   if (kind !== 'Unigram') return kept;

@@ -31,11 +31,10 @@ const ID_KEY = /(^|_)token_ids?$/;
  *
  * @example
  * ```ts
- * import { pruneVocabulary } from '@instatune/supernet';
+ * import { loadCheckpoint, pruneVocabulary } from '@instatune/supernet';
  *
- * const { model: small, tokenizer: cut, kept } = await pruneVocabulary(model, ['It was a dark and stormy night'], {
- *   tokenizerJson: JSON.parse(await readFile(`${MODELS}/books-lm-6m/tokenizer.json`, 'utf8')),
- * });
+ * const { model: whole } = await loadCheckpoint('./books-lm-6m');
+ * const { model: small, tokenizer: cut, kept } = await pruneVocabulary(whole, ['It was a dark and stormy night']);
  * console.log(small.config.vocabSize === kept.length, cut.decode(cut.encode('stormy night'))); // => true stormy night
  * small.dispose();
  * ```

@@ -124,7 +124,7 @@ describe.skipIf(missingShared('models'))(`pruneVocabulary${missingShared('models
 });
 
 describe('reportVocabulary', () => {
-  const tokenizer = { encode: (text: string) => [...text].map(Number) } as unknown as Parameters<
+  const tokenizer = { encode: (text: string) => Array.from(text, Number) } as unknown as Parameters<
     typeof reportVocabulary
   >[0];
 
