@@ -12,7 +12,7 @@ type Files = NodeModules['node:fs/promises'];
 
 /** A file to write; its chunks are made when they are written. */
 export interface FileToSave {
-  /** A plain name, or one in a folder of its own (`1_Pooling/config.json`). */
+  /** A plain name, or one in a folder of its own (`FOLDER/NAME`). */
   readonly name: string;
   readonly chunks: Iterable<Uint8Array>;
 }
