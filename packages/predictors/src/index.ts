@@ -11,6 +11,7 @@ export {
 } from './core/model.ts';
 export type { Rows, Table } from './core/table.ts';
 export { ridge, type RidgeModel, type RidgeOptions } from './linear/ridge.ts';
+export { fitLogistic, type LogisticModel, type LogisticOptions } from './linear/logistic.ts';
 export { svr, type SvrModel, type SvrOptions } from './svm/svr.ts';
 export { gaussianProcess, type GaussianProcessModel, type GaussianProcessOptions } from './gp/gaussian-process.ts';
 export { randomForest, type RandomForestModel, type RandomForestOptions } from './trees/forest.ts';

@@ -2,12 +2,15 @@
 import { minimize, Nsga2Error, Random, type Genes } from '@instatune/nsga2';
 import { violation, type Bound } from '../constraints.ts';
 import type { Space } from '../space.ts';
+import type { Feasibility } from './feasibility.ts';
 import type { Surrogate } from './surrogate.ts';
 
 export interface InnerOptions {
   readonly space: Space;
   readonly surrogate: Surrogate;
   readonly bounds: readonly Bound[];
+  /** Candidates that can hardly be measured are outside, too. */
+  readonly feasibility?: Feasibility | undefined;
   /** What to minimise of a candidate's values. @defaultValue the problem's objectives */
   readonly objectives?: (values: Readonly<Record<string, number>>) => readonly number[];
   readonly evaluations: number;
@@ -23,7 +26,10 @@ export interface Predicted {
   readonly key: string;
   /** Minimised. */
   readonly objectives: readonly number[];
+  /** Of the bounds, in their sizes; 0 inside. */
   readonly violation: number;
+  /** Whether it is less likely to be measured than a proposal has to be. */
+  readonly risky?: boolean;
 }
 
 /** Every candidate the inner search looked at, once each. @throws what the problem's functions and the predictors throw */
@@ -32,6 +38,7 @@ export async function innerSearch(options: InnerOptions): Promise<readonly Predi
     space,
     surrogate,
     bounds,
+    feasibility,
     objectives: minimised = (values) => space.minimised(values),
     evaluations,
     population,
@@ -45,7 +52,7 @@ export async function innerSearch(options: InnerOptions): Promise<readonly Predi
       name: space.problem.name,
       variables: space.problem.space,
       objectives: minimised(surrogate.values([space.sample(new Random(seed))])[0]!).length,
-      inequality: bounds.length,
+      inequality: bounds.length + Number(feasibility !== undefined),
       canonical(genes) {
         const canonical = space.canonical(Array.from(genes));
         for (let i = 0; i < genes.length; i++) genes[i] = canonical[i]!;
@@ -55,6 +62,7 @@ export async function innerSearch(options: InnerOptions): Promise<readonly Predi
       },
       evaluateBatch(batch: readonly Genes[]) {
         const values = surrogate.values(batch);
+        const likely = feasibility?.probabilities(batch);
         return batch.map((genes, index) => {
           const objectives = minimised(values[index]!);
           const inequality = bounds.map((bound) => violation(bound, values[index]!));
@@ -65,8 +73,12 @@ export async function innerSearch(options: InnerOptions): Promise<readonly Predi
               key,
               objectives,
               violation: inequality.reduce((sum, g) => sum + Math.max(0, g), 0),
+              ...(likely ? { risky: likely[index]! < feasibility!.needed } : {}),
             });
-          return { objectives, inequality };
+          return {
+            objectives,
+            inequality: likely ? [...inequality, feasibility!.needed - likely[index]!] : inequality,
+          };
         });
       },
     },

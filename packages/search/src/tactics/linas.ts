@@ -1,8 +1,10 @@
 // LINAS (arXiv 2205.10358), done right: predictors of the measured objectives, an inner search on them, the best of it measured next.
 import { checkPredictor, predictorSetting, type PredictorChoice } from './predictor.ts';
-import { fitSurrogate } from './surrogate.ts';
+import { acquire, RULES } from './acquisition.ts';
+import { sharesOf, successRates } from './credits.ts';
+import { fitFeasibility } from './feasibility.ts';
 import { innerSearch } from './inner.ts';
-import { chooseBatch } from './batch.ts';
+import { fitSurrogate } from './surrogate.ts';
 import { randomCandidates, seenKeys } from './sampling.ts';
 import { checkSettings } from './settings.ts';
 import type { Tactic } from './tactic.ts';
@@ -21,7 +23,9 @@ export interface LinasOptions {
 /**
  * Each round: fit one predictor per measured objective on everything measured so far (genes as masked level features), run NSGA-II on predictors and
  * exact objectives, measure the candidates that promise the most hypervolume beyond what is measured. Differs from DyNAS-T in that nothing equal
- * is measured twice, the last batch is measured, and the result is the non-dominated set of measurements, not of predictions.
+ * is measured twice, the last batch is measured, and the result is the non-dominated set of measurements, not of predictions. Part of a round is
+ * proposed for what it may be and for what it teaches, the more of it the more that paid; candidates that can hardly be measured (others like
+ * them failed) are left out.
  */
 export function linas(options: LinasOptions = {}): Tactic {
   const settings = checkSettings(
@@ -50,23 +54,25 @@ export function linas(options: LinasOptions = {}): Tactic {
           candidates: randomCandidates(context, limit, 'random', seen),
           info: { fallback: 'too few complete trials to fit predictors' },
         };
+      const feasibility = fitFeasibility(context);
       const predicted = await innerSearch({
         space,
         surrogate,
         bounds,
+        feasibility,
         evaluations: innerEvaluations,
         population: innerPopulation,
         seed: random.uint32(),
         initial: [],
         signal,
       });
-      const candidates = chooseBatch({ space, trials, bounds, predicted, count: limit, seen }).map(({ genes }) => ({
-        genes,
-        origin: 'linas',
-      }));
+      const rates = successRates(space, trials, bounds, RULES);
+      const shares = sharesOf(rates, limit);
+      const open = predicted.filter(({ key, risky = false }) => !risky && !seen.has(key));
+      const candidates = [...acquire({ space, trials, bounds, surrogate, predicted: open, shares, random, seen })];
       if (candidates.length < limit)
         candidates.push(...randomCandidates(context, limit - candidates.length, 'random', seen));
-      return { candidates, info: { ...surrogate.info, inner: predicted.length } };
+      return { candidates, info: { ...surrogate.info, inner: predicted.length, shares, rates } };
     },
   };
 }

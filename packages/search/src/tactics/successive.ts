@@ -2,6 +2,7 @@
 import { SearchError } from '../errors.ts';
 import { totalViolation } from '../constraints.ts';
 import { isComplete } from '../study/trial.ts';
+import { fitFeasibility } from './feasibility.ts';
 import { innerSearch, type Predicted } from './inner.ts';
 import { exactBounds, randomCandidates, seenKeys } from './sampling.ts';
 import { checkSettings } from './settings.ts';
@@ -79,10 +80,12 @@ export function successive(options: SuccessiveOptions = {}): Tactic {
         };
       const best = bestFirst(context, goal).slice(0, INNER_POPULATION / 2);
       const exact = exactBounds(context);
+      const feasibility = fitFeasibility(context);
       const found = await innerSearch({
         space,
         surrogate,
         bounds,
+        feasibility,
         objectives: (values) => [goal.sign * values[goal.name]!],
         evaluations: innerEvaluations,
         population: INNER_POPULATION,
@@ -91,7 +94,9 @@ export function successive(options: SuccessiveOptions = {}): Tactic {
         signal,
       });
       // The band is for predicted quantities, which may err: what is computed and outside is outside.
-      const predicted = found.filter(({ genes }) => totalViolation(exact, space.exact(genes)) <= 0);
+      const predicted = found.filter(
+        ({ genes, risky = false }) => !risky && totalViolation(exact, space.exact(genes)) <= 0,
+      );
       const band = FIRST_BAND / 2 ** (round - 1);
       const chosen = interleave(
         predicted.filter(({ violation }) => violation === 0),

@@ -1,5 +1,5 @@
 // Predictors of the measured objectives, fitted on everything measured so far.
-import type { Model as Fitted, Regressor } from '@instatune/predictors';
+import { PredictorError, type Model as Fitted, type Regressor } from '@instatune/predictors';
 import { widthOf } from '../range.ts';
 import type { Space } from '../space.ts';
 import { isComplete, type CompleteTrial } from '../study/trial.ts';
@@ -11,6 +11,8 @@ import type { ProposeContext } from './tactic.ts';
 export interface Surrogate {
   /** All objectives and attributes of each candidate, by name. */
   values(batch: readonly (readonly number[])[]): Record<string, number>[];
+  /** Deviations of each candidate's objectives in their order, 0 for exact ones; undefined where a predictor has none. */
+  deviations(batch: readonly (readonly number[])[]): readonly (readonly number[])[] | undefined;
   readonly info: Readonly<Record<string, unknown>>;
 }
 
@@ -21,6 +23,8 @@ interface Model {
   readonly name: string;
   readonly info: Readonly<Record<string, unknown>>;
   predict(X: readonly Float64Array[]): Float64Array;
+  /** Undefined where the regressor gives none. */
+  deviations(X: readonly Float64Array[]): Float64Array | undefined;
 }
 
 interface Fitting {
@@ -65,6 +69,12 @@ export async function fitSurrogate(
       }
       return values;
     },
+    deviations(batch) {
+      const X = batch.map((genes) => featuresOf(space, genes));
+      const byName = new Map(models.map((model) => [model.name, model.deviations(X)]));
+      if ([...byName.values()].includes(undefined)) return undefined;
+      return batch.map((_, index) => space.problem.objectives.map(({ name }) => byName.get(name)?.[index] ?? 0));
+    },
     info: { predictors: Object.fromEntries(models.map(({ name, info }) => [name, info])) },
   };
 }
@@ -89,7 +99,19 @@ async function fit(
     data.map(({ values }) => values[name]!),
     { seed, ...(signal ? { signal } : {}) },
   );
-  return { name, info: describe(model, data.length), predict: (rows) => model.predict(extend(rows)) };
+  return {
+    name,
+    info: describe(model, data.length),
+    predict: (rows) => model.predict(extend(rows)),
+    deviations(rows) {
+      try {
+        return model.predictWithStd(extend(rows)).std;
+      } catch (error) {
+        if (error instanceof PredictorError && error.code === 'no-std') return undefined;
+        throw error;
+      }
+    },
+  };
 }
 
 /** What the study keeps of a fit. */
