@@ -4,7 +4,7 @@ import { rolldown } from 'rolldown';
 
 const folder = process.argv[2] ?? join(import.meta.dirname, '../../.carry');
 // Optional peers of what is bundled, asked for at run time only.
-const absent = /^(@tensorflow\/tfjs-backend|sharp|onnxruntime|@huggingface\/(hub|transformers)|node:)/;
+const absent = /^(@tensorflow\/tfjs-backend-wasm|sharp|onnxruntime|@huggingface\/(hub|transformers)|node:)/;
 const bundle = await rolldown({
   input: join(import.meta.dirname, 'onnx.ts'),
   platform: 'node',
