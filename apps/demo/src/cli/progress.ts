@@ -117,6 +117,13 @@ export class Console {
           `${READER_NAMES[model]} finds ${countFound(keys, dense)} of ${keys.length} with dense attention, ${countFound(keys, hip)} with HiP`,
         );
       }
+      case 'exported': {
+        const { folder, bytes, tokens, difference } = event.exported;
+        return this.#line(
+          'ONNX',
+          `${folder}: ${(bytes / 1e6).toFixed(1)} MB; onnxruntime with HiP agrees over ${tokens} tokens (logits within ${difference.toExponential(1)})`,
+        );
+      }
       case 'written':
         this.#line('report', event.report);
         return this.#line('result', event.result);

@@ -4,7 +4,7 @@ import type { AskProgress } from './ask.ts';
 import type { TrainingProgress } from './fine-tune.ts';
 import type { LongContextProgress } from './long-context.ts';
 import type { FullCost } from './search.ts';
-import type { Chosen, Finetune, LongContextRow, PassKeys, Search } from './result.ts';
+import type { Chosen, Exported, Finetune, LongContextRow, PassKeys, Search } from './result.ts';
 
 export type DemoEvent =
   | { readonly type: 'backend'; readonly name: string; readonly adapter: string | undefined }
@@ -30,5 +30,6 @@ export type DemoEvent =
   | { readonly type: 'generating'; readonly done: number; readonly total: number }
   | ({ readonly type: 'asking' } & AskProgress)
   | { readonly type: 'asked'; readonly passKeys: PassKeys }
+  | { readonly type: 'exported'; readonly exported: Exported }
   | { readonly type: 'written'; readonly report: string; readonly result: string }
   | { readonly type: 'note'; readonly text: string };

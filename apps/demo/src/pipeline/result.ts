@@ -136,6 +136,17 @@ export const passKeysSchema = v.object({
   readers: v.array(readerSchema),
 });
 
+export const exportedSchema = v.object({
+  /** Folder of the ONNX model, relative to this result; transformers.js loads it as it is. */
+  folder: v.string(),
+  bytes: num,
+  /** Tokens it was run over, the last few one by one. */
+  tokens: num,
+  /** Largest difference of a logit to the model's own. */
+  difference: num,
+  seconds: num,
+});
+
 export const resultSchema = v.object({
   finetune: finetuneSchema,
   search: searchSchema,
@@ -144,6 +155,8 @@ export const resultSchema = v.object({
   generation: generationSchema,
   /** Absent where the longest length is too short to hide one. */
   passKeys: v.optional(passKeysSchema),
+  /** The sub-network on onnxruntime, HiP between its pieces; absent in results of before. */
+  exported: v.optional(exportedSchema),
   environment: v.record(v.string(), v.unknown()),
 });
 
@@ -157,4 +170,5 @@ export type LongContextRow = v.InferOutput<typeof rowSchema>;
 export type Answers = v.InferOutput<typeof answersSchema>;
 export type Reader = v.InferOutput<typeof readerSchema>;
 export type PassKeys = v.InferOutput<typeof passKeysSchema>;
+export type Exported = v.InferOutput<typeof exportedSchema>;
 export type Generation = v.InferOutput<typeof generationSchema>;

@@ -6,6 +6,7 @@ import { selectBackend, type Backend } from './backend.ts';
 import { chooseSubnet } from './choose.ts';
 import { describeEnvironment } from './environment.ts';
 import type { DemoEvent } from './events.ts';
+import { runExported } from './exported.ts';
 import { makeOut, readIfThere, writeWhole } from './files.ts';
 import {
   encodeTraining,
@@ -211,6 +212,8 @@ async function longContextStep(
       onProgress: (progress) => onEvent({ type: 'asking', ...progress }),
     });
     if (passKeys) onEvent({ type: 'asked', passKeys });
+    const exported = await runExported(model, state.tokens('document'), out, signal);
+    onEvent({ type: 'exported', exported });
     const result: DemoResult = {
       finetune: state.need('finetune'),
       search: state.need('search'),
@@ -218,6 +221,7 @@ async function longContextStep(
       longContext: lengths.map((length) => rowOf(state.facts, length, model)!),
       generation: state.need('generation'),
       ...(passKeys && { passKeys }),
+      exported,
       environment: describeEnvironment(backend, options, state.facts),
     };
     writeWhole(join(out, 'result.json'), `${JSON.stringify(result, null, 2)}\n`);

@@ -117,6 +117,8 @@ export function advance(view: View, message: RunMessage): View {
       const { value, sentence } = passKeyFinding(passKeys);
       return { ...view, passKeys: `${value} ${sentence}` };
     }
+    case 'exported':
+      return view;
     case 'written':
       return { ...view, isDone: true };
     case 'end':
