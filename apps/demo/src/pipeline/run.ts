@@ -212,7 +212,8 @@ async function longContextStep(
       onProgress: (progress) => onEvent({ type: 'asking', ...progress }),
     });
     if (passKeys) onEvent({ type: 'asked', passKeys });
-    const exported = await runExported(model, state.tokens('document'), out, signal);
+    const exported = state.facts.exported ?? (await runExported(model, state.tokens('document'), out, signal));
+    state.record({ exported });
     onEvent({ type: 'exported', exported });
     const result: DemoResult = {
       finetune: state.need('finetune'),

@@ -9,6 +9,7 @@ import { optionsSchema, type DemoOptions } from './options.ts';
 import {
   chosenSchema,
   curveSchema,
+  exportedSchema,
   finetuneSchema,
   generationSchema,
   readerSchema,
@@ -42,6 +43,7 @@ const factsSchema = v.object({
   generation: v.optional(generationSchema),
   /** Who was asked for the pass-keys. */
   readers: v.optional(v.array(readerSchema)),
+  exported: v.optional(exportedSchema),
 });
 
 const stateSchema = v.object({ version: v.literal(1), options: optionsSchema, facts: factsSchema });
