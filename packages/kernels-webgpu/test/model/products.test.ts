@@ -112,6 +112,13 @@ describeGpu('products of stored matrices', (gpu) => {
     );
   });
 
+  it.each(['F16', 'Q6_K'] as const)('%s: few rows whose columns do not fit the workgroup’s memory', async (type) => {
+    const columns = type === 'F16' ? 603 : 768;
+    const variant = { kind: 'rows', outputs: 2, teams: 2, shuffle: type === 'F16' ? 1 : 4, chunk: 256 } as const;
+    const shape = { rows: 2, outputs: 11, columns, seed: 4, withBias: true };
+    expect(await check(type, shape, { variant })).toBeLessThan(1e-5);
+  });
+
   it.each(['F16', 'Q4_K'] as const)('%s: sixteen by sixteen, sums as good as f16 factors allow', async (type) => {
     const columns = WEIGHT_TYPES[type].values === 1 ? 72 : 256;
     const most = type === 'F16' ? 1e-6 : 1e-3;
@@ -153,6 +160,7 @@ describeGpu('products of stored matrices', (gpu) => {
     const outputs = 45;
     for (const [rows, columns, types] of [
       [1, 64, ['F16', 'F16']],
+      [2, 520, ['F16', 'F16']],
       [3, 52, ['F32', 'F32']],
       [2, 256, ['Q4_K', 'Q6_K']],
       [19, 64, ['Q4_0', 'Q4_0']],
@@ -173,17 +181,17 @@ describeGpu('products of stored matrices', (gpu) => {
           unitOffset,
           ...(withBias ? { bias: tensor(offsets) } : {}),
         };
-        run((call) =>
-          encodeGatedLinear(call, {
-            x: tensor(input),
-            rows,
-            norm,
-            gate: { matrix: gate!.matrix, bias: tensor(gateBias) },
-            up: { matrix: up!.matrix },
-            activation: 'silu',
-            out,
-          }),
-        );
+        const inputs = {
+          x: tensor(input),
+          rows,
+          norm,
+          gate: { matrix: gate!.matrix, bias: tensor(gateBias) },
+          up: { matrix: up!.matrix },
+          activation: 'silu',
+          out,
+        } as const;
+        const chunked = { kind: 'rows', outputs: 1, teams: 4, shuffle: 4, chunk: 256 } as const;
+        run((call) => encodeGatedLinear(call, inputs, columns === 520 ? { variant: chunked } : {}));
         const x = normed(input, columns, {
           centred: kind === 'layer',
           epsilon: 1e-3,

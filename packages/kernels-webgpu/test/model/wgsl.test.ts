@@ -46,15 +46,18 @@ it.each(TYPES)('%s', async (type) => {
           outputs: 2,
           teams: 4,
           shuffle: 32,
+          chunk: 256,
           norm: { weight: true, unitOffset: true },
         }),
-        rowKernelCode({ ...kernel, rows: 1, outputs: 1, teams: 2, shuffle: 1 }),
+        rowKernelCode({ ...kernel, rows: 1, outputs: 1, teams: 2, shuffle: 1, chunk: columns }),
       ];
       for (const code of modules) expect(await messages(code)).toEqual([]);
     }
     const gated = { layout, x, targets: [target('f16', true), target('f16')], gate: 'gelu' as const };
     const norm = { weight: true, unitOffset: false };
-    expect(await messages(rowKernelCode({ ...gated, rows: 1, outputs: 2, teams: 4, shuffle: 4, norm }))).toEqual([]);
+    expect(
+      await messages(rowKernelCode({ ...gated, rows: 1, outputs: 2, teams: 4, shuffle: 4, chunk: columns, norm })),
+    ).toEqual([]);
     expect(await messages(embedCode(layout, x, x === 'f16'))).toEqual([]);
   }
 });

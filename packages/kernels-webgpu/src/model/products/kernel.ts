@@ -55,7 +55,7 @@ export function productParts(kernel: ProductKernel, { enables = '', norm = false
   const declarations = [
     'var<uniform> params: Params',
     `var<storage, read> x: ${x.array}`,
-    ...(norm ? ['var<storage, read> norm_weight: array<f32>'] : []),
+    ...(norm ? [`var<storage, read> norm_weight: array<${layout.columns % 8 === 0 ? 'vec4<f32>' : 'f32'}>`] : []),
   ];
   for (const [t, { bias, out }] of targets.entries()) {
     declarations.push(`var<storage, read> w${t}: array<vec4<u32>>`);

@@ -5,7 +5,7 @@ import type { ActivationFunction } from '../rows/activation-code.ts';
 import type { RowLayout } from '../weights/layout.ts';
 import { MOST_TARGETS } from './kernel.ts';
 import { matrixKernelBytes, tileOf, type MatrixTiling } from './matrix-code.ts';
-import { FEW_ROWS, rowKernelBytes, TEAM, type RowKernel } from './row-code.ts';
+import { chunkWithin, FEW_ROWS, TEAM, type RowKernel, type RowTiling } from './row-code.ts';
 import { TILE_ROWS } from './tile-code.ts';
 
 /** One matrix of a product, as planners see it. */
@@ -32,7 +32,7 @@ export interface PlannedPart {
 
 /** How the work is cut among lanes. */
 export type ProductVariant =
-  | { readonly kind: 'rows'; readonly outputs: number; readonly teams: number; readonly shuffle: number }
+  | ({ readonly kind: 'rows' } & RowTiling)
   | { readonly kind: 'tiles' }
   | { readonly kind: 'matrices'; readonly tiling: MatrixTiling; readonly lanes: number };
 
@@ -68,14 +68,42 @@ const TILINGS: readonly MatrixTiling[] = [
   tiling(1, 4, 2, 1, 16),
 ];
 
+/** Workgroups that keep a large GPU busy; fewer outputs a team where there would be less. */
+const ENOUGH = 256;
+/** Workgroup memory beyond this keeps too few workgroups on a processor. */
+const ROW_BYTES = 32_768;
+
 /** Few rows are bound by bytes, whatever the tier. */
+function rowTiling(
+  { rows, targets, gate, norm }: ProductRequest,
+  profile: DeviceProfile,
+  limits: DeviceLimits,
+): RowTiling {
+  const smallest = profile.tier === 'basic' ? 1 : profile.subgroupMinSize;
+  const shuffle = Math.min(TEAM, 2 ** Math.floor(Math.log2(smallest)));
+  const all = targets.reduce((sum, { parts }) => sum + parts.reduce((rest, part) => rest + part, 0), 0);
+  const own = gate ? all / 2 : all;
+  const teams = rows === 1 ? 4 : 8;
+  const columns = Math.max(...targets.map(({ layout }) => layout.columns));
+  const memory = Math.min(limits.maxComputeWorkgroupStorageSize, ROW_BYTES);
+  for (const [outputs, each] of [
+    [4, teams],
+    [2, teams],
+    [1, teams],
+    [1, 4],
+    [1, 2],
+  ] as const) {
+    if (outputs > 1 && own / (each * outputs) < ENOUGH) continue;
+    const rest = { rows, outputs, teams: each, shuffle, gated: gate !== undefined, normed: norm !== undefined };
+    const chunk = chunkWithin(columns, memory, rest);
+    if (chunk > 0) return { outputs, teams: each, shuffle, chunk };
+  }
+  throw new RangeError(`a product of ${rows} rows does not fit ${memory} bytes of workgroup memory`);
+}
+
 function variantOf(request: ProductRequest, profile: DeviceProfile, limits: DeviceLimits): ProductVariant {
   const { rows, x, targets } = request;
-  if (rows <= FEW_ROWS) {
-    const smallest = profile.tier === 'basic' ? 1 : profile.subgroupMinSize;
-    const shuffle = Math.min(TEAM, 2 ** Math.floor(Math.log2(smallest)));
-    return { kind: 'rows', outputs: rows <= 2 ? 2 : 1, teams: 4, shuffle };
-  }
+  if (rows <= FEW_ROWS) return { kind: 'rows', ...rowTiling(request, profile, limits) };
   // Weights and activations in f32 are multiplied in f32.
   const exact = x === 'f32' && targets.some(({ layout }) => layout.type === 'F32');
   if (profile.tier === 'subgroup-matrix' && !exact) {
@@ -115,7 +143,6 @@ export function planProduct(
   const dispatches: ProductDispatch[] = [];
   const groups = gated ? partsOfAll(targets) : grouped(targets, buffers, limits);
   for (const parts of groups) dispatches.push(dispatchOf(parts, request, variant, limits, gated));
-  if (variant.kind === 'rows') checkMemory(request, variant, limits);
   return { variant, dispatches, gateApart: gate !== undefined && !gated && rows > 0 };
 }
 
@@ -175,16 +202,4 @@ function dispatchOf(
   }
   const tile = variant.kind === 'tiles' ? TILE_ROWS : tileOf(variant.tiling).rows;
   return { parts, starts, workgroups: [groups, Math.ceil(rows / tile)] };
-}
-
-/** A workgroup's memory always holds what few rows need: see the property test. */
-function checkMemory(
-  { rows, x, targets, gate, norm }: ProductRequest,
-  { outputs, teams, shuffle }: Extract<ProductVariant, { kind: 'rows' }>,
-  limits: DeviceLimits,
-): void {
-  const own = targets.map(({ bias }) => ({ bias, add: false, out: 'f32' as const }));
-  const kernel: RowKernel = { layout: targets[0]!.layout, x, targets: own, gate, norm, rows, outputs, teams, shuffle };
-  if (rowKernelBytes(kernel) > limits.maxComputeWorkgroupStorageSize)
-    throw new RangeError(`a product of ${rows} rows needs ${rowKernelBytes(kernel)} bytes of workgroup memory`);
 }
