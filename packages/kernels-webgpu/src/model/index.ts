@@ -28,7 +28,7 @@ export {
   type ProductRequest,
   type ProductVariant,
 } from './products/plan.ts';
-export { type MatrixTiling } from './products/matrix-code.ts';
+export { type MatrixTiling } from './products/matrix-tiling.ts';
 export { FEW_ROWS } from './products/row-code.ts';
 export { type ActivationFunction } from './rows/activation-code.ts';
 export { encodeNorm, type NormOptions } from './rows/norm.ts';

@@ -4,7 +4,7 @@ import fc from 'fast-check';
 import { DEFAULT_LIMITS } from '../../src/device/limits.ts';
 import type { Tier } from '../../src/device/features.ts';
 import { planMatrix, planProduct, planTop, WEIGHT_TYPES, type ProductRequest } from '../../src/model/index.ts';
-import { matrixKernelBytes, tileOf } from '../../src/model/products/matrix-code.ts';
+import { matrixKernelBytes, tileOf } from '../../src/model/products/matrix-tiling.ts';
 import { TILE_ROWS } from '../../src/model/products/tile-code.ts';
 import { packRows, rowLayout } from '../../src/model/weights/layout.ts';
 import { TYPES } from './support.ts';

@@ -53,7 +53,7 @@ describeGpu('products of stored matrices', (gpu) => {
     variant: {
       kind: 'matrices',
       lanes: context.profile.subgroupMaxSize,
-      tiling: { rowSubgroups: 1, outputSubgroups: 2, rowMatrices: 1, outputMatrices: 1, depth: 16, double: true },
+      tiling: { rowSubgroups: 1, outputSubgroups: 2, rowMatrices: 1, outputMatrices: 1, depth: 16 },
     },
     matrices: () => emulatedMatrices(context.profile.subgroupMaxSize),
   });
@@ -82,10 +82,15 @@ describeGpu('products of stored matrices', (gpu) => {
     );
   }
 
-  it.each(TYPES)('%s: one row and many', async (type) => {
+  it.each(TYPES)('%s: one row', async (type) => {
     const columns = WEIGHT_TYPES[type].values === 1 ? 72 : Math.max(96, 2 * WEIGHT_TYPES[type].values);
     const shape = { outputs: 37, columns, seed: 3 };
     expect(await check(type, { ...shape, rows: 1 }, { tier: 'subgroups' })).toBeLessThan(1e-5);
+  });
+
+  it.each(['BF16', 'Q5_1', 'Q6_K'] as const)('%s: many rows', async (type) => {
+    const columns = Math.max(72, WEIGHT_TYPES[type].values);
+    const shape = { outputs: 37, columns: columns - (columns % WEIGHT_TYPES[type].values), seed: 3 };
     expect(await check(type, { ...shape, rows: 67, xType: 'f16', withBias: true }, { tier: 'basic' })).toBeLessThan(
       1e-5,
     );
@@ -123,6 +128,25 @@ describeGpu('products of stored matrices', (gpu) => {
     const columns = WEIGHT_TYPES[type].values === 1 ? 72 : 256;
     const most = type === 'F16' ? 1e-6 : 1e-3;
     expect(await check(type, { rows: 35, outputs: 37, columns, seed: 1, xType: 'f16' }, emulated())).toBeLessThan(most);
+  });
+
+  it('sixteen by sixteen, gate and up in one tile', async () => {
+    const [rows, outputs, columns] = [18, 44, 64];
+    const input = roundToHalf(randomValues(rows * columns, 1));
+    const [gate, up] = [matrixOf('F16', outputs, columns, 2), matrixOf('F16', outputs, columns, 3)];
+    const out = emptyTensor({ context, type: 'f32', length: rows * outputs });
+    const lanes = context.profile.subgroupMaxSize;
+    const tiling = { rowSubgroups: 1, outputSubgroups: 1, rowMatrices: 1, outputMatrices: 2, depth: 16 };
+    const inputs = { x: tensor(input, 'f16'), rows, gate, up, activation: 'silu', out } as const;
+    const options = { variant: { kind: 'matrices', lanes, tiling }, matrices: () => emulatedMatrices(lanes) } as const;
+    run((call) => encodeGatedLinear(call, inputs, options));
+    const shape = { rows, outputs, columns };
+    const [g, u] = [product(input, gate.values, shape), product(input, up.values, shape)];
+    const expected = u.sums.map((sum, i) => sum * ACTIVATION_FUNCTIONS.silu(g.sums[i]!));
+    const sizes = u.sizes.map((size, i) => (size + 1) * (g.sizes[i]! + 1));
+    expect(worst(await readTensor(context, out), expected, sizes)).toBeLessThan(1e-5);
+    gate.matrix.dispose();
+    up.matrix.dispose();
   });
 
   it('several matrices of one type and of others in one call, with a bias or none', async () => {

@@ -33,13 +33,13 @@ const target = (out: 'f32' | 'f16', bias = false, add = false) => ({ out, bias, 
 it.each(TYPES)('%s', async (type) => {
   const columns = WEIGHT_TYPES[type].values === 1 ? 100 : 512;
   const layout = rowLayout(type, columns);
-  const tiling = { rowSubgroups: 2, outputSubgroups: 4, rowMatrices: 4, outputMatrices: 2, depth: 32, double: false };
+  const tiling = { rowSubgroups: 2, outputSubgroups: 4, rowMatrices: 4, outputMatrices: 2, depth: 32 };
   for (const x of ['f32', 'f16'] as const) {
     for (const targets of [[target(x, true, true)], [target('f16'), target('f16', true), target('f32')]]) {
       const kernel = { layout, x, targets };
       const modules = [
         tileKernelCode(kernel),
-        matrixKernelCode({ ...kernel, tiling: { ...tiling, double: x === 'f32' }, lanes: 32 }),
+        matrixKernelCode({ ...kernel, tiling, lanes: 32, wide: x === 'f16' }),
         rowKernelCode({
           ...kernel,
           rows: 2,
@@ -58,6 +58,8 @@ it.each(TYPES)('%s', async (type) => {
     expect(
       await messages(rowKernelCode({ ...gated, rows: 1, outputs: 2, teams: 4, shuffle: 4, chunk: columns, norm })),
     ).toEqual([]);
+    const matrices = { ...gated, tiling: { ...tiling, outputMatrices: 4 }, lanes: 32, wide: x === 'f32' };
+    expect(await messages(matrixKernelCode(matrices))).toEqual([]);
     expect(await messages(embedCode(layout, x, x === 'f16'))).toEqual([]);
   }
 });

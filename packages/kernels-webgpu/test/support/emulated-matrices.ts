@@ -54,7 +54,7 @@ export function emulatedMatrices(lanes: number): MatrixDialect {
         `store_${buffer.name}`,
         `fn store_${buffer.name}(offset: u32, stride: u32, value: array<f32, 256>, lane: u32) {
   var matrix = value;
-  for (var i = lane; i < 256u; i += ${lanes}u) { let at = offset * ${words}u + i / 16u * stride * ${words}u + i % 16u; ${word(buffer, 'at')} = matrix[i]; }
+  for (var i = lane; i < 256u; i += ${lanes}u) { let at = offset * ${words}u + i / 16u * stride * ${words}u + i % 16u; ${word(buffer, 'at')} = ${buffer.element === 'vec2<f32>' ? 'matrix[i]' : 'bitcast<u32>(matrix[i])'}; }
 }`,
       );
       return `store_${buffer.name}(${offset}, ${stride}, ${value}, lane);`;

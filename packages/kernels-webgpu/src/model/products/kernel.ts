@@ -48,8 +48,11 @@ export interface ProductParts {
   readonly x: OctetReader;
 }
 
-/** @param norm has a weight, which stands behind x */
-export function productParts(kernel: ProductKernel, { enables = '', norm = false } = {}): ProductParts {
+/**
+ * @param norm has a weight, which stands behind x
+ * @param wide outputs are written four at a time, by `finish_wideT(row, output, values)`
+ */
+export function productParts(kernel: ProductKernel, { enables = '', norm = false, wide = false } = {}): ProductParts {
   const { layout, targets, gate } = kernel;
   const x = octetReader('x8', 'x', kernel.x, layout.columns);
   const declarations = [
@@ -60,7 +63,7 @@ export function productParts(kernel: ProductKernel, { enables = '', norm = false
   for (const [t, { bias, out }] of targets.entries()) {
     declarations.push(`var<storage, read> w${t}: array<vec4<u32>>`);
     if (bias) declarations.push(`var<storage, read> bias${t}: array<f32>`);
-    if (!gate || t === 1) declarations.push(`var<storage, read_write> out${t}: array<${out}>`);
+    if (!gate || t === 1) declarations.push(`var<storage, read_write> out${t}: array<${wide ? `vec4<${out}>` : out}>`);
   }
   const half = targets.some(({ out }) => out === 'f16');
   const code = [
@@ -72,7 +75,7 @@ export function productParts(kernel: ProductKernel, { enables = '', norm = false
     READER_FUNCTIONS,
     x.code,
     ...targets.map((_, t) => readerCode(`weights${t}`, { buffer: `w${t}`, layout })),
-    gate ? gatedFinish(gate, targets) : targets.map((target, t) => finish(target, t)).join('\n'),
+    gate ? gatedFinish(gate, targets, wide) : targets.map((target, t) => finish(target, t, wide)).join('\n'),
   ];
   return { code: code.filter(Boolean).join('\n'), x };
 }
@@ -80,19 +83,37 @@ export function productParts(kernel: ProductKernel, { enables = '', norm = false
 const biased = ({ bias }: KernelTarget, t: number, value: string): string =>
   bias ? `(${value} + bias${t}[params.offsets[${t}] + output])` : value;
 
-function finish(target: KernelTarget, t: number): string {
+/** Of four outputs. */
+function biasedWide({ bias }: KernelTarget, t: number, value: string): string {
+  const at = `params.offsets[${t}] + output`;
+  return bias ? `(${value} + vec4<f32>(${[0, 1, 2, 3].map((i) => `bias${t}[${at} + ${i}u]`).join(', ')}))` : value;
+}
+
+function finish(target: KernelTarget, t: number, wide: boolean): string {
   const { add, out } = target;
-  const value = `params.scales[${t}] * ${biased(target, t, 'value')}`;
+  const at = `row * params.strides[${t}] + params.offsets[${t}] + output`;
+  if (wide)
+    return `fn finish_wide${t}(row: u32, output: u32, value: vec4<f32>) {
+  let at = (${at}) / 4u;
+  out${t}[at] = vec4<${out}>(${add ? `vec4<f32>(out${t}[at]) + ` : ''}params.scales[${t}] * ${biasedWide(target, t, 'value')});
+}`;
   return `fn finish${t}(row: u32, output: u32, value: f32) {
-  let at = row * params.strides[${t}] + params.offsets[${t}] + output;
-  out${t}[at] = ${out}(${add ? `f32(out${t}[at]) + ` : ''}${value});
+  let at = ${at};
+  out${t}[at] = ${out}(${add ? `f32(out${t}[at]) + ` : ''}params.scales[${t}] * ${biased(target, t, 'value')});
 }`;
 }
 
-function gatedFinish(gate: ActivationFunction, [first, second]: readonly KernelTarget[]): string {
+function gatedFinish(gate: ActivationFunction, [first, second]: readonly KernelTarget[], wide: boolean): string {
+  const { out } = second!;
+  const at = 'row * params.strides[1] + params.offsets[1] + output';
+  if (wide)
+    return `${activationCode(gate)}
+fn finish_gated_wide(row: u32, output: u32, gate: vec4<f32>, up: vec4<f32>) {
+  let g = ${biasedWide(first!, 0, 'gate')};
+  out1[(${at}) / 4u] = vec4<${out}>(vec4<f32>(activate(g.x), activate(g.y), activate(g.z), activate(g.w)) * ${biasedWide(second!, 1, 'up')});
+}`;
   return `${activationCode(gate)}
 fn finish_gated(row: u32, output: u32, gate: f32, up: f32) {
-  let at = row * params.strides[1] + params.offsets[1] + output;
-  out1[at] = ${second!.out}(activate(${biased(first!, 0, 'gate')}) * ${biased(second!, 1, 'up')});
+  out1[${at}] = ${out}(activate(${biased(first!, 0, 'gate')}) * ${biased(second!, 1, 'up')});
 }`;
 }

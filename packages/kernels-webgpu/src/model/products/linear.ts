@@ -217,9 +217,10 @@ function encodeDispatch(
     if (bias) bindings.push(floatsOf('bias', bias, matrix.rows));
     if (!gate || t === 1) bindings.push(writableOf(context, 'out', out, rows * matrix.rows));
   }
+  const wide = parts.every(({ matrix, firstRow, rows: count }) => (matrix.rows | firstRow | count) % 4 === 0);
   call.pass({
     label: `${label}/${variant.kind}`,
-    pipeline: { label: `${label} ${layout.type}`, code: codeOf(kernel, variant, rows, norm, matrices) },
+    pipeline: { label: `${label} ${layout.type}`, code: codeOf(kernel, variant, { rows, norm, matrices, wide }) },
     bindings,
     workgroups: dispatch.workgroups,
   });
@@ -228,9 +229,17 @@ function encodeDispatch(
 function codeOf(
   kernel: ProductKernel,
   variant: ProductVariant,
-  rows: number,
-  norm: InputNorm | undefined,
-  matrices: ProductOptions['matrices'],
+  {
+    rows,
+    norm,
+    matrices,
+    wide,
+  }: {
+    readonly rows: number;
+    readonly norm: InputNorm | undefined;
+    readonly matrices: ProductOptions['matrices'];
+    readonly wide: boolean;
+  },
 ): string {
   switch (variant.kind) {
     case 'rows': {
@@ -240,6 +249,6 @@ function codeOf(
     case 'tiles':
       return tileKernelCode(kernel);
     default:
-      return matrixKernelCode({ ...kernel, ...variant }, matrices?.());
+      return matrixKernelCode({ ...kernel, ...variant, wide }, matrices?.());
   }
 }

@@ -4,7 +4,7 @@ import type { DeviceLimits } from '../../device/limits.ts';
 import type { ActivationFunction } from '../rows/activation-code.ts';
 import type { RowLayout } from '../weights/layout.ts';
 import { MOST_TARGETS } from './kernel.ts';
-import { matrixKernelBytes, tileOf, type MatrixTiling } from './matrix-code.ts';
+import { matrixKernelBytes, tileOf, type MatrixTiling } from './matrix-tiling.ts';
 import { chunkWithin, FEW_ROWS, TEAM, type RowKernel, type RowTiling } from './row-code.ts';
 import { TILE_ROWS } from './tile-code.ts';
 
@@ -57,16 +57,34 @@ const tiling = (
   rowMatrices: number,
   outputMatrices: number,
   depth: number,
-  double = false,
-): MatrixTiling => ({ rowSubgroups, outputSubgroups, rowMatrices, outputMatrices, depth, double });
+): MatrixTiling => ({ rowSubgroups, outputSubgroups, rowMatrices, outputMatrices, depth });
 
-/** By rows of the tile, the largest first; of one size, what needs more memory first. */
+/** The largest first; each next one serves fewer rows, less work, or less memory. */
 const TILINGS: readonly MatrixTiling[] = [
+  tiling(2, 4, 4, 4, 32),
+  tiling(2, 4, 4, 2, 64),
   tiling(2, 4, 4, 2, 32),
   tiling(2, 4, 2, 2, 32),
   tiling(1, 4, 2, 2, 32),
-  tiling(1, 4, 2, 1, 16),
+  tiling(1, 4, 2, 2, 16),
 ];
+/** Workgroups of the next smaller tile are taken where there would be fewer than this. */
+const FEW_TILES = 128;
+
+/** Whether the next smaller tiling wastes less: it holds all rows as well, or a large GPU would be partly idle. */
+function tooLarge(
+  each: MatrixTiling,
+  next: MatrixTiling | undefined,
+  { rows, targets, gate }: ProductRequest,
+): boolean {
+  if (!next) return false;
+  const [tile, smaller] = [tileOf(each), tileOf(next)];
+  if (tile.rows > smaller.rows && rows <= smaller.rows) return true;
+  if (tile.rows * tile.outputs === smaller.rows * smaller.outputs) return false;
+  const own = gate ? targets.slice(0, 1) : targets;
+  const outputs = own.reduce((sum, { parts }) => sum + Math.max(...parts), 0) * (gate ? 2 : 1);
+  return Math.ceil(rows / tile.rows) * Math.ceil(outputs / tile.outputs) < FEW_TILES;
+}
 
 /** Workgroups that keep a large GPU busy; fewer outputs a team where there would be less. */
 const ENOUGH = 256;
@@ -108,14 +126,11 @@ function variantOf(request: ProductRequest, profile: DeviceProfile, limits: Devi
   const exact = x === 'f32' && targets.some(({ layout }) => layout.type === 'F32');
   if (profile.tier === 'subgroup-matrix' && !exact) {
     const found = TILINGS.find((each, index) => {
-      const tile = tileOf(each);
       const threads = each.rowSubgroups * each.outputSubgroups * profile.subgroupMaxSize;
-      const smaller = TILINGS[index + 1];
-      const spare = smaller && rows <= tileOf(smaller).rows && tile.rows > tileOf(smaller).rows;
       return (
-        !spare &&
         threads <= Math.min(limits.maxComputeInvocationsPerWorkgroup, limits.maxComputeWorkgroupSizeX) &&
-        matrixKernelBytes(each) <= limits.maxComputeWorkgroupStorageSize
+        matrixKernelBytes(each) <= limits.maxComputeWorkgroupStorageSize &&
+        !tooLarge(each, TILINGS[index + 1], request)
       );
     });
     if (found) return { kind: 'matrices', tiling: found, lanes: profile.subgroupMaxSize };
@@ -124,9 +139,19 @@ function variantOf(request: ProductRequest, profile: DeviceProfile, limits: Devi
 }
 
 /** Outputs that one workgroup of a variant computes. */
-function outputsOf(variant: ProductVariant): number {
+function outputsOf(variant: ProductVariant, gated: boolean): number {
   if (variant.kind === 'rows') return variant.outputs * variant.teams;
-  return variant.kind === 'tiles' ? TILE_ROWS : tileOf(variant.tiling).outputs;
+  if (variant.kind === 'tiles') return TILE_ROWS;
+  return gated ? tileOf(variant.tiling).outputs / 2 : tileOf(variant.tiling).outputs;
+}
+
+/** Whether a workgroup holds the same outputs of two matrices. */
+function canGate(variant: ProductVariant): boolean {
+  if (variant.kind !== 'matrices') return variant.kind === 'rows';
+  const { rowSubgroups, outputSubgroups, outputMatrices, depth } = variant.tiling;
+  // A thread reads one of the two in each of its moves.
+  const half = (tileOf(variant.tiling).outputs / 2) * (depth / 8);
+  return outputMatrices % 2 === 0 && half % (rowSubgroups * outputSubgroups * variant.lanes) === 0;
 }
 
 /** @param variant instead of the planner's */
@@ -139,7 +164,7 @@ export function planProduct(
   const { rows, targets, gate, norm } = request;
   const alike = targets.every(({ layout }) => sameLayout(layout, targets[0]!.layout));
   const buffers = 1 + (norm?.weight ? 1 : 0);
-  const gated = gate !== undefined && variant.kind === 'rows' && alike && fits(targets, buffers - 1, limits);
+  const gated = gate !== undefined && canGate(variant) && alike && fits(targets, buffers - 1, limits);
   const dispatches: ProductDispatch[] = [];
   const groups = gated ? partsOfAll(targets) : grouped(targets, buffers, limits);
   for (const parts of groups) dispatches.push(dispatchOf(parts, request, variant, limits, gated));
@@ -188,7 +213,7 @@ function dispatchOf(
   limits: DeviceLimits,
   gated: boolean,
 ): ProductDispatch {
-  const step = outputsOf(variant);
+  const step = outputsOf(variant, gated);
   const starts: number[] = [];
   let groups = 0;
   for (const { target, part } of parts) {
