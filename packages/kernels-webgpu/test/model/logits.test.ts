@@ -18,11 +18,19 @@ describeGpu('logits', (gpu) => {
 
   async function topOf(
     logits: Float32Array,
-    options: { rows: number; vocabulary: number; count: number; temperature?: number },
+    options: { rows: number; vocabulary: number; count: number },
+    temperatures?: readonly number[],
   ): Promise<Candidates[]> {
     const buffer = context.device.createBuffer({ size: topBytes(options), usage: 0x80 | 0x08 | 0x04 });
     const call = new GpuCall(context);
-    encodeTop(call, { logits: uploadTensor(context, logits, 'f32'), out: { buffer } }, options);
+    const inverseTemperatures =
+      temperatures &&
+      uploadTensor(
+        context,
+        Float32Array.from(temperatures, (t) => 1 / t),
+        'f32',
+      );
+    encodeTop(call, { logits: uploadTensor(context, logits, 'f32'), out: { buffer }, inverseTemperatures }, options);
     call.submit();
     return readTop(await readBytes(context, buffer, 0, topBytes(options)), options);
   }
@@ -35,20 +43,22 @@ describeGpu('logits', (gpu) => {
         fc.constantFrom(1, 2),
         // Coarse logits have many ties.
         fc.constantFrom(4, 1e6),
-        fc.constantFrom(1, 0.5),
+        fc.constantFrom(undefined, 0.5),
         fc.nat(1000),
         async (vocabulary, count, rows, levels, temperature, seed) => {
           const logits = randomValues(rows * vocabulary, seed).map((x) => Math.round(x * levels) / levels - 0.25);
-          const found = await topOf(logits, { rows, vocabulary, count, temperature });
+          const temperatures = temperature && Array.from({ length: rows }, (_, row) => temperature + row);
+          const found = await topOf(logits, { rows, vocabulary, count }, temperatures);
           for (let row = 0; row < rows; row++) {
             const own = logits.subarray(row * vocabulary, (row + 1) * vocabulary);
             const order = Array.from(own, (_, i) => i).toSorted((a, b) => own[b]! - own[a]! || a - b);
-            const { ids, logits: values, max, sum, nonFinite } = found[row]!;
+            const { ids, logits: values, max, sum, temperedSum, nonFinite } = found[row]!;
             expect([...ids]).toEqual(order.slice(0, count));
             expect([...values]).toEqual(order.slice(0, count).map((i) => own[i]));
             expect(max).toBe(own[order[0]!]);
-            const expected = own.reduce((total, value) => total + Math.exp((value - max) / temperature), 0);
-            expect(Math.abs(sum - expected) / expected).toBeLessThan(1e-5);
+            const sumAt = (t: number) => own.reduce((total, value) => total + Math.exp((value - max) / t), 0);
+            expect(Math.abs(sum / sumAt(1) - 1)).toBeLessThan(1e-5);
+            expect(Math.abs(temperedSum / sumAt(temperatures?.[row] ?? 1) - 1)).toBeLessThan(1e-5);
             expect(nonFinite).toBe(0);
           }
         },

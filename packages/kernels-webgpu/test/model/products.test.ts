@@ -153,8 +153,8 @@ describeGpu('products of stored matrices', (gpu) => {
     for (const rows of [2, 20]) {
       for (const options of [{ tier: 'basic' as const }]) {
         const input = randomValues(rows * 256, 8);
-        const targets = (['Q4_1', 'Q6_K', 'Q4_1', 'Q8_0', 'Q4_1'] as const).map((type, i) => {
-          const outputs = [40, 7, 64, 21, 17][i]!;
+        const targets = (['Q4_1', 'Q6_K', 'Q4_1'] as const).map((type, i) => {
+          const outputs = [40, 7, 64][i]!;
           const bias = i % 2 === 0 ? randomValues(outputs, i) : undefined;
           const out = emptyTensor({ context, type: 'f32', length: rows * outputs });
           return { ...matrixOf(type, outputs, 256, i), out, bias };
@@ -189,7 +189,7 @@ describeGpu('products of stored matrices', (gpu) => {
       [2, 256, ['Q4_K', 'Q6_K']],
       [19, 64, ['Q4_0', 'Q4_0']],
     ] as const) {
-      for (const kind of ['rms', 'layer'] as const) {
+      for (const kind of columns === 64 ? (['rms', 'layer'] as const) : (['rms'] as const)) {
         const unitOffset = rows === 1;
         const input = randomValues(rows * columns, 5).map((x) => 3 * x + 0.2);
         const weight = randomValues(columns, 6);

@@ -60,7 +60,7 @@ it.each(TYPES)('%s', async (type) => {
     ).toEqual([]);
     const matrices = { ...gated, tiling: { ...tiling, outputMatrices: 4 }, lanes: 32, wide: x === 'f32' };
     expect(await messages(matrixKernelCode(matrices))).toEqual([]);
-    expect(await messages(embedCode(layout, x, x === 'f16'))).toEqual([]);
+    expect(await messages(embedCode({ layout, out: x, add: x === 'f16' }))).toEqual([]);
   }
 });
 
@@ -70,5 +70,5 @@ it('of rows in f16', async () => {
   expect(await messages(normKernelCode({ ...norm, add: false, inPlace: true }))).toEqual([]);
   const heads = { x: 'f16', out: 'f16', inPlace: true, count: 2, norm: { weight: true, unitOffset: true } } as const;
   const shape = { headDim: 64, rotaryDim: 32, interleaved: true };
-  expect(await messages(rotateCode([heads, { ...heads, x: 'f32', inPlace: false }], shape))).toEqual([]);
+  expect(await messages(rotateCode({ sets: [heads, { ...heads, x: 'f32', inPlace: false }], ...shape }))).toEqual([]);
 });

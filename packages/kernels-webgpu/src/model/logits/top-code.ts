@@ -15,8 +15,6 @@ export const topParams = uniformBlock('Params', {
   slices: 'u32',
   /** Slices of the logits, whose sums the last pass adds. */
   sums: 'u32',
-  /** The logits are multiplied by it before exp. */
-  factor: 'f32',
 });
 
 /** `first` reads logits; `last` writes the answer. */
@@ -25,16 +23,18 @@ export interface TopKernel {
   readonly last: boolean;
   /** Candidates that a slice keeps. */
   readonly keep: number;
+  /** Each row has a temperature of its own, by whose inverse logits are multiplied for a second sum. */
+  readonly tempered: boolean;
 }
 
-/** Words before a row's ids: how many logits are not finite, maximum, sum of exponentials, count. */
+/** Words before a row's ids: how many logits are not finite, maximum, sum of exponentials, the same at the row's temperature. */
 export const TOP_HEAD = 4;
 
 /**
  * Keys order as numbers do; equal ones go by id, the lowest first, so the order of a bitonic sort is the only one there is. NaN comes
  * last, and is counted with infinity.
  */
-export function topKernelCode({ first, last, keep }: TopKernel): string {
+export function topKernelCode({ first, last, keep, tempered }: TopKernel): string {
   const source = first ? 'var<storage, read> logits: array<f32>' : 'var<storage, read> candidates: array<vec2<u32>>';
   const target = last
     ? 'var<storage, read_write> answer: array<u32>'
@@ -43,7 +43,13 @@ export function topKernelCode({ first, last, keep }: TopKernel): string {
   const bound = first || last;
   return wgsl(
     topParams.declaration,
-    bindings(['var<uniform> params: Params', source, target, ...(bound ? [sums] : [])]),
+    bindings([
+      'var<uniform> params: Params',
+      source,
+      target,
+      ...(bound ? [sums] : []),
+      ...(bound && tempered ? ['var<storage, read> inverses: array<f32>'] : []),
+    ]),
     `var<workgroup> keys: array<u32, ${SLICE}>;
 var<workgroup> ids: array<u32, ${SLICE}>;
 fn key_of(value: f32) -> u32 {
@@ -87,14 +93,19 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
       ? `most = most_of(most, thread);
   odd = sum_of(odd, thread);
   var sum = 0.0;
+  ${tempered ? 'let inverse = inverses[row];\n  var warm = 0.0;' : ''}
   for (var i = thread; i < ${SLICE}u; i += ${THREADS}u) {
     if (ids[i] != 0xffffffffu) {
       let value = bitcast<f32>(bits_of(keys[i]));
-      if ((bitcast<u32>(value) & 0x7f800000u) != 0x7f800000u) { sum += exp(max((value - most) * params.factor, -150.0)); }
+      if ((bitcast<u32>(value) & 0x7f800000u) != 0x7f800000u) {
+        sum += exp(max(value - most, -150.0));
+        ${tempered ? 'warm += exp(max((value - most) * inverse, -150.0));' : ''}
+      }
     }
   }
   sum = sum_of(sum, thread);
-  if (thread == 0u) { sums[row * params.slices + slice] = vec4<f32>(most, sum, odd, 0.0); }`
+  ${tempered ? 'warm = sum_of(warm, thread);' : 'let warm = sum;'}
+  if (thread == 0u) { sums[row * params.slices + slice] = vec4<f32>(most, sum, odd, warm); }`
       : ''
   }
   workgroupBarrier();
@@ -120,19 +131,22 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
   top = most_of(top, thread);
   var total = 0.0;
   var bad = 0.0;
+  ${tempered ? 'let inverse = inverses[row];\n  var warm = 0.0;' : ''}
   for (var i = thread; i < params.sums; i += ${THREADS}u) {
     let each = sums[row * params.sums + i];
-    total += each.y * exp(max((each.x - top) * params.factor, -150.0));
+    total += each.y * exp(max(each.x - top, -150.0));
     bad += each.z;
+    ${tempered ? 'warm += each.w * exp(max((each.x - top) * inverse, -150.0));' : ''}
   }
   total = sum_of(total, thread);
   bad = sum_of(bad, thread);
+  ${tempered ? 'warm = sum_of(warm, thread);' : 'let warm = total;'}
   let out = row * ${TOP_HEAD + 2 * keep}u;
   if (thread == 0u) {
     answer[out] = u32(bad);
     answer[out + 1u] = bitcast<u32>(top);
     answer[out + 2u] = bitcast<u32>(total);
-    answer[out + 3u] = ${keep}u;
+    answer[out + 3u] = bitcast<u32>(warm);
   }
   for (var i = thread; i < ${keep}u; i += ${THREADS}u) {
     answer[out + ${TOP_HEAD}u + i] = ids[i];

@@ -2,7 +2,8 @@
 import { HipError } from '../../errors/gpu-errors.ts';
 import type { BufferRange, GpuCall } from '../../dispatch/call.ts';
 import type { GpuTensor } from '../../dispatch/tensor.ts';
-import { checkCounts, checkNumber, floatsOf } from '../check.ts';
+import { memoCode } from '../../search/code/memo.ts';
+import { checkCounts, floatsOf } from '../check.ts';
 import { SLICE, TOP_HEAD, topKernelCode, topParams } from './top-code.ts';
 
 /** Most candidates of a row. */
@@ -13,8 +14,6 @@ export interface TopOptions {
   readonly vocabulary: number;
   /** Candidates of a row, at most {@link MOST_CANDIDATES}; fewer come where the vocabulary has fewer. */
   readonly count: number;
-  /** The sum of exponentials is of logits / temperature. @defaultValue 1 */
-  readonly temperature?: number | undefined;
 }
 
 /** One row's candidates. */
@@ -24,8 +23,10 @@ export interface Candidates {
   readonly logits: Float32Array;
   /** The largest finite logit. */
   readonly max: number;
-  /** Σ exp((logit − max) / temperature) over all logits of the row: a candidate's probability is its own exponential over it. */
+  /** Σ exp(logit − max) over all logits of the row: a candidate's probability is its own exponential over it. */
   readonly sum: number;
+  /** Σ exp((logit − max) / temperature), where the row has a temperature; else as `sum`. */
+  readonly temperedSum: number;
   /** How many of the row's logits are NaN or infinite: not 0, and the rest is not to be used. */
   readonly nonFinite: number;
 }
@@ -56,12 +57,21 @@ export function topBytes({ rows, vocabulary, count }: TopOptions): number {
  */
 export function encodeTop(
   call: GpuCall,
-  { logits, out }: { /** [rows, vocabulary], f32 */ readonly logits: GpuTensor; readonly out: BufferRange },
+  {
+    logits,
+    out,
+    inverseTemperatures,
+  }: {
+    /** [rows, vocabulary], f32 */
+    readonly logits: GpuTensor;
+    readonly out: BufferRange;
+    /** 1 / temperature of each row, f32 [rows]; may be rewritten from submit to submit. @defaultValue none */
+    readonly inverseTemperatures?: BufferRange | undefined;
+  },
   options: TopOptions,
 ): void {
-  const { rows, vocabulary, count, temperature = 1 } = options;
+  const { rows, vocabulary, count } = options;
   checkCounts({ rows, vocabulary, count });
-  checkNumber('temperature', temperature, 0);
   if (count > MOST_CANDIDATES) {
     const message = `count is ${count}: at most ${MOST_CANDIDATES} candidates are found on the GPU, read the logits for more`;
     throw new HipError('invalid-shape', message, { name: 'count', value: count, most: MOST_CANDIDATES });
@@ -72,16 +82,22 @@ export function encodeTop(
   const firstSlices = passes[0]!.slices;
   const sums = { buffer: call.scratch(16 * rows * firstSlices, 'sums of logits') };
   const answer = { buffer: out.buffer, offset: out.offset, size: topBytes(options) };
+  const tempered = inverseTemperatures
+    ? [{ buffer: inverseTemperatures.buffer, offset: inverseTemperatures.offset, size: 4 * rows }]
+    : [];
   let from: BufferRange = source;
   for (const [index, { length, slices }] of passes.entries()) {
     const first = index === 0;
     const last = index === passes.length - 1;
     const to = last ? answer : { buffer: call.scratch(8 * rows * slices * keep, 'candidates') };
-    const uniform = topParams.pack({ length, slices, sums: firstSlices, factor: 1 / temperature });
+    const uniform = topParams.pack({ length, slices, sums: firstSlices });
     call.pass({
       label: 'top',
-      pipeline: { label: 'top', code: topKernelCode({ first, last, keep }) },
-      bindings: [{ uniform }, from, to, ...(first || last ? [sums] : [])],
+      pipeline: {
+        label: 'top',
+        code: memoCode(topKernelCode, { first, last, keep, tempered: inverseTemperatures !== undefined }),
+      },
+      bindings: [{ uniform }, from, to, ...(first || last ? [sums, ...tempered] : [])],
       workgroups: [slices, rows],
     });
     from = to;
@@ -95,12 +111,13 @@ export function readTop(bytes: ArrayBuffer, { rows, vocabulary, count }: TopOpti
   return Array.from({ length: rows }, (_, row) => {
     const at = 4 * row * words;
     const [nonFinite = 0] = new Uint32Array(bytes, at, 1);
-    const [max = 0, sum = 0] = new Float32Array(bytes, at + 4, 2);
+    const [max = 0, sum = 0, temperedSum = 0] = new Float32Array(bytes, at + 4, 3);
     return {
       ids: new Uint32Array(bytes, at + 4 * TOP_HEAD, keep),
       logits: new Float32Array(bytes, at + 4 * (TOP_HEAD + keep), keep),
       max,
       sum,
+      temperedSum,
       nonFinite,
     };
   });

@@ -5,6 +5,7 @@ import type { DeviceLimits } from '../../device/limits.ts';
 import type { Binding, GpuCall } from '../../dispatch/call.ts';
 import type { GpuTensor } from '../../dispatch/tensor.ts';
 import type { MatrixDialect } from '../../attention/matrix-dialect.ts';
+import { memoCode } from '../../search/code/memo.ts';
 import { checkCounts, checkNumber, floatsOf, rangeOf, writableOf } from '../check.ts';
 import { checkActivation, type ActivationFunction } from '../rows/activation-code.ts';
 import { encodeGate } from '../rows/elements.ts';
@@ -12,7 +13,7 @@ import { encodeNorm, type NormOptions } from '../rows/norm.ts';
 import { scratchTensor } from '../scratch.ts';
 import type { GpuMatrix } from '../weights/matrix.ts';
 import { productParams, type ProductKernel } from './kernel.ts';
-import { matrixKernelCode } from './matrix-code.ts';
+import { matrixKernelCode, type MatrixKernel } from './matrix-code.ts';
 import { planProduct, type ProductDispatch, type ProductVariant } from './plan.ts';
 import { rowKernelCode } from './row-code.ts';
 import { tileKernelCode } from './tile-code.ts';
@@ -226,6 +227,8 @@ function encodeDispatch(
   });
 }
 
+const nativeKernel = (kernel: MatrixKernel): string => matrixKernelCode(kernel);
+
 function codeOf(
   kernel: ProductKernel,
   variant: ProductVariant,
@@ -244,11 +247,13 @@ function codeOf(
   switch (variant.kind) {
     case 'rows': {
       const own = norm && { weight: norm.weight !== undefined, unitOffset: norm.unitOffset ?? false };
-      return rowKernelCode({ ...kernel, ...variant, rows, norm: own });
+      return memoCode(rowKernelCode, { ...kernel, ...variant, rows, norm: own });
     }
     case 'tiles':
-      return tileKernelCode(kernel);
+      return memoCode(tileKernelCode, kernel);
     default:
-      return matrixKernelCode({ ...kernel, ...variant, wide }, matrices?.());
+      return matrices
+        ? matrixKernelCode({ ...kernel, ...variant, wide }, matrices())
+        : memoCode(nativeKernel, { ...kernel, ...variant, wide });
   }
 }

@@ -4,6 +4,7 @@ import { bindings, wgsl } from '../../code/wgsl.ts';
 import { uniformBlock } from '../../code/uniforms.ts';
 import type { Binding, GpuCall } from '../../dispatch/call.ts';
 import type { GpuTensor } from '../../dispatch/tensor.ts';
+import { memoCode } from '../../search/code/memo.ts';
 import { checkCounts, checkNumber, rangeOf, writableOf } from '../check.ts';
 import { spreadRows } from '../spread.ts';
 import { activationCode, checkActivation, SOFTCAP_CODE, type ActivationFunction } from './activation-code.ts';
@@ -31,12 +32,15 @@ interface Operands {
 const sameTensor = (a: GpuTensor, b: GpuTensor): boolean =>
   a.buffer === b.buffer && (a.offset ?? 0) === (b.offset ?? 0) && a.type === b.type;
 
-/** @param types of operands that are not the output itself */
-function code(
-  operation: Operation,
-  types: { readonly x?: ElementType; readonly up?: ElementType; readonly out: ElementType },
-): string {
-  const { x, up, out } = types;
+/** Types of operands that are not the output itself, and of that. */
+interface Kernel {
+  readonly operation: Operation;
+  readonly x?: ElementType;
+  readonly up?: ElementType;
+  readonly out: ElementType;
+}
+
+function code({ operation, x, up, out }: Kernel): string {
   const xs = x ? numberAt('x', x, 'i') : 'f32(out[i])';
   return wgsl(
     out === 'f16' ? 'enable f16;' : '',
@@ -75,7 +79,7 @@ function encode(call: GpuCall, operation: Operation, { x, up, out }: Operands, l
   const types = { ...(apart ? { x: x.type } : {}), ...(upApart ? { up: up.type } : {}), out: out.type };
   call.pass({
     label: operation.name,
-    pipeline: { label: operation.name, code: code(operation, types) },
+    pipeline: { label: operation.name, code: memoCode(code, { operation, ...types }) },
     bindings: list,
     workgroups: spreadRows(Math.ceil(length / (THREADS * EACH)), context.limits),
   });

@@ -4,6 +4,7 @@ import { bindings, wgsl } from '../../code/wgsl.ts';
 import { uniformBlock } from '../../code/uniforms.ts';
 import type { BufferRange, GpuCall } from '../../dispatch/call.ts';
 import type { GpuTensor } from '../../dispatch/tensor.ts';
+import { memoCode } from '../../search/code/memo.ts';
 import { checkCounts, checkNumber, writableOf } from '../check.ts';
 import { OCTET, octetsOf } from '../octets.ts';
 import { spreadRows } from '../spread.ts';
@@ -21,8 +22,15 @@ const params = uniformBlock('Params', {
   scale: 'f32',
 });
 
+export interface EmbedKernel {
+  readonly layout: RowLayout;
+  readonly out: ElementType;
+  /** Rows are added to what the output holds. */
+  readonly add: boolean;
+}
+
 /** A thread reads an octet. An id beyond the matrix becomes a row of NaN, by the first buffer's pass. */
-export function embedCode(layout: RowLayout, out: ElementType, add: boolean): string {
+export function embedCode({ layout, out, add }: EmbedKernel): string {
   const octets = octetsOf(layout.columns);
   return wgsl(
     out === 'f16' ? 'enable f16;' : '',
@@ -91,7 +99,7 @@ export function encodeEmbed(
     const { firstRow } = part;
     call.pass({
       label: 'embed',
-      pipeline: { label: `embed ${layout.type}`, code: embedCode(layout, out.type, add) },
+      pipeline: { label: `embed ${layout.type}`, code: memoCode(embedCode, { layout, out: out.type, add }) },
       bindings: [
         { uniform: params.pack({ ids: rows, firstRow, rows: part.rows, allRows: matrix.rows, scale }) },
         { buffer: ids.buffer, offset: ids.offset, size: 4 * rows },

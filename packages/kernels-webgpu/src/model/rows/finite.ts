@@ -4,6 +4,7 @@ import { uniformBlock } from '../../code/uniforms.ts';
 import type { ElementType } from '../../device/features.ts';
 import type { BufferRange, GpuCall } from '../../dispatch/call.ts';
 import type { GpuTensor } from '../../dispatch/tensor.ts';
+import { memoCode } from '../../search/code/memo.ts';
 import { checkCounts, rangeOf } from '../check.ts';
 import { spreadRows } from '../spread.ts';
 import { numberAt, numbersOf } from './norm-code.ts';
@@ -47,7 +48,7 @@ export function encodeFinite(
   call.clear(word);
   call.pass({
     label: 'finite',
-    pipeline: { label: 'finite', code: finiteCode(x.type) },
+    pipeline: { label: 'finite', code: memoCode(finiteCode, x.type) },
     bindings: [{ uniform: params.pack({ rows, width }) }, rangeOf('x', x, rows * width), word],
     workgroups: spreadRows(rows, call.context.limits),
   });

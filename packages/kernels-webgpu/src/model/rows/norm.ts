@@ -2,6 +2,7 @@
 import { HipError } from '../../errors/gpu-errors.ts';
 import type { Binding, GpuCall } from '../../dispatch/call.ts';
 import type { GpuTensor } from '../../dispatch/tensor.ts';
+import { memoCode } from '../../search/code/memo.ts';
 import { checkCounts, checkNumber, floatsOf, rangeOf, writableOf } from '../check.ts';
 import { spreadRows } from '../spread.ts';
 import { normKernelCode, normParams, type NormKernel } from './norm-code.ts';
@@ -63,7 +64,7 @@ export function encodeNorm(
   bindings.push(target);
   call.pass({
     label,
-    pipeline: { label: 'norm', code: normKernelCode(kernel) },
+    pipeline: { label: 'norm', code: memoCode(normKernelCode, kernel) },
     bindings,
     workgroups: spreadRows(rows, context.limits),
   });

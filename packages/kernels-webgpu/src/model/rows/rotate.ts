@@ -5,6 +5,7 @@ import { bindings, wgsl } from '../../code/wgsl.ts';
 import { uniformBlock } from '../../code/uniforms.ts';
 import type { Binding, GpuCall } from '../../dispatch/call.ts';
 import type { GpuTensor } from '../../dispatch/tensor.ts';
+import { memoCode } from '../../search/code/memo.ts';
 import { checkCounts, checkNumber, floatsOf, rangeOf, writableOf } from '../check.ts';
 import { spreadRows } from '../spread.ts';
 import { numberAt, numbersOf } from './norm-code.ts';
@@ -51,15 +52,15 @@ interface KernelHeads {
 
 const params = uniformBlock('Params', { rows: 'u32', epsilons: 'vec2u' });
 
-/** @param rotaryDim 0: heads are normed and copied only */
-export function rotateCode(
-  sets: readonly KernelHeads[],
-  {
-    headDim,
-    rotaryDim,
-    interleaved,
-  }: { readonly headDim: number; readonly rotaryDim: number; readonly interleaved: boolean },
-): string {
+export interface RotateKernel {
+  readonly sets: readonly KernelHeads[];
+  readonly headDim: number;
+  /** 0: heads are normed and copied only. */
+  readonly rotaryDim: number;
+  readonly interleaved: boolean;
+}
+
+export function rotateCode({ sets, headDim, rotaryDim, interleaved }: RotateKernel): string {
   const half = rotaryDim / 2;
   const loop = (body: string): string => `for (var i = thread; i < ${headDim}u; i += ${THREADS}u) { ${body} }`;
   const turned = interleaved
@@ -171,10 +172,10 @@ export function encodeRotate(
     const own = norm && { weight: norm.weight !== undefined, unitOffset: norm.unitOffset ?? false };
     return { x: x.type, out: out.type, inPlace, count, norm: own };
   });
-  const shape = { headDim, rotaryDim: tables ? rotaryDim : 0, interleaved };
+  const kernel = { sets, headDim, rotaryDim: tables ? rotaryDim : 0, interleaved };
   call.pass({
     label: 'rotate',
-    pipeline: { label: 'rotate', code: rotateCode(sets, shape) },
+    pipeline: { label: 'rotate', code: memoCode(rotateCode, kernel) },
     bindings: list,
     workgroups: spreadRows(rows * all, context.limits),
   });
