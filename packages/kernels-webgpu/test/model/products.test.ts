@@ -151,7 +151,7 @@ describeGpu('products of stored matrices', (gpu) => {
 
   it('several matrices of one type and of others in one call, with a bias or none', async () => {
     for (const rows of [2, 20]) {
-      for (const options of [{ tier: 'basic' as const }]) {
+      for (const options of rows > 8 ? [{ tier: 'basic' as const }, emulated()] : [{ tier: 'basic' as const }]) {
         const input = randomValues(rows * 256, 8);
         const targets = (['Q4_1', 'Q6_K', 'Q4_1'] as const).map((type, i) => {
           const outputs = [40, 7, 64][i]!;
@@ -173,7 +173,8 @@ describeGpu('products of stored matrices', (gpu) => {
         for (const { matrix, values, out, bias } of targets) {
           const { sums, sizes } = product(input, values, { rows, outputs: matrix.rows, columns: 256 });
           const expected = sums.map((sum, i) => sum + (bias?.[i % matrix.rows] ?? 0));
-          expect(worst(await readTensor(context, out), expected, sizes)).toBeLessThan(1e-5);
+          const most = 'matrices' in options ? 1e-3 : 1e-5;
+          expect(worst(await readTensor(context, out), expected, sizes)).toBeLessThan(most);
           matrix.dispose();
         }
       }

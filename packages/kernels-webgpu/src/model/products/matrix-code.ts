@@ -14,7 +14,13 @@ export interface MatrixKernel extends ProductKernel {
   readonly wide: boolean;
 }
 
-/** `x_octet(row, octet)` and `w_octetT(row, octet)`: eight f16; 0 behind the last. */
+/** `switch` over the targets: one body serves them all, since compiling it takes drivers a second. */
+const ofTarget = (count: number, body: (t: number) => string): string =>
+  count === 1
+    ? body(0)
+    : `switch which { ${Array.from({ length: count - 1 }, (_, t) => `case ${t}u: { ${body(t)} }`).join(' ')} default: { ${body(count - 1)} } }`;
+
+/** `x_octet(row, octet)` and `w_octet(which, row, octet)`: eight f16; 0 behind the last. */
 function octetFunctions({ layout, targets }: MatrixKernel, packed: boolean, width: number): string {
   const octets = octetsOf(layout.columns);
   const pack = (m: string): string =>
@@ -26,7 +32,7 @@ function octetFunctions({ layout, targets }: MatrixKernel, packed: boolean, widt
       ? `return w${t}[row * ${layout.rowBytes / 16}u + octet];`
       : `let m = weights${t}(row, octet); return ${pack('m')};`;
   return `fn x_octet(row: u32, octet: u32) -> vec4<u32> { ${guard}${x} }
-${targets.map((_, t) => `fn w_octet${t}(row: u32, octet: u32) -> vec4<u32> { ${guard}${w(t)} }`).join('\n')}`;
+fn w_octet(which: u32, row: u32, octet: u32) -> vec4<u32> { ${guard}${ofTarget(targets.length, w)} }`;
 }
 
 /**
@@ -60,18 +66,18 @@ export function matrixKernelCode(kernel: MatrixKernel, dialect: MatrixDialect = 
   const at = (i: number): string => (i === 0 ? 'thread' : `(thread + ${i * threads}u)`);
   const column = (i: number, step: string): string => `(${step}) * ${width}u + ${at(i)} % ${width}u`;
   /** Gate's and up's rows come in whole moves: the planner sees to it. */
-  const weights = (t: number, i: number, step: string): string => {
-    const matrix = gated ? Math.floor((i * threads) / (outputs * width)) : t;
+  const weights = (i: number, step: string): string => {
+    const matrix = gated ? `${Math.floor((i * threads) / (outputs * width))}u` : 'which';
     const row = `firstOutput + ${at(i)} / ${width}u${gated ? ` % ${outputs}u` : ''}`;
-    return `w_octet${matrix}(min(${row}, params.outputs[${t}] - 1u), ${column(i, step)})`;
+    return `w_octet(${matrix}, min(${row}, outputs - 1u), ${column(i, step)})`;
   };
-  const fetch = (t: number, step: string): string =>
+  const fetch = (step: string): string =>
     [
       ...moves(tile.rows).map((i) => {
         const row = `min(firstRow + ${at(i)} / ${width}u, params.rows - 1u)`;
         return within(tile.rows, i, `heldX${i} = x_octet(${row}, ${column(i, step)});`);
       }),
-      ...moves(tile.outputs).map((i) => within(tile.outputs, i, `heldW${i} = ${weights(t, i, step)};`)),
+      ...moves(tile.outputs).map((i) => within(tile.outputs, i, `heldW${i} = ${weights(i, step)};`)),
     ].join('\n    ');
   const place = (first: number, i: number): string =>
     `staged[${first > 0 ? `${first}u + ` : ''}${at(i)} / ${width}u * ${stride}u + ${at(i)} % ${width}u]`;
@@ -99,11 +105,16 @@ export function matrixKernelCode(kernel: MatrixKernel, dialect: MatrixDialect = 
     )}`,
     '\n    ',
   );
-  const product = (
-    t: number,
-  ): string => `fn product${t}(tile: u32, rowTile: u32, thread: u32, subgroup: u32, lane: u32) {
-  let firstRow = rowTile * ${tile.rows}u;
-  let firstOutput = tile * ${outputs}u;
+  const count = gated ? 1 : targets.length;
+  /** The last target that begins at this workgroup or before it. */
+  const choose = Array.from(
+    { length: count - 1 },
+    (_, t) => `if (group.x >= params.starts[${t + 1}]) { which = ${t + 1}u; }`,
+  ).join(' ');
+  const body = `  ${count > 1 ? `var which = 0u;\n  ${choose}` : 'const which = 0u;'}
+  let outputs = params.outputs[which];
+  let firstRow = group.y * ${tile.rows}u;
+  let firstOutput = (group.x${count > 1 ? ' - params.starts[which]' : ''}) * ${outputs}u;
   let rowSubgroup = subgroup / ${outputSubgroups}u;
   let outputSubgroup = subgroup % ${outputSubgroups}u;
   let rowPart = rowSubgroup * ${rowMatrices * MATRIX * stride}u;
@@ -115,12 +126,12 @@ export function matrixKernelCode(kernel: MatrixKernel, dialect: MatrixDialect = 
     .map((i) => `var heldW${i}: vec4<u32>;`)
     .join(' ')}
   ${cells.map(([i, j]) => dialect.zero(`s${i}_${j}`)).join(' ')}
-  ${fetch(t, '0u')}
+  ${fetch('0u')}
   ${put}
   workgroupBarrier();
   for (var step = 0u; step < ${steps}u; step++) {
     if (step + 1u < ${steps}u) {
-    ${fetch(t, 'step + 1u')}
+    ${fetch('step + 1u')}
     }
     ${multiply}
     workgroupBarrier();
@@ -129,26 +140,19 @@ export function matrixKernelCode(kernel: MatrixKernel, dialect: MatrixDialect = 
     }
     workgroupBarrier();
   }
-  ${resultCode(t, { tiling, lanes, dialect, staged, gated, wide })}
-}`;
-  const products = gated ? [1] : targets.map((_, t) => t);
-  const choose = products
-    .map((t, index) => {
-      const call = `product${t}(group.x${index === 0 ? '' : ` - params.starts[${t}]`}, group.y, thread, subgroup, lane);`;
-      return index + 1 < products.length ? `if (group.x < params.starts[${t + 1}]) { ${call} return; }` : call;
-    })
-    .join('\n  ');
-  const bodies = products.map(product).join('\n');
+  ${resultCode({ tiling, lanes, dialect, staged, gated, wide })}`;
+  const finish = (name: string, type: string): string =>
+    `fn ${name}(which: u32, row: u32, output: u32, value: ${type}) { ${ofTarget(count, (t) => `${name}${t}(row, output, value);`)} }`;
   return wgsl(
     code,
     octetFunctions(kernel, x.packed, width),
+    gated ? '' : finish(wide ? 'finish_wide' : 'finish', wide ? 'vec4<f32>' : 'f32'),
     `var<workgroup> staged: array<vec4<u32>, ${stagedVectors(tiling)}>;`,
     dialect.functions(),
-    bodies,
     `@compute @workgroup_size(${threads})
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) thread: u32,
         @builtin(subgroup_id) subgroup: u32, @builtin(subgroup_invocation_id) lane: u32) {
-  ${choose}
+${body}
 }`,
   );
 }

@@ -12,8 +12,8 @@ export interface ResultCode {
   readonly wide: boolean;
 }
 
-/** Statements for the results `sI_J`; expect `firstRow`, `firstOutput`, `rowSubgroup`, `outputSubgroup`, `subgroup`, `lane`. */
-export function resultCode(t: number, { tiling, lanes, dialect, staged, gated, wide }: ResultCode): string {
+/** Statements for the results `sI_J`; expect `which`, `outputs`, `firstRow`, `firstOutput`, `rowSubgroup`, `outputSubgroup`, `subgroup`, `lane`. */
+export function resultCode({ tiling, lanes, dialect, staged, gated, wide }: ResultCode): string {
   const { rowMatrices, outputMatrices } = tiling;
   const share = Math.floor(stagedVectors(tiling) / (tiling.rowSubgroups * tiling.outputSubgroups));
   const pairs = outputMatrices / 2;
@@ -32,14 +32,14 @@ export function resultCode(t: number, { tiling, lanes, dialect, staged, gated, w
   const subgroupOutputs = (gated ? pairs : outputMatrices) * MATRIX;
   const read = (at: string): string => `bitcast<vec4<f32>>(staged[${at}])`;
   const each = (body: string): string =>
-    `for (var each = 0u; each < 4u; each++) { if (output + each < params.outputs[${t}]) { ${body} } }`;
+    `for (var each = 0u; each < 4u; each++) { if (output + each < outputs) { ${body} } }`;
   const write = gated
     ? wide
-      ? `if (output < params.outputs[${t}]) { finish_gated_wide(row, output, ${read('source')}, ${read('source + 4u')}); }`
+      ? `if (output < outputs) { finish_gated_wide(row, output, ${read('source')}, ${read('source + 4u')}); }`
       : `let gates = ${read('source')}; let ups = ${read('source + 4u')}; ${each('finish_gated(row, output + each, gates[each], ups[each]);')}`
     : wide
-      ? `if (output < params.outputs[${t}]) { finish_wide${t}(row, output, ${read('source')}); }`
-      : `let values = ${read('source')}; ${each(`finish${t}(row, output + each, values[each]);`)}`;
+      ? `if (output < outputs) { finish_wide(which, row, output, ${read('source')}); }`
+      : `let values = ${read('source')}; ${each(`finish(which, row, output + each, values[each]);`)}`;
   const pass = (i: number, group: readonly number[]): string =>
     `${group.map((j, at) => dialect.store(staged, `resultBase + ${4 * at}u`, `s${i}_${j}`, `${stride}u`)).join('\n  ')}
   workgroupBarrier();
