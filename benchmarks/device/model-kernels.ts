@@ -37,7 +37,7 @@ const { values, positionals } = parseArgs({
   },
 });
 const { tiny } = values;
-const { create, globals } = createRequire(import.meta.url)(values.dawn!) as {
+const { create, globals } = createRequire(import.meta.url)(values.dawn) as {
   create: (options: string[]) => GPU;
   globals: object;
 };
@@ -83,7 +83,7 @@ function bytesOf(type: WeightType, part: number, columns: number, seed: number):
   const rowBytes = (columns / size) * blockBytes;
   const bytes = new Uint8Array(part * rowBytes);
   const random = noise(bytes.length, seed);
-  for (let i = 0; i < bytes.length; i++) bytes[i] = Math.floor((random[i]! + 1) * 127.99);
+  for (let i = 0; i < bytes.length; i++) bytes[i] = Math.floor((random[i] + 1) * 127.99);
   const view = new DataView(bytes.buffer);
   const scales = noise(2 * (bytes.length / blockBytes), seed + 1);
   const halves: Record<WeightType, number[]> = {
@@ -102,11 +102,11 @@ function bytesOf(type: WeightType, part: number, columns: number, seed: number):
   for (let b = 0; b < bytes.length / blockBytes; b++) {
     const at = b * blockBytes;
     for (const [i, place] of halves[type].entries())
-      view.setFloat16(at + place, scales[2 * b + i]! * (size === 1 ? 0.05 : size === 32 ? 0.005 : 0.0002), true);
-    if (type === 'F32') view.setFloat32(at, scales[b]! * 0.05, true);
+      view.setFloat16(at + place, scales[2 * b + i] * (size === 1 ? 0.05 : size === 32 ? 0.005 : 0.0002), true);
+    if (type === 'F32') view.setFloat32(at, scales[b] * 0.05, true);
     if (type === 'BF16') {
       const word = new DataView(new ArrayBuffer(4));
-      word.setFloat32(0, scales[b]! * 0.05);
+      word.setFloat32(0, scales[b] * 0.05);
       view.setUint16(at, word.getUint16(0), true);
     }
   }
@@ -155,9 +155,9 @@ async function wallTime(encode: (call: GpuCall) => void, runs = 10): Promise<num
 const worst = (a: Float32Array, b: Float32Array): number => {
   let [off, size] = [0, 1e-9];
   for (let i = 0; i < a.length; i++) {
-    const d = Math.abs(a[i]! - b[i]!);
+    const d = Math.abs(a[i] - b[i]);
     if (!(d <= off)) off = Number.isNaN(d) ? Infinity : d;
-    size = Math.max(size, Math.abs(b[i]!));
+    size = Math.max(size, Math.abs(b[i]));
   }
   return off / size;
 };
@@ -204,10 +204,10 @@ async function correct(): Promise<void> {
     const fewValues = await readTensor(context, few);
     say({
       correct: type,
-      many: worst(results[2]!, results[0]!),
-      second: worst(results[3]!, results[1]!),
-      gated: worst(gates[1]!, gates[0]!),
-      few: worst(fewValues, results[0]!.subarray(0, 3 * outputs)),
+      many: worst(results[2], results[0]),
+      second: worst(results[3], results[1]),
+      gated: worst(gates[1], gates[0]),
+      few: worst(fewValues, results[0].subarray(0, 3 * outputs)),
     });
   }
 }
@@ -301,7 +301,7 @@ async function few(): Promise<void> {
       const matrices = Array.from({ length: count }, (_, i) => matrixOf(type, outputs, columns, i));
       const x = uploadTensor(context, noise(8 * columns, 2), 'f32');
       const out = emptyTensor({ context, type: 'f32', length: 8 * outputs });
-      const bytes = matrices[0]!.bytes;
+      const bytes = matrices[0].bytes;
       const bench = async (rows: number, variant?: ProductVariant) => {
         const ms =
           (await gpuTime((call) => {
@@ -375,9 +375,9 @@ async function token(): Promise<void> {
               norm,
               rows,
               targets: [
-                { matrix: layer.q, out: q! },
-                { matrix: layer.k, out: k! },
-                { matrix: layer.v, out: v! },
+                { matrix: layer.q, out: q },
+                { matrix: layer.k, out: k },
+                { matrix: layer.v, out: v },
               ],
             },
             { label: 'qkv' },
@@ -387,8 +387,8 @@ async function token(): Promise<void> {
             call,
             {
               heads: [
-                { x: q!, count: heads, norm: headNorm },
-                { x: k!, count: kvHeads, norm: headNorm },
+                { x: q, count: heads, norm: headNorm },
+                { x: k, count: kvHeads, norm: headNorm },
               ],
               tables,
             },
@@ -396,7 +396,7 @@ async function token(): Promise<void> {
           );
           encodeLinear(
             call,
-            { x: q!, rows, targets: [{ matrix: layer.o, out: x, add: true, scale: 0.01 }] },
+            { x: q, rows, targets: [{ matrix: layer.o, out: x, add: true, scale: 0.01 }] },
             { label: 'o' },
           );
           encodeGatedLinear(
@@ -437,7 +437,7 @@ async function token(): Promise<void> {
       });
       const norms = t(rows * hidden, half);
       if (many) say({ norm: await gpuTime((c) => encodeNorm(c, { x, out: norms }, { ...norm, rows, width: hidden })) });
-      for (const tensor of [x, q!, k!, v!, inner, logits]) tensor.buffer.destroy();
+      for (const tensor of [x, q, k, v, inner, logits]) tensor.buffer.destroy();
     }
     for (const layer of own) for (const matrix of Object.values(layer)) matrix.dispose();
     head.dispose();
@@ -461,7 +461,7 @@ async function floor(): Promise<void> {
 const sections: Record<string, () => Promise<void>> = { correct, floor, token, many, few };
 for (const name of positionals.length > 0 ? positionals : Object.keys(sections)) {
   try {
-    await sections[name]!();
+    await sections[name]();
     await context.settled();
   } catch (error) {
     say({ failed: name, error: String(error).slice(0, 600) });
