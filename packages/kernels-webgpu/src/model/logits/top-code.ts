@@ -15,6 +15,8 @@ export const topParams = uniformBlock('Params', {
   slices: 'u32',
   /** Slices of the logits, whose sums the last pass adds. */
   sums: 'u32',
+  /** 1 / temperature, of all rows. */
+  inverse: 'f32',
 });
 
 /** `first` reads logits; `last` writes the answer. */
@@ -23,8 +25,8 @@ export interface TopKernel {
   readonly last: boolean;
   /** Candidates that a slice keeps. */
   readonly keep: number;
-  /** Each row has a temperature of its own, by whose inverse logits are multiplied for a second sum. */
-  readonly tempered: boolean;
+  /** Logits are multiplied by the inverse of a temperature, of all rows or of each, for a second sum. */
+  readonly tempered: 'all' | 'each' | undefined;
 }
 
 /** Words before a row's ids: how many logits are not finite, maximum, sum of exponentials, the same at the row's temperature. */
@@ -48,7 +50,7 @@ export function topKernelCode({ first, last, keep, tempered }: TopKernel): strin
       source,
       target,
       ...(bound ? [sums] : []),
-      ...(bound && tempered ? ['var<storage, read> inverses: array<f32>'] : []),
+      ...(bound && tempered === 'each' ? ['var<storage, read> inverses: array<f32>'] : []),
     ]),
     `var<workgroup> keys: array<u32, ${SLICE}>;
 var<workgroup> ids: array<u32, ${SLICE}>;
@@ -93,7 +95,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
       ? `most = most_of(most, thread);
   odd = sum_of(odd, thread);
   var sum = 0.0;
-  ${tempered ? 'let inverse = inverses[row];\n  var warm = 0.0;' : ''}
+  ${tempered ? `let inverse = ${tempered === 'each' ? 'inverses[row]' : 'params.inverse'};\n  var warm = 0.0;` : ''}
   for (var i = thread; i < ${SLICE}u; i += ${THREADS}u) {
     if (ids[i] != 0xffffffffu) {
       let value = bitcast<f32>(bits_of(keys[i]));
@@ -131,7 +133,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
   top = most_of(top, thread);
   var total = 0.0;
   var bad = 0.0;
-  ${tempered ? 'let inverse = inverses[row];\n  var warm = 0.0;' : ''}
+  ${tempered ? `let inverse = ${tempered === 'each' ? 'inverses[row]' : 'params.inverse'};\n  var warm = 0.0;` : ''}
   for (var i = thread; i < params.sums; i += ${THREADS}u) {
     let each = sums[row * params.sums + i];
     total += each.y * exp(max(each.x - top, -150.0));

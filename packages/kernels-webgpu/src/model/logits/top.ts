@@ -3,7 +3,7 @@ import { HipError } from '../../errors/gpu-errors.ts';
 import type { BufferRange, GpuCall } from '../../dispatch/call.ts';
 import type { GpuTensor } from '../../dispatch/tensor.ts';
 import { memoCode } from '../../search/code/memo.ts';
-import { checkCounts, floatsOf } from '../check.ts';
+import { checkCounts, checkNumber, floatsOf } from '../check.ts';
 import { SLICE, TOP_HEAD, topKernelCode, topParams } from './top-code.ts';
 
 /** Most candidates of a row. */
@@ -14,6 +14,8 @@ export interface TopOptions {
   readonly vocabulary: number;
   /** Candidates of a row, at most {@link MOST_CANDIDATES}; fewer come where the vocabulary has fewer. */
   readonly count: number;
+  /** Of all rows, for {@link Candidates.temperedSum}. @defaultValue 1 */
+  readonly temperature?: number | undefined;
 }
 
 /** One row's candidates. */
@@ -65,13 +67,14 @@ export function encodeTop(
     /** [rows, vocabulary], f32 */
     readonly logits: GpuTensor;
     readonly out: BufferRange;
-    /** 1 / temperature of each row, f32 [rows]; may be rewritten from submit to submit. @defaultValue none */
+    /** 1 / temperature of each row, f32 [rows], which may be rewritten from submit to submit. @defaultValue that of all rows */
     readonly inverseTemperatures?: BufferRange | undefined;
   },
   options: TopOptions,
 ): void {
-  const { rows, vocabulary, count } = options;
+  const { rows, vocabulary, count, temperature = 1 } = options;
   checkCounts({ rows, vocabulary, count });
+  checkNumber('temperature', temperature, 0);
   if (count > MOST_CANDIDATES) {
     const message = `count is ${count}: at most ${MOST_CANDIDATES} candidates are found on the GPU, read the logits for more`;
     throw new HipError('invalid-shape', message, { name: 'count', value: count, most: MOST_CANDIDATES });
@@ -82,7 +85,8 @@ export function encodeTop(
   const firstSlices = passes[0]!.slices;
   const sums = { buffer: call.scratch(16 * rows * firstSlices, 'sums of logits') };
   const answer = { buffer: out.buffer, offset: out.offset, size: topBytes(options) };
-  const tempered = inverseTemperatures
+  const tempered = inverseTemperatures ? 'each' : temperature === 1 ? undefined : 'all';
+  const own = inverseTemperatures
     ? [{ buffer: inverseTemperatures.buffer, offset: inverseTemperatures.offset, size: 4 * rows }]
     : [];
   let from: BufferRange = source;
@@ -90,14 +94,14 @@ export function encodeTop(
     const first = index === 0;
     const last = index === passes.length - 1;
     const to = last ? answer : { buffer: call.scratch(8 * rows * slices * keep, 'candidates') };
-    const uniform = topParams.pack({ length, slices, sums: firstSlices });
+    const uniform = topParams.pack({ length, slices, sums: firstSlices, inverse: 1 / temperature });
     call.pass({
       label: 'top',
       pipeline: {
         label: 'top',
-        code: memoCode(topKernelCode, { first, last, keep, tempered: inverseTemperatures !== undefined }),
+        code: memoCode(topKernelCode, { first, last, keep, tempered }),
       },
-      bindings: [{ uniform }, from, to, ...(first || last ? [sums, ...tempered] : [])],
+      bindings: [{ uniform }, from, to, ...(first || last ? [sums, ...own] : [])],
       workgroups: [slices, rows],
     });
     from = to;

@@ -2,14 +2,17 @@
 import type { Candidates } from '@hip/checkpoints/generation';
 import type { Candidates as Found } from '@hip/kernels-webgpu/model';
 
-/** @param temperature - of the sum of exponentials */
-export function candidatesFrom({ ids, logits, max, sum }: Found, vocabulary: number, temperature: number): Candidates {
-  const total = max / temperature + Math.log(sum);
+/** @param temperature - of the second sum of exponentials */
+export function candidatesFrom(
+  { ids, logits, max, sum, temperedSum }: Found,
+  vocabulary: number,
+  temperature: number,
+): Candidates {
   return {
     ids,
     logits,
     of: vocabulary,
-    logSumExp: temperature === 1 ? total : NaN,
-    scaledLogSumExp: total,
+    logSumExp: max + Math.log(sum),
+    scaledLogSumExp: max / temperature + Math.log(temperedSum),
   };
 }
