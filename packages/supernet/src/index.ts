@@ -5,6 +5,7 @@ export * from './checkpoints.ts';
 export * from './backend/set-up.ts';
 export * from './checkpoint/load.ts';
 export * from './elastic/cost.ts';
+export * from './elastic/memory.ts';
 export { denseAttention } from './model/attention.ts';
 export { ConcatKeyValueCache } from './model/cache.ts';
 export { TransformerModel } from './model/transformer.ts';
