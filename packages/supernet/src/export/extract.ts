@@ -38,13 +38,11 @@ export const COPIED_FILES = [
   'preprocessor_config.json',
 ];
 
+/** How a sentence encoder pools, and of how many channels. */
+const POOLING = '1_Pooling/config.json';
+
 /** What makes an encoder one of sentences, for sentence-transformers. */
-const SENTENCE_FILES = [
-  'modules.json',
-  'sentence_bert_config.json',
-  'config_sentence_transformers.json',
-  '1_Pooling/config.json',
-];
+const SENTENCE_FILES = ['modules.json', 'sentence_bert_config.json', 'config_sentence_transformers.json', POOLING];
 
 /** Names that {@link shardFiles} gives. */
 const WEIGHT_FILE = /^model(-\d{5,}-of-\d{5,})?\.safetensors$|^model\.safetensors\.index\.json$/;
@@ -117,7 +115,7 @@ export async function renderCheckpoint(
   const isOfSentences = model.config.head === 'sentence-embedding';
   for (const name of isOfSentences ? [...COPIED_FILES, ...SENTENCE_FILES] : COPIED_FILES) {
     const text = model.source && (await optionalText(model.source, name));
-    if (text !== undefined) files.push(textFile(name, text));
+    if (text !== undefined) files.push(textFile(name, name === POOLING ? poolingOf(text, kept.hidden) : text));
   }
   const report: ExtractReport = {
     layout,
@@ -194,6 +192,13 @@ async function storedTensors(
     );
     return { name, shape, data, dtype };
   });
+}
+
+/** The pooling's settings for so many channels. */
+function poolingOf(text: string, hidden: number | undefined): string {
+  if (hidden === undefined) return text;
+  const settings = JSON.parse(text) as Record<string, unknown>;
+  return `${JSON.stringify({ ...settings, word_embedding_dimension: hidden }, null, 2)}\n`;
 }
 
 function shardFiles(tensors: readonly TensorToWrite[], maxBytes: number): RenderedFile[] {

@@ -3,15 +3,16 @@ import { mkdtemp, readFile, readdir, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import * as tf from '@tensorflow/tfjs';
+import { memoryFiles } from '@hip/checkpoints';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { loadCheckpoint } from '../../src/checkpoint/load.ts';
-import { smallestSubnet } from '../../src/elastic/space.ts';
+import { fullSubnet, smallestSubnet } from '../../src/elastic/space.ts';
 import { extractModel } from '../../src/export/values.ts';
 import type { TransformerModel } from '../../src/model/transformer.ts';
 import { extractSubnet, renderCheckpoint, saveCheckpoint } from '../../src/export/extract.ts';
 import type { ExtractOptions } from '../../src/export/extract.ts';
 import { useBackend } from '../helpers/backend.ts';
-import { tinyLlama, weightsOf } from '../helpers/tiny.ts';
+import { tinyBert, tinyLlama, weightsOf } from '../helpers/tiny.ts';
 
 describe('extractSubnet', () => {
   let folder = '';
@@ -71,6 +72,27 @@ describe('extractSubnet', () => {
     await saveCheckpoint(model, out, { dtype: 'BF16' });
     await extractSubnet(model, { ...small, layers: 1 }, out, { dtype: 'F16' });
     model.dispose();
+  });
+
+  it('says how many channels a sentence encoder pools', async () => {
+    const pooling = { word_embedding_dimension: 16, pooling_mode_mean_tokens: true };
+    const modules = ['', '1_Pooling'].map((path, i) => ({ path, type: `x.${['Transformer', 'Pooling'][i]}` }));
+    const base = tinyBert(1, { architectures: ['BertModel'] });
+    const saved = await renderCheckpoint(base);
+    const texts = { 'modules.json': modules, '1_Pooling/config.json': pooling };
+    const files = new Map([
+      ...saved.files.map(({ name, chunks }) => [name, new Uint8Array(Buffer.concat([...chunks]))] as const),
+      ...Object.entries(texts).map(([name, json]) => [name, new TextEncoder().encode(JSON.stringify(json))] as const),
+    ]);
+    const { model } = await loadCheckpoint(memoryFiles(files), { space: { hidden: [8, 16] } });
+    const pooled = async (hidden: number) => {
+      const rendered = await renderCheckpoint(model, { ...fullSubnet(model.space), hidden });
+      const file = rendered.files.find(({ name }) => name === '1_Pooling/config.json')!;
+      return JSON.parse(Buffer.concat([...file.chunks]).toString()) as unknown;
+    };
+    expect(model.config.head).toBe('sentence-embedding');
+    expect([await pooled(16), await pooled(8)]).toEqual([pooling, { ...pooling, word_embedding_dimension: 8 }]);
+    for (const each of [base, model]) each.dispose();
   });
 
   it('says where a file is in the way', async () => {
