@@ -38,7 +38,13 @@ export const ARCHITECTURE = {
   '@hip/onnx': {
     what: 'HiP inside ONNX models: cut at their attention, pieces on onnxruntime, ours between; `/model` reads and writes them',
     internal: ['@hip/mask-search', '@hip/kernels-cpu', '@hip/kernels-webgpu'],
-    external: ['@bufbuild/protobuf', '@petamoriken/float16', 'onnxruntime-node', 'onnxruntime-web', '@huggingface/transformers'],
+    external: [
+      '@bufbuild/protobuf',
+      '@petamoriken/float16',
+      'onnxruntime-node',
+      'onnxruntime-web',
+      '@huggingface/transformers',
+    ],
   },
   '@instatune/nsga2': {
     what: 'multi-objective evolutionary search, indicators, test problems',

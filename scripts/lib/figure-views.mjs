@@ -306,6 +306,21 @@ export const VIEWS = [
     },
   },
   {
+    name: 'onnx-webgpu',
+    title: 'ONNX models in onnxruntime-web, whole and cut',
+    tables: (document) => [
+      view("A decoder of Qwen3-0.6B's shape on WebGPU", document.rows, {
+        weights: 'dtype',
+        session: 'session',
+        tokens: ({ tokens }) => thousands(tokens),
+        'prefill (ms)': 'prefillMs',
+        'token after it (ms)': 'tokenMs',
+        'prefill, times faster': 'prefillGain',
+        'token, times faster': 'tokenGain',
+      }),
+    ],
+  },
+  {
     name: 'webgpu',
     title: 'Attention on WebGPU, the configurations before',
     tables: (document) => {

@@ -99,6 +99,7 @@ const COMMANDS = {
   demo: 'npm run demo',
   'vote-study': 'python3 benchmarks/device/vote_study.py',
   'webgpu-vote': 'npm run bench -- webgpu',
+  'onnx-webgpu': 'node benchmarks/device/pack-onnx.ts',
 };
 const commandOf = (name) => COMMANDS[name] ?? `npm run bench -- ${name}`;
 const captioned = ({ title, markdown }) => `${title ? `${title}:\n\n` : ''}${markdown}`;
