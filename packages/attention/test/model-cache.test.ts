@@ -271,7 +271,8 @@ describeGpu('hipModelCache on webgpu', (gpu) => {
           await runAsync(of, lengths, options, false),
         ];
         for (const [i, output] of resident.outputs.entries())
-          expect(output, `call ${i}`).toBeAllclose(whole.outputs[i]!, TOLERANCE);
+          // One row's sums have an order of their own here.
+          expect(output, `call ${i}`).toBeAllclose(whole.outputs[i]!, { rtol: 1e-4, atol: 2e-5 });
         await vi.waitFor(() => expect(resident.masks).toEqual(whole.masks));
         expect(resident.length).toBe(whole.length || lengths.reduce((sum, one) => sum + one, 0));
       }),
@@ -300,7 +301,7 @@ describeGpu('hipModelCache on webgpu', (gpu) => {
     // The same from a cache that never grew.
     using wide = hipModelCache({ config: SMALL, dense: 'always', maxTokens: 600 });
     const [expected] = await Promise.all([lastOf(wide, long), out.data()]);
-    expect(await out.data()).toBeAllclose(expected, TOLERANCE);
+    expect(await out.data()).toBeAllclose(expected, { rtol: 1e-4, atol: 2e-5 });
     out.dispose();
   });
 
