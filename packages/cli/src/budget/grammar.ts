@@ -19,7 +19,7 @@ export interface BudgetBound {
 }
 
 const NUMBER = String.raw`(?:\d+(?:\.\d*)?|\.\d+)(?:e[+-]?\d+)?`;
-const BOUND = /^(?<name>[a-z_]+)\s*(?<relation><=|>=|=<|=>|<|>|≤|≥)\s*(?<value>.+)$/iu;
+const BOUND = /^(?<name>[a-z_][a-z_\d]*)\s*(?<relation><=|>=|=<|=>|<|>|≤|≥)\s*(?<value>.+)$/iu;
 const ABSOLUTE = new RegExp(String.raw`^(?<number>${NUMBER})\s*(?<unit>[\p{L}%]*)$`, 'iu');
 const RELATIVE = new RegExp(
   String.raw`^baseline(?:\s*(?<sign>[+-])\s*(?<number>${NUMBER})\s*(?<unit>[\p{L}%]*))?$`,

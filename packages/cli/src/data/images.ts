@@ -66,6 +66,7 @@ export async function imageTask(
   const files = ({ files: list }: ImageFolder, root: string) => list.map((file) => file.slice(root.length));
   return {
     task: 'image-classification',
+    problem: 'single_label_classification',
     train,
     validation,
     report: tested ?? report,

@@ -40,6 +40,7 @@ export async function languageTask(
   const searched = spread(splits.validation, MOST_WINDOWS);
   return {
     task: 'language-modelling',
+    problem: 'single_label_classification',
     train: splits.train,
     validation: searched,
     report: tested,

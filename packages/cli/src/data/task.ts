@@ -1,4 +1,5 @@
 // What is tuned for: the tasks, and their data in the three parts that must not share an example.
+import type { ProblemType } from '@hip/checkpoints';
 import type { Dataset } from '@instatune/supernet';
 
 export const TASKS = ['text-classification', 'language-modelling', 'image-classification'] as const;
@@ -7,12 +8,14 @@ export type TaskName = (typeof TASKS)[number];
 /** Data of one task. */
 export interface TaskData {
   readonly task: TaskName;
+  /** Whether one output is right, any number of them, or they are values. */
+  readonly problem: ProblemType;
   readonly train: Dataset;
   /** What the search looks at. */
   readonly validation: Dataset;
   /** What is reported at the end, and nothing else looks at. */
   readonly report: Dataset;
-  /** Class names in index order; none of language models. */
+  /** Names of outputs in order: classes, or the value; none of language models. */
   readonly classes: readonly string[];
   /** Tokens that costs are stated for; image models know theirs. */
   readonly tokens: number | undefined;
@@ -22,6 +25,11 @@ export interface TaskData {
   readonly described: string;
 }
 
+/** What people read beside the loss. */
+export type Metric = 'accuracy' | 'perplexity' | 'r2';
+
 /** The quality of a task beside its loss. */
-export const metricOf = (task: TaskName): 'accuracy' | 'perplexity' =>
-  task === 'language-modelling' ? 'perplexity' : 'accuracy';
+export function metricOf({ task, problem }: Pick<TaskData, 'task' | 'problem'>): Metric {
+  if (task === 'language-modelling') return 'perplexity';
+  return problem === 'regression' ? 'r2' : 'accuracy';
+}

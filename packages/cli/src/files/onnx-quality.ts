@@ -1,8 +1,8 @@
 // The quality of an ONNX file as it computes: onnxruntime on the reported data.
 import { sequentialBatches } from '@instatune/supernet';
-import type { Dataset, HostArray, HostBatch } from '@instatune/supernet';
+import type { HostArray, HostBatch } from '@instatune/supernet';
 import type * as OnnxRuntime from 'onnxruntime-node';
-import { metricOf, type TaskName } from '../data/task.ts';
+import { metricOf, type TaskData } from '../data/task.ts';
 import type { Quality } from '../steps/quality.ts';
 
 type Runtime = typeof OnnxRuntime;
@@ -18,26 +18,29 @@ export async function onnxRuntime(): Promise<Runtime | undefined> {
 export async function onnxQuality(
   runtime: Runtime,
   path: string,
-  dataset: Dataset,
-  task: TaskName,
+  data: TaskData,
   signal?: AbortSignal,
 ): Promise<Quality> {
   const session = await runtime.InferenceSession.create(path);
   try {
-    let [loss, hits, count] = [0, 0, 0];
-    for await (const batch of sequentialBatches(dataset, BATCH)) {
+    const sums = { loss: 0, hits: 0, count: 0, values: 0, squares: 0 };
+    for await (const batch of sequentialBatches(data.report, BATCH)) {
       signal?.throwIfAborted();
       const { logits } = await session.run(inputsOf(runtime, session, batch));
-      const rows = scored(logits!.data as Float32Array, batch.labels);
-      loss += rows.loss;
-      hits += rows.hits;
-      count += rows.count;
+      const scores = logits!.data as Float32Array;
+      if (batch.values) addValues(sums, scores, batch.values.data, data.problem);
+      else addClasses(sums, scores, batch.labels);
     }
-    return {
-      loss: loss / count,
-      accuracy: hits / count,
-      ...(metricOf(task) === 'perplexity' && { perplexity: Math.exp(loss / count) }),
-    };
+    const { count, values, squares } = sums;
+    const loss = sums.loss / count;
+    switch (metricOf(data)) {
+      case 'perplexity':
+        return { loss, accuracy: sums.hits / count, perplexity: Math.exp(loss) };
+      case 'r2':
+        return { loss, r2: 1 - sums.loss / (squares - values ** 2 / count) };
+      default:
+        return { loss, accuracy: sums.hits / count };
+    }
   } finally {
     await session.release();
   }
@@ -88,10 +91,19 @@ function emptyCaches(
   );
 }
 
-/** Sums over labelled rows of logits [rows, classes]. */
-function scored(logits: Float32Array, labels: Int32Array) {
+/** Sums over the rows of a dataset. */
+interface Sums {
+  loss: number;
+  hits: number;
+  count: number;
+  /** Of what outputs should be. */
+  values: number;
+  squares: number;
+}
+
+/** Cross-entropy of logits [rows, classes] with the rows' classes. */
+function addClasses(sums: Sums, logits: Float32Array, labels: Int32Array): void {
   const classes = logits.length / labels.length;
-  let [loss, hits, count] = [0, 0, 0];
   for (const [row, label] of labels.entries()) {
     if (label < 0) continue;
     const values = logits.subarray(row * classes, (row + 1) * classes);
@@ -99,9 +111,21 @@ function scored(logits: Float32Array, labels: Int32Array) {
     for (let i = 1; i < classes; i++) if (values[i]! > values[best]!) best = i;
     let sum = 0;
     for (const value of values) sum += Math.exp(value - values[best]!);
-    loss += Math.log(sum) + values[best]! - values[label]!;
-    hits += best === label ? 1 : 0;
-    count++;
+    sums.loss += Math.log(sum) + values[best]! - values[label]!;
+    sums.hits += best === label ? 1 : 0;
+    sums.count++;
   }
-  return { loss, hits, count };
+}
+
+/** Binary cross-entropy, or squared distance, of each output by itself. */
+function addValues(sums: Sums, logits: Float32Array, values: Float32Array, problem: TaskData['problem']): void {
+  for (const [at, value] of values.entries()) {
+    const z = logits[at]!;
+    const isRegression = problem === 'regression';
+    sums.loss += isRegression ? (z - value) ** 2 : Math.max(z, 0) - z * value + Math.log1p(Math.exp(-Math.abs(z)));
+    sums.hits += z > 0 === value >= 0.5 ? 1 : 0;
+    sums.count++;
+    sums.values += value;
+    sums.squares += value ** 2;
+  }
 }

@@ -1,7 +1,7 @@
 // From paths on the command line to the data of a task: what --train is says which task it is, unless --task does.
 import { readdirSync, statSync } from 'node:fs';
 import { extname, join, resolve } from 'node:path';
-import { families, findFamily, loadTokenizer, locate, type TextTokenizer } from '@hip/checkpoints';
+import { families, findFamily, loadTokenizer, locate, type ProblemType, type TextTokenizer } from '@hip/checkpoints';
 import { imageTask, type Augmentation } from '../data/images.ts';
 import { languageTask } from '../data/language.ts';
 import type { TaskData, TaskName } from '../data/task.ts';
@@ -18,6 +18,8 @@ export interface DataOptions {
   readonly text?: string | undefined;
   readonly pair?: string | undefined;
   readonly label?: string | undefined;
+  readonly labels?: string | undefined;
+  readonly problem?: ProblemType | undefined;
   readonly maxTokens?: number | undefined;
   readonly validation?: number | undefined;
   readonly report?: number | undefined;
@@ -66,7 +68,7 @@ export async function readData(model: string, card: ModelCard, options: DataOpti
   const { validation, report, seed } = options;
   const parts = { validation, report, seed };
   if (task === 'image-classification') {
-    for (const name of ['text', 'pair', 'label', 'maxTokens'] as const)
+    for (const name of ['text', 'pair', 'label', 'labels', 'problem', 'maxTokens'] as const)
       if (options[name] !== undefined) throw unfit(name, task);
     const { patches } = findFamily(card.raw, families).readConfig({
       ...card.raw,
@@ -88,7 +90,8 @@ export async function readData(model: string, card: ModelCard, options: DataOpti
   const tokenizer = await tokenizerOf(model);
   const { maxTokens } = options;
   if (task === 'language-modelling') {
-    for (const name of ['text', 'pair', 'label'] as const) if (options[name] !== undefined) throw unfit(name, task);
+    for (const name of ['text', 'pair', 'label', 'labels', 'problem'] as const)
+      if (options[name] !== undefined) throw unfit(name, task);
     const end = card.raw['eos_token_id'];
     const separator = typeof end === 'number' ? end : undefined;
     return languageTask(readTexts(train), tokenizer, {
@@ -98,14 +101,19 @@ export async function readData(model: string, card: ModelCard, options: DataOpti
       separator,
     });
   }
-  const { label, text = 'text', pair } = options;
-  if (label === undefined)
-    throw new TuneError('invalid-option', 'no --label: name the column of classes (and the texts’ with --text)', {});
-  const columns = { text, pair, label };
+  const { label, labels, problem, text = 'text', pair } = options;
+  if ((label === undefined) === (labels === undefined))
+    throw new TuneError(
+      'invalid-option',
+      'no --label: name the column of classes or values with it, or one of several classes a row with --labels (and the texts’ with --text)',
+      {},
+    );
+  const columns = { text, pair, label, labels };
   return textTask(readTable(train, columns), tokenizer, {
     ...parts,
     test: test === undefined ? undefined : readTable(test, columns),
     knownClasses: card.classes,
+    problem,
     maxTokens,
   });
 }

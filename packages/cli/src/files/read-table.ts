@@ -10,7 +10,9 @@ import type { TextRow } from '../data/text-classification.ts';
 export interface Columns {
   readonly text: string;
   readonly pair?: string | undefined;
-  readonly label: string;
+  readonly label?: string | undefined;
+  /** Column of several classes: a list in JSON lines, else texts with `|`, `;` or a comma between. */
+  readonly labels?: string | undefined;
 }
 
 /** Extensions of tables. */
@@ -50,13 +52,19 @@ export function readTable(path: string, columns: Columns): readonly TextRow[] {
         column: name,
       });
     };
-    const label = cell(columns.label).trim();
-    if (label === '')
-      throw new TuneError('invalid-data', `${path}, line ${line}: no label in column ${columns.label}`, { path, line });
     const place = `${path}, line ${line}`;
     const pair = columns.pair === undefined ? {} : { pair: cell(columns.pair) };
-    return { text: cell(columns.text), ...pair, label, place };
+    const row = { text: cell(columns.text), ...pair, place };
+    if (columns.labels !== undefined) return { ...row, label: '', labels: severalOf(cells[columns.labels]) };
+    const label = cell(columns.label!).trim();
+    if (label !== '') return { ...row, label };
+    throw new TuneError('invalid-data', `${place}: no label in column ${columns.label}`, { path, line });
   });
+}
+
+function severalOf(value: unknown): readonly string[] {
+  const list: readonly unknown[] = Array.isArray(value) ? value : typeof value === 'string' ? value.split(/[|;,]/) : [];
+  return list.map((each) => String(each).trim()).filter((each) => each !== '');
 }
 
 /** A file's text. @throws TuneError `invalid-data` */

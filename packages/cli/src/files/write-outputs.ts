@@ -58,9 +58,8 @@ export async function writeOutputs(
     const content = await onnxFile(outcome.model, kind, signal);
     await mkdir(join(out, 'onnx'), { recursive: true });
     await saveFolder(join(out, 'onnx'), [{ name: name.replace('onnx/', ''), chunks: [content] }], { signal });
-    const { report, task } = outcome.data;
     const quality = runtime
-      ? await onnxQuality(runtime, join(out, name), report, task, signal)
+      ? await onnxQuality(runtime, join(out, name), outcome.data, signal)
       : await storedQuality(outcome, kind, signal);
     files.push({ name, bytes: content.byteLength, quality });
   }
@@ -80,7 +79,7 @@ async function storedQuality(
 ): Promise<Quality> {
   const stored = await quantizedModel(model, undefined, { dtype: ONNX_DTYPES[kind] });
   try {
-    return await qualityOf(stored, data.report, data.task, { signal });
+    return await qualityOf(stored, data.report, data, { signal });
   } finally {
     stored.dispose();
   }

@@ -30,7 +30,7 @@ export function modelCard(outcome: TuneOutcome, { baseCard, isHuggingFace, files
   const { card, data, settings, small, full, subnet, choice } = outcome;
   const hub = /^hf:\/\/([^@]+)/.exec(card.location)?.[1];
   const own = frontMatter(baseCard);
-  const metric = metricOf(data.task);
+  const metric = metricOf(data);
   const name = `${hub?.split('/').at(-1) ?? card.location.replaceAll('\\', '/').replace(/\/+$/, '').split('/').at(-1)!}-instatune`;
   const header = {
     ...(own['license'] !== undefined && { license: own['license'] }),

@@ -80,7 +80,9 @@ ${table(
 
 function outcomeSection(outcome: TuneOutcome, files: readonly ReportedFile[]): string {
   const { full, small, choice, subnet, result, data } = outcome;
-  const qualities = ['loss', 'accuracy', metricOf(data.task)].filter((name, index, all) => all.indexOf(name) === index);
+  const qualities = ['loss', ...(data.problem === 'regression' ? [] : ['accuracy']), metricOf(data)].filter(
+    (name, index, all) => all.indexOf(name) === index,
+  );
   const rows = [...qualities, ...COSTS].map((name) => [
     name,
     shown(name, full[name]),
@@ -124,7 +126,7 @@ const share = (full: number | undefined, small: number | undefined): string =>
   full === undefined || small === undefined ? '' : `${((100 * small) / full).toFixed(1)} %`;
 
 function frontTable({ result, data, settings }: TuneFindings, first: string): string {
-  const names = [...new Set(['loss', metricOf(data.task), first, ...settings.objectives, 'macs', 'parameters'])];
+  const names = [...new Set(['loss', metricOf(data), first, ...settings.objectives, 'macs', 'parameters'])];
   return table(
     ['trial', ...names],
     result.front.map(({ number, values }) => [String(number), ...names.map((name) => shown(name, values[name]))]),

@@ -71,7 +71,7 @@ export async function planRun(options: PlanOptions): Promise<RunPlan> {
   const begin = performance.now();
   const card = options.card ?? (await readCard(location));
   const { model, config } = await loadCheckpoint(location, {
-    config: headConfig(card, data.task, data.classes),
+    config: headConfig(card, data.task, data.classes, data.problem),
     newHeadSeed: 1,
     space: given.space ?? {},
     signal,
@@ -93,7 +93,7 @@ export async function planRun(options: PlanOptions): Promise<RunPlan> {
     );
     const ends = [fullSubnet(model.space), smallestSubnet(model.space)];
     const start = performance.now();
-    for (const subnet of ends) await qualityOf(model, sample, data.task, { subnet, signal });
+    for (const subnet of ends) await qualityOf(model, sample, data, { subnet, signal });
     const example = (performance.now() - start) / 1000 / (ends.length * timedExamples);
     const mark = performance.now();
     const timesLatency = objectives.includes('latency');

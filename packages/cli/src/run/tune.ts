@@ -145,7 +145,7 @@ class Run {
       this.#tell('load', loaded, total);
     this.#tell('load', 0, 0);
     this.#card = this.#options.card ?? (await readCard(model));
-    const config = headConfig(this.#card, data.task, data.classes);
+    const config = headConfig(this.#card, data.task, data.classes, data.problem);
     const kept = await this.#store.start();
     const space = given.space ?? {};
     const loaded = await loadCheckpoint(kept ?? model, {
@@ -235,12 +235,12 @@ class Run {
       const options = { strategy: 'kd-only', gamma: 1, alpha: ALPHA, teacher: this.#super!, steps } as const;
       this.#refining = await this.#fineTune('refine', this.#small, 'refine', options);
     }
-    let values: Quality = await qualityOf(this.#small, data.validation, data.task, { signal });
+    let values: Quality = await qualityOf(this.#small, data.validation, data, { signal });
     const isBetter = steps > 0 && values.loss <= before!;
     if (!isBetter && steps > 0) {
       this.#small.dispose();
       this.#small = await extractModel(this.#super!, this.#subnet);
-      values = await qualityOf(this.#small, data.validation, data.task, { signal });
+      values = await qualityOf(this.#small, data.validation, data, { signal });
     }
     this.#searched = values;
     await this.#note({ refined: { key, kept: isBetter, values: { ...values } } });
@@ -259,7 +259,7 @@ class Run {
     if (measured?.key !== key) {
       const total = 2 * data.report.length;
       const quality = (network: ElasticModel, from: number) =>
-        qualityOf(network, data.report, data.task, {
+        qualityOf(network, data.report, data, {
           signal,
           onProgress: ({ examples }) => this.#tell('measure', from + examples, total),
         });

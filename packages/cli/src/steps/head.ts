@@ -1,5 +1,12 @@
 // The head that a task needs, as fields of config.json: the checkpoint's own where it fits, else a new one on its body.
-import { labelFields, locate, openCheckpoint, readJson, type CheckpointFiles } from '@hip/checkpoints';
+import {
+  labelFields,
+  locate,
+  openCheckpoint,
+  readJson,
+  type CheckpointFiles,
+  type ProblemType,
+} from '@hip/checkpoints';
 import { TuneError } from '../errors.ts';
 import type { TaskName } from '../data/task.ts';
 
@@ -57,7 +64,12 @@ export function taskOfModel({ raw }: ModelCard): TaskName | undefined {
  *
  * @throws TuneError `invalid-option` where the model is none for the task
  */
-export function headConfig({ raw, location }: ModelCard, task: TaskName, classes: readonly string[]): RawConfig {
+export function headConfig(
+  { raw, location }: ModelCard,
+  task: TaskName,
+  classes: readonly string[],
+  problem: ProblemType = 'single_label_classification',
+): RawConfig {
   const name = architectureOf(raw);
   const images = 'image_size' in raw || 'img_size' in raw;
   const isCausal = /ForCausalLM$|LMHeadModel$/.test(name) || name === '';
@@ -83,8 +95,8 @@ export function headConfig({ raw, location }: ModelCard, task: TaskName, classes
   const padding = raw['pad_token_id'] ?? raw['eos_token_id'];
   return {
     architectures: [`${body}${HEADS[task]}`],
-    num_labels: classes.length,
-    ...labelFields(classes, 'single_label_classification'),
+    num_labels: undefined, // as many as id2label has
+    ...labelFields(classes, problem),
     ...(task === 'text-classification' &&
       typeof raw['pad_token_id'] !== 'number' && { pad_token_id: typeof padding === 'number' ? padding : 0 }),
   };

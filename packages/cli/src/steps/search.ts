@@ -55,7 +55,7 @@ export function subnetProblem({ model, data, objectives, costs, latency }: Subne
     attributes: computed.filter(({ name }) => !wanted(name)),
     async measure(genes, { signal }) {
       const chosen = subnet(genes);
-      const quality = await qualityOf(model, data.validation, data.task, { subnet: chosen, signal });
+      const quality = await qualityOf(model, data.validation, data, { subnet: chosen, signal });
       return { ...quality, ...(wanted('latency') && { latency: await latency.of(chosen, signal) }) };
     },
     baseline: subnetToGenes(space, fullSubnet(space)),

@@ -88,11 +88,11 @@ export function resolveSettings(settings: TuneSettings, data: TaskData, hiddenSi
       throw new TuneError('invalid-option', `objective "${name}": use ${COSTS.join(', ')}`, { name });
   const wanted = [...new Set([...(objectives ?? []), ...named])];
   const costs = wanted.length > 0 ? wanted : (['latency'] as const);
-  const other = bounds.find(({ name }) => name !== metricOf(data.task) && ['accuracy', 'perplexity'].includes(name));
+  const other = bounds.find(({ name }) => name !== metricOf(data) && ['accuracy', 'perplexity', 'r2'].includes(name));
   if (other && !(other.name === 'accuracy' && data.task === 'language-modelling'))
     throw new TuneError(
       'bad-budget',
-      `the budget "${other.text}" names ${other.name}, which ${data.task} has not: use loss or ${metricOf(data.task)}`,
+      `the budget "${other.text}" names ${other.name}, which ${data.task} has not: use loss or ${metricOf(data)}`,
       {
         text: other.text,
       },

@@ -12,6 +12,8 @@ import { QUANTIZATIONS } from '../steps/export.ts';
 import type { TuneSettings } from '../steps/settings.ts';
 import { list, whole } from '../study/shared.ts';
 
+const PROBLEMS = ['single_label_classification', 'multi_label_classification', 'regression'] as const;
+
 const text = (description: string, valueHint: string) => ({ type: 'string', description, valueHint }) as const;
 const flag = (description: string) => ({ type: 'boolean', description, default: false }) as const;
 
@@ -22,7 +24,9 @@ export const tuneArgs = {
   task: text(`${TASKS.join(', ')}; by default what --train is`, 'TASK'),
   text: text('column of the texts (default: text)', 'COLUMN'),
   pair: text('column of second texts', 'COLUMN'),
-  label: text('column of the classes', 'COLUMN'),
+  label: text('column of the classes, or of values', 'COLUMN'),
+  labels: text('column of several classes a row', 'COLUMN'),
+  problem: text(`${PROBLEMS.join(', ')} (default: what the labels are)`, 'KIND'),
   budget: text(`e.g. "latency<=0.5x, loss<=baseline+1%"; names: ${budgetHelp()}`, 'BOUNDS'),
   out: text('folder for the smaller model', 'FOLDER'),
   objectives: text(
@@ -97,6 +101,8 @@ export function readCommand(given: Given): TuneCommand {
       text: given.text,
       pair: given.pair,
       label: given.label,
+      labels: given.labels,
+      problem: oneOf('problem', given.problem, PROBLEMS),
       maxTokens: whole('max-tokens', given['max-tokens'], 3),
       validation: positive('validation', given.validation),
       report: positive('report', given.report),

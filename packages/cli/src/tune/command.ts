@@ -174,7 +174,7 @@ function resultOf(outcome: TuneOutcome, { files, layout, reason }: Written, out:
 
 function summary(outcome: TuneOutcome, { files, layout, reason }: Written, out: string): string {
   const { choice, subnet, full, small, data } = outcome;
-  const metric = metricOf(data.task);
+  const metric = metricOf(data);
   const names = ['loss', metric, ...COSTS];
   const width = Math.max(...names.map((name) => name.length));
   const rows = names.map(

@@ -158,14 +158,14 @@ describe('heads', () => {
     expect(taskOfModel(card)).toBe('image-classification');
     expect(headConfig(card, 'image-classification', card.classes)).toMatchObject({
       architectures: ['ViTForImageClassification'],
-      num_labels: 2,
+      id2label: { 0: 'dark', 1: 'light' },
     });
   });
 
   it('go onto a bare body, or in the place of another head', async () => {
     expect(headConfig(await readCard(path('bert')), 'text-classification', ['a', 'b', 'c'])).toMatchObject({
       architectures: ['BertForSequenceClassification'],
-      num_labels: 3,
+      problem_type: 'single_label_classification',
       id2label: { 0: 'a', 1: 'b', 2: 'c' },
     });
     const llama = await readCard(path('llama'));

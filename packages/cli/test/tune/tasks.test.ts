@@ -1,5 +1,5 @@
 // Language models and image folders through the same functions, in memory, with quantised files that compute what is said of them.
-import { readFileSync, statSync } from 'node:fs';
+import { readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import * as tf from '@tensorflow/tfjs';
 import { loadCheckpoint } from '@instatune/supernet';
@@ -7,7 +7,7 @@ import { beforeAll, describe, expect, it } from 'vitest';
 import { memoryRun, readCard, tune, type TuneProgress } from '../../src/pipeline.ts';
 import { readData, type DataOptions } from '../../src/files/read-data.ts';
 import { writeOutputs } from '../../src/files/write-outputs.ts';
-import { bookText, imageFolders, newFolder, tinyLlama, tinyVit } from '../helpers/tiny.ts';
+import { bookText, imageFolders, newFolder, reviews, tinyBert, tinyLlama, tinyVit } from '../helpers/tiny.ts';
 
 const folder = newFolder();
 const effort = { steps: 12, tuneSteps: 4, evaluations: 6, population: 3 };
@@ -15,7 +15,12 @@ const effort = { steps: 12, tuneSteps: 4, evaluations: 6, population: 3 };
 beforeAll(async () => {
   await tf.setBackend('cpu');
   tf.enableProdMode();
-  await Promise.all([tinyLlama(join(folder, 'llama')), tinyVit(join(folder, 'vit')), imageFolders(folder)]);
+  await Promise.all([
+    tinyBert(join(folder, 'bert')),
+    tinyLlama(join(folder, 'llama')),
+    tinyVit(join(folder, 'vit')),
+    imageFolders(folder),
+  ]);
   bookText(folder);
 });
 
@@ -31,7 +36,7 @@ async function run(name: string, data: Omit<DataOptions, 'seed'>, settings: Para
     store: memoryRun(),
     onProgress: (progress) => said.push(progress),
   });
-  const out = join(folder, `${name}-out`);
+  const out = join(folder, `${name}-out-${data.label ?? data.labels ?? ''}`);
   const written = await writeOutputs(outcome, { model, out, madeBy: 'instatune tune' });
   outcome.model.dispose();
   return { outcome, written, out, said };
@@ -84,5 +89,45 @@ describe('tune', () => {
     expect(q4!.name).toBe('onnx/model_q4.onnx');
     expect(q4!.quality!['accuracy']).toBeGreaterThan(0.9);
     expect(readFileSync(join(out, 'report.html'), 'utf8')).toContain('onnx/model_q4.onnx');
+  });
+
+  it('values, and several classes a row', async () => {
+    const rows = reviews(80);
+    const score = (text: string) => text.split(' ').filter((word) => word === 'good').length + 0.5;
+    writeFileSync(
+      join(folder, 'scores.csv'),
+      `text,score\n${rows.map(({ text }) => `${text},${score(text)}\n`).join('')}`,
+    );
+    const values = await run(
+      'bert',
+      { train: join(folder, 'scores.csv'), label: 'score' },
+      { budget: 'macs <= 0.8x', learningRate: 0.01 },
+    );
+    expect(values.outcome.data).toMatchObject({ problem: 'regression', classes: ['value'] });
+    const { small } = values.outcome;
+    expect(small['r2']).toBeLessThanOrEqual(1);
+    expect(values.written.files[1]!.quality!['loss']).toBeCloseTo(small['loss']!, 4);
+    expect(values.written.files[1]!.quality!['r2']).toBeCloseTo(small['r2']!, 4);
+
+    const about = rows.map(({ text }) =>
+      JSON.stringify({ text, about: ['good', 'film', 'plot'].filter((word) => text.includes(word)) }),
+    );
+    writeFileSync(join(folder, 'about.jsonl'), about.join('\n'));
+    const several = await run(
+      'bert',
+      { train: join(folder, 'about.jsonl'), labels: 'about' },
+      { budget: 'macs <= 0.8x', learningRate: 0.01 },
+    );
+    expect(several.outcome.data).toMatchObject({
+      problem: 'multi_label_classification',
+      classes: ['film', 'good', 'plot'],
+    });
+    expect(several.written.files[1]!.quality!['loss']).toBeCloseTo(several.outcome.small['loss']!, 4);
+    expect(several.written.files[1]!.quality!['accuracy']).toBeCloseTo(several.outcome.small['accuracy']!, 6);
+    const config = JSON.parse(readFileSync(join(several.out, 'config.json'), 'utf8')) as Record<string, unknown>;
+    expect(config).toMatchObject({
+      problem_type: 'multi_label_classification',
+      id2label: { 0: 'film', 1: 'good', 2: 'plot' },
+    });
   });
 });
