@@ -37,7 +37,7 @@ describe('examples', () => {
       const { stdout } = await promisify(execFile)(process.execPath, ['--no-warnings', file], {
         cwd: ROOT,
         env: { ...process.env, EXAMPLE_OUT: join(FOLDER, 'work') },
-        timeout: 280_000,
+        timeout: 600_000,
       });
       const printed = stdout.split('\n');
       let from = 0;

@@ -1,4 +1,4 @@
 import { packageConfig } from '../../vitest.base.ts';
 
 // Real weights on a busy machine.
-export default packageConfig({ testTimeout: 240_000 });
+export default packageConfig({ testTimeout: 600_000 });
