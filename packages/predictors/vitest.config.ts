@@ -1,3 +1,3 @@
 import { packageConfig } from '../../vitest.base.ts';
 
-export default packageConfig({ testTimeout: 240_000 });
+export default packageConfig({ testTimeout: 600_000 });
