@@ -192,7 +192,20 @@ export class GpuCall implements Disposable {
       cursor += slot(bytes.byteLength);
       return binding;
     };
-    const bound = this.#steps.flatMap((step): BoundStep | readonly BoundStep[] => {
+    // One error scope for all: its message names the binding group's label.
+    const bound = context.scoped('validation', 'the bindings of a call', () => this.#bind(place));
+    if (uniformBuffer) device.queue.writeBuffer(uniformBuffer, 0, block);
+    // The prepared call's from here on.
+    const scratch = this.#scratch.splice(0);
+    this.#watchers.length = 0;
+    return new BoundCall(context, bound, scratch, watchers);
+  }
+
+  /** @param place puts a uniform's bytes where the pass finds them */
+  #bind(place: (bytes: ArrayBuffer) => GPUBufferBinding): readonly BoundStep[] {
+    const { context } = this;
+    const { device } = context;
+    return this.#steps.flatMap((step): BoundStep | readonly BoundStep[] => {
       if ('included' in step) {
         step.included.assertBound();
         return step.included.steps;
@@ -203,9 +216,7 @@ export class GpuCall implements Disposable {
         binding: index,
         resource: 'uniform' in binding ? place(binding.uniform) : bufferBinding(binding),
       }));
-      const group = context.scoped('validation', `the bindings of ${step.label}`, () =>
-        device.createBindGroup({ label: step.label, layout: pipeline.getBindGroupLayout(0), entries }),
-      );
+      const group = device.createBindGroup({ label: step.label, layout: layoutOf(pipeline), entries });
       const [x, y = 1, z = 1] = step.workgroups;
       const most = context.limits.maxComputeWorkgroupsPerDimension;
       if (Math.max(x, y, z) > most)
@@ -216,12 +227,16 @@ export class GpuCall implements Disposable {
         );
       return { label: step.label, pipeline, group, workgroups: [x, y, z] };
     });
-    if (uniformBuffer) device.queue.writeBuffer(uniformBuffer, 0, block);
-    // The prepared call's from here on.
-    const scratch = this.#scratch.splice(0);
-    this.#watchers.length = 0;
-    return new BoundCall(context, bound, scratch, watchers);
   }
+}
+
+const layouts = new WeakMap<GPUComputePipeline, GPUBindGroupLayout>();
+
+/** A pipeline's layout, which is a call into the implementation each time it is asked. */
+function layoutOf(pipeline: GPUComputePipeline): GPUBindGroupLayout {
+  let layout = layouts.get(pipeline);
+  if (!layout) layouts.set(pipeline, (layout = pipeline.getBindGroupLayout(0)));
+  return layout;
 }
 
 /** What {@link GpuCall.prepare} gives. */

@@ -44,6 +44,11 @@ export const definition = {
     description: 'stored, f32, f16, q8 or q4 (default stored: as the file has them)',
     valueHint: 'TYPE',
   },
+  backend: {
+    type: 'string',
+    description: 'wasm, webgpu (needs the package webgpu beside this one), or auto: a GPU where this runtime has one (default auto)',
+    valueHint: 'NAME',
+  },
   threads: { type: 'string', description: 'threads to compute on (default: the cores)', valueHint: 'N' },
 } satisfies ArgsDef;
 
@@ -59,6 +64,7 @@ export interface ChatArguments {
   readonly seed: number | undefined;
   readonly temperature: number | undefined;
   readonly weights: string | undefined;
+  readonly backend: string | undefined;
   readonly threads: number | undefined;
 }
 
@@ -97,6 +103,7 @@ export function readArguments(raw: readonly string[], folder: string): ChatArgum
     seed: number('seed', -Infinity),
     temperature: number('temperature', 0),
     weights: args.weights,
+    backend: args.backend,
     threads: number('threads', 1),
   };
 }

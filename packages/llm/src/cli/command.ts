@@ -2,12 +2,13 @@
 import { readFile } from 'node:fs/promises';
 import { renderUsage, type CommandDef } from 'citty';
 import type { Chat } from '../chat/chat.ts';
-import type { WeightChoice } from '../engine/types.ts';
+import type { EngineOptions, WeightChoice } from '../engine/types.ts';
 import type { LanguageModel } from '../model/language-model.ts';
 import { loadLanguageModel } from '../model/load.ts';
 import { definition, readArguments, type ChatArguments } from './arguments.ts';
 import { converse, pipedText } from './converse.ts';
 import { isAbort, reportError, UsageError } from './end.ts';
+import { installWebgpu } from './gpu.ts';
 import { Interrupts } from './interrupts.ts';
 import { count, Status, usageLine } from './status.ts';
 
@@ -60,10 +61,12 @@ export async function runCommand(raw: readonly string[], surroundings: Surroundi
 
 async function load(args: ChatArguments, status: Status, signal: AbortSignal): Promise<LanguageModel> {
   const startedAt = performance.now();
+  if (args.backend === 'webgpu') await installWebgpu();
   const model = await loadLanguageModel(args.model, {
     weights: args.weights as WeightChoice | undefined,
     contextTokens: args.context,
     attention: args.dense ? 'dense' : undefined,
+    backend: args.backend as EngineOptions['backend'],
     threads: args.threads,
     signal,
     onProgress: ({ loaded, total }) => status.progress('loading', loaded / 1e6, total / 1e6, 'MB'),
@@ -72,7 +75,7 @@ async function load(args: ChatArguments, status: Status, signal: AbortSignal): P
   const seconds = ((performance.now() - startedAt) / 1000).toFixed(1);
   const size = `${count(model.memory.weights / 1e6)} MB of weights`;
   status.line(
-    `[${family}, ${layers} layers of ${hiddenSize}, ${size}, loaded in ${seconds} s; context ${count(model.contextTokens)} tokens]`,
+    `[${family}, ${layers} layers of ${hiddenSize}, ${size}, loaded in ${seconds} s on ${model.backend}; context ${count(model.contextTokens)} tokens]`,
   );
   return model;
 }

@@ -14,7 +14,10 @@ export const DENSE_BELOW = {
 } as const satisfies Readonly<Record<Backend, { readonly rows: number; readonly step: number }>>;
 
 /** Tokens that pass through the layers at a time: enough rows for products to run near the peak, few enough to be small. */
-export const CHUNK_TOKENS = { wasm: 512, webgpu: 2048 } as const satisfies Readonly<Record<Backend, number>>;
+export const CHUNK_TOKENS = 512;
+/** On a GPU: as many as take so many numbers of activations, since the host's part of a chunk does not grow with it. */
+const CHUNK_NUMBERS = 32 * 2 ** 20;
+const CHUNK_MOST = 8192;
 
 /** Tokens that a GPU's cache holds beyond one sequence: for others that are short, and what forks copy. */
 const SPARE_TOKENS = 1024;
@@ -60,11 +63,17 @@ export function resolveOptions(options: EngineOptions, config: ModelConfig, back
     cache,
     attention: resolveAttention(attention, config.headSize, DENSE_BELOW[backend]),
     contextTokens,
-    rows: Math.min(CHUNK_TOKENS[backend], contextTokens),
+    rows: Math.min(backend === 'wasm' ? CHUNK_TOKENS : gpuChunk(config), contextTokens),
     memoryLimit,
     cacheTokens,
     offload: offload && offload.tokens < contextTokens ? offload.tokens : undefined,
   };
+}
+
+/** A power of two, so that blocks of the search never lie across two chunks. */
+function gpuChunk({ hiddenSize, heads, headSize, ffn }: ModelConfig): number {
+  const numbers = 2 * hiddenSize + 4 * heads * headSize + ffn;
+  return Math.min(CHUNK_MOST, 2 ** Math.max(9, Math.floor(Math.log2(CHUNK_NUMBERS / numbers))));
 }
 
 function resolveAttention(

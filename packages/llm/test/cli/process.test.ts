@@ -42,7 +42,7 @@ describe('hip-chat', () => {
     using own = await loadLanguageModel(folder.path, { threads: 1 });
     using chat = own.chat({ system: 'S' });
     const answer = await chat.send('Well?', { seed: 4, maxTokens: 30 }).text();
-    expect(stderr).toMatch(/2 layers of 32.*loaded in [\d.]+ s; context 100,000 tokens/);
+    expect(stderr).toMatch(/2 layers of 32.*loaded in [\d.]+ s on wasm; context 100,000 tokens/);
     expect(stderr).toMatch(/\[\d+ tokens, [\d.]+ tokens\/s/);
     expect(stdout.trimEnd()).toBe(answer.trimEnd());
     expect(code).toBe(0);

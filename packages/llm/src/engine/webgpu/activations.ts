@@ -56,9 +56,11 @@ export function rowBuffers(
     length: widest((shape) => shape[count] * cachedHeadDim(shape)),
   });
   const asked = Math.min(rows, LOGIT_ROWS);
+  const { placement } = config.norm;
+  const needsAside = placement === 'output' || placement === 'sandwich' || config.positionRows > 0;
   return {
     hidden: floats(rows * config.hiddenSize),
-    aside: floats(rows * config.hiddenSize),
+    aside: floats(needsAside ? rows * config.hiddenSize : 1),
     query: floats(widest(({ heads, headDim }) => heads * headDim)),
     key: floats(widest(({ kvHeads, headDim }) => kvHeads * headDim)),
     value: floats(widest(({ kvHeads, headDim }) => kvHeads * headDim)),

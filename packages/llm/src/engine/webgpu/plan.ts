@@ -45,10 +45,11 @@ export function poolOptions(
     tokens: offload ?? cacheTokens,
     maxTokens: contextTokens,
     type: cache,
-    pageTokens: PAGE_TOKENS,
+    pageTokens: offload === undefined ? PAGE_TOKENS : OFFLOADED_PAGE_TOKENS,
     offload: offload !== undefined,
   };
 }
 
-/** Tokens of a page. */
-export const PAGE_TOKENS = 256;
+/** Tokens of a page, and of one that may go to the host: a step brings back those that it reads a few keys of. */
+const PAGE_TOKENS = 256;
+const OFFLOADED_PAGE_TOKENS = 64;
