@@ -12,6 +12,8 @@ export interface Backend {
   readonly name: 'cpu' | 'wasm' | 'webgpu';
   /** What the machine's GPU calls itself, on webgpu. */
   readonly adapter?: string;
+  /** On a hardware GPU: what else computes there. */
+  readonly device?: GPUDevice;
   readonly attention: PreparedAttention;
   close(): void;
 }
@@ -55,6 +57,7 @@ async function ready(name: Backend['name'], gpu?: Gpu): Promise<Backend> {
     name,
     attention,
     ...(gpu && { adapter: gpu.label }),
+    ...(gpu?.device && { device: gpu.device }),
     close() {
       attention.close();
       gpu?.close();
@@ -64,6 +67,7 @@ async function ready(name: Backend['name'], gpu?: Gpu): Promise<Backend> {
 
 interface Gpu {
   readonly label: string;
+  readonly device: GPUDevice | undefined;
   close(): void;
 }
 
@@ -108,6 +112,7 @@ async function openGpu(allowSoftware: boolean): Promise<Gpu | undefined> {
   }
   return {
     label,
+    device: SOFTWARE_ADAPTER.test(label) ? undefined : device,
     close() {
       if (tf.findBackendFactory('webgpu')) tf.removeBackend('webgpu');
       device.destroy();

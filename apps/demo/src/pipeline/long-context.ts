@@ -1,11 +1,12 @@
-// The long document, at growing lengths: a prefill with dense attention and one with HiP each, then generation on top of the longest.
+// The long document, at growing lengths: a prefill with dense attention and one with HiP each, then the sub-network's folder goes on from it.
 import { hipModelCache, type BlockMask, type ModelCache, type PreparedAttention } from '@hip/attention';
 import { maskToSvg, type HipConfig } from '@hip/mask-search';
-import { generate, type ElasticModel, type TextTokenizer } from '@instatune/supernet';
+import { loadLanguageModel } from '@hip/llm';
+import type { ElasticModel, TextTokenizer } from '@instatune/supernet';
 import { DemoError } from './errors.ts';
 import { writeWhole } from './files.ts';
 import type { DemoOptions } from './options.ts';
-import { CHUNK, measurePrefill } from './prefill.ts';
+import { measurePrefill } from './prefill.ts';
 import type { Generation, LongContextRow } from './result.ts';
 import type { Facts, Pass, RunState } from './state.ts';
 
@@ -22,6 +23,10 @@ export interface LongContextProgress {
 export interface LongContextInputs {
   /** The chosen sub-network, loaded on its own. */
   readonly model: ElasticModel;
+  /** Where it lies. */
+  readonly folder: string;
+  /** The GPU that tfjs computes on; undefined on a processor. */
+  readonly device: GPUDevice | undefined;
   readonly tokenizer: TextTokenizer;
   readonly options: DemoOptions;
   readonly state: RunState;
@@ -74,7 +79,7 @@ export async function runLongContext(inputs: LongContextInputs): Promise<void> {
       onRow(rowOf(state.facts, length, model)!);
     }
     if (!state.facts.generation)
-      state.record({ generation: await continueDocument(inputs, ids, lengths.at(-1)!, cache) });
+      state.record({ generation: await continueDocument(inputs, ids, lengths.at(-1)!) });
   } finally {
     cache?.dispose();
   }
@@ -153,26 +158,23 @@ export function rowOf(
   };
 }
 
-/** Continues the document with HiP attention, on the cache of the longest HiP prefill where this process still has it. */
+/** Continues the document as a program would that was handed the sub-network's folder: with `@hip/llm`, HiP attention at any length. */
 async function continueDocument(
-  { model, tokenizer, options, signal, onToken }: LongContextInputs,
+  { folder, device, model, tokenizer, options, signal, onToken }: LongContextInputs,
   ids: Int32Array,
   length: number,
-  filled: ModelCache | undefined,
 ): Promise<Generation> {
   const context = ids.subarray(0, length + 1);
-  using own = hipModelCache({ config: searchConfig(options), dense: 'never' });
-  const isFilled = filled !== undefined && filled.length === context.length - 1;
-  const cache = isFilled ? filled : own;
-  const prompt = isFilled ? context.subarray(filled.length) : context;
-  const { attention } = cache;
-  const times: number[] = [];
   const total = options.longContext.generate;
-  const generated = await generate(model, prompt, {
+  const times: number[] = [];
+  using chosen = await loadLanguageModel(folder, {
+    ...(device ? { device } : { backend: 'wasm' as const }),
+    attention: { config: searchConfig(options), denseBelow: 0 },
+    contextTokens: Math.min(model.config.maxPositions, context.length + total),
+    signal,
+  });
+  const generated = await chosen.generate(context, {
     maxTokens: total,
-    attention,
-    cache,
-    chunkTokens: CHUNK,
     temperature: 0.8,
     topK: 40,
     seed: options.seed,

@@ -183,10 +183,13 @@ async function longContextStep(
   { state, options, out, signal, onEvent }: RunContext & { state: RunState },
   backend: Backend,
 ): Promise<DemoResult> {
-  const { model, tokenizer } = await loadModel(join(out, state.need('chosen').checkpoint));
+  const folder = join(out, state.need('chosen').checkpoint);
+  const { model, tokenizer } = await loadModel(folder);
   try {
     await runLongContext({
       model,
+      folder,
+      device: backend.device,
       tokenizer,
       options,
       state,

@@ -69,10 +69,9 @@ export class NextToken {
     return this.#held.areLogitsFar && !this.#settings.logitsHook && this.#undecided < MOST_UNDECIDED;
   }
 
-  /** Whose sum of exponentials is asked for: that of what is reported goes before that of what is drawn from. */
-  get #temperature(): number {
-    const { temperature, logProbabilities } = this.#settings;
-    return temperature > 0 && logProbabilities === undefined ? temperature : 1;
+  get #temperature(): number | undefined {
+    const { temperature } = this.#settings;
+    return temperature > 0 ? temperature : undefined;
   }
 
   /** Undefined where they do not decide it. */
@@ -80,9 +79,7 @@ export class NextToken {
     const { penalty, choose, logProbabilities: top } = this.#settings;
     // What is reported must be there before a random number is taken.
     if (top !== undefined && Math.min(top, candidates.of) > candidates.ids.length) return undefined;
-    const isScaled = this.#temperature === this.#settings.temperature;
-    const own = isScaled ? candidates : { ...candidates, scaledLogSumExp: NaN };
-    const penalized = penalizeCandidates(own, seen, penalty);
+    const penalized = penalizeCandidates(candidates, seen, penalty);
     if (!penalized || penalized.ids.length === 0) return undefined;
     const id = choose.among(penalized);
     if (id === undefined || top === undefined) return id === undefined ? undefined : { id };

@@ -12,26 +12,28 @@ import type { Job } from './scheduler.ts';
 /** Conversations that step together: as many rows as the products' row kernels take. */
 export const MOST_TOGETHER = 8;
 
-/** Temperatures whose last passes stay bound. */
-const MOST_HEADS = 16;
-
 /** What a step gives: logits [vocabulary], the likeliest tokens, nothing. */
 export type StepResult = Float32Array | Candidates | undefined;
 
 export class Batch {
   readonly #model: WebgpuModel;
   readonly #heads = new Map<number, PreparedCall>();
-  /** By rows and temperature. */
-  readonly #tops = new Map<string, { readonly call: PreparedCall; readonly out: GPUBuffer }>();
+  readonly #tops = new Map<number, { readonly call: PreparedCall; readonly out: GPUBuffer }>();
+  /** 1 / temperature by row. */
+  readonly #inverse: GPUBuffer;
 
   constructor(model: WebgpuModel) {
     this.#model = model;
+    this.#inverse = model.context.pool.take(4 * MOST_TOGETHER, 0x80 | 0x08 | 0x04, 'inverse temperatures'); // STORAGE | COPY_DST | COPY_SRC
   }
 
   /** Makes a step for each job, at most {@link MOST_TOGETHER}, and settles all of them. */
   async run(jobs: readonly Job[]): Promise<void> {
     const turns: { readonly job: Job; readonly turn: ModelTurn }[] = [];
-    for (const job of jobs) {
+    const { attention } = this.#model;
+    // In one order, so that passes which were bound for this group serve again.
+    const ordered = jobs.toSorted((a, b) => attention.numberOf(a.session) - attention.numberOf(b.session));
+    for (const job of ordered) {
       try {
         job.check();
         turns.push({ job, turn: job.session.begin(1, { row: turns.length }) });
@@ -70,38 +72,36 @@ export class Batch {
       position: job.position,
       total: job.position + 1,
     }));
-    const attention = turns.map(({ job, turn }) =>
-      model.attentionOf(job.session, turn.phase ?? '', () =>
-        shapes.map((_, layer) =>
-          prepared(context, (call) => turn.encode(call, layer, decoder.attention(steps, layer, MOST_TOGETHER))),
-        ),
-      ),
-    );
+    const attention = model.attention.of(turns.map(({ job, turn }) => ({ session: job.session, turn })));
     const body = model.bodies.of(steps, rows);
     const parts: PreparedCall[] = [body.embed];
     for (const layer of shapes.keys()) {
-      parts.push(body.before[layer]!, ...attention.map((calls) => calls[layer]!), body.after[layer]!);
+      parts.push(body.before[layer]!, attention[layer]!, body.after[layer]!);
     }
     const wants = turns.map(({ job }) => job.want);
-    const temperatures = [...new Set(wants.flatMap((want) => (want.kind === 'candidates' ? [want.temperature] : [])))];
+    const isNarrow = wants.some(({ kind }) => kind === 'candidates');
     if (wants.some(({ kind }) => kind !== 'none')) parts.push(this.#head(rows));
-    const tops = temperatures.map((temperature) => this.#top(rows, temperature));
-    parts.push(...tops.map(({ call }) => call));
+    const top = isNarrow ? this.#top(rows) : undefined;
+    if (top) {
+      const inverse = wants.map((want) => (want.kind === 'candidates' ? 1 / want.temperature : 1));
+      context.device.queue.writeBuffer(this.#inverse, 0, Float32Array.from(inverse));
+      parts.push(top.call);
+    }
     const options = { rows, vocabulary: config.vocabSize, count: CANDIDATES };
-    const topSize = topBytes(options);
+    const topSize = top ? topBytes(options) : 0;
     const rowBytes = 4 * config.vocabSize;
     const logitRows = wants.flatMap(({ kind }, row) => (kind === 'logits' ? [row] : []));
-    const size = topSize * tops.length + rowBytes * logitRows.length;
+    const size = topSize + rowBytes * logitRows.length;
     writeTokens(context, config, steps, tokens);
     let staging: Staging | undefined;
     let copies: PreparedCall | undefined;
     if (size > 0) {
       const taken = (staging = model.readback.take(size));
       copies = prepared(context, (call) => {
-        for (const [i, { out }] of tops.entries()) copyOut(call, { buffer: out }, taken, i * topSize, topSize);
+        if (top) copyOut(call, { buffer: top.out }, taken, 0, topSize);
         for (const [i, row] of logitRows.entries()) {
           const from = { buffer: steps.tensors.logits.buffer, offset: row * rowBytes };
-          copyOut(call, from, taken, tops.length * topSize + i * rowBytes, rowBytes);
+          copyOut(call, from, taken, topSize + i * rowBytes, rowBytes);
         }
       });
       parts.push(copies);
@@ -116,15 +116,15 @@ export class Batch {
     copies?.release();
     if (!staging) return turns.map(() => undefined);
     const bytes = await staging.read(size);
-    const read = temperatures.map((_, i) => readTop(bytes.slice(i * topSize, (i + 1) * topSize), options));
+    const read = top ? readTop(bytes.slice(0, topSize), options) : [];
     return wants.map((want, row): StepResult | Error => {
       const { position } = tokens[row]!;
       if (want.kind === 'none') return undefined;
       if (want.kind === 'candidates') {
-        const found = read[temperatures.indexOf(want.temperature)]![row]!;
+        const found = read[row]!;
         return found.nonFinite > 0 ? nonFinite(position) : candidatesFrom(found, config.vocabSize, want.temperature);
       }
-      const at = tops.length * topSize + logitRows.indexOf(row) * rowBytes;
+      const at = topSize + logitRows.indexOf(row) * rowBytes;
       const logits = new Float32Array(bytes.slice(at, at + rowBytes));
       return logits.every(Number.isFinite) ? logits : nonFinite(position);
     });
@@ -136,24 +136,18 @@ export class Batch {
     return kept(this.#heads, rows, () => prepared(context, (call) => decoder.head(call, hidden, logits, rows)));
   }
 
-  #top(rows: number, temperature: number): { readonly call: PreparedCall; readonly out: GPUBuffer } {
+  #top(rows: number): { readonly call: PreparedCall; readonly out: GPUBuffer } {
     const { context, steps, config } = this.#model;
-    const key = `${rows}/${temperature}`;
-    const made = kept(this.#tops, key, () => {
-      const options = { rows, vocabulary: config.vocabSize, count: CANDIDATES, temperature };
+    return kept(this.#tops, rows, () => {
+      const options = { rows, vocabulary: config.vocabSize, count: CANDIDATES };
       let out: GPUBuffer | undefined;
       const call = prepared(context, (target) => {
         out = target.scratch(topBytes(options), 'candidates');
-        encodeTop(target, { logits: steps.tensors.logits, out: { buffer: out } }, options);
+        const inverseTemperatures = { buffer: this.#inverse };
+        encodeTop(target, { logits: steps.tensors.logits, out: { buffer: out }, inverseTemperatures }, options);
       });
       return { call, out: out! };
     });
-    const [oldest] = this.#tops.keys();
-    if (this.#tops.size > MOST_HEADS && oldest !== undefined && oldest !== key) {
-      this.#tops.get(oldest)!.call.release();
-      this.#tops.delete(oldest);
-    }
-    return made;
   }
 }
 

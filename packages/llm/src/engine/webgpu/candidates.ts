@@ -2,7 +2,7 @@
 import type { Candidates } from '@hip/checkpoints/generation';
 import type { Candidates as Found } from '@hip/kernels-webgpu/model';
 
-/** @param temperature - of the second sum of exponentials */
+/** @param temperature - of the sum of tempered exponentials */
 export function candidatesFrom(
   { ids, logits, max, sum, temperedSum }: Found,
   vocabulary: number,

@@ -1,6 +1,6 @@
 // What the sequences of a model on a GPU share.
 import type { ModelConfig, RopeConfig } from '@hip/checkpoints';
-import type { GpuContext, ModelPool, ModelSession, PreparedCall, Timer } from '@hip/kernels-webgpu';
+import type { GpuContext, ModelPool, Timer } from '@hip/kernels-webgpu';
 import { closedError } from '../checks.ts';
 import type { LayerShape } from '../layers.ts';
 import type { ResolvedOptions } from '../options.ts';
@@ -8,6 +8,7 @@ import { isLong } from '../rotation.ts';
 import { Activations } from './activations.ts';
 import type { GpuDecoder } from './decoder.ts';
 import { Bodies } from './bodies.ts';
+import { BoundAttention } from './bound-attention.ts';
 import { Readback } from './readback.ts';
 import type { WebgpuWeights } from './weights.ts';
 
@@ -41,10 +42,10 @@ export class WebgpuModel {
   readonly readback: Readback;
   /** Products of steps, and of whole chunks. */
   readonly bodies: Bodies;
+  /** Attention of steps. */
+  readonly attention: BoundAttention;
   /** Receives the GPU time of each pass: for measurements. */
   timer: Timer | undefined;
-  /** A sequence's passes of attention by phase, a call a layer. */
-  readonly #attention = new WeakMap<ModelSession, Map<string, readonly PreparedCall[]>>();
   readonly #ropes: readonly RopeConfig[];
   #closed = false;
 
@@ -61,6 +62,7 @@ export class WebgpuModel {
     this.steps = parts.steps;
     this.readback = new Readback(parts.context);
     this.bodies = new Bodies(parts.context, parts.decoder, parts.shapes.length);
+    this.attention = new BoundAttention(parts.context, parts.decoder, parts.steps, parts.shapes.length);
     this.#ropes = [...new Set(parts.shapes.flatMap(({ rope }): RopeConfig[] => (rope ? [rope] : [])))];
   }
 
@@ -71,21 +73,6 @@ export class WebgpuModel {
   /** Whether a sequence of so many tokens is rotated by its long frequencies. */
   isLong(tokens: number): boolean {
     return isLong(this.#ropes, tokens);
-  }
-
-  /** The attention of a session's step, once bound. @param make adds a layer's passes */
-  attentionOf(session: ModelSession, phase: string, make: () => readonly PreparedCall[]): readonly PreparedCall[] {
-    let phases = this.#attention.get(session);
-    if (!phases) this.#attention.set(session, (phases = new Map()));
-    let calls = phases.get(phase);
-    if (!calls) phases.set(phase, (calls = make()));
-    return calls;
-  }
-
-  /** Gives a session's bound passes back. */
-  forget(session: ModelSession): void {
-    for (const calls of this.#attention.get(session)?.values() ?? []) for (const call of calls) call.release();
-    this.#attention.delete(session);
   }
 
   /** @throws LlmError `closed`; HipError `device-lost`, what the GPU refused before */

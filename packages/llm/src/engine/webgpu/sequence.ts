@@ -106,7 +106,7 @@ export class WebgpuSequence implements Sequence {
   #free(session: ModelSession): void {
     const { model, live } = this.#shared;
     if (session === this.#session) live.delete(this);
-    model.forget(session);
+    model.attention.forget(session);
     if (!model.isClosed) session.dispose();
   }
 
