@@ -321,6 +321,71 @@ export const VIEWS = [
     ],
   },
   {
+    name: 'webgpu-llm',
+    title: 'A language model on WebGPU',
+    tables: (document) => {
+      const bytes = {
+        'engine (MB)': ({ engineBytes }) => Math.round(engineBytes / 1e6),
+        'GPU (MiB)': ({ gpuBytes }) => mib(gpuBytes),
+      };
+      const dispatches = (of) =>
+        where(document, { part: 'dispatches', of }).filter(({ weights, gpuMs }) => weights === 'f16' && gpuMs >= 0.05);
+      const columns = { tokens: 'tokens', pass: 'label', dispatches: 'dispatches', 'GPU (ms)': 'gpuMs' };
+      return [
+        view(
+          "Qwen3-0.6B's shape, random weights, one conversation; PyTorch in the same run",
+          where(document, { part: 'lengths' }),
+          {
+            weights: 'weights',
+            tokens: 'tokens',
+            'prompt (ms)': 'prefillMs',
+            'PyTorch (ms)': 'torchPrefillMs',
+            'then a token (ms)': 'tokenMs',
+            'PyTorch, a token (ms)': 'torchTokenMs',
+            ...bytes,
+          },
+        ),
+        view("SmolLM2-135M's shape, a million tokens", where(document, { part: 'long' }), {
+          tokens: 'tokens',
+          'prompt (ms)': 'prefillMs',
+          'then a token (ms)': 'tokenMs',
+          'GPU (MiB)': ({ gpuBytes }) => mib(gpuBytes),
+        }),
+        view('Conversations that decode together, after 2,048 tokens each', where(document, { part: 'together' }), {
+          weights: 'weights',
+          conversations: 'conversations',
+          'tokens/s': 'tokensPerSecond',
+          'against one': ({ timesOne }) => times(timesOne),
+        }),
+        view('1.2 GB of bfloat16 from disk to a first token', where(document, { part: 'load' }), {
+          weights: 'weights',
+          'load (ms)': 'loadMs',
+          'first token (ms)': 'firstTokenMs',
+          'host, most (MiB)': ({ hostPeakBytes }) => mib(hostPeakBytes),
+          'host, before (MiB)': ({ hostBeforeBytes }) => mib(hostBeforeBytes),
+        }),
+        view('What each kind of dispatch of a token costs, f16', dispatches('token'), columns),
+        view('… of a chunk of 2,048 tokens', dispatches('chunk of 2,048'), columns),
+        view(
+          'Largest difference from transformers, relative to the largest logit',
+          where(document, { part: 'goldens' }),
+          {
+            model: 'name',
+            weights: 'weights',
+            'all rows': 'error',
+            'after steps': 'stepError',
+          },
+        ),
+        view('SmolLM2-135M-Instruct.Q4_1.gguf, perplexity of 8,192 tokens', where(document, { part: 'perplexity' }), {
+          text: 'text',
+          attention: 'attention',
+          perplexity: 'perplexity',
+          'float32 reference': 'reference',
+        }),
+      ];
+    },
+  },
+  {
     name: 'webgpu',
     title: 'Attention on WebGPU, the configurations before',
     tables: (document) => {

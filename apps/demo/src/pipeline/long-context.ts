@@ -78,8 +78,7 @@ export async function runLongContext(inputs: LongContextInputs): Promise<void> {
       }
       onRow(rowOf(state.facts, length, model)!);
     }
-    if (!state.facts.generation)
-      state.record({ generation: await continueDocument(inputs, ids, lengths.at(-1)!) });
+    if (!state.facts.generation) state.record({ generation: await continueDocument(inputs, ids, lengths.at(-1)!) });
   } finally {
     cache?.dispose();
   }

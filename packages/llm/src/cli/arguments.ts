@@ -46,7 +46,8 @@ export const definition = {
   },
   backend: {
     type: 'string',
-    description: 'wasm, webgpu (needs the package webgpu beside this one), or auto: a GPU where this runtime has one (default auto)',
+    description:
+      'wasm, webgpu (needs the package webgpu beside this one), or auto: a GPU where this runtime has one (default auto)',
     valueHint: 'NAME',
   },
   threads: { type: 'string', description: 'threads to compute on (default: the cores)', valueHint: 'N' },
