@@ -72,6 +72,18 @@ describeBrowser('a model in a worker', (open) => {
     expect(report).toMatchObject({ isWorker: true, ids: expected });
   });
 
+  it.skipIf(!shared)(
+    `gives them on WebGPU, too${missingShared(GOLDEN)}`,
+    async () => {
+      const golden = await openSafetensors(readFileSync(join(shared!, GOLDEN, 'golden.safetensors')));
+      const ids = async (name: string) => [...(await golden.read(name)).data].map(Number);
+      const [prompt, expected] = [await ids('in.input_ids'), await ids('out.greedy_ids')];
+      const asked = { location: `${address}/${GOLDEN}`, threads: 1, prompt, maxTokens: 4, backend: 'webgpu' } as const;
+      expect(await order(asked)).toMatchObject({ isWorker: true, backend: 'webgpu', ids: expected.slice(0, 4) });
+    },
+    600_000,
+  );
+
   it.skipIf(!shared)(`chats with SmolLM2, the second time without the network${missingShared(GGUF)}`, async () => {
     const chats = readFileSync(join(shared!, 'goldens/smollm2/chats.json'), 'utf8');
     const [[turn]] = (
