@@ -65,7 +65,7 @@ export class Batch {
   /** What each turn's row gives, or why it gives nothing. */
   async #step(turns: readonly { readonly job: Job; readonly turn: ModelTurn }[]): Promise<(StepResult | Error)[]> {
     const model = this.#model;
-    const { context, config, steps, decoder, shapes } = model;
+    const { context, config, steps, shapes } = model;
     const rows = turns.length;
     const tokens = turns.map(({ job }): PlacedToken => ({
       id: job.id,

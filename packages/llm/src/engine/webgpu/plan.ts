@@ -22,11 +22,11 @@ export function planWebgpu(
   const { contextTokens, rows } = options;
   const weights = webgpuWeightBytes(weightsPlan, limits);
   const layers = modelLayers(config, shapes, options.attention);
-  const pool = planModelPool(poolOptions(options, layers), { limits, profile });
+  const pool = planModelPool({ ...poolOptions(options, layers), chunkTokens: rows }, { limits, profile });
   const activations = (count: number): number =>
     activationBytes(rowBuffers(config, shapes, { rows: count, ...rowsOptions(options), profile }));
   const cache = pool.pages + pool.perSession;
-  const scratch = activations(rows) + activations(MOST_TOGETHER);
+  const scratch = activations(rows) + activations(MOST_TOGETHER) + pool.chunk;
   return { backend: 'webgpu', weights, cache, scratch, total: weights + cache + scratch, contextTokens };
 }
 
