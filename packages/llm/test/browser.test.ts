@@ -47,7 +47,13 @@ describeBrowser('a model in a worker', (open) => {
     });
     await new Promise<void>((resolve) => void server.listen(0, '127.0.0.1', resolve));
     address = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
-    const { '/entry.js': worker, ...chunks } = await bundle(join(fixtures, 'worker.ts'));
+    const { '/entry.js': worker, ...parts } = await bundle(join(fixtures, 'worker.ts'));
+    // What is loaded later imports the worker by the name that it has here.
+    const named = Object.entries(parts).map(([path, code]) => [
+      path,
+      typeof code === 'string' ? code.replaceAll('./entry.js', './worker.js') : code,
+    ]);
+    const chunks = Object.fromEntries(named) as typeof parts;
     tab = await open({ entry: join(fixtures, 'page.ts'), files: { ...chunks, '/worker.js': worker! } });
   });
   afterAll(async () => {
