@@ -2,9 +2,8 @@
 import type { Population } from '../engine/population.ts';
 import { crowdRows } from '../sorting/crowding.ts';
 import { compareRows } from '../sorting/dominance.ts';
-import { rankPoints } from '../sorting/non-dominated-sort.ts';
 import { pruneByCrowding } from '../sorting/pruned-crowding.ts';
-import { gatherObjectives, groupByRank, splitByFeasibility, type Survival } from './survival.ts';
+import { selectByFronts, type Survival } from './survival.ts';
 
 /** `standard`: distances computed once (Deb 2002). `pruned`: recomputed after each removal (Kukkonen and Deb 2006). */
 export type Crowding = 'standard' | 'pruned';
@@ -13,36 +12,10 @@ export type Crowding = 'standard' | 'pruned';
 export function nsga2Survival(crowding: Crowding = 'standard'): Survival {
   const survival: Survival = {
     name: crowding === 'pruned' ? 'nsga2-pruned' : 'nsga2',
-    select(pool, size) {
-      const { feasible, infeasible } = splitByFeasibility(pool);
-      const chosen = new Int32Array(Math.min(size, pool.size));
-      let filled = 0;
-      let fronts = 0;
-      if (feasible.length > 0) {
-        const values = gatherObjectives(pool, feasible);
-        const sorted = rankPoints(values, feasible.length, pool.dimension);
-        const distances = new Float64Array(feasible.length);
-        for (const front of groupByRank(sorted.ranks, sorted.fronts)) {
-          const room = chosen.length - filled;
-          if (room === 0) break;
-          const survivors = cut(values, pool.dimension, front, room, distances, crowding);
-          for (const n of survivors) {
-            const row = feasible[n]!;
-            pool.ranks[row] = fronts;
-            pool.crowding[row] = distances[n]!;
-            chosen[filled++] = row;
-          }
-          fronts++;
-        }
-      }
-      for (let n = 0; filled < chosen.length; n++) {
-        const row = infeasible[n]!;
-        pool.ranks[row] = fronts + n;
-        pool.crowding[row] = 0;
-        chosen[filled++] = row;
-      }
-      return chosen;
-    },
+    select: (pool, size) =>
+      selectByFronts(pool, size, (values, dimension, front, room, distances) =>
+        cut(values, dimension, front, room, distances, crowding),
+      ),
     compare: compareByDomination,
     toJSON: () => undefined,
     restore: () => undefined,

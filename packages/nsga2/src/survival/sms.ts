@@ -1,9 +1,8 @@
 // SMS-EMOA survival: fronts until full, the last one without those that add least to its hypervolume.
 import { Exclusive } from '../indicators/volume/exclusive.ts';
 import { shareOf } from '../range.ts';
-import { rankPoints } from '../sorting/non-dominated-sort.ts';
 import { compareByDomination } from './nsga2.ts';
-import { gatherObjectives, groupByRank, splitByFeasibility, type Survival } from './survival.ts';
+import { selectByFronts, type Survival } from './survival.ts';
 
 /**
  * Survival of SMS-EMOA (Beume, Naujoks and Emmerich 2007): of the last front that fits, the point with the least exclusive
@@ -13,34 +12,10 @@ import { gatherObjectives, groupByRank, splitByFeasibility, type Survival } from
 export function smsSurvival(): Survival {
   const survival: Survival = {
     name: 'sms-emoa',
-    select(pool, size) {
-      const { feasible, infeasible } = splitByFeasibility(pool);
-      const chosen = new Int32Array(Math.min(size, pool.size));
-      let filled = 0;
-      let fronts = 0;
-      if (feasible.length > 0) {
-        const values = gatherObjectives(pool, feasible);
-        const sorted = rankPoints(values, feasible.length, pool.dimension);
-        for (const front of groupByRank(sorted.ranks, sorted.fronts)) {
-          const room = chosen.length - filled;
-          if (room === 0) break;
-          for (const n of front.length <= room ? front : largest(values, pool.dimension, front, room)) {
-            const row = feasible[n]!;
-            pool.ranks[row] = fronts;
-            pool.crowding[row] = 0;
-            chosen[filled++] = row;
-          }
-          fronts++;
-        }
-      }
-      for (let n = 0; filled < chosen.length; n++) {
-        const row = infeasible[n]!;
-        pool.ranks[row] = fronts + n;
-        pool.crowding[row] = 0;
-        chosen[filled++] = row;
-      }
-      return chosen;
-    },
+    select: (pool, size) =>
+      selectByFronts(pool, size, (values, dimension, front, room) =>
+        front.length <= room ? front : largest(values, dimension, front, room),
+      ),
     compare: compareByDomination,
     toJSON: () => undefined,
     restore: () => undefined,

@@ -1,6 +1,7 @@
 // What a survival does: choose who lives, and say who wins a tournament.
 import type { Population } from '../engine/population.ts';
 import type { Random } from '../random.ts';
+import { rankPoints } from '../sorting/non-dominated-sort.ts';
 
 /** Environmental selection of one algorithm. */
 export interface Survival {
@@ -59,4 +60,48 @@ export function groupByRank(ranks: Int32Array, fronts: number): Int32Array[] {
     groups[rank]![filled[rank]!++] = i;
   }
   return groups;
+}
+
+/**
+ * Members of a front that survive, `room` of them where it has more.
+ *
+ * @param distances crowding of each member, written where the algorithm has one
+ */
+export type Cut = (
+  values: Float64Array,
+  dimension: number,
+  front: Int32Array,
+  room: number,
+  distances: Float64Array,
+) => Int32Array;
+
+/** The feasible front by front, the last one cut; then the infeasible by violation. Writes rank and crowding of those chosen. */
+export function selectByFronts(pool: Population, size: number, cut: Cut): Int32Array {
+  const { feasible, infeasible } = splitByFeasibility(pool);
+  const chosen = new Int32Array(Math.min(size, pool.size));
+  let filled = 0;
+  let fronts = 0;
+  if (feasible.length > 0) {
+    const values = gatherObjectives(pool, feasible);
+    const sorted = rankPoints(values, feasible.length, pool.dimension);
+    const distances = new Float64Array(feasible.length);
+    for (const front of groupByRank(sorted.ranks, sorted.fronts)) {
+      const room = chosen.length - filled;
+      if (room === 0) break;
+      for (const n of cut(values, pool.dimension, front, room, distances)) {
+        const row = feasible[n]!;
+        pool.ranks[row] = fronts;
+        pool.crowding[row] = distances[n]!;
+        chosen[filled++] = row;
+      }
+      fronts++;
+    }
+  }
+  for (let n = 0; filled < chosen.length; n++) {
+    const row = infeasible[n]!;
+    pool.ranks[row] = fronts + n;
+    pool.crowding[row] = 0;
+    chosen[filled++] = row;
+  }
+  return chosen;
 }
