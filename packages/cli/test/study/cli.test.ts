@@ -198,7 +198,7 @@ describe('instatune', () => {
     [['resume', '-n', '3'], 'no option -n: use --study'],
     [['export', 'csv', 'extra'], 'no argument "extra": use csv or json, --study'],
     [['worker', 'bert-synth'], 'no argument "bert-synth": use --problem'],
-    [['--quiet', 'search', '--problem', 'bert-synth'], '--quiet before the command: use search, resume'],
+    [['--quiet', 'search', '--problem', 'bert-synth'], '--quiet before the command: use tune, search, resume'],
     [['--version', 'search'], '--version before the command'],
     [['front', '--study', 'a.db', '--optimize', 'accuracy'], 'add --pick, or --budget'],
     [['search', '--problem', 'bert-synth', '--constraints', 'size <= 3', '--study', 'z.db'], 'names "size"'],
