@@ -38,9 +38,10 @@ it('runs one: name, environment and rows on standard output and in the file', as
     const entries = document.rows.map(({ entry }) => entry);
     expect(entries).toContain('@hip/kernels-cpu/tfjs');
     expect(new Set(entries).size).toBe(entries.length);
-    expect(document.rows.every(({ gzipBytes, ownGzipBytes }) => gzipBytes >= ownGzipBytes && ownGzipBytes > 50)).toBe(
-      true,
-    );
+    // More code may be a few bytes less when both are compressed.
+    const isWhole = ({ gzipBytes, ownGzipBytes }: (typeof document.rows)[number]) =>
+      gzipBytes > 0.99 * ownGzipBytes && ownGzipBytes > 50;
+    expect(document.rows.every(isWhole)).toBe(true);
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }
