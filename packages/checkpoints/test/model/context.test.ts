@@ -76,6 +76,7 @@ describe('a stretched rotation', () => {
 
   it('is linear: all positions denser', () => {
     const { rope } = extendContext(modelOf(64, 2048, 10_000), { type: 'linear', factor: 4 });
+    expect(rope).toBeDefined();
     close(
       rope!.inverseFrequencies,
       plain(10_000, 64).map((frequency) => frequency / 4),
