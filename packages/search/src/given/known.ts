@@ -9,7 +9,7 @@ import { givenGenes, type GivenCandidate } from './candidate.ts';
 /** One candidate and what was measured of it. */
 export interface KnownMeasurement {
   readonly candidate: GivenCandidate;
-  /** Measured objectives by name, in this problem's units; others are kept as they are, exact ones must be what is computed here. */
+  /** Measured objectives by name, in this problem's units; exact ones must be what is computed here, others are left out. */
   readonly values?: Readonly<Record<string, unknown>> | undefined;
   /** Why it has no values: it failed, and is not tried again. */
   readonly error?: string | undefined;

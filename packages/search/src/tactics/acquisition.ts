@@ -1,11 +1,12 @@
 // Acquisition rules over the same predictors: what to measure for what it promises, for what it may be, and for what it would teach.
-import { nonDominatedSort, type Random } from '@instatune/nsga2';
+import type { Random } from '@instatune/nsga2';
 import type { Bound } from '../constraints.ts';
 import type { Space } from '../space.ts';
 import type { Trial } from '../study/trial.ts';
 import { chooseBatch } from './batch.ts';
 import type { Prior } from './credits.ts';
 import type { Predicted } from './inner.ts';
+import { bestFronts, differing } from './ranked.ts';
 import type { Surrogate } from './surrogate.ts';
 
 /**
@@ -67,7 +68,7 @@ export function acquire(
     );
     take(
       batch(
-        shifted(() => normal(random)),
+        shifted(() => random.normal()),
         count('thompson'),
       ),
       'thompson',
@@ -82,12 +83,7 @@ export function acquire(
 function promising(fresh: readonly Predicted[]): readonly Predicted[] {
   const feasible = fresh.filter(({ violation }) => violation === 0);
   if (feasible.length <= POOL) return feasible;
-  const { ranks } = nonDominatedSort(feasible.map(({ objectives }) => objectives));
-  return feasible
-    .map((candidate, index) => ({ candidate, index }))
-    .sort((a, b) => ranks[a.index]! - ranks[b.index]! || a.index - b.index)
-    .slice(0, POOL)
-    .map(({ candidate }) => candidate);
+  return bestFronts(feasible, ({ objectives }) => objectives, POOL);
 }
 
 /** Of the better half of the pool, one after the other the candidate that differs from everything measured and chosen in most genes. */
@@ -115,16 +111,4 @@ function farthest(
     });
   }
   return chosen;
-}
-
-/** Genes that differ; counting stops at `enough`. */
-function differing(a: readonly number[], b: readonly number[], enough: number): number {
-  let count = 0;
-  for (let i = 0; i < a.length && count < enough; i++) if (a[i] !== b[i]) count++;
-  return count;
-}
-
-/** A standard normal number (Box and Muller 1958). */
-function normal(random: Random): number {
-  return Math.sqrt(-2 * Math.log(1 - random.next())) * Math.cos(2 * Math.PI * random.next());
 }

@@ -1,11 +1,11 @@
 // Which of the inner search's candidates to measure: those that together add the most predicted hypervolume to what is measured.
-import { nonDominatedSort } from '@instatune/nsga2';
 import type { Bound } from '../constraints.ts';
 import { widthOf } from '../range.ts';
 import { feasibleTrials, frontOf, volume } from '../run/front.ts';
 import type { Space } from '../space.ts';
 import type { Trial } from '../study/trial.ts';
 import type { Predicted } from './inner.ts';
+import { bestFronts } from './ranked.ts';
 
 export interface BatchOptions {
   readonly space: Space;
@@ -30,9 +30,7 @@ export function chooseBatch({ space, trials, bounds, predicted, count, seen }: B
   const feasible = fresh.filter(({ violation }) => violation === 0);
   const pool: Predicted[] = [];
   if (feasible.length > 0) {
-    const { ranks } = nonDominatedSort(feasible.map(({ objectives }) => objectives));
-    const order = feasible.map((_, index) => index).sort((a, b) => ranks[a]! - ranks[b]! || a - b);
-    for (const index of order.slice(0, Math.max(POOL, 4 * count))) pool.push(feasible[index]!);
+    pool.push(...bestFronts(feasible, ({ objectives }) => objectives, Math.max(POOL, 4 * count)));
   }
   if (pool.length < count) {
     pool.push(

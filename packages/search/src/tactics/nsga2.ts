@@ -1,8 +1,9 @@
 // NSGA-II on the measurements themselves: for cheap problems, and as the baseline LINAS has to beat.
-import { nonDominatedSort, Nsga2, type Told } from '@instatune/nsga2';
+import { Nsga2, type Told } from '@instatune/nsga2';
 import { totalViolation, violation } from '../constraints.ts';
 import type { Space } from '../space.ts';
 import { isComplete, isDone, type Candidate, type Trial } from '../study/trial.ts';
+import { bestFronts } from './ranked.ts';
 import { checkSettings } from './settings.ts';
 import { exactBounds } from './sampling.ts';
 import type { Proposal, ProposeContext, Tactic } from './tactic.ts';
@@ -60,12 +61,7 @@ function createEngine({ space, trials, seed, bounds }: ProposeContext, populatio
 /** Genes of the first round; of more than a generation (measurements were known) the best fronts of it come first. */
 function bestFirst(space: Space, trials: readonly Trial[], most: number): readonly (readonly number[])[] {
   if (trials.length <= most) return trials.map(({ genes }) => genes);
-  const complete = trials.filter(isComplete);
-  const { ranks } = nonDominatedSort(complete.map(({ values }) => space.minimised(values)));
-  return complete
-    .map(({ genes, number }, index) => ({ genes, number, rank: ranks[index]! }))
-    .sort((a, b) => a.rank - b.rank || a.number - b.number)
-    .map(({ genes }) => genes);
+  return bestFronts(trials.filter(isComplete), ({ values }) => space.minimised(values)).map(({ genes }) => genes);
 }
 
 /** Tells everything the study knows; returns the candidates it does not know yet. */

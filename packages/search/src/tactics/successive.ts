@@ -5,6 +5,7 @@ import { isComplete } from '../study/trial.ts';
 import { fitFeasibility } from './feasibility.ts';
 import { innerSearch, type Predicted } from './inner.ts';
 import { exactBounds, randomCandidates, seenKeys } from './sampling.ts';
+import { differing } from './ranked.ts';
 import { checkSettings } from './settings.ts';
 import { checkPredictor, predictorSetting, type PredictorChoice } from './predictor.ts';
 import { fitSurrogate } from './surrogate.ts';
@@ -186,10 +187,6 @@ function unseen(ordered: readonly Predicted[], count: number, seen: Set<string>)
     }
   }
   return found;
-}
-
-function differing(a: readonly number[], b: readonly number[]): number {
-  return a.reduce((count, value, index) => count + Number(value !== b[index]), 0);
 }
 
 /** Half from each list, best objective first; one list makes up for the other. */
