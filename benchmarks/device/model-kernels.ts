@@ -10,6 +10,7 @@ import {
   Timer,
   uploadTensor,
   type GpuTensor,
+  type PreparedCall,
 } from '@hip/kernels-webgpu';
 import {
   createGpuMatrix,
@@ -36,8 +37,9 @@ const { values, positionals } = parseArgs({
     features: { type: 'string', default: 'allow_unsafe_apis,vulkan_enable_f16_on_nvidia' },
   },
 });
-const { tiny } = values;
-const { create, globals } = createRequire(import.meta.url)(values.dawn) as {
+const { tiny, dawn } = values;
+if (!dawn) throw new Error('give --dawn PATH');
+const { create, globals } = createRequire(import.meta.url)(dawn) as {
   create: (options: string[]) => GPU;
   globals: object;
 };
@@ -115,43 +117,42 @@ function bytesOf(type: WeightType, part: number, columns: number, seed: number):
 
 const timer = new Timer(context, 512);
 /** The GPU drops its clocks while the host prepares: keep it busy right before a figure. */
-async function warm(prepared: { submit(): void }): Promise<void> {
+async function warm(prepared: PreparedCall): Promise<void> {
   const start = performance.now();
   while (performance.now() - start < (tiny ? 1 : 250)) {
     for (let i = 0; i < (tiny ? 1 : 10); i++) prepared.submit();
     await device.queue.onSubmittedWorkDone();
   }
 }
-/** Median GPU milliseconds of a call's passes together. */
-async function gpuTime(encode: (call: GpuCall) => void, runs = 5): Promise<number> {
+/** Median of what a measurement of a prepared call gives, right after the GPU was kept busy with it. */
+async function median(
+  encode: (call: GpuCall) => void,
+  runs: number,
+  measure: (prepared: PreparedCall) => Promise<number>,
+): Promise<number> {
   const call = new GpuCall(context);
   encode(call);
   const prepared = call.prepare();
   await warm(prepared);
   const times: number[] = [];
-  for (let i = 0; i < runs; i++) {
-    prepared.submit(timer);
-    times.push((await timer.read()).reduce((sum, { milliseconds }) => sum + milliseconds, 0));
-  }
+  for (let i = 0; i < runs; i++) times.push(await measure(prepared));
   prepared.release();
   return times.toSorted((a, b) => a - b)[Math.floor(runs / 2)]!;
 }
+/** Median GPU milliseconds of a call's passes together. */
+const gpuTime = (encode: (call: GpuCall) => void, runs = 5): Promise<number> =>
+  median(encode, runs, async (prepared) => {
+    prepared.submit(timer);
+    return (await timer.read()).reduce((sum, { milliseconds }) => sum + milliseconds, 0);
+  });
 /** Wall milliseconds of a prepared call, submitted one after another. */
-async function wallTime(encode: (call: GpuCall) => void, runs = 10): Promise<number> {
-  const call = new GpuCall(context);
-  encode(call);
-  const prepared = call.prepare();
-  await warm(prepared);
-  const times: number[] = [];
-  for (let i = 0; i < runs; i++) {
+const wallTime = (encode: (call: GpuCall) => void, runs = 10): Promise<number> =>
+  median(encode, runs, async (prepared) => {
     const start = performance.now();
     prepared.submit();
     await device.queue.onSubmittedWorkDone();
-    times.push(performance.now() - start);
-  }
-  prepared.release();
-  return times.toSorted((a, b) => a - b)[Math.floor(runs / 2)]!;
-}
+    return performance.now() - start;
+  });
 const worst = (a: Float32Array, b: Float32Array): number => {
   let [off, size] = [0, 1e-9];
   for (let i = 0; i < a.length; i++) {
