@@ -1,7 +1,7 @@
 // The seam between a model's arithmetic and everything that talks to it: an engine holds weights, a sequence holds tokens.
 import type { ModelConfig } from '@hip/checkpoints';
 import type { Candidates } from '@hip/checkpoints/generation';
-import type { HipConfig } from '@hip/mask-search';
+import type { BlockMask, HipConfig } from '@hip/mask-search';
 
 /** Bytes of a backend's memory. */
 export interface EngineMemory {
@@ -72,13 +72,18 @@ export interface Sequence {
   /**
    * Appends tokens.
    *
-   * @returns nats of each token but the first, given those before it [n − 1]; [n] where the sequence held tokens before
+   * @returns nats of each token but the first, given those before it [n − 1], whether or not the sequence held tokens before
    */
   losses(ids: ArrayLike<number>, options?: Omit<ForwardOptions, 'logits'>): Promise<Float32Array>;
   /** A sequence with the same tokens that goes its own way; keys and values are shared until then. */
   fork(): Sequence;
   /** Keeps the first `length` tokens. */
   truncate(length: number): void;
+  /**
+   * The keys that HiP selected in a layer for the rows of the last call, of its last 512 where it had more: for pictures. Undefined where
+   * the layer read all keys or its window, and on WebGPU, which keeps its masks to itself.
+   */
+  mask(layer: number): BlockMask | undefined;
   dispose(): void;
 }
 

@@ -2,7 +2,7 @@
 import type { GenerationDefaults, ModelConfig, TextTokenizer } from '@hip/checkpoints';
 import { Chat } from '../chat/chat.ts';
 import type { ChatOptions } from '../chat/types.ts';
-import type { Engine, EngineMemory, EnginePlan, ForwardOptions } from '../engine/types.ts';
+import type { Engine, EngineMemory, EnginePlan, ForwardOptions, Sequence } from '../engine/types.ts';
 import { LlmError } from '../errors.ts';
 import { generateIds } from '../generation/generate.ts';
 import { requireText, resolveGeneration, type GenerateOptions } from '../generation/options.ts';
@@ -60,6 +60,11 @@ export class LanguageModel implements Disposable {
   /** Begins a conversation. @throws LlmError `unsupported-model` without a tokenizer or chat template, `out-of-memory`, `closed` */
   chat(options: ChatOptions = {}): Chat {
     return new Chat(this.#parts, options);
+  }
+
+  /** An empty sequence of tokens over the model's weights, for what is neither conversation nor generation. @throws LlmError `out-of-memory`, `closed` */
+  createSequence(): Sequence {
+    return this.#parts.engine.createSequence();
   }
 
   /**

@@ -57,6 +57,23 @@ describe('HiP in an engine', () => {
   });
 });
 
+describe('the mask of a layer', () => {
+  it('is what the last rows read, where HiP selected it', async () => {
+    const sequence = engine.createSequence();
+    await sequence.forward(text(40), { logits: 'none' });
+    expect(sequence.mask(1)).toBeUndefined();
+    await sequence.forward(text(560), { logits: 'none' });
+    expect(sequence.mask(0)).toBeUndefined();
+    expect(sequence.mask(1)).toMatchObject({ keys: 600, queries: 48, window: 64, sink: 8 });
+    expect(sequence.mask(99)).toBeUndefined();
+    const fork = sequence.fork();
+    expect(fork.mask(1)).toBeUndefined();
+    fork.dispose();
+    sequence.dispose();
+    expect(() => sequence.mask(1)).toThrow(/disposed/);
+  });
+});
+
 describe('which keys a layer reads', () => {
   const kinds = async (
     attention: AttentionChoice,

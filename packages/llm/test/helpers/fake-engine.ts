@@ -106,6 +106,8 @@ class FakeSequence implements Sequence {
     this.#ids.length = length;
   }
 
+  mask(): undefined {}
+
   dispose(): void {
     if (!this.#isDisposed) this.#engine.live--;
     this.#isDisposed = true;

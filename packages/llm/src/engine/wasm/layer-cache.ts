@@ -1,7 +1,7 @@
 // One layer's keys and values in a sequence, and what its newest rows attend to: its window, everything, or what HiP selects.
 import type { ModelConfig } from '@hip/checkpoints';
 import type { CpuRuntime, KeyValueCache } from '@hip/kernels-cpu';
-import { denseMask } from '@hip/mask-search';
+import { denseMask, type BlockMask } from '@hip/mask-search';
 import type { LayerAttention } from '../layer-attention.ts';
 import type { LayerShape } from '../layers.ts';
 
@@ -10,6 +10,8 @@ export class LayerCache implements Disposable {
   readonly #shape: LayerShape;
   readonly #attention: LayerAttention;
   readonly #cache: KeyValueCache;
+  /** Whether the last step searched. */
+  #isSearched = false;
 
   /** @throws HipError `out-of-memory` */
   constructor(shape: LayerShape, attention: LayerAttention, cache: KeyValueCache) {
@@ -34,6 +36,11 @@ export class LayerCache implements Disposable {
     return this.#cache.length;
   }
 
+  /** What the last step's rows read, where HiP selected it. */
+  get mask(): BlockMask | undefined {
+    return this.#isSearched ? this.#cache.mask : undefined;
+  }
+
   /** Appends k, v [rows, kvHeads, headDim] and attends with q [rows, heads, headDim]. */
   step(q: Float32Array, k: Float32Array, v: Float32Array): Float32Array {
     const cache = this.#cache;
@@ -41,7 +48,9 @@ export class LayerCache implements Disposable {
     const { heads, kvHeads, headDim } = this.#shape;
     const keys = cache.length;
     const queries = q.length / (heads * headDim);
-    switch (this.#attention.kind(keys, queries)) {
+    const kind = this.#attention.kind(keys, queries);
+    this.#isSearched = kind === 'hip';
+    switch (kind) {
       case 'window': {
         const mask = denseMask({ batch: 1, queries, keys, heads, kvHeads, headDim }, true);
         return cache.attendMasked(q, { ...mask, window: this.#attention.window });

@@ -1,4 +1,5 @@
 // A sequence on WebAssembly: its tokens, a cache a layer, and runs of tokens through the decoder. What fails leaves no trace.
+import type { BlockMask } from '@hip/mask-search';
 import { throwIfAborted } from '../../errors.ts';
 import { candidatesOf, type Candidates } from '@hip/checkpoints/generation';
 import {
@@ -118,6 +119,11 @@ export class WasmSequence implements Sequence {
     checkLength(length, this.length);
     for (const cache of this.#caches) cache.truncate(length);
     this.#ids.length = length;
+  }
+
+  mask(layer: number): BlockMask | undefined {
+    this.#check();
+    return this.#caches[layer]?.mask;
   }
 
   /** Frees keys and values; a call that runs is ended at its next slice. */

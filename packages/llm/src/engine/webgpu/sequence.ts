@@ -96,6 +96,10 @@ export class WebgpuSequence implements Sequence {
     this.#ids.length = length;
   }
 
+  mask(): undefined {
+    this.#checkIdle('mask');
+  }
+
   /** Frees keys and values; a call that runs is ended at its next chunk. */
   dispose(): void {
     if (this.#disposed) return;
