@@ -7,6 +7,7 @@ export const registry: Readonly<Record<string, string>> = {
   'cpu-linear': 'products with stored weights on SmolLM2’s shapes: a token, prefill, share of peak',
   'model-decode': 'a decoded token of a whole model after a long context, by cache and attention',
   'llm-cpu': 'SmolLM2 from its GGUF against llama.cpp on two threads: prefill, token, perplexity, memory',
+  embeddings: 'MiniLM sentence embeddings on two threads against onnxruntime',
   'onnx-cpu': 'SmolLM2 as ONNX: onnxruntime with the whole graph against the graph cut at its attention',
   sampling: 'greedy and every way to sample a token at 151,936 tokens',
   quality: 'perplexity and pass-key accuracy of dense, HiP, window and random blocks on real weights',

@@ -33,6 +33,7 @@ describe('registry', () => {
       [
         'cpu-attention',
         'cpu-linear',
+        'embeddings',
         'instatune',
         'linas',
         'llm-cpu',

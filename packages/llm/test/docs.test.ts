@@ -6,6 +6,7 @@ import { checkedProgram, packageSnippets, runProgram, typeErrors, unshownLines }
 
 const root = join(import.meta.dirname, '..');
 const folder = sharedPath('models', 'smollm2-135m-instruct');
+const encoder = sharedPath('models', 'minilm-l6');
 
 describe.skipIf(!folder)(`documentation${missingShared('models/smollm2-135m-instruct')}`, () => {
   it('every example runs and prints what it shows', async () => {
@@ -13,7 +14,10 @@ describe.skipIf(!folder)(`documentation${missingShared('models/smollm2-135m-inst
     expect(snippets.length).toBeGreaterThanOrEqual(8);
     for (const { code } of snippets) expect(unshownLines(code)).toEqual([]);
     const { program, checks } = checkedProgram(
-      snippets.map(({ file, code }) => ({ file, code: code.replaceAll("'./SmolLM2", `'${folder}/SmolLM2`) })),
+      snippets.map(({ file, code }) => ({
+        file,
+        code: code.replaceAll("'./SmolLM2", `'${folder}/SmolLM2`).replaceAll("'./minilm-l6'", `'${encoder}'`),
+      })),
     );
     expect(checks).toBeGreaterThanOrEqual(10);
     expect((await runProgram(program, root)).stdout).toMatch(/all of them\n$/);
