@@ -15,6 +15,7 @@ export { fitLogistic, type LogisticModel, type LogisticOptions } from './linear/
 export { svr, type SvrModel, type SvrOptions } from './svm/svr.ts';
 export { gaussianProcess, type GaussianProcessModel, type GaussianProcessOptions } from './gp/gaussian-process.ts';
 export { randomForest, type RandomForestModel, type RandomForestOptions } from './trees/forest.ts';
+export type { ColumnDomain } from './trees/marginals.ts';
 export { boostedTrees, type BoostedTreesModel, type BoostedTreesOptions } from './trees/boosting.ts';
 export {
   nearestNeighbours,

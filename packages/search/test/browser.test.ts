@@ -29,4 +29,27 @@ describeBrowser('search in a browser', (open) => {
     }
     expect(tab.errors).toEqual([]);
   });
+
+  it('shows a study in its element: drawn, explained, chosen by the pointer, no wider than a phone', async () => {
+    await using tab = await open({ entry });
+    await tab.page.setViewport({ width: 360, height: 800 });
+    await tab.page.emulateMediaFeatures([{ name: 'prefers-color-scheme', value: 'dark' }]);
+    await tab.page.waitForFunction('typeof show === "function"');
+    await tab.page.evaluate('show()');
+    await tab.page.waitForSelector('instatune-study .importance svg');
+    const text = await tab.page.$eval('instatune-study header', (header) => header.textContent);
+    expect(text).toContain('80 measured');
+    expect(await tab.page.evaluate('document.documentElement.scrollWidth')).toBeLessThanOrEqual(360);
+    const ground = '.instatune-study';
+    expect(await tab.page.$eval(ground, (node) => getComputedStyle(node).backgroundColor)).toBe('rgb(20, 25, 31)');
+    // The pointer over a point of the front names the nearest trial, a click chooses it.
+    const point = (await tab.page.$$('instatune-study .front svg circle')).at(-1)!;
+    await point.scrollIntoView();
+    await point.click();
+    await tab.page.waitForSelector('instatune-study input[aria-label^="compare trial"]:checked');
+    await tab.page.click('instatune-study .table tbody tr:last-child input');
+    await tab.page.waitForSelector('instatune-study .compare tbody tr');
+    if (process.env['HIP_PICTURES']) await tab.page.screenshot({ path: process.env['HIP_PICTURES'], fullPage: true });
+    expect(tab.errors).toEqual([]);
+  });
 });

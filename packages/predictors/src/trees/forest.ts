@@ -8,6 +8,7 @@ import { tameTargets } from '../core/robust.ts';
 import { scaleTargets } from '../core/scaling.ts';
 import { tableOf, type Rows, type Table } from '../core/table.ts';
 import { binsOf } from './bins.ts';
+import { treeVariance, type ColumnDomain } from './marginals.ts';
 import { growTree, treeFrom, treeToJSON, treeValue, type Tree } from './tree.ts';
 
 export interface RandomForestOptions {
@@ -27,6 +28,25 @@ export interface RandomForestModel extends Model {
   readonly trees: number;
   /** RMS error on rows a tree has not seen, in the targets' unit; NaN where every tree saw every row. */
   readonly outOfBagRmse: number;
+  /**
+   * Functional ANOVA over the whole domain (Hutter, Hoos and Leyton-Brown 2014): of the forest's variance the share that each column causes by itself,
+   * the mean over trees; what is missing to 1 they cause together. All zero where the forest is constant.
+   *
+   * @param domains the values a column may have, one a column
+   * @throws PredictorError `invalid-data` unless there is one domain a column
+   *
+   * @example
+   * ```ts
+   * import { randomForest } from '@instatune/predictors';
+   *
+   * const rows = Array.from({ length: 200 }, (_, i) => [i % 5, Math.floor(i / 5) % 5]);
+   * const model = randomForest({ trees: 20 }).fit(rows, rows.map(([a, b]) => a + 3 * b), { seed: 1 });
+   * const values = [0, 1, 2, 3, 4];
+   * const [first, second] = model.importances([{ values }, { values }]);
+   * console.log(first.toFixed(1), second.toFixed(1)); // => 0.1 0.9
+   * ```
+   */
+  importances(domains: readonly ColumnDomain[]): Float64Array;
 }
 
 interface State {
@@ -37,6 +57,8 @@ interface State {
   readonly outOfBagRmse: number;
 }
 
+/** Of targets scaled to unit variance. */
+const LEAST_VARIANCE = 1e-12;
 /** A third of a few columns is too little to choose from. */
 const LEAST_COLUMNS = 10;
 
@@ -73,6 +95,22 @@ function modelOf({ features, trees, mean, deviation, outOfBagRmse }: State): Ran
         'no-std',
         'every tree of this forest saw every row it was fitted on: fit at least two rows, or more trees, to predict deviations',
       );
+    },
+    importances(domains) {
+      if (domains.length !== features)
+        throw new PredictorError(
+          'invalid-data',
+          `${domains.length} domains for ${features} columns: give one a column`,
+          { domains: domains.length, features },
+        );
+      const shares = new Float64Array(features);
+      for (const tree of trees) {
+        const { total, alone } = treeVariance(tree, domains);
+        // Of a tree that is constant but for rounding there are no parts.
+        if (!(total > LEAST_VARIANCE)) continue;
+        alone.forEach((part, column) => (shares[column]! += part / total / trees.length));
+      }
+      return shares;
     },
     toJSON: () =>
       saveAs('random-forest', features, {

@@ -1,4 +1,4 @@
-// The report's figures as standalone SVG text: Observable Plot on linkedom, no browser.
+// The report's figures as standalone SVG text: Observable Plot on the page's document, or on linkedom where there is none.
 import type * as ObservablePlot from '@observablehq/plot';
 import { optional } from '../optional.ts';
 import type { SearchResult } from '../run/progress.ts';
@@ -6,11 +6,13 @@ import { isComplete } from '../study/trial.ts';
 
 type Drawing = { readonly Plot: typeof ObservablePlot; readonly document: Document };
 
+const PACKAGES = typeof document === 'object' ? ['@observablehq/plot'] : ['@observablehq/plot', 'linkedom'];
 // Rendering is synchronous, importing is not: an import that failed is thrown where something is drawn.
-const loaded: Drawing | Error = await optional(['@observablehq/plot', 'linkedom'], 'a report', async () => {
-  const [Plot, { parseHTML }] = await Promise.all([import('@observablehq/plot'), import('linkedom')]);
-  const { document } = parseHTML('<!doctype html><html><body></body></html>');
-  return { Plot, document };
+const loaded: Drawing | Error = await optional(PACKAGES, 'a report', async () => {
+  const Plot = await import('@observablehq/plot');
+  if (typeof document === 'object') return { Plot, document };
+  const { parseHTML } = await import('linkedom');
+  return { Plot, document: parseHTML('<!doctype html><html><body></body></html>').document };
 }).catch((error: unknown) => error as Error);
 
 function drawing(): Drawing {

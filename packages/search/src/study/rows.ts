@@ -122,7 +122,8 @@ export function headerOf(path: string, row: Row): StudyHeader {
   return header as StudyHeader;
 }
 
-function trialOf(path: string, row: Row): Trial {
+/** One row of `trials`. @throws SearchError `corrupt-study` */
+export function trialOf(path: string, row: Row): Trial {
   const n = number(row['number']);
   const values = row['trial_values'];
   const given = {

@@ -1,0 +1,206 @@
+// The study view in a page: front, history, parallel coordinates, importances, table, comparison; drawn again when the study has grown.
+import type { StudyView } from './data.ts';
+import { choice, makerOf, panel } from './dom.ts';
+import { comparePanel } from './compare-panel.ts';
+import { historyFigure, importanceFigure } from './figures.ts';
+import { frontFigure } from './front-figure.ts';
+import { measuredTrials, viewFront } from './front.ts';
+import { importancesOf, type Importances } from './importances.ts';
+import { parallelFigure } from './parallel-figure.ts';
+import { STYLE } from './style.ts';
+import { tablePanel } from './table-panel.ts';
+
+export interface MountOptions {
+  /** Width that figures are drawn for where the page cannot tell, in pixels. @defaultValue 560 */
+  readonly width?: number;
+  /** Called with the trials that are chosen to be compared, at most two. */
+  readonly onChoose?: (trials: readonly number[]) => void;
+}
+
+/** A view that stands in a page. */
+export interface MountedStudy {
+  /** Shows a study anew; filters, sorting, axes and chosen trials stay as they are. */
+  update(view: StudyView): void;
+  /** Takes everything out of the page again. */
+  dispose(): void;
+}
+
+/** Axes of variables in the parallel coordinates: more are a thicket. */
+const AXES = 12;
+
+/**
+ * Puts a study into an element of a page: the Pareto front in two objectives, hypervolume by trial, parallel coordinates, importances by functional
+ * ANOVA, every trial in a table with filter and sorting, and two trials compared. Light and dark as the page's reader prefers; usable by keyboard.
+ *
+ * @throws SearchError `missing-package` where @observablehq/plot is not installed
+ * @example
+ * import { mountStudy, toStudyView } from '@instatune/search/report';
+ *
+ * const mounted = mountStudy(document.querySelector('main'), toStudyView(study));
+ * onProgress: () => mounted.update(toStudyView(study));
+ */
+export function mountStudy(root: HTMLElement, view: StudyView, options: MountOptions = {}): MountedStudy {
+  const document = root.ownerDocument;
+  const make = makerOf(document);
+  const abort = new AbortController();
+  let current = view;
+  let chosen: readonly number[] = [];
+  let importances: Importances | undefined;
+  let learntFrom = '';
+  let [x, y, explained] = ['', '', ''];
+
+  const title = make('h2');
+  const summary = make('p');
+  const front = panel(make, 'Pareto front', 'front');
+  const history = panel(make, 'History', 'history');
+  const parallel = panel(make, 'Parallel coordinates', 'parallel');
+  const importance = panel(make, 'Importance of variables', 'importance');
+  const table = tablePanel(make, toggle);
+  const compare = comparePanel(make);
+  const container = make(
+    'div',
+    { class: 'instatune-study' },
+    make('style', {}, STYLE),
+    make('header', {}, title, summary),
+    make('div', { class: 'panels' }, front.element, history.element, parallel.element, importance.element),
+    table.element,
+    compare.element,
+  );
+
+  function toggle(trial: number): void {
+    chosen = chosen.includes(trial) ? chosen.filter((each) => each !== trial) : [...chosen.slice(-1), trial];
+    options.onChoose?.(chosen);
+    drawChosen();
+  }
+
+  const width = (place: HTMLElement): number =>
+    Math.max(300, Math.min(place.clientWidth || (options.width ?? 560), 900));
+  const nothing = (text: string) => make('p', {}, text);
+
+  function drawFront(): void {
+    const one = current.objectives.length === 1;
+    front.body.replaceChildren(
+      one || measuredTrials(current).length === 0
+        ? nothing(one ? 'One objective has no front: see the history.' : 'Nothing is measured yet.')
+        : frontFigure(current, { document, width: width(front.body), x, y, chosen, onChoose: toggle }),
+    );
+  }
+
+  function drawParallel(): void {
+    const ranked = importances?.variables.map(({ name }) => name) ?? current.variables.map(({ name }) => name);
+    const variables = ranked.slice(0, AXES);
+    const left = current.variables.length - variables.length;
+    parallel.body.replaceChildren(
+      measuredTrials(current).length === 0
+        ? nothing('Nothing is measured yet.')
+        : parallelFigure(current, { document, width: width(parallel.body), variables, chosen }),
+      ...(left > 0 ? [nothing(`The ${AXES} variables that matter most, of ${current.variables.length}.`)] : []),
+    );
+  }
+
+  function drawChosen(): void {
+    drawFront();
+    drawParallel();
+    table.show(current, chosen);
+    compare.show(current, chosen);
+  }
+
+  /** Learnt again when a tenth more is known: a forest takes a moment. */
+  async function explain(): Promise<void> {
+    const count = measuredTrials(current).length;
+    const step = Math.floor(Math.log(Math.max(1, count)) / Math.log(1.1));
+    const key = `${explained} ${step} ${current.variables.length}`;
+    if (key === learntFrom) return;
+    learntFrom = key;
+    try {
+      const found = await importancesOf(current, explained, { signal: abort.signal });
+      if (key !== learntFrom || abort.signal.aborted) return;
+      importances = found;
+      importance.body.replaceChildren(
+        found
+          ? importanceFigure(found, { document, width: width(importance.body) })
+          : nothing('A few more measured trials are needed.'),
+      );
+      drawParallel();
+    } catch (error) {
+      if (!abort.signal.aborted) importance.body.replaceChildren(nothing(String(error)));
+    }
+  }
+
+  function drawControls(): void {
+    const names = current.objectives.map(({ name }) => name);
+    if (!names.includes(explained)) explained = names[0]!;
+    if (!names.includes(x) || !names.includes(y)) [x, y] = [names.at(-1)!, names[0]!];
+    const redraw = (set: (name: string) => void) => (name: string) => {
+      set(name);
+      drawFront();
+    };
+    front.controls.replaceChildren(
+      ...(names.length > 2
+        ? [
+            choice(
+              make,
+              'across',
+              names,
+              x,
+              redraw((name) => (x = name)),
+            ),
+            choice(
+              make,
+              'up',
+              names,
+              y,
+              redraw((name) => (y = name)),
+            ),
+          ]
+        : []),
+    );
+    importance.controls.replaceChildren(
+      ...(names.length > 1
+        ? [
+            choice(make, 'for', names, explained, (name) => {
+              explained = name;
+              void explain();
+            }),
+          ]
+        : []),
+    );
+  }
+
+  let objectives = '';
+  function show(): void {
+    const { name, problem, tactic, seed, trials } = current;
+    title.textContent = problem === undefined ? name : `${problem}: study “${name}”`;
+    const count = (state: string) => trials.filter((trial) => trial.state === state).length;
+    summary.textContent = [
+      ...(tactic === undefined ? [] : [`tactic ${tactic}`]),
+      ...(seed === undefined ? [] : [`seed ${seed}`]),
+      `${count('complete')} measured`,
+      ...(count('failed') > 0 ? [`${count('failed')} failed`] : []),
+      ...(count('running') > 0 ? [`${count('running')} running`] : []),
+      `${viewFront(current).length} on the front`,
+      ...current.constraints.map(({ text }) => text),
+    ].join(', ');
+    // Controls are made again only for other objectives: what is being used must not vanish.
+    const key = JSON.stringify(current.objectives);
+    if (key !== objectives) drawControls();
+    objectives = key;
+    history.body.replaceChildren(historyFigure(current, { document, width: width(history.body) }));
+    drawChosen();
+    void explain();
+  }
+
+  root.append(container);
+  show();
+  return {
+    update(next) {
+      current = next;
+      chosen = chosen.filter((number) => next.trials.some((trial) => trial.number === number));
+      show();
+    },
+    dispose() {
+      abort.abort();
+      container.remove();
+    },
+  };
+}

@@ -1,0 +1,107 @@
+// The study view on linkedom: what it shows, how filter, sorting and choosing act, and that updates keep them.
+import { parseHTML } from 'linkedom';
+import { describe, expect, it } from 'vitest';
+import { bertSynth, runSearch } from '../../src/index.ts';
+import { mountStudy, toStudyView, type StudyView } from '../../src/report.ts';
+
+const { study } = await runSearch(bertSynth(), { tactic: 'random', evaluations: 40, population: 20, seed: 1 });
+const view = toStudyView(study);
+
+function page() {
+  const { document, Event } = parseHTML('<!doctype html><html><body><main></main></body></html>');
+  return {
+    root: document.querySelector('main')!,
+    fire: (node: Element, type: string) => node.dispatchEvent(new Event(type)),
+  };
+}
+
+/** Trials in the table, in its order. */
+const numbers = (root: Element) =>
+  [...root.querySelectorAll('.table tbody tr')].map((row) => Number(row.querySelectorAll('td')[1]!.textContent));
+
+const waitFor = async (condition: () => boolean) => {
+  for (let i = 0; i < 2000 && !condition(); i++) await new Promise((resolve) => setTimeout(resolve, 5));
+  expect(condition()).toBe(true);
+};
+
+describe('mountStudy', () => {
+  it('draws every panel with a name, and explains the objectives', async () => {
+    const { root } = page();
+    const mounted = mountStudy(root, view);
+    for (const name of ['front', 'history', 'parallel', 'table', 'compare', 'importance'])
+      expect(root.querySelector(`section.${name}`)?.getAttribute('aria-label')).toBeTruthy();
+    expect(root.querySelector('.front svg')?.getAttribute('aria-label')).toMatch(/on the front of 40 measured/);
+    expect(root.querySelector('header p')?.textContent).toContain('40 measured');
+    await waitFor(() => root.querySelector('.importance svg') !== null);
+    expect(root.querySelector('.importance svg')?.textContent).toContain('layers');
+    mounted.dispose();
+    expect(root.children).toHaveLength(0);
+  });
+
+  it('filters by words and comparisons, sorts by a column, says what it cannot follow', () => {
+    const { root, fire } = page();
+    const mounted = mountStudy(root, view);
+    const filter = root.querySelector<HTMLInputElement>('input[type=search]')!;
+    const type = (text: string) => {
+      filter.value = text;
+      fire(filter, 'input');
+    };
+    expect(numbers(root)).toEqual(view.trials.map(({ number }) => number));
+    type('accuracy >= 86, layers = 3');
+    const expected = view.trials.filter((t) => t.objectives['accuracy']! >= 86 && t.values['layers'] === 3);
+    expect(numbers(root)).toEqual(expected.map(({ number }) => number));
+    type('speed > 3');
+    expect(root.querySelector('[role=status]')?.textContent).toMatch(
+      /no column "speed": use one of trial, state, macs/,
+    );
+    type('');
+    const macs = [...root.querySelectorAll('th button')].find((button) => button.textContent === 'macs (G)')!;
+    fire(macs, 'click');
+    const ascending = [...view.trials].sort((a, b) => a.objectives['macs']! - b.objectives['macs']!);
+    expect(numbers(root)).toEqual(ascending.map(({ number }) => number));
+    const sorted = root.querySelector('th[aria-sort=ascending]');
+    expect(sorted?.textContent).toBe('macs (G)');
+    mounted.dispose();
+  });
+
+  it('compares the two trials that were chosen last, and keeps them, the filter and the axes through an update', () => {
+    const { root, fire } = page();
+    const chosen: (readonly number[])[] = [];
+    const half: StudyView = { ...view, trials: view.trials.slice(0, 20) };
+    const mounted = mountStudy(root, half, { onChoose: (trials) => chosen.push(trials) });
+    const filter = root.querySelector<HTMLInputElement>('input[type=search]')!;
+    for (const trial of [3, 5, 7]) {
+      const box = root.querySelector(`input[aria-label="compare trial ${trial}"]`)!;
+      fire(box, 'change');
+    }
+    expect(chosen).toEqual([[3], [3, 5], [5, 7]]);
+    filter.value = 'complete';
+    mounted.update(view);
+    expect(filter.value).toBe('complete');
+    expect(numbers(root)).toHaveLength(40);
+    const compare = root.querySelector('.compare')!;
+    expect([...compare.querySelectorAll('thead th')].map((cell) => cell.textContent)).toContain('trial 5');
+    const gain = view.trials[7]!.objectives['macs']! - view.trials[5]!.objectives['macs']!;
+    const row = [...compare.querySelectorAll('tbody tr')].find(
+      (r) => r.querySelector('th')?.textContent === 'macs (G)',
+    )!;
+    expect(Number(row.querySelectorAll('td')[2]!.textContent.split(' ')[0])).toBeCloseTo(gain, 3);
+    mounted.dispose();
+  });
+
+  it('stands before anything is measured, with one objective, and with three', () => {
+    const { root } = page();
+    mountStudy(root, { ...view, trials: [] }).dispose();
+    const [objective] = view.objectives;
+    mountStudy(root, { ...view, objectives: [objective!] }).dispose();
+    const third = { name: 'layers', direction: 'minimize' as const };
+    const trials = view.trials.map((t) => ({
+      ...t,
+      objectives: { ...t.objectives, layers: Number(t.values['layers']) },
+    }));
+    const mounted = mountStudy(root, { ...view, objectives: [...view.objectives, third], trials });
+    const labels = [...root.querySelectorAll('.front label')].map((label) => label.textContent);
+    expect(labels.map((label) => label.split(' ')[0])).toEqual(['across', 'up']);
+    mounted.dispose();
+  });
+});
