@@ -31,9 +31,9 @@ export const ARCHITECTURE = {
     external: ['@tensorflow/'],
   },
   '@hip/llm': {
-    what: 'a decoder language model, whole: weights as stored, a paged cache, sparse attention, chat',
+    what: 'a decoder language model, whole: weights as stored, a paged cache, sparse attention, chat; `/serve` answers clients of the OpenAI API',
     internal: ['@hip/mask-search', '@hip/kernels-cpu', '@hip/kernels-webgpu', '@hip/checkpoints'],
-    external: ['citty'],
+    external: ['citty', 'hono', '@hono/node-server', 'valibot'],
   },
   '@hip/onnx': {
     what: 'HiP inside ONNX models: cut at their attention, pieces on onnxruntime, ours between; `/model` reads and writes them',

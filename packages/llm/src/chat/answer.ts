@@ -13,6 +13,8 @@ export interface AnswerSource {
   readonly tokenizer: TextTokenizer;
   readonly prompt: readonly number[];
   readonly settings: GenerationSettings;
+  /** Called when the prompt has been read. */
+  readonly onRead?: () => void;
 }
 
 /** How an answer came to be. */
@@ -26,7 +28,7 @@ export interface Ended {
 
 /** Writes an answer; calls `onEnd` once, however it ends. */
 export async function* writeAnswer(
-  { held, tokenizer, prompt, settings }: AnswerSource,
+  { held, tokenizer, prompt, settings, onRead }: AnswerSource,
   onEnd: (ended: Ended) => void,
 ): AsyncGenerator<string, void, void> {
   const pieces = new TextPieces(tokenizer, settings.stopStrings);
@@ -48,6 +50,7 @@ export async function* writeAnswer(
       if (event.type === 'prompt') {
         cachedTokens = event.reused;
         readAt = performance.now();
+        onRead?.();
         continue;
       }
       generatedTokens++;

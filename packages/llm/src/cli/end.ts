@@ -7,13 +7,13 @@ export class UsageError extends Error {
   override readonly name = 'UsageError';
 }
 
-/** Prints an error. @returns the exit status */
-export function reportError(error: unknown, stream: { write(text: string): unknown }): number {
+/** Prints an error. @param command what it is called @returns the exit status */
+export function reportError(error: unknown, stream: { write(text: string): unknown }, command = 'hip-chat'): number {
   if (error instanceof UsageError || error instanceof CheckpointError || error instanceof LlmError) {
-    stream.write(`hip-chat: ${error.message.replaceAll(/\s*\n\s*/g, ' ')}${hint(error)}\n`);
+    stream.write(`${command}: ${error.message.replaceAll(/\s*\n\s*/g, ' ')}${hint(error)}\n`);
     return 'code' in error && error.code === 'internal' ? 1 : 2;
   }
-  stream.write(`hip-chat: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}\n`);
+  stream.write(`${command}: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}\n`);
   return 1;
 }
 

@@ -115,7 +115,7 @@ function moved(onProgress: ForwardOptions['onProgress'], kept: number, total: nu
 }
 
 /** Tokens that two lists begin with alike. */
-function commonLength(a: readonly number[], b: readonly number[]): number {
+export function commonLength(a: readonly number[], b: readonly number[]): number {
   const most = Math.min(a.length, b.length);
   let length = 0;
   while (length < most && a[length] === b[length]) length++;

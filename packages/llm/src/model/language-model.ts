@@ -11,10 +11,17 @@ import type { ModelParts } from './parts.ts';
 /** Options of {@link LanguageModel.losses}. */
 export type LossOptions = Omit<ForwardOptions, 'logits'>;
 
+/** What a model consists of, for rooms of this package that talk to its engine themselves. */
+export let partsOf: (model: LanguageModel) => ModelParts;
+
 /** A language model in memory; `loadLanguageModel` makes it. */
 export class LanguageModel implements Disposable {
   readonly #parts: ModelParts;
   readonly #plan: (contextTokens: number) => Promise<EnginePlan>;
+
+  static {
+    partsOf = (model) => model.#parts;
+  }
 
   /** @internal */
   constructor(parts: ModelParts, plan: (contextTokens: number) => Promise<EnginePlan>) {

@@ -53,8 +53,8 @@ async function fromCheckpoint(checkpoint: OpenCheckpoint, options: LoadOptions):
     checkpoint.generation(),
   ]);
   const { cacheType: cache, weights, contextTokens, attention, threads, signal, onProgress } = options;
-  const { backend, device, memoryLimit, offload } = options;
-  const placed = { backend, device, memoryLimit, offload, threads };
+  const { backend, device, memoryLimit, cacheTokens, offload } = options;
+  const placed = { backend, device, memoryLimit, cacheTokens, offload, threads };
   const engineOptions: EngineOptions = { ...placed, cache, weights, contextTokens, attention, signal, onProgress };
   const engine = await loadEngine(checkpoint, engineOptions);
   const plan = (tokens: number) => planEngine(checkpoint, { ...engineOptions, contextTokens: tokens });
