@@ -77,9 +77,7 @@ async function* chunks(
   const offsets: number[] = [];
   const echoes = prompts.map((prompt) => {
     if (!request.echo) return '';
-    return typeof prompt === 'string'
-      ? prompt
-      : service.tokenizer.decode(prompt as number[], { skipSpecialTokens: false });
+    return typeof prompt === 'string' ? prompt : service.tokenizer.decode(prompt, { skipSpecialTokens: false });
   });
   for (let index = 0; index < choices * prompts.length; index++) {
     const echo = echoes[Math.floor(index / choices)] as string;

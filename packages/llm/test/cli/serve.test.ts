@@ -6,7 +6,6 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { readServeArguments } from '../../src/cli/serve/arguments.ts';
 import { UsageError } from '../../src/cli/end.ts';
 import { chatFolder } from '../helpers/chat-folder.ts';
-import type { Json } from '../helpers/serving.ts';
 
 const MAIN = join(import.meta.dirname, '../../src/cli/main.ts');
 
@@ -52,7 +51,7 @@ describe('llm serve', () => {
     ]);
     const url = await address();
     expect(url).toMatch(/^http:\/\/127\.0\.0\.1:\d+\/v1$/);
-    const { data } = (await (await fetch(`${url}/models`)).json()) as Json;
+    const { data } = await (await fetch(`${url}/models`)).json();
     expect(data).toMatchObject([{ id: 'small', context_length: 100_000 }]);
     const body = JSON.stringify({
       model: 'small',

@@ -5,7 +5,6 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { LlmError } from '../../src/errors.ts';
 import { createServer } from '../../src/serve.ts';
 import { listening, type Listening } from '../helpers/listening.ts';
-import type { Json } from '../helpers/serving.ts';
 
 const sleep = (ms: number) => new Promise((resolve) => void setTimeout(resolve, ms));
 const until = async (condition: () => boolean) => {
@@ -29,7 +28,7 @@ describe('a port', () => {
   it('answers as the library does', async () => {
     expect(on.url).toMatch(/^http:\/\/127\.0\.0\.1:\d+$/);
     const response = await post({ temperature: 0, max_tokens: 24 });
-    const { choices } = (await response.json()) as Json;
+    const { choices } = await response.json();
     const ids = await on.model.generate(on.model.tokenizer.encode('Once'), { temperature: 0, maxTokens: 24 });
     // Half a character at the end is not given.
     expect(choices[0].text).toBe(on.model.tokenizer.decode(ids).replace(/\uFFFD+$/, ''));
