@@ -1,11 +1,12 @@
 // llm serve, with its streams as parameters: load, listen, end when told to.
 import { renderUsage, type CommandDef } from 'citty';
+import type { Embedder } from '../../embedder/types.ts';
 import type { EngineOptions, WeightChoice } from '../../engine/types.ts';
 import type { LanguageModel } from '../../model/language-model.ts';
 import { loadLanguageModel } from '../../model/load.ts';
 import type { ApiError } from '../../serve/api-error.ts';
-import { createServer, type ServerOptions } from '../../serve/server.ts';
-import { isAbort, reportError, UsageError } from '../end.ts';
+import { createServer } from '../../serve/server.ts';
+import { isAbort, reportError } from '../end.ts';
 import { installWebgpu } from '../gpu.ts';
 import { count, Status } from '../status.ts';
 import { definition, readServeArguments, type ServeArguments } from './arguments.ts';
@@ -41,10 +42,11 @@ export async function runServe(raw: readonly string[], surroundings: ServeSurrou
   try {
     const args = readServeArguments(raw, folder, environment);
     using model = await load(args, status, signal);
-    const embedder = await loadEncoder(args);
+    const encoder = await loadEncoder(args);
+    using _embedder = encoder?.embedder;
     await using server = createServer(model, {
       ...args,
-      embedder,
+      embedder: encoder,
       onError: (error, request) => log(error, request, stderr),
     });
     const { url } = await server.listen({ port: args.port, host: args.host });
@@ -83,9 +85,15 @@ async function load(args: ServeArguments, status: Status, signal: AbortSignal): 
   return model;
 }
 
-async function loadEncoder({ embedder, embedderName }: ServeArguments): Promise<ServerOptions['embedder']> {
+/** A named encoder, where one is asked for. */
+async function loadEncoder({
+  embedder,
+  embedderName,
+  threads,
+}: ServeArguments): Promise<{ readonly name: string; readonly embedder: Embedder } | undefined> {
   if (embedder === undefined) return undefined;
-  throw new UsageError(`--embedder ${embedderName}: encoders are not served yet`);
+  const { loadEmbedder } = await import('../../embedder/index.ts');
+  return { name: embedderName, embedder: await loadEmbedder(embedder, { threads }) };
 }
 
 /** A line for what clients did wrong, the cause for what we did. */
