@@ -1,5 +1,5 @@
 #!/usr/bin/env node
-// `instatune`: tune, and the searches under it: search, resume, front, export, worker.
+// `instatune`: tune, and the searches under it: search, resume, front, view, export, worker.
 import { defineCommand, runMain } from 'citty';
 import manifest from '../package.json' with { type: 'json' };
 import { SearchError } from '@instatune/search';
@@ -20,6 +20,7 @@ const main = defineCommand({
     search: () => load(import('./study/search.ts')).then((m) => m.search),
     resume: () => load(import('./study/resume.ts')).then((m) => m.resumeCommand),
     front: () => load(import('./study/front.ts')).then((m) => m.front),
+    view: () => load(import('./view/command.ts')).then((m) => m.viewCommand),
     export: () => load(import('./study/export.ts')).then((m) => m.exportCommand),
     worker: () => load(import('./study/worker.ts')).then((m) => m.worker),
   },

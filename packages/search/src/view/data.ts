@@ -34,7 +34,7 @@ export interface ViewTrial {
   readonly number: number;
   readonly state: string;
   readonly values: Readonly<Record<string, ViewValue>>;
-  /** Objectives first, then whatever else was measured. Empty until the trial is complete. */
+  /** Objectives first, then whatever else was measured; what is no finite number is left out. Empty until the trial is complete. */
   readonly objectives: Readonly<Record<string, number>>;
   readonly standardErrors?: Readonly<Record<string, number>>;
   readonly round?: number;
@@ -119,7 +119,7 @@ function viewVariable(variable: Variable, name: string): ViewVariable {
 
 function viewTrial(trial: Trial, variables: readonly Variable[], names: readonly string[]): ViewTrial {
   const values = variableValues(variables, trial.genes);
-  const numbers = Object.entries(trial.values ?? {}).filter(([, value]) => typeof value === 'number');
+  const numbers = Object.entries(trial.values ?? {}).filter(([, value]) => Number.isFinite(value));
   return {
     number: trial.number,
     state: trial.status,
