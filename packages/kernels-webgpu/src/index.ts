@@ -49,6 +49,7 @@ export { planDecode, type DecodeDispatch, type DecodePlan, type DecodeRequest } 
 export { GpuDecodeSession, type GpuDecodeOptions } from './decode/session.ts';
 export { ModelPool } from './decode/model-pool.ts';
 export { ModelSession } from './decode/model-session.ts';
+export type { LayerRoom } from './decode/layer-room.ts';
 export { ModelTurn } from './decode/model-turn.ts';
 export {
   planModelPool,

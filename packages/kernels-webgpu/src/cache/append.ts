@@ -15,6 +15,8 @@ export interface AppendTarget {
   readonly table?: BufferRange | undefined;
   /** Row of the new keys and values that holds the first of them. @defaultValue 0 */
   readonly row?: number | undefined;
+  /** Where keys and values of each pool go instead of the pool's pages, token i to row i. */
+  readonly into?: readonly { readonly k: GpuTensor; readonly v: GpuTensor }[] | undefined;
 }
 
 /** 16-byte words of one token's keys. */
@@ -48,7 +50,7 @@ export function encodeAppend(
   tokens: number,
   uniform?: (pool: number) => BufferRange,
 ): void {
-  const { pool, table, row = 0 } = target;
+  const { pool, table, row = 0, into } = target;
   const needed = (row + tokens) * pool.kvHeads * pool.headDim;
   for (const [name, { length, type }] of [
     ['k', k],
@@ -78,8 +80,8 @@ export function encodeAppend(
         uniform?.(i) ?? { uniform: appendUniform(target, i, tokens) },
         range(k),
         range(v),
-        { buffer: part.k.buffer },
-        { buffer: part.v.buffer },
+        { buffer: (into?.[i] ?? part).k.buffer },
+        { buffer: (into?.[i] ?? part).v.buffer },
         ...(table ? [table] : []),
       ],
       workgroups: [x, Math.ceil(groups / x)],

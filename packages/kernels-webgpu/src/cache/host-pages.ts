@@ -7,15 +7,33 @@ import type { PoolBuffers } from './kv-pool.ts';
 
 /** Bytes read back at a time. */
 const STAGING = 64 * 2 ** 20;
+/** Staging buffers that stay for the next copies. */
+const MOST_STAGING = 4;
+
+/** A page to be uploaded, and the page's place in the target. */
+export interface PageUpload {
+  readonly page: number;
+  readonly place: number;
+}
+
+/** Keys and values of a pool: pages one behind another. */
+export interface PageBuffers {
+  readonly k: GPUBuffer;
+  readonly v: GPUBuffer;
+}
+
+/** A page whose content lies at `place` of some buffers. */
+type PageCopy = PageUpload;
 
 export class HostPages {
   readonly #context: GpuContext;
   readonly #planner: PagePlanner;
   readonly #pools: readonly PoolBuffers[];
-  /** [pool][k, v] */
+  /** [pool][k, v]; pages that were copied together lie behind one another, keys of a pool and then its values. */
   readonly #copies = new Map<number, Uint8Array[]>();
   /** Full pages without a copy, and when each of them became full: a page that is filled again meanwhile needs another copy. */
   readonly #unsaved = new Map<number, object>();
+  readonly #staging: GPUBuffer[] = [];
 
   constructor(context: GpuContext, planner: PagePlanner, pools: readonly PoolBuffers[]) {
     this.#context = context;
@@ -30,9 +48,9 @@ export class HostPages {
     return total;
   }
 
-  /** A page is full: {@link settle} will copy it. */
+  /** A page is full: {@link settle} will copy it, unless that was done. */
   filled(page: number): void {
-    this.#unsaved.set(page, {});
+    if (!this.#planner.isSaved(page)) this.#unsaved.set(page, {});
   }
 
   /** A page will be written again: its copy is out of date. */
@@ -49,71 +67,161 @@ export class HostPages {
   clear(): void {
     this.#copies.clear();
     this.#unsaved.clear();
+    for (const buffer of this.#staging.splice(0)) buffer.destroy();
   }
 
   /** Copies full pages to the host. Waits for the queue. @throws HipError `device-lost` */
   async settle(): Promise<void> {
     const pages = [...this.#unsaved.keys()];
-    const pageBytes = 2 * this.#pools.reduce((total, pool) => total + pool.pageBytes, 0);
-    const batch = Math.max(1, Math.floor(STAGING / pageBytes));
-    for (let start = 0; start < pages.length; start += batch)
-      await this.#save(pages.slice(start, start + batch), pageBytes);
+    const batch = this.#batch;
+    for (let start = 0; start < pages.length; start += batch) {
+      // Between two batches a page may have been released.
+      const some = pages.slice(start, start + batch).filter((page) => this.#unsaved.has(page));
+      const copies = some.map((page) => ({ page, place: this.#planner.slotOf(page)! }));
+      await this.#read(
+        copies,
+        this.#pools.map(({ k, v }) => ({ k: k.buffer, v: v.buffer })),
+      );
+    }
   }
 
-  async #save(candidates: readonly number[], pageBytes: number): Promise<void> {
+  /**
+   * Copies full pages that lie in other buffers than the pool's. The queue is told at once: the buffers may be written again.
+   *
+   * @param buffers by pool
+   * @returns when the host has them. @throws HipError `device-lost`
+   */
+  async copy(pages: readonly PageCopy[], buffers: readonly PageBuffers[]): Promise<void> {
+    for (const { page } of pages) this.#unsaved.set(page, {});
+    const reads: Promise<void>[] = [];
+    for (let start = 0; start < pages.length; start += this.#batch)
+      reads.push(this.#read(pages.slice(start, start + this.#batch), buffers));
+    await Promise.all(reads);
+  }
+
+  /** Pages that are read back at a time. */
+  get #batch(): number {
+    return Math.max(1, Math.floor(STAGING / this.#bytesOf(1)));
+  }
+
+  #bytesOf(pages: number): number {
+    return 2 * pages * this.#pools.reduce((total, pool) => total + pool.pageBytes, 0);
+  }
+
+  async #read(pages: readonly PageCopy[], buffers: readonly PageBuffers[]): Promise<void> {
     const context = this.#context;
-    // Between two batches a page may have been released.
-    const pages = candidates.filter((page) => this.#unsaved.has(page));
     if (pages.length === 0) return;
-    const since = pages.map((page) => this.#unsaved.get(page));
-    const staging = createBuffer(context, pages.length * pageBytes, 0x01 | 0x08, 'page copies'); // MAP_READ | COPY_DST
+    const since = pages.map(({ page }) => this.#unsaved.get(page));
+    const bytes = this.#bytesOf(pages.length);
+    const staging = this.#take(bytes);
     try {
       const encoder = context.device.createCommandEncoder();
       let at = 0;
-      for (const page of pages) {
-        const slot = this.#planner.slotOf(page)!;
-        for (const { k, v, pageBytes: bytes } of this.#pools) {
-          for (const { buffer } of [k, v]) {
-            encoder.copyBufferToBuffer(buffer, slot * bytes, staging, at, bytes);
-            at += bytes;
+      for (const [i, { pageBytes }] of this.#pools.entries()) {
+        const { k, v } = buffers[i]!;
+        for (const buffer of [k, v]) {
+          for (const { first, count } of runs(pages)) {
+            encoder.copyBufferToBuffer(buffer, first * pageBytes, staging, at, count * pageBytes);
+            at += count * pageBytes;
           }
         }
       }
       context.device.queue.submit([encoder.finish()]);
       await context.settled();
-      await context.orLost(staging.mapAsync(1));
-      const mapped = new Uint8Array(staging.getMappedRange());
-      let from = 0;
-      for (const [i, page] of pages.entries()) {
-        const parts = this.#pools
-          .flatMap(({ pageBytes: bytes }) => [bytes, bytes])
-          .map((bytes) => mapped.slice(from, (from += bytes)));
-        // A page released, or filled again, meanwhile: this copy is not of it.
-        if (this.#unsaved.get(page) !== since[i] || !since[i]) continue;
-        this.#unsaved.delete(page);
-        this.#copies.set(page, parts);
-        this.#planner.saved(page);
-      }
-    } finally {
+      await context.orLost(staging.mapAsync(1, 0, bytes));
+      const copied = new Uint8Array(staging.getMappedRange(0, bytes)).slice();
+      staging.unmap();
+      this.#give(staging);
+      this.#keep(pages, since, copied);
+    } catch (error) {
       staging.destroy();
+      throw error;
     }
+  }
+
+  /** Notes copies of pages, but not of those that were released, or filled again, meanwhile. */
+  #keep(pages: readonly PageCopy[], since: readonly (object | undefined)[], copied: Uint8Array): void {
+    const starts: number[] = [];
+    let at = 0;
+    for (const { pageBytes } of this.#pools) {
+      starts.push(at, at + pages.length * pageBytes);
+      at += 2 * pages.length * pageBytes;
+    }
+    for (const [i, { page }] of pages.entries()) {
+      if (this.#unsaved.get(page) !== since[i] || !since[i]) continue;
+      const parts = starts.map((start, part) => {
+        const { pageBytes } = this.#pools[part >> 1]!;
+        return copied.subarray(start + i * pageBytes, start + (i + 1) * pageBytes);
+      });
+      this.#unsaved.delete(page);
+      this.#copies.set(page, parts);
+      this.#planner.saved(page);
+    }
+  }
+
+  #take(bytes: number): GPUBuffer {
+    const at = this.#staging.findIndex(({ size }) => size >= bytes);
+    if (at >= 0) return this.#staging.splice(at, 1)[0]!;
+    return createBuffer(this.#context, bytes, 0x01 | 0x08, 'page copies'); // MAP_READ | COPY_DST
+  }
+
+  #give(buffer: GPUBuffer): void {
+    if (this.#staging.length < MOST_STAGING) this.#staging.push(buffer);
+    else buffer.destroy();
   }
 
   /** Uploads copies to the slots they were given. */
   load(placements: readonly Placement[]): void {
-    for (const { page, slot } of placements) {
-      this.#pools.forEach(({ k, v, pageBytes }, i) => {
-        this.write(page, i, k.buffer, v.buffer, slot * pageBytes);
-      });
+    const uploads = placements.map(({ page, slot }) => ({ page, place: slot }));
+    this.#pools.forEach(({ k, v }, i) => this.upload(uploads, i, { k: k.buffer, v: v.buffer }));
+  }
+
+  /** Uploads one pool's part of copies to their places; what lies together here and there goes together. @throws HipError `internal` where there is no copy */
+  upload(uploads: readonly PageUpload[], pool: number, buffers: PageBuffers): void {
+    const { pageBytes } = this.#pools[pool]!;
+    for (const [part, target] of [
+      [2 * pool, buffers.k],
+      [2 * pool + 1, buffers.v],
+    ] as const) {
+      let run: { readonly offset: number; bytes: Uint8Array } | undefined;
+      const flush = (): void => {
+        if (run) this.#context.device.queue.writeBuffer(target, run.offset, run.bytes as Uint8Array<ArrayBuffer>);
+        run = undefined;
+      };
+      for (const { page, place } of uploads) {
+        const parts = this.#copies.get(page);
+        if (!parts) throw new HipError('internal', `page ${page} has no host copy`, { page });
+        const bytes = parts[part]!;
+        const offset = place * pageBytes;
+        const joins =
+          run !== undefined &&
+          run.bytes.buffer === bytes.buffer &&
+          run.bytes.byteOffset + run.bytes.length === bytes.byteOffset &&
+          run.offset + run.bytes.length === offset;
+        if (joins && run) {
+          run.bytes = new Uint8Array(bytes.buffer, run.bytes.byteOffset, run.bytes.length + bytes.length);
+          continue;
+        }
+        flush();
+        run = { offset, bytes };
+      }
+      flush();
     }
   }
 
   /** Uploads one pool's part of a copy to `offset` of two buffers. @throws HipError `internal` where there is no copy */
   write(page: number, pool: number, k: GPUBuffer, v: GPUBuffer, offset: number): void {
-    const parts = this.#copies.get(page);
-    if (!parts) throw new HipError('internal', `page ${page} has no host copy`, { page });
-    const { queue } = this.#context.device;
-    queue.writeBuffer(k, offset, parts[2 * pool]! as Uint8Array<ArrayBuffer>);
-    queue.writeBuffer(v, offset, parts[2 * pool + 1]! as Uint8Array<ArrayBuffer>);
+    this.upload([{ page, place: offset / this.#pools[pool]!.pageBytes }], pool, { k, v });
   }
+}
+
+/** Pages whose places follow one another. */
+function runs(pages: readonly PageCopy[]): { first: number; count: number }[] {
+  const found: { first: number; count: number }[] = [];
+  for (const { place } of pages) {
+    const last = found.at(-1);
+    if (last && last.first + last.count === place) last.count++;
+    else found.push({ first: place, count: 1 });
+  }
+  return found;
 }

@@ -79,12 +79,13 @@ export class KvCache {
   /**
    * Makes room for `tokens` more: pages, slots, the table. Without room nothing has changed.
    *
+   * @param cold pages that the tokens fill get no slot, see {@link PageList.extend}
    * @throws HipError `out-of-memory`; after the GPU has refused a step, that error's code
    */
-  reserve(tokens: number): void {
+  reserve(tokens: number, cold = false): void {
     this.#check(tokens);
     this.#checkIdle();
-    this.#reserve(tokens);
+    this.#reserve(tokens, cold);
   }
 
   #checkIdle(): void {
@@ -129,10 +130,10 @@ export class KvCache {
     };
   }
 
-  #reserve(tokens: number): void {
+  #reserve(tokens: number, cold = false): void {
     const undo = this.checkpoint();
     try {
-      this.#list.extend(this.#length, this.#length + tokens);
+      this.#list.extend(this.#length, this.#length + tokens, cold);
     } catch (error) {
       undo();
       throw error;
@@ -210,6 +211,16 @@ export class KvCache {
       abandoned: undo,
       failed: (error) => this.fail(error),
     });
+  }
+
+  /** The append passes alone, into memory where token i is row i; `first` is the position of the first of them. */
+  encodeAppendInto(
+    call: GpuCall,
+    into: readonly CacheView[],
+    { k, v }: { readonly k: GpuTensor; readonly v: GpuTensor },
+    { first, tokens }: { readonly first: number; readonly tokens: number },
+  ): void {
+    encodeAppend(call, { pool: this.pool, first, into }, { k, v }, tokens);
   }
 
   /** The append passes alone. @param uniform per pool, for prepared calls */

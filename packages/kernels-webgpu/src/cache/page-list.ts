@@ -36,9 +36,10 @@ export class PageList {
   /**
    * Makes room for tokens [length, end): the page that is partly filled becomes the sequence's own, others are added.
    *
+   * @param cold pages that will be full get no slot: who fills them elsewhere says where they go
    * @throws HipError `out-of-memory`; {@link mark} takes back what was added by then
    */
-  extend(length: number, end: number): void {
+  extend(length: number, end: number, cold = false): void {
     const { pool } = this;
     if (end > this.room * pool.pageTokens)
       throw new HipError(
@@ -49,6 +50,10 @@ export class PageList {
     let moved = this.#openLast(length);
     const before = this.#pages.length;
     while (this.#pages.length * pool.pageTokens < end) {
+      if (cold && (this.#pages.length + 1) * pool.pageTokens <= end) {
+        this.#pages.push(pool.planner.createCold());
+        continue;
+      }
       const { page, slot, evicted } = pool.planner.create();
       // The page that is being filled has no host copy, so it cannot be evicted.
       this.#inOrder &&= slot === this.#pages.length;

@@ -66,6 +66,25 @@ export class PagePlanner {
     }
   }
 
+  /** A new page that has no slot: its content goes to the host, whose copy {@link saved} tells. */
+  createCold(): number {
+    const page = this.#next++;
+    this.#pages.set(page, { slot: undefined, holders: 1, saved: false });
+    return page;
+  }
+
+  /** Gives a page a slot, if one is free or can be freed, and marks it as used. @returns where it lies; undefined where it gets none */
+  tryPlace(page: number): Placement | undefined {
+    const { slot } = this.#state(page);
+    if (slot !== undefined) return { page, slot };
+    try {
+      return this.#place(page);
+    } catch (error) {
+      if (error instanceof HipError && error.code === 'out-of-memory') return undefined;
+      throw error;
+    }
+  }
+
   /**
    * Brings pages to the device and marks them as used, in order.
    *

@@ -75,13 +75,18 @@ export class ExactSteps {
     return this.#cache.tablePlace.buffer;
   }
 
-  /** Adds a step's passes, which write the new token into the cache on the way. */
-  encode(call: GpuCall, tensors: StepTensors, uniforms: StepUniforms): void {
-    this.#cache.views().forEach(({ k, v, pages }, i) => {
+  /**
+   * Adds a step's passes, which write the new token into the cache on the way.
+   *
+   * @param views that hold the new token, in place of the cache's
+   */
+  encode(call: GpuCall, tensors: StepTensors, uniforms: StepUniforms, views?: readonly CacheView[]): void {
+    (views ?? this.#cache.views()).forEach(({ k, v, pages, keyRows }, i) => {
       const { shape, options } = this.#views[i]!;
       encodeDecode(call, { q: tensors.q, out: tensors.out, k, v, pages }, shape, undefined, {
         ...options,
-        append: tensors,
+        keyRows,
+        ...(!views && { append: tensors }),
         parts: (bytes) => this.#scratch.take('parts of rows', bytes),
         uniform: (dispatch) => uniforms.exact(i, dispatch),
       });

@@ -1,6 +1,7 @@
 // One layer of one conversation: adds the attention of a chunk or of a step to a call of somebody else's.
 import type { GpuMask } from '../attention/mask.ts';
 import type { KvCache } from '../cache/kv-cache.ts';
+import type { CacheView } from '../cache/view.ts';
 import { GpuCall } from '../dispatch/call.ts';
 import { checkLengths } from './decode.ts';
 import { ExactSteps, MOST_TOGETHER, mostExactKeys } from './exact-steps.ts';
@@ -27,13 +28,14 @@ export class LayerAttention implements Disposable {
   readonly layer: Layer;
   readonly state: SearchedState | undefined;
   readonly #exact: ExactSteps | undefined;
-  readonly #scratch: SharedScratch;
+  /** What it shares with other layers. */
+  readonly scratch: SharedScratch;
   #contiguous: boolean;
 
   constructor(cache: KvCache, layer: Layer, scratch: SharedScratch) {
     this.cache = cache;
     this.layer = layer;
-    this.#scratch = scratch;
+    this.scratch = scratch;
     this.#contiguous = cache.contiguous;
     this.state = layer.config && new SearchedState(cache, layer, scratch);
     if (mostExactKeys(layer, cache.maxTokens) > 0) this.#exact = new ExactSteps(cache, layer, scratch);
@@ -127,27 +129,31 @@ export class LayerAttention implements Disposable {
     for (const envelopes of moment.searched?.envelopes ?? []) envelopes.know(moment.keys);
   }
 
-  /** Adds a step's passes. @throws HipError `invalid-shape` */
+  /** Adds a step's passes. @param views in place of the state's, of the part that reads keys @throws HipError `invalid-shape` */
   encodeStep(
     call: GpuCall,
     tensors: StepTensors,
     { moment, isSearched, stage }: LayerStep,
     uniforms: StepUniforms,
     part: StepPart = 'whole',
+    views?: readonly CacheView[],
   ): void {
     const { cache, layer, state } = this;
     this.#checkTensors(tensors, moment.row + 1);
-    if (!isSearched) this.#exact!.encode(call, tensors, uniforms);
-    else
+    if (!isSearched) {
+      if (part === 'before') cache.encodeAppend(call, tensors.k, tensors.v, 1, (i) => uniforms.append(i));
+      else this.#exact!.encode(call, tensors, uniforms, views);
+    } else
       encodeSearchedStep(call, {
         cache,
         layer,
         state: state!,
         uniforms,
-        scratch: this.#scratch,
+        scratch: this.scratch,
         tensors,
         part,
         stage,
+        views: views && state!.viewsOver(views, layer),
       });
   }
 
@@ -190,6 +196,25 @@ export class LayerAttention implements Disposable {
     return call.section(() => encodePrefill(call, { cache, layer, state, tensors, tokens, keys, keeps }));
   }
 
+  /** Begins rows that {@link encodeRows} adds, any number of times. */
+  beginRows(): void {
+    this.refreshViews();
+    this.state?.beginOther(true);
+  }
+
+  /** Adds the passes of rows whose keys and values, and all before them, lie in other memory than the cache's pages. */
+  encodeRows(
+    call: GpuCall,
+    tensors: StepTensors,
+    { tokens, held, views }: { readonly tokens: number; readonly held: number; readonly views: readonly CacheView[] },
+  ): void {
+    const { cache, layer, state } = this;
+    this.#checkTensors(tensors, tokens);
+    cache.encodeAppendInto(call, views, tensors, { first: held, tokens });
+    const keys = held + tokens;
+    call.section(() => encodePrefill(call, { cache, layer, state, tensors, tokens, keys, keeps: false, views }));
+  }
+
   /** What takes cache and state back to now. */
   checkpoint(): () => void {
     const undo = [this.cache.checkpoint(), this.state?.checkpoint()];
@@ -207,7 +232,7 @@ export class LayerAttention implements Disposable {
 
   /** The same over a fork of the cache; copies are added to the call. */
   fork(call: GpuCall): LayerAttention {
-    const fork = new LayerAttention(this.cache.fork(), this.layer, this.#scratch);
+    const fork = new LayerAttention(this.cache.fork(), this.layer, this.scratch);
     if (this.state && fork.state) this.state.copyTo(call, fork.state);
     return fork;
   }

@@ -1,9 +1,10 @@
 // Bytes of a model's keys, values and what searches keep of them, before anything is allocated. Pure.
-import { maskLayout } from '@hip/mask-search';
+import { HipError, maskLayout } from '@hip/mask-search';
 import { planPools, type CachePlan } from '../cache/pools.ts';
 import type { DeviceProfile, ElementType } from '../device/features.ts';
 import type { DeviceLimits } from '../device/limits.ts';
 import { pooledBytes } from '../dispatch/pool.ts';
+import { limitError } from '../errors/gpu-errors.ts';
 import { meansBytes, meansLayout, mostPseudoKeys } from '../remainder/layout.ts';
 import { pseudoWords } from '../remainder/pseudo-code.ts';
 import { capacityOf, envelopeBytes, envelopeRows, planSearch } from '../search/plan.ts';
@@ -104,6 +105,7 @@ function planLayer(
   const maxTokens = longestOf(options);
   const pools = planPools({ kvHeads, headDim, type, pageTokens, tokens, limits: device.limits });
   const layer = resolveLayer(given, { kvHeads, offload, pools: pools.pools.length });
+  if (offload) checkOffload(layer, pools, { maxTokens, pageTokens, tokens, limits: device.limits });
   const views = layer.config
     ? pools.pools.map(({ heads, firstHead }) =>
         planView(
@@ -123,6 +125,45 @@ function planLayer(
       )
     : [];
   return { layer, pools, views };
+}
+
+/** Whether pages on the host can serve at all. @throws HipError `invalid-config`, `unsupported` */
+function checkOffload(
+  { stepConfig: config, interval }: Layer,
+  { pools, slots }: CachePlan,
+  {
+    maxTokens,
+    pageTokens,
+    tokens,
+    limits,
+  }: {
+    readonly maxTokens: number;
+    readonly pageTokens: number;
+    readonly tokens: number;
+    readonly limits: Pick<DeviceLimits, 'maxBufferSize'>;
+  },
+): void {
+  for (const { pageBytes } of pools) {
+    const bytes = Math.ceil(maxTokens / pageTokens) * pageBytes;
+    if (bytes > limits.maxBufferSize)
+      throw limitError(
+        'maxBufferSize',
+        bytes,
+        limits.maxBufferSize,
+        'use a smaller maxTokens: a layer of the longest conversation lies in one buffer while it is computed',
+      );
+  }
+  if (!config) return;
+  // What a step reads before it knows which pages it wants: tokens that no summary or block of means has taken in yet.
+  const blocks = [...(config.stages ?? []).map(({ chunk }) => chunk), config.remainder?.block ?? 0];
+  const recent = config.window + 2 * Math.max(...blocks) + interval + 1;
+  const least = Math.ceil(recent / pageTokens) + 2;
+  if (slots < least)
+    throw new HipError(
+      'invalid-config',
+      `tokens is ${tokens}: a step reads the newest ${recent} keys, so with pages of ${pageTokens} give at least ${least * pageTokens}`,
+      { name: 'tokens', value: tokens },
+    );
 }
 
 /** What one conversation keeps of one layer. */
@@ -155,8 +196,10 @@ function chunkBytes(
   { profile, limits }: { readonly profile: DeviceProfile; readonly limits: DeviceLimits },
 ): number {
   const maxTokens = longestOf({ ...options, pageTokens, offload });
+  const pages = Math.ceil(maxTokens / pageTokens);
   const gathered = pools.pools.reduce((most, { pageBytes }) => Math.max(most, pageBytes), 0);
-  let bytes = 2 * pooledBytes(Math.ceil(maxTokens / pageTokens) * gathered);
+  const all = pools.pools.reduce((sum, { pageBytes }) => sum + pageBytes, 0);
+  let bytes = offload ? 2 * pages * all : 2 * pooledBytes(pages * gathered);
   const { config } = layer;
   if (!config) return bytes;
   const shape = { batch: 1, queries: tokens, keys: maxTokens };

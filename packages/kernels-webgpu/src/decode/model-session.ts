@@ -76,7 +76,7 @@ export class ModelSession implements Disposable {
       this.#turn = undefined;
     };
     try {
-      for (const { cache } of layers) cache.reserve(tokens);
+      for (const { cache } of layers) cache.reserve(tokens, offload && tokens > 1);
       const uniforms = kinds.map((kind) => this.#uniforms.get(kind)!);
       this.#turn = new ModelTurn({ context, layers, kinds, offload, tokens, row, uniforms, undo: back, done });
       return this.#turn;

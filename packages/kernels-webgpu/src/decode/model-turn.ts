@@ -4,6 +4,7 @@ import { GpuCall, type PreparedCall } from '../dispatch/call.ts';
 import type { GpuContext } from '../dispatch/context.ts';
 import type { Timer } from '../dispatch/timer.ts';
 import { LayerAttention, type LayerStep } from './layer-attention.ts';
+import { LayerRoom } from './layer-room.ts';
 import { runOffloadedStep } from './offloaded-step.ts';
 import type { StepUniforms } from './step-uniforms.ts';
 import type { StepTensors } from './tensors.ts';
@@ -108,15 +109,50 @@ export class ModelTurn implements Disposable {
       await runOffloadedStep(attention, step, {
         tensors,
         timer,
-        submit: (part) => submit((call) => attention.encodeStep(call, tensors, step, uniforms, part)),
+        scratch: attention.scratch,
+        submit: (part, views) => submit((call) => attention.encodeStep(call, tensors, step, uniforms, part, views)),
       });
     } else if (step) submit((call) => this.encode(call, layer, tensors));
-    else {
-      submit((call) => void attention.encodeChunk(call, tensors, this.tokens));
-      // Uploads of host pages wait in memory until the queue has come to them: one layer's at a time.
-      const { context } = this.#parts;
-      if (this.offloaded) await context.orLost(context.device.queue.onSubmittedWorkDone());
-    }
+    else if (this.offloaded) {
+      const room = await this.open(layer);
+      submit((call) => room.encode(call, tensors, this.tokens));
+      await room.close();
+    } else submit((call) => void attention.encodeChunk(call, tensors, this.tokens));
+  }
+
+  /**
+   * With pages on the host, and a turn of several tokens: a layer whose rows are added in chunks of any length, so that its pages travel
+   * once for all of them. One layer is open at a time; once it is closed the next may be opened, while its pages are still on their way.
+   *
+   * @throws HipError `unsupported` for other turns, `device-lost`
+   *
+   * @example
+   * ```ts
+   * using turn = session.begin(65536);
+   * const saved = [];
+   * for (const layer of layers.keys()) {
+   *   const room = await turn.open(layer);
+   *   for (let row = 0; row < 65536; row += 4096) {
+   *     using call = new GpuCall(context);
+   *     room.encode(call, tensors[row], 4096); // between the layer's other passes
+   *     turn.submit(call);
+   *   }
+   *   saved.push(room.close());
+   * }
+   * await Promise.all(saved);
+   * turn.commit();
+   * ```
+   */
+  async open(layer: number): Promise<LayerRoom> {
+    const attention = this.#layer(layer);
+    if (!this.offloaded || this.#steps)
+      throw new HipError('unsupported', 'only chunks whose pages may lie on the host are read layer by layer', {
+        offload: this.offloaded,
+        tokens: this.tokens,
+      });
+    const room = new LayerRoom(attention, attention.scratch, this.tokens);
+    await room.load();
+    return room;
   }
 
   /** The tokens count from now on. */

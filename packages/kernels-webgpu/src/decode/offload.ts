@@ -59,16 +59,29 @@ export async function survivorPages(
   return pages;
 }
 
-/** Pages of sinks and window, besides candidates' at their places. @param window the window's length at most */
-export function neededPages(
+/** Places of the pages that a mask's blocks lie in. Reads it back. */
+export async function maskPages(
   cache: KvCache,
-  candidates: ReadonlySet<number>,
-  sink: number,
-  window: number,
-): Set<number> {
+  { starts, counts, maskHeads, capacity, blockK }: GpuMask,
+): Promise<Set<number>> {
+  const { context } = cache.pool;
+  const read = async ({ buffer, offset = 0 }: BufferRange, length: number): Promise<Int32Array> =>
+    new Int32Array(await readBytes(context, buffer, offset, 4 * length));
+  const [used, first] = await Promise.all([read(counts, maskHeads), read(starts, maskHeads * capacity)]);
+  const places = new Set<number>();
+  for (let head = 0; head < maskHeads; head++)
+    for (let i = 0; i < used[head]!; i++) {
+      const token = first[head * capacity + i]!;
+      addPages(places, cache, token, token + blockK);
+    }
+  return places;
+}
+
+/** Places of the pages of sinks and window, besides candidates', ascending. @param window the window's length at most */
+export function neededPlaces(cache: KvCache, candidates: ReadonlySet<number>, sink: number, window: number): number[] {
   const places = new Set(candidates);
   const keys = cache.length + 1;
   addPages(places, cache, 0, sink);
   addPages(places, cache, Math.max(0, keys - window), keys);
-  return new Set([...places].map((place) => cache.pages[place]!));
+  return [...places].toSorted((a, b) => a - b);
 }

@@ -25,18 +25,21 @@ export interface PrefillRequest {
   readonly keys: number;
   /** The mask outlives the call. */
   readonly keeps: boolean;
+  /** Keys and values in place of the cache's pages: token i is row i. */
+  readonly views?: readonly CacheView[] | undefined;
 }
 
 /** Adds the passes. @returns the mask that they find, if it is kept */
 export function encodePrefill(call: GpuCall, request: PrefillRequest): GpuMask | undefined {
   const { cache, layer, state, tokens, keys } = request;
   const { offload } = cache.pool;
+  const gathers = isOnHost(request);
   const isSearched = searches(layer, keys, tokens);
   const mask = isSearched ? maskFor(call, request) : undefined;
-  cache.views().forEach((view, i) => {
+  (request.views ?? cache.views()).forEach((view, i) => {
     const whole = (): CacheView => gather(call, cache, view, { index: i, first: 0, keys });
     // Pages that lie on the host are read once, for everything.
-    const seen = offload && layer.window === undefined ? whole() : view;
+    const seen = gathers && layer.window === undefined ? whole() : view;
     const views = state && (isSearched || offload) ? state.views[i]! : undefined;
     if (views) {
       const { envelopes, means, plan } = views;
@@ -51,6 +54,11 @@ export function encodePrefill(call: GpuCall, request: PrefillRequest): GpuMask |
   return request.keeps ? mask : undefined;
 }
 
+/** Whether pages may lie on the host that the rows read. */
+function isOnHost({ cache, views }: PrefillRequest): boolean {
+  return cache.pool.offload && !views;
+}
+
 /** Room for what the search finds, which all views write. */
 function maskFor(call: GpuCall, { cache, layer, tokens, keys, keeps }: PrefillRequest): GpuMask {
   const { pool } = cache;
@@ -62,13 +70,14 @@ function maskFor(call: GpuCall, { cache, layer, tokens, keys, keeps }: PrefillRe
 /** Attention to all keys, or to the last ones; only the pages that rows see are gathered. */
 function attendExactly(call: GpuCall, request: PrefillRequest, view: CacheView, index: number): void {
   const { cache, layer, tensors, tokens, keys } = request;
-  const { headDim, pageTokens, kvHeads: allKvHeads, offload } = cache.pool;
+  const { headDim, pageTokens, kvHeads: allKvHeads } = cache.pool;
+  const slidesOnHost = isOnHost(request) && layer.window !== undefined;
   const { heads, window, scale, softcap } = layer;
   const group = heads / allKvHeads;
   const slides = window !== undefined && window < keys;
   const oldest = slides ? Math.max(0, keys - tokens - window + 1) : 0;
-  const first = view.pages || (offload && window !== undefined) ? Math.floor(oldest / pageTokens) * pageTokens : 0;
-  const isGathered = view.pages !== undefined || (offload && window !== undefined);
+  const isGathered = view.pages !== undefined || slidesOnHost;
+  const first = isGathered ? Math.floor(oldest / pageTokens) * pageTokens : 0;
   const { k, v } = isGathered ? gather(call, cache, view, { index, first, keys }) : view;
   const shape: AttentionShape = {
     batch: 1,

@@ -2,6 +2,7 @@
 import { maskLayout } from '@hip/mask-search';
 import { allocateMask, destroyMask, type GpuMask } from '../attention/mask.ts';
 import type { KvCache } from '../cache/kv-cache.ts';
+import type { CacheView } from '../cache/view.ts';
 import type { BufferRange, GpuCall } from '../dispatch/call.ts';
 import { createBuffer } from '../dispatch/pool.ts';
 import type { PseudoKeys } from '../remainder/encode.ts';
@@ -11,6 +12,7 @@ import { pseudoWords } from '../remainder/pseudo-code.ts';
 import { capacityOf, planSearch } from '../search/plan.ts';
 import { decodeUniform } from './decode.ts';
 import type { Layer } from './layer.ts';
+import { planDecode } from './plan.ts';
 import type { SharedScratch } from './shared-scratch.ts';
 import { StepClock } from './step-clock.ts';
 import { StepHistory } from './step-history.ts';
@@ -26,6 +28,8 @@ export class SearchedState implements Disposable {
   readonly pseudo: Omit<PseudoKeys, 'means'> | undefined;
   /** Places among the cache's pages of those that the current mask's candidates lie in, where pages may lie on the host. */
   candidatePages: ReadonlySet<number> = new Set();
+  /** … and of those that the mask's blocks lie in; undefined: it was not read back. */
+  maskPages: ReadonlySet<number> | undefined;
   readonly #cache: KvCache;
 
   constructor(cache: KvCache, layer: Layer, shared: SharedScratch) {
@@ -79,18 +83,48 @@ export class SearchedState implements Disposable {
     });
   }
 
+  /** The state over other memory than the cache's pages, which a page table of its own finds. */
+  viewsOver(views: readonly CacheView[], { stepConfig }: Layer): ViewState[] {
+    const { context } = this.#cache.pool;
+    return this.views.map((own, i): ViewState => {
+      const view = views[i]!;
+      const { keyRows, pages } = view;
+      const { request } = own.plan;
+      const { shape, type } = request;
+      const { slots } = own.options;
+      const decode = {
+        shape,
+        type,
+        limits: context.limits,
+        slots,
+        sharedKeys: stepConfig!.shareHeads,
+        keyRows,
+        paged: true,
+        remainder: own.hasMeans,
+      };
+      return {
+        ...own,
+        view,
+        plan: planSearch({ ...request, keyRows, pageShift: pages?.shift }),
+        decode: planDecode(decode),
+        options: { ...own.options, keyRows },
+      };
+    });
+  }
+
   /** What takes it back to now. Masks and summaries need no copies: a repeated step computes them again. */
   checkpoint(): () => void {
     const clock = this.clock.state;
     const known = this.views.map(({ envelopes, means }) => [envelopes.known, means?.known ?? 0] as const);
-    const pages = this.candidatePages;
+    const { candidatePages, maskPages } = this;
     return () => {
       this.clock.set(clock);
       this.views.forEach(({ envelopes, means }, i) => {
         envelopes.know(known[i]![0]);
         means?.forget(known[i]![1]);
       });
-      this.candidatePages = pages;
+      this.candidatePages = candidatePages;
+      this.maskPages = maskPages;
     };
   }
 
@@ -119,6 +153,7 @@ export class SearchedState implements Disposable {
     if (clock) this.clock.set({ ...clock, searches: this.clock.searches });
     else this.clock.reset();
     if (!clock) this.candidatePages = new Set();
+    this.maskPages = undefined;
   }
 
   /** Copies everything to another of the same layer and sizes, so that its next step is what this one's would be. */
@@ -148,6 +183,7 @@ export class SearchedState implements Disposable {
     this.clock.set(other.clock.state);
     this.history.follow(other.history);
     this.candidatePages = other.candidatePages;
+    this.maskPages = other.maskPages;
   }
 
   /** What stages leave to later steps. */

@@ -14,6 +14,7 @@ import type { SearchedState } from './searched-state.ts';
 import type { SharedScratch } from './shared-scratch.ts';
 import type { StepUniforms } from './step-uniforms.ts';
 import type { StepTensors } from './tensors.ts';
+import type { ViewState } from './view-states.ts';
 
 /** A step, or its part before or after the first stage that reads keys. */
 export type StepPart = 'whole' | 'before' | 'after';
@@ -28,6 +29,8 @@ export interface SearchedStep {
   readonly part: StepPart;
   /** First stage that runs; undefined: the mask serves. */
   readonly stage: number | undefined;
+  /** Views in place of the state's. */
+  readonly views?: readonly ViewState[] | undefined;
 }
 
 /** Whether a step's search reads what stands for chunks. */
@@ -43,7 +46,8 @@ export function readsSummaries({ views }: SearchedState, stage: number | undefin
 export function encodeSearchedStep(call: GpuCall, step: SearchedStep): void {
   const { cache, layer, state, uniforms, scratch, tensors, part, stage } = step;
   const config = layer.stepConfig!;
-  const { mask, pseudo, views } = state;
+  const { mask, pseudo } = state;
+  const views = step.views ?? state.views;
   // A search of summaries reads the cache before the attention does. One row's last stages do not read the newest key.
   const late = stage === undefined || rowStages(stage, views[0]!.plan.request) !== undefined;
   const mayAppend = late && config.window > 0;
@@ -82,7 +86,7 @@ function encodeStages(call: GpuCall, step: SearchedStep, chosenLater: boolean): 
   const { stages } = layer.stepConfig!;
   const key = firstKeyStage(layer.stepConfig!);
   const summaries = part !== 'after' && readsSummaries(state, stage);
-  state.views.forEach(({ plan, view, envelopes, scratch }, i) => {
+  (step.views ?? state.views).forEach(({ plan, view, envelopes, scratch }, i) => {
     if (summaries) envelopes.prepare(call, plan, view, layer.interval + 1, (chunk) => uniforms.envelope(i, chunk));
     encodeSearch(call, plan, {
       q: tensors.q,
@@ -146,7 +150,8 @@ function appendsOnTheWay({ cache, state }: SearchedStep): boolean {
 }
 
 /** Whether the attention of every view lists its pseudo-keys itself. */
-function listsInside({ cache, state: { mask, pseudo, views } }: SearchedStep, append: boolean): boolean {
+function listsInside({ cache, state, views = state.views }: SearchedStep, append: boolean): boolean {
+  const { mask, pseudo } = state;
   const { context, headDim } = cache.pool;
   return views.every(
     ({ decode, view, means }) =>

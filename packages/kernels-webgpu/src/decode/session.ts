@@ -2,6 +2,7 @@
 import { HipError, resolveConfig, type HipConfig } from '@hip/mask-search';
 import { destroyMask, type GpuMask } from '../attention/mask.ts';
 import type { KvCache } from '../cache/kv-cache.ts';
+import type { CacheView } from '../cache/view.ts';
 import { GpuCall, type PreparedCall } from '../dispatch/call.ts';
 import type { Timer } from '../dispatch/timer.ts';
 import { resolveLayer, type LayerOptions } from './layer.ts';
@@ -131,7 +132,8 @@ export class GpuDecodeSession {
       await runOffloadedStep(this.#layer, step, {
         tensors,
         timer,
-        submit: (part) => this.#watched(() => this.#run(part, step, timer)),
+        scratch: this.#scratch,
+        submit: (part, views) => this.#watched(() => this.#run(part, step, timer, views)),
       });
       this.cache.advance(1);
       await this.cache.pool.settle();
@@ -258,7 +260,14 @@ export class GpuDecodeSession {
   }
 
   /** Submits a step, or its part before or after the first stage that reads keys. */
-  #run(part: StepPart, step: LayerStep, timer?: Timer): void {
+  #run(part: StepPart, step: LayerStep, timer?: Timer, views?: readonly CacheView[]): void {
+    if (views) {
+      // Of other sizes the next time.
+      using call = new GpuCall(this.cache.pool.context);
+      this.#layer.encodeStep(call, this.#bound!, step, this.#uniforms, part, views);
+      call.submit(timer);
+      return;
+    }
     const name = `${part}/${step.phase}`;
     let prepared = this.#prepared.get(name);
     if (!prepared) {

@@ -24,6 +24,16 @@ export class SharedScratch implements Disposable {
     return { buffer, size: bytes };
   }
 
+  /** Like {@link take}, for what no prepared call binds: a buffer that is too small goes at once. Its content is lost. */
+  renew(role: string, bytes: number): BufferRange {
+    const found = this.#buffers.get(role);
+    if (found && found.size < bytes) {
+      found.destroy();
+      this.#buffers.delete(role);
+    }
+    return this.take(role, bytes);
+  }
+
   /** Bytes on the device. */
   get bytes(): number {
     return [...this.#buffers.values(), ...this.#outgrown].reduce((total, { size }) => total + size, 0);

@@ -9,7 +9,7 @@ import { ModelTurn } from '../../src/decode/model-turn.ts';
 import { GpuCall, type PreparedCall } from '../../src/dispatch/call.ts';
 import { contextOf, type GpuContext } from '../../src/dispatch/context.ts';
 import { readBytes } from '../../src/dispatch/tensor.ts';
-import { LAYERS, tensorsOf, turn } from '../support/conversations.ts';
+import { bitsOf, LAYERS, tensorsOf, turn } from '../support/conversations.ts';
 
 const pageTokens = 16;
 
@@ -69,9 +69,12 @@ describeGpu('conversations of a model', (gpu) => {
     return { pool, session };
   }
 
+  /** Slots for fewer tokens than one of the conversations may have. */
+  const FEW = 144;
+
   async function check(list: readonly Action[], offload: boolean): Promise<void> {
     using pools = new DisposableStack();
-    const pool = pools.use(poolOf(offload, offload ? 320 : 1024));
+    const pool = pools.use(poolOf(offload, offload ? FEW : 1024));
     const open: { session: ModelSession; deeds: Deed[]; reference: ModelSession }[] = [];
     const add = async (session: ModelSession, deeds: readonly Deed[]): Promise<void> => {
       const { pool: own, session: reference } = await alone(deeds);
@@ -110,7 +113,7 @@ describeGpu('conversations of a model', (gpu) => {
       session.dispose();
       reference.dispose();
     }
-    expect(pool.freeTokens).toBe(offload ? 320 : 1024);
+    expect(pool.freeTokens).toBe(offload ? FEW : 1024);
     expect(pool.hostBytes).toBe(0);
     await context.settled();
   }
@@ -129,6 +132,52 @@ describeGpu('conversations of a model', (gpu) => {
       fc.asyncProperty(actions, (list) => check(list, true)),
       { numRuns: 3, endOnFailure: true },
     );
+  });
+
+  it('reads a prompt layer by layer, and takes steps that want more pages than there are slots', async () => {
+    using reference = poolOf(false);
+    using pool = poolOf(true, 96);
+    const [wanted, given] = [reference.createSession(), pool.createSession()];
+    // Once with nothing held, once after that.
+    for (const [start, seed] of [
+      [0, 1],
+      [96, 2],
+    ] as const) {
+      const chunks = Array.from({ length: 6 }, (_, i) =>
+        LAYERS.map((_l, layer) => tensorsOf(context, 16, 100 * seed + 10 * i + layer)),
+      );
+      const bits: string[] = [];
+      for (const tensors of chunks) {
+        using begun = wanted.begin(16);
+        using call = new GpuCall(context);
+        tensors.forEach((each, layer) => begun.encode(call, layer, each));
+        begun.submit(call);
+        begun.commit();
+        bits.push(await bitsOf(context, tensors, false));
+      }
+      using begun = given.begin(96);
+      const saved: Promise<void>[] = [];
+      for (const layer of LAYERS.keys()) {
+        const room = await begun.open(layer);
+        for (const tensors of chunks) {
+          using call = new GpuCall(context);
+          room.encode(call, tensors[layer]!, 16);
+          begun.submit(call);
+        }
+        saved.push(room.close());
+      }
+      await Promise.all(saved);
+      begun.commit();
+      expect(given.length).toBe(start + 96);
+      for (const [i, tensors] of chunks.entries()) expect(await bitsOf(context, tensors)).toBe(bits[i]);
+      for (let step = 0; step < 4; step++)
+        expect(await turn(context, given, 1, 50 + step)).toBe(await turn(context, wanted, 1, 50 + step));
+      for (const session of [given, wanted]) session.truncate(start + 96);
+    }
+    expect(pool.hostBytes).toBeGreaterThan(0);
+    // What cannot serve is said before anything is allocated.
+    expect(() => poolOf(true, 64)).toThrow(/give at least 96/u);
+    await context.settled();
   });
 
   it('a prepared step serves every step of its phase, and rows of shared tensors are conversations', async () => {

@@ -56,10 +56,11 @@ export async function turn(context: GpuContext, session: ModelSession, tokens: n
   return bitsOf(context, tensors);
 }
 
-async function bitsOf(context: GpuContext, tensors: readonly StepTensors[]): Promise<string> {
+/** The bits of every layer's output. @param last frees the tensors */
+export async function bitsOf(context: GpuContext, tensors: readonly StepTensors[], last = true): Promise<string> {
   const bits = await Promise.all(
     tensors.map(async ({ out }) => new Uint16Array(await readBytes(context, out.buffer, 0, 2 * out.length)).join()),
   );
-  for (const each of tensors) for (const { buffer } of Object.values(each)) (buffer as GPUBuffer).destroy();
+  for (const each of last ? tensors : []) for (const { buffer } of Object.values(each)) (buffer as GPUBuffer).destroy();
   return bits.join(';');
 }

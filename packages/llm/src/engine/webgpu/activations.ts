@@ -84,6 +84,11 @@ export interface RotationTables {
   readonly sin: GpuTensor;
 }
 
+/** The rotations of some layers, each once. */
+export function ropesOf(layers: readonly LayerShape[]): readonly RopeConfig[] {
+  return [...new Set(layers.flatMap(({ rope }): RopeConfig[] => (rope ? [rope] : [])))];
+}
+
 export class Activations implements Disposable {
   readonly rows: number;
   readonly tensors: Rows<GpuTensor>;
@@ -104,9 +109,8 @@ export class Activations implements Disposable {
     ) as unknown as Rows<GpuTensor>;
     this.ids = make({ type: 'f32', length: rows }, 'ids');
     this.positions = make({ type: 'f32', length: rows }, 'positions');
-    const ropes = [...new Set(layers.flatMap(({ rope }): RopeConfig[] => (rope ? [rope] : [])))];
     this.tables = new Map(
-      ropes.map((rope) => {
+      ropesOf(layers).map((rope) => {
         const form: Form = { type: 'f32', length: rows * rope.inverseFrequencies.length };
         return [rope, { cos: make(form, 'cosines'), sin: make(form, 'sines') }];
       }),

@@ -51,6 +51,7 @@ export class Batch {
           job.reject(result);
         } else {
           turn.commit();
+          if (turn.offloaded) await job.session.settle();
           job.resolve(result);
         }
       }
@@ -72,11 +73,28 @@ export class Batch {
       position: job.position,
       total: job.position + 1,
     }));
-    const attention = model.attention.of(turns.map(({ job, turn }) => ({ session: job.session, turn })));
+    writeTokens(context, config, steps, tokens);
+    const watched = (action: () => void): void =>
+      turns.reduce<() => void>(
+        (inner, { turn }) =>
+          () =>
+            turn.watch(inner),
+        action,
+      )();
     const body = model.bodies.of(steps, rows);
     const parts: PreparedCall[] = [body.embed];
-    for (const layer of shapes.keys()) {
-      parts.push(body.before[layer]!, attention[layer]!, body.after[layer]!);
+    if (model.options.offload === undefined) {
+      const attention = model.attention.of(turns.map(({ job, turn }) => ({ session: job.session, turn })));
+      for (const layer of shapes.keys()) parts.push(body.before[layer]!, attention[layer]!, body.after[layer]!);
+    } else {
+      // Which pages a layer wants is known when its queries are.
+      for (const layer of shapes.keys()) {
+        const ready = [...parts.splice(0), body.before[layer]!];
+        watched(() => submitTogether(ready, model.timer));
+        for (const { turn } of turns)
+          await turn.run(layer, model.decoder.attention(steps, layer, steps.rows), model.timer);
+        parts.push(body.after[layer]!);
+      }
     }
     const wants = turns.map(({ job }) => job.want);
     const isNarrow = wants.some(({ kind }) => kind === 'candidates');
@@ -92,7 +110,6 @@ export class Batch {
     const rowBytes = 4 * config.vocabSize;
     const logitRows = wants.flatMap(({ kind }, row) => (kind === 'logits' ? [row] : []));
     const size = topSize + rowBytes * logitRows.length;
-    writeTokens(context, config, steps, tokens);
     let staging: Staging | undefined;
     let copies: PreparedCall | undefined;
     if (size > 0) {
@@ -106,13 +123,7 @@ export class Batch {
       });
       parts.push(copies);
     }
-    const submit = turns.reduce<() => void>(
-      (action, { turn }) =>
-        () =>
-          turn.watch(action),
-      () => submitTogether(parts, model.timer),
-    );
-    submit();
+    watched(() => submitTogether(parts, model.timer));
     copies?.release();
     if (!staging) return turns.map(() => undefined);
     const bytes = await staging.read(size);

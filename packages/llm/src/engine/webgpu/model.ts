@@ -5,7 +5,7 @@ import { closedError } from '../checks.ts';
 import type { LayerShape } from '../layers.ts';
 import type { ResolvedOptions } from '../options.ts';
 import { isLong } from '../rotation.ts';
-import { Activations } from './activations.ts';
+import { ropesOf, type Activations } from './activations.ts';
 import type { GpuDecoder } from './decoder.ts';
 import { Bodies } from './bodies.ts';
 import { BoundAttention } from './bound-attention.ts';
@@ -48,6 +48,7 @@ export class WebgpuModel {
   timer: Timer | undefined;
   readonly #ropes: readonly RopeConfig[];
   #closed = false;
+  #busy: Promise<void> = Promise.resolve();
 
   constructor(parts: WebgpuModelParts) {
     this.context = parts.context;
@@ -63,11 +64,24 @@ export class WebgpuModel {
     this.readback = new Readback(parts.context);
     this.bodies = new Bodies(parts.context, parts.decoder, parts.shapes.length);
     this.attention = new BoundAttention(parts.context, parts.decoder, parts.steps, parts.shapes.length);
-    this.#ropes = [...new Set(parts.shapes.flatMap(({ rope }): RopeConfig[] => (rope ? [rope] : [])))];
+    this.#ropes = ropesOf(parts.shapes);
   }
 
   get isClosed(): boolean {
     return this.#closed;
+  }
+
+  /** Runs `work` when nothing else runs that waits for the GPU in the middle: such a pass has the activations to itself. */
+  async alone<T>(work: () => Promise<T>): Promise<T> {
+    const before = this.#busy;
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.#busy = promise;
+    try {
+      await before;
+      return await work();
+    } finally {
+      resolve();
+    }
   }
 
   /** Whether a sequence of so many tokens is rotated by its long frequencies. */

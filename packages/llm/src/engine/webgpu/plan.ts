@@ -9,6 +9,7 @@ import type { WeightsPlan } from '../weights.ts';
 import { activationBytes, rowBuffers, type RowsOptions } from './activations.ts';
 import { modelLayers } from './layers.ts';
 import { MOST_TOGETHER } from './batch.ts';
+import { waitingBytes } from './offloaded-prompt.ts';
 import { webgpuWeightBytes } from './weights.ts';
 
 /** @throws HipError `invalid-config`, `unsupported` where a binding does not hold what it must */
@@ -26,7 +27,8 @@ export function planWebgpu(
   const activations = (count: number): number =>
     activationBytes(rowBuffers(config, shapes, { rows: count, ...rowsOptions(options), profile }));
   const cache = pool.pages + pool.perSession;
-  const scratch = activations(rows) + activations(MOST_TOGETHER) + pool.chunk;
+  const waiting = options.offload === undefined ? 0 : waitingBytes(config, shapes, { rows, tokens: contextTokens });
+  const scratch = activations(rows) + activations(MOST_TOGETHER) + pool.chunk + waiting;
   return { backend: 'webgpu', weights, cache, scratch, total: weights + cache + scratch, contextTokens };
 }
 

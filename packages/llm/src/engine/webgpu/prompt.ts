@@ -1,14 +1,14 @@
 // Many tokens of one sequence through the layers, a chunk at a time; logits of the rows that are asked for, and whether all was finite.
 import { GpuCall, type ModelSession } from '@hip/kernels-webgpu';
-import { encodeFinite, encodeTop, nonFiniteRow, readTop, topBytes } from '@hip/kernels-webgpu/model';
+import { nonFiniteRow } from '@hip/kernels-webgpu/model';
 import { throwIfAborted } from '../../errors.ts';
-import { CANDIDATES, checkLogits, nonFinite } from '../checks.ts';
+import { nonFinite } from '../checks.ts';
 import type { ForwardOptions } from '../types.ts';
 import type { StepResult } from './batch.ts';
-import { candidatesFrom } from './candidates.ts';
 import type { WebgpuModel } from './model.ts';
+import { submitLayerwise } from './offloaded-prompt.ts';
 import { writeRun } from './positions.ts';
-import { copyOut, type Staging } from './readback.ts';
+import { encodeOutputs, outputBytes, resultOf, type Outputs } from './prompt-outputs.ts';
 import { readRows, type RowsWant } from './row-outputs.ts';
 import type { Want } from './scheduler.ts';
 
@@ -33,17 +33,9 @@ export interface Prompt {
 }
 
 /** Ends a call between two chunks. */
-interface Control extends Pick<ForwardOptions, 'signal' | 'onProgress'> {
+export interface Control extends Pick<ForwardOptions, 'signal' | 'onProgress'> {
   /** @throws what ends the call */
   check(): void;
-}
-
-/** Where a submit leaves what is read at the end. */
-interface Outputs {
-  /** A word a chunk: which row is not finite. */
-  readonly found: Staging;
-  /** Of the last row. */
-  readonly last: Staging | undefined;
 }
 
 /**
@@ -59,33 +51,15 @@ export async function readPrompt(
   control: Control,
 ): Promise<StepResult> {
   const { signal, onProgress } = control;
-  const { context, chunk } = model;
+  const { chunk } = model;
   const { ids, first } = prompt;
   const chunks = Math.ceil(ids.length / chunk.rows);
   const ofLast = want.kind === 'all' || want.kind === 'losses' ? ({ kind: 'none' } as const) : want;
-  const ahead: Promise<unknown>[] = [];
   const found = model.readback.take(4 * chunks);
   const last = ofLast.kind === 'none' ? undefined : model.readback.take(outputBytes(model, ofLast));
   try {
-    for (let index = 0; index < chunks; index++) {
-      while (ahead.length >= MOST_AHEAD) await context.orLost(ahead.shift()!);
-      control.check();
-      throwIfAborted(signal, 'the step');
-      const at = index * chunk.rows;
-      const rows = Math.min(chunk.rows, ids.length - at);
-      const isEnd = index === chunks - 1;
-      const part = Array.prototype.slice.call(ids, at, at + rows) as number[];
-      writeRun(context, model.config, chunk, { ids: part, first: first + at, total: prompt.total });
-      const asked = isEnd ? ofLast : ({ kind: 'none' } as const);
-      if (model.options.offload) await submitOffloaded(model, prompt, { rows, index }, asked, { found, last });
-      else submitChunk(model, prompt, { rows, index }, asked, { found, last });
-      const done = context.device.queue.onSubmittedWorkDone();
-      done.catch(() => undefined);
-      ahead.push(done);
-      if (want.kind === 'all' || want.kind === 'losses') await readRows(model, prompt, { at, rows }, want);
-      // The last chunk is not over before it has been looked at.
-      onProgress?.(at + (isEnd ? rows / 2 : rows), ids.length);
-    }
+    if (model.options.offload) await submitLayerwise(model, prompt, { want, ofLast }, control, { found, last });
+    else await submitChunks(model, prompt, { want, ofLast }, control, { found, last });
   } catch (error) {
     for (const staging of [found, last]) staging?.drop();
     throw error;
@@ -107,6 +81,38 @@ export async function readPrompt(
 /** Scratch of many chunks, each a little longer than the one before, is not kept for the next prompt. */
 function trim({ context }: WebgpuModel): void {
   if (context.pool.bytes > MOST_SCRATCH) context.pool.clear();
+}
+
+/** Each chunk through all layers. */
+async function submitChunks(
+  model: WebgpuModel,
+  prompt: Prompt,
+  { want, ofLast }: { readonly want: Want | RowsWant; readonly ofLast: Want },
+  control: Control,
+  outputs: Outputs,
+): Promise<void> {
+  const { context, chunk } = model;
+  const { ids, first, total } = prompt;
+  const { signal, onProgress } = control;
+  const chunks = Math.ceil(ids.length / chunk.rows);
+  const ahead: Promise<unknown>[] = [];
+  for (let index = 0; index < chunks; index++) {
+    while (ahead.length >= MOST_AHEAD) await context.orLost(ahead.shift()!);
+    control.check();
+    throwIfAborted(signal, 'the step');
+    const at = index * chunk.rows;
+    const rows = Math.min(chunk.rows, ids.length - at);
+    const isEnd = index === chunks - 1;
+    const part = Array.prototype.slice.call(ids, at, at + rows) as number[];
+    writeRun(context, model.config, chunk, { ids: part, first: first + at, total });
+    submitChunk(model, prompt, { rows, index }, isEnd ? ofLast : { kind: 'none' }, outputs);
+    const done = context.device.queue.onSubmittedWorkDone();
+    done.catch(() => undefined);
+    ahead.push(done);
+    if (want.kind === 'all' || want.kind === 'losses') await readRows(model, prompt, { at, rows }, want);
+    // The last chunk is not over before it has been looked at.
+    onProgress?.(at + (isEnd ? rows / 2 : rows), ids.length);
+  }
 }
 
 /** A chunk through all layers, and what is asked of its last row: one submit, where the GPU is busy with the chunk before. */
@@ -147,89 +153,4 @@ function submitChunk(
   } finally {
     call[Symbol.dispose]();
   }
-}
-
-/** Adds the search for what is not finite, and what is asked of the last row. */
-function encodeOutputs(
-  model: WebgpuModel,
-  call: GpuCall,
-  { rows, index }: { readonly rows: number; readonly index: number },
-  want: Want,
-  { found, last }: Outputs,
-): void {
-  const { chunk, config } = model;
-  const word = { buffer: call.scratch(4, 'rows that are not finite') };
-  encodeFinite(call, { x: chunk.tensors.hidden, found: word }, { rows, width: config.hiddenSize });
-  copyOut(call, word, found, 4 * index, 4);
-  if (last && want.kind !== 'none') encodeEnd(model, call, rows, want, last);
-}
-
-/** A chunk whose layers' pages may lie on the host: each layer's attention is submitted by itself. */
-async function submitOffloaded(
-  model: WebgpuModel,
-  { session }: Prompt,
-  { rows, index }: { readonly rows: number; readonly index: number },
-  want: Want,
-  outputs: Outputs,
-): Promise<void> {
-  const { context, chunk, decoder, shapes, timer } = model;
-  const turn = session.begin(rows);
-  const submit = (add: (call: GpuCall) => void): void => {
-    using call = new GpuCall(context);
-    add(call);
-    turn.submit(call, timer);
-  };
-  try {
-    submit((call) => decoder.embed(call, chunk, rows));
-    for (const layer of shapes.keys()) {
-      submit((call) => decoder.before(call, chunk, layer, rows));
-      await turn.run(layer, decoder.attention(chunk, layer, rows), timer);
-      submit((call) => decoder.after(call, chunk, layer, rows));
-    }
-    submit((call) => encodeOutputs(model, call, { rows, index }, want, outputs));
-    turn.commit();
-  } catch (error) {
-    turn.rollback();
-    throw error;
-  }
-  await session.settle();
-}
-
-/** Adds the head of the last row, and the copy of what is asked of it. */
-function encodeEnd(
-  model: WebgpuModel,
-  call: GpuCall,
-  rows: number,
-  want: Exclude<Want, { kind: 'none' }>,
-  last: Staging,
-): void {
-  const { chunk, decoder, config } = model;
-  const { last: hidden, logits } = chunk.tensors;
-  decoder.take(call, chunk, rows - 1, 1);
-  decoder.head(call, hidden, logits, 1);
-  const size = outputBytes(model, want);
-  if (want.kind === 'logits') {
-    copyOut(call, logits, last, 0, size);
-    return;
-  }
-  const out = { buffer: call.scratch(size, 'candidates') };
-  const options = { rows: 1, vocabulary: config.vocabSize, count: CANDIDATES, temperature: want.temperature };
-  encodeTop(call, { logits, out }, options);
-  copyOut(call, out, last, 0, size);
-}
-
-function outputBytes({ config }: WebgpuModel, want: Want): number {
-  if (want.kind === 'logits') return 4 * config.vocabSize;
-  return topBytes({ rows: 1, vocabulary: config.vocabSize, count: CANDIDATES });
-}
-
-function resultOf({ config }: WebgpuModel, want: Want, bytes: ArrayBuffer, position: number): StepResult {
-  if (want.kind !== 'candidates') {
-    const logits = new Float32Array(bytes);
-    checkLogits(logits, logits.length, position);
-    return logits;
-  }
-  const [found] = readTop(bytes, { rows: 1, vocabulary: config.vocabSize, count: CANDIDATES });
-  if (!found || found.nonFinite > 0) throw nonFinite(position);
-  return candidatesFrom(found, config.vocabSize, want.temperature);
 }

@@ -24,6 +24,7 @@ export interface Job {
 
 export class Scheduler {
   readonly #batch: Batch;
+  readonly #most: number;
   readonly #waiting: Job[] = [];
   #running = false;
   /** Steps that were made together last. */
@@ -31,6 +32,8 @@ export class Scheduler {
 
   constructor(model: WebgpuModel) {
     this.#batch = new Batch(model);
+    // Pages of one conversation at a time come from the host.
+    this.#most = model.options.offload === undefined ? MOST_TOGETHER : 1;
   }
 
   /** Appends a token to a sequence. */
@@ -46,7 +49,7 @@ export class Scheduler {
     // Conversations that stepped together are told together, and ask again one after another.
     if (this.#last > 1) await pause();
     while (this.#waiting.length > 0) {
-      const jobs = this.#waiting.splice(0, MOST_TOGETHER);
+      const jobs = this.#waiting.splice(0, this.#most);
       this.#last = jobs.length;
       await this.#batch.run(jobs);
       // Some of them ask for their next step at once.

@@ -130,7 +130,8 @@ export class WebgpuSequence implements Sequence {
     try {
       throwIfAborted(options.signal, 'the step');
       if (isAnew) session = model.pool.createSession();
-      const result = await this.#run(ids, want, options, session);
+      const run = (): Promise<StepResult> => this.#run(ids, want, options, session);
+      const result = await (model.options.offload === undefined ? run() : model.alone(run));
       if (isAnew) {
         const before = this.#session;
         this.#session = session;
@@ -157,8 +158,7 @@ export class WebgpuSequence implements Sequence {
     const isAnew = session !== this.#session;
     const check = (): void => this.#check();
     const held = this.length;
-    const isStep =
-      ids.length === 1 && !isAnew && want.kind !== 'all' && want.kind !== 'losses' && !model.options.offload;
+    const isStep = ids.length === 1 && !isAnew && want.kind !== 'all' && want.kind !== 'losses';
     if (isStep) {
       const result = await scheduler.step({
         session,

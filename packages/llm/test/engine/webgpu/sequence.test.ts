@@ -27,6 +27,19 @@ const broken = tinyModel(
     },
   },
 );
+/** Few stages: a processor compiles each for seconds. */
+const SEARCHED = {
+  k: 64,
+  blockK: 8,
+  blockQ: 16,
+  window: 32,
+  sink: 4,
+  denseLayers: 1,
+  stages: [
+    { chunk: 32, keep: 256, strideQ: 4, rows: 'mean', score: 'bound', refresh: 4 },
+    { chunk: 8, keep: 64, strideQ: 4, rows: 'max', score: 'exact', refresh: 2 },
+  ],
+} as const;
 const EXACT: EngineOptions = { weights: 'f32', cache: 'f32', contextTokens: 300, cacheTokens: 4096 };
 
 describeGpu('an engine', (gpu) => {
@@ -159,6 +172,49 @@ describeGpu('an engine', (gpu) => {
       expect(await sequence.forward(text(5))).toEqual(again);
       sequence.dispose();
       expect(await codeOf(sequence.forward([1]))).toBe('closed');
+    },
+    SLOW,
+  );
+
+  it(
+    'keeps pages on the host: prompts of several chunks, steps, forks and cuts are those of a cache that holds everything',
+    async () => {
+      const options = {
+        ...EXACT,
+        device,
+        contextTokens: 640,
+        attention: { config: SEARCHED, denseBelow: 64 },
+      };
+      const [whole, split] = [
+        await loadEngine(files, options),
+        await loadEngine(files, { ...options, offload: { tokens: 384 } }),
+      ];
+      const ids = text(600, 5);
+      const runs = [whole, split].map(async (each) => {
+        const rows: Float32Array[] = [];
+        const sequence = each.createSequence();
+        rows.push(await sequence.forward(ids.slice(0, 530)));
+        const step = async (of: typeof sequence, from: number, to: number): Promise<void> => {
+          for (const id of ids.slice(from, to)) rows.push(await of.forward([id]));
+        };
+        await step(sequence, 530, 533);
+        const fork = sequence.fork();
+        // Two conversations at once.
+        rows.push(...(await Promise.all([fork.forward(ids.slice(533, 550)), sequence.forward([3])])));
+        await step(fork, 550, 552);
+        sequence.truncate(520);
+        const abort = new AbortController();
+        const ended = sequence.forward(ids.slice(0, 30), { signal: abort.signal, onProgress: () => abort.abort() });
+        expect(await codeOf(ended)).toBe('aborted');
+        await step(sequence, 520, 522);
+        return rows;
+      });
+      const [wanted, given] = await Promise.all(runs);
+      for (const [i, row] of given!.entries()) expect([i, relativeError(row, wanted![i]!) < 1e-5]).toEqual([i, true]);
+      expect(split.memory.cache).toBeLessThan(0.7 * whole.memory.cache);
+      for (const each of [whole, split]) each.close();
+      const few = loadEngine(files, { ...options, offload: { tokens: 64 } });
+      await expect(few).rejects.toThrow(/give at least/u);
     },
     SLOW,
   );
