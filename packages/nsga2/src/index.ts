@@ -2,6 +2,8 @@
 export { Nsga2Error, type Nsga2ErrorCode } from './errors.ts';
 export { Random, type RandomState } from './random.ts';
 export * from './variables.ts';
+export { axisOf, type Axis } from './axes.ts';
+export { activeVariables } from './conditions.ts';
 export {
   constraintViolation,
   EQUALITY_TOLERANCE,
@@ -12,7 +14,14 @@ export {
   type Genes,
   type Problem,
 } from './problem.ts';
-export { assertGenes, createLayout, sampleUniform, type GeneGroup, type GeneLayout } from './layout.ts';
+export {
+  assertGenes,
+  createLayout,
+  sampleUniform,
+  type EvenLayout,
+  type GeneGroup,
+  type GeneLayout,
+} from './layout.ts';
 export type { Crossover, Mutation, MutationContext, OperatorPair, Operators } from './operators/operator.ts';
 export * from './operators/real.ts';
 export * from './operators/discrete.ts';

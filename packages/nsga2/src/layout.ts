@@ -1,11 +1,23 @@
 // How variables lie in a flat genome: bounds per gene, and groups of genes of one kind that operators work on.
+import { axisOf, onAxis, type Axis } from './axes.ts';
+import { resolveConditions } from './conditions.ts';
 import { Nsga2Error } from './errors.ts';
 import type { Random } from './random.ts';
-import { categorical, integer, permutation, real, type Variable, type VariableType } from './variables.ts';
+import {
+  categorical,
+  integer,
+  ordinal,
+  permutation,
+  real,
+  type OperatorType,
+  type Variable,
+  type VariableType,
+} from './variables.ts';
 
 /** Genes that share a kind of variable and therefore operators. Genes with a single possible value are in no group. */
 export interface GeneGroup {
-  readonly type: VariableType;
+  /** Kind of variable; an ordinal's genes, and numbers with a step, are integers here. */
+  readonly type: OperatorType;
   /** Positions in the genome. For permutations: the consecutive positions of one variable. */
   readonly positions: Int32Array;
   /** Lowest value of each position. */
@@ -26,11 +38,21 @@ export interface GeneLayout {
   readonly groups: readonly GeneGroup[];
   /** Genes that can change: the n of the mutation rate 1/n. A permutation counts once. */
   readonly mutable: number;
+  /** The genome that operators and samplers work on where it is another: logarithms for a log scale, the number of the step for steps. */
+  readonly even: EvenLayout | undefined;
+}
+
+/** A layout whose genes lie evenly, and the way there and back. */
+export interface EvenLayout {
+  readonly layout: GeneLayout;
+  /** By gene; undefined where nothing changes. */
+  readonly axes: readonly (Axis | undefined)[];
 }
 
 const CHECKS: { readonly [T in VariableType]: (variable: Extract<Variable, { type: T }>) => unknown } = {
-  real: ({ lower, upper }) => real(lower, upper),
-  integer: ({ lower, upper }) => integer(lower, upper),
+  real: ({ lower, upper, ...options }) => real(lower, upper, options),
+  integer: ({ lower, upper, ...options }) => integer(lower, upper, options),
+  ordinal: ({ values }) => ordinal(Array.isArray(values) ? values : []),
   categorical: ({ values }) => categorical(Array.isArray(values) ? values : []),
   boolean: () => undefined,
   permutation: ({ length }) => permutation(length),
@@ -66,11 +88,13 @@ function checkVariable(variable: Variable, index: number): void {
 export function createLayout(variables: readonly Variable[]): GeneLayout {
   if (variables.length === 0) throw new Nsga2Error('invalid-problem', 'a problem needs at least one variable');
   variables.forEach(checkVariable);
+  resolveConditions(variables);
+  const even = evenLayout(variables);
   const width = variables.reduce((sum, variable) => sum + (variable.type === 'permutation' ? variable.length : 1), 0);
   const lower = new Float64Array(width);
   const upper = new Float64Array(width);
   const whole = new Uint8Array(width).fill(1);
-  const byType = new Map<VariableType, number[]>();
+  const byType = new Map<OperatorType, number[]>();
   const permutations: number[][] = [];
   let position = 0;
   for (const variable of variables) {
@@ -86,13 +110,14 @@ export function createLayout(variables: readonly Variable[]): GeneLayout {
     upper[position] = high;
     if (variable.type === 'real') whole[position] = 0;
     if (high > low) {
-      const list = byType.get(variable.type);
+      const type = variable.type === 'ordinal' ? 'integer' : variable.type;
+      const list = byType.get(type);
       if (list) list.push(position);
-      else byType.set(variable.type, [position]);
+      else byType.set(type, [position]);
     }
     position++;
   }
-  const group = (type: VariableType, positions: readonly number[]): GeneGroup => ({
+  const group = (type: OperatorType, positions: readonly number[]): GeneGroup => ({
     type,
     positions: Int32Array.from(positions),
     lower: Float64Array.from(positions, (p) => lower[p]!),
@@ -103,17 +128,67 @@ export function createLayout(variables: readonly Variable[]): GeneLayout {
     ...permutations.map((positions) => group('permutation', positions)),
   ];
   const mutable = groups.reduce((sum, g) => sum + (g.type === 'permutation' ? 1 : g.positions.length), 0);
-  return { variables, width, lower, upper, whole, groups, mutable };
+  return {
+    variables,
+    width,
+    lower,
+    upper,
+    whole,
+    groups: even?.layout.groups ?? groups,
+    mutable: even?.layout.mutable ?? mutable,
+    even,
+  };
+}
+
+/** Nothing where every variable is even as it is. */
+function evenLayout(variables: readonly Variable[]): EvenLayout | undefined {
+  const axes = variables.map(axisOf);
+  if (axes.every((axis) => axis === undefined)) return undefined;
+  const layout = createLayout(
+    variables.map((variable, index): Variable => {
+      const axis = axes[index];
+      if (!axis) return withoutCondition(variable);
+      return axis.whole ? integer(axis.lower, axis.upper) : real(axis.lower, axis.upper);
+    }),
+  );
+  const byGene = variables.flatMap((variable, index) =>
+    Array.from({ length: variable.type === 'permutation' ? variable.length : 1 }, () => axes[index]),
+  );
+  return { layout, axes: byGene };
+}
+
+function withoutCondition(variable: Variable): Variable {
+  const { when: _, ...rest } = variable;
+  return rest as Variable;
+}
+
+/** Genes to the even genome, in place. */
+export function toEven({ even }: GeneLayout, genes: Float64Array): void {
+  even?.axes.forEach((axis, i) => {
+    if (axis) genes[i] = axis.place(genes[i]!);
+  });
+}
+
+/** Back from the even genome, in place: values of the variables only. */
+export function fromEven({ even }: GeneLayout, genes: Float64Array): void {
+  even?.axes.forEach((axis, i) => {
+    if (axis) genes[i] = axis.value(genes[i]!);
+  });
 }
 
 function bounds(variable: Exclude<Variable, { type: 'permutation' }>): readonly [number, number] {
-  if (variable.type === 'categorical') return [0, variable.values.length - 1];
+  if (variable.type === 'categorical' || variable.type === 'ordinal') return [0, variable.values.length - 1];
   if (variable.type === 'boolean') return [0, 1];
   return [variable.lower, variable.upper];
 }
 
-/** Uniform random genes: reals uniform, integers inclusive, permutations in random order. */
+/** Uniform random genes: reals uniform (their logarithms on a log scale), integers inclusive, permutations in random order. */
 export function sampleUniform(layout: GeneLayout, genes: Float64Array, random: Random): void {
+  if (layout.even) {
+    sampleUniform(layout.even.layout, genes, random);
+    fromEven(layout, genes);
+    return;
+  }
   let position = 0;
   for (const variable of layout.variables) {
     if (variable.type === 'permutation') {
@@ -146,6 +221,14 @@ export function assertGenes(layout: GeneLayout, genes: ArrayLike<number>): void 
         'invalid-genes',
         `gene ${i} is ${gene}: needs ${kind} in [${layout.lower[i]}, ${layout.upper[i]}]`,
         { index: i, value: gene, lower: layout.lower[i], upper: layout.upper[i] },
+      );
+    }
+    const axis = layout.even?.axes[i];
+    if (axis && !onAxis(axis, gene)) {
+      throw new Nsga2Error(
+        'invalid-genes',
+        `gene ${i} is ${gene}, between two steps: use ${axis.value(axis.place(gene))}`,
+        { index: i, value: gene },
       );
     }
   }

@@ -1,5 +1,6 @@
 // Offspring: tournament, crossover, mutation, repair, canonical form, duplicate check.
-import { assertGenes, sampleUniform, type GeneGroup, type GeneLayout } from '../layout.ts';
+import { clearInactive } from '../conditions.ts';
+import { assertGenes, fromEven, sampleUniform, toEven, type GeneGroup, type GeneLayout } from '../layout.ts';
 import { Nsga2Error } from '../errors.ts';
 import type { MutationContext, Operators } from '../operators/operator.ts';
 import type { Problem } from '../problem.ts';
@@ -26,8 +27,13 @@ export interface MatingContext {
   readonly known: GeneSet | undefined;
 }
 
-/** Repairs, brings to canonical form and checks a genome in place. */
+/** Repairs, brings to canonical form (genes without effect first) and checks a genome in place. */
 export function normalise({ problem, layout }: Pick<MatingContext, 'problem' | 'layout'>, genes: Float64Array): void {
+  // A value that was written a little beside its step becomes that step.
+  layout.even?.axes.forEach((axis, i) => {
+    if (axis?.whole) genes[i] = axis.value(axis.place(genes[i]!));
+  });
+  clearInactive(layout.variables, genes);
   for (const name of ['repair', 'canonical'] as const) {
     if (!problem[name]) continue;
     problem[name](genes);
@@ -81,8 +87,10 @@ export function sampleInitial(
   for (let attempt = 0; chosen.length < count && attempt < RANDOM_ATTEMPTS * count; attempt++) {
     // A stratified sampler fills count − given strata once; what it repeats is replaced by uniform samples.
     if (attempt < count - given) {
-      sampler(layout, genes, random, attempt, count - given);
-      assertGenesOf(layout, genes, 'invalid-genes', 'the sampler');
+      const even = layout.even?.layout ?? layout;
+      sampler(even, genes, random, attempt, count - given);
+      assertGenesOf(even, genes, 'invalid-genes', 'the sampler');
+      fromEven(layout, genes);
     } else sampleUniform(layout, genes, random);
     accept();
   }
@@ -92,6 +100,7 @@ export function sampleInitial(
 /** Up to `count` children of the population; fewer only when no new candidate can be found. */
 export function mate(context: MatingContext, parents: Population, count: number): number[][] {
   const { layout, operators, random, known } = context;
+  const even = layout.even?.layout ?? layout;
   const tournament = new Tournament(parents, context.survival, random);
   const children: number[][] = [];
   const first = new Float64Array(layout.width);
@@ -103,9 +112,13 @@ export function mate(context: MatingContext, parents: Population, count: number)
   for (let attempt = 0; children.length < count && attempt < MATING_ATTEMPTS * count; attempt += 2) {
     copyRow(parents, tournament.winner(), first);
     copyRow(parents, tournament.winner(), second);
-    for (const group of layout.groups) cross(layout, operators, first, second, group, random);
-    mutate(layout, operators, first, random);
-    mutate(layout, operators, second, random);
+    toEven(layout, first);
+    toEven(layout, second);
+    for (const group of even.groups) cross(even, operators, first, second, group, random);
+    mutate(even, operators, first, random);
+    mutate(even, operators, second, random);
+    fromEven(layout, first);
+    fromEven(layout, second);
     accept(first);
     accept(second);
   }

@@ -4,7 +4,7 @@ import { assertGenes, createLayout, type GeneLayout } from '../layout.ts';
 import { assertProblem, type Problem } from '../problem.ts';
 import { isRandomState } from '../random.ts';
 import { Saved } from '../saved.ts';
-import type { Variable, VariableType } from '../variables.ts';
+import type { OperatorType, Variable } from '../variables.ts';
 import { GeneSet } from './gene-set.ts';
 import { savedVariable } from './save.ts';
 import { STATE_VERSION, type EngineState } from './state.ts';
@@ -17,13 +17,13 @@ interface Expected {
   readonly nextId: number;
 }
 
-const VARIABLE_TYPES = [
+const OPERATOR_TYPES = [
   'real',
   'integer',
   'categorical',
   'boolean',
   'permutation',
-] as const satisfies readonly VariableType[];
+] as const satisfies readonly OperatorType[];
 
 /**
  * The state, every field of it checked.
@@ -110,7 +110,7 @@ function checkOptions(saved: Saved): Pick<EngineState['options'], 'populationSiz
   const offspring = saved.field('offspring').integer(1);
   saved.field('seed').number();
   const duplicates = saved.field('duplicates').oneOf(['population', 'history', 'allow']);
-  for (const type of VARIABLE_TYPES) {
+  for (const type of OPERATOR_TYPES) {
     for (const name of saved.field('operators').field(type).items(2)) name.text();
   }
   const capacity = saved.field('archiveCapacity');
@@ -125,7 +125,7 @@ function checkProblem(saved: Saved, problem: Problem): void {
     saved.field('variables').fail(`the problem's list of ${problem.variables.length}`, fix);
   }
   problem.variables.forEach((variable: Variable, index) => {
-    for (const [name, value] of Object.entries(savedVariable(variable))) {
+    for (const [name, value] of Object.entries({ scale: undefined, step: undefined, ...savedVariable(variable) })) {
       variables[index]!.field(name).exactly(value, fix);
     }
   });

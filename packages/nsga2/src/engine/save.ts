@@ -37,12 +37,19 @@ export function saveCandidate({ id, genes, told }: Slot): SavedCandidate {
 export function savedVariable(variable: Variable): SavedVariable {
   switch (variable.type) {
     case 'categorical':
-      return { type: 'categorical', count: variable.values.length };
+    case 'ordinal':
+      return { type: variable.type, count: variable.values.length };
     case 'boolean':
       return { type: 'boolean' };
     case 'permutation':
       return { type: 'permutation', length: variable.length };
     default:
-      return { type: variable.type, lower: variable.lower, upper: variable.upper };
+      return {
+        type: variable.type,
+        lower: variable.lower,
+        upper: variable.upper,
+        ...(variable.scale === 'log' ? { scale: 'log' } : {}),
+        ...(variable.step === undefined ? {} : { step: variable.step }),
+      };
   }
 }

@@ -22,8 +22,14 @@ export interface SavedCandidate {
 
 /** Type and range of a variable: what genes mean. Names and the values of categories may change between sessions. */
 export type SavedVariable =
-  | { readonly type: 'real' | 'integer'; readonly lower: number; readonly upper: number }
-  | { readonly type: 'categorical'; readonly count: number }
+  | {
+      readonly type: 'real' | 'integer';
+      readonly lower: number;
+      readonly upper: number;
+      readonly scale?: 'log';
+      readonly step?: number;
+    }
+  | { readonly type: 'categorical' | 'ordinal'; readonly count: number }
   | { readonly type: 'boolean' }
   | { readonly type: 'permutation'; readonly length: number };
 

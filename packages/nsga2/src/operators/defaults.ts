@@ -1,12 +1,12 @@
 // The operators used where none are given.
-import type { VariableType } from '../variables.ts';
 import { randomReset, uniformCrossover } from './discrete.ts';
+import type { OperatorType } from '../variables.ts';
 import type { OperatorPair, Operators } from './operator.ts';
 import { inversionMutation, orderCrossover } from './permutation.ts';
 import { polynomial, sbx } from './real.ts';
 
 /** Replacements of the default operators, by type of variable. */
-export type OperatorOverrides = { readonly [Type in VariableType]?: Partial<OperatorPair> };
+export type OperatorOverrides = { readonly [Type in OperatorType]?: Partial<OperatorPair> };
 
 /**
  * Defaults: real → SBX (0.9, eta 15) and polynomial mutation (eta 20); integer, categorical, boolean → uniform crossover

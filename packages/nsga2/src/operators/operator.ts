@@ -1,7 +1,7 @@
 // What a crossover and a mutation are: functions over the genes of one group, in place.
 import type { GeneGroup } from '../layout.ts';
 import type { Random } from '../random.ts';
-import type { VariableType } from '../variables.ts';
+import type { OperatorType } from '../variables.ts';
 
 /** Recombines two genomes, which arrive as copies of the parents and leave as the children. */
 export interface Crossover {
@@ -34,5 +34,5 @@ export interface OperatorPair {
   readonly mutation: Mutation;
 }
 
-/** Operators by type of variable. */
-export type Operators = Readonly<Record<VariableType, OperatorPair>>;
+/** Operators by type of variable. On a log scale they see logarithms, with steps the number of the step. */
+export type Operators = Readonly<Record<OperatorType, OperatorPair>>;
