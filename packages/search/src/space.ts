@@ -1,7 +1,7 @@
 // A search problem made ready: checked, with canonical keys, unused genes, exact values and minimised objectives.
-import type { Random } from '@instatune/nsga2';
+import { activeVariables, type Random } from '@instatune/nsga2';
 import { SearchError, messageOf } from './errors.ts';
-import { checkGenes, checkVariables, genesOf, sampleGenes, type Gene } from './genes.ts';
+import { checkGenes, checkVariables, genesOf, sampleGenes, variableOfGenes, type Gene } from './genes.ts';
 import type { Attribute, ExactObjective, MeasuredObjective, SearchProblem } from './problem.ts';
 import { keepableValues } from './study/values.ts';
 
@@ -96,12 +96,18 @@ export class Space {
   /** Objectives and attributes with their units. */
   readonly units: ReadonlyMap<string, string | undefined>;
   readonly baseline: readonly number[] | undefined;
+  readonly #conditional: boolean;
+  readonly #stepped: boolean;
+  readonly #variableOf: readonly number[];
 
   /** @throws SearchError `invalid-problem`, `invalid-genes` (the baseline's) */
   constructor(problem: SearchProblem) {
     checkProblem(problem);
     this.problem = problem;
     this.genes = genesOf(problem.space);
+    this.#conditional = problem.space.some(({ when }) => when !== undefined);
+    this.#stepped = this.genes.some(({ axis }) => axis?.whole);
+    this.#variableOf = variableOfGenes(problem.space);
     this.fingerprint = problemFingerprint(problem);
     this.measured = problem.objectives.filter((objective) => objective.kind === 'measured');
     this.exactObjectives = problem.objectives.filter((objective) => objective.kind === 'exact');
@@ -116,8 +122,15 @@ export class Space {
     checkGenes(this.genes, genes, this.problem.name);
   }
 
-  /** Which genes matter; from the problem's `active`, else by asking `canonical` which genes it ignores. */
+  /** Which genes matter: by the variables' conditions, and by the problem's `active`, else by asking `canonical` which genes it ignores. */
   active(genes: readonly number[]): readonly boolean[] {
+    const own = this.#ownActive(genes);
+    if (!this.#conditional) return own;
+    const variables = activeVariables(this.problem.space, genes);
+    return own.map((active, index) => active && variables[this.#variableOf[index]!]!);
+  }
+
+  #ownActive(genes: readonly number[]): readonly boolean[] {
     const { problem } = this;
     if (problem.active) return this.#activeOf(genes);
     if (!problem.canonical) return this.genes.map(() => true);
@@ -133,12 +146,31 @@ export class Space {
   /** The representative of all candidates equal to this one. */
   canonical(genes: readonly number[]): number[] {
     const { problem } = this;
-    if (problem.canonical) return this.#canonicalOf(genes);
-    if (!problem.active) return Array.from(genes);
-    const active = this.#activeOf(genes);
-    return Array.from(genes, (value, index) =>
-      active[index] || this.genes[index]!.kind === 'permutation' ? value : this.genes[index]!.lower,
-    );
+    const stepped = this.#stepped ? this.#onSteps(genes) : genes;
+    if (problem.canonical) return this.#canonicalOf(this.#conditional ? this.#cleared(stepped) : stepped);
+    if (!problem.active && !this.#conditional) return Array.from(stepped);
+    return this.#cleared(stepped);
+  }
+
+  /** A value written a little beside its step becomes that step. */
+  #onSteps(genes: readonly number[]): number[] {
+    return Array.from(genes, (value, index) => {
+      const axis = this.genes[index]?.axis;
+      return axis?.whole ? axis.value(axis.place(value)) : value;
+    });
+  }
+
+  /** Unused genes at their first value; a permutation that the problem calls unused stays, one whose condition fails is in order. */
+  #cleared(genes: readonly number[]): number[] {
+    const active = this.problem.active ? this.#activeOf(genes) : undefined;
+    const variables = this.#conditional ? activeVariables(this.problem.space, genes) : undefined;
+    let place = 0;
+    return Array.from(genes, (value, index) => {
+      const { kind, lower } = this.genes[index]!;
+      place = this.#variableOf[index] === this.#variableOf[index - 1] ? place + 1 : 0;
+      if (variables && !variables[this.#variableOf[index]!]!) return kind === 'permutation' ? place : lower;
+      return (active?.[index] ?? true) || kind === 'permutation' ? value : lower;
+    });
   }
 
   /** Equal for equal candidates; `genes` canonical. */

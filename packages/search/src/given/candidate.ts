@@ -43,12 +43,13 @@ export function givenGenes(space: Space, given: GivenCandidate, options: GivenOp
     const found = geneOf(variable, names[i]!, values, options);
     if (found) return found;
     missing.push(names[i]!);
-    return [firstOf(variable)];
+    return firstOf(variable);
   });
   const canonical = checked(space, genes, options);
   if (missing.length === 0) return canonical;
   const active = space.active(canonical);
-  const needed = missing.find((name) => active[space.genes.findIndex((gene) => gene.name === name)] !== false);
+  const geneOfName = (name: string) => space.genes.findIndex((gene) => gene.name === name || gene.name === `${name}.0`);
+  const needed = missing.find((name) => active[geneOfName(name)] !== false);
   if (needed === undefined) return canonical;
   const meant = nearest(
     needed,
@@ -78,8 +79,10 @@ function placeOf(variable: Variable, name: string, key: string): boolean {
   );
 }
 
-const firstOf = (variable: Variable): number =>
-  variable.type === 'real' || variable.type === 'integer' ? variable.lower : 0;
+function firstOf(variable: Variable): readonly number[] {
+  if (variable.type === 'permutation') return Array.from({ length: variable.length }, (_, place) => place);
+  return [variable.type === 'real' || variable.type === 'integer' ? variable.lower : 0];
+}
 
 /** Undefined where nothing is given. */
 function geneOf(
@@ -92,6 +95,7 @@ function geneOf(
     const { length } = variable;
     const places = values[name] ?? Array.from({ length }, (_, i) => values[`${name}.${i}`]);
     const list = typeof places === 'string' ? places.split(/\s+/) : places;
+    if (variable.when && Array.isArray(list) && list.every(isAbsent)) return undefined;
     if (!Array.isArray(list) || list.length !== length || list.some(isAbsent))
       throw wrong(options, `has ${name} as ${valueText(places)}`, `give the ${length} places of a permutation`);
     return list.map(Number);
@@ -109,7 +113,8 @@ function geneOf(
         `give a number from ${variable.lower} to ${variable.upper}`,
       );
     }
-    case 'categorical': {
+    case 'categorical':
+    case 'ordinal': {
       const index = variable.values.findIndex((one) => Object.is(one, value) || valueText(one) === valueText(value));
       if (index >= 0) return [index];
       throw wrong(

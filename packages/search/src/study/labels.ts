@@ -1,5 +1,5 @@
 // A candidate as a person reads it: variables by name, categories and booleans by value.
-import type { Variable } from '@instatune/nsga2';
+import { activeVariables, type Variable } from '@instatune/nsga2';
 import { genesOf } from '../genes.ts';
 
 /** Names that differ: an unnamed variable is `x` and its place, a name that was used gets a number. */
@@ -29,16 +29,21 @@ export function geneNames(space: readonly Variable[], taken: Iterable<string> = 
   );
 }
 
-/** Values of variables in order: a category's own value, a boolean, a number, the numbers of a permutation. */
+/**
+ * Values of variables in order: a choice's own value, a boolean, a number, the numbers of a permutation; undefined for one whose condition does not
+ * hold.
+ */
 export function variableValues(space: readonly Variable[], genes: readonly number[]): readonly unknown[] {
   let at = 0;
-  return space.map((variable): unknown => {
+  const active = activeVariables(space, genes);
+  return space.map((variable, index): unknown => {
     if (variable.type === 'permutation') {
       at += variable.length;
-      return genes.slice(at - variable.length, at);
+      return active[index] ? genes.slice(at - variable.length, at) : undefined;
     }
     const gene = genes[at++]!;
-    if (variable.type === 'categorical') return variable.values[gene];
+    if (!active[index]) return undefined;
+    if (variable.type === 'categorical' || variable.type === 'ordinal') return variable.values[gene];
     return variable.type === 'boolean' ? gene === 1 : gene;
   });
 }
@@ -46,7 +51,11 @@ export function variableValues(space: readonly Variable[], genes: readonly numbe
 /** Values in the order of {@link geneNames}. */
 export function geneValues(space: readonly Variable[], genes: readonly number[]): readonly unknown[] {
   const values = variableValues(space, genes);
-  return space.flatMap(({ type }, index) => (type === 'permutation' ? (values[index] as number[]) : [values[index]]));
+  return space.flatMap((variable, index) => {
+    const value = values[index];
+    if (variable.type !== 'permutation') return [value];
+    return Array.isArray(value) ? (value as number[]) : Array.from({ length: variable.length }, () => undefined);
+  });
 }
 
 /** One value as text. */
@@ -61,8 +70,14 @@ export function candidateText(
   genes: readonly number[],
   describe?: (genes: readonly number[]) => Readonly<Record<string, unknown>>,
 ): string {
-  const parts = describe
-    ? Object.entries(describe(genes))
-    : variableNames(space).map((name, index) => [name, variableValues(space, genes)[index]] as const);
+  const parts = describe ? Object.entries(describe(genes)) : named(space, genes);
   return parts.map(([name, value]) => `${name} ${valueText(value)}`).join(', ');
+}
+
+/** Variables that matter, by name. */
+function named(space: readonly Variable[], genes: readonly number[]): readonly (readonly [string, unknown])[] {
+  const values = variableValues(space, genes);
+  return variableNames(space).flatMap((name, index) =>
+    values[index] === undefined ? [] : [[name, values[index]] as const],
+  );
 }

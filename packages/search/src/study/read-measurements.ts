@@ -105,7 +105,9 @@ function readOwn(path: string, name: string | undefined): KnownMeasurements {
   const names = variableNames(space);
   const rows = study.trials.flatMap(({ number, status, genes, values, error }): KnownMeasurement[] => {
     const read = variableValues(space, genes);
-    const candidate = Object.fromEntries(names.map((variable, index) => [variable, read[index]]));
+    const candidate = Object.fromEntries(
+      names.flatMap((variable, index) => (read[index] === undefined ? [] : [[variable, read[index]]])),
+    );
     const where = `trial ${number} of ${path}`;
     if (status === 'complete') return [{ candidate, values, where }];
     return status === 'failed' ? [{ candidate, error: error ?? 'failed elsewhere', where }] : [];

@@ -10,11 +10,14 @@ interface Features {
   readonly encoder: Encoder;
   /** First gene and length of each long permutation. */
   readonly long: readonly { readonly start: number; readonly length: number }[];
+  /** Whether genes go to their even lines first. */
+  readonly even: boolean;
 }
 
 const known = new WeakMap<Space, Features>();
 
-function encoded({ kind, ordered, lower, upper }: Gene): EncodedGene {
+function encoded({ kind, ordered, lower, upper, axis }: Gene): EncodedGene {
+  if (axis) return { type: axis.whole ? 'integer' : 'real', lower: axis.lower, upper: axis.upper };
   if (kind === 'real') return { type: 'real', lower, upper };
   const places = kind === 'permutation' && upper >= LONGEST_ONE_HOT;
   return ordered || places ? { type: 'integer', lower, upper } : { type: 'categorical', levels: upper + 1 };
@@ -30,7 +33,8 @@ function featuresFor(space: Space): Features {
     if (length > LONGEST_ONE_HOT) long.push({ start, length });
     start += length;
   }
-  features = { encoder: thermometerEncoder(space.genes.map(encoded)), long };
+  const even = space.genes.some(({ axis }) => axis !== undefined);
+  features = { encoder: thermometerEncoder(space.genes.map(encoded)), long, even };
   known.set(space, features);
   return features;
 }
@@ -42,12 +46,15 @@ export function encoderOf(space: Space): Encoder {
 
 /**
  * Features of a candidate. Integers become thermometer columns (column k is 1 where the value is at least the k-th; the same span as one-hot, but
- * near values look near), categories one-hot columns, however many levels they have, reals one scaled column. An integer of more than 64 values is
+ * near values look near), ordinals and steps likewise, categories one-hot columns, however many levels they have, reals one scaled column, of their
+ * logarithm on a log scale. An integer of more than 64 values is
  * one column. Permutations are one-hot by place; of more than 64 items, one column an item: its place. All columns of an unused gene are 0.
  */
 export function featuresOf(space: Space, genes: readonly number[]): Float64Array {
-  const { encoder, long } = featuresFor(space);
-  return encoder.encode(long.length === 0 ? genes : withPlaces(genes, long), space.active(genes));
+  const { encoder, long, even } = featuresFor(space);
+  const placed = long.length === 0 ? genes : withPlaces(genes, long);
+  const given = even ? placed.map((gene, index) => space.genes[index]!.axis?.place(gene) ?? gene) : placed;
+  return encoder.encode(given, space.active(genes));
 }
 
 /** Instead of the item at each place, the place of each item. */

@@ -19,6 +19,8 @@ export interface ViewVariable {
   readonly kind: Variable['type'];
   /** Of numbers: the least and the greatest value. */
   readonly bounds?: readonly [number, number];
+  readonly scale?: 'log';
+  readonly step?: number;
   /** Of choices: every one, in order. */
   readonly values?: readonly (string | number | boolean)[];
 }
@@ -33,6 +35,7 @@ export interface ViewObjective {
 export interface ViewTrial {
   readonly number: number;
   readonly state: string;
+  /** A variable whose condition does not hold has none. */
   readonly values: Readonly<Record<string, ViewValue>>;
   /** Objectives first, then whatever else was measured; what is no finite number is left out. Empty until the trial is complete. */
   readonly objectives: Readonly<Record<string, number>>;
@@ -107,13 +110,17 @@ const shownChoice = (value: unknown): string | number | boolean =>
 function viewVariable(variable: Variable, name: string): ViewVariable {
   switch (variable.type) {
     case 'categorical':
+    case 'ordinal':
       return { name, kind: variable.type, values: variable.values.map(shownChoice) };
     case 'boolean':
       return { name, kind: variable.type, values: [false, true] };
     case 'permutation':
       return { name, kind: variable.type };
-    default:
-      return { name, kind: variable.type, bounds: [variable.lower, variable.upper] };
+    default: {
+      const { type, lower, upper, scale, step } = variable;
+      const optional = { ...(scale === 'log' ? { scale } : {}), ...(step === undefined ? {} : { step }) };
+      return { name, kind: type, bounds: [lower, upper], ...optional };
+    }
   }
 }
 
@@ -124,9 +131,10 @@ function viewTrial(trial: Trial, variables: readonly Variable[], names: readonly
     number: trial.number,
     state: trial.status,
     values: Object.fromEntries(
-      names.map((name, index): [string, ViewValue] => {
+      names.flatMap((name, index): [string, ViewValue][] => {
         const value = values[index];
-        return [name, Array.isArray(value) ? (value as number[]) : shownChoice(value)];
+        if (value === undefined) return [];
+        return [[name, Array.isArray(value) ? (value as number[]) : shownChoice(value)]];
       }),
     ),
     objectives: Object.fromEntries(numbers),

@@ -10,6 +10,8 @@ const distributionSchema = v.object({
     choices: v.optional(v.array(v.unknown())),
     low: v.optional(v.number()),
     high: v.optional(v.number()),
+    log: v.optional(v.boolean()),
+    step: v.nullish(v.number()),
   }),
 });
 
@@ -96,10 +98,16 @@ async function objectivesOf(
 }
 
 function variableOf(name: string, { name: kind, attributes }: Distribution): ViewVariable {
-  const { choices, low, high } = attributes;
+  const { choices, low, high, log, step } = attributes;
   if (choices) return { name, kind: 'categorical', values: choices.map(shown) };
   const bounds = low === undefined || high === undefined ? {} : { bounds: [low, high] as const };
-  return { name, kind: /Int/.test(kind) ? 'integer' : 'real', ...bounds };
+  return {
+    name,
+    kind: /Int/.test(kind) ? 'integer' : 'real',
+    ...bounds,
+    ...(log ? { scale: 'log' } : {}),
+    ...(typeof step === 'number' && (step !== 1 || !/Int/.test(kind)) ? { step } : {}),
+  };
 }
 
 /** A parameter may have been asked for with other bounds in another trial. */

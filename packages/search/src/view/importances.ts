@@ -20,6 +20,8 @@ export interface Importances {
 const MOST_TRIALS = 2000;
 const LEAST_TRIALS = 8;
 const TREES = 64;
+/** Values that are listed one by one; more are as good as an interval. */
+const MOST_LISTED = 4096;
 
 interface Column {
   readonly variable: number;
@@ -28,7 +30,7 @@ interface Column {
 }
 
 /** Columns of a variable: one, or the place of each item of a permutation. */
-function columnsOf(variable: ViewVariable, index: number, sample: ViewTrial): readonly Column[] {
+function columnsOf(variable: ViewVariable, index: number, sample: ViewTrial | undefined): readonly Column[] {
   const { name, bounds, values } = variable;
   if (values) {
     const places = new Map(values.map((value, place) => [value, place]));
@@ -40,24 +42,30 @@ function columnsOf(variable: ViewVariable, index: number, sample: ViewTrial): re
       },
     ];
   }
-  const first = sample.values[name];
+  const first = sample?.values[name];
   if (Array.isArray(first)) {
     const order = first as readonly number[];
     return order.map((_, item) => ({
       variable: index,
       domain: { values: order.map((__, place) => place) },
-      value: (trial) => (trial.values[name] as readonly number[]).indexOf(item),
+      value: (trial) => (trial.values[name] as readonly number[] | undefined)?.indexOf(item) ?? item,
     }));
   }
   const [lower, upper] = bounds ?? [0, 1];
-  const listed = variable.kind === 'integer' && upper - lower < 4096;
+  const { scale, step = variable.kind === 'integer' ? 1 : undefined } = variable;
+  const place = scale === 'log' ? Math.log : (value: number) => value;
+  const count = step === undefined ? Infinity : Math.floor((upper - lower) / step + 1e-9) + 1;
+  const listed = scale !== 'log' && count <= MOST_LISTED;
   return [
     {
       variable: index,
-      domain: listed ? { values: Array.from({ length: upper - lower + 1 }, (_, i) => lower + i) } : { lower, upper },
+      domain: listed
+        ? { values: Array.from({ length: count }, (_, i) => lower + i * step!) }
+        : { lower: place(lower), upper: place(upper) },
+      // One whose condition does not hold has its first value, as in the search.
       value: (trial) => {
         const value = Number(trial.values[name]);
-        return Number.isFinite(value) ? value : lower;
+        return place(Number.isFinite(value) ? value : lower);
       },
     },
   ];
@@ -75,7 +83,13 @@ export async function importancesOf(
 ): Promise<Importances | undefined> {
   const trials = measuredTrials(view).slice(-MOST_TRIALS);
   if (trials.length < LEAST_TRIALS) return undefined;
-  const columns = view.variables.flatMap((variable, index) => columnsOf(variable, index, trials[0]!));
+  const columns = view.variables.flatMap((variable, index) =>
+    columnsOf(
+      variable,
+      index,
+      trials.find(({ values }) => values[variable.name] !== undefined),
+    ),
+  );
   const model = await randomForest({ trees: TREES }).fitAsync(
     trials.map((trial) => columns.map((column) => column.value(trial))),
     trials.map((trial) => trial.objectives[objective]!),

@@ -27,7 +27,7 @@ export function axesOf(view: StudyView, variables: readonly string[]): readonly 
   const chosen = view.variables.filter(({ name, kind }) => variables.includes(name) && kind !== 'permutation');
   const trials = measuredTrials(view);
   return [
-    ...chosen.map(({ name, bounds, values }): Axis => {
+    ...chosen.map(({ name, bounds, values, scale }): Axis => {
       if (values) {
         const last = values.length - 1;
         return {
@@ -40,10 +40,12 @@ export function axesOf(view: StudyView, variables: readonly string[]): readonly 
         };
       }
       const [least, most] = bounds ?? extent(trials.map((trial) => Number(trial.values[name])));
+      const even = scale === 'log' ? Math.log : (value: number) => value;
       return {
         name,
         ends: [shortNumber(least), shortNumber(most)],
-        place: (trial) => (name in trial.values ? scaled(Number(trial.values[name]), least, most) : undefined),
+        place: (trial) =>
+          name in trial.values ? scaled(even(Number(trial.values[name])), even(least), even(most)) : undefined,
       };
     }),
     ...view.objectives.map(({ name, unit }): Axis => {
