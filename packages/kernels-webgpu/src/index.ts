@@ -50,6 +50,8 @@ export { GpuDecodeSession, type GpuDecodeOptions } from './decode/session.ts';
 export { ModelPool } from './decode/model-pool.ts';
 export { ModelSession } from './decode/model-session.ts';
 export type { LayerRoom } from './decode/layer-room.ts';
+export type { SavedSearches, SavedSession } from './decode/saved-session.ts';
+export type { SavedTurn } from './decode/step-history.ts';
 export { ModelTurn } from './decode/model-turn.ts';
 export {
   planModelPool,

@@ -10,6 +10,9 @@ export type LlmErrorCode =
   | 'device-lost'
   | 'busy'
   | 'closed'
+  | 'unsupported'
+  | 'saved-damaged'
+  | 'saved-mismatch'
   | 'aborted'
   | 'internal';
 

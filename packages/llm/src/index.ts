@@ -8,3 +8,7 @@ export { LanguageModel, type LossOptions } from './model/language-model.ts';
 export type { FinishReason, GeneratedToken, GenerateOptions, LogitsContext } from './generation/options.ts';
 export { Chat } from './chat/chat.ts';
 export type * from './chat/types.ts';
+export type { RestoreOptions } from './chat/saved.ts';
+export { Prefix, type PrefixOptions } from './prefix/prefix.ts';
+export { browserStore, folderStore, type PrefixStore } from './saved/store.ts';
+export type { ByteInput } from './saved/frames.ts';

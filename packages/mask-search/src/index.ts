@@ -71,7 +71,7 @@ export { randomBlockMask } from './baselines/random-blocks.ts';
 export { streamingMask } from './baselines/streaming.ts';
 export { type BaselineOptions } from './baselines/grid.ts';
 export { DecodeSession, type DecodeOptions } from './decode/session.ts';
-export { MaskHistory } from './decode/mask-history.ts';
+export { MaskHistory, type RememberedSearch } from './decode/mask-history.ts';
 export { RefreshClock } from './decode/refresh.ts';
 export { maskDensity, type PictureOptions } from './picture/density.ts';
 export { maskToSvg } from './picture/svg.ts';

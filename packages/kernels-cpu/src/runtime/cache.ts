@@ -8,14 +8,16 @@ import {
   type AttentionShape,
   type BlockMask,
   type HipConfig,
+  type RememberedSearch,
   type ScoreOptions,
 } from '@hip/mask-search';
-import type { CacheType } from '../plan/layout.ts';
+import { PAGE_TOKENS, type CacheType } from '../plan/layout.ts';
 import { denseSteps, hipSteps, maskedSteps } from './attend.ts';
 import { newOutputs, type Call, type StageOutputs } from './part.ts';
 import { checkCacheType, checkMask, countRows, runnableConfig } from './check.ts';
 import { drive, driveAsync, type AsyncOptions } from './drive.ts';
 import type { Engine, Steps } from './engine.ts';
+import { readPage, writePage } from '../store/raw-pages.ts';
 import { readStore, type HeldTokens } from '../store/read.ts';
 import { Store } from '../store/store.ts';
 
@@ -46,6 +48,17 @@ interface Searched {
   /** Tokens there were when each stage ran. */
   readonly ran: readonly number[];
   readonly outputs: StageOutputs;
+}
+
+/** What a cache is beside its pages: plain data, typed arrays among it. */
+export interface SavedCache {
+  readonly tokens: number;
+  /** Pages that {@link KeyValueCache.readPage} gives. */
+  readonly pages: number;
+  /** Whether NaN or infinity is among them. */
+  readonly special: boolean;
+  /** Searches that later steps go on from. */
+  readonly searches: readonly RememberedSearch<Searched>[];
 }
 
 /** Made by {@link CpuRuntime.createCache}. Rows of q are the newest: row i of Tq stands at position length − Tq + i. */
@@ -265,6 +278,56 @@ export class KeyValueCache {
   read(): HeldTokens {
     this.#check();
     return readStore(this.#engine, this.#store);
+  }
+
+  /**
+   * What the cache is, beside its pages: with them another cache of the same options goes on as this one would, in another process too.
+   * Nothing may be appended between this and the last {@link readPage}.
+   *
+   * @example
+   * ```ts
+   * import { createCpuRuntime } from '@hip/kernels-cpu';
+   * using cpu = await createCpuRuntime({ threads: 1 });
+   * using cache = cpu.createCache({ heads: 1, kvHeads: 1, headDim: 4 });
+   * cache.append(new Float32Array(8).fill(3), new Float32Array(8));
+   * const saved = cache.save();
+   * using again = cpu.createCache({ heads: 1, kvHeads: 1, headDim: 4 });
+   * again.restore(saved);
+   * for (let page = 0; page < saved.pages; page++) again.writePage(page, cache.readPage(page));
+   * console.log(again.length, again.read().k[7]); // => 2 3
+   * ```
+   */
+  save(): SavedCache {
+    this.#check();
+    const { length: tokens, special } = this.#store;
+    return { tokens, pages: Math.ceil(tokens / PAGE_TOKENS), special, searches: this.#masks.entries() };
+  }
+
+  /** Bytes of a page: see {@link save}. @throws HipError `invalid-shape` for a page that there is not, `internal` */
+  readPage(page: number): Uint8Array<ArrayBuffer> {
+    this.#check();
+    return readPage(this.#engine, this.#store, page);
+  }
+
+  /**
+   * Makes an empty cache what another was; its pages are to be written next, all of them, before anything else.
+   *
+   * @throws HipError `out-of-memory`, `unsupported` where this cache holds tokens; nothing has changed then
+   */
+  restore({ tokens, special, searches }: Omit<SavedCache, 'pages'>): void {
+    this.#check();
+    if (this.length > 0)
+      throw new HipError('unsupported', `this cache holds ${this.length} tokens: restore into an empty one`, {
+        length: this.length,
+      });
+    if (tokens > 0) this.#store.allocate(tokens, special);
+    this.#masks = MaskHistory.of(searches);
+  }
+
+  /** Writes a page that {@link readPage} gave. @throws HipError `invalid-shape` */
+  writePage(page: number, bytes: Uint8Array): void {
+    this.#check();
+    writePage(this.#engine, this.#store, page, bytes);
   }
 
   /** Frees the memory; asynchronous calls that still run fail. */

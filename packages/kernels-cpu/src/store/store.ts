@@ -138,6 +138,18 @@ export class Store {
     }
   }
 
+  /** Whether NaN or infinity has been stored. */
+  get special(): boolean {
+    return this.#special;
+  }
+
+  /** Of an empty store: room for tokens whose pages are written next. @throws HipError `out-of-memory`; nothing has changed then */
+  allocate(tokens: number, special: boolean): void {
+    this.#pages.grow(0, tokens).keep();
+    this.#length = tokens;
+    this.#special = special;
+  }
+
   /** Keeps the first `length` tokens; pages and tables keep their room. */
   truncate(length: number): void {
     this.#length = Math.min(this.#length, length);

@@ -4,6 +4,14 @@ import { checkCut } from '../cache/kv-cache.ts';
 import type { GpuContext } from '../dispatch/context.ts';
 import type { LayerAttention } from './layer-attention.ts';
 import { ModelTurn } from './model-turn.ts';
+import {
+  pieceCount,
+  readPiece,
+  restoreSearches,
+  saveSearches,
+  writePiece,
+  type SavedSession,
+} from './saved-session.ts';
 import type { StepUniforms } from './step-uniforms.ts';
 
 /** What a pool makes a session of. */
@@ -102,6 +110,64 @@ export class ModelSession implements Disposable {
     this.#checkIdle();
     checkCut(length, this.length);
     for (const layer of this.#parts.layers) layer.truncate(length);
+  }
+
+  /**
+   * What the session is, beside its keys and values: with them another session of an equal pool goes on as this one would, in another
+   * process too. No turn may begin between this and the last {@link readPiece}. Waits for the queue.
+   *
+   * @throws HipError `internal` while a turn is open, `unsupported` with pages on the host, `device-lost`
+   */
+  async save(): Promise<SavedSession> {
+    this.#checkIdle();
+    this.#checkResident();
+    const layers = [];
+    for (const layer of this.#parts.layers) layers.push(await saveSearches(layer));
+    return { tokens: this.length, layers };
+  }
+
+  /** Pieces of each layer's keys and values, of so many tokens. */
+  pieces(tokens: number): number[] {
+    return this.#parts.layers.map(({ cache }) => pieceCount(cache, tokens));
+  }
+
+  /** A piece of a layer's keys and values. Waits for the queue. @throws HipError `internal`, `device-lost` */
+  async readPiece(layer: number, piece: number): Promise<Uint8Array<ArrayBuffer>> {
+    this.#checkIdle();
+    return readPiece(this.#parts.layers[layer]!.cache, piece);
+  }
+
+  /**
+   * Makes an empty session what another was; its pieces are to be written next, all of them, before anything else.
+   *
+   * @throws HipError `out-of-memory`, `invalid-shape`, `unsupported`; the session is then to be disposed
+   */
+  restore({ tokens, layers }: SavedSession): void {
+    this.#checkIdle();
+    this.#checkResident();
+    if (this.length > 0 || layers.length !== this.#parts.layers.length) {
+      const message = `a session of ${this.length} tokens and ${this.#parts.layers.length} layers cannot become one of ${layers.length} layers: restore into an empty one of an equal pool`;
+      throw new HipError('unsupported', message, { length: this.length, layers: layers.length });
+    }
+    this.#parts.layers.forEach((layer, i) => {
+      if (tokens > 0) {
+        layer.cache.reserve(tokens);
+        layer.cache.advance(tokens);
+      }
+      restoreSearches(layer, layers[i]);
+    });
+  }
+
+  /** Writes a piece that {@link readPiece} gave. @throws HipError `invalid-shape` */
+  writePiece(layer: number, piece: number, bytes: Uint8Array): void {
+    this.#checkIdle();
+    writePiece(this.#parts.layers[layer]!.cache, piece, bytes);
+  }
+
+  #checkResident(): void {
+    if (!this.#parts.offload) return;
+    const message = 'pages of this session may lie on the host, which are not saved: keep them on the device';
+    throw new HipError('unsupported', message, { offload: true });
   }
 
   /** With pages on the host: copies full pages there, so that they may leave the device. Await it after each commit. */

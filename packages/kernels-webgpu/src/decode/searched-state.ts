@@ -186,6 +186,14 @@ export class SearchedState implements Disposable {
     this.maskPages = other.maskPages;
   }
 
+  /** Buffers that later steps go on from: mask, and what stages leave. Summaries and means are made anew of keys and values. */
+  kept(): readonly GPUBuffer[] {
+    const outputs = this.views.flatMap(({ scratch }) =>
+      [...scratch].filter(([role]) => outlivesStep(role)).toSorted(([a], [b]) => (a < b ? -1 : 1)),
+    );
+    return [this.mask.starts.buffer, this.mask.counts.buffer, ...outputs.map(([, { buffer }]) => buffer)];
+  }
+
   /** What stages leave to later steps. */
   #outputs(): string {
     return this.views.map(({ scratch }) => [...scratch.keys()].filter(outlivesStep).toSorted().join()).join(';');

@@ -4,7 +4,15 @@ import type { ClockState } from './step-clock.ts';
 /** Turns that are remembered: enough to take back what failed, not a whole conversation's. */
 const MOST = 8;
 
-interface Turn {
+/** A turn as it is kept elsewhere; infinite where a stage is left out. */
+export interface SavedTurn {
+  readonly length: number;
+  readonly stage: number;
+  readonly clock: ClockState;
+  readonly after: number;
+}
+
+interface Turn extends SavedTurn {
   /** Tokens before the turn. */
   readonly length: number;
   /** First stage that it ran, and so wrote the output of, with all later ones; Infinity: none. */
@@ -40,8 +48,18 @@ export class StepHistory {
     return turn?.length === length && replaced >= turn.stage ? turn.clock : undefined;
   }
 
+  /** What is remembered, oldest first. */
+  get turns(): SavedTurn[] {
+    return this.#turns.map((turn) => ({ ...turn }));
+  }
+
+  /** Goes on from other turns. */
+  set(turns: readonly SavedTurn[]): void {
+    this.#turns = turns.map((turn) => ({ ...turn }));
+  }
+
   /** Goes on from another's turns. */
   follow(other: StepHistory): void {
-    this.#turns = other.#turns.map((turn) => ({ ...turn }));
+    this.set(other.#turns);
   }
 }

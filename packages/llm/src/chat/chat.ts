@@ -6,10 +6,13 @@ import { resolveGeneration } from '../generation/options.ts';
 import type { ModelParts } from '../model/parts.ts';
 import { StreamedAnswer, writeAnswer, type Ended } from './answer.ts';
 import { Rendering, userMessage } from './rendering.ts';
+import { collect } from '../saved/collect.ts';
+import { writeSaved } from '../saved/document.ts';
+import { ownOf } from './saved.ts';
 import type { Answer, ChatOptions, ReadOptions, SendOptions, Usage } from './types.ts';
 
 /** A turn that can be taken back. */
-interface Turn {
+export interface Turn {
   /** Messages before it. */
   readonly messages: number;
   /** Tokens in the cache before it. */
@@ -19,7 +22,7 @@ interface Turn {
 }
 
 /** What a conversation has said. */
-interface ChatState {
+export interface ChatState {
   readonly messages: readonly ChatMessage[];
   readonly turns: readonly Turn[];
   readonly document: string | undefined;
@@ -96,8 +99,7 @@ export class Chat implements Disposable {
    */
   async read(document: string, { signal, onProgress }: ReadOptions = {}): Promise<number> {
     this.#requireIdle();
-    if (document.trim() === '') throw new LlmError('invalid-input', 'the document is empty: give some text', {});
-    const all = this.#document === undefined ? document : `${this.#document}\n\n${document}`;
+    const all = this.#withDocument(document);
     const ids = this.#rendering.document(this.#messages, all);
     this.#isRunning = true;
     try {
@@ -107,6 +109,18 @@ export class Chat implements Disposable {
     } finally {
       this.#isRunning = false;
     }
+  }
+
+  /** Tokens that the conversation would hold after {@link read}. @internal */
+  documentTokens(document: string): readonly number[] {
+    return this.#rendering.document(this.#messages, this.#withDocument(document));
+  }
+
+  #withDocument(document: string): string {
+    if (typeof document !== 'string' || document.trim() === '') {
+      throw new LlmError('invalid-input', 'the document is empty: give some text', {});
+    }
+    return this.#document === undefined ? document : `${this.#document}\n\n${document}`;
   }
 
   /** Takes the last turn back: question, answer, and their part of the cache. @returns whether there was one. @throws LlmError `busy`, `closed` */
@@ -125,6 +139,27 @@ export class Chat implements Disposable {
     this.#requireIdle();
     const state = { messages: this.#messages, turns: this.#turns, document: this.#document };
     return new Chat(this.#parts, this.#options, this.#held.fork(), state);
+  }
+
+  /**
+   * The conversation as bytes: what was said, how answers are generated, keys, values and searches. `model.restore` goes on from them as
+   * this one would have, in another process too, where the same model is loaded in the same way.
+   *
+   * @throws LlmError `busy`, `closed`, `out-of-memory`, `device-lost`; `unsupported-model` where pages lie on the host (`offload`)
+   */
+  async save(): Promise<Uint8Array<ArrayBuffer>> {
+    return collect(this.savePieces());
+  }
+
+  /**
+   * The same bytes piece by piece, for a file or a stream: a long conversation takes gigabytes. It may go on while they are taken.
+   *
+   * @throws as {@link Chat.save}
+   */
+  async *savePieces(): AsyncGenerator<Uint8Array<ArrayBuffer>, void, void> {
+    this.#requireIdle();
+    const own = ownOf({ messages: this.messages, turns: [...this.#turns], document: this.#document }, this.#options);
+    yield* writeSaved(this.#parts.engine, await this.#held.save(), own);
   }
 
   /** Frees the cache; an answer that is being written ends with `closed`. What was said can still be read. */

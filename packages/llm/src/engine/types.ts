@@ -27,10 +27,30 @@ export interface Engine {
   /** Tokens that a sequence may hold. */
   readonly contextTokens: number;
   readonly memory: EngineMemory;
+  /** What the weights are: equal for equal weights in equal types. */
+  readonly fingerprint: string;
+  /** How a sequence lies in memory and attends: one that was saved goes on where this is equal. */
+  readonly layout: string;
   /** An empty sequence. @throws LlmError `out-of-memory`, `closed` */
   createSequence(): Sequence;
+  /**
+   * A sequence that goes on as one that was saved would have. Takes its pieces one by one.
+   *
+   * @throws LlmError `out-of-memory`, `closed`, `device-lost`; `invalid-input` or `internal` for what {@link Sequence.save} of an equal
+   * engine did not give. Nothing is left behind
+   */
+  restoreSequence(saved: Omit<SavedSequence, keyof Disposable>): Promise<Sequence>;
   /** Ends threads and frees everything; sequences cannot be used afterwards. A device that was given stays. */
   close(): void;
+}
+
+/** A sequence as data. Dispose of it when its pieces are taken, or will not be. */
+export interface SavedSequence extends Disposable {
+  readonly tokens: readonly number[];
+  /** Plain data, typed arrays among it. */
+  readonly state: unknown;
+  /** Keys and values, in an order that the engine knows. */
+  readonly pieces: AsyncGenerator<Uint8Array, void, void>;
 }
 
 /** Options of {@link Sequence.candidates}. */
@@ -79,6 +99,12 @@ export interface Sequence {
   fork(): Sequence;
   /** Keeps the first `length` tokens. */
   truncate(length: number): void;
+  /**
+   * The sequence as it is now, as data; it may go on meanwhile.
+   *
+   * @throws LlmError `busy`, `closed`, `device-lost`, `out-of-memory`; `unsupported-model` where pages lie on the host (`offload`)
+   */
+  save(): Promise<SavedSequence>;
   /**
    * The keys that HiP selected in a layer for the rows of the last call, of its last 512 where it had more: for pictures. Undefined where
    * the layer read all keys or its window, and on WebGPU, which keeps its masks to itself.

@@ -17,6 +17,7 @@ import type { WeightType } from '@hip/kernels-cpu';
 import { LlmError, throwIfAborted } from '../errors.ts';
 import { toQ4, toQ8 } from './quantize.ts';
 import type { EngineOptions, WeightChoice } from './types.ts';
+import { Checksum } from '../saved/checksum.ts';
 import { isFloat, weightBytes, weightType } from './weight-types.ts';
 
 /** Bytes of a matrix that are read, and that are converted, at a time. */
@@ -26,6 +27,8 @@ const CONVERTED_BYTES = 4 * 2 ** 20;
 /** Every weight under its canonical name: matrices M, vectors V. */
 export interface DecoderWeights<M, V> extends Disposable {
   readonly bytes: number;
+  /** Of the model's numbers, all values as their file has them, and the types in memory; known when all are read. */
+  readonly fingerprint: string;
   matrix(name: string): M;
   /** A norm's weight or a bias; undefined where the model has none. */
   vector(name: string): V | undefined;
@@ -102,8 +105,13 @@ export async function loadWeights<M extends StoredRows, V extends WeightObject>(
   const dispose = () => {
     for (const weight of [...matrices.values(), ...vectors.values()]) weight.dispose();
   };
+  const { raw: _, ...meaning } = checkpoint.config;
+  const sum = new Checksum().text(JSON.stringify(meaning));
   const weights: DecoderWeights<M, V> = {
     bytes,
+    get fingerprint() {
+      return sum.hex;
+    },
     matrix: (name) => {
       const found = matrices.get(name);
       if (!found) throw new LlmError('internal', `no weight ${name} was loaded`, { name });
@@ -123,16 +131,19 @@ export async function loadWeights<M extends StoredRows, V extends WeightObject>(
       const isNorm = /[nN]orm\.weight$/.test(name);
       const floats = isNorm && offset !== 0 ? values.map((value) => value + offset) : values;
       vectors.set(name, store.createVector(floats as Float32Array));
+      sum.text(name).add(new Uint8Array(values.buffer, values.byteOffset, values.byteLength));
       loaded += 4 * values.length;
     }
     await store.allocated?.(weights);
-    for (const { info, bytes: own } of planned) {
+    for (const { info, type, bytes: own } of planned) {
       const [rows = 1] = info.shape;
       const matrix = matrices.get(info.slot.name) as M;
       const before = loaded;
+      sum.text(`${info.slot.name} ${type}`);
       for await (const piece of readRawPieces(checkpoint, info.slot, { bytes: PIECE_BYTES })) {
         throwIfAborted(signal, 'loading the weights');
         write(matrix, piece);
+        sum.add(piece.bytes);
         loaded = before + own * ((piece.firstRow + piece.rows) / rows);
         await store.written?.(piece.bytes.byteLength);
         onProgress?.({ loaded, total: bytes });

@@ -1,7 +1,7 @@
 // The tokens that a sequence holds, by id: a prompt that begins with them is read from where it differs.
 import { LlmError } from '../errors.ts';
 import type { Candidates } from '@hip/checkpoints/generation';
-import type { CandidateOptions, Engine, ForwardOptions, Sequence } from '../engine/types.ts';
+import type { CandidateOptions, Engine, ForwardOptions, SavedSequence, Sequence } from '../engine/types.ts';
 
 /** What {@link HeldTokens.hold} did. */
 export interface Held {
@@ -84,6 +84,11 @@ export class HeldTokens implements Disposable {
 
   fork(): HeldTokens {
     return new HeldTokens(this.#sequence.fork(), this.#engine, this.#ids);
+  }
+
+  /** The sequence as data. @throws what it throws */
+  async save(): Promise<SavedSequence> {
+    return this.#sequence.save();
   }
 
   [Symbol.dispose](): void {

@@ -1,11 +1,15 @@
 // A loaded language model: conversations, generation and losses over one engine.
 import type { GenerationDefaults, ModelConfig, TextTokenizer } from '@hip/checkpoints';
 import { Chat } from '../chat/chat.ts';
+import { restoreChat, type RestoreOptions } from '../chat/saved.ts';
 import type { ChatOptions } from '../chat/types.ts';
+import type { ByteInput } from '../saved/frames.ts';
 import type { Engine, EngineMemory, EnginePlan, ForwardOptions, Sequence } from '../engine/types.ts';
 import { LlmError } from '../errors.ts';
 import { generateIds } from '../generation/generate.ts';
 import { requireText, resolveGeneration, type GenerateOptions } from '../generation/options.ts';
+import type { Prefix, PrefixOptions } from '../prefix/prefix.ts';
+import { PrefixShelf } from '../prefix/shelf.ts';
 import type { ModelParts } from './parts.ts';
 
 /** Options of {@link LanguageModel.losses}. */
@@ -18,6 +22,7 @@ export let partsOf: (model: LanguageModel) => ModelParts;
 export class LanguageModel implements Disposable {
   readonly #parts: ModelParts;
   readonly #plan: (contextTokens: number) => Promise<EnginePlan>;
+  readonly #prefixes: PrefixShelf;
 
   static {
     partsOf = (model) => model.#parts;
@@ -27,6 +32,7 @@ export class LanguageModel implements Disposable {
   constructor(parts: ModelParts, plan: (contextTokens: number) => Promise<EnginePlan>) {
     this.#parts = parts;
     this.#plan = plan;
+    this.#prefixes = new PrefixShelf(parts);
   }
 
   get backend(): Engine['backend'] {
@@ -72,6 +78,41 @@ export class LanguageModel implements Disposable {
   /** An empty sequence of tokens over the model's weights, for what is neither conversation nor generation. @throws LlmError `out-of-memory`, `closed` */
   createSequence(): Sequence {
     return this.#parts.engine.createSequence();
+  }
+
+  /**
+   * Reads a document once, for many questions. It is found again by a hash of model, options and tokens: in memory while somebody holds it,
+   * and in `store`, where it is kept. Several calls for one document read it once.
+   *
+   * @throws LlmError `context-full` before anything is computed, `out-of-memory`, `aborted`, `closed`; what the store's `read` throws. What
+   * the store holds and this model refuses is read anew: `prefix.problem` says why
+   *
+   * @example
+   * ```ts
+   * import { loadLanguageModel } from '@hip/llm';
+   *
+   * using model = await loadLanguageModel('./SmolLM2-135M-Instruct.Q4_1.gguf', { contextTokens: 1024 });
+   * using prefix = await model.prefix('The lighthouse of Eddystone was built by John Smeaton in 1759.'); // { store: folderStore('…') }
+   * const answers = ['Who built the lighthouse?', 'When was it built?'].map((question) => prefix.ask(question, { maxTokens: 30 }));
+   * const [who, when] = await Promise.all(answers.map((answer) => answer.text()));
+   * console.log(who!.includes('Smeaton'), when!.includes('1759')); // => true true
+   * ```
+   */
+  async prefix(document: string, options: PrefixOptions = {}): Promise<Prefix> {
+    return this.#prefixes.open(document, options);
+  }
+
+  /**
+   * Goes on with a conversation that `chat.save()` or `chat.savePieces()` gave: its next answer is the one that it would have given.
+   * Restore only what you or a program that you trust has saved.
+   *
+   * @param input - bytes, a Blob or file, a stream, or pieces in any lengths
+   * @param options - replace those of the conversation; a template of its own is to be given again, and so is a `logitsHook`
+   * @throws LlmError `saved-damaged`; `saved-mismatch` where weights, their types, backend, cache type or attention differ (`details.what`);
+   * `context-full`, `out-of-memory`, `closed`. Nothing is left behind
+   */
+  async restore(input: ByteInput, options: RestoreOptions = {}): Promise<Chat> {
+    return restoreChat(this.#parts, input, options);
   }
 
   /**

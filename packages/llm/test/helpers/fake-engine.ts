@@ -2,7 +2,14 @@
 import { findFamily } from '@hip/checkpoints';
 import { LlmError, throwIfAborted } from '../../src/errors.ts';
 import { candidatesOf, type Candidates } from '@hip/checkpoints/generation';
-import type { Backend, CandidateOptions, Engine, ForwardOptions, Sequence } from '../../src/engine/types.ts';
+import type {
+  Backend,
+  CandidateOptions,
+  Engine,
+  ForwardOptions,
+  SavedSequence,
+  Sequence,
+} from '../../src/engine/types.ts';
 import { tinyConfig } from './tiny.ts';
 
 /** What follows: one token for sure, or whole logits. */
@@ -41,8 +48,17 @@ export class FakeEngine implements Engine {
     this.config = { ...findFamily(raw).readConfig(raw), eosTokenIds: [] };
   }
 
+  readonly fingerprint: string = 'fake';
+  readonly layout = 'fake';
+
   createSequence(): Sequence {
     return new FakeSequence(this, []);
+  }
+
+  async restoreSequence({ tokens, pieces }: Omit<SavedSequence, keyof Disposable>): Promise<Sequence> {
+    const { value } = await pieces.next();
+    if (value?.byteLength !== tokens.length) throw new LlmError('invalid-input', 'no piece');
+    return new FakeSequence(this, tokens);
   }
 
   close(): void {
@@ -104,6 +120,14 @@ class FakeSequence implements Sequence {
 
   truncate(length: number): void {
     this.#ids.length = length;
+  }
+
+  async save(): Promise<SavedSequence> {
+    const tokens = this.tokens;
+    async function* pieces(): AsyncGenerator<Uint8Array, void, void> {
+      yield new Uint8Array(tokens.length);
+    }
+    return { tokens, state: {}, pieces: pieces(), [Symbol.dispose]: () => undefined };
   }
 
   mask(): undefined {}

@@ -4,13 +4,19 @@ import type { BlockMask, MaskLayout } from '../block-mask.ts';
 /** Searches that are remembered: enough to take back what failed, not a whole conversation's. */
 const MOST = 4;
 
-interface Entry<Mask> {
+/** A search as {@link MaskHistory.entries} gives it, to be kept elsewhere. */
+export interface RememberedSearch<Mask> {
   /** Tokens at the first call of this kind in a row. */
   readonly since: number;
   /** Tokens at the newest one. */
-  at: number;
+  readonly at: number;
   /** Whether one row searched: only its mask serves later rows. */
   readonly serves: boolean;
+  readonly mask?: Mask | undefined;
+}
+
+interface Entry<Mask> extends RememberedSearch<Mask> {
+  at: number;
   mask: Mask | undefined;
   /** The newest call's, whose mask this entry awaits or has; undefined once that call has been cut off. */
   ticket: object | undefined;
@@ -101,6 +107,22 @@ export class MaskHistory<Mask extends Pick<MaskLayout, 'keys' | 'window'> = Bloc
     const fork = new MaskHistory<Mask>();
     for (const entry of this.#entries) fork.#entries.push({ ...entry, ticket: undefined });
     return fork;
+  }
+
+  /** What is remembered, oldest first: {@link MaskHistory.of} goes on from it. */
+  entries(): RememberedSearch<Mask>[] {
+    return this.#entries.map(({ since, at, serves, mask }) => ({ since, at, serves, mask }));
+  }
+
+  /** A history that goes on from another's {@link entries}. As with {@link fork}, of masks that hold nothing. */
+  static of<Mask extends Pick<MaskLayout, 'keys' | 'window'>>(
+    entries: readonly RememberedSearch<Mask>[],
+  ): MaskHistory<Mask> {
+    const history = new MaskHistory<Mask>();
+    for (const { since, at, serves, mask } of entries.slice(-MOST)) {
+      history.#entries.push({ since, at, serves, mask, ticket: undefined });
+    }
+    return history;
   }
 
   #drop(entry: Entry<Mask>): void {

@@ -10,7 +10,7 @@ import type { LayerShape } from '../layers.ts';
 import { isLong } from '../rotation.ts';
 import { WasmSequence, type Shared } from './sequence.ts';
 import { Turns } from './turns.ts';
-import type { Engine, EngineMemory, Sequence } from '../types.ts';
+import type { Engine, EngineMemory, SavedSequence, Sequence } from '../types.ts';
 import type { WasmWeights } from './weights.ts';
 
 /** What a loaded model consists of. */
@@ -24,6 +24,7 @@ export interface WasmModel {
   readonly cache: 'f16' | 'f32';
   readonly contextTokens: number;
   readonly reason: string;
+  readonly layout: string;
 }
 
 export class WasmEngine implements Engine {
@@ -75,7 +76,30 @@ export class WasmEngine implements Engine {
     return { weights, cache, scratch: total - cache - weights, total };
   }
 
+  get fingerprint(): string {
+    return this.#model.weights.fingerprint;
+  }
+
+  get layout(): string {
+    return this.#model.layout;
+  }
+
   createSequence(): Sequence {
+    return this.#create();
+  }
+
+  async restoreSequence(saved: Omit<SavedSequence, keyof Disposable>): Promise<Sequence> {
+    const sequence = this.#create();
+    try {
+      await sequence.restore(saved);
+      return sequence;
+    } catch (error) {
+      sequence.dispose();
+      throw translated(error);
+    }
+  }
+
+  #create(): WasmSequence {
     this.#checkOpen();
     if (this.#live.size === 0) this.#base = this.#model.cpu.usedBytes;
     try {

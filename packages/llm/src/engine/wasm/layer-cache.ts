@@ -1,6 +1,6 @@
 // One layer's keys and values in a sequence, and what its newest rows attend to: its window, everything, or what HiP selects.
 import type { ModelConfig } from '@hip/checkpoints';
-import type { CpuRuntime, KeyValueCache } from '@hip/kernels-cpu';
+import type { CpuRuntime, KeyValueCache, SavedCache } from '@hip/kernels-cpu';
 import { denseMask, type BlockMask } from '@hip/mask-search';
 import type { LayerAttention } from '../layer-attention.ts';
 import type { LayerShape } from '../layers.ts';
@@ -64,6 +64,24 @@ export class LayerCache implements Disposable {
 
   truncate(length: number): void {
     this.#cache.truncate(length);
+  }
+
+  /** What it is beside its pages. */
+  save(): SavedCache {
+    return this.#cache.save();
+  }
+
+  readPage(page: number): Uint8Array<ArrayBuffer> {
+    return this.#cache.readPage(page);
+  }
+
+  /** Of an empty cache; its pages are to be written next. @throws HipError `out-of-memory` */
+  restore(saved: SavedCache): void {
+    this.#cache.restore(saved);
+  }
+
+  writePage(page: number, bytes: Uint8Array): void {
+    this.#cache.writePage(page, bytes);
   }
 
   /** @throws HipError `out-of-memory` */

@@ -4,6 +4,7 @@ import { createCpuRuntime, type CpuRuntime } from '@hip/kernels-cpu';
 import { translated } from '../failures.ts';
 import { LayerAttention } from '../layer-attention.ts';
 import { layerShapes } from '../layers.ts';
+import { layoutOf } from '../layout.ts';
 import { resolveOptions } from '../options.ts';
 import type { EngineOptions } from '../types.ts';
 import { Decoder } from './decoder.ts';
@@ -35,6 +36,7 @@ export async function loadWasm(
       cache: resolved.cache,
       contextTokens: resolved.contextTokens,
       reason,
+      layout: layoutOf('wasm', resolved),
     });
   } catch (error) {
     cpu?.close();

@@ -19,7 +19,8 @@ import type { LayerCache } from './layer-cache.ts';
 import { LOGIT_ROWS } from './scratch.ts';
 import { lossOf } from '../softmax-loss.ts';
 import type { Turns } from './turns.ts';
-import type { CandidateOptions, ForwardOptions, Sequence } from '../types.ts';
+import type { CandidateOptions, ForwardOptions, SavedSequence, Sequence } from '../types.ts';
+import { restoreCaches, savedPages } from './saved.ts';
 
 /** What sequences share. */
 export interface Shared {
@@ -102,8 +103,41 @@ export class WasmSequence implements Sequence {
     return out;
   }
 
+  async save(): Promise<SavedSequence> {
+    this.#checkIdle('save');
+    // Pages are shared with the copy until this sequence writes into them.
+    const caches = this.#forkCaches();
+    const check = (): void => this.#shared.checkOpen();
+    return {
+      tokens: this.tokens,
+      state: caches.map((cache) => cache.save()),
+      pieces: savedPages(caches, check),
+      [Symbol.dispose]: () => free(caches.splice(0)),
+    };
+  }
+
+  /** Makes an empty sequence what another was. @throws what {@link Engine.restoreSequence} throws; this is then to be disposed */
+  async restore({ tokens, state, pieces }: Omit<SavedSequence, keyof Disposable>): Promise<void> {
+    this.#checkIdle('restore');
+    const { vocabulary, contextTokens } = this.#shared;
+    checkIds(tokens, vocabulary);
+    checkRoom(0, tokens.length, contextTokens);
+    this.#running = true;
+    try {
+      await restoreCaches(this.#caches, state, tokens.length, pieces, () => this.#check());
+      this.#ids = [...tokens];
+    } finally {
+      this.#running = false;
+      if (this.#disposed) this.#free();
+    }
+  }
+
   fork(): Sequence {
     this.#checkIdle('fork');
+    return new WasmSequence(this.#shared, [...this.#ids], this.#forkCaches());
+  }
+
+  #forkCaches(): LayerCache[] {
     const caches: LayerCache[] = [];
     try {
       for (const cache of this.#caches) caches.push(cache.fork());
@@ -111,7 +145,7 @@ export class WasmSequence implements Sequence {
       free(caches);
       throw translated(error);
     }
-    return new WasmSequence(this.#shared, [...this.#ids], caches);
+    return caches;
   }
 
   truncate(length: number): void {

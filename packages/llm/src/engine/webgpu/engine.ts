@@ -1,7 +1,8 @@
 // The engine on WebGPU: weights, activations and pages that all sequences share, on one device.
 import type { ModelConfig } from '@hip/checkpoints';
 import { translated } from '../failures.ts';
-import type { Engine, EngineMemory, Sequence } from '../types.ts';
+import { layoutOf } from '../layout.ts';
+import type { Engine, EngineMemory, SavedSequence, Sequence } from '../types.ts';
 import type { WebgpuModel } from './model.ts';
 import { Scheduler } from './scheduler.ts';
 import { WebgpuSequence, type Shared } from './sequence.ts';
@@ -42,7 +43,31 @@ export class WebgpuEngine implements Engine {
     return { weights, cache, scratch, total: weights + cache + scratch };
   }
 
+  get fingerprint(): string {
+    return this.model.weights.fingerprint;
+  }
+
+  get layout(): string {
+    const { options } = this.model;
+    return layoutOf('webgpu', options, { contextTokens: options.contextTokens });
+  }
+
   createSequence(): Sequence {
+    return this.#create();
+  }
+
+  async restoreSequence(saved: Omit<SavedSequence, keyof Disposable>): Promise<Sequence> {
+    const sequence = this.#create();
+    try {
+      await sequence.restore(saved);
+      return sequence;
+    } catch (error) {
+      sequence.dispose();
+      throw translated(error);
+    }
+  }
+
+  #create(): WebgpuSequence {
     try {
       this.model.checkOpen();
       return new WebgpuSequence(this.#shared);

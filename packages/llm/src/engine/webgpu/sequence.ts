@@ -4,11 +4,12 @@ import type { ModelSession } from '@hip/kernels-webgpu';
 import { LlmError, throwIfAborted } from '../../errors.ts';
 import { busyError, checkAny, checkIds, checkLength, checkRoom, disposedError } from '../checks.ts';
 import { translated } from '../failures.ts';
-import type { CandidateOptions, ForwardOptions, Sequence } from '../types.ts';
+import type { CandidateOptions, ForwardOptions, SavedSequence, Sequence } from '../types.ts';
 import type { StepResult } from './batch.ts';
 import type { WebgpuModel } from './model.ts';
 import { readPrompt } from './prompt.ts';
 import type { RowsWant } from './row-outputs.ts';
+import { restoreSession, savedPieces } from './saved.ts';
 import type { Scheduler, Want } from './scheduler.ts';
 
 /** What sequences share. */
@@ -22,7 +23,7 @@ type Control = Pick<ForwardOptions, 'signal' | 'onProgress'>;
 
 export class WebgpuSequence implements Sequence {
   readonly #shared: Shared;
-  readonly #ids: number[];
+  #ids: number[];
   #session: ModelSession;
   #running = false;
   #disposed = false;
@@ -74,6 +75,44 @@ export class WebgpuSequence implements Sequence {
     const out = new Float32Array(Math.max(0, ids.length - 1));
     await this.#append(ids, { kind: 'losses', out }, options);
     return out;
+  }
+
+  async save(): Promise<SavedSequence> {
+    this.#checkIdle('save');
+    const { model } = this.#shared;
+    let copy: ModelSession | undefined;
+    const check = (): void => model.checkOpen();
+    const dispose = (): void => {
+      if (!model.isClosed) copy?.dispose();
+      copy = undefined;
+    };
+    try {
+      // Pages are shared with the copy until this sequence writes into them.
+      copy = this.#session.fork();
+      const tokens = this.tokens;
+      const state = await copy.save();
+      return { tokens, state, pieces: savedPieces(copy, tokens.length, check), [Symbol.dispose]: dispose };
+    } catch (error) {
+      dispose();
+      throw translated(error);
+    }
+  }
+
+  /** Makes an empty sequence what another was. @throws what {@link Engine.restoreSequence} throws; this is then to be disposed */
+  async restore({ tokens, state, pieces }: Omit<SavedSequence, keyof Disposable>): Promise<void> {
+    this.#checkIdle('restore');
+    const { model } = this.#shared;
+    checkIds(tokens, model.config.vocabSize);
+    checkRoom(0, tokens.length, model.options.contextTokens);
+    this.#running = true;
+    try {
+      await restoreSession(this.#session, state, tokens.length, pieces, () => this.#check());
+      await model.context.settled();
+      this.#ids = [...tokens];
+    } finally {
+      this.#running = false;
+      if (this.#disposed) this.#free(this.#session);
+    }
   }
 
   fork(): Sequence {
