@@ -33,7 +33,7 @@ export const ARCHITECTURE = {
   '@hip/llm': {
     what: 'a decoder language model, whole: weights as stored, a paged cache, sparse attention, chat; `/serve` answers clients of the OpenAI API',
     internal: ['@hip/mask-search', '@hip/kernels-cpu', '@hip/kernels-webgpu', '@hip/checkpoints'],
-    external: ['citty', 'hono', '@hono/node-server', 'valibot'],
+    external: ['@eslint-community/regexpp', 'citty', 'hono', '@hono/node-server', 'valibot'],
   },
   '@hip/onnx': {
     what: 'HiP inside ONNX models: cut at their attention, pieces on onnxruntime, ours between; `/model` reads and writes them',

@@ -190,6 +190,7 @@ export class Chat implements Disposable {
       { ...this.#options.defaults, ...given(options) },
       advised,
       engine.config.eosTokenIds,
+      { tokenizer, vocabulary: engine.vocabulary },
     );
     const question = userMessage(text, this.#document);
     const prompt = this.#rendering.prompt([...this.#messages, question]);

@@ -1,4 +1,5 @@
 // The loop of every generation: logits to a token, the token to the next logits.
+import { Constraint } from '../constrain/constraint.ts';
 import { throwIfAborted } from '../errors.ts';
 import type { HeldTokens } from './held-tokens.ts';
 import { NextToken } from './next-token.ts';
@@ -30,21 +31,42 @@ export async function* continueTokens(
 ): AsyncGenerator<PromptRead | TokenChosen, FinishReason, void> {
   const { maxTokens, signal, stopIds } = settings;
   throwIfAborted(signal, 'the generation');
-  const next = new NextToken(held, settings);
+  const constraint = constraintOf(held, prompt, settings);
+  const next = new NextToken(held, constraint ? { ...settings, logitsHook: banning(constraint, settings) } : settings);
   yield { type: 'prompt', reused: await next.read(prompt) };
   const ids = [...prompt];
   const seen = new Set(prompt);
   while (ids.length - prompt.length < maxTokens) {
     throwIfAborted(signal, 'the generation');
+    if (constraint?.isDone) return 'complete';
     const token = await next.choose({ ids, seen, generated: ids.length - prompt.length });
     if (stopIds.has(token.id)) return 'stop-id';
+    constraint?.accept(token.id);
     ids.push(token.id);
     seen.add(token.id);
     settings.onToken?.(token.id, token);
     yield { type: 'token', ...token };
+    if (constraint?.isDone) return 'complete';
     if (ids.length - prompt.length >= maxTokens) break;
     if (held.isFull) return 'context';
     await next.append(token.id);
   }
   return 'length';
+}
+
+function constraintOf(
+  { contextTokens }: HeldTokens,
+  { length }: readonly number[],
+  { grammar, stopIds, maxTokens }: GenerationSettings,
+): Constraint | undefined {
+  // The last token need not be held.
+  return grammar && new Constraint(grammar, stopIds, Math.min(maxTokens, contextTokens - length + 1));
+}
+
+/** The caller's hook, and then what the grammar bans. */
+function banning(constraint: Constraint, { logitsHook }: GenerationSettings): GenerationSettings['logitsHook'] {
+  return (logits, context) => {
+    logitsHook?.(logits, context);
+    constraint.ban(logits, context.generated);
+  };
 }

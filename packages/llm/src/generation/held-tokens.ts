@@ -34,6 +34,11 @@ export class HeldTokens implements Disposable {
     return this.#ids;
   }
 
+  /** Tokens that it may hold. */
+  get contextTokens(): number {
+    return this.#engine.contextTokens;
+  }
+
   get isFull(): boolean {
     return this.#ids.length >= this.#engine.contextTokens;
   }

@@ -8,6 +8,8 @@ import {
   type Sampler,
   type SamplingOptions,
 } from '@hip/checkpoints/generation';
+import { compileConstraint, type ConstraintOptions } from '../constrain/compile.ts';
+import type { Grammar } from '../constrain/grammar.ts';
 import { LlmError } from '../errors.ts';
 import { asLlmError } from './failures.ts';
 
@@ -20,7 +22,7 @@ export interface LogitsContext {
 }
 
 /** Options of a generation. Those left out are the checkpoint's (generation_config.json), else the defaults here. */
-export interface GenerateOptions extends Omit<SamplingOptions, 'masked'> {
+export interface GenerateOptions extends Omit<SamplingOptions, 'masked'>, ConstraintOptions {
   /** @defaultValue 512 */
   readonly maxTokens?: number | undefined;
   /** Divides the logits above 0 of tokens of prompt and reply, multiplies those below (Keskar 2019). @defaultValue 1 */
@@ -47,8 +49,8 @@ export interface GeneratedToken {
   readonly logProbabilities?: LogProbabilities;
 }
 
-/** Why a reply ended: a stop id, a stop string, `maxTokens`, no room for more. */
-export type FinishReason = 'stop-id' | 'stop-string' | 'length' | 'context';
+/** Why a reply ended: a stop id, a stop string, a schema or grammar that allows nothing more, `maxTokens`, no room for more. */
+export type FinishReason = 'stop-id' | 'stop-string' | 'complete' | 'length' | 'context';
 
 /** {@link GenerateOptions} with nothing left open. */
 export interface GenerationSettings {
@@ -60,6 +62,8 @@ export interface GenerationSettings {
   /** 0: the likeliest token. */
   readonly temperature: number;
   readonly logitsHook: GenerateOptions['logitsHook'];
+  /** What the reply is held to. */
+  readonly grammar: Grammar | undefined;
   readonly logProbabilities: number | undefined;
   readonly signal: AbortSignal | undefined;
   readonly onToken: GenerateOptions['onToken'];
@@ -71,12 +75,14 @@ const MAX_TOKENS = 512;
 
 /**
  * @param eosIds - what ends a text where the checkpoint advises nothing
+ * @param text - what a schema or a grammar is compiled for
  * @throws LlmError `invalid-input` naming the option, its value and what is allowed
  */
 export function resolveGeneration(
   options: GenerateOptions,
   defaults: GenerationDefaults,
   eosIds: readonly number[],
+  text: { readonly tokenizer: TextTokenizer | undefined; readonly vocabulary: number },
 ): GenerationSettings {
   const maxTokens = options.maxTokens ?? defaults.maxTokens ?? MAX_TOKENS;
   const penalty = options.repetitionPenalty ?? defaults.repetitionPenalty ?? 1;
@@ -88,10 +94,13 @@ export function resolveGeneration(
     if (typeof text === 'string' && text !== '' && text.isWellFormed()) continue;
     throw invalid('stopStrings', text, 'texts of whole characters that are not empty');
   }
+  const grammar = compileConstraint(options, text.tokenizer, text.vocabulary);
+  if (grammar && stopStrings.length > 0)
+    throw invalid('stopStrings', stopStrings, 'none with a schema or a grammar, which they would cut');
   try {
     requirePenalty(penalty);
     const sampling = samplingOptions(options, defaults);
-    const choose = createSampler({ ...sampling, masked: logitsHook !== undefined });
+    const choose = createSampler({ ...sampling, masked: logitsHook !== undefined || grammar !== undefined });
     const stopIds = new Set(options.stopIds ?? defaults.stopIds ?? eosIds);
     return {
       maxTokens,
@@ -101,6 +110,7 @@ export function resolveGeneration(
       choose,
       temperature: sampling.temperature ?? 0,
       logitsHook,
+      grammar,
       logProbabilities,
       signal,
       onToken,

@@ -125,7 +125,10 @@ export class LanguageModel implements Disposable {
    */
   async generate(prompt: ArrayLike<number>, options: GenerateOptions = {}): Promise<number[]> {
     const { engine, tokenizer, defaults } = this.#parts;
-    const settings = resolveGeneration(options, defaults, engine.config.eosTokenIds);
+    const settings = resolveGeneration(options, defaults, engine.config.eosTokenIds, {
+      tokenizer,
+      vocabulary: engine.vocabulary,
+    });
     requireText(settings, tokenizer);
     return generateIds(engine, tokenizer, Array.from(prompt), settings);
   }

@@ -91,6 +91,10 @@ const PARAMS: Readonly<Record<string, string>> = {
   topK: 'top_k',
   minP: 'min_p',
   repetitionPenalty: 'repetition_penalty',
+  schema: 'response_format',
+  pattern: 'response_format',
+  multipleOf: 'response_format',
+  minimum: 'response_format',
 };
 
 function paramOf({ details }: LlmError): string | undefined {

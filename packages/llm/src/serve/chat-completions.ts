@@ -51,7 +51,8 @@ export function prepareChat(service: Service, model: string, body: unknown): Pre
   const maxTokens = request.max_completion_tokens ?? request.max_tokens ?? undefined;
   const top = request.logprobs ? (request.top_logprobs ?? 0) : undefined;
   const jobs = Array.from({ length: choices }, (_, index): Job => {
-    return { prompt, options: { ...generateOptions(request, maxTokens, index), logProbabilities: top } };
+    const options = { ...generateOptions(request, maxTokens, index), schema: schemaOf(request), logProbabilities: top };
+    return { prompt, options };
   });
   const head = { id: `chatcmpl-${crypto.randomUUID()}`, created: Math.floor(Date.now() / 1000), model };
   const stream = (run: Run) => chunks(run, service, request, head);
@@ -77,6 +78,12 @@ function promptOf(service: Service, request: ChatRequest): number[] {
   }
   const variables = request.chat_template_kwargs ?? undefined;
   return new Rendering(template, tokenizer, { variables }).prompt(templateMessages(request.messages));
+}
+
+/** What the answer is held to. */
+function schemaOf({ response_format }: ChatRequest): unknown {
+  if (response_format?.type === 'json_object') return { type: 'object' };
+  return response_format?.type === 'json_schema' ? response_format.json_schema.schema : undefined;
 }
 
 type Head = Pick<Chunk, 'id' | 'created' | 'model'>;

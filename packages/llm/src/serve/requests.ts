@@ -30,6 +30,7 @@ const sampling = {
   // What others than OpenAI have beside it.
   top_k: v.nullish(count),
   min_p: v.nullish(between(0, 1)),
+  grammar: v.nullish(v.string()),
   repetition_penalty: v.nullish(v.pipe(v.number(), v.gtValue(0), v.maxValue(100))),
 };
 

@@ -20,6 +20,7 @@ export function generateOptions(
     seed: seed === undefined || seed === null ? anySeed() : seed + index,
     stopStrings: stop === undefined || stop === null ? [] : typeof stop === 'string' ? [stop] : stop,
     logitsHook: biasHook(request),
+    grammar: request.grammar ?? undefined,
   };
 }
 

@@ -2,6 +2,7 @@
 import type { TextTokenizer } from '@hip/checkpoints';
 import { writeAnswer } from '../chat/answer.ts';
 import type { Usage } from '../chat/types.ts';
+import { requireBudget } from '../constrain/constraint.ts';
 import { LlmError } from '../errors.ts';
 import { resolveGeneration, type GeneratedToken, type GenerateOptions } from '../generation/options.ts';
 import { partsOf, type LanguageModel } from '../model/language-model.ts';
@@ -191,7 +192,7 @@ export class Service {
   }
 
   #settings(prompt: readonly number[], options: GenerateOptions, param: string, { signal }: AbortController) {
-    const { engine, defaults } = this.#parts;
+    const { engine, defaults, tokenizer } = this.#parts;
     const { length } = prompt;
     if (length === 0) throw new ApiError(400, `${param} holds no tokens`, { param, code: 'invalid_value' });
     if (length > engine.contextTokens) {
@@ -203,7 +204,14 @@ export class Service {
       const message = `${param} holds ${outside}, which is no token: ids go to ${engine.vocabulary - 1}`;
       throw new ApiError(400, message, { param, code: 'invalid_value' });
     }
-    return resolveGeneration({ ...options, signal }, defaults, engine.config.eosTokenIds);
+    const settings = resolveGeneration({ ...options, signal }, defaults, engine.config.eosTokenIds, {
+      tokenizer,
+      vocabulary: engine.vocabulary,
+    });
+    // Said now: an answer that has begun has no status any more.
+    if (settings.grammar)
+      requireBudget(settings.grammar, Math.min(settings.maxTokens, engine.contextTokens - length + 1));
+    return settings;
   }
 }
 
