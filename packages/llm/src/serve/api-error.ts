@@ -63,6 +63,9 @@ const STATUSES: Readonly<Record<LlmErrorCode, number>> = {
   busy: 503,
   closed: 503,
   aborted: 499,
+  unsupported: 400,
+  'saved-damaged': 400,
+  'saved-mismatch': 400,
   internal: 500,
 };
 
