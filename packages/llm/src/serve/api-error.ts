@@ -52,21 +52,16 @@ export function errorResponse(error: ApiError, headers: Readonly<Record<string, 
   return Response.json(errorBody(error), { status: error.status, headers: { ...headers, ...retry } });
 }
 
-/** Statuses of what the library throws. 499: nobody is there to read it. */
-const STATUSES: Readonly<Record<LlmErrorCode, number>> = {
+/** Statuses of what the library throws; 500 for what no request should bring about. 499: nobody is there to read it. */
+const STATUSES: Readonly<Partial<Record<LlmErrorCode, number>>> = {
   'invalid-input': 400,
   'unsupported-model': 400,
   'context-full': 400,
-  'non-finite-logits': 500,
   'out-of-memory': 503,
   'device-lost': 503,
   busy: 503,
   closed: 503,
   aborted: 499,
-  unsupported: 400,
-  'saved-damaged': 400,
-  'saved-mismatch': 400,
-  internal: 500,
 };
 
 const CODES: Readonly<Partial<Record<LlmErrorCode, string>>> = { 'context-full': 'context_length_exceeded' };
@@ -75,7 +70,7 @@ const CODES: Readonly<Partial<Record<LlmErrorCode, string>>> = { 'context-full':
 export function toApiError(error: unknown): ApiError {
   if (error instanceof ApiError) return error;
   if (error instanceof LlmError) {
-    const status = STATUSES[error.code];
+    const status = STATUSES[error.code] ?? 500;
     const code = CODES[error.code] ?? error.code.replaceAll('-', '_');
     const details = { code, param: paramOf(error), retryAfter: error.code === 'out-of-memory' ? 1 : undefined };
     return new ApiError(status, error.message, details, { cause: error });
