@@ -31,4 +31,15 @@ export type {
 export * from './elastic/reorder.ts';
 export * from './latency/index.ts';
 export * from './vocabulary/index.ts';
+export { subnetProblem } from './search/problem.ts';
+export type {
+  SubnetCost,
+  SubnetMeasureContext,
+  SubnetObjective,
+  SubnetProblem,
+  SubnetProblemOptions,
+  SubnetQuality,
+  SubnetTask,
+} from './search/problem.ts';
+export type { SubnetVariable, WeightBits } from './search/genes.ts';
 export { reuseWebGpuBindings } from './webgpu/dispatch-cache.ts';

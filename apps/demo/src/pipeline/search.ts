@@ -9,16 +9,13 @@ import {
   countMacs,
   countParameters,
   fullSubnet,
-  geneCardinalities,
   genesToSubnet,
   measureLatencies,
   subnetKey,
-  subnetToGenes,
-  usedGenes,
+  subnetProblem,
   type ElasticModel,
   type SubnetConfig,
 } from '@instatune/supernet';
-import { integer } from '@instatune/nsga2';
 import {
   linas,
   resume,
@@ -54,32 +51,15 @@ export interface SubnetMeasurements {
   readonly latency?: (subnet: SubnetConfig, signal: AbortSignal) => Promise<number>;
 }
 
-/** The sub-networks of a model as a search problem. Genes are indices into the space's choices. */
-export function subnetProblem(model: ElasticModel, measurements: SubnetMeasurements): SearchProblem {
-  const { space, config } = model;
-  const subnetOf = (genes: readonly number[]): SubnetConfig => genesToSubnet(space, genes);
-  const macs = (genes: readonly number[]): number => countMacs(config, subnetOf(genes), { tokens: LATENCY_TOKENS });
-  const parameters = {
-    name: 'parameters',
-    evaluate: (genes: readonly number[]) => countParameters(config, subnetOf(genes)),
-  };
-  const { loss, latency } = measurements;
-  return {
+/** The sub-networks of a model as a search problem: what they cost against their loss. */
+export function demoProblem(model: ElasticModel, { loss, latency }: SubnetMeasurements): SearchProblem {
+  return subnetProblem(model, {
     name: `${model.family} sub-networks`,
-    space: geneCardinalities(space).map((count) => integer(0, count - 1)),
-    objectives: [
-      latency ? { name: 'latency', kind: 'measured', unit: 'ms' } : { name: 'macs', kind: 'exact', evaluate: macs },
-      { name: 'loss', kind: 'measured', unit: 'nats' },
-    ],
-    attributes: latency ? [{ name: 'macs', evaluate: macs }, parameters] : [parameters],
-    measure: async (genes, { signal }) => {
-      const subnet = subnetOf(genes);
-      return { ...(latency && { latency: await latency(subnet, signal) }), loss: await loss(subnet, signal) };
-    },
-    active: (genes) => usedGenes(space, genes),
-    baseline: subnetToGenes(space, fullSubnet(space)),
-    describe: (genes) => ({ ...subnetOf(genes) }),
-  };
+    tokens: LATENCY_TOKENS,
+    objectives: [latency ? 'latency' : 'macs', 'loss'],
+    task: async (_, subnet, { signal }) => ({ loss: await loss(subnet!, signal) }),
+    ...(latency && { latency }),
+  });
 }
 
 /**
@@ -98,7 +78,7 @@ export async function searchSubnets(
   const { evaluations, round, cost } = options.search;
   const loss: SubnetMeasurements['loss'] = (subnet, abort) => lossOf(model, data.validation, { subnet, signal: abort });
   const timer = cost === 'latency' ? await openLatencies(model, state, latencyFile) : undefined;
-  const problem = subnetProblem(model, { loss, ...(timer && { latency: timer.measure }) });
+  const problem = demoProblem(model, { loss, ...(timer && { latency: timer.measure }) });
   const study = state.path('search.db');
   const macs = countMacs(model.config, fullSubnet(model.space), { tokens: LATENCY_TOKENS });
   const fullCost = (): FullCost | undefined => {

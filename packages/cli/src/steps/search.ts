@@ -1,11 +1,8 @@
 // A trained super-network as a search problem: loss and what costs it is measured or computed for each sub-network.
 import type { Attribute, ExactObjective, MeasuredObjective, SearchProblem } from '@instatune/search';
 import {
-  fullSubnet,
-  geneCardinalities,
   genesToSubnet,
-  subnetToGenes,
-  usedGenes,
+  subnetProblem as elasticProblem,
   type ElasticModel,
   type SubnetConfig,
 } from '@instatune/supernet';
@@ -31,8 +28,8 @@ const COMPUTED = { macs: macsOf, parameters: parametersOf, bytes: bytesOf, memor
 
 /** The loss against costs. Accuracy or perplexity, and every computed cost, are recorded beside. */
 export function subnetProblem({ model, data, objectives, costs, latency }: SubnetProblemOptions): SearchProblem {
-  const { space } = model;
-  const subnet = (genes: readonly number[]) => genesToSubnet(space, genes);
+  const { space, active, baseline } = elasticProblem(model, { task: data.validation });
+  const subnet = (genes: readonly number[]) => genesToSubnet(model.space, genes);
   const wanted = (name: string) => objectives.some((each) => each === name);
   const computed = Object.entries(COMPUTED).map(([name, cost]): Attribute => {
     const { unit } = quantity(name as keyof typeof COMPUTED);
@@ -40,13 +37,8 @@ export function subnetProblem({ model, data, objectives, costs, latency }: Subne
   });
   return {
     name: data.task,
-    space: geneCardinalities(space).map((count, index) => ({
-      type: 'integer',
-      lower: 0,
-      upper: count - 1,
-      name: `gene ${index}`,
-    })),
-    active: (genes) => usedGenes(space, genes),
+    space,
+    active,
     objectives: [
       { name: 'loss', kind: 'measured' } satisfies MeasuredObjective,
       ...(wanted('latency') ? [{ name: 'latency', kind: 'measured', unit: 'ms' } satisfies MeasuredObjective] : []),
@@ -58,7 +50,7 @@ export function subnetProblem({ model, data, objectives, costs, latency }: Subne
       const quality = await qualityOf(model, data.validation, data, { subnet: chosen, signal });
       return { ...quality, ...(wanted('latency') && { latency: await latency.of(chosen, signal) }) };
     },
-    baseline: subnetToGenes(space, fullSubnet(space)),
+    baseline,
     describe: (genes) => describeSubnet(subnet(genes)),
   };
 }

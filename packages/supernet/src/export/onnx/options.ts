@@ -31,6 +31,13 @@ export interface OnnxQuantization {
   readonly embeddings?: boolean | undefined;
   /** Weights to keep as floats, by slot name, e.g. `head.weight` or `layers.0.ffn.down.weight`. @defaultValue none */
   readonly keep?: ((slot: string) => boolean) | undefined;
+  /**
+   * Bits of single weights, by slot name, where they are others than those of the dtype: layers that quantisation hurts keep 8 bits in a file of
+   * 4. Not in `q4f16`, whose activations 8-bit products do not take.
+   *
+   * @defaultValue those of the dtype
+   */
+  readonly bits?: ((slot: string) => 4 | 8 | undefined) | undefined;
 }
 
 /** Options with their defaults. */
@@ -39,6 +46,8 @@ export interface WeightFormat {
   /** Of arithmetic and of weights that are not quantised. */
   readonly float: FloatName;
   readonly bits: 4 | 8 | undefined;
+  /** Bits of one weight, where they are others. */
+  readonly bitsOf: (slot: string) => 4 | 8 | undefined;
   readonly blockSize: number;
   readonly symmetric: boolean;
   readonly accuracyLevel: number;
@@ -52,12 +61,20 @@ export function weightFormat(dtype: OnnxDtype = 'fp32', quantization: OnnxQuanti
     new SupernetError('invalid-option', `${name} = ${String(value)}: expected ${expected}`, { [name]: value });
   if (!ONNX_DTYPES.includes(dtype)) throw invalid('dtype', dtype, ONNX_DTYPES.join(', '));
   const { blockSize = 32, symmetric = false, accuracyLevel = 4, embeddings = true, keep = () => false } = quantization;
+  const { bits } = quantization;
+  if (bits && !(dtype === 'q8' || dtype === 'q4'))
+    throw invalid('dtype', dtype, 'q8 or q4 where single weights have other bits');
   if (![16, 32, 64, 128, 256].includes(blockSize)) throw invalid('blockSize', blockSize, '16, 32, 64, 128 or 256');
   if (![0, 1, 2, 3, 4].includes(accuracyLevel)) throw invalid('accuracyLevel', accuracyLevel, '0, 1, 2, 3 or 4');
   return {
     dtype,
     float: dtype.endsWith('16') ? 'float16' : 'float',
     bits: dtype.startsWith('q4') ? 4 : dtype === 'q8' ? 8 : undefined,
+    bitsOf: (slot) => {
+      const own = bits?.(slot);
+      if (own !== undefined && own !== 4 && own !== 8) throw invalid(`bits of ${slot}`, own, '4, 8 or undefined');
+      return own;
+    },
     blockSize,
     symmetric,
     accuracyLevel,

@@ -52,8 +52,9 @@ export class ExportWeights {
   /** Bits of a weight's codes; undefined where it stays float. */
   bitsOf(name: string): 4 | 8 | undefined {
     const { role, shape } = this.slot(name);
-    const { bits, keep, embeddings, blockSize } = this.format;
-    if (bits === undefined || shape.length !== 2 || keep(name)) return undefined;
+    const { keep, embeddings, blockSize } = this.format;
+    if (this.format.bits === undefined || shape.length !== 2 || keep(name)) return undefined;
+    const bits = this.format.bitsOf(name) ?? this.format.bits;
     if (name !== 'embeddings.token.weight') {
       return MATRICES.has(role) && name !== 'embeddings.patch.weight' ? bits : undefined;
     }
