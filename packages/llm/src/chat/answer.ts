@@ -13,6 +13,8 @@ export interface AnswerSource {
   readonly tokenizer: TextTokenizer;
   readonly prompt: readonly number[];
   readonly settings: GenerationSettings;
+  /** Whether special tokens are part of the text. @defaultValue false */
+  readonly keepSpecial?: boolean;
   /** Called when the prompt has been read. */
   readonly onRead?: () => void;
 }
@@ -28,10 +30,10 @@ export interface Ended {
 
 /** Writes an answer; calls `onEnd` once, however it ends. */
 export async function* writeAnswer(
-  { held, tokenizer, prompt, settings, onRead }: AnswerSource,
+  { held, tokenizer, prompt, settings, keepSpecial = false, onRead }: AnswerSource,
   onEnd: (ended: Ended) => void,
 ): AsyncGenerator<string, void, void> {
-  const pieces = new TextPieces(tokenizer, settings.stopStrings);
+  const pieces = new TextPieces(tokenizer, settings.stopStrings, keepSpecial);
   const startedAt = performance.now();
   let readAt: number | undefined;
   let [text, cachedTokens, generatedTokens] = ['', 0, 0];

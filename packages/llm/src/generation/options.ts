@@ -42,6 +42,11 @@ export interface GenerateOptions extends Omit<SamplingOptions, 'masked'>, Constr
   readonly onProgress?: ((done: number, total: number) => void) | undefined;
 }
 
+/** What this package compiles itself, in place of a schema or grammar. */
+export interface Compiled {
+  readonly constraint?: Grammar | undefined;
+}
+
 /** A token of a reply. */
 export interface GeneratedToken {
   readonly id: number;
@@ -79,7 +84,7 @@ const MAX_TOKENS = 512;
  * @throws LlmError `invalid-input` naming the option, its value and what is allowed
  */
 export function resolveGeneration(
-  options: GenerateOptions,
+  options: GenerateOptions & Compiled,
   defaults: GenerationDefaults,
   eosIds: readonly number[],
   text: { readonly tokenizer: TextTokenizer | undefined; readonly vocabulary: number },
@@ -94,7 +99,7 @@ export function resolveGeneration(
     if (typeof text === 'string' && text !== '' && text.isWellFormed()) continue;
     throw invalid('stopStrings', text, 'texts of whole characters that are not empty');
   }
-  const grammar = compileConstraint(options, text.tokenizer, text.vocabulary);
+  const grammar = options.constraint ?? compileConstraint(options, text.tokenizer, text.vocabulary);
   if (grammar && stopStrings.length > 0)
     throw invalid('stopStrings', stopStrings, 'none with a schema or a grammar, which they would cut');
   try {

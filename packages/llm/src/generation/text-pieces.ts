@@ -9,8 +9,9 @@ export class TextPieces {
   readonly #stream: TextStream;
   readonly #stops: StopStrings;
 
-  constructor(tokenizer: TextTokenizer, stopStrings: readonly string[]) {
-    this.#stream = createTextStream(tokenizer);
+  /** @param keepSpecial - whether special tokens are part of the text */
+  constructor(tokenizer: TextTokenizer, stopStrings: readonly string[], keepSpecial = false) {
+    this.#stream = createTextStream(tokenizer, { skipSpecialTokens: !keepSpecial });
     this.#stops = new StopStrings(stopStrings);
   }
 

@@ -1,20 +1,13 @@
 // POST /v1/chat/completions.
-import { LlmError } from '../errors.ts';
-import { Rendering } from '../chat/rendering.ts';
 import { parseRequest } from './body.ts';
+import { ChatDeltas, type Delta, type ToolCallDelta } from './chat-deltas.ts';
+import { planChat, schemaOf, type ChatPlan } from './chat-plan.ts';
 import { chatLogprobs, type TokenLogprob } from './log-probs.ts';
-import { templateMessages } from './messages.ts';
 import { chatRequest, type ChatRequest } from './requests.ts';
 import { generateOptions } from './sampling.ts';
 import type { Job, Run, Service } from './service.ts';
 import { finishReason, usageCounts, type ApiFinishReason, type UsageCounts } from './usage.ts';
 import type { Usage } from '../chat/types.ts';
-
-/** What a chunk adds to a choice's message. */
-interface Delta {
-  readonly role?: 'assistant';
-  readonly content?: string;
-}
 
 /** An event of a streamed chat completion. */
 interface Chunk {
@@ -46,44 +39,25 @@ export interface Prepared {
 /** @param model - its name @throws ApiError 400, CheckpointError `chat-template` */
 export function prepareChat(service: Service, model: string, body: unknown): Prepared {
   const request = parseRequest(chatRequest, body);
-  const prompt = promptOf(service, request);
+  const plan = planChat(service, request);
   const choices = request.n ?? 1;
   const maxTokens = request.max_completion_tokens ?? request.max_tokens ?? undefined;
   const top = request.logprobs ? (request.top_logprobs ?? 0) : undefined;
   const jobs = Array.from({ length: choices }, (_, index): Job => {
-    const options = { ...generateOptions(request, maxTokens, index), schema: schemaOf(request), logProbabilities: top };
-    return { prompt, options };
+    const own = { ...generateOptions(request, maxTokens, index), logProbabilities: top };
+    const held = plan.grammar ? { constraint: plan.grammar } : { schema: schemaOf(request) };
+    return { prompt: plan.prompt, options: { ...own, ...held }, keepSpecial: plan.reader !== undefined };
   });
   const head = { id: `chatcmpl-${crypto.randomUUID()}`, created: Math.floor(Date.now() / 1000), model };
-  const stream = (run: Run) => chunks(run, service, request, head);
+  const stream = (run: Run) => chunks(run, service, request, plan, head);
   return {
     isStream: request.stream ?? false,
     jobs,
     param: 'messages',
     stream,
-    collect: async (run) => folded(chunks(run, service, { ...request, stream_options: { include_usage: true } }, head)),
+    collect: async (run) =>
+      folded(chunks(run, service, { ...request, stream_options: { include_usage: true } }, plan, head)),
   };
-}
-
-function promptOf(service: Service, request: ChatRequest): number[] {
-  const { template, tokenizer } = service;
-  if (!template) {
-    throw new LlmError(
-      'unsupported-model',
-      'the model has no chat template: use /v1/completions, or load it with one',
-      {
-        param: 'messages',
-      },
-    );
-  }
-  const variables = request.chat_template_kwargs ?? undefined;
-  return new Rendering(template, tokenizer, { variables }).prompt(templateMessages(request.messages));
-}
-
-/** What the answer is held to. */
-function schemaOf({ response_format }: ChatRequest): unknown {
-  if (response_format?.type === 'json_object') return { type: 'object' };
-  return response_format?.type === 'json_schema' ? response_format.json_schema.schema : undefined;
 }
 
 type Head = Pick<Chunk, 'id' | 'created' | 'model'>;
@@ -92,6 +66,7 @@ async function* chunks(
   run: Run,
   service: Service,
   request: ChatRequest,
+  plan: ChatPlan,
   head: Head,
 ): AsyncGenerator<Chunk, void, void> {
   const choices = request.n ?? 1;
@@ -103,16 +78,22 @@ async function* chunks(
     ...(hasUsage ? { usage: null } : {}),
   });
   const usages: Usage[] = [];
+  const most = request.parallel_tool_calls === false ? 1 : Infinity;
+  const deltas = Array.from({ length: choices }, () => new ChatDeltas(plan.reader?.(), most));
   for (let index = 0; index < choices; index++) yield chunk(index, { role: 'assistant', content: '' });
   for await (const event of run.events) {
+    const own = deltas[event.index] as ChatDeltas;
     if (event.type === 'end') {
       usages[event.index] = event.usage;
-      yield chunk(event.index, {}, { finish_reason: finishReason(event.usage) });
+      for (const delta of own.end()) yield chunk(event.index, delta);
+      yield chunk(event.index, {}, { finish_reason: finishReason(event.usage, own.calls, plan.grammar !== undefined) });
       continue;
     }
     const { text, tokens } = event.piece;
     const logprobs = request.logprobs ? { content: chatLogprobs(tokens, service.tokenizer) } : null;
-    if (text !== '' || logprobs) yield chunk(event.index, { content: text }, { logprobs });
+    const [first, ...others] = own.push(text);
+    if (first || logprobs) yield chunk(event.index, first ?? {}, { logprobs });
+    for (const delta of others) yield chunk(event.index, delta);
   }
   if (hasUsage) yield { ...head, object: 'chat.completion.chunk', choices: [], usage: usageCounts(usages, choices) };
 }
@@ -120,6 +101,7 @@ async function* chunks(
 /** A choice as its chunks add up. */
 interface Folded {
   content: string;
+  readonly calls: ToolCallDelta[];
   logprobs: TokenLogprob[] | null;
   finish: ApiFinishReason | null;
 }
@@ -131,21 +113,29 @@ async function folded(stream: AsyncGenerator<Chunk, void, void>): Promise<unknow
   for await (const chunk of stream) {
     last = chunk;
     for (const { index, delta, logprobs, finish_reason } of chunk.choices) {
-      const choice = (choices[index] ??= { content: '', logprobs: null, finish: null });
+      const choice = (choices[index] ??= { content: '', calls: [], logprobs: null, finish: null });
       choice.content += delta.content ?? '';
+      choice.calls.push(...(delta.tool_calls ?? []));
       if (logprobs) choice.logprobs = [...(choice.logprobs ?? []), ...logprobs.content];
       choice.finish = finish_reason ?? choice.finish;
     }
   }
-  const { id, created, model, usage } = last as Chunk;
+  const { created, model, usage, ...head } = last as Chunk;
   return {
-    id,
+    id: head.id,
     object: 'chat.completion',
     created,
     model,
-    choices: choices.map(({ content, logprobs, finish }, index) => ({
+    choices: choices.map(({ content, calls, logprobs, finish }, index) => ({
       index,
-      message: { role: 'assistant', content, refusal: null },
+      message: {
+        role: 'assistant',
+        content: calls.length > 0 && content === '' ? null : content,
+        refusal: null,
+        ...(calls.length > 0
+          ? { tool_calls: calls.map(({ id, type, function: called }) => ({ id, type, function: called })) }
+          : {}),
+      },
       logprobs: logprobs && { content: logprobs },
       finish_reason: finish,
     })),

@@ -4,7 +4,13 @@ import { writeAnswer } from '../chat/answer.ts';
 import type { Usage } from '../chat/types.ts';
 import { requireBudget } from '../constrain/constraint.ts';
 import { LlmError } from '../errors.ts';
-import { resolveGeneration, type GeneratedToken, type GenerateOptions } from '../generation/options.ts';
+import {
+  resolveGeneration,
+  type Compiled,
+  type GeneratedToken,
+  type GenerateOptions,
+  type GenerationSettings,
+} from '../generation/options.ts';
 import { partsOf, type LanguageModel } from '../model/language-model.ts';
 import type { ModelParts } from '../model/parts.ts';
 import { Admission, type Place } from './admission.ts';
@@ -29,7 +35,16 @@ export interface ServiceOptions {
 /** One choice to write. */
 export interface Job {
   readonly prompt: readonly number[];
-  readonly options: GenerateOptions;
+  readonly options: GenerateOptions & Compiled;
+  /** Whether special tokens are part of the text: some mark calls. */
+  readonly keepSpecial?: boolean;
+}
+
+/** A job whose options are complete. */
+interface Settled {
+  readonly prompt: readonly number[];
+  readonly settings: GenerationSettings;
+  readonly keepSpecial: boolean;
 }
 
 /** Choices that are being written. */
@@ -74,6 +89,11 @@ export class Service {
     return this.#parts.template;
   }
 
+  /** Logits a row. */
+  get vocabulary(): number {
+    return this.#parts.engine.vocabulary;
+  }
+
   get contextTokens(): number {
     return this.#parts.engine.contextTokens;
   }
@@ -97,8 +117,9 @@ export class Service {
    */
   async start(jobs: readonly Job[], param: string, signal: AbortSignal): Promise<Run> {
     const controller = new AbortController();
-    const settled = jobs.map(({ prompt, options }) => ({
+    const settled = jobs.map(({ prompt, options, keepSpecial = false }) => ({
       prompt,
+      keepSpecial,
       settings: this.#settings(prompt, options, param, controller),
     }));
     const tokens = settled.reduce(
@@ -110,7 +131,7 @@ export class Service {
     if (signal.aborted) abort();
     else signal.addEventListener('abort', abort, { once: true });
     this.#running.add(controller);
-    const writers = settled.map(({ prompt, settings }) => this.#write(prompt, settings, controller.signal));
+    const writers = settled.map((one) => this.#write(one, controller.signal));
     const end = (): void => {
       signal.removeEventListener('abort', abort);
       this.#running.delete(controller);
@@ -159,11 +180,7 @@ export class Service {
     }
   }
 
-  async *#write(
-    prompt: readonly number[],
-    settings: ReturnType<typeof resolveGeneration>,
-    signal: AbortSignal,
-  ): AsyncGenerator<Piece, Usage, void> {
+  async *#write({ prompt, settings, keepSpecial }: Settled, signal: AbortSignal): AsyncGenerator<Piece, Usage, void> {
     const begun = await this.#prefixes.begin(prompt, signal);
     let tokens: GeneratedToken[] = [];
     let usage!: Usage;
@@ -173,6 +190,7 @@ export class Service {
       tokenizer: this.tokenizer,
       prompt,
       settings: { ...settings, onToken },
+      keepSpecial,
       onRead: () => begun.read(),
     };
     try {
@@ -191,7 +209,7 @@ export class Service {
     return usage;
   }
 
-  #settings(prompt: readonly number[], options: GenerateOptions, param: string, { signal }: AbortController) {
+  #settings(prompt: readonly number[], options: Job['options'], param: string, { signal }: AbortController) {
     const { engine, defaults, tokenizer } = this.#parts;
     const { length } = prompt;
     if (length === 0) throw new ApiError(400, `${param} holds no tokens`, { param, code: 'invalid_value' });

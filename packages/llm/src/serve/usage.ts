@@ -28,6 +28,12 @@ export function usageCounts(usages: readonly Usage[], choices: number): UsageCou
 
 export type ApiFinishReason = 'stop' | 'length' | 'tool_calls';
 
-export function finishReason({ finishReason: reason }: Usage): ApiFinishReason {
-  return reason === 'length' || reason === 'context' ? 'length' : 'stop';
+/**
+ * @param calls - of tools, that the answer asks for
+ * @param isHeld - whether a grammar brought the answer to its end within its tokens: its calls are whole, and are to be run
+ */
+export function finishReason({ finishReason: reason }: Usage, calls = 0, isHeld = false): ApiFinishReason {
+  if (calls > 0 && isHeld) return 'tool_calls';
+  if (reason === 'length' || reason === 'context') return 'length';
+  return calls > 0 ? 'tool_calls' : 'stop';
 }

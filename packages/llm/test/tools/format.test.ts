@@ -1,0 +1,80 @@
+// The form of a template's calls, seen by rendering.
+import { createChatTemplate } from '@hip/checkpoints';
+import { describe, expect, it } from 'vitest';
+import { Grammar } from '../../src/constrain/grammar.ts';
+import { NetworkBuilder } from '../../src/constrain/network.ts';
+import { toolFormat } from '../../src/tools/format.ts';
+import type { Tool } from '../../src/tools/types.ts';
+import { TEMPLATE } from '../helpers/fake-model.ts';
+import { TREE, writeRandomly } from '../helpers/random-writer.ts';
+import { FOREIGN, LISTED, LLAMA, TAGGED } from '../helpers/tool-templates.ts';
+
+const formatOf = async (source: string) => toolFormat(await createChatTemplate(source));
+const tools: Tool[] = [
+  {
+    type: 'function',
+    function: {
+      name: 'weather',
+      parameters: {
+        type: 'object',
+        properties: { city: { type: 'string', maxLength: 8 }, days: { type: 'integer', minimum: 1, maximum: 7 } },
+        required: ['city'],
+      },
+    },
+  },
+  { type: 'function', function: { name: 'now' } },
+];
+
+describe('a template', () => {
+  it('shows its form', async () => {
+    expect((await formatOf(TAGGED)).name).toBe('tool-call');
+    expect((await formatOf(LISTED)).name).toBe('tool-call-list');
+    expect((await formatOf(LLAMA)).name).toBe('llama3');
+  });
+
+  it('that does not read tools, or in a form that is not known, is refused in words', async () => {
+    await expect(formatOf(TEMPLATE)).rejects.toThrow(/does not read tools/);
+    await expect(formatOf(FOREIGN)).rejects.toThrow(/form that is not known/);
+  });
+
+  it('that does not write earlier calls has them in the text', async () => {
+    const call = { type: 'function', function: { name: 'now', arguments: { zone: 'UTC' } } };
+    const messages = [
+      { role: 'user', content: 'When?' },
+      { role: 'assistant', content: '', tool_calls: [call] },
+    ];
+    expect((await formatOf(TAGGED)).messages(messages)).toBe(messages);
+    const [, written] = (await formatOf(LISTED)).messages(messages);
+    expect(written).toEqual({
+      role: 'assistant',
+      content: '<tool_call>[{"name": "now", "arguments": {"zone":"UTC"}}]</tool_call>',
+    });
+  });
+});
+
+it.each([
+  ['tool-call', TAGGED],
+  ['tool-call-list', LISTED],
+  ['llama3', LLAMA],
+])('calls that must be written are read back, with arguments that fit: %s', async (_, source) => {
+  const format = await formatOf(source);
+  const builder = new NetworkBuilder();
+  builder.rule('root', () => format.calls(tools, false));
+  const grammar = new Grammar(builder.build(), TREE);
+  let most = 0;
+  for (let seed = 0; seed < 15; seed++) {
+    const { text } = writeRandomly(grammar, grammar.leastTokens + 25 * seed, seed);
+    const reader = format.reader(tools);
+    const pieces = [...reader.push(text), ...reader.end()];
+    const calls = pieces.flatMap((piece) => (piece.type === 'call' ? [piece.call] : []));
+    expect(calls.length, text).toBe(pieces.length);
+    most = Math.max(most, calls.length);
+    for (const { name, arguments: args } of calls) {
+      const { city, days = 1, ...rest } = JSON.parse(args);
+      expect(Object.keys(rest)).toEqual([]);
+      expect(name === 'weather' ? typeof city : city).toBe(name === 'weather' ? 'string' : undefined);
+      expect(days >= 1 && days <= 7).toBe(true);
+    }
+  }
+  expect(most > 1).toBe(format.name !== 'llama3');
+});
