@@ -42,6 +42,7 @@ describe('registry', () => {
         'onnx-cpu',
         'sampling',
         'nsga2',
+        'peers',
         'predictors',
         'quality',
         'quality-smollm2',

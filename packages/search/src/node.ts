@@ -1,6 +1,6 @@
 // `@instatune/search/node`: study files, worker threads and problem modules (Node only).
 export { createStudy, listStudies, openStudy, readStudy } from './study/sqlite.ts';
-export { readMeasurements, type ReadMeasurementsOptions } from './study/read-measurements.ts';
+export { readCandidates, readMeasurements, type ReadMeasurementsOptions } from './study/read-measurements.ts';
 export { APPLICATION_ID, SCHEMA_VERSION } from './study/schema.ts';
 export { workerPool, type WorkerPoolOptions } from './evaluate/worker-pool.ts';
 export { processPool, type ProcessPoolOptions } from './evaluate/process-pool.ts';

@@ -1,7 +1,7 @@
 // `instatune search`: starts a study.
 import { defineCommand, type ArgsDef } from 'citty';
 import { isTacticName, PREDICTOR_NAMES, runSearch, SearchError, TACTIC_NAMES } from '@instatune/search';
-import { isBuiltIn, loadProblem, problemSpecifier } from '@instatune/search/node';
+import { isBuiltIn, loadProblem, problemSpecifier, readCandidates, readMeasurements } from '@instatune/search/node';
 import { reportError } from './report-error.ts';
 import { resumeHint } from './resume-hint.ts';
 import { runInTerminal } from './run.ts';
@@ -33,6 +33,22 @@ const args = {
     valueHint: 'NAME',
   },
   'report-split': { type: 'string', description: 'measure the front again on this split', valueHint: 'NAME' },
+  candidates: {
+    type: 'string',
+    description: 'measure these first: a JSON list, or CSV with a column a variable',
+    valueHint: 'FILE',
+  },
+  measurements: {
+    type: 'string',
+    description: 'known already, never measured again: CSV, an Optuna storage, or a study of instatune',
+    valueHint: 'FILE',
+  },
+  'measurements-name': { type: 'string', description: 'which study of that file', valueHint: 'NAME' },
+  'measurements-objectives': {
+    type: 'string',
+    description: 'names of an Optuna study’s objectives, in order',
+    valueHint: 'LIST',
+  },
   'warm-start': { type: 'string', description: 'start from this study file', valueHint: 'FILE' },
   'warm-name': { type: 'string', description: 'which study of that file', valueHint: 'NAME' },
   trust: {
@@ -69,6 +85,16 @@ export const search = defineCommand({
         redis: given.redis,
         timeout: given.timeout,
       });
+      // Files that cannot be read are said before anything is measured.
+      const candidates = given.candidates === undefined ? undefined : await readCandidates(given.candidates);
+      const named = list(given['measurements-objectives']);
+      const measurements =
+        given.measurements === undefined
+          ? undefined
+          : await readMeasurements(given.measurements, {
+              study: given['measurements-name'],
+              ...(named.length === 0 ? {} : { objectives: named }),
+            });
       const warmFile = given['warm-start'];
       const warmName = given['warm-name'];
       await runInTerminal({
@@ -95,6 +121,8 @@ export const search = defineCommand({
             constraints: list(given.constraints),
             study: { path: given.study, ...(given.name === undefined ? {} : { name: given.name }) },
             module: { specifier: module, options },
+            candidates,
+            measurements,
             ...(given['report-split'] === undefined ? {} : { reportSplit: given['report-split'] }),
             ...(warmFile === undefined
               ? {}

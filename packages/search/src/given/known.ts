@@ -50,7 +50,14 @@ export function knownTrials(
   seed: number,
 ): readonly Trial[] {
   const { rows, objectives = [], table = false } = 'rows' in given ? given : { rows: given };
-  const mismatch = objectiveMismatch(space.problem.objectives, objectives, new Set());
+  // A table says directions where it wants to.
+  const said = table
+    ? objectives.map((objective) => ({
+        ...space.problem.objectives.find(({ name, direction }) => name === objective.name && direction !== undefined),
+        ...objective,
+      }))
+    : objectives;
+  const mismatch = objectiveMismatch(space.problem.objectives, said, new Set());
   if (mismatch !== undefined)
     throw new SearchError('space-mismatch', `the measurements have ${mismatch}: convert them first`, { objectives });
   const gathered = new Map<string, Gathered>();

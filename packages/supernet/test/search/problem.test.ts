@@ -23,7 +23,7 @@ function dataset(shift: number): Dataset {
       size: indices.length,
       labels: Int32Array.from(indices, (i) => (i + shift) % 3),
       inputIds: {
-        data: Int32Array.from(indices.flatMap((i) => [...patternedTokens(TOKENS).map((id) => 1 + ((id + i) % 30))])),
+        data: Int32Array.from(indices.flatMap((i) => Array.from(patternedTokens(TOKENS), (id) => 1 + ((id + i) % 30)))),
         shape: [indices.length, TOKENS],
       },
       attentionMask: { data: new Int32Array(indices.length * TOKENS).fill(1), shape: [indices.length, TOKENS] },

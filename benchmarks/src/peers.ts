@@ -1,0 +1,76 @@
+// Searches against pymoo and Optuna: hypervolume after 50 to 800 measurements on twelve tasks. The peers' own runs are made by benchmarks/peers/*.py.
+import { spawnSync } from 'node:child_process';
+import { existsSync, mkdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { Random } from '@instatune/nsga2';
+import { Space } from '@instatune/search';
+import type { Benchmark } from './benchmark.ts';
+import { makeOwnRuns, readRuns } from './peers/runs.ts';
+import { rowsOfTask, standing } from './peers/table.ts';
+import { measureTask, PEER_TASKS } from './peers/tasks.ts';
+
+/** Measures the same candidates in Python: two implementations of one task must agree. @returns the largest relative difference, by task */
+async function differences(python: string, tasks: readonly string[]): Promise<Record<string, number>> {
+  const samples: Record<string, { readonly genes: number[][]; readonly values: number[][] }> = {};
+  for (const name of tasks) {
+    const task = PEER_TASKS[name]!();
+    const space = new Space(task.problem);
+    const random = new Random(7);
+    const genes = Array.from({ length: 5 }, () => space.sample(random));
+    samples[name] = { genes, values: await Promise.all(genes.map((each) => measureTask(task, each))) };
+  }
+  const script = join(import.meta.dirname, '../peers/values.py');
+  const { status, stdout, stderr } = spawnSync(python, [script], {
+    input: JSON.stringify(Object.fromEntries(tasks.map((name) => [name, samples[name]!.genes]))),
+    encoding: 'utf8',
+    maxBuffer: 1 << 26,
+  });
+  if (status !== 0) throw new Error(`${python} ${script}: ${stderr}`);
+  const theirs = JSON.parse(stdout) as Record<string, number[][]>;
+  return Object.fromEntries(
+    tasks.map((name) => [
+      name,
+      Math.max(
+        ...samples[name]!.values.flatMap((values, i) =>
+          values.map((value, k) => Math.abs(value - theirs[name]![i]![k]!) / Math.max(1, Math.abs(value))),
+        ),
+      ),
+    ]),
+  );
+}
+
+export const benchmark: Benchmark = {
+  name: 'peers',
+  description: 'LINAS and NSGA-II against pymoo and Optuna: hypervolume after 50 to 800 measurements on twelve tasks',
+  async run({ quick, log, signal }) {
+    // HIP_PEERS_RUNS: a folder of runs, the peers' among them. Without it only ours are made.
+    const folder = process.env['HIP_PEERS_RUNS'] ?? join(import.meta.dirname, '../../out/peers');
+    if (!existsSync(folder)) mkdirSync(folder, { recursive: true });
+    const tasks = (
+      process.env['HIP_PEERS_TASKS'] ?? (quick ? 'BERT-synth,ZDT1' : Object.keys(PEER_TASKS).join(','))
+    ).split(',');
+    const python = process.env['HIP_PEERS_PYTHON'];
+    const agreement = python === undefined ? undefined : await differences(python, tasks);
+    const worst = Object.entries(agreement ?? {}).find(([, difference]) => difference > 1e-6);
+    if (worst)
+      throw new Error(`${worst[0]} differs by ${worst[1]} between benchmarks/peers/tasks.py and src/peers/tasks.ts`);
+    const seeds = Number(process.env['HIP_PEERS_SEEDS'] ?? (quick ? 1 : 11));
+    const evaluations = Number(process.env['HIP_PEERS_EVALUATIONS'] ?? (quick ? 100 : 800));
+    for (const tactic of (process.env['HIP_PEERS_TACTICS'] ?? 'nsga2,random,linas').split(',').filter(Boolean)) {
+      await makeOwnRuns({ folder, tactic: tactic as 'linas', tasks, evaluations, seeds, log, signal });
+    }
+    const runs = readRuns(folder);
+    const rows = tasks.flatMap((name) => rowsOfTask(PEER_TASKS[name]!(), runs));
+    return {
+      rows: [
+        ...rows.map((row) => ({ part: 'hypervolume', ...row })),
+        ...standing(rows, 'ours linas').map((row) => ({ part: 'standing of linas', ...row })),
+      ],
+      environment: {
+        runs: runs.length,
+        tasksAgreeWithin: agreement,
+        references: Object.fromEntries(tasks.map((name) => [name, PEER_TASKS[name]!().reference])),
+      },
+    };
+  },
+};
