@@ -1,5 +1,6 @@
 // The report of a search: one self-contained HTML page with the front, its history and every round.
 import type { Variable } from '@instatune/nsga2';
+import { frontProbabilities, standardErrors } from '../noise/uncertainty.ts';
 import type { SearchResult } from '../run/progress.ts';
 import { candidateText } from '../study/labels.ts';
 import { shortNumber } from './format.ts';
@@ -37,6 +38,12 @@ export function renderReport(result: SearchResult, { describe, title }: ReportOp
   const names = header.objectives.map(({ name }) => name);
   const complete = trials.filter(({ status }) => status === 'complete');
   const failed = trials.filter(({ status }) => status === 'failed');
+  const noisy = front.some(({ values }) => Object.keys(standardErrors(values)).length > 0);
+  const sure = noisy ? frontProbabilities(result) : new Map<number, number>();
+  const withError = (values: Readonly<Record<string, number>>, name: string) => {
+    const error = standardErrors(values)[name];
+    return `${shortNumber(values[name])}${error === undefined ? '' : ` ± ${shortNumber(Number(error.toPrecision(2)))}`}`;
+  };
   const hosts = [...new Set(complete.map(({ host }) => host ?? ''))].sort();
   const heading = title ?? `${header.problem}: study "${header.name}"`;
   const pairs = names.flatMap((x, i) => names.slice(i + 1).map((y) => [y, x] as const));
@@ -79,10 +86,17 @@ ${figure(historyPlot(result), 'The front’s hypervolume as measurements came in
 </div>
 <h2>The front</h2>
 ${table(
-  ['trial', ...names, ...splits.flatMap((split) => names.map((name) => `${name} (${split})`)), 'candidate'],
+  [
+    'trial',
+    ...names,
+    ...(noisy ? ['probability'] : []),
+    ...splits.flatMap((split) => names.map((name) => `${name} (${split})`)),
+    'candidate',
+  ],
   front.map((point) => [
     String(point.number),
-    ...names.map((name) => shortNumber(point.values[name])),
+    ...names.map((name) => withError(point.values, name)),
+    ...(noisy ? [(sure.get(point.number) ?? 0).toFixed(2)] : []),
     ...splits.flatMap((split) => {
       const report = result.reports.find((r) => r.number === point.number && r.split === split);
       return names.map((name) => shortNumber(report?.values[name]));

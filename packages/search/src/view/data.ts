@@ -3,6 +3,7 @@ import type { Variable } from '@instatune/nsga2';
 import type { Bound } from '../constraints.ts';
 import { ConstraintSet } from '../run/constraint-set.ts';
 import { referencePoint } from '../run/front.ts';
+import { errorName, standardErrors } from '../noise/uncertainty.ts';
 import { parseSettings } from '../run/options.ts';
 import { viewOf } from '../run/study-view.ts';
 import { Space } from '../space.ts';
@@ -126,7 +127,11 @@ function viewVariable(variable: Variable, name: string): ViewVariable {
 
 function viewTrial(trial: Trial, variables: readonly Variable[], names: readonly string[]): ViewTrial {
   const values = variableValues(variables, trial.genes);
-  const numbers = Object.entries(trial.values ?? {}).filter(([, value]) => Number.isFinite(value));
+  const errors = standardErrors(trial.values ?? {});
+  const own = new Set(Object.keys(errors).map(errorName));
+  const numbers = Object.entries(trial.values ?? {}).filter(
+    ([name, value]) => Number.isFinite(value) && !own.has(name),
+  );
   return {
     number: trial.number,
     state: trial.status,
@@ -138,6 +143,7 @@ function viewTrial(trial: Trial, variables: readonly Variable[], names: readonly
       }),
     ),
     objectives: Object.fromEntries(numbers),
+    ...(own.size > 0 ? { standardErrors: errors } : {}),
     round: trial.round,
     origin: trial.origin,
     ...(trial.durationMs === undefined ? {} : { seconds: trial.durationMs / 1000 }),
