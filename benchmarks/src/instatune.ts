@@ -3,10 +3,12 @@ import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { sharedDirectory } from '../../packages/testing/src/shared-data.ts';
 import type { FloatDtype } from '@hip/checkpoints';
+import { saveCheckpoint, type ElasticModel, type Precision } from '@instatune/supernet';
 import type { Benchmark } from './benchmark.ts';
 import { startBackend, type BackendName } from './instatune/backend.ts';
 import { measureAgain } from './instatune/latencies.ts';
 import { profile } from './instatune/profile.ts';
+import { EMBEDDINGS, studyEmbeddings, type EmbeddingRecipe } from './instatune/embeddings.ts';
 import { studyTask } from './instatune/study.ts';
 import { TASKS, type Recipe, type Task } from './instatune/tasks.ts';
 import { throughput } from './instatune/throughput.ts';
@@ -27,12 +29,14 @@ function settings(quick: boolean) {
     kept: env['INSTATUNE_KEPT'],
     keptAs: (env['INSTATUNE_KEPT_AS'] ?? 'F32') as FloatDtype,
     /** Tasks whose models throughput and profile look at. */
-    tasks: (env['INSTATUNE_TASKS'] ?? Object.keys(TASKS).join(',')).split(','),
+    tasks: (env['INSTATUNE_TASKS'] ?? Object.keys(TASKS).join(',')).split(',').filter(Boolean),
     /** JSON of recipe fields to replace. */
     recipe: JSON.parse(env['INSTATUNE_RECIPE'] ?? '{}') as Partial<Recipe>,
     seed: Number(env['INSTATUNE_SEED'] ?? 0),
     searchSeeds: quick ? [0] : [0, 1, 2],
     quick,
+    /** Of training, and of what searches measure. */
+    precision: (env['INSTATUNE_PRECISION'] ?? 'float32') as Precision,
   };
 }
 
@@ -53,6 +57,7 @@ export const benchmark: Benchmark = {
       seed,
       searchSeeds,
       tasks: names,
+      precision,
     } = settings(quick);
     const tasks = names.map(taskOf);
     const shared = sharedDirectory();
@@ -69,13 +74,21 @@ export const benchmark: Benchmark = {
       try {
         if (section === 'profile') await profile({ shared, tasks, emit, log, signal, ...(quick && { batch: 2 }) });
         else if (section === 'latencies') await measureAgain({ shared, rows: storedRows(), emit, signal });
-        else if (section === 'throughput') await throughput({ shared, tasks, backend, quick, emit, log, signal });
+        else if (section === 'embeddings') {
+          const onModel = async (share: number, model: ElasticModel): Promise<void> => {
+            if (kept) await saveCheckpoint(model, `${kept}/embeddings-${share}`, { dtype: keptAs });
+          };
+          const own = embeddingRecipe(recipe, quick, precision);
+          await studyEmbeddings({ shared, seed, recipe: own, emit, log, signal, onModel });
+        } else if (section === 'throughput') await throughput({ shared, tasks, backend, quick, emit, log, signal });
         else {
-          const task = taskOf(section);
+          const found = taskOf(section);
+          const whole = { ...found.recipe, ...(quick ? QUICK : {}), ...recipe };
+          const task = { ...found, recipe: { ...whole, common: { ...whole.common, precision } } };
           await studyTask(task, {
             shared,
             seed,
-            recipe: { ...task.recipe, ...(quick ? QUICK : {}), ...recipe },
+            recipe: task.recipe,
             searchSeeds,
             emit,
             log,
@@ -95,6 +108,11 @@ export const benchmark: Benchmark = {
     return { rows, environment };
   },
 };
+
+function embeddingRecipe(given: object, quick: boolean, precision: Precision): EmbeddingRecipe {
+  const small = quick ? { steps: 4, tune: 2, evaluations: 12, batchSize: 8, texts: 60 } : {};
+  return { ...EMBEDDINGS, ...small, ...given, precision };
+}
 
 /** A task by name. @throws Error naming what there is */
 function taskOf(name: string): Task {

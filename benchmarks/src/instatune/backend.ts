@@ -2,7 +2,7 @@
 import { dirname } from 'node:path';
 import { createRequire } from 'node:module';
 import * as tf from '@tensorflow/tfjs';
-import { reuseWebGpuBindings } from '@instatune/supernet';
+import { reuseWebGpuBindings, setUpTfjs } from '@instatune/supernet';
 
 export type BackendName = 'wasm' | 'webgpu';
 
@@ -42,14 +42,17 @@ async function startWasm(path?: string): Promise<Record<string, unknown>> {
 async function startWebGpu(): Promise<Record<string, unknown>> {
   const { create, globals } = await import('webgpu');
   Object.assign(globalThis, globals);
-  const gpu = create((process.env['DAWN_OPTIONS'] ?? 'backend=vulkan').split(' '));
+  const gpu = create(
+    (
+      process.env['DAWN_OPTIONS'] ?? 'backend=vulkan enable-dawn-features=allow_unsafe_apis,vulkan_enable_f16_on_nvidia'
+    ).split(' '),
+  );
   Object.defineProperty(globalThis.navigator, 'gpu', { value: gpu, configurable: true });
   const adapter = await gpu.requestAdapter();
   if (!adapter) throw new Error('no WebGPU adapter: install a Vulkan driver, or use the wasm backend');
   const { vendor, architecture, device, description } = adapter.info;
-  await import('@tensorflow/tfjs-backend-webgpu');
+  await setUpTfjs({ backends: ['webgpu'], mixed: true, allowSoftware: true });
   tf.env().set('WEBGPU_DEFERRED_SUBMIT_BATCH_SIZE', SUBMIT_BATCH);
-  await tf.setBackend('webgpu');
   reuseWebGpuBindings();
   return { device: [vendor, architecture, device, description].filter(Boolean).join(' · ') };
 }

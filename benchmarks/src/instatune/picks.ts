@@ -14,12 +14,12 @@ const SHARES = [0.8, 0.6, 0.5, 0.4, 0.3];
 const LEAST_PICKS = 5;
 
 /** The best point of the front within each share of the full network's MACs, each once; then others, until there are enough. */
-export function pickByShare(front: readonly SearchedPoint[], full: number): Pick[] {
+export function pickByShare(front: readonly SearchedPoint[], full: number, shares: readonly number[] = SHARES): Pick[] {
   const picks: Pick[] = [];
   const add = (share: number, point: SearchedPoint | undefined): void => {
     if (point && !picks.some((pick) => pick.point === point)) picks.push({ share, point });
   };
-  for (const share of [1, ...SHARES]) add(share, bestWithin(front, share * full));
+  for (const share of [1, ...shares]) add(share, bestWithin(front, share * full));
   const byCost = [...front].sort((p, q) => q.macs - p.macs);
   for (let i = 0; picks.length < Math.min(LEAST_PICKS, front.length); i++) {
     const point = byCost[Math.round((i * (byCost.length - 1)) / (LEAST_PICKS - 1)) % byCost.length];

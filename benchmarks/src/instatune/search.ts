@@ -7,6 +7,7 @@ import {
   fullSubnet,
   geneCardinalities,
   genesToSubnet,
+  spaceSize,
   subnetKey,
   subnetToGenes,
   usedGenes,
@@ -33,8 +34,9 @@ export interface TacticOutcome {
 }
 
 /** MACs of a sub-network for the task's number of tokens. */
-export function macsOf({ tokens }: Task, { config }: ElasticModel, subnet: SubnetConfig): number {
-  return countMacs(config, subnet, tokens === undefined ? {} : { tokens });
+export function macsOf({ tokens, layersOnly }: Task, { config }: ElasticModel, subnet: SubnetConfig): number {
+  const sequence = tokens === undefined ? {} : { tokens };
+  return countMacs(config, subnet, { ...sequence, ...(layersOnly && { logitPositions: 0 }) });
 }
 
 export class SubnetSearch {
@@ -63,7 +65,11 @@ export class SubnetSearch {
     const key = subnetKey(subnet);
     const known = this.#known.get(key);
     if (known) return known;
-    const score = await evaluate(this.#model, this.#data, { subnet, batchSize: this.#task.evaluationBatch });
+    const score = await evaluate(this.#model, this.#data, {
+      subnet,
+      batchSize: this.#task.evaluationBatch,
+      precision: this.#task.recipe.common.precision,
+    });
     this.#known.set(key, score);
     return score;
   }
@@ -77,6 +83,10 @@ export class SubnetSearch {
     space: ElasticSpace = this.#model.space,
   ): Promise<TacticOutcome> {
     const start = performance.now();
+    if (spaceSize(space) <= evaluations) {
+      const front = await this.#all(space);
+      return { tactic, seed, front, seconds: (performance.now() - start) / 1000 };
+    }
     const result = await runSearch(this.#problem(space), {
       tactic,
       evaluations,
@@ -100,6 +110,19 @@ export class SubnetSearch {
     return outcomes.map((outcome) => hypervolume(points(outcome), [1.01, worst]));
   }
 
+  /** The front of a space small enough to measure all of it. */
+  async #all(space: ElasticSpace): Promise<SearchedPoint[]> {
+    const points: SearchedPoint[] = [];
+    for (const genes of allGenes(geneCardinalities(space))) {
+      const subnet = genesToSubnet(space, genes);
+      if (points.some((point) => subnetKey(point.subnet) === subnetKey(subnet))) continue;
+      points.push({ subnet, macs: this.macs(subnet), loss: (await this.score(subnet)).loss });
+    }
+    const better = (a: SearchedPoint, b: SearchedPoint) =>
+      a.macs <= b.macs && a.loss <= b.loss && (a.macs < b.macs || a.loss < b.loss);
+    return points.filter((point) => !points.some((other) => better(other, point)));
+  }
+
   #problem(space: ElasticSpace): SearchProblem {
     const { name } = this.#task;
     const subnet = (genes: readonly number[]) => genesToSubnet(space, [...genes]);
@@ -115,4 +138,10 @@ export class SubnetSearch {
       baseline: subnetToGenes(space, fullSubnet(space)),
     };
   }
+}
+
+function allGenes([first, ...rest]: readonly number[]): number[][] {
+  if (first === undefined) return [[]];
+  const tails = allGenes(rest);
+  return Array.from({ length: first }, (_, gene) => tails.map((tail) => [gene, ...tail])).flat();
 }

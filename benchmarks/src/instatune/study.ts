@@ -9,8 +9,10 @@ import {
   type ElasticModel,
   type FineTuneOptions,
   type ModelInputs,
+  type SpaceChoices,
 } from '@instatune/supernet';
 import type { KeptOptions } from './kept.ts';
+import { leastMissed } from './least-missed.ts';
 import { round, Rows, type Score } from './rows.ts';
 import { withSampledWindows } from './sampled-text.ts';
 import { searchAndReport } from './sub-networks.ts';
@@ -113,7 +115,8 @@ class Study {
       else distilled.dispose();
     }
 
-    this.#superNetwork = await this.#data.loadModel();
+    this.#superNetwork = await this.#data.loadModel(await this.#space());
+    if (this.#recipe.fromTeacher) this.#startAsTeacher(this.#superNetwork);
     await this.#reorder(this.#superNetwork);
     const { superNetwork, superRate = 1 } = this.#recipe;
     const learningRate = this.#recipe.learningRate * superRate;
@@ -127,6 +130,22 @@ class Study {
       learningRate: Number(learningRate.toPrecision(3)),
       timeAgainstPlain: round(trained.secondsPerStep / plain.secondsPerStep, 3),
     });
+  }
+
+  /** The recipe's space, with the blocks that may be left out. */
+  async #space(): Promise<SpaceChoices> {
+    const { space, skip } = this.#recipe;
+    if (!skip) return space;
+    const some = Array.from({ length: Math.min(16, this.#data.search.length) }, (_, i) => i);
+    const { evaluationBatch: batchSize } = this.#task;
+    const { precision } = this.#recipe.common;
+    const found = await leastMissed(this.#teacher[0]!, subset(this.#data.search, some), skip, { batchSize, precision });
+    this.#rows.emit('blocks that may be left out', { ...found });
+    return { ...space, skip: found };
+  }
+
+  #startAsTeacher(model: ElasticModel): void {
+    for (const [name, variable] of model.weights) variable.assign(this.#teacher[0]!.weights.get(name) as tf.Tensor);
   }
 
   /** Text that the teacher writes, for all that learn from it. */
@@ -282,7 +301,10 @@ class Study {
   async #reorder(model: ElasticModel): Promise<void> {
     const batches: ModelInputs[] = [];
     for (let i = 0; i < 4; i++) {
-      const indices = Array.from({ length: 32 }, (_, row) => (i * 997 + row * 31) % this.#data.train.length);
+      const indices = Array.from(
+        { length: Math.min(32, this.#recipe.batchSize) },
+        (_, row) => (i * 997 + row * 31) % this.#data.train.length,
+      );
       batches.push(inputTensors(await this.#data.train.batch(indices)));
     }
     await reorderByImportance(model, { criterion: 'activation', batches, axes: this.#recipe.reorder });

@@ -51,7 +51,7 @@ export async function searchAndReport(options: Options): Promise<void> {
       );
     }
     if (seed === searchSeeds[0]) {
-      picks = pickByShare(outcomes[0]!.front, full);
+      picks = pickByShare(outcomes[0]!.front, full, recipe.shares);
       await reportPicks(options, search, picks, full);
     }
     if (secondsLeft() < LEAST_SECONDS) break;
@@ -79,7 +79,7 @@ async function reportFullWidth(options: Options, search: SubnetSearch, full: num
   const { space } = superNetwork;
   const fixed = { ...space, hidden: [superNetwork.config.hiddenSize] };
   const { front } = await search.run('linas', recipe.evaluations, searchSeeds[0] ?? 0, signal, fixed);
-  for (const pick of pickByShare(front, full)) {
+  for (const pick of pickByShare(front, full, recipe.shares)) {
     const { subnet } = pick.point;
     const scores = { reported: await rows.score(superNetwork, report, subnet), searched: await search.score(subnet) };
     const parameters = countParameters(superNetwork.config, subnet);
@@ -88,9 +88,17 @@ async function reportFullWidth(options: Options, search: SubnetSearch, full: num
 }
 
 /** What a sub-network consists of, layer by layer. */
-function shapeOf({ layers, heads, ffn, hidden }: SubnetConfig): Record<string, unknown> {
+function shapeOf({ layers, heads, ffn, hidden, skipAttention, skipFfn }: SubnetConfig): Record<string, unknown> {
   const used = (values: readonly number[]) => values.slice(0, layers);
-  return { layers, heads: used(heads), ffn: used(ffn), ...(hidden !== undefined && { hidden }) };
+  const left = (skips: readonly boolean[]) => skips.flatMap((skip, layer) => (skip ? [layer] : []));
+  return {
+    layers,
+    heads: used(heads),
+    ffn: used(ffn),
+    ...(hidden !== undefined && { hidden }),
+    ...(skipAttention && { withoutAttention: left(skipAttention) }),
+    ...(skipFfn && { withoutFfn: left(skipFfn) }),
+  };
 }
 
 /** Sub-networks of the LINAS front, chosen on the search split only, on the reported split, with measured latency. */

@@ -1,6 +1,7 @@
 // The three tasks: pretrained weights, splits that keep the reported data out of the search, and a recipe each.
 import { readFileSync } from 'node:fs';
 import { gunzipSync } from 'node:zlib';
+import { folderFiles, loadTokenizer } from '@hip/checkpoints';
 import * as tf from '@tensorflow/tfjs';
 import {
   encodeTexts,
@@ -26,6 +27,7 @@ import {
   type SpaceChoices,
 } from '@instatune/supernet';
 import type { TacticName } from '@instatune/search';
+import { repositoryText } from './repository-text.ts';
 import type { TeacherRecipe } from './teacher.ts';
 
 /** What is trained, searched on, and reported on. The three share no example. */
@@ -35,8 +37,12 @@ export interface TaskData {
   readonly distil?: Dataset;
   readonly search: Dataset;
   readonly report: Dataset;
-  /** The pretrained model, anew: every row starts from the same weights. */
-  loadModel(): Promise<ElasticModel>;
+  /**
+   * The pretrained model, anew: every row starts from the same weights.
+   *
+   * @param space instead of the recipe's
+   */
+  loadModel(space?: SpaceChoices): Promise<ElasticModel>;
   /** Another pretrained model with the same classes and tokens, by the name of its folder. */
   loadOther?(weights: string): Promise<ElasticModel>;
 }
@@ -92,6 +98,12 @@ export interface Recipe {
   readonly distilAugment?: ImageOptions['augment'];
   /** Of language models: windows that the teacher writes, beside the training text, to learn from it. @defaultValue 0 */
   readonly sampled?: number;
+  /** Blocks that sub-networks may leave out: so many of those that the teacher misses least. @defaultValue none */
+  readonly skip?: { readonly attention: number; readonly ffn: number };
+  /** Whether the super-network starts as the teacher's first model, not as pretrained. @defaultValue false */
+  readonly fromTeacher?: boolean;
+  /** MACs of the table's sub-networks, at most, as shares of the full network's. @defaultValue [0.8, 0.6, 0.5, 0.4, 0.3] */
+  readonly shares?: readonly number[];
   /** Choices of layers, heads and FFN units. */
   readonly space: SpaceChoices;
 }
@@ -103,6 +115,8 @@ export interface Task {
   readonly reported: string;
   /** Tokens that MACs and latency are stated for; image models know theirs. */
   readonly tokens?: number;
+  /** Whether MACs are those of the layers alone, without the head. @defaultValue false */
+  readonly layersOnly?: boolean;
   readonly latency: LatencyOptions;
   readonly evaluationBatch: number;
   readonly recipe: Recipe;
@@ -139,37 +153,47 @@ const SST2_MINILM: Task = {
   name: 'SST-2, MiniLM',
   weights: 'minilm-l6',
   recipe: {
-    steps: 1500,
-    batchSize: 128,
+    // Three epochs of the whole table, at rates around what MiniLM's authors fine-tuned with; all tries teach together.
+    steps: 3000,
+    batchSize: 64,
     learningRate: 1e-4,
-    common: { optimizer: { weightDecay: 0.01 }, schedule: { warmup: 0.1 } },
-    superNetwork: { gamma: 1 },
+    common: { optimizer: { weightDecay: 0.01 }, schedule: { warmup: 0.1 }, dropout: 0 },
+    superNetwork: { gamma: 1, alpha: 0.1 },
     superRate: 2,
-    plain: [{ rate: 1 }, { rate: 2 }],
+    plain: [{ rate: 0.6 }, { rate: 1.2 }, { rate: 2.4 }],
     distilled: false,
-    teacher: {},
+    teacher: { tries: true },
     tune: [
-      { share: 0.6, steps: 800, rate: 1 },
-      { share: 0.4, steps: 800, rate: 1 },
+      { share: 0.6, steps: 1500, rate: 1 },
+      { share: 0.4, steps: 1500, rate: 1 },
     ],
-    evaluations: 150,
+    tactics: ['linas'],
+    evaluations: 120,
     fullWidth: true,
     reorder: ['heads', 'ffn', 'hidden'],
-    space: { layers: [3, 4, 5, 6], heads: [4, 6, 8, 12], ffn: [384, 768, 1152, 1536], hidden: [224, 256, 320, 384] },
+    space: { layers: [4, 5, 6], heads: [4, 6, 8, 12], ffn: [384, 768, 1152, 1536], hidden: [256, 320, 384] },
   },
-  open: (shared, seed, { space } = SST2_MINILM.recipe) => openSst2(`${shared}/models/minilm-l6`, shared, seed, space),
+  open: (shared, seed, { space } = SST2_MINILM.recipe) =>
+    openSst2(`${shared}/models/minilm-l6`, shared, seed, space, 500),
 };
 
 /** SST-2 for a BERT of some folder. */
-async function openSst2(folder: string, shared: string, seed: number, space: SpaceChoices): Promise<TaskData> {
+async function openSst2(
+  folder: string,
+  shared: string,
+  seed: number,
+  space: SpaceChoices,
+  heldOut = 1000,
+): Promise<TaskData> {
   const read = (split: string) => parseLabelledTexts(readFileSync(`${shared}/data/sst2/${split}.tsv`, 'utf8'));
   const config = { num_labels: 2, architectures: ['BertForSequenceClassification'] };
-  const loadModel = async () => (await loadCheckpoint(folder, { config, newHeadSeed: 1 + seed, space })).model;
+  const loadModel = async (own = space) =>
+    (await loadCheckpoint(folder, { config, newHeadSeed: 1 + seed, space: own })).model;
   const { model, tokenizer } = await loadCheckpoint(folder, { config, newHeadSeed: 1 });
   model.dispose();
   // A GPU makes buffers for every new shape; a CPU pays for every token of padding.
-  const options = { maxTokens: 64, padToMultipleOf: tf.getBackend() === 'webgpu' ? 32 : 8 };
-  const { train, held } = holdOutSentences(await read('train'), 1000, seed);
+  const options = { maxTokens: 64, padToMultipleOf: tf.getBackend() === 'webgpu' ? 16 : 8 };
+  const { train, held } = holdOutSentences(await read('train'), heldOut, seed);
   return {
     train: textClassification(train, tokenizer!, options),
     search: textClassification(held, tokenizer!, options),
@@ -228,7 +252,7 @@ const CIFAR10: Task = {
       ...(distilAugment && { distil: cut({ ...images, augment: distilAugment }).train }),
       search: splits.validation,
       report: imageClassification(read('test_first1000'), images),
-      loadModel: async () => (await loadCheckpoint(folder, { space })).model,
+      loadModel: async (own = space) => (await loadCheckpoint(folder, { space: own })).model,
     };
   },
 };
@@ -269,7 +293,7 @@ const BOOKS: Task = {
   },
   async open(shared, seed, { space } = BOOKS.recipe) {
     const folder = `${shared}/models/books-lm-6m`;
-    const loadModel = async () => (await loadCheckpoint(folder, { space })).model;
+    const loadModel = async (own = space) => (await loadCheckpoint(folder, { space: own })).model;
     const loadOther = async (weights: string) => (await loadCheckpoint(`${shared}/models/${weights}`)).model;
     const { model, tokenizer } = await loadCheckpoint(folder);
     model.dispose();
@@ -287,6 +311,70 @@ const BOOKS: Task = {
     };
   },
 };
+
+/** SmolLM2 on a text: what a super-network of it gives against its first layers alone. */
+function smollm2(name: string, reported: string, texts: (shared: string) => readonly string[]): Task {
+  const task: Task = {
+    name,
+    weights: 'smollm2-135m-instruct',
+    metric: 'loss',
+    reported,
+    tokens: 256,
+    layersOnly: true,
+    latency: { sequence: 256, logits: 'last' },
+    evaluationBatch: 16,
+    recipe: {
+      steps: 900,
+      batchSize: 16,
+      learningRate: 3e-4,
+      common: { optimizer: { weightDecay: 0.05 }, schedule: { warmup: 0.1 } },
+      superNetwork: { gamma: 1, alpha: 0.1 },
+      plain: [
+        { rate: 1 / 3, steps: 0.5 },
+        { rate: 1, steps: 0.5 },
+      ],
+      distilled: false,
+      tactics: ['linas'],
+      evaluations: 80,
+      shares: [0.75, 0.6],
+      tune: [
+        { share: 0.75, steps: 700, rate: 1 },
+        { share: 0.6, steps: 700, rate: 1 },
+      ],
+      fromTeacher: true,
+      skip: { attention: 8, ffn: 4 },
+      space: { layers: [30], heads: [6, 9], ffn: [768, 1024, 1280, 1536] },
+    },
+    async open(shared, seed, { space } = task.recipe) {
+      const folder = `${shared}/models/smollm2-135m-instruct`;
+      const file = `${folder}/SmolLM2-135M-Instruct.Q4_1.gguf`;
+      const loadModel = async (own = space) => (await loadCheckpoint(file, { space: own })).model;
+      const tokenizer = await loadTokenizer(folderFiles(folder));
+      if (!tokenizer) throw new Error(`${folder} has no tokenizer.json`);
+      const splits = splitText(encodeTexts(tokenizer, texts(shared)), {
+        length: 256,
+        validation: 0.04,
+        report: 0.08,
+        seed,
+      });
+      const some = (data: Dataset, count: number): Dataset => {
+        const step = Math.max(1, Math.floor(data.length / count));
+        return subset(
+          data,
+          Array.from({ length: Math.min(count, data.length) }, (_, i) => i * step),
+        );
+      };
+      return { train: splits.train, search: some(splits.validation, 64), report: some(splits.report, 320), loadModel };
+    },
+  };
+  return task;
+}
+
+const BOOK_NAMES = ['herman-melville_moby-dick', 'leo-tolstoy_war-and-peace_louise-maude_aylmer-maude'];
+const SMOLLM2_BOOKS = smollm2('SmolLM2, books', 'unseen pages of Moby-Dick and War and Peace', (shared) =>
+  BOOK_NAMES.map((name) => readFileSync(`${shared}/data/books/${name}.txt`, 'utf8')),
+);
+const SMOLLM2_TYPESCRIPT = smollm2('SmolLM2, TypeScript', 'unseen pieces of this repository', () => repositoryText());
 
 /**
  * Whole sentences held out of SST-2's training table, which also lists their phrases: those leave the training part with them.
@@ -312,4 +400,6 @@ export const TASKS: Readonly<Record<string, Task>> = {
   'sst2-minilm': SST2_MINILM,
   cifar10: CIFAR10,
   books: BOOKS,
+  'smollm2-books': SMOLLM2_BOOKS,
+  'smollm2-typescript': SMOLLM2_TYPESCRIPT,
 };

@@ -4,6 +4,7 @@ import {
   countMacs,
   fineTuneSteps,
   inputTensors,
+  mixedMatMul,
   TeacherCache,
   type Dataset,
   type ElasticModel,
@@ -36,6 +37,7 @@ export async function throughput({
   const gpu = backend === 'webgpu';
   const peak = await matmulPeak(gpu && !quick ? 4096 : 512, gpu ? 10 : 4);
   emit({ row: 'matmul peak', backend, gflops: round(peak / 1e9) });
+  const mixed = gpu && (await mixedRows(quick ? 512 : 4096, emit, log));
   for (const task of tasks) {
     log(`throughput of ${task.weights}`);
     const data = await task.open(shared, 0);
@@ -65,6 +67,13 @@ export async function throughput({
     const training = await time({ strategy: 'plain' }, model);
     // Backward takes two products for every product of the forward pass.
     row('training step', training, products(training, 6 * perToken));
+    if (mixed) {
+      const faster = await time({ strategy: 'plain', precision: 'mixed' }, model);
+      row('training step of mixed precision', faster, {
+        ...products(faster, 6 * perToken),
+        timeAgainstPlain: round(training / faster),
+      });
+    }
     // On a copy: the sub-networks are random, so their work is not stated in products.
     const student = await data.loadModel();
     const elastic = async (what: string, teacher: NonNullable<FineTuneOptions['teacher']>) => {
@@ -83,13 +92,17 @@ export async function throughput({
 }
 
 /** FLOP/s of a square product. */
-async function matmulPeak(size: number, repeats: number): Promise<number> {
+async function matmulPeak(
+  size: number,
+  repeats: number,
+  multiply: (a: tf.Tensor2D, b: tf.Tensor2D) => tf.Tensor2D = (a, b) => tf.matMul(a, b),
+): Promise<number> {
   const [a, b] = [tf.randomUniform([size, size]), tf.randomUniform([size, size])] as [tf.Tensor2D, tf.Tensor2D];
   const run = async (): Promise<number> => {
     const start = performance.now();
     const last = tf.tidy(() => {
-      let product: tf.Tensor2D = tf.matMul(a, b);
-      for (let i = 1; i < repeats; i++) product = tf.matMul(a, b);
+      let product = multiply(a, b);
+      for (let i = 1; i < repeats; i++) product = multiply(a, b);
       return tf.slice2d(product, [0, 0], [1, 1]);
     });
     await last.data();
@@ -101,6 +114,39 @@ async function matmulPeak(size: number, repeats: number): Promise<number> {
   for (let i = 0; i < 5; i++) times.push(await run());
   tf.dispose([a, b]);
   return (2 * size ** 3 * repeats) / Math.min(...times);
+}
+
+/** Rate and rounding of products of mixed precision, each way that training needs them. @returns whether there are any */
+async function mixedRows(
+  size: number,
+  emit: (row: Record<string, unknown>) => void,
+  log: (line: string) => void,
+): Promise<boolean> {
+  const [a, b] = [tf.randomNormal([size, size]), tf.randomNormal([size, size])] as [tf.Tensor2D, tf.Tensor2D];
+  try {
+    for (const [transposeA, transposeB] of [
+      [false, false],
+      [false, true],
+      [true, false],
+    ] as const) {
+      const options = { transposeA, transposeB };
+      const off = tf.tidy(() => {
+        const exact: tf.Tensor2D = tf.matMul(a, b, transposeA, transposeB);
+        return tf.div(tf.norm(tf.sub(mixedMatMul(a, b, options), exact)), tf.norm(exact));
+      });
+      const error = (await off.data())[0] as number;
+      off.dispose();
+      const peak = await matmulPeak(size, 10, (x, y) => mixedMatMul(x, y, options));
+      const way = transposeA ? 'aᵀ·b' : transposeB ? 'a·bᵀ' : 'a·b';
+      emit({ row: 'mixed products', way, size, gflops: round(peak / 1e9), error: Number(error.toPrecision(2)) });
+    }
+    return true;
+  } catch (error) {
+    log(`no products of mixed precision: ${error instanceof Error ? error.message : String(error)}`);
+    return false;
+  } finally {
+    tf.dispose([a, b]);
+  }
 }
 
 async function forwardRate(model: ElasticModel, data: Dataset, batch: number, steps: number) {

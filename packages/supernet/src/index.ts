@@ -43,3 +43,5 @@ export type {
 } from './search/problem.ts';
 export type { SubnetVariable, WeightBits } from './search/genes.ts';
 export { reuseWebGpuBindings } from './webgpu/dispatch-cache.ts';
+export { mixedMatMul } from './webgpu/half-products.ts';
+export type { MixedMatMulOptions } from './webgpu/half-products.ts';

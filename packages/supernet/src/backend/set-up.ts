@@ -1,6 +1,8 @@
 // tfjs on the best backend that works here, in one call, with the reason for every one that does not.
 import * as tf from '@tensorflow/tfjs';
 import { SupernetError } from '../errors.ts';
+import { registerMixedBackend } from './mixed-backend.ts';
+import type { GpuOfDevices } from './mixed-backend.ts';
 
 /** A backend that {@link setUpTfjs} knows. */
 export type TfjsBackend = 'webgpu' | 'wasm' | 'cpu';
@@ -16,6 +18,8 @@ export interface TfjsOptions {
   readonly wasmPaths?: string | undefined;
   /** Take a WebGPU adapter that is software (SwiftShader, llvmpipe), which is slower than WebAssembly. @defaultValue false */
   readonly allowSoftware?: boolean | undefined;
+  /** On WebGPU, ask for what training of mixed precision needs, as far as the adapter has it. @defaultValue false */
+  readonly mixed?: boolean | undefined;
 }
 
 /** What {@link setUpTfjs} did. */
@@ -72,7 +76,7 @@ const STARTS: Readonly<Record<TfjsBackend, (options: TfjsOptions) => Promise<str
   cpu: () => start('cpu', ''),
 };
 
-async function startWebGpu({ allowSoftware = false }: TfjsOptions): Promise<string | undefined> {
+async function startWebGpu({ allowSoftware = false, mixed = false }: TfjsOptions): Promise<string | undefined> {
   const gpu = typeof navigator === 'object' ? (navigator as { readonly gpu?: Gpu }).gpu : undefined;
   if (!gpu)
     return 'there is no navigator.gpu (an older browser, a page without HTTPS, or Node without the webgpu package)';
@@ -82,7 +86,11 @@ async function startWebGpu({ allowSoftware = false }: TfjsOptions): Promise<stri
   const label = [vendor, architecture, device, description].filter(Boolean).join(' ');
   if (!allowSoftware && (adapter.info?.isFallbackAdapter || /swiftshader|llvmpipe|software|warp/i.test(label)))
     return `its adapter is software (${label}); allowSoftware takes it`;
-  await needs('@tensorflow/tfjs-backend-webgpu', () => import('@tensorflow/tfjs-backend-webgpu'));
+  const { WebGPUBackend } = await needs(
+    '@tensorflow/tfjs-backend-webgpu',
+    () => import('@tensorflow/tfjs-backend-webgpu'),
+  );
+  if (mixed && tf.getBackend() !== 'webgpu') registerMixedBackend(WebGPUBackend, gpu as unknown as GpuOfDevices);
   return start('webgpu', '');
 }
 

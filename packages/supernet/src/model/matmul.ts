@@ -1,6 +1,7 @@
 // Matrix products with gradients that stay on each backend's fast path.
 import * as tf from '@tensorflow/tfjs';
 import { onWebGpu } from '../webgpu/program.ts';
+import { halfProduct } from '../webgpu/half-products.ts';
 import { columnSum } from '../webgpu/rows.ts';
 import { customGradient } from './custom-gradient.ts';
 import { isOnHeap, sumRowsOnHeap } from './host-arrays.ts';
@@ -29,7 +30,7 @@ export function linear(x: tf.Tensor2D, w: tf.Tensor2D, bias?: tf.Tensor1D): tf.T
   return customGradient([x, w, bias], ([input, weight, b], save) => {
     save([input, weight]);
     return {
-      value: tf.fused.matMul({ a: input, b: weight, bias: b }),
+      value: halfProduct(input, weight, false, false, b) ?? tf.fused.matMul({ a: input, b: weight, bias: b }),
       gradFunc: (dy: tf.Tensor2D, saved: tf.Tensor[]) => {
         const [a, m] = saved as [tf.Tensor2D, tf.Tensor2D];
         return [timesTransposed(dy, m), transposedTimes(a, dy), sumRows(dy)];
@@ -43,7 +44,7 @@ export function matMul(a: tf.Tensor2D, b: tf.Tensor2D): tf.Tensor2D {
   return customGradient([a, b], ([left, right], save) => {
     save([left, right]);
     return {
-      value: tf.matMul(left, right),
+      value: halfProduct(left, right, false, false) ?? tf.matMul(left, right),
       gradFunc: (dy: tf.Tensor2D, saved: tf.Tensor[]) => {
         const [l, r] = saved as [tf.Tensor2D, tf.Tensor2D];
         return [timesTransposed(dy, r), transposedTimes(l, dy)];
@@ -61,7 +62,9 @@ export function matMulTied(x: tf.Tensor2D, table: tf.Tensor2D): tf.Tensor2D {
       gradFunc: (dy: tf.Tensor2D, saved: tf.Tensor[]) => {
         const [a, w] = saved as [tf.Tensor2D, tf.Tensor2D];
         // Aᵀ·dY transposes the small activation, not the [N, V] gradient.
-        return [tf.matMul(dy, w), wantsPlainProducts() ? tf.transpose(transposedTimes(a, dy)) : tf.matMul(dy, a, true)];
+        const ofInput = halfProduct(dy, w, false, false) ?? tf.matMul(dy, w);
+        if (wantsPlainProducts()) return [ofInput, tf.transpose(transposedTimes(a, dy))];
+        return [ofInput, halfProduct(dy, a, true, false) ?? tf.matMul(dy, a, true)];
       },
     };
   });
@@ -69,7 +72,7 @@ export function matMulTied(x: tf.Tensor2D, table: tf.Tensor2D): tf.Tensor2D {
 
 /** a [N, K] · bᵀ for b [M, K]. */
 export function timesTransposed(a: tf.Tensor2D, b: tf.Tensor2D): tf.Tensor2D {
-  if (!wantsPlainProducts()) return tf.matMul(a, b, false, true);
+  if (!wantsPlainProducts()) return halfProduct(a, b, false, true) ?? tf.matMul(a, b, false, true);
   const [[rows, inner], [columns]] = [a.shape, b.shape];
   if (rows * (inner + columns) >= columns * inner) return tf.matMul(a, tf.transpose(b));
   // The transpose of a large matrix takes longer than its product with a few rows. Not a reshape, where there is one row: XNNPACK
@@ -80,6 +83,8 @@ export function timesTransposed(a: tf.Tensor2D, b: tf.Tensor2D): tf.Tensor2D {
 /** aᵀ · b for a [N, K], b [N, M]. */
 export function transposedTimes(a: tf.Tensor2D, b: tf.Tensor2D): tf.Tensor2D {
   if (wantsPlainProducts()) return tf.matMul(tf.transpose(a), b);
+  const half = halfProduct(a, b, true, false);
+  if (half) return half;
   const parts = onWebGpu() ? splitsOf(a.shape[0], a.shape[1], b.shape[1]) : 1;
   if (parts === 1) return tf.matMul(a, b, true);
   const cut = (x: tf.Tensor2D) => tf.reshape(x, [parts, x.shape[0] / parts, x.shape[1]]);

@@ -8,6 +8,8 @@ import type { SubnetConfig } from '../elastic/space.ts';
 import { SupernetError, throwIfAborted } from '../errors.ts';
 import { checkBatchIds } from '../model/input-checks.ts';
 import type { AttentionFunction, ElasticModel } from '../model/types.ts';
+import { inPrecision } from './options.ts';
+import type { Precision } from './options.ts';
 import { crossEntropyRows, disposeTargets } from './losses.ts';
 import type { Metrics } from './metrics.ts';
 import { batchTargets, outputKind, outputRows } from './outputs.ts';
@@ -20,6 +22,8 @@ export interface EvaluateOptions {
   /** Examples at once. @defaultValue 8 */
   readonly batchSize?: number | undefined;
   readonly attention?: AttentionFunction | undefined;
+  /** `mixed` as in fine-tuning: faster, and rounded to float16 in between. @defaultValue 'float32' */
+  readonly precision?: Precision | undefined;
   /** Return the numbers of every example, too: two models are compared best example by example. @defaultValue false */
   readonly perExample?: boolean | undefined;
   /** Also measure what the field reports of the model's problem ({@link Evaluation.metrics}). Not of language models. @defaultValue false */
@@ -76,7 +80,7 @@ export async function evaluate(
   dataset: Dataset,
   options: EvaluateOptions = {},
 ): Promise<Evaluation> {
-  const { subnet, batchSize = 8, attention, signal } = options;
+  const { subnet, batchSize = 8, attention, precision, signal } = options;
   positiveInteger('batchSize', batchSize);
   const { head } = model.config;
   if (head === 'sentence-embedding') {
@@ -115,7 +119,8 @@ export async function evaluate(
     const inputs = inputTensors(batch);
     const targets = batchTargets(model.config, batch);
     const sums = tf.tidy(() => {
-      const output = model.forward(inputs, { ...(subnet && { subnet }), ...(attention && { attention }) });
+      const how = { ...(subnet && { subnet }), ...(attention && { attention }) };
+      const output = inPrecision(precision, () => model.forward(inputs, how));
       const logits = outputRows(model.config, output.logits, targets);
       const hits = tf.cast(
         tf.equal(tf.argMax(logits, 1), tf.squeeze(tf.slice2d(targets.indices, [0, 1], [-1, 1]), [1])),

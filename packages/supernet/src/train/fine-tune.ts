@@ -216,7 +216,7 @@ class Run {
   }
 
   async #dispatch(): Promise<Dispatched> {
-    const { accumulate, learningRate, temperature, clipNorm, dropout } = this.#resolved;
+    const { accumulate, learningRate, temperature, clipNorm, dropout, precision } = this.#resolved;
     const { teacher, attention } = this.#options;
     const batches: HostBatch[] = [];
     for (let i = 0; i < accumulate; i++) batches.push(await this.#loader.next());
@@ -230,6 +230,7 @@ class Run {
           temperature,
           clipNorm,
           dropout,
+          mixed: precision === 'mixed',
           ...(teacher && { teacher }),
           ...(attention && { attention }),
         },
@@ -285,6 +286,9 @@ class Run {
   #fingerprint(): string {
     const { optimizer = {}, schedule = {}, batchSize = 8 } = this.#options;
     const { decays: _, ...rest } = optimizer;
-    return JSON.stringify({ ...this.#resolved, steps: this.steps, schedule, optimizer: rest, batchSize });
+    // States of before there was a choice know of no precision.
+    const { precision, ...resolved } = this.#resolved;
+    const how = precision === 'float32' ? resolved : { ...resolved, precision };
+    return JSON.stringify({ ...how, steps: this.steps, schedule, optimizer: rest, batchSize });
   }
 }

@@ -17,7 +17,7 @@ export { compareEmbeddings, embed } from './embeddings.ts';
 export type { CompareOptions, EmbedOptions, EmbeddingComparison } from './embeddings.ts';
 export * from './metrics.ts';
 export { batchTargets, outputKind, outputRows } from './outputs.ts';
-export type { CheckpointOptions, FineTuneOptions } from './options.ts';
+export type { CheckpointOptions, FineTuneOptions, Precision } from './options.ts';
 export type { FineTuneProgress, FineTuneResult, LossPoint } from './progress.ts';
 export { SeededRandom, deriveSeed, shuffledIndices } from './random.ts';
 export type { RandomState } from './random.ts';

@@ -3,6 +3,7 @@ import { positiveInteger } from '../counts.ts';
 import type { LoaderOptions } from '../data/loader.ts';
 import { SupernetError } from '../errors.ts';
 import type { AttentionFunction } from '../model/types.ts';
+import { whyNoHalfProducts, withHalfProducts } from '../webgpu/half-products.ts';
 import type { AdamWOptions } from './adamw.ts';
 import type { FineTuneProgress } from './progress.ts';
 import type { ScheduleOptions } from './schedule.ts';
@@ -12,6 +13,33 @@ import { STRATEGIES, needsTeacher } from './strategy.ts';
 import { membersOf } from './teacher.ts';
 import type { Teacher } from './teacher.ts';
 import type { TeacherCache } from './teacher-cache.ts';
+
+/** How products are computed. */
+export type Precision = 'float32' | 'mixed';
+
+/** @throws SupernetError `invalid-option` for another precision, `unsupported` where the backend has no mixed one, with the reason */
+export function checkPrecision(precision: Precision): void {
+  if (precision !== 'float32' && precision !== 'mixed')
+    throw new SupernetError('invalid-option', `precision = ${String(precision)}: expected float32 or mixed`, {
+      precision,
+    });
+  const reason = precision === 'mixed' ? whyNoHalfProducts() : undefined;
+  if (reason === undefined) return;
+  throw new SupernetError(
+    'unsupported',
+    `precision mixed: ${reason}; setUpTfjs({ mixed: true }) asks for what it needs, float32 runs everywhere`,
+    {
+      precision,
+    },
+  );
+}
+
+/** Runs synchronous work in a precision. @throws SupernetError as {@link checkPrecision} */
+export function inPrecision<T>(precision: Precision | undefined, run: () => T): T {
+  if (precision === undefined || precision === 'float32') return run();
+  checkPrecision(precision);
+  return withHalfProducts(run);
+}
 
 /** Options of `fineTune`. */
 export interface FineTuneOptions {
@@ -48,6 +76,12 @@ export interface FineTuneOptions {
   readonly clipNorm?: number | undefined;
   /** Drop-out probability. @defaultValue 0 */
   readonly dropout?: number | undefined;
+  /**
+   * `mixed`: products of float16 factors with float32 sums, on the GPU's matrix units, gradients scaled so that float16 holds them; weights,
+   * moments and everything else stay float32 (Micikevicius 2018). Needs tfjs-webgpu on a device that has them: `setUpTfjs({ mixed: true })`.
+   * @defaultValue 'float32'
+   */
+  readonly precision?: Precision | undefined;
   /** @defaultValue dense attention in tfjs */
   readonly attention?: AttentionFunction | undefined;
   /** Order of the data, sub-networks and drop-out. @defaultValue 0 */
@@ -82,6 +116,7 @@ export interface ResolvedOptions {
   readonly learningRate: number;
   readonly clipNorm: number;
   readonly dropout: number;
+  readonly precision: Precision;
   readonly seed: number;
 }
 
@@ -98,6 +133,7 @@ export function resolveOptions(options: FineTuneOptions): ResolvedOptions {
     learningRate: options.learningRate ?? 5e-4,
     clipNorm: options.clipNorm ?? 1,
     dropout: options.dropout ?? 0,
+    precision: options.precision ?? 'float32',
     seed: options.seed ?? 0,
   };
   const { strategy, gamma, alpha, teacherShare, subnets, temperature, accumulate, learningRate, clipNorm, dropout } =
@@ -130,6 +166,7 @@ export function resolveOptions(options: FineTuneOptions): ResolvedOptions {
     );
   }
   if (options.teacher) membersOf(options.teacher);
+  checkPrecision(resolved.precision);
   return resolved;
 }
 

@@ -8,6 +8,7 @@ import type { AttentionFunction, ElasticModel, ModelInputs } from '../model/type
 import { variableGradients } from '../model/variable-gradients.ts';
 import type { AdamW } from './adamw.ts';
 import { startRepeatedWork } from '../webgpu/dispatch-cache.ts';
+import { withHalfProducts } from '../webgpu/half-products.ts';
 import { accumulate, clipFactor, disposeGradients, globalNorm } from './gradients.ts';
 import type { GradientSet } from './gradients.ts';
 import { blendedLabels, disposeTargets, disposeTeacher, objectiveLoss, teacherDistribution } from './losses.ts';
@@ -28,6 +29,8 @@ export interface StepContext {
   readonly clipNorm: number;
   readonly attention?: AttentionFunction;
   readonly dropout: number;
+  /** Whether products are of mixed precision. @defaultValue false */
+  readonly mixed?: boolean;
 }
 
 /** Device scalars of a finished step; the caller disposes. */
@@ -43,6 +46,25 @@ export interface StepOutput {
  * different sizes equals one large batch.
  */
 export function trainStep(
+  context: StepContext,
+  batches: readonly HostBatch[],
+  plan: readonly PassPlan[],
+  learningRate: number,
+  seed: number,
+): StepOutput {
+  const run = () => runStep(context, batches, plan, learningRate, seed);
+  return context.mixed ? withHalfProducts(run) : run();
+}
+
+/**
+ * What a loss is multiplied by before its gradients are taken, a power of two: 16 for each row that the mean is over, so that the
+ * gradients of logits lie between float16's smallest number and 16, a thousand times below its largest.
+ */
+function lossScale({ mixed }: StepContext, rows: number): number {
+  return mixed ? 2 ** Math.round(Math.log2(16 * rows)) : 1;
+}
+
+function runStep(
   context: StepContext,
   batches: readonly HostBatch[],
   plan: readonly PassPlan[],
@@ -72,10 +94,13 @@ export function trainStep(
     }
   }
   startRepeatedWork();
-  const norm = globalNorm(total);
-  const scale = Number.isFinite(context.clipNorm) ? clipFactor(norm, context.clipNorm) : undefined;
+  const scaled = globalNorm(total);
+  const unit = 1 / lossScale(context, normalizer);
+  const norm = unit === 1 ? scaled : tf.tidy(() => tf.mul(scaled, unit) as tf.Scalar);
+  const clip = Number.isFinite(context.clipNorm) ? clipFactor(norm, context.clipNorm) : undefined;
+  const scale = unit === 1 ? clip : tf.tidy(() => (clip ? (tf.mul(clip, unit) as tf.Scalar) : tf.scalar(unit)));
   context.optimizer.apply(total, learningRate, scale);
-  scale?.dispose();
+  for (const scalar of new Set([scaled, clip, scale])) if (scalar !== norm) scalar?.dispose();
   disposeGradients(total);
   return { losses: losses as tf.Scalar[], norm };
 }
@@ -112,6 +137,8 @@ class MicroBatch {
     const { model, attention, dropout, temperature } = this.#context;
     const teacher = pass.soft > 0 ? this.#softTargets(pass) : undefined;
     let logits: tf.Tensor2D | undefined;
+    let loss: tf.Scalar | undefined;
+    const scale = lossScale(this.#context, this.#normalizer);
     // Backward of its own per pass: the activations of two networks are never held together.
     const { value, grads } = variableGradients(() => {
       const output = model.forward(this.#inputs, {
@@ -123,7 +150,10 @@ class MicroBatch {
       });
       const rows = outputRows(model.config, output.logits, this.#targets);
       if (pass.teaches) logits = tf.keep(rows);
-      return this.#loss(rows, pass, teacher);
+      const own = this.#loss(rows, pass, teacher);
+      if (scale === 1) return own;
+      loss = tf.keep(own);
+      return tf.mul(own, scale) as tf.Scalar;
     }, this.#variables);
     if (logits) {
       this.#self = teacherDistribution(logits, temperature, this.#targets.kind);
@@ -133,7 +163,9 @@ class MicroBatch {
     for (const [name, gradient] of Object.entries(grads)) {
       if (gradient) gradients.set(this.#slotByVariable.get(name) as string, gradient);
     }
-    return { value, gradients };
+    if (!loss) return { value, gradients };
+    value.dispose();
+    return { value: loss, gradients };
   }
 
   #loss(rows: tf.Tensor2D, { hard, soft }: PassPlan, teacher: TeacherDistribution | undefined): tf.Scalar {

@@ -22,6 +22,7 @@ interface Backend {
   readonly device: { createShaderModule(of: object): object; createComputePipeline(of: object): object };
   readonly tensorMap: { get(dataId: object): { values: unknown } };
   uploadToGPU(dataId: object): void;
+  makeTensorInfo(shape: number[], dtype: 'float32'): tf.TensorInfo;
   recordAndSubmit(
     program: object,
     output: tf.TensorInfo,
@@ -91,15 +92,9 @@ function pipelineOf({ device }: Backend, kernel: ManyKernel): object {
       const access = i < kernel.writes.length ? 'read_write' : 'read';
       return `@group(0) @binding(${i}) var<storage, ${access}> ${name} : array<f32>;`;
     });
-    // What tfjs puts before a program's own uniforms: NaN, infinity, and length and stride of each flat tensor.
     const own = Object.entries(kernel.uniforms).map(([name, type]) => `${name} : ${type}32`);
-    const before = [
-      'nan : f32',
-      'infinity : f32',
-      ...tensors.flatMap((name) => [`${name}Length : i32`, `${name}Stride : i32`]),
-    ];
     const code = `
-      struct Uniforms { ${[...before, ...own].join(', ')} };
+      struct Uniforms { ${[...uniformsOf(tensors), ...own].join(', ')} };
       ${bindings.join('\n')}
       @group(0) @binding(${tensors.length}) var<uniform> uniforms : Uniforms;
       ${kernel.code}
@@ -107,12 +102,7 @@ function pipelineOf({ device }: Backend, kernel: ManyKernel): object {
       fn main(@builtin(workgroup_id) group : vec3u, @builtin(num_workgroups) groups : vec3u, @builtin(local_invocation_index) lane : u32) {
         run((group.y * groups.x + group.x) * ${kernel.workgroupSize} + lane);
       }`;
-    const module = device.createShaderModule({ code, label: kernel.name });
-    pipeline = device.createComputePipeline({
-      compute: { module, entryPoint: 'main' },
-      layout: 'auto',
-      label: kernel.name,
-    });
+    pipeline = compile(device, code, kernel.name);
     known.set(kernel.name, pipeline);
   }
   return pipeline;
@@ -143,6 +133,83 @@ export function runMany(
   }));
   backend.recordAndSubmit(program, output as tf.TensorInfo, inputs, data);
   for (const { dataId } of tensors.writes) backend.tensorMap.get(dataId).values = null;
+}
+
+/** A kernel whose workgroups are tiles of its result, `array<f32>`. */
+export interface TileKernel {
+  readonly name: string;
+  /** WGSL directives, which stand before everything else. */
+  readonly enables: string;
+  /** Tensors by name, and the type of their elements. */
+  readonly reads: readonly (readonly [name: string, element: string])[];
+  /** i32 each. */
+  readonly uniforms: readonly string[];
+  readonly workgroupSize: number;
+  /** WGSL with `fn run(group : vec3<u32>, thread : u32, subgroup : u32)`. */
+  readonly code: string;
+}
+
+/** Runs a kernel on workgroups [x, y, z] into a new float32 tensor. */
+export function runTiles<R extends tf.Rank>(
+  kernel: TileKernel,
+  shape: tf.ShapeMap[R],
+  reads: readonly tf.Tensor[],
+  uniforms: readonly number[],
+  workgroups: readonly [number, number, number],
+): tf.Tensor<R> {
+  const backend = tf.backend() as unknown as Backend;
+  const flat = ({ dataId, size, dtype }: tf.Tensor): tf.TensorInfo => {
+    backend.uploadToGPU(dataId);
+    return { dataId, shape: [size], dtype };
+  };
+  const output = backend.makeTensorInfo([...shape], 'float32');
+  backend.uploadToGPU(output.dataId);
+  const size = shape.reduce((product, extent) => product * extent, 1);
+  const program = {
+    shaderKey: `instatune-${kernel.name}`,
+    pipeline: tilePipelineOf(backend, kernel),
+    dispatch: [...workgroups],
+  };
+  const data = uniforms.map((value): UniformData => ({ type: 'int32', data: [value] }));
+  backend.recordAndSubmit(program, { ...output, shape: [size] }, reads.map(flat), data);
+  return tf.engine().makeTensorFromTensorInfo(output) as tf.Tensor<R>;
+}
+
+function tilePipelineOf({ device }: Backend, kernel: TileKernel): object {
+  const known = pipelines.get(device) ?? new Map<string, object>();
+  pipelines.set(device, known);
+  let pipeline = known.get(kernel.name);
+  if (!pipeline) {
+    const tensors = [['result', 'f32'], ...kernel.reads] as const;
+    const bindings = tensors.map(([name, element], i) => {
+      const access = i === 0 ? 'read_write' : 'read';
+      return `@group(0) @binding(${i}) var<storage, ${access}> ${name} : array<${element}>;`;
+    });
+    const subgroup = kernel.enables.includes('enable subgroups;');
+    const code = `${kernel.enables}
+      struct Uniforms { ${[...uniformsOf(tensors.map(([name]) => name)), ...kernel.uniforms.map((name) => `${name} : i32`)].join(', ')} };
+      ${bindings.join('\n')}
+      @group(0) @binding(${tensors.length}) var<uniform> uniforms : Uniforms;
+      ${kernel.code}
+      @compute @workgroup_size(${kernel.workgroupSize})
+      fn main(@builtin(workgroup_id) group : vec3u, @builtin(local_invocation_index) thread : u32${subgroup ? ', @builtin(subgroup_id) subgroup : u32' : ''}) {
+        run(group, thread, ${subgroup ? 'subgroup' : 'thread / 32u'});
+      }`;
+    pipeline = compile(device, code, kernel.name);
+    known.set(kernel.name, pipeline);
+  }
+  return pipeline;
+}
+
+/** What tfjs puts before a program's own uniforms: NaN, infinity, and length and stride of each flat tensor. */
+function uniformsOf(tensors: readonly string[]): string[] {
+  const extents = tensors.flatMap((name) => [`${name}Length : i32`, `${name}Stride : i32`]);
+  return ['nan : f32', 'infinity : f32', ...extents];
+}
+
+function compile(device: Backend['device'], code: string, label: string): object {
+  const module = device.createShaderModule({ code, label });
+  return device.createComputePipeline({ compute: { module, entryPoint: 'main' }, layout: 'auto', label });
 }
 
 /** Whether other tensors have the same values by reference (a reshape of it, say): changing one changes all. */

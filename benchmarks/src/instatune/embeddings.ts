@@ -1,0 +1,257 @@
+// A sentence encoder distilled without labels: MACs against what becomes of similarities and neighbours, on a book it never saw.
+import { readFileSync } from 'node:fs';
+import * as tf from '@tensorflow/tfjs';
+import { integer } from '@instatune/nsga2';
+import { runSearch } from '@instatune/search';
+import {
+  compareEmbeddings,
+  countMacs,
+  countParameters,
+  deriveSeed,
+  embed,
+  extractModel,
+  fineTune,
+  fullSubnet,
+  geneCardinalities,
+  genesToSubnet,
+  inputTensors,
+  loadCheckpoint,
+  reorderByImportance,
+  SeededRandom,
+  shuffledIndices,
+  subnetToGenes,
+  TeacherCache,
+  textDataset,
+  uniformSubnet,
+  usedGenes,
+  type Dataset,
+  type ElasticModel,
+  type Precision,
+  type SpaceChoices,
+  type SubnetConfig,
+} from '@instatune/supernet';
+import { round } from './rows.ts';
+
+export interface EmbeddingRecipe {
+  /** Steps of the super-network; and of each chosen sub-network by itself afterwards. */
+  readonly steps: number;
+  readonly tune: number;
+  readonly batchSize: number;
+  readonly learningRate: number;
+  /** Factor on the rate of the super-network. */
+  readonly superRate: number;
+  readonly evaluations: number;
+  /** MACs of the chosen sub-networks, at most, as shares of the full network's. */
+  readonly shares: readonly number[];
+  /** Layers of the prefixes that are distilled as long as a sub-network was, super-network and all. */
+  readonly prefixes: readonly number[];
+  readonly space: SpaceChoices;
+  /** Texts of each dataset, fewer for rehearsals. @defaultValue all */
+  readonly texts?: number;
+  readonly precision?: Precision;
+}
+
+/** Tokens that MACs are stated for, about a sentence's. */
+const TOKENS = 32;
+const HELD_OUT = 1000;
+
+export const EMBEDDINGS: EmbeddingRecipe = {
+  steps: 2000,
+  tune: 1500,
+  batchSize: 128,
+  learningRate: 4e-4,
+  superRate: 1.5,
+  evaluations: 120,
+  shares: [0.75, 0.6, 0.49, 0.4],
+  prefixes: [3],
+  space: { layers: [3, 4, 5, 6], heads: [4, 6, 8, 12], ffn: [384, 768, 1152, 1536], hidden: [384] },
+};
+
+export interface EmbeddingStudyOptions {
+  readonly shared: string;
+  readonly seed: number;
+  readonly recipe: EmbeddingRecipe;
+  readonly emit: (row: Record<string, unknown>) => void;
+  readonly log: (line: string) => void;
+  readonly signal: AbortSignal;
+  /** Receives the chosen sub-networks as they are done. */
+  readonly onModel?: (share: number, model: ElasticModel) => Promise<void>;
+}
+
+interface Candidate {
+  readonly subnet: SubnetConfig;
+  readonly macs: number;
+  readonly loss: number;
+}
+
+/** Runs the study. */
+export async function studyEmbeddings(options: EmbeddingStudyOptions): Promise<void> {
+  const { shared, seed, recipe, emit, log, signal, onModel } = options;
+  const { precision } = recipe;
+  const folder = `${shared}/models/minilm-l6`;
+  const { model: teacher, tokenizer } = await loadCheckpoint(folder);
+  const datasetOf = (texts: readonly string[]) =>
+    textDataset(texts, tokenizer!, { maxTokens: 64, padToMultipleOf: tf.getBackend() === 'webgpu' ? 16 : 8 });
+  const book = (name: string) =>
+    sentencesOf(readFileSync(`${shared}/data/books/${name}.txt`, 'utf8')).slice(0, recipe.texts);
+  const own = book('leo-tolstoy_war-and-peace_louise-maude_aylmer-maude');
+  const order = shuffledIndices(own.length, new SeededRandom(deriveSeed(seed, 17)));
+  const texts = Array.from(order, (index) => own[index]!);
+  const held = Math.min(HELD_OUT, Math.floor(texts.length / 3));
+  const [search, train] = [datasetOf(texts.slice(0, held)), datasetOf(texts.slice(held))];
+  const report = datasetOf(book('herman-melville_moby-dick'));
+  log(`embeddings: ${train.length} training, ${search.length} search, ${report.length} reported sentences`);
+  const batchSize = 256;
+  const references = {
+    search: await embed(teacher, search, { batchSize }),
+    report: await embed(teacher, report, { batchSize }),
+  };
+  const answers = new TeacherCache(teacher);
+  const distil = async (
+    what: string,
+    model: ElasticModel,
+    steps: number,
+    rate: number,
+    strategy: 'instatune' | 'kd-only',
+  ) => {
+    const start = performance.now();
+    let last = start;
+    await fineTune(model, train, {
+      strategy,
+      alpha: 0,
+      gamma: 1,
+      teacher: answers,
+      steps,
+      batchSize: recipe.batchSize,
+      learningRate: recipe.learningRate * rate,
+      schedule: { warmup: 0.1 },
+      seed,
+      signal,
+      precision,
+      onProgress: ({ step, loss, eta }) => {
+        if (performance.now() - last < 10_000) return;
+        last = performance.now();
+        log(`embeddings: ${what} ${step}/${steps} loss ${loss.toFixed(4)} eta ${eta.toFixed(0)} s`);
+      },
+    });
+    return (performance.now() - start) / 1000;
+  };
+  const open = async (): Promise<ElasticModel> => (await loadCheckpoint(folder, { space: recipe.space })).model;
+  const model = await open();
+  await reorder(model, train, recipe);
+  const macsOf = (subnet: SubnetConfig) => countMacs(model.config, subnet, { tokens: TOKENS });
+  const full = macsOf(fullSubnet(model.space));
+  const scores = async (of: ElasticModel, subnet?: SubnetConfig) => {
+    const given = { batchSize, ...(subnet && { subnet }) };
+    const { cosine, spearman, overlap, count } = await compareEmbeddings(of, report, {
+      ...given,
+      reference: references.report,
+    });
+    return { cosine: round(cosine, 4), spearman: round(spearman, 4), overlap: round(overlap, 4), sentences: count };
+  };
+  const row = (name: string, subnet: SubnetConfig, fields: Record<string, unknown>) =>
+    emit({
+      task: 'sentence embeddings',
+      row: name,
+      macs: macsOf(subnet),
+      share: round(macsOf(subnet) / full, 3),
+      parameters: countParameters(model.config, subnet),
+      layers: subnet.layers,
+      heads: subnet.heads.slice(0, subnet.layers),
+      ffn: subnet.ffn.slice(0, subnet.layers),
+      ...(subnet.hidden !== undefined && { hidden: subnet.hidden }),
+      ...fields,
+    });
+
+  // Prefixes first: they need nothing of the rest.
+  for (const layers of recipe.prefixes) {
+    const subnet = uniformSubnet(model.space, layers, model.config.heads, model.config.ffn);
+    const prefix = await extractModel(model, subnet);
+    const steps = recipe.steps + recipe.tune;
+    const seconds = await distil(`prefix of ${layers}`, prefix, steps, 1, 'kd-only');
+    row('prefix', subnet, { ...(await scores(prefix)), steps, seed, trainingSeconds: round(seconds, 1) });
+    prefix.dispose();
+  }
+  const seconds = await distil('super-network', model, recipe.steps, recipe.superRate, 'instatune');
+  row('super-network', fullSubnet(model.space), {
+    ...(await scores(model)),
+    steps: recipe.steps,
+    seed,
+    trainingSeconds: round(seconds, 1),
+  });
+  const known = new Map<string, Candidate>();
+  const measure = async (genes: readonly number[]): Promise<Candidate> => {
+    const key = genes.join();
+    const subnet = genesToSubnet(model.space, [...genes]);
+    const candidate = known.get(key) ?? {
+      subnet,
+      macs: macsOf(subnet),
+      loss:
+        1 -
+        (await compareEmbeddings(model, search, { subnet, batchSize, reference: references.search, precision }))
+          .overlap,
+    };
+    known.set(key, candidate);
+    return candidate;
+  };
+  const space = model.space;
+  await runSearch(
+    {
+      name: 'sentence embeddings',
+      space: geneCardinalities(space).map((count) => integer(0, count - 1)),
+      active: (genes) => usedGenes(space, [...genes]),
+      objectives: [
+        { name: 'macs', kind: 'exact', unit: 'G', evaluate: (genes) => macsOf(genesToSubnet(space, [...genes])) / 1e9 },
+        { name: 'loss', kind: 'measured', evaluate: async (genes) => (await measure(genes)).loss },
+      ],
+      baseline: subnetToGenes(space, fullSubnet(space)),
+    },
+    {
+      tactic: 'linas',
+      evaluations: recipe.evaluations,
+      population: Math.max(10, recipe.evaluations / 5),
+      seed,
+      signal,
+    },
+  );
+  log(`embeddings: ${known.size} sub-networks measured`);
+  for (const share of recipe.shares) {
+    const within = [...known.values()].filter(({ macs }) => macs <= share * full).sort((a, b) => a.loss - b.loss);
+    const chosen = within[0];
+    if (!chosen) continue;
+    const { subnet } = chosen;
+    row('sub-network', subnet, { within: share, ...(await scores(model, subnet)), seed });
+    const tuned = await extractModel(model, subnet);
+    const tuneSeconds = await distil(`sub-network within ${share}`, tuned, recipe.tune, 1, 'kd-only');
+    row('sub-network, distilled on', subnet, {
+      within: share,
+      ...(await scores(tuned)),
+      steps: recipe.tune,
+      seed,
+      trainingSeconds: round(tuneSeconds, 1),
+    });
+    await onModel?.(share, tuned);
+    tuned.dispose();
+  }
+  answers.dispose();
+  teacher.dispose();
+  model.dispose();
+}
+
+/** Sentences of a book of four words at least, each once. */
+function sentencesOf(text: string): string[] {
+  const plain = text.replace(/\s+/g, ' ');
+  const found = plain.match(/[^.!?]+[.!?]+["”’')]*/g) ?? [];
+  return [...new Set(found.map((sentence) => sentence.trim()).filter((sentence) => sentence.split(' ').length >= 4))];
+}
+
+async function reorder(model: ElasticModel, data: Dataset, { batchSize, space }: EmbeddingRecipe): Promise<void> {
+  const batches = [];
+  for (let i = 0; i < 4; i++) {
+    const indices = Array.from({ length: Math.min(64, batchSize) }, (_, row) => (i * 997 + row * 31) % data.length);
+    batches.push(inputTensors(await data.batch(indices)));
+  }
+  const axes = (space.hidden?.length ?? 0) > 1 ? (['heads', 'ffn', 'hidden'] as const) : (['heads', 'ffn'] as const);
+  await reorderByImportance(model, { criterion: 'activation', batches, axes });
+  for (const batch of batches) tf.dispose(Object.values(batch) as tf.Tensor[]);
+}
