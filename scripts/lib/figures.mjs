@@ -99,6 +99,7 @@ const COMMANDS = {
   demo: 'npm run demo',
   'vote-study': 'python3 benchmarks/device/vote_study.py',
   'webgpu-vote': 'npm run bench -- webgpu',
+  'instatune-known': 'node benchmarks/device/pack-instatune.ts',
   'onnx-webgpu': 'node benchmarks/device/pack-onnx.ts',
 };
 const commandOf = (name) => COMMANDS[name] ?? `npm run bench -- ${name}`;
