@@ -309,20 +309,26 @@ export const VIEWS = [
     name: 'instatune-known',
     title: 'InstaTune on known models (stopped by the clock)',
     tables: (document) => {
-      const networks = document.rows.filter(({ row }) => /fine-tune|KD-only|super-network|sub-network|prefix/.test(row));
+      const networks = document.rows.filter(({ row }) =>
+        /fine-tune|KD-only|super-network|sub-network|prefix/.test(row),
+      );
       return [
-        view('Networks on the reported split', networks.filter(({ what }) => !what), {
-          task: 'task',
-          seed: 'seed',
-          network: 'row',
-          'fewer MACs': ({ fewerMacs, share }) => percent(fewerMacs ?? (share && 1 - share)),
-          accuracy: ({ accuracy }) => percent(accuracy),
-          loss: 'loss',
-          'against plain, relative': ({ againstPlain }) => percent(againstPlain),
-          'standard error': ({ againstPlainError }) => percent(againstPlainError),
-          'rank correlation': 'spearman',
-          'ten nearest, overlap': 'overlap',
-        }),
+        view(
+          'Networks on the reported split',
+          networks.filter(({ what }) => !what),
+          {
+            task: 'task',
+            seed: 'seed',
+            network: 'row',
+            'fewer MACs': ({ fewerMacs, share }) => percent(fewerMacs ?? (share && 1 - share)),
+            accuracy: ({ accuracy }) => percent(accuracy),
+            loss: 'loss',
+            'against plain, relative': ({ againstPlain }) => percent(againstPlain),
+            'standard error': ({ againstPlainError }) => percent(againstPlainError),
+            'rank correlation': 'spearman',
+            'ten nearest, overlap': 'overlap',
+          },
+        ),
         view('Products on the matrix units, 4,096 in each extent', where(document, { row: 'mixed products' }), {
           product: 'way',
           'GFLOP/s': 'gflops',

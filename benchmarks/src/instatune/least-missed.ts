@@ -17,7 +17,8 @@ export async function leastMissed(
   const full = fullSubnet(model.space);
   const least = async (name: 'skipAttention' | 'skipFfn', most: number): Promise<number[]> => {
     const losses: (readonly [layer: number, loss: number])[] = [];
-    for (let layer = 0; most > 0 && layer < layers; layer++) {
+    if (most === 0) return [];
+    for (let layer = 0; layer < layers; layer++) {
       const subnet = { ...full, [name]: Array.from({ length: layers }, (_, other) => other === layer) };
       losses.push([layer, (await evaluate(model, data, { ...options, subnet })).loss]);
     }

@@ -96,9 +96,9 @@ function runStep(
   startRepeatedWork();
   const scaled = globalNorm(total);
   const unit = 1 / lossScale(context, normalizer);
-  const norm = unit === 1 ? scaled : tf.tidy(() => tf.mul(scaled, unit) as tf.Scalar);
+  const norm = unit === 1 ? scaled : tf.tidy(() => tf.mul<tf.Scalar>(scaled, unit));
   const clip = Number.isFinite(context.clipNorm) ? clipFactor(norm, context.clipNorm) : undefined;
-  const scale = unit === 1 ? clip : tf.tidy(() => (clip ? (tf.mul(clip, unit) as tf.Scalar) : tf.scalar(unit)));
+  const scale = unit === 1 ? clip : tf.tidy(() => (clip ? tf.mul<tf.Scalar>(clip, unit) : tf.scalar(unit)));
   context.optimizer.apply(total, learningRate, scale);
   for (const scalar of new Set([scaled, clip, scale])) if (scalar !== norm) scalar?.dispose();
   disposeGradients(total);

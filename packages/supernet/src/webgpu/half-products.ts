@@ -114,7 +114,13 @@ export interface MixedMatMulOptions {
  *
  * @example
  * ```ts
- * const product = mixedMatMul(a, b); // after setUpTfjs({ backends: ['webgpu'], mixed: true })
+ * import * as tf from '@tensorflow/tfjs';
+ * import { mixedMatMul, setUpTfjs } from '@instatune/supernet';
+ *
+ * const { backend } = await setUpTfjs({ mixed: true });
+ * const [a, b] = [tf.ones<tf.Rank.R2>([64, 64]), tf.ones<tf.Rank.R2>([64, 64])];
+ * const product = backend === 'webgpu' ? mixedMatMul(a, b) : tf.matMul(a, b);
+ * console.log(product.shape.join()); // => 64,64
  * ```
  */
 export function mixedMatMul(
@@ -124,7 +130,7 @@ export function mixedMatMul(
 ): tf.Tensor2D {
   const reason = whyNoHalfProducts();
   if (reason !== undefined) throw new SupernetError('unsupported', `mixedMatMul: ${reason}`);
-  return multiplyHalves(a, b, { transposeA, transposeB }) ?? (tf.matMul(a, b, transposeA, transposeB) as tf.Tensor2D);
+  return multiplyHalves(a, b, { transposeA, transposeB }) ?? tf.matMul<tf.Tensor2D>(a, b, transposeA, transposeB);
 }
 
 /** What tests choose. */
