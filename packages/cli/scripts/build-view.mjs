@@ -1,4 +1,4 @@
-// The study view's script for a page, bundled into one text: src/view/script.generated.ts, which `instatune view` writes into its page.
+// Bundles the script of a study's page into one generated text beside the sources of `instatune view`, which writes it into its page.
 import { writeFileSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';

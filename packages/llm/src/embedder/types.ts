@@ -13,7 +13,7 @@ export interface EmbedderOptions extends OpenOptions {
    * @defaultValue 'f32'
    */
   readonly weights?: WeightChoice | undefined;
-  /** @defaultValue what `1_Pooling/config.json` says, `mean` where the checkpoint has no `modules.json` */
+  /** @defaultValue what the configuration of its pooling says, `mean` where the checkpoint has no `modules.json` */
   readonly pooling?: Pooling | undefined;
   /** Scale vectors to length 1. @defaultValue what `modules.json` says, true where there is none */
   readonly normalize?: boolean | undefined;
