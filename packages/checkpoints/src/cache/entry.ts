@@ -17,6 +17,11 @@ export interface EntryIndex {
 
 /** The index of a folder; undefined where it is none of this package's, or was never finished. */
 export async function readIndex(folder: FileSystemDirectoryHandle): Promise<EntryIndex | undefined> {
+  // A file that is written again cannot be read any more by who opened it before.
+  return locked(folder.name, async () => readUnlocked(folder));
+}
+
+async function readUnlocked(folder: FileSystemDirectoryHandle): Promise<EntryIndex | undefined> {
   const text = await (await readFile(folder, INDEX))?.text();
   try {
     const index = text === undefined ? undefined : (JSON.parse(text) as Partial<EntryIndex>);
@@ -33,7 +38,7 @@ export async function updateIndex(
   change: (index: EntryIndex) => EntryIndex,
 ): Promise<void> {
   await locked(folder.name, async () => {
-    const index = (await readIndex(folder)) ?? { location, files: {}, missing: [], usedAt: 0 };
+    const index = (await readUnlocked(folder)) ?? { location, files: {}, missing: [], usedAt: 0 };
     const text = JSON.stringify({ ...change(index), usedAt: Date.now() });
     await writeFile(folder, INDEX, [new TextEncoder().encode(text)]).catch((cause: unknown) => {
       if (!isNamed(cause, 'QuotaExceededError')) throw cause;

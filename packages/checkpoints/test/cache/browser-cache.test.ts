@@ -55,6 +55,11 @@ describeBrowser('the cache in a browser', (open) => {
     tab.page.evaluate(`${name}(${args.map((value) => JSON.stringify(value)).join(', ')})`);
   const at = (model: string) => `${address}/${model}`;
 
+  it('serves several at once', async () => {
+    expect(await call('crowd', at('granite'), 6)).toEqual([1, 1, 1, 1, 1, 1]);
+    expect(await call('forget', at('granite'))).toBe(true);
+  });
+
   it('loads a second visit without the network', async () => {
     const first = await call('visit', at('granite'));
     expect(first).toMatchObject({ family: 'granite', advice: null, sum: expect.any(Number) });
