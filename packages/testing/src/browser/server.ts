@@ -1,6 +1,6 @@
 // A web server for one test: files from memory or a folder, cross-origin isolated so that SharedArrayBuffer and threads work.
 import { createReadStream, statSync } from 'node:fs';
-import { createServer } from 'node:http';
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { extname, join, normalize } from 'node:path';
 
@@ -21,6 +21,8 @@ export interface ServeOptions {
   readonly root?: string;
   /** Sends COOP and COEP, which make the page `crossOriginIsolated`. @defaultValue true */
   readonly isolated?: boolean;
+  /** Lets pages of other origins read, ranges too. @defaultValue false */
+  readonly cors?: boolean;
 }
 
 export interface TestServer extends AsyncDisposable {
@@ -28,8 +30,31 @@ export interface TestServer extends AsyncDisposable {
   readonly url: string;
 }
 
+const CORS = {
+  'Access-Control-Allow-Origin': '*',
+  'Access-Control-Allow-Headers': 'range, if-range, if-match',
+  'Access-Control-Expose-Headers': 'content-range, content-length, etag',
+  'Cross-Origin-Resource-Policy': 'cross-origin',
+};
+
+/** A file, or the one range of it that is asked for. */
+function sendFile(file: string, { headers }: IncomingMessage, response: ServerResponse): void {
+  const { size } = statSync(file);
+  response.setHeader('Accept-Ranges', 'bytes');
+  const [, from, to] = /^bytes=(\d+)-(\d*)$/.exec(headers.range ?? '') ?? [];
+  const start = Number(from ?? 0);
+  const end = Math.min(to ? Number(to) : size - 1, size - 1);
+  if (from !== undefined && start <= end) {
+    response.writeHead(206, { 'Content-Range': `bytes ${start}-${end}/${size}`, 'Content-Length': end + 1 - start });
+    createReadStream(file, { start, end }).pipe(response);
+    return;
+  }
+  response.setHeader('Content-Length', size);
+  createReadStream(file).pipe(response);
+}
+
 /** Serves on a free port of localhost until disposed of. */
-export async function serve({ files = {}, root, isolated = true }: ServeOptions): Promise<TestServer> {
+export async function serve({ files = {}, root, isolated = true, cors = false }: ServeOptions): Promise<TestServer> {
   const server = createServer((request, response) => {
     const path = decodeURIComponent(new URL(request.url ?? '/', 'http://localhost').pathname);
     if (isolated) {
@@ -37,11 +62,14 @@ export async function serve({ files = {}, root, isolated = true }: ServeOptions)
       response.setHeader('Cross-Origin-Embedder-Policy', 'require-corp');
       response.setHeader('Cross-Origin-Resource-Policy', 'same-origin');
     }
-    const found = files[path] ?? files[path === '/' ? '/index.html' : path];
-    const file = root && join(root, normalize(path === '/' ? '/index.html' : path));
+    if (cors) for (const [name, value] of Object.entries(CORS)) response.setHeader(name, value);
+    if (request.method === 'OPTIONS') return void response.writeHead(204).end();
+    const named = path.endsWith('/') ? `${path}index.html` : path;
+    const found = files[path] ?? files[named];
+    const file = root && join(root, normalize(named));
     response.setHeader('Content-Type', TYPES[extname(path) || '.html'] ?? 'application/octet-stream');
     if (found !== undefined) response.end(found);
-    else if (file && statSync(file, { throwIfNoEntry: false })?.isFile()) createReadStream(file).pipe(response);
+    else if (file && statSync(file, { throwIfNoEntry: false })?.isFile()) sendFile(file, request, response);
     else response.writeHead(404).end();
   });
   await new Promise<void>((resolve) => server.listen(0, 'localhost', resolve));
