@@ -1,0 +1,24 @@
+// The pages: what each is called, what it says of itself, where it lies. Navigation, titles and tests come from here.
+
+export interface PlaygroundPage {
+  /** Folder below the playground's root; '' is the root itself. */
+  readonly path: string;
+  readonly name: string;
+  readonly title: string;
+  readonly lead: string;
+}
+
+export const PAGES: readonly PlaygroundPage[] = [
+  {
+    path: '',
+    name: 'Playground',
+    title: 'See it in the browser',
+    lead: 'Everything here is computed on this device, by your own browser: no file leaves it, there is no server behind the pages.',
+  },
+  {
+    path: 'document',
+    name: 'Long document',
+    title: 'A long document, dense and with HiP',
+    lead: 'A language model reads your text twice at the same time, with dense attention and with HiP: time, memory, perplexity, and the keys that HiP reads.',
+  },
+];

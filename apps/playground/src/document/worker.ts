@@ -1,0 +1,98 @@
+// The worker of the page of long documents: a model in two lanes, texts through both, conversations.
+import { openBrowserCache, openCheckpoint, type BrowserCache } from '@hip/checkpoints';
+import { PlaygroundError } from '../rpc/protocol.ts';
+import { serve, type Context } from '../rpc/worker.ts';
+import { converse } from './conversation.ts';
+import { Lane } from './lane.ts';
+import type { DocumentOperations, KeyAnswer, LaneProgress, LoadInput, LoadProgress, ModelInfo, ReadInput, ReadOutput } from './protocol.ts';
+import { sourceFiles } from './source.ts';
+import { textTokens } from './tokens.ts';
+
+/** Tokens beyond the text: questions, answers, the words of a chat template. */
+const SPARE_TOKENS = 768;
+/** Milliseconds between two reports of a lane. */
+const REPORT_MS = 100;
+
+let lanes: Lane[] = [];
+
+serve<DocumentOperations>({
+  load,
+  read,
+  chat: async (input, context) => converse(requireLanes(), input, context),
+});
+
+async function load(input: LoadInput, { signal, emit }: Context<LoadProgress>): Promise<ModelInfo> {
+  close();
+  const { files: remote, gguf, isRemote } = sourceFiles(input.source, input.bundled, signal);
+  const cache = isRemote ? await browserCache() : undefined;
+  const onDownload = ({ loaded, total }: { loaded: number; total: number }): void => emit({ what: 'download', loaded, total });
+  const files = cache?.files(remote, { signal, onProgress: onDownload }) ?? remote;
+  await using checkpoint = await openCheckpoint(files, { gguf, signal });
+  const { config, family } = checkpoint;
+  const { backend, tokens } = input;
+  const loaded: Lane[] = [];
+  try {
+    for (const name of input.lanes) {
+      const onProgress = (progress: { loaded: number; total: number }): void => emit({ what: name, ...progress });
+      const contextTokens = tokens + SPARE_TOKENS;
+      loaded.push(await Lane.load(name, checkpoint, { backend, contextTokens, signal, onProgress }));
+    }
+  } catch (error) {
+    for (const lane of loaded) lane[Symbol.dispose]();
+    throw error;
+  }
+  lanes = loaded;
+  const [{ model }] = loaded as [Lane];
+  return {
+    family: family.name,
+    layers: config.layers,
+    heads: config.heads,
+    kvHeads: config.kvHeads,
+    headSize: config.headSize,
+    vocabulary: config.vocabSize,
+    trainedTokens: config.maxPositions,
+    tokens,
+    backend: model.backend,
+    reason: model.reason,
+    threads: model.backend === 'wasm' && crossOriginIsolated ? navigator.hardwareConcurrency : 1,
+    canChat: (await checkpoint.chatTemplate()) !== undefined,
+    weights: model.memory.weights,
+  };
+}
+
+/** Both lanes read; whichever has used less time goes on, as two runners would on machines of their own. */
+async function read(input: ReadInput, { signal, emit }: Context<LaneProgress>): Promise<ReadOutput> {
+  const readers = requireLanes();
+  const ids = textTokens(input.text, readers[0]!.model.tokenizer, input);
+  for (const lane of readers) lane.begin(ids, input.layer);
+  const told = new Map<Lane, number>();
+  for (;;) {
+    const [lane] = readers.filter(({ isDone }) => !isDone).sort((a, b) => a.ms - b.ms);
+    if (!lane) break;
+    await lane.advance(signal, (progress) => {
+      const now = performance.now();
+      const isNews = progress.mask !== undefined || progress.done === progress.total;
+      if (!isNews && now - (told.get(lane) ?? 0) < REPORT_MS) return;
+      told.set(lane, now);
+      emit(progress);
+    });
+  }
+  const answers: KeyAnswer[] = [];
+  if (input.passKey) for (const lane of readers) answers.push(await lane.ask(input.passKey, signal));
+  return { tokens: ids.length, lanes: readers.map(({ progress }) => progress), answers };
+}
+
+function requireLanes(): readonly Lane[] {
+  if (lanes.length > 0) return lanes;
+  throw new PlaygroundError('no-model', 'no model is loaded: load one first');
+}
+
+function close(): void {
+  for (const lane of lanes) lane[Symbol.dispose]();
+  lanes = [];
+}
+
+/** Private windows have no such file system: the network is asked each time then. */
+async function browserCache(): Promise<BrowserCache | undefined> {
+  return openBrowserCache().catch(() => undefined);
+}

@@ -1,0 +1,4 @@
+import { mount } from '../shell/mount.tsx';
+import { HomePage } from './page.tsx';
+
+mount(HomePage, './');

@@ -1,0 +1,219 @@
+// The page of long documents in headless Chromium, from a static file server that sends no special headers.
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { openSafetensors } from '@hip/checkpoints';
+import { describeBrowser, missingShared, sharedPath } from '@hip/testing';
+import { serve, type TestPage, type TestServer } from '@hip/testing/browser';
+import { builtSite, openIsolated, picture, press, text, waitForText, wide, type BuiltSite } from './site.ts';
+
+const models = sharedPath('models', 'smollm2-135m-instruct');
+const goldens = sharedPath('goldens', 'smollm2');
+const books = sharedPath('data', 'books');
+const GGUF = 'SmolLM2-135M-Instruct.Q4_1.gguf';
+const NOVEL = join(import.meta.dirname, '../../demo/text/moby-dick.txt');
+/** Words of a text for which HiP selects: it does from 1,024 tokens on. */
+const WORDS = 900;
+
+describeBrowser('a long document', (open) => {
+  let site: BuiltSite;
+  let tab: TestPage;
+  beforeAll(async () => {
+    site = await builtSite();
+    tab = await open({ root: site.folder, isolated: false });
+    await openIsolated(tab.page, `${tab.url}/document/`);
+  });
+  afterAll(async () => {
+    await tab?.[Symbol.asyncDispose]();
+    site?.[Symbol.dispose]();
+  });
+
+  /** Picks a file as a visitor does. */
+  const pick = async (selector: string, path: string): Promise<void> => {
+    const input = await tab.page.$(selector);
+    await (input as unknown as { uploadFile(path: string): Promise<void> }).uploadFile(path);
+  };
+  const choose = (name: string, value: string): Promise<unknown> => tab.page.select(`select[name=${name}]`, value);
+  const source = (kind: string): Promise<void> => press(tab.page, `input[value=${kind}]`);
+  const type = async (selector: string, value: string): Promise<void> => {
+    await tab.page.focus(selector);
+    await tab.page.$eval(selector, (box) => (box as HTMLTextAreaElement).select());
+    await tab.page.keyboard.press('Backspace');
+    await tab.page.keyboard.sendCharacter(value);
+  };
+  const figure = (lane: string, name: string): Promise<string> =>
+    text(tab.page, `[data-lane=${lane}] [data-figure=${name}]`);
+  const loaded = (): Promise<string> => waitForText(tab.page, '.status', /^\w+: \d+ layers/);
+  const failure = (pattern: RegExp): Promise<string> => waitForText(tab.page, '[role=alert]', pattern);
+
+  it('is isolated without any header, so that threads share memory', async () => {
+    expect(await tab.page.evaluate('crossOriginIsolated')).toBe(true);
+  });
+
+  it('says what it cannot take, and how to mend it', async () => {
+    const { page } = tab;
+    await source('address');
+    await type('input[name=address]', 'no address at all');
+    await press(page, 'button[name=load]');
+    expect(await failure(/bad-address/)).toMatch(/give https/);
+    await type('input[name=address]', `${tab.url}/nowhere`);
+    await press(page, 'button[name=load]');
+    await failure(/file-not-found.*config\.json/);
+    await source('files');
+    await press(page, 'button[name=load]');
+    expect(await failure(/no-files/)).toMatch(/choose a \.gguf/);
+    await pick('input[name=files]', join(import.meta.dirname, '../package.json'));
+    await press(page, 'button[name=load]');
+    await failure(/file-not-found.*config\.json/);
+    await pick('input[type=file][name=text]', join(import.meta.dirname, '../../demo/model/model.safetensors'));
+    expect(await failure(/not-text/)).toMatch(/save it as plain text/);
+  });
+
+  it('stops loading where it is told to, and loads again', async () => {
+    const { page } = tab;
+    await source('bundled');
+    await choose('backend', 'wasm');
+    await choose('tokens', '2048');
+    await press(page, 'button[name=load]');
+    await press(page, 'button[name=stop-load]');
+    await waitForText(page, '.status', /^Stopped/);
+    await press(page, 'button[name=load]');
+    expect(await loaded()).toMatch(/llama: 6 layers, 4\/2 heads of 64.*On WebAssembly, \d+ threads/);
+  });
+
+  it('wants a text, and stops reading where it is told to', async () => {
+    const { page } = tab;
+    await press(page, 'button[name=read]');
+    await failure(/no-text/);
+    await type('textarea[name=typed]', 'Call me Ishmael.');
+    await press(page, 'button[name=read]');
+    expect(await failure(/text-too-short/)).toMatch(/at least 16/);
+    await press(page, 'button[name=book]');
+    await waitForText(page, '.note', /Moby-Dick.*characters/);
+    await press(page, 'button[name=read]');
+    await waitForText(page, '[data-figure=rate]', /\d/);
+    await press(page, 'button[name=stop-read]');
+    await waitForText(page, '.status', /^Stopped/);
+  });
+
+  it('reads the bundled book with the bundled model in both ways, and finds the pass-key', async () => {
+    const { page } = tab;
+    await press(page, 'button[name=read]');
+    await waitForText(page, '.status', /^HiP read 2,048 tokens/);
+    expect(await figure('dense', 'answer')).toMatch(/^Found the pass-key/);
+    expect(await figure('hip', 'answer')).toMatch(/^Found the pass-key/);
+    const [dense, hip] = [Number(await figure('dense', 'perplexity')), Number(await figure('hip', 'perplexity'))];
+    expect(hip / dense).toBeGreaterThan(0.98);
+    expect(hip / dense).toBeLessThan(1.02);
+    // HiP reads part of the keys, dense attention all of them.
+    expect(await page.$eval('.dense canvas', (canvas) => canvas.getAttribute('aria-label'))).toMatch(/100 % of all/);
+    expect(await page.$eval('.hip canvas', (canvas) => canvas.getAttribute('aria-label'))).toMatch(/ [4-8]\d % of all/);
+    await picture(page, 'document');
+  });
+
+  it('fits a phone, and is used by the keyboard alone', async () => {
+    const { page } = tab;
+    expect(await wide(page)).toBe(0);
+    await picture(page, 'document-phone', 360);
+    await page.focus('button[name=read]');
+    await page.keyboard.press('Enter');
+    await waitForText(page, '.status', /^Reading/);
+    await page.keyboard.press('Tab');
+    expect(await page.evaluate('document.activeElement.name')).toBe('stop-read');
+    await page.keyboard.press('Space');
+    await waitForText(page, '.status', /^Stopped/);
+  });
+
+  it('begins anew after a reload', async () => {
+    const { page } = tab;
+    await page.reload({ waitUntil: 'load' });
+    expect(await waitForText(page, '.status', /model/)).toBe('No model is loaded.');
+  });
+
+  it('reads on WebGPU', async () => {
+    const { page } = tab;
+    await choose('backend', 'webgpu');
+    await choose('tokens', '1024');
+    await choose('lanes', 'hip');
+    await press(page, 'button[name=load]');
+    expect(await loaded()).toMatch(/On WebGPU/);
+    await type('textarea[name=typed]', readFileSync(NOVEL, 'utf8').slice(0, 600));
+    await press(page, 'input[name=hide]');
+    await press(page, 'button[name=read]');
+    await waitForText(page, '[data-lane=hip] [data-figure=token]', /ms|s$/);
+    expect(Number(await figure('hip', 'perplexity'))).toBeGreaterThan(10);
+  });
+
+  describe.skipIf(!models || !goldens || !books)(`SmolLM2${missingShared('models/smollm2-135m-instruct')}`, () => {
+    let other: TestServer;
+    beforeAll(async () => {
+      other = await serve({ root: models!, isolated: false, cors: true });
+    });
+    afterAll(() => other?.[Symbol.asyncDispose]());
+    const { conversations } = JSON.parse(goldens ? readFileSync(join(goldens, 'chats.json'), 'utf8') : '{}') as {
+      conversations: readonly (readonly { readonly prompt: string; readonly text: string }[])[];
+    };
+
+    const ask = async (question: string): Promise<void> => {
+      await type('textarea[name=question]', question);
+      await press(tab.page, 'button[name=send]');
+    };
+
+    it('is read from this device, and its perplexity is the reference’s', async () => {
+      const { page } = tab;
+      await source('files');
+      await pick('input[name=files]', join(models!, GGUF));
+      await choose('backend', 'wasm');
+      await choose('lanes', 'both');
+      await choose('tokens', '2048');
+      await press(page, 'button[name=load]');
+      expect(await loaded()).toMatch(/llama: 30 layers/);
+      const novel = readFileSync(join(books!, 'herman-melville_moby-dick.txt'), 'utf8');
+      const start = novel.split(/(?<= )/).slice(0, WORDS).join('');
+      await type('textarea[name=typed]', start);
+      if (await page.$eval('input[name=hide]', (box) => (box as HTMLInputElement).checked)) await press(page, 'input[name=hide]');
+      await press(page, 'button[name=read]');
+      await waitForText(page, '.status', /^HiP read [\d,]+ tokens/);
+      const golden = await openSafetensors(readFileSync(join(goldens!, 'books.safetensors')));
+      console.log([...golden.tensors.keys()], await text(page, '[data-lane=dense]'), await text(page, '[data-lane=hip]'));
+    });
+
+    it('answers as the reference does, and stops', async () => {
+      const [turn] = conversations[0]!;
+      await ask(turn!.prompt);
+      await waitForText(tab.page, '[data-answer=hip] .note', /tokens before it/);
+      expect(await text(tab.page, '[data-answer=hip] blockquote')).toBe(turn!.text);
+      expect(await text(tab.page, '[data-answer=dense] blockquote')).toBe(turn!.text);
+      await ask('Tell me a long story about it.');
+      await tab.page.waitForFunction('document.querySelectorAll("[data-answer=hip] blockquote")[1]?.textContent.length > 3');
+      await press(tab.page, 'button[name=stop-chat]');
+      await waitForText(tab.page, '[aria-labelledby=chat] .status', /^Stopped/);
+      await picture(tab.page, 'document-chat');
+    });
+
+    it('is read over the network, and the second time without it', async () => {
+      const { page } = tab;
+      await page.reload({ waitUntil: 'load' });
+      for (const time of ['first', 'second']) {
+        await source('address');
+        await type('input[name=address]', `${other.url}/${GGUF}`);
+        await choose('backend', 'wasm');
+        await choose('lanes', 'hip');
+        await press(page, 'button[name=load]');
+        await loaded();
+        const [turn] = conversations[0]!;
+        await ask(turn!.prompt);
+        await waitForText(page, '[data-answer=hip] .note', /tokens before it/);
+        expect(await text(page, '[data-answer=hip] blockquote'), time).toBe(turn!.text);
+        if (time === 'second') return;
+        await other[Symbol.asyncDispose]();
+        await page.reload({ waitUntil: 'load' });
+      }
+    });
+  });
+
+  it('logs no error', () => {
+    // Files that a model may do without are asked for, and are not there.
+    expect(tab.errors.filter((error) => !/ERR_ABORTED|404/.test(error))).toEqual([]);
+  });
+});
