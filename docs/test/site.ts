@@ -26,6 +26,7 @@ export async function buildSite(out: string): Promise<void> {
   await node('changelog.mjs');
   await node(commandOf('typedoc', 'bin/typedoc'), '--options', 'typedoc.config.mjs', '--logLevel', 'Error');
   await node(commandOf('vitepress', 'bin/vitepress.js'), 'build', '.', '--outDir', out);
+  await node('../apps/playground/build/main.ts', join(out, 'playground'));
 }
 
 export interface Page {

@@ -76,7 +76,7 @@ export const ARCHITECTURE = {
 };
 
 /** Sees the whole workspace: the composition, the figures, the guides. Nothing may import these. */
-export const TOP = ['@hip/demo', '@hip/benchmarks', '@hip/docs', '@hip/scripts'];
+export const TOP = ['@hip/demo', '@hip/playground', '@hip/benchmarks', '@hip/docs', '@hip/scripts'];
 /** For tests and benchmarks only. */
 export const TESTING = '@hip/testing';
 

@@ -21,4 +21,10 @@ export const PAGES: readonly PlaygroundPage[] = [
     title: 'A long document, dense and with HiP',
     lead: 'A language model reads your text twice at the same time, with dense attention and with HiP: time, memory, perplexity, and the keys that HiP reads.',
   },
+  {
+    path: 'studies',
+    name: 'Studies',
+    title: 'A study, to look at',
+    lead: 'Drop a study file: the Pareto front, every trial, which variables matter. Of instatune search, of Optuna, or saved from here.',
+  },
 ];

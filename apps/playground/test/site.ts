@@ -56,11 +56,11 @@ export const press = (page: Page, selector: string): Promise<void> =>
   page.$eval(selector, (element) => (element as unknown as { click(): void }).click());
 
 /**
- * Waits until the text of an element matches, and gives it; of another pattern than an alert's, an alert in the page ends the wait.
+ * Waits until the text of an element matches, and gives it.
  *
  * @throws with what the page shows, where it does not come
  */
-export async function waitForText(page: Page, selector: string, pattern: RegExp, seconds = 400): Promise<string> {
+export async function waitForText(page: Page, selector: string, pattern: RegExp, seconds = 150): Promise<string> {
   const look = `(() => {
     const texts = (where) => [...document.querySelectorAll(where)].map(({ textContent }) => textContent);
     return { found: texts(${JSON.stringify(selector)}), alerts: texts('[role=alert] .failure') };
@@ -69,7 +69,7 @@ export async function waitForText(page: Page, selector: string, pattern: RegExp,
     const { found, alerts } = (await page.evaluate(look)) as { found: string[]; alerts: string[] };
     const text = found.find((one) => pattern.test(one));
     if (text !== undefined) return text;
-    if (Date.now() > end || (alerts.length > 0 && !selector.includes('alert'))) {
+    if (Date.now() > end) {
       throw new Error(`${selector} never matched ${pattern}: ${JSON.stringify({ found, alerts })}`);
     }
     await new Promise((resolve) => setTimeout(resolve, 50));

@@ -1,7 +1,8 @@
 // One reader's figures while it reads, and the keys that it reads.
 import { bytes, count, known, milliseconds } from '../shell/format.ts';
 import { Bar } from '../shell/parts.tsx';
-import { MaskCanvas, type MaskPicture } from './mask-canvas.tsx';
+import { MaskCanvas } from './mask-canvas.tsx';
+import type { MaskPicture } from './mask-picture.ts';
 import type { KeyAnswer, LaneName, LaneProgress } from './protocol.ts';
 
 export const LANE_NAMES: Readonly<Record<LaneName, string>> = { dense: 'Dense', hip: 'HiP' };

@@ -8,7 +8,7 @@ import { Bar, TaskNote } from '../shell/parts.tsx';
 import { useTask } from '../shell/task.ts';
 import { ChatView } from './chat-view.tsx';
 import { LANE_NAMES, LaneView } from './lane-view.tsx';
-import { MaskPicture } from './mask-canvas.tsx';
+import { MaskPicture } from './mask-picture.ts';
 import { ModelForm, type ModelChoice } from './model-form.tsx';
 import { newPassKey } from './pass-key.ts';
 import type {

@@ -11,7 +11,7 @@ export interface SourceFiles {
   readonly isRemote: boolean;
 }
 
-const HUB = /^(?:hf:\/\/)?([\w.-]+\/[\w.-]+?)(?:@([\w./-]+?))?(\/[^@]+\.gguf)?$/i;
+const HUB = /^(?:hf:\/\/)?(\w[\w.-]*\/\w[\w.-]*?)(?:@([\w./-]+?))?(\/[^@]+\.gguf)?$/i;
 
 /**
  * The address behind what a visitor types.

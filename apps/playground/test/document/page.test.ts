@@ -5,13 +5,13 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { openSafetensors } from '@hip/checkpoints';
 import { describeBrowser, missingShared, sharedPath } from '@hip/testing';
 import { serve, type TestPage, type TestServer } from '@hip/testing/browser';
-import { builtSite, openIsolated, picture, press, text, waitForText, wide, type BuiltSite } from './site.ts';
+import { builtSite, openIsolated, picture, press, text, waitForText, wide, type BuiltSite } from '../site.ts';
 
 const models = sharedPath('models', 'smollm2-135m-instruct');
 const goldens = sharedPath('goldens', 'smollm2');
 const books = sharedPath('data', 'books');
 const GGUF = 'SmolLM2-135M-Instruct.Q4_1.gguf';
-const NOVEL = join(import.meta.dirname, '../../demo/text/moby-dick.txt');
+const NOVEL = join(import.meta.dirname, '../../../demo/text/moby-dick.txt');
 /** Words of a text for which HiP selects: it does from 1,024 tokens on. */
 const WORDS = 900;
 
@@ -43,6 +43,12 @@ describeBrowser('a long document', (open) => {
   };
   const figure = (lane: string, name: string): Promise<string> =>
     text(tab.page, `[data-lane=${lane}] [data-figure=${name}]`);
+  const load = async (backend: string, tokens: string): Promise<string> => {
+    await choose('backend', backend);
+    await choose('tokens', tokens);
+    await press(tab.page, 'button[name=load]');
+    return loaded();
+  };
   const loaded = (): Promise<string> => waitForText(tab.page, '.status', /^\w+: \d+ layers/);
   const failure = (pattern: RegExp): Promise<string> => waitForText(tab.page, '[role=alert]', pattern);
 
@@ -62,27 +68,28 @@ describeBrowser('a long document', (open) => {
     await source('files');
     await press(page, 'button[name=load]');
     expect(await failure(/no-files/)).toMatch(/choose a \.gguf/);
-    await pick('input[name=files]', join(import.meta.dirname, '../package.json'));
+    await pick('input[name=files]', join(import.meta.dirname, '../../package.json'));
     await press(page, 'button[name=load]');
     await failure(/file-not-found.*config\.json/);
-    await pick('input[type=file][name=text]', join(import.meta.dirname, '../../demo/model/model.safetensors'));
+    await pick('input[type=file][name=text]', join(import.meta.dirname, '../../../demo/model/model.safetensors'));
     expect(await failure(/not-text/)).toMatch(/save it as plain text/);
+    await press(page, 'button[name=book]');
+    await waitForText(page, '.note', /Moby-Dick.*characters/);
   });
 
   it('stops loading where it is told to, and loads again', async () => {
     const { page } = tab;
     await source('bundled');
-    await choose('backend', 'wasm');
-    await choose('tokens', '2048');
     await press(page, 'button[name=load]');
     await press(page, 'button[name=stop-load]');
     await waitForText(page, '.status', /^Stopped/);
-    await press(page, 'button[name=load]');
-    expect(await loaded()).toMatch(/llama: 6 layers, 4\/2 heads of 64.*On WebAssembly, \d+ threads/);
+    expect(await load('wasm', '1024')).toMatch(/llama: 6 layers, 4\/2 heads of 64.*On WebAssembly, \d+ threads/);
   });
 
   it('wants a text, and stops reading where it is told to', async () => {
     const { page } = tab;
+    await page.reload({ waitUntil: 'load' });
+    await load('wasm', '2048');
     await press(page, 'button[name=read]');
     await failure(/no-text/);
     await type('textarea[name=typed]', 'Call me Ishmael.');
@@ -132,11 +139,8 @@ describeBrowser('a long document', (open) => {
 
   it('reads on WebGPU', async () => {
     const { page } = tab;
-    await choose('backend', 'webgpu');
-    await choose('tokens', '1024');
     await choose('lanes', 'hip');
-    await press(page, 'button[name=load]');
-    expect(await loaded()).toMatch(/On WebGPU/);
+    expect(await load('webgpu', '1024')).toMatch(/On WebGPU/);
     await type('textarea[name=typed]', readFileSync(NOVEL, 'utf8').slice(0, 600));
     await press(page, 'input[name=hide]');
     await press(page, 'button[name=read]');
