@@ -1,5 +1,6 @@
 // How the pages are built: one HTML file each from one frame, scripts per page, workers apart, the bundled model and book beside them.
 import { copyFileSync, existsSync, mkdirSync } from 'node:fs';
+import { createRequire } from 'node:module';
 import { dirname, join, resolve } from 'node:path';
 import type { InlineConfig, Plugin } from 'vite';
 import { frame } from './frame.ts';
@@ -8,6 +9,11 @@ import { PAGES } from './pages.ts';
 const ROOT = resolve(import.meta.dirname, '..');
 const DEMO = resolve(ROOT, '../demo');
 
+const TFJS = dirname(
+  createRequire(import.meta.url).resolve('@tensorflow/tfjs-backend-wasm/dist/tfjs-backend-wasm.wasm'),
+);
+const TFJS_WASM = ['tfjs-backend-wasm.wasm', 'tfjs-backend-wasm-simd.wasm', 'tfjs-backend-wasm-threaded-simd.wasm'];
+
 /** Where a file of the site comes from, by where it goes. */
 const ASSETS: Readonly<Record<string, string>> = {
   'models/books-lm-6m/config.json': join(DEMO, 'model/config.json'),
@@ -15,6 +21,7 @@ const ASSETS: Readonly<Record<string, string>> = {
   'models/books-lm-6m/model.safetensors': join(DEMO, 'model/model.safetensors'),
   'models/books-lm-6m/tokenizer.json': join(DEMO, 'model/tokenizer.json'),
   'models/books-lm-6m/tokenizer_config.json': join(DEMO, 'model/tokenizer_config.json'),
+  ...Object.fromEntries(TFJS_WASM.map((name) => [`tfjs/${name}`, join(TFJS, name)])),
   'texts/moby-dick.txt': join(DEMO, 'text/moby-dick.txt'),
 };
 
@@ -43,10 +50,14 @@ const assets: Plugin = {
 /** Safari has no `Symbol.dispose`, nor have older browsers: both sides of a `using` agree on a registered symbol there. */
 const disposable: Plugin = {
   name: 'disposable-everywhere',
-  renderChunk: (code) => code.replaceAll(/\bSymbol\.(asyncDispose|dispose)\b(?!")/g, '(Symbol.$1 ?? Symbol.for("Symbol.$1"))'),
+  renderChunk: (code) =>
+    code.replaceAll(/\bSymbol\.(asyncDispose|dispose)\b(?!")/g, '(Symbol.$1 ?? Symbol.for("Symbol.$1"))'),
 };
 
-const shell: Plugin = { name: 'playground-frame', transformIndexHtml: { order: 'pre', handler: (html, { path }) => frame(html, path) } };
+const shell: Plugin = {
+  name: 'playground-frame',
+  transformIndexHtml: { order: 'pre', handler: (html, { path }) => frame(html, path) },
+};
 
 /** @param outDir - where the site goes. @defaultValue dist */
 export function playgroundConfig(outDir = join(ROOT, 'dist')): InlineConfig {

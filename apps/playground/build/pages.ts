@@ -22,6 +22,12 @@ export const PAGES: readonly PlaygroundPage[] = [
     lead: 'A language model reads your text twice at the same time, with dense attention and with HiP: time, memory, perplexity, and the keys that HiP reads.',
   },
   {
+    path: 'smaller',
+    name: 'Smaller model',
+    title: 'A smaller model of your text',
+    lead: 'A language model learns your text as a network of every depth and width; a search finds the sub-networks that are worth having on this device.',
+  },
+  {
     path: 'studies',
     name: 'Studies',
     title: 'A study, to look at',

@@ -45,7 +45,9 @@ export async function wide(page: Page): Promise<number> {
 /** Opens a page, and waits until the service worker has isolated it, which loads it a second time. */
 export async function openIsolated(page: Page, url: string): Promise<void> {
   await page.goto(url, { waitUntil: 'load' });
-  await page.waitForFunction('globalThis.crossOriginIsolated && document.readyState === "complete"', { timeout: 60_000 });
+  await page.waitForFunction('globalThis.crossOriginIsolated && document.readyState === "complete"', {
+    timeout: 60_000,
+  });
 }
 
 export const text = (page: Page, selector: string): Promise<string> =>
@@ -65,7 +67,7 @@ export async function waitForText(page: Page, selector: string, pattern: RegExp,
     const texts = (where) => [...document.querySelectorAll(where)].map(({ textContent }) => textContent);
     return { found: texts(${JSON.stringify(selector)}), alerts: texts('[role=alert] .failure') };
   })()`;
-  for (const end = Date.now() + 1000 * seconds; ; ) {
+  for (const end = Date.now() + 1000 * seconds; ;) {
     const { found, alerts } = (await page.evaluate(look)) as { found: string[]; alerts: string[] };
     const text = found.find((one) => pattern.test(one));
     if (text !== undefined) return text;

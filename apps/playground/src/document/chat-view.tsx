@@ -28,13 +28,12 @@ export function ChatView({ client, lanes, document, isLocked }: ChatViewProps) {
   const [turns, setTurns] = useState<readonly Turn[]>([]);
   const [reading, setReading] = useState<{ lane: LaneName; done: number; total: number }>();
   const box = useRef<HTMLTextAreaElement>(null);
-  const update = (change: (turn: Turn) => Turn): void =>
-    setTurns((all) => [...all.slice(0, -1), change(all.at(-1)!)]);
+  const update = (change: (turn: Turn) => Turn): void => setTurns((all) => [...all.slice(0, -1), change(all.at(-1)!)]);
 
   const send = (event: SubmitEvent): void => {
     event.preventDefault();
     const data = new FormData(event.currentTarget as HTMLFormElement);
-    const question = String(data.get('question')).trim();
+    const question = (data.get('question') as string).trim();
     if (question === '') return;
     const isAbout = data.has('about') && turns.length === 0;
     setTurns((all) => [...all, { question, answers: {}, usage: [] }]);
@@ -118,7 +117,12 @@ export function ChatView({ client, lanes, document, isLocked }: ChatViewProps) {
           <button type="button" name="stop-chat" disabled={!task.isRunning} onClick={task.stop}>
             Stop
           </button>
-          <button type="button" name="new-chat" disabled={task.isRunning || turns.length === 0} onClick={() => setTurns([])}>
+          <button
+            type="button"
+            name="new-chat"
+            disabled={task.isRunning || turns.length === 0}
+            onClick={() => setTurns([])}
+          >
             New conversation
           </button>
         </div>

@@ -53,7 +53,9 @@ export function LaneView({ lane, progress, picture, answer, backend }: LaneViewP
             picture={picture}
             label={`${name}: keys that one layer reads, queries downwards, keys across, ${count(Math.round(100 * picture.share))} % of all pairs so far`}
           />
-          <figcaption class="note">Queries downwards, keys across, 64 a pixel, mean of the heads of one layer.</figcaption>
+          <figcaption class="note">
+            Queries downwards, keys across, 64 a pixel, mean of the heads of one layer.
+          </figcaption>
         </figure>
       )}
       {picture && isHidden && <p class="note">On WebGPU the mask stays on the GPU. WebAssembly shows it.</p>}

@@ -65,7 +65,8 @@ export class Lane implements Disposable {
     const from = sequence.length;
     const part = ids.slice(from, from + STEP[this.model.backend]);
     const start = performance.now();
-    const onProgress = (done: number): void => tell(this.#progress(from + done, text.ms + performance.now() - start, undefined));
+    const onProgress = (done: number): void =>
+      tell(this.#progress(from + done, text.ms + performance.now() - start, undefined));
     const losses = await sequence.losses(part, { signal, onProgress });
     text.ms += performance.now() - start;
     for (const loss of losses) text.nats += loss;
@@ -83,7 +84,8 @@ export class Lane implements Disposable {
     const fork = sequence.fork();
     try {
       const start = performance.now();
-      let next = (await fork.candidates(tokenizer.encode(key.question, { addSpecialTokens: false }), { signal })).ids[0]!;
+      let next = (await fork.candidates(tokenizer.encode(key.question, { addSpecialTokens: false }), { signal }))
+        .ids[0]!;
       const firstTokenMs = ms + performance.now() - start;
       const ids = [next];
       while (ids.length < ANSWER_TOKENS) {

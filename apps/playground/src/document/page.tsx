@@ -2,6 +2,7 @@
 import { useEffect, useMemo, useRef, useState } from 'preact/hooks';
 import { WorkerClient } from '../rpc/client.ts';
 import { PlaygroundError } from '../rpc/protocol.ts';
+import { address, bundledBook } from '../shell/address.ts';
 import { bytes, count, ratio } from '../shell/format.ts';
 import { onLeave } from '../shell/mount.tsx';
 import { Bar, TaskNote } from '../shell/parts.tsx';
@@ -20,9 +21,8 @@ import type {
   ModelInfo,
   PassKey,
 } from './protocol.ts';
-import { TextForm } from './text-form.tsx';
+import { TextForm } from '../texts/text-form.tsx';
 
-const address = (path: string): string => new URL(`../${path}`, document.baseURI).href;
 const COLOURS = { dense: [156, 74, 49], hip: [28, 110, 140] } as const;
 
 const startWorker = (): Worker =>
@@ -72,8 +72,13 @@ export function DocumentPage() {
     setAnswers([]);
     pictures.current = {};
     void reading.run(async (signal) => {
-      if (text.content.trim() === '') throw new PlaygroundError('no-text', 'there is no text: drop one, or take the book');
-      const done = await client.call('read', { text: text.content, tokens, passKey: key, layer }, { signal, onEvent: show });
+      if (text.content.trim() === '')
+        throw new PlaygroundError('no-text', 'there is no text: drop one, or take the book');
+      const done = await client.call(
+        'read',
+        { text: text.content, tokens, passKey: key, layer },
+        { signal, onEvent: show },
+      );
       for (const lane of done.lanes) show(lane);
       setAnswers(done.answers);
     });
@@ -85,12 +90,6 @@ export function DocumentPage() {
     if (mask) picture.add(mask, COLOURS[lane]);
     else if (lane === 'dense') picture.fill(done, COLOURS[lane]);
     setLanes((all) => ({ ...all, [lane]: progress }));
-  };
-
-  const takeBook = async (): Promise<void> => {
-    const response = await fetch(address('texts/moby-dick.txt')).catch(() => undefined);
-    if (!response?.ok) throw new PlaygroundError('network', 'the book cannot be fetched: try again, or drop a text of yours');
-    setText({ name: 'Moby-Dick, the first chapters', content: await response.text() });
   };
 
   const { dense, hip } = lanes;
@@ -107,7 +106,9 @@ export function DocumentPage() {
               : 'opens the files'}
           </Bar>
         )}
-        <TaskNote task={loading}>{loading.isRunning ? 'Loading …' : model ? describe(model) : 'No model is loaded.'}</TaskNote>
+        <TaskNote task={loading}>
+          {loading.isRunning ? 'Loading …' : model ? describe(model) : 'No model is loaded.'}
+        </TaskNote>
       </section>
       <section aria-labelledby="text">
         <h2 id="text">2. A text, read twice</h2>
@@ -116,7 +117,7 @@ export function DocumentPage() {
           text={text.content}
           isLocked={reading.isRunning}
           onText={(name, content) => setText({ name, content })}
-          onBook={takeBook}
+          onBook={async () => setText(await bundledBook())}
         />
         <form onSubmit={read}>
           <div class="fields">
@@ -124,7 +125,8 @@ export function DocumentPage() {
               <input type="checkbox" name="hide" defaultChecked /> hide a pass-key in it, and ask for it at the end
             </label>
             <label class="inline">
-              at <input type="number" name="depth" min={0} max={95} step={1} defaultValue={30} style="width:5em" /> % of the text
+              at <input type="number" name="depth" min={0} max={95} step={1} defaultValue={30} style="width:5em" /> % of
+              the text
             </label>
             <label class="inline">
               show the mask of layer{' '}

@@ -14,7 +14,7 @@ export function newPassKey(depth: number, random: () => number = Math.random): P
   const nouns = [...NOUNS];
   const name = `${take(nouns)} ${take(nouns)}`;
   // All different: to copy "66" a model would have to count, which small ones get wrong with any attention.
-  const figures = [...'0123456789'];
+  const figures = '0123456789'.split('');
   const digits = Array.from({ length: DIGITS }, () => take(figures)).join('');
   return {
     sentence: ` The pass key for ${name} is ${digits}. Remember it.`,

@@ -1,12 +1,6 @@
 // What the page of long documents and its worker say to each other.
 
-/** Where a model comes from. */
-export type ModelSource =
-  | { readonly kind: 'bundled' }
-  /** `https://…`, a Hub name `owner/name`, `hf://owner/name[@revision][/file.gguf]`. */
-  | { readonly kind: 'address'; readonly address: string }
-  /** Of a file or folder picker. */
-  | { readonly kind: 'files'; readonly files: readonly File[] };
+import type { ModelSource } from '../models/source.ts';
 
 /** Two readers of one text: attention to every key, and to those that HiP selects. */
 export type LaneName = 'dense' | 'hip';

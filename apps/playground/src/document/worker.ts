@@ -1,11 +1,20 @@
 // The worker of the page of long documents: a model in two lanes, texts through both, conversations.
-import { openBrowserCache, openCheckpoint, type BrowserCache } from '@hip/checkpoints';
+import { openCheckpoint } from '@hip/checkpoints';
 import { PlaygroundError } from '../rpc/protocol.ts';
 import { serve, type Context } from '../rpc/worker.ts';
 import { converse } from './conversation.ts';
 import { Lane } from './lane.ts';
-import type { DocumentOperations, KeyAnswer, LaneProgress, LoadInput, LoadProgress, ModelInfo, ReadInput, ReadOutput } from './protocol.ts';
-import { sourceFiles } from './source.ts';
+import type {
+  DocumentOperations,
+  KeyAnswer,
+  LaneProgress,
+  LoadInput,
+  LoadProgress,
+  ModelInfo,
+  ReadInput,
+  ReadOutput,
+} from './protocol.ts';
+import { sourceFiles } from '../models/source.ts';
 import { textTokens } from './tokens.ts';
 
 /** Tokens beyond the text: questions, answers, the words of a chat template. */
@@ -23,10 +32,9 @@ serve<DocumentOperations>({
 
 async function load(input: LoadInput, { signal, emit }: Context<LoadProgress>): Promise<ModelInfo> {
   close();
-  const { files: remote, gguf, isRemote } = sourceFiles(input.source, input.bundled, signal);
-  const cache = isRemote ? await browserCache() : undefined;
-  const onDownload = ({ loaded, total }: { loaded: number; total: number }): void => emit({ what: 'download', loaded, total });
-  const files = cache?.files(remote, { signal, onProgress: onDownload }) ?? remote;
+  const { files, gguf } = await sourceFiles(input.source, input.bundled, signal, ({ loaded, total }) =>
+    emit({ what: 'download', loaded, total }),
+  );
   await using checkpoint = await openCheckpoint(files, { gguf, signal });
   const { config, family } = checkpoint;
   const { backend, tokens } = input;
@@ -90,9 +98,4 @@ function requireLanes(): readonly Lane[] {
 function close(): void {
   for (const lane of lanes) lane[Symbol.dispose]();
   lanes = [];
-}
-
-/** Private windows have no such file system: the network is asked each time then. */
-async function browserCache(): Promise<BrowserCache | undefined> {
-  return openBrowserCache().catch(() => undefined);
 }

@@ -76,7 +76,7 @@ export class WorkerClient<O extends Operations> {
   #end(error: PlaygroundError): void {
     this.#worker?.terminate();
     this.#worker = undefined;
-    for (const { reject } of this.#pending.values()) reject(error);
+    for (const pending of this.#pending.values()) pending.reject(error);
     this.#pending.clear();
   }
 }

@@ -5,7 +5,7 @@ import { failureOf, PlaygroundError, type FromWorker, type Operations, type ToWo
 export interface Context<Event> {
   readonly signal: AbortSignal;
   /** Tells the page something. @param transfer - buffers that need not be copied */
-  emit(event: Event, transfer?: Transferable[]): void;
+  readonly emit: (event: Event, transfer?: Transferable[]) => void;
 }
 
 export type Handlers<O extends Operations> = {
@@ -36,7 +36,7 @@ export function serve<O extends Operations>(handlers: Handlers<O>, port: Port = 
     };
     const run = async (): Promise<unknown> => {
       if (!handler) throw new PlaygroundError('internal', `the worker has no operation ${name}`);
-      return handler(input as never, context as never);
+      return handler(input, context);
     };
     void run()
       .then(

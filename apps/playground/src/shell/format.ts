@@ -13,7 +13,9 @@ export function bytes(value: number): string {
 }
 
 export function milliseconds(value: number): string {
-  return value < 1000 ? `${three.format(value)} ms` : `${value < 10_000 ? (value / 1000).toFixed(2) : (value / 1000).toFixed(1)} s`;
+  return value < 1000
+    ? `${three.format(value)} ms`
+    : `${value < 10_000 ? (value / 1000).toFixed(2) : (value / 1000).toFixed(1)} s`;
 }
 
 export const ratio = (value: number): string => `${three.format(value)}×`;

@@ -9,8 +9,8 @@ export interface Task {
   /** Whether the last run was stopped. */
   readonly wasStopped: boolean;
   /** Starts `work`; what runs is stopped first. Failures are kept for the page to show. */
-  run(work: (signal: AbortSignal) => Promise<void>): Promise<void>;
-  stop(): void;
+  readonly run: (work: (signal: AbortSignal) => Promise<void>) => Promise<void>;
+  readonly stop: () => void;
 }
 
 export function useTask(): Task {

@@ -17,8 +17,8 @@ export function viewCsv(view: StudyView): string {
     .concat('\r\n');
 }
 
-function cell(value: unknown): string {
-  const text = value === undefined ? '' : Array.isArray(value) ? value.join(' ') : String(value);
+function cell(value: StudyView['trials'][number]['values'][string] | undefined): string {
+  const text = value === undefined ? '' : typeof value === 'object' ? value.join(' ') : String(value);
   // A spreadsheet would compute what begins like this.
   const safe = typeof value === 'string' && /^[=+\-@\t\r]/.test(text) ? `'${text}` : text;
   return /[",\r\n]/.test(safe) ? `"${safe.replaceAll('"', '""')}"` : safe;

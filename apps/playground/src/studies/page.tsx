@@ -10,7 +10,8 @@ import { useTask } from '../shell/task.ts';
 import { viewCsv } from './export.ts';
 import type { OpenedStudy, StudyOperations } from './protocol.ts';
 
-const startWorker = (): Worker => new Worker(new URL('./worker.ts', import.meta.url), { type: 'module', name: 'studies' });
+const startWorker = (): Worker =>
+  new Worker(new URL('./worker.ts', import.meta.url), { type: 'module', name: 'studies' });
 
 export function StudiesPage() {
   const client = useMemo(() => new WorkerClient<StudyOperations>(startWorker), []);
@@ -76,7 +77,11 @@ export function StudiesPage() {
           </label>
         )}
         <TaskNote task={task}>
-          {task.isRunning ? 'Reading …' : view ? `${view.name}: ${count(view.trials.length)} trials.` : 'No study is open.'}
+          {task.isRunning
+            ? 'Reading …'
+            : view
+              ? `${view.name}: ${count(view.trials.length)} trials.`
+              : 'No study is open.'}
         </TaskNote>
         {view && (
           <div class="actions">

@@ -13,7 +13,7 @@ const books = sharedPath('data', 'books');
 const GGUF = 'SmolLM2-135M-Instruct.Q4_1.gguf';
 const NOVEL = join(import.meta.dirname, '../../../demo/text/moby-dick.txt');
 /** Words of a text for which HiP selects: it does from 1,024 tokens on. */
-const WORDS = 900;
+const WORDS = 760;
 
 describeBrowser('a long document', (open) => {
   let site: BuiltSite;
@@ -173,13 +173,27 @@ describeBrowser('a long document', (open) => {
       await press(page, 'button[name=load]');
       expect(await loaded()).toMatch(/llama: 30 layers/);
       const novel = readFileSync(join(books!, 'herman-melville_moby-dick.txt'), 'utf8');
-      const start = novel.split(/(?<= )/).slice(0, WORDS).join('');
+      const start = novel
+        .split(/(?<= )/)
+        .slice(0, WORDS)
+        .join('');
       await type('textarea[name=typed]', start);
-      if (await page.$eval('input[name=hide]', (box) => (box as HTMLInputElement).checked)) await press(page, 'input[name=hide]');
+      if (await page.$eval('input[name=hide]', (box) => box.checked)) await press(page, 'input[name=hide]');
       await press(page, 'button[name=read]');
       await waitForText(page, '.status', /^HiP read [\d,]+ tokens/);
+      const tokens = Number(
+        (await waitForText(page, '[data-lane=dense] .bar', /tokens$/))
+          .match(/of ([\d,]+) tokens/)![1]!
+          .replace(',', ''),
+      );
+      expect(tokens).toBeGreaterThan(1100);
       const golden = await openSafetensors(readFileSync(join(goldens!, 'books.safetensors')));
-      console.log([...golden.tensors.keys()], await text(page, '[data-lane=dense]'), await text(page, '[data-lane=hip]'));
+      const losses = Array.from((await golden.read('moby-dick.0.nll')).data, Number).slice(0, tokens - 1);
+      const reference = Math.exp(losses.reduce((sum, loss) => sum + loss, 0) / losses.length);
+      const [dense, hip] = [Number(await figure('dense', 'perplexity')), Number(await figure('hip', 'perplexity'))];
+      expect(Math.abs(dense / reference - 1)).toBeLessThan(0.005);
+      expect(hip / dense).toBeLessThan(1.01);
+      expect(hip / dense).toBeGreaterThan(0.99);
     });
 
     it('answers as the reference does, and stops', async () => {
@@ -189,7 +203,9 @@ describeBrowser('a long document', (open) => {
       expect(await text(tab.page, '[data-answer=hip] blockquote')).toBe(turn!.text);
       expect(await text(tab.page, '[data-answer=dense] blockquote')).toBe(turn!.text);
       await ask('Tell me a long story about it.');
-      await tab.page.waitForFunction('document.querySelectorAll("[data-answer=hip] blockquote")[1]?.textContent.length > 3');
+      await tab.page.waitForFunction(
+        'document.querySelectorAll("[data-answer=hip] blockquote")[1]?.textContent.length > 3',
+      );
       await press(tab.page, 'button[name=stop-chat]');
       await waitForText(tab.page, '[aria-labelledby=chat] .status', /^Stopped/);
       await picture(tab.page, 'document-chat');

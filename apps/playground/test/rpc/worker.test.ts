@@ -90,7 +90,9 @@ describe('a worker', () => {
     const { client } = opened();
     const controller = new AbortController();
     const onEvent = (n: number): void => void (n === 3 && controller.abort());
-    await expect(client.call('count', 1000, { signal: controller.signal, onEvent })).rejects.toMatchObject({ code: 'aborted' });
+    await expect(client.call('count', 1000, { signal: controller.signal, onEvent })).rejects.toMatchObject({
+      code: 'aborted',
+    });
     await expect(client.call('count', 1, { signal: controller.signal })).rejects.toMatchObject({ code: 'aborted' });
     expect(await client.call('add', [1, 1])).toBe(2);
   });
@@ -99,7 +101,8 @@ describe('a worker', () => {
     const { client, workers } = opened();
     const running = [client.call('count', 1000), client.call('count', 1000)];
     workers[0]!.dispatchEvent(Object.assign(new Event('error'), { message: 'out of memory' }));
-    for (const call of running) await expect(call).rejects.toMatchObject({ code: 'worker-failed', message: /out of memory.*Reload/ });
+    for (const call of running)
+      await expect(call).rejects.toMatchObject({ code: 'worker-failed', message: /out of memory.*Reload/ });
     expect(await client.call('add', [2, 2])).toBe(4);
     client.close();
     expect(workers.map(({ isTerminated }) => isTerminated)).toEqual([true, true]);

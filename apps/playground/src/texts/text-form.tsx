@@ -9,9 +9,9 @@ interface TextFormProps {
   readonly name: string;
   readonly text: string;
   readonly isLocked: boolean;
-  onText(name: string, text: string): void;
+  readonly onText: (name: string, text: string) => void;
   /** Takes the bundled book. */
-  onBook(): Promise<void>;
+  readonly onBook: () => Promise<void>;
 }
 
 export function TextForm({ name, text, isLocked, onText, onBook }: TextFormProps) {

@@ -1,14 +1,19 @@
 // Where a model's files are: the site's own, an address, the Hub, files that the visitor picked.
-import { blobSource, locate, type CheckpointFiles } from '@hip/checkpoints';
+import { blobSource, locate, openBrowserCache, type CheckpointFiles } from '@hip/checkpoints';
 import { PlaygroundError } from '../rpc/protocol.ts';
-import type { ModelSource } from './protocol.ts';
+
+/** Where a model comes from. */
+export type ModelSource =
+  | { readonly kind: 'bundled' }
+  /** `https://…`, a Hub name `owner/name`, `hf://owner/name[@revision][/file.gguf]`. */
+  | { readonly kind: 'address'; readonly address: string }
+  /** Of a file or folder picker. */
+  | { readonly kind: 'files'; readonly files: readonly File[] };
 
 /** Files, and the GGUF among them that is meant. */
 export interface SourceFiles {
   readonly files: CheckpointFiles;
   readonly gguf?: string | undefined;
-  /** Whether they come over the network, and are worth keeping. */
-  readonly isRemote: boolean;
 }
 
 const HUB = /^(?:hf:\/\/)?(\w[\w.-]*\/\w[\w.-]*?)(?:@([\w./-]+?))?(\/[^@]+\.gguf)?$/i;
@@ -30,11 +35,23 @@ export function addressOf(typed: string): string {
   throw new PlaygroundError('bad-address', message);
 }
 
-/** @throws PlaygroundError `bad-address`, `no-files` */
-export function sourceFiles(source: ModelSource, bundled: string, signal: AbortSignal): SourceFiles {
-  if (source.kind === 'files') return { files: pickedFiles(source.files), isRemote: false };
-  const address = source.kind === 'bundled' ? bundled : addressOf(source.address);
-  return { ...locate(address, { signal }), isRemote: true };
+/**
+ * The files of a source; what is downloaded is kept by the browser, where it keeps such things.
+ *
+ * @param bundled - address of the site's own model
+ * @throws PlaygroundError `bad-address`, `no-files`
+ */
+export async function sourceFiles(
+  source: ModelSource,
+  bundled: string,
+  signal: AbortSignal,
+  onProgress: (progress: { readonly loaded: number; readonly total: number }) => void,
+): Promise<SourceFiles> {
+  if (source.kind === 'files') return { files: pickedFiles(source.files) };
+  const { files, gguf } = locate(source.kind === 'bundled' ? bundled : addressOf(source.address), { signal });
+  // Private windows have no such file system: the network is asked each time then.
+  const cache = await openBrowserCache().catch(() => undefined);
+  return { files: cache?.files(files, { signal, onProgress }) ?? files, gguf };
 }
 
 /** Files of a picker as a checkpoint's. Of a folder the names are those within it. @throws PlaygroundError `no-files` */
@@ -43,7 +60,9 @@ export function pickedFiles(files: readonly File[]): CheckpointFiles {
     const message = 'no file is chosen: choose a .gguf file, or config.json, tokenizer.json and *.safetensors together';
     throw new PlaygroundError('no-files', message);
   }
-  const byName = new Map(files.map((file) => [file.webkitRelativePath.split('/').slice(1).join('/') || file.name, file]));
+  const byName = new Map(
+    files.map((file) => [file.webkitRelativePath.split('/').slice(1).join('/') || file.name, file]),
+  );
   const [first] = files;
   const location = first!.webkitRelativePath.split('/')[0] || (files.length === 1 ? first!.name : 'the chosen files');
   return {
