@@ -124,11 +124,6 @@ const cases: readonly (readonly [string, () => readonly string[], RegExp])[] = [
     /^demo: --out is "\/dev\/null\/x", which is a file or lies in one: give a folder of your own\n$/,
   ],
   [
-    'a file for the folder of the page’s results',
-    () => ['--page', '--out', at('short.txt')],
-    /^demo: --out is ".*short\.txt", which is a file or lies in one: give a folder of your own\n$/,
-  ],
-  [
     'a file for the folder of a run to resume',
     () => ['--resume', '--out', at('short.txt')],
     /^demo: there is no run to resume in ".*short\.txt": start one without --resume\n$/,

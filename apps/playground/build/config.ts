@@ -54,13 +54,19 @@ const disposable: Plugin = {
     code.replaceAll(/\bSymbol\.(asyncDispose|dispose)\b(?!")/g, '(Symbol.$1 ?? Symbol.for("Symbol.$1"))'),
 };
 
-const shell: Plugin = {
+const shell = (docs: string | undefined): Plugin => ({
   name: 'playground-frame',
-  transformIndexHtml: { order: 'pre', handler: (html, { path }) => frame(html, path) },
-};
+  transformIndexHtml: { order: 'pre', handler: (html, { path }) => frame(html, path, docs) },
+});
+
+export interface PlaygroundOptions {
+  /** Where the documentation lies from the playground's root; none: it is not linked. @defaultValue '../' */
+  readonly docs?: string | undefined;
+}
 
 /** @param outDir - where the site goes. @defaultValue dist */
-export function playgroundConfig(outDir = join(ROOT, 'dist')): InlineConfig {
+export function playgroundConfig(outDir = join(ROOT, 'dist'), options: PlaygroundOptions = {}): InlineConfig {
+  const { docs } = { docs: '../', ...options };
   return {
     configFile: false,
     root: ROOT,
@@ -69,7 +75,7 @@ export function playgroundConfig(outDir = join(ROOT, 'dist')): InlineConfig {
     logLevel: 'error',
     publicDir: false,
     oxc: { jsx: { runtime: 'automatic', importSource: 'preact' } },
-    plugins: [shell, assets, disposable],
+    plugins: [shell(docs), assets, disposable],
     worker: { format: 'es', plugins: () => [disposable] },
     build: {
       outDir,

@@ -7,8 +7,9 @@ const escape = (text: string): string =>
 /**
  * @param html - a page's source with `<!--head-->`, `<!--top-->` and `<!--bottom-->` where the frame goes
  * @param path - `/document/index.html`
+ * @param docs - the documentation, from the playground's root
  */
-export function frame(html: string, path: string): string {
+export function frame(html: string, path: string, docs: string | undefined): string {
   const folder = path.replace(/^\//, '').replace(/\/?index\.html$/, '');
   const page = PAGES.find((one) => one.path === folder);
   if (!page) throw new Error(`${path} is not among the pages of build/pages.ts`);
@@ -28,7 +29,7 @@ export function frame(html: string, path: string): string {
   const top = `<a class="skip" href="#main">Skip to content</a>
     <header>
       <nav aria-label="Playground"><ul>${links}</ul></nav>
-      <a class="docs" href="${root}../">Documentation</a>
+      ${docs === undefined ? '' : `<a class="docs" href="${root}${docs}">Documentation</a>`}
     </header>`;
   const intro = `<h1>${escape(page.title)}</h1>
       <p class="lead">${escape(page.lead)}</p>

@@ -35,7 +35,7 @@ export const definition = {
     description: "folder for report.html, result.json, model/ and the run's state (default out)",
     valueHint: 'FOLDER',
   },
-  page: { type: 'boolean', description: 'serve the web page over the same pipeline instead', default: false },
+  page: { type: 'boolean', description: 'serve the playground on this machine instead', default: false },
   port: { type: 'string', description: 'port of the page (default: a free one)', valueHint: 'N' },
   model: {
     type: 'string',

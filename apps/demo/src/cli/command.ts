@@ -3,7 +3,6 @@ import { once } from 'node:events';
 import { resolve } from 'node:path';
 import { parseArgs, renderUsage, type CommandDef } from 'citty';
 import { DemoError } from '../pipeline/errors.ts';
-import { makeOut } from '../pipeline/files.ts';
 import { DEFAULT_MODEL } from '../pipeline/model.ts';
 import { resolveOptions } from '../pipeline/options.ts';
 import { runDemo } from '../pipeline/run.ts';
@@ -50,7 +49,7 @@ export async function runCommand(
     checkArguments(raw);
     const args = parseArgs<typeof definition>([...raw], definition);
     out = resolve(folder, args.out ?? 'out');
-    if (args.page) return await runPage(args, out, stderr, signal);
+    if (args.page) return await runPage(args, stderr, signal);
     const wanted = resolveOptions(inputOf(args, raw, folder), DEFAULT_MODEL);
     const state = args.resume ? RunState.open(out) : undefined;
     if (state) checkResumable(state.options, wanted, givenOptions(raw));
@@ -81,7 +80,6 @@ export async function runCommand(
 /** Serves the page until the signal. */
 async function runPage(
   { port: text = '0' }: Arguments,
-  out: string,
   stderr: NodeJS.WriteStream,
   signal: AbortSignal,
 ): Promise<number> {
@@ -89,10 +87,9 @@ async function runPage(
   if (!Number.isInteger(port) || port < 0 || port > 65_535) {
     throw new DemoError('invalid-option', `--port is "${text}": use a whole number from 0 to 65535`);
   }
-  makeOut(out);
   // Vite is loaded for the page only.
   const { servePage } = await import('../web/server.ts');
-  await using server = await servePage({ out, port }).catch((cause: NodeJS.ErrnoException) => {
+  await using server = await servePage({ port }).catch((cause: NodeJS.ErrnoException) => {
     if (cause.code !== 'EADDRINUSE') throw cause;
     throw new DemoError('invalid-option', `--port ${port} is taken: use another, or none`, { cause });
   });

@@ -1,27 +1,19 @@
 // A server for one person on this machine: localhost, a token in the address, and no request that ends it.
 import { randomBytes, timingSafeEqual } from 'node:crypto';
-import { createReadStream } from 'node:fs';
-import { stat } from 'node:fs/promises';
+import { readFileSync } from 'node:fs';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { pipeline } from 'node:stream/promises';
 
-/** A file that is served from memory. */
+/** A file of a folder. */
 export interface ServedFile {
   readonly type: string;
-  readonly content: string | Uint8Array;
-}
-
-export interface Exchange {
-  readonly request: IncomingMessage;
-  readonly response: ServerResponse;
+  /** Where it lies. */
+  readonly path: string;
 }
 
 export interface LocalServerOptions {
-  /** By path below the token, `/` for the page itself. */
+  /** By path below the token, `/` for the first page: nothing else is served, whatever a request names. */
   readonly files: ReadonlyMap<string, ServedFile>;
-  /** By method and path, e.g. `POST /start`. */
-  readonly routes: Readonly<Record<string, (exchange: Exchange) => void | Promise<void>>>;
   /** @defaultValue 0: a free one */
   readonly port?: number | undefined;
 }
@@ -32,11 +24,14 @@ export interface LocalServer extends AsyncDisposable {
   close(): Promise<void>;
 }
 
-const LONGEST_BODY = 1 << 20;
-
-/** The address holds the token: it is told to no other site, and no other site shows the page. */
+/**
+ * The address holds the token: it is told to no other site, and no other site shows the page. Pages that are isolated from other origins
+ * may compute with threads.
+ */
 const HEADERS = {
   'Cache-Control': 'no-store',
+  'Cross-Origin-Embedder-Policy': 'require-corp',
+  'Cross-Origin-Opener-Policy': 'same-origin',
   'Cross-Origin-Resource-Policy': 'same-origin',
   'Referrer-Policy': 'no-referrer',
   'X-Content-Type-Options': 'nosniff',
@@ -49,7 +44,7 @@ const equal = (a: string, b: string): boolean => {
 };
 
 /** Serves until closed, on 127.0.0.1 only. @throws the system's error where the port cannot be had */
-export async function startLocalServer({ files, routes, port = 0 }: LocalServerOptions): Promise<LocalServer> {
+export async function startLocalServer({ files, port = 0 }: LocalServerOptions): Promise<LocalServer> {
   const token = randomBytes(16).toString('base64url');
   const server = createServer({ requestTimeout: 30_000, headersTimeout: 10_000 }, (request, response) => {
     for (const [name, value] of Object.entries(HEADERS)) response.setHeader(name, value);
@@ -86,15 +81,16 @@ export async function startLocalServer({ files, routes, port = 0 }: LocalServerO
       response.writeHead(308, { Location: `/${token}/` }).end();
       return;
     }
-    const route = Object.hasOwn(routes, `${method} ${path}`) ? routes[`${method} ${path}`] : undefined;
-    if (route) return route({ request, response });
     const file = files.get(path);
     if (!file) return end(response, 404, 'there is nothing here');
     if (method !== 'GET' && method !== 'HEAD') {
       response.setHeader('Allow', 'GET, HEAD');
       return end(response, 405, 'only to be read');
     }
-    response.writeHead(200, { 'Content-Type': file.type }).end(method === 'HEAD' ? undefined : file.content);
+    // At once, for one visitor: also who has said all that they want to gets an answer.
+    const content = readFileSync(file.path);
+    response.writeHead(200, { 'Content-Type': file.type, 'Content-Length': content.length });
+    response.end(method === 'HEAD' ? undefined : content);
   }
 
   const close = async (): Promise<void> => {
@@ -106,32 +102,4 @@ export async function startLocalServer({ files, routes, port = 0 }: LocalServerO
 
 function end(response: ServerResponse, status: number, text: string): void {
   response.writeHead(status, { 'Content-Type': 'text/plain; charset=utf-8' }).end(`${text}\n`);
-}
-
-export function sendJson(response: ServerResponse, status: number, value: unknown): void {
-  response.writeHead(status, { 'Content-Type': 'application/json' }).end(JSON.stringify(value));
-}
-
-/** A file from disk. */
-export async function sendFile(response: ServerResponse, path: string, type: string): Promise<void> {
-  const found = await stat(path).catch(() => undefined);
-  if (!found?.isFile()) return end(response, 404, 'no run has finished yet');
-  response.writeHead(200, { 'Content-Type': type });
-  await pipeline(createReadStream(path), response);
-}
-
-/** The JSON that was sent; undefined where it is none, or beyond a megabyte. */
-export async function readJson(request: IncomingMessage): Promise<unknown> {
-  const chunks: Buffer[] = [];
-  let bytes = 0;
-  for await (const chunk of request as AsyncIterable<Buffer>) {
-    bytes += chunk.length;
-    if (bytes > LONGEST_BODY) return undefined;
-    chunks.push(chunk);
-  }
-  try {
-    return JSON.parse(Buffer.concat(chunks).toString('utf8')) as unknown;
-  } catch {
-    return undefined;
-  }
 }
