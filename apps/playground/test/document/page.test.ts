@@ -1,11 +1,13 @@
 // The page of long documents in headless Chromium, from a static file server that sends no special headers.
-import { readFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { openSafetensors } from '@hip/checkpoints';
 import { describeBrowser, missingShared, sharedPath } from '@hip/testing';
 import { serve, type TestPage, type TestServer } from '@hip/testing/browser';
 import { builtSite, openIsolated, picture, press, text, waitForText, wide, type BuiltSite } from '../site.ts';
+import { tinyModel } from '../tiny.ts';
 
 const models = sharedPath('models', 'smollm2-135m-instruct');
 const goldens = sharedPath('goldens', 'smollm2');
@@ -16,6 +18,7 @@ const NOVEL = join(import.meta.dirname, '../../../demo/text/moby-dick.txt');
 const WORDS = 760;
 
 describeBrowser('a long document', (open) => {
+  const folder = mkdtempSync(join(tmpdir(), 'tiny-'));
   let site: BuiltSite;
   let tab: TestPage;
   beforeAll(async () => {
@@ -26,12 +29,13 @@ describeBrowser('a long document', (open) => {
   afterAll(async () => {
     await tab?.[Symbol.asyncDispose]();
     site?.[Symbol.dispose]();
+    rmSync(folder, { recursive: true, force: true });
   });
 
   /** Picks a file as a visitor does. */
-  const pick = async (selector: string, path: string): Promise<void> => {
-    const input = await tab.page.$(selector);
-    await (input as unknown as { uploadFile(path: string): Promise<void> }).uploadFile(path);
+  const pick = async (selector: string, ...paths: readonly string[]): Promise<void> => {
+    const input = await tab.page.waitForSelector(selector);
+    await (input as unknown as { uploadFile(...all: readonly string[]): Promise<void> }).uploadFile(...paths);
   };
   const choose = (name: string, value: string): Promise<unknown> => tab.page.select(`select[name=${name}]`, value);
   const source = (kind: string): Promise<void> => press(tab.page, `input[value=${kind}]`);
@@ -137,15 +141,22 @@ describeBrowser('a long document', (open) => {
     expect(await waitForText(page, '.status', /model/)).toBe('No model is loaded.');
   });
 
-  it('reads on WebGPU', async () => {
+  it('reads on WebGPU, a small model since it is computed in software here', async () => {
     const { page } = tab;
+    await source('files');
+    await pick('input[name=files]', ...(await tinyModel(folder)));
     await choose('lanes', 'hip');
-    expect(await load('webgpu', '1024')).toMatch(/On WebGPU/);
-    await type('textarea[name=typed]', readFileSync(NOVEL, 'utf8').slice(0, 600));
+    await choose('backend', 'webgpu');
+    await choose('tokens', '1024');
+    await press(page, 'button[name=load]');
+    expect(await waitForText(page, '.status', /^llama: 2 layers/)).toMatch(/On WebGPU/);
+    await type('textarea[name=typed]', readFileSync(NOVEL, 'utf8').slice(0, 300));
     await press(page, 'input[name=hide]');
     await press(page, 'button[name=read]');
     await waitForText(page, '[data-lane=hip] [data-figure=token]', /ms|s$/);
-    expect(Number(await figure('hip', 'perplexity'))).toBeGreaterThan(10);
+    // Random weights know nothing: every token of 4,096 is as likely.
+    expect(Number(await figure('hip', 'perplexity'))).toBeGreaterThan(3000);
+    expect(Number(await figure('hip', 'perplexity'))).toBeLessThan(6000);
   });
 
   describe.skipIf(!models || !goldens || !books)(`SmolLM2${missingShared('models/smollm2-135m-instruct')}`, () => {
@@ -171,7 +182,7 @@ describeBrowser('a long document', (open) => {
       await choose('lanes', 'both');
       await choose('tokens', '2048');
       await press(page, 'button[name=load]');
-      expect(await loaded()).toMatch(/llama: 30 layers/);
+      await waitForText(page, '.status', /^llama: 30 layers/);
       const novel = readFileSync(join(books!, 'herman-melville_moby-dick.txt'), 'utf8');
       const start = novel
         .split(/(?<= )/)

@@ -1,0 +1,85 @@
+// Every page as it is built: its frame, what it weighs before a model is asked for, and that leaving it ends its worker.
+import { readFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { gzipSync } from 'node:zlib';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { describeBrowser } from '@hip/testing';
+import type { TestPage } from '@hip/testing/browser';
+import { PAGES } from '../build/pages.ts';
+import { builtSite, openIsolated, picture, press, waitForText, wide, type BuiltSite } from './site.ts';
+
+/** Bytes of scripts, compressed, that a page may have before anything is asked for. */
+const BUDGET = 150_000;
+
+let site: BuiltSite;
+beforeAll(async () => {
+  site = await builtSite();
+});
+afterAll(() => site?.[Symbol.dispose]());
+
+/** A page's scripts and all that they import before they run. */
+function scriptsOf(path: string): Map<string, string> {
+  const html = readFileSync(join(site.folder, path, 'index.html'), 'utf8');
+  const found = new Map<string, string>();
+  const follow = (file: string): void => {
+    if (found.has(file)) return;
+    const code = readFileSync(file, 'utf8');
+    found.set(file, code);
+    for (const [, specifier] of code.matchAll(
+      /(?:^|[;}\s])(?:import|export)\s*(?:[\w*{}\s,$]+from\s*)?["'`](\.[^"'`]+)["'`]/g,
+    ))
+      follow(join(dirname(file), specifier!));
+  };
+  for (const [, source] of html.matchAll(/<(?:script[^>]* src|link rel="modulepreload"[^>]* href)="([^"]+)"/g))
+    follow(join(site.folder, path, source!));
+  return found;
+}
+
+describe.each(PAGES)('/$path', ({ path, title, lead }) => {
+  it(`paints with at most ${BUDGET / 1000} KB of scripts`, () => {
+    const scripts = scriptsOf(path);
+    expect(scripts.size).toBeGreaterThan(0);
+    const bytes = [...scripts.values()].reduce((sum, code) => sum + gzipSync(code).length, 0);
+    expect(bytes).toBeLessThan(BUDGET);
+  });
+
+  it('says what it is before any script runs, and marks itself in the navigation', () => {
+    const html = readFileSync(join(site.folder, path, 'index.html'), 'utf8');
+    expect(html).toContain(`<h1>${title}</h1>`);
+    expect(html).toContain(lead);
+    expect(html.match(/aria-current="page"/g)).toHaveLength(1);
+    expect(html).toContain('<html lang="en">');
+  });
+});
+
+describeBrowser('the pages', (open) => {
+  let tab: TestPage;
+  beforeAll(async () => {
+    tab = await open({ root: site.folder, isolated: false });
+    await openIsolated(tab.page, `${tab.url}/`);
+  });
+  afterAll(() => tab?.[Symbol.asyncDispose]());
+
+  it.each(PAGES.map(({ path }) => path))('/%s fits a phone, in the light and the dark', async (path) => {
+    await tab.page.goto(`${tab.url}/${path === '' ? '' : `${path}/`}`, { waitUntil: 'load' });
+    expect(await wide(tab.page)).toBe(0);
+    await picture(tab.page, `first-${path || 'index'}`, 360);
+    // The first stop of the keyboard leads past the navigation.
+    await tab.page.keyboard.press('Tab');
+    expect(await tab.page.evaluate('document.activeElement.textContent')).toBe('Skip to content');
+  });
+
+  it('end their workers when they are left, and their memory with them', async () => {
+    const { page } = tab;
+    await page.goto(`${tab.url}/document/`, { waitUntil: 'load' });
+    await page.select('select[name=backend]', 'wasm');
+    await press(page, 'button[name=load]');
+    await waitForText(page, '.status', /^llama: 6 layers/);
+    expect(page.workers().length).toBeGreaterThan(0);
+    await page.goto(`${tab.url}/`, { waitUntil: 'load' });
+    for (const end = Date.now() + 60_000; page.workers().length > 0 && Date.now() < end;)
+      await new Promise((resolve) => setTimeout(resolve, 50));
+    expect(page.workers()).toEqual([]);
+    expect(tab.errors.filter((error) => !/ERR_ABORTED|404/.test(error))).toEqual([]);
+  });
+});
