@@ -62,7 +62,7 @@ export const press = (page: Page, selector: string): Promise<void> =>
  *
  * @throws with what the page shows, where it does not come
  */
-export async function waitForText(page: Page, selector: string, pattern: RegExp, seconds = 150): Promise<string> {
+export async function waitForText(page: Page, selector: string, pattern: RegExp, seconds = 500): Promise<string> {
   const look = `(() => {
     const texts = (where) => [...document.querySelectorAll(where)].map(({ textContent }) => textContent);
     return { found: texts(${JSON.stringify(selector)}), alerts: texts('[role=alert] .failure') };
