@@ -6,6 +6,7 @@ import { Random } from '@instatune/nsga2';
 import { Space } from '@instatune/search';
 import type { Benchmark } from './benchmark.ts';
 import { makeOwnRuns, readRuns } from './peers/runs.ts';
+import { speedRows } from './peers/speed.ts';
 import { rowsOfTask, standing } from './peers/table.ts';
 import { measureTask, PEER_TASKS } from './peers/tasks.ts';
 
@@ -63,8 +64,16 @@ export const benchmark: Benchmark = {
     const rows = tasks.flatMap((name) => rowsOfTask(PEER_TASKS[name]!(), runs));
     return {
       rows: [
-        ...rows.map((row) => ({ part: 'hypervolume', ...row })),
+        ...rows.map(({ median, worst, ...row }) => ({
+          part: 'hypervolume',
+          ...row,
+          ...Object.fromEntries(Object.entries(median).map(([count, value]) => [`at${count}`, value])),
+          ...Object.fromEntries(Object.entries(worst).map(([count, value]) => [`worst${count}`, value])),
+        })),
         ...standing(rows, 'ours linas').map((row) => ({ part: 'standing of linas', ...row })),
+        ...(python === undefined
+          ? []
+          : (await speedRows(python, Number(process.env['HIP_PEERS_SPEED_SEEDS'] ?? (quick ? 1 : 5)))).map((row) => ({ part: '25,000 evaluations', ...row }))),
       ],
       environment: {
         runs: runs.length,

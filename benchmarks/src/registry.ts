@@ -16,6 +16,7 @@ export const registry: Readonly<Record<string, string>> = {
   mask: "one head's mask over a long text, as a grid of how much of each cell is attended to",
   webgpu: 'dense and HiP attention on WebGPU: prefill, decode, memory',
   nsga2: 'NSGA-II and III on ZDT, DTLZ and BERT-synth; sorting; exact hypervolume',
+  'predictor-table': 'MAPE and rank correlation of every predictor by rows learnt from, on HAT and OFA data',
   predictors: 'rank correlation and time of each predictor against measurements, beside peers',
   linas: 'LINAS against NSGA-II and random search on BERT-synth and on measured networks',
   peers: 'LINAS and NSGA-II against pymoo and Optuna after 50 to 800 measurements on twelve tasks',

@@ -43,6 +43,7 @@ describe('registry', () => {
         'sampling',
         'nsga2',
         'peers',
+        'predictor-table',
         'predictors',
         'quality',
         'quality-smollm2',

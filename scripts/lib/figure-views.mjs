@@ -572,6 +572,71 @@ export const VIEWS = [
         });
       }),
   },
+  {
+    name: 'peers',
+    title: 'Searches against pymoo and Optuna',
+    tables: (document) => {
+      const cells = where(document, { part: 'hypervolume' });
+      const counts = [50, 100, 200, 400, 800];
+      const share = (row, count) =>
+        row[`at${count}`] === undefined
+          ? undefined
+          : `${row[`at${count}`].toFixed(4)} (${row[`worst${count}`].toFixed(4)})`;
+      return [
+        ...[...new Set(cells.map(({ task }) => task))].map((task) =>
+          view(
+            `${task}: share of the hypervolume after so many measurements, median (worst seed)`,
+            cells.filter((row) => row.task === task),
+            {
+              search: 'algorithm',
+              seeds: 'seeds',
+              ...Object.fromEntries(counts.map((count) => [`after ${count}`, (row) => share(row, count)])),
+              'CPU seconds a run': 'cpuSecondsPerRun',
+            },
+          ),
+        ),
+        view('Where LINAS stands in each cell', where(document, { part: 'standing of linas' }), {
+          task: 'task',
+          measurements: 'measurements',
+          LINAS: 'ours',
+          standing: 'standing',
+          'best other': 'best',
+          its: 'bestMedian',
+        }),
+        view(
+          '25,000 evaluations of NSGA-II: hypervolume and CPU time, in one run',
+          where(document, { part: '25,000 evaluations' }),
+          {
+            problem: 'problem',
+            seeds: 'seeds',
+            'ours, median (least to most)': (row) => `${row.median} (${row.least} to ${row.most})`,
+            'pymoo 0.6.2': (row) => `${row.pymooMedian} (${row.pymooLeast} to ${row.pymooMost})`,
+            'CPU seconds': 'cpuSeconds',
+            "pymoo's": 'pymooCpuSeconds',
+            'times less': ({ timesLessCpu }) => times(timesLessCpu),
+          },
+        ),
+      ];
+    },
+  },
+  {
+    name: 'predictor-table',
+    title: 'Predictors on measured networks',
+    tables: (document) =>
+      [...new Set(document.rows.map(({ set }) => set))].map((set) => {
+        const rows = where(document, { set });
+        const sizes = [...new Set(rows.map(({ rows: size }) => size))];
+        const methods = [...new Set(rows.map(({ method }) => method))].map((method) => ({ method }));
+        const cell = (method, size) => {
+          const row = rows.find((each) => each.method === method && each.rows === size);
+          return row && `${row.mapePercent} %, ${row.kendallTau}`;
+        };
+        return view(`${set}: MAPE and Kendall's τ on 500 others, median of seeds`, methods, {
+          predictor: 'method',
+          ...Object.fromEntries(sizes.map((size) => [`from ${size} rows`, ({ method }) => cell(method, size)])),
+        });
+      }),
+  },
   { name: 'predictors', title: 'Predictors' },
   {
     name: 'nsga2',

@@ -54,8 +54,7 @@ const needed = (...parts: string[]): string => {
   return path;
 };
 
-/** Every task by name; made when asked for. References lie about where the mean random candidate does. */
-export const PEER_TASKS: Readonly<Record<string, () => PeerTask>> = {
+const MAKERS: Readonly<Record<string, () => PeerTask>> = {
   'BERT-synth': () => {
     const exact = exactBertSynth();
     const reference = [...exact.reference];
@@ -87,6 +86,20 @@ export const PEER_TASKS: Readonly<Record<string, () => PeerTask>> = {
   }),
   ...BLACK_BOXES,
 };
+
+const made = new Map<string, PeerTask>();
+
+/** Every task by name; made once, when asked for. References lie about where the mean random candidate does. */
+export const PEER_TASKS: Readonly<Record<string, () => PeerTask>> = Object.fromEntries(
+  Object.entries(MAKERS).map(([name, make]) => [
+    name,
+    () => {
+      const task = made.get(name) ?? make();
+      made.set(name, task);
+      return task;
+    },
+  ]),
+);
 
 /** Objectives of a trial in the task's order, minimised. */
 export function minimisedOf({ problem, order }: PeerTask, values: Readonly<Record<string, number>>): number[] {

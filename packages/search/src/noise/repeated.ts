@@ -53,8 +53,8 @@ export function repeated(problem: SearchProblem, options: RepeatOptions = {}): S
     ...problem,
     objectives: problem.objectives.map((objective) => {
       if (objective.kind === 'exact') return objective;
-      const { evaluate: _, ...rest } = objective;
-      return rest;
+      const { name, kind, direction, unit } = objective;
+      return { name, kind, ...(direction && { direction }), ...(unit !== undefined && { unit }) };
     }),
     async measure(genes, context) {
       const all: Values[] = [];
