@@ -28,7 +28,7 @@ const METHODS: Readonly<Record<string, () => Regressor>> = {
   randomForest: () => randomForest(),
   boostedTrees: () => boostedTrees(),
   nearestNeighbours: () => nearestNeighbours(),
-  stacking: () => stacking([ridge(), svr(), randomForest()]),
+  stacking: () => stacking({ ridge: ridge(), svr: svr(), forest: randomForest() }),
   auto: () => auto(),
 };
 
