@@ -73,7 +73,10 @@ export const benchmark: Benchmark = {
         ...standing(rows, 'ours linas').map((row) => ({ part: 'standing of linas', ...row })),
         ...(python === undefined
           ? []
-          : (await speedRows(python, Number(process.env['HIP_PEERS_SPEED_SEEDS'] ?? (quick ? 1 : 5)))).map((row) => ({ part: '25,000 evaluations', ...row }))),
+          : (await speedRows(python, Number(process.env['HIP_PEERS_SPEED_SEEDS'] ?? (quick ? 1 : 5)))).map((row) => ({
+              part: '25,000 evaluations',
+              ...row,
+            }))),
       ],
       environment: {
         runs: runs.length,
