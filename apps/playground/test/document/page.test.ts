@@ -184,10 +184,12 @@ describeBrowser('a long document', (open) => {
       await press(page, 'button[name=load]');
       await waitForText(page, '.status', /^llama: 30 layers/);
       const novel = readFileSync(join(books!, 'herman-melville_moby-dick.txt'), 'utf8');
+      // Without the space at its end, which would be a token of its own.
       const start = novel
         .split(/(?<= )/)
         .slice(0, WORDS)
-        .join('');
+        .join('')
+        .trimEnd();
       await type('textarea[name=typed]', start);
       if (await page.$eval('input[name=hide]', (box) => box.checked)) await press(page, 'input[name=hide]');
       await press(page, 'button[name=read]');
