@@ -9,6 +9,8 @@ export const registry: Readonly<Record<string, string>> = {
   'llm-cpu': 'SmolLM2 from its GGUF against llama.cpp on two threads: prefill, token, perplexity, memory',
   embeddings: 'MiniLM sentence embeddings on two threads against onnxruntime',
   'onnx-cpu': 'SmolLM2 as ONNX: onnxruntime with the whole graph against the graph cut at its attention',
+  'serve-soak':
+    'a server under thousands of requests with aborts, bad requests and dropped connections: answers, memory',
   sampling: 'greedy and every way to sample a token at 151,936 tokens',
   quality: 'perplexity and pass-key accuracy of dense, HiP, window and random blocks on real weights',
   'quality-smollm2': 'SmolLM2 at 8K: distance from dense in prefill and decode, pass-keys, tasks over books',

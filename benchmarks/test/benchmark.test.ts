@@ -41,6 +41,7 @@ describe('registry', () => {
         'model-decode',
         'onnx-cpu',
         'sampling',
+        'serve-soak',
         'nsga2',
         'peers',
         'predictor-table',

@@ -13,6 +13,7 @@ export const guides: DefaultTheme.SidebarItem[] = [
     text: 'Tasks',
     items: pages({
       '/guide/language-models': 'Language models',
+      '/guide/serving': 'Serving',
       '/guide/onnx': 'HiP in ONNX models',
       '/guide/long-document': 'A long document in a tfjs model',
       '/guide/tune': 'One command',

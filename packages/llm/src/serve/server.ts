@@ -7,7 +7,7 @@ import type { AccessOptions } from './access.ts';
 import type { ApiError } from './api-error.ts';
 import { createApp } from './app.ts';
 import type { ServedEmbedder } from './embeddings.ts';
-import { Service, type ServiceOptions } from './service.ts';
+import { Service, type ServerLoad, type ServiceOptions } from './service.ts';
 
 /** Options of {@link createServer}. */
 export interface ServerOptions extends ServiceOptions, AccessOptions {
@@ -29,18 +29,6 @@ export interface ListenOptions {
   readonly port?: number | undefined;
   /** @defaultValue 127.0.0.1: this machine alone */
   readonly host?: string | undefined;
-}
-
-/** What a server is doing. */
-export interface ServerLoad {
-  /** Requests that are answered. */
-  readonly running: number;
-  /** Requests that wait. */
-  readonly waiting: number;
-  /** Beginnings that are kept for later requests. */
-  readonly prefixes: number;
-  /** Their tokens. */
-  readonly prefixTokens: number;
 }
 
 const BODY_LIMIT = 4 * 2 ** 20;

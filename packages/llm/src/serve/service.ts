@@ -32,6 +32,20 @@ export interface ServiceOptions {
   readonly cacheTokens?: number | undefined;
 }
 
+/** What a server is doing. */
+export interface ServerLoad {
+  /** Requests that are answered. */
+  readonly running: number;
+  /** Requests that wait. */
+  readonly waiting: number;
+  /** Beginnings that are kept for later requests. */
+  readonly prefixes: number;
+  /** Their tokens. */
+  readonly prefixTokens: number;
+  /** Bytes of keys and values, of all requests and kept beginnings. */
+  readonly cacheBytes: number;
+}
+
 /** One choice to write. */
 export interface Job {
   readonly prompt: readonly number[];
@@ -98,15 +112,10 @@ export class Service {
     return this.#parts.engine.contextTokens;
   }
 
-  /** Requests that are answered, that wait; beginnings that are kept, and their tokens. */
-  get load(): {
-    readonly running: number;
-    readonly waiting: number;
-    readonly prefixes: number;
-    readonly prefixTokens: number;
-  } {
+  get load(): ServerLoad {
     const { running, waiting } = this.#admission;
-    return { running, waiting, prefixes: this.#prefixes.size, prefixTokens: this.#prefixes.tokens };
+    const { cache } = this.#parts.engine.memory;
+    return { running, waiting, prefixes: this.#prefixes.size, prefixTokens: this.#prefixes.tokens, cacheBytes: cache };
   }
 
   /**
