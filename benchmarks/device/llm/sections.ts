@@ -120,8 +120,9 @@ async function qwen(at: Surroundings): Promise<void> {
             prefill.push(again.ms);
             sequence = again.sequence;
           }
-          await decodeTimes(sequence, 40);
-          const times = await decodeTimes(sequence, at.tiny ? 8 : 64);
+          // A GPU that was idle lowers its clocks.
+          await decodeTimes(sequence, at.tiny ? 8 : 96);
+          const times = await decodeTimes(sequence, at.tiny ? 8 : 96);
           const sorted = times.toSorted((a, b) => a - b);
           const after = gpuMiB();
           at.add({
@@ -180,6 +181,30 @@ async function qwen(at: Surroundings): Promise<void> {
   }
 }
 
+/** Notes what a device compiles: how many, from the first beginning to the last end, and which took longest. */
+function watchCompiler(device: GPUDevice): () => {
+  readonly count: number;
+  readonly span: number;
+  readonly slowest: readonly string[];
+} {
+  const times: { readonly label: string; readonly from: number; readonly to: number }[] = [];
+  const compile = device.createComputePipelineAsync.bind(device);
+  device.createComputePipelineAsync = async (descriptor) => {
+    const from = performance.now();
+    const pipeline = await compile(descriptor);
+    times.push({ label: String(descriptor.label), from, to: performance.now() });
+    return pipeline;
+  };
+  return () => ({
+    count: times.length,
+    span: Math.max(...times.map(({ to }) => to)) - Math.min(...times.map(({ from }) => from)),
+    slowest: times
+      .toSorted((a, b) => b.to - b.from - a.to + a.from)
+      .slice(0, 6)
+      .map(({ label, from, to }) => `${label}: ${Math.round(to - from)} ms`),
+  });
+}
+
 /** A 1.2 GB file to its first token. */
 async function load(at: Surroundings): Promise<void> {
   const shape = at.tiny ? 'tiny' : 'qwen3-0.6b';
@@ -189,9 +214,11 @@ async function load(at: Surroundings): Promise<void> {
     const before = heldMiB();
     resetPeak();
     const device = await at.device();
+    const compiled = watchCompiler(device);
     const { ms, value: engine } = await timed(() => loadEngine(folder, { device, weights, contextTokens: 4096 }));
-    const peak = peakMiB();
+    const { span, slowest, count } = compiled();
     const first = await timed(() => engine.createSequence().candidates(randomIds(64, 500)));
+    const peak = peakMiB();
     at.add({
       what: 'load',
       shape,
@@ -199,6 +226,9 @@ async function load(at: Surroundings): Promise<void> {
       loadMs: round(ms),
       firstTokenMs: round(first.ms),
       totalMs: round(ms + first.ms),
+      shaders: count,
+      compileMs: round(span),
+      slowest,
       hostPeakMiB: round(peak),
       hostBeforeMiB: round(before),
     });
@@ -214,7 +244,7 @@ async function long(at: Surroundings): Promise<void> {
   const vocabulary = SHAPES[shape]!['vocab_size'] as number;
   for (const length of (process.env['LONG'] ?? (at.tiny ? '1024' : '131072,1048576')).split(',').map(Number)) {
     for (const offload of (process.env['OFFLOAD'] ?? '0,1').split(',').map((flag) => flag === '1')) {
-      const tokens = Math.min(131_072, Math.ceil(length / 4));
+      const tokens = Math.min(65_536, Math.ceil(length / 4));
       const before = gpuMiB();
       const options = {
         contextTokens: length + 256,
@@ -224,13 +254,14 @@ async function long(at: Surroundings): Promise<void> {
       await withEngine(at, folder, options, async (engine) => {
         const sequence = engine.createSequence();
         const prompt = randomIds(length, vocabulary);
-        let most = 0;
+        let [most, held] = [0, 0];
         const { ms } = await timed(() =>
           sequence.candidates(prompt, {
             onProgress: (done) => {
               if (Math.floor((done / length) * 20) > most) {
                 most = Math.floor((done / length) * 20);
                 at.log(`long ${length} ${offload} ${done}`);
+                if (most % 4 === 1) held = Math.max(held, gpuMiB() ?? 0);
               }
             },
           }),
@@ -248,7 +279,9 @@ async function long(at: Surroundings): Promise<void> {
           tokenMostMs: round(Math.max(...times)),
           engineGB: round(engine.memory.total / 1e9),
           gpuMiB: before !== undefined && after !== undefined ? after - before : undefined,
+          gpuMostMiB: before === undefined ? undefined : Math.max(held, after ?? 0) - before,
           hostMiB: round(heldMiB()),
+          hostPagesGB: round(engine.model.pool.hostBytes / 1e9),
         });
       });
     }
@@ -276,7 +309,7 @@ async function together(at: Surroundings): Promise<void> {
             await sequence.forward(randomIds(length, vocabulary, i + 1), { logits: 'none' });
             sequences.push(sequence);
           }
-          await Promise.all(sequences.map((sequence, i) => decodeTimes(sequence, 12, i + 1)));
+          await Promise.all(sequences.map((sequence, i) => decodeTimes(sequence, at.tiny ? 2 : 64, i + 1)));
           const { ms } = await timed(() =>
             Promise.all(sequences.map((sequence, i) => decodeTimes(sequence, tokens, i + 1))),
           );
@@ -323,6 +356,15 @@ async function host(at: Surroundings): Promise<void> {
       short.push((await timed(() => sequence.candidates(prompt.subarray(0, 2048)))).ms);
     }
     at.add({ what: 'host', of: 'prompts of 2,048, one after another', ms: short.map((value) => round(value)) });
+  });
+}
+
+/** Where the time of eight conversations goes. */
+async function eight(at: Surroundings): Promise<void> {
+  const shape = at.tiny ? 'tiny' : 'qwen3-0.6b';
+  const vocabulary = SHAPES[shape]!['vocab_size'] as number;
+  const options = { weights: 'f16', contextTokens: 2560, cacheTokens: 8 * 2560 } as const;
+  await withEngine(at, randomModel(shape, 'F16'), options, async (engine) => {
     const few: Sequence[] = [];
     for (let i = 0; i < 8; i++) {
       const own = engine.createSequence();
@@ -380,5 +422,6 @@ export const SECTIONS: Readonly<Record<string, (at: Surroundings) => Promise<voi
   together,
   long,
   host,
+  eight,
   perplexity,
 };

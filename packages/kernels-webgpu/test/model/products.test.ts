@@ -128,6 +128,8 @@ describeGpu('products of stored matrices', (gpu) => {
     const columns = WEIGHT_TYPES[type].values === 1 ? 72 : 256;
     const most = type === 'F16' ? 1e-6 : 1e-3;
     expect(await check(type, { rows: 35, outputs: 37, columns, seed: 1, xType: 'f16' }, emulated())).toBeLessThan(most);
+    const halves = { ...emulated(), halves: true };
+    expect(await check(type, { rows: 35, outputs: 37, columns, seed: 1, xType: 'f16' }, halves)).toBeLessThan(most);
   });
 
   it('sixteen by sixteen, gate and up in one tile', async () => {

@@ -119,6 +119,9 @@ describeGpu('operations on rows', (gpu) => {
   it('rotation of halves and of neighbours, whole heads or their first numbers, normed before or not', async () => {
     for (const [rows, headDim, rotaryDim, interleaved, withNorm] of [
       [3, 32, 32, false, true],
+      // A few lanes a head, more rows than a workgroup.
+      [7, 64, 64, false, true],
+      [2, 16, 16, false, false],
       [2, 20, 8, true, true],
       [1, 9, 6, false, false],
     ] as const) {
@@ -129,7 +132,8 @@ describeGpu('operations on rows', (gpu) => {
       const values = counts.map((count, s) => randomValues(rows * count * headDim, s));
       const weights = counts.map((_, s) => randomValues(headDim, 20 + s));
       const tensors = values.map((each) => tensor(each));
-      const keysOut = empty(rows * 2 * headDim);
+      const [queriesOut, keysOut] = [empty(rows * 4 * headDim), empty(rows * 2 * headDim)];
+      const isApart = headDim % 16 === 0 && headDim !== 32;
       const norm = (s: number) =>
         withNorm ? { norm: { weight: tensor(weights[s]!), epsilon: 1e-3, unitOffset: s === 1 } } : {};
       run((call) =>
@@ -137,7 +141,7 @@ describeGpu('operations on rows', (gpu) => {
           call,
           {
             heads: [
-              { x: tensors[0]!, count: 4, ...norm(0) },
+              { x: tensors[0]!, count: 4, ...norm(0), ...(isApart && { out: queriesOut }) },
               { x: tensors[1]!, out: keysOut, count: 2, ...norm(1) },
             ],
             tables,
@@ -159,7 +163,10 @@ describeGpu('operations on rows', (gpu) => {
             expected[b] = before[b]! * Math.cos(angle) + before[a]! * Math.sin(angle);
           }
         }
-        expect(await readTensor(context, s === 0 ? tensors[0]! : keysOut)).toBeAllclose(expected, CLOSE);
+        expect(await readTensor(context, s === 1 ? keysOut : isApart ? queriesOut : tensors[0]!)).toBeAllclose(
+          expected,
+          CLOSE,
+        );
       }
     }
     // No tables: norms alone.

@@ -16,7 +16,7 @@ export const DENSE_BELOW = {
 /** Tokens that pass through the layers at a time: enough rows for products to run near the peak, few enough to be small. */
 export const CHUNK_TOKENS = 512;
 /** On a GPU: as many as take so many numbers of activations, since the host's part of a chunk does not grow with it. */
-const CHUNK_NUMBERS = 32 * 2 ** 20;
+const CHUNK_NUMBERS = 56 * 2 ** 20;
 const CHUNK_MOST = 8192;
 
 /** Tokens that a GPU's cache holds beyond one sequence: for others that are short, and what forks copy. */

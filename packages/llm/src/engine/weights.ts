@@ -21,7 +21,7 @@ import { Checksum } from '../saved/checksum.ts';
 import { isFloat, weightBytes, weightType } from './weight-types.ts';
 
 /** Bytes of a matrix that are read, and that are converted, at a time. */
-const PIECE_BYTES = 16 * 2 ** 20;
+const PIECE_BYTES = 8 * 2 ** 20;
 const CONVERTED_BYTES = 4 * 2 ** 20;
 
 /** Every weight under its canonical name: matrices M, vectors V. */

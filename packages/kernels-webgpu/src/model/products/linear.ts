@@ -11,6 +11,7 @@ import { checkActivation, type ActivationFunction } from '../rows/activation-cod
 import { encodeGate } from '../rows/elements.ts';
 import { encodeNorm, type NormOptions } from '../rows/norm.ts';
 import { scratchTensor } from '../scratch.ts';
+import { encodeHalves, fitsHalves, type ProductMatrix } from '../weights/halves.ts';
 import type { GpuMatrix } from '../weights/matrix.ts';
 import { productParams, type ProductKernel } from './kernel.ts';
 import { matrixKernelCode, type MatrixKernel } from './matrix-code.ts';
@@ -49,6 +50,8 @@ export interface ProductOptions {
   readonly limits?: DeviceLimits | undefined;
   /** How the matrix kernel spells its matrices. @defaultValue Dawn's */
   readonly matrices?: (() => MatrixDialect) | undefined;
+  /** Weights are made halves once, before the product. @defaultValue where that pays */
+  readonly halves?: boolean | undefined;
   /** Prefix of the passes' labels. @defaultValue 'linear' */
   readonly label?: string | undefined;
 }
@@ -100,6 +103,9 @@ export function encodeGatedLinear(call: GpuCall, inputs: GatedLinearInputs, opti
   encodeProducts(call, { x, targets, rows, norm }, options, activation);
 }
 
+/** A target whose matrix may lie in scratch. */
+type MultipliedTarget = Omit<GpuLinearTarget, 'matrix'> & { readonly matrix: ProductMatrix };
+
 function encodeProducts(
   call: GpuCall,
   { x, targets, rows, norm }: LinearInputs,
@@ -123,11 +129,13 @@ function encodeProducts(
     writableOf(context, 'out', out, rows * matrix.rows);
     checkNumber('scale', scale);
   }
-  const planned = targets.map(({ matrix, bias }) => ({
-    layout: matrix.layout,
-    parts: matrix.parts.map((part) => part.rows),
-    bias: bias !== undefined,
-  }));
+  const plannedOf = (of: readonly { readonly matrix: ProductMatrix; readonly bias?: GpuTensor | undefined }[]) =>
+    of.map(({ matrix, bias }) => ({
+      layout: matrix.layout,
+      parts: matrix.parts.map((part) => part.rows),
+      bias: bias !== undefined,
+    }));
+  const planned = plannedOf(targets);
   const profile = withTier(context.profile, tier);
   const fused =
     norm?.kind === 'rms' ? { weight: norm.weight !== undefined, unitOffset: norm.unitOffset ?? false } : undefined;
@@ -142,12 +150,20 @@ function encodeProducts(
     encodeNorm(call, { x, out: input }, { ...norm, rows, width: columns });
     plan = planProduct({ ...request, x: input.type, norm: undefined }, profile, limits, options.variant);
   }
+  let multiplied: readonly MultipliedTarget[] = targets;
+  const pays = !options.variant && isWorthHalving(targets, rows, limits);
+  if (plan.variant.kind === 'matrices' && (options.halves ?? pays)) {
+    multiplied = targets.map((target) =>
+      target.matrix.type === 'F16' ? target : { ...target, matrix: encodeHalves(call, target.matrix) },
+    );
+    plan = planProduct({ rows, x: input.type, targets: plannedOf(multiplied), gate }, profile, limits, options.variant);
+  }
   const apart = plan.gateApart
     ? targets.map((target, t) =>
         scratchTensor(call, target.out.type, rows * target.matrix.rows, t === 0 ? 'gate' : 'up'),
       )
     : undefined;
-  const outs = targets.map((target, t) => ({ ...target, out: apart?.[t] ?? target.out }));
+  const outs = multiplied.map((target, t) => ({ ...target, out: apart?.[t] ?? target.out }));
   for (const dispatch of plan.dispatches)
     encodeDispatch(call, {
       x: input,
@@ -168,6 +184,14 @@ function encodeProducts(
     );
 }
 
+/** Rows from which dequantising every weight once, apart, costs less than for each tile of rows. */
+const HALVED_ROWS = 512;
+
+function isWorthHalving(targets: readonly GpuLinearTarget[], rows: number, limits: DeviceLimits): boolean {
+  if (rows < HALVED_ROWS || targets.every(({ matrix }) => matrix.type === 'F16')) return false;
+  return targets.every(({ matrix }) => fitsHalves(matrix, limits));
+}
+
 function encodeDispatch(
   call: GpuCall,
   {
@@ -180,7 +204,8 @@ function encodeDispatch(
     dispatch,
     label,
     matrices,
-  }: LinearInputs & {
+  }: Omit<LinearInputs, 'targets'> & {
+    readonly targets: readonly MultipliedTarget[];
     readonly gate: ActivationFunction | undefined;
     readonly variant: ProductVariant;
     readonly dispatch: ProductDispatch;

@@ -1,4 +1,4 @@
-// Rotary positions of heads, with the norm of each head before: a workgroup a head.
+// Rotary positions of heads, with the norm of each head before: a workgroup a head, or a few lanes where heads are even enough.
 import { HipError } from '../../errors/gpu-errors.ts';
 import type { ElementType } from '../../device/features.ts';
 import { bindings, wgsl } from '../../code/wgsl.ts';
@@ -10,6 +10,7 @@ import { checkCounts, checkNumber, floatsOf, rangeOf, writableOf } from '../chec
 import { spreadRows } from '../spread.ts';
 import { numberAt, numbersOf } from './norm-code.ts';
 import { reduceFunction } from './reduce-code.ts';
+import { rotateWideCode, wideHeads } from './rotate-wide-code.ts';
 
 const THREADS = 64;
 
@@ -123,6 +124,8 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
   );
 }
 
+const wideCode = (kernel: RotateKernel): string => rotateWideCode(kernel, params.declaration);
+
 /**
  * Norms and rotates the heads of rows: queries and keys in one pass. Without tables, heads are normed (and converted) only.
  *
@@ -173,10 +176,11 @@ export function encodeRotate(
     return { x: x.type, out: out.type, inPlace, count, norm: own };
   });
   const kernel = { sets, headDim, rotaryDim: tables ? rotaryDim : 0, interleaved };
+  const wide = wideHeads(kernel);
   call.pass({
     label: 'rotate',
-    pipeline: { label: 'rotate', code: memoCode(rotateCode, kernel) },
+    pipeline: { label: 'rotate', code: memoCode(wide === undefined ? rotateCode : wideCode, kernel) },
     bindings: list,
-    workgroups: spreadRows(rows * all, context.limits),
+    workgroups: spreadRows(Math.ceil((rows * all) / (wide ?? 1)), context.limits),
   });
 }

@@ -5,7 +5,7 @@ import type { LayerShape } from '../layers.ts';
 import { cachedHeadDim } from './layers.ts';
 
 /** Rows of logits that are in memory at a time. */
-export const LOGIT_ROWS = 16;
+export const LOGIT_ROWS = 8;
 
 type ElementType = GpuTensor['type'];
 
@@ -43,12 +43,18 @@ export interface RowsOptions {
   readonly isExact: boolean;
 }
 
+/** What tensors are, and whether some share a buffer. */
+export interface RowForms {
+  readonly tensors: Rows<Form>;
+  readonly shares: boolean;
+}
+
 /** What each tensor of {@link Rows} is. */
 export function rowBuffers(
   config: ModelConfig,
   layers: readonly LayerShape[],
   { rows, cache, profile, isExact }: RowsOptions & { readonly profile: DeviceProfile },
-): Rows<Form> {
+): RowForms {
   const widest = (of: (shape: LayerShape) => number): number => rows * Math.max(...layers.map(of));
   const floats = (length: number): Form => ({ type: 'f32', length });
   const cached = (count: 'heads' | 'kvHeads'): Form => ({
@@ -58,12 +64,13 @@ export function rowBuffers(
   const asked = Math.min(rows, LOGIT_ROWS);
   const { placement } = config.norm;
   const needsAside = placement === 'output' || placement === 'sandwich' || config.positionRows > 0;
-  return {
+  const shares = isDirect(layers, { cache, profile });
+  const tensors: Rows<Form> = {
     hidden: floats(rows * config.hiddenSize),
     aside: floats(needsAside ? rows * config.hiddenSize : 1),
     query: floats(widest(({ heads, headDim }) => heads * headDim)),
     key: floats(widest(({ kvHeads, headDim }) => kvHeads * headDim)),
-    value: floats(widest(({ kvHeads, headDim }) => kvHeads * headDim)),
+    value: floats(shares ? 1 : widest(({ kvHeads, headDim }) => kvHeads * headDim)),
     cachedQuery: cached('heads'),
     cachedKey: cached('kvHeads'),
     cachedValue: cached('kvHeads'),
@@ -72,10 +79,35 @@ export function rowBuffers(
     last: floats(asked * config.hiddenSize),
     logits: floats(asked * config.vocabSize),
   };
+  return { tensors, shares };
 }
 
-export function activationBytes(forms: Rows<Form>): number {
-  return (Object.values(forms) as Form[]).reduce((sum, { type, length }) => sum + tensorBytes(type, length), 0);
+/** Used one after another, each dead when the next is written: one buffer, unless heads are padded between them. */
+const SHARED: readonly (keyof Rows<unknown>)[] = ['query', 'attended', 'inner'];
+
+/** Whether kernels write queries, keys and values as attention reads them. */
+function isDirect(
+  layers: readonly LayerShape[],
+  { cache, profile }: Pick<RowsOptions, 'cache'> & { readonly profile: DeviceProfile },
+): boolean {
+  return (cache === 'f32' || profile.shaderF16) && layers.every((shape) => cachedHeadDim(shape) === shape.headDim);
+}
+
+/** What the tensors take together. */
+export function activationBytes(forms: RowForms): number {
+  return [...groupsOf(forms)].reduce((sum, names) => sum + groupBytes(forms, names), 0);
+}
+
+/** Tensors that share a buffer. */
+function groupsOf({ tensors, shares }: RowForms): (keyof Rows<unknown>)[][] {
+  const names = Object.keys(tensors) as (keyof Rows<unknown>)[];
+  return shares
+    ? [[...SHARED], ...names.filter((name) => !SHARED.includes(name)).map((name) => [name])]
+    : names.map((name) => [name]);
+}
+
+function groupBytes({ tensors }: RowForms, names: readonly (keyof Rows<unknown>)[]): number {
+  return Math.max(...names.map((name) => tensorBytes(tensors[name].type, tensors[name].length)));
 }
 
 /** Tables of one rotation: cos and sin [rows, pairs]. */
@@ -105,7 +137,10 @@ export class Activations implements Disposable {
     const forms = rowBuffers(config, layers, { ...options, profile: context.profile });
     const make = (form: Form, label: string): GpuTensor => emptyTensor({ context, ...form, label });
     this.tensors = Object.fromEntries(
-      (Object.entries(forms) as [string, Form][]).map(([name, form]) => [name, make(form, name)]),
+      groupsOf(forms).flatMap((names) => {
+        const { buffer } = make({ type: 'f32', length: Math.ceil(groupBytes(forms, names) / 4) }, names.join(', '));
+        return names.map((name) => [name, { buffer, ...forms.tensors[name] }]);
+      }),
     ) as unknown as Rows<GpuTensor>;
     this.ids = make({ type: 'f32', length: rows }, 'ids');
     this.positions = make({ type: 'f32', length: rows }, 'positions');

@@ -42,6 +42,9 @@ class PartCall extends GpuCall {
   }
 }
 
+/** Fewer rows are encoded anew. */
+const COMMON_ROWS = 512;
+
 export class Bodies {
   readonly #context: GpuContext;
   readonly #decoder: GpuDecoder;
@@ -53,6 +56,12 @@ export class Bodies {
     this.#context = context;
     this.#decoder = decoder;
     this.#layers = layers;
+  }
+
+  /** The parts of a chunk of so many rows, where they come again and again: whole chunks, and powers of two. */
+  often(activations: Activations, rows: number): Body | undefined {
+    const isCommon = rows === activations.rows || (rows >= COMMON_ROWS && Number.isInteger(Math.log2(rows)));
+    return isCommon ? this.of(activations, rows) : undefined;
   }
 
   /** The parts for `rows` rows of some activations; the same every time. */

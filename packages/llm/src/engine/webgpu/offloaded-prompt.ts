@@ -201,7 +201,8 @@ function encodeBefore(
   const { chunk, decoder, bodies } = model;
   if (layer > 0) waiting?.bring(call, index);
   else {
-    if (rows === chunk.rows) call.include(bodies.of(chunk, rows).embed);
+    const body = bodies.often(chunk, rows);
+    if (body) call.include(body.embed);
     else decoder.embed(call, chunk, rows);
     waiting?.keep(call, index, 'all');
   }
@@ -216,6 +217,7 @@ function encodeAround(
   layer: number,
   rows: number,
 ): void {
-  if (rows === chunk.rows) call.include(bodies.of(chunk, rows)[part][layer]!);
+  const body = bodies.often(chunk, rows);
+  if (body) call.include(body[part][layer]!);
   else call.section(() => decoder[part](call, chunk, layer, rows));
 }

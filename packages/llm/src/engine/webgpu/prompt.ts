@@ -19,7 +19,7 @@ const MOST_AHEAD = 2;
 const FIRST_PARTS = 4;
 
 /** Bytes of scratch that stay between prompts. */
-const MOST_SCRATCH = 256 * 2 ** 20;
+const MOST_SCRATCH = 64 * 2 ** 20;
 
 /** Tokens to append. */
 export interface Prompt {
@@ -128,7 +128,7 @@ function submitChunk(
   let call = new GpuCall(context);
   try {
     // Whole chunks come again and again: their products are bound once.
-    const body = rows === chunk.rows ? model.bodies.of(chunk, rows) : undefined;
+    const body = model.bodies.often(chunk, rows);
     const around = (layer: number, part: 'before' | 'after'): void => {
       if (body) call.include(body[part][layer]!);
       else call.section(() => decoder[part](call, chunk, layer, rows));

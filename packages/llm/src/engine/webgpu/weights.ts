@@ -8,7 +8,7 @@ import { loadWeights, type DecoderWeights, type WeightsPlan } from '../weights.t
 export type WebgpuWeights = DecoderWeights<GpuMatrix, GpuVector>;
 
 /** Bytes that may wait for the GPU before reading goes on. */
-const MOST_WAITING = 64 * 2 ** 20;
+const MOST_WAITING = 24 * 2 ** 20;
 
 /** A norm's weight or a bias. */
 export interface GpuVector extends GpuTensor {
@@ -35,6 +35,7 @@ export function loadWebgpuWeights(
   allocated: (weights: WebgpuWeights) => Promise<void>,
 ): Promise<WebgpuWeights> {
   let waiting = 0;
+  let before: Promise<unknown> = Promise.resolve();
   const store = {
     createMatrix: (shape: Parameters<typeof createGpuMatrix>[1]) => createGpuMatrix(context, shape),
     createVector: (values: Float32Array): GpuVector => {
@@ -48,7 +49,10 @@ export function loadWebgpuWeights(
       if (waiting < MOST_WAITING) return;
       waiting = 0;
       context.device.queue.submit([]);
-      await context.orLost(context.device.queue.onSubmittedWorkDone());
+      // The next pieces are read while these are on their way.
+      await context.orLost(before);
+      before = context.device.queue.onSubmittedWorkDone();
+      before.catch(() => undefined);
     },
   };
   return loadWeights(store, checkpoint, options);
