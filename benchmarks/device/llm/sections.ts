@@ -266,8 +266,8 @@ async function long(at: Surroundings): Promise<void> {
             },
           }),
         );
-        await decodeTimes(sequence, 2);
-        const times = await decodeTimes(sequence, at.tiny ? 4 : 32);
+        await decodeTimes(sequence, at.tiny ? 2 : 8);
+        const times = await decodeTimes(sequence, at.tiny ? 4 : 16);
         const after = gpuMiB();
         at.add({
           what: 'long',

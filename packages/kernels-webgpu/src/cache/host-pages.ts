@@ -7,8 +7,6 @@ import type { PoolBuffers } from './kv-pool.ts';
 
 /** Bytes read back at a time. */
 const STAGING = 64 * 2 ** 20;
-/** Staging buffers that stay for the next copies. */
-const MOST_STAGING = 4;
 
 /** A page to be uploaded, and the page's place in the target. */
 export interface PageUpload {
@@ -22,6 +20,31 @@ export interface PageBuffers {
   readonly v: GPUBuffer;
 }
 
+/** Buffers through which copies come back, which all layers of a model use: memory that the host can read is slow to allocate. */
+export class PageStaging implements Disposable {
+  readonly #free: GPUBuffer[] = [];
+
+  /** @throws HipError `unsupported`; what the GPU refuses, by `context.settled()` */
+  take(context: GpuContext, bytes: number): GPUBuffer {
+    const at = this.#free.findIndex(({ size }) => size >= bytes);
+    if (at >= 0) return this.#free.splice(at, 1)[0]!;
+    return createBuffer(context, bytes, 0x01 | 0x08, 'page copies'); // MAP_READ | COPY_DST
+  }
+
+  give(buffer: GPUBuffer): void {
+    this.#free.push(buffer);
+  }
+
+  /** Keeps so many. */
+  trim(count: number): void {
+    for (const buffer of this.#free.splice(count)) buffer.destroy();
+  }
+
+  [Symbol.dispose](): void {
+    this.trim(0);
+  }
+}
+
 /** A page whose content lies at `place` of some buffers. */
 type PageCopy = PageUpload;
 
@@ -33,9 +56,10 @@ export class HostPages {
   readonly #copies = new Map<number, Uint8Array[]>();
   /** Full pages without a copy, and when each of them became full: a page that is filled again meanwhile needs another copy. */
   readonly #unsaved = new Map<number, object>();
-  readonly #staging: GPUBuffer[] = [];
+  readonly #staging: PageStaging;
 
-  constructor(context: GpuContext, planner: PagePlanner, pools: readonly PoolBuffers[]) {
+  constructor(context: GpuContext, planner: PagePlanner, pools: readonly PoolBuffers[], staging: PageStaging) {
+    this.#staging = staging;
     this.#context = context;
     this.#planner = planner;
     this.#pools = pools;
@@ -67,7 +91,7 @@ export class HostPages {
   clear(): void {
     this.#copies.clear();
     this.#unsaved.clear();
-    for (const buffer of this.#staging.splice(0)) buffer.destroy();
+    this.#staging.trim(0);
   }
 
   /** Copies full pages to the host. Waits for the queue. @throws HipError `device-lost` */
@@ -83,6 +107,7 @@ export class HostPages {
         this.#pools.map(({ k, v }) => ({ k: k.buffer, v: v.buffer })),
       );
     }
+    this.#staging.trim(2);
   }
 
   /**
@@ -113,7 +138,7 @@ export class HostPages {
     if (pages.length === 0) return;
     const since = pages.map(({ page }) => this.#unsaved.get(page));
     const bytes = this.#bytesOf(pages.length);
-    const staging = this.#take(bytes);
+    const staging = this.#staging.take(context, bytes);
     try {
       const encoder = context.device.createCommandEncoder();
       let at = 0;
@@ -131,7 +156,7 @@ export class HostPages {
       await context.orLost(staging.mapAsync(1, 0, bytes));
       const copied = new Uint8Array(staging.getMappedRange(0, bytes)).slice();
       staging.unmap();
-      this.#give(staging);
+      this.#staging.give(staging);
       this.#keep(pages, since, copied);
     } catch (error) {
       staging.destroy();
@@ -157,17 +182,6 @@ export class HostPages {
       this.#copies.set(page, parts);
       this.#planner.saved(page);
     }
-  }
-
-  #take(bytes: number): GPUBuffer {
-    const at = this.#staging.findIndex(({ size }) => size >= bytes);
-    if (at >= 0) return this.#staging.splice(at, 1)[0]!;
-    return createBuffer(this.#context, bytes, 0x01 | 0x08, 'page copies'); // MAP_READ | COPY_DST
-  }
-
-  #give(buffer: GPUBuffer): void {
-    if (this.#staging.length < MOST_STAGING) this.#staging.push(buffer);
-    else buffer.destroy();
   }
 
   /** Uploads copies to the slots they were given. */

@@ -6,7 +6,7 @@ import { GpuCall } from '../dispatch/call.ts';
 import type { GpuContext } from '../dispatch/context.ts';
 import { createBuffer } from '../dispatch/pool.ts';
 import type { GpuTensor } from '../dispatch/tensor.ts';
-import { HostPages } from './host-pages.ts';
+import { HostPages, PageStaging } from './host-pages.ts';
 import { PagePlanner, type Placement } from './page-planner.ts';
 import { PageTables } from './page-tables.ts';
 import { planPools, type CachePlan, type PoolPlan } from './pools.ts';
@@ -22,6 +22,8 @@ export interface KvPoolOptions {
   readonly tokens: number;
   /** Full pages get a host copy (in `settle()`) and leave the device when room is needed. @defaultValue false */
   readonly offload?: boolean | undefined;
+  /** Through which copies come to the host. @defaultValue the pool's own */
+  readonly staging?: PageStaging | undefined;
   /** Lower limits than the device's. */
   readonly limits?: Pick<DeviceLimits, 'maxStorageBufferBindingSize' | 'maxBufferSize'> | undefined;
 }
@@ -60,6 +62,7 @@ export class KvPool {
       pageTokens = 256,
       tokens,
       offload = false,
+      staging = new PageStaging(),
       limits = context.limits,
     }: KvPoolOptions,
   ) {
@@ -82,7 +85,7 @@ export class KvPool {
       });
       return { ...pool, k: tensor('cached keys'), v: tensor('cached values') };
     });
-    this.host = new HostPages(context, this.planner, this.pools);
+    this.host = new HostPages(context, this.planner, this.pools, staging);
     this.tables = new PageTables(context);
   }
 

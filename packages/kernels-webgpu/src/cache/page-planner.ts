@@ -27,8 +27,9 @@ interface PageState {
  */
 export class PagePlanner {
   readonly slots: number;
-  /** Least recently used first. */
   readonly #pages = new Map<number, PageState>();
+  /** Those on the device, least recently used first. */
+  readonly #resident = new Map<number, PageState>();
   readonly #free: number[];
   readonly #pinned = new Set<number>();
   #next = 0;
@@ -47,6 +48,13 @@ export class PagePlanner {
   /** Pages on the device. */
   get resident(): number {
     return this.slots - this.#free.length;
+  }
+
+  /** Pages on the device that cannot leave it: without a host copy, or pinned. */
+  get unsaved(): number {
+    let count = 0;
+    for (const [page, { saved }] of this.#resident) if (!saved || this.#pinned.has(page)) count++;
+    return count;
   }
 
   /** Slot of a page; undefined while only the host has it. @throws HipError `internal` for a page that does not exist */
@@ -94,7 +102,7 @@ export class PagePlanner {
   require(pages: Iterable<number>): Placement[] {
     const wanted = new Set(pages);
     const held = new Set([...wanted, ...this.#pinned]);
-    for (const [page, { slot, saved }] of this.#pages) if (slot !== undefined && !saved) held.add(page);
+    for (const [page, { saved }] of this.#resident) if (!saved) held.add(page);
     if (held.size > this.slots)
       throw new HipError(
         'out-of-memory',
@@ -149,6 +157,7 @@ export class PagePlanner {
     if (--state.holders > 0) return false;
     if (state.slot !== undefined) this.#free.push(state.slot);
     this.#pages.delete(page);
+    this.#resident.delete(page);
     this.#pinned.delete(page);
     return true;
   }
@@ -161,8 +170,9 @@ export class PagePlanner {
 
   #use(page: number): void {
     const state = this.#state(page);
-    this.#pages.delete(page);
-    this.#pages.set(page, state);
+    if (state.slot === undefined) return;
+    this.#resident.delete(page);
+    this.#resident.set(page, state);
   }
 
   #place(page: number): Placement {
@@ -170,11 +180,12 @@ export class PagePlanner {
     let slot = this.#free.pop();
     let evicted: number | undefined;
     if (slot === undefined) {
-      for (const [candidate, other] of this.#pages) {
-        if (other.slot === undefined || !other.saved || this.#pinned.has(candidate) || candidate === page) continue;
+      for (const [candidate, other] of this.#resident) {
+        if (!other.saved || this.#pinned.has(candidate) || candidate === page) continue;
         evicted = candidate;
         slot = other.slot;
         other.slot = undefined;
+        this.#resident.delete(candidate);
         break;
       }
     }

@@ -1,5 +1,6 @@
 // ModelPool: the pages of all layers of a model, which its conversations share, and scratch that serves every layer of each of them.
 import { HipError } from '@hip/mask-search';
+import { PageStaging } from '../cache/host-pages.ts';
 import { KvCache } from '../cache/kv-cache.ts';
 import { KvPool } from '../cache/kv-pool.ts';
 import { GpuCall } from '../dispatch/call.ts';
@@ -44,9 +45,10 @@ export class ModelPool implements Disposable {
     this.offload = offload;
     this.maxTokens = longestOf(options);
     this.#scratch = new SharedScratch(context);
+    const staging = new PageStaging();
     this.#layers = layers.map((given) => {
       const { kvHeads, headDim } = given;
-      const pool = new KvPool(context, { kvHeads, headDim, type, pageTokens, tokens, offload });
+      const pool = new KvPool(context, { kvHeads, headDim, type, pageTokens, tokens, offload, staging });
       const layer = resolveLayer(given, { kvHeads, offload, pools: pool.pools.length });
       return { layer, pool, kind: JSON.stringify([kvHeads, headDim, layer]) };
     });

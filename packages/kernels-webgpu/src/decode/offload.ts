@@ -43,12 +43,10 @@ export async function survivorPages(
     new Int32Array(await readBytes(cache.pool.context, buffer, offset + 4 * first, 4 * length));
   for (const { scratch, maskHeads, firstMaskHead } of views) {
     const cell = last ? firstMaskHead : 0;
-    const starts = await read(
-      last ? mask.starts : scratch.get(`starts/${key - 1}`)!,
-      cell * capacity,
-      maskHeads * capacity,
-    );
-    const counts = await read(last ? mask.counts : scratch.get(`counts/${key - 1}`)!, cell, maskHeads);
+    const [starts, counts] = await Promise.all([
+      read(last ? mask.starts : scratch.get(`starts/${key - 1}`)!, cell * capacity, maskHeads * capacity),
+      read(last ? mask.counts : scratch.get(`counts/${key - 1}`)!, cell, maskHeads),
+    ]);
     for (let head = 0; head < maskHeads; head++) {
       for (let i = 0; i < counts[head]!; i++) {
         const token = starts[head * capacity + i]! + (last ? 0 : sink);

@@ -120,6 +120,21 @@ async function runInRoom(attention: LayerAttention, { tensors, timer, scratch }:
   await room.close();
 }
 
+/** Brings as many of the pages to slots as there are, so that the next steps, which want most of them again, find them. */
+function keepSome({ pool, pages }: KvCache, places: readonly number[]): void {
+  const { planner } = pool;
+  const isThere = (place: number): boolean => planner.slotOf(pages[place]!) !== undefined;
+  const [there, away] = [places.filter(isThere), places.filter((place) => !isThere(place))];
+  const room = planner.slots - planner.unsaved;
+  const kept = [...there, ...away].slice(0, Math.max(there.length, room)).map((place) => pages[place]!);
+  try {
+    pool.load(planner.require(kept));
+  } catch (error) {
+    // Then all of them come beside the slots.
+    if (!(error instanceof HipError && error.code === 'out-of-memory')) throw error;
+  }
+}
+
 /** Views of wanted pages alone, one behind another. */
 async function sideBySide(
   attention: LayerAttention,
@@ -145,6 +160,7 @@ async function sideBySide(
     });
     return { ...own, k: tensor('keys'), v: tensor('values'), keyRows: places.length * pageTokens, pages };
   });
+  keepSome(cache, places);
   await bringPages(attention, places, views, true);
   return views;
 }

@@ -49,8 +49,9 @@ export async function warm(parts: WarmParts): Promise<void> {
       call.section(() => decoder.after(call, activations, layer, rows));
     }
   };
-  body(short, steps, 1);
+  // What takes longest begins first.
   if (chunk.rows > 1) body(short, chunk, Math.min(SHORT, chunk.rows));
+  body(short, steps, 1);
   if (chunk.rows > SHORT) body(long, chunk, chunk.rows);
   decoder.head(short, steps.tensors.hidden, steps.tensors.logits, 1);
   const options = { rows: 1, vocabulary: config.vocabSize, count: CANDIDATES };
