@@ -380,15 +380,22 @@ export const VIEWS = [
             'PyTorch (ms)': 'torchPrefillMs',
             'then a token (ms)': 'tokenMs',
             'PyTorch, a token (ms)': 'torchTokenMs',
+            'another run, prompt (ms)': 'earlierPrefillMs',
+            'another run, a token (ms)': 'earlierTokenMs',
             ...bytes,
           },
         ),
-        view("SmolLM2-135M's shape, a million tokens", where(document, { part: 'long' }), {
-          tokens: 'tokens',
-          'prompt (ms)': 'prefillMs',
-          'then a token (ms)': 'tokenMs',
-          'GPU (MiB)': ({ gpuBytes }) => mib(gpuBytes),
-        }),
+        view(
+          "SmolLM2-135M's shape, long prompts; with pages on the host, the most that the GPU held",
+          where(document, { part: 'long' }),
+          {
+            tokens: 'tokens',
+            'tokens on the GPU': ({ tokens, tokensOnGpu = tokens }) => tokensOnGpu,
+            'prompt (ms)': 'prefillMs',
+            'then a token (ms)': 'tokenMs',
+            'GPU (MiB)': ({ gpuBytes }) => mib(gpuBytes),
+          },
+        ),
         view('Conversations that decode together, after 2,048 tokens each', where(document, { part: 'together' }), {
           weights: 'weights',
           conversations: 'conversations',

@@ -8,6 +8,7 @@ import { openSafetensors } from '@hip/checkpoints';
 import { describeBrowser, missingShared, sharedPath } from '@hip/testing';
 import { bundle, type TestPage } from '@hip/testing/browser';
 import type { Order, Report } from './fixtures/worker.ts';
+import { chatFolder } from './helpers/chat-folder.ts';
 
 const fixtures = join(import.meta.dirname, 'fixtures');
 const shared = sharedPath();
@@ -20,8 +21,10 @@ describeBrowser('a model in a worker', (open) => {
   let requests = 0;
   let online = true;
   let tab: TestPage;
+  let chat: Awaited<ReturnType<typeof chatFolder>>;
   beforeAll(async () => {
     if (!shared) return;
+    chat = await chatFolder();
     server = createServer((request, response) => {
       requests++;
       response.setHeader('Access-Control-Allow-Origin', '*');
@@ -30,7 +33,8 @@ describeBrowser('a model in a worker', (open) => {
       response.setHeader('Cross-Origin-Resource-Policy', 'cross-origin');
       if (!online) return void response.writeHead(503).end();
       if (request.method === 'OPTIONS') return void response.writeHead(204).end();
-      const path = join(shared, request.url ?? '');
+      const { url = '' } = request;
+      const path = url.startsWith('/chat/') ? join(chat.path, url.slice('/chat/'.length)) : join(shared, url);
       const size = statSync(path, { throwIfNoEntry: false })?.size;
       if (size === undefined) return void response.writeHead(404).end();
       const [, from, to] = /^bytes=(\d+)-(\d*)$/.exec(request.headers.range ?? '') ?? [];
@@ -58,6 +62,7 @@ describeBrowser('a model in a worker', (open) => {
   });
   afterAll(async () => {
     await tab?.[Symbol.asyncDispose]();
+    chat?.[Symbol.dispose]();
     server?.closeAllConnections();
     await new Promise((resolve) => (server ? void server.close(resolve) : resolve(undefined)));
   });
@@ -86,6 +91,30 @@ describeBrowser('a model in a worker', (open) => {
       const [prompt, expected] = [await ids('in.input_ids'), await ids('out.greedy_ids')];
       const asked = { location: `${address}/${GOLDEN}`, threads: 1, prompt, maxTokens: 4, backend: 'webgpu' } as const;
       expect(await order(asked)).toMatchObject({ isWorker: true, backend: 'webgpu', ids: expected.slice(0, 4) });
+    },
+    600_000,
+  );
+
+  it.skipIf(!shared)(
+    `chats on WebGPU as on WebAssembly${missingShared(GOLDEN)}`,
+    async () => {
+      const asked = {
+        location: `${address}/chat`,
+        threads: 1,
+        question: 'What?',
+        maxTokens: 5,
+        weights: 'f32',
+      } as const;
+      const [wanted, given] = [await order(asked), await order({ ...asked, backend: 'webgpu' })];
+      expect(wanted).toMatchObject({ backend: 'wasm', messages: 2 });
+      expect(wanted.ids!.length).toBeGreaterThan(0);
+      expect(given).toMatchObject({
+        isWorker: true,
+        backend: 'webgpu',
+        messages: 2,
+        ids: wanted.ids,
+        pieces: wanted.pieces,
+      });
     },
     600_000,
   );
