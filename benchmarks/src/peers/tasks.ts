@@ -21,7 +21,7 @@ export interface PeerTask {
 function blackBox(problem: TestProblem, name: string, reference: readonly number[]): PeerTask {
   const { variables, objectives } = problem;
   const order = Array.from({ length: objectives }, (_, k) => `f${k}`);
-  const evaluate = problem.evaluate as (genes: readonly number[]) => readonly number[];
+  const evaluate = (genes: readonly number[]) => problem.evaluate(genes);
   return {
     name,
     order,
