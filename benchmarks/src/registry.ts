@@ -23,6 +23,7 @@ export const registry: Readonly<Record<string, string>> = {
   linas: 'LINAS against NSGA-II and random search on BERT-synth and on measured networks',
   peers: 'LINAS and NSGA-II against pymoo and Optuna after 50 to 800 measurements on twelve tasks',
   instatune: 'InstaTune on SST-2, CIFAR-10 and language modelling',
+  playground: 'the playground’s pages: Lighthouse’s scores, long tasks of the main thread while a worker computes',
   size: 'gzip bytes of each package entry and of each import from it',
 };
 

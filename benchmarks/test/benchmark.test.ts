@@ -49,6 +49,7 @@ describe('registry', () => {
         'quality',
         'quality-smollm2',
         'frontier',
+        'playground',
         'size',
         'webgpu',
       ].sort(),

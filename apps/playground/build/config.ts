@@ -6,6 +6,8 @@ import type { InlineConfig, Plugin } from 'vite';
 import { frame } from './frame.ts';
 import { PAGES } from './pages.ts';
 
+export { PAGES, type PlaygroundPage } from './pages.ts';
+
 const ROOT = resolve(import.meta.dirname, '..');
 const DEMO = resolve(ROOT, '../demo');
 
