@@ -8,6 +8,7 @@ export const registry: Readonly<Record<string, string>> = {
   'model-decode': 'a decoded token of a whole model after a long context, by cache and attention',
   'llm-cpu': 'SmolLM2 from its GGUF against llama.cpp on two threads: prefill, token, perplexity, memory',
   embeddings: 'MiniLM sentence embeddings on two threads against onnxruntime',
+  speculative: 'a draft’s proposals checked together: tokens a second with and without, on two threads',
   'onnx-cpu': 'SmolLM2 as ONNX: onnxruntime with the whole graph against the graph cut at its attention',
   'serve-soak':
     'a server under thousands of requests with aborts, bad requests and dropped connections: answers, memory',

@@ -34,6 +34,7 @@ describe('registry', () => {
         'cpu-attention',
         'cpu-linear',
         'embeddings',
+        'speculative',
         'instatune',
         'linas',
         'llm-cpu',

@@ -47,5 +47,23 @@ function dot16(at: usize, x: usize, depth: i32, to: usize, brain: bool): void {
   v128.store(to, f32x4.add(b0, b1), 16);
 }
 
+/** What `dotF16` and `dotBF16` give, bit for bit, of a group that was widened to a panel of float32. */
+export function dotWidened(at: usize, x: usize, depth: i32, to: usize): void {
+  let a0 = f32x4.splat(0), a1 = a0, b0 = a0, b1 = a0;
+  const end = x + (<usize>depth << 2), whole = x + (<usize>(depth & ~1) << 2);
+  for (; x < whole; x += 8) {
+    let s = v128.load32_splat(x); a0 = fma(s, v128.load(at), a0); b0 = fma(s, v128.load(at, 16), b0);
+    s = v128.load32_splat(x, 4); a1 = fma(s, v128.load(at, 32), a1); b1 = fma(s, v128.load(at, 48), b1);
+    at += 64;
+  }
+  if (x < end) {
+    const s = v128.load32_splat(x);
+    a0 = fma(s, v128.load(at), a0);
+    b0 = fma(s, v128.load(at, 16), b0);
+  }
+  v128.store(to, f32x4.add(a0, a1));
+  v128.store(to, f32x4.add(b0, b1), 16);
+}
+
 export function dotF16(at: usize, x: usize, depth: i32, to: usize): void { dot16(at, x, depth, to, false); }
 export function dotBF16(at: usize, x: usize, depth: i32, to: usize): void { dot16(at, x, depth, to, true); }

@@ -5,7 +5,7 @@ import { BF16, decodeRow, F16, F32, Q4_0, Q4_1, Q4_K, Q5_0, Q5_1, Q5_K, Q8_0 } f
 import { dotQ4K, dotQ5K, dotQ6K } from './dot256';
 import { dotQ50, dotQ51 } from './dot32';
 import { dotQ40, dotQ41, dotQ8 } from './dot8';
-import { dotBF16, dotF16, dotF32 } from './dot-float';
+import { dotBF16, dotF16, dotF32, dotWidened } from './dot-float';
 import * as M from './job';
 import { groupAt, unpackRow } from './pack';
 import { decodePanel } from './panel';
@@ -80,9 +80,13 @@ export function linearRows(job: usize, thread: i32): void {
         group = panel;
         type = F32;
       }
+      // Halves are widened once for all rows.
+      const widened = rows > 1 && (type == F16 || type == BF16);
+      if (widened) decodePanel(type, group, panel, depth);
       for (let row = 0; row < rows; row++) {
         const x = J.p(job, M.X) + ((<usize>row * <usize>depth) << 2);
-        dotGroup(type, group, x, J.p(job, M.QUANTIZED) + <usize>row * J.p(job, M.QUANTIZED_STRIDE), depth, sums);
+        if (widened) dotWidened(panel, x, depth, sums);
+        else dotGroup(type, group, x, J.p(job, M.QUANTIZED) + <usize>row * J.p(job, M.QUANTIZED_STRIDE), depth, sums);
         finish(target, row, output, sums, min(8, outputs - output));
       }
     }

@@ -15,6 +15,8 @@ export interface LinearOptions {
   readonly bias?: Activation | undefined;
   /** The product is added to what the output holds. @defaultValue false */
   readonly add?: boolean | undefined;
+  /** Each row's product is what it is alone, bit for bit: for a few rows; many are slower so. @defaultValue false */
+  readonly apart?: boolean | undefined;
 }
 
 /** One of the matrices that {@link CpuRuntime.linears} multiplies by the same rows. */
@@ -39,10 +41,15 @@ function quantizedBytes(columns: number): number {
   return alignBytes(columns * 2 + (columns / 32) * 16);
 }
 
-/** Bytes of one thread's scratch. `careful`: of the bytes of a row with halves that are not finite, else 0. */
-function scratchBytes(few: boolean, columns: number, careful: number): number {
+/**
+ * Bytes of one thread's scratch.
+ *
+ * @param careful - bytes of a row with halves that are not finite, else 0
+ * @param widened - whether groups of halves are widened
+ */
+function scratchBytes(few: boolean, columns: number, careful: number, widened: boolean): number {
   const line = careful === 0 ? 0 : columns * 4 + careful;
-  if (few) return alignBytes(64 + (careful === 0 ? 0 : columns * 32 + line));
+  if (few) return alignBytes(64 + (careful === 0 && !widened ? 0 : columns * 32) + line);
   return alignBytes(TILE * 4 + TILE * PANELS * 32 + PANELS * columns * 32 + line);
 }
 
@@ -53,7 +60,9 @@ function scratchBytes(few: boolean, columns: number, careful: number): number {
  */
 export function linearScratch(rows: number, columns: number, threads: number): number {
   const few = rows < FEW_ROWS;
-  return (few ? rows * quantizedBytes(columns) : 0) + alignBytes(scratchBytes(few, columns, 0) * threads);
+  return (
+    (few ? rows * quantizedBytes(columns) : 0) + alignBytes(scratchBytes(few, columns, 0, few && rows > 1) * threads)
+  );
 }
 
 /** out = x · matrixᵀ for each target, in one job. */
@@ -63,6 +72,7 @@ export function linears(
   x: Activation,
   targets: readonly LinearTarget[],
   rows: number,
+  apart = false,
 ): void {
   const [first] = targets;
   if (!first || targets.length > MAX_TARGETS) {
@@ -73,7 +83,7 @@ export function linears(
   const { heap } = engine;
   const { columns } = first.matrix;
   const xAt = addressOf('x', x, heap, rows * columns);
-  const few = rows < FEW_ROWS;
+  const few = apart || rows < FEW_ROWS;
   let [groups, integers, careful] = [0, false, 0];
   for (const { matrix } of targets) {
     groups += Math.ceil(matrix.rows / GROUP);
@@ -81,7 +91,7 @@ export function linears(
     if (matrix.special) careful = Math.max(careful, matrix.form.rowBytes);
   }
   using scope = new Scope(heap);
-  const stride = scratchBytes(few, columns, careful);
+  const stride = scratchBytes(few, columns, careful, rows > 1);
   const scratch = scope.allocate(stride * engine.threads);
   const quantized = few && integers ? scope.allocate(rows * quantizedBytes(columns)) : 0;
   job.begin(0);

@@ -56,16 +56,25 @@ export abstract class ModelRuntime {
    * Floats are multiplied in float32. Products of a few rows with blocks of integers take x as integers too, 16 bits with a scale for
    * 32: rounded to 2⁻¹⁶ of the largest of these. A row of x that holds NaN or infinity gives none but such outputs. `out` may not be x.
    */
-  linear(out: Activation, x: Activation, matrix: StoredMatrix, { rows = 1, bias, add }: LinearOptions = {}): void {
-    linears(this.#engine, this.#job, x, [{ out, matrix, bias, add }], rows);
+  linear(
+    out: Activation,
+    x: Activation,
+    matrix: StoredMatrix,
+    { rows = 1, bias, add, apart }: LinearOptions = {},
+  ): void {
+    linears(this.#engine, this.#job, x, [{ out, matrix, bias, add }], rows, apart);
   }
 
   /**
    * {@link linear} of several matrices with the same rows, all threads working on all of them: queries, keys and values of a layer,
    * or gate and up.
    */
-  linears(x: Activation, targets: readonly LinearTarget[], { rows = 1 }: Pick<LinearOptions, 'rows'> = {}): void {
-    linears(this.#engine, this.#job, x, targets, rows);
+  linears(
+    x: Activation,
+    targets: readonly LinearTarget[],
+    { rows = 1, apart }: Pick<LinearOptions, 'rows' | 'apart'> = {},
+  ): void {
+    linears(this.#engine, this.#job, x, targets, rows, apart);
   }
 
   /**

@@ -66,6 +66,8 @@ export async function* writeAnswer(
     finishReason = error instanceof LlmError && error.code === 'aborted' ? 'aborted' : 'failed';
     throw error;
   } finally {
+    // It may have appended what a draft proposed.
+    await events.return('length');
     const now = performance.now();
     const promptMs = (readAt ?? now) - startedAt;
     const usage = {

@@ -1,9 +1,9 @@
 // A conversation: messages, and the tokens of them that are in the cache.
 import type { ChatMessage } from '@hip/checkpoints';
 import { LlmError } from '../errors.ts';
-import { HeldTokens } from '../generation/held-tokens.ts';
+import type { HeldTokens } from '../generation/held-tokens.ts';
 import { resolveGeneration } from '../generation/options.ts';
-import type { ModelParts } from '../model/parts.ts';
+import { holdTokens, type ModelParts } from '../model/parts.ts';
 import { StreamedAnswer, writeAnswer, type Ended } from './answer.ts';
 import { Rendering, userMessage } from './rendering.ts';
 import { collect } from '../saved/collect.ts';
@@ -66,7 +66,7 @@ export class Chat implements Disposable {
     this.#messages = [...(state?.messages ?? first)];
     this.#turns = [...(state?.turns ?? [])];
     this.#document = state?.document;
-    this.#held = held ?? new HeldTokens(parts.engine.createSequence(), parts.engine);
+    this.#held = held ?? holdTokens(parts);
   }
 
   /** What has been said; a turn is added when its answer has ended. */

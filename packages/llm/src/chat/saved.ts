@@ -1,7 +1,6 @@
 // What of a conversation is saved beside its sequence, and a conversation from it.
 import type { ChatMessage } from '@hip/checkpoints';
-import { HeldTokens } from '../generation/held-tokens.ts';
-import type { ModelParts } from '../model/parts.ts';
+import { holdTokens, type ModelParts } from '../model/parts.ts';
 import { readSaved, type SavedHead } from '../saved/document.ts';
 import { damaged, type ByteInput } from '../saved/frames.ts';
 import { Chat, type ChatState, type Turn } from './chat.ts';
@@ -33,7 +32,7 @@ export async function restoreChat(
   });
   try {
     const given = Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined));
-    const held = new HeldTokens(sequence, parts.engine, tokens);
+    const held = holdTokens(parts, sequence, tokens);
     return new Chat(parts, { ...own.options, ...given }, held, own.state);
   } catch (error) {
     sequence.dispose();

@@ -63,6 +63,13 @@ export interface CandidateOptions extends Omit<ForwardOptions, 'logits'> {
 export interface ForwardOptions {
   /** Which rows' logits come back. @defaultValue 'last' */
   readonly logits?: 'last' | 'all' | 'none' | undefined;
+  /**
+   * Each token gives, bit for bit, what a call of it alone gives, though a few of them cost less together. WebAssembly alone: a GPU rounds
+   * rows of a text otherwise than steps.
+   *
+   * @defaultValue false
+   */
+  readonly apart?: boolean | undefined;
   /** Ends the call between two slices of its work; the sequence is then as it was. */
   readonly signal?: AbortSignal | undefined;
   /** Called after each slice. */

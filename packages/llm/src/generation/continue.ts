@@ -36,22 +36,27 @@ export async function* continueTokens(
   yield { type: 'prompt', reused: await next.read(prompt) };
   const ids = [...prompt];
   const seen = new Set(prompt);
-  while (ids.length - prompt.length < maxTokens) {
-    throwIfAborted(signal, 'the generation');
-    if (constraint?.isDone) return 'complete';
-    const token = await next.choose({ ids, seen, generated: ids.length - prompt.length });
-    if (stopIds.has(token.id)) return 'stop-id';
-    constraint?.accept(token.id);
-    ids.push(token.id);
-    seen.add(token.id);
-    settings.onToken?.(token.id, token);
-    yield { type: 'token', ...token };
-    if (constraint?.isDone) return 'complete';
-    if (ids.length - prompt.length >= maxTokens) break;
-    if (held.isFull) return 'context';
-    await next.append(token.id);
+  try {
+    while (ids.length - prompt.length < maxTokens) {
+      throwIfAborted(signal, 'the generation');
+      if (constraint?.isDone) return 'complete';
+      const token = await next.choose({ ids, seen, generated: ids.length - prompt.length });
+      if (stopIds.has(token.id)) return 'stop-id';
+      constraint?.accept(token.id);
+      ids.push(token.id);
+      seen.add(token.id);
+      settings.onToken?.(token.id, token);
+      yield { type: 'token', ...token };
+      if (constraint?.isDone) return 'complete';
+      const left = maxTokens - (ids.length - prompt.length);
+      if (left <= 0) break;
+      if (ids.length > held.contextTokens) return 'context';
+      await next.append(ids, left);
+    }
+    return 'length';
+  } finally {
+    next.end();
   }
-  return 'length';
 }
 
 function constraintOf(

@@ -1,8 +1,6 @@
 // Ids in, ids out: a generation without a conversation.
-import type { TextTokenizer } from '@hip/checkpoints';
-import type { Engine } from '../engine/types.ts';
 import { continueTokens } from './continue.ts';
-import { HeldTokens } from './held-tokens.ts';
+import { holdTokens, type ModelParts } from '../model/parts.ts';
 import type { GenerationSettings } from './options.ts';
 import { TextPieces } from './text-pieces.ts';
 
@@ -12,16 +10,16 @@ import { TextPieces } from './text-pieces.ts';
  * @returns the new ids; a stop id is not among them
  */
 export async function generateIds(
-  engine: Engine,
-  tokenizer: TextTokenizer | undefined,
+  parts: ModelParts,
   prompt: readonly number[],
   settings: GenerationSettings,
 ): Promise<number[]> {
+  const { tokenizer } = parts;
   const ids: number[] = [];
   if (settings.maxTokens === 0) return ids;
   const pieces =
     tokenizer && settings.stopStrings.length > 0 ? new TextPieces(tokenizer, settings.stopStrings) : undefined;
-  using held = new HeldTokens(engine.createSequence(), engine);
+  using held = holdTokens(parts);
   for await (const event of continueTokens(held, prompt, settings)) {
     if (event.type === 'prompt') continue;
     ids.push(event.id);

@@ -1,6 +1,7 @@
 // The tokens that a sequence holds, by id: a prompt that begins with them is read from where it differs.
 import { LlmError } from '../errors.ts';
 import type { Candidates } from '@hip/checkpoints/generation';
+import type { ModelDrafter } from '../speculative/model-drafter.ts';
 import type { CandidateOptions, Engine, ForwardOptions, SavedSequence, Sequence } from '../engine/types.ts';
 
 /** What {@link HeldTokens.hold} did. */
@@ -19,8 +20,12 @@ export class HeldTokens implements Disposable {
   readonly #engine: Holder;
   readonly #ids: number[];
 
-  constructor(sequence: Sequence, engine: Holder, ids: readonly number[] = []) {
+  /** Proposes what comes next; ends with these. */
+  readonly drafter: ModelDrafter | undefined;
+
+  constructor(sequence: Sequence, engine: Holder, ids: readonly number[] = [], drafter?: ModelDrafter) {
     this.#sequence = sequence;
+    this.drafter = drafter;
     this.#engine = engine;
     this.#ids = [...ids];
   }
@@ -37,10 +42,6 @@ export class HeldTokens implements Disposable {
   /** Tokens that it may hold. */
   get contextTokens(): number {
     return this.#engine.contextTokens;
-  }
-
-  get isFull(): boolean {
-    return this.#ids.length >= this.#engine.contextTokens;
   }
 
   /**
@@ -88,7 +89,7 @@ export class HeldTokens implements Disposable {
   }
 
   fork(): HeldTokens {
-    return new HeldTokens(this.#sequence.fork(), this.#engine, this.#ids);
+    return new HeldTokens(this.#sequence.fork(), this.#engine, this.#ids, this.drafter?.fork());
   }
 
   /** The sequence as data. @throws what it throws */
@@ -97,6 +98,7 @@ export class HeldTokens implements Disposable {
   }
 
   [Symbol.dispose](): void {
+    this.drafter?.[Symbol.dispose]();
     this.#sequence.dispose();
   }
 

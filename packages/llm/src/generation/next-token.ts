@@ -7,6 +7,7 @@ import {
   type Candidates,
 } from '@hip/checkpoints/generation';
 import { asLlmError } from './failures.ts';
+import { Speculation } from '../speculative/speculation.ts';
 import type { HeldTokens } from './held-tokens.ts';
 import type { GeneratedToken, GenerationSettings } from './options.ts';
 
@@ -27,12 +28,15 @@ type Next = { readonly logits: Float32Array } | { readonly candidates: Candidate
 export class NextToken {
   readonly #held: HeldTokens;
   readonly #settings: GenerationSettings;
+  readonly #speculation: Speculation | undefined;
   #undecided = 0;
   #next: Next | undefined;
 
   constructor(held: HeldTokens, settings: GenerationSettings) {
     this.#held = held;
     this.#settings = settings;
+    const { draftTokens: tokens, signal } = settings;
+    if (held.drafter && tokens !== 0) this.#speculation = new Speculation(held, held.drafter, { tokens, signal });
   }
 
   /** Reads a prompt. @returns tokens of it that were held */
@@ -45,12 +49,27 @@ export class NextToken {
     return reused;
   }
 
-  /** Appends the token that was chosen. */
-  async append(id: number): Promise<void> {
+  /**
+   * Appends the token that was chosen.
+   *
+   * @param ids - all that was said, it included
+   * @param left - tokens that may still come
+   */
+  async append(ids: readonly number[], left: number): Promise<void> {
     const { signal } = this.#settings;
+    if (this.#speculation) {
+      this.#next = { logits: await this.#speculation.append(ids, left) };
+      return;
+    }
+    const id = ids.at(-1) as number;
     this.#next = this.#isNarrow
       ? { candidates: await this.#held.appendCandidates([id], { signal, temperature: this.#temperature }) }
       : { logits: await this.#held.append([id], { signal }) };
+  }
+
+  /** Takes back what was appended and not chosen. */
+  end(): void {
+    this.#speculation?.end();
   }
 
   /** Penalty, hook, sampling, in that order. @throws LlmError `non-finite-logits`, what the engine throws */

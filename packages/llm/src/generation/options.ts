@@ -11,6 +11,7 @@ import {
 import { compileConstraint, type ConstraintOptions } from '../constrain/compile.ts';
 import type { Grammar } from '../constrain/grammar.ts';
 import { LlmError } from '../errors.ts';
+import { MOST_DRAFTED } from '../speculative/draft-length.ts';
 import { asLlmError } from './failures.ts';
 
 /** What {@link GenerateOptions.logitsHook} is told. */
@@ -35,6 +36,12 @@ export interface GenerateOptions extends Omit<SamplingOptions, 'masked'>, Constr
   readonly logitsHook?: ((logits: Float32Array, context: LogitsContext) => void) | undefined;
   /** Report every token's log-probability, and the likeliest tokens', as many as this says: of the model's own logits. @defaultValue none */
   readonly logProbabilities?: number | undefined;
+  /**
+   * Tokens that the model's draft proposes at a time, up to 7; 0: none. The text is the same with any number.
+   *
+   * @defaultValue as many as pay, by what proposing and checking cost and how often both agree
+   */
+  readonly draftTokens?: number | undefined;
   readonly signal?: AbortSignal | undefined;
   /** Called with each token of the reply. */
   readonly onToken?: ((id: number, token: GeneratedToken) => void) | undefined;
@@ -70,6 +77,7 @@ export interface GenerationSettings {
   /** What the reply is held to. */
   readonly grammar: Grammar | undefined;
   readonly logProbabilities: number | undefined;
+  readonly draftTokens: number | undefined;
   readonly signal: AbortSignal | undefined;
   readonly onToken: GenerateOptions['onToken'];
   readonly onProgress: GenerateOptions['onProgress'];
@@ -91,9 +99,15 @@ export function resolveGeneration(
 ): GenerationSettings {
   const maxTokens = options.maxTokens ?? defaults.maxTokens ?? MAX_TOKENS;
   const penalty = options.repetitionPenalty ?? defaults.repetitionPenalty ?? 1;
-  const { logitsHook, logProbabilities, signal, onToken, onProgress, stopStrings = [] } = options;
+  const { logitsHook, logProbabilities, draftTokens, signal, onToken, onProgress, stopStrings = [] } = options;
   requireCount('maxTokens', maxTokens);
   if (logProbabilities !== undefined) requireCount('logProbabilities', logProbabilities);
+  if (
+    draftTokens !== undefined &&
+    !(Number.isSafeInteger(draftTokens) && draftTokens >= 0 && draftTokens <= MOST_DRAFTED)
+  ) {
+    throw invalid('draftTokens', draftTokens, `an integer from 0 to ${MOST_DRAFTED}`);
+  }
   for (const text of stopStrings) {
     // Half a character would end the text inside another one.
     if (typeof text === 'string' && text !== '' && text.isWellFormed()) continue;
@@ -117,6 +131,7 @@ export function resolveGeneration(
       logitsHook,
       grammar,
       logProbabilities,
+      draftTokens,
       signal,
       onToken,
       onProgress,

@@ -10,6 +10,7 @@ import { generateIds } from '../generation/generate.ts';
 import { requireText, resolveGeneration, type GenerateOptions } from '../generation/options.ts';
 import type { Prefix, PrefixOptions } from '../prefix/prefix.ts';
 import { PrefixShelf } from '../prefix/shelf.ts';
+import type { DraftParts } from '../speculative/load-draft.ts';
 import type { ModelParts } from './parts.ts';
 
 /** Options of {@link LanguageModel.losses}. */
@@ -53,7 +54,13 @@ export class LanguageModel implements Disposable {
     return this.#parts.engine.contextTokens;
   }
 
-  /** Bytes in use now. */
+  /** What serves this model as another's draft. @internal */
+  get draftParts(): DraftParts {
+    const { engine, tokenizer } = this.#parts;
+    return { engine, tokenizer };
+  }
+
+  /** Bytes in use now, without those of a draft. */
   get memory(): EngineMemory {
     return this.#parts.engine.memory;
   }
@@ -130,7 +137,7 @@ export class LanguageModel implements Disposable {
       vocabulary: engine.vocabulary,
     });
     requireText(settings, tokenizer);
-    return generateIds(engine, tokenizer, Array.from(prompt), settings);
+    return generateIds(this.#parts, Array.from(prompt), settings);
   }
 
   /**
@@ -156,7 +163,9 @@ export class LanguageModel implements Disposable {
 
   /** Ends threads and frees everything; what still runs ends with `closed`. */
   close(): void {
-    this.#parts.engine.close();
+    const { draft, engine } = this.#parts;
+    if (draft?.isOwn) draft.engine.close();
+    engine.close();
   }
 
   [Symbol.dispose](): void {

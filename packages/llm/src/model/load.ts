@@ -9,7 +9,9 @@ import {
 import { loadEngine } from '../engine/load.ts';
 import { planEngine } from '../engine/plan.ts';
 import type { EngineOptions } from '../engine/types.ts';
+import { requireSameTokens, type DraftParts } from '../speculative/load-draft.ts';
 import { LanguageModel } from './language-model.ts';
+import type { ModelParts } from './parts.ts';
 
 /** Options of {@link loadLanguageModel}: how the checkpoint's files are found and kept (`cache`), and the engine's. */
 export interface LoadOptions extends OpenOptions, Omit<EngineOptions, 'cache' | 'signal'> {
@@ -17,6 +19,14 @@ export interface LoadOptions extends OpenOptions, Omit<EngineOptions, 'cache' | 
   readonly cacheType?: EngineOptions['cache'];
   /** @defaultValue the checkpoint's */
   readonly template?: ChatTemplate | undefined;
+  /**
+   * A smaller model of the same tokenizer that proposes tokens, which one step then checks together: a sub-network of this one, a smaller
+   * model of its family, or one that is loaded already and stays the caller's. It is loaded with the options of this one. Texts are what they
+   * are without it; whether they come sooner depends on the machine: see the guide.
+   *
+   * @defaultValue none
+   */
+  readonly draft?: string | CheckpointFiles | OpenCheckpoint | LanguageModel | undefined;
 }
 
 /**
@@ -57,8 +67,28 @@ async function fromCheckpoint(checkpoint: OpenCheckpoint, options: LoadOptions):
   const placed = { backend, device, memoryLimit, cacheTokens, offload, threads };
   const engineOptions: EngineOptions = { ...placed, cache, weights, contextTokens, attention, signal, onProgress };
   const engine = await loadEngine(checkpoint, engineOptions);
+  const draft = await draftFor({ engine, tokenizer }, options).catch((error: unknown) => {
+    engine.close();
+    throw error;
+  });
   const plan = (tokens: number) => planEngine(checkpoint, { ...engineOptions, contextTokens: tokens });
-  return new LanguageModel({ engine, tokenizer, template, defaults: defaults ?? {} }, plan);
+  return new LanguageModel({ engine, tokenizer, template, defaults: defaults ?? {}, draft }, plan);
+}
+
+/** @throws LlmError `invalid-input` for other tokens; what loading throws */
+async function draftFor(model: DraftParts, { draft, ...options }: LoadOptions): Promise<ModelParts['draft']> {
+  if (draft === undefined) return undefined;
+  const isOwn = !(draft instanceof LanguageModel);
+  // It attends as the model does, and to as long a text.
+  const { contextTokens } = model.engine;
+  const loaded = isOwn ? await loadLanguageModel(draft, { ...options, contextTokens, onProgress: undefined }) : draft;
+  try {
+    requireSameTokens(model, loaded.draftParts);
+    return { engine: loaded.draftParts.engine, isOwn };
+  } catch (error) {
+    if (isOwn) loaded.close();
+    throw error;
+  }
 }
 
 function isOpen(source: string | CheckpointFiles | OpenCheckpoint): source is OpenCheckpoint {

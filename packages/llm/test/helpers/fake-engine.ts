@@ -94,10 +94,13 @@ class FakeSequence implements Sequence {
     this.#engine.computed += ids.length;
     this.#ids.push(...Array.from(ids));
     if (logits === 'none' || ids.length === 0) return new Float32Array(0);
-    const next = follow(all);
-    if (typeof next !== 'number') return next.slice();
-    const out = new Float32Array(vocabulary);
-    out[next] = 10;
+    const rows = logits === 'all' ? ids.length : 1;
+    const out = new Float32Array(rows * vocabulary);
+    for (let row = 0; row < rows; row++) {
+      const next = follow(all.slice(0, all.length - rows + row + 1));
+      if (typeof next === 'number') out[row * vocabulary + next] = 10;
+      else out.set(next, row * vocabulary);
+    }
     return out;
   }
 

@@ -1,7 +1,7 @@
 // A model whose tokens are bytes, and whose answers are what a test says.
 import { createChatTemplate, createTokenizer, type GenerationDefaults, type TextTokenizer } from '@hip/checkpoints';
 import { LanguageModel } from '../../src/model/language-model.ts';
-import { FakeEngine, type FakeOptions } from './fake-engine.ts';
+import { FakeEngine, type FakeOptions, type Follow } from './fake-engine.ts';
 
 /** Bytes that ByteLevel writes as they are. */
 const PRINTED = [...range(33, 126), ...range(161, 172), ...range(174, 255)];
@@ -50,14 +50,23 @@ export interface FakeModel {
 }
 
 export async function fakeModel(
-  options: Partial<FakeOptions> & { readonly defaults?: GenerationDefaults; readonly template?: string } = {},
+  options: Partial<FakeOptions> & {
+    readonly defaults?: GenerationDefaults;
+    readonly template?: string;
+    /** What a draft says. */
+    readonly draft?: Follow;
+  } = {},
 ): Promise<FakeModel> {
   const engine = new FakeEngine({ follow: hashed, vocabulary: VOCABULARY, ...options });
   const tokenizer = byteTokenizer();
   const template = await createChatTemplate(options.template ?? TEMPLATE);
   const defaults = { stopIds: [END], ...options.defaults };
+  const draft = options.draft && {
+    engine: new FakeEngine({ vocabulary: VOCABULARY, ...options, follow: options.draft }),
+    isOwn: true,
+  };
   const plan = async (contextTokens: number) => ({ ...engine.memory, backend: engine.backend, contextTokens });
-  return { model: new LanguageModel({ engine, tokenizer, template, defaults }, plan), engine, tokenizer };
+  return { model: new LanguageModel({ engine, tokenizer, template, defaults, draft }, plan), engine, tokenizer };
 }
 
 /** Answers every prompt with these bytes, then a stop. */

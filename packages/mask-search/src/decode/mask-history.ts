@@ -1,8 +1,8 @@
 // Masks of a layer's searches by the length they were made at, so that a cache that is cut back finds the one that served before.
 import type { BlockMask, MaskLayout } from '../block-mask.ts';
 
-/** Searches that are remembered: enough to take back what failed, not a whole conversation's. */
-const MOST = 4;
+/** Searches that are remembered: enough to take back what failed or was only proposed, not a whole conversation's. */
+const MOST = 8;
 
 /** A search as {@link MaskHistory.entries} gives it, to be kept elsewhere. */
 export interface RememberedSearch<Mask> {

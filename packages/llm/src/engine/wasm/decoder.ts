@@ -27,6 +27,8 @@ export interface Run {
   /** Tokens of the sequence when the call that these are a part of has ended. */
   readonly total: number;
   readonly caches: readonly LayerCache[];
+  /** Each token gives, bit for bit, what a run of it alone gives. @defaultValue false */
+  readonly apart?: boolean | undefined;
 }
 
 /** The kernels' names of activation functions. */
@@ -46,6 +48,8 @@ export class Decoder {
   readonly #layers: readonly LayerWeights[];
   readonly #model: ModelWeights<StoredMatrix, Activation>;
   readonly #scratch: Scratch;
+  /** Of the run that was made last. */
+  #apart = false;
 
   constructor(
     cpu: CpuRuntime,
@@ -76,7 +80,8 @@ export class Decoder {
    * Passes tokens through all layers; the hidden states before the last norm stay in memory for {@link logits}. Yields between slices of
    * work, where the caller may stop: keys and values of layers that ran are then appended already.
    */
-  *run({ ids, first, total, caches }: Run): Generator<void, void, void> {
+  *run({ ids, first, total, caches, apart = false }: Run): Generator<void, void, void> {
+    this.#apart = apart;
     const rows = ids.length;
     this.#embed(ids, first);
     for (const [rope, { cos, sin }] of this.#scratch.tables)
@@ -113,7 +118,7 @@ export class Decoder {
     const out = this.#scratch.get('logits');
     const length = rows * vocabSize;
     if (norm) this.#norm(normed, hidden, norm, rows, hiddenSize);
-    this.#cpu.linear(out, norm ? normed : hidden, head.matrix, { rows, bias: head.bias });
+    this.#cpu.linear(out, norm ? normed : hidden, head.matrix, { rows, bias: head.bias, apart: this.#apart });
     if (logitScale !== 1) this.#cpu.scale(out, { length, factor: logitScale });
     if (logitSoftcap !== undefined) this.#cpu.softcap(out, { length, cap: logitSoftcap });
     return out.view.subarray(0, length);
@@ -139,14 +144,15 @@ export class Decoder {
     const { query, key, value, queryNorm, keyNorm, norm, output, outputNorm } = attention;
     const [q, k, v] = [this.#scratch.get('query'), this.#scratch.get('key'), this.#scratch.get('value')];
     const x = this.#input(norm, rows);
-    this.#cpu.linears(x, [target(q, query), target(k, key), target(v, value)], { rows });
+    this.#cpu.linears(x, [target(q, query), target(k, key), target(v, value)], { rows, apart: this.#apart });
     yield;
     if (queryNorm) this.#headNorm(q, queryNorm, rows, heads, headDim);
     if (keyNorm) this.#headNorm(k, keyNorm, rows, kvHeads, headDim);
     this.#rotate(shape, q, k, rows);
     // The cache takes arrays of the host: memory may grow while it appends.
     const held = ({ view }: Activation, count: number) => view.slice(0, rows * count * headDim);
-    q.view.set(cache.step(held(q, heads), held(k, kvHeads), held(v, kvHeads)));
+    const [rowsOfQ, rowsOfK, rowsOfV] = [held(q, heads), held(k, kvHeads), held(v, kvHeads)] as const;
+    q.view.set(this.#apart ? cache.steps(rowsOfQ, rowsOfK, rowsOfV) : cache.step(rowsOfQ, rowsOfK, rowsOfV));
     yield;
     this.#output(q, output, outputNorm, rows);
   }
@@ -157,10 +163,15 @@ export class Decoder {
     const inner = this.#scratch.get('up');
     const factor = gate && this.#scratch.get('gate');
     const targets = [target(inner, up), ...(gate && factor ? [target(factor, gate)] : [])];
-    this.#cpu.linears(x, targets, { rows });
+    this.#cpu.linears(x, targets, { rows, apart: this.#apart });
     yield;
-    const options = { length: rows * ffn, activation: FUNCTIONS[this.#config.activation] };
-    this.#cpu.gate(inner, factor ?? inner, factor && inner, options);
+    const activation = FUNCTIONS[this.#config.activation];
+    // Where a row ends inside a vector, rows together would be cut into other vectors than each alone.
+    const [count, length] = this.#apart ? [rows, ffn] : [1, rows * ffn];
+    for (let row = 0; row < count; row++) {
+      const own = inner.slice(row * length, length);
+      this.#cpu.gate(own, factor?.slice(row * length, length) ?? own, factor && own, { length, activation });
+    }
     this.#output(inner, down, outputNorm, rows);
   }
 
@@ -186,11 +197,11 @@ export class Decoder {
     const { residualScale: scale = 1, hiddenSize } = this.#config;
     const hidden = this.#scratch.get('hidden');
     if (!norm && scale === 1) {
-      this.#cpu.linear(hidden, x, matrix, { rows, bias, add: true });
+      this.#cpu.linear(hidden, x, matrix, { rows, bias, add: true, apart: this.#apart });
       return;
     }
     const out = this.#scratch.get('normed');
-    this.#cpu.linear(out, x, matrix, { rows, bias });
+    this.#cpu.linear(out, x, matrix, { rows, bias, apart: this.#apart });
     if (norm) this.#norm(out, out, norm, rows, hiddenSize);
     this.#cpu.addScaled(hidden, out, { length: rows * hiddenSize, scale });
   }

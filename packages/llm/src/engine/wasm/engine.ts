@@ -48,6 +48,7 @@ export class WasmEngine implements Engine {
       steps: 5 * config.layers,
       createCaches: () => this.#createCaches(),
       isLong: (tokens) => isLong(ropes, tokens),
+      isStretched: ropes.some(({ dynamic }) => dynamic !== undefined),
       checkOpen: () => this.#checkOpen(),
       live: this.#live,
     };

@@ -41,6 +41,18 @@ export class LayerCache implements Disposable {
     return this.#isSearched ? this.#cache.mask : undefined;
   }
 
+  /** {@link step} of each row by itself: what single steps give, bit for bit. */
+  steps(q: Float32Array, k: Float32Array, v: Float32Array): Float32Array {
+    const { heads, kvHeads, headDim } = this.#shape;
+    const [width, kvWidth] = [heads * headDim, kvHeads * headDim];
+    const out = new Float32Array(q.length);
+    for (let row = 0; row * width < q.length; row++) {
+      const own = (of: Float32Array, wide: number) => of.subarray(row * wide, (row + 1) * wide);
+      out.set(this.step(own(q, width), own(k, kvWidth), own(v, kvWidth)), row * width);
+    }
+    return out;
+  }
+
   /** Appends k, v [rows, kvHeads, headDim] and attends with q [rows, heads, headDim]. */
   step(q: Float32Array, k: Float32Array, v: Float32Array): Float32Array {
     const cache = this.#cache;

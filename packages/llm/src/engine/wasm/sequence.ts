@@ -34,6 +34,8 @@ export interface Shared {
   createCaches(): LayerCache[];
   /** Whether a sequence of so many tokens is rotated by its long frequencies. */
   isLong(tokens: number): boolean;
+  /** Whether frequencies change with every token (dynamic NTK scaling). */
+  readonly isStretched: boolean;
   /** @throws LlmError `closed` */
   checkOpen(): void;
   readonly live: Set<WasmSequence>;
@@ -66,6 +68,7 @@ export class WasmSequence implements Sequence {
 
   async forward(ids: ArrayLike<number>, { logits = 'last', ...options }: ForwardOptions = {}): Promise<Float32Array> {
     const { decoder, vocabulary } = this.#shared;
+    if (options.apart && this.#mustStep(ids.length)) return this.#stepwise(ids, logits, options);
     const rows = logits === 'all' ? ids.length : logits === 'last' ? Math.min(1, ids.length) : 0;
     const out = new Float32Array(rows * vocabulary);
     const first = ids.length - rows;
@@ -78,6 +81,37 @@ export class WasmSequence implements Sequence {
       }
     });
     return out;
+  }
+
+  /** Whether rotations depend on how many tokens there are: then tokens apart are calls apart. */
+  #mustStep(tokens: number): boolean {
+    const shared = this.#shared;
+    const isTurned = () => shared.isLong(this.length + tokens) !== shared.isLong(this.length);
+    return tokens > 1 && (shared.isStretched || isTurned());
+  }
+
+  async #stepwise(
+    ids: ArrayLike<number>,
+    logits: ForwardOptions['logits'],
+    options: ForwardOptions,
+  ): Promise<Float32Array> {
+    const { vocabulary, contextTokens } = this.#shared;
+    checkIds(ids, vocabulary);
+    checkRoom(this.length, ids.length, contextTokens);
+    const before = this.length;
+    const all = new Float32Array(logits === 'all' ? ids.length * vocabulary : 0);
+    let last: Float32Array = all;
+    try {
+      for (let at = 0; at < ids.length; at++) {
+        const isRead = logits === 'all' || (logits !== 'none' && at === ids.length - 1);
+        last = await this.forward([ids[at] as number], { ...options, logits: isRead ? 'last' : 'none' });
+        if (logits === 'all') all.set(last, at * vocabulary);
+      }
+      return logits === 'all' ? all : last;
+    } catch (error) {
+      if (!this.#disposed && this.length > before) this.truncate(before);
+      throw error;
+    }
   }
 
   async candidates(ids: ArrayLike<number>, { temperature, ...options }: CandidateOptions = {}): Promise<Candidates> {
@@ -209,7 +243,7 @@ export class WasmSequence implements Sequence {
   async #runs(
     ids: ArrayLike<number>,
     { caches, first, total, skip }: { caches: readonly LayerCache[]; first: number; total: number; skip: number },
-    { signal, onProgress }: ForwardOptions,
+    { signal, onProgress, apart }: ForwardOptions,
     read: Reader,
   ): Promise<void> {
     const { decoder, turns, steps } = this.#shared;
@@ -217,7 +251,7 @@ export class WasmSequence implements Sequence {
       const part = Array.prototype.slice.call(ids, at, at + decoder.rows) as number[];
       await turns.take(async () => {
         let step = 0;
-        await turns.drive(decoder.run({ ids: part, first: first + at, total, caches }), () => {
+        await turns.drive(decoder.run({ ids: part, first: first + at, total, caches, apart }), () => {
           if (step > 0) onProgress?.(at + (part.length * Math.min(step, steps)) / (steps + 1), ids.length);
           step++;
           this.#check();

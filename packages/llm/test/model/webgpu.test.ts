@@ -1,4 +1,4 @@
-// Saved sequences on a GPU: logits and searches of a sequence that was never saved, in an engine that has pages of others.
+// A sequence on a GPU that was saved goes on as if it had not been, in an engine that has pages of others.
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { describeGpu } from '@hip/testing';
 import { requestHipDevice } from '@hip/kernels-webgpu';
