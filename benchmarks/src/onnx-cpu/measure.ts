@@ -14,19 +14,33 @@ export function textOf(ids: Int32Array, tokens: number): Int32Array {
 export async function speedRows(
   runners: readonly Runner[],
   ids: Int32Array,
-  { tokens, repeats, steps }: { readonly tokens: number; readonly repeats: number; readonly steps: number },
+  {
+    tokens,
+    repeats,
+    steps,
+    seen = () => {},
+  }: {
+    readonly tokens: number;
+    readonly repeats: number;
+    readonly steps: number;
+    /** Told of each prefill, so that something is left where a run is cut off. */
+    readonly seen?: (row: Record<string, unknown>) => void;
+  },
 ): Promise<Record<string, unknown>[]> {
   const times = runners.map(() => ({ prefill: [] as number[], pieces: [] as number[], token: [] as number[] }));
   const text = textOf(ids, tokens);
   for (let repeat = 0; repeat < repeats; repeat++) {
     const caches: Tensors[] = [];
-    for (const [i, runner] of runners.entries()) {
+    // The whole one, which takes the longest, last.
+    for (const [i, runner] of [...runners.entries()].toReversed()) {
       runner.piecesMs();
       const start = performance.now();
       const { present } = await runner.step(text, undefined, 1);
       times[i]!.prefill.push(performance.now() - start);
       times[i]!.pieces.push(runner.piecesMs());
-      caches.push(present);
+      caches[i] = present;
+      const prefillMs = round(times[i]!.prefill.at(-1)!);
+      seen({ part: 'prefill', session: runner.name, tokens, prefillMs, piecesMs: times[i]!.pieces.at(-1) });
     }
     for (let step = 0; step < steps; step++) {
       for (const [i, runner] of runners.entries()) {

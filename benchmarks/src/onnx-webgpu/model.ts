@@ -5,6 +5,8 @@ import { exportOnnx, type OnnxDtype, type OnnxReport } from '@instatune/supernet
 
 /** config.json of a shape. */
 export interface Shape {
+  /** @defaultValue 'qwen3' */
+  readonly family?: 'qwen3' | 'llama';
   readonly layers: number;
   readonly hidden: number;
   readonly heads: number;
@@ -25,6 +27,18 @@ export const QWEN3: Shape = {
   vocabulary: 151_936,
 };
 
+/** SmolLM2-135M's. */
+export const SMOLLM2: Shape = {
+  family: 'llama',
+  layers: 30,
+  hidden: 576,
+  heads: 9,
+  kvHeads: 3,
+  headDim: 64,
+  ffn: 1536,
+  vocabulary: 49_152,
+};
+
 /** For rehearsals on a software GPU. */
 export const TINY: Shape = { layers: 2, hidden: 64, heads: 4, kvHeads: 2, headDim: 32, ffn: 96, vocabulary: 300 };
 
@@ -38,9 +52,10 @@ export async function writeModel(
   dtype: OnnxDtype,
   contextLength: number,
 ): Promise<OnnxReport> {
+  const { family = 'qwen3' } = shape;
   const raw = {
-    architectures: ['Qwen3ForCausalLM'],
-    model_type: 'qwen3',
+    architectures: [family === 'qwen3' ? 'Qwen3ForCausalLM' : 'LlamaForCausalLM'],
+    model_type: family,
     hidden_size: shape.hidden,
     num_hidden_layers: shape.layers,
     num_attention_heads: shape.heads,
@@ -67,5 +82,12 @@ export async function writeModel(
     for (let at = length; at < size; at *= 2) values.copyWithin(at, 0, Math.min(at, size - at));
     return values;
   };
-  return exportOnnx({ config, readSlot }, undefined, folder, { dtype, contextLength, externalData: true });
+  // Symmetric codes are drawn up fast.
+  const quantization = { symmetric: true };
+  return exportOnnx({ config, readSlot }, undefined, folder, {
+    dtype,
+    contextLength,
+    externalData: true,
+    quantization,
+  });
 }

@@ -10,6 +10,8 @@ export interface Runner {
   readonly name: string;
   /** Runs tokens after a cache; the logits of the last one are on the host when it resolves. */
   step(ids: Int32Array, past: Tensors | undefined): Promise<Tensors>;
+  /** Milliseconds in the pieces' runs, and runs, since the last call of this. */
+  pieces?(): { readonly runMs: number; readonly runs: number };
   release(): Promise<void>;
 }
 
@@ -85,17 +87,42 @@ async function presentNames(path: string): Promise<string[]> {
   return opened.graph.output.flatMap(({ name }) => (name.startsWith('present') ? [name] : []));
 }
 
-/** The graph cut at its attention. */
+/** The graph cut at its attention; what its pieces' runs take is counted. */
 export async function cutRunner(
   ort: typeof Ort,
   { folder, model }: ModelFiles,
   options: HipSessionOptions,
+  name = 'onnxruntime-web, cut, HiP between',
 ): Promise<Runner> {
   const cut = model.lastIndexOf('/');
-  const session = await createHipSession(ort as never, `${folder}/${model.slice(0, cut)}`, {
+  let [runMs, runs] = [0, 0];
+  const timed = {
+    Tensor: ort.Tensor,
+    InferenceSession: {
+      create: async (bytes: Uint8Array, given: Ort.InferenceSession.SessionOptions) => {
+        const piece = await ort.InferenceSession.create(bytes, given);
+        const run = async (feeds: Tensors, fetches: string[], how: Ort.InferenceSession.RunOptions) => {
+          const start = performance.now();
+          const outputs = await piece.run(feeds, fetches, how);
+          runMs += performance.now() - start;
+          runs++;
+          return outputs;
+        };
+        return { inputNames: piece.inputNames, outputNames: piece.outputNames, run, release: () => piece.release() };
+      },
+    },
+  };
+  const session = await createHipSession(timed as never, `${folder}/${model.slice(0, cut)}`, {
     ...options,
     device: 'webgpu',
     file: model.slice(cut + 1),
   });
-  return runner(ort, 'onnxruntime-web, cut, HiP between', session as unknown as Session);
+  return {
+    ...runner(ort, name, session as unknown as Session),
+    pieces: () => {
+      const counted = { runMs, runs };
+      [runMs, runs] = [0, 0];
+      return counted;
+    },
+  };
 }

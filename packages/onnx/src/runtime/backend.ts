@@ -72,11 +72,18 @@ export interface AttentionBackend extends Disposable {
   /** Options of a piece's session. @param local - outputs that need not come to the host */
   pieceOptions(local: readonly string[]): OrtSessionOptions;
   createLayer(form: LayerForm, sizes: HeadSizes): LayerCache;
+  /** A tensor whose memory is the backend's and stays: what is bound to it can be used again. Undefined: the runtime makes new ones. */
+  pin?(type: string, dims: readonly number[]): OrtTensor;
   /**
-   * Tensors [1, 1, heads, channels] that a layer's piece writes a single token's queries, keys and values into. They are the backend's: the
-   * same ones each time, so that what is bound to them can be used again. Undefined: the runtime makes new ones.
+   * Appends the spans' tokens of each row of the batch and attends with them; rows of padding are 0.
+   *
+   * @param into - what {@link pin} gave for the output
+   * @returns [B, S, heads, channels]
    */
-  stepTensors?(layer: number, sizes: HeadSizes): CutTensors;
-  /** Appends the spans' tokens of each row of the batch and attends with them; rows of padding are 0. @returns [B, S, heads, channels] */
-  attend(caches: readonly LayerCache[], tensors: CutTensors, spans: readonly (readonly Span[])[]): Promise<OrtTensor>;
+  attend(
+    caches: readonly LayerCache[],
+    tensors: CutTensors,
+    spans: readonly (readonly Span[])[],
+    into?: OrtTensor,
+  ): Promise<OrtTensor>;
 }

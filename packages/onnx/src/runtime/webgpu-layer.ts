@@ -7,6 +7,7 @@ import {
   KvPool,
   destroyMask,
   readTensor,
+  SharedScratch,
   uploadMask,
   uploadTensor,
   type ElementType,
@@ -31,6 +32,8 @@ export interface GpuLayerParts {
   readonly type: ElementType;
   /** Room that is made at once; more is not allowed. */
   readonly maxTokens: number | undefined;
+  /** Of all layers and texts. */
+  readonly scratch: SharedScratch;
 }
 
 /** Rows of one call: q, out [rows, heads, channels], k, v [rows, kvHeads, channels]. */
@@ -101,29 +104,35 @@ export class GpuLayer implements LayerCache {
   step(rows: GpuRows, tokens: number): void {
     this.#makeRoom(tokens);
     const { plan, form } = this.#parts;
-    const cache = this.#cache;
-    const kind = attentionKind(plan, form.window, this.length + tokens, tokens);
-    if (kind !== 'hip') this.#attend(rows, tokens, kind === 'window' ? form.window : undefined);
+    const isWindow = attentionKind(plan, form.window, this.length + tokens, tokens) === 'window';
+    if (isWindow && form.hasSink) this.#attendWindow(rows, tokens);
     else if (tokens === 1) this.#decoder().step(rows);
     else this.#decoder().prefill(rows, tokens);
-    this.#length = cache.length;
+    this.#length = this.#cache.length;
   }
 
   #decoder(): GpuDecodeSession {
-    const { plan, form, sizes } = this.#parts;
-    return (this.#session ??= new GpuDecodeSession(this.#cache, {
+    if (this.#session) return this.#session;
+    const { plan, form, sizes, scratch } = this.#parts;
+    const { rows, step } = plan.denseBelow;
+    const options = {
       heads: sizes.heads,
-      config: plan.config!,
+      config: plan.config ?? ('dense' as const),
+      denseBelow: { rows: rows + this.#sinks, step: step + this.#sinks },
+      window: form.window > 0 && !form.hasSink ? form.window : undefined,
       scale: scaleOf(form, sizes),
       softcap: form.softcap || undefined,
-    }));
+    };
+    this.#session = new GpuDecodeSession(this.#cache, options, scratch);
+    return this.#session;
   }
 
-  /** Dense attention, or over a window and the sinks. */
-  #attend({ q, k, v, out }: GpuRows, tokens: number, window: number | undefined): void {
+  /** Attention over the window and the sinks, which the decoder's windows leave out. */
+  #attendWindow({ q, k, v, out }: GpuRows, tokens: number): void {
     const { context, form, sizes } = this.#parts;
     const cache = this.#cache;
     const { heads, kvHeads, headDim } = sizes;
+    const { window } = form;
     using call = new GpuCall(context);
     cache.append(call, k, v, tokens);
     const group = heads / kvHeads;
@@ -139,9 +148,7 @@ export class GpuLayer implements LayerCache {
           kvHeads: view.kvHeads,
           headDim,
         };
-        if (window !== undefined) {
-          mask ??= uploadMask(context, { ...denseMask({ ...shape, heads }, true), window, sink: this.#sinks });
-        }
+        mask ??= uploadMask(context, { ...denseMask({ ...shape, heads }, true), window, sink: this.#sinks });
         encodeAttention(call, { q, k: view.k, v: view.v, out }, shape, mask, {
           scale: scaleOf(form, sizes),
           softcap: form.softcap || undefined,
@@ -169,11 +176,14 @@ export class GpuLayer implements LayerCache {
   #makeRoom(tokens: number): void {
     const { maxTokens } = this.#parts;
     const needed = this.#length + tokens;
-    const isFull = maxTokens === undefined && needed > this.#cache.maxTokens;
-    if (!isFull && this.#length === this.#cache.length) return;
     const before = this.#cache;
-    const capacity = isFull ? Math.max(2 * before.maxTokens, 2 ** Math.ceil(Math.log2(needed))) : before.maxTokens;
-    this.#cache = this.#newCache(capacity);
+    if (this.#length < before.length) {
+      if (this.#session) this.#session.truncate(this.#length);
+      else before.truncate(this.#length);
+    }
+    if (maxTokens !== undefined || needed <= before.maxTokens) return;
+    // Half as much again: what is copied by then is copied twice at most, a layer at a time.
+    this.#cache = this.#newCache(Math.max(needed + FIRST_TOKENS, Math.ceil(1.5 * before.maxTokens)));
     this.#session?.destroy();
     this.#session = undefined;
     this.#take(before, this.#length);

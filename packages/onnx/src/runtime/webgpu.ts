@@ -1,5 +1,5 @@
 // Attention on WebGPU, between pieces on onnxruntime-web's WebGPU: one device, tensors stay on it.
-import { contextOf, type ElementType, type GpuContext, type GpuTensor } from '@hip/kernels-webgpu';
+import { contextOf, SharedScratch, type ElementType, type GpuContext, type GpuTensor } from '@hip/kernels-webgpu';
 import { OnnxError } from '../errors.ts';
 import type { IoType } from '../cut/adapt.ts';
 import { DENSE_BELOW, planLayer, type AttentionOptions } from './attention-options.ts';
@@ -22,7 +22,16 @@ export async function createWebgpuBackend(ort: Ort, options: WebgpuBackendOption
   return new WebgpuBackend(ort, contextOf(await sharedDevice(ort, options.gpuDevice)), options);
 }
 
+/** What the caller says of the WebGPU provider: `validationMode`, sizes of caches of buffers. */
+function providerOptions(options: OrtSessionOptions | undefined): object {
+  const providers: unknown = options?.['executionProviders'];
+  const isWebgpu = (each: unknown): each is object =>
+    Object(each) === each && (each as { name?: unknown }).name === 'webgpu';
+  return (Array.isArray(providers) ? providers.find(isWebgpu) : undefined) ?? {};
+}
+
 const USAGE = 0x80 | 0x08 | 0x04; // STORAGE | COPY_DST | COPY_SRC
+const NUMBER_BYTES: Readonly<Record<string, number>> = { float16: 2, float32: 4, int64: 8 };
 /** Buffers that are kept for the next call, of one size. */
 const SPARE = 8;
 
@@ -31,15 +40,16 @@ class WebgpuBackend implements AttentionBackend {
   readonly #ort: Ort;
   readonly #context: GpuContext;
   readonly #options: WebgpuBackendOptions;
+  readonly #scratch: SharedScratch;
   readonly #spare = new Map<number, GPUBuffer[]>();
-  /** By layer: what a single token's tensors are written into. */
-  readonly #steps = new Map<number, Readonly<Record<'q' | 'k' | 'v' | 'out', GPUBuffer>>>();
+  readonly #pinned: GPUBuffer[] = [];
   #isDisposed = false;
 
   constructor(ort: Ort, context: GpuContext, options: WebgpuBackendOptions) {
     this.#ort = ort;
     this.#context = context;
     this.#options = options;
+    this.#scratch = new SharedScratch(context);
     this.io = options.type === 'f16' ? 'float16' : 'float';
   }
 
@@ -48,7 +58,7 @@ class WebgpuBackend implements AttentionBackend {
     return {
       logSeverityLevel: 3,
       ...sessionOptions,
-      executionProviders: [{ name: 'webgpu', device: this.#context.device }],
+      executionProviders: [{ ...providerOptions(sessionOptions), name: 'webgpu', device: this.#context.device }],
       preferredOutputLocation: Object.fromEntries(local.map((name) => [name, 'gpu-buffer'])),
     };
   }
@@ -61,25 +71,16 @@ class WebgpuBackend implements AttentionBackend {
     }
     const plan = planLayer(this.#options, DENSE_BELOW.webgpu, { ...form, headDim });
     const { type, maxTokens } = this.#options;
-    const layer = new GpuLayer({ context: this.#context, plan, form, sizes, type, maxTokens });
+    const layer = new GpuLayer({ context: this.#context, plan, form, sizes, type, maxTokens, scratch: this.#scratch });
     if (form.hasSink) layer.appendSink();
     return layer;
   }
 
-  stepTensors(layer: number, { heads, kvHeads, headDim }: HeadSizes): CutTensors {
-    let buffers = this.#steps.get(layer);
-    if (!buffers) {
-      const buffer = (count: number) => this.#take(this.#bytes(count * headDim), true);
-      buffers = { q: buffer(heads), k: buffer(kvHeads), v: buffer(kvHeads), out: buffer(heads) };
-      this.#steps.set(layer, buffers);
-    }
-    const tensor = (buffer: GPUBuffer, count: number) => this.#lent(buffer, [1, 1, count, headDim]);
-    return { q: tensor(buffers.q, heads), k: tensor(buffers.k, kvHeads), v: tensor(buffers.v, kvHeads) };
-  }
-
-  /** A tensor over a buffer that stays when the tensor is disposed of. */
-  #lent(buffer: GPUBuffer, dims: readonly number[]): OrtTensor {
-    return tensorClass(this.#ort).fromGpuBuffer(buffer, { dataType: this.#dataType, dims, dispose: () => {} });
+  pin(type: string, dims: readonly number[]): OrtTensor {
+    const size = dims.reduce((product, dim) => product * dim, NUMBER_BYTES[type] ?? 4);
+    const buffer = this.#make(size);
+    this.#pinned.push(buffer);
+    return tensorClass(this.#ort).fromGpuBuffer(buffer, { dataType: type, dims, dispose: () => {} });
   }
 
   get #dataType(): string {
@@ -90,20 +91,14 @@ class WebgpuBackend implements AttentionBackend {
     caches: readonly LayerCache[],
     { q, k, v }: CutTensors,
     spans: readonly (readonly Span[])[],
+    into?: OrtTensor,
   ): Promise<OrtTensor> {
     const { dims } = q;
     const tokens = dims[1]!;
     const count = (tensor: OrtTensor) => tensor.dims.reduce((product, dim) => product * dim, 1);
     const isWhole = spans.length === 1 && spans[0]![0]?.count === tokens;
     const bytes = this.#bytes(count(q));
-    const step = isWhole && tokens === 1 && [...this.#steps.values()].find((each) => each.q === q.gpuBuffer);
-    if (step) {
-      const row = (name: 'q' | 'k' | 'v' | 'out', like: OrtTensor) => this.#tensor(step[name], count(like));
-      (caches[0] as GpuLayer).step({ q: row('q', q), k: row('k', k), v: row('v', v), out: row('out', q) }, 1);
-      this.#context.assertAlive();
-      return this.#lent(step.out, dims);
-    }
-    const output = this.#take(bytes, !isWhole);
+    const output = (into?.gpuBuffer as GPUBuffer | undefined) ?? this.#take(bytes, !isWhole);
     try {
       const [queries, keys, values] = [q, k, v].map((tensor) =>
         this.#tensor(tensor.gpuBuffer as GPUBuffer, count(tensor)),
@@ -122,9 +117,10 @@ class WebgpuBackend implements AttentionBackend {
       // What the GPU refused of it is known now or at the next call.
       this.#context.assertAlive();
     } catch (error) {
-      this.#give(output, bytes);
+      if (!into) this.#give(output, bytes);
       throw error;
     }
+    if (into) return into;
     const Tensor = tensorClass(this.#ort);
     return Tensor.fromGpuBuffer(output, {
       dataType: this.#dataType,
@@ -180,7 +176,11 @@ class WebgpuBackend implements AttentionBackend {
   /** A buffer; what was submitted to the queue before is done with it before what comes. */
   #take(bytes: number, isZero: boolean): GPUBuffer {
     const spare = isZero ? undefined : this.#spare.get(bytes)?.pop();
-    return spare ?? this.#context.device.createBuffer({ size: Math.max(16, bytes), usage: USAGE, label: 'attention' });
+    return spare ?? this.#make(bytes);
+  }
+
+  #make(bytes: number): GPUBuffer {
+    return this.#context.device.createBuffer({ size: Math.max(16, bytes), usage: USAGE, label: 'attention' });
   }
 
   #give(buffer: GPUBuffer, bytes: number): void {
@@ -192,9 +192,9 @@ class WebgpuBackend implements AttentionBackend {
 
   [Symbol.dispose](): void {
     this.#isDisposed = true;
+    this.#scratch[Symbol.dispose]();
     for (const buffer of [...this.#spare.values()].flat()) buffer.destroy();
-    for (const buffers of this.#steps.values()) for (const buffer of Object.values(buffers)) buffer.destroy();
-    this.#steps.clear();
+    for (const buffer of this.#pinned.splice(0)) buffer.destroy();
     this.#spare.clear();
   }
 }

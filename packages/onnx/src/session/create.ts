@@ -37,7 +37,7 @@ export interface HipSessionOptions extends AttentionOptions {
   readonly threads?: number | undefined;
   /** On WebGPU: the device to share with onnxruntime. @defaultValue one with every feature that the kernels use, one a runtime */
   readonly gpuDevice?: GPUDevice | undefined;
-  /** On WebGPU: tokens that a cache has room for from the start; more are refused. @defaultValue caches double when they are full */
+  /** On WebGPU: tokens that a cache has room for from the start; more are refused. @defaultValue caches grow by half when they are full */
   readonly maxTokens?: number | undefined;
   /** Options of the pieces' sessions, as onnxruntime takes them (`intraOpNumThreads`, `logSeverityLevel`, …). */
   readonly sessionOptions?: OrtSessionOptions | undefined;

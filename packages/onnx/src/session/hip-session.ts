@@ -2,16 +2,15 @@
 import { OnnxError } from '../errors.ts';
 import { tensorTypeOf } from '../model/build.ts';
 import type { CutGraph } from '../cut/pieces.ts';
-import { POSITIONS, ROWS } from '../cut/rotary.ts';
 import { ortType, type DecoderInputs } from '../graph/feeds.ts';
 import type { AttentionSite } from '../graph/site.ts';
 import type { GraphView } from '../graph/view.ts';
 import type { AttentionBackend, LayerForm } from '../runtime/backend.ts';
-import { inTurn, tensorClass, type Ort, type OrtMetadata, type OrtSession, type OrtTensor } from '../runtime/ort.ts';
-import { callOf, positionsOf, spansOf, type Feeds } from './call.ts';
-import { SiteCaches, type CallState } from './caches.ts';
+import { inTurn, type Ort, type OrtMetadata, type OrtSession, type OrtTensor } from '../runtime/ort.ts';
+import { callOf, type Feeds } from './call.ts';
+import { SiteCaches } from './caches.ts';
+import { PieceRunner } from './run-pieces.ts';
 import { Sequence } from './sequence.ts';
-import { cacheShapeOf, feedable, hostTensor } from './tensors.ts';
 
 /** What a session is made of. */
 export interface SessionParts {
@@ -39,8 +38,7 @@ export class HipSession {
   /** Attentions that were cut out. */
   readonly attentions: number;
   readonly #parts: SessionParts;
-  /** The last call that reads each value between pieces. */
-  readonly #lastReader: ReadonlyMap<string, number>;
+  readonly #runner: PieceRunner;
   readonly #sequences = new Set<WeakRef<Sequence>>();
   readonly #caches: SiteCaches;
   #isReleased = false;
@@ -60,9 +58,9 @@ export class HipSession {
     this.outputMetadata = metadata(view.outputs);
     this.inputNames = this.inputMetadata.map(({ name }) => name);
     this.outputNames = this.outputMetadata.map(({ name }) => name);
-    const last = new Map<string, number>();
-    for (const [i, { inputs }] of parts.cut.pieces.entries()) for (const name of inputs) last.set(name, i);
-    this.#lastReader = last;
+    const { ort, cut, pieces, backend } = parts;
+    const { outputNames } = this;
+    this.#runner = new PieceRunner({ ort, cut, pieces, backend, caches: this.#caches, outputNames });
   }
 
   /** Bytes of the caches that results still refer to. */
@@ -140,7 +138,7 @@ export class HipSession {
           call.past,
           call.valid?.map((row) => row.subarray(0, call.past)),
         );
-      const outputs = await this.#runPieces({ feeds, call, sequence, wanted });
+      const outputs = await this.#runner.run({ feeds, call, sequence, wanted });
       sequence.advance(
         call.tokens,
         call.valid?.map((row) => row.subarray(call.past)),
@@ -154,102 +152,4 @@ export class HipSession {
       sequence.release();
     }
   }
-
-  async #runPieces({ feeds, call, sequence, wanted }: RunState): Promise<Record<string, OrtTensor>> {
-    const { cut, pieces, backend } = this.#parts;
-    const values = new Map<string, OrtTensor>();
-    const outputs: Record<string, OrtTensor> = {};
-    const spans = spansOf(call);
-    const drop = (name: string): void => {
-      values.get(name)?.dispose();
-      values.delete(name);
-    };
-    try {
-      for (const [i, piece] of cut.pieces.entries()) {
-        const given: Record<string, OrtTensor> = {};
-        for (const name of piece.inputs)
-          given[name] = feedable(feeds[name] ?? values.get(name) ?? this.#ownFeed(name, { feeds, call, sequence }));
-        const fetched = [...piece.outputs.keys()].filter(
-          (name) => !this.outputNames.includes(name) || wanted.has(name) || this.#lastReader.has(name),
-        );
-        const kept = this.#stepTensors(piece.sites, call);
-        const made = await pieces[i]!.run(
-          given,
-          kept ? Object.fromEntries(fetched.map((name) => [name, kept.get(name) ?? null])) : fetched,
-        );
-        for (const [name, tensor] of Object.entries(made)) {
-          if (this.outputNames.includes(name) && wanted.has(name)) outputs[name] = tensor;
-          else values.set(name, tensor);
-          if (outputs[name] && this.#lastReader.has(name)) values.set(name, tensor);
-        }
-        for (const site of piece.sites) {
-          const { q, k, v, out } = cut.names[site]!;
-          // The runtime may give others of the same memory for those that it was given.
-          const own = (name: string) => kept?.get(name) ?? values.get(name)!;
-          const tensors = { q: own(q), k: own(k), v: own(v) };
-          const caches = await this.#caches.layer(site, tensors, { feeds, call, sequence });
-          values.set(out, await backend.attend(caches, tensors, spans));
-          for (const name of [q, k, v]) {
-            if (kept) values.delete(name);
-            else drop(name);
-          }
-        }
-        for (const name of values.keys()) {
-          if ((this.#lastReader.get(name) ?? -1) > i) continue;
-          if (outputs[name]) values.delete(name);
-          else drop(name);
-        }
-      }
-      return outputs;
-    } catch (error) {
-      for (const tensor of Object.values(outputs)) tensor.dispose();
-      throw error;
-    } finally {
-      for (const [name, tensor] of values) if (outputs[name] !== tensor) tensor.dispose();
-    }
-  }
-
-  /** Where a piece writes a single token's queries, keys and values, by name. */
-  #stepTensors(
-    sites: readonly number[],
-    { batch, tokens }: CallState['call'],
-  ): ReadonlyMap<string, OrtTensor> | undefined {
-    const { backend, cut } = this.#parts;
-    if (batch !== 1 || tokens !== 1 || !backend.stepTensors || sites.length === 0) return undefined;
-    const tensors = new Map<string, OrtTensor>();
-    for (const site of sites) {
-      const sizes = this.#caches.known(site);
-      if (!sizes) return undefined;
-      const { q, k, v } = backend.stepTensors(site, sizes);
-      const names = cut.names[site]!;
-      tensors.set(names.q, q).set(names.k, k).set(names.v, v);
-    }
-    return tensors;
-  }
-
-  /** What the graph does not have as an input: positions, and sizes of caches. */
-  #ownFeed(name: string, { feeds, call, sequence }: CallState): OrtTensor {
-    const { ort, cut } = this.#parts;
-    const Tensor = tensorClass(ort);
-    const { batch, tokens, past } = call;
-    if (name === POSITIONS) {
-      return hostTensor(Tensor, 'int64', positionsOf(call, sequence.tokens), [batch, tokens]);
-    }
-    if (name === ROWS) {
-      return hostTensor(
-        Tensor,
-        'int64',
-        Array.from({ length: batch * tokens }, (_, i) => i),
-        [batch, tokens],
-      );
-    }
-    const shape = cut.cacheShapes.find(({ output }) => output === name);
-    if (!shape) throw new OnnxError('invalid-graph', `nothing makes ${name}`, { value: name });
-    const { H, D } = this.#caches.sizes(shape.site, feeds);
-    return cacheShapeOf(Tensor, shape, { B: batch, H, D, past, total: past + tokens });
-  }
-}
-
-interface RunState extends CallState {
-  readonly wanted: ReadonlySet<string>;
 }

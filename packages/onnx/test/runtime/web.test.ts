@@ -91,7 +91,7 @@ describeGpu('cut graphs', (gpu) => {
     };
     const prompt = await both(feeds);
     let last: readonly Record<string, OrtTensor>[] = prompt;
-    for (let step = 0; step < 4; step++) {
+    for (let step = 0; step < 5; step++) {
       const mask = ids(...Array.from({ length: 25 + step }, () => 1));
       last = await both({ input_ids: ids(7 + step), attention_mask: mask }, last.map(pastOf));
     }

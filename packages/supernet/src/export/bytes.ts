@@ -28,7 +28,8 @@ export interface CheckpointBytesOptions {
  * Bytes of the ONNX model of a sub-network, as `exportOnnx` writes it (one file, or a model and its data files less their padding): an
  * exact objective for searches, of every dtype.
  *
- * @param options - as of `exportOnnx`; what it writes into a folder has `cache: true` where the model is a causal language model
+ * @param options - as of `exportOnnx`; what it writes into a folder has `cache: true` where the model is a causal language model. Whether
+ * weights lie on a grid is not seen here: `minima: 'auto'` counts as false
  * @throws SupernetError `invalid-subnet`, `invalid-option`
  *
  * @example

@@ -125,7 +125,9 @@ export async function exportOnnx(
   const parts = partsOf(model, subnet);
   if (typeof place !== 'string') {
     const { signal } = place ?? {};
-    const built = build(parts, place ?? {}, false);
+    const own = parts.withFormat(place ?? {});
+    await own.weights.findMinima(signal);
+    const built = build(own, place ?? {}, false);
     throwIfAborted(signal, 'exportOnnx');
     return typed(() => onnxModelBytes(built, signal));
   }
@@ -135,8 +137,10 @@ export async function exportOnnx(
     throw new SupernetError('invalid-option', message, { genai: true, heads: parts.config.layerHeads });
   }
   const dtype = options.dtype ?? 'fp32';
-  const built = build(parts, options, parts.config.head === 'causal-lm');
   const { externalData, signal } = options;
+  const own = parts.withFormat(options);
+  await own.weights.findMinima(signal);
+  const built = build(own, options, parts.config.head === 'causal-lm');
   const path = onnxFile(dtype);
   const written = await typed(() => writeOnnxModel(built, `${place}/${path}`, { externalData, signal }));
   const report = await saveOnnxConfig(place, { ...parts, dtype, path, written, genai: options.genai ?? false, signal });
@@ -165,6 +169,7 @@ export async function quantizedModel(
   options: Pick<OnnxOptions, 'dtype' | 'quantization'> = {},
 ): Promise<ElasticModel> {
   const { config, weights } = partsOf(model, subnet).withFormat(options);
+  await weights.findMinima();
   const values = new Map<string, Float32Array>();
   for (const { name } of subnetSlots(model.config, canonicalSubnet(model.space, subnet ?? fullSubnet(model.space)))) {
     values.set(name, await weights.stored(name));
@@ -194,8 +199,11 @@ function partsOf(model: ElasticModel | OnnxSource, subnet: SubnetConfig | undefi
   return of(subnetModelConfig(model.config, kept), read, { config: model.config, subnet: kept });
 }
 
-function build(parts: ExportParts, options: OnnxFolderOptions, cacheByDefault: boolean): OnnxModelToWrite {
-  const { config, weights } = parts.withFormat(options);
+function build(
+  { config, weights }: ReturnType<ExportParts['withFormat']>,
+  options: OnnxFolderOptions,
+  cacheByDefault: boolean,
+): OnnxModelToWrite {
   const { contextLength = config.maxPositions } = options;
   if (!Number.isSafeInteger(contextLength) || contextLength < 1) {
     const message = `contextLength = ${contextLength}: expected a positive integer`;
@@ -214,7 +222,7 @@ function build(parts: ExportParts, options: OnnxFolderOptions, cacheByDefault: b
 export function buildExport(config: ModelConfig, options: OnnxOptions): OnnxModelToWrite {
   const readSlot = (slot: WeightSlot) =>
     Promise.reject(new SupernetError('internal', `${slot.name} is read of a model without weights`));
-  return build(partsOf({ config, readSlot }, undefined), options, false);
+  return build(partsOf({ config, readSlot }, undefined).withFormat(options), options, false);
 }
 
 /** Errors of writing as this package's. */

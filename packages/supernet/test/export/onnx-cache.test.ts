@@ -100,6 +100,8 @@ describe('tiny models', () => {
       { dtype: 'q3' as 'q4' },
       { dtype: 'q4', quantization: { blockSize: 33 } },
       { dtype: 'q4', quantization: { accuracyLevel: 7 as 4 } },
+      { dtype: 'q4', quantization: { embeddings: 5 as 4 } },
+      { dtype: 'q4', quantization: { symmetric: true, minima: true } },
       { cache: true, contextLength: 0 },
     ] as const) {
       await expect(exportOnnx(model, undefined, options)).rejects.toMatchObject({ code: 'invalid-option' });
@@ -132,7 +134,8 @@ describe.skipIf(missingGolden)(`decoders${missingGolden}`, () => {
       [{ dtype: 'fp16' }, 0.03],
       [{ dtype: 'q4', quantization: exact }, 1e-4],
       [{ dtype: 'q4', quantization: { ...exact, symmetric: true, blockSize: 16 } }, 1e-4],
-      [{ dtype: 'q4', quantization: { ...exact, embeddings: false } }, 1e-4],
+      [{ dtype: 'q4', quantization: { ...exact, embeddings: false, minima: true } }, 1e-4],
+      [{ dtype: 'q4', quantization: { ...exact, embeddings: 4 } }, 1e-4],
       [{ dtype: 'q4f16', quantization: exact }, 0.05],
     ];
     for (const [options, limit] of cases) {

@@ -1,9 +1,6 @@
 // Products with weights and lookups in the token table, as floats, as 8-bit codes and as 4-bit codes.
 import { CONTRIB, floatBytes, TO, type OnnxGraph } from './graph.ts';
-import { lazy, type ExportWeights } from './weights.ts';
-
-/** The token table's slot. */
-const TABLE = 'embeddings.token.weight';
+import { lazy, TABLE, type ExportWeights } from './weights.ts';
 
 /** x · W (+ b); `name` without `.weight`. x [..., in] → [..., out]. */
 export function linearNodes(graph: OnnxGraph, weights: ExportWeights, x: string, name: string): string {
@@ -14,9 +11,9 @@ export function linearNodes(graph: OnnxGraph, weights: ExportWeights, x: string,
 
 /** x · W of a matrix slot, or x · tableᵀ of the token embeddings. */
 export function productNodes(graph: OnnxGraph, weights: ExportWeights, x: string, name: string): string {
-  const bits = weights.bitsOf(name);
-  if (bits === 8) return byteProduct(graph, weights, x, name);
-  if (bits === 4) return blockProduct(graph, weights, x, name);
+  const coding = weights.codingOf(name);
+  if (coding === 'bytes') return byteProduct(graph, weights, x, name);
+  if (coding) return blockProduct(graph, weights, x, name);
   if (name !== TABLE) return graph.op('MatMul', [x, weights.float(graph, name)]);
   // Gemm reads the table as it lies, so that it is in memory once.
   const { inputs } = weights.matrixOf(name);
@@ -29,10 +26,10 @@ export function productNodes(graph: OnnxGraph, weights: ExportWeights, x: string
 
 /** Rows of the token table for ids. */
 export function lookupNodes(graph: OnnxGraph, weights: ExportWeights, ids: string): string {
-  const bits = weights.bitsOf(TABLE);
-  if (bits === undefined) return graph.op('Gather', [weights.float(graph, TABLE), ids]);
+  const coding = weights.codingOf(TABLE);
+  if (coding === undefined) return graph.op('Gather', [weights.float(graph, TABLE), ids]);
   const { inputs, outputs } = weights.matrixOf(TABLE);
-  if (bits === 8) {
+  if (coding === 'bytes') {
     const { codes, scales } = byteWeights(graph, weights, TABLE);
     const centred = graph.op('Sub', [
       graph.op('Cast', [graph.op('Gather', [codes, ids])], { to: TO[graph.type] }),
@@ -41,12 +38,12 @@ export function lookupNodes(graph: OnnxGraph, weights: ExportWeights, ids: strin
     return graph.op('Mul', [centred, graph.op('Gather', [scales, graph.op('Unsqueeze', [ids, graph.int([-1])])])]);
   }
   const { blockSize } = weights.format;
-  const { codes, scales, zeros } = blockWeights(graph, weights, TABLE);
+  const { codes, scales, zeros, bits } = blockWeights(graph, weights, TABLE);
   const blocks = inputs / blockSize;
   const flat = (value: string, width: number): string => graph.op('Reshape', [value, graph.int([outputs, width])]);
-  const operands = [flat(codes, inputs / 2), ids, flat(scales, blocks)];
+  const operands = [flat(codes, (inputs * bits) / 8), ids, flat(scales, blocks)];
   if (zeros) operands.push(flat(zeros, Math.ceil(blocks / 2)));
-  const attributes = { gather_axis: 0n, quantize_axis: 1n, block_size: BigInt(blockSize), bits: 4n };
+  const attributes = { gather_axis: 0n, quantize_axis: 1n, block_size: BigInt(blockSize), bits: BigInt(bits) };
   return graph.op('GatherBlockQuantized', operands, attributes, CONTRIB);
 }
 
@@ -90,50 +87,93 @@ function byteProduct(graph: OnnxGraph, weights: ExportWeights, x: string, name: 
   return graph.op('Mul', [graph.op('Cast', [product], { to: TO.float }), graph.op('Mul', [scale, scales])]);
 }
 
-function blockWeights(
-  graph: OnnxGraph,
-  weights: ExportWeights,
-  name: string,
-): { readonly codes: string; readonly scales: string; readonly zeros: string | undefined } {
+interface BlockWeights {
+  readonly bits: 4 | 8;
+  readonly codes: string;
+  readonly scales: string;
+  readonly zeros: string | undefined;
+  /** [blocks, outputs]. */
+  readonly least: string | undefined;
+}
+
+function blockWeights(graph: OnnxGraph, weights: ExportWeights, name: string): BlockWeights {
   const { blockSize, symmetric } = weights.format;
   const { inputs, outputs } = weights.matrixOf(name);
+  const bits = weights.codingOf(name) === 'blocks of 8' ? 8 : 4;
+  const hasLeast = weights.hasMinima(name);
   const blocks = Math.ceil(inputs / blockSize);
+  const blockBytes = (blockSize * bits) / 8;
   const zeroBytes = outputs * Math.ceil(blocks / 2);
-  const scaleBytes = outputs * blocks * (graph.type === 'float' ? 4 : 2);
+  const floats = outputs * blocks * (graph.type === 'float' ? 4 : 2);
   return {
+    bits,
     codes: graph.weight(
       `${name}_codes`,
       'uint8',
-      [outputs, blocks, blockSize / 2],
-      lazy((outputs * blocks * blockSize) / 2, async () => (await weights.blocks(name)).codes),
+      [outputs, blocks, blockBytes],
+      lazy(outputs * blocks * blockBytes, async () => (await weights.blocks(name)).codes),
     ),
     scales: graph.weight(
       `${name}_scales`,
       graph.type,
       [outputs * blocks],
-      lazy(scaleBytes, async () => floatBytes((await weights.blocks(name)).scales, graph.type)),
+      lazy(floats, async () => floatBytes((await weights.blocks(name)).scales, graph.type)),
     ),
-    zeros: symmetric
-      ? undefined
-      : graph.weight(
-          `${name}_zeros`,
-          'uint8',
-          [zeroBytes],
-          lazy(zeroBytes, async () => (await weights.blocks(name)).zeros as Uint8Array),
-        ),
+    zeros:
+      symmetric || bits === 8 || hasLeast
+        ? undefined
+        : graph.weight(
+            `${name}_zeros`,
+            'uint8',
+            [zeroBytes],
+            lazy(zeroBytes, async () => (await weights.blocks(name)).zeros as Uint8Array),
+          ),
+    least: hasLeast
+      ? graph.weight(
+          `${name}_least`,
+          graph.type,
+          [blocks, outputs],
+          lazy(floats, async () => floatBytes((await weights.blocks(name)).least as Float32Array, graph.type)),
+        )
+      : undefined,
   };
 }
 
 function blockProduct(graph: OnnxGraph, weights: ExportWeights, x: string, name: string): string {
-  const { codes, scales, zeros } = blockWeights(graph, weights, name);
+  const { codes, scales, zeros, least, bits } = blockWeights(graph, weights, name);
   const { blockSize, accuracyLevel } = weights.format;
   const { inputs, outputs } = weights.matrixOf(name);
   const attributes = {
     K: BigInt(inputs),
     N: BigInt(outputs),
-    bits: 4n,
+    bits: BigInt(bits),
     block_size: BigInt(blockSize),
     accuracy_level: BigInt(accuracyLevel),
   };
-  return graph.op('MatMulNBits', zeros ? [x, codes, scales, zeros] : [x, codes, scales], attributes, CONTRIB);
+  const operands = zeros ? [x, codes, scales, zeros] : [x, codes, scales];
+  const product = graph.op('MatMulNBits', operands, attributes, CONTRIB);
+  if (!least) return product;
+  // Σ (scale · code + least) · x: what each block's inputs add up to meets its least value.
+  return graph.op('Add', [product, graph.op('MatMul', [blockSums(graph, x, inputs, blockSize), least])]);
+}
+
+const sums = new WeakMap<OnnxGraph, Map<string, string>>();
+
+/** What the inputs of each block add up to [..., blocks], once for all products with the same inputs. */
+function blockSums(graph: OnnxGraph, x: string, inputs: number, blockSize: number): string {
+  let known = sums.get(graph);
+  if (!known) sums.set(graph, (known = new Map()));
+  let value = known.get(x);
+  if (value === undefined) {
+    const blocks = Math.ceil(inputs / blockSize);
+    const size = inputs * blocks * (graph.type === 'float' ? 4 : 2);
+    const ones = lazy(size, async () => {
+      const matrix = new Float32Array(inputs * blocks);
+      for (let k = 0; k < inputs; k++) matrix[k * blocks + Math.floor(k / blockSize)] = 1;
+      return floatBytes(matrix, graph.type);
+    });
+    value = graph.op('MatMul', [x, graph.weight(`blocks_of_${inputs}`, graph.type, [inputs, blocks], ones)]);
+    known.set(x, value);
+  }
+  return value;
 }

@@ -7,7 +7,8 @@ import type { FloatName } from './graph.ts';
  *
  * - `fp32`, `fp16`: floats; `fp16` computes in them too.
  * - `q8`: 8-bit weights, one scale for each output channel; activations become 8-bit numbers when the model runs (dynamic quantisation).
- * - `q4`, `q4f16`: 4-bit weights in blocks along the input (MatMulNBits); activations are float32 and float16.
+ * - `q4`, `q4f16`: 4-bit weights in blocks along the input (MatMulNBits); activations are float32 and float16. Token embeddings and the
+ *   output have 8 bits, since 4 there cost a small model a tenth of its perplexity.
  */
 export type OnnxDtype = 'fp32' | 'fp16' | 'q8' | 'q4' | 'q4f16';
 
@@ -27,8 +28,20 @@ export interface OnnxQuantization {
    * @defaultValue 4
    */
   readonly accuracyLevel?: 0 | 1 | 2 | 3 | 4 | undefined;
-  /** Whether the table of token embeddings is quantised too (tied to the output, it is one table). @defaultValue true */
-  readonly embeddings?: boolean | undefined;
+  /**
+   * Bits of the table of token embeddings (tied to the output, it is one table) and of the output in `q4` and `q4f16`; `false` keeps the
+   * table as floats.
+   *
+   * @defaultValue 8
+   */
+  readonly embeddings?: 4 | 8 | boolean | undefined;
+  /**
+   * Whether blocks of 4 bits have a float besides their scale, w = scale · code + least, as those of GGUF's Q4_1 do: two products more
+   * for each weight, and nothing is lost of such files. `auto`: where the weights lie on such a grid and whole zero points do not say it.
+   *
+   * @defaultValue 'auto', false with `symmetric`
+   */
+  readonly minima?: boolean | 'auto' | undefined;
   /** Weights to keep as floats, by slot name, e.g. `head.weight` or `layers.0.ffn.down.weight`. @defaultValue none */
   readonly keep?: ((slot: string) => boolean) | undefined;
   /**
@@ -51,7 +64,9 @@ export interface WeightFormat {
   readonly blockSize: number;
   readonly symmetric: boolean;
   readonly accuracyLevel: number;
-  readonly embeddings: boolean;
+  /** Of the token table and the output; undefined: they stay float. */
+  readonly tableBits: 4 | 8 | undefined;
+  readonly minima: boolean | 'auto';
   readonly keep: (slot: string) => boolean;
 }
 
@@ -60,25 +75,31 @@ export function weightFormat(dtype: OnnxDtype = 'fp32', quantization: OnnxQuanti
   const invalid = (name: string, value: unknown, expected: string): SupernetError =>
     new SupernetError('invalid-option', `${name} = ${String(value)}: expected ${expected}`, { [name]: value });
   if (!ONNX_DTYPES.includes(dtype)) throw invalid('dtype', dtype, ONNX_DTYPES.join(', '));
-  const { blockSize = 32, symmetric = false, accuracyLevel = 4, embeddings = true, keep = () => false } = quantization;
-  const { bits } = quantization;
-  if (bits && !(dtype === 'q8' || dtype === 'q4'))
+  const { blockSize = 32, symmetric = false, accuracyLevel = 4, embeddings = 8, keep = () => false } = quantization;
+  const { minima = symmetric ? false : 'auto' } = quantization;
+  const { bits: bitsOf } = quantization;
+  if (bitsOf && !(dtype === 'q8' || dtype === 'q4'))
     throw invalid('dtype', dtype, 'q8 or q4 where single weights have other bits');
   if (![16, 32, 64, 128, 256].includes(blockSize)) throw invalid('blockSize', blockSize, '16, 32, 64, 128 or 256');
   if (![0, 1, 2, 3, 4].includes(accuracyLevel)) throw invalid('accuracyLevel', accuracyLevel, '0, 1, 2, 3 or 4');
+  if (![4, 8, true, false].includes(embeddings)) throw invalid('embeddings', embeddings, '4, 8, true or false');
+  if (![true, false, 'auto'].includes(minima)) throw invalid('minima', minima, "true, false or 'auto'");
+  if (symmetric && minima === true) throw invalid('minima', minima, 'false with symmetric codes');
+  const bits = dtype.startsWith('q4') ? 4 : dtype === 'q8' ? 8 : undefined;
   return {
     dtype,
     float: dtype.endsWith('16') ? 'float16' : 'float',
-    bits: dtype.startsWith('q4') ? 4 : dtype === 'q8' ? 8 : undefined,
+    bits,
     bitsOf: (slot) => {
-      const own = bits?.(slot);
+      const own = bitsOf?.(slot);
       if (own !== undefined && own !== 4 && own !== 8) throw invalid(`bits of ${slot}`, own, '4, 8 or undefined');
       return own;
     },
     blockSize,
     symmetric,
     accuracyLevel,
-    embeddings,
+    tableBits: embeddings === false || bits === undefined ? undefined : bits === 4 && embeddings === 4 ? 4 : 8,
+    minima,
     keep,
   };
 }

@@ -2,22 +2,21 @@
 import { floatsToHalves, halvesToFloats } from '@hip/checkpoints/platform';
 import { weightSlots, requireStorable, type ModelConfig, type WeightSlot } from '@hip/checkpoints';
 import type { OnnxWeight } from '@hip/onnx/model';
-import { SupernetError } from '../../errors.ts';
+import { SupernetError, throwIfAborted } from '../../errors.ts';
 import { requireFinite } from '../../model/finite.ts';
 import { floatBytes, type OnnxGraph } from './graph.ts';
 import type { WeightFormat } from './options.ts';
-import {
-  dequantizeBlocks,
-  dequantizeBytes,
-  quantizeBlocks,
-  quantizeBytes,
-  type BlockCodes,
-  type ByteCodes,
-  type Matrix,
-} from './quantize.ts';
+import { dequantizeBlocks, needsMinima, quantizeBlocks, quantizeByteBlocks, type BlockCodes } from './blocks.ts';
+import { dequantizeBytes, quantizeBytes, type ByteCodes, type Matrix } from './quantize.ts';
 
 /** Values of a slot, in its shape: linear weights [in, out]. */
 export type ReadSlot = (slot: WeightSlot) => Promise<Float32Array>;
+
+/** The token table's slot. */
+export const TABLE = 'embeddings.token.weight';
+
+/** How a weight is coded. */
+export type Coding = 'bytes' | 'blocks of 4' | 'blocks of 8';
 
 /** Slots whose weight is multiplied by activations, and so can be codes. */
 const MATRICES = new Set<WeightSlot['role']>(['linear', 'head']);
@@ -28,6 +27,7 @@ export class ExportWeights {
   readonly #config: ModelConfig;
   readonly #slots: ReadonlyMap<string, WeightSlot>;
   readonly #read: ReadSlot;
+  readonly #withMinima = new Set<string>();
   /** What was made last: the codes and scales of a weight stand beside each other in the file. */
   #made: { readonly key: string; readonly value: Promise<unknown> } | undefined;
 
@@ -49,17 +49,37 @@ export class ExportWeights {
     throw new SupernetError('internal', `${this.#config.family} has no weight ${name}`, { name });
   }
 
-  /** Bits of a weight's codes; undefined where it stays float. */
-  bitsOf(name: string): 4 | 8 | undefined {
+  /** How a weight is coded: a scale for each output, or for each block of 4 or 8 bits; undefined where it stays float. */
+  codingOf(name: string): Coding | undefined {
     const { role, shape } = this.slot(name);
-    const { keep, embeddings, blockSize } = this.format;
+    const { keep, tableBits, blockSize } = this.format;
     if (this.format.bits === undefined || shape.length !== 2 || keep(name)) return undefined;
-    const bits = this.format.bitsOf(name) ?? this.format.bits;
-    if (name !== 'embeddings.token.weight') {
-      return MATRICES.has(role) && name !== 'embeddings.patch.weight' ? bits : undefined;
-    }
+    if (name !== TABLE && (!MATRICES.has(role) || name === 'embeddings.patch.weight')) return undefined;
+    const isTable = name === TABLE || role === 'head';
+    if (name === TABLE && tableBits === undefined) return undefined;
+    const own = this.format.bitsOf(name);
+    if ((own ?? this.format.bits) === 8) return 'bytes';
     // Rows of the table are looked up in whole blocks.
-    return embeddings && (bits === 8 || (shape[1] as number) % blockSize === 0) ? bits : undefined;
+    if (name === TABLE && (shape[1] as number) % blockSize !== 0) return undefined;
+    return isTable && own === undefined && tableBits === 8 ? 'blocks of 8' : 'blocks of 4';
+  }
+
+  /** Whether a weight's blocks have a float besides their scale. */
+  hasMinima(name: string): boolean {
+    const { minima } = this.format;
+    if (this.codingOf(name) !== 'blocks of 4' || name === TABLE) return false;
+    return minima === 'auto' ? this.#withMinima.has(name) : minima;
+  }
+
+  /** Finds out which weights `auto` gives minima: reads each that is to have 4 bits. */
+  async findMinima(signal?: AbortSignal): Promise<void> {
+    if (this.format.minima !== 'auto' || this.format.bits === undefined) return;
+    for (const name of this.#slots.keys()) {
+      if (this.codingOf(name) !== 'blocks of 4' || name === TABLE) continue;
+      throwIfAborted(signal, 'exportOnnx');
+      const matrix = { ...this.matrixOf(name), values: await this.values(name) };
+      if (needsMinima(matrix, this.format.blockSize)) this.#withMinima.add(name);
+    }
   }
 
   /** Puts a float weight into the graph. @param change - applied to its values; `type` and `shape` where they are others */
@@ -97,7 +117,7 @@ export class ExportWeights {
   /** A slot as a matrix from inputs to outputs; of the token embeddings as the output's. */
   matrixOf(name: string): Omit<Matrix, 'values'> {
     const [rows = 1, columns = 1] = this.slot(name).shape;
-    return name === 'embeddings.token.weight'
+    return name === TABLE
       ? { inputs: columns, outputs: rows, inputStride: 1, outputStride: columns }
       : { inputs: rows, outputs: columns, inputStride: columns, outputStride: 1 };
   }
@@ -110,9 +130,12 @@ export class ExportWeights {
 
   blocks(name: string): Promise<BlockCodes> {
     const { blockSize, symmetric, float } = this.format;
-    return this.#once(`${name}:4`, async () => {
+    return this.#once(`${name}:blocks`, async () => {
       const matrix = { ...this.matrixOf(name), values: await this.values(name) };
-      const codes = quantizeBlocks(matrix, { blockSize, symmetric, type: float });
+      const codes =
+        this.codingOf(name) === 'blocks of 8'
+          ? quantizeByteBlocks(matrix, { blockSize, type: float })
+          : quantizeBlocks(matrix, { blockSize, symmetric, minima: this.hasMinima(name), type: float });
       if (float === 'float16') requireStorable(name, codes.scales, 'F16');
       return codes;
     });
@@ -120,9 +143,9 @@ export class ExportWeights {
 
   /** The values that the graph computes with: those of the codes, where there are codes. */
   async stored(name: string): Promise<Float32Array> {
-    const bits = this.bitsOf(name);
-    if (bits === 8) return dequantizeBytes(await this.bytes(name), this.matrixOf(name));
-    if (bits === 4) return dequantizeBlocks(await this.blocks(name), this.matrixOf(name), this.format.blockSize);
+    const coding = this.codingOf(name);
+    if (coding === 'bytes') return dequantizeBytes(await this.bytes(name), this.matrixOf(name));
+    if (coding) return dequantizeBlocks(await this.blocks(name), this.matrixOf(name), this.format.blockSize);
     const values = await this.values(name);
     return this.format.float === 'float' ? values : halvesToFloats(floatsToHalves(values).buffer, 0, values.length);
   }
