@@ -23,6 +23,7 @@ export const registry: Readonly<Record<string, string>> = {
   predictors: 'rank correlation and time of each predictor against measurements, beside peers',
   linas: 'LINAS against NSGA-II and random search on BERT-synth and on measured networks',
   peers: 'LINAS and NSGA-II against pymoo and Optuna after 50 to 800 measurements on twelve tasks',
+  'search-lanes': 'share of time that 16 lanes measure, in rounds and with asynchronous proposals',
   instatune: 'InstaTune on SST-2, CIFAR-10 and language modelling',
   playground: 'the playground’s pages: Lighthouse’s scores, long tasks of the main thread while a worker computes',
   size: 'gzip bytes of each package entry and of each import from it',

@@ -51,6 +51,7 @@ describe('registry', () => {
         'quality-smollm2',
         'frontier',
         'playground',
+        'search-lanes',
         'size',
         'webgpu',
       ].sort(),

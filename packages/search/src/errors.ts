@@ -19,6 +19,7 @@ export type SearchErrorCode =
   | 'study-unreadable'
   | 'study-unwritable'
   | 'study-taken'
+  | 'lease-lost'
   | 'worker-crashed'
   | 'trial-timeout'
   | 'problem-module'

@@ -19,19 +19,27 @@ export {
   type Constraint,
 } from './constraints.ts';
 export { runSearch, resume, type ResumeOptions } from './run/run-search.ts';
-export type { RunOptions, SearchOptions } from './run/options.ts';
+export type { Proposals, RunOptions, SearchOptions } from './run/options.ts';
 export type { FrontPoint, HistoryPoint, SearchProgress, SearchResult } from './run/progress.ts';
 export { resultOf } from './run/result.ts';
 export { repeated, type RepeatOptions } from './noise/repeated.ts';
 export { frontProbabilities, nonDominatedProbabilities, type UncertainPoint } from './noise/uncertainty.ts';
 export { viewOf } from './run/study-view.ts';
 export { pick, type Choice, type PickOptions, type PickSource } from './run/pick.ts';
-export { Study, type StudyContents, type StudyHeader, type StudyJournal } from './study/study.ts';
+export {
+  Study,
+  type StudyChanges,
+  type StudyContents,
+  type StudyHeader,
+  type StudyJournal,
+  type StudySharing,
+} from './study/study.ts';
 export {
   isComplete,
   isDone,
   type Candidate,
   type CompleteTrial,
+  type IntermediateValues,
   type RoundInfo,
   type Trial,
   type TrialOutcome,

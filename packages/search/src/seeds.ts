@@ -19,6 +19,11 @@ export function roundRandom(seed: number, round: number): Random {
   return new Random(mix(1, seed, round));
 }
 
+/** A seed of one's own, for one of several processes that propose from the same trials; 0 leaves it as it is. */
+export function salted(seed: number, salt: number): number {
+  return salt === 0 ? seed : mix(3, seed, salt);
+}
+
 /** The seed a trial's measurement gets. */
 export function trialSeed(seed: number, number: number): number {
   return mix(2, seed, number) % 2 ** 31;

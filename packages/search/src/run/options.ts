@@ -18,11 +18,19 @@ export interface RunOptions {
    * measured one by one, and are `failed` beyond this; not with evaluators that measure in other processes. @defaultValue 2
    */
   readonly retries?: number | undefined;
+  /**
+   * Of a study with asynchronous proposals: how long a trial stays with a process that gives no sign of life, before others measure it.
+   * @defaultValue 120000
+   */
+  readonly leaseMs?: number | undefined;
   /** Stops the search; the study keeps everything finished, and `resume` goes on. */
   readonly signal?: AbortSignal | undefined;
   /** Called after every trial and at every change of phase; in this process, so keep it short. */
   readonly onProgress?: ((progress: SearchProgress) => void) | undefined;
 }
+
+/** When candidates are proposed. */
+export type Proposals = 'rounds' | 'asynchronous';
 
 export interface SearchOptions extends RunOptions {
   /** A name, a name with settings, or a tactic made by `linas()`, `nsga2()`, `random()`, `successive()`. @defaultValue 'linas' */
@@ -31,6 +39,12 @@ export interface SearchOptions extends RunOptions {
   readonly evaluations: number;
   /** Candidates a round, for a tactic given by name. @defaultValue 50 */
   readonly population?: number | undefined;
+  /**
+   * When candidates are proposed. `rounds`: `population` of them once all of the round before are measured; the same trials for a seed however
+   * they are measured. `asynchronous`: some whenever few wait, from what is measured by then, so that no lane waits for a round's slowest;
+   * several processes may run one study at once (`resume` joins it). @defaultValue 'rounds'
+   */
+  readonly proposals?: Proposals | undefined;
   /** @defaultValue 0 */
   readonly seed?: number | undefined;
   /** A SQLite file (Node), created if need be, or `{ path, name }` for one of several studies in a file. @defaultValue in memory only */
@@ -61,6 +75,7 @@ const settingsSchema = v.object({
   /** The problem's, whose units its constraints need. */
   attributes: v.optional(v.array(v.object({ name: v.string(), unit: v.optional(v.string()) }))),
   reportSplit: v.optional(v.string()),
+  proposals: v.optional(v.picklist(['rounds', 'asynchronous'])),
   candidates: v.optional(v.array(v.array(v.number()))),
   tactic: v.record(v.string(), v.unknown()),
   module: v.optional(v.object({ specifier: v.string(), options: v.record(v.string(), v.unknown()) })),
@@ -97,16 +112,19 @@ const numbersSchema = v.object({
   population: v.optional(v.pipe(v.number(), v.integer(), v.minValue(2))),
   seed: v.optional(v.pipe(v.number(), v.safeInteger())),
   retries: v.optional(v.pipe(v.number(), v.integer(), v.minValue(0))),
+  leaseMs: v.optional(v.pipe(v.number(), v.minValue(1), v.maxValue(2 ** 31 - 1))),
+  proposals: v.optional(v.picklist(['rounds', 'asynchronous'])),
 });
 
 /** Names of {@link RunOptions}. */
-export const RUN_OPTIONS = ['evaluator', 'retries', 'signal', 'onProgress'] as const;
+export const RUN_OPTIONS = ['evaluator', 'retries', 'leaseMs', 'signal', 'onProgress'] as const;
 /** Names of {@link SearchOptions}. */
 export const SEARCH_OPTIONS = [
   ...RUN_OPTIONS,
   'tactic',
   'evaluations',
   'population',
+  'proposals',
   'seed',
   'study',
   'constraints',
@@ -123,9 +141,11 @@ export function checkNumbers(options: {
   readonly population?: number | undefined;
   readonly seed?: number | undefined;
   readonly retries?: number | undefined;
+  readonly leaseMs?: number | undefined;
+  readonly proposals?: Proposals | undefined;
 }): void {
-  const { evaluations, population, seed, retries } = options;
-  const result = v.safeParse(numbersSchema, { evaluations, population, seed, retries });
+  const { evaluations, population, seed, retries, leaseMs, proposals } = options;
+  const result = v.safeParse(numbersSchema, { evaluations, population, seed, retries, leaseMs, proposals });
   if (result.success) return;
   const issue = result.issues[0];
   const name = v.getDotPath(issue) ?? 'options';

@@ -25,6 +25,9 @@ export async function measureReports(
   for (const report of study.reports) if (report.split === split) wanted.delete(report.number);
   const numbers = [...wanted].sort((a, b) => a - b);
   await inLanes(numbers, evaluator.concurrency, signal, async (number, stop) => {
+    study.refresh();
+    // Another process has measured it meanwhile.
+    if (study.reports.some((report) => report.number === number && report.split === split)) return;
     const { genes, seed } = study.trials[number]!;
     const job = { study: study.header.uid, number, genes, seed, split, fingerprint: study.header.fingerprint };
     const result = await evaluator.evaluate(job, { signal: stop });

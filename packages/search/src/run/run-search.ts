@@ -14,6 +14,7 @@ import { warmStart, type WarmStart } from '../warm-start.ts';
 import { ConstraintSet } from './constraint-set.ts';
 import { givenGenes } from '../given/candidate.ts';
 import { KNOWN, knownTrials } from '../given/known.ts';
+import { driveAsynchronously } from './asynchronous.ts';
 import { drive } from './driver.ts';
 import { FrontTracker, referencePoint } from './front.ts';
 import {
@@ -75,6 +76,7 @@ export async function runSearch(problem: SearchProblem, options: SearchOptions):
       ? { module: { specifier: options.module.specifier, options: { ...options.module.options } } }
       : {}),
     ...(given.length > 0 ? { candidates: given } : {}),
+    ...(options.proposals === 'asynchronous' ? { proposals: options.proposals } : {}),
     tactic: { ...tactic.settings },
     ...(warm
       ? {
@@ -105,7 +107,8 @@ export async function runSearch(problem: SearchProblem, options: SearchOptions):
     seed: options.seed ?? 0,
     createdAt: Date.now(),
   };
-  const study = path === undefined ? new Study(header) : (await import('../study/sqlite.ts')).createStudy(path, header);
+  const study =
+    path === undefined ? new Study(header) : (await import('../study/sqlite.ts')).createStudy(path, header, options);
   if (known.length > 0) study.know(known);
   return runStudy(space, study, tactic, warm, options);
 }
@@ -123,6 +126,7 @@ export interface ResumeOptions extends RunOptions {
 
 /**
  * Goes on with a study that was interrupted, or has a larger budget now. Trials that were running when its process died are measured again.
+ * A study with asynchronous proposals that others run now is joined: this process proposes and measures beside them.
  *
  * @throws SearchError `study-missing`, `study-busy`, `space-mismatch`, `corrupt-study`, `wrong-schema`, and what `runSearch` throws
  * @example
@@ -131,7 +135,7 @@ export interface ResumeOptions extends RunOptions {
 export async function resume(problem: SearchProblem, options: ResumeOptions): Promise<SearchResult> {
   checkNames('resume', options, [...RUN_OPTIONS, 'study', 'evaluations', 'tactic', 'warmStart']);
   const space = new Space(problem);
-  const study = await openForResume(options.study);
+  const study = await openForResume(options.study, options);
   try {
     if (study.header.fingerprint !== space.fingerprint) {
       throw new SearchError(
@@ -149,7 +153,8 @@ export async function resume(problem: SearchProblem, options: ResumeOptions): Pr
       );
     }
     const settings = parseSettings(study);
-    checkNumbers({ evaluations: options.evaluations ?? settings.evaluations, retries: options.retries });
+    const { retries, leaseMs } = options;
+    checkNumbers({ evaluations: options.evaluations ?? settings.evaluations, retries, leaseMs });
     const tactic = options.tactic ?? tacticFromSettings(study.header.tactic, settings.tactic);
     if (options.evaluations !== undefined && options.evaluations !== settings.evaluations) {
       study.setSettings({ ...settings, evaluations: options.evaluations });
@@ -170,10 +175,10 @@ function chooseTactic({ tactic = 'linas', population }: SearchOptions): Tactic {
   return createTactic(name, { ...settings, ...(population === undefined ? {} : { population }) });
 }
 
-async function openForResume(study: ResumeOptions['study']): Promise<Study> {
+async function openForResume(study: ResumeOptions['study'], options: ResumeOptions): Promise<Study> {
   if (study instanceof Study) return study;
   const { openStudy } = await import('../study/sqlite.ts');
-  return typeof study === 'string' ? openStudy(study) : openStudy(study.path, study.name);
+  return typeof study === 'string' ? openStudy(study, undefined, options) : openStudy(study.path, study.name, options);
 }
 
 async function readWarmStart({
@@ -255,7 +260,7 @@ async function runStudy(
         concurrency,
       });
     fixReference();
-    await drive({
+    await (settings.proposals === 'asynchronous' ? driveAsynchronously : drive)({
       space,
       study,
       tactic,
@@ -272,6 +277,7 @@ async function runStudy(
       },
       onTrial(trial) {
         done++;
+        round = Math.max(round, trial.round);
         if (tracker) tracker.add(trial);
         else fixReference();
         tell('measuring', trial);

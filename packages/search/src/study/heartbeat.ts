@@ -6,6 +6,8 @@ export interface Beating {
   readonly path: string;
   readonly id: number;
   readonly fence: number;
+  /** Of a shared study: whose leases are kept, and for how long from each sign. */
+  readonly lease?: { readonly owner: string; readonly ms: number };
 }
 
 const HEARTBEAT_MS = OWNER_STALE_MS / 4;
@@ -20,11 +22,15 @@ const { DatabaseSync } = require('node:sqlite');
 const beatings = new Map();
 parentPort.on('message', ({ key, beating }) => (beating ? beatings.set(key, beating) : beatings.delete(key)));
 setInterval(() => {
-  for (const { path, id, fence } of beatings.values()) {
+  for (const { path, id, fence, lease } of beatings.values()) {
     try {
       const database = new DatabaseSync(path, { timeout: 1000 });
       try {
-        database.prepare('UPDATE studies SET owner_seen_at = ? WHERE id = ? AND fence = ?').run(Date.now(), id, fence);
+        if (lease)
+          database
+            .prepare("UPDATE trials SET lease_until = ? WHERE study_id = ? AND lease_owner = ? AND status = 'running'")
+            .run(Date.now() + lease.ms, id, lease.owner);
+        else database.prepare('UPDATE studies SET owner_seen_at = ? WHERE id = ? AND fence = ?').run(Date.now(), id, fence);
       } finally {
         database.close();
       }

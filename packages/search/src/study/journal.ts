@@ -5,7 +5,7 @@ import { guard, transaction } from './connection.ts';
 import { heartbeat } from './heartbeat.ts';
 import { ownerAlive, release, thisOwner } from './owner.ts';
 import type { StudyJournal } from './study.ts';
-import type { Trial } from './trial.ts';
+import type { IntermediateValues, RoundInfo, Trial, TrialReport } from './trial.ts';
 import { encodeValues, jsonOf } from './values.ts';
 
 /** One opening of a study for writing: whoever opens it next raises the number. */
@@ -51,28 +51,73 @@ export function claim(path: string, database: DatabaseSync, id: number): Claim {
   }
 }
 
+/** A trial as a row, but for the study's id. */
+export function rowOf(t: Trial) {
+  return [t.number, t.round, t.origin, JSON.stringify(t.genes), t.key, t.seed, ...changing(t)] as const;
+}
+
+/** What changes of a row: the columns of {@link UPDATE}. */
+export function changing(t: Trial) {
+  return [
+    t.status,
+    t.values ? jsonOf(encodeValues(t.values), `the values of trial ${t.number}`) : null,
+    t.error ?? null,
+    t.attempts,
+    t.host ?? null,
+    t.worker ?? null,
+    t.startedAt ?? null,
+    t.finishedAt ?? null,
+    t.durationMs ?? null,
+  ] as const;
+}
+
+const CHANGING = 'status, trial_values, error, attempts, host, worker, started_at, finished_at, duration_ms';
+/** Takes a study's id, {@link rowOf}, then the extra columns. */
+export const insertInto = (...extra: readonly string[]): string => {
+  const columns = ['study_id, number, round, origin, genes, key, seed', CHANGING, ...extra].join(', ');
+  return `INSERT INTO trials (${columns}) VALUES (${columns.replaceAll(/\w+/g, '?')})`;
+};
+/** Takes {@link changing}, the extra columns, then study, number and key. The key says whose row it is: a row of other genes is never changed. */
+export const updateOf = (...extra: readonly string[]): string =>
+  `UPDATE trials SET ${[CHANGING, ...extra].join(', ').replaceAll(/\w+/g, '$& = ?')} WHERE study_id = ? AND number = ? AND key = ?`;
+
+/** Everything but trials: written alike by one process and by several. */
+export function writersOf(database: DatabaseSync, id: number) {
+  return {
+    round({ round, info }: RoundInfo): void {
+      const text = jsonOf(info, `what the tactic says of round ${round}`);
+      database.prepare('INSERT OR REPLACE INTO rounds (study_id, round, info) VALUES (?, ?, ?)').run(id, round, text);
+    },
+    reference(reference: readonly number[]): void {
+      database.prepare('UPDATE studies SET reference = ? WHERE id = ?').run(JSON.stringify(reference), id);
+    },
+    settings(settings: Readonly<Record<string, unknown>>): void {
+      database.prepare('UPDATE studies SET settings = ? WHERE id = ?').run(jsonOf(settings, 'the settings'), id);
+    },
+    report({ number, split, values, host, durationMs }: TrialReport): void {
+      const text = jsonOf(encodeValues(values), `the report of trial ${number}`);
+      database
+        .prepare(
+          'INSERT OR REPLACE INTO reports (study_id, number, split, report_values, host, duration_ms) VALUES (?, ?, ?, ?, ?, ?)',
+        )
+        .run(id, number, split, text, host, durationMs);
+    },
+    intermediate(number: number, { step, values }: IntermediateValues): void {
+      const text = jsonOf(encodeValues(values), `what trial ${number} reported`);
+      database
+        .prepare(
+          'INSERT OR REPLACE INTO intermediate (study_id, number, step, intermediate_values) VALUES (?, ?, ?, ?)',
+        )
+        .run(id, number, step, text);
+    },
+  };
+}
+
 export function journal(path: string, database: DatabaseSync, { id, fence, owner }: Claim): StudyJournal {
-  const insert = database.prepare(
-    `INSERT INTO trials (study_id, number, round, origin, genes, key, seed, status, trial_values, error, attempts, host, worker, started_at, finished_at, duration_ms)
-     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
-  );
-  const update = database.prepare(
-    `UPDATE trials SET status = ?, trial_values = ?, error = ?, attempts = ?, host = ?, worker = ?, started_at = ?, finished_at = ?, duration_ms = ?
-     WHERE study_id = ? AND number = ? AND key = ?`,
-  );
+  const insert = database.prepare(insertInto());
+  const update = database.prepare(updateOf());
   const current = database.prepare('SELECT name, fence FROM studies WHERE id = ?');
-  const changing = (t: Trial) =>
-    [
-      t.status,
-      t.values ? jsonOf(encodeValues(t.values), `the values of trial ${t.number}`) : null,
-      t.error ?? null,
-      t.attempts,
-      t.host ?? null,
-      t.worker ?? null,
-      t.startedAt ?? null,
-      t.finishedAt ?? null,
-      t.durationMs ?? null,
-    ] as const;
+  const writers = writersOf(database, id);
   const taken = (): SearchError =>
     new SearchError(
       'study-taken',
@@ -89,43 +134,20 @@ export function journal(path: string, database: DatabaseSync, { id, fence, owner
   return {
     addTrials(trials, round) {
       write(() => {
-        for (const t of trials)
-          insert.run(id, t.number, t.round, t.origin, JSON.stringify(t.genes), t.key, t.seed, ...changing(t));
-        if (!round) return;
-        const info = jsonOf(round.info, `what the tactic says of round ${round.round}`);
-        database
-          .prepare('INSERT OR REPLACE INTO rounds (study_id, round, info) VALUES (?, ?, ?)')
-          .run(id, round.round, info);
+        for (const trial of trials) insert.run(id, ...rowOf(trial));
+        if (round) writers.round(round);
       });
     },
     updateTrial(trial) {
       const values = changing(trial);
       write(() => {
-        // The key says whose row it is: a row of other genes is never changed.
         if (Number(update.run(...values, id, trial.number, trial.key).changes) !== 1) throw taken();
       });
     },
-    setReference(reference) {
-      write(() => {
-        database.prepare('UPDATE studies SET reference = ? WHERE id = ?').run(JSON.stringify(reference), id);
-      });
-    },
-    setSettings(settings) {
-      const text = jsonOf(settings, 'the settings');
-      write(() => {
-        database.prepare('UPDATE studies SET settings = ? WHERE id = ?').run(text, id);
-      });
-    },
-    addReport({ number: trial, split, values, host, durationMs }) {
-      const text = jsonOf(encodeValues(values), `the report of trial ${trial}`);
-      write(() => {
-        database
-          .prepare(
-            'INSERT OR REPLACE INTO reports (study_id, number, split, report_values, host, duration_ms) VALUES (?, ?, ?, ?, ?, ?)',
-          )
-          .run(id, trial, split, text, host, durationMs);
-      });
-    },
+    setReference: (reference) => write(() => writers.reference(reference)),
+    setSettings: (settings) => write(() => writers.settings(settings)),
+    addReport: (report) => write(() => writers.report(report)),
+    addIntermediate: (number, values) => write(() => writers.intermediate(number, values)),
     close() {
       heartbeat.remove(beating);
       release(owner);

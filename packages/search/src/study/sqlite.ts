@@ -5,6 +5,7 @@ import { connect, connectToRead, transaction, type Row } from './connection.ts';
 import { claim, journal } from './journal.ts';
 import { release } from './owner.ts';
 import { headerOf, load } from './rows.ts';
+import { revisionOf, sharedJournal } from './shared-journal.ts';
 import { Study, type StudyHeader } from './study.ts';
 import { jsonOf } from './values.ts';
 
@@ -38,12 +39,21 @@ function missing(path: string, database: DatabaseSync, name: string | undefined)
   );
 }
 
+/** Of a study that several processes write. */
+export interface OpenOptions {
+  /** How long a trial stays with a process that gives no sign of life. @defaultValue 120000 */
+  readonly leaseMs?: number | undefined;
+}
+
+/** Whether several processes may write a study: one of rounds has one writer. */
+const isShared = ({ settings }: StudyHeader): boolean => settings['proposals'] === 'asynchronous';
+
 /**
- * Creates a study in a file (the file too, if need be) and takes it for writing.
+ * Creates a study in a file (the file too, if need be) and takes it for writing, alone unless its proposals are asynchronous.
  *
  * @throws SearchError `study-exists`, `study-busy` (locked for 10 s), `study-unreadable`, `corrupt-study`, `wrong-schema`
  */
-export function createStudy(path: string, header: StudyHeader): Study {
+export function createStudy(path: string, header: StudyHeader, { leaseMs }: OpenOptions = {}): Study {
   const database = connect(path, true);
   try {
     // Of two processes that create one at once, one is told that it exists.
@@ -73,7 +83,11 @@ export function createStudy(path: string, header: StudyHeader): Study {
           header.createdAt,
         );
     });
-    return new Study(header, journal(path, database, claim(path, database, Number(lastInsertRowid))));
+    const id = Number(lastInsertRowid);
+    if (isShared(header)) {
+      return new Study(header, sharedJournal({ path, database, id, header, revision: 0, round: -1, leaseMs }));
+    }
+    return new Study(header, journal(path, database, claim(path, database, id)));
   } catch (error) {
     database.close();
     throw error;
@@ -81,18 +95,25 @@ export function createStudy(path: string, header: StudyHeader): Study {
 }
 
 /**
- * Opens a study for going on with it.
+ * Opens a study for going on with it. One with asynchronous proposals may be open in several processes at once.
  *
  * @param name may be left out where the file holds one study
  * @throws SearchError `study-missing`, `study-busy` (another live process writes it), `study-unreadable`, `corrupt-study`, `wrong-schema`
  */
-export function openStudy(path: string, name?: string): Study {
+export function openStudy(path: string, name?: string, { leaseMs }: OpenOptions = {}): Study {
   const database = connect(path, false);
   try {
     const row = find(database, path, name);
     if (!row) throw missing(path, database, name);
     const id = Number(row['id']);
     const header = headerOf(path, row);
+    if (isShared(header)) {
+      // Read before the contents: what changes in between is read again.
+      const revision = revisionOf(database, id);
+      const contents = load(path, database, id, header, true);
+      const round = contents.rounds.at(-1)?.round ?? -1;
+      return new Study(header, sharedJournal({ path, database, id, header, revision, round, leaseMs }), contents);
+    }
     load(path, database, id, header); // a damaged file is refused before it is taken
     const taken = claim(path, database, id);
     try {
@@ -121,7 +142,7 @@ export function readStudy(path: string, name?: string): Study {
     const row = find(database, path, name);
     if (!row) throw missing(path, database, name);
     const header = headerOf(path, row);
-    return new Study(header, undefined, load(path, database, Number(row['id']), header));
+    return new Study(header, undefined, load(path, database, Number(row['id']), header, isShared(header)));
   } finally {
     database.close();
   }

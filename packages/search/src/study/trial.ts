@@ -1,7 +1,18 @@
 // What a study remembers of one candidate: its genes, what was measured, where, when and how often it was tried.
 
-/** `pending` waits, `running` has a worker, `complete` has values, `failed` has an error and is not tried again. */
-export type TrialStatus = 'pending' | 'running' | 'complete' | 'failed';
+/**
+ * `pending` waits, `running` has a worker, `complete` has values, `failed` has an error and is not tried again, `stopped` was ended early for
+ * what it reported on the way: it has `intermediate` values and no others.
+ */
+export type TrialStatus = 'pending' | 'running' | 'complete' | 'failed' | 'stopped';
+
+/** What a trial reported on its way. */
+export interface IntermediateValues {
+  /** How far it was: the steps that were done, in the problem's unit (batches, epochs). */
+  readonly step: number;
+  /** Measured objectives as they stood, and whatever else was reported. */
+  readonly values: Readonly<Record<string, number>>;
+}
 
 /** One candidate of a study. Genes are in canonical form; a study never holds two trials with the same `key`. */
 export interface Trial {
@@ -31,6 +42,10 @@ export interface Trial {
   readonly finishedAt?: number;
   /** Milliseconds inside the problem's own measurement. */
   readonly durationMs?: number;
+  /** What it reported on its way, by step. */
+  readonly intermediate?: readonly IntermediateValues[];
+  /** Fencing token, where several may measure: how often the trial was handed out. Only who has the last one may say how it ended. */
+  readonly lease?: number;
 }
 
 /** A trial with values. */
@@ -75,7 +90,7 @@ export interface RoundInfo {
   readonly info: Readonly<Record<string, unknown>>;
 }
 
-/** Complete or failed: nothing more to do. */
-export function isDone(trial: Trial): boolean {
-  return trial.status === 'complete' || trial.status === 'failed';
+/** Complete, failed or stopped: nothing more to do. */
+export function isDone({ status }: Trial): boolean {
+  return status === 'complete' || status === 'failed' || status === 'stopped';
 }

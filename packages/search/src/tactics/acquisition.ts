@@ -26,6 +26,8 @@ const POOL = 1000;
 export interface AcquisitionOptions {
   readonly space: Space;
   readonly trials: readonly Trial[];
+  /** What is being measured: as if it had what is predicted for it (Kriging believer, Ginsbourger 2010). */
+  readonly pending?: readonly Trial[] | undefined;
   readonly bounds: readonly Bound[];
   readonly surrogate: Surrogate;
   readonly predicted: readonly Predicted[];
@@ -40,7 +42,8 @@ export interface AcquisitionOptions {
 export function acquire(
   options: AcquisitionOptions,
 ): readonly { readonly genes: readonly number[]; readonly origin: string }[] {
-  const { space, trials, bounds, surrogate, predicted, shares, random, seen } = options;
+  const { space, trials, pending = [], bounds, surrogate, predicted, shares, random, seen } = options;
+  const believed = surrogate.values(pending.map(({ genes }) => genes));
   const count = (rule: string): number => shares[rule] ?? 0;
   const total = Object.values(shares).reduce((a, b) => a + b, 0);
   const chosen: { genes: readonly number[]; origin: string }[] = [];
@@ -48,7 +51,7 @@ export function acquire(
     for (const { genes } of candidates) chosen.push({ genes, origin });
   };
   const batch = (pool: readonly Predicted[], wanted: number): readonly Predicted[] =>
-    chooseBatch({ space, trials, bounds, predicted: pool, count: wanted, seen });
+    chooseBatch({ space, trials, believed, bounds, predicted: pool, count: wanted, seen });
   take(batch(predicted, count('linas')), 'linas');
   const pool = promising(predicted.filter(({ key }) => !seen.has(key)));
   const deviations =
@@ -74,7 +77,7 @@ export function acquire(
       'thompson',
     );
   }
-  take(farthest(pool, trials, count('farthest'), seen), 'farthest');
+  take(farthest(pool, [...trials, ...pending], count('farthest'), seen), 'farthest');
   if (chosen.length < total) take(batch(predicted, total - chosen.length), 'linas');
   return chosen;
 }

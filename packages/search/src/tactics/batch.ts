@@ -1,5 +1,5 @@
 // Which of the inner search's candidates to measure: those that together add the most predicted hypervolume to what is measured.
-import type { Bound } from '../constraints.ts';
+import { totalViolation, type Bound } from '../constraints.ts';
 import { widthOf } from '../range.ts';
 import { feasibleTrials, frontOf, volume } from '../run/front.ts';
 import type { Space } from '../space.ts';
@@ -10,6 +10,8 @@ import { bestFronts } from './ranked.ts';
 export interface BatchOptions {
   readonly space: Space;
   readonly trials: readonly Trial[];
+  /** What is predicted for candidates that are being measured. */
+  readonly believed?: readonly Readonly<Record<string, number>>[];
   readonly bounds: readonly Bound[];
   readonly predicted: readonly Predicted[];
   readonly count: number;
@@ -25,7 +27,15 @@ const POOL = 400;
  * the batch is built one by one, always the candidate that adds the most hypervolume to the measured front and the batch so far; when
  * nothing adds any, by rank.
  */
-export function chooseBatch({ space, trials, bounds, predicted, count, seen }: BatchOptions): readonly Predicted[] {
+export function chooseBatch({
+  space,
+  trials,
+  believed = [],
+  bounds,
+  predicted,
+  count,
+  seen,
+}: BatchOptions): readonly Predicted[] {
   const fresh = predicted.filter(({ key }) => !seen.has(key));
   const feasible = fresh.filter(({ violation }) => violation === 0);
   const pool: Predicted[] = [];
@@ -40,7 +50,10 @@ export function chooseBatch({ space, trials, bounds, predicted, count, seen }: B
         .slice(0, count - pool.length),
     );
   }
-  const measured = frontOf(space, feasibleTrials(trials, bounds)).map(({ values }) => space.minimised(values));
+  const measured = [
+    ...frontOf(space, feasibleTrials(trials, bounds)).map(({ values }) => space.minimised(values)),
+    ...believed.filter((values) => totalViolation(bounds, values) === 0).map((values) => space.minimised(values)),
+  ];
   const chosen = greedyHypervolume(pool, measured, count);
   for (const { key } of chosen) seen.add(key);
   return chosen;

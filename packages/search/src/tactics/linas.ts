@@ -46,7 +46,7 @@ export function linas(options: LinasOptions = {}): Tactic {
     settings: { population, innerEvaluations, innerPopulation, predictor: predictorSetting(predictor) },
     population,
     async propose(context) {
-      const { space, limit, random, signal, bounds, trials } = context;
+      const { space, limit, random, signal, bounds, trials, pending } = context;
       const seen = seenKeys(context);
       const surrogate = await fitSurrogate(context, predictor);
       if (!surrogate)
@@ -69,7 +69,9 @@ export function linas(options: LinasOptions = {}): Tactic {
       const rates = successRates(space, trials, bounds, RULES);
       const shares = sharesOf(rates, limit);
       const open = predicted.filter(({ key, risky = false }) => !risky && !seen.has(key));
-      const candidates = [...acquire({ space, trials, bounds, surrogate, predicted: open, shares, random, seen })];
+      const candidates = [
+        ...acquire({ space, trials, pending, bounds, surrogate, predicted: open, shares, random, seen }),
+      ];
       if (candidates.length < limit)
         candidates.push(...randomCandidates(context, limit - candidates.length, 'random', seen));
       return { candidates, info: { ...surrogate.info, inner: predicted.length, shares, rates } };

@@ -5,7 +5,7 @@ import type { Space } from '../space.ts';
 import { isComplete, isDone, type Candidate, type Trial } from '../study/trial.ts';
 import { bestFronts } from './ranked.ts';
 import { checkSettings } from './settings.ts';
-import { exactBounds } from './sampling.ts';
+import { exactBounds, randomCandidates, seenKeys } from './sampling.ts';
 import type { Proposal, ProposeContext, Tactic } from './tactic.ts';
 
 export interface Nsga2TacticOptions {
@@ -28,6 +28,7 @@ export function nsga2(options: Nsga2TacticOptions = {}): Tactic {
     settings: { population },
     population,
     propose(context) {
+      if (context.pending) return steadyState(context, population);
       const engine = engines.get(context.trials) ?? createEngine(context, population);
       engines.set(context.trials, engine);
       return { ...nextGeneration(context, engine), info: { generation: engine.generation } };
@@ -35,12 +36,67 @@ export function nsga2(options: Nsga2TacticOptions = {}): Tactic {
   };
 }
 
-function createEngine({ space, trials, seed, bounds }: ProposeContext, populationSize: number): Nsga2 {
+/**
+ * Asynchronous NSGA-II (Durillo, Nebro, Luna, Alba 2008): no generations; children of the best of everything that is done by now.
+ * A new engine each time, told the survivors; what it breeds next is proposed.
+ */
+function steadyState(context: ProposeContext, population: number): Proposal {
+  const { space, trials, bounds, limit, random } = context;
+  const seen = seenKeys(context);
+  const exact = exactBounds({ space, bounds });
+  const parents = trials
+    .filter(isComplete)
+    .map((trial) => ({ trial, over: totalViolation(bounds, trial.values) }))
+    .sort((a, b) => a.over - b.over);
+  const feasible = parents.filter(({ over }) => over === 0).map(({ trial }) => trial);
+  const others = parents.filter(({ over }) => over > 0).map(({ trial }) => trial);
+  const best = [...bestFronts(feasible, ({ values }) => space.minimised(values)), ...others].slice(0, 2 * population);
+  const candidates: Candidate[] = [];
+  if (best.length >= 2) {
+    const initial = best.map(({ genes }) => genes);
+    const engine = engineOf(context, { population, initial, seed: random.uint32() });
+    const known = new Map(best.map((trial) => [trial.key, trial]));
+    for (let barren = 0; candidates.length < limit && barren < BARREN; barren++) {
+      const asked = engine.ask();
+      if (asked.length === 0) break;
+      engine.tell(
+        asked.map(({ id, genes }): Told => {
+          const trial = known.get(space.key(genes));
+          if (trial) return toldOf(context, id, trial);
+          const key = space.key(genes);
+          const isOutside = exact.length > 0 && totalViolation(exact, space.exact(genes)) > 0;
+          if (!isOutside && !seen.has(key) && candidates.length < limit) {
+            seen.add(key);
+            candidates.push({ genes: Array.from(genes), origin: 'nsga2' });
+          }
+          return { id, failed: true };
+        }),
+      );
+    }
+  }
+  if (candidates.length < limit)
+    candidates.push(...randomCandidates(context, limit - candidates.length, 'random', seen));
+  return { candidates };
+}
+
+function createEngine(context: ProposeContext, population: number): Nsga2 {
+  const { space, trials, seed } = context;
   const initial = bestFirst(
     space,
     trials.filter(({ round }) => round === 0),
-    populationSize,
+    population,
   );
+  return engineOf(context, { population, initial, seed });
+}
+
+function engineOf(
+  { space, bounds }: ProposeContext,
+  {
+    population: populationSize,
+    initial,
+    seed,
+  }: { readonly population: number; readonly initial: readonly (readonly number[])[]; readonly seed: number },
+): Nsga2 {
   return new Nsga2(
     {
       name: space.problem.name,
@@ -78,7 +134,7 @@ function nextGeneration({ space, trials, bounds }: ProposeContext, engine: Nsga2
     for (const candidate of open) {
       const trial = known.get(space.key(candidate.genes));
       if (trial) {
-        told.push(tell(candidate.id, trial));
+        told.push(toldOf({ space, bounds }, candidate.id, trial));
         barren = -1; // played through again from the study, not barren
       } else if (exact.length > 0 && totalViolation(exact, space.exact(candidate.genes)) > 0)
         told.push({ id: candidate.id, failed: true });
@@ -93,15 +149,15 @@ function nextGeneration({ space, trials, bounds }: ProposeContext, engine: Nsga2
     if (candidates.length > 0) return { candidates };
   }
   return { candidates: [] };
+}
 
-  function tell(id: number, trial: Trial): Told {
-    if (!isComplete(trial)) return { id, failed: true };
-    return {
-      id,
-      objectives: space.minimised(trial.values),
-      inequality: bounds.map((bound) => violation(bound, trial.values)),
-    };
-  }
+function toldOf({ space, bounds }: Pick<ProposeContext, 'space' | 'bounds'>, id: number, trial: Trial): Told {
+  if (!isComplete(trial)) return { id, failed: true };
+  return {
+    id,
+    objectives: space.minimised(trial.values),
+    inequality: bounds.map((bound) => violation(bound, trial.values)),
+  };
 }
 
 /** Asked of an engine and not told yet. */

@@ -58,6 +58,6 @@ export function randomCandidates(
 }
 
 /** Keys of everything in the study. */
-export function seenKeys({ trials }: Pick<ProposeContext, 'trials'>): Set<string> {
-  return new Set(trials.map(({ key }) => key));
+export function seenKeys({ trials, pending = [] }: Pick<ProposeContext, 'trials' | 'pending'>): Set<string> {
+  return new Set([...trials, ...pending].map(({ key }) => key));
 }

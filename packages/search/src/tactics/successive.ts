@@ -68,9 +68,9 @@ export function successive(options: SuccessiveOptions = {}): Tactic {
       goalOf({ space }, optimize);
     },
     async propose(context) {
-      const { space, limit, random, signal, bounds, trials, round } = context;
+      const { space, limit, random, signal, bounds, trials } = context;
       const goal = goalOf(context, optimize);
-      const since = roundsWithoutImprovement(context, goal);
+      const since = roundsWithoutImprovement(context, goal, population);
       if (since >= patience) return { candidates: [] };
       const seen = seenKeys(context);
       const surrogate = await fitSurrogate(context, predictor);
@@ -98,7 +98,7 @@ export function successive(options: SuccessiveOptions = {}): Tactic {
       const predicted = found.filter(
         ({ genes, risky = false }) => !risky && totalViolation(exact, space.exact(genes)) <= 0,
       );
-      const band = FIRST_BAND / 2 ** (round - 1);
+      const band = FIRST_BAND / 2 ** (roundsOf(context, population) - 1);
       const chosen = interleave(
         predicted.filter(({ violation }) => violation === 0),
         predicted.filter(({ violation }) => violation > 0 && violation <= band),
@@ -166,10 +166,18 @@ function bestValue(trials: ProposeContext['trials'], context: ProposeContext, go
   return bestFirst({ ...context, trials }, goal)[0]?.values[goal.name];
 }
 
+/** Rounds so far; of asynchronous proposals, how many what was measured would fill. */
+function roundsOf({ round, trials, pending }: ProposeContext, population: number): number {
+  return pending ? Math.max(1, Math.floor(trials.length / population)) : round;
+}
+
 /** Rounds since the best feasible value last improved; 0 while nothing is feasible. */
-function roundsWithoutImprovement(context: ProposeContext, goal: Goal): number {
+function roundsWithoutImprovement(context: ProposeContext, goal: Goal, population: number): number {
   const best = bestFirst(context, goal)[0];
-  return best ? context.round - 1 - best.round : 0;
+  if (!best) return 0;
+  const { pending, trials, round } = context;
+  if (!pending) return round - 1 - best.round;
+  return Math.floor(trials.filter(({ number }) => number > best.number).length / population);
 }
 
 /** Candidates of a round differ in this share of their genes, as long as there are such: near copies teach the predictor little. */

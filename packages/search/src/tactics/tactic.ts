@@ -11,8 +11,13 @@ export interface ProposeContext {
   readonly round: number;
   /** How many candidates are wanted at most: a full round, of which a budget that ends sooner measures the first ones. */
   readonly limit: number;
-  /** All trials of earlier rounds, in order, each `complete` or `failed`. */
+  /** All trials of earlier rounds, in order, each done; of asynchronous proposals all that are done by now. */
   readonly trials: readonly Trial[];
+  /**
+   * Of asynchronous proposals: what was proposed and is not done, in order. Not to be proposed again, and as good as known to be there.
+   * @defaultValue rounds: nothing is
+   */
+  readonly pending?: readonly Trial[] | undefined;
   /** Constraints as numbers; those relative to a baseline that is not measured yet are missing. */
   readonly bounds: readonly Bound[];
   /** Seeded by study and round. */
@@ -25,7 +30,7 @@ export interface ProposeContext {
 }
 
 export interface Proposal {
-  /** Canonical, distinct, in no earlier trial. None at all ends the search. */
+  /** Canonical, distinct, in no earlier trial. None at all ends the search (of asynchronous proposals: once nothing is pending). */
   readonly candidates: readonly Candidate[];
   /** Kept with the round in the study. */
   readonly info?: Readonly<Record<string, unknown>>;
