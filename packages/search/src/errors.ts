@@ -27,6 +27,16 @@ export type SearchErrorCode =
   | 'missing-package'
   | 'empty-front';
 
+/** Failures of the study's file and of its ownership, which no trial is to blame for. */
+export const STUDY_CODES: ReadonlySet<SearchErrorCode> = new Set([
+  'study-busy',
+  'study-unwritable',
+  'study-unreadable',
+  'study-taken',
+  'corrupt-study',
+  'lease-lost',
+]);
+
 /** A failure of the search, its study file or its evaluators. `details` holds the values the message names. */
 export class SearchError extends Error {
   override readonly name = 'SearchError';

@@ -1,6 +1,7 @@
 // The public face of @instatune/search: what runs anywhere. Files, threads: ./node. Queues: ./queue. HTML: ./report.
 export { SearchError, messageOf, type SearchErrorCode } from './errors.ts';
 export { nearest } from './nearest.ts';
+export { TrialStopped } from './problem.ts';
 export type {
   Attribute,
   ExactObjective,
@@ -19,6 +20,7 @@ export {
   type Constraint,
 } from './constraints.ts';
 export { runSearch, resume, type ResumeOptions } from './run/run-search.ts';
+export type { EarlyStoppingOptions } from './run/stopping.ts';
 export type { Proposals, RunOptions, SearchOptions } from './run/options.ts';
 export type { FrontPoint, HistoryPoint, SearchProgress, SearchResult } from './run/progress.ts';
 export { resultOf } from './run/result.ts';
@@ -52,7 +54,7 @@ export { studyToCsv, studyToJson } from './study/export.ts';
 export { type GivenCandidate } from './given/candidate.ts';
 export { type KnownMeasurement, type KnownMeasurements } from './given/known.ts';
 export type { WarmStart, WarmStartOptions } from './warm-start.ts';
-export type { Evaluation, EvaluateOptions, EvaluationJob, Evaluator } from './evaluate/evaluator.ts';
+export type { Evaluation, EvaluateOptions, EvaluationJob, Evaluator, OnReport } from './evaluate/evaluator.ts';
 export { inProcess } from './evaluate/in-process.ts';
 export { measureCandidate } from './evaluate/measure.ts';
 export { measureLatency, type Latency, type LatencyOptions } from './measure/latency.ts';

@@ -1,6 +1,8 @@
 // What is searched: genes, objectives (measured or exact), constraints, and how one candidate is measured.
 import type { Variable } from '@instatune/nsga2';
 
+type Values = Readonly<Record<string, number>>;
+
 /** Handed to every measurement. */
 export interface MeasureContext {
   /** Depends on the study's seed and the trial's number only, never on where or when it runs. */
@@ -10,9 +12,26 @@ export interface MeasureContext {
   readonly signal: AbortSignal;
   /** The trial's number in its study. */
   readonly number: number;
+  /**
+   * Says on the way what is measured by now: kept with the trial, and with `earlyStopping` a reason to end it. Rejects with a
+   * {@link TrialStopped} where the trial is to end: let that pass (freeing what is held), and do nothing more.
+   *
+   * @param step what is done, in the problem's `steps`: rising numbers above 0
+   * @param values measured objectives as they stand, by name, and whatever else is known
+   */
+  report(step: number, values: Values): Promise<void>;
 }
 
-type Values = Readonly<Record<string, number>>;
+/** What ends a measurement whose trial was stopped early. */
+export class TrialStopped extends Error {
+  override readonly name = 'TrialStopped';
+  readonly step: number;
+
+  constructor(step: number) {
+    super(`the trial was stopped after step ${step}: others are better, as far as it was measured`);
+    this.step = step;
+  }
+}
 
 /** An objective that costs: evaluated once per canonical candidate, and predicted in between. */
 export interface MeasuredObjective {
@@ -65,6 +84,8 @@ export interface SearchProblem {
   readonly attributes?: readonly Attribute[];
   /** Measures all measured objectives at once; further values it returns are recorded too, and open to budgets (never satisfied by null or NaN). */
   measure?(genes: readonly number[], context: MeasureContext): Values | Promise<Values>;
+  /** Steps of a whole measurement (batches of validation, epochs), where it reports on its way: what `context.report` counts. */
+  readonly steps?: number;
   /** Which genes matter for this candidate (a layer beyond the depth does not). @defaultValue all */
   active?(genes: readonly number[]): readonly boolean[];
   /** The one representative of all equal candidates. @defaultValue unused genes set to their variable's first value */

@@ -76,6 +76,8 @@ export function checkProblem(problem: SearchProblem): void {
       });
     }
   }
+  if (problem.steps !== undefined && !(Number.isFinite(problem.steps) && problem.steps > 0))
+    fail(`steps is ${String(problem.steps)}: give a number above 0, or leave it out`, { steps: problem.steps });
   for (const [name, value] of Object.entries(problem.reference ?? {})) {
     if (!problem.objectives.some((objective) => objective.name === name) || !Number.isFinite(value))
       fail(`reference ${name} is ${String(value)}: give finite numbers by the names of objectives`, { name, value });

@@ -3,6 +3,7 @@ import { PredictorError } from '../errors.ts';
 import { positive } from '../core/options.ts';
 import { scale, scaled } from '../core/scaling.ts';
 import { tableOf, type Rows } from '../core/table.ts';
+import { dot, factorize, solveLower } from '../linalg/cholesky.ts';
 import { minimizeLbfgs } from '../linalg/lbfgs.ts';
 
 export interface LogisticOptions {
@@ -18,6 +19,11 @@ export interface LogisticModel {
   readonly intercept: number;
   /** Probability of `true` for each row. */
   probabilities(rows: Rows): Float64Array;
+  /**
+   * The same, averaged over what the coefficients may be (Laplace's approximation, MacKay 1992): nearer to a half the less the training rows
+   * say of a row, so that a row is only likely where rows like it were.
+   */
+  expectedProbabilities(rows: Rows): Float64Array;
 }
 
 /** Evaluations of the loss. */
@@ -92,16 +98,47 @@ export function fitLogistic(rows: Rows, labels: readonly boolean[], options: Log
   const intercept = point
     .subarray(0, d)
     .reduce((sum, w, k) => sum - (w * scaling.means[k]!) / scaling.deviations[k]!, point[d]!);
+  const sums = (values: Float64Array, count: number) =>
+    Float64Array.from({ length: count }, (_, i) => {
+      let sum = point[d]!;
+      for (let k = 0; k < d; k++) sum += point[k]! * values[i * d + k]!;
+      return sum;
+    });
+  let factor: Float64Array | undefined;
+  /** Factor of the Hessian of all rows' loss: the inverse covariance of the coefficients. */
+  const precision = (): Float64Array => {
+    const size = d + 1;
+    const matrix = new Float64Array(size * size);
+    for (let k = 0; k < size; k++) matrix[k * size + k] = n * penalty;
+    const fitted = sums(data, n);
+    const row = new Float64Array(size).fill(1);
+    for (let i = 0; i < n; i++) {
+      const p = 1 / (1 + Math.exp(-fitted[i]!));
+      const weight = n * weights[i]! * p * (1 - p);
+      row.set(data.subarray(i * d, (i + 1) * d));
+      for (let k = 0; k < size; k++) for (let j = 0; j <= k; j++) matrix[k * size + j]! += weight * row[k]! * row[j]!;
+    }
+    factorize(matrix, size);
+    return matrix;
+  };
   return {
     features: d,
     coefficients: point.subarray(0, d).map((w, k) => w / scaling.deviations[k]!),
     intercept,
     probabilities(asked) {
       const { data: values, rows: count } = scaled(tableOf(asked, d), scaling);
-      return Float64Array.from({ length: count }, (_, i) => {
-        let sum = point[d]!;
-        for (let k = 0; k < d; k++) sum += point[k]! * values[i * d + k]!;
-        return 1 / (1 + Math.exp(-sum));
+      return sums(values, count).map((sum) => 1 / (1 + Math.exp(-sum)));
+    },
+    expectedProbabilities(asked) {
+      factor ??= precision();
+      const { data: values, rows: count } = scaled(tableOf(asked, d), scaling);
+      const row = new Float64Array(d + 1);
+      return sums(values, count).map((sum, i) => {
+        row.set(values.subarray(i * d, (i + 1) * d));
+        row[d] = 1;
+        solveLower(factor!, d + 1, row);
+        const variance = dot(row, 0, row, 0, d + 1);
+        return 1 / (1 + Math.exp(-sum / Math.sqrt(1 + (Math.PI / 8) * variance)));
       });
     },
   };

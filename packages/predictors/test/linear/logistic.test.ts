@@ -42,6 +42,29 @@ describe('fitLogistic', () => {
     }
   });
 
+  it('is unsure of rows that are like none, and sure of those between many', () => {
+    // One column decides; the other was never seen to vary but by a little.
+    const rows = Array.from({ length: 60 }, (_, i) => [i / 60, 0.5 + 0.01 * (i % 2)]);
+    const labels = rows.map(([a]) => a! < 0.5);
+    const model = fitLogistic(rows, labels, { penalty: 1e-4 });
+    const asked = [
+      [0.1, 0.5],
+      [0.1, 9],
+      [0.1, -9],
+      [0.9, 0.5],
+    ];
+    const [inside, far, opposite, other] = model.expectedProbabilities(asked);
+    expect(inside).toBeGreaterThan(0.95);
+    expect(other).toBeLessThan(0.05);
+    // Whichever way the coefficient of the other column errs.
+    expect(Math.max(far!, opposite!)).toBeLessThan(inside!);
+    const plain = model.probabilities(asked);
+    model.expectedProbabilities(asked).forEach((p, i) => {
+      expect(Math.abs(p - 0.5)).toBeLessThanOrEqual(Math.abs(plain[i]! - 0.5) + 1e-12);
+      expect(p > 0.5).toBe(plain[i]! > 0.5);
+    });
+  });
+
   it('does not depend on the units of the columns, nor on how many rows a class has', () => {
     const { rows, labels } = halves(5, 60);
     const plain = fitLogistic(rows, labels).probabilities(rows);

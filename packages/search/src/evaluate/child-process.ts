@@ -1,7 +1,7 @@
 // Runs inside a child process of `processPool`: measures, and holds its own limit of memory from a thread beside the measurement.
 import { Worker } from 'node:worker_threads';
 import type { EvaluationJob } from './evaluator.ts';
-import { serve, type MemberData } from './member.ts';
+import { serve, type MemberData, type ReportAnswer } from './member.ts';
 
 /** What the pool sends first. */
 export interface ChildData extends MemberData {
@@ -29,10 +29,10 @@ setInterval(() => {
 `;
 
 if (process.send) {
-  let measure: ((job: EvaluationJob) => Promise<void>) | undefined;
-  process.on('message', (message: ChildData | EvaluationJob) => {
+  let measure: ((message: EvaluationJob | ReportAnswer) => Promise<void>) | undefined;
+  process.on('message', (message: ChildData | EvaluationJob | ReportAnswer) => {
     if (measure) {
-      void measure(message as EvaluationJob);
+      void measure(message as EvaluationJob | ReportAnswer);
       return;
     }
     const data = message as ChildData;

@@ -1,6 +1,6 @@
 // Measures in this process: for problems that hold a device or a model, and for cheap ones.
-import { messageOf } from '../errors.ts';
-import type { SearchProblem } from '../problem.ts';
+import { messageOf, SearchError, STUDY_CODES } from '../errors.ts';
+import { TrialStopped, type SearchProblem } from '../problem.ts';
 import type { Evaluation, EvaluationJob, EvaluateOptions, Evaluator } from './evaluator.ts';
 import { measureCandidate } from './measure.ts';
 
@@ -15,13 +15,13 @@ export function inProcess(
   const host = options.host ?? 'local';
   return {
     concurrency: options.concurrency ?? 1,
-    async evaluate(job: EvaluationJob, { signal, onStart }: EvaluateOptions = {}): Promise<Evaluation> {
+    async evaluate(job: EvaluationJob, { signal, onStart, onReport }: EvaluateOptions = {}): Promise<Evaluation> {
       signal?.throwIfAborted();
       onStart?.();
       const startedAt = Date.now();
       const start = performance.now();
       try {
-        const values = await measureCandidate(problem, job, signal ?? new AbortController().signal);
+        const values = await measureCandidate(problem, job, signal ?? new AbortController().signal, onReport);
         return {
           status: 'complete',
           values,
@@ -33,6 +33,11 @@ export function inProcess(
         };
       } catch (error) {
         if (signal?.aborted) throw signal.reason;
+        const durationMs = performance.now() - start;
+        if (error instanceof TrialStopped)
+          return { status: 'stopped', host, worker: 'main', startedAt, durationMs, attempts: 1 };
+        // The study could not keep what was reported: no fault of the trial's.
+        if (error instanceof SearchError && STUDY_CODES.has(error.code)) throw error;
         return { status: 'failed', error: messageOf(error), host, worker: 'main', attempts: 1 };
       }
     },

@@ -1,23 +1,75 @@
 // One measurement of one candidate by the problem itself, checked.
 import { SearchError } from '../errors.ts';
 import { checkGenes, genesOf } from '../genes.ts';
-import type { SearchProblem } from '../problem.ts';
+import { TrialStopped, type MeasureContext, type SearchProblem } from '../problem.ts';
 import { problemFingerprint } from '../space.ts';
+import type { IntermediateValues } from '../study/trial.ts';
 import { keepableValues } from '../study/values.ts';
 import type { EvaluationJob } from './evaluator.ts';
+
+/** Takes a report; whether the measurement is to end. */
+export type Hear = (report: IntermediateValues) => 'go-on' | 'stop' | Promise<'go-on' | 'stop'>;
+
+/** `report` of a measurement: checked, in order. @throws SearchError `measurement-failed` on a step or value that cannot be */
+function reporting(number: number, hear: Hear): MeasureContext['report'] {
+  let last = 0;
+  let stopped: TrialStopped | undefined;
+  return async (step, values) => {
+    if (stopped) throw stopped;
+    if (!(Number.isFinite(step) && step > last)) {
+      throw new SearchError(
+        'measurement-failed',
+        `trial ${number} reported step ${String(step)} after ${last}: report rising numbers above 0`,
+        { number, step, last },
+      );
+    }
+    last = step;
+    const kept = keepableValues(values, `trial ${number}, step ${step}`);
+    if ((await hear({ step, values: kept })) === 'go-on') return;
+    stopped = new TrialStopped(step);
+    throw stopped;
+  };
+}
 
 /**
  * Measures every measured objective of a candidate.
  *
- * @throws SearchError `measurement-failed` if an objective is missing or not finite, or a value cannot be kept (a BigInt); whatever the problem throws
+ * @param hear takes what is reported on the way. @defaultValue nobody does
+ * @throws TrialStopped where `hear` wanted it to end, SearchError `measurement-failed` if an objective is missing or not finite, or a value cannot be kept (a BigInt); whatever the problem throws
  */
 export async function measureCandidate(
   problem: SearchProblem,
   job: EvaluationJob,
   signal: AbortSignal,
+  hear: Hear = () => 'go-on',
 ): Promise<Record<string, number>> {
-  const { genes, number, seed, split } = job;
-  const context = { seed, split, signal, number };
+  const { number, seed, split } = job;
+  let stopped: TrialStopped | undefined;
+  const report = reporting(number, hear);
+  const context: MeasureContext = {
+    ...{ seed, split, signal, number },
+    report: (step, values) =>
+      report(step, values).catch((error: unknown) => {
+        if (error instanceof TrialStopped) stopped = error;
+        throw error;
+      }),
+  };
+  let values: Record<string, number>;
+  try {
+    values = await valuesOf(problem, job, context);
+  } catch (error) {
+    throw stopped ?? error;
+  }
+  // Whatever the problem made of being stopped: it is stopped.
+  if (stopped) throw stopped as TrialStopped;
+  return values;
+}
+
+async function valuesOf(
+  problem: SearchProblem,
+  { genes, number }: EvaluationJob,
+  context: MeasureContext,
+): Promise<Record<string, number>> {
   const values: Record<string, number> = { ...(await problem.measure?.(genes, context)) };
   for (const objective of problem.objectives) {
     if (objective.kind !== 'measured') continue;

@@ -1,5 +1,7 @@
 // What a pool's thread or process does: loads the problem once, then measures the jobs it is sent.
 import { messageOf, SearchError } from '../errors.ts';
+import { TrialStopped } from '../problem.ts';
+import type { IntermediateValues } from '../study/trial.ts';
 import type { EvaluationJob } from './evaluator.ts';
 import { loadProblem } from './load-problem.ts';
 import { checkJob, measureCandidate } from './measure.ts';
@@ -20,17 +22,37 @@ export type MemberMessage =
       readonly startedAt: number;
       readonly durationMs: number;
     }
+  | { readonly kind: 'report'; readonly report: IntermediateValues }
+  | { readonly kind: 'stopped'; readonly startedAt: number; readonly durationMs: number }
   | { readonly kind: 'error'; readonly error: string };
 
-/** @returns what takes a job */
+/** What a member is told while it measures, once for each report. */
+export interface ReportAnswer {
+  readonly kind: 'answer';
+  readonly answer: 'go-on' | 'stop';
+}
+
+const isAnswer = (message: EvaluationJob | ReportAnswer): message is ReportAnswer => 'kind' in message;
+
+/** @returns what takes a job, and while it is measured answers to its reports */
 export function serve(
   { module, options }: MemberData,
   send: (message: MemberMessage) => void,
-): (job: EvaluationJob) => Promise<void> {
+): (message: EvaluationJob | ReportAnswer) => Promise<void> {
   const problem = loadProblem(module, options);
   problem.catch((error: unknown) => send({ kind: 'unusable', error: messageOf(error), code: 'problem-module' }));
   const { signal } = new AbortController(); // aborting a member is ending it
+  const waiting: ((answer: ReportAnswer['answer']) => void)[] = [];
+  const hear = (report: IntermediateValues): Promise<ReportAnswer['answer']> =>
+    new Promise((settle) => {
+      waiting.push(settle);
+      send({ kind: 'report', report });
+    });
   return async (job) => {
+    if (isAnswer(job)) {
+      waiting.shift()?.(job.answer);
+      return;
+    }
     const loaded = await problem.catch(() => undefined);
     if (!loaded) return;
     try {
@@ -42,14 +64,15 @@ export function serve(
       else send({ kind: 'error', error: messageOf(error) });
       return;
     }
+    const startedAt = Date.now();
+    const start = performance.now();
     try {
       send({ kind: 'started' });
-      const startedAt = Date.now();
-      const start = performance.now();
-      const values = await measureCandidate(loaded, job, signal);
+      const values = await measureCandidate(loaded, job, signal, hear);
       send({ kind: 'done', values, startedAt, durationMs: performance.now() - start });
     } catch (error) {
-      send({ kind: 'error', error: messageOf(error) });
+      if (error instanceof TrialStopped) send({ kind: 'stopped', startedAt, durationMs: performance.now() - start });
+      else send({ kind: 'error', error: messageOf(error) });
     }
   };
 }

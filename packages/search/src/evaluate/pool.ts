@@ -3,9 +3,9 @@
 import { existsSync } from 'node:fs';
 import { availableParallelism, hostname } from 'node:os';
 import { SearchError } from '../errors.ts';
-import type { Evaluation, EvaluationJob, EvaluateOptions, Evaluator } from './evaluator.ts';
+import type { Evaluation, EvaluationJob, EvaluateOptions, Evaluator, OnReport } from './evaluator.ts';
 import { problemSpecifier } from './load-problem.ts';
-import type { MemberData, MemberMessage } from './member.ts';
+import type { MemberData, MemberMessage, ReportAnswer } from './member.ts';
 
 export interface PoolOptions {
   /** The module that exports `problem` or `createProblem`, or a built-in problem's name. Each member loads it once. */
@@ -25,7 +25,7 @@ export type MemberEvent =
 
 /** A thread or a process that measures one job at a time. */
 export interface Member {
-  post(job: EvaluationJob): void;
+  post(message: EvaluationJob | ReportAnswer): void;
   /** One listener at a time; undefined: what it tells is not waited for. */
   listen(listener: ((event: MemberEvent) => void) | undefined): void;
   readonly isAlive: boolean;
@@ -46,7 +46,9 @@ const LONGEST_TIMEOUT = 2 ** 31 - 1;
 type Ending =
   | { readonly kind: 'crash'; readonly error: string }
   | { readonly kind: 'aborted' }
-  | Exclude<MemberMessage, { kind: 'started' }>;
+  /** What takes reports failed. */
+  | { readonly kind: 'broken'; readonly error: unknown }
+  | Exclude<MemberMessage, { kind: 'started' | 'report' }>;
 
 /** One place in the pool: a member that is replaced when it dies. */
 class Slot {
@@ -60,7 +62,12 @@ class Slot {
   }
 
   /** Sends one job and waits for its end, whatever that is. */
-  async run(job: EvaluationJob, timeoutMs: number | undefined, signal: AbortSignal | undefined): Promise<Ending> {
+  async run(
+    job: EvaluationJob,
+    timeoutMs: number | undefined,
+    signal: AbortSignal | undefined,
+    onReport: OnReport = () => 'go-on',
+  ): Promise<Ending> {
     if (!this.#member?.isAlive) this.#member = this.#start();
     const member = this.#member;
     let timer: NodeJS.Timeout | undefined;
@@ -68,7 +75,13 @@ class Slot {
     const ending = await new Promise<Ending>((settle) => {
       member.listen((event) => {
         if (event.kind === 'crash') settle(event);
-        else if (event.message.kind !== 'started') settle(event.message);
+        else if (event.message.kind === 'report') {
+          try {
+            member.post({ kind: 'answer', answer: onReport(event.message.report) });
+          } catch (error) {
+            settle({ kind: 'broken', error });
+          }
+        } else if (event.message.kind !== 'started') settle(event.message);
         else if (timeoutMs !== undefined)
           timer = setTimeout(() => settle({ kind: 'crash', error: `took longer than ${timeoutMs} ms` }), timeoutMs);
       });
@@ -80,7 +93,7 @@ class Slot {
     clearTimeout(timer);
     signal?.removeEventListener('abort', abort);
     member.listen(undefined);
-    if (ending.kind !== 'done' && ending.kind !== 'error') await this.close();
+    if (!['done', 'error', 'stopped'].includes(ending.kind)) await this.close();
     return ending;
   }
 
@@ -153,7 +166,7 @@ export function createPool({ noun, count, isolated, start }: PoolKind, options: 
   return {
     concurrency: count,
     isolated,
-    async evaluate(job: EvaluationJob, { signal, onStart }: EvaluateOptions = {}): Promise<Evaluation> {
+    async evaluate(job: EvaluationJob, { signal, onStart, onReport }: EvaluateOptions = {}): Promise<Evaluation> {
       const slot = await acquire();
       const worker = `${noun} ${slot.id}`;
       // A pending message keeps no unreferenced member alive: hold this process until the job ends.
@@ -162,11 +175,16 @@ export function createPool({ noun, count, isolated, start }: PoolKind, options: 
         signal?.throwIfAborted();
         onStart?.();
         for (let attempts = 1; ; attempts++) {
-          const ending = await slot.run(job, timeoutMs, signal);
+          const ending = await slot.run(job, timeoutMs, signal, onReport);
           if (ending.kind === 'done') {
             const { values, startedAt, durationMs } = ending;
             return { status: 'complete', values, host, worker, startedAt, durationMs, attempts };
           }
+          if (ending.kind === 'stopped') {
+            const { startedAt, durationMs } = ending;
+            return { status: 'stopped', host, worker, startedAt, durationMs, attempts };
+          }
+          if (ending.kind === 'broken') throw ending.error;
           if (ending.kind === 'aborted') throw signal?.reason;
           if (ending.kind === 'unusable') throw new SearchError(ending.code, ending.error, { module: data.module });
           if (ending.kind === 'error') return { status: 'failed', error: ending.error, host, worker, attempts };

@@ -175,7 +175,7 @@ class Asynchronous {
     const proposal = await ask(tactic, {
       space,
       round,
-      limit: first ? tactic.population : this.#pace.portion,
+      limit: first ? (tactic.sizeAfter?.(0) ?? tactic.population) : this.#pace.portion,
       trials,
       pending: study.open,
       bounds: constraints.bounds(trials),

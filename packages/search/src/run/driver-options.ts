@@ -6,6 +6,7 @@ import type { Trial } from '../study/trial.ts';
 import type { Tactic } from '../tactics/tactic.ts';
 import type { WarmStart } from '../warm-start.ts';
 import type { ConstraintSet } from './constraint-set.ts';
+import type { Stopping } from './stopping.ts';
 
 export interface DriverOptions {
   readonly space: Space;
@@ -20,6 +21,9 @@ export interface DriverOptions {
   readonly warm: WarmStart | undefined;
   /** How often a trial is measured again during which this process died. */
   readonly retries: number;
+  readonly stopping: Stopping | undefined;
+  /** Whether proposals are. */
+  readonly asynchronous: boolean;
   readonly signal: AbortSignal | undefined;
   onProposing(round: number): void;
   onTrial(trial: Trial): void;

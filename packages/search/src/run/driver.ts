@@ -28,8 +28,10 @@ export async function drive(options: DriverOptions): Promise<void> {
 }
 
 /** Most candidates of a round: the first one has all that were given. */
-function roundSize({ tactic, given, space }: DriverOptions, round: number): number {
-  return round === 0 ? Math.max(tactic.population, given.length + (space.baseline ? 1 : 0)) : tactic.population;
+function roundSize({ study, tactic, given, space }: DriverOptions, round: number): number {
+  const before = study.trials.filter((trial) => trial.round < round && trial.origin !== KNOWN).length;
+  const size = tactic.sizeAfter?.(before) ?? tactic.population;
+  return round === 0 ? Math.max(size, given.length + (space.baseline ? 1 : 0)) : size;
 }
 
 /** Proposes a round, or what it lacks beside the `own` trials it has. */
@@ -41,7 +43,8 @@ async function proposeRound(options: DriverOptions, round: number, own: number):
   const context = {
     space,
     round,
-    limit: tactic.population,
+    limit:
+      tactic.sizeAfter?.(round === 0 ? 0 : trials.filter(({ origin }) => origin !== KNOWN).length) ?? tactic.population,
     trials,
     bounds: constraints.bounds(trials),
     random: roundRandom(study.header.seed, round),

@@ -2,7 +2,9 @@
 import { SearchError } from '../errors.ts';
 import type { EvaluationJob } from '../evaluate/evaluator.ts';
 import type { Study } from '../study/study.ts';
+import type { IntermediateValues, Trial } from '../study/trial.ts';
 import type { DriverOptions } from './driver-options.ts';
+import { isHopeless } from './stopping.ts';
 
 /**
  * Measures a trial; an abort puts it back.
@@ -25,11 +27,21 @@ export async function measureTrial(
     split: 'search',
     fingerprint: study.header.fingerprint,
   };
+  const onReport = (report: IntermediateValues): 'go-on' | 'stop' => {
+    study.report(number, report);
+    return isToStop(options, trial, report) ? 'stop' : 'go-on';
+  };
+  const onStart = (): void => {
+    if (!begun) study.start(number, Date.now());
+  };
   try {
-    const result = await evaluator.evaluate(job, { signal, onStart: () => begun || study.start(number, Date.now()) });
+    const result = await evaluator.evaluate(job, { signal, onStart, onReport });
     if (result.status === 'complete') {
       const { status: _, ...outcome } = result;
       options.onTrial(study.complete(number, { ...outcome, values: space.complete(trial.genes, result.values) }));
+    } else if (result.status === 'stopped') {
+      const { status: _, ...outcome } = result;
+      options.onTrial(study.stop(number, outcome));
     } else {
       options.onTrial(study.fail(number, result.error, result.attempts, result));
     }
@@ -37,6 +49,17 @@ export async function measureTrial(
     if (study.trials[number]!.status === 'running') giveBack(study, number);
     throw error;
   }
+}
+
+/** In rounds, compared with earlier rounds only: what is stopped does not depend on what was faster. */
+function isToStop(
+  { space, study, stopping, constraints, asynchronous }: DriverOptions,
+  trial: Trial,
+  report: IntermediateValues,
+): boolean {
+  if (!stopping) return false;
+  const others = asynchronous ? study.trials : study.trials.filter(({ round }) => round < trial.round);
+  return isHopeless(space, others, trial, report, { stopping, bounds: constraints.bounds(others) });
 }
 
 /** Puts a trial back; the file may be full or another's, which the error that came first says. */

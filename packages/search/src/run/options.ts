@@ -9,6 +9,7 @@ import type { TacticName } from '../tactics/create.ts';
 import type { Tactic } from '../tactics/tactic.ts';
 import type { WarmStartOptions } from '../warm-start.ts';
 import type { SearchProgress } from './progress.ts';
+import type { EarlyStoppingOptions } from './stopping.ts';
 
 export interface RunOptions {
   /** Where candidates are measured; closed by whoever made it. @defaultValue in this process, one at a time */
@@ -45,6 +46,10 @@ export interface SearchOptions extends RunOptions {
    * several processes may run one study at once (`resume` joins it). @defaultValue 'rounds'
    */
   readonly proposals?: Proposals | undefined;
+  /**
+   * Ends trials on their way that others dominate by then, with a margin: for problems that `report` as they measure. @defaultValue false
+   */
+  readonly earlyStopping?: boolean | EarlyStoppingOptions | undefined;
   /** @defaultValue 0 */
   readonly seed?: number | undefined;
   /** A SQLite file (Node), created if need be, or `{ path, name }` for one of several studies in a file. @defaultValue in memory only */
@@ -76,6 +81,7 @@ const settingsSchema = v.object({
   attributes: v.optional(v.array(v.object({ name: v.string(), unit: v.optional(v.string()) }))),
   reportSplit: v.optional(v.string()),
   proposals: v.optional(v.picklist(['rounds', 'asynchronous'])),
+  earlyStopping: v.optional(v.object({ rungs: v.array(v.number()), margin: v.number(), leastTrials: v.number() })),
   candidates: v.optional(v.array(v.array(v.number()))),
   tactic: v.record(v.string(), v.unknown()),
   module: v.optional(v.object({ specifier: v.string(), options: v.record(v.string(), v.unknown()) })),
@@ -125,6 +131,7 @@ export const SEARCH_OPTIONS = [
   'evaluations',
   'population',
   'proposals',
+  'earlyStopping',
   'seed',
   'study',
   'constraints',

@@ -31,10 +31,10 @@ export async function measureReports(
     const { genes, seed } = study.trials[number]!;
     const job = { study: study.header.uid, number, genes, seed, split, fingerprint: study.header.fingerprint };
     const result = await evaluator.evaluate(job, { signal: stop });
-    if (result.status === 'failed') {
+    if (result.status !== 'complete') {
       throw new SearchError(
         'measurement-failed',
-        `trial ${number} failed on split "${split}": ${result.error}. Resume to try again`,
+        `trial ${number} failed on split "${split}": ${result.status === 'failed' ? result.error : 'stopped'}. Resume to try again`,
         { number, split },
       );
     }

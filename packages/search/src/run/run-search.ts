@@ -29,6 +29,7 @@ import {
 import type { SearchProgress, SearchResult } from './progress.ts';
 import { measureReports } from './reports.ts';
 import { studyResult } from './result.ts';
+import { stoppingOf } from './stopping.ts';
 
 /**
  * Searches a problem's Pareto front.
@@ -55,6 +56,7 @@ export async function runSearch(problem: SearchProblem, options: SearchOptions):
       { reportSplit: options.reportSplit },
     );
   }
+  const stopping = stoppingOf(space, options.earlyStopping);
   const constraints = [...(problem.constraints ?? []), ...(options.constraints ?? [])];
   new ConstraintSet(space, constraints); // before anything is written
   const given = (options.candidates ?? []).map((candidate, index) =>
@@ -76,6 +78,7 @@ export async function runSearch(problem: SearchProblem, options: SearchOptions):
       ? { module: { specifier: options.module.specifier, options: { ...options.module.options } } }
       : {}),
     ...(given.length > 0 ? { candidates: given } : {}),
+    ...(stopping ? { earlyStopping: { ...stopping, rungs: [...stopping.rungs] } } : {}),
     ...(options.proposals === 'asynchronous' ? { proposals: options.proposals } : {}),
     tactic: { ...tactic.settings },
     ...(warm
@@ -270,6 +273,8 @@ async function runStudy(
       constraints,
       warm,
       retries: options.retries ?? 2,
+      stopping: settings.earlyStopping,
+      asynchronous: settings.proposals === 'asynchronous',
       signal: options.signal,
       onProposing(next) {
         round = next;

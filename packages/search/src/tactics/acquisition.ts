@@ -3,25 +3,38 @@ import type { Random } from '@instatune/nsga2';
 import type { Bound } from '../constraints.ts';
 import type { Space } from '../space.ts';
 import type { Trial } from '../study/trial.ts';
-import { chooseBatch } from './batch.ts';
+import { chooseBatch, type Outcome } from './batch.ts';
 import type { Prior } from './credits.ts';
 import type { Predicted } from './inner.ts';
 import { bestFronts, differing } from './ranked.ts';
 import type { Surrogate } from './surrogate.ts';
 
 /**
- * Origins of trials, and what is thought of the rules at first: the predicted front (what LINAS is), the front as it may be a deviation
- * better, fronts drawn from the predictions (Thompson 1933), the farthest from everything measured among the promising.
+ * Origins of trials, and what is thought of the rules at first. The predicted front is what LINAS is; the others explore, and get a share once it
+ * stagnates: expected hypervolume improvement under the predictive deviation (Emmerich 2006), fronts drawn from the predictions (Thompson
+ * 1933), the farthest from everything measured among the promising.
  */
-export const RULES: readonly Prior[] = [
-  { rule: 'linas', entered: 12, of: 15 },
-  { rule: 'optimistic', entered: 2, of: 10 },
+export const MEAN_FRONT: Prior = { rule: 'linas', entered: 12, of: 15 };
+export const EXPLORING: readonly Prior[] = [
+  { rule: 'expected', entered: 4, of: 10 },
   { rule: 'thompson', entered: 2, of: 10 },
   { rule: 'farthest', entered: 1, of: 10 },
 ];
 
 /** Candidates whose deviations are computed: the best fronts by means. */
-const POOL = 1000;
+const POOL = 500;
+
+/** Where a normal deviate may be, with weights: Gauss–Hermite, five nodes, exact for polynomials up to the ninth degree. */
+const NODES = [
+  { at: 0, weight: 8 / 15 },
+  { at: 1.355626179974266, weight: 0.2220759220056126 },
+  { at: -1.355626179974266, weight: 0.2220759220056126 },
+  { at: 2.8569700138728056, weight: 0.01125741132772069 },
+  { at: -2.8569700138728056, weight: 0.01125741132772069 },
+] as const;
+
+/** Draws for objectives that err each on its own. */
+const DRAWS = 8;
 
 export interface AcquisitionOptions {
   readonly space: Space;
@@ -31,6 +44,8 @@ export interface AcquisitionOptions {
   readonly bounds: readonly Bound[];
   readonly surrogate: Surrogate;
   readonly predicted: readonly Predicted[];
+  /** Share of each rule's proposals that may be unlikely to be measured. @defaultValue 1 */
+  readonly bold?: number | undefined;
   /** How many each rule proposes. */
   readonly shares: Readonly<Record<string, number>>;
   readonly random: Random;
@@ -42,7 +57,7 @@ export interface AcquisitionOptions {
 export function acquire(
   options: AcquisitionOptions,
 ): readonly { readonly genes: readonly number[]; readonly origin: string }[] {
-  const { space, trials, pending = [], bounds, surrogate, predicted, shares, random, seen } = options;
+  const { space, trials, pending = [], bounds, surrogate, predicted, bold = 1, shares, random, seen } = options;
   const believed = surrogate.values(pending.map(({ genes }) => genes));
   const count = (rule: string): number => shares[rule] ?? 0;
   const total = Object.values(shares).reduce((a, b) => a + b, 0);
@@ -50,36 +65,52 @@ export function acquire(
   const take = (candidates: readonly Predicted[], origin: string): void => {
     for (const { genes } of candidates) chosen.push({ genes, origin });
   };
-  const batch = (pool: readonly Predicted[], wanted: number): readonly Predicted[] =>
-    chooseBatch({ space, trials, believed, bounds, predicted: pool, count: wanted, seen });
+  const batch = (
+    pool: readonly Predicted[],
+    wanted: number,
+    outcomes?: (candidate: Predicted) => readonly Outcome[],
+  ): readonly Predicted[] =>
+    wanted === 0
+      ? []
+      : chooseBatch({
+          ...{ space, trials, believed, bounds, predicted: pool, count: wanted, bold: Math.round(bold * wanted), seen },
+          ...(outcomes ? { outcomes } : {}),
+        });
   take(batch(predicted, count('linas')), 'linas');
-  const pool = promising(predicted.filter(({ key }) => !seen.has(key)));
-  const deviations =
-    total > count('linas') && pool.length > 0 ? surrogate.deviations(pool.map(({ genes }) => genes)) : undefined;
+  const open = total > count('linas') ? promising(predicted.filter(({ key }) => !seen.has(key))) : [];
+  const deviations = open.length > 0 ? surrogate.deviations(open.map(({ genes }) => genes)) : undefined;
   if (deviations) {
-    const shifted = (shift: () => number): readonly Predicted[] =>
-      pool.map((candidate, index) => ({
-        ...candidate,
-        objectives: candidate.objectives.map((value, k) => value + shift() * deviations[index]![k]!),
+    const byKey = new Map(open.map(({ key }, index) => [key, deviations[index]!]));
+    const shifts = shiftsOf(space.problem.objectives.length, deviations, random);
+    const outcomes = ({ key, objectives }: Predicted): readonly Outcome[] => {
+      const own = byKey.get(key)!;
+      return shifts.map(({ at, weight }) => ({
+        point: objectives.map((value, k) => value + at[k]! * own[k]!),
+        weight,
       }));
-    take(
-      batch(
-        shifted(() => -1),
-        count('optimistic'),
-      ),
-      'optimistic',
-    );
-    take(
-      batch(
-        shifted(() => random.normal()),
-        count('thompson'),
-      ),
-      'thompson',
-    );
+    };
+    take(batch(open, count('expected'), outcomes), 'expected');
+    const drawn = open.map((candidate, index) => ({
+      ...candidate,
+      objectives: candidate.objectives.map((value, k) => value + random.normal() * deviations[index]![k]!),
+    }));
+    take(batch(drawn, count('thompson')), 'thompson');
   }
-  take(farthest(pool, [...trials, ...pending], count('farthest'), seen), 'farthest');
+  take(farthest(open, [...trials, ...pending], count('farthest'), seen), 'farthest');
   if (chosen.length < total) take(batch(predicted, total - chosen.length), 'linas');
   return chosen;
+}
+
+/** What deviates by how many deviations, of each objective: nodes where one objective errs, draws that all candidates share where several do. */
+function shiftsOf(
+  objectives: number,
+  deviations: readonly (readonly number[])[],
+  random: Random,
+): readonly { readonly at: readonly number[]; readonly weight: number }[] {
+  const uncertain = Array.from({ length: objectives }, (_, k) => deviations.some((own) => own[k]! > 0));
+  if (uncertain.filter(Boolean).length <= 1)
+    return NODES.map(({ at, weight }) => ({ at: uncertain.map((is) => (is ? at : 0)), weight }));
+  return Array.from({ length: DRAWS }, () => ({ at: uncertain.map(() => random.normal()), weight: 1 / DRAWS }));
 }
 
 /** The best fronts by means, inside the bounds. */

@@ -1,9 +1,10 @@
-// Which of the inner search's candidates to measure: those that together add the most predicted hypervolume to what is measured.
+// Which of the inner search's candidates to measure: those that together add the most hypervolume to what is measured.
 import { totalViolation, type Bound } from '../constraints.ts';
 import { widthOf } from '../range.ts';
-import { feasibleTrials, frontOf, volume } from '../run/front.ts';
+import { feasibleTrials, frontOf } from '../run/front.ts';
 import type { Space } from '../space.ts';
 import type { Trial } from '../study/trial.ts';
+import { Frontier } from './frontier.ts';
 import type { Predicted } from './inner.ts';
 import { bestFronts } from './ranked.ts';
 
@@ -14,34 +15,38 @@ export interface BatchOptions {
   readonly believed?: readonly Readonly<Record<string, number>>[];
   readonly bounds: readonly Bound[];
   readonly predicted: readonly Predicted[];
+  /** What a candidate may turn out to be, with weights that sum to 1. @defaultValue what is predicted for it */
+  readonly outcomes?: (candidate: Predicted) => readonly Outcome[];
   readonly count: number;
+  /** Most of them below the highest level of likelihood, as long as there are others. @defaultValue all */
+  readonly bold?: number;
   /** Keys to avoid; grows by the keys chosen. */
   readonly seen: Set<string>;
+}
+
+export interface Outcome {
+  readonly point: readonly number[];
+  readonly weight: number;
 }
 
 /** Fronts looked at before candidates are taken in order of rank only. */
 const POOL = 400;
 
 /**
- * Up to `count` unseen candidates. The pool is the best fronts of what the inner search saw (least violation first where nothing is feasible). From it,
- * the batch is built one by one, always the candidate that adds the most hypervolume to the measured front and the batch so far; when
- * nothing adds any, by rank.
+ * Where the border of what can be measured may lie: in each of these, what is less likely than the number cannot be. One border for all
+ * candidates, as a classifier errs for all of them alike.
  */
-export function chooseBatch({
-  space,
-  trials,
-  believed = [],
-  bounds,
-  predicted,
-  count,
-  seen,
-}: BatchOptions): readonly Predicted[] {
+const BORDERS = [0.1, 0.3, 0.5, 0.7, 0.9];
+
+/**
+ * Up to `count` unseen candidates. The pool is the best fronts of what the inner search saw (least violation first where nothing is feasible). From it,
+ * the batch is built one by one, always the candidate that adds the most hypervolume to the measured front and the batch so far, on average
+ * over where the border of what can be measured may be; when nothing adds any, by rank.
+ */
+export function chooseBatch(options: BatchOptions): readonly Predicted[] {
+  const { predicted, count, seen } = options;
   const fresh = predicted.filter(({ key }) => !seen.has(key));
-  const feasible = fresh.filter(({ violation }) => violation === 0);
-  const pool: Predicted[] = [];
-  if (feasible.length > 0) {
-    pool.push(...bestFronts(feasible, ({ objectives }) => objectives, Math.max(POOL, 4 * count)));
-  }
+  const pool = poolOf(fresh, Math.max(POOL, 4 * count));
   if (pool.length < count) {
     pool.push(
       ...fresh
@@ -50,51 +55,83 @@ export function chooseBatch({
         .slice(0, count - pool.length),
     );
   }
-  const measured = [
-    ...frontOf(space, feasibleTrials(trials, bounds)).map(({ values }) => space.minimised(values)),
-    ...believed.filter((values) => totalViolation(bounds, values) === 0).map((values) => space.minimised(values)),
-  ];
-  const chosen = greedyHypervolume(pool, measured, count);
+  const chosen = pool.length <= count ? pool : greedy(options, pool);
   for (const { key } of chosen) seen.add(key);
   return chosen;
 }
 
-function greedyHypervolume(
-  pool: readonly Predicted[],
-  measured: readonly (readonly number[])[],
-  count: number,
-): readonly Predicted[] {
-  if (pool.length <= count) return pool;
-  const width = pool[0]!.objectives.length;
+/** The best fronts inside the bounds, of each level of likelihood; the likely ones first. */
+function poolOf(fresh: readonly Predicted[], most: number): Predicted[] {
+  const feasible = fresh.filter(({ violation }) => violation === 0);
+  const levels = [...new Set(feasible.map(({ level = 0 }) => level))].sort((a, b) => b - a);
+  const pools = levels.map((level) =>
+    bestFronts(
+      feasible.filter((candidate) => (candidate.level ?? 0) === level),
+      ({ objectives }) => objectives,
+      Math.ceil(most / levels.length),
+    ),
+  );
+  const longest = Math.max(0, ...pools.map(({ length }) => length));
+  return Array.from({ length: longest }, (_, i) => pools.flatMap((pool) => pool.slice(i, i + 1))).flat();
+}
+
+/** Measured and believed points. */
+function knownPoints({ space, trials, believed = [], bounds }: BatchOptions): readonly (readonly number[])[] {
+  return [
+    ...frontOf(space, feasibleTrials(trials, bounds)).map(({ values }) => space.minimised(values)),
+    ...believed.filter((values) => totalViolation(bounds, values) === 0).map((values) => space.minimised(values)),
+  ];
+}
+
+function greedy(options: BatchOptions, pool: readonly Predicted[]): readonly Predicted[] {
+  const { count, bold = count, outcomes = ({ objectives }) => [{ point: objectives, weight: 1 }] } = options;
+  const measured = knownPoints(options);
   const all = [...measured, ...pool.map(({ objectives }) => objectives)];
-  const lows = Array.from({ length: width }, (_, i) => Math.min(...all.map((point) => point[i]!)));
+  const lows = pool[0]!.objectives.map((_, i) => Math.min(...all.map((point) => point[i]!)));
   const widths = lows.map((low, i) => widthOf(low, Math.max(...all.map((point) => point[i]!))));
   const scale = (point: readonly number[]) =>
     point.map((value, i) => (widths[i]! > 0 ? (value - lows[i]!) / widths[i]! : 0));
-  const reference = Array.from({ length: width }, () => 1.1);
-  let front = measured.map(scale);
-  let total = volume(front, reference);
+  const reference = lows.map(() => 1.1);
+  const front = measured.map(scale);
+  // Without a classifier there is no border to be unsure of.
+  const borders = pool.some(({ likely }) => likely !== undefined) ? BORDERS : [0];
+  const fronts = borders.map((border) => ({ border, front: new Frontier(front, reference) }));
+  const gainOf = (points: readonly Outcome[], likely: number): number => {
+    let sum = 0;
+    for (const { border, front: one } of fronts) {
+      if (likely < border) continue;
+      for (const { point, weight } of points) sum += weight * one.gain(point);
+    }
+    return sum / fronts.length;
+  };
   // Hypervolume is submodular: a gain computed earlier is an upper bound of the gain now (lazy greedy, Minoux 1978).
   const heap = pool.map((candidate, index) => ({
     candidate,
     index,
+    likely: candidate.likely ?? 1,
     point: scale(candidate.objectives),
+    points: outcomes(candidate).map(({ point, weight }) => ({ point: scale(point), weight })),
     gain: Infinity,
   }));
+  for (const one of heap) one.gain = gainOf(one.points, one.likely);
+  const highest = Math.max(...pool.map(({ level = 0 }) => level));
+  const isBold = ({ level = 0 }: Predicted): boolean => level < highest;
   const chosen: Predicted[] = [];
   while (chosen.length < count && heap.length > 0) {
-    heap.sort((a, b) => b.gain - a.gain || a.index - b.index);
-    const top = heap[0]!;
-    const gain = volume([...front, top.point], reference) - total;
-    const next = heap[1]?.gain ?? -Infinity;
-    if (gain < next) {
-      top.gain = gain;
-      continue;
+    let best = -1;
+    const isFull = chosen.filter(isBold).length >= bold && heap.some(({ candidate }) => !isBold(candidate));
+    for (;;) {
+      best = heap.reduce((top, one, i) => {
+        if (isFull && isBold(one.candidate)) return top;
+        return top < 0 || one.gain > heap[top]!.gain ? i : top;
+      }, -1);
+      const gain = gainOf(heap[best]!.points, heap[best]!.likely);
+      if (gain === heap[best]!.gain) break;
+      heap[best]!.gain = gain;
     }
-    heap.shift();
-    chosen.push(top.candidate);
-    front = [...front.filter((other) => !top.point.every((value, i) => value <= other[i]!)), top.point];
-    total += Math.max(0, gain);
+    const [top] = heap.splice(best, 1);
+    chosen.push(top!.candidate);
+    for (const { border, front: one } of fronts) if (top!.likely >= border) one.add(top!.point);
   }
   return chosen;
 }

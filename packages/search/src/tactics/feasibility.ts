@@ -1,73 +1,125 @@
 // Which candidates can be measured at all: learnt from those that could and those that could not.
-import { fitLogistic } from '@instatune/predictors';
+import { fitLogistic, type LogisticModel } from '@instatune/predictors';
 import type { Space } from '../space.ts';
+import type { Trial } from '../study/trial.ts';
 import type { ProposeContext } from './tactic.ts';
 
 /** What is thought of measuring candidates. */
 export interface Feasibility {
   /** Probabilities that they can be measured. */
   probabilities(batch: readonly (readonly number[])[]): Float64Array;
-  /** What a proposal needs: a half, and more the more of the last rounds failed. */
-  readonly needed: number;
+  /** What proposals are sought at, rising: some are to be likely, some to find out where the border is. */
+  readonly levels: readonly number[];
+  /** Share of a round that may be below the highest level: the less, the more of the last round failed. */
+  readonly bold: number;
 }
 
-/** Fewer failures than this may have been anything. */
-const LEAST_FAILURES = 2;
+/** With fewer failures than this nothing is known. */
+const LEAST_FAILURES = 1;
 
-/** What a proposal needs at most, after rounds that failed whole: the best lies at the border of what can be measured, where predictions err. */
-const CERTAIN = 0.9;
+/** Share of a round that may be bold after one in which nothing failed. */
+const MOST_BOLD = 0.5;
+
+/**
+ * The best lies at the border of what can be measured: at it, just inside, and well inside, should the border be nearer than it seems. Each level
+ * is a likelihood, or what so large a share of the measured trials does not reach, where few failures leave the classifier unsure of all.
+ */
+const LEVELS = [
+  { likelihood: 0.5, share: 0.1 },
+  { likelihood: 0.7, share: 0.3 },
+  { likelihood: 0.9, share: 0.5 },
+] as const;
 
 /** Small: what can be measured mostly has an edge, and a soft one would be taken for room. */
 const PENALTY = 1e-4;
 
-/** What a round counts against the one after it. */
-const MEMORY = 0.6;
+/** Most that a classifier is taken to overrate its likelihoods by, in logits. */
+const MOST_SHIFT = 4;
 
 /**
  * One column a gene where neighbouring values are alike, one a value where they are not; 0 for genes that are not used. Few, unlike a
- * predictor's: proposals gather where the classifier errs in their favour, and with a column a level there is always such a place.
+ * predictor's: proposals gather where the classifier errs in their favour, and with a column a level there is always such a place. Then what is
+ * computed of a candidate: what cannot be measured is often what is too large.
  */
 function columnsOf(space: Space, genes: readonly number[]): Float64Array {
   const active = space.active(genes);
-  return Float64Array.from(
-    space.genes.flatMap(({ ordered, lower, upper }, index) => {
-      const used = Number(active[index] === true);
-      const value = genes[index]!;
-      if (ordered) return [upper > lower ? (used * (value - lower)) / (upper - lower) : 0];
-      return Array.from({ length: upper - lower + 1 }, (_, level) => used * Number(value === lower + level));
-    }),
-  );
+  const columns = space.genes.flatMap(({ ordered, lower, upper }, index) => {
+    const used = Number(active[index] === true);
+    const value = genes[index]!;
+    if (ordered) return [upper > lower ? (used * (value - lower)) / (upper - lower) : 0];
+    return Array.from({ length: upper - lower + 1 }, (_, level) => used * Number(value === lower + level));
+  });
+  return Float64Array.from([...columns, ...Object.values(space.exact(genes))]);
 }
 
 /**
- * Logistic regression on what the genes are: a sum over genes, which says something of candidates that are like none before, where a smooth
- * classifier would go back to what most are.
+ * Logistic regression on what the genes are, averaged over what its coefficients may be: a sum over genes, which says something of candidates
+ * that are like none before, and is unsure of them. What it overrated of the last round (learnt from those before) is taken off.
  *
  * @returns undefined where nothing, or everything, failed
  */
-export function fitFeasibility({ space, trials }: ProposeContext): Feasibility | undefined {
-  const failed = trials.filter(({ status }) => status === 'failed').length;
-  if (failed < LEAST_FAILURES || failed === trials.length) return undefined;
-  const model = fitLogistic(
-    trials.map(({ genes }) => columnsOf(space, genes)),
-    trials.map(({ status }) => status === 'complete'),
-    { penalty: PENALTY },
-  );
+export function fitFeasibility({ space, trials }: Pick<ProposeContext, 'space' | 'trials'>): Feasibility | undefined {
+  const model = fitOn(space, trials);
+  if (!model) return undefined;
+  const shift = overrating(space, trials);
+  const probabilities = (batch: readonly (readonly number[])[]): Float64Array =>
+    model
+      .expectedProbabilities(batch.map((genes) => columnsOf(space, genes)))
+      .map((p) => 1 / (1 + Math.exp(shift) * (1 / p - 1)));
+  const worked = probabilities(trials.filter((trial) => !isFailed(trial)).map(({ genes }) => genes)).sort();
+  const last = lastRounds(trials).flatMap((round) => trials.filter((trial) => trial.round === round));
   return {
-    needed: 0.5 + (CERTAIN - 0.5) * failureRate(trials),
-    probabilities: (batch) => model.probabilities(batch.map((genes) => columnsOf(space, genes))),
+    probabilities,
+    bold: MOST_BOLD * (1 - last.filter(isFailed).length / last.length) ** 2,
+    levels: LEVELS.map(({ likelihood, share }) => Math.min(likelihood, worked[Math.floor(share * worked.length)]!)),
   };
 }
 
-/** Share of trials that failed, the last round counting most. */
-function failureRate(trials: ProposeContext['trials']): number {
-  const last = trials.at(-1)!.round;
-  let failures = 0;
-  let total = 0;
-  for (const { round, status } of trials) {
-    const weight = MEMORY ** (last - round);
-    total += weight;
-    if (status === 'failed') failures += weight;
+/** Trials that a classifier learns from: the last, which are those near the border. */
+const MOST_TRIALS = 600;
+
+function fitOn(space: Space, all: readonly Trial[]): LogisticModel | undefined {
+  const trials = all.slice(-MOST_TRIALS);
+  const failed = trials.filter(isFailed).length;
+  if (failed < LEAST_FAILURES || failed === trials.length) return undefined;
+  return fitLogistic(
+    trials.map(({ genes }) => columnsOf(space, genes)),
+    trials.map((trial) => !isFailed(trial)),
+    { penalty: PENALTY },
+  );
+}
+
+const isFailed = ({ status }: Trial): boolean => status === 'failed';
+const logit = (p: number): number => Math.log(p / (1 - p));
+
+/** Rounds that tell how good a classifier is: one alone swings from too bold to too careful and back. */
+const TELLING_ROUNDS = 3;
+
+function lastRounds(trials: readonly Trial[]): readonly number[] {
+  return [...new Set(trials.map(({ round }) => round))].slice(-TELLING_ROUNDS);
+}
+
+/**
+ * By how much, in logits, the last rounds went worse than classifiers that knew those before each expected; 0 where they went better. As if
+ * one trial more had failed and one had not: rounds are small.
+ */
+function overrating(space: Space, trials: readonly Trial[]): number {
+  let expected = 0;
+  let worked = 0;
+  let count = 0;
+  for (const round of lastRounds(trials)) {
+    const own = trials.filter((trial) => trial.round === round);
+    const model = fitOn(
+      space,
+      trials.filter((trial) => trial.round < round),
+    );
+    if (!model) continue;
+    const likely = model.expectedProbabilities(own.map(({ genes }) => columnsOf(space, genes)));
+    expected += likely.reduce((a, b) => a + b, 0);
+    worked += own.filter((trial) => !isFailed(trial)).length;
+    count += own.length;
   }
-  return failures / total;
+  if (count === 0) return 0;
+  const mean = Math.min(0.99, Math.max(0.01, expected / count));
+  return Math.min(MOST_SHIFT, Math.max(0, logit(mean) - logit((worked + 1) / (count + 2))));
 }

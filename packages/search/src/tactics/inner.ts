@@ -9,7 +9,7 @@ export interface InnerOptions {
   readonly space: Space;
   readonly surrogate: Surrogate;
   readonly bounds: readonly Bound[];
-  /** Candidates that can hardly be measured are outside, too. */
+  /** Candidates that can hardly be measured are outside, too. Searched once for each of its levels, the evaluations shared. */
   readonly feasibility?: Feasibility | undefined;
   /** What to minimise of a candidate's values. @defaultValue the problem's objectives */
   readonly objectives?: (values: Readonly<Record<string, number>>) => readonly number[];
@@ -28,12 +28,36 @@ export interface Predicted {
   readonly objectives: readonly number[];
   /** Of the bounds, in their sizes; 0 inside. */
   readonly violation: number;
-  /** Whether it is less likely to be measured than a proposal has to be. */
-  readonly risky?: boolean;
+  /** Probability that it can be measured, where failures have told something of it. */
+  readonly likely?: number;
+  /** How many of the classifier's levels it reaches: what is unlikely competes with its like only. @defaultValue 0 */
+  readonly level?: number;
 }
 
-/** Every candidate the inner search looked at, once each. @throws what the problem's functions and the predictors throw */
+/**
+ * Every candidate the inner search looked at, once each, but for those less likely to be measured than any level asks.
+ *
+ * @throws what the problem's functions and the predictors throw
+ */
 export async function innerSearch(options: InnerOptions): Promise<readonly Predicted[]> {
+  const looked = new Map<string, Predicted>();
+  const { feasibility, evaluations, seed } = options;
+  if (!feasibility) await searchInto(looked, options, undefined);
+  else {
+    const { levels } = feasibility;
+    const share = Math.max(1, Math.floor(evaluations / levels.length));
+    for (const [index, needed] of levels.entries())
+      await searchInto(looked, { ...options, evaluations: share, seed: seed + index }, needed);
+  }
+  return [...looked.values()].filter(({ level = 1 }) => level > 0);
+}
+
+/** @param needed probability that a candidate inside needs */
+async function searchInto(
+  looked: Map<string, Predicted>,
+  options: InnerOptions,
+  needed: number | undefined,
+): Promise<void> {
   const {
     space,
     surrogate,
@@ -46,13 +70,13 @@ export async function innerSearch(options: InnerOptions): Promise<readonly Predi
     initial,
     signal,
   } = options;
-  const looked = new Map<string, Predicted>();
+  const levelOf = (p: number): number => feasibility?.levels.filter((level) => p >= level).length ?? 0;
   await minimize(
     {
       name: space.problem.name,
       variables: space.problem.space,
       objectives: minimised(surrogate.values([space.sample(new Random(seed))])[0]!).length,
-      inequality: bounds.length + Number(feasibility !== undefined),
+      inequality: bounds.length + Number(needed !== undefined),
       canonical(genes) {
         const canonical = space.canonical(Array.from(genes));
         for (let i = 0; i < genes.length; i++) genes[i] = canonical[i]!;
@@ -73,11 +97,11 @@ export async function innerSearch(options: InnerOptions): Promise<readonly Predi
               key,
               objectives,
               violation: inequality.reduce((sum, g) => sum + Math.max(0, g), 0),
-              ...(likely ? { risky: likely[index]! < feasibility!.needed } : {}),
+              ...(likely ? { likely: likely[index]!, level: levelOf(likely[index]!) } : {}),
             });
           return {
             objectives,
-            inequality: likely ? [...inequality, feasibility!.needed - likely[index]!] : inequality,
+            inequality: likely && needed !== undefined ? [...inequality, needed - likely[index]!] : inequality,
           };
         });
       },
@@ -87,5 +111,4 @@ export async function innerSearch(options: InnerOptions): Promise<readonly Predi
     // Nothing of this run is worth its state: the error itself says what is wrong with the problem.
     throw error instanceof Nsga2Error && error.code !== 'aborted' && error.cause !== undefined ? error.cause : error;
   });
-  return [...looked.values()];
 }

@@ -1,16 +1,21 @@
 // LINAS (arXiv 2205.10358), done right: predictors of the measured objectives, an inner search on them, the best of it measured next.
 import { checkPredictor, predictorSetting, type PredictorChoice } from './predictor.ts';
-import { acquire, RULES } from './acquisition.ts';
-import { sharesOf, successRates } from './credits.ts';
+import { acquire, EXPLORING, MEAN_FRONT } from './acquisition.ts';
+import { stagnationShares, successRates } from './credits.ts';
 import { fitFeasibility } from './feasibility.ts';
 import { innerSearch } from './inner.ts';
 import { fitSurrogate } from './surrogate.ts';
 import { randomCandidates, seenKeys } from './sampling.ts';
 import { checkSettings } from './settings.ts';
-import type { Tactic } from './tactic.ts';
+import { feasibleTrials } from '../run/front.ts';
+import { bestFronts } from './ranked.ts';
+import type { ProposeContext, Tactic } from './tactic.ts';
 
 export interface LinasOptions {
-  /** Candidates a round, the random first one included. @defaultValue 50 */
+  /**
+   * Candidates a round, the random first one included. @defaultValue 20 at first, then a quarter of what is measured, 10 to 50: predictors
+   * of few trials are better than none, and rounds need not be smaller than what they add
+   */
   readonly population?: number;
   /** Evaluations of the inner search, on predictors. @defaultValue 20000 */
   readonly innerEvaluations?: number;
@@ -20,12 +25,25 @@ export interface LinasOptions {
   readonly predictor?: PredictorChoice;
 }
 
+/** Genes of the best fronts that were measured. */
+function bestKnown({ space, trials, bounds }: ProposeContext): readonly (readonly number[])[] {
+  return bestFronts(feasibleTrials(trials, bounds), ({ values }) => space.minimised(values)).map(({ genes }) => genes);
+}
+
+/** Candidates of the first round, and least and most of the others. */
+const FIRST = 20;
+const LEAST = 10;
+const MOST = 50;
+
+const sizeAfter = (trials: number): number =>
+  trials === 0 ? FIRST : Math.min(MOST, Math.max(LEAST, Math.ceil(trials / 4)));
+
 /**
  * Each round: fit one predictor per measured objective on everything measured so far (genes as masked level features), run NSGA-II on predictors and
  * exact objectives, measure the candidates that promise the most hypervolume beyond what is measured. Differs from DyNAS-T in that nothing equal
- * is measured twice, the last batch is measured, and the result is the non-dominated set of measurements, not of predictions. Part of a round is
- * proposed for what it may be and for what it teaches, the more of it the more that paid; candidates that can hardly be measured (others like
- * them failed) are left out.
+ * is measured twice, the last batch is measured, and the result is the non-dominated set of measurements, not of predictions. Once what is
+ * predicted to be on the front no longer is, part of a round is proposed for what it may be and for what it teaches, the more of it the
+ * more that paid. What can hardly be measured (others like it failed) is weighed by how likely it can.
  */
 export function linas(options: LinasOptions = {}): Tactic {
   const settings = checkSettings(
@@ -34,17 +52,18 @@ export function linas(options: LinasOptions = {}): Tactic {
     ['population', 'innerEvaluations', 'innerPopulation', 'predictor'],
     ['population', 'innerEvaluations', 'innerPopulation'],
   );
-  const {
-    population = 50,
-    innerEvaluations = 20_000,
-    innerPopulation = 100,
-    predictor = 'gaussian-process',
-  } = settings;
+  const { population, innerEvaluations = 20_000, innerPopulation = 100, predictor = 'gaussian-process' } = settings;
   checkPredictor(predictor);
   return {
     name: 'linas',
-    settings: { population, innerEvaluations, innerPopulation, predictor: predictorSetting(predictor) },
-    population,
+    settings: {
+      ...(population === undefined ? {} : { population }),
+      innerEvaluations,
+      innerPopulation,
+      predictor: predictorSetting(predictor),
+    },
+    population: population ?? MOST,
+    ...(population === undefined ? { sizeAfter } : {}),
     async propose(context) {
       const { space, limit, random, signal, bounds, trials, pending } = context;
       const seen = seenKeys(context);
@@ -63,14 +82,26 @@ export function linas(options: LinasOptions = {}): Tactic {
         evaluations: innerEvaluations,
         population: innerPopulation,
         seed: random.uint32(),
-        initial: [],
+        // At the border of what can be measured the best is found from what is known to be inside.
+        initial: feasibility ? bestKnown(context).slice(0, innerPopulation / 2) : [],
         signal,
       });
-      const rates = successRates(space, trials, bounds, RULES);
-      const shares = sharesOf(rates, limit);
-      const open = predicted.filter(({ key, risky = false }) => !risky && !seen.has(key));
+      const rates = successRates(space, trials, bounds, [MEAN_FRONT, ...EXPLORING]);
+      const shares = stagnationShares(rates, MEAN_FRONT.rule, limit);
+      const open = predicted.filter(({ key }) => !seen.has(key));
       const candidates = [
-        ...acquire({ space, trials, pending, bounds, surrogate, predicted: open, shares, random, seen }),
+        ...acquire({
+          space,
+          trials,
+          pending,
+          bounds,
+          surrogate,
+          predicted: open,
+          bold: feasibility?.bold,
+          shares,
+          random,
+          seen,
+        }),
       ];
       if (candidates.length < limit)
         candidates.push(...randomCandidates(context, limit - candidates.length, 'random', seen));

@@ -95,14 +95,13 @@ export function successive(options: SuccessiveOptions = {}): Tactic {
         signal,
       });
       // The band is for predicted quantities, which may err: what is computed and outside is outside.
-      const predicted = found.filter(
-        ({ genes, risky = false }) => !risky && totalViolation(exact, space.exact(genes)) <= 0,
-      );
+      const predicted = found.filter(({ genes }) => totalViolation(exact, space.exact(genes)) <= 0);
       const band = FIRST_BAND / 2 ** (roundsOf(context, population) - 1);
+      const bold = Math.round((feasibility?.bold ?? 1) * limit);
       const chosen = interleave(
         predicted.filter(({ violation }) => violation === 0),
         predicted.filter(({ violation }) => violation > 0 && violation <= band),
-        limit,
+        { count: limit, bold },
         seen,
       );
       // Nothing predicted inside or near: whatever oversteps least.
@@ -197,14 +196,41 @@ function unseen(ordered: readonly Predicted[], count: number, seen: Set<string>)
   return found;
 }
 
+/**
+ * In turns the best of each level of likelihood, where failures have told something of it; the likely first, and after `bold` that are not of the
+ * highest level none of these before those that are.
+ */
+function turns(ordered: readonly Predicted[], bold: number): readonly Predicted[] {
+  const levels = [...new Set(ordered.map(({ level = 0 }) => level))].sort((a, b) => b - a);
+  if (levels.length <= 1) return ordered;
+  const places = new Map(levels.map((level) => [level, 0]));
+  const inTurns = ordered
+    .map((candidate) => {
+      const level = candidate.level ?? 0;
+      const place = places.get(level)!;
+      places.set(level, place + 1);
+      return { candidate, place, level };
+    })
+    .sort((a, b) => a.place - b.place || b.level - a.level);
+  let left = bold;
+  const isEarly = inTurns.map(({ level }) => level === levels[0] || left-- > 0);
+  return [true, false].flatMap((early) =>
+    inTurns.filter((_, i) => isEarly[i] === early).map(({ candidate }) => candidate),
+  );
+}
+
 /** Half from each list, best objective first; one list makes up for the other. */
 function interleave(
   inside: readonly Predicted[],
   outside: readonly Predicted[],
-  count: number,
+  { count, bold }: { readonly count: number; readonly bold: number },
   seen: Set<string>,
 ): Predicted[] {
-  const byObjective = (list: readonly Predicted[]) => list.toSorted((a, b) => a.objectives[0]! - b.objectives[0]!);
+  const byObjective = (list: readonly Predicted[]) =>
+    turns(
+      list.toSorted((a, b) => a.objectives[0]! - b.objectives[0]!),
+      Math.ceil(bold / 2),
+    );
   const half = Math.floor(count / 2);
   const near = unseen(byObjective(outside), half, seen);
   const within = unseen(byObjective(inside), count - near.length, seen);

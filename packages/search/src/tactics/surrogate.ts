@@ -1,10 +1,13 @@
 // Predictors of the measured objectives, fitted on everything measured so far.
 import { PredictorError, type Model as Fitted, type Regressor } from '@instatune/predictors';
+import { Random } from '@instatune/nsga2';
 import { widthOf } from '../range.ts';
 import type { Space } from '../space.ts';
 import { isComplete, type CompleteTrial } from '../study/trial.ts';
 import { encoderOf, featuresOf } from './features.ts';
+import { expectedTrials } from './partial.ts';
 import { regressorOf, type PredictorChoice } from './predictor.ts';
+import { MOST_ROWS, trainingTrials } from './training.ts';
 import type { ProposeContext } from './tactic.ts';
 
 /** Predicts what has to be measured and computes the rest. */
@@ -44,17 +47,20 @@ export async function fitSurrogate(
   { space, trials, warm, random, signal }: ProposeContext,
   choice: PredictorChoice,
 ): Promise<Surrogate | undefined> {
-  const own = trials.filter(isComplete);
+  const own = [...trials.filter(isComplete), ...expectedTrials(space, trials)].sort((a, b) => a.number - b.number);
   const keys = new Set(own.map(({ key }) => key));
   const fitting: Fitting = { space, choice, seed: random.uint32(), signal };
   const models: Model[] = [];
+  const drawing = new Random(fitting.seed);
+  const chosen = trainingTrials(space, own, drawing);
   for (const { name } of space.measured) {
     const elsewhere = (warm?.trials ?? []).filter(({ values }) => Number.isFinite(values[name]));
     const trusted = warm?.trust.has(name) === true ? elsewhere.filter(({ key }) => !keys.has(key)) : [];
-    const data = [...own, ...trusted];
+    const data = [...chosen, ...trusted.slice(0, Math.max(0, MOST_ROWS - chosen.length))];
     if (data.length < LEAST_TRIALS) return undefined;
     const useful = warm && !warm.trust.has(name) && elsewhere.length >= LEAST_TRIALS;
-    const prior = useful ? standardised(space, await fit(fitting, name, elsewhere), elsewhere) : undefined;
+    const there = useful ? trainingTrials(space, elsewhere, drawing) : [];
+    const prior = useful ? standardised(space, await fit(fitting, name, there), there) : undefined;
     models.push(await fit(fitting, name, data, prior));
   }
   return {

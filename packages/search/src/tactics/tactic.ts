@@ -40,8 +40,10 @@ export interface Proposal {
 export interface Tactic {
   readonly name: string;
   readonly settings: Readonly<Record<string, unknown>>;
-  /** Candidates a round. */
+  /** Candidates a round, at most where `sizeAfter` says how many. */
   readonly population: number;
+  /** Candidates of the round that follows so many trials of the study's own. @defaultValue always `population` */
+  sizeAfter?(trials: number): number;
   /** Refuses a problem that it cannot work on, before anything is written. */
   check?(space: Space): void;
   propose(context: ProposeContext): Promise<Proposal> | Proposal;

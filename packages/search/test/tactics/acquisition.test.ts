@@ -4,7 +4,7 @@ import { describe, expect, it } from 'vitest';
 import type { SearchProblem } from '../../src/problem.ts';
 import { runSearch } from '../../src/run/run-search.ts';
 import { Space } from '../../src/space.ts';
-import { acquire, RULES } from '../../src/tactics/acquisition.ts';
+import { acquire, EXPLORING, MEAN_FRONT } from '../../src/tactics/acquisition.ts';
 import { linas } from '../../src/tactics/linas.ts';
 import type { Predicted } from '../../src/tactics/inner.ts';
 import type { Surrogate } from '../../src/tactics/surrogate.ts';
@@ -50,19 +50,21 @@ function rules(shares: Readonly<Record<string, number>>, known = true) {
 }
 
 describe('acquisition rules', () => {
-  it('the predicted front leaves an uncertain candidate, the optimistic rule takes it', () => {
+  it('the predicted front leaves an uncertain candidate, the expected rule takes it', () => {
     expect(rules({ linas: 10 }).some(({ genes }) => genes[0] === 40)).toBe(false);
-    const optimistic = rules({ linas: 5, optimistic: 3 });
-    expect(optimistic.filter(({ origin }) => origin === 'optimistic').some(({ genes }) => genes[0] === 40)).toBe(true);
-    expect(optimistic).toHaveLength(8);
+    const expected = rules({ linas: 5, expected: 3 });
+    expect(expected.filter(({ origin }) => origin === 'expected').some(({ genes }) => genes[0] === 40)).toBe(true);
+    expect(expected).toHaveLength(8);
   });
 
   it('give each rule its share; without deviations the predicted front makes up for it', () => {
-    const shares = { linas: 6, optimistic: 3, thompson: 3, farthest: 2 };
+    const shares = { linas: 6, expected: 3, thompson: 3, farthest: 2 };
     const byRule = (chosen: ReturnType<typeof rules>) =>
-      Object.fromEntries(RULES.map(({ rule }) => [rule, chosen.filter(({ origin }) => origin === rule).length]));
+      Object.fromEntries(
+        [MEAN_FRONT, ...EXPLORING].map(({ rule }) => [rule, chosen.filter(({ origin }) => origin === rule).length]),
+      );
     expect(byRule(rules(shares))).toEqual(shares);
-    expect(byRule(rules(shares, false))).toEqual({ linas: 12, optimistic: 0, thompson: 0, farthest: 2 });
+    expect(byRule(rules(shares, false))).toEqual({ linas: 12, expected: 0, thompson: 0, farthest: 2 });
   });
 });
 

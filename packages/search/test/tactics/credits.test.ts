@@ -3,7 +3,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { Space } from '../../src/space.ts';
 import type { Trial } from '../../src/study/trial.ts';
-import { sharesOf, successRates } from '../../src/tactics/credits.ts';
+import { sharesOf, stagnationShares, successRates } from '../../src/tactics/credits.ts';
 
 const space = new Space({
   name: 'credits',
@@ -40,14 +40,25 @@ describe('success rates', () => {
       [],
       PRIORS,
     );
-    expect(rates['mean']).toBeCloseTo((1 + 0.7) / (2 + 0.7 + 1), 12);
-    expect(rates['bold']).toBeCloseTo((1 + 1) / (2 + 0.7 + 2), 12);
+    // A trial counts by what came after it.
+    const [one, two, three, four, five] = [4, 3, 2, 1, 0].map((after) => Math.exp(-after / 60)) as [
+      number,
+      number,
+      number,
+      number,
+      number,
+    ];
+    expect(rates['mean']).toBeCloseTo((1 + one) / (2 + one + three), 12);
+    expect(rates['bold']).toBeCloseTo((1 + four) / (2 + two + four + five), 12);
   });
 
   it('without trials are the priors, and outside a bound nothing enters', () => {
     expect(successRates(space, [], [], PRIORS)).toEqual({ mean: 0.5, bold: 0.5 });
     const bound = { text: 'a <= 3', name: 'a', relation: '<=' as const, bound: 3 };
     expect(successRates(space, [trial(0, 1, 'mean', [4, 4])], [bound], PRIORS)['mean']).toBeCloseTo(1 / 3, 12);
+    // Of very many, the front that the last met is that of all before them.
+    const many = Array.from({ length: 1000 }, (_, n) => trial(n, n, 'mean', [n === 0 ? 1 : 2, 1]));
+    expect(successRates(space, many, [], PRIORS)['mean']).toBeLessThan(0.05);
   });
 });
 
@@ -67,5 +78,21 @@ describe('shares', () => {
   it('follow the rates', () => {
     expect(sharesOf({ mean: 0.8, bold: 0.2 }, 20)).toEqual({ mean: 15, bold: 5 });
     expect(sharesOf({ mean: 0, bold: 0 }, 9)).toEqual({ mean: 5, bold: 4 });
+  });
+
+  it('are all of the first rule while its proposals enter the front, and most of the others where none do', () => {
+    const rates = (mean: number) => ({ mean, bold: 0.3, far: 0.1 });
+    expect(stagnationShares(rates(0.8), 'mean', 50)).toEqual({ mean: 50, bold: 0, far: 0 });
+    expect(stagnationShares(rates(0.4), 'mean', 50)).toEqual({ mean: 50, bold: 0, far: 0 });
+    const stagnating = stagnationShares(rates(0), 'mean', 50);
+    expect(stagnating['mean']).toBe(15);
+    expect(stagnating['bold']).toBeGreaterThan(stagnating['far']!);
+    fc.assert(
+      fc.property(fc.double({ min: 0, max: 1, noNaN: true }), fc.integer({ min: 1, max: 99 }), (mean, count) => {
+        const shares = Object.values(stagnationShares(rates(mean), 'mean', count));
+        expect(shares.reduce((a, b) => a + b, 0)).toBe(count);
+        expect(Math.min(...shares)).toBeGreaterThanOrEqual(0);
+      }),
+    );
   });
 });
