@@ -52,6 +52,7 @@ describe('registry', () => {
         'frontier',
         'playground',
         'search-lanes',
+        'search-trials',
         'size',
         'webgpu',
       ].sort(),
