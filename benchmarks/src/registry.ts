@@ -24,6 +24,7 @@ export const registry: Readonly<Record<string, string>> = {
   linas: 'LINAS against NSGA-II and random search on BERT-synth and on measured networks',
   peers: 'LINAS and NSGA-II against pymoo and Optuna after 50 to 800 measurements on twelve tasks',
   'search-lanes': 'share of time that 16 lanes measure, in rounds and with asynchronous proposals',
+  'early-stopping': 'super-network validation with and without trials that are stopped: work, and fronts',
   'search-trials': 'time of a proposal after 150 to 10,000 trials, and what such a study costs',
   instatune: 'InstaTune on SST-2, CIFAR-10 and language modelling',
   playground: 'the playground’s pages: Lighthouse’s scores, long tasks of the main thread while a worker computes',

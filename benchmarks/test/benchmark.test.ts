@@ -53,6 +53,7 @@ describe('registry', () => {
         'playground',
         'search-lanes',
         'search-trials',
+        'early-stopping',
         'size',
         'webgpu',
       ].sort(),

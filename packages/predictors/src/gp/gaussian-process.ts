@@ -71,56 +71,6 @@ function factorOf({ kernel, table, targets, groups, parameters }: State): Float6
   return factorize(matrix, table.rows) ? matrix : undefined;
 }
 
-interface Correlated {
-  readonly kernel: GpKernel;
-  readonly training: Table;
-  /** Squared norms of the training rows. */
-  readonly norms: Float64Array;
-  readonly alpha: Float64Array;
-  readonly block: Table;
-}
-
-/** Σ αᵢ·correlation with training row i, of each row of a block, from `values[start]` on. Four rows at a time: a training row is read once for them. */
-function weightedCorrelations(
-  { kernel, training, norms, alpha, block }: Correlated,
-  values: Float64Array,
-  start: number,
-): void {
-  const { rows: n, columns: d, data } = training;
-  const rows = block.data;
-  const own = new Float64Array(4);
-  for (let first = 0; first < block.rows; first += 4) {
-    const count = Math.min(4, block.rows - first);
-    // Of a last, smaller group the first row stands for those that are not there.
-    const a = first * d;
-    const b = count > 1 ? a + d : a;
-    const c = count > 2 ? a + 2 * d : a;
-    const e = count > 3 ? a + 3 * d : a;
-    for (let r = 0; r < count; r++) own[r] = dot(rows, a + r * d, rows, a + r * d, d);
-    for (let i = 0; i < n; i++) {
-      const at = i * d;
-      let s0 = 0;
-      let s1 = 0;
-      let s2 = 0;
-      let s3 = 0;
-      for (let k = 0; k < d; k++) {
-        const value = data[at + k]!;
-        s0 += value * rows[a + k]!;
-        s1 += value * rows[b + k]!;
-        s2 += value * rows[c + k]!;
-        s3 += value * rows[e + k]!;
-      }
-      const norm = norms[i]!;
-      const weight = alpha[i]!;
-      const to = start + first;
-      values[to]! += weight * correlation(kernel, Math.max(0, norm + own[0]! - 2 * s0));
-      if (count > 1) values[to + 1]! += weight * correlation(kernel, Math.max(0, norm + own[1]! - 2 * s1));
-      if (count > 2) values[to + 2]! += weight * correlation(kernel, Math.max(0, norm + own[2]! - 2 * s2));
-      if (count > 3) values[to + 3]! += weight * correlation(kernel, Math.max(0, norm + own[3]! - 2 * s3));
-    }
-  }
-}
-
 function modelOf(state: State, factor: Float64Array): GaussianProcessModel {
   const { kernel, scaling, table, targets, mean, deviation, groups, parameters } = state;
   const { rows: n, columns: d } = table;
@@ -162,11 +112,10 @@ function modelOf(state: State, factor: Float64Array): GaussianProcessModel {
     },
     predict(rows) {
       const values = new Float64Array(rows.length);
-      for (let start = 0; start < rows.length; start += BLOCK) {
-        const block = byLengths(scaled(tableOf(rows.slice(start, start + BLOCK), d), scaling), weights);
-        weightedCorrelations({ kernel, training, norms, alpha, block }, values, start);
-      }
-      return finite(values.map((sum) => mean + deviation * amplitude * sum));
+      each(rows, (i, cross) => {
+        values[i] = mean + deviation * dot(cross, 0, alpha, 0, n);
+      });
+      return finite(values);
     },
     predictWithStd(rows) {
       if (n < 2) throw oneRow('Gaussian process');

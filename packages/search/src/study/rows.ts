@@ -143,7 +143,8 @@ export function trialOf(path: string, row: Row, shared = false): Trial {
     // A trial that was running when its process died is to be done again; its attempt counts.
     status: row['status'] === 'running' && !shared ? 'pending' : row['status'],
     attempts: number(row['attempts']),
-    lease: row['lease'] === 0 ? undefined : number(row['lease']),
+    // A file of an earlier version, looked at as it is, has none.
+    lease: row['lease'] ? number(row['lease']) : undefined,
     values: values === null ? undefined : parse(path, values, `the values of trial ${n}`),
     error: row['error'] ?? undefined,
     host: row['host'] ?? undefined,

@@ -1,4 +1,5 @@
 // A super-network as a search problem: one line from a model and its data to a Pareto search.
+import { positiveInteger } from '../counts.ts';
 import { countMacs, countParameters } from '../elastic/cost.ts';
 import { countMemory } from '../elastic/memory.ts';
 import { fullSubnet, subnetToGenes, type SubnetConfig } from '../elastic/space.ts';
@@ -8,7 +9,7 @@ import { quantizedModel, type OnnxOptions } from '../export/onnx.ts';
 import { measureLatencies } from '../latency/measure.ts';
 import type { ElasticModel } from '../model/types.ts';
 import { evaluate } from '../train/evaluate.ts';
-import type { Dataset } from '../data/dataset.ts';
+import { subset, type Dataset } from '../data/dataset.ts';
 import { quantizationOf, SubnetGenes, type DecodedGenes, type SubnetVariable, type WeightBits } from './genes.ts';
 
 /** What is measured of a sub-network's answers. */
@@ -23,6 +24,8 @@ export interface SubnetMeasureContext {
   /** `search`, or the split that is reported. */
   readonly split: string;
   readonly signal: AbortSignal;
+  /** Takes what is measured by a step; rejects where the measurement is to end. @defaultValue nobody is told */
+  readonly report?: ((step: number, values: Readonly<Record<string, number>>) => Promise<void>) | undefined;
 }
 
 /**
@@ -49,6 +52,11 @@ export interface SubnetProblemOptions {
   readonly tokens?: number | undefined;
   /** Examples at once. @defaultValue 32 */
   readonly batchSize?: number | undefined;
+  /**
+   * Parts of a dataset that are measured one after the other, each reported: a search with `earlyStopping` ends what others dominate by then.
+   * @defaultValue 1: in one go
+   */
+  readonly steps?: number | undefined;
   /** What the file is exported as: `bytes` are its. @defaultValue { dtype: 'fp32' } */
   readonly onnx?: Omit<OnnxOptions, 'signal'> | undefined;
   /** Bit widths of weights as genes, one a layer and one for everything else: quality and bytes are of weights that are rounded so. @defaultValue none */
@@ -79,6 +87,7 @@ export interface SubnetProblem {
   )[];
   readonly attributes: readonly { readonly name: string; readonly unit?: string; readonly evaluate: Evaluate }[];
   readonly constraints?: readonly string[];
+  readonly steps?: number;
   readonly baseline: readonly number[];
   measure(genes: readonly number[], context: SubnetMeasureContext): Promise<Readonly<Record<string, number>>>;
   readonly active: (genes: readonly number[]) => boolean[];
@@ -118,7 +127,7 @@ const REPEATS = 9;
  * ```
  */
 export function subnetProblem(model: ElasticModel, options: SubnetProblemOptions): SubnetProblem {
-  const { task, objectives = ['loss', 'macs'], bits, tokens, batchSize = 32 } = options;
+  const { task, objectives = ['loss', 'macs'], bits, tokens, batchSize = 32, steps = 1 } = options;
   checkOptions(options, objectives);
   const genes = new SubnetGenes(model.space, bits && [...new Set(bits)].sort((a, b) => a - b));
   const { config } = model;
@@ -150,10 +159,11 @@ export function subnetProblem(model: ElasticModel, options: SubnetProblemOptions
       .filter((name) => !wanted(name))
       .map((name) => ({ ...part(name), evaluate: evaluateOf(name) })),
     ...(options.constraints ? { constraints: options.constraints } : {}),
+    ...(steps > 1 ? { steps } : {}),
     baseline: genes.withMostBits(subnetToGenes(model.space, fullSubnet(model.space))),
     async measure(candidate, context) {
       const decoded = genes.decode(candidate);
-      const quality = await qualityOf(model, decoded, task, { ...context, batchSize, onnx: onnxOf(decoded) });
+      const quality = await qualityOf(model, decoded, task, { ...context, batchSize, steps, onnx: onnxOf(decoded) });
       return {
         ...quality,
         ...(wanted('bytes') || bits ? { bytes: countOnnxBytes(config, decoded.subnet, onnxOf(decoded)) } : {}),
@@ -167,10 +177,14 @@ export function subnetProblem(model: ElasticModel, options: SubnetProblemOptions
   };
 }
 
-function checkOptions({ bits, onnx, task }: SubnetProblemOptions, objectives: readonly SubnetObjective[]): void {
+function checkOptions(
+  { bits, onnx, task, steps = 1 }: SubnetProblemOptions,
+  objectives: readonly SubnetObjective[],
+): void {
   const fail = (message: string, details: Record<string, unknown>): never => {
     throw new SupernetError('invalid-option', message, details);
   };
+  positiveInteger('steps', steps);
   const alien = objectives.find((name) => !OBJECTIVES.includes(name) && typeof task !== 'function');
   if (alien !== undefined || objectives.length === 0)
     fail(`objectives = ${objectives.join(', ') || '(none)'}: use some of ${OBJECTIVES.join(', ')}`, { objectives });
@@ -181,7 +195,7 @@ function checkOptions({ bits, onnx, task }: SubnetProblemOptions, objectives: re
 }
 
 /** How a sub-network is asked. */
-type Asked = SubnetMeasureContext & { readonly batchSize: number };
+type Asked = SubnetMeasureContext & { readonly batchSize: number; readonly steps: number };
 
 /** Measured as it would run: with weights rounded to their bits, where those are genes. */
 async function qualityOf(
@@ -205,15 +219,52 @@ async function ask(
   task: SubnetTask,
   options: Asked,
 ): Promise<Readonly<Record<string, number>>> {
-  const { split, signal, seed, batchSize } = options;
-  if (typeof task === 'function') return task(model, subnet, { split, signal, seed });
+  const { split, signal, seed, report } = options;
+  if (typeof task === 'function') return task(model, subnet, { split, signal, seed, report });
   const dataset = 'batch' in task ? task : (task as Readonly<Record<string, Dataset>>)[split];
   if (typeof dataset?.batch !== 'function') {
     const known = Object.keys(task).join(', ');
     throw new SupernetError('invalid-option', `task has no data for the split ${split}: it has ${known}`, { split });
   }
-  const { loss, accuracy } = await evaluate(model, dataset as Dataset, { subnet, batchSize, signal });
-  return { loss, accuracy, ...(model.config.head.endsWith('-lm') ? { perplexity: Math.exp(loss) } : {}) };
+  return inParts(model, subnet, dataset as Dataset, options);
+}
+
+const withPerplexity = (
+  { config }: ElasticModel,
+  quality: { readonly loss: number; readonly accuracy: number },
+): Readonly<Record<string, number>> =>
+  config.head.endsWith('-lm') ? { ...quality, perplexity: Math.exp(quality.loss) } : quality;
+
+/** Part after part of a dataset, each reported with those before it; the last is the whole. */
+async function inParts(
+  model: ElasticModel,
+  subnet: SubnetConfig | undefined,
+  dataset: Dataset,
+  { split, signal, batchSize, steps, report }: Asked,
+): Promise<Readonly<Record<string, number>>> {
+  // What is reported at the end is measured whole anyway.
+  const parts = split === 'search' ? Math.min(steps, dataset.length) : 1;
+  const sum = { loss: 0, accuracy: 0, count: 0 };
+  const soFar = () => withPerplexity(model, { loss: sum.loss / sum.count, accuracy: sum.accuracy / sum.count });
+  for (let part = 0; part < parts; part++) {
+    const from = Math.round((part * dataset.length) / parts);
+    const length = Math.round(((part + 1) * dataset.length) / parts) - from;
+    const data =
+      parts === 1
+        ? dataset
+        : subset(
+            dataset,
+            Array.from({ length }, (_, i) => from + i),
+          );
+    const { loss, accuracy, count } = await evaluate(model, data, { subnet, batchSize, signal });
+    // Not the least digit changes for what is measured in one go.
+    if (parts === 1) return withPerplexity(model, { loss, accuracy });
+    sum.loss += loss * count;
+    sum.accuracy += accuracy * count;
+    sum.count += count;
+    if (part + 1 < parts) await report?.(((part + 1) * steps) / parts, soFar());
+  }
+  return soFar();
 }
 
 /** A machine that slows down slows both: what is kept is the share of the full network, in the unit of its first time. */

@@ -82,6 +82,33 @@ describe('subnetProblem', () => {
     expect(problem.subnet(problem.baseline)).toMatchObject({ layers: 2, heads: [4, 4], ffn: [24, 24] });
   });
 
+  it('reports parts of its data on the way, ends where that rejects, and measures the whole in between', async () => {
+    const task = dataset(0);
+    const whole = subnetProblem(model, { task, tokens: TOKENS });
+    const problem = subnetProblem(model, { task, tokens: TOKENS, steps: 3 });
+    expect([whole.steps, problem.steps]).toEqual([undefined, 3]);
+    const told: [number, Readonly<Record<string, number>>][] = [];
+    const report = async (step: number, values: Readonly<Record<string, number>>) => void told.push([step, values]);
+    const measured = await problem.measure(problem.baseline, { ...context, report });
+    expect(told.map(([step]) => step)).toEqual([1, 2]);
+    const first = await evaluate(model, { length: 2, batch: task.batch });
+    expect(told[0]![1]['loss']).toBeCloseTo(first.loss, 5);
+    expect(measured['loss']).toBeCloseTo((await whole.measure(whole.baseline, context))['loss']!, 5);
+    const end = new Error('the end');
+    await expect(problem.measure(problem.baseline, { ...context, report: () => Promise.reject(end) })).rejects.toBe(
+      end,
+    );
+    told.length = 0;
+    const twice = { search: task, report: task };
+    await subnetProblem(model, { task: twice, steps: 3 }).measure(problem.baseline, {
+      ...context,
+      split: 'report',
+      report,
+    });
+    expect(told).toEqual([]);
+    expect(() => subnetProblem(model, { task, steps: 0 })).toThrow(expect.objectContaining({ code: 'invalid-option' }));
+  });
+
   it('has a bit width for each layer: quality of the rounded weights, bytes of the file, and that file runs', async () => {
     const task = dataset(1);
     const onnx = { quantization: { blockSize: 16, accuracyLevel: 0 } } as const;
