@@ -28,8 +28,8 @@ function waiting(median: number): SearchProblem {
     },
     objectives: problem.objectives.map((objective) => {
       if (objective.kind === 'exact') return objective;
-      const { evaluate: _, ...rest } = objective;
-      return rest;
+      const { name, kind, direction = 'minimize' } = objective;
+      return { name, kind, direction };
     }),
   };
 }

@@ -52,16 +52,14 @@ export const benchmark: Benchmark = {
         const times: { cpu: number; wall: number }[] = [];
         for (let repeat = 0; repeat < (quick ? 1 : 3); repeat++) {
           const context = {
-            ...{
-              space,
-              round: 9,
-              limit: 50,
-              trials: trials.slice(0, count),
-              bounds: [],
-              seed: 1,
-              warm: undefined,
-              signal,
-            },
+            space,
+            round: 9,
+            limit: 50,
+            trials: trials.slice(0, count),
+            bounds: [],
+            seed: 1,
+            warm: undefined,
+            signal,
             random: new Random(repeat),
           };
           times.push(await timed(() => tactic.propose(context)));

@@ -19,7 +19,7 @@ export interface MeasureContext {
    * @param step what is done, in the problem's `steps`: rising numbers above 0
    * @param values measured objectives as they stand, by name, and whatever else is known
    */
-  report(step: number, values: Values): Promise<void>;
+  readonly report: (step: number, values: Values) => Promise<void>;
 }
 
 /** What ends a measurement whose trial was stopped early. */

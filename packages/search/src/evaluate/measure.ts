@@ -47,7 +47,10 @@ export async function measureCandidate(
   let stopped: TrialStopped | undefined;
   const report = reporting(number, hear);
   const context: MeasureContext = {
-    ...{ seed, split, signal, number },
+    seed,
+    split,
+    signal,
+    number,
     report: (step, values) =>
       report(step, values).catch((error: unknown) => {
         if (error instanceof TrialStopped) stopped = error;

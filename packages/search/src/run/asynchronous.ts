@@ -161,7 +161,7 @@ class Asynchronous {
   }
 
   async #proposal(done: number): Promise<void> {
-    const { space, study, tactic, constraints, warm, given, onProposing } = this.#options;
+    const { space, study, tactic, constraints, warm, given } = this.#options;
     const start = performance.now();
     this.#heard(study.refresh());
     const { seed } = study.header;
@@ -171,7 +171,7 @@ class Asynchronous {
     const trials = study.trials.filter(isDone);
     // Another process may be proposing from the same trials: it is not to come to the same candidates.
     const salt = study.isAccompanied ? this.#pace.salt : 0;
-    onProposing(round);
+    this.#options.onProposing(round);
     const proposal = await ask(tactic, {
       space,
       round,

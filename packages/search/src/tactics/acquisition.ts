@@ -73,7 +73,14 @@ export function acquire(
     wanted === 0
       ? []
       : chooseBatch({
-          ...{ space, trials, believed, bounds, predicted: pool, count: wanted, bold: Math.round(bold * wanted), seen },
+          space,
+          trials,
+          believed,
+          bounds,
+          predicted: pool,
+          count: wanted,
+          bold: Math.round(bold * wanted),
+          seen,
           ...(outcomes ? { outcomes } : {}),
         });
   take(batch(predicted, count('linas')), 'linas');

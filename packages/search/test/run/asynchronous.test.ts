@@ -112,7 +112,9 @@ describe('asynchronous proposals in one process', () => {
       const study = newPath();
       const abort = new AbortController();
       const onProgress = ({ evaluations }: { evaluations: number }) => evaluations === 17 && abort.abort();
-      await expect(runSearch(problem, { ...options, study, signal: abort.signal, onProgress })).rejects.toThrow();
+      await expect(runSearch(problem, { ...options, study, signal: abort.signal, onProgress })).rejects.toThrow(
+        /abort/,
+      );
       const resumed = await resume(problem, { study });
       expect(keys(resumed.trials)).toEqual(keys(whole.trials));
       expect(resumed.front).toEqual(whole.front);
@@ -136,7 +138,7 @@ describe('asynchronous proposals in one process', () => {
         tactic: small(tactic) as TacticName,
         evaluations: 50,
       });
-      expect(trials.map(({ genes }) => genes[0]).sort()).toEqual([0, 1, 2, 3, 4, 5, 6]);
+      expect(trials.map(({ genes }) => genes[0]!).sort((a, b) => a - b)).toEqual([0, 1, 2, 3, 4, 5, 6]);
       expect(trials.filter(({ status }) => status === 'failed')).toHaveLength(1);
     }
     const failing: SearchProblem = { ...problem, measure: () => Promise.reject(new Error('always')) };
@@ -168,7 +170,7 @@ describe('one study for several processes', () => {
     await until(() => children.every(({ log }) => begins(log) >= 4));
     victim.process.kill('SIGKILL');
     expect(await Promise.all(others.map(({ ended }) => ended))).toEqual([0, 0]);
-    expect(others.map(({ said }) => said().trim())).toEqual(['70', '70']);
+    expect(others.map((one) => one.said().trim())).toEqual(['70', '70']);
     checkRows(path, 70);
     // What the others measured more often than they finished is what the victim had: at most its two lanes.
     const all = children.reduce((sum, { log }) => sum + begins(log), 0);

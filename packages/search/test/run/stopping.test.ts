@@ -70,7 +70,7 @@ describe('early stopping', () => {
     const study = newPath();
     const abort = new AbortController();
     const onProgress = ({ evaluations }: { evaluations: number }) => evaluations === 33 && abort.abort();
-    await expect(runSearch(problem, { ...small, study, signal: abort.signal, onProgress })).rejects.toThrow();
+    await expect(runSearch(problem, { ...small, study, signal: abort.signal, onProgress })).rejects.toThrow(/abort/);
     expect(bare((await resume(problem, { study })).trials)).toEqual(serial);
     expect(serial.filter(({ status }) => status === 'stopped').length).toBeGreaterThan(5);
   });

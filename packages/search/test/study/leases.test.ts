@@ -84,14 +84,16 @@ describe('leases', () => {
         for (const { who, what, which } of turns) {
           const study = studies[who]!;
           const own = mine[who]![which % Math.max(1, mine[who]!.length)];
-          if (what === 'extend') (extend(study, [gene, gene + 1, which]), (gene += 2));
-          else if (what === 'refresh') study.refresh();
+          if (what === 'extend') {
+            extend(study, [gene, gene + 1, which]);
+            gene += 2;
+          } else if (what === 'refresh') study.refresh();
           else if (what === 'reclaim') study.reclaim();
           else if (what === 'take') {
             study.refresh();
             const taken = study.take(1);
             if (!taken) continue;
-            expect(results.has(taken.number)).toBe(false);
+            if (results.has(taken.number)) throw new Error(`trial ${taken.number} was handed out again`);
             const one = { number: taken.number, lease: taken.lease! };
             held.set(taken.number, { who, lease: taken.lease! });
             mine[who]!.push(one);
@@ -111,7 +113,8 @@ describe('leases', () => {
               if (what === 'release') study.release(own.number);
               if (what === 'report') study.report(own.number, { step: which, values: { loss: who } });
             });
-            expect(code).toBe(isHeld ? undefined : 'lease-lost');
+            if (code !== (isHeld ? undefined : 'lease-lost'))
+              throw new Error(`${what} of trial ${own.number}: ${code}`);
             if (!isHeld || what === 'report') continue;
             held.delete(own.number);
             if (what !== 'release') results.set(own.number, `${what} ${who} ${own.lease}`);
@@ -122,8 +125,9 @@ describe('leases', () => {
         for (const { number, status, values, host, lease } of trials) {
           const said = results.get(number);
           expect(status === 'complete' || status === 'failed' || status === 'stopped').toBe(said !== undefined);
-          if (status === 'complete') expect(`complete ${host} ${values!['lease']}`).toBe(said);
-          if (said) expect(said.endsWith(` ${lease}`)).toBe(true);
+          const shown = status === 'complete' ? `complete ${host} ${values!['lease']}` : said;
+          expect(shown).toBe(said);
+          expect(said?.endsWith(` ${lease}`) ?? true).toBe(true);
         }
         for (const study of studies) {
           study.refresh();
