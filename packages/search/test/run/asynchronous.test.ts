@@ -3,6 +3,7 @@ import { spawn, type ChildProcess } from 'node:child_process';
 import { mkdtempSync, readFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, it } from 'vitest';
 import { inProcess } from '../../src/evaluate/in-process.ts';
@@ -63,6 +64,23 @@ const begins = (log: string): number => {
 async function until(condition: () => boolean): Promise<void> {
   for (const end = performance.now() + 60_000; !condition(); await sleep(10))
     if (performance.now() > end) throw new Error('waited for a minute');
+}
+
+/** Suspends a process where it does not hold the file: what does would keep every other from writing. */
+async function suspend(one: Child, path: string): Promise<void> {
+  for (;;) {
+    one.process.kill('SIGSTOP');
+    const database = new DatabaseSync(path, { timeout: 500 });
+    try {
+      database.exec('BEGIN IMMEDIATE; ROLLBACK');
+      return;
+    } catch {
+      one.process.kill('SIGCONT');
+      await sleep(20);
+    } finally {
+      database.close();
+    }
+  }
 }
 
 /** Right genes' values in every row, each candidate once, the budget exactly. */
@@ -183,9 +201,9 @@ describe('one study for several processes', () => {
   it('one that is suspended loses its trial, and its late result is refused', async () => {
     const path = newPath();
     await begun(path, 30);
-    const stalled = child(path, { concurrency: 1, leaseMs: 1000, delay: 1000 });
+    const stalled = child(path, { concurrency: 1, leaseMs: 1000, delay: 3000 });
     await until(() => begins(stalled.log) >= 2);
-    stalled.process.kill('SIGSTOP');
+    await suspend(stalled, path);
     const other = child(path, { concurrency: 2, leaseMs: 1000, delay: 20 });
     expect(await other.ended).toBe(0);
     checkRows(path, 30);
