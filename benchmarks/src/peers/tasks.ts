@@ -112,7 +112,7 @@ export function minimisedOf({ problem, order }: PeerTask, values: Readonly<Recor
 /** Measures genes as a run would, computed objectives included. */
 export async function measureTask(task: PeerTask, genes: readonly number[]): Promise<number[]> {
   const space = new Space(task.problem);
-  const context = { seed: 0, split: 'search', number: 0, signal: new AbortController().signal };
+  const context = { seed: 0, split: 'search', number: 0, signal: new AbortController().signal, report: async () => {} };
   const values: Record<string, number> = {
     ...space.exact(genes),
     ...(await task.problem.measure?.(genes, context)),
