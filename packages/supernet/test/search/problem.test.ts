@@ -91,7 +91,7 @@ describe('subnetProblem', () => {
     const report = async (step: number, values: Readonly<Record<string, number>>) => void told.push([step, values]);
     const measured = await problem.measure(problem.baseline, { ...context, report });
     expect(told.map(([step]) => step)).toEqual([1, 2]);
-    const first = await evaluate(model, { length: 2, batch: task.batch });
+    const first = await evaluate(model, { ...task, length: 2 });
     expect(told[0]![1]['loss']).toBeCloseTo(first.loss, 5);
     expect(measured['loss']).toBeCloseTo((await whole.measure(whole.baseline, context))['loss']!, 5);
     const end = new Error('the end');
