@@ -39,8 +39,7 @@ export function packTexts(lengths: readonly number[], rows: number): Pack[] {
 }
 
 function runsOf(sorted: readonly number[]): Run[] {
-  return Array.from(
-    Map.groupBy(sorted, (tokens) => tokens),
-    ([tokens, { length: texts }]) => ({ texts, tokens }),
-  );
+  const texts = new Map<number, number>();
+  for (const tokens of sorted) texts.set(tokens, (texts.get(tokens) ?? 0) + 1);
+  return Array.from(texts, ([tokens, count]) => ({ texts: count, tokens }));
 }

@@ -145,21 +145,19 @@ async function keyOf(model: string, tokens: readonly number[]): Promise<string> 
 }
 
 /** Waits, or stops waiting; what is waited for goes on. */
-async function unlessAborted<T>(made: Promise<T>, { signal }: Pick<ReadOptions, 'signal'>): Promise<T> {
-  throwIfAborted(signal, 'reading the document');
+function unlessAborted<T>(made: Promise<T>, { signal }: Pick<ReadOptions, 'signal'>): Promise<T> {
   if (!signal) return made;
-  const aborted = Promise.withResolvers<never>();
-  const onAbort = (): void => {
-    try {
-      throwIfAborted(signal, 'reading the document');
-    } catch (error) {
-      aborted.reject(error);
-    }
-  };
-  signal.addEventListener('abort', onAbort, { once: true });
-  try {
-    return await Promise.race([made, aborted.promise]);
-  } finally {
-    signal.removeEventListener('abort', onAbort);
-  }
+  return new Promise<T>((resolve, reject) => {
+    const onAbort = (): void => {
+      try {
+        throwIfAborted(signal, 'reading the document');
+      } catch (error) {
+        reject(error as Error);
+      }
+    };
+    onAbort();
+    signal.addEventListener('abort', onAbort, { once: true });
+    const forget = (): void => signal.removeEventListener('abort', onAbort);
+    made.then(resolve, reject).then(forget, forget);
+  });
 }

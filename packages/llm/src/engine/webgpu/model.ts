@@ -74,13 +74,15 @@ export class WebgpuModel {
   /** Runs `work` when nothing else runs that waits for the GPU in the middle: such a pass has the activations to itself. */
   async alone<T>(work: () => Promise<T>): Promise<T> {
     const before = this.#busy;
-    const { promise, resolve } = Promise.withResolvers<void>();
-    this.#busy = promise;
+    let done = (): void => undefined;
+    this.#busy = new Promise((resolve) => {
+      done = resolve;
+    });
     try {
       await before;
       return await work();
     } finally {
-      resolve();
+      done();
     }
   }
 
