@@ -1,10 +1,11 @@
 // How the pages are built: one HTML file each from one frame, scripts per page, workers apart, the bundled model and book beside them.
-import { copyFileSync, existsSync, mkdirSync } from 'node:fs';
+import { copyFileSync, existsSync, mkdirSync, readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join, resolve } from 'node:path';
 import type { InlineConfig, Plugin } from 'vite';
 import { frame } from './frame.ts';
 import { PAGES } from './pages.ts';
+import { storedResults } from './stored.ts';
 
 export { PAGES, type PlaygroundPage } from './pages.ts';
 
@@ -16,6 +17,21 @@ const TFJS = dirname(
 );
 const TFJS_WASM = ['tfjs-backend-wasm.wasm', 'tfjs-backend-wasm-simd.wasm', 'tfjs-backend-wasm-threaded-simd.wasm'];
 
+const ONNXRUNTIME = dirname(createRequire(import.meta.url).resolve('onnxruntime-web/ort-wasm-simd-threaded.wasm'));
+/** Its scripts start workers of themselves, and find their WebAssembly beside them: they stay as they are. */
+const ONNXRUNTIME_FILES = [
+  'ort.wasm.min.mjs',
+  'ort-wasm-simd-threaded.mjs',
+  'ort-wasm-simd-threaded.wasm',
+  'ort.webgpu.min.mjs',
+  'ort-wasm-simd-threaded.asyncify.mjs',
+  'ort-wasm-simd-threaded.asyncify.wasm',
+];
+
+/** Of what is installed. */
+const versionOf = (dist: string): string =>
+  (JSON.parse(readFileSync(join(dist, '../package.json'), 'utf8')) as { version: string }).version;
+
 /** Where a file of the site comes from, by where it goes. */
 const ASSETS: Readonly<Record<string, string>> = {
   'models/books-lm-6m/config.json': join(DEMO, 'model/config.json'),
@@ -24,6 +40,7 @@ const ASSETS: Readonly<Record<string, string>> = {
   'models/books-lm-6m/tokenizer.json': join(DEMO, 'model/tokenizer.json'),
   'models/books-lm-6m/tokenizer_config.json': join(DEMO, 'model/tokenizer_config.json'),
   ...Object.fromEntries(TFJS_WASM.map((name) => [`tfjs/${name}`, join(TFJS, name)])),
+  ...Object.fromEntries(ONNXRUNTIME_FILES.map((name) => [`onnxruntime/${name}`, join(ONNXRUNTIME, name)])),
   'texts/moby-dick.txt': join(DEMO, 'text/moby-dick.txt'),
 };
 
@@ -34,7 +51,7 @@ const assets: Plugin = {
     server.middlewares.use((request, response, next) => {
       const from = ASSETS[(request.url ?? '').split('?')[0]!.slice(1)];
       if (!from) return next();
-      const type = from.endsWith('.js') ? 'text/javascript' : 'application/octet-stream';
+      const type = /\.m?js$/.test(from) ? 'text/javascript' : 'application/octet-stream';
       response.setHeader('Content-Type', type);
       void import('node:fs').then(({ createReadStream }) => createReadStream(from).pipe(response));
     });
@@ -77,6 +94,10 @@ export function playgroundConfig(outDir = join(ROOT, 'dist'), options: Playgroun
     logLevel: 'error',
     publicDir: false,
     oxc: { jsx: { runtime: 'automatic', importSource: 'preact' } },
+    define: {
+      STORED_RESULTS: JSON.stringify(storedResults()),
+      PEER_VERSIONS: JSON.stringify({ tfjs: versionOf(TFJS), 'onnxruntime-web': versionOf(ONNXRUNTIME) }),
+    },
     plugins: [shell(docs), assets, disposable],
     worker: { format: 'es', plugins: () => [disposable] },
     build: {

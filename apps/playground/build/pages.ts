@@ -33,4 +33,10 @@ export const PAGES: readonly PlaygroundPage[] = [
     title: 'A study, to look at',
     lead: 'Drop a study file: the Pareto front, every trial, which variables matter. Of instatune search, of Optuna, or saved from here.',
   },
+  {
+    path: 'measure',
+    name: 'Measure',
+    title: 'How fast attention is here',
+    lead: 'Dense and HiP attention of this project beside tensorflow.js and onnxruntime-web, in turns, in your browser; and what other machines took.',
+  },
 ];

@@ -1,0 +1,35 @@
+// A model of one causal GroupQueryAttention node (com.microsoft, version 1), without rotation: what onnxruntime is measured with.
+import { bytesWeight, onnxGraph, onnxModel, onnxModelBytes, onnxNode, onnxValue } from '@hip/onnx/model';
+import type { Sizes } from './protocol.ts';
+
+/**
+ * query [1, Tq, H·d], key and value [1, Tq, Hkv·d] → output [1, Tq, H·d].
+ *
+ * @param hasPast - the graph also takes past_key and past_value [1, Hkv, T − Tq, d]
+ */
+export function attentionModel({ heads, kvHeads, headDim }: Sizes, hasPast: boolean): Promise<Uint8Array> {
+  const flat = (name: string, count: number) => onnxValue(name, 'float', [1, 'rows', count * headDim]);
+  const kept = (name: string, rows: string) => onnxValue(name, 'float', [1, kvHeads, rows, headDim]);
+  const past = hasPast ? ['past_key', 'past_value'] : ['', ''];
+  const graph = onnxGraph('attention', {
+    node: [
+      onnxNode(
+        'GroupQueryAttention',
+        ['query', 'key', 'value', ...past, 'seqlens_k', 'total_sequence_length'],
+        ['output', 'present_key', 'present_value'],
+        { domain: 'com.microsoft', attributes: { num_heads: BigInt(heads), kv_num_heads: BigInt(kvHeads) } },
+      ),
+    ],
+    input: [
+      flat('query', heads),
+      flat('key', kvHeads),
+      flat('value', kvHeads),
+      ...(hasPast ? past.map((name) => kept(name, 'past')) : []),
+      onnxValue('seqlens_k', 'int32', [1]),
+      onnxValue('total_sequence_length', 'int32', []),
+    ],
+    output: [flat('output', heads), kept('present_key', 'keys'), kept('present_value', 'keys')],
+  });
+  const proto = onnxModel(graph, { '': 17, 'com.microsoft': 1 }, { irVersion: 8 });
+  return onnxModelBytes({ proto, weight: () => bytesWeight(new Uint8Array()) });
+}

@@ -1,0 +1,4 @@
+import { mount } from '../shell/mount.tsx';
+import { MeasurePage } from './page.tsx';
+
+mount(MeasurePage, '../');
