@@ -145,7 +145,7 @@ describeBrowser('measure', (open) => {
     JSON.parse(
       await tab.page.$eval('textarea[name=json]', (area) => (area as unknown as { value: string }).value),
     ) as Awaited<ReturnType<typeof report>>;
-  /** Everything was measured, and what is exact computes the same. */
+  /** Each was measured, and what is exact computes the same. */
   const check = (rows: readonly MeasuredRow[]): void => {
     expect(rows.filter(({ failure }) => failure)).toEqual([]);
     for (const { candidate, ms, runs, difference } of rows) {
@@ -157,7 +157,7 @@ describeBrowser('measure', (open) => {
 
   it('says what is wrong with what it is asked for', async () => {
     await ask('wasm', { prefill: '1024, soon', decode: '', runs: '2' });
-    await waitForText(tab.page, '[role=alert]', /invalid-lengths.*"soon"/);
+    expect(await waitForText(tab.page, '[role=alert]', /invalid-lengths/)).toContain('"soon"');
     await ask('wasm', { prefill: '128', decode: '', runs: '' });
     await waitForText(tab.page, '[role=alert]', /invalid-runs/);
     await ask('wasm', { prefill: '', decode: ' ', runs: '2' });
@@ -187,13 +187,24 @@ describeBrowser('measure', (open) => {
     await waitForText(page, '.status', /^Stopped/);
     await page.reload({ waitUntil: 'load' });
     await waitForText(page, '.status', /^Nothing has been measured/);
+    expect(await page.$$('table')).toHaveLength(0);
   });
 
   it('runs them on WebGPU; in software only where that alone was asked for', async () => {
     const { page } = tab;
     await ask('webgpu', { prefill: '64', decode: '64', runs: '1' });
     await waitForText(page, '.status', /^Measured 8 rows/);
-    check((await report()).rows);
+    const { rows } = await report();
+    // SwiftShader's subgroups have four lanes: there onnxruntime-web 1.30 computes a prompt's rows wrong from the fifth on.
+    const isWrong = ({ part, candidate }: MeasuredRow): boolean => part === 'prefill' && candidate === 'onnxruntime';
+    for (const { failure, difference } of rows.filter(isWrong))
+      expect(failure?.code).toBe(difference! < 0.01 ? undefined : 'wrong-output');
+    check(rows.filter((row) => !isWrong(row)));
+    await ask('both', { prefill: '', decode: '64', runs: '1' });
+    await waitForText(page, '.status', /^Measured 8 rows/);
+    const both = (await report()).rows;
+    check(both.filter(({ device }) => device === 'wasm'));
+    expect(both.filter(({ failure }) => failure?.code === 'software-webgpu')).toHaveLength(4);
     expect(tab.errors.filter((error) => !/ERR_ABORTED|ERR_FAILED|404/.test(error))).toEqual([]);
   });
 

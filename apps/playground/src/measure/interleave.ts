@@ -44,14 +44,15 @@ export async function interleave(
     candidates.map(({ name }) => [name, { ms: [] as number[], spent: 0, failure: undefined as Failure | undefined }]),
   );
   for (let round = -1; round < runs; round++) {
-    for (const { name, perRun, run } of candidates) {
+    for (const candidate of candidates) {
+      const { name, perRun } = candidate;
       const entry = all.get(name)!;
       if (entry.failure || (entry.ms.length > 0 && entry.spent > budgetMs)) continue;
       await pause();
       if (signal.aborted) throw new PlaygroundError('aborted', 'stopped');
       const start = now();
       try {
-        await run();
+        await candidate.run();
       } catch (error) {
         entry.failure = failureOf(error);
         continue;

@@ -38,7 +38,7 @@ export async function openOnnxruntime(
     graphOptimizationLevel: 'all',
     ...(device === 'webgpu' && { preferredOutputLocation: 'gpu-buffer' as const }),
   });
-  const gpu = device === 'webgpu' ? ((await ort.env.webgpu.device) as GPUDevice) : undefined;
+  const gpu = device === 'webgpu' ? await ort.env.webgpu.device : undefined;
   const tensor = (data: Float32Array, dims: readonly number[]): Ort.Tensor => {
     if (!gpu) return new ort.Tensor('float32', data, dims);
     const buffer = gpu.createBuffer({ size: data.byteLength, usage: STORAGE, mappedAtCreation: true });

@@ -52,7 +52,7 @@ function prefill(context: GpuContext, { tokens, heads, kvHeads, headDim, q, k, v
         flashAttention(context, tensors, shape);
         await done(context);
       },
-      output: async () => readTensor(context, flashAttention(context, tensors, shape)) as Promise<Float32Array>,
+      output: async () => readTensor(context, flashAttention(context, tensors, shape)),
       close: free,
     },
   ];
@@ -83,7 +83,7 @@ function decode(context: GpuContext, { tokens, heads, kvHeads, headDim, q, k, v 
       ...(name === 'dense' && {
         output: async () => {
           session.step(one);
-          return readTensor(context, out) as Promise<Float32Array>;
+          return readTensor(context, out);
         },
       }),
       close: () => {

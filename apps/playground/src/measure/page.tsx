@@ -35,7 +35,7 @@ export function MeasurePage() {
   const measure = (event: SubmitEvent): void => {
     event.preventDefault();
     const data = new FormData(event.currentTarget as HTMLFormElement);
-    const text = (name: string): string => String(data.get(name) ?? '');
+    const text = (name: string): string => data.get(name) as string;
     setRows([]);
     setEnvironment(undefined);
     setProgress(undefined);

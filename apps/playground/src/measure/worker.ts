@@ -23,6 +23,9 @@ import {
 
 serve<MeasureOperations>({ measure });
 
+/** By how much exact outputs may differ, of values of unit scale: a GPU's f16 is far within it, another computation is not. */
+const TOLERANCE = 0.01;
+
 /** What our kernels run on. */
 interface Machine {
   readonly cpu: CpuRuntime;
@@ -95,8 +98,11 @@ async function measureCase(each: Case, input: MeasureInput, machine: Machine, wa
       if (watch.signal.aborted) throw new PlaygroundError('aborted', 'stopped');
       try {
         const found = await output();
-        if (exact) differences.set(name, largestDifference(exact, found));
-        else if (name === 'dense') exact = found;
+        if (name === 'dense') exact = found;
+        if (name === 'dense' || !exact) continue;
+        const difference = largestDifference(exact, found);
+        differences.set(name, difference);
+        if (!(difference <= TOLERANCE)) failures.set(name, wrongOutput(difference));
       } catch (error) {
         failures.set(name, peerFailure(name, error));
       }
@@ -107,18 +113,13 @@ async function measureCase(each: Case, input: MeasureInput, machine: Machine, wa
       const row = { ...each, ...SIZES[each.part], candidate };
       const { ms = [], failure } = times.get(candidate) ?? {};
       const failed = failures.get(candidate) ?? (failure && peerFailure(candidate, failure));
-      if (failed) return { ...row, failure: failed };
       const difference = differences.get(candidate);
-      return {
-        ...row,
-        ms: median(ms),
-        msBest: Math.min(...ms),
-        runs: ms.length,
-        ...(difference !== undefined && { difference }),
-      };
+      const compared = difference === undefined ? row : { ...row, difference };
+      if (failed) return { ...compared, failure: failed };
+      return { ...compared, ms: median(ms), msBest: Math.min(...ms), runs: ms.length };
     });
   } finally {
-    for (const { close } of opened) await Promise.resolve(close()).catch(() => undefined);
+    for (const each of opened) await Promise.resolve(each.close()).catch(() => undefined);
   }
 }
 
@@ -128,6 +129,11 @@ async function openOurs(each: Case, { cpu, gpu }: Machine, inputs: Inputs): Prom
   const { openWebgpu } = await import('./ours-webgpu.ts');
   return openWebgpu(gpu.context, inputs);
 }
+
+const wrongOutput = (difference: number): Failure => ({
+  code: 'wrong-output',
+  message: `its output differs from our dense attention by up to ${difference.toPrecision(2)} on this device: its time would be of something else`,
+});
 
 /** A failure of others has no code of ours. */
 function peerFailure(name: CandidateName, error: unknown): Failure {
