@@ -1,13 +1,13 @@
-// A model of one causal GroupQueryAttention node (com.microsoft, version 1), without rotation: what onnxruntime is measured with.
+// Models of one causal node of com.microsoft, version 1, without rotation: what onnxruntime is measured with.
 import { bytesWeight, onnxGraph, onnxModel, onnxModelBytes, onnxNode, onnxValue } from '@hip/onnx/model';
 import type { Sizes } from './protocol.ts';
 
 /**
- * query [1, Tq, H·d], key and value [1, Tq, Hkv·d] → output [1, Tq, H·d].
+ * GroupQueryAttention: query [1, Tq, H·d], key and value [1, Tq, Hkv·d] → output [1, Tq, H·d].
  *
  * @param hasPast - the graph also takes past_key and past_value [1, Hkv, T − Tq, d]
  */
-export function attentionModel({ heads, kvHeads, headDim }: Sizes, hasPast: boolean): Promise<Uint8Array> {
+export function groupQueryModel({ heads, kvHeads, headDim }: Sizes, hasPast: boolean): Promise<Uint8Array> {
   const flat = (name: string, count: number) => onnxValue(name, 'float', [1, 'rows', count * headDim]);
   const kept = (name: string, rows: string) => onnxValue(name, 'float', [1, kvHeads, rows, headDim]);
   const past = hasPast ? ['past_key', 'past_value'] : ['', ''];
@@ -30,6 +30,23 @@ export function attentionModel({ heads, kvHeads, headDim }: Sizes, hasPast: bool
     ],
     output: [flat('output', heads), kept('present_key', 'keys'), kept('present_value', 'keys')],
   });
+  return modelBytes(graph);
+}
+
+/** MultiHeadAttention: query, key, value [1, T, H·d] → output [1, T, H·d]. */
+export function multiHeadModel({ heads, headDim }: Sizes): Promise<Uint8Array> {
+  const flat = (name: string) => onnxValue(name, 'float', [1, 'rows', heads * headDim]);
+  const inputs = ['query', 'key', 'value'];
+  const attributes = { num_heads: BigInt(heads), unidirectional: 1n };
+  const graph = onnxGraph('attention', {
+    node: [onnxNode('MultiHeadAttention', inputs, ['output'], { domain: 'com.microsoft', attributes })],
+    input: inputs.map(flat),
+    output: [flat('output')],
+  });
+  return modelBytes(graph);
+}
+
+function modelBytes(graph: ReturnType<typeof onnxGraph>): Promise<Uint8Array> {
   const proto = onnxModel(graph, { '': 17, 'com.microsoft': 1 }, { irVersion: 8 });
   return onnxModelBytes({ proto, weight: () => bytesWeight(new Uint8Array()) });
 }

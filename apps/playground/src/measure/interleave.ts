@@ -29,7 +29,7 @@ export interface InterleaveOptions {
   readonly pause?: () => Promise<void>;
 }
 
-const rest = (): Promise<void> => new Promise((resolve) => setTimeout(resolve, 20));
+const rest = (): Promise<void> => new Promise((resolve) => setTimeout(resolve, 30));
 
 /**
  * A round to warm up, then `runs` rounds. A warm-up that spends the budget is the measurement itself.

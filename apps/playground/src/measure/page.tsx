@@ -72,11 +72,11 @@ export function MeasurePage() {
         <form onSubmit={measure} noValidate>
           <label>
             Lengths of prefill, tokens (8 heads of 64){' '}
-            <input type="text" name="prefill" inputMode="numeric" defaultValue="1024, 2048, 4096" />
+            <input type="text" name="prefill" defaultValue="1024, 2048, 4096" />
           </label>
           <label>
             Lengths before a decoded token (8 heads of 64, 2 of keys){' '}
-            <input type="text" name="decode" inputMode="numeric" defaultValue="8192, 32768" />
+            <input type="text" name="decode" defaultValue="8192, 32768" />
           </label>
           <div class="fields">
             <label class="inline">
@@ -101,9 +101,10 @@ export function MeasurePage() {
           </div>
         </form>
         <p class="note">
-          Float32, causal. Each candidate runs once to warm up, then in turns with the others; a figure is the median,
-          and in brackets by how much HiP is faster. onnxruntime-web (GroupQueryAttention) takes as many threads as our
-          kernels, tensorflow.js one; HiP is the shipped default. Loading all of them takes up to 45 MB.
+          Float32, causal. Each candidate runs once to warm up, then in turns with the others; a figure is the median of
+          a call or of a decoded token, and in brackets its ratio to HiP’s. onnxruntime-web takes as many threads as our
+          kernels (MultiHeadAttention for prefill on WebAssembly, where it is the faster; else GroupQueryAttention),
+          tensorflow.js one; HiP is the shipped default. Loading all of them takes up to 45 MB.
         </p>
         {progress && (
           <Bar label="Runs" value={task.isRunning ? progress.done : progress.total} max={progress.total}>

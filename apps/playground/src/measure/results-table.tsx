@@ -6,8 +6,8 @@ import type { CandidateName, Device } from './protocol.ts';
 const NAMES: Readonly<Record<CandidateName, string>> = {
   hip: 'HiP',
   dense: 'dense, ours',
-  onnxruntime: 'onnxruntime-web',
-  tfjs: 'tensorflow.js',
+  onnxruntime: 'onnx\u00ADruntime-web',
+  tfjs: 'tensor\u00ADflow.js',
 };
 const DEVICES: Readonly<Record<Device, string>> = { wasm: 'WebAssembly', webgpu: 'WebGPU' };
 
