@@ -121,9 +121,10 @@ const REPEATS = 9;
  * @example
  * ```ts
  * import { subnetProblem } from '@instatune/supernet';
- * import { runSearch } from '@instatune/search';
  *
- * const { front } = await runSearch(subnetProblem(model, { task: validation, objectives: ['accuracy', 'bytes'], bits: [4, 8] }), { evaluations: 150 });
+ * // `runSearch(problem, { evaluations: 150 })` of `@instatune/search` finds its front.
+ * const problem = subnetProblem(model, { task: data, objectives: ['loss', 'bytes'], bits: [4, 8] });
+ * console.log(problem.describe(problem.baseline));
  * ```
  */
 export function subnetProblem(model: ElasticModel, options: SubnetProblemOptions): SubnetProblem {
