@@ -127,7 +127,11 @@ export async function loadWeights<M extends StoredRows, V extends WeightObject>(
     }
     const offset = checkpoint.config.norm.offset ?? 0;
     let loaded = 0;
-    for (const [name, values] of await readSlots(checkpoint, slots, { signal })) {
+    const read = await readSlots(checkpoint, slots, { signal });
+    // In the order of slots, not in that of arrival: the fingerprint depends on it.
+    for (const { name } of slots) {
+      const values = read.get(name);
+      if (!values) continue;
       const isNorm = /[nN]orm\.weight$/.test(name);
       const floats = isNorm && offset !== 0 ? values.map((value) => value + offset) : values;
       vectors.set(name, store.createVector(floats as Float32Array));
