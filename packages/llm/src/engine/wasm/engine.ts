@@ -11,6 +11,7 @@ import { isLong } from '../rotation.ts';
 import { WasmSequence, type Shared } from './sequence.ts';
 import { Turns } from './turns.ts';
 import type { Engine, EngineMemory, SavedSequence, Sequence } from '../types.ts';
+import { restoredSequence } from '../restored.ts';
 import type { WasmWeights } from './weights.ts';
 
 /** What a loaded model consists of. */
@@ -90,14 +91,7 @@ export class WasmEngine implements Engine {
   }
 
   async restoreSequence(saved: Omit<SavedSequence, keyof Disposable>): Promise<Sequence> {
-    const sequence = this.#create();
-    try {
-      await sequence.restore(saved);
-      return sequence;
-    } catch (error) {
-      sequence.dispose();
-      throw translated(error);
-    }
+    return restoredSequence(this.#create(), saved);
   }
 
   #create(): WasmSequence {

@@ -3,6 +3,7 @@ import type { ModelConfig } from '@hip/checkpoints';
 import { translated } from '../failures.ts';
 import { layoutOf } from '../layout.ts';
 import type { Engine, EngineMemory, SavedSequence, Sequence } from '../types.ts';
+import { restoredSequence } from '../restored.ts';
 import type { WebgpuModel } from './model.ts';
 import { Scheduler } from './scheduler.ts';
 import { WebgpuSequence, type Shared } from './sequence.ts';
@@ -57,14 +58,7 @@ export class WebgpuEngine implements Engine {
   }
 
   async restoreSequence(saved: Omit<SavedSequence, keyof Disposable>): Promise<Sequence> {
-    const sequence = this.#create();
-    try {
-      await sequence.restore(saved);
-      return sequence;
-    } catch (error) {
-      sequence.dispose();
-      throw translated(error);
-    }
+    return restoredSequence(this.#create(), saved);
   }
 
   #create(): WebgpuSequence {
