@@ -21,6 +21,12 @@ export interface CutNames {
   readonly out: string;
 }
 
+/**
+ * Heads of the operands that a piece gives as [B, S, heads · channels]: splitting the last axis is left to whoever reads them, since a
+ * runtime makes a reshaped output by a copy, which a captured run would leave out.
+ */
+export type FlatHeads = Readonly<Record<'q' | 'k' | 'v', number | undefined>>;
+
 export function cutNames(index: number): CutNames {
   const name = (what: string) => `${OWN}.${what}.${index}`;
   return { q: name('query'), k: name('key'), v: name('value'), out: name('attention') };
@@ -34,6 +40,7 @@ export interface Adapted {
   readonly nodes: readonly NodeProto[];
   /** Multiplies scores; undefined: 1/√channels. */
   readonly scale: number | undefined;
+  readonly flat: FlatHeads;
 }
 
 /** The nodes that take a site's place. @param sinkLogits - [heads] */
@@ -62,6 +69,8 @@ export function adaptSite(
   if (site.norms) {
     const { q, k, epsilon } = site.norms;
     const attributes = { axis: -1n, epsilon, stash_type: 1n };
+    queries.split();
+    keys.split();
     queries.add('SimplifiedLayerNormalization', [q], { attributes });
     keys.add('SimplifiedLayerNormalization', [k], { attributes });
   }
@@ -73,24 +82,32 @@ export function adaptSite(
       [keys, site.k],
     ] as const) {
       const heads = headsOf(site, operand, each === queries);
-      each.reshape([0n, 0n, -1n]);
+      each.join(heads);
       const attributes = {
         interleaved: interleaved ? 1n : 0n,
         ...(table.channels > 0 && { num_heads: BigInt(heads), rotary_embedding_dim: BigInt(table.channels) }),
       };
       each.add('RotaryEmbedding', [table.positions, table.cos, table.sin], { domain: 'com.microsoft', attributes });
-      each.reshape([0n, 0n, BigInt(heads), -1n]);
     }
   }
-  for (const each of [queries, keys, values]) each.add('Cast', [], { attributes: { to: BigInt(type) } });
+  const inType = (operand: Operand): number | undefined => view.types.get(operand.value);
+  for (const [each, operand] of [
+    [queries, site.q],
+    [keys, site.k],
+    [values, site.v],
+  ] as const) {
+    if (inType(operand) !== type) each.add('Cast', [], { attributes: { to: BigInt(type) } });
+  }
   for (const { value, divides } of dynamic) {
     nodes.push(onnxNode('Cast', [value], [`${value}.${names.q}`], { attributes: { to: BigInt(type) } }));
     queries.add(divides ? 'Div' : 'Mul', [`${value}.${names.q}`]);
   }
   if (sinkLogits) addSinkChannels(queries, keys, values, { io, logits: sinkLogits, scale });
-  queries.finish(names.q);
-  keys.finish(names.k);
-  values.finish(names.v);
+  const flat: FlatHeads = {
+    q: queries.finish(names.q),
+    k: keys.finish(names.k),
+    v: values.finish(names.v),
+  };
   nodes.push(
     onnxNode('Attention', [names.q, names.k, names.v], [names.out], { domain: CUT_DOMAIN, name: String(index) }),
   );
@@ -102,7 +119,7 @@ export function adaptSite(
   if (!Array.isArray(site.out.axes)) out.reshape([0n, 0n, -1n]);
   else out.transpose(BSHD, site.out.axes);
   out.finish(site.out.value);
-  return { nodes, scale };
+  return { nodes, scale, flat };
 }
 
 /** Heads of an operand, which a rotation must know. */
@@ -129,10 +146,10 @@ function splitFactors(
   return { scale: product, dynamic };
 }
 
-/** To [B, S, heads, channels]. */
+/** To [B, S, heads, channels], or [B, S, heads · channels] where they come so. */
 function toTokens(chain: Chain, { axes }: Operand): void {
   if (Array.isArray(axes)) chain.transpose(axes as readonly Axis[], BSHD);
-  else chain.reshape([0n, 0n, BigInt((axes as { heads: number }).heads), -1n]);
+  else chain.isJoined((axes as { heads: number }).heads);
 }
 
 /**
@@ -146,6 +163,7 @@ function addSinkChannels(
   { io, logits, scale }: { io: IoType; logits: readonly number[]; scale: number | undefined },
 ): void {
   const zeros = Array.from({ length: SINK_CHANNELS }, () => 0);
+  for (const each of [queries, keys, values]) each.split();
   const column = logits.flatMap((logit) => [logit / (scale ?? 1), ...zeros.slice(1)]);
   queries.widen(io, [logits.length, SINK_CHANNELS], column, scale === undefined);
   keys.widen(io, [1, SINK_CHANNELS], zeros);
@@ -158,6 +176,10 @@ class Chain {
   readonly #prefix: string;
   #value: string;
   #count = 0;
+  /** A node of this chain makes the value. */
+  #isMade = false;
+  /** Heads whose channels lie in one axis; undefined: they have an axis of their own. */
+  #joined: number | undefined;
 
   constructor(nodes: NodeProto[], value: string, prefix: string) {
     this.#nodes = nodes;
@@ -173,6 +195,7 @@ class Chain {
     const output = this.#next();
     this.#nodes.push(onnxNode(opType, [this.#value, ...more], [output], options));
     this.#value = output;
+    this.#isMade = true;
   }
 
   #constant(values: readonly bigint[]): string {
@@ -183,6 +206,23 @@ class Chain {
 
   reshape(shape: readonly bigint[]): void {
     this.add('Reshape', [this.#constant(shape)]);
+  }
+
+  /** Notes that the value is [B, S, heads · channels]. */
+  isJoined(heads: number): void {
+    this.#joined = heads;
+  }
+
+  /** To [B, S, heads · channels]. */
+  join(heads: number): void {
+    if (this.#joined === undefined) this.reshape([0n, 0n, -1n]);
+    this.#joined = heads;
+  }
+
+  /** To [B, S, heads, channels]. */
+  split(): void {
+    if (this.#joined !== undefined) this.reshape([0n, 0n, BigInt(this.#joined), -1n]);
+    this.#joined = undefined;
   }
 
   transpose(from: readonly Axis[], to: readonly Axis[]): void {
@@ -230,9 +270,13 @@ class Chain {
     return product;
   }
 
-  /** Gives the value its name. */
-  finish(name: string): void {
-    this.#nodes.push(onnxNode('Identity', [this.#value], [name]));
+  /** Gives the value its name. @returns heads whose channels lie in one axis */
+  finish(name: string): number | undefined {
+    const last = this.#nodes.findLastIndex(({ output }) => output[0] === this.#value);
+    // A node of its own: no runtime copies a value because it has two names.
+    if (this.#isMade && last >= 0) this.#nodes[last] = { ...this.#nodes[last]!, output: [name] };
+    else this.#nodes.push(onnxNode('Identity', [this.#value], [name]));
     this.#value = name;
+    return this.#joined;
   }
 }

@@ -9,7 +9,7 @@ import { graphsOf } from '../model/walk.ts';
 import { refuse, type AttentionSite, type Axis } from '../graph/site.ts';
 import { inferTypes, isFloat } from '../graph/types.ts';
 import { intOf, intsOf, isContrib, isOnnx, type GraphView } from '../graph/view.ts';
-import { adaptSite, CUT_DOMAIN, cutNames, type CutNames, type IoType } from './adapt.ts';
+import { adaptSite, CUT_DOMAIN, cutNames, type CutNames, type FlatHeads, type IoType } from './adapt.ts';
 import { POSITIONS, RotaryRows, ROWS } from './rotary.ts';
 
 /** A shape that the graph asks for: `output` is that of one of a site's tensors, from axis `start` up to `end`. */
@@ -39,6 +39,8 @@ export interface Piece {
 export interface CutGraph {
   readonly pieces: readonly Piece[];
   readonly names: readonly CutNames[];
+  /** Operands of each site whose heads lie in one axis. */
+  readonly flat: readonly FlatHeads[];
   /** What multiplies the scores of each site; undefined: 1/√channels. */
   readonly scales: readonly (number | undefined)[];
   readonly cacheShapes: readonly CacheShape[];
@@ -84,6 +86,7 @@ export function cutGraph(
   return {
     pieces,
     names: sites.map((_, i) => cutNames(i)),
+    flat: adapted.map(({ flat }) => flat),
     scales: adapted.map(({ scale }) => scale),
     cacheShapes,
   };
@@ -400,7 +403,7 @@ function declared(
       },
     );
   }
-  if (isCutValue(name))
+  if (isAttention(name))
     return onnxValue(
       name,
       type,
@@ -409,6 +412,6 @@ function declared(
   return numericShape(view, name) ?? onnxValue(name, type);
 }
 
-function isCutValue(name: string): boolean {
-  return /^hip\.(?:query|key|value|attention)\.\d+$/.test(name);
+function isAttention(name: string): boolean {
+  return /^hip\.attention\.\d+$/.test(name);
 }

@@ -1,6 +1,6 @@
 // What a session needs of the place where attention runs: caches, and attention of a call's rows over them.
 import { SINK_CHANNELS, type IoType } from '../cut/adapt.ts';
-import type { OrtSessionOptions, OrtTensor } from './ort.ts';
+import type { OrtSession, OrtSessionOptions, OrtTensor } from './ort.ts';
 
 /** One layer's attention. */
 export interface LayerForm {
@@ -28,11 +28,24 @@ export function scaleOf({ scale, hasSink }: LayerForm, { headDim }: HeadSizes): 
   return scale ?? (hasSink ? 1 / Math.sqrt(headDim - SINK_CHANNELS) : undefined);
 }
 
-/** Queries, keys and values of a call, [B, S, heads, channels] each. */
+/** Numbers of a tensor, [B, S, heads, channels] whatever the tensor says. */
+export interface HeadTensor {
+  readonly tensor: OrtTensor;
+  readonly dims: readonly number[];
+}
+
+/** Queries, keys and values of a call. */
 export interface CutTensors {
-  readonly q: OrtTensor;
-  readonly k: OrtTensor;
-  readonly v: OrtTensor;
+  readonly q: HeadTensor;
+  readonly k: HeadTensor;
+  readonly v: HeadTensor;
+}
+
+/** @param heads - of a tensor whose last axis holds those of all of them */
+export function headTensor(tensor: OrtTensor, heads: number | undefined): HeadTensor {
+  const { dims } = tensor;
+  if (heads === undefined) return { tensor, dims };
+  return { tensor, dims: [...dims.slice(0, 2), heads, dims[2]! / heads] };
 }
 
 /** Tokens [first, first + count) of a row of the batch; others are padding. */
@@ -65,12 +78,37 @@ export interface LayerCache extends Disposable {
   readNow?(length: number): KeysAndValues;
 }
 
+/** The session of a piece. */
+export interface PieceSession {
+  readonly session: OrtSession;
+  /** Its runs over the same memory can be captured and replayed. */
+  readonly isCaptured: boolean;
+}
+
+/** A captured piece, and the memory that its replays have. */
+export interface CapturedPiece {
+  readonly session: OrtSession;
+  readonly inputs: Readonly<Record<string, OrtTensor>>;
+  readonly outputs: Readonly<Record<string, OrtTensor>>;
+}
+
 /** Where attention runs. */
 export interface AttentionBackend extends Disposable {
   /** How tensors between pieces and attention are stored. */
   readonly io: IoType;
-  /** Options of a piece's session. @param local - outputs that need not come to the host */
-  pieceOptions(local: readonly string[]): OrtSessionOptions;
+  /**
+   * Options of a piece's session.
+   *
+   * @param local - outputs that need not come to the host
+   * @param isCaptured - runs over the same memory are to be captured
+   */
+  pieceOptions(local: readonly string[], isCaptured?: boolean): OrtSessionOptions;
+  /** Whether sessions can capture what they run, and replay it. Undefined: they cannot. */
+  canCapture?(): Promise<boolean>;
+  /** Whether replays of a captured piece give what its other runs give: tried out over the memory that they have. */
+  tryReplays?(piece: CapturedPiece): Promise<boolean>;
+  /** Options of a run of a captured piece. @param isReplay - over the memory that all its replays have */
+  runOptions?(isReplay: boolean): OrtSessionOptions;
   createLayer(form: LayerForm, sizes: HeadSizes): LayerCache;
   /** A tensor whose memory is the backend's and stays: what is bound to it can be used again. Undefined: the runtime makes new ones. */
   pin?(type: string, dims: readonly number[]): OrtTensor;

@@ -79,7 +79,7 @@ class CpuBackend implements AttentionBackend {
   ): Promise<OrtTensor> {
     const { dims } = q;
     const tokens = dims[1]!;
-    const [queries, keys, values] = [q, k, v].map((tensor) => tensor.data as Float32Array);
+    const [queries, keys, values] = [q, k, v].map(({ tensor }) => tensor.data as Float32Array);
     const Tensor = tensorClass(this.#ort);
     if (spans.length === 1 && spans[0]![0]?.count === tokens) {
       const layer = caches[0] as CpuLayer;

@@ -3,9 +3,20 @@ import { contextOf, SharedScratch, type ElementType, type GpuContext, type GpuTe
 import { OnnxError } from '../errors.ts';
 import type { IoType } from '../cut/adapt.ts';
 import { DENSE_BELOW, planLayer, type AttentionOptions } from './attention-options.ts';
-import type { AttentionBackend, CutTensors, HeadSizes, LayerCache, LayerForm, Span } from './backend.ts';
+import type {
+  AttentionBackend,
+  CapturedPiece,
+  CutTensors,
+  HeadSizes,
+  HeadTensor,
+  LayerCache,
+  LayerForm,
+  Span,
+} from './backend.ts';
 import { tensorClass, type Ort, type OrtSessionOptions, type OrtTensor } from './ort.ts';
+import { AS_IT_COMES, captures, REPLAY, withCapture } from './webgpu-capture.ts';
 import { sharedDevice } from './webgpu-device.ts';
+import { replaysTell } from './webgpu-trial.ts';
 import { GpuLayer } from './webgpu-layer.ts';
 
 /** Options of {@link createWebgpuBackend}. */
@@ -21,6 +32,9 @@ export interface WebgpuBackendOptions extends AttentionOptions {
 export async function createWebgpuBackend(ort: Ort, options: WebgpuBackendOptions): Promise<AttentionBackend> {
   return new WebgpuBackend(ort, contextOf(await sharedDevice(ort, options.gpuDevice)), options);
 }
+
+/** The provider's checks of its own programs, WebGPU's own aside, are a third of a captured token's time. */
+const UNCHECKED = { validationMode: 'disabled' };
 
 /** What the caller says of the WebGPU provider: `validationMode`, sizes of caches of buffers. */
 function providerOptions(options: OrtSessionOptions | undefined): object {
@@ -53,14 +67,29 @@ class WebgpuBackend implements AttentionBackend {
     this.io = options.type === 'f16' ? 'float16' : 'float';
   }
 
-  pieceOptions(local: readonly string[]): OrtSessionOptions {
-    const { sessionOptions } = this.#options;
-    return {
+  pieceOptions(local: readonly string[], isCaptured = false): OrtSessionOptions {
+    const { enableGraphCapture: _, ...sessionOptions } = this.#options.sessionOptions ?? {};
+    const provider = { ...UNCHECKED, ...providerOptions(sessionOptions), name: 'webgpu', device: this.#context.device };
+    const options = {
       logSeverityLevel: 3,
       ...sessionOptions,
-      executionProviders: [{ ...providerOptions(sessionOptions), name: 'webgpu', device: this.#context.device }],
+      executionProviders: [provider],
       preferredOutputLocation: Object.fromEntries(local.map((name) => [name, 'gpu-buffer'])),
     };
+    return isCaptured ? withCapture(options) : options;
+  }
+
+  async canCapture(): Promise<boolean> {
+    if (this.#options.sessionOptions?.['enableGraphCapture'] === false) return false;
+    return captures(this.#ort, this.#context.device);
+  }
+
+  tryReplays(piece: CapturedPiece): Promise<boolean> {
+    return replaysTell(this.#context, piece, { replay: REPLAY, asItComes: AS_IT_COMES });
+  }
+
+  runOptions(isReplay: boolean): OrtSessionOptions {
+    return isReplay ? REPLAY : AS_IT_COMES;
   }
 
   createLayer(form: LayerForm, sizes: HeadSizes): LayerCache {
@@ -78,7 +107,7 @@ class WebgpuBackend implements AttentionBackend {
 
   pin(type: string, dims: readonly number[]): OrtTensor {
     const size = dims.reduce((product, dim) => product * dim, NUMBER_BYTES[type] ?? 4);
-    const buffer = this.#make(size);
+    const buffer = this.#make(4 * Math.ceil(size / 4));
     this.#pinned.push(buffer);
     return tensorClass(this.#ort).fromGpuBuffer(buffer, { dataType: type, dims, dispose: () => {} });
   }
@@ -95,13 +124,13 @@ class WebgpuBackend implements AttentionBackend {
   ): Promise<OrtTensor> {
     const { dims } = q;
     const tokens = dims[1]!;
-    const count = (tensor: OrtTensor) => tensor.dims.reduce((product, dim) => product * dim, 1);
+    const count = (tensor: HeadTensor) => tensor.dims.reduce((product, dim) => product * dim, 1);
     const isWhole = spans.length === 1 && spans[0]![0]?.count === tokens;
     const bytes = this.#bytes(count(q));
     const output = (into?.gpuBuffer as GPUBuffer | undefined) ?? this.#take(bytes, !isWhole);
     try {
-      const [queries, keys, values] = [q, k, v].map((tensor) =>
-        this.#tensor(tensor.gpuBuffer as GPUBuffer, count(tensor)),
+      const [queries, keys, values] = [q, k, v].map((each) =>
+        this.#tensor(each.tensor.gpuBuffer as GPUBuffer, count(each)),
       );
       const out = this.#tensor(output, count(q));
       if (isWhole) {

@@ -6,7 +6,7 @@ import { SINK_CHANNELS } from '../cut/adapt.ts';
 import { ortType } from '../graph/feeds.ts';
 import type { AttentionSite } from '../graph/site.ts';
 import type { GraphView } from '../graph/view.ts';
-import type { AttentionBackend, HeadSizes, LayerCache, LayerForm } from '../runtime/backend.ts';
+import type { AttentionBackend, CutTensors, HeadSizes, LayerCache, LayerForm } from '../runtime/backend.ts';
 import { tensorClass, type Ort, type OrtTensor } from '../runtime/ort.ts';
 import type { Call, Feeds } from './call.ts';
 import { cacheTensor, importedTokens, Snapshot } from './handles.ts';
@@ -65,11 +65,7 @@ export class SiteCaches {
   }
 
   /** One layer's caches, a text each. @throws OnnxError `invalid-option`, HipError `out-of-memory` */
-  async layer(
-    index: number,
-    { q, k }: { q: OrtTensor; k: OrtTensor },
-    state: CallState,
-  ): Promise<readonly LayerCache[]> {
+  async layer(index: number, { q, k }: Pick<CutTensors, 'q' | 'k'>, state: CallState): Promise<readonly LayerCache[]> {
     const { backend, forms } = this.#parts;
     const { call, sequence } = state;
     const sizes = (this.#sizes[index] ??= { heads: q.dims[2]!, kvHeads: k.dims[2]!, headDim: q.dims[3]! });

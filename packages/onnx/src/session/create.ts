@@ -5,17 +5,18 @@ import type { OnnxFiles } from '../model/files.ts';
 import { openOnnxModel, type OnnxModel } from '../model/open.ts';
 import type { NodeProto } from '../model/types.ts';
 import { onnxModelBytes } from '../model/render.ts';
-import { cutGraph } from '../cut/pieces.ts';
+import { cutGraph, type CutGraph } from '../cut/pieces.ts';
+import { ROWS } from '../cut/rotary.ts';
 import { decoderInputs } from '../graph/feeds.ts';
 import { findAttention } from '../graph/find.ts';
 import { refuse, type AttentionSite } from '../graph/site.ts';
 import { isFloat } from '../graph/types.ts';
 import { GraphView, isOnnx } from '../graph/view.ts';
 import type { AttentionOptions } from '../runtime/attention-options.ts';
-import type { AttentionBackend, LayerForm } from '../runtime/backend.ts';
+import type { AttentionBackend, LayerForm, PieceSession } from '../runtime/backend.ts';
 import { createCpuBackend } from '../runtime/cpu.ts';
 import { createWebgpuBackend } from '../runtime/webgpu.ts';
-import { createOrtSession, inTurn, type Ort, type OrtSession, type OrtSessionOptions } from '../runtime/ort.ts';
+import { createOrtSession, inTurn, type Ort, type OrtSessionOptions } from '../runtime/ort.ts';
 import { HipSession } from './hip-session.ts';
 import { findMasks } from './probe.ts';
 import { floatsOf } from './tensors.ts';
@@ -98,31 +99,42 @@ async function cutSession(ort: Ort, model: OnnxModel, options: HipSessionOptions
   const sites = chosen.map((site, i) => ({ ...site, window: masks.windows[i]! }));
   const sinkLogits = await Promise.all(sites.map((site) => sinksOf(view, site)));
   const backend = await createBackend(ort, view, sites, options);
-  const pieces: OrtSession[] = [];
+  const pieces: PieceSession[] = [];
   try {
     const cut = cutGraph(view, sites, { io: backend.io, sinkLogits });
     const forms = sites.map(({ softcap, window }, layer): LayerForm => {
       return { layer, scale: cut.scales[layer], softcap, window, hasSink: sinkLogits[layer] !== undefined };
     });
     await options.onCut?.();
+    const local = localValues(view, cut);
+    const canCapture = (await backend.canCapture?.()) ?? false;
     for (const [i, piece] of cut.pieces.entries()) {
       throwIfAborted(signal, 'creating a session');
       // One piece's weights at a time are in memory besides onnxruntime's own.
       const bytes = await onnxModelBytes(piece.model, signal);
-      // Numbers between pieces stay where they are; sizes are the host's.
-      const local = [...piece.outputs].flatMap(([name, type]) =>
-        view.outputs.has(name) || !isFloat(type) ? [] : [name],
-      );
-      pieces.push(
-        await createOrtSession(ort, bytes, `piece ${i} of ${cut.pieces.length}`, backend.pieceOptions(local)),
-      );
+      const kept = [...piece.outputs.keys()].filter((name) => local.has(name));
+      // What is captured reads and writes the device's memory only.
+      const isLocal =
+        kept.length === piece.outputs.size && piece.inputs.every((name) => local.has(name) || name === ROWS);
+      const what = `piece ${i} of ${cut.pieces.length}`;
+      const create = (isCaptured: boolean) =>
+        createOrtSession(ort, bytes, what, backend.pieceOptions(kept, isCaptured));
+      // It is refused where some node runs on the host: then the piece runs as it comes.
+      const captured = canCapture && isLocal ? await create(true).catch(() => undefined) : undefined;
+      pieces.push({ session: captured ?? (await create(false)), isCaptured: captured !== undefined });
     }
     return new HipSession({ ort, view, sites, inputs, padding: masks.padding, cut, pieces, forms, backend });
   } catch (error) {
-    for (const piece of pieces) await piece.release();
+    for (const { session } of pieces) await session.release();
     backend[Symbol.dispose]();
     throw error;
   }
+}
+
+/** Numbers between pieces stay where they are; sizes are the host's. */
+function localValues(view: GraphView, { pieces, names }: CutGraph): ReadonlySet<string> {
+  const made = pieces.flatMap(({ outputs }) => [...outputs].filter(([, type]) => isFloat(type)).map(([name]) => name));
+  return new Set([...made, ...names.map(({ out }) => out)].filter((name) => !view.outputs.has(name)));
 }
 
 /** Masks are evaluated on the host. */

@@ -5,8 +5,8 @@ import type { CutGraph } from '../cut/pieces.ts';
 import { ortType, type DecoderInputs } from '../graph/feeds.ts';
 import type { AttentionSite } from '../graph/site.ts';
 import type { GraphView } from '../graph/view.ts';
-import type { AttentionBackend, LayerForm } from '../runtime/backend.ts';
-import { inTurn, type Ort, type OrtMetadata, type OrtSession, type OrtTensor } from '../runtime/ort.ts';
+import type { AttentionBackend, LayerForm, PieceSession } from '../runtime/backend.ts';
+import { inTurn, type Ort, type OrtMetadata, type OrtTensor } from '../runtime/ort.ts';
 import { callOf, type Feeds } from './call.ts';
 import { SiteCaches } from './caches.ts';
 import { PieceRunner } from './run-pieces.ts';
@@ -20,7 +20,7 @@ export interface SessionParts {
   readonly inputs: DecoderInputs;
   readonly padding: boolean;
   readonly cut: CutGraph;
-  readonly pieces: readonly OrtSession[];
+  readonly pieces: readonly PieceSession[];
   readonly forms: readonly LayerForm[];
   readonly backend: AttentionBackend;
 }
@@ -95,7 +95,7 @@ export class HipSession {
     await inTurn(this.#parts.ort, async () => {
       for (const reference of this.#sequences) reference.deref()?.dispose();
       this.#sequences.clear();
-      for (const piece of this.#parts.pieces) await piece.release();
+      for (const { session } of this.#parts.pieces) await session.release();
       this.#parts.backend[Symbol.dispose]();
     });
   }

@@ -2,8 +2,8 @@
 import { OnnxError } from '../errors.ts';
 import type { CutGraph } from '../cut/pieces.ts';
 import { POSITIONS, ROWS } from '../cut/rotary.ts';
-import type { AttentionBackend } from '../runtime/backend.ts';
-import { tensorClass, type Ort, type OrtSession, type OrtTensor } from '../runtime/ort.ts';
+import { headTensor, type AttentionBackend, type PieceSession } from '../runtime/backend.ts';
+import { tensorClass, type Ort, type OrtTensor } from '../runtime/ort.ts';
 import { positionsOf, spansOf } from './call.ts';
 import type { CallState, SiteCaches } from './caches.ts';
 import { StepValues } from './step-values.ts';
@@ -13,7 +13,7 @@ import { cacheShapeOf, feedable, hostTensor } from './tensors.ts';
 export interface RunnerParts {
   readonly ort: Ort;
   readonly cut: CutGraph;
-  readonly pieces: readonly OrtSession[];
+  readonly pieces: readonly PieceSession[];
   readonly backend: AttentionBackend;
   readonly caches: SiteCaches;
   readonly outputNames: readonly string[];
@@ -32,6 +32,8 @@ export class PieceRunner {
   /** The last call that reads each value between pieces. */
   readonly #lastReader: ReadonlyMap<string, number>;
   readonly #steps: StepValues | undefined;
+  /** By piece: replays are right. */
+  readonly #replayed = new Map<number, boolean>();
 
   constructor(parts: RunnerParts) {
     this.#parts = parts;
@@ -98,16 +100,21 @@ export class PieceRunner {
     steps: StepValues | undefined,
   ): Promise<ReadonlyMap<string, OrtTensor>> {
     const piece = this.#parts.cut.pieces[index]!;
-    const session = this.#parts.pieces[index]!;
+    const { session, isCaptured } = this.#parts.pieces[index]!;
+    const { backend } = this.#parts;
     const fetched = [...piece.outputs.keys()].filter(
       (name) => !this.#outputNames.has(name) || wanted.has(name) || this.#lastReader.has(name),
     );
-    const plain = async () => new Map(Object.entries(await session.run(given, fetched)));
+    const plain = async () => {
+      const options = isCaptured ? backend.runOptions?.(false) : undefined;
+      return new Map(Object.entries(await session.run(given, fetched, options)));
+    };
     const pinned = steps?.pinned;
     if (!pinned) return plain();
     try {
+      const isReplay = isCaptured && (await this.#replays(index, given, fetched, pinned));
       const into = Object.fromEntries(fetched.map((name) => [name, pinned.get(name) ?? null]));
-      const made = await session.run(given, into);
+      const made = await session.run(given, into, isCaptured ? backend.runOptions?.(isReplay) : undefined);
       // The runtime may give other tensors of the same memory for those that it was given.
       return new Map(fetched.map((name) => [name, pinned.get(name) ?? made[name]!]));
     } catch {
@@ -115,6 +122,24 @@ export class PieceRunner {
       steps.giveUp();
       return plain();
     }
+  }
+
+  /** Whether a captured piece is replayed: once all that it reads and writes stays where it is, and replays were seen to be right. */
+  async #replays(
+    index: number,
+    inputs: Readonly<Record<string, OrtTensor>>,
+    fetched: readonly string[],
+    pinned: ReadonlyMap<string, OrtTensor>,
+  ): Promise<boolean> {
+    const known = this.#replayed.get(index);
+    if (known !== undefined) return known;
+    const { pieces, backend } = this.#parts;
+    const stays = [...Object.keys(inputs), ...fetched].every((name) => pinned.has(name));
+    const outputs = Object.fromEntries(fetched.map((name) => [name, pinned.get(name)!]));
+    const { session } = pieces[index]!;
+    const isRight = stays && ((await backend.tryReplays?.({ session, inputs, outputs }).catch(() => false)) ?? false);
+    this.#replayed.set(index, isRight);
+    return isRight;
   }
 
   /** Queries, keys and values of a site become its output. */
@@ -126,8 +151,9 @@ export class PieceRunner {
   ): Promise<void> {
     const { cut, backend, caches } = this.#parts;
     const { q, k, v, out } = cut.names[site]!;
-    const own = (name: string): OrtTensor => values.get(name)!;
-    const tensors = { q: own(q), k: own(k), v: own(v) };
+    const heads = cut.flat[site]!;
+    const own = (name: string, joined: number | undefined) => headTensor(values.get(name)!, joined);
+    const tensors = { q: own(q, heads.q), k: own(k, heads.k), v: own(v, heads.v) };
     const layer = await caches.layer(site, tensors, state);
     const made = await backend.attend(layer, tensors, state.spans, steps?.pinned?.get(out));
     values.set(out, made);
