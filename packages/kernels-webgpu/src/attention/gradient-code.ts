@@ -5,7 +5,8 @@ import { bindings, unroll, wgsl } from '../code/wgsl.ts';
 import type { StorageAccess } from '../device/features.ts';
 import { keySetFunctions } from './key-sets.ts';
 import { attentionParams } from './params.ts';
-import { PSEUDO_BINDINGS } from './pseudo-slots.ts';
+import { meanAt } from '../remainder/stored-means.ts';
+import { pseudoBindings } from './pseudo-slots.ts';
 import { addHiddenKeys, NEVER, placeRows } from './tile-code.ts';
 import { COLUMNS, TILE_KEYS, TileParts, type Hiding, type TileSizes, type VectorSource } from './tile-parts.ts';
 
@@ -40,6 +41,7 @@ export function gradientModule(
 ): string {
   const { access, sparse, pass, shuffle } = kernel;
   const element = vec4Type(access);
+  const storedAs = access === 'f32' ? 'f32' : 'f16';
   const means = ofMeans && (pass === 'key' || pass === 'value');
   const input = (name: string): string => `var<storage, read> ${name}: array<${element}>`;
   return wgsl(
@@ -54,10 +56,10 @@ export function gradientModule(
       `var<storage, ${pass === 'rows' ? 'read_write' : 'read'}> stats: array<vec2<f32>>`,
       ...(sparse && !ofMeans ? ['var<storage, read> starts: array<i32>', 'var<storage, read> counts: array<i32>'] : []),
       ...(pass === 'rows' ? [] : [`var<storage, read_write> out: array<${means ? 'vec4<f32>' : element}>`]),
-      ...(ofMeans ? PSEUDO_BINDINGS : []),
+      ...(ofMeans ? pseudoBindings(storedAs) : []),
     ]),
     storageFunctions([access]),
-    ofMeans ? '' : keySetFunctions({ sparse }),
+    ofMeans ? meanAt(storedAs) : keySetFunctions({ sparse }),
     `// A row's entry of the statistics [batch, queries, heads].
 fn statsIndex(batch: u32, head: u32, row: u32) -> u32 {
   return ((params.batchFirst + batch) * params.queries + row) * params.heads + head;

@@ -6,6 +6,7 @@ import type { GpuTensor } from '../dispatch/tensor.ts';
 import { limitError } from '../errors/gpu-errors.ts';
 import { checkAttention, dispatchParams, planOf, rangeOf, type AttentionOptions } from './dispatch.ts';
 import { encodeRemainder, encodeSpread } from '../remainder/encode.ts';
+import { meansBytes } from '../remainder/layout.ts';
 import { pseudoGradientCode } from './gradient-pseudo-code.ts';
 import { gradientCode, type GradientPass } from './gradient-code.ts';
 import type { GpuMask } from './mask.ts';
@@ -71,8 +72,8 @@ export function encodeAttentionGradient(
   const stats = { buffer: call.scratch(statsBytes, 'row statistics'), size: statsBytes };
   const pseudo = mask && encodeRemainder(call, { k, v }, shape, mask, limits);
   const meanGradients = pseudo && {
-    buffer: call.scratch(pseudo.means.size!, 'gradients of means'),
-    size: pseudo.means.size!,
+    buffer: call.scratch(meansBytes(shape, pseudo.layout, 'f32'), 'gradients of means'),
+    size: meansBytes(shape, pseudo.layout, 'f32'),
   };
   const access = accessOf(q.type, context.profile);
   const sizes = { headDim, rows: variant.rows, chunk: variant.chunk, shuffle: variant.shuffle };

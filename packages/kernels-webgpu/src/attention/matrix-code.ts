@@ -5,7 +5,7 @@ import { keySetFunctions } from './key-sets.ts';
 import { nativeMatrices, type MatrixBuffer, type MatrixDialect } from './matrix-dialect.ts';
 import { FINITE_HALVES, meanOctets, stagedStride, stagingCode, transposedStride } from './matrix-staging.ts';
 import { attentionParams } from './params.ts';
-import { enterPseudo, PSEUDO_BINDINGS, PSEUDO_PLACE } from './pseudo-slots.ts';
+import { enterPseudo, pseudoBindings, PSEUDO_PLACE } from './pseudo-slots.ts';
 import { CAPPED, NEVER, placeRows } from './tile-code.ts';
 import { MATRIX, type MatrixVariant } from './variants.ts';
 
@@ -277,7 +277,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
       'var<storage, read> v: array<vec4<u32>>',
       ...(sparse ? ['var<storage, read> starts: array<i32>', 'var<storage, read> counts: array<i32>'] : []),
       'var<storage, read_write> out: array<u32>',
-      ...(remainder ? PSEUDO_BINDINGS : []),
+      ...(remainder ? pseudoBindings('f16') : []),
     ]),
     keySetFunctions({ sparse }),
     HALF_FUNCTIONS,

@@ -51,14 +51,12 @@ export const FINITE_HALVES = `fn finite_halves(octet: vec4<u32>) -> vec4<u32> {
   return octet & ~((odd >> vec4<u32>(15u)) * vec4<u32>(0xffffu));
 }`;
 
-/** `mean_octet(row, side, c)`: octet `c` of a mean key (side 0) or value (1) as eight f16. Expects `means` and `pack_means`. */
+/** `mean_octet(row, side, c)`: octet `c` of a mean key (side 0) or value (1) as eight f16. Expects `means` in f16. */
 export function meanOctets(headDim: number): string {
   const groups = headDim / 4;
   return `fn mean_octet(row: u32, side: u32, c: u32) -> vec4<u32> {
   let at = row * ${2 * groups}u + side * ${groups}u + 2u * c;
-  let lo = means[at];
-  let hi = means[at + 1u];
-  return vec4<u32>(pack_means(lo.xy), pack_means(lo.zw), pack_means(hi.xy), pack_means(hi.zw));
+  return vec4<u32>(means[at], means[at + 1u]);
 }`;
 }
 

@@ -6,7 +6,8 @@ import type { StorageAccess } from '../device/features.ts';
 import { CARRY_FUNCTIONS, carryBindings, type Carry } from './carry.ts';
 import { keySetFunctions } from './key-sets.ts';
 import { attentionParams } from './params.ts';
-import { enterPseudo, meanGroup, PSEUDO_BINDINGS, PSEUDO_PLACE } from './pseudo-slots.ts';
+import { meanAt } from '../remainder/stored-means.ts';
+import { enterPseudo, meanGroup, pseudoBindings, PSEUDO_PLACE } from './pseudo-slots.ts';
 import { COLUMNS, TILE_KEYS, TileParts, type TileSizes, type VectorSource } from './tile-parts.ts';
 
 /** What stands for minus infinity: finite, so that differences of two are no NaN. */
@@ -144,6 +145,7 @@ export function tileKernelCode(kernel: TileKernel): string {
     ${step(meansOf('k'), raised, meansOf('v'), 'false')}
   }`;
   const access = [query, key];
+  const storedAs = key === 'f32' ? 'f32' : 'f16';
   return wgsl(
     enables({ access, subgroups: shuffle > 1 }),
     attentionParams.declaration,
@@ -156,9 +158,10 @@ export function tileKernelCode(kernel: TileKernel): string {
       ...(sparse ? ['var<storage, read> starts: array<i32>', 'var<storage, read> counts: array<i32>'] : []),
       ...(carry.out ? [] : [`var<storage, read_write> out: array<${vec4Type(query)}>`]),
       ...carryBindings(carry),
-      ...(remainder === 'none' ? [] : PSEUDO_BINDINGS),
+      ...(remainder === 'none' ? [] : pseudoBindings(storedAs)),
     ]),
     storageFunctions(access),
+    remainder === 'none' ? '' : meanAt(storedAs),
     alone ? '' : keySetFunctions({ sparse }),
     CAPPED,
     carry.in || carry.out ? CARRY_FUNCTIONS : '',

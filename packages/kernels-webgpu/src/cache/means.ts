@@ -1,5 +1,6 @@
 // The remainder's means of a growing cache, one buffer per view: base blocks are taken in as they fill, larger ones with their last half.
 import type { HipConfig } from '@hip/mask-search';
+import type { ElementType } from '../device/features.ts';
 import type { BufferRange, GpuCall } from '../dispatch/call.ts';
 import { createBuffer } from '../dispatch/pool.ts';
 import { limitError } from '../errors/gpu-errors.ts';
@@ -20,11 +21,11 @@ export class CacheMeans {
   constructor(
     { context }: Pick<GpuCall, 'context'>,
     { sink, window, remainder }: Pick<HipConfig, 'sink' | 'window'> & { readonly remainder: object },
-    { kvHeads, headDim }: { readonly kvHeads: number; readonly headDim: number },
+    { kvHeads, headDim, type }: { readonly kvHeads: number; readonly headDim: number; readonly type: ElementType },
     maxTokens: number,
   ) {
     this.layout = meansLayout(remainder, sink, maxTokens - window);
-    this.#size = meansBytes({ batch: 1, kvHeads, headDim }, this.layout);
+    this.#size = meansBytes({ batch: 1, kvHeads, headDim }, this.layout, type);
     this.#headDim = headDim;
     const limit = context.limits.maxStorageBufferBindingSize;
     if (this.#size > limit)

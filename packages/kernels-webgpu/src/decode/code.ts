@@ -3,6 +3,7 @@ import { capFunction, HEADROOM, LOWEST } from '../code/softmax.ts';
 import { bindings, unroll, wgsl } from '../code/wgsl.ts';
 import { uniformBlock } from '../code/uniforms.ts';
 import type { ElementType } from '../device/features.ts';
+import { meanAt, meansBinding } from '../remainder/stored-means.ts';
 import { loadOctet, octetArray } from '../search/code/octets.ts';
 import { pseudoInsideBody, pseudoInsideCode, type PseudoInside } from './pseudo-inside.ts';
 
@@ -171,11 +172,11 @@ export function decodeCode(kernel: DecodeKernel): string {
       ...(sparse ? ['var<storage, read> starts: array<i32>', 'var<storage, read> counts: array<u32>'] : []),
       ...(pageShift === undefined ? [] : ['var<storage, read> pages: array<u32>']),
       ...(append ? [`var<storage, read> new_k: ${array}`, `var<storage, read> new_v: ${array}`] : []),
-      ...(pseudo ? ['var<storage, read> means: array<vec4f>'] : []),
+      ...(pseudo ? [meansBinding(type)] : []),
     ]),
     momentCode(together),
     keyList(kernel),
-    pseudo && pseudoInsideCode(pseudo),
+    pseudo && `${meanAt(type)}\n${pseudoInsideCode(pseudo)}`,
     softcap && capFunction(together > 0 ? 'moment0.cap' : 'decode.cap', '40.0'),
     `const NONE = 0xffffffffu;
 var<workgroup> queries: array<vec4f, ${heads * 2 * octets}>;

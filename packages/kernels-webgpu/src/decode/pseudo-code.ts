@@ -3,6 +3,7 @@ import { capFunction, LOWEST } from '../code/softmax.ts';
 import { bindings, wgsl } from '../code/wgsl.ts';
 import type { ElementType } from '../device/features.ts';
 import { loadOctet, octetArray } from '../search/code/octets.ts';
+import { meanAt, meansBinding } from '../remainder/stored-means.ts';
 import { DECODE } from './code.ts';
 
 /** Lanes of a workgroup. */
@@ -31,10 +32,11 @@ export function pseudoPartCode({ headDim, type, group, softcap, meanRows, most }
     bindings([
       'var<uniform> decode: Decode',
       `var<storage, read> q: ${octetArray(type)}`,
-      'var<storage, read> means: array<vec4f>',
+      meansBinding(type),
       'var<storage, read> pseudo: array<vec2u>',
       'var<storage, read_write> parts: array<vec4f>',
     ]),
+    meanAt(type),
     softcap && capFunction('decode.cap', '15.0'),
     `var<workgroup> query: array<vec4f, ${2 * octets}>;
 var<workgroup> weights: array<f32, ${most}>;
@@ -57,7 +59,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
     let known = pseudo[list + 1u + i];
     let mean = (base + known.x) * ${4 * octets}u;
     var sum = 0.0f;
-    for (var c = 0u; c < ${2 * octets}u; c++) { sum += dot(query[c], means[mean + c]); }
+    for (var c = 0u; c < ${2 * octets}u; c++) { sum += dot(query[c], mean_at(mean + c)); }
     weights[i] = ${softcap ? 'capped(sum * decode.scale)' : 'sum * decode.scale'} + bitcast<f32>(known.y);
   }
   workgroupBarrier();
@@ -67,7 +69,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
   for (var c = lane; c < ${2 * octets}u; c += ${lanes}u) {
     var sum = vec4f(0.0);
     for (var i = 0u; i < count; i++) {
-      sum += exp2(weights[i] - top) * means[(base + pseudo[list + 1u + i].x) * ${4 * octets}u + ${2 * octets}u + c];
+      sum += exp2(weights[i] - top) * mean_at((base + pseudo[list + 1u + i].x) * ${4 * octets}u + ${2 * octets}u + c);
     }
     parts[part + c] = sum;
   }

@@ -37,7 +37,7 @@ export function pseudoInsideBytes({ slots, capacity }: Pick<PseudoInside, 'slots
   return 4 * capacity + 8 * slots;
 }
 
-/** Declarations. Expect `decode`. */
+/** Declarations. Expect `decode`, and `mean_at`. */
 export function pseudoInsideCode({ slots, capacity }: PseudoInside): string {
   return `var<workgroup> blocks_held: array<i32, ${capacity}>;
 // Of each pseudo-key: its row of means, and its logit, LOWEST for none.
@@ -133,7 +133,7 @@ export function pseudoInsideBody(kernel: PseudoInside, sizes: PseudoSizes): stri
       if (i < all) {
         let at = (mean_base + pseudo_rows[i]) * ${2 * vectors}u;
         for (var c = lane % ${pair}u; c < ${vectors}u; c += ${pair * unrolled}u) {
-${unroll(unrolled, (u) => `          sum += dot(queries[c + ${pair * u}u], means[at + c + ${pair * u}u]);`)}
+${unroll(unrolled, (u) => `          sum += dot(queries[c + ${pair * u}u], mean_at(at + c + ${pair * u}u));`)}
         }
       }
       sums[lane] = vec4f(sum, 0.0, 0.0, 0.0);
@@ -157,7 +157,7 @@ ${unroll(unrolled, (u) => `          sum += dot(queries[c + ${pair * u}u], means
         if (!(logit <= ${LOWEST})) {
           let weight = exp2(logit - top);
           total += weight;
-          value += weight * means[(mean_base + pseudo_rows[i]) * ${2 * vectors}u + ${vectors}u + lane % ${vectors}u];
+          value += weight * mean_at((mean_base + pseudo_rows[i]) * ${2 * vectors}u + ${vectors}u + lane % ${vectors}u);
         }
       }
     }

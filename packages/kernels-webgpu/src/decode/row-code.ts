@@ -4,6 +4,7 @@ import { bindings, unroll, wgsl } from '../code/wgsl.ts';
 import { budgetCode } from '../search/code/budgets.ts';
 import { candidateBindings, candidateCode } from '../search/code/candidates.ts';
 import { float, type VoteScale } from '../search/code/mass.ts';
+import { meanAt, meansBinding } from '../remainder/stored-means.ts';
 import { loadOctet, octetArray, octetFunctions, storeOctet } from '../search/code/octets.ts';
 import { chooseParts, closeMaskCode, rowChooseBytes, type RowChooseKernel } from '../search/code/row-choose.ts';
 import { geometryCode } from '../search/code/shape.ts';
@@ -88,13 +89,15 @@ export function rowAttentionCode(kernel: RowAttentionKernel): string {
       ...candidateBindings(choose),
       ...(pageShift === undefined ? [] : ['var<storage, read> pages: array<u32>']),
       ...(append ? [`var<storage, read> new_k: ${array}`, `var<storage, read> new_v: ${array}`] : []),
-      ...(pseudo ? ['var<storage, read> means: array<vec4f>'] : []),
+      ...(pseudo ? [meansBinding(type)] : []),
     ]),
     octetFunctions(type),
     candidateCode(choose),
     budgetCode(choose),
     score.softcap !== undefined && capFunction(float(score.softcap * Math.LOG2E), '40.0'),
-    pseudo ? pseudoInsideCode(pseudo) : `var<workgroup> blocks_held: array<i32, ${Math.max(1, keep)}>;`,
+    pseudo
+      ? `${meanAt(type)}\n${pseudoInsideCode(pseudo)}`
+      : `var<workgroup> blocks_held: array<i32, ${Math.max(1, keep)}>;`,
     parts.declarations,
     `const NONE = 0xffffffffu;
 // What the lists of pseudo-keys read.
@@ -176,7 +179,7 @@ ${unroll(steps, (s) => `          { ${loadOctet(type, 'k', `at + c + ${s}u`, 'x'
       if (bias > ${LOWEST}) {
         at = (mean_base + pseudo_rows[i - listed]) * ${2 * vectors}u;
         var sum = 0.0f;
-        for (var c = 0u; c < ${vectors}u; c += 2u) { sum += dot(queries[c], means[at + c]) + dot(queries[c + 1u], means[at + c + 1u]); }
+        for (var c = 0u; c < ${vectors}u; c += 2u) { sum += dot(queries[c], mean_at(at + c)) + dot(queries[c + 1u], mean_at(at + c + 1u)); }
         x = ${logit('sum')} + bias;
       }
     }`
@@ -219,8 +222,8 @@ ${
       if (at != NONE) {
         let w = weights[i];
         l += w;
-        lo += w * means[at + ${vectors}u + 2u * c];
-        hi += w * means[at + ${vectors + 1}u + 2u * c];
+        lo += w * mean_at(at + ${vectors}u + 2u * c);
+        hi += w * mean_at(at + ${vectors + 1}u + 2u * c);
       }
     }`
     : ''

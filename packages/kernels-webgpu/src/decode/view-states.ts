@@ -97,10 +97,12 @@ export function viewState(
   shared: SharedScratch,
 ): ViewState {
   const { plan, hasMeans } = planned;
-  const { shape, config } = plan.request;
+  const { shape, config, type } = plan.request;
   const { sink, window, remainder } = config;
   const means =
-    hasMeans && remainder ? new CacheMeans({ context }, { sink, window, remainder }, shape, maxTokens) : undefined;
+    hasMeans && remainder
+      ? new CacheMeans({ context }, { sink, window, remainder }, { ...shape, type }, maxTokens)
+      : undefined;
   const scratch = new Map(
     Object.entries(plan.scratch).map(([role, bytes]) => {
       if (!outlivesStep(role)) return [role, shared.take(role, bytes)] as const;

@@ -15,7 +15,7 @@ import { PSEUDO, pseudoCode, pseudoWords } from './pseudo-code.ts';
 /** What attention reads of a remainder. */
 export interface PseudoKeys {
   readonly layout: MeansLayout;
-  /** [B, Hkv, rows, 2, d] f32 */
+  /** See {@link MeansLayout}. */
   readonly means: BufferRange;
   /** [cells, 1 + most] of two u32: see `pseudoCode` */
   readonly list: BufferRange;
@@ -90,7 +90,7 @@ export function encodeMeans(call: GpuCall, limits: DeviceLimits, update: MeansUp
       const [x, z] = groupsFor((to - from) * kvHeads * octets, limits);
       call.pass({
         label: 'remainder/double',
-        pipeline: { label: 'means of halves', code: memoCode(doubleMeansCode, { headDim }) },
+        pipeline: { label: 'means of halves', code: memoCode(doubleMeansCode, { headDim, type: k.type }) },
         bindings: [
           {
             uniform: MEANS.pack({ ...common, batchFirst: 0, keyBase: 0, firstBlock: from, endBlock: to, row, halfRow }),
@@ -213,7 +213,7 @@ export function encodeRemainder(
   if (needed.baseBlocks === 0) return undefined;
   const layout = known?.layout ?? needed;
   const most = mostPseudoKeys(needed);
-  const bytes = meansBytes(shape, layout);
+  const bytes = meansBytes(shape, layout, tensors.k.type);
   const cells = mask.batch * mask.maskHeads * mask.queryBlocks;
   const limit = limits.maxStorageBufferBindingSize;
   for (const size of [bytes, 8 * cells * pseudoWords(most)])

@@ -6,8 +6,12 @@ import {
   type Remainder,
   type RemainderConfig,
 } from '@hip/mask-search';
+import { bytesOf, type ElementType } from '../device/features.ts';
 
-/** [B, Hkv, rows, 2, d] f32: mean keys beside mean values, the rows of a level behind those of the level before. */
+/**
+ * [B, Hkv, rows, 2, d] in the type of the keys: mean keys beside mean values, the rows of a level behind those of the level before. A
+ * mean of f16 that is rounded once a level is off by 2⁻¹¹ of itself a level at most, as its keys are.
+ */
 export interface MeansLayout {
   readonly sink: number;
   /** Keys of a base block. */
@@ -38,12 +42,13 @@ export function mostPseudoKeys({ most, baseBlocks, levels }: MeansLayout): numbe
   return Math.min(most, baseBlocks) + levels - 1;
 }
 
-/** Bytes of the means. */
+/** Bytes of means that are stored so. */
 export function meansBytes(
   { batch, kvHeads, headDim }: Pick<AttentionShape, 'batch' | 'kvHeads' | 'headDim'>,
   { rows }: MeansLayout,
+  type: ElementType,
 ): number {
-  return Math.max(1, batch * kvHeads * rows) * 2 * headDim * 4;
+  return Math.max(1, batch * kvHeads * rows) * 2 * headDim * bytesOf(type);
 }
 
 /** Where a mask's last query block's first window starts. */

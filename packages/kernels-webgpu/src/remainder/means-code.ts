@@ -70,9 +70,10 @@ export function baseMeansCode({ headDim, type, sink, block, pageShift }: MeansKe
       'var<uniform> sizes: Means',
       `var<storage, read> k: ${octetArray(type)}`,
       `var<storage, read> v: ${octetArray(type)}`,
-      'var<storage, read_write> means: array<vec4f>',
+      `var<storage, read_write> means: ${octetArray(type)}`,
       ...(pageShift === undefined ? [] : ['var<storage, read> pages: array<u32>']),
     ]),
+    octetFunctions(type),
     `fn key_row(batch: u32, key: u32) -> u32 { return ${keyRow(pageShift)}; }
 ${MAIN}
   ${place(octets)}
@@ -84,23 +85,26 @@ ${MAIN}
     ${sum('v')}
   }
   let at = (head_row + block) * ${2 * octets}u + c;
-  ${storeOctet('f32', 'means', 'at', `k_lo * ${rest}`, `k_hi * ${rest}`)}
-  ${storeOctet('f32', 'means', `at + ${octets}u`, `v_lo * ${rest}`, `v_hi * ${rest}`)}
+  ${storeOctet(type, 'means', 'at', `k_lo * ${rest}`, `k_hi * ${rest}`)}
+  ${storeOctet(type, 'means', `at + ${octets}u`, `v_lo * ${rest}`, `v_hi * ${rest}`)}
 }`,
   );
 }
 
 /** Bindings: sizes, means. One lane per (block of the level, head, octet); y is the batch. */
-export function doubleMeansCode({ headDim }: Pick<MeansKernel, 'headDim'>): string {
+export function doubleMeansCode({ headDim, type }: Pick<MeansKernel, 'headDim' | 'type'>): string {
   const octets = headDim / 8;
   const join = (offset: number): string => `{
     let at = half_at + ${offset}u;
     let next = at + ${2 * octets}u;
-    ${storeOctet('f32', 'means', `row_at + ${offset}u`, '0.5f * means[2u * at] + 0.5f * means[2u * next]', '0.5f * means[2u * at + 1u] + 0.5f * means[2u * next + 1u]')}
+    ${loadOctet(type, 'means', 'at', 'x')}
+    ${loadOctet(type, 'means', 'next', 'y')}
+    ${storeOctet(type, 'means', `row_at + ${offset}u`, '0.5f * x_lo + 0.5f * y_lo', '0.5f * x_hi + 0.5f * y_hi')}
   }`;
   return wgsl(
     MEANS.declaration,
-    bindings(['var<uniform> sizes: Means', 'var<storage, read_write> means: array<vec4f>']),
+    bindings(['var<uniform> sizes: Means', `var<storage, read_write> means: ${octetArray(type)}`]),
+    octetFunctions(type),
     `${MAIN}
   ${place(octets)}
   let row_at = (head_row + sizes.row + block) * ${2 * octets}u + c;

@@ -25,9 +25,13 @@ struct Decode {
 }
 @group(0) @binding(0) var<uniform> decode: Decode;
 @group(0) @binding(1) var<storage, read> q: array<vec4u>;
-@group(0) @binding(2) var<storage, read> means: array<vec4f>;
+@group(0) @binding(2) var<storage, read> means: array<vec2<u32>>;
 @group(0) @binding(3) var<storage, read> pseudo: array<vec2u>;
 @group(0) @binding(4) var<storage, read_write> parts: array<vec4f>;
+fn mean_at(i: u32) -> vec4<f32> {
+  let bits = means[i];
+  return vec4<f32>(unpack2x16float(bits.x), unpack2x16float(bits.y));
+}
 var<workgroup> query: array<vec4f, 16>;
 var<workgroup> weights: array<f32, 40>;
 @compute @workgroup_size(128)
@@ -51,7 +55,7 @@ let x_hi = vec4f(unpack2x16float(x_bits.z), unpack2x16float(x_bits.w));
     let known = pseudo[list + 1u + i];
     let mean = (base + known.x) * 32u;
     var sum = 0.0f;
-    for (var c = 0u; c < 16u; c++) { sum += dot(query[c], means[mean + c]); }
+    for (var c = 0u; c < 16u; c++) { sum += dot(query[c], mean_at(mean + c)); }
     weights[i] = sum * decode.scale + bitcast<f32>(known.y);
   }
   workgroupBarrier();
@@ -61,7 +65,7 @@ let x_hi = vec4f(unpack2x16float(x_bits.z), unpack2x16float(x_bits.w));
   for (var c = lane; c < 16u; c += 128u) {
     var sum = vec4f(0.0);
     for (var i = 0u; i < count; i++) {
-      sum += exp2(weights[i] - top) * means[(base + pseudo[list + 1u + i].x) * 32u + 16u + c];
+      sum += exp2(weights[i] - top) * mean_at((base + pseudo[list + 1u + i].x) * 32u + 16u + c);
     }
     parts[part + c] = sum;
   }

@@ -14,7 +14,18 @@ struct Means {
 @group(0) @binding(0) var<uniform> sizes: Means;
 @group(0) @binding(1) var<storage, read> k: array<vec4u>;
 @group(0) @binding(2) var<storage, read> v: array<vec4u>;
-@group(0) @binding(3) var<storage, read_write> means: array<vec4f>;
+@group(0) @binding(3) var<storage, read_write> means: array<vec4u>;
+fn pack_above(value: vec2<f32>, limit: u32) -> u32 {
+  let all = bitcast<vec2<u32>>(value);
+  let size = all & vec2<u32>(0x7fffffffu);
+  let packed = pack2x16float(clamp(value, vec2<f32>(-65504.0), vec2<f32>(65504.0)));
+  let infinite = ((all >> vec2<u32>(16u)) & vec2<u32>(0x8000u)) | vec2<u32>(0x7c00u);
+  let number = select(vec2<u32>(packed & 0xffffu, packed >> 16u), infinite, size >= vec2<u32>(limit));
+  let halves = select(number, vec2<u32>(0x7e00u), size > vec2<u32>(0x7f800000u));
+  return halves.x | (halves.y << 16u);
+}
+fn pack_halves(value: vec2<f32>) -> u32 { return pack_above(value, 0x477ff000u); }
+fn pack_means(value: vec2<f32>) -> u32 { return pack_above(value, 0x7f800000u); }
 fn key_row(batch: u32, key: u32) -> u32 { return batch * sizes.keyRows + key - sizes.keyBase; }
 @compute @workgroup_size(128)
 fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
@@ -45,6 +56,6 @@ let x_hi = vec4f(unpack2x16float(x_bits.z), unpack2x16float(x_bits.w));
     }
   }
   let at = (head_row + block) * 16u + c;
-  means[2u * (at)] = k_lo * 1f; means[2u * (at) + 1u] = k_hi * 1f;
-  means[2u * (at + 8u)] = v_lo * 1f; means[2u * (at + 8u) + 1u] = v_hi * 1f;
+  means[at] = vec4u(pack_means((k_lo * 1f).xy), pack_means((k_lo * 1f).zw), pack_means((k_hi * 1f).xy), pack_means((k_hi * 1f).zw));
+  means[at + 8u] = vec4u(pack_means((v_lo * 1f).xy), pack_means((v_lo * 1f).zw), pack_means((v_hi * 1f).xy), pack_means((v_hi * 1f).zw));
 }
