@@ -53,8 +53,10 @@ interface Searched {
 /** What a cache is beside its pages: plain data, typed arrays among it. */
 export interface SavedCache {
   readonly tokens: number;
-  /** Pages that {@link KeyValueCache.readPage} gives. */
+  /** Pages that {@link KeyValueCache.readPage} gives: from the first one that was not forgotten to `pages` − 1. */
   readonly pages: number;
+  /** See {@link KeyValueCache.forget}. @defaultValue 0 */
+  readonly firstPage?: number | undefined;
   /** Whether NaN or infinity is among them. */
   readonly special: boolean;
   /** Searches that later steps go on from. */
@@ -142,7 +144,7 @@ export class KeyValueCache {
    * forgotten, and the mask that served before it serves again. The memory stays the cache's own.
    *
    * @throws HipError `invalid-config` unless `length` is an integer from 0 to the length held, `unsupported` while an asynchronous
-   * call runs
+   * call runs, and for a length within what was forgotten ({@link forget}), but 0
    *
    * @example
    * ```ts
@@ -164,8 +166,44 @@ export class KeyValueCache {
       throw new HipError('unsupported', 'an asynchronous call still reads this cache: await it, then truncate', {
         running: this.#running,
       });
+    if (length > 0 && length < this.forgotten) throw forgottenError(`${length} tokens are kept`, this.forgotten);
     this.#store.truncate(length);
     this.#masks.truncate(length);
+  }
+
+  /** First tokens whose pages were given back. */
+  get forgotten(): number {
+    return this.#store.firstPage * PAGE_TOKENS;
+  }
+
+  /**
+   * Gives back the memory of pages that hold the first `tokens` tokens alone, which no row attends to any more: those behind a sliding
+   * window. The cache is as long as it was; {@link attendMasked} with that window goes on, what reads all tokens throws.
+   *
+   * @throws HipError `invalid-config`, `unsupported` while an asynchronous call runs
+   *
+   * @example
+   * ```ts
+   * import { createCpuRuntime } from '@hip/kernels-cpu';
+   * using cpu = await createCpuRuntime({ threads: 1 });
+   * using cache = cpu.createCache({ heads: 1, kvHeads: 1, headDim: 4 });
+   * cache.append(new Float32Array(4 * 600), new Float32Array(4 * 600));
+   * cache.forget(590);
+   * console.log(cache.length, cache.forgotten); // => 600 512
+   * ```
+   */
+  forget(tokens: number): void {
+    this.#check();
+    if (!Number.isSafeInteger(tokens) || tokens < 0 || tokens > this.length)
+      throw new HipError('invalid-config', `tokens is ${tokens}: give an integer from 0 to ${this.length}`, {
+        name: 'tokens',
+        value: tokens,
+      });
+    if (this.#running > 0)
+      throw new HipError('unsupported', 'an asynchronous call still reads this cache: await it, then forget', {
+        running: this.#running,
+      });
+    this.#store.forget(tokens);
   }
 
   /**
@@ -228,7 +266,7 @@ export class KeyValueCache {
    * @throws HipError `invalid-mask`, `invalid-shape` when the mask was made for other shapes
    */
   attendMasked(q: Float32Array, mask: BlockMask): Float32Array {
-    const shape = this.#shape(q);
+    const shape = this.#shape(q, mask);
     checkMask(mask, shape);
     const out = new Float32Array(q.length);
     drive(maskedSteps(this.#call(shape, false), q, out, mask));
@@ -277,6 +315,7 @@ export class KeyValueCache {
    */
   read(): HeldTokens {
     this.#check();
+    if (this.forgotten > 0) throw forgottenError('all tokens are read', this.forgotten);
     return readStore(this.#engine, this.#store);
   }
 
@@ -300,7 +339,8 @@ export class KeyValueCache {
   save(): SavedCache {
     this.#check();
     const { length: tokens, special } = this.#store;
-    return { tokens, pages: Math.ceil(tokens / PAGE_TOKENS), special, searches: this.#masks.entries() };
+    const { firstPage } = this.#store;
+    return { tokens, pages: Math.ceil(tokens / PAGE_TOKENS), firstPage, special, searches: this.#masks.entries() };
   }
 
   /** Bytes of a page: see {@link save}. @throws HipError `invalid-shape` for a page that there is not, `internal` */
@@ -314,13 +354,13 @@ export class KeyValueCache {
    *
    * @throws HipError `out-of-memory`, `unsupported` where this cache holds tokens; nothing has changed then
    */
-  restore({ tokens, special, searches }: Omit<SavedCache, 'pages'>): void {
+  restore({ tokens, firstPage = 0, special, searches }: Omit<SavedCache, 'pages'>): void {
     this.#check();
     if (this.length > 0)
       throw new HipError('unsupported', `this cache holds ${this.length} tokens: restore into an empty one`, {
         length: this.length,
       });
-    if (tokens > 0) this.#store.allocate(tokens, special);
+    if (tokens > 0) this.#store.allocate(tokens, special, firstPage);
     this.#masks = MaskHistory.of(searches);
   }
 
@@ -403,7 +443,8 @@ export class KeyValueCache {
     if (this.#disposed) throw new HipError('internal', 'this cache is disposed: create another with createCache()');
   }
 
-  #shape(q: Float32Array): AttentionShape {
+  /** @param mask whose window bounds what is read. @defaultValue all tokens are */
+  #shape(q: Float32Array, mask?: BlockMask): AttentionShape {
     this.#check();
     const { batch, kvHeads, headDim } = this.#store.shape;
     const row = batch * this.#heads * headDim;
@@ -416,6 +457,9 @@ export class KeyValueCache {
         `q holds ${queries} rows, the cache ${keys} tokens: append the rows' keys and values first`,
         { queries, keys },
       );
+    const isNarrow = mask && mask.sink === 0 && mask.counts.every((count) => count === 0);
+    const oldest = isNarrow ? Math.max(0, keys - queries + 1 - mask.window) : 0;
+    if (oldest < this.forgotten) throw forgottenError(`rows attend to tokens from ${oldest} on`, this.forgotten);
     this.#engine.resetTimes();
     return { batch, queries, keys, heads: this.#heads, kvHeads, headDim };
   }
@@ -423,4 +467,9 @@ export class KeyValueCache {
   #call(shape: AttentionShape, sliced: boolean): Call {
     return { engine: this.#engine, store: this.#store, shape, sliced, ...this.#scores };
   }
+}
+
+function forgottenError(what: string, forgotten: number): HipError {
+  const message = `${what}, and the first ${forgotten} were given back: attend with the window that they lie behind, or compute them anew`;
+  return new HipError('unsupported', message, { forgotten });
 }

@@ -17,8 +17,8 @@ export class PageTable {
   #at = 0;
   /** Pages of a batch entry that the table has room for. */
   #room = 0;
-  /** Pages that exist; a fork may hold them too. */
-  #pages: Page[] = [];
+  /** Pages that exist; a fork may hold them too. Undefined where they were given back. */
+  #pages: (Page | undefined)[] = [];
 
   constructor(ground: Ground, type: CacheType) {
     this.#ground = ground;
@@ -36,7 +36,8 @@ export class PageTable {
 
   get bytes(): number {
     const { shape } = this.#ground;
-    return shape.batch * (this.#pages.length * pageBytes(shape, this.#type) + this.#room * 4);
+    const held = this.#pages.filter((page) => page !== undefined).length;
+    return shape.batch * (held * pageBytes(shape, this.#type) + this.#room * 4);
   }
 
   /** The same pages for another store, which are shared until one of both writes into them. */
@@ -48,12 +49,12 @@ export class PageTable {
       copyBytes(ground, this.#at, fork.#at, bytes);
     }
     fork.#room = this.#room;
-    fork.#pages = this.#pages.map((page) => page.hold());
+    fork.#pages = this.#pages.map((page) => page?.hold());
     return fork;
   }
 
   clear(): void {
-    for (const page of this.#pages) page.release();
+    for (const page of this.#pages) page?.release();
     this.#pages = [];
     this.#at = this.#room = 0;
   }
@@ -65,7 +66,7 @@ export class PageTable {
     const needed = Math.ceil(tokens / PAGE_TOKENS);
     const bytes = shape.batch * pageBytes(shape, this.#type);
     const first = Math.floor(length / PAGE_TOKENS);
-    if (needed <= before.pages.length && !before.pages.slice(first, needed).some(({ shared }) => shared))
+    if (needed <= before.pages.length && !before.pages.slice(first, needed).some((page) => page?.shared !== false))
       return { keep: () => {}, undo: () => {} };
     const pages = [...before.pages];
     const fresh: number[] = [];
@@ -100,6 +101,14 @@ export class PageTable {
         this.#list(fresh.filter((index) => index < before.pages.length));
       },
     };
+  }
+
+  /** Gives back the first `count` pages. */
+  forget(count: number): void {
+    for (let index = 0; index < Math.min(count, this.#pages.length); index++) {
+      this.#pages[index]?.release();
+      this.#pages[index] = undefined;
+    }
   }
 
   /** Writes where pages lie into the table. */

@@ -8,9 +8,16 @@ import type { Store } from './store.ts';
 function runs(engine: Engine, store: Store, page: number): { readonly bytes: number; readonly at: readonly number[] } {
   const { batch, kvHeads, headDim } = store.shape;
   const tokens = Math.min(PAGE_TOKENS, store.length - page * PAGE_TOKENS);
-  if (!Number.isSafeInteger(page) || page < 0 || tokens <= 0) {
+  if (!Number.isSafeInteger(page) || page < store.firstPage || tokens <= 0) {
     const pages = Math.ceil(store.length / PAGE_TOKENS);
-    throw new HipError('invalid-shape', `page is ${page}: the cache has ${pages}, counted from 0`, { page, pages });
+    throw new HipError(
+      'invalid-shape',
+      `page is ${page}: the cache has ${pages}, counted from 0${store.firstPage > 0 ? `, without the first ${store.firstPage}` : ''}`,
+      {
+        page,
+        pages,
+      },
+    );
   }
   const row = paddedDim(headDim) * (store.type === 'f16' ? 2 : 4);
   const at: number[] = [];

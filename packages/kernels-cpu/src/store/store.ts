@@ -1,6 +1,6 @@
 // Keys and values inside WebAssembly memory: pages of 256 tokens found through a table; and what is made of them beside.
 import { HipError, type HipConfig } from '@hip/mask-search';
-import { appendTokens, APPEND_RUN, paddedDim, type CacheType } from '../plan/layout.ts';
+import { appendTokens, APPEND_RUN, paddedDim, PAGE_TOKENS, type CacheType } from '../plan/layout.ts';
 import { checkTensor, countRows } from '../runtime/check.ts';
 import type { Engine } from '../runtime/engine.ts';
 import { Scope } from '../runtime/heap.ts';
@@ -17,6 +17,7 @@ export class Store {
   readonly #engine: Engine;
   readonly #scope: Scope;
   #length = 0;
+  #firstPage = 0;
   #pages: PageTable;
   #summaries: Summaries;
   #compactKeys: CompactKeys;
@@ -144,15 +145,30 @@ export class Store {
   }
 
   /** Of an empty store: room for tokens whose pages are written next. @throws HipError `out-of-memory`; nothing has changed then */
-  allocate(tokens: number, special: boolean): void {
+  allocate(tokens: number, special: boolean, firstPage = 0): void {
     this.#pages.grow(0, tokens).keep();
     this.#length = tokens;
     this.#special = special;
+    this.forget(firstPage * PAGE_TOKENS);
+  }
+
+  /** Place of the first page that is there. */
+  get firstPage(): number {
+    return this.#firstPage;
+  }
+
+  /** Gives back pages that hold only the first `tokens` tokens. */
+  forget(tokens: number): void {
+    const count = Math.floor(Math.min(tokens, this.#length) / PAGE_TOKENS);
+    if (count <= this.#firstPage) return;
+    this.#pages.forget(count);
+    this.#firstPage = count;
   }
 
   /** Keeps the first `length` tokens; pages and tables keep their room. */
   truncate(length: number): void {
     this.#length = Math.min(this.#length, length);
+    if (length === 0) this.#firstPage = 0;
     for (const part of this.#parts) part.truncate(length);
   }
 
@@ -201,6 +217,7 @@ export class Store {
       throw error;
     }
     fork.#length = this.#length;
+    fork.#firstPage = this.#firstPage;
     fork.#special = this.#special;
     return fork;
   }
