@@ -8,8 +8,13 @@ export interface ByteSource {
   /** Where the bytes come from, for messages. */
   readonly name: string;
   readonly size: number;
-  /** Reads exactly `length` bytes at `offset`. @throws CheckpointError when they are not there. */
-  read(offset: number, length: number): Promise<Uint8Array<ArrayBuffer>>;
+  /**
+   * Reads exactly `length` bytes at `offset`.
+   *
+   * @param into room for them, which a source may fill in place of memory of its own: what is returned says where they are
+   * @throws CheckpointError when they are not there
+   */
+  read(offset: number, length: number, into?: Uint8Array<ArrayBuffer>): Promise<Uint8Array<ArrayBuffer>>;
   close(): Promise<void>;
 }
 
@@ -45,9 +50,9 @@ export async function fileSource(path: string): Promise<ByteSource> {
   const source: ByteSource = {
     name: path,
     size: 0,
-    read: async (offset, length) => {
+    read: async (offset, length, into) => {
       requireRange(path, source.size, offset, length);
-      const bytes = new Uint8Array(length);
+      const bytes = into && into.byteLength >= length ? into.subarray(0, length) : new Uint8Array(length);
       let done = 0;
       while (done < length) {
         const { bytesRead } = await handle

@@ -62,7 +62,7 @@ export async function openGguf(input: ByteSource | Uint8Array): Promise<GgufFile
       name,
       dtype: info.dtype,
       shape: part.shape,
-      bytes: await source.read(info.begin + part.begin, part.byteLength),
+      bytes: await source.read(info.begin + part.begin, part.byteLength, options.into),
     };
   };
   return {

@@ -61,7 +61,8 @@ export async function openSafetensors(input: ByteSource | Uint8Array): Promise<S
     const info = header.tensors.get(name);
     if (!info) throw new CheckpointError('missing-weight', `${source.name} has no tensor ${brief(name)}`, { name });
     const { shape, begin, byteLength } = rowRange({ ...info, byteLength: info.end - info.begin }, options.rows);
-    return { name, dtype: info.dtype, shape, bytes: await source.read(dataStart + info.begin + begin, byteLength) };
+    const bytes = await source.read(dataStart + info.begin + begin, byteLength, options.into);
+    return { name, dtype: info.dtype, shape, bytes };
   };
   return {
     name: source.name,

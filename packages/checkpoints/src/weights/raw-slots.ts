@@ -85,6 +85,7 @@ export async function readRawSlot(source: SlotSource, slot: WeightSlot): Promise
  * over or added to are read whole.
  *
  * @param bytes - most bytes of a piece, as far as one row (a head's rows, where ggml keeps them in pairs) allows
+ * @param into - room that pieces may be read into, one after another: each is valid until the next is asked for
  * @throws CheckpointError `missing-weight`, `invalid-shape`, `unsupported-dtype`, and what reading throws
  *
  * @example
@@ -101,7 +102,7 @@ export async function readRawSlot(source: SlotSource, slot: WeightSlot): Promise
 export async function* readRawPieces(
   source: SlotSource,
   slot: WeightSlot,
-  { bytes: most }: { readonly bytes: number },
+  { bytes: most, into }: { readonly bytes: number; readonly into?: Uint8Array<ArrayBuffer> | undefined },
 ): AsyncGenerator<RawSlotPiece, void, void> {
   const { binding, info, shape } = await describe(source, slot);
   const rows = shape[0] ?? 1;
@@ -117,7 +118,7 @@ export async function* readRawPieces(
   for (let first = 0; first < rows; first += step) {
     const count = Math.min(step, rows - first);
     const part = [start + first, start + first + count] as const;
-    const { bytes } = await source.weights.readRaw(binding.tensor, { rows: part });
+    const { bytes } = await source.weights.readRaw(binding.tensor, { rows: part, into });
     const piece = takeRows(bytes, bytes.byteLength / count, { ...binding, rows: { start: 0, of: count } }, count);
     yield { slot, dtype: info.dtype, shape, bytes: piece, firstRow: first, rows: count };
   }

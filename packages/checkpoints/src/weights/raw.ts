@@ -29,6 +29,8 @@ export interface RawTensor {
 export interface ReadRawOptions {
   /** Rows (of the outermost axis) begin … end − 1 only. @defaultValue all */
   readonly rows?: readonly [begin: number, end: number] | undefined;
+  /** Room that may be filled with them: see `ByteSource.read`. @defaultValue memory of their own */
+  readonly into?: Uint8Array<ArrayBuffer> | undefined;
 }
 
 /** Bytes of a range of rows, relative to the tensor's first. @throws CheckpointError `invalid-shape` for rows that are not there */

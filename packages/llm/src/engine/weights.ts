@@ -139,14 +139,17 @@ export async function loadWeights<M extends StoredRows, V extends WeightObject>(
       loaded += 4 * values.length;
     }
     await store.allocated?.(weights);
+    // What is read for one piece serves for the next: a collector comes too late for hundreds of them.
+    const into = new Uint8Array(PIECE_BYTES);
+    const halvesInto = new Uint16Array(PIECE_BYTES / 2);
     for (const { info, type, bytes: own } of planned) {
       const [rows = 1] = info.shape;
       const matrix = matrices.get(info.slot.name) as M;
       const before = loaded;
       sum.text(`${info.slot.name} ${type}`);
-      for await (const piece of readRawPieces(checkpoint, info.slot, { bytes: PIECE_BYTES })) {
+      for await (const piece of readRawPieces(checkpoint, info.slot, { bytes: PIECE_BYTES, into })) {
         throwIfAborted(signal, 'loading the weights');
-        write(matrix, piece);
+        write(matrix, piece, halvesInto);
         sum.add(piece.bytes);
         loaded = before + own * ((piece.firstRow + piece.rows) / rows);
         await store.written?.(piece.bytes.byteLength);
@@ -160,14 +163,18 @@ export async function loadWeights<M extends StoredRows, V extends WeightObject>(
   }
 }
 
-/** As stored, or converted, some rows at a time. */
-function write(matrix: StoredRows, { slot, dtype, bytes, shape, firstRow, rows }: RawSlotPiece): void {
+/** As stored, or converted, some rows at a time. @param room for float16 */
+function write(
+  matrix: StoredRows,
+  { slot, dtype, bytes, shape, firstRow, rows }: RawSlotPiece,
+  room: Uint16Array<ArrayBuffer>,
+): void {
   if (matrix.type === dtype) {
     matrix.write(firstRow, bytes);
     return;
   }
   if (dtype === 'BF16' && matrix.type === 'F16') {
-    matrix.write(firstRow, toHalves(bytes));
+    matrix.write(firstRow, toHalves(bytes, room));
     return;
   }
   const columns = shape[1] ?? 1;
@@ -182,17 +189,17 @@ function write(matrix: StoredRows, { slot, dtype, bytes, shape, firstRow, rows }
 
 let halves: Uint16Array | undefined;
 
-/** bfloat16 as float16: every one of 65,536 numbers is rounded once. */
-function toHalves(bytes: Uint8Array<ArrayBuffer>): Uint8Array<ArrayBuffer> {
+/** bfloat16 as float16: every one of 65,536 numbers is rounded once. @param room where they may lie */
+function toHalves(bytes: Uint8Array<ArrayBuffer>, room: Uint16Array<ArrayBuffer>): Uint8Array<ArrayBuffer> {
   if (!halves) {
     const all = new Uint8Array(Uint16Array.from({ length: 65_536 }, (_, i) => i).buffer);
     halves = new Uint16Array(encodeFloats(decodeTensor(all, 'BF16', 'all') as Float32Array, 'F16').buffer);
   }
   const whole = bytes.byteOffset % 2 === 0 ? bytes : bytes.slice();
   const from = new Uint16Array(whole.buffer, whole.byteOffset, whole.byteLength / 2);
-  const out = new Uint16Array(from.length);
+  const out = from.length <= room.length ? room.subarray(0, from.length) : new Uint16Array(from.length);
   for (let i = 0; i < from.length; i++) out[i] = halves[from[i] as number] as number;
-  return new Uint8Array(out.buffer);
+  return new Uint8Array(out.buffer, out.byteOffset, out.byteLength);
 }
 
 function encode(values: Float32Array, type: WeightType): Uint8Array<ArrayBuffer> {

@@ -8,7 +8,7 @@ import { loadWeights, type DecoderWeights, type WeightsPlan } from '../weights.t
 export type WebgpuWeights = DecoderWeights<GpuMatrix, GpuVector>;
 
 /** Bytes that may wait for the GPU before reading goes on. */
-const MOST_WAITING = 24 * 2 ** 20;
+const MOST_WAITING = 12 * 2 ** 20;
 
 /** A norm's weight or a bias. */
 export interface GpuVector extends GpuTensor {
