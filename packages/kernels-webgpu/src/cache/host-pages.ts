@@ -72,6 +72,29 @@ export class HostPages {
     return total;
   }
 
+  /** Keys of each pool, each followed by its values, of a page that has a copy. */
+  read(page: number): readonly Uint8Array[] | undefined {
+    return this.#copies.get(page);
+  }
+
+  /** Copies of pages that come from elsewhere. @param parts of each page, as {@link read} gives them */
+  put(pages: readonly { readonly page: number; readonly parts: readonly Uint8Array[] }[]): void {
+    const [first] = pages;
+    if (!first) return;
+    // Behind one another by part, as they are uploaded.
+    const copies = first.parts.map((part, i) => {
+      const all = new Uint8Array(pages.length * part.byteLength);
+      pages.forEach(({ parts }, at) => all.set(parts[i]!, at * part.byteLength));
+      return all;
+    });
+    pages.forEach(({ page, parts }, at) => {
+      const own = parts.map(({ byteLength }, i) => copies[i]!.subarray(at * byteLength, (at + 1) * byteLength));
+      this.#unsaved.delete(page);
+      this.#copies.set(page, own);
+      this.#planner.saved(page);
+    });
+  }
+
   /** A page is full: {@link settle} will copy it, unless that was done. */
   filled(page: number): void {
     if (!this.#planner.isSaved(page)) this.#unsaved.set(page, {});

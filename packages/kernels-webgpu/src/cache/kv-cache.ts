@@ -2,11 +2,14 @@
 import { HipError } from '@hip/mask-search';
 import type { BufferRange, GpuCall } from '../dispatch/call.ts';
 import type { GpuTensor } from '../dispatch/tensor.ts';
-import { appendUniform, encodeAppend, type AppendTarget } from './append.ts';
+import { encodeAppend, type AppendTarget } from './append.ts';
+import { canCut, checkCut, checkMaxTokens, slidError } from './cuts.ts';
+import { CacheGuard } from './guard.ts';
 import type { KvPool } from './kv-pool.ts';
+import { keptFrom, type Sliding } from './sliding.ts';
 import { PageList } from './page-list.ts';
 import type { TablePlace } from './page-tables.ts';
-import type { CacheView } from './view.ts';
+import { viewsOf, type CacheView } from './view.ts';
 
 /**
  * One sequence. While it has its pool to itself its pages follow one another, and kernels read it as plain [T, Hkv, d] arrays;
@@ -23,34 +26,43 @@ import type { CacheView } from './view.ts';
  */
 export class KvCache {
   readonly pool: KvPool;
+  /** Of a layer that attends to its last keys: the pages of older ones are given back. */
+  readonly sliding: Sliding | undefined;
   readonly #list: PageList;
   #length = 0;
-  #disposed = false;
-  /** What the GPU said when it refused an append or a step. */
-  #failure: HipError | undefined;
-  /** Holds appends that are counted but not submitted. */
-  #pending: GpuCall | undefined;
+  readonly #guard = new CacheGuard();
 
   /**
    * @param maxTokens longest sequence. @defaultValue what the pool holds, 16 times that with offload
+   * @param sliding what a layer with a sliding window holds on to. @defaultValue all tokens
    * @throws HipError `invalid-config`
    */
   constructor(
     pool: KvPool,
-    { maxTokens = pool.plan.slots * pool.pageTokens * (pool.offload ? 16 : 1) }: { readonly maxTokens?: number } = {},
+    {
+      maxTokens = pool.plan.slots * pool.pageTokens * (pool.offload ? 16 : 1),
+      sliding,
+    }: { readonly maxTokens?: number; readonly sliding?: Sliding | undefined } = {},
   ) {
-    if (!Number.isSafeInteger(maxTokens) || maxTokens < 1)
-      throw new HipError('invalid-config', `maxTokens is ${maxTokens}: give an integer >= 1`, {
-        name: 'maxTokens',
-        value: maxTokens,
-      });
+    checkMaxTokens(maxTokens);
     this.pool = pool;
-    this.#list = new PageList(pool, Math.ceil(maxTokens / pool.pageTokens));
+    this.sliding = sliding;
+    this.#list = new PageList(pool, Math.ceil(maxTokens / pool.pageTokens), this.slides);
   }
 
   /** Tokens so far. */
   get length(): number {
     return this.#length;
+  }
+
+  /** Pages of older tokens are given back. */
+  get slides(): boolean {
+    return Number.isFinite(this.sliding?.keep ?? Infinity);
+  }
+
+  /** Place of the first page behind which all are there. */
+  get firstPage(): number {
+    return this.#list.first;
   }
 
   get maxTokens(): number {
@@ -62,7 +74,7 @@ export class KvCache {
     return this.#list.inOrder;
   }
 
-  /** Pages in order of tokens. */
+  /** Pages in order of tokens; negative where there is none any more. */
   get pages(): readonly number[] {
     return this.#list.pages;
   }
@@ -83,57 +95,40 @@ export class KvCache {
    * @throws HipError `out-of-memory`; after the GPU has refused a step, that error's code
    */
   reserve(tokens: number, cold = false): void {
-    this.#check(tokens);
-    this.#checkIdle();
+    this.#guard.checkTokens(this.#length, tokens);
+    this.#guard.checkIdle(this.#length);
+    this.#list.drop(keptFrom(this.sliding, this.#length));
     this.#reserve(tokens, cold);
   }
 
-  #checkIdle(): void {
-    this.#checkAlive();
-    if (this.#pending)
-      throw new HipError(
-        'internal',
-        'tokens of this cache wait in a call that was not submitted: submit it, or dispose it to take them back',
-      );
-  }
-
-  #check(tokens: number): void {
-    this.#checkAlive();
-    if (!Number.isSafeInteger(tokens) || tokens < 1)
-      throw new HipError('invalid-shape', `tokens is ${tokens}: give an integer >= 1`, { tokens });
-  }
-
-  #checkAlive(): void {
-    if (this.#disposed) throw new HipError('internal', 'this cache is disposed: make another over the pool');
-    if (this.#failure)
-      throw new HipError(
-        this.#failure.code,
-        `the GPU refused a step of this sequence, so what its cache holds is not certain: dispose it and begin again from the prompt (${this.#failure.message})`,
-        { length: this.#length },
-        { cause: this.#failure },
-      );
+  /** Makes an empty cache one of `tokens` tokens, of whose pages those from place `firstPage` on are there. @throws HipError `out-of-memory` */
+  restore(tokens: number, firstPage: number, cold = false): void {
+    this.#guard.checkIdle(this.#length);
+    this.#list.extend(0, tokens, { cold, from: firstPage * this.pool.pageTokens });
+    this.#length = tokens;
   }
 
   /** The GPU refused what was submitted for this sequence: it goes no further. */
   fail(error: HipError): void {
-    this.#failure ??= error;
+    this.#guard.fail(error);
   }
 
   /** What takes the cache back to now: length, pages, order. For steps that end before they were submitted. */
   checkpoint(): () => void {
-    const [length, pending, giveBack] = [this.#length, this.#pending, this.#list.mark()];
+    const [length, pending, giveBack] = [this.#length, this.#guard.pending, this.#list.mark()];
     return () => {
-      if (this.#disposed) return;
+      if (this.#guard.disposed) return;
       giveBack();
       this.#length = length;
-      this.#pending = pending;
+      this.#guard.pending = pending;
     };
   }
 
   #reserve(tokens: number, cold = false): void {
     const undo = this.checkpoint();
     try {
-      this.#list.extend(this.#length, this.#length + tokens, cold);
+      const end = this.#length + tokens;
+      this.#list.extend(this.#length, end, { cold: cold && this.pool.offload, from: keptFrom(this.sliding, end) });
     } catch (error) {
       undo();
       throw error;
@@ -165,8 +160,8 @@ export class KvCache {
    * ```
    */
   fork(): KvCache {
-    this.#checkIdle();
-    const fork = new KvCache(this.pool, { maxTokens: this.maxTokens });
+    this.#guard.checkIdle(this.#length);
+    const fork = new KvCache(this.pool, { maxTokens: this.maxTokens, sliding: this.sliding });
     fork.#list.share(this.#list, this.#length);
     fork.#length = this.#length;
     return fork;
@@ -175,13 +170,25 @@ export class KvCache {
   /**
    * Keeps the first `length` tokens, and gives back the pages of the others. Allocates nothing.
    *
-   * @throws HipError `invalid-config` unless `length` is an integer from 0 to the length held; see {@link fork}
+   * @throws HipError `invalid-config` unless `length` is an integer from 0 to the length held; `unsupported` where the pages of what the
+   * next token sees were given back, see {@link canTruncate}; see {@link fork}
    */
   truncate(length: number): void {
-    this.#checkIdle();
-    checkCut(length, this.#length);
+    this.#guard.checkIdle(this.#length);
+    this.checkCut(length);
     this.#list.cut(length);
     this.#length = length;
+  }
+
+  /** @throws what {@link truncate} throws */
+  checkCut(length: number): void {
+    checkCut(length, this.#length);
+    if (!this.canTruncate(length)) throw slidError(length, this.firstPage * this.pool.pageTokens);
+  }
+
+  /** Whether what a token behind `length` others sees is there. */
+  canTruncate(length: number): boolean {
+    return canCut(this.sliding, this.firstPage * this.pool.pageTokens, length);
   }
 
   /**
@@ -193,8 +200,8 @@ export class KvCache {
    */
   append(call: GpuCall, k: GpuTensor, v: GpuTensor, tokens: number): void {
     const undo = this.checkpoint();
-    this.#check(tokens);
-    if (this.#pending !== call) this.reserve(tokens);
+    this.#guard.checkTokens(this.#length, tokens);
+    if (this.#guard.pending !== call) this.reserve(tokens);
     else this.#reserve(tokens);
     try {
       this.encodeAppend(call, k, v, tokens);
@@ -203,27 +210,17 @@ export class KvCache {
       throw error;
     }
     this.advance(tokens);
-    this.#pending = call;
+    this.#guard.pending = call;
     call.watch({
       submitted: () => {
-        if (this.#pending === call) this.#pending = undefined;
+        if (this.#guard.pending === call) this.#guard.pending = undefined;
       },
       abandoned: undo,
       failed: (error) => this.fail(error),
     });
   }
 
-  /** The append passes alone, into memory where token i is row i; `first` is the position of the first of them. */
-  encodeAppendInto(
-    call: GpuCall,
-    into: readonly CacheView[],
-    { k, v }: { readonly k: GpuTensor; readonly v: GpuTensor },
-    { first, tokens }: { readonly first: number; readonly tokens: number },
-  ): void {
-    encodeAppend(call, { pool: this.pool, first, into }, { k, v }, tokens);
-  }
-
-  /** The append passes alone. @param uniform per pool, for prepared calls */
+  /** The append passes alone, of those tokens that stay. @param uniform per pool, for prepared calls */
   encodeAppend(
     call: GpuCall,
     k: GpuTensor,
@@ -231,35 +228,26 @@ export class KvCache {
     tokens: number,
     uniform?: (pool: number) => BufferRange,
   ): void {
-    encodeAppend(call, this.#target, { k, v }, tokens, uniform);
+    const { pageTokens } = this.pool;
+    const page = Math.floor(keptFrom(this.sliding, this.#length + tokens) / pageTokens);
+    const row = Math.max(0, page * pageTokens - this.#length);
+    const target = { ...this.appendTarget, first: this.#length + row, row };
+    encodeAppend(call, target, { k, v }, tokens - row, uniform);
   }
 
-  /** The uniform of an append of `tokens` at the end. */
-  appendUniform(pool: number, tokens: number): ArrayBuffer {
-    return appendUniform(this.#target, pool, tokens);
-  }
-
-  get #target(): AppendTarget {
+  /** Where the next tokens go. */
+  get appendTarget(): AppendTarget {
     return { pool: this.pool, first: this.#length, table: this.contiguous ? undefined : this.table };
   }
 
   /** What kernels bind, one view per pool. */
   views(): CacheView[] {
-    const { pool } = this;
-    return pool.pools.map(({ k, v, heads, firstHead }) => ({
-      k,
-      v,
-      kvHeads: heads,
-      firstKvHead: firstHead,
-      keyRows: pool.plan.slots * pool.pageTokens,
-      ...(!this.contiguous && { pages: { table: this.table, shift: pool.plan.pageShift } }),
-    }));
+    return viewsOf(this.pool, this.contiguous ? undefined : this.table);
   }
 
   /** Frees the sequence's pages; those of forks stay theirs. */
   dispose(): void {
-    if (this.#disposed) return;
-    this.#disposed = true;
+    if (!this.#guard.dispose()) return;
     this.#list.dispose();
     this.#length = 0;
   }
@@ -267,13 +255,4 @@ export class KvCache {
   [Symbol.dispose](): void {
     this.dispose();
   }
-}
-
-/** @throws HipError `invalid-config` */
-export function checkCut(length: number, held: number): void {
-  if (Number.isSafeInteger(length) && length >= 0 && length <= held) return;
-  throw new HipError('invalid-config', `length is ${length}: give an integer from 0 to ${held}`, {
-    name: 'length',
-    value: length,
-  });
 }

@@ -192,7 +192,7 @@ export class PagePlanner {
     if (slot === undefined)
       throw new HipError(
         'out-of-memory',
-        `all ${this.slots} pages on the device are in use or have no host copy: await settle(), or allow more tokens on the device`,
+        `all ${this.slots} pages on the device are in use or have no host copy: await settle(), or allow more tokens on the device (where a window slides: more conversations)`,
         { slots: this.slots },
       );
     state.slot = slot;

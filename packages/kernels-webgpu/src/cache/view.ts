@@ -1,6 +1,7 @@
 // Keys and values of a sequence as kernels bind them.
 import type { BufferRange } from '../dispatch/call.ts';
 import type { GpuTensor } from '../dispatch/tensor.ts';
+import type { KvPool } from './kv-pool.ts';
 
 /** Keys and values of some kv heads. */
 export interface CacheView {
@@ -13,4 +14,16 @@ export interface CacheView {
   readonly keyRows: number;
   /** Absent where token i is row i. */
   readonly pages?: { readonly table: BufferRange; readonly shift: number } | undefined;
+}
+
+/** One view per buffer of a pool. @param table of the sequence's pages; absent where token i is row i */
+export function viewsOf({ pools, plan, pageTokens }: KvPool, table: BufferRange | undefined): CacheView[] {
+  return pools.map(({ k, v, heads, firstHead }) => ({
+    k,
+    v,
+    kvHeads: heads,
+    firstKvHead: firstHead,
+    keyRows: plan.slots * pageTokens,
+    ...(table && { pages: { table, shift: plan.pageShift } }),
+  }));
 }

@@ -8,17 +8,25 @@ import type { GpuTensor } from '../dispatch/tensor.ts';
 /**
  * The view's keys and values from token `first` on, which is a page's first. Pages of the device are copied in the call; pages of the
  * host are uploaded at once, so that the call must be submitted before anything else is gathered.
+ *
+ * @param room tokens behind those that there is room for. @defaultValue 0
  */
 export function gather(
   call: GpuCall,
   cache: KvCache,
   view: CacheView,
-  { index, first, keys }: { readonly index: number; readonly first: number; readonly keys: number },
+  {
+    index,
+    first,
+    keys,
+    room = 0,
+  }: { readonly index: number; readonly first: number; readonly keys: number; readonly room?: number },
 ): CacheView {
   const { pool } = cache;
   const { pageBytes } = pool.pools[index]!;
   const pages = cache.pages.slice(first / pool.pageTokens, Math.ceil(keys / pool.pageTokens));
-  const bytes = pages.length * pageBytes;
+  const count = Math.ceil((keys - first + room) / pool.pageTokens);
+  const bytes = count * pageBytes;
   const [k, v] = [call.scratch(bytes, 'gathered keys'), call.scratch(bytes, 'gathered values')];
   pages.forEach((page, i) => {
     const slot = pool.planner.slotOf(page);
@@ -31,5 +39,5 @@ export function gather(
   });
   const tensor = (buffer: GPUBuffer): GpuTensor => ({ buffer, type: pool.type, length: bytes / bytesOf(pool.type) });
   const { kvHeads, firstKvHead } = view;
-  return { kvHeads, firstKvHead, k: tensor(k), v: tensor(v), keyRows: pages.length * pool.pageTokens };
+  return { kvHeads, firstKvHead, k: tensor(k), v: tensor(v), keyRows: count * pool.pageTokens };
 }

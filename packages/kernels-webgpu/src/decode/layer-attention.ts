@@ -1,15 +1,19 @@
 // One layer of one conversation: adds the attention of a chunk or of a step to a call of somebody else's.
 import type { GpuMask } from '../attention/mask.ts';
+import { appendUniform, encodeAppend } from '../cache/append.ts';
 import type { KvCache } from '../cache/kv-cache.ts';
+import { seenFrom } from '../cache/sliding.ts';
 import type { CacheView } from '../cache/view.ts';
 import { GpuCall } from '../dispatch/call.ts';
 import { checkLengths } from './decode.ts';
 import { ExactSteps, MOST_TOGETHER, mostExactKeys } from './exact-steps.ts';
 import { searches, type Layer } from './layer.ts';
+import { gather } from './gather.ts';
 import { encodePrefill } from './prefill.ts';
 import { SearchedState } from './searched-state.ts';
 import { encodeSearchedStep, readsSummaries, type StepPart } from './searched-steps.ts';
 import type { SharedScratch } from './shared-scratch.ts';
+import { bringRecent } from './step-summaries.ts';
 import { StepUniforms, type StepMoment } from './step-uniforms.ts';
 import type { StepTensors } from './tensors.ts';
 
@@ -46,7 +50,7 @@ export class LayerAttention implements Disposable {
     const { cache, layer, state } = this;
     const { pool } = cache;
     return new StepUniforms(pool.context, {
-      append: pool.pools.map((_, i) => cache.appendUniform(i, 1)),
+      append: pool.pools.map((_, i) => appendUniform(cache.appendTarget, i, 1)),
       exact: this.#exact?.blocks() ?? [],
       ...(state?.blocks(layer.config!.window) ?? { searched: [], pseudo: undefined }),
     });
@@ -84,49 +88,8 @@ export class LayerAttention implements Disposable {
       envelopes: summaries ? views.map(({ envelopes }) => envelopes) : undefined,
     };
     const phase = `${stage ?? 'cached'}/${order}`;
-    if (cache.pool.offload) this.#bringRecent(keys);
+    if (cache.pool.offload) bringRecent(this, keys);
     return { moment: { keys, row, searched }, isSearched: true, stage, phase };
-  }
-
-  /** Pages of the tokens that summaries and means do not know whole: they are read before the step's own pages are known. */
-  #bringRecent(keys: number): void {
-    const { cache, state } = this;
-    const { pool } = cache;
-    const oldest = (state?.views ?? []).flatMap(({ envelopes, means }) => [
-      envelopes.oldestStale,
-      ...(means ? [means.knownTokens] : []),
-    ]);
-    const first = Math.floor(Math.min(...oldest) / pool.pageTokens);
-    pool.load(pool.planner.require(cache.pages.slice(first, Math.ceil(keys / pool.pageTokens))));
-    cache.writeTable();
-  }
-
-  /** Whether something has to run before the step: what {@link catchUp} adds. */
-  isBehind({ isSearched, moment }: LayerStep): boolean {
-    const { cache, layer, state } = this;
-    if (!state || !isSearched) return false;
-    const { length } = cache;
-    return state.views.some(
-      ({ envelopes, means }) =>
-        means?.behind(length) || (moment.searched?.envelopes && envelopes.behind(length, layer.interval)),
-    );
-  }
-
-  /** Adds what takes in tokens that no search has seen yet, beyond what the step itself takes in. */
-  catchUp(call: GpuCall, { moment }: LayerStep): void {
-    const { cache, layer, state } = this;
-    const { length } = cache;
-    // Blocks below a window of one key or more hold no key of this step.
-    for (const { plan, view, envelopes, means } of state?.views ?? []) {
-      if (means?.behind(length)) means.update(call, view, length);
-      if (moment.searched?.envelopes && envelopes.behind(length, layer.interval))
-        envelopes.update(call, plan, view, length);
-    }
-  }
-
-  /** Notes that the step's summaries are up to date; after its uniforms were written. */
-  noteSummaries({ moment }: LayerStep): void {
-    for (const envelopes of moment.searched?.envelopes ?? []) envelopes.know(moment.keys);
   }
 
   /** Adds a step's passes. @param views in place of the state's, of the part that reads keys @throws HipError `invalid-shape` */
@@ -191,9 +154,33 @@ export class LayerAttention implements Disposable {
     this.refreshViews();
     // What a step searched before serves no row after these.
     state?.beginOther(true);
+    if (cache.slides) {
+      this.#encodeSliding(call, tensors, tokens);
+      return undefined;
+    }
     cache.encodeAppend(call, tensors.k, tensors.v, tokens);
     const keys = cache.length + tokens;
     return call.section(() => encodePrefill(call, { cache, layer, state, tensors, tokens, keys, keeps }));
+  }
+
+  /** A chunk of a layer that keeps its newest tokens only: what rows see is put side by side, and what stays goes to the pages. */
+  #encodeSliding(call: GpuCall, tensors: StepTensors, tokens: number): void {
+    const { cache } = this;
+    const { pageTokens } = cache.pool;
+    const { length } = cache;
+    const first = Math.floor(seenFrom(cache.sliding!, length) / pageTokens) * pageTokens;
+    call.section(() => {
+      const views = cache
+        .views()
+        .map((view, index) => gather(call, cache, view, { index, first, keys: length, room: tokens }));
+      this.encodeRows(call, tensors, { tokens, held: length - first, views });
+    });
+    cache.encodeAppend(call, tensors.k, tensors.v, tokens);
+  }
+
+  /** Adds the passes that take `keys` tokens into what stands for chunks. @param views that hold all of them */
+  summarize(call: GpuCall, views: readonly CacheView[], keys: number): void {
+    views.forEach((view, i) => this.state?.summarize(call, view, i, keys));
   }
 
   /** Begins rows that {@link encodeRows} adds, any number of times. */
@@ -202,7 +189,11 @@ export class LayerAttention implements Disposable {
     this.state?.beginOther(true);
   }
 
-  /** Adds the passes of rows whose keys and values, and all before them, lie in other memory than the cache's pages. */
+  /**
+   * Adds the passes of rows whose keys and values, and those of tokens before them, lie in other memory than the cache's pages.
+   *
+   * @param held tokens before them that lie there: all, or those that the rows of a window see
+   */
   encodeRows(
     call: GpuCall,
     tensors: StepTensors,
@@ -210,7 +201,7 @@ export class LayerAttention implements Disposable {
   ): void {
     const { cache, layer, state } = this;
     this.#checkTensors(tensors, tokens);
-    cache.encodeAppendInto(call, views, tensors, { first: held, tokens });
+    encodeAppend(call, { pool: cache.pool, first: held, into: views }, tensors, tokens);
     const keys = held + tokens;
     call.section(() => encodePrefill(call, { cache, layer, state, tensors, tokens, keys, keeps: false, views }));
   }

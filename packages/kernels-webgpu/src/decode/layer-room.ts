@@ -1,6 +1,7 @@
 // A layer's keys and values side by side in memory that all layers of a model use one after another, where its pages may lie on the host: each page travels once for all the rows that see it.
 import type { CacheView } from '../cache/view.ts';
 import type { PageUpload } from '../cache/host-pages.ts';
+import { seenFrom } from '../cache/sliding.ts';
 import { bytesOf } from '../device/features.ts';
 import { GpuCall } from '../dispatch/call.ts';
 import type { GpuTensor } from '../dispatch/tensor.ts';
@@ -24,10 +25,12 @@ const MOST_WAITING = 256 * 2 ** 20;
  * ```
  */
 export class LayerRoom {
-  /** By pool: token i is row i. */
+  /** By pool: token i is row i, counted from the first page that is here. */
   readonly views: readonly CacheView[];
   readonly #attention: LayerAttention;
   readonly #end: number;
+  /** Place of the first page that is here: of a window's, those that the rows see. */
+  readonly #first: number;
   /** Tokens that are there or whose passes are. */
   #keys: number;
 
@@ -38,29 +41,23 @@ export class LayerRoom {
     this.#attention = attention;
     this.#keys = cache.length;
     this.#end = cache.length + tokens;
-    const pages = Math.ceil(this.#end / pool.pageTokens);
-    this.views = cache.views().map(({ kvHeads, firstKvHead }, i) => {
-      const bytes = pages * pool.pools[i]!.pageBytes;
-      const tensor = (what: string): GpuTensor => ({
-        buffer: scratch.renew(`a layer's ${what}/${i}`, bytes).buffer,
-        type: pool.type,
-        length: bytes / bytesOf(pool.type),
-      });
-      return { kvHeads, firstKvHead, keyRows: pages * pool.pageTokens, k: tensor('keys'), v: tensor('values') };
-    });
+    this.#first = cache.slides ? Math.floor(seenFrom(cache.sliding!, cache.length) / pool.pageTokens) : 0;
+    this.views = roomViews(attention, scratch, Math.ceil(this.#end / pool.pageTokens) - this.#first);
     attention.beginRows();
   }
 
   /** Brings what the layer holds. @throws HipError `device-lost` */
   async load(): Promise<void> {
     const { cache } = this.#attention;
-    const places = cache.pages.slice(0, Math.ceil(cache.length / cache.pool.pageTokens)).keys();
-    await bringPages(this.#attention, [...places], this.views);
+    const count = Math.ceil(cache.length / cache.pool.pageTokens) - this.#first;
+    const places = Array.from({ length: count }, (_, i) => this.#first + i);
+    await bringPages(this.#attention, places, this.views, true);
   }
 
   /** Adds the passes of the next rows. @throws HipError `invalid-shape` */
   encode(call: GpuCall, tensors: StepTensors, rows: number): void {
-    this.#attention.encodeRows(call, tensors, { tokens: rows, held: this.#keys, views: this.views });
+    const held = this.#keys - this.#first * this.#attention.cache.pool.pageTokens;
+    this.#attention.encodeRows(call, tensors, { tokens: rows, held, views: this.views });
     this.#keys += rows;
   }
 
@@ -76,8 +73,10 @@ export class LayerRoom {
     const first = Math.floor(cache.length / pageTokens);
     const pages = cache.pages
       .slice(first, Math.ceil(this.#end / pageTokens))
-      .map((page, i) => ({ page, place: first + i }));
-    const full = pages.slice(0, Math.floor(this.#end / pageTokens) - first);
+      .map((page, i) => ({ page, place: first - this.#first + i }))
+      .filter(({ page }) => page >= 0);
+    const last = this.#end % pageTokens === 0 ? pages.length : pages.length - 1;
+    const full = pool.offload ? pages.slice(0, last) : [];
     // The newest ones stay.
     for (const { page } of full.slice(-planner.slots)) if (!planner.tryPlace(page)) break;
     using call = new GpuCall(pool.context);
@@ -100,6 +99,24 @@ export class LayerRoom {
       this.views.map(({ k, v }) => ({ k: k.buffer, v: v.buffer })),
     );
   }
+}
+
+/** Views of the memory that all layers use one after another, of so many pages. */
+export function roomViews(
+  { cache }: Pick<LayerAttention, 'cache'>,
+  scratch: SharedScratch,
+  pages: number,
+): CacheView[] {
+  const { pool } = cache;
+  return cache.views().map(({ kvHeads, firstKvHead }, i) => {
+    const bytes = pages * pool.pools[i]!.pageBytes;
+    const tensor = (what: string): GpuTensor => ({
+      buffer: scratch.renew(`a layer's ${what}/${i}`, bytes).buffer,
+      type: pool.type,
+      length: bytes / bytesOf(pool.type),
+    });
+    return { kvHeads, firstKvHead, keyRows: pages * pool.pageTokens, k: tensor('keys'), v: tensor('values') };
+  });
 }
 
 /**

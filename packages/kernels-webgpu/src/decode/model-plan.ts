@@ -9,6 +9,7 @@ import { meansBytes, meansLayout, mostPseudoKeys } from '../remainder/layout.ts'
 import { pseudoWords } from '../remainder/pseudo-code.ts';
 import { capacityOf, envelopeBytes, envelopeRows, planSearch } from '../search/plan.ts';
 import { resolveLayer, type Layer, type LayerOptions } from './layer.ts';
+import { layerPages } from './layer-pages.ts';
 import { outlivesStep, planView, type ViewPlan } from './view-states.ts';
 
 /** A layer of a model: how it attends, and its keys and values. */
@@ -29,6 +30,10 @@ export interface ModelPoolOptions {
   readonly pageTokens?: number | undefined;
   /** Full pages get a host copy and leave the device when room is needed. @defaultValue false */
   readonly offload?: boolean | undefined;
+  /** Conversations for whose windows layers that slide have room, at most as for `tokens`. @defaultValue 8 */
+  readonly conversations?: number | undefined;
+  /** Tokens behind a window that stay all the same: a cut back by so many needs nothing computed anew. @defaultValue 512 */
+  readonly spareTokens?: number | undefined;
 }
 
 /** What a plan is for, besides. */
@@ -100,7 +105,8 @@ function planLayer(
   options: ModelPoolOptions,
   device: { readonly profile: DeviceProfile; readonly limits: DeviceLimits },
 ): PlannedLayer {
-  const { tokens, type = 'f16', pageTokens = 256, offload = false } = options;
+  const { type = 'f16', pageTokens = 256 } = options;
+  const { tokens, offload } = layerPages(given, options);
   const { kvHeads, headDim } = given;
   const maxTokens = longestOf(options);
   const pools = planPools({ kvHeads, headDim, type, pageTokens, tokens, limits: device.limits });
@@ -183,7 +189,7 @@ function sessionBytes({ layer, views }: PlannedLayer, maxTokens: number): number
       bytes += envelopeBytes(shape, Math.max(1, envelopeRows(maxTokens, config.sink, chunk)), store);
     if (!hasMeans || !config.remainder) continue;
     const layout = meansLayout(config.remainder, config.sink, maxTokens - config.window);
-    bytes += meansBytes(shape, layout) + 8 * maskHeads * pseudoWords(mostPseudoKeys(layout));
+    bytes += meansBytes(shape, layout, plan.request.type) + 8 * maskHeads * pseudoWords(mostPseudoKeys(layout));
   }
   return bytes;
 }
@@ -192,11 +198,16 @@ function sessionBytes({ layer, views }: PlannedLayer, maxTokens: number): number
 function chunkBytes(
   { layer, pools, views }: PlannedLayer,
   tokens: number,
-  { pageTokens = 256, offload = false, ...options }: ModelPoolOptions,
+  given: ModelPoolOptions,
   { profile, limits }: { readonly profile: DeviceProfile; readonly limits: DeviceLimits },
 ): number {
-  const maxTokens = longestOf({ ...options, pageTokens, offload });
-  const pages = Math.ceil(maxTokens / pageTokens);
+  const { pageTokens = 256, offload = false } = given;
+  const maxTokens = longestOf(given);
+  // Before rows of a layer that slides lies its window, in pages.
+  const { sliding } = layerPages(layer, given);
+  const slides = !offload && sliding && Number.isFinite(sliding.keep);
+  const seen = slides ? Math.min(maxTokens, tokens + sliding.window + 2 * pageTokens) : maxTokens;
+  const pages = Math.ceil(seen / pageTokens);
   const gathered = pools.pools.reduce((most, { pageBytes }) => Math.max(most, pageBytes), 0);
   const all = pools.pools.reduce((sum, { pageBytes }) => sum + pageBytes, 0);
   let bytes = offload ? 2 * pages * all : 2 * pooledBytes(pages * gathered);

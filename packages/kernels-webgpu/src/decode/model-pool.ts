@@ -3,13 +3,22 @@ import { HipError } from '@hip/mask-search';
 import { PageStaging } from '../cache/host-pages.ts';
 import { KvCache } from '../cache/kv-cache.ts';
 import { KvPool } from '../cache/kv-pool.ts';
+import type { Sliding } from '../cache/sliding.ts';
 import { GpuCall } from '../dispatch/call.ts';
 import type { GpuContext } from '../dispatch/context.ts';
 import { resolveLayer, type Layer } from './layer.ts';
 import { LayerAttention } from './layer-attention.ts';
+import { layerPages } from './layer-pages.ts';
 import { longestOf, planModelPool, type ModelPoolOptions } from './model-plan.ts';
 import { ModelSession } from './model-session.ts';
 import { SharedScratch } from './shared-scratch.ts';
+
+interface PooledLayer {
+  readonly layer: Layer;
+  readonly pool: KvPool;
+  readonly sliding: Sliding | undefined;
+  readonly kind: string;
+}
 
 /**
  * Keys and values of a whole model. Conversations share pages when forked, and each layer's attention is passes of a call of the
@@ -31,12 +40,12 @@ export class ModelPool implements Disposable {
   readonly context: GpuContext;
   readonly offload: boolean;
   readonly maxTokens: number;
-  readonly #layers: readonly { readonly layer: Layer; readonly pool: KvPool; readonly kind: string }[];
+  readonly #layers: readonly PooledLayer[];
   readonly #scratch: SharedScratch;
 
   /** @throws HipError `invalid-config`, `invalid-shape`, `unsupported`; what the GPU refuses, by `context.settled()` */
   constructor(context: GpuContext, options: ModelPoolOptions) {
-    const { layers, tokens, type = 'f16', pageTokens = 256, offload = false } = options;
+    const { layers, type = 'f16', pageTokens = 256, offload = false } = options;
     if (layers.length === 0)
       throw new HipError('invalid-config', 'layers is empty: give one object a layer', { name: 'layers' });
     // Everything is checked before anything is allocated.
@@ -48,9 +57,10 @@ export class ModelPool implements Disposable {
     const staging = new PageStaging();
     this.#layers = layers.map((given) => {
       const { kvHeads, headDim } = given;
-      const pool = new KvPool(context, { kvHeads, headDim, type, pageTokens, tokens, offload, staging });
-      const layer = resolveLayer(given, { kvHeads, offload, pools: pool.pools.length });
-      return { layer, pool, kind: JSON.stringify([kvHeads, headDim, layer]) };
+      const { tokens, offload: own, sliding } = layerPages(given, options);
+      const pool = new KvPool(context, { kvHeads, headDim, type, pageTokens, tokens, offload: own, staging });
+      const layer = resolveLayer(given, { kvHeads, offload: own, pools: pool.pools.length });
+      return { layer, pool, sliding, kind: JSON.stringify([kvHeads, headDim, layer]) };
     });
   }
 
@@ -82,16 +92,25 @@ export class ModelPool implements Disposable {
     return this.#layers.reduce((total, { pool }) => total + pool.hostBytes, 0);
   }
 
-  /** Tokens for which the device has free pages. */
+  /** Tokens for which the device has free pages, in layers whose windows do not slide; in all layers where every one does. */
   get freeTokens(): number {
-    const { planner, pageTokens } = this.#layers[0]!.pool;
-    return (planner.slots - planner.resident) * pageTokens;
+    const whole = this.#layers.filter(({ sliding }) => !Number.isFinite(sliding?.keep ?? Infinity));
+    const free = (whole.length > 0 ? whole : this.#layers).map(
+      ({ pool: { planner, pageTokens } }) => (planner.slots - planner.resident) * pageTokens,
+    );
+    return Math.min(...free);
+  }
+
+  /** Tokens that each layer keeps of a conversation; null: all. Sessions are restored where these are equal. */
+  get kept(): readonly (number | null)[] {
+    return this.#layers.map(({ sliding }) => (sliding && Number.isFinite(sliding.keep) ? sliding.keep : null));
   }
 
   /** An empty conversation. @throws HipError `out-of-memory`, `device-lost` */
   createSession(): ModelSession {
     const layers = this.#layers.map(
-      ({ layer, pool }) => new LayerAttention(new KvCache(pool, { maxTokens: this.maxTokens }), layer, this.#scratch),
+      ({ layer, pool, sliding }) =>
+        new LayerAttention(new KvCache(pool, { maxTokens: this.maxTokens, sliding }), layer, this.#scratch),
     );
     return new ModelSession(this.#parts(layers));
   }

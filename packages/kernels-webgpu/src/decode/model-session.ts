@@ -1,17 +1,11 @@
 // ModelSession: one conversation over all layers of a model; its turns add each layer's attention to the caller's calls.
 import { HipError } from '@hip/mask-search';
-import { checkCut } from '../cache/kv-cache.ts';
+import { checkCut } from '../cache/cuts.ts';
 import type { GpuContext } from '../dispatch/context.ts';
 import type { LayerAttention } from './layer-attention.ts';
 import { ModelTurn } from './model-turn.ts';
-import {
-  pieceCount,
-  readPiece,
-  restoreSearches,
-  saveSearches,
-  writePiece,
-  type SavedSession,
-} from './saved-session.ts';
+import { pieceCount, readPiece, writePiece } from './saved-pages.ts';
+import { restoreSearches, saveSearches, type SavedSession } from './saved-session.ts';
 import type { StepUniforms } from './step-uniforms.ts';
 
 /** What a pool makes a session of. */
@@ -105,10 +99,20 @@ export class ModelSession implements Disposable {
     return this.#parts.fork(this.#parts.layers);
   }
 
-  /** Keeps the first `length` tokens of every layer. @throws HipError `invalid-config`, `internal` while a turn is open */
+  /** Whether every layer has what a token behind `length` others sees: the windows of some may have slid on. */
+  canTruncate(length: number): boolean {
+    return this.#parts.layers.every(({ cache }) => cache.canTruncate(length));
+  }
+
+  /**
+   * Keeps the first `length` tokens of every layer. Nothing has changed where it throws.
+   *
+   * @throws HipError `invalid-config`; `unsupported` where a window has slid on, see {@link canTruncate}; `internal` while a turn is open
+   */
   truncate(length: number): void {
     this.#checkIdle();
     checkCut(length, this.length);
+    for (const { cache } of this.#parts.layers) cache.checkCut(length);
     for (const layer of this.#parts.layers) layer.truncate(length);
   }
 
@@ -116,14 +120,14 @@ export class ModelSession implements Disposable {
    * What the session is, beside its keys and values: with them another session of an equal pool goes on as this one would, in another
    * process too. No turn may begin between this and the last {@link readPiece}. Waits for the queue.
    *
-   * @throws HipError `internal` while a turn is open, `unsupported` with pages on the host, `device-lost`
+   * @throws HipError `internal` while a turn is open, `device-lost`
    */
   async save(): Promise<SavedSession> {
     this.#checkIdle();
-    this.#checkResident();
     const layers = [];
     for (const layer of this.#parts.layers) layers.push(await saveSearches(layer));
-    return { tokens: this.length, layers };
+    const firstPages = this.#parts.layers.map(({ cache }) => cache.firstPage);
+    return { tokens: this.length, firstPages, layers };
   }
 
   /** Pieces of each layer's keys and values, of so many tokens. */
@@ -142,32 +146,27 @@ export class ModelSession implements Disposable {
    *
    * @throws HipError `out-of-memory`, `invalid-shape`, `unsupported`; the session is then to be disposed
    */
-  restore({ tokens, layers }: SavedSession): void {
+  restore({ tokens, firstPages, layers }: SavedSession): void {
     this.#checkIdle();
-    this.#checkResident();
     if (this.length > 0 || layers.length !== this.#parts.layers.length) {
       const message = `a session of ${this.length} tokens and ${this.#parts.layers.length} layers cannot become one of ${layers.length} layers: restore into an empty one of an equal pool`;
       throw new HipError('unsupported', message, { length: this.length, layers: layers.length });
     }
     this.#parts.layers.forEach((layer, i) => {
-      if (tokens > 0) {
-        layer.cache.reserve(tokens);
-        layer.cache.advance(tokens);
-      }
+      layer.cache.restore(tokens, firstPages[i] ?? 0, layer.cache.pool.offload);
       restoreSearches(layer, layers[i]);
     });
   }
 
-  /** Writes a piece that {@link readPiece} gave. @throws HipError `invalid-shape` */
-  writePiece(layer: number, piece: number, bytes: Uint8Array): void {
+  /**
+   * Writes a piece that {@link readPiece} gave: pieces of a layer in order, one at a time. With pages on the host nothing else of the pool
+   * may run meanwhile.
+   *
+   * @throws HipError `invalid-shape`, `device-lost`
+   */
+  async writePiece(layer: number, piece: number, bytes: Uint8Array): Promise<void> {
     this.#checkIdle();
-    writePiece(this.#parts.layers[layer]!.cache, piece, bytes);
-  }
-
-  #checkResident(): void {
-    if (!this.#parts.offload) return;
-    const message = 'pages of this session may lie on the host, which are not saved: keep them on the device';
-    throw new HipError('unsupported', message, { offload: true });
+    await writePiece(this.#parts.layers[layer]!, piece, bytes);
   }
 
   /** With pages on the host: copies full pages there, so that they may leave the device. Await it after each commit. */

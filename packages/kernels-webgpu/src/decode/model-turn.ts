@@ -6,6 +6,7 @@ import type { Timer } from '../dispatch/timer.ts';
 import { LayerAttention, type LayerStep } from './layer-attention.ts';
 import { LayerRoom } from './layer-room.ts';
 import { runOffloadedStep } from './offloaded-step.ts';
+import { catchUp, isBehind, noteSummaries } from './step-summaries.ts';
 import type { StepUniforms } from './step-uniforms.ts';
 import type { StepTensors } from './tensors.ts';
 
@@ -176,17 +177,17 @@ export class ModelTurn implements Disposable {
   #beginSteps(): LayerStep[] {
     const { layers, uniforms, row, context } = this.#parts;
     const steps = layers.map((layer) => layer.beginStep(row));
-    const late = layers.flatMap((layer, i) => (layer.isBehind(steps[i]!) ? [[layer, steps[i]!] as const] : []));
+    const late = layers.flatMap((layer, i) => (isBehind(layer, steps[i]!) ? [[layer, steps[i]!] as const] : []));
     if (late.length > 0) {
       this.watch(() => {
         using call = new GpuCall(context);
-        for (const [layer, step] of late) layer.catchUp(call, step);
+        for (const [layer, step] of late) catchUp(call, layer, step);
         call.submit();
       });
     }
     // Equal layers share uniforms: they stand where the first of them stands.
     new Set(uniforms).forEach((each) => each.write(steps[uniforms.indexOf(each)]!.moment));
-    layers.forEach((layer, i) => layer.noteSummaries(steps[i]!));
+    for (const step of steps) noteSummaries(step);
     return steps;
   }
 

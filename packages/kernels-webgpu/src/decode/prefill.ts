@@ -40,14 +40,7 @@ export function encodePrefill(call: GpuCall, request: PrefillRequest): GpuMask |
     const whole = (): CacheView => gather(call, cache, view, { index: i, first: 0, keys });
     // Pages that lie on the host are read once, for everything.
     const seen = gathers && layer.window === undefined ? whole() : view;
-    const views = state && (isSearched || offload) ? state.views[i]! : undefined;
-    if (views) {
-      const { envelopes, means, plan } = views;
-      const shape = { ...plan.request.shape, keys };
-      const { keyRows, pages } = seen;
-      envelopes.update(call, { request: { ...plan.request, shape, keyRows, pageShift: pages?.shift } }, seen, keys);
-      means?.update(call, seen, keys);
-    }
+    if (isSearched || offload) state?.summarize(call, seen, i, keys);
     if (mask) attendSearched(call, request, { seen, index: i, mask, rows: () => (seen.pages ? whole() : seen) });
     else attendExactly(call, request, seen, i);
   });

@@ -112,6 +112,15 @@ export class SearchedState implements Disposable {
     });
   }
 
+  /** Adds the passes that take `keys` tokens into summaries and means. @param seen the `index`-th view, or memory in its place */
+  summarize(call: GpuCall, seen: CacheView, index: number, keys: number): void {
+    const { envelopes, means, plan } = this.views[index]!;
+    const shape = { ...plan.request.shape, keys };
+    const { keyRows, pages } = seen;
+    envelopes.update(call, { request: { ...plan.request, shape, keyRows, pageShift: pages?.shift } }, seen, keys);
+    means?.update(call, seen, keys);
+  }
+
   /** What takes it back to now. Masks and summaries need no copies: a repeated step computes them again. */
   checkpoint(): () => void {
     const clock = this.clock.state;

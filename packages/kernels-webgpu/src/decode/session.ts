@@ -10,6 +10,7 @@ import { LayerAttention, type LayerStep } from './layer-attention.ts';
 import { runOffloadedStep } from './offloaded-step.ts';
 import type { StepPart } from './searched-steps.ts';
 import { SharedScratch } from './shared-scratch.ts';
+import { catchUp, isBehind, noteSummaries } from './step-summaries.ts';
 import type { StepUniforms } from './step-uniforms.ts';
 import { sameTensors, type StepTensors } from './tensors.ts';
 
@@ -249,13 +250,13 @@ export class GpuDecodeSession {
     if (this.#bound && !sameTensors(this.#bound, tensors)) this.#release();
     this.#bound = tensors;
     const step = this.#layer.beginStep(0);
-    if (this.#layer.isBehind(step)) {
+    if (isBehind(this.#layer, step)) {
       using call = new GpuCall(cache.pool.context);
-      this.#layer.catchUp(call, step);
+      catchUp(call, this.#layer, step);
       call.submit();
     }
     this.#uniforms.write(step.moment);
-    this.#layer.noteSummaries(step);
+    noteSummaries(step);
     return step;
   }
 

@@ -2,7 +2,7 @@
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import fc from 'fast-check';
 import { describeGpu } from '@hip/testing';
-import { planModelPool } from '../../src/decode/model-plan.ts';
+import { planModelPool, type ModelPoolOptions } from '../../src/decode/model-plan.ts';
 import { ModelPool } from '../../src/decode/model-pool.ts';
 import type { ModelSession } from '../../src/decode/model-session.ts';
 import { ModelTurn } from '../../src/decode/model-turn.ts';
@@ -55,8 +55,10 @@ describeGpu('conversations of a model', (gpu) => {
   });
   afterAll(() => context.device.destroy());
 
-  const poolOf = (offload: boolean, tokens = 1024): ModelPool =>
-    new ModelPool(context, { layers: LAYERS, tokens, maxTokens: 256, pageTokens, offload });
+  const poolOf = (offload: boolean, tokens = 1024, more: Partial<ModelPoolOptions> = {}): ModelPool =>
+    new ModelPool(context, { layers: LAYERS, tokens, maxTokens: 256, pageTokens, offload, ...more });
+  /** The layer with a window keeps the newest tokens of three conversations. */
+  const SLIDING = { conversations: 3, spareTokens: 8 };
 
   /** A conversation in a pool of its own, which did the same. */
   async function alone(deeds: readonly Deed[]): Promise<{ pool: ModelPool; session: ModelSession }> {
@@ -72,9 +74,10 @@ describeGpu('conversations of a model', (gpu) => {
   /** Slots for fewer tokens than one of the conversations may have. */
   const FEW = 144;
 
-  async function check(list: readonly Action[], offload: boolean): Promise<void> {
+  async function check(list: readonly Action[], offload: boolean, more: Partial<ModelPoolOptions> = {}): Promise<void> {
     using pools = new DisposableStack();
-    const pool = pools.use(poolOf(offload, offload ? FEW : 1024));
+    const { tokens: room = offload ? FEW : 1024 } = more;
+    const pool = pools.use(poolOf(offload, room, more));
     const open: { session: ModelSession; deeds: Deed[]; reference: ModelSession }[] = [];
     const add = async (session: ModelSession, deeds: readonly Deed[]): Promise<void> => {
       const { pool: own, session: reference } = await alone(deeds);
@@ -97,6 +100,13 @@ describeGpu('conversations of a model', (gpu) => {
         session.begin(action.tokens).rollback();
       } else if (action.kind === 'truncate') {
         const cut = Math.floor(action.keep * session.length);
+        const { length } = session;
+        if (!session.canTruncate(cut)) {
+          expect(() => session.truncate(cut)).toThrow(expect.objectContaining({ code: 'unsupported' }));
+          expect(session.length).toBe(length);
+          continue;
+        }
+        // What a window sees, and a little more, is there always.
         session.truncate(cut);
         reference.truncate(cut);
         deeds.push({ cut });
@@ -113,7 +123,7 @@ describeGpu('conversations of a model', (gpu) => {
       session.dispose();
       reference.dispose();
     }
-    expect(pool.freeTokens).toBe(offload ? FEW : 1024);
+    expect(pool.freeTokens).toBe(room);
     expect(pool.hostBytes).toBe(0);
     await context.settled();
   }
@@ -133,6 +143,70 @@ describeGpu('conversations of a model', (gpu) => {
       { numRuns: 3, endOnFailure: true },
     );
   });
+
+  it.each([false, true])('… and with windows that slide, pages on the host: %s', async (offload) => {
+    const more = { ...SLIDING, tokens: offload ? 224 : 1024 };
+    using pool = poolOf(offload, more.tokens, SLIDING);
+    expect(pool.kept).toEqual([null, 31, null]);
+    await fc.assert(
+      fc.asyncProperty(actions, (list) => check(list, offload, more)),
+      { numRuns: 2, endOnFailure: true },
+    );
+  });
+
+  it('holds the newest tokens of a layer whose window slides, in as many pages as it says', async () => {
+    const options = { layers: LAYERS, tokens: 1024, maxTokens: 512, pageTokens, ...SLIDING };
+    // Of each of three conversations, and of one that is being read: ⌈31 / 16⌉ + 1 pages.
+    expect(planModelPool(options, context).pages).toBe((2 * 1024 + 4 * 3 * 16) * 2 * 16 * 2);
+    using pool = new ModelPool(context, options);
+    const session = pool.createSession();
+    for (const [i, tokens] of [300, 1, 1, 17, 1, 100].entries()) await turn(context, session, tokens, i);
+    expect(session.length).toBe(420);
+    const cuts = [419, 407, 406, 100, 0].map((length) => session.canTruncate(length));
+    expect(cuts).toEqual([true, true, false, false, true]);
+    expect(() => session.truncate(406)).toThrow(/tokens before 384/u);
+    // A second one begins where the first one ended.
+    const fork = session.fork();
+    session.dispose();
+    const bits = await turn(context, fork, 3, 9);
+    using reference = poolOf(false, 1024, { maxTokens: 512 });
+    const whole = reference.createSession();
+    for (const [i, tokens] of [300, 1, 1, 17, 1, 100].entries()) await turn(context, whole, tokens, i);
+    expect(bits).toBe(await turn(context, whole, 3, 9));
+    for (const [name, value] of [
+      ['conversations', 0],
+      ['spareTokens', -1],
+    ] as const)
+      expect(() => poolOf(false, 1024, { [name]: value })).toThrow(new RegExp(`${name} is ${value}`, 'u'));
+  });
+
+  it.each([false, true])(
+    'saves a session and goes on from it in another pool, pages on the host: %s',
+    async (offload) => {
+      const more = { ...SLIDING, tokens: offload ? 224 : 1024, maxTokens: 512 };
+      using pool = poolOf(offload, more.tokens, more);
+      using other = poolOf(offload, more.tokens, more);
+      const session = pool.createSession();
+      for (const [i, tokens] of [200, 1, 1, 60, 1, 1].entries()) await turn(context, session, tokens, i);
+      const saved = structuredClone(await session.save());
+      const again = other.createSession();
+      // Somebody else's pages lie before.
+      await turn(context, other.createSession(), 20, 3);
+      again.restore(saved);
+      for (const [layer, count] of session.pieces(session.length).entries())
+        for (let piece = 0; piece < count; piece++)
+          await again.writePiece(layer, piece, await session.readPiece(layer, piece));
+      expect(again.length).toBe(264);
+      for (const [i, tokens] of [1, 1, 1, 30, 1].entries())
+        expect([i, await turn(context, again, tokens, 20 + i)]).toEqual([
+          i,
+          await turn(context, session, tokens, 20 + i),
+        ]);
+      await expect(again.writePiece(0, 0, new Uint8Array(3))).rejects.toMatchObject({ code: 'invalid-shape' });
+      expect(() => again.restore(saved)).toThrow(/restore into an empty one/u);
+      await context.settled();
+    },
+  );
 
   it('reads a prompt layer by layer, and takes steps that want more pages than there are slots', async () => {
     using reference = poolOf(false);

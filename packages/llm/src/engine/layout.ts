@@ -3,7 +3,7 @@ import type { ResolvedOptions } from './options.ts';
 import type { Backend } from './types.ts';
 
 /** Number of the form in which sequences are saved; another one is not read. */
-const FORM = 1;
+const FORM = 2;
 
 /** @param more - what else decides it on a backend */
 export function layoutOf(

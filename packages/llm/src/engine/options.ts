@@ -35,6 +35,8 @@ export interface ResolvedOptions {
   readonly memoryLimit: number | undefined;
   /** Tokens that the cache of a GPU holds, of all sequences. */
   readonly cacheTokens: number;
+  /** Conversations whose windows a GPU has room for; undefined: as the kernels choose. */
+  readonly conversations: number | undefined;
   /** Tokens on the GPU at once, where others go to the host. */
   readonly offload: number | undefined;
 }
@@ -47,7 +49,7 @@ export interface ResolvedAttention {
 
 /** @throws LlmError `invalid-input` naming the option, its value and what is allowed */
 export function resolveOptions(options: EngineOptions, config: ModelConfig, backend: Backend): ResolvedOptions {
-  const { weights = 'stored', cache = 'f16', attention = {}, memoryLimit, offload } = options;
+  const { weights = 'stored', cache = 'f16', attention = {}, memoryLimit, conversations, offload } = options;
   oneOf('weights', weights, WEIGHTS);
   oneOf('cache', cache, ['f16', 'f32']);
   if (memoryLimit !== undefined && !(memoryLimit > 0)) throw invalid('memoryLimit', memoryLimit, 'bytes > 0');
@@ -58,6 +60,8 @@ export function resolveOptions(options: EngineOptions, config: ModelConfig, back
   const cacheTokens = options.cacheTokens ?? contextTokens + SPARE_TOKENS;
   if (!(Number.isSafeInteger(cacheTokens) && cacheTokens >= 1))
     throw invalid('cacheTokens', cacheTokens, 'an integer >= 1');
+  if (conversations !== undefined && !(Number.isSafeInteger(conversations) && conversations >= 1))
+    throw invalid('conversations', conversations, 'an integer >= 1');
   return {
     weights,
     cache,
@@ -66,6 +70,7 @@ export function resolveOptions(options: EngineOptions, config: ModelConfig, back
     rows: Math.min(backend === 'wasm' ? CHUNK_TOKENS : gpuChunk(config), contextTokens),
     memoryLimit,
     cacheTokens,
+    conversations,
     offload: offload && offload.tokens < contextTokens ? offload.tokens : undefined,
   };
 }

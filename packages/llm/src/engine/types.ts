@@ -104,7 +104,10 @@ export interface Sequence {
   losses(ids: ArrayLike<number>, options?: Omit<ForwardOptions, 'logits'>): Promise<Float32Array>;
   /** A sequence with the same tokens that goes its own way; keys and values are shared until then. */
   fork(): Sequence;
-  /** Keeps the first `length` tokens. */
+  /**
+   * Keeps the first `length` tokens. Where a layer's sliding window has moved on by more than 512 tokens behind them, and what it saw was
+   * given back, the next call computes them anew.
+   */
   truncate(length: number): void;
   /**
    * The sequence as it is now, as data; it may go on meanwhile.
@@ -168,6 +171,13 @@ export interface EngineOptions {
    * grows. @defaultValue one sequence of `contextTokens`, and 1,024 of others
    */
   readonly cacheTokens?: number | undefined;
+  /**
+   * Conversations whose windows the GPU has room for at once, where layers of the model see a sliding window: those layers hold the newest
+   * tokens of each alone, and 512 before them, where that takes less than `cacheTokens`. WebAssembly's memory grows.
+   *
+   * @defaultValue 8
+   */
+  readonly conversations?: number | undefined;
   /**
    * Keys and values of so many tokens lie on the GPU at once; older ones move to the host and are fetched where HiP selects them. WebGPU
    * alone. @defaultValue all of `contextTokens`, none on the host

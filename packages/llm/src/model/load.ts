@@ -63,8 +63,8 @@ async function fromCheckpoint(checkpoint: OpenCheckpoint, options: LoadOptions):
     checkpoint.generation(),
   ]);
   const { cacheType: cache, weights, contextTokens, attention, threads, signal, onProgress } = options;
-  const { backend, device, memoryLimit, cacheTokens, offload } = options;
-  const placed = { backend, device, memoryLimit, cacheTokens, offload, threads };
+  const { backend, device, memoryLimit, cacheTokens, conversations, offload } = options;
+  const placed = { backend, device, memoryLimit, cacheTokens, conversations, offload, threads };
   const engineOptions: EngineOptions = { ...placed, cache, weights, contextTokens, attention, signal, onProgress };
   const engine = await loadEngine(checkpoint, engineOptions);
   const draft = await draftFor({ engine, tokenizer }, options).catch((error: unknown) => {

@@ -65,4 +65,29 @@ describeGpu('a sequence on a GPU', (gpu) => {
     },
     SLOW,
   );
+
+  it(
+    'goes on from pages that lay on the host',
+    async () => {
+      const options = { ...OPTIONS, attention: { denseBelow: 64, config: attention.config }, offload: { tokens: 448 } };
+      const offloaded = await loadEngine(files, { ...options, device });
+      const sequence = offloaded.createSequence();
+      await sequence.forward(text(500), { logits: 'none' });
+      for (const id of text(3, 2)) await sequence.forward([id], { logits: 'none' });
+      const bytes = await collect(writeSaved(offloaded, await sequence.save(), {}));
+      const { sequence: again } = await readSaved(offloaded, bytes, () => undefined);
+      const steps = async (of: typeof sequence) => {
+        const out: Float32Array[] = [];
+        for (const id of text(4, 3)) out.push(await of.forward([id]));
+        return [...out, await of.forward(text(30, 5)), await of.forward([7])];
+      };
+      expect(await steps(again)).toEqual(await steps(sequence));
+      await expect(readSaved(engine, bytes, () => undefined)).rejects.toMatchObject({
+        code: 'saved-mismatch',
+        details: { what: 'layout' },
+      });
+      offloaded.close();
+    },
+    SLOW,
+  );
 });

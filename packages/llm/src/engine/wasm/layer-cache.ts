@@ -5,6 +5,9 @@ import { denseMask, type BlockMask } from '@hip/mask-search';
 import type { LayerAttention } from '../layer-attention.ts';
 import type { LayerShape } from '../layers.ts';
 
+/** Tokens behind a window that stay, so that a cut back by so many needs nothing computed anew. */
+const SPARE_TOKENS = 512;
+
 /** Keys and values of one layer of one sequence. */
 export class LayerCache implements Disposable {
   readonly #shape: LayerShape;
@@ -65,13 +68,22 @@ export class LayerCache implements Disposable {
     switch (kind) {
       case 'window': {
         const mask = denseMask({ batch: 1, queries, keys, heads, kvHeads, headDim }, true);
-        return cache.attendMasked(q, { ...mask, window: this.#attention.window });
+        const { window } = this.#attention;
+        const out = cache.attendMasked(q, { ...mask, window });
+        cache.forget(Math.max(0, keys - (window - 1) - SPARE_TOKENS));
+        return out;
       }
       case 'dense':
         return cache.attendDense(q);
       case 'hip':
         return queries === 1 ? cache.decode(q) : cache.attend(q).output;
     }
+  }
+
+  /** Whether what a token behind `length` others sees is there. */
+  canTruncate(length: number): boolean {
+    const { forgotten } = this.#cache;
+    return length === 0 || forgotten <= Math.max(0, length - this.#attention.window + 1);
   }
 
   truncate(length: number): void {

@@ -14,8 +14,8 @@ export async function* savedPages(
 ): AsyncGenerator<Uint8Array, void, void> {
   let since = performance.now();
   for (const cache of caches) {
-    const { pages } = cache.save();
-    for (let page = 0; page < pages; page++) {
+    const { pages, firstPage = 0 } = cache.save();
+    for (let page = firstPage; page < pages; page++) {
       check();
       yield cache.readPage(page);
       if (performance.now() - since < SLICE) continue;
@@ -39,8 +39,8 @@ export async function restoreCaches(
   }
   for (const [layer, cache] of caches.entries()) {
     cache.restore(saved[layer] as SavedCache);
-    const { pages } = cache.save();
-    for (let page = 0; page < pages; page++) {
+    const { pages, firstPage = 0 } = cache.save();
+    for (let page = firstPage; page < pages; page++) {
       const { value, done } = await pieces.next();
       check();
       if (done) throw wrong('pages are missing');

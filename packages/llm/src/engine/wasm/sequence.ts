@@ -139,6 +139,7 @@ export class WasmSequence implements Sequence {
 
   async save(): Promise<SavedSequence> {
     this.#checkIdle('save');
+    if (this.#isStale) await this.#renew();
     // Pages are shared with the copy until this sequence writes into them.
     const caches = this.#forkCaches();
     const check = (): void => this.#shared.checkOpen();
@@ -185,8 +186,28 @@ export class WasmSequence implements Sequence {
   truncate(length: number): void {
     this.#checkIdle('truncate');
     checkLength(length, this.length);
-    for (const cache of this.#caches) cache.truncate(length);
+    cut(this.#caches, length);
     this.#ids.length = length;
+  }
+
+  /** Windows have slid on, and keys and values of all tokens are to be computed anew. */
+  get #isStale(): boolean {
+    return (this.#caches[0]?.length ?? 0) < this.#ids.length;
+  }
+
+  /** Computes keys and values of all tokens anew. */
+  async #renew(): Promise<void> {
+    const { length } = this.#ids;
+    this.#running = true;
+    try {
+      await this.#runs(this.#ids, { caches: this.#caches, first: 0, total: length, skip: length }, {}, () => undefined);
+    } catch (error) {
+      if (!this.#disposed) cut(this.#caches, 0);
+      throw translated(error);
+    } finally {
+      this.#running = false;
+      if (this.#disposed) this.#free();
+    }
   }
 
   mask(layer: number): BlockMask | undefined {
@@ -217,21 +238,22 @@ export class WasmSequence implements Sequence {
     if (ids.length === 0) return;
     this.#running = true;
     // Other frequencies turn every key that is held: all of it is computed anew, beside the old.
-    const anew = held > 0 && this.#shared.isLong(total) !== this.#shared.isLong(held);
+    const isTurned = held > 0 && !this.#isStale && this.#shared.isLong(total) !== this.#shared.isLong(held);
+    const anew = isTurned || this.#isStale;
     let caches = this.#caches;
     try {
       throwIfAborted(options.signal, 'the step');
-      if (anew) caches = this.#shared.createCaches();
+      if (isTurned) caches = this.#shared.createCaches();
       const all = anew ? [...this.#ids, ...Array.from(ids)] : ids;
       await this.#runs(all, { caches, first: anew ? 0 : held, total, skip: anew ? held : 0 }, options, read);
-      if (anew) {
+      if (isTurned) {
         free(this.#caches);
         this.#caches = caches;
       }
       for (let i = 0; i < ids.length; i++) this.#ids.push(ids[i] as number);
     } catch (error) {
       if (caches !== this.#caches) free(caches);
-      else if (!this.#disposed) for (const cache of caches) if (cache.length > held) cache.truncate(held);
+      else if (!this.#disposed) cut(caches, anew ? 0 : held);
       throw translated(error);
     } finally {
       this.#running = false;
@@ -284,4 +306,11 @@ export class WasmSequence implements Sequence {
 
 function free(caches: readonly LayerCache[]): void {
   for (const cache of caches) cache[Symbol.dispose]();
+}
+
+/** Keeps the first tokens at most; none where windows have slid on. */
+function cut(caches: readonly LayerCache[], length: number): void {
+  const least = Math.min(length, ...caches.map((cache) => cache.length));
+  const kept = caches.every((cache) => cache.canTruncate(least)) ? least : 0;
+  for (const cache of caches) cache.truncate(kept);
 }

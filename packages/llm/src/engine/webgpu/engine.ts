@@ -49,8 +49,9 @@ export class WebgpuEngine implements Engine {
   }
 
   get layout(): string {
-    const { options } = this.model;
-    return layoutOf('webgpu', options, { contextTokens: options.contextTokens });
+    const { options, pool } = this.model;
+    const { contextTokens, offload } = options;
+    return layoutOf('webgpu', options, { contextTokens, kept: pool.kept, isOffloaded: offload !== undefined });
   }
 
   createSequence(): Sequence {

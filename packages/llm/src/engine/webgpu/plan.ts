@@ -39,7 +39,7 @@ export function rowsOptions({ cache, weights }: ResolvedOptions): Pick<RowsOptio
 
 /** What the engine's pool of pages is made with. */
 export function poolOptions(
-  { cache, cacheTokens, contextTokens, offload }: ResolvedOptions,
+  { cache, cacheTokens, contextTokens, conversations, offload }: ResolvedOptions,
   layers: ReturnType<typeof modelLayers>,
 ): Parameters<typeof planModelPool>[0] {
   return {
@@ -49,6 +49,7 @@ export function poolOptions(
     type: cache,
     pageTokens: offload === undefined ? PAGE_TOKENS : OFFLOADED_PAGE_TOKENS,
     offload: offload !== undefined,
+    conversations,
   };
 }
 

@@ -25,15 +25,17 @@ export async function restoreSession(
   check: () => void,
 ): Promise<void> {
   const saved = state as SavedSession;
-  if (Object(saved).tokens !== tokens || !Array.isArray(saved.layers)) throw wrong('its tokens are others');
+  const isWhole = Object(saved).tokens === tokens && Array.isArray(saved.layers) && Array.isArray(saved.firstPages);
+  if (!isWhole) throw wrong('its tokens are others');
   // What JSON has no word for is absent.
-  session.restore({ tokens, layers: saved.layers.map((layer) => layer ?? undefined) });
+  const { firstPages } = saved;
+  session.restore({ tokens, firstPages, layers: saved.layers.map((layer) => layer ?? undefined) });
   for (const [layer, count] of session.pieces(tokens).entries()) {
     for (let piece = 0; piece < count; piece++) {
       const { value, done } = await pieces.next();
       check();
       if (done) throw wrong('keys and values are missing');
-      session.writePiece(layer, piece, value);
+      await session.writePiece(layer, piece, value);
     }
   }
 }

@@ -80,6 +80,7 @@ export class WebgpuSequence implements Sequence {
   async save(): Promise<SavedSequence> {
     this.#checkIdle('save');
     const { model } = this.#shared;
+    if (this.#isStale) await this.#renew();
     let copy: ModelSession | undefined;
     const check = (): void => model.checkOpen();
     const dispose = (): void => {
@@ -106,7 +107,8 @@ export class WebgpuSequence implements Sequence {
     checkRoom(0, tokens.length, model.options.contextTokens);
     this.#running = true;
     try {
-      await restoreSession(this.#session, state, tokens.length, pieces, () => this.#check());
+      const run = () => restoreSession(this.#session, state, tokens.length, pieces, () => this.#check());
+      await (model.options.offload === undefined ? run() : model.alone(run));
       await model.context.settled();
       this.#ids = [...tokens];
     } finally {
@@ -128,11 +130,40 @@ export class WebgpuSequence implements Sequence {
     this.#checkIdle('truncate');
     checkLength(length, this.length);
     try {
-      this.#session.truncate(length);
+      this.#cut(this.#session, length);
     } catch (error) {
       throw translated(error);
     }
     this.#ids.length = length;
+  }
+
+  /** Where windows have slid on nothing is held, and the next call computes all tokens anew. */
+  #cut(session: ModelSession, length: number): void {
+    const held = Math.min(length, session.length);
+    session.truncate(session.canTruncate(held) ? held : 0);
+  }
+
+  /** Keys and values of tokens are to be computed anew. */
+  get #isStale(): boolean {
+    return this.#session.length < this.#ids.length;
+  }
+
+  /** Computes keys and values of all tokens anew. */
+  async #renew(): Promise<void> {
+    const { model } = this.#shared;
+    const { length } = this.#ids;
+    this.#running = true;
+    try {
+      const prompt = { ids: this.#ids, session: this.#session, first: 0, total: length, skip: 0 };
+      const run = () => readPrompt(model, prompt, { kind: 'none' }, { check: () => this.#check() });
+      await (model.options.offload === undefined ? run() : model.alone(run));
+    } catch (error) {
+      this.#takeBack(this.#session, 0);
+      throw this.#named(error);
+    } finally {
+      this.#running = false;
+      if (this.#disposed) this.#free(this.#session);
+    }
   }
 
   mask(): undefined {
@@ -164,14 +195,15 @@ export class WebgpuSequence implements Sequence {
     if (ids.length === 0) return undefined;
     this.#running = true;
     // Other frequencies turn every key that is held: all of it is computed anew, beside the old.
-    const isAnew = held > 0 && model.isLong(total) !== model.isLong(held);
+    const isTurned = held > 0 && !this.#isStale && model.isLong(total) !== model.isLong(held);
+    const isAnew = isTurned || this.#isStale;
     let session = this.#session;
     try {
       throwIfAborted(options.signal, 'the step');
-      if (isAnew) session = model.pool.createSession();
-      const run = (): Promise<StepResult> => this.#run(ids, want, options, session);
+      if (isTurned) session = model.pool.createSession();
+      const run = (): Promise<StepResult> => this.#run(ids, want, options, { session, isAnew });
       const result = await (model.options.offload === undefined ? run() : model.alone(run));
-      if (isAnew) {
+      if (isTurned) {
         const before = this.#session;
         this.#session = session;
         this.#free(before);
@@ -179,7 +211,7 @@ export class WebgpuSequence implements Sequence {
       for (let i = 0; i < ids.length; i++) this.#ids.push(ids[i] as number);
       return result;
     } catch (error) {
-      this.#takeBack(session, held);
+      this.#takeBack(session, isAnew ? 0 : held);
       throw this.#named(error);
     } finally {
       this.#running = false;
@@ -191,10 +223,9 @@ export class WebgpuSequence implements Sequence {
     ids: ArrayLike<number>,
     want: Want | RowsWant,
     { signal, onProgress }: Control,
-    session: ModelSession,
+    { session, isAnew }: { readonly session: ModelSession; readonly isAnew: boolean },
   ): Promise<StepResult> {
     const { model, scheduler } = this.#shared;
-    const isAnew = session !== this.#session;
     const check = (): void => this.#check();
     const held = this.length;
     const isStep = ids.length === 1 && !isAnew && want.kind !== 'all' && want.kind !== 'losses';
@@ -227,7 +258,7 @@ export class WebgpuSequence implements Sequence {
       return;
     }
     if (model.isClosed || model.context.lost || this.#disposed) return;
-    if (session.length > held) session.truncate(held);
+    if (session.length > held) this.#cut(session, held);
   }
 
   /** What ended a call: the end of the engine or of this sequence before what came of it. */
