@@ -3,7 +3,9 @@ import '@hip/testing';
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { LlmError } from '../../src/errors.ts';
+import { openCheckpoint } from '@hip/checkpoints';
 import { loadEngine } from '../../src/engine/load.ts';
+import { planEngine } from '../../src/engine/plan.ts';
 import type { Engine } from '../../src/engine/types.ts';
 import { relativeError, withEngine } from '../helpers/compare.ts';
 import { tinyModel } from '../helpers/tiny.ts';
@@ -192,6 +194,51 @@ describe('failures', () => {
         expect(sequence.length).toBe(3);
       }
       expect(await codeOf(sequence.losses([7, 7]))).toBe('non-finite-logits');
+    });
+  });
+
+  it('holds the window of a layer that slides, and computes anew what was given back', async () => {
+    const { files } = tinyModel({
+      architectures: ['MistralForCausalLM'],
+      model_type: 'mistral',
+      sliding_window: 16,
+      num_hidden_layers: 2,
+    });
+    const ids = text(1800);
+    await withEngine(files, { contextTokens: 2000 }, async (own) => {
+      const rowOf = async (tokens: readonly number[]) => {
+        const fresh = own.createSequence();
+        const row = await fresh.forward(tokens);
+        fresh.dispose();
+        return row;
+      };
+      const sequence = own.createSequence();
+      await sequence.forward(ids.slice(0, 600), { logits: 'none' });
+      const few = own.memory.cache;
+      await sequence.forward(ids.slice(600), { logits: 'none' });
+      // Pages of 256 tokens, of each layer those of 527 and what a call adds.
+      expect(own.memory.cache).toBeLessThan(1.7 * few);
+      await using checkpoint = await openCheckpoint(files);
+      const plan = await planEngine(checkpoint, { contextTokens: 2000, threads: 1, backend: 'wasm' });
+      expect(own.memory.cache).toBeLessThanOrEqual(plan.cache);
+      expect(plan.cache).toBeLessThan(2.2 * few);
+      for (const length of [1780, 700, 300]) {
+        const fork = sequence.fork();
+        sequence.truncate(length);
+        const failed = sequence.forward([1, 2], { signal: AbortSignal.abort() });
+        expect(await codeOf(failed)).toBe('aborted');
+        expect(sequence.tokens).toEqual(ids.slice(0, length));
+        const saved = await sequence.save();
+        const again = await own.restoreSequence(saved);
+        saved[Symbol.dispose]();
+        const expected = await rowOf([...ids.slice(0, length), 7]);
+        for (const each of [sequence, again])
+          expect(relativeError(await each.forward([7]), expected)).toBeLessThan(1e-5);
+        sequence.truncate(length);
+        for (const each of [again, fork]) each.dispose();
+      }
+      sequence.dispose();
+      expect(own.memory.cache).toBe(0);
     });
   });
 

@@ -8,6 +8,14 @@ import type { LayerShape } from '../layers.ts';
 /** Tokens behind a window that stay, so that a cut back by so many needs nothing computed anew. */
 const SPARE_TOKENS = 512;
 
+/** Of a page of `@hip/kernels-cpu`. */
+export const PAGE_TOKENS = 256;
+
+/** Tokens that a layer with a window holds between two calls, at most. */
+export function mostHeld(window: number): number {
+  return window - 1 + SPARE_TOKENS + PAGE_TOKENS;
+}
+
 /** Keys and values of one layer of one sequence. */
 export class LayerCache implements Disposable {
   readonly #shape: LayerShape;

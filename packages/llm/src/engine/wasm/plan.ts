@@ -5,6 +5,7 @@ import { LayerAttention } from '../layer-attention.ts';
 import type { LayerShape } from '../layers.ts';
 import type { ResolvedOptions } from '../options.ts';
 import type { EngineOptions, EnginePlan } from '../types.ts';
+import { mostHeld, PAGE_TOKENS } from './layer-cache.ts';
 import { scratchLengths } from './scratch.ts';
 
 /** @throws HipError `invalid-config` */
@@ -22,14 +23,18 @@ export function planWasm(
   for (const shape of shapes) {
     const attention = new LayerAttention(shape, options.attention);
     const hip = attention.kind(contextTokens, rows) === 'hip' ? attention.config : undefined;
-    const { heads, kvHeads, headDim } = shape;
+    const { heads, kvHeads, headDim, window } = shape;
+    // Behind a window pages are given back when the rows of a call have read them.
+    const keys = window > 0 ? Math.min(contextTokens, rows + mostHeld(window)) : contextTokens;
     const plan = planMemory({
-      shape: { batch: 1, queries: rows, keys: contextTokens, heads, kvHeads, headDim },
+      shape: { batch: 1, queries: Math.min(rows, keys), keys, heads, kvHeads, headDim },
       config: hip,
       threads: threads === 'auto' ? cores() : threads,
       type,
     });
-    cache += plan.pages + plan.envelopes;
+    // A table has a place for every page that there was.
+    const table = keys < contextTokens ? 8 * Math.ceil(contextTokens / PAGE_TOKENS) : 0;
+    cache += plan.pages + plan.envelopes + table;
     working = Math.max(working, plan.staging + plan.mask + plan.scratch);
   }
   const scratch = activations + working;
