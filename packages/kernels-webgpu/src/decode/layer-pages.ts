@@ -4,7 +4,7 @@ import type { Sliding } from '../cache/sliding.ts';
 import type { ModelLayer, ModelPoolOptions } from './model-plan.ts';
 
 /** Conversations whose windows have room, and tokens behind a window that stay for cuts, unless the caller says otherwise. */
-const CONVERSATIONS = 8;
+export const CONVERSATIONS = 8;
 const SPARE_TOKENS = 512;
 
 export interface LayerPages {

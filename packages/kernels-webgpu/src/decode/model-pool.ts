@@ -8,7 +8,7 @@ import { GpuCall } from '../dispatch/call.ts';
 import type { GpuContext } from '../dispatch/context.ts';
 import { resolveLayer, type Layer } from './layer.ts';
 import { LayerAttention } from './layer-attention.ts';
-import { layerPages } from './layer-pages.ts';
+import { CONVERSATIONS, layerPages } from './layer-pages.ts';
 import { longestOf, planModelPool, type ModelPoolOptions } from './model-plan.ts';
 import { ModelSession } from './model-session.ts';
 import { SharedScratch } from './shared-scratch.ts';
@@ -42,6 +42,7 @@ export class ModelPool implements Disposable {
   readonly maxTokens: number;
   readonly #layers: readonly PooledLayer[];
   readonly #scratch: SharedScratch;
+  readonly #conversations: number;
 
   /** @throws HipError `invalid-config`, `invalid-shape`, `unsupported`; what the GPU refuses, by `context.settled()` */
   constructor(context: GpuContext, options: ModelPoolOptions) {
@@ -53,6 +54,7 @@ export class ModelPool implements Disposable {
     this.context = context;
     this.offload = offload;
     this.maxTokens = longestOf(options);
+    this.#conversations = options.conversations ?? CONVERSATIONS;
     this.#scratch = new SharedScratch(context);
     const staging = new PageStaging();
     this.#layers = layers.map((given) => {
@@ -99,6 +101,11 @@ export class ModelPool implements Disposable {
       ({ pool: { planner, pageTokens } }) => (planner.slots - planner.resident) * pageTokens,
     );
     return Math.min(...free);
+  }
+
+  /** Conversations whose windows have room; Infinity where no window slides. */
+  get conversations(): number {
+    return this.kept.some((tokens) => tokens !== null) ? this.#conversations : Infinity;
   }
 
   /** Tokens that each layer keeps of a conversation; null: all. Sessions are restored where these are equal. */

@@ -26,6 +26,8 @@ export interface Engine {
   readonly vocabulary: number;
   /** Tokens that a sequence may hold. */
   readonly contextTokens: number;
+  /** Sequences that may hold tokens at once, of whose sliding windows there is room; Infinity where memory alone limits them. */
+  readonly conversations: number;
   readonly memory: EngineMemory;
   /** What the weights are: equal for equal weights in equal types. */
   readonly fingerprint: string;

@@ -34,12 +34,17 @@ export class PrefixStore {
   readonly #kept = new Set<Kept>();
   readonly #reading = new Set<Reading>();
   #limit: number;
+  readonly #most: number;
   #clock = 0;
 
-  /** @param limit - tokens to keep; those that two kept beginnings share count twice */
-  constructor(engine: Engine, limit: number) {
+  /**
+   * @param limit - tokens to keep; those that two kept beginnings share count twice
+   * @param most - beginnings to keep. @defaultValue as many as hold so many tokens
+   */
+  constructor(engine: Engine, limit: number, most = Infinity) {
     this.#engine = engine;
     this.#limit = limit;
+    this.#most = most;
   }
 
   /** Tokens kept. */
@@ -138,7 +143,7 @@ export class PrefixStore {
     let tokens = this.tokens;
     const oldest = [...this.#kept].sort((a, b) => a.usedAt - b.usedAt);
     for (const kept of oldest) {
-      if (tokens <= this.#limit) return;
+      if (tokens <= this.#limit && this.size <= this.#most) return;
       tokens -= kept.held.ids.length;
       this.#drop(kept);
     }

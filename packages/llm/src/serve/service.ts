@@ -82,12 +82,14 @@ export class Service {
 
   constructor(model: LanguageModel, options: ServiceOptions) {
     this.#parts = partsOf(model);
-    const { backend, contextTokens } = this.#parts.engine;
-    const slots = positive('slots', options.slots ?? SLOTS);
+    const { backend, contextTokens, conversations } = this.#parts.engine;
+    // Half of the conversations that an engine has room for may be answered, unless somebody knows better; beginnings are the others.
+    const usualSlots = Math.min(SLOTS, Math.ceil(conversations / 2));
+    const slots = Math.min(positive('slots', options.slots ?? usualSlots), conversations);
     const queue = positive('queue', options.queue ?? QUEUE, 0);
     const usual = backend === 'wasm' ? slots * contextTokens : contextTokens + SPARE_TOKENS;
     const cacheTokens = positive('cacheTokens', options.cacheTokens ?? usual);
-    this.#prefixes = new PrefixStore(this.#parts.engine, cacheTokens);
+    this.#prefixes = new PrefixStore(this.#parts.engine, cacheTokens, conversations - slots);
     this.#admission = new Admission({ slots, queue, cacheTokens }, (held) =>
       this.#prefixes.limit(Math.max(0, cacheTokens - held)),
     );

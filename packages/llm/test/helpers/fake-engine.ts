@@ -19,6 +19,7 @@ export interface FakeOptions {
   readonly follow: Follow;
   readonly vocabulary: number;
   readonly contextTokens?: number;
+  readonly conversations?: number;
   readonly backend?: Backend;
   /** Called with the ids before each step; may throw or abort. */
   readonly onStep?: (ids: readonly number[]) => void;
@@ -30,6 +31,7 @@ export class FakeEngine implements Engine {
   readonly config;
   readonly vocabulary: number;
   readonly contextTokens: number;
+  readonly conversations: number;
   readonly memory = { weights: 1, cache: 2, scratch: 3, total: 6 };
   readonly options: FakeOptions;
   /** Tokens that were computed. */
@@ -44,6 +46,7 @@ export class FakeEngine implements Engine {
     this.backend = options.backend ?? 'wasm';
     this.vocabulary = options.vocabulary;
     this.contextTokens = options.contextTokens ?? 4096;
+    this.conversations = options.conversations ?? Infinity;
     const raw = tinyConfig({ vocab_size: options.vocabulary });
     this.config = { ...findFamily(raw).readConfig(raw), eosTokenIds: [] };
   }

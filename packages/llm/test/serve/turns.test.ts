@@ -156,6 +156,24 @@ describe('shared beginnings', () => {
   });
 });
 
+describe('conversations whose windows slide', () => {
+  it('have room for as many as the engine says: half are answered, half kept', async () => {
+    const { post, server, engine } = await served({ follow: letters, conversations: 4 });
+    const most = { running: 0, live: 0 };
+    const watched = setInterval(() => {
+      most.running = Math.max(most.running, server.load.running);
+      most.live = Math.max(most.live, engine.live);
+    }, 0);
+    const ask = (index: number) => post('/v1/completions', { prompt: `${index}${'-'.repeat(40)}`, max_tokens: 30 });
+    const answers = await Promise.all(Array.from({ length: 7 }, (_, index) => ask(index)));
+    clearInterval(watched);
+    expect(answers.map(({ status }) => status)).toEqual(answers.map(() => 200));
+    expect(most.running).toBeLessThanOrEqual(2);
+    expect(server.load.prefixes).toBe(2);
+    expect(engine.live).toBe(2);
+  });
+});
+
 describe('what is broken off', () => {
   it.each([false, true])('frees its place and its tokens (stream: %s)', async (stream) => {
     const { server, engine } = await served({ follow: letters }, { slots: 1, cacheTokens: 60 });

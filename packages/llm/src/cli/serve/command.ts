@@ -73,6 +73,8 @@ async function load(args: ServeArguments, status: Status, signal: AbortSignal): 
     weights: args.weights as WeightChoice | undefined,
     contextTokens: args.context,
     cacheTokens: args.cacheTokens,
+    // As many beginnings are kept as requests are answered.
+    conversations: 2 * (args.slots ?? 8),
     attention: args.dense ? 'dense' : undefined,
     backend: args.backend as EngineOptions['backend'],
     threads: args.threads,

@@ -71,6 +71,10 @@ export class WasmEngine implements Engine {
     return this.#model.contextTokens;
   }
 
+  get conversations(): number {
+    return Infinity;
+  }
+
   get memory(): EngineMemory {
     const total = this.#model.cpu.usedBytes;
     const weights = this.#model.weights.bytes;

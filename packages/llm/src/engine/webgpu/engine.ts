@@ -36,6 +36,10 @@ export class WebgpuEngine implements Engine {
     return this.model.options.contextTokens;
   }
 
+  get conversations(): number {
+    return this.model.pool.conversations;
+  }
+
   /** The pages of the cache are there from the beginning; `cache` is what they take, and what sequences keep beside them. */
   get memory(): EngineMemory {
     const { context, weightBytes: weights, pool, chunk, steps } = this.model;
