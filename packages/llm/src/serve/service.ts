@@ -20,7 +20,7 @@ import { PrefixStore } from './prefix-store.ts';
 
 /** Bounds of a {@link Service}. */
 export interface ServiceOptions {
-  /** Requests that are answered at once, token by token in turn. @defaultValue 8 */
+  /** Requests that are answered at once, token by token in turn. @defaultValue 8, at most half of the engine's `conversations` */
   readonly slots?: number | undefined;
   /** Requests that may wait for that; further ones are refused (429). @defaultValue 64 */
   readonly queue?: number | undefined;
