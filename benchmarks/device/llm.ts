@@ -1,4 +1,5 @@
 // The engine of @hip/llm on a machine without a workspace, as pack-llm.ts bundles it: --out FILE [--tiny] SECTION… (DAWN_NODE names the binding).
+// First `models` in a process of its own, then `load` as the first section of another: memory of the host is measured there.
 import { writeFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 import { probeMatrices, requestHipDevice, contextOf } from '@hip/kernels-webgpu';
