@@ -67,7 +67,7 @@ export interface LayerCache extends Disposable {
   /** Bytes held. */
   readonly bytes: number;
   /** Adds tokens that were computed elsewhere. */
-  append(tokens: KeysAndValues): void;
+  append(tokens: KeysAndValues): void | Promise<void>;
   /** Keeps the first tokens. Never throws for memory. */
   truncate(length: number): void;
   /** A cache of the first `length` tokens that goes on by itself. */
@@ -109,7 +109,8 @@ export interface AttentionBackend extends Disposable {
   tryReplays?(piece: CapturedPiece): Promise<boolean>;
   /** Options of a run of a captured piece. @param isReplay - over the memory that all its replays have */
   runOptions?(isReplay: boolean): OrtSessionOptions;
-  createLayer(form: LayerForm, sizes: HeadSizes): LayerCache;
+  /** @param tokens - that are expected */
+  createLayer(form: LayerForm, sizes: HeadSizes, tokens: number): LayerCache;
   /** A tensor whose memory is the backend's and stays: what is bound to it can be used again. Undefined: the runtime makes new ones. */
   pin?(type: string, dims: readonly number[]): OrtTensor;
   /**

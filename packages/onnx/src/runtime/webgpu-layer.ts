@@ -1,16 +1,14 @@
-// One layer's keys and values of one text on the GPU: a pool of pages that doubles when it is full, and attention over it.
+// One layer's keys and values of one text on the GPU, in pages that forks share, and attention over them.
 import {
   encodeAttention,
   GpuCall,
   GpuDecodeSession,
   KvCache,
-  KvPool,
   destroyMask,
   readTensor,
   SharedScratch,
   uploadMask,
   uploadTensor,
-  type ElementType,
   type GpuContext,
   type GpuMask,
   type GpuTensor,
@@ -18,9 +16,10 @@ import {
 import { denseMask } from '@hip/mask-search';
 import { SINK_CHANNELS } from '../cut/adapt.ts';
 import { attentionKind, type LayerPlan } from './attention-options.ts';
+import { copyRows, freePages, rowsOf, type LayerPages, type PagePool } from './webgpu-pages.ts';
 import { scaleOf, type HeadSizes, type KeysAndValues, type LayerCache, type LayerForm } from './backend.ts';
 
-/** Tokens that a cache has room for at first. */
+/** Tokens that a cache has room for at first, and beyond what it needs when it grows. */
 const FIRST_TOKENS = 512;
 
 /** What a layer is made by. */
@@ -29,9 +28,7 @@ export interface GpuLayerParts {
   readonly plan: LayerPlan;
   readonly form: LayerForm;
   readonly sizes: HeadSizes;
-  readonly type: ElementType;
-  /** Room that is made at once; more is not allowed. */
-  readonly maxTokens: number | undefined;
+  readonly pages: LayerPages;
   /** Of all layers and texts. */
   readonly scratch: SharedScratch;
 }
@@ -44,17 +41,43 @@ export interface GpuRows {
   readonly out: GpuTensor;
 }
 
+/** A cache and the pool in which it is. */
+export interface GpuPlace {
+  readonly pool: PagePool;
+  readonly cache: KvCache;
+}
+
+function placeIn(pages: LayerPages, tokens: number): GpuPlace {
+  const pool = pages.take(tokens);
+  const { maxTokens } = pages.options;
+  try {
+    return { pool, cache: new KvCache(pool.pool, maxTokens === undefined ? {} : { maxTokens }) };
+  } catch (error) {
+    pages.give(pool);
+    throw error;
+  }
+}
+
 export class GpuLayer implements LayerCache {
   readonly #parts: GpuLayerParts;
+  #pool: PagePool;
   #cache: KvCache;
   #session: GpuDecodeSession | undefined;
   /** Tokens that count, a sink included: fewer than the cache holds after a call that failed. */
   #length = 0;
+  /** Tokens were appended that no step has seen: the next one reads them all, wherever their pages are. */
+  #isBehind = false;
 
-  /** @throws HipError `out-of-memory`, `invalid-config` */
-  constructor(parts: GpuLayerParts, tokens = parts.maxTokens ?? FIRST_TOKENS) {
+  /** @throws HipError `out-of-memory`, `invalid-config`, `unsupported` */
+  constructor(parts: GpuLayerParts, place: GpuPlace = placeIn(parts.pages, FIRST_TOKENS)) {
     this.#parts = parts;
-    this.#cache = this.#newCache(tokens);
+    this.#pool = place.pool;
+    this.#cache = place.cache;
+  }
+
+  /** An empty one with room for so many tokens. */
+  static create(parts: GpuLayerParts, tokens: number): GpuLayer {
+    return new GpuLayer(parts, placeIn(parts.pages, tokens + FIRST_TOKENS));
   }
 
   get #sinks(): number {
@@ -66,13 +89,16 @@ export class GpuLayer implements LayerCache {
   }
 
   get bytes(): number {
-    return this.#cache.pool.plan.bytes + (this.#session?.bytes ?? 0);
+    const { pool, pages } = this.#cache;
+    const pageBytes = pool.pools.reduce((sum, part) => sum + 2 * part.pageBytes, 0);
+    return pages.length * pageBytes + (this.#session?.bytes ?? 0);
   }
 
-  #newCache(tokens: number): KvCache {
-    const { context, sizes, type, maxTokens } = this.#parts;
-    const room = maxTokens === undefined ? tokens : maxTokens + this.#sinks;
-    return new KvCache(new KvPool(context, { kvHeads: sizes.kvHeads, headDim: sizes.headDim, type, tokens: room }));
+  /** Tokens that one call of {@link step} takes. */
+  get chunkTokens(): number {
+    const { pool } = this.#cache;
+    // Half of what is on the device is then free for others.
+    return pool.offload ? Math.max(1, pool.plan.slots >> 1) * pool.pageTokens : Infinity;
   }
 
   /** The key that stands for the sinks, see `cut/adapt.ts`. */
@@ -80,13 +106,30 @@ export class GpuLayer implements LayerCache {
     const { kvHeads, headDim } = this.#parts.sizes;
     const k = new Float32Array(kvHeads * headDim);
     for (let head = 0; head < kvHeads; head++) k[(head + 1) * headDim - SINK_CHANNELS] = 1;
-    this.append({ k, v: new Float32Array(k.length) });
+    this.#appendPart(k, new Float32Array(k.length));
   }
 
-  append({ k, v }: KeysAndValues): void {
-    const { context, sizes, type } = this.#parts;
+  /** Pages that are full get copies on the host, so that they may leave. */
+  async #settle(): Promise<void> {
+    const { pool } = this.#cache;
+    if (pool.offload) await pool.settle();
+  }
+
+  async append({ k, v }: KeysAndValues): Promise<void> {
+    const { kvHeads, headDim } = this.#parts.sizes;
+    const row = kvHeads * headDim;
+    const part = Math.min(this.chunkTokens, k.length / row) * row;
+    for (let at = 0; at < k.length; at += part) {
+      this.#appendPart(k.subarray(at, at + part), v.subarray(at, at + part));
+      await this.#settle();
+    }
+    this.#isBehind = true;
+  }
+
+  #appendPart(k: Float32Array, v: Float32Array): void {
+    const { context, sizes, pages } = this.#parts;
+    const { type } = pages.options;
     const tokens = k.length / (sizes.kvHeads * sizes.headDim);
-    if (tokens === 0) return;
     this.#makeRoom(tokens);
     const [keys, values] = [k, v].map((numbers) => uploadTensor(context, numbers, type, 'cache of numbers'));
     try {
@@ -100,14 +143,19 @@ export class GpuLayer implements LayerCache {
     this.#length = this.#cache.length;
   }
 
-  /** Appends the rows' tokens and attends from them: one submit. */
-  step(rows: GpuRows, tokens: number): void {
+  /** Appends the rows' tokens, at most {@link chunkTokens}, and attends from them: one submit, more with pages on the host. */
+  async step(rows: GpuRows, tokens: number): Promise<void> {
     this.#makeRoom(tokens);
     const { plan, form } = this.#parts;
     const isWindow = attentionKind(plan, form.window, this.length + tokens, tokens) === 'window';
+    const { pool } = this.#cache;
     if (isWindow && form.hasSink) this.#attendWindow(rows, tokens);
-    else if (tokens === 1) this.#decoder().step(rows);
-    else this.#decoder().prefill(rows, tokens);
+    else if (tokens > 1) this.#decoder().prefill(rows, tokens);
+    else if (!pool.offload) this.#decoder().step(rows);
+    else if (this.#isBehind) this.#decoder().prefill(rows, 1);
+    else await this.#decoder().stepOffloaded(rows);
+    this.#isBehind = false;
+    await this.#settle();
     this.#length = this.#cache.length;
   }
 
@@ -167,45 +215,68 @@ export class GpuLayer implements LayerCache {
   }
 
   fork(length: number): LayerCache {
-    const fork = new GpuLayer(this.#parts, this.#cache.maxTokens);
-    fork.#take(this.#cache, length + this.#sinks);
+    const { form, pages } = this.#parts;
+    const tokens = length + this.#sinks;
+    // Windows with sinks read rows in order, which pages of several texts are not.
+    if (form.hasSink && form.window > 0) {
+      const copy = new GpuLayer(this.#parts, this.#copied(tokens, tokens + FIRST_TOKENS));
+      copy.#length = tokens;
+      return copy;
+    }
+    const session = this.#session?.fork();
+    const cache = session?.cache ?? this.#cache.fork();
+    const fork = new GpuLayer(this.#parts, { pool: pages.share(this.#pool), cache });
+    fork.#session = session;
+    fork.#isBehind = this.#isBehind;
+    fork.#length = Math.min(tokens, cache.length);
     return fork;
   }
 
   /** Room for more tokens; what does not count any more is dropped first. */
   #makeRoom(tokens: number): void {
-    const { maxTokens } = this.#parts;
+    const { pages } = this.#parts;
+    const { maxTokens } = pages.options;
     const needed = this.#length + tokens;
-    const before = this.#cache;
-    if (this.#length < before.length) {
+    const cache = this.#cache;
+    const { pool } = cache;
+    if (this.#length < cache.length) {
       if (this.#session) this.#session.truncate(this.#length);
-      else before.truncate(this.#length);
+      else cache.truncate(this.#length);
     }
-    if (maxTokens !== undefined || needed <= before.maxTokens) return;
+    // Beyond the longest text the cache itself refuses.
+    if (pool.offload || (maxTokens !== undefined && needed > cache.maxTokens)) return;
+    // One more where the last page is another's, too.
+    const wanted = Math.ceil(needed / pool.pageTokens) - cache.pages.length + (this.#pool.holders > 1 ? 1 : 0);
+    if (needed <= cache.maxTokens && wanted <= freePages(pool)) return;
     // Half as much again: what is copied by then is copied twice at most, a layer at a time.
-    this.#cache = this.#newCache(Math.max(needed + FIRST_TOKENS, Math.ceil(1.5 * before.maxTokens)));
+    const grown = Math.max(needed + FIRST_TOKENS, Math.ceil(1.5 * this.#length));
+    const before = { cache, pool: this.#pool };
+    const moved = this.#copied(this.#length, grown);
     this.#session?.destroy();
     this.#session = undefined;
-    this.#take(before, this.#length);
-    release(before);
+    this.#pool = moved.pool;
+    this.#cache = moved.cache;
+    before.cache.dispose();
+    pages.give(before.pool);
   }
 
-  /** Copies the first tokens of another cache of the same sizes, on the GPU. */
-  #take(source: KvCache, tokens: number): void {
-    this.#length = tokens;
-    if (tokens === 0) return;
-    const target = this.#cache;
-    target.reserve(tokens);
-    const { device } = this.#parts.context;
-    const encoder = device.createCommandEncoder();
-    for (const [i, part] of source.pool.pools.entries()) {
-      const own = target.pool.pools[i]!;
-      const bytes = tokens * (part.pageBytes / source.pool.pageTokens);
-      encoder.copyBufferToBuffer(part.k.buffer, 0, own.k.buffer, 0, bytes);
-      encoder.copyBufferToBuffer(part.v.buffer, 0, own.v.buffer, 0, bytes);
+  /** The first tokens in another pool, with room for more: copied on the GPU. */
+  #copied(tokens: number, room: number): GpuPlace {
+    const { pages } = this.#parts;
+    const place = placeIn(pages, room);
+    const { cache, pool } = place;
+    try {
+      if (tokens === 0) return place;
+      cache.reserve(tokens);
+      const rows = pool.pool.pools.map(({ k, v }) => ({ k: k.buffer, v: v.buffer }));
+      copyRows(this.#cache, tokens, rows);
+      cache.advance(tokens);
+      return place;
+    } catch (error) {
+      cache.dispose();
+      pages.give(pool);
+      throw error;
     }
-    device.queue.submit([encoder.finish()]);
-    target.advance(tokens);
   }
 
   async read(length: number): Promise<KeysAndValues> {
@@ -213,16 +284,23 @@ export class GpuLayer implements LayerCache {
     const { kvHeads, headDim } = sizes;
     const [k, v] = [new Float32Array(length * kvHeads * headDim), new Float32Array(length * kvHeads * headDim)];
     if (length === 0) return { k, v };
-    const rows = length + this.#sinks;
-    for (const view of this.#cache.views()) {
-      const read = (tensor: GpuTensor) => readTensor(context, { ...tensor, length: rows * view.kvHeads * headDim });
-      const parts = [await read(view.k), await read(view.v)];
-      for (let token = 0; token < length; token++) {
-        const from = (token + this.#sinks) * view.kvHeads * headDim;
-        const to = (token * kvHeads + view.firstKvHead) * headDim;
-        k.set(parts[0]!.subarray(from, from + view.kvHeads * headDim), to);
-        v.set(parts[1]!.subarray(from, from + view.kvHeads * headDim), to);
+    const cache = this.#cache;
+    const rows = rowsOf(cache, length + this.#sinks);
+    try {
+      for (const [i, { heads, firstHead }] of cache.pool.pools.entries()) {
+        const { type } = cache.pool;
+        const part = rows[i]!;
+        const keys = await readTensor(context, { buffer: part.k, type, length: part.length });
+        const values = await readTensor(context, { buffer: part.v, type, length: part.length });
+        for (let token = 0; token < length; token++) {
+          const from = (token + this.#sinks) * heads * headDim;
+          const to = (token * kvHeads + firstHead) * headDim;
+          k.set(keys.subarray(from, from + heads * headDim), to);
+          v.set(values.subarray(from, from + heads * headDim), to);
+        }
       }
+    } finally {
+      for (const part of rows) part.destroy();
     }
     return { k, v };
   }
@@ -230,13 +308,7 @@ export class GpuLayer implements LayerCache {
   [Symbol.dispose](): void {
     this.#session?.destroy();
     this.#session = undefined;
-    release(this.#cache);
+    this.#cache.dispose();
+    this.#parts.pages.give(this.#pool);
   }
-}
-
-/** A cache and its pool, which no other has. */
-function release(cache: KvCache): void {
-  const { pool } = cache;
-  cache.dispose();
-  pool[Symbol.dispose]();
 }

@@ -18,6 +18,7 @@ import { AS_IT_COMES, captures, REPLAY, withCapture } from './webgpu-capture.ts'
 import { sharedDevice } from './webgpu-device.ts';
 import { replaysTell } from './webgpu-trial.ts';
 import { GpuLayer } from './webgpu-layer.ts';
+import { LayerPages } from './webgpu-pages.ts';
 
 /** Options of {@link createWebgpuBackend}. */
 export interface WebgpuBackendOptions extends AttentionOptions {
@@ -25,6 +26,7 @@ export interface WebgpuBackendOptions extends AttentionOptions {
   readonly type: ElementType;
   readonly gpuDevice?: GPUDevice | undefined;
   readonly maxTokens?: number | undefined;
+  readonly offload?: number | undefined;
   readonly sessionOptions?: OrtSessionOptions | undefined;
 }
 
@@ -49,6 +51,15 @@ const NUMBER_BYTES: Readonly<Record<string, number>> = { float16: 2, float32: 4,
 /** Buffers that are kept for the next call, of one size. */
 const SPARE = 8;
 
+/** Spans of at most so many rows. */
+function parted(spans: readonly Span[], most: number): { readonly first: number; readonly rows: number }[] {
+  return spans.flatMap(({ first, count }) => {
+    const parts: { first: number; rows: number }[] = [];
+    for (let at = 0; at < count; at += most) parts.push({ first: first + at, rows: Math.min(most, count - at) });
+    return parts;
+  });
+}
+
 class WebgpuBackend implements AttentionBackend {
   readonly io: IoType;
   readonly #ort: Ort;
@@ -57,6 +68,8 @@ class WebgpuBackend implements AttentionBackend {
   readonly #scratch: SharedScratch;
   readonly #spare = new Map<number, GPUBuffer[]>();
   readonly #pinned: GPUBuffer[] = [];
+  /** By layer. */
+  readonly #pages = new Map<number, LayerPages>();
   #isDisposed = false;
 
   constructor(ort: Ort, context: GpuContext, options: WebgpuBackendOptions) {
@@ -92,17 +105,35 @@ class WebgpuBackend implements AttentionBackend {
     return isReplay ? REPLAY : AS_IT_COMES;
   }
 
-  createLayer(form: LayerForm, sizes: HeadSizes): LayerCache {
+  createLayer(form: LayerForm, sizes: HeadSizes, tokens: number): LayerCache {
     const { headDim } = sizes;
     if (headDim % 8 !== 0 || headDim > 512) {
       const message = `heads have ${headDim} channels: on WebGPU they are multiples of 8 up to 512; use device: 'cpu'`;
       throw new OnnxError('unsupported', message, { headDim });
     }
     const plan = planLayer(this.#options, DENSE_BELOW.webgpu, { ...form, headDim });
-    const { type, maxTokens } = this.#options;
-    const layer = new GpuLayer({ context: this.#context, plan, form, sizes, type, maxTokens, scratch: this.#scratch });
+    const layer = GpuLayer.create(
+      { context: this.#context, plan, form, sizes, scratch: this.#scratch, pages: this.#pagesOf(form, sizes) },
+      tokens,
+    );
     if (form.hasSink) layer.appendSink();
     return layer;
+  }
+
+  #pagesOf(form: LayerForm, sizes: HeadSizes): LayerPages {
+    const known = this.#pages.get(form.layer);
+    if (known) return known;
+    const { type, maxTokens, offload } = this.#options;
+    const pages = new LayerPages({
+      context: this.#context,
+      sizes,
+      type,
+      maxTokens: maxTokens === undefined ? undefined : maxTokens + (form.hasSink ? 1 : 0),
+      // Windows with sinks read rows in order.
+      offload: form.hasSink && form.window > 0 ? undefined : offload,
+    });
+    this.#pages.set(form.layer, pages);
+    return pages;
   }
 
   pin(type: string, dims: readonly number[]): OrtTensor {
@@ -133,13 +164,14 @@ class WebgpuBackend implements AttentionBackend {
         this.#tensor(each.tensor.gpuBuffer as GPUBuffer, count(each)),
       );
       const out = this.#tensor(output, count(q));
-      if (isWhole) {
-        (caches[0] as GpuLayer).step({ q: queries!, k: keys!, v: values!, out }, tokens);
+      if (isWhole && tokens <= (caches[0] as GpuLayer).chunkTokens) {
+        await (caches[0] as GpuLayer).step({ q: queries!, k: keys!, v: values!, out }, tokens);
       } else {
         for (const [row, rowSpans] of spans.entries()) {
-          for (const { first, count: rows } of rowSpans) {
+          const layer = caches[row] as GpuLayer;
+          for (const { first, rows } of parted(rowSpans, layer.chunkTokens)) {
             const place = { first: row * tokens + first, rows, all: spans.length * tokens };
-            this.#span(caches[row] as GpuLayer, { q: queries!, k: keys!, v: values!, out }, place);
+            await this.#span(layer, { q: queries!, k: keys!, v: values!, out }, place);
           }
         }
       }
@@ -159,11 +191,11 @@ class WebgpuBackend implements AttentionBackend {
   }
 
   /** Some rows of a batch, through buffers of their own: bindings begin at multiples of 256 bytes. */
-  #span(
+  async #span(
     layer: GpuLayer,
     tensors: { readonly q: GpuTensor; readonly k: GpuTensor; readonly v: GpuTensor; readonly out: GpuTensor },
     { first, rows, all }: { readonly first: number; readonly rows: number; readonly all: number },
-  ): void {
+  ): Promise<void> {
     const { device } = this.#context;
     const parts = Object.fromEntries(
       (['q', 'k', 'v', 'out'] as const).map((name) => {
@@ -187,7 +219,7 @@ class WebgpuBackend implements AttentionBackend {
     };
     try {
       for (const name of ['q', 'k', 'v'] as const) copy(name, false);
-      layer.step({ q: parts.q.tensor, k: parts.k.tensor, v: parts.v.tensor, out: parts.out.tensor }, rows);
+      await layer.step({ q: parts.q.tensor, k: parts.k.tensor, v: parts.v.tensor, out: parts.out.tensor }, rows);
       copy('out', true);
     } finally {
       for (const { tensor } of Object.values(parts)) this.#give(tensor.buffer, this.#bytes(tensor.length));
@@ -222,6 +254,8 @@ class WebgpuBackend implements AttentionBackend {
   [Symbol.dispose](): void {
     this.#isDisposed = true;
     this.#scratch[Symbol.dispose]();
+    for (const pages of this.#pages.values()) pages[Symbol.dispose]();
+    this.#pages.clear();
     for (const buffer of [...this.#spare.values()].flat()) buffer.destroy();
     for (const buffer of this.#pinned.splice(0)) buffer.destroy();
     this.#spare.clear();

@@ -5,7 +5,7 @@ import type { AttentionSite } from '../graph/site.ts';
 import type { OrtTensor } from '../runtime/ort.ts';
 import type { Span } from '../runtime/backend.ts';
 import { snapshotOf, type Snapshot } from './handles.ts';
-import { integersOf } from './tensors.ts';
+import { tokenBits } from './tensors.ts';
 
 /** One call. */
 export interface Call {
@@ -103,27 +103,29 @@ function pastColumns(
 }
 
 function countsOf(mask: OrtTensor): readonly number[] {
-  const values = integersOf(mask);
+  const values = tokenBits(mask);
   const [batch = 1, columns = 0] = mask.dims;
-  return Array.from({ length: batch }, (_, text) =>
-    values.slice(text * columns, (text + 1) * columns).reduce((sum, value) => sum + (value === 0 ? 0 : 1), 0),
-  );
+  return Array.from({ length: batch }, (_, text) => sum(values.subarray(text * columns, (text + 1) * columns)));
+}
+
+function sum(bits: Uint8Array): number {
+  let total = 0;
+  for (const bit of bits) total += bit;
+  return total;
 }
 
 /** The mask of padding, or undefined where there is none. */
 function validColumns(mask: OrtTensor, batch: number, total: number, name: string): readonly Uint8Array[] | undefined {
   const [texts, columns = 0] = mask.dims;
-  const values = integersOf(mask);
   // Longer masks are of a fixed size, their end is not yet filled.
   const isFixed = columns > total && Math.max(...countsOf(mask)) <= total;
   if (texts !== batch || (columns !== total && !isFixed)) {
     const message = `${name} is [${mask.dims.join(', ')}]: give [${batch}, ${total}], a column for each token in the cache and each new one`;
     throw new OnnxError('invalid-option', message, { dims: mask.dims, batch, total });
   }
-  const valid = Array.from({ length: batch }, (_, text) =>
-    Uint8Array.from(values.slice(text * columns, text * columns + total), (value) => (value === 0 ? 0 : 1)),
-  );
-  return valid.every((row) => row.every((value) => value === 1)) ? undefined : valid;
+  const values = tokenBits(mask);
+  const valid = Array.from({ length: batch }, (_, text) => values.subarray(text * columns, text * columns + total));
+  return valid.every((row) => sum(row) === total) ? undefined : valid;
 }
 
 /** Runs of tokens among the new columns, by text. */

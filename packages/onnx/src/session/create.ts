@@ -38,8 +38,18 @@ export interface HipSessionOptions extends AttentionOptions {
   readonly threads?: number | undefined;
   /** On WebGPU: the device to share with onnxruntime. @defaultValue one with every feature that the kernels use, one a runtime */
   readonly gpuDevice?: GPUDevice | undefined;
-  /** On WebGPU: tokens that a cache has room for from the start; more are refused. @defaultValue caches grow by half when they are full */
+  /**
+   * On WebGPU: tokens of a text for which there is room from the start, so that nothing is copied as it grows; more are refused. The room
+   * is made at the first call and waits for the next text.
+   *
+   * @defaultValue caches grow by half when they are full
+   */
   readonly maxTokens?: number | undefined;
+  /**
+   * On WebGPU: tokens of a text whose keys and values lie on the GPU at once, in each layer; pages of others wait on the host, for as many
+   * tokens as `maxTokens` says. @defaultValue all; with `offload`, `maxTokens` is 16 times as many
+   */
+  readonly offload?: number | undefined;
   /** Options of the pieces' sessions, as onnxruntime takes them (`intraOpNumThreads`, `logSeverityLevel`, …). */
   readonly sessionOptions?: OrtSessionOptions | undefined;
   /** Name of the model's file, where the model is a folder or files. @defaultValue 'model.onnx' */
@@ -153,9 +163,13 @@ async function createBackend(
   const cache = options.cache ?? (type === 10 ? 'f16' : 'f32');
   const { config, denseBelow } = options;
   if (device === 'cpu') return createCpuBackend(ort, { config, denseBelow, cache, threads, sessionOptions });
-  const { gpuDevice, maxTokens } = options;
+  const { gpuDevice, maxTokens, offload } = options;
+  for (const [name, value] of Object.entries({ maxTokens, offload })) {
+    if (value === undefined || (Number.isSafeInteger(value) && value >= 1)) continue;
+    throw new OnnxError('invalid-option', `${name} is ${value}: give a number of tokens, at least 1`, { [name]: value });
+  }
   if (device === 'webgpu') {
-    return createWebgpuBackend(ort, { config, denseBelow, type: cache, gpuDevice, maxTokens, sessionOptions });
+    return createWebgpuBackend(ort, { config, denseBelow, type: cache, gpuDevice, maxTokens, offload, sessionOptions });
   }
   throw new OnnxError('invalid-option', `device is ${device as string}: give 'cpu' or 'webgpu'`, { device });
 }

@@ -59,9 +59,16 @@ export function floatsOf(type: string, data: unknown): Float32Array {
   throw new OnnxError('invalid-option', `keys and values are ${type}: give float32 or float16`, { type });
 }
 
-/** Integers of a tensor on the host. */
-export function integersOf(tensor: OrtTensor): readonly number[] {
-  return Array.from(tensor.data as ArrayLike<number | bigint>, Number);
+/** 1 where a tensor on the host is not 0: masks are as long as their text, and are read with every token. */
+export function tokenBits({ data }: OrtTensor): Uint8Array {
+  if (data instanceof BigInt64Array || data instanceof BigUint64Array) {
+    // Halves of each: a text's numbers are not made to big integers one by one.
+    const halves = new Int32Array(data.buffer, data.byteOffset, 2 * data.length);
+    const bits = new Uint8Array(data.length);
+    for (let i = 0; i < bits.length; i++) bits[i] = (halves[2 * i]! | halves[2 * i + 1]!) === 0 ? 0 : 1;
+    return bits;
+  }
+  return Uint8Array.from(data as ArrayLike<number>, (value) => (value === 0 ? 0 : 1));
 }
 
 /** A shape that the graph asks for, int64. */
