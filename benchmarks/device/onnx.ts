@@ -1,4 +1,4 @@
-// onnxruntime-web's whole graph against the same graph cut, at Qwen3-0.6B's shape: node BUNDLE --dawn dawn.node --ort FOLDER --out rows.json [--tiny] [--dtypes fp16] [--cut 2048,8192] [--whole 2048] [--unchecked 2048]
+// onnxruntime-web's whole graph against the same graph cut, at Qwen3-0.6B's shape: node BUNDLE --dawn dawn.node --ort FOLDER --out rows.json [--tiny] [--dtypes fp16] [--cut 2048,8192] [--whole 2048] [--short 2048] [--zeros 131072] [--kinds cut,whole] [--growing]
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
@@ -8,9 +8,9 @@ import { parseArgs } from 'node:util';
 import type * as Ort from 'onnxruntime-web';
 import { requestHipDevice } from '@hip/kernels-webgpu';
 import type { OnnxDtype } from '@instatune/supernet';
-import { speedRows } from '../src/onnx-webgpu/measure.ts';
+import { agreement, sampleLogits, speedRows, tokenRow } from '../src/onnx-webgpu/measure.ts';
 import { QWEN3, TINY, writeModel } from '../src/onnx-webgpu/model.ts';
-import { cutRunner, wholeRunner } from '../src/onnx-webgpu/sessions.ts';
+import { cutRunner, wholeRunner, type Runner } from '../src/onnx-webgpu/sessions.ts';
 
 const { values } = parseArgs({
   options: {
@@ -22,7 +22,10 @@ const { values } = parseArgs({
     dtypes: { type: 'string', default: 'fp16,q4f16' },
     whole: { type: 'string', default: '2048,8192,32768' },
     cut: { type: 'string', default: '2048,8192,32768' },
-    unchecked: { type: 'string', default: '' },
+    short: { type: 'string', default: '2048' },
+    zeros: { type: 'string', default: '' },
+    kinds: { type: 'string', default: 'cut,not captured,with checks,whole' },
+    growing: { type: 'boolean', default: false },
     steps: { type: 'string', default: '12' },
     chunk: { type: 'string', default: '8192' },
     seconds: { type: 'string', default: '120' },
@@ -74,24 +77,35 @@ try {
     const report = await writeModel(shape, folder, dtype, contextLength);
     say({ dtype, written: report.bytes });
     const files = { folder, model: report.model };
-    const own = { gpuDevice: device };
-    const unchecked = { sessionOptions: { executionProviders: [{ name: 'webgpu', validationMode: 'disabled' }] } };
+    const own = { gpuDevice: device, maxTokens: values.growing ? undefined : contextLength };
+    const plain = { sessionOptions: { enableGraphCapture: false } };
+    const checked = { sessionOptions: { executionProviders: [{ name: 'webgpu', validationMode: 'basic' }] } };
+    const unchecked = { provider: { validationMode: 'disabled' }, name: 'onnxruntime-web, whole, without its checks' };
     const plan = { steps: Number(values.steps), chunk: Number(values.chunk), deadline };
-    for (const [kind, lengths] of [
-      ['cut', lengthsOf(values.cut)],
-      // Without the provider's own checks.
-      ['unchecked', lengthsOf(values.unchecked)],
-      ['whole', lengthsOf(values.whole)],
-    ] as const) {
-      if (lengths.length === 0) continue;
+    const short = lengthsOf(values.short);
+    const sample = { tokens: short[0] ?? 2048, steps: 8 };
+    const kinds = {
+      cut: [() => cutRunner(ort, files, own, 'cut'), lengthsOf(values.cut)],
+      'not captured': [() => cutRunner(ort, files, { ...own, ...plain }, 'cut, not captured'), short],
+      'with checks': [() => cutRunner(ort, files, { ...own, ...checked }, "cut, with the provider's checks"), short],
+      whole: [() => wholeRunner(ort, files, device), lengthsOf(values.whole)],
+      'whole unchecked': [() => wholeRunner(ort, files, device, unchecked), short],
+    } as const satisfies Record<string, readonly [() => Promise<Runner>, readonly number[]]>;
+    let captured: Float32Array[] | undefined;
+    for (const kind of values.kinds.split(',') as (keyof typeof kinds)[]) {
+      const [make, lengths] = kinds[kind];
       const start = performance.now();
       try {
-        const runner =
-          kind === 'whole'
-            ? await wholeRunner(ort, files, device)
-            : await cutRunner(ort, files, { ...own, ...(kind === 'unchecked' && unchecked) }, kind);
+        const runner = await make();
         say({ dtype, session: runner.name, createdMs: Math.round(performance.now() - start) });
         await speedRows(runner, { ...plan, lengths }, shape.vocabulary, (row) => say({ dtype, ...row }));
+        if (kind === 'whole' && values.zeros !== '')
+          say({ dtype, ...(await tokenRow(runner, Number(values.zeros), 5)) });
+        if (kind === 'cut') captured = await sampleLogits(runner, sample, shape.vocabulary);
+        else if (captured && kind !== 'with checks') {
+          const others = await sampleLogits(runner, sample, shape.vocabulary);
+          say({ dtype, part: `cut against ${kind}`, tokens: sample.tokens, ...agreement(captured, others) });
+        }
         await runner.release();
       } catch (error) {
         say({ dtype, kind, failure: String(error).slice(0, 500) });

@@ -9,7 +9,7 @@ import { exportOnnx, loadCheckpoint, type OnnxDtype } from '@instatune/supernet'
 import type { Benchmark } from './benchmark.ts';
 import { startTfjs } from './instatune/backend.ts';
 import { perplexityRow, speedRows } from './onnx-cpu/measure.ts';
-import { cutRunner, wholeRunner } from './onnx-cpu/sessions.ts';
+import { cutRunner, wholeRunner, type Runner } from './onnx-cpu/sessions.ts';
 import { windowsOf } from './quality-smollm2/windows.ts';
 
 export const benchmark: Benchmark = {
@@ -35,26 +35,31 @@ export const benchmark: Benchmark = {
         const path = paths[i]!;
         const { k: _, ...searched } = smollm2.config;
         const profile = { ...searched, denseLayers: 0, layers: smollm2.layers };
-        const runners = [
-          await wholeRunner(path, threads),
-          await cutRunner('HiP', path, threads, {}),
-          ...(quick ? [] : [await cutRunner('HiP, profile', path, threads, { config: profile })]),
+        const make = [
+          () => wholeRunner(path, threads),
+          () => cutRunner('HiP', path, threads, {}),
+          ...(quick ? [] : [() => cutRunner('HiP, profile', path, threads, { config: profile })]),
         ];
         if (parts.includes('speed')) {
+          const runners: Runner[] = [];
+          for (const each of make) runners.push(await each());
           for (const tokens of lengths) {
             const found = await speedRows(runners, window.ids, { tokens, repeats, steps: quick ? 4 : 16 });
             rows.push(...found.map((row) => ({ dtype, ...row })));
             for (const row of found) log(JSON.stringify({ dtype, ...row }));
           }
+          for (const runner of runners) await runner.release();
         }
         if (parts.includes('perplexity')) {
-          for (const runner of runners) {
+          // One session at a time, and 512 rows of logits: together they would not fit.
+          for (const each of make) {
+            const runner = await each();
             const row = { dtype, ...(await perplexityRow(runner, window, quick ? 1024 : 8192)) };
             rows.push(row);
             log(JSON.stringify(row));
+            await runner.release();
           }
         }
-        for (const runner of runners) await runner.release();
       }
     } finally {
       await rm(out, { recursive: true, force: true });

@@ -347,14 +347,54 @@ export const VIEWS = [
     name: 'onnx-webgpu',
     title: 'ONNX models in onnxruntime-web, whole and cut',
     tables: (document) => [
-      view("A decoder of Qwen3-0.6B's shape on WebGPU", document.rows, {
+      view(
+        "A decoder of Qwen3-0.6B's shape on WebGPU",
+        document.rows.filter(({ session }) => session),
+        {
+          weights: 'dtype',
+          session: 'session',
+          tokens: ({ tokens }) => thousands(tokens),
+          'prefill (ms)': 'prefillMs',
+          'token after it (ms)': 'tokenMs',
+          'prefill, times faster': 'prefillGain',
+          'token, times faster': 'tokenGain',
+        },
+      ),
+      view(
+        'Their logits, a prompt and 8 tokens after it',
+        document.rows.filter(({ rows }) => rows),
+        {
+          weights: 'dtype',
+          compared: 'part',
+          tokens: ({ tokens }) => thousands(tokens),
+          'likeliest token the same': ({ rows, sameArgmax }) => `${sameArgmax} of ${rows}`,
+          'largest difference by the largest logit': 'difference',
+        },
+      ),
+    ],
+  },
+  {
+    name: 'onnx-cpu',
+    title: 'ONNX models in onnxruntime-node, whole and cut',
+    tables: (document) => [
+      view("SmolLM2-135M's shape on two threads", where(document, { part: 'speed' }), {
+        machine: 'machine',
         weights: 'dtype',
         session: 'session',
         tokens: ({ tokens }) => thousands(tokens),
         'prefill (ms)': 'prefillMs',
+        'of it attention (ms)': 'attentionMs',
         'token after it (ms)': 'tokenMs',
         'prefill, times faster': 'prefillGain',
+        'attention, times faster': 'attentionGain',
         'token, times faster': 'tokenGain',
+      }),
+      view('Perplexity', where(document, { part: 'perplexity' }), {
+        weights: 'dtype',
+        session: 'session',
+        tokens: ({ tokens }) => thousands(tokens),
+        perplexity: 'perplexity',
+        'by the reference': 'ratio',
       }),
     ],
   },

@@ -49,9 +49,11 @@ export async function speedRows(
         release(await prefill(tokens), {});
         row['firstPrefillMs'] = round(performance.now() - first);
       }
+      runner.pieces?.();
       const start = performance.now();
       let past = await prefill(tokens);
       row['prefillMs'] = round(performance.now() - start);
+      if (runner.pieces) row['ofPrefillInRunsMs'] = round(runner.pieces().runMs);
       const times: number[] = [];
       const runs: number[] = [];
       for (let step = 0; step < steps; step++) {
@@ -75,6 +77,55 @@ export async function speedRows(
       return;
     }
     log(row);
+  }
+}
+
+/** Logits of a text's last token and of those that follow it, the same for every runner. */
+export async function sampleLogits(
+  runner: Runner,
+  { tokens, steps }: { readonly tokens: number; readonly steps: number },
+  vocabulary: number,
+): Promise<Float32Array[]> {
+  const ids = (count: number, at: number) =>
+    Int32Array.from({ length: count }, (_, i) => ((at + i) * 104_729) % vocabulary);
+  let past = await runner.step(ids(tokens, 0), undefined);
+  const all = [runner.logits()];
+  for (let step = 0; step < steps; step++) {
+    past = await advance(runner, past, ids(1, tokens + step));
+    all.push(runner.logits());
+  }
+  release(past, {});
+  return all;
+}
+
+/** Largest difference by the largest logit, and how often the same token is the likeliest. */
+export function agreement(own: readonly Float32Array[], other: readonly Float32Array[]): Record<string, unknown> {
+  const best = (row: Float32Array) => row.reduce((most, value, i) => (value > row[most]! ? i : most), 0);
+  const differences = own.map((row, i) => {
+    const largest = other[i]!.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
+    return row.reduce((most, value, at) => Math.max(most, Math.abs(value - other[i]![at]!)), 0) / largest;
+  });
+  const same = own.filter((row, i) => best(row) === best(other[i]!)).length;
+  return { rows: own.length, sameArgmax: same, difference: round(Math.max(...differences)) };
+}
+
+/** A token after a cache that no prefill has made. */
+export async function tokenRow(runner: Runner, tokens: number, steps: number): Promise<Record<string, unknown>> {
+  const row = { session: runner.name, tokens, part: 'token after an empty cache of this length' };
+  try {
+    let past = runner.zeros!(tokens);
+    const times: number[] = [];
+    for (let step = 0; step < steps; step++) {
+      const before = performance.now();
+      past = await advance(runner, past, Int32Array.of(step));
+      times.push(performance.now() - before);
+    }
+    release(past, {});
+    times.shift();
+    times.sort((a, b) => a - b);
+    return { ...row, tokenMs: round(times[times.length >> 1]!), tokenMsBest: round(times[0]!) };
+  } catch (error) {
+    return { ...row, failure: String(error).slice(0, 300) };
   }
 }
 

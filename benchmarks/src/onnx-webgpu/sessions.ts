@@ -10,6 +10,10 @@ export interface Runner {
   readonly name: string;
   /** Runs tokens after a cache; the logits of the last one are on the host when it resolves. */
   step(ids: Int32Array, past: Tensors | undefined): Promise<Tensors>;
+  /** Logits of the last token of the last step. */
+  logits(): Float32Array;
+  /** An empty cache that says it holds so many tokens, all 0. */
+  zeros?(tokens: number): Tensors;
   /** Milliseconds in the pieces' runs, and runs, since the last call of this. */
   pieces?(): { readonly runMs: number; readonly runs: number };
   release(): Promise<void>;
@@ -32,7 +36,16 @@ export interface ModelFiles {
   readonly model: string;
 }
 
+/** A mask of the longest text: a caller keeps it, too. */
+let ones = new BigInt64Array(0);
+
+function onesOf(tokens: number): BigInt64Array {
+  if (ones.length < tokens) ones = new BigInt64Array(2 * tokens).fill(1n);
+  return ones.subarray(0, tokens);
+}
+
 function runner(ort: typeof Ort, name: string, session: Session): Runner {
+  let last: Float32Array = new Float32Array();
   const int64 = (values: ArrayLike<number>, dims: number[]) =>
     new ort.Tensor(
       'int64',
@@ -50,7 +63,8 @@ function runner(ort: typeof Ort, name: string, session: Session): Runner {
         else if (input === 'input_ids') feeds[input] = int64(ids, [1, ids.length]);
         else if (input === 'num_logits_to_keep') feeds[input] = int64([1], []);
         else if (input === 'attention_mask') {
-          feeds[input] = int64(new Uint8Array(before + ids.length).fill(1), [1, before + ids.length]);
+          const total = before + ids.length;
+          feeds[input] = new ort.Tensor('int64', onesOf(total), [1, total]);
         } else {
           const dims = shape.map((dim, axis) => (typeof dim === 'number' ? dim : axis === 0 ? 1 : 0));
           const empty = type === 'float16' ? new Float16Array(0) : new Float32Array(0);
@@ -60,24 +74,45 @@ function runner(ort: typeof Ort, name: string, session: Session): Runner {
       const outputs = (await session.run(feeds)) as Tensors;
       const logits = outputs['logits']!;
       const numbers = (await logits.getData()) as Float32Array;
+      last = Float32Array.from(numbers.subarray(-logits.dims.at(-1)!));
       if (!Number.isFinite(numbers[0])) throw new Error(`${name}: logits are not finite`);
       return Object.fromEntries(Object.entries(outputs).filter(([output]) => output.startsWith('present')));
     },
+    logits: () => last,
     release: () => session.release(),
   };
 }
 
 /** onnxruntime-web with the whole graph; caches stay on the GPU. */
-export async function wholeRunner(ort: typeof Ort, { folder, model }: ModelFiles, device: GPUDevice): Promise<Runner> {
+export async function wholeRunner(
+  ort: typeof Ort,
+  { folder, model }: ModelFiles,
+  device: GPUDevice,
+  { provider = {}, name = 'onnxruntime-web, whole' }: { readonly provider?: object; readonly name?: string } = {},
+): Promise<Runner> {
   const data = `${model.replace(/^.*\//, '')}_data`;
   const present = (await presentNames(`${folder}/${model}`)).map((name) => [name, 'gpu-buffer'] as const);
   const session = await ort.InferenceSession.create(await readFile(`${folder}/${model}`), {
-    executionProviders: [{ name: 'webgpu', device } as Ort.InferenceSession.WebGpuExecutionProviderOption],
+    executionProviders: [{ ...provider, name: 'webgpu', device } as Ort.InferenceSession.WebGpuExecutionProviderOption],
     externalData: [{ path: data, data: await readFile(`${folder}/${model}_data`) }],
     preferredOutputLocation: Object.fromEntries(present),
     logSeverityLevel: 3,
   });
-  return runner(ort, 'onnxruntime-web, whole', session as unknown as Session);
+  const own = runner(ort, name, session as unknown as Session);
+  const zeros = (tokens: number): Tensors => {
+    const pasts = (session as unknown as Session).inputMetadata.filter(({ name: input }) => input.startsWith('past'));
+    return Object.fromEntries(
+      pasts.map(({ name: input, shape, type }) => {
+        const dims = shape.map((dim, axis) => (typeof dim === 'number' ? dim : axis === 0 ? 1 : tokens));
+        const bytes = dims.reduce((product, dim) => product * dim, type === 'float16' ? 2 : 4);
+        const buffer = device.createBuffer({ size: bytes, usage: 0x80 | 0x08 | 0x04 });
+        const dispose = (): void => buffer.destroy();
+        const given = { dataType: type, dims, dispose } as Parameters<typeof ort.Tensor.fromGpuBuffer>[1];
+        return [input.replace('past_key_values', 'present'), ort.Tensor.fromGpuBuffer(buffer, given)];
+      }),
+    );
+  };
+  return { ...own, zeros };
 }
 
 async function presentNames(path: string): Promise<string[]> {

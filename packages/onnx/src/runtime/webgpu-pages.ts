@@ -103,7 +103,7 @@ export function copyRows({ pool, pages }: KvCache, tokens: number, into: readonl
   for (const [i, { k, v, pageBytes }] of pool.pools.entries()) {
     const tokenBytes = pageBytes / pageTokens;
     const { k: keys, v: values } = into[i]!;
-    for (let place = 0; place < count; ) {
+    for (let place = 0; place < count;) {
       const slot = planner.slotOf(pages[place]!);
       if (slot === undefined) {
         // Uploads are ordered with what is submitted: this part's copies do not touch the page.

@@ -73,7 +73,8 @@ export class SiteCaches {
     if (known) return known;
     const layer: LayerCache[] = [];
     sequence.layers[index] = layer;
-    for (let text = 0; text < call.batch; text++) layer.push(backend.createLayer(forms[index]!, sizes, call.past + call.tokens));
+    for (let text = 0; text < call.batch; text++)
+      layer.push(backend.createLayer(forms[index]!, sizes, call.past + call.tokens));
     if (call.past === 0) return layer;
     const [keys, values] = await this.#numbers(index, state);
     for (const [text, cache] of layer.entries()) await cache.append({ k: keys[text]!, v: values[text]! });

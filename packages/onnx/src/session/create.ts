@@ -166,7 +166,9 @@ async function createBackend(
   const { gpuDevice, maxTokens, offload } = options;
   for (const [name, value] of Object.entries({ maxTokens, offload })) {
     if (value === undefined || (Number.isSafeInteger(value) && value >= 1)) continue;
-    throw new OnnxError('invalid-option', `${name} is ${value}: give a number of tokens, at least 1`, { [name]: value });
+    throw new OnnxError('invalid-option', `${name} is ${value}: give a number of tokens, at least 1`, {
+      [name]: value,
+    });
   }
   if (device === 'webgpu') {
     return createWebgpuBackend(ort, { config, denseBelow, type: cache, gpuDevice, maxTokens, offload, sessionOptions });

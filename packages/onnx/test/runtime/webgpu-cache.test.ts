@@ -41,7 +41,8 @@ describeGpu('caches', (gpu) => {
     createWebgpuBackend(ort, { type: 'f32', gpuDevice: context.device, denseBelow: DENSE, ...options });
 
   let drawn = 0;
-  const draw = (length: number) => Float32Array.from({ length }, () => Math.sin(12.9898 * drawn++ + 1.3 * Math.sin(drawn)));
+  const draw = (length: number) =>
+    Float32Array.from({ length }, () => Math.sin(12.9898 * drawn++ + 1.3 * Math.sin(drawn)));
 
   /** A text on both: each step's outputs are compared. */
   class Text {
