@@ -93,7 +93,7 @@ export async function wholeRunner(
   const data = `${model.replace(/^.*\//, '')}_data`;
   const present = (await presentNames(`${folder}/${model}`)).map((name) => [name, 'gpu-buffer'] as const);
   const session = await ort.InferenceSession.create(await readFile(`${folder}/${model}`), {
-    executionProviders: [{ ...provider, name: 'webgpu', device } as Ort.InferenceSession.WebGpuExecutionProviderOption],
+    executionProviders: [{ ...provider, name: 'webgpu', device }],
     externalData: [{ path: data, data: await readFile(`${folder}/${model}_data`) }],
     preferredOutputLocation: Object.fromEntries(present),
     logSeverityLevel: 3,

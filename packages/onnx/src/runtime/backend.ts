@@ -96,6 +96,8 @@ export interface CapturedPiece {
 export interface AttentionBackend extends Disposable {
   /** How tensors between pieces and attention are stored. */
   readonly io: IoType;
+  /** Tokens of a part, where long prompts run better in parts. */
+  readonly partTokens?: number | undefined;
   /**
    * Options of a piece's session.
    *

@@ -36,6 +36,11 @@ export interface HipSessionOptions extends AttentionOptions {
   readonly cache?: 'f16' | 'f32' | undefined;
   /** Threads of the attention on the CPU, the calling one included. @defaultValue the machine's cores */
   readonly threads?: number | undefined;
+  /**
+   * On the CPU: tokens of a prompt that run through the graph at once; a prompt of twice as many, of one text without padding, runs in
+   * parts, in less memory. 0: all at once. @defaultValue 2048
+   */
+  readonly partTokens?: number | undefined;
   /** On WebGPU: the device to share with onnxruntime. @defaultValue one with every feature that the kernels use, one a runtime */
   readonly gpuDevice?: GPUDevice | undefined;
   /**
@@ -133,7 +138,9 @@ async function cutSession(ort: Ort, model: OnnxModel, options: HipSessionOptions
       const captured = canCapture && isLocal ? await create(true).catch(() => undefined) : undefined;
       pieces.push({ session: captured ?? (await create(false)), isCaptured: captured !== undefined });
     }
-    return new HipSession({ ort, view, sites, inputs, padding: masks.padding, cut, pieces, forms, backend });
+    const { padding } = masks;
+    const hasOthers = others.length > 0;
+    return new HipSession({ ort, view, sites, inputs, padding, hasOthers, cut, pieces, forms, backend });
   } catch (error) {
     for (const { session } of pieces) await session.release();
     backend[Symbol.dispose]();
@@ -162,7 +169,13 @@ async function createBackend(
   const type = view.types.get(sites[0]?.past?.key ?? '') ?? view.types.get(sites[0]?.v.value ?? '');
   const cache = options.cache ?? (type === 10 ? 'f16' : 'f32');
   const { config, denseBelow } = options;
-  if (device === 'cpu') return createCpuBackend(ort, { config, denseBelow, cache, threads, sessionOptions });
+  const { partTokens } = options;
+  if (partTokens !== undefined && !(Number.isSafeInteger(partTokens) && partTokens >= 0)) {
+    const message = `partTokens is ${partTokens}: give a number of tokens, or 0 for all at once`;
+    throw new OnnxError('invalid-option', message, { partTokens });
+  }
+  if (device === 'cpu')
+    return createCpuBackend(ort, { config, denseBelow, cache, threads, partTokens, sessionOptions });
   const { gpuDevice, maxTokens, offload } = options;
   for (const [name, value] of Object.entries({ maxTokens, offload })) {
     if (value === undefined || (Number.isSafeInteger(value) && value >= 1)) continue;

@@ -8,7 +8,8 @@ import type { GraphView } from '../graph/view.ts';
 import type { AttentionBackend, LayerForm, PieceSession } from '../runtime/backend.ts';
 import { inTurn, type Ort, type OrtMetadata, type OrtTensor } from '../runtime/ort.ts';
 import { callOf, type Feeds } from './call.ts';
-import { SiteCaches } from './caches.ts';
+import { SiteCaches, type CallState } from './caches.ts';
+import { divided } from './parts.ts';
 import { PieceRunner } from './run-pieces.ts';
 import { Sequence } from './sequence.ts';
 
@@ -19,6 +20,8 @@ export interface SessionParts {
   readonly sites: readonly AttentionSite[];
   readonly inputs: DecoderInputs;
   readonly padding: boolean;
+  /** Attentions stay in the graph. */
+  readonly hasOthers: boolean;
   readonly cut: CutGraph;
   readonly pieces: readonly PieceSession[];
   readonly forms: readonly LayerForm[];
@@ -104,6 +107,24 @@ export class HipSession {
     await this.release();
   }
 
+  /** A call through the pieces; a long prompt in parts, where the backend asks for that and the graph allows it. */
+  async #runParts(state: CallState, wanted: ReadonlySet<string>): Promise<Record<string, OrtTensor>> {
+    const { ort, sites, inputs, backend, hasOthers } = this.#parts;
+    const rows = backend.partTokens;
+    const division = rows && !hasOthers ? divided(state, { inputs, sites, rows, ort }) : undefined;
+    if (!division) return this.#runner.run({ ...state, wanted });
+    const runs: Record<string, OrtTensor>[] = [];
+    try {
+      for (const part of division.parts) runs.push(await this.#runner.run({ ...state, ...part, wanted }));
+    } catch (error) {
+      if (runs.length === 0) throw error;
+      // Some graphs do not take several tokens after others.
+      state.sequence.restore();
+      return this.#runner.run({ ...state, wanted });
+    }
+    return division.join(runs);
+  }
+
   #wanted(fetches: readonly string[] | Readonly<Record<string, unknown>> | undefined): ReadonlySet<string> {
     const all = new Set(this.outputNames);
     if (fetches === undefined || fetches === null) return all;
@@ -138,7 +159,7 @@ export class HipSession {
           call.past,
           call.valid?.map((row) => row.subarray(0, call.past)),
         );
-      const outputs = await this.#runner.run({ feeds, call, sequence, wanted });
+      const outputs = await this.#runParts({ feeds, call, sequence }, wanted);
       sequence.advance(
         call.tokens,
         call.valid?.map((row) => row.subarray(call.past)),

@@ -59,6 +59,11 @@ export function floatsOf(type: string, data: unknown): Float32Array {
   throw new OnnxError('invalid-option', `keys and values are ${type}: give float32 or float16`, { type });
 }
 
+/** Integers of a tensor on the host. */
+export function integersOf(tensor: OrtTensor): readonly number[] {
+  return Array.from(tensor.data as ArrayLike<number | bigint>, Number);
+}
+
 /** 1 where a tensor on the host is not 0: masks are as long as their text, and are read with every token. */
 export function tokenBits({ data }: OrtTensor): Uint8Array {
   if (data instanceof BigInt64Array || data instanceof BigUint64Array) {
