@@ -10,23 +10,21 @@ export class MaskPicture {
   #draw: ((pixels: Uint8ClampedArray<ArrayBuffer>, size: number) => void) | undefined;
   /** Lines that are filled. */
   #filled = 0;
+  /** Of what is drawn of each line, the sum of its shares, 0…255 each. */
+  readonly #sums: Float64Array;
 
   constructor(lane: LaneName, tokens: number) {
     this.lane = lane;
     this.size = Math.max(1, Math.ceil(tokens / PIXEL));
     this.#pixels = new Uint8ClampedArray(4 * this.size * this.size);
+    this.#sums = new Float64Array(this.size);
   }
 
   /** Share of the pairs of a query and a key before it that are read; 1 while all are. */
   get share(): number {
-    let [read, all] = [0, 0];
-    for (let row = 0; row < this.#filled; row++) {
-      for (let column = 0; column <= row; column++) {
-        read += this.#pixels[4 * (row * this.size + column) + 3]!;
-        all += 255;
-      }
-    }
-    return all === 0 ? 1 : read / all;
+    const pairs = (this.#filled * (this.#filled + 1)) / 2;
+    const read = this.#sums.subarray(0, this.#filled).reduce((sum, line) => sum + line, 0);
+    return pairs === 0 ? 1 : read / (255 * pairs);
   }
 
   /** Lines of a mask. */
@@ -54,7 +52,10 @@ export class MaskPicture {
 
   #set(row: number, column: number, value: number, [red, green, blue]: readonly [number, number, number]): void {
     if (row >= this.size || column >= this.size) return;
-    this.#pixels.set([red, green, blue, value], 4 * (row * this.size + column));
+    const at = 4 * (row * this.size + column);
+    // Keys after the queries' own block are none of the pairs.
+    if (column <= row) this.#sums[row]! += value - this.#pixels[at + 3]!;
+    this.#pixels.set([red, green, blue, value], at);
   }
 
   #paint(): void {

@@ -1,33 +1,72 @@
-// The worker of the page of studies: SQLite in WebAssembly reads a file's tables, or JSON is taken as it is.
+// The worker of the page of studies: SQLite in WebAssembly reads a file's tables, or JSON is taken as it is; importances and exports.
 import initSqlJs, { type Database } from 'sql.js';
 import wasm from 'sql.js/dist/sql-wasm.wasm?url';
-import { studyViewFromDatabase } from '@instatune/search/report';
+import { importancesOf, studyViewFromDatabase, type StudyView } from '@instatune/search/report';
 import { PlaygroundError } from '../rpc/protocol.ts';
 import { serve } from '../rpc/worker.ts';
+import { droppedStudy } from './dropped.ts';
+import { viewCsv } from './export.ts';
 import { parseView } from './parse-view.ts';
-import type { OpenedStudy, StudyOperations } from './protocol.ts';
+import type { OpenedStudy, OpenInput, StudyOperations } from './protocol.ts';
+import { applyLog, isWhole, usesLog, withoutLog } from './write-ahead-log.ts';
 
 const MOST_BYTES = 512 * 2 ** 20;
 const SQLITE = 'SQLite format 3\0';
+/** Trials of one message: the page unpacks it within a moment. */
+const TRIALS_AT_ONCE = 500;
+
+interface Read {
+  readonly view: StudyView;
+  readonly names: readonly string[];
+}
+
+let current: StudyView | undefined;
 
 serve<StudyOperations>({
-  open: async ({ file, study }): Promise<OpenedStudy> => {
-    if (file.size > MOST_BYTES) {
-      const message = `${file.name} has ${file.size} bytes, at most ${MOST_BYTES} are read: export its study as JSON`;
-      throw new PlaygroundError('study-too-large', message);
-    }
-    const bytes = new Uint8Array(await file.arrayBuffer());
-    if (new TextDecoder('latin1').decode(bytes.subarray(0, SQLITE.length)) === SQLITE) {
-      return fromDatabase(bytes, file.name, study);
-    }
-    const view = parseView(new TextDecoder().decode(bytes), file.name);
-    return { view, names: [view.name] };
+  open: async (input, { emit }): Promise<OpenedStudy> => {
+    const { view, names } = await read(input);
+    current = view;
+    const { trials, ...rest } = view;
+    for (let from = 0; from < trials.length; from += TRIALS_AT_ONCE) emit(trials.slice(from, from + TRIALS_AT_ONCE));
+    return { view: rest, names };
   },
+  importances: async ({ objective }, { signal }) => importancesOf(opened(), objective, { signal }),
+  export: async (format) =>
+    format === 'csv'
+      ? new Blob([viewCsv(opened())], { type: 'text/csv' })
+      : new Blob([`${JSON.stringify(opened(), null, 1)}\n`], { type: 'application/json' }),
 });
 
-async function fromDatabase(bytes: Uint8Array, path: string, study: string | undefined): Promise<OpenedStudy> {
-  // A journal that lies beside the file cannot be had here; without one the file itself says what it holds.
-  bytes.fill(1, 18, 20);
+function opened(): StudyView {
+  if (current) return current;
+  throw new PlaygroundError('no-study', 'no study is open: drop a file first');
+}
+
+async function read({ files, study }: OpenInput): Promise<Read> {
+  const { file, log } = droppedStudy(files);
+  const size = file.size + (log?.size ?? 0);
+  if (size > MOST_BYTES) {
+    const message = `${file.name} has ${size} bytes, at most ${MOST_BYTES} are read: export its study as JSON`;
+    throw new PlaygroundError('study-too-large', message);
+  }
+  const alone = new Uint8Array(await file.arrayBuffer());
+  const bytes = log ? applyLog(alone, new Uint8Array(await log.arrayBuffer()), log.name) : alone;
+  if (new TextDecoder('latin1').decode(bytes.subarray(0, SQLITE.length)) === SQLITE) {
+    // A file that is cut off is broken with its log, too.
+    const lacksLog = !log && usesLog(bytes) && isWhole(bytes);
+    try {
+      return await fromDatabase(withoutLog(bytes), file.name, study);
+    } catch (cause) {
+      if (!lacksLog) throw cause;
+      const message = `${file.name} by itself cannot be read (${(cause as Error).message}); its newest changes may lie in ${file.name}-wal: drop both together, or end the search first`;
+      throw new PlaygroundError('log-missing', message, { cause });
+    }
+  }
+  const view = parseView(new TextDecoder().decode(bytes), file.name);
+  return { view, names: [view.name] };
+}
+
+async function fromDatabase(bytes: Uint8Array, path: string, study: string | undefined): Promise<Read> {
   const sql = await initSqlJs({ locateFile: () => wasm });
   const database = new sql.Database(bytes);
   try {

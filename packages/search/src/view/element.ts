@@ -1,11 +1,13 @@
 // The study view as a custom element: `<instatune-study>`, whose property `view` is what it shows.
 import type { StudyView } from './data.ts';
-import { mountStudy, type MountedStudy } from './mount.ts';
+import { mountStudy, type MountedStudy, type MountOptions } from './mount.ts';
 
 /** An element of {@link defineStudyElement}. */
 export interface StudyElement extends HTMLElement {
   /** What is shown; nothing until it is set. */
   view: StudyView | undefined;
+  /** What computes importances, where that is not this thread; set before {@link view}. */
+  importances: MountOptions['importances'];
 }
 
 /**
@@ -23,6 +25,7 @@ export function defineStudyElement(name = 'instatune-study'): void {
   customElements.define(
     name,
     class extends HTMLElement implements StudyElement {
+      importances: MountOptions['importances'];
       #view: StudyView | undefined;
       #mounted: MountedStudy | undefined;
 
@@ -38,7 +41,8 @@ export function defineStudyElement(name = 'instatune-study'): void {
 
       connectedCallback(): void {
         this.#mounted?.dispose();
-        this.#mounted = this.#view && mountStudy(this, this.#view);
+        this.#mounted =
+          this.#view && mountStudy(this, this.#view, this.importances ? { importances: this.importances } : {});
       }
 
       disconnectedCallback(): void {

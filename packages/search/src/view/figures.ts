@@ -1,14 +1,16 @@
 // How a search went and what mattered: hypervolume by trial, variables by importance.
 import type { StudyView } from './data.ts';
 import { ACCENT, FRONT, OTHER, draw, plotting, type FigureOptions } from './figure.ts';
-import { viewHistory } from './front.ts';
+import type { ViewHistoryPoint } from './front.ts';
 import type { Importances } from './importances.ts';
 
+const MOST_TICKS = 600;
+
 /** Hypervolume of the front as trials came in; failures as ticks below. */
-export function historyFigure(view: StudyView, options: FigureOptions): Element {
+export function historyFigure(view: StudyView, history: readonly ViewHistoryPoint[], options: FigureOptions): Element {
   const Plot = plotting();
-  const history = viewHistory(view);
-  const failed = history.filter(({ number }) => view.trials[number]?.state === 'failed');
+  const states = new Map(view.trials.map(({ number, state }) => [number, state]));
+  const failed = history.filter(({ number }) => states.get(number) === 'failed');
   const last = history.at(-1);
   const label = view.objectives.length === 1 ? 'improvement on the reference' : 'hypervolume';
   return draw(options, `${label} after ${last?.evaluations ?? 0} trials`, {
@@ -16,7 +18,7 @@ export function historyFigure(view: StudyView, options: FigureOptions): Element 
     x: { label: 'trials →' },
     y: { label: `↑ ${label}` },
     marks: [
-      Plot.line(history, {
+      Plot.line(stepsOf(history), {
         x: 'evaluations',
         y: 'hypervolume',
         stroke: FRONT,
@@ -25,9 +27,29 @@ export function historyFigure(view: StudyView, options: FigureOptions): Element 
       }),
       ...(failed.length === 0
         ? []
-        : [Plot.tickX(failed, { x: 'evaluations', stroke: ACCENT, insetTop: 284, strokeWidth: 1 })]),
+        : [
+            Plot.tickX(apart(failed, last!.evaluations), {
+              x: 'evaluations',
+              stroke: ACCENT,
+              insetTop: 284,
+              strokeWidth: 1,
+            }),
+          ]),
     ],
   });
+}
+
+/** At most one tick a pixel or so: thousands of them are the same picture. */
+function apart(points: readonly ViewHistoryPoint[], evaluations: number): readonly ViewHistoryPoint[] {
+  const places = new Map(points.map((point) => [Math.floor((MOST_TICKS * point.evaluations) / evaluations), point]));
+  return [...places.values()];
+}
+
+/** The points at which a step begins, and the last: the same line, of fewer points. */
+function stepsOf(history: readonly ViewHistoryPoint[]): readonly ViewHistoryPoint[] {
+  return history.filter(
+    ({ hypervolume }, i) => i === history.length - 1 || hypervolume !== history[i - 1]?.hypervolume,
+  );
 }
 
 /** Shares of an objective's variance as bars, at most `most` of them. */

@@ -3,17 +3,30 @@ import { ACCENT, CHOSEN, FRONT, OTHER, canMeasure, draw, plotting, type FigureOp
 import type { StudyView, ViewObjective, ViewTrial } from './data.ts';
 import { measuredTrials, viewFront } from './front.ts';
 import { objectiveLabel, trialText } from './label.ts';
+import { spreadOut } from './spread-out.ts';
 
 export interface FrontFigureOptions extends FigureOptions {
   readonly x: string;
   readonly y: string;
+  /** Measured trials that get a dot: {@link drawnTrials}. */
+  readonly drawn: readonly ViewTrial[];
   readonly chosen: readonly number[];
   readonly onChoose: (trial: number) => void;
 }
 
+/** Of trials that lie on each other one; those of the front and the chosen ones all. */
+export function drawnTrials(view: StudyView, x: string, y: string, chosen: readonly number[]): readonly ViewTrial[] {
+  const kept = new Set([...viewFront(view).map(({ number }) => number), ...chosen]);
+  return spreadOut(
+    measuredTrials(view),
+    ({ objectives }) => [objectives[x]!, objectives[y]!],
+    ({ number }) => kept.has(number),
+  );
+}
+
 /** Measured trials in two objectives; the front, the constraints' bounds and the chosen trials stand out. */
 export function frontFigure(view: StudyView, options: FrontFigureOptions): Element {
-  const { x, y, chosen, onChoose, ...rest } = options;
+  const { x, y, drawn, chosen, onChoose, ...rest } = options;
   const Plot = plotting();
   const of = (name: string) => view.objectives.find((objective) => objective.name === name) as ViewObjective;
   const arrowed = (name: string) =>
@@ -36,7 +49,7 @@ export function frontFigure(view: StudyView, options: FrontFigureOptions): Eleme
         if (name === x) return [Plot.ruleX([bound], { stroke: ACCENT, strokeDasharray: '4 3' })];
         return name === y ? [Plot.ruleY([bound], { stroke: ACCENT, strokeDasharray: '4 3' })] : [];
       }),
-      Plot.dot(trials, { ...channels, r: 3, fill: OTHER, fillOpacity: 0.6 }),
+      Plot.dot(drawn, { ...channels, r: 3, fill: OTHER, fillOpacity: 0.6 }),
       ...(view.objectives.length === 2 ? [Plot.line(sorted, { ...channels, stroke: FRONT })] : []),
       ...(uncertain.length === 0
         ? []
@@ -49,7 +62,7 @@ export function frontFigure(view: StudyView, options: FrontFigureOptions): Eleme
         trials.filter(({ number }) => chosen.includes(number)),
         { ...channels, r: 8, stroke: CHOSEN, strokeWidth: 2 },
       ),
-      ...(canMeasure(rest.document) ? [Plot.tip(trials, Plot.pointer({ ...channels, title }))] : []),
+      ...(canMeasure(rest.document) ? [Plot.tip(drawn, Plot.pointer({ ...channels, title }))] : []),
     ],
   });
   figure.addEventListener('click', () => {

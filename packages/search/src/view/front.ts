@@ -4,12 +4,21 @@ import { totalViolation } from '../constraints.ts';
 import { volume } from '../run/front.ts';
 import type { StudyView, ViewTrial } from './data.ts';
 
-/** Trials with a finite number for every objective. */
-export function measuredTrials({ objectives, trials }: StudyView): readonly ViewTrial[] {
-  return trials.filter(
-    (trial) => trial.state === 'complete' && objectives.every(({ name }) => Number.isFinite(trial.objectives[name])),
-  );
+/** What is known of a view, which never changes: every panel asks for the same. */
+export function remembered<T>(compute: (view: StudyView) => T): (view: StudyView) => T {
+  const known = new WeakMap<StudyView, T>();
+  return (view) => {
+    if (!known.has(view)) known.set(view, compute(view));
+    return known.get(view)!;
+  };
 }
+
+/** Trials with a finite number for every objective. */
+export const measuredTrials = remembered(({ objectives, trials }: StudyView): readonly ViewTrial[] =>
+  trials.filter(
+    (trial) => trial.state === 'complete' && objectives.every(({ name }) => Number.isFinite(trial.objectives[name])),
+  ),
+);
 
 /** Objectives in order, all to be minimised. */
 export function minimised({ objectives }: StudyView, trial: ViewTrial): number[] {
@@ -20,13 +29,13 @@ const feasible = ({ constraints }: StudyView, trial: ViewTrial): boolean =>
   totalViolation(constraints, trial.objectives) === 0;
 
 /** Measured trials inside every constraint that no other one of them dominates, by the first objective. */
-export function viewFront(view: StudyView): readonly ViewTrial[] {
+export const viewFront = remembered((view: StudyView): readonly ViewTrial[] => {
   const trials = measuredTrials(view).filter((trial) => feasible(view, trial));
   const points = trials.map((trial) => minimised(view, trial));
   return paretoFront(points)
     .sort((a, b) => points[a]![0]! - points[b]![0]! || a - b)
     .map((index) => trials[index]!);
-}
+});
 
 /** The reference in the view, else the worst that was measured and a tenth of the range beyond, minimised. */
 export function viewReference(view: StudyView): readonly number[] | undefined {
@@ -56,21 +65,38 @@ export interface ViewHistoryPoint {
 
 /** Hypervolume after each finished trial, in order of proposal. With one objective: how far the best is below the reference. */
 export function viewHistory(view: StudyView): readonly ViewHistoryPoint[] {
+  const steps = viewHistorySteps(view);
+  for (;;) {
+    const { done, value } = steps.next();
+    if (done) return value;
+  }
+}
+
+/** {@link viewHistory} bit by bit: thousands of trials take longer than a page should be silent. */
+export function* viewHistorySteps(view: StudyView): Generator<undefined, readonly ViewHistoryPoint[]> {
   const reference = viewReference(view);
   if (!reference) return [];
   const measured = new Set(measuredTrials(view).filter((trial) => feasible(view, trial)));
+  const history: ViewHistoryPoint[] = [];
   let front: (readonly number[])[] = [];
   let hypervolume = 0;
-  return view.trials
-    .filter(({ state }) => state !== 'pending' && state !== 'running')
-    .map((trial, index) => {
-      if (measured.has(trial)) {
-        const point = minimised(view, trial);
-        if (!front.some((other) => other.every((value, i) => value <= point[i]!))) {
-          front = [...front.filter((other) => !point.every((value, i) => value <= other[i]!)), point];
-          hypervolume = volume(front, reference);
-        }
+  for (const trial of view.trials) {
+    if (trial.state === 'pending' || trial.state === 'running') continue;
+    if (measured.has(trial)) {
+      const point = minimised(view, trial);
+      if (!front.some((other) => weaklyBeats(other, point))) {
+        front = [...front.filter((other) => !weaklyBeats(point, other)), point];
+        hypervolume = volume(front, reference);
       }
-      return { number: trial.number, evaluations: index + 1, hypervolume };
-    });
+    }
+    history.push({ number: trial.number, evaluations: history.length + 1, hypervolume });
+    if (history.length % 32 === 0) yield undefined;
+  }
+  return history;
+}
+
+/** At least as good in everything. */
+function weaklyBeats(a: readonly number[], b: readonly number[]): boolean {
+  for (let i = 0; i < a.length; i++) if (a[i]! > b[i]!) return false;
+  return true;
 }

@@ -1,26 +1,36 @@
 // The study view in a page: front, history, parallel coordinates, importances, table, comparison; drawn again when the study has grown.
-import type { StudyView } from './data.ts';
+import type { StudyView, ViewTrial } from './data.ts';
 import { choice, makerOf, panel } from './dom.ts';
 import { comparePanel } from './compare-panel.ts';
 import { historyFigure, importanceFigure } from './figures.ts';
-import { frontFigure } from './front-figure.ts';
-import { measuredTrials, viewFront } from './front.ts';
+import { plotting } from './figure.ts';
+import { drawnTrials, frontFigure } from './front-figure.ts';
+import { measuredTrials, viewFront, viewHistorySteps } from './front.ts';
 import { importancesOf, type Importances } from './importances.ts';
 import { parallelFigure } from './parallel-figure.ts';
 import { STYLE } from './style.ts';
 import { tablePanel } from './table-panel.ts';
+import { inSlices, Turns } from './turns.ts';
 
 export interface MountOptions {
   /** Width that figures are drawn for where the page cannot tell, in pixels. @defaultValue 560 */
   readonly width?: number;
   /** Called with the trials that are chosen to be compared, at most two. */
   readonly onChoose?: (trials: readonly number[]) => void;
+  /**
+   * What computes importances: a page with a worker gives it to that, since a forest keeps a thread busy for a while.
+   *
+   * @defaultValue {@link importancesOf}, in this thread
+   */
+  readonly importances?: typeof importancesOf;
 }
 
 /** A view that stands in a page. */
 export interface MountedStudy {
   /** Shows a study anew; filters, sorting, axes and chosen trials stay as they are. */
   update(view: StudyView): void;
+  /** Once everything that was shown last is drawn; panels are drawn one after the other, so that the page answers in between. */
+  drawn(): Promise<void>;
   /** Takes everything out of the page again. */
   dispose(): void;
 }
@@ -41,8 +51,12 @@ const AXES = 12;
  */
 export function mountStudy(root: HTMLElement, view: StudyView, options: MountOptions = {}): MountedStudy {
   const document = root.ownerDocument;
+  // Thrown here rather than in a panel's turn.
+  plotting();
   const make = makerOf(document);
   const abort = new AbortController();
+  const turns = new Turns(abort.signal);
+  const importancesFor = options.importances ?? importancesOf;
   let current = view;
   let chosen: readonly number[] = [];
   let importances: Importances | undefined;
@@ -77,13 +91,33 @@ export function mountStudy(root: HTMLElement, view: StudyView, options: MountOpt
     Math.max(300, Math.min(place.clientWidth || (options.width ?? 560), 900));
   const nothing = (text: string) => make('p', {}, text);
 
+  let drawn: readonly ViewTrial[] = [];
+  /** Before the front is drawn, in a turn of its own. */
+  function spread(): void {
+    drawn = current.objectives.length > 1 ? drawnTrials(current, x, y, chosen) : [];
+  }
+
   function drawFront(): void {
     const one = current.objectives.length === 1;
+    const measured = measuredTrials(current).length;
+    if (one || measured === 0) {
+      front.body.replaceChildren(
+        nothing(one ? 'One objective has no front: see the history.' : 'Nothing is measured yet.'),
+      );
+      return;
+    }
     front.body.replaceChildren(
-      one || measuredTrials(current).length === 0
-        ? nothing(one ? 'One objective has no front: see the history.' : 'Nothing is measured yet.')
-        : frontFigure(current, { document, width: width(front.body), x, y, chosen, onChoose: toggle }),
+      frontFigure(current, { document, width: width(front.body), x, y, drawn, chosen, onChoose: toggle }),
+      ...(drawn.length < measured
+        ? [nothing(`${drawn.length} of ${measured} trials are drawn: of those on one spot, one.`)]
+        : []),
     );
+  }
+
+  async function drawHistory(): Promise<void> {
+    const view = current;
+    const found = await inSlices(viewHistorySteps(view), abort.signal);
+    if (found) history.body.replaceChildren(historyFigure(view, found, { document, width: width(history.body) }));
   }
 
   function drawParallel(): void {
@@ -99,10 +133,12 @@ export function mountStudy(root: HTMLElement, view: StudyView, options: MountOpt
   }
 
   function drawChosen(): void {
-    drawFront();
-    drawParallel();
-    table.show(current, chosen);
-    compare.show(current, chosen);
+    turns.ask('spread', spread);
+    turns.ask('front', drawFront);
+    turns.ask('parallel', drawParallel);
+    turns.ask('table', () => table.show(current, chosen));
+    turns.ask('compare', () => compare.show(current, chosen));
+    void turns.run();
   }
 
   /** Learnt again when a tenth more is known: a forest takes a moment. */
@@ -113,7 +149,7 @@ export function mountStudy(root: HTMLElement, view: StudyView, options: MountOpt
     if (key === learntFrom) return;
     learntFrom = key;
     try {
-      const found = await importancesOf(current, explained, { signal: abort.signal });
+      const found = await importancesFor(current, explained, { signal: abort.signal });
       if (key !== learntFrom || abort.signal.aborted) return;
       importances = found;
       importance.body.replaceChildren(
@@ -121,7 +157,8 @@ export function mountStudy(root: HTMLElement, view: StudyView, options: MountOpt
           ? importanceFigure(found, { document, width: width(importance.body) })
           : nothing('A few more measured trials are needed.'),
       );
-      drawParallel();
+      turns.ask('parallel', drawParallel);
+      await turns.run();
     } catch (error) {
       if (!abort.signal.aborted) importance.body.replaceChildren(nothing(String(error)));
     }
@@ -133,6 +170,7 @@ export function mountStudy(root: HTMLElement, view: StudyView, options: MountOpt
     if (!names.includes(x) || !names.includes(y)) [x, y] = [names.at(-1)!, names[0]!];
     const redraw = (set: (name: string) => void) => (name: string) => {
       set(name);
+      spread();
       drawFront();
     };
     front.controls.replaceChildren(
@@ -167,8 +205,7 @@ export function mountStudy(root: HTMLElement, view: StudyView, options: MountOpt
     );
   }
 
-  let objectives = '';
-  function show(): void {
+  function drawSummary(): void {
     const { name, problem, tactic, seed, trials } = current;
     title.textContent = problem === undefined ? name : `${problem}: study “${name}”`;
     const count = (state: string) => trials.filter((trial) => trial.state === state).length;
@@ -181,13 +218,20 @@ export function mountStudy(root: HTMLElement, view: StudyView, options: MountOpt
       `${viewFront(current).length} on the front`,
       ...current.constraints.map(({ text }) => text),
     ].join(', ');
+  }
+
+  let objectives = '';
+  function show(): void {
     // Controls are made again only for other objectives: what is being used must not vanish.
     const key = JSON.stringify(current.objectives);
     if (key !== objectives) drawControls();
     objectives = key;
-    history.body.replaceChildren(historyFigure(current, { document, width: width(history.body) }));
+    turns.ask('summary', drawSummary);
+    // The smallest figure first: it pays for what all of them need.
+    turns.ask('history', drawHistory);
     drawChosen();
-    void explain();
+    turns.ask('explain', () => void explain());
+    void turns.run();
   }
 
   root.append(container);
@@ -198,6 +242,7 @@ export function mountStudy(root: HTMLElement, view: StudyView, options: MountOpt
       chosen = chosen.filter((number) => next.trials.some((trial) => trial.number === number));
       show();
     },
+    drawn: () => turns.run(),
     dispose() {
       abort.abort();
       container.remove();

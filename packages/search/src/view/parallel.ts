@@ -4,7 +4,7 @@ import { shortNumber } from '../report/format.ts';
 import { measuredTrials, viewFront } from './front.ts';
 
 /** Lines that are drawn at most: the front, then the newest. */
-const MOST_LINES = 400;
+const MOST_LINES = 300;
 
 /** One axis: where a trial crosses it, and what stands at its ends. */
 export interface Axis {

@@ -1,6 +1,6 @@
 // Rows of the view's table: which are shown, in which order, and what stands in them.
 import type { StudyView, ViewTrial, ViewValue } from './data.ts';
-import { viewFront } from './front.ts';
+import { remembered, viewFront } from './front.ts';
 import { objectiveLabel, shownValue } from './label.ts';
 
 /** A column: its name as filters write it, what stands above it, and a trial's value in it. */
@@ -11,9 +11,10 @@ export interface ViewColumn {
 }
 
 /** Number and state, objectives and what else was measured, variables, time, error. */
-export function columnsOf(view: StudyView): readonly ViewColumn[] {
+export const columnsOf = remembered((view: StudyView): readonly ViewColumn[] => {
   const own = new Set(view.objectives.map(({ name }) => name));
-  const others = new Set(view.trials.flatMap(({ objectives }) => Object.keys(objectives)));
+  const others = new Set<string>();
+  for (const { objectives } of view.trials) for (const name in objectives) others.add(name);
   const measured = [
     ...view.objectives.map((objective) => ({ name: objective.name, label: objectiveLabel(objective) })),
     ...[...others].filter((name) => !own.has(name)).map((name) => ({ name, label: name })),
@@ -32,7 +33,7 @@ export function columnsOf(view: StudyView): readonly ViewColumn[] {
     { name: 'seconds', label: 'seconds', value: ({ seconds }) => seconds },
     { name: 'error', label: 'error', value: ({ error }) => error },
   ];
-}
+});
 
 export interface RowOptions {
   /** Words that a row must hold, and comparisons: `accuracy >= 0.9, act = gelu, fast`. */

@@ -5,7 +5,7 @@ import { shownValue } from './label.ts';
 import { columnsOf, rowsOf, rowsToCsv, type ViewColumn } from './rows.ts';
 
 /** Rows that are made at once: ten thousand would take a page its breath. */
-const ROWS = 100;
+const ROWS = 50;
 
 export interface TablePanel extends Panel {
   show(view: StudyView, chosen: readonly number[]): void;

@@ -28,6 +28,7 @@ describe('mountStudy', () => {
   it('draws every panel with a name, and explains the objectives', async () => {
     const { root } = page();
     const mounted = mountStudy(root, view);
+    await mounted.drawn();
     for (const name of ['front', 'history', 'parallel', 'table', 'compare', 'importance'])
       expect(root.querySelector(`section.${name}`)?.getAttribute('aria-label')).toBeTruthy();
     expect(root.querySelector('.front svg')?.getAttribute('aria-label')).toMatch(/on the front of 40 measured/);
@@ -38,9 +39,10 @@ describe('mountStudy', () => {
     expect(root.children).toHaveLength(0);
   });
 
-  it('filters by words and comparisons, sorts by a column, says what it cannot follow', () => {
+  it('filters by words and comparisons, sorts by a column, says what it cannot follow', async () => {
     const { root, fire } = page();
     const mounted = mountStudy(root, view);
+    await mounted.drawn();
     const filter = root.querySelector<HTMLInputElement>('input[type=search]')!;
     const type = (text: string) => {
       filter.value = text;
@@ -64,19 +66,22 @@ describe('mountStudy', () => {
     mounted.dispose();
   });
 
-  it('compares the two trials that were chosen last, and keeps them, the filter and the axes through an update', () => {
+  it('compares the two trials that were chosen last, and keeps them, the filter and the axes through an update', async () => {
     const { root, fire } = page();
     const chosen: (readonly number[])[] = [];
     const half: StudyView = { ...view, trials: view.trials.slice(0, 20) };
     const mounted = mountStudy(root, half, { onChoose: (trials) => chosen.push(trials) });
+    await mounted.drawn();
     const filter = root.querySelector<HTMLInputElement>('input[type=search]')!;
     for (const trial of [3, 5, 7]) {
       const box = root.querySelector(`input[aria-label="compare trial ${trial}"]`)!;
       fire(box, 'change');
+      await mounted.drawn();
     }
     expect(chosen).toEqual([[3], [3, 5], [5, 7]]);
     filter.value = 'complete';
     mounted.update(view);
+    await mounted.drawn();
     expect(filter.value).toBe('complete');
     expect(numbers(root)).toHaveLength(40);
     const compare = root.querySelector('.compare')!;
@@ -89,7 +94,7 @@ describe('mountStudy', () => {
     mounted.dispose();
   });
 
-  it('stands before anything is measured, with one objective, and with three', () => {
+  it('stands before anything is measured, with one objective, and with three', async () => {
     const { root } = page();
     mountStudy(root, { ...view, trials: [] }).dispose();
     const [objective] = view.objectives;
