@@ -1,18 +1,27 @@
 // A server under many clients for long, with aborts, bad requests, dropped connections and slow readers: what is answered, what it holds.
-import { spawn } from 'node:child_process';
+import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { pathToFileURL } from 'node:url';
 import { median, type Benchmark } from './benchmark.ts';
-import { soak } from './serve-soak/soak.ts';
+import { growth } from './serve-soak/growth.ts';
+import type { Held } from './serve-soak/held.ts';
+import { soak, type Sample } from './serve-soak/soak.ts';
 
 const ROOT = join(import.meta.dirname, '../..');
 /** A small model was not made for chats. */
 const TEMPLATE = '{% for m in messages %}{{ m.content }}\n{% endfor %}';
 
-/** Requests; HIP_SOAK_REQUESTS says others, HIP_SOAK_MODEL a folder of another model (one with a chat template). */
-const REQUESTS = 10_000;
+/** Requests, and seconds over which they come; HIP_SOAK_REQUESTS and HIP_SOAK_SECONDS say others (0 seconds: as fast as they are answered). */
+const [REQUESTS, SECONDS] = [10_000, 3600];
+/** HIP_SOAK_MODEL is a folder of another model (one with a chat template). */
+const MODEL = join(ROOT, 'apps/demo/model');
+const SLOTS = 4;
+/** What clients may ask at once fits; of a burst not all does. */
+const [QUEUE, CLIENTS, BURST] = [64, 48, 100];
+const MIB = 2 ** 20;
 
 export const benchmark: Benchmark = {
   name: 'serve-soak',
@@ -20,51 +29,41 @@ export const benchmark: Benchmark = {
     'answers and memory of a server under thousands of requests with aborts, bad requests and dropped connections',
   async run({ quick, log, signal }) {
     const requests = Number(process.env['HIP_SOAK_REQUESTS'] ?? (quick ? 300 : REQUESTS));
+    const seconds = Number(process.env['HIP_SOAK_SECONDS'] ?? (quick ? 0 : SECONDS));
     const folder = mkdtempSync(join(tmpdir(), 'hip-soak-'));
     const own = process.env['HIP_SOAK_MODEL'];
-    cpSync(own ?? join(ROOT, 'apps/demo/model'), folder, { recursive: true });
+    cpSync(own ?? MODEL, folder, { recursive: true });
     if (own === undefined) writeFileSync(join(folder, 'chat_template.jinja'), TEMPLATE);
-    const main = join(ROOT, 'packages/llm/src/cli/main.ts');
-    const args = [
-      '--model',
-      folder,
-      '--name',
-      'tiny',
-      '--port',
-      '0',
-      '--threads',
-      '1',
-      '--context',
-      '512',
-      '--slots',
-      '4',
-      '--queue',
-      '7',
-    ];
-    const child = spawn(process.execPath, ['--no-warnings', main, 'serve', ...args], {
-      stdio: ['ignore', 'pipe', 'ignore'],
-      signal,
-    });
-    child.on('error', () => {});
+    const child = startServer(folder, signal);
     try {
-      const [line] = (await once(child.stdout, 'data')) as [Buffer];
+      const [line] = (await once(child.stdout!, 'data')) as [Buffer];
       const baseURL = /http:\S+/.exec(line.toString())![0];
-      const rssMiB = async () => rssOf(child.pid!);
-      const result = await soak({ baseURL, model: 'tiny', requests, clients: 12, seed: 1, samples: 20, rssMiB, log });
+      const every = Math.max(1, seconds / 120);
+      const result = await soak({
+        baseURL,
+        model: 'tiny',
+        requests,
+        seconds,
+        clients: CLIENTS,
+        burst: BURST,
+        seed: 1,
+        every,
+        probe: (isCollected) => ask(child, isCollected),
+        log,
+        signal,
+      });
       const isAlive = child.exitCode === null;
       const stoppedAt = performance.now();
       child.kill('SIGTERM');
       const [code] = (await once(child, 'close')) as [number | null];
-      const seconds = result.samples.map(({ rssMiB: rss }) => rss);
-      const quarter = Math.ceil(seconds.length / 4);
-      const { samples, ...rest } = result;
+      const { samples, latencies, ...rest } = result;
+      const sorted = latencies.toSorted((a, b) => a - b);
       const row = {
         ...rest,
         seconds: Math.round(result.seconds),
-        rssMiBSecondQuarter: median(seconds.slice(quarter, 2 * quarter)),
-        rssMiBLastQuarter: median(seconds.slice(-quarter)),
-        prefixesMost: Math.max(...samples.map(({ prefixes }) => prefixes)),
-        cacheMiBMost: Math.round(Math.max(...samples.map(({ cacheBytes }) => cacheBytes)) / 2 ** 20),
+        cpuSeconds: Math.round(samples.at(-1)!.cpuSeconds),
+        answerMs: { median: Math.round(median(sorted)), p99: Math.round(sorted[Math.floor(0.99 * sorted.length)]!) },
+        secondHalf: secondHalf(samples),
         isAlive,
         exitCode: code,
         msToEnd: Math.round(performance.now() - stoppedAt),
@@ -78,11 +77,41 @@ export const benchmark: Benchmark = {
   },
 };
 
-/** Resident memory of a process, by Linux's procfs; NaN elsewhere. */
-function rssOf(pid: number): number {
-  try {
-    return Math.round(Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1]) / 1024);
-  } catch {
-    return Number.NaN;
-  }
+function startServer(folder: string, signal: AbortSignal): ChildProcess {
+  const main = join(ROOT, 'packages/llm/src/cli/main.ts');
+  const probe = pathToFileURL(join(import.meta.dirname, 'serve-soak/probe.ts')).href;
+  const served = `--model ${folder} --name tiny --port 0 --threads 1 --context 512 --slots ${SLOTS} --queue ${QUEUE}`;
+  const args = ['--no-warnings', '--expose-gc', '--import', probe, main, 'serve', ...served.split(' ')];
+  const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'ignore', 'ipc'], signal });
+  child.on('error', () => {});
+  return child;
+}
+
+async function ask(child: ChildProcess, isCollected: boolean): Promise<Held> {
+  const answer = once(child, 'message', { signal: AbortSignal.timeout(60_000) });
+  child.send(isCollected);
+  return ((await answer) as [Held])[0];
+}
+
+/** How what is held grows when the server has been warm for as long again: MiB or counts, per hour, with the slope's 95 % interval. */
+function secondHalf(samples: readonly Sample[]) {
+  const late = samples.slice(Math.floor(samples.length / 2), -1);
+  const collected = late.filter(({ isCollected }) => isCollected);
+  const line = (points: readonly Sample[], of: (sample: Sample) => number) =>
+    points.length < 3
+      ? undefined
+      : Object.fromEntries(
+          Object.entries(growth(points.map((sample) => [sample.second, of(sample)]))).map(([name, value]) => [
+            name,
+            Number(value.toFixed(3)),
+          ]),
+        );
+  return {
+    rssMiB: line(late, ({ rss }) => rss / MIB),
+    heapMiBCollected: line(collected, ({ heapUsed }) => heapUsed / MIB),
+    externalMiBCollected: line(collected, ({ external }) => external / MIB),
+    cacheMiB: line(late, ({ cacheBytes }) => cacheBytes / MIB),
+    descriptors: line(late, ({ descriptors }) => descriptors ?? 0),
+    resources: line(late, ({ resources }) => resources),
+  };
 }
