@@ -48,7 +48,12 @@ export function checkKey(request: Request, { apiKey }: AccessOptions): void {
 /** What lets a page read an answer; empty where none asked. */
 export function corsHeaders(request: Request): Readonly<Record<string, string>> {
   const origin = request.headers.get('origin');
-  return origin === null ? {} : { 'access-control-allow-origin': origin, vary: 'Origin' };
+  if (origin === null) return {};
+  return {
+    'access-control-allow-origin': origin,
+    'access-control-expose-headers': 'x-request-id, retry-after, x-should-retry',
+    vary: 'Origin',
+  };
 }
 
 /** Answer to a browser that asks before it asks. */

@@ -9,6 +9,8 @@ export interface ApiErrorDetails {
   readonly code?: string | undefined;
   /** Seconds after which it is worth asking again. */
   readonly retryAfter?: number | undefined;
+  /** Whether asking again cannot help, though the status alone would make clients do so. */
+  readonly isFinal?: boolean | undefined;
 }
 
 /** An error with the HTTP status that it is answered with. */
@@ -47,8 +49,11 @@ export function errorBody({ status, message, details }: ApiError): ErrorBody {
 }
 
 export function errorResponse(error: ApiError, headers: Readonly<Record<string, string>> = {}): Response {
-  const { retryAfter } = error.details;
-  const retry: Readonly<Record<string, string>> = retryAfter === undefined ? {} : { 'retry-after': String(retryAfter) };
+  const { retryAfter, isFinal } = error.details;
+  const retry: Readonly<Record<string, string>> = {
+    ...(retryAfter === undefined ? {} : { 'retry-after': String(retryAfter) }),
+    ...(isFinal ? { 'x-should-retry': 'false' } : {}),
+  };
   return Response.json(errorBody(error), { status: error.status, headers: { ...headers, ...retry } });
 }
 

@@ -36,6 +36,11 @@ export function createApp(service: Service, options: AppOptions): Hono {
     const error = new ApiError(404, `there is no ${req.method} ${req.path}`, { code: 'not_found' });
     return errorResponse(told(error, req.raw), corsHeaders(req.raw));
   });
+  // Clients show it with an error, and ask for it in reports.
+  app.use(async (context, next) => {
+    await next();
+    context.res.headers.set('x-request-id', `req_${crypto.randomUUID().replaceAll('-', '')}`);
+  });
   app.use(async ({ req }, next) => {
     checkSource(req.raw, options);
     if (req.method === 'OPTIONS') return preflight(req.raw);
@@ -87,7 +92,7 @@ export function createApp(service: Service, options: AppOptions): Hono {
     const body = await readJson(req.raw, bodyLimit);
     if (!embedder) {
       const message = 'this server has no encoder: start it with --embedder FOLDER_OR_HUB_NAME';
-      throw new ApiError(501, message, { code: 'no_embedder' });
+      throw new ApiError(501, message, { code: 'no_embedder', isFinal: true });
     }
     checkModel(body, [embedder.name]);
     const place = await service.enter(0, req.raw.signal);

@@ -87,8 +87,7 @@ const responseFormat = v.variant('type', [
   }),
 ]);
 
-/** Body of `POST /v1/chat/completions`. */
-export const chatRequest = v.object({
+const chatFields = v.object({
   ...sampling,
   messages: v.pipe(v.array(message), v.minLength(1, 'at least one message is needed')),
   max_completion_tokens: v.nullish(count),
@@ -100,9 +99,21 @@ export const chatRequest = v.object({
   parallel_tool_calls: v.nullish(v.boolean()),
   chat_template_kwargs: v.nullish(v.record(v.string(), v.unknown())),
   modalities: v.nullish(v.array(v.literal('text', 'only text can be written'))),
-  functions: v.optional(v.never('functions are the old form: use tools')),
-  function_call: v.optional(v.never('function_call is the old form: use tool_choice')),
+  // The old form of tools: let through only where it says that none is to be called.
+  functions: v.nullish(v.array(v.unknown())),
+  function_call: v.nullish(v.literal('none', 'function_call is the old form: use tool_choice')),
 });
+/** Body of `POST /v1/chat/completions`. */
+export const chatRequest = v.pipe(
+  chatFields,
+  v.forward(
+    v.check(
+      ({ functions, function_call }) => !functions?.length || function_call === 'none',
+      'functions are the old form: use tools',
+    ),
+    ['functions'],
+  ),
+);
 export type ChatRequest = v.InferOutput<typeof chatRequest>;
 export type ChatRequestMessage = ChatRequest['messages'][number];
 
