@@ -63,11 +63,15 @@ export const benchmark: Benchmark = {
         seconds: Math.round(result.seconds),
         cpuSeconds: Math.round(samples.at(-1)!.cpuSeconds),
         answerMs: { median: Math.round(median(sorted)), p99: Math.round(sorted[Math.floor(0.99 * sorted.length)]!) },
+        most: {
+          firstHalf: most(samples.slice(0, samples.length >> 1)),
+          secondHalf: most(samples.slice(samples.length >> 1)),
+        },
         secondHalf: secondHalf(samples),
         isAlive,
         exitCode: code,
         msToEnd: Math.round(performance.now() - stoppedAt),
-        samples,
+        samples: samples.filter(({ isCollected }) => isCollected).map(short),
       };
       return { rows: [row] };
     } finally {
@@ -91,6 +95,33 @@ async function ask(child: ChildProcess, isCollected: boolean): Promise<Held> {
   const answer = once(child, 'message', { signal: AbortSignal.timeout(60_000) });
   child.send(isCollected);
   return ((await answer) as [Held])[0];
+}
+
+const rounded = (bytes: number) => Number((bytes / MIB).toFixed(1));
+
+/** The largest of each quantity. */
+function most(samples: readonly Sample[]) {
+  const largest = (of: (sample: Sample) => number) => Math.max(...samples.map(of));
+  return {
+    rssMiB: rounded(largest(({ rss }) => rss)),
+    heapMiB: rounded(largest(({ heapUsed }) => heapUsed)),
+    externalMiB: rounded(largest(({ external }) => external)),
+    cacheMiB: rounded(largest(({ cacheBytes }) => cacheBytes)),
+    descriptors: largest(({ descriptors }) => descriptors ?? 0),
+    resources: largest(({ resources }) => resources),
+  };
+}
+
+/** A sample whose bytes are MiB. */
+function short({ rss, heapUsed, external, arrayBuffers, cacheBytes, ...rest }: Sample) {
+  return {
+    ...rest,
+    rssMiB: rounded(rss),
+    heapMiB: rounded(heapUsed),
+    externalMiB: rounded(external),
+    arrayBuffersMiB: rounded(arrayBuffers),
+    cacheMiB: rounded(cacheBytes),
+  };
 }
 
 /** How what is held grows when the server has been warm for as long again: MiB or counts, per hour, with the slope's 95 % interval. */

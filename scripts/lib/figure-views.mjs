@@ -399,6 +399,39 @@ export const VIEWS = [
     ],
   },
   {
+    name: 'serve-soak',
+    title: 'A server under 10,000 requests in an hour',
+    tables: (document) => [
+      view('Requests', document.rows, {
+        requests: 'requests',
+        seconds: 'seconds',
+        ...Object.fromEntries(
+          ['right', 'refused', 'aborted', 'dropped', 'wrong', 'untyped'].map((kind) => [
+            kind,
+            ({ outcomes }) => outcomes[kind],
+          ]),
+        ),
+        'refused by a full queue, in bursts': ({ outcomes, busyOutsideBursts }) => outcomes.busy - busyOutsideBursts,
+        '… outside of them': 'busyOutsideBursts',
+      }),
+      view(
+        'What the process holds, after garbage was collected',
+        document.rows[0].samples.filter((_, index) => index % 3 === 0),
+        {
+          second: 'second',
+          requests: 'requests',
+          'resident (MiB)': 'rssMiB',
+          'heap (MiB)': 'heapMiB',
+          'external (MiB)': 'externalMiB',
+          'cache (MiB)': 'cacheMiB',
+          answered: 'running',
+          waiting: 'waiting',
+          'open descriptors': 'descriptors',
+        },
+      ),
+    ],
+  },
+  {
     name: 'webgpu-llm',
     title: 'A language model on WebGPU',
     tables: (document) => {

@@ -23,7 +23,6 @@ describeBrowser('a model in a worker', (open) => {
   let tab: TestPage;
   let chat: Awaited<ReturnType<typeof chatFolder>>;
   beforeAll(async () => {
-    if (!shared) return;
     chat = await chatFolder();
     server = createServer((request, response) => {
       requests++;
@@ -34,7 +33,9 @@ describeBrowser('a model in a worker', (open) => {
       if (!online) return void response.writeHead(503).end();
       if (request.method === 'OPTIONS') return void response.writeHead(204).end();
       const { url = '' } = request;
-      const path = url.startsWith('/chat/') ? join(chat.path, url.slice('/chat/'.length)) : join(shared, url);
+      const path = url.startsWith('/chat/')
+        ? join(chat.path, url.slice('/chat/'.length))
+        : join(shared ?? chat.path, url);
       const size = statSync(path, { throwIfNoEntry: false })?.size;
       if (size === undefined) return void response.writeHead(404).end();
       const [, from, to] = /^bytes=(\d+)-(\d*)$/.exec(request.headers.range ?? '') ?? [];
@@ -81,6 +82,24 @@ describeBrowser('a model in a worker', (open) => {
       weights: 'f32',
     });
     expect(report).toMatchObject({ isWorker: true, ids: expected });
+  });
+
+  it('keeps a document in the origin private file system: the next worker finds it there, and answers alike', async () => {
+    const asked = { location: `${address}/chat`, threads: 1, weights: 'f32', question: 'What?', maxTokens: 8 } as const;
+    const about = { ...asked, document: 'A long document, of which there is only one. '.repeat(4) };
+    const first = await order(about);
+    expect(first).toMatchObject({ isWorker: true, origin: 'computed' });
+    expect(first.tokens).toBeGreaterThan(about.document.length);
+    expect(first).not.toHaveProperty('problem');
+    const second = await order(about);
+    expect(second).toMatchObject({ origin: 'store', tokens: first.tokens, pieces: first.pieces });
+    expect(second).not.toHaveProperty('problem');
+    expect(await order({ ...about, document: `${about.document}Or two.` })).toMatchObject({ origin: 'computed' });
+  });
+
+  it('has a store there that writes all or nothing', async () => {
+    const { pieces } = await order({ location: 'store', threads: 1, maxTokens: 0 });
+    expect(pieces).toEqual(['nothing', '1,1,2,2,3,3', '4,4', 'no more', '4,4', 'nothing', 'invalid-input']);
   });
 
   it.skipIf(!shared)(

@@ -1,6 +1,6 @@
 // Beginnings that requests share: computed once, kept while there is room, forked by whoever begins alike.
-import type { Engine } from '../engine/types.ts';
-import { commonLength, HeldTokens } from '../generation/held-tokens.ts';
+import { commonLength, type HeldTokens } from '../generation/held-tokens.ts';
+import { holdTokens, type ModelParts } from '../model/parts.ts';
 import { abortedError } from './admission.ts';
 
 /** Tokens from which on it pays to wait for another request's, or to keep one's own. */
@@ -30,7 +30,7 @@ export interface Begun {
 
 /** Kept beginnings, least recently used ones dropped first. */
 export class PrefixStore {
-  readonly #engine: Engine;
+  readonly #parts: Pick<ModelParts, 'engine' | 'draft'>;
   readonly #kept = new Set<Kept>();
   readonly #reading = new Set<Reading>();
   #limit: number;
@@ -41,8 +41,8 @@ export class PrefixStore {
    * @param limit - tokens to keep; those that two kept beginnings share count twice
    * @param most - beginnings to keep. @defaultValue as many as hold so many tokens
    */
-  constructor(engine: Engine, limit: number, most = Infinity) {
-    this.#engine = engine;
+  constructor(parts: Pick<ModelParts, 'engine' | 'draft'>, limit: number, most = Infinity) {
+    this.#parts = parts;
     this.#limit = limit;
     this.#most = most;
   }
@@ -87,7 +87,7 @@ export class PrefixStore {
 
   #begin(prompt: readonly number[], { one, common }: Longest<Kept>): Begun {
     if (one) one.usedAt = ++this.#clock;
-    const held = one && common > 0 ? one.held.fork() : new HeldTokens(this.#engine.createSequence(), this.#engine);
+    const held = one && common > 0 ? one.held.fork() : holdTokens(this.#parts);
     const endReading = prompt.length - common >= WORTH ? this.#beginReading(prompt) : () => {};
     return {
       held,

@@ -42,7 +42,7 @@ export interface ServerLoad {
   readonly prefixes: number;
   /** Their tokens. */
   readonly prefixTokens: number;
-  /** Bytes of keys and values, of all requests and kept beginnings. */
+  /** Bytes of keys and values, of all requests and kept beginnings, a draft's among them. */
   readonly cacheBytes: number;
 }
 
@@ -89,7 +89,7 @@ export class Service {
     const queue = positive('queue', options.queue ?? QUEUE, 0);
     const usual = backend === 'wasm' ? slots * contextTokens : contextTokens + SPARE_TOKENS;
     const cacheTokens = positive('cacheTokens', options.cacheTokens ?? usual);
-    this.#prefixes = new PrefixStore(this.#parts.engine, cacheTokens, conversations - slots);
+    this.#prefixes = new PrefixStore(this.#parts, cacheTokens, conversations - slots);
     this.#admission = new Admission({ slots, queue, cacheTokens }, (held) =>
       this.#prefixes.limit(Math.max(0, cacheTokens - held)),
     );
@@ -116,8 +116,9 @@ export class Service {
 
   get load(): ServerLoad {
     const { running, waiting } = this.#admission;
-    const { cache } = this.#parts.engine.memory;
-    return { running, waiting, prefixes: this.#prefixes.size, prefixTokens: this.#prefixes.tokens, cacheBytes: cache };
+    const { engine, draft } = this.#parts;
+    const cacheBytes = engine.memory.cache + (draft?.engine.memory.cache ?? 0);
+    return { running, waiting, prefixes: this.#prefixes.size, prefixTokens: this.#prefixes.tokens, cacheBytes };
   }
 
   /**

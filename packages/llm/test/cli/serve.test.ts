@@ -99,9 +99,12 @@ describe('its arguments', () => {
       '--allow-origin=*',
       '--slots',
       '3',
+      '--draft',
+      'owner/smaller',
     );
     expect(args).toMatchObject({
       model: 'hf://owner/name',
+      draft: 'hf://owner/smaller',
       names: ['owner/name', 'hf://owner/name'],
       port: 0,
       host: undefined,

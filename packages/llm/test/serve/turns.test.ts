@@ -2,6 +2,8 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { LlmError } from '../../src/errors.ts';
+import { partsOf } from '../../src/model/language-model.ts';
+import type { FakeEngine } from '../helpers/fake-engine.ts';
 import { END, hashed } from '../helpers/fake-model.ts';
 import { eventsOf, request, served, type Json } from '../helpers/serving.ts';
 
@@ -67,6 +69,34 @@ describe('turns', () => {
     expect(most).toBe(2);
     expect((await server.fetch(ask('p', { max_tokens: 300 }))).status).toBe(200);
     expect(server.load.prefixTokens).toBeLessThanOrEqual(100);
+  });
+});
+
+describe('a draft', () => {
+  it('changes no answer: side by side, streamed, with shared beginnings and log-probabilities; and nothing of it stays', async () => {
+    // Agrees two times of three.
+    const draft = (ids: readonly number[]) => (ids.length % 3 === 0 ? 98 : letters(ids));
+    const [plain, drafted] = [await served({ follow: letters }), await served({ follow: letters, draft })];
+    const beginning = 'A beginning that all of these requests have in common. ';
+    const texts = async ({ server }: typeof plain) =>
+      Promise.all(
+        ['Who?', 'What?', 'Where?', beginning, 'When?'].map(async (end, index) => {
+          const fields = { logprobs: 1, stream: index % 2 === 1, n: 1 + (index % 2), max_tokens: 60 };
+          const response = await server.fetch(ask(beginning + end, fields));
+          const events = fields.stream ? (await eventsOf(response)).slice(0, -1) : [await response.json()];
+          const pieces: string[] = [];
+          for (const { choices } of events)
+            for (const { index: at, text } of choices) pieces[at] = (pieces[at] ?? '') + text;
+          return pieces;
+        }),
+      );
+    const expected = await texts(plain);
+    expect(expected.flat().every(({ length }) => length >= 60)).toBe(true);
+    expect(await texts(drafted)).toEqual(expected);
+    const draftEngine = partsOf(drafted.model).draft!.engine as FakeEngine;
+    expect(draftEngine.computed).toBeGreaterThan(60);
+    await drafted.server.close();
+    expect([drafted.engine.live, draftEngine.live]).toEqual([0, 0]);
   });
 });
 

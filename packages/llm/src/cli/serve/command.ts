@@ -78,6 +78,7 @@ async function load(args: ServeArguments, status: Status, signal: AbortSignal): 
     attention: args.dense ? 'dense' : undefined,
     backend: args.backend as EngineOptions['backend'],
     threads: args.threads,
+    draft: args.draft,
     signal,
     onProgress: ({ loaded, total }) => status.progress('loading', loaded / 1e6, total / 1e6, 'MB'),
   });
