@@ -33,7 +33,7 @@ function settings(quick: boolean) {
     /** JSON of recipe fields to replace. */
     recipe: JSON.parse(env['INSTATUNE_RECIPE'] ?? '{}') as Partial<Recipe>,
     seed: Number(env['INSTATUNE_SEED'] ?? 0),
-    searchSeeds: quick ? [0] : [0, 1, 2],
+    searchSeeds: (env['INSTATUNE_SEARCH_SEEDS'] ?? (quick ? '0' : '0,1,2')).split(',').map(Number),
     quick,
     /** Of training, and of what searches measure. */
     precision: (env['INSTATUNE_PRECISION'] ?? 'float32') as Precision,
@@ -110,7 +110,7 @@ export const benchmark: Benchmark = {
 };
 
 function embeddingRecipe(given: object, quick: boolean, precision: Precision): EmbeddingRecipe {
-  const small = quick ? { steps: 4, tune: 2, evaluations: 12, batchSize: 8, texts: 60 } : {};
+  const small = quick ? { steps: 4, tune: 2, evaluations: 12, batchSize: 8, texts: 60, pieces: 20 } : {};
   return { ...EMBEDDINGS, ...small, ...given, precision };
 }
 

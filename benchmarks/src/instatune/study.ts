@@ -208,11 +208,17 @@ class Study {
   ): Promise<PlainTry> {
     const model = weights ? await this.#data.loadOther?.(weights) : await this.#data.loadModel();
     if (!model) throw new Error(`${this.#task.name} has no other weights than ${this.#task.weights}`);
-    const trained = await this.#fineTune('plain fine-tune', model, { strategy: 'plain', ...options }, examples);
+    const trained = await this.#fineTune(
+      'plain fine-tune',
+      model,
+      { ...this.#recipe.labels, strategy: 'plain', ...options },
+      examples,
+    );
     const row = weights ? `plain fine-tune of ${weights}` : 'plain fine-tune';
     const learningRate = Number(options.learningRate.toPrecision(3));
     const scores = await this.#row(row, model, trained, {
       steps: options.steps,
+      batch: this.#recipe.labels?.batchSize ?? this.#recipe.batchSize,
       learningRate,
       ...(weights && { weights }),
       ...more,

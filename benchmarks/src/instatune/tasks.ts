@@ -61,10 +61,12 @@ export interface Recipe {
   readonly learningRate: number;
   /** Options of every row. */
   readonly common: Omit<FineTuneOptions, 'steps' | 'batchSize' | 'learningRate'>;
+  /** Options of plain fine-tuning alone. @defaultValue none */
+  readonly labels?: Omit<FineTuneOptions, 'steps' | 'learningRate'>;
   /** Options of the super-network. @defaultValue the strategy instatune */
   readonly superNetwork: Pick<
     FineTuneOptions,
-    'strategy' | 'alpha' | 'gamma' | 'temperature' | 'subnets' | 'teacherShare'
+    'strategy' | 'alpha' | 'gamma' | 'temperature' | 'subnets' | 'teacherShare' | 'hiddenStates'
   >;
   /** Factor on the learning rate of the super-network, whose sub-networks start further away. @defaultValue 1 */
   readonly superRate?: number;
@@ -153,25 +155,31 @@ const SST2_MINILM: Task = {
   name: 'SST-2, MiniLM',
   weights: 'minilm-l6',
   recipe: {
-    // Three epochs of the whole table, at rates around what MiniLM's authors fine-tuned with; all tries teach together.
-    steps: 3000,
-    batchSize: 64,
-    learningRate: 1e-4,
-    common: { optimizer: { weightDecay: 0.01 }, schedule: { warmup: 0.1 }, dropout: 0 },
-    superNetwork: { gamma: 1, alpha: 0.1 },
-    superRate: 2,
-    plain: [{ rate: 0.6 }, { rate: 1.2 }, { rate: 2.4 }],
+    // Three epochs of the whole table. Drop-out and lower rates for lower layers are worth one to two points on the dev set over
+    // neither, batches of 64 or 128 and the kind of pooling nothing that two seeds show (known-models.md).
+    steps: 1450,
+    batchSize: 128,
+    learningRate: 2e-4,
+    common: { optimizer: { weightDecay: 0.01 }, schedule: { warmup: 0.08 }, dropout: 0 },
+    labels: {
+      batchSize: 64,
+      dropout: 0.1,
+      optimizer: { weightDecay: 0.01, layerDecay: 0.8 },
+      schedule: { kind: 'linear', warmup: 0.08 },
+    },
+    plain: [{ rate: 1, steps: 2 }],
+    // The super-network starts as the plain fine-tuned network and is drawn to it layer by layer.
+    superNetwork: { gamma: 1, alpha: 0.1, hiddenStates: 1 },
+    fromTeacher: true,
     distilled: false,
-    teacher: { tries: true },
     tune: [
-      { share: 0.6, steps: 1500, rate: 1 },
-      { share: 0.4, steps: 1500, rate: 1 },
+      { share: 0.6, steps: 1000, rate: 1 },
+      { share: 0.4, steps: 1000, rate: 1 },
     ],
     tactics: ['linas'],
-    evaluations: 120,
-    fullWidth: true,
-    reorder: ['heads', 'ffn', 'hidden'],
-    space: { layers: [4, 5, 6], heads: [4, 6, 8, 12], ffn: [384, 768, 1152, 1536], hidden: [256, 320, 384] },
+    evaluations: 80,
+    shares: [0.6, 0.4],
+    space: { layers: [3, 4, 5, 6], heads: [6, 8, 10, 12], ffn: [384, 768, 1152, 1536] },
   },
   open: (shared, seed, { space } = SST2_MINILM.recipe) =>
     openSst2(`${shared}/models/minilm-l6`, shared, seed, space, 500),

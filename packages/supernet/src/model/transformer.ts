@@ -35,6 +35,8 @@ import { createStream } from './stream.ts';
 import type { Stream } from './stream.ts';
 import type { AttentionFunction, ElasticModel, ForwardOptions, ForwardOutput, KeyValueCache } from './types.ts';
 import { guardMemory } from './wasm-memory.ts';
+import { dropOut } from '../webgpu/dropout.ts';
+import { onWebGpu } from '../webgpu/program.ts';
 import type { ModelInputs } from './types.ts';
 
 /** State of one forward pass. */
@@ -438,7 +440,8 @@ export class TransformerModel implements ElasticModel {
   #dropout(x: tf.Tensor2D, pass: Pass, salt: number): tf.Tensor2D {
     const rate = pass.options.training ? (pass.options.dropout ?? this.config.dropout) : 0;
     if (rate === 0) return x;
-    return tf.dropout(x, rate, undefined, (pass.options.seed ?? 0) * 8191 + salt + 1) as tf.Tensor2D;
+    const seed = (pass.options.seed ?? 0) * 8191 + salt + 1;
+    return onWebGpu() ? dropOut(x, rate, seed) : (tf.dropout(x, rate, undefined, seed) as tf.Tensor2D);
   }
 
   #full(name: string): tf.Tensor {

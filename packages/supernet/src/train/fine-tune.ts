@@ -216,7 +216,8 @@ class Run {
   }
 
   async #dispatch(): Promise<Dispatched> {
-    const { accumulate, learningRate, temperature, clipNorm, dropout, precision } = this.#resolved;
+    const { accumulate, learningRate, temperature, hiddenStates, similarities, clipNorm, dropout, precision } =
+      this.#resolved;
     const { teacher, attention } = this.#options;
     const batches: HostBatch[] = [];
     for (let i = 0; i < accumulate; i++) batches.push(await this.#loader.next());
@@ -228,6 +229,8 @@ class Run {
           model: this.#model,
           optimizer: this.#optimizer,
           temperature,
+          hiddenStates,
+          similarities,
           clipNorm,
           dropout,
           mixed: precision === 'mixed',
@@ -286,9 +289,14 @@ class Run {
   #fingerprint(): string {
     const { optimizer = {}, schedule = {}, batchSize = 8 } = this.#options;
     const { decays: _, ...rest } = optimizer;
-    // States of before there was a choice know of no precision.
-    const { precision, ...resolved } = this.#resolved;
-    const how = precision === 'float32' ? resolved : { ...resolved, precision };
+    // States of before there was a choice know of none of these.
+    const { precision, hiddenStates, similarities, ...resolved } = this.#resolved;
+    const how = {
+      ...resolved,
+      ...(precision !== 'float32' && { precision }),
+      ...(hiddenStates > 0 && { hiddenStates }),
+      ...(similarities !== 1 && { similarities }),
+    };
     return JSON.stringify({ ...how, steps: this.steps, schedule, optimizer: rest, batchSize });
   }
 }

@@ -56,6 +56,18 @@ export interface FineTuneOptions {
   /** Distillation temperature ρ; the KL terms are scaled by ρ². @defaultValue 1 */
   readonly temperature?: number | undefined;
   /**
+   * Factor on the mean squared difference of hidden states after every layer to those of the teacher's first model, over real tokens, where a
+   * network learns from `teacher` (TinyBERT, Jiao 2020, §3): of the student's hidden size, its channels in the student's order.
+   * @defaultValue 0
+   */
+  readonly hiddenStates?: number | undefined;
+  /**
+   * Of sentence encoders: factor on the KL of in-batch similarities that is learnt beside 1 − cos of the embeddings. With few texts 0 keeps
+   * neighbours better (docs/guide/known-models.md).
+   * @defaultValue 1
+   */
+  readonly similarities?: number | undefined;
+  /**
    * A fixed, already fine-tuned model, or an ensemble of such: γ = 1, hybrid and `kd-only` need it. Its models are not
    * changed and not disposed. A {@link TeacherCache} reads every text once only.
    */
@@ -112,6 +124,8 @@ export interface ResolvedOptions {
   readonly teacherShare: number;
   readonly subnets: number;
   readonly temperature: number;
+  readonly hiddenStates: number;
+  readonly similarities: number;
   readonly accumulate: number;
   readonly learningRate: number;
   readonly clipNorm: number;
@@ -129,6 +143,8 @@ export function resolveOptions(options: FineTuneOptions): ResolvedOptions {
     teacherShare: options.teacherShare ?? 0.5,
     subnets: options.subnets ?? 1,
     temperature: options.temperature ?? 1,
+    hiddenStates: options.hiddenStates ?? 0,
+    similarities: options.similarities ?? 1,
     accumulate: options.accumulate ?? 1,
     learningRate: options.learningRate ?? 5e-4,
     clipNorm: options.clipNorm ?? 1,
@@ -150,6 +166,9 @@ export function resolveOptions(options: FineTuneOptions): ResolvedOptions {
   check('subnets', subnets, Number.isInteger(subnets) && subnets >= 0, 'an integer ≥ 0');
   check('subnets', subnets, resolved.strategy !== 'random' || subnets > 0, 'at least 1 for the strategy random');
   check('temperature', temperature, temperature > 0 && Number.isFinite(temperature), 'a positive number');
+  const { hiddenStates, similarities } = resolved;
+  check('similarities', similarities, similarities >= 0 && Number.isFinite(similarities), 'a number ≥ 0');
+  check('hiddenStates', hiddenStates, hiddenStates >= 0 && Number.isFinite(hiddenStates), 'a number ≥ 0');
   check('accumulate', accumulate, Number.isInteger(accumulate) && accumulate >= 1, 'a positive integer');
   check('learningRate', learningRate, learningRate > 0 && Number.isFinite(learningRate), 'a positive number');
   check('clipNorm', clipNorm, clipNorm > 0, 'a positive number or Infinity');

@@ -9,6 +9,8 @@ import { variableGradients } from '../model/variable-gradients.ts';
 import type { AdamW } from './adamw.ts';
 import { startRepeatedWork } from '../webgpu/dispatch-cache.ts';
 import { withHalfProducts } from '../webgpu/half-products.ts';
+import { askHiddenStates, disposeHiddenTargets, hiddenStateLoss } from './hidden-states.ts';
+import type { HiddenTargets } from './hidden-states.ts';
 import { accumulate, clipFactor, disposeGradients, globalNorm } from './gradients.ts';
 import type { GradientSet } from './gradients.ts';
 import { blendedLabels, disposeTargets, disposeTeacher, objectiveLoss, teacherDistribution } from './losses.ts';
@@ -25,6 +27,10 @@ export interface StepContext {
   readonly teacher?: Teacher | TeacherCache;
   readonly optimizer: AdamW;
   readonly temperature: number;
+  /** Factor on the difference of hidden states to the teacher's. @defaultValue 0 */
+  readonly hiddenStates?: number;
+  /** Of sentence encoders: factor on the KL of similarities. @defaultValue 1 */
+  readonly similarities?: number;
   /** Limit of the global gradient norm; Infinity = off. */
   readonly clipNorm: number;
   readonly attention?: AttentionFunction;
@@ -119,6 +125,8 @@ class MicroBatch {
   #teacher: TeacherDistribution | undefined;
   /** Labels of blended rows. */
   #blended: TeacherDistribution | undefined;
+  /** The teacher's states after every layer. */
+  #states: HiddenTargets | undefined;
 
   constructor(context: StepContext, batch: HostBatch, normalizer: number, seed: number) {
     const readers = [context.model, ...(context.teacher ? membersOf(context.teacher) : [])];
@@ -136,6 +144,7 @@ class MicroBatch {
   run(pass: PassPlan): { value: tf.Scalar; gradients: GradientSet } {
     const { model, attention, dropout, temperature } = this.#context;
     const teacher = pass.soft > 0 ? this.#softTargets(pass) : undefined;
+    const states = teacher && pass.source === 'teacher' ? this.#hiddenTargets() : undefined;
     let logits: tf.Tensor2D | undefined;
     let loss: tf.Scalar | undefined;
     const scale = lossScale(this.#context, this.#normalizer);
@@ -145,12 +154,13 @@ class MicroBatch {
         training: true,
         dropout,
         seed: this.#seed,
+        ...(states && { hiddenStates: true }),
         ...(pass.subnet && { subnet: pass.subnet }),
         ...(attention && { attention }),
       });
       const rows = outputRows(model.config, output.logits, this.#targets);
       if (pass.teaches) logits = tf.keep(rows);
-      const own = this.#loss(rows, pass, teacher);
+      const own = this.#withStates(this.#loss(rows, pass, teacher), pass, output.hiddenStates, states);
       if (scale === 1) return own;
       loss = tf.keep(own);
       return tf.mul(own, scale) as tf.Scalar;
@@ -168,9 +178,27 @@ class MicroBatch {
     return { value: loss, gradients };
   }
 
+  #withStates(
+    loss: tf.Scalar,
+    { soft }: PassPlan,
+    own: readonly tf.Tensor3D[] | undefined,
+    theirs: HiddenTargets | undefined,
+  ): tf.Scalar {
+    if (!own || !theirs) return loss;
+    const factor = (soft * (this.#context.hiddenStates ?? 0) * labelCountOf(this.#batch)) / this.#normalizer;
+    return tf.add(loss, tf.mul(hiddenStateLoss(own, theirs), factor));
+  }
+
+  #hiddenTargets(): HiddenTargets | undefined {
+    const { hiddenStates = 0, teacher, attention } = this.#context;
+    if (hiddenStates === 0 || !teacher) return undefined;
+    return (this.#states ??= askHiddenStates(membersOf(teacher)[0] as ElasticModel, this.#inputs, attention));
+  }
+
   #loss(rows: tf.Tensor2D, { hard, soft }: PassPlan, teacher: TeacherDistribution | undefined): tf.Scalar {
     const normalizer = this.#normalizer;
     const { mixed, labels } = this.#batch;
+    const { similarities = 1 } = this.#context;
     const distil = teacher && { teacher };
     if (teacher && teacher.probabilities.shape[1] !== rows.shape[1]) {
       const [theirs, own] = [teacher.probabilities.shape[1], rows.shape[1]];
@@ -180,7 +208,7 @@ class MicroBatch {
         { teacher: theirs, student: own },
       );
     }
-    if (!mixed) return objectiveLoss(rows, this.#targets, { hard, soft, normalizer, ...distil });
+    if (!mixed) return objectiveLoss(rows, this.#targets, { hard, soft, normalizer, similarities, ...distil });
     this.#blended ??= keepDistribution(blendedLabels(labels, mixed, rows.shape[1]));
     const loss = objectiveLoss(rows, this.#targets, { hard: 0, soft: hard, normalizer, teacher: this.#blended });
     if (!teacher) return loss;
@@ -195,6 +223,7 @@ class MicroBatch {
       if (this.#self) disposeTeacher(this.#self);
       if (this.#teacher) disposeTeacher(this.#teacher);
       if (this.#blended) disposeTeacher(this.#blended);
+      if (this.#states) disposeHiddenTargets(this.#states);
     } catch (error) {
       if (isDone) throw error;
     }

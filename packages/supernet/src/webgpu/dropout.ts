@@ -1,0 +1,40 @@
+// Drop-out on WebGPU: numbers of a counter-based generator, so that nothing is drawn on the host, and the gradient draws them again.
+import type * as tf from '@tensorflow/tfjs';
+import { customGradient } from '../model/custom-gradient.ts';
+import { groupsFor, runKernel } from './program.ts';
+import type { Kernel } from './program.ts';
+
+const SIZE = 128;
+
+// Two rounds of PCG's output permutation (O'Neill 2014) over the place, the seed between them; 24 bits of it as a number in [0, 1).
+const DROP: Kernel = {
+  name: 'drop-out',
+  inputs: ['x'],
+  uniforms: { count: 'i', seed: 'i', rate: 'f', scale: 'f' },
+  workgroupSize: SIZE,
+  code: `
+    fn permute(v : u32) -> u32 {
+      let state = v * 747796405u + 2891336453u;
+      let word = ((state >> ((state >> 28u) + 4u)) ^ state) * 277803737u;
+      return (word >> 22u) ^ word;
+    }
+    fn main(index : i32) {
+      if (index >= uniforms.count) { return; }
+      let drawn = permute(permute(u32(index)) ^ bitcast<u32>(uniforms.seed));
+      let uniform01 = f32(drawn >> 8u) * 5.9604644775390625e-8;
+      result[index] = select(0.0, x[index] * uniforms.scale, uniform01 >= uniforms.rate);
+    }`,
+};
+
+function drop(x: tf.Tensor2D, rate: number, seed: number): tf.Tensor2D {
+  const uniforms = [x.size, seed | 0, rate, 1 / (1 - rate)];
+  return runKernel<tf.Rank.R2>(DROP, x.shape, { inputs: [x], uniforms, groups: groupsFor(x.size, SIZE) });
+}
+
+/** Zeroes each number of x with probability `rate` and divides the others by 1 − rate; the same seed draws the same places. */
+export function dropOut(x: tf.Tensor2D, rate: number, seed: number): tf.Tensor2D {
+  return customGradient([x], ([input]) => ({
+    value: drop(input, rate, seed),
+    gradFunc: (dy: tf.Tensor2D) => [drop(dy, rate, seed)],
+  }));
+}
