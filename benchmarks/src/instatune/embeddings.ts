@@ -49,6 +49,8 @@ export interface EmbeddingRecipe {
   /** Factor on the difference of hidden states, and on the KL of similarities beside 1 − cos. */
   readonly hiddenStates: number;
   readonly similarities: number;
+  /** Layers, heads and FFN units of sub-networks that are distilled as they are cut, without a super-network; no search then. */
+  readonly direct?: readonly { readonly layers: number; readonly heads: number; readonly ffn: number }[];
   /** Texts made of pieces of the training sentences, beside them. */
   readonly pieces: number;
   /** Whether networks that are trained on are reported before that, too: tens of seconds each. @defaultValue true */
@@ -195,7 +197,16 @@ export async function studyEmbeddings(options: EmbeddingStudyOptions): Promise<v
     row('prefix', subnet, { ...(await scores(prefix)), steps, seed, trainingSeconds: round(seconds, 1) });
     prefix.dispose();
   }
-  if (recipe.shares.length === 0) return release();
+  for (const { layers, heads, ffn } of recipe.direct ?? []) {
+    const subnet = uniformSubnet(model.space, layers, heads, ffn);
+    const cut = await extractModel(model, subnet);
+    const seconds = await distil(`cut to ${heads} heads, ${ffn} units`, cut, recipe.tune, 1, 'kd-only');
+    const fields = { batch: recipe.batchSize, steps: recipe.tune, seed, trainingSeconds: round(seconds, 1) };
+    row('sub-network, as cut', subnet, { ...(await scores(cut)), ...fields });
+    await onModel?.(round(macsOf(subnet) / full, 2), cut);
+    cut.dispose();
+  }
+  if (recipe.direct || recipe.shares.length === 0) return release();
   const seconds = await distil('super-network', model, recipe.steps, recipe.superRate, 'instatune');
   const { reportsAll = true } = recipe;
   const early = async (subnet?: SubnetConfig) => (reportsAll ? await scores(model, subnet) : {});

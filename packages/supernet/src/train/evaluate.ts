@@ -8,6 +8,7 @@ import type { SubnetConfig } from '../elastic/space.ts';
 import { SupernetError, throwIfAborted } from '../errors.ts';
 import { checkBatchIds } from '../model/input-checks.ts';
 import type { AttentionFunction, ElasticModel } from '../model/types.ts';
+import { trimUnusedBuffers } from '../webgpu/pool.ts';
 import { inPrecision } from './options.ts';
 import type { Precision } from './options.ts';
 import { crossEntropyRows, disposeTargets } from './losses.ts';
@@ -32,6 +33,8 @@ export interface EvaluateOptions {
   readonly onProgress?: ((progress: { readonly examples: number; readonly total: number }) => void) | undefined;
 }
 
+/** Bytes of unused GPU buffers that stay afterwards. */
+const MOST_UNUSED = 4 * 2 ** 30;
 /** Batches dispatched before their sums are read on WebGPU. */
 const BATCHES_IN_FLIGHT = 8;
 
@@ -141,6 +144,8 @@ export async function evaluate(
     await new Promise((resolve) => setTimeout(resolve, 0));
   }
   if (pending.length > 0) await read();
+  // A search measures one width after the other.
+  trimUnusedBuffers(MOST_UNUSED);
   return summarized(scores, options);
 }
 

@@ -19,6 +19,7 @@ import { createSchedule } from './schedule.ts';
 import { loadState, saveState } from './state.ts';
 import type { RunState } from './state.ts';
 import { dataFingerprint, noteStart, weightsFingerprint } from './fingerprint.ts';
+import { UnusedBufferLimit } from '../webgpu/pool.ts';
 import { trainStep } from './step.ts';
 import { planStep } from './strategy.ts';
 
@@ -102,6 +103,7 @@ class Run {
   readonly #random: SeededRandom;
   readonly #history: LossPoint[] = [];
   #pace = new Pace();
+  readonly #unused = new UnusedBufferLimit();
   #tokens = 0;
   #resumedFrom = 0;
   #saved = { step: -1, at: performance.now() };
@@ -160,6 +162,7 @@ class Run {
     } else {
       reports.push(...(await this.flush()));
     }
+    this.#unused.check();
     if (this.#saveIsDue()) {
       reports.push(...(await this.flush()));
       await this.save();

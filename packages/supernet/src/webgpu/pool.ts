@@ -12,9 +12,17 @@ interface Manager {
   readonly freeBuffers?: ReadonlyMap<string, { readonly size: number; destroy(): void }[]>;
 }
 
+/** Rounds of a loop that show what it needs, and how many times that may stay allocated. */
+const FIRST_ROUNDS = 2;
+const TIMES = 3;
+
+function managerOf(): Manager | undefined {
+  return onWebGpu() ? (tf.backend() as unknown as { bufferManager?: Manager }).bufferManager : undefined;
+}
+
 /** Destroys the unused buffers of the current backend when they hold more than `limit` bytes. Does nothing elsewhere. */
 export function trimUnusedBuffers(limit = LIMIT): void {
-  const manager = onWebGpu() ? (tf.backend() as unknown as { bufferManager?: Manager }).bufferManager : undefined;
+  const manager = managerOf();
   if (!manager?.freeBuffers || manager.numBytesAllocated - manager.numBytesUsed <= limit) return;
   // Free are only buffers that no command waiting for submission reads: the backend releases those afterwards.
   for (const buffers of manager.freeBuffers.values()) {
@@ -23,5 +31,25 @@ export function trimUnusedBuffers(limit = LIMIT): void {
       manager.numFreeBuffers--;
       manager.numBytesAllocated -= buffer.size;
     }
+  }
+}
+
+/**
+ * What a loop may leave unused, where each round has tensors of other sizes (random sub-networks, texts of other lengths): a few times what was
+ * allocated after its first rounds.
+ */
+export class UnusedBufferLimit {
+  #rounds = 0;
+  #limit: number;
+
+  /** @param least bytes that may stay in any case */
+  constructor(least = 4 * LIMIT) {
+    this.#limit = least;
+  }
+
+  /** Ends a round. */
+  check(): void {
+    if (this.#rounds++ >= FIRST_ROUNDS) return trimUnusedBuffers(this.#limit);
+    this.#limit = Math.max(this.#limit, TIMES * (managerOf()?.numBytesAllocated ?? 0));
   }
 }

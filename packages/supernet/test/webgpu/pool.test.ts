@@ -5,7 +5,7 @@ import { describeGpu } from '@hip/testing';
 import { ConcatKeyValueCache } from '../../src/model/cache.ts';
 import { generate } from '../../src/model/generate.ts';
 import { prefill } from '../../src/model/prefill.ts';
-import { trimUnusedBuffers } from '../../src/webgpu/pool.ts';
+import { trimUnusedBuffers, UnusedBufferLimit } from '../../src/webgpu/pool.ts';
 import { tinyLlama } from '../helpers/tiny.ts';
 import { startWebGpu } from '../helpers/webgpu.ts';
 
@@ -36,6 +36,23 @@ describeGpu('unused buffers', () => {
     expect((await later.data())[7]).toBe(15);
     expect((await tf.mul(tf.ones([1050]), 3).data())[1049]).toBe(3);
     tf.dispose([kept, waiting, later]);
+  });
+
+  it('of a loop stay within a few times what its first rounds took, whatever sizes come', async () => {
+    await tf.setBackend('webgpu');
+    trimUnusedBuffers(0);
+    const limit = new UnusedBufferLimit(1);
+    const most: number[] = [];
+    for (let round = 0; round < 40; round++) {
+      const value = tf.tidy(() => tf.sum(tf.mul(tf.ones([1000 + 10 * round]), 2)));
+      expect((await value.data())[0]).toBe(2 * (1000 + 10 * round));
+      value.dispose();
+      limit.check();
+      most.push(memory().numBytesAllocatedInGPU);
+    }
+    const used = memory().numBytesInGPU;
+    expect(Math.max(...most)).toBeLessThanOrEqual(used + 3 * Math.max(most[0]!, most[1]!));
+    expect(most.at(-1)).toBeGreaterThan(used);
   });
 
   it('do not change what a growing cache says', async () => {
