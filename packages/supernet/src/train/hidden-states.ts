@@ -9,16 +9,18 @@ export interface HiddenTargets {
   readonly states: readonly tf.Tensor3D[];
   /** What each token's squared difference counts, all together 1 / D [B, T, 1]: 0 of padding. */
   readonly shares: tf.Tensor3D;
+  /** What it says. */
+  readonly logits: tf.Tensor;
 }
 
-/** Hidden states of a teacher. The caller disposes ({@link disposeHiddenTargets}). */
+/** Hidden states of a teacher, and its logits. The caller disposes ({@link disposeHiddenTargets}). */
 export function askHiddenStates(
   teacher: ElasticModel,
   inputs: ModelInputs,
   attention: AttentionFunction | undefined,
 ): HiddenTargets {
   return tf.tidy(() => {
-    const { hiddenStates = [] } = teacher.forward(inputs, {
+    const { logits, hiddenStates = [] } = teacher.forward(inputs, {
       hiddenStates: true,
       ...(attention && { attention }),
     });
@@ -29,7 +31,8 @@ export function askHiddenStates(
       ? tf.cast(tf.notEqual(tf.cast(attentionMask, 'float32'), 0), 'float32')
       : tf.ones([batch, length]);
     const shares = tf.div(real, tf.mul(tf.maximum(tf.sum(real), 1), width));
-    return { states, shares: tf.reshape(shares, [batch, length, 1]) } as HiddenTargets & tf.TensorContainerObject;
+    return { states, logits, shares: tf.reshape(shares, [batch, length, 1]) } as HiddenTargets &
+      tf.TensorContainerObject;
   }) as HiddenTargets;
 }
 
@@ -39,7 +42,10 @@ export function askHiddenStates(
  * @param own hidden states of the student, that of its embeddings first
  * @throws SupernetError `invalid-option` for a student of more layers than the teacher, or of another hidden size
  */
-export function hiddenStateLoss(own: readonly tf.Tensor3D[], { states, shares }: HiddenTargets): tf.Scalar {
+export function hiddenStateLoss(
+  own: readonly tf.Tensor3D[],
+  { states, shares }: Omit<HiddenTargets, 'logits'>,
+): tf.Scalar {
   const layers = own.length - 1;
   const [wanted, width] = [states[0]?.shape[2], own[0]?.shape[2]];
   if (layers > states.length || wanted !== width) {
@@ -62,6 +68,6 @@ export function hiddenStateLoss(own: readonly tf.Tensor3D[], { states, shares }:
   });
 }
 
-export function disposeHiddenTargets({ states, shares }: HiddenTargets): void {
-  tf.dispose([...states, shares]);
+export function disposeHiddenTargets({ states, shares, logits }: HiddenTargets): void {
+  tf.dispose([...states, shares, logits]);
 }

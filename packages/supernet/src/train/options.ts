@@ -57,7 +57,8 @@ export interface FineTuneOptions {
   readonly temperature?: number | undefined;
   /**
    * Factor on the mean squared difference of hidden states after every layer to those of the teacher's first model, over real tokens, where a
-   * network learns from `teacher` (TinyBERT, Jiao 2020, §3): of the student's hidden size, its channels in the student's order.
+   * network learns from `teacher` (TinyBERT, Jiao 2020, §3): of the student's hidden size, its channels in the student's order. That
+   * model is run each step then, whatever a {@link TeacherCache} keeps.
    * @defaultValue 0
    */
   readonly hiddenStates?: number | undefined;

@@ -189,6 +189,15 @@ class MicroBatch {
     return tf.add(loss, tf.mul(hiddenStateLoss(own, theirs), factor));
   }
 
+  #said({ logits }: HiddenTargets): TeacherDistribution {
+    const { teacher, temperature } = this.#context;
+    const { config } = membersOf(teacher as Teacher | TeacherCache)[0] as ElasticModel;
+    const rows = tf.tidy(() => tf.clone(outputRows(config, logits, this.#targets)));
+    const distribution = teacherDistribution(rows, temperature, this.#targets.kind);
+    rows.dispose();
+    return distribution;
+  }
+
   #hiddenTargets(): HiddenTargets | undefined {
     const { hiddenStates = 0, teacher, attention } = this.#context;
     if (hiddenStates === 0 || !teacher) return undefined;
@@ -238,6 +247,9 @@ class MicroBatch {
     if (!teacher)
       throw new SupernetError('invalid-option', 'this objective distils from a teacher: give options.teacher');
     const how = { temperature, ...(attention && { attention }) };
+    const states = membersOf(teacher).length === 1 ? this.#hiddenTargets() : undefined;
+    // One pass of it gives both, for less than its kept answers and a pass for its states.
+    if (states) this.#teacher ??= this.#said(states);
     this.#teacher ??=
       teacher instanceof TeacherCache
         ? teacher.ask(this.#batch, this.#inputs, how)

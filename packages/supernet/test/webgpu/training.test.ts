@@ -7,6 +7,7 @@ import type { Dataset, HostBatch } from '../../src/data/dataset.ts';
 import { textWindows } from '../../src/data/text-windows.ts';
 import type { TransformerModel } from '../../src/model/transformer.ts';
 import { fineTune } from '../../src/train/fine-tune.ts';
+import { TeacherCache } from '../../src/train/teacher-cache.ts';
 import type { FineTuneOptions } from '../../src/train/options.ts';
 import { memoryStore } from '../../src/train/store.ts';
 import { clippedStep } from '../helpers/adamw.ts';
@@ -120,6 +121,22 @@ describeGpu('training', () => {
     };
     const expected = await run('cpu');
     expect((await run('webgpu')).losses).toBeAllclose(expected.losses, { rtol: 2e-4, atol: 0 });
+  });
+
+  it('hidden states of padded texts teach as on the cpu, whoever keeps what their teacher says', async () => {
+    const options = { steps: 2, batchSize: 4, learningRate: 3e-3, seed: 3, gamma: 1, hiddenStates: 2 } as const;
+    const run = async (backend: string, isKept: boolean) => {
+      await tf.setBackend(backend);
+      const model = tinyBert(2);
+      const cache = new TeacherCache(model);
+      const { losses } = await trained(tinyBert, sentences, { ...options, teacher: isKept ? cache : model });
+      expect(cache.statistics()).toMatchObject({ hits: 0, misses: 0 });
+      cache.dispose();
+      model.dispose();
+      return losses;
+    };
+    const expected = await run('cpu', false);
+    expect(await run('webgpu', true)).toBeAllclose(expected, { rtol: 2e-4, atol: 0 });
   });
 
   it('a run stopped and resumed is the run that was not', async () => {
