@@ -64,7 +64,7 @@ export interface FineTuneOptions {
   readonly hiddenStates?: number | undefined;
   /**
    * Of sentence encoders: factor on the KL of in-batch similarities that is learnt beside 1 − cos of the embeddings. With few texts 0 keeps
-   * neighbours better (docs/guide/known-models.md).
+   * neighbours better (benchmarks/device/known-models.md).
    * @defaultValue 1
    */
   readonly similarities?: number | undefined;
