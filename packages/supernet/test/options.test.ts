@@ -42,6 +42,8 @@ it('fineTune', async () => {
     teacherShare: undefined,
     subnets: undefined,
     temperature: undefined,
+    hiddenStates: undefined,
+    similarities: undefined,
     teacher: undefined,
     epochs: undefined,
     accumulate: undefined,
