@@ -35,7 +35,7 @@ export function planChat(service: Service, request: ChatRequest): ChatPlan {
   const format = tools.length > 0 || hasCalls ? toolFormat(template) : undefined;
   const variables = request.chat_template_kwargs ?? undefined;
   const rendering = new Rendering(template, tokenizer, { variables, tools: tools.length > 0 ? tools : undefined });
-  const written: readonly ChatMessage[] = format ? format.messages(messages) : messages;
+  const written: readonly ChatMessage[] = format ? format.messages(messages, tools) : messages;
   return {
     prompt: rendering.prompt(written),
     grammar: format && callGrammar(service, request, format, tools),

@@ -20,11 +20,14 @@ export class ToolFormat {
   readonly name: ToolFormatName;
   /** Whether the template writes `tool_calls` of earlier answers; else they are put into the text. */
   readonly #writesCalls: boolean;
+  /** Whether the template writes tools; else the system message tells of them. */
+  readonly #writesTools: boolean;
 
   /** @internal */
-  constructor(name: ToolFormatName, writesCalls: boolean) {
+  constructor(name: ToolFormatName, writesCalls: boolean, writesTools = true) {
     this.name = name;
     this.#writesCalls = writesCalls;
+    this.#writesTools = writesTools;
   }
 
   /** @param tools - that the model was told of */
@@ -32,10 +35,16 @@ export class ToolFormat {
     return this.name === 'llama3' ? new Llama3Reader(tools.map((tool) => tool.function.name)) : new TaggedReader();
   }
 
-  /** Messages as the template can write them. @param messages - whose `tool_calls` have arguments as objects */
-  messages(messages: readonly ChatMessage[]): readonly ChatMessage[] {
-    if (this.#writesCalls) return messages;
-    return messages.map(({ tool_calls: calls, ...message }) => {
+  /**
+   * Messages as the template can write them.
+   *
+   * @param messages - whose `tool_calls` have arguments as objects
+   * @param tools - that the model is to be told of
+   */
+  messages(messages: readonly ChatMessage[], tools: readonly Tool[] = []): readonly ChatMessage[] {
+    const told = this.#writesTools || tools.length === 0 ? messages : withTools(messages, tools);
+    if (this.#writesCalls) return told;
+    return told.map(({ tool_calls: calls, ...message }) => {
       if (!Array.isArray(calls)) return message;
       const all = (
         calls as readonly { readonly function: { readonly name: string; readonly arguments: unknown } }[]
@@ -81,6 +90,22 @@ export class ToolFormat {
   }
 }
 
+/** As the model card of SmolLM2 has tools told: as a JSON list, with the form of calls. */
+function withTools(messages: readonly ChatMessage[], tools: readonly Tool[]): readonly ChatMessage[] {
+  const [first, ...rest] = messages;
+  const own = first?.role === 'system' && typeof first.content === 'string' ? first.content : undefined;
+  const told = [
+    ...(own ? [own, ''] : []),
+    'You can call these functions:',
+    `<tools>${JSON.stringify(tools.map((tool) => tool.function))}</tools>`,
+    '',
+    'To call some of them, answer with a list of calls and nothing else:',
+    `${OPEN}[{"name": "function_name", "arguments": {"argument_name": "value"}}]${CLOSE}`,
+    'Where none of them helps, answer in words.',
+  ];
+  return [{ role: 'system', content: told.join('\n') }, ...(own === undefined ? messages : rest)];
+}
+
 const known = new WeakMap<ChatTemplate, ToolFormat>();
 
 /**
@@ -100,6 +125,8 @@ function detect(template: ChatTemplate): ToolFormat {
   const question: ChatMessage = { role: 'user', content: 'A question.' };
   const asked = rendered(template, [question], tools);
   if (!asked?.includes(PROBE.name)) {
+    // SmolLM2 was taught to call functions that its system message tells of: its template does not.
+    if (asked?.includes('SmolLM')) return new ToolFormat('tool-call-list', false, false);
     throw new LlmError(
       'unsupported-model',
       "this model's chat template does not read tools: it was not made to call functions",

@@ -6,6 +6,7 @@ import { missingShared, sharedPath } from '@hip/testing';
 import { openCheckpoint, type ChatMessage } from '@hip/checkpoints';
 import { loadLanguageModel } from '../../src/model/load.ts';
 import type { LanguageModel } from '../../src/model/language-model.ts';
+import { createServer } from '../../src/serve.ts';
 
 const goldens = sharedPath('goldens', 'smollm2');
 const folder = sharedPath('models', 'smollm2-135m-instruct');
@@ -66,6 +67,38 @@ describe.skipIf(!goldens || !folder)(`SmolLM2${missingShared('goldens/smollm2')}
       chat = model.chat({ messages });
     }
     chat.dispose();
+  });
+
+  it('served, calls a function: the template tells of none, the system message does', async () => {
+    await using server = createServer(model, { names: ['smollm2'] });
+    const parameters = { type: 'object', properties: { city: { type: 'string', maxLength: 20 } }, required: ['city'] };
+    const weather = { name: 'get_weather', description: 'The weather in a city.', parameters };
+    const body = {
+      messages: [{ role: 'user', content: 'What is the weather in Paris?' }],
+      tools: [{ type: 'function', function: weather }],
+      tool_choice: 'required',
+      parallel_tool_calls: false,
+      temperature: 0,
+      max_tokens: 80,
+    };
+    const headers = { 'content-type': 'application/json' };
+    const request = new Request('http://localhost/v1/chat/completions', {
+      method: 'POST',
+      headers,
+      body: JSON.stringify(body),
+    });
+    const response = await server.fetch(request);
+    expect(response.status, await response.clone().text()).toBe(200);
+    const { choices } = (await response.json()) as {
+      choices: {
+        finish_reason: string;
+        message: { tool_calls: { function: { name: string; arguments: string } }[] };
+      }[];
+    };
+    const [{ finish_reason, message }] = choices as [(typeof choices)[0]];
+    expect([finish_reason, message.tool_calls.length]).toEqual(['tool_calls', 1]);
+    expect(message.tool_calls[0]!.function.name).toBe('get_weather');
+    expect(JSON.parse(message.tool_calls[0]!.function.arguments)).toEqual({ city: 'Paris' });
   });
 
   it('plans what it takes', async () => {

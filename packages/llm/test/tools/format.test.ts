@@ -1,5 +1,7 @@
 // The form of a template's calls, seen by rendering.
+import { readFileSync } from 'node:fs';
 import { createChatTemplate } from '@hip/checkpoints';
+import { missingShared, sharedPath } from '@hip/testing';
 import { describe, expect, it } from 'vitest';
 import { Grammar } from '../../src/constrain/grammar.ts';
 import { NetworkBuilder } from '../../src/constrain/network.ts';
@@ -36,6 +38,48 @@ describe('a template', () => {
     await expect(formatOf(TEMPLATE)).rejects.toThrow(/does not read tools/);
     await expect(formatOf(FOREIGN)).rejects.toThrow(/form that is not known/);
   });
+
+  const SMOLLM2 = 'models/smollm2-135m-instruct/tokenizer_config.json';
+  it.skipIf(!sharedPath())(
+    `of SmolLM2 does not write tools: the system message does${missingShared(SMOLLM2)}`,
+    async () => {
+      const { chat_template: source } = JSON.parse(readFileSync(sharedPath(SMOLLM2)!, 'utf8')) as {
+        chat_template: string;
+      };
+      const template = await createChatTemplate(source);
+      const format = toolFormat(template);
+      expect(format.name).toBe('tool-call-list');
+      const call = { type: 'function', function: { name: 'now', arguments: { zone: 'UTC' } } };
+      const messages = [
+        { role: 'user', content: 'When?' },
+        { role: 'assistant', content: '', tool_calls: [call] },
+        { role: 'tool', content: 'Noon.' },
+      ];
+      const now = tools.slice(1);
+      const told = `You can call these functions:
+<tools>[{"name":"now"}]</tools>
+
+To call some of them, answer with a list of calls and nothing else:
+<tool_call>[{"name": "function_name", "arguments": {"argument_name": "value"}}]</tool_call>
+Where none of them helps, answer in words.<|im_end|>
+`;
+      const rest = `<|im_start|>user
+When?<|im_end|>
+<|im_start|>assistant
+<tool_call>[{"name": "now", "arguments": {"zone":"UTC"}}]</tool_call><|im_end|>
+<|im_start|>tool
+Noon.<|im_end|>
+<|im_start|>assistant
+`;
+      const rendered = (all: typeof messages) =>
+        template.render(format.messages(all, now), { addGenerationPrompt: true });
+      expect(rendered(messages)).toBe(`<|im_start|>system\n${told}${rest}`);
+      const led = [{ role: 'system', content: 'Be brief.' }, ...messages];
+      expect(rendered(led)).toBe(`<|im_start|>system\nBe brief.\n\n${told}${rest}`);
+      // Without tools the template's own system message stays.
+      expect(format.messages(messages.slice(0, 1))).toEqual(messages.slice(0, 1));
+    },
+  );
 
   it('that does not write earlier calls has them in the text', async () => {
     const call = { type: 'function', function: { name: 'now', arguments: { zone: 'UTC' } } };
