@@ -9,6 +9,7 @@ import {
 import { loadEngine } from '../engine/load.ts';
 import { planEngine } from '../engine/plan.ts';
 import type { EngineOptions } from '../engine/types.ts';
+import { DraftLength } from '../speculative/draft-length.ts';
 import { requireSameTokens, type DraftParts } from '../speculative/load-draft.ts';
 import { LanguageModel } from './language-model.ts';
 import type { ModelParts } from './parts.ts';
@@ -84,7 +85,7 @@ async function draftFor(model: DraftParts, { draft, ...options }: LoadOptions): 
   const loaded = isOwn ? await loadLanguageModel(draft, { ...options, contextTokens, onProgress: undefined }) : draft;
   try {
     requireSameTokens(model, loaded.draftParts);
-    return { engine: loaded.draftParts.engine, isOwn };
+    return { engine: loaded.draftParts.engine, isOwn, length: new DraftLength() };
   } catch (error) {
     if (isOwn) loaded.close();
     throw error;

@@ -2,6 +2,7 @@
 import type { ChatTemplate, GenerationDefaults, TextTokenizer } from '@hip/checkpoints';
 import type { Engine } from '../engine/types.ts';
 import { HeldTokens } from '../generation/held-tokens.ts';
+import type { DraftLength } from '../speculative/draft-length.ts';
 import { ModelDrafter } from '../speculative/model-drafter.ts';
 
 export interface ModelParts {
@@ -11,7 +12,14 @@ export interface ModelParts {
   /** What generation_config.json advises. */
   readonly defaults: GenerationDefaults;
   /** A smaller model that proposes tokens. */
-  readonly draft?: { readonly engine: Engine; readonly isOwn: boolean } | undefined;
+  readonly draft?: Draft | undefined;
+}
+
+/** A smaller model, and what all texts have taught of how much it pays. */
+export interface Draft {
+  readonly engine: Engine;
+  readonly isOwn: boolean;
+  readonly length: DraftLength;
 }
 
 /** Tokens of a sequence, or of a new one, with the model's draft beside them. @throws LlmError `out-of-memory`, `closed` */
@@ -20,6 +28,6 @@ export function holdTokens(
   sequence = engine.createSequence(),
   ids: readonly number[] = [],
 ): HeldTokens {
-  const drafter = draft && new ModelDrafter(draft.engine, engine.vocabulary);
+  const drafter = draft && new ModelDrafter(draft, engine.vocabulary);
   return new HeldTokens(sequence, engine, ids, drafter);
 }

@@ -1,19 +1,29 @@
 // Proposals of a smaller model: its likeliest next tokens, in a sequence of its own that follows what was said.
 import type { Engine } from '../engine/types.ts';
+import type { DraftLength } from './draft-length.ts';
 import { LlmError } from '../errors.ts';
 import { HeldTokens } from '../generation/held-tokens.ts';
 
 /** After these the draft gives up: the model goes on without it. */
 const GIVES_UP = new Set(['non-finite-logits', 'out-of-memory', 'context-full', 'closed', 'device-lost']);
 
+/** What drafts, and what all its texts have taught of how much that pays. */
+interface Draft {
+  readonly engine: Engine;
+  readonly length: DraftLength;
+}
+
 export class ModelDrafter implements Disposable {
+  /** How many of its tokens pay. */
+  readonly length: DraftLength;
   readonly #engine: Engine;
   /** Of the model that it drafts for. */
   readonly #vocabulary: number;
   #held: HeldTokens | undefined;
   #hasGivenUp = false;
 
-  constructor(engine: Engine, vocabulary: number, held?: HeldTokens) {
+  constructor({ engine, length }: Draft, vocabulary: number, held?: HeldTokens) {
+    this.length = length;
     this.#engine = engine;
     this.#vocabulary = vocabulary;
     this.#held = held;
@@ -48,7 +58,7 @@ export class ModelDrafter implements Disposable {
   }
 
   fork(): ModelDrafter {
-    return new ModelDrafter(this.#engine, this.#vocabulary, this.#held?.fork());
+    return new ModelDrafter({ engine: this.#engine, length: this.length }, this.#vocabulary, this.#held?.fork());
   }
 
   [Symbol.dispose](): void {

@@ -31,7 +31,7 @@ export class Speculation {
     this.#held = held;
     this.#drafter = drafter;
     this.#signal = signal;
-    this.#length = new DraftLength(tokens);
+    this.#length = tokens === undefined ? drafter.length : new DraftLength(tokens);
   }
 
   /**

@@ -1,5 +1,6 @@
 // A model whose tokens are bytes, and whose answers are what a test says.
 import { createChatTemplate, createTokenizer, type GenerationDefaults, type TextTokenizer } from '@hip/checkpoints';
+import { DraftLength } from '../../src/speculative/draft-length.ts';
 import { LanguageModel } from '../../src/model/language-model.ts';
 import { FakeEngine, type FakeOptions, type Follow } from './fake-engine.ts';
 
@@ -64,6 +65,7 @@ export async function fakeModel(
   const draft = options.draft && {
     engine: new FakeEngine({ vocabulary: VOCABULARY, ...options, follow: options.draft }),
     isOwn: true,
+    length: new DraftLength(),
   };
   const plan = async (contextTokens: number) => ({ ...engine.memory, backend: engine.backend, contextTokens });
   return { model: new LanguageModel({ engine, tokenizer, template, defaults, draft }, plan), engine, tokenizer };

@@ -4,6 +4,8 @@ import { describe, expect, it } from 'vitest';
 import { seededRandom } from '@hip/checkpoints/generation';
 import { DraftLength, MOST_DRAFTED } from '../../src/speculative/draft-length.ts';
 import { requireSameTokens } from '../../src/speculative/load-draft.ts';
+import { partsOf } from '../../src/model/language-model.ts';
+import type { FakeEngine } from '../helpers/fake-engine.ts';
 import { fakeModel, hashed } from '../helpers/fake-model.ts';
 
 /** Agrees with the model at a share of the places. */
@@ -95,6 +97,16 @@ describe('a text with a draft', () => {
     for (const draftTokens of [-1, 8, 1.5]) {
       await expect(model.generate([1], { draftTokens })).rejects.toMatchObject({ code: 'invalid-input' });
     }
+  });
+
+  it('of a draft that did not pay in one text is not tried at the beginning of the next', async () => {
+    const { model } = await fakeModel({ follow: () => 97, draft: () => 98 });
+    const draft = partsOf(model).draft!.engine as FakeEngine;
+    await model.generate([1, 2, 3], { maxTokens: 6 });
+    const { computed } = draft;
+    expect(computed).toBeGreaterThan(0);
+    expect(await model.generate([4, 5, 6], { maxTokens: 6 })).toHaveLength(6);
+    expect(draft.computed).toBe(computed);
   });
 
   it('ends with the draft’s engine, not because of it', async () => {
