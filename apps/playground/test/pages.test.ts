@@ -80,6 +80,11 @@ describeBrowser('the pages', (open) => {
     for (const end = Date.now() + 60_000; page.workers().length > 0 && Date.now() < end;)
       await new Promise((resolve) => setTimeout(resolve, 50));
     expect(page.workers()).toEqual([]);
+    // The way back: whether the browser has kept the page or not, it begins anew.
+    await page.goBack({ waitUntil: 'load' });
+    await waitForText(page, '.status', /^No model is loaded/);
+    await press(page, 'button[name=load]');
+    await waitForText(page, '.status', /^llama: 6 layers/);
     expect(tab.errors.filter((error) => !/ERR_ABORTED|404/.test(error))).toEqual([]);
   });
 });

@@ -126,4 +126,41 @@ describeBrowser('a smaller model', (open) => {
     expect(graph.output.map(({ name }) => name)).toContain('logits');
     expect(tab.errors.filter((error) => !/ERR_ABORTED|404/.test(error))).toEqual([]);
   });
+
+  it('does the same on WebGPU, computed in software here', async () => {
+    const { page } = tab;
+    await page.reload({ waitUntil: 'load' });
+    await page.select('select[name=backend]', 'webgpu');
+    await press(page, 'input[value=files]');
+    const input = await page.waitForSelector('input[name=files]');
+    await (input as unknown as { uploadFile(...paths: string[]): Promise<void> }).uploadFile(
+      ...readdirSync(folder).map((name) => join(folder, name)),
+    );
+    await press(page, 'button[name=load]');
+    expect(await waitForText(page, '.status', /^llama: 2 layers/)).toMatch(/tfjs runs on webgpu/);
+    await page.focus('textarea[name=typed]');
+    // Few windows: each is minutes of a processor that plays a GPU.
+    await page.keyboard.sendCharacter('Call me Ishmael. Some years ago I went to sea. '.repeat(8));
+    for (const [name, value] of [
+      ['steps', 2],
+      ['batch', 1],
+      ['tokens', 8],
+      ['evaluations', 4],
+    ] as const)
+      await fill(name, value);
+    await press(page, 'button[name=train]');
+    expect(await waitForText(page, '.status', /^Loss on text/)).toMatch(/\d\.\d+ before, \d\.\d+ after/);
+    await press(page, 'button[name=search]');
+    await waitForText(page, '.status', /of 4 sub-networks are on the front/);
+    await page.$eval('svg.front circle.best', (circle) => (circle as unknown as { focus(): void }).focus());
+    await page.keyboard.press('Space');
+    await waitForText(page, '[data-chosen]', /Latency.*Parameters/);
+    rmSync(join(downloads, 'model.zip'));
+    await press(page, 'button[name=save-safetensors]');
+    await using checkpoint = await openCheckpoint(
+      memoryFiles(new Map(Object.entries(unzipSync(await saved('model.zip'))))),
+    );
+    expect(checkpoint.config.vocabSize).toBe(4096);
+    expect(tab.errors.filter((error) => !/ERR_ABORTED|404/.test(error))).toEqual([]);
+  });
 });

@@ -8,8 +8,15 @@ export function mount(Page: ComponentType, root: string): void {
   void isolate(root);
 }
 
-/** Calls `free` when the visitor leaves, also where the browser keeps the page for the way back. */
+/** Calls `free` when the visitor leaves, also where the browser keeps the page for the way back: it begins anew then, as its worker is gone. */
 export function onLeave(free: () => void): () => void {
+  const back = ({ persisted }: PageTransitionEvent): void => {
+    if (persisted) location.reload();
+  };
   addEventListener('pagehide', free);
-  return () => removeEventListener('pagehide', free);
+  addEventListener('pageshow', back);
+  return () => {
+    removeEventListener('pagehide', free);
+    removeEventListener('pageshow', back);
+  };
 }
