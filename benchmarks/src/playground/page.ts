@@ -3,8 +3,12 @@ import type { TestPage } from '@hip/testing/browser';
 
 export type Page = TestPage['page'];
 
-export const press = (page: Page, selector: string): Promise<void> =>
-  page.$eval(selector, (element) => (element as unknown as { click(): void }).click());
+/** By an event, which circles of a plot take, too. */
+export const press = async (page: Page, selector: string): Promise<void> => {
+  await page.waitForSelector(selector);
+  const event = `new MouseEvent('click', { bubbles: true, cancelable: true })`;
+  await page.evaluate(`document.querySelector(${JSON.stringify(selector)}).dispatchEvent(${event})`);
+};
 
 export const fill = (page: Page, name: string, value: string | number): Promise<void> =>
   page.$eval(
