@@ -780,6 +780,7 @@ export const VIEWS = [
       }),
     ],
   },
+  { name: 'playground', title: 'The playground in headless Chromium' },
   {
     name: 'size',
     title: 'Size',

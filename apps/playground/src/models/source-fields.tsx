@@ -35,11 +35,11 @@ export function SourceFields({ value: source, onChange }: SourceFieldsProps) {
       {kind === 'files' && (
         <div class="fields">
           <label>
-            Files (.gguf; or config.json, tokenizer.json, *.safetensors together)
+            Files (.gguf; or config.json, tokenizer.json, *.safetensors together){' '}
             <input type="file" name="files" multiple onChange={pick} />
           </label>
           <label>
-            … or the folder
+            … or the folder{' '}
             <input
               type="file"
               name="folder"

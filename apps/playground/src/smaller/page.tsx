@@ -267,5 +267,5 @@ function Chosen({ point, full }: { readonly point: SubnetPoint; readonly full: S
 }
 
 function describe({ family, layers, heads, ffn, parameters, subnets, backend }: SupernetInfo): string {
-  return `${family}: ${layers} layers, ${heads} heads, ${count(ffn)} FFN units, ${count(parameters)} parameters, ${subnets.toExponential(1)} sub-networks. ${backend}.`;
+  return `${family}: ${layers} layers, ${heads} heads, ${count(ffn)} FFN units, ${count(parameters)} parameters, ${subnets < 1e9 ? count(subnets) : subnets.toExponential(1)} sub-networks. ${backend}.`;
 }
