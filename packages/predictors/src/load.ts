@@ -3,7 +3,7 @@ import { SAVE_VERSION, type Model } from './core/model.ts';
 import { SavedState } from './core/saved.ts';
 import { loadAuto } from './ensemble/auto.ts';
 import { loadStacking } from './ensemble/stacking.ts';
-import { loadGaussianProcess } from './gp/gaussian-process.ts';
+import { loadGaussianProcess } from './gp/posterior.ts';
 import { loadRidge } from './linear/ridge.ts';
 import { loadNearestNeighbours } from './neighbours/k-nearest.ts';
 import { loadSvr } from './svm/svr.ts';

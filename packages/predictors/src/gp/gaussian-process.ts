@@ -1,16 +1,15 @@
 // Gaussian process regression with automatic relevance determination; hyperparameters by marginal likelihood, analytic gradients.
 import { PredictorError } from '../errors.ts';
-import { defineRegressor, within, type Model, type Regressor } from '../core/model.ts';
-import { oneRow } from '../core/one-row.ts';
+import { defineRegressor, within, type Regressor } from '../core/model.ts';
 import { count, oneOf, positive } from '../core/options.ts';
 import { Random } from '../core/random.ts';
 import { tameTargets } from '../core/robust.ts';
-import { plain, saveAs, type SavedState } from '../core/saved.ts';
-import { finite, scale, scaled, scaleTargets, type Scaling } from '../core/scaling.ts';
-import { tableOf, takeRows, takeValues, type Rows, type Table } from '../core/table.ts';
-import { dot, factorize, solveLower, solveUpper } from '../linalg/cholesky.ts';
+import { scale, scaleTargets } from '../core/scaling.ts';
+import { takeRows, takeValues } from '../core/table.ts';
 import { groupsOf, learn } from './learn.ts';
-import { byLengths, correlation, covariance, inverseSquares, type GpKernel } from './likelihood.ts';
+import type { GpKernel } from './likelihood.ts';
+import { factorOf, modelOf, type GaussianProcessModel } from './posterior.ts';
+import { gramOf, trendColumns, trendOf } from './trend.ts';
 
 export interface GaussianProcessOptions {
   /** @defaultValue 'rbf' */
@@ -25,6 +24,11 @@ export interface GaussianProcessOptions {
    * @defaultValue 1
    */
   readonly ardSpread?: number | undefined;
+  /**
+   * A linear and quadratic trend of the columns beside the smooth process, as far as the likelihood sees one: known far from the rows, too.
+   * @defaultValue false
+   */
+  readonly trend?: boolean | undefined;
   /** Columns to unit deviation first. @defaultValue true */
   readonly standardize?: boolean | undefined;
   /** Hyperparameters are learnt on at most so many rows, drawn at random; the model is then of all rows. @defaultValue 160 */
@@ -33,125 +37,8 @@ export interface GaussianProcessOptions {
   readonly maxEvaluations?: number | undefined;
 }
 
-/** A fitted process. */
-export interface GaussianProcessModel extends Model {
-  readonly kind: 'gaussian-process';
-  /** Of each column, in its own unit. */
-  readonly lengths: Float64Array;
-  /** Deviations of signal and noise, in the targets' unit. */
-  readonly signal: number;
-  readonly noise: number;
-  /** Log marginal likelihood of all rows, for targets of unit deviation. */
-  readonly logLikelihood: number;
-  /** Leave-one-out residuals of the training rows with these hyperparameters (R&W eq. 5.12). */
-  looResiduals(): Float64Array;
-}
-
-interface State {
-  readonly kernel: GpKernel;
-  readonly scaling: Scaling;
-  /** Scaled features and targets of all rows. */
-  readonly table: Table;
-  readonly targets: Float64Array;
-  readonly mean: number;
-  readonly deviation: number;
-  readonly groups: Int32Array;
-  readonly parameters: Float64Array;
-}
-
 /** Log variance of the noise, above any signal: with it every finite covariance factors. */
 const MOST_NOISE = 40;
-
-/** Rows predicted at once. */
-const BLOCK = 256;
-
-/** The Cholesky factor of all rows' covariance; undefined where it is not numerically positive definite. */
-function factorOf({ kernel, table, targets, groups, parameters }: State): Float64Array | undefined {
-  const { matrix } = covariance({ kernel, table, targets, groups, groupCount: parameters.length - 2 }, parameters);
-  return factorize(matrix, table.rows) ? matrix : undefined;
-}
-
-function modelOf(state: State, factor: Float64Array): GaussianProcessModel {
-  const { kernel, scaling, table, targets, mean, deviation, groups, parameters } = state;
-  const { rows: n, columns: d } = table;
-  const alpha = solveUpper(factor, n, solveLower(factor, n, Float64Array.from(targets)));
-  const weights = inverseSquares({ groups }, parameters);
-  const training = byLengths(table, weights);
-  const norms = Float64Array.from({ length: n }, (_, i) => dot(training.data, i * d, training.data, i * d, d));
-  const amplitude = Math.exp(parameters[0]!);
-  const noise = Math.exp(parameters[1]!);
-
-  /** Covariances of a row with all training rows, into `into`. */
-  const crossInto = (row: Float64Array, from: number, into: Float64Array): void => {
-    const norm = dot(row, from, row, from, d);
-    for (let i = 0; i < n; i++) {
-      const q = Math.max(0, norms[i]! + norm - 2 * dot(training.data, i * d, row, from, d));
-      into[i] = amplitude * correlation(kernel, q);
-    }
-  };
-  const each = (rows: Rows, visit: (index: number, cross: Float64Array) => void): void => {
-    const cross = new Float64Array(n);
-    for (let start = 0; start < rows.length; start += BLOCK) {
-      const block = byLengths(scaled(tableOf(rows.slice(start, start + BLOCK), d), scaling), weights);
-      for (let i = 0; i < block.rows; i++) {
-        crossInto(block.data, i * d, cross);
-        visit(start + i, cross);
-      }
-    }
-  };
-  return {
-    kind: 'gaussian-process',
-    features: d,
-    lengths: Float64Array.from(groups, (group, k) => Math.exp(parameters[2 + group]!) * scaling.deviations[k]!),
-    signal: deviation * Math.sqrt(amplitude),
-    noise: deviation * Math.sqrt(noise),
-    get logLikelihood() {
-      let value = -0.5 * dot(alpha, 0, targets, 0, n) - 0.5 * n * Math.log(2 * Math.PI);
-      for (let i = 0; i < n; i++) value -= Math.log(factor[i * n + i]!);
-      return value;
-    },
-    predict(rows) {
-      const values = new Float64Array(rows.length);
-      each(rows, (i, cross) => {
-        values[i] = mean + deviation * dot(cross, 0, alpha, 0, n);
-      });
-      return finite(values);
-    },
-    predictWithStd(rows) {
-      if (n < 2) throw oneRow('Gaussian process');
-      const values = new Float64Array(rows.length);
-      const std = new Float64Array(rows.length);
-      each(rows, (i, cross) => {
-        values[i] = mean + deviation * dot(cross, 0, alpha, 0, n);
-        solveLower(factor, n, cross);
-        std[i] = deviation * Math.sqrt(Math.max(0, amplitude - dot(cross, 0, cross, 0, n)) + noise);
-      });
-      return { mean: finite(values), std: finite(std) };
-    },
-    looResiduals() {
-      const unit = new Float64Array(n);
-      return Float64Array.from({ length: n }, (_, i) => {
-        unit.fill(0);
-        unit[i] = 1;
-        solveLower(factor, n, unit);
-        return (deviation * alpha[i]!) / dot(unit, i, unit, i, n - i);
-      });
-    },
-    toJSON: () =>
-      saveAs('gaussian-process', d, {
-        kernel,
-        means: plain(scaling.means),
-        deviations: plain(scaling.deviations),
-        rows: n,
-        table: plain(table.data),
-        targets: plain(targets),
-        mean,
-        deviation,
-        groups: plain(groups),
-        parameters: plain(parameters),
-      }),
-  };
-}
 
 /**
  * Gaussian process regression with a constant mean. First one common length scale, then, from there, one a column or group.
@@ -174,6 +61,7 @@ export function gaussianProcess(options: GaussianProcessOptions = {}): Regressor
     kernel = 'rbf',
     ard = true,
     ardSpread = 1,
+    trend: hasTrend = false,
     standardize = true,
     likelihoodRows = 160,
     maxEvaluations = 30,
@@ -198,10 +86,13 @@ export function gaussianProcess(options: GaussianProcessOptions = {}): Regressor
     // The bounds of the length scales are for columns of unit deviation; columns that are left as they are have another unit.
     const varying = scaling.constant.reduce((sum, flag) => sum + 1 - flag, 0);
     const unit = standardize ? 1 : spread / Math.sqrt(2 * Math.max(1, varying));
+    const trend = hasTrend ? trendOf(table, standardize ? 1 : unit) : undefined;
+    const gram = trend && gramOf(trendColumns(part.table, trend));
+    const slope = trend ? [0] : [];
     const common = yield* within(
       learn(
-        { kernel, ...part, groups: new Int32Array(d), groupCount: 1 },
-        Float64Array.of(1, Math.log(0.01), Math.log(spread)),
+        { kernel, ...part, groups: new Int32Array(d), groupCount: 1, trend: gram },
+        Float64Array.of(1, Math.log(0.01), Math.log(spread), ...slope),
         maxEvaluations,
         undefined,
         unit,
@@ -211,12 +102,11 @@ export function gaussianProcess(options: GaussianProcessOptions = {}): Regressor
     );
     let parameters = common;
     if (groupCount > 1) {
-      const start = new Float64Array(2 + groupCount).fill(common[2]!);
-      start[0] = common[0]!;
-      start[1] = common[1]!;
+      const lengths = Array.from({ length: groupCount }, () => common[2]!);
+      const start = Float64Array.of(common[0]!, common[1]!, ...lengths, ...common.subarray(3));
       parameters = yield* within(
         learn(
-          { kernel, ...part, groups, groupCount },
+          { kernel, ...part, groups, groupCount, trend: gram },
           start,
           maxEvaluations,
           { centre: common[2]!, spread: ardSpread },
@@ -228,35 +118,17 @@ export function gaussianProcess(options: GaussianProcessOptions = {}): Regressor
     }
     // Repeated rows make all rows' covariance worse than the sample's: more noise until it factors.
     for (;;) {
-      const state = { kernel, scaling, table, targets, mean, deviation, groups, parameters };
+      const state = { kernel, scaling, table, targets, mean, deviation, groups, trend, parameters };
       const factor = factorOf(state);
       if (factor) return modelOf(state, factor);
       if (parameters[1]! > MOST_NOISE) {
         throw new PredictorError(
           'invalid-data',
           'rows are so far apart that distances in length scales overflow: leave standardize on, or divide the features by a constant',
-          { lengths: parameters.slice(2) },
+          { lengths: parameters.slice(2, 2 + groupCount) },
         );
       }
       parameters = parameters.map((value, k) => (k === 1 ? value + Math.LN10 : value));
     }
   });
-}
-
-export function loadGaussianProcess(state: SavedState, features: number): GaussianProcessModel {
-  const rows = state.integer('rows', 1);
-  const parameters = state.numbers('parameters');
-  if (parameters.length < 3) state.fail('parameters', 'a list of at least 3 numbers');
-  const saved: State = {
-    kernel: state.oneOf('kernel', ['rbf', 'matern52']),
-    scaling: { means: state.numbers('means', features), deviations: state.numbers('deviations', features) },
-    table: { rows, columns: features, data: state.numbers('table', rows * features) },
-    targets: state.numbers('targets', rows),
-    mean: state.number('mean'),
-    deviation: state.number('deviation', 0),
-    groups: state.indices('groups', parameters.length - 2, features),
-    parameters,
-  };
-  const factor = factorOf(saved);
-  return factor ? modelOf(saved, factor) : state.fail('parameters', 'of a covariance that is positive definite');
 }

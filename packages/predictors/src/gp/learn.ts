@@ -3,9 +3,9 @@ import { PredictorError } from '../errors.ts';
 import { minimizeLbfgs } from '../linalg/lbfgs.ts';
 import { logLikelihood, type GpProblem } from './likelihood.ts';
 
-/** Bounds of [log σ_f², log σ_n², log ℓ], for targets and columns of unit deviation. */
-const LOWER = [-4, Math.log(1e-8), -4.6];
-const UPPER = [9, Math.log(4), 9];
+/** Bounds of [log σ_f², log σ_n², log ℓ, log τ], for targets and columns of unit deviation. */
+const LOWER = [-4, Math.log(1e-8), -4.6, -9] as const;
+const UPPER = [9, Math.log(4), 9, 9] as const;
 
 /** @throws PredictorError `invalid-option` unless there is one group a column */
 export function groupsOf(
@@ -36,15 +36,18 @@ export function* learn(
   prior?: { readonly centre: number; readonly spread: number },
   unit: number = 1,
 ): Generator<number, Float64Array, void> {
-  const size = 2 + problem.groupCount;
-  const bound = (values: readonly number[]) =>
-    Float64Array.from({ length: size }, (_, k) => (k < 2 ? values[k]! : values[2]! + Math.log(unit)));
+  const end = 2 + problem.groupCount;
+  const bound = (values: typeof LOWER | typeof UPPER) =>
+    Float64Array.from(start, (_, k) => {
+      if (k < 2) return values[k]!;
+      return k < end ? values[2] + Math.log(unit) : values[3];
+    });
   const objective = (parameters: Float64Array) => {
     const { value, gradient } = logLikelihood(problem, parameters);
     let penalty = 0;
     const negated = gradient.map((g) => -g);
     if (prior) {
-      for (let k = 2; k < size; k++) {
+      for (let k = 2; k < end; k++) {
         const away = (parameters[k]! - prior.centre) / prior.spread;
         penalty += 0.5 * away * away;
         negated[k]! += away / prior.spread;

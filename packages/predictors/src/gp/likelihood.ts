@@ -5,7 +5,8 @@ import { dot, factorize, inverseFromFactor, solveLower, solveUpper } from '../li
 export type GpKernel = 'rbf' | 'matern52';
 
 /**
- * What the likelihood is maximised over: [log σ_f², log σ_n², log ℓ of each group]. Columns of one group share a length scale.
+ * What the likelihood is maximised over: [log σ_f², log σ_n², log ℓ of each group], and log τ of the trend where there is one. Columns of one
+ * group share a length scale.
  */
 export interface GpProblem {
   readonly kernel: GpKernel;
@@ -15,6 +16,8 @@ export interface GpProblem {
   /** Group of each column, 0 … groupCount − 1. */
   readonly groups: Int32Array;
   readonly groupCount: number;
+  /** The lower triangle of the trend's φ·φᵀ. @defaultValue no trend */
+  readonly trend?: Float64Array | undefined;
 }
 
 export interface Likelihood {
@@ -78,6 +81,11 @@ export function covariance(
     }
     matrix[i * n + i] = amplitude * (1 + JITTER) + noise;
   }
+  const { trend } = problem;
+  if (trend) {
+    const slope = Math.exp(parameters.at(-1)!);
+    for (let i = 0; i < n; i++) for (let j = 0; j <= i; j++) matrix[i * n + j]! += slope * trend[i * n + j]!;
+  }
   return { matrix, distances };
 }
 
@@ -99,13 +107,17 @@ export function logLikelihood(problem: GpProblem, parameters: Float64Array): Lik
   let trace = 0;
   let common = 0;
   let signal = 0;
+  let slopes = 0;
+  const { trend } = problem;
   for (let i = 0; i < n; i++) {
     const diagonal = alpha[i]! * alpha[i]! - inverse[i * n + i]!;
     trace += 0.5 * diagonal;
     signal += 0.5 * diagonal * amplitude * (1 + JITTER);
+    if (trend) slopes += 0.5 * diagonal * trend[i * n + i]!;
     for (let j = 0; j < i; j++) {
       const weight = alpha[i]! * alpha[j]! - inverse[i * n + j]!;
       const q = distances[i * n + j]!;
+      if (trend) slopes += weight * trend[i * n + j]!;
       signal += weight * amplitude * correlation(kernel, q);
       const slope = weight * amplitude * steepness(kernel, q);
       if (problem.groupCount === 1) {
@@ -122,6 +134,7 @@ export function logLikelihood(problem: GpProblem, parameters: Float64Array): Lik
   }
   gradient[0] = signal;
   gradient[1] = noise * trace;
+  if (trend) gradient[gradient.length - 1] = Math.exp(parameters.at(-1)!) * slopes;
   if (problem.groupCount === 1) {
     gradient[2] = common;
     return { value, gradient };

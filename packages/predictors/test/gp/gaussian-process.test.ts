@@ -5,9 +5,11 @@ import { describe, expect, it } from 'vitest';
 import { gaussianProcess, PredictorError } from '../../src/index.ts';
 import { tableOf } from '../../src/core/table.ts';
 import { SavedState } from '../../src/core/saved.ts';
-import { loadGaussianProcess } from '../../src/gp/gaussian-process.ts';
+import { loadGaussianProcess } from '../../src/gp/posterior.ts';
 import { learn } from '../../src/gp/learn.ts';
 import { logLikelihood, type GpKernel, type GpProblem } from '../../src/gp/likelihood.ts';
+import { gramOf, trendColumns, trendOf } from '../../src/gp/trend.ts';
+import { loadModel } from '../../src/index.ts';
 import { binary, queries, samples, twelve } from '../fixtures/data.ts';
 
 const kernels: readonly GpKernel[] = ['rbf', 'matern52'];
@@ -103,10 +105,14 @@ describe.each(kernels)('%s', (kernel) => {
         samples({ rows: [3, 10], columns: [2, 4] }),
         fc.array(fc.double({ min: -1, max: 1, noNaN: true }), { minLength: 6, maxLength: 6 }),
         fc.boolean(),
-        ({ rows, targets }, numbers, shared) => {
+        fc.boolean(),
+        ({ rows, targets }, numbers, shared, hasTrend) => {
           const groups = rows[0]!.map((_, k) => (shared ? 0 : k >> 1));
-          const problem = problemOf(kernel, rows, targets, groups);
-          const at = Float64Array.from([numbers[0]!, numbers[1]! - 1.5, ...numbers.slice(2, 2 + problem.groupCount)]);
+          const plain = problemOf(kernel, rows, targets, groups);
+          const trend = gramOf(trendColumns(plain.table, trendOf(plain.table, 1)));
+          const problem = hasTrend ? { ...plain, trend } : plain;
+          const own = numbers.slice(2, 2 + problem.groupCount + Number(hasTrend));
+          const at = Float64Array.from([numbers[0]!, numbers[1]! - 1.5, ...own]);
           const { gradient } = logLikelihood(problem, at);
           at.forEach((_, k) => {
             const step = 1e-5;
@@ -208,6 +214,71 @@ describe('gaussianProcess', () => {
     const { rows, targets } = binary(260, 8, 9);
     const model = gaussianProcess({ likelihoodRows: 80 }).fit(rows, targets, { seed: 3 });
     expect(model.predict(rows)).toBeAllclose(targets, { rtol: 0.02, atol: 0.02 });
+  });
+
+  it('knows a trend far from the rows, where a process alone goes back to the mean, and is no worse without one', () => {
+    const { rows } = binary(40, 3, 10);
+    const real = rows.map((row, i) => row.map((x, k) => x + Math.sin(7 * i + k)));
+    const bowl = (row: readonly number[]): number => row.reduce((sum, x, k) => sum + (x - k) ** 2, 0);
+    const far = [
+      [9, -4, 6],
+      [-5, 8, -8],
+    ];
+    const error = (trend: boolean): number => {
+      const values = gaussianProcess({ trend }).fit(real, real.map(bowl)).predict(far);
+      return Math.max(...far.map((row, i) => Math.abs(values[i]! / bowl(row) - 1)));
+    };
+    expect(error(true)).toBeLessThan(0.05);
+    expect(error(false)).toBeGreaterThan(0.2);
+    const wave = (row: readonly number[]): number => Math.sin(3 * row[0]!) * Math.cos(2 * row[1]!);
+    const fresh = real.map((row) => row.map((x) => x + 0.05));
+    const miss = (trend: boolean): number => {
+      const values = gaussianProcess({ trend }).fit(real, real.map(wave)).predict(fresh);
+      return Math.sqrt(fresh.reduce((sum, row, i) => sum + (values[i]! - wave(row)) ** 2, 0) / fresh.length);
+    };
+    expect(miss(true)).toBeLessThan(1.2 * miss(false) + 0.01);
+  });
+
+  it('with a trend is a process of the sum of both covariances, and comes back from JSON', () => {
+    const { rows, targets } = twelve;
+    const model = gaussianProcess({ trend: true, ard: false, standardize: false }).fit(rows, targets);
+    const { mean, std } = model.predictWithStd(queries);
+    expect(model.predict(queries)).toEqual(mean);
+    expect(loadModel(JSON.parse(JSON.stringify(model))).predictWithStd(queries)).toEqual({ mean, std });
+    const { state } = model.toJSON() as unknown as {
+      state: {
+        parameters: number[];
+        means: number[];
+        deviation: number;
+        mean: number;
+        trend: { unit: number; squared: number[]; centres: number[] };
+      };
+    };
+    const { parameters, means, trend } = state;
+    const columns = (row: readonly number[]): number[] => {
+      const own = row.map((x, k) => (x - means[k]!) / trend.unit);
+      const all = [...own, ...trend.squared.map((k, s) => own[k]! ** 2 - trend.centres[s]!)];
+      return all.map((x) => x / Math.sqrt(all.length));
+    };
+    const sum = (a: readonly number[], b: readonly number[]): number =>
+      kernelOf('rbf', a, b, parameters, [0, 0]) +
+      Math.exp(parameters.at(-1)!) * columns(a).reduce((total, x, k) => total + x * columns(b)[k]!, 0);
+    const noise = Math.exp(parameters[1]!);
+    const jitter = 1e-9 * Math.exp(parameters[0]!);
+    const inverted = inverse(
+      new Matrix(rows.map((a, i) => rows.map((b, j) => sum(a, b) + (i === j ? noise + jitter : 0)))),
+    );
+    queries.forEach((query, i) => {
+      const solved = inverted.mmul(Matrix.columnVector(rows.map((row) => sum(query, row))));
+      const expected = targets.reduce((total, y, j) => total + ((y - state.mean) / state.deviation) * solved.get(j, 0), 0);
+      expect(mean[i]).toBeCloseTo(state.mean + state.deviation * expected, 4);
+      const explained = rows.reduce((total, row, j) => total + sum(query, row) * solved.get(j, 0), 0);
+      expect((std[i]! / state.deviation) ** 2).toBeCloseTo(sum(query, query) + noise - explained, 4);
+    });
+    for (const broken of [{ unit: 0 }, { squared: [7] }, { centres: [1] }, 3]) {
+      const damaged = typeof broken === 'number' ? broken : { ...trend, ...broken };
+      expect(() => loadModel({ ...model.toJSON(), state: { ...state, trend: damaged } })).toThrow(PredictorError);
+    }
   });
 
   it('survives constant targets, repeated rows that disagree, and one row', () => {

@@ -10,15 +10,16 @@ import { bestFronts, differing } from './ranked.ts';
 import type { Surrogate } from './surrogate.ts';
 
 /**
- * Origins of trials, and what is thought of the rules at first. The predicted front is what LINAS is; the others explore, and get a share once it
- * stagnates: expected hypervolume improvement under the predictive deviation (Emmerich 2006), fronts drawn from the predictions (Thompson
- * 1933), the farthest from everything measured among the promising.
+ * Origins of trials, and what is thought of the rules at first. The predicted front is what LINAS is; the others explore: near what is good
+ * (Parzen estimators, of whose candidates the predictors choose), expected hypervolume improvement under the predictive deviation (Emmerich
+ * 2006), fronts drawn from the predictions (Thompson 1933), the farthest from everything measured among the promising.
  */
-export const MEAN_FRONT: Prior = { rule: 'linas', entered: 12, of: 15 };
-export const EXPLORING: readonly Prior[] = [
-  { rule: 'expected', entered: 4, of: 10 },
-  { rule: 'thompson', entered: 2, of: 10 },
-  { rule: 'farthest', entered: 1, of: 10 },
+export const RULES: readonly Prior[] = [
+  { rule: 'linas', gained: 15, of: 15 },
+  { rule: 'local', gained: 4, of: 8 },
+  { rule: 'expected', gained: 4, of: 10 },
+  { rule: 'thompson', gained: 2, of: 10 },
+  { rule: 'farthest', gained: 1, of: 10 },
 ];
 
 /** Candidates whose deviations are computed: the best fronts by means. */
@@ -44,6 +45,8 @@ export interface AcquisitionOptions {
   readonly bounds: readonly Bound[];
   readonly surrogate: Surrogate;
   readonly predicted: readonly Predicted[];
+  /** Candidates near what is good. @defaultValue none */
+  readonly local?: readonly Predicted[] | undefined;
   /** Share of each rule's proposals that may be unlikely to be measured. @defaultValue 1 */
   readonly bold?: number | undefined;
   /** How many each rule proposes. */
@@ -57,7 +60,7 @@ export interface AcquisitionOptions {
 export function acquire(
   options: AcquisitionOptions,
 ): readonly { readonly genes: readonly number[]; readonly origin: string }[] {
-  const { space, trials, pending = [], bounds, surrogate, predicted, bold = 1, shares, random, seen } = options;
+  const { space, trials, pending = [], bounds, surrogate, predicted, local = [], bold = 1, shares, random, seen } = options;
   const believed = surrogate.values(pending.map(({ genes }) => genes));
   const count = (rule: string): number => shares[rule] ?? 0;
   const total = Object.values(shares).reduce((a, b) => a + b, 0);
@@ -84,19 +87,13 @@ export function acquire(
           ...(outcomes ? { outcomes } : {}),
         });
   take(batch(predicted, count('linas')), 'linas');
-  const open = total > count('linas') ? promising(predicted.filter(({ key }) => !seen.has(key))) : [];
+  const fresh = local.filter(({ key }) => !seen.has(key));
+  take(batch(fresh, count('local'), outcomesOf(options, fresh)), 'local');
+  const explores = ['expected', 'thompson', 'farthest'].some((rule) => count(rule) > 0);
+  const open = explores ? promising(predicted.filter(({ key }) => !seen.has(key))) : [];
   const deviations = open.length > 0 ? surrogate.deviations(open.map(({ genes }) => genes)) : undefined;
   if (deviations) {
-    const byKey = new Map(open.map(({ key }, index) => [key, deviations[index]!]));
-    const shifts = shiftsOf(space.problem.objectives.length, deviations, random);
-    const outcomes = ({ key, objectives }: Predicted): readonly Outcome[] => {
-      const own = byKey.get(key)!;
-      return shifts.map(({ at, weight }) => ({
-        point: objectives.map((value, k) => value + at[k]! * own[k]!),
-        weight,
-      }));
-    };
-    take(batch(open, count('expected'), outcomes), 'expected');
+    take(batch(open, count('expected'), outcomesOf(options, open, deviations)), 'expected');
     const drawn = open.map((candidate, index) => ({
       ...candidate,
       objectives: candidate.objectives.map((value, k) => value + random.normal() * deviations[index]![k]!),
@@ -106,6 +103,21 @@ export function acquire(
   take(farthest(open, [...trials, ...pending], count('farthest'), seen), 'farthest');
   if (chosen.length < total) take(batch(predicted, total - chosen.length), 'linas');
   return chosen;
+}
+
+/** What candidates may turn out to be; undefined where the predictors say no deviations. */
+function outcomesOf(
+  { space, surrogate, random }: AcquisitionOptions,
+  pool: readonly Predicted[],
+  deviations = pool.length > 0 ? surrogate.deviations(pool.map(({ genes }) => genes)) : undefined,
+): ((candidate: Predicted) => readonly Outcome[]) | undefined {
+  if (!deviations) return undefined;
+  const byKey = new Map(pool.map(({ key }, index) => [key, deviations[index]!]));
+  const shifts = shiftsOf(space.problem.objectives.length, deviations, random);
+  return ({ key, objectives }) => {
+    const own = byKey.get(key)!;
+    return shifts.map(({ at, weight }) => ({ point: objectives.map((value, k) => value + at[k]! * own[k]!), weight }));
+  };
 }
 
 /** What deviates by how many deviations, of each objective: nodes where one objective errs, draws that all candidates share where several do. */

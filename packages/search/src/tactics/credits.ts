@@ -1,13 +1,15 @@
-// How many candidates of a round each acquisition rule proposes: more of those whose proposals entered the front when they were measured.
+// How many candidates of a round each acquisition rule proposes: more of those whose proposals gained more hypervolume when they were measured.
 import { violation, type Bound } from '../constraints.ts';
-import type { Space } from '../space.ts';
+import { widthOf } from '../range.ts';
 import { feasibleTrials, frontOf } from '../run/front.ts';
+import type { Space } from '../space.ts';
 import { isComplete, type Trial } from '../study/trial.ts';
+import { Frontier } from './frontier.ts';
 
-/** A rule's record before anything was measured, as if so many of so many proposals had entered the front. */
+/** A rule's record before anything was measured, as if so many proposals had gained so many times what the mean one gains. */
 export interface Prior {
   readonly rule: string;
-  readonly entered: number;
+  readonly gained: number;
   readonly of: number;
 }
 
@@ -15,62 +17,73 @@ export interface Prior {
 const MEMORY = 60;
 
 /** Trials that are looked at: older ones count nothing. */
-const WINDOW = 400;
+const WINDOW = 200;
 
-/** Below this rate of the predicted front's proposals that enter the front, others get a share: all but `LEAST_MEAN` of a round at 0. */
-const STAGNATING = 0.4;
-const LEAST_MEAN = 0.3;
+/** What one proposal may count, in means of its round: one lucky find is no rule. */
+const MOST_GAIN = 5;
 
-/** Rates at which the proposals of each rule have entered the front of their time, the last ones counting most. */
-export function successRates(
+/**
+ * What proposals of each rule have gained lately, in hypervolume beyond the front that they met, 1 for the mean proposal of its round. A round
+ * in which nothing gains says nothing for the rules that proposed it: they lose to those that did not.
+ */
+export function gainRates(
   space: Space,
   trials: readonly Trial[],
   bounds: readonly Bound[],
   priors: readonly Prior[],
 ): Readonly<Record<string, number>> {
-  const record = Object.fromEntries(priors.map(({ rule, entered, of }) => [rule, { entered, of }]));
-  const covers = (a: readonly number[], b: readonly number[]): boolean => a.every((value, k) => value <= b[k]!);
-  const from = Math.max(0, trials.length - WINDOW);
-  let front = frontOf(space, feasibleTrials(trials.slice(0, from), bounds)).map(({ values }) =>
-    space.minimised(values),
+  const record = Object.fromEntries(priors.map(({ rule, gained, of }) => [rule, { gained, of }]));
+  const recent = trials.slice(-WINDOW);
+  for (const round of new Set(recent.map((trial) => trial.round))) {
+    const own = recent.filter((trial) => trial.round === round);
+    if (!own.some(({ origin }) => record[origin])) continue;
+    const from = trials.indexOf(own[0]!);
+    const gains = gainsOf(space, trials.slice(0, from), own, bounds);
+    const mean = gains.reduce((sum, gain) => sum + gain / gains.length, 0);
+    own.forEach(({ origin, number }, index) => {
+      const credit = record[origin];
+      if (!credit) return;
+      const weight = Math.exp((trials.indexOf(own[index]!) + 1 - trials.length) / MEMORY);
+      void number;
+      credit.of += weight;
+      if (mean > 0) credit.gained += weight * Math.min(MOST_GAIN, gains[index]! / mean);
+    });
+  }
+  return Object.fromEntries(Object.entries(record).map(([rule, { gained, of }]) => [rule, gained / of]));
+}
+
+/** Hypervolume that each trial adds to the front of those before, in units of that front's box. */
+function gainsOf(
+  space: Space,
+  before: readonly Trial[],
+  own: readonly Trial[],
+  bounds: readonly Bound[],
+): readonly number[] {
+  const front = frontOf(space, feasibleTrials(before, bounds)).map(({ values }) => space.minimised(values));
+  const points = own.map((trial) =>
+    isComplete(trial) && bounds.every((bound) => violation(bound, trial.values) <= 0)
+      ? space.minimised(trial.values)
+      : undefined,
   );
-  trials.slice(from).forEach((trial, index) => {
-    const weight = Math.exp((from + index + 1 - trials.length) / MEMORY);
-    const own = record[trial.origin];
-    if (own) own.of += weight;
-    if (!isComplete(trial) || bounds.some((bound) => violation(bound, trial.values) > 0)) return;
-    const point = space.minimised(trial.values);
-    if (front.some((other) => covers(other, point))) return;
-    if (own) own.entered += weight;
-    front = [...front.filter((other) => !covers(point, other)), point];
-  });
-  return Object.fromEntries(Object.entries(record).map(([rule, { entered, of }]) => [rule, entered / of]));
+  const all = [...front, ...points.flatMap((point) => (point ? [point] : []))];
+  if (all.length === 0) return own.map(() => 0);
+  const lows = all[0]!.map((_, k) => Math.min(...all.map((point) => point[k]!)));
+  const widths = lows.map((low, k) => widthOf(low, Math.max(...all.map((point) => point[k]!))));
+  const scale = (point: readonly number[]): readonly number[] =>
+    point.map((value, k) => (widths[k]! > 0 ? (value - lows[k]!) / widths[k]! : 0));
+  const frontier = new Frontier(front.map(scale), lows.map(() => 1.1));
+  return points.map((point) => (point ? frontier.gain(scale(point)) : 0));
 }
 
-/**
- * How much of a round each rule has. All is the first rule's as long as its proposals enter the front: exploring costs nothing while
- * predictions are right. The less they do, the more is the others', in proportion to what their own proposals paid.
- */
-export function stagnationShares(
-  rates: Readonly<Record<string, number>>,
-  first: string,
-  count: number,
-): Readonly<Record<string, number>> {
-  const rest = Object.fromEntries(Object.entries(rates).filter(([rule]) => rule !== first));
-  const exploring = (1 - LEAST_MEAN) * Math.max(0, 1 - rates[first]! / STAGNATING);
-  const others = Math.round(exploring * count);
-  return { [first]: count - others, ...sharesOf(rest, others) };
-}
-
-/** Share of what is explored that every rule has, however it fared: what it would find now is not known otherwise. */
+/** Share of a round that every rule has, however it fared: what it would find now is not known otherwise. */
 const LEAST = 0.05;
 
-/** Whole numbers of candidates in proportion to the rates, `LEAST` of all for each rule, that sum to `count`. */
+/** Whole numbers of candidates in proportion to the squares of the rates, `LEAST` of all for each rule, that sum to `count`. */
 export function sharesOf(rates: Readonly<Record<string, number>>, count: number): Readonly<Record<string, number>> {
   const rules = Object.keys(rates);
-  const total = rules.reduce((sum, rule) => sum + rates[rule]!, 0);
+  const total = rules.reduce((sum, rule) => sum + rates[rule]! ** 2, 0);
   const wanted = rules.map((rule) => {
-    const share = total > 0 ? rates[rule]! / total : 1 / rules.length;
+    const share = total > 0 ? rates[rule]! ** 2 / total : 1 / rules.length;
     return count * (LEAST + (1 - LEAST * rules.length) * share);
   });
   const shares = wanted.map(Math.floor);

@@ -52,30 +52,45 @@ export async function innerSearch(options: InnerOptions): Promise<readonly Predi
   return [...looked.values()].filter(({ level = 1 }) => level > 0);
 }
 
+/** What is predicted for each candidate. */
+export function predict(
+  {
+    space,
+    surrogate,
+    bounds,
+    feasibility,
+    objectives: minimised = (values) => space.minimised(values),
+  }: Pick<InnerOptions, 'space' | 'surrogate' | 'bounds' | 'feasibility' | 'objectives'>,
+  batch: readonly (readonly number[])[],
+): readonly (Predicted & { readonly inequality: readonly number[] })[] {
+  const values = surrogate.values(batch);
+  const likely = feasibility?.probabilities(batch);
+  const levelOf = (p: number): number => feasibility?.levels.filter((level) => p >= level).length ?? 0;
+  return batch.map((genes, index) => {
+    const inequality = bounds.map((bound) => violation(bound, values[index]!));
+    return {
+      genes,
+      key: space.key(genes),
+      objectives: minimised(values[index]!),
+      violation: inequality.reduce((sum, g) => sum + Math.max(0, g), 0),
+      inequality,
+      ...(likely ? { likely: likely[index]!, level: levelOf(likely[index]!) } : {}),
+    };
+  });
+}
+
 /** @param needed probability that a candidate inside needs */
 async function searchInto(
   looked: Map<string, Predicted>,
   options: InnerOptions,
   needed: number | undefined,
 ): Promise<void> {
-  const {
-    space,
-    surrogate,
-    bounds,
-    feasibility,
-    objectives: minimised = (values) => space.minimised(values),
-    evaluations,
-    population,
-    seed,
-    initial,
-    signal,
-  } = options;
-  const levelOf = (p: number): number => feasibility?.levels.filter((level) => p >= level).length ?? 0;
+  const { space, bounds, evaluations, population, seed, initial, signal } = options;
   await minimize(
     {
       name: space.problem.name,
       variables: space.problem.space,
-      objectives: minimised(surrogate.values([space.sample(new Random(seed))])[0]!).length,
+      objectives: predict(options, [space.sample(new Random(seed))])[0]!.objectives.length,
       inequality: bounds.length + Number(needed !== undefined),
       canonical(genes) {
         const canonical = space.canonical(Array.from(genes));
@@ -85,24 +100,11 @@ async function searchInto(
         throw new Error('evaluated in batches');
       },
       evaluateBatch(batch: readonly Genes[]) {
-        const values = surrogate.values(batch);
-        const likely = feasibility?.probabilities(batch);
-        return batch.map((genes, index) => {
-          const objectives = minimised(values[index]!);
-          const inequality = bounds.map((bound) => violation(bound, values[index]!));
-          const key = space.key(genes);
-          if (!looked.has(key))
-            looked.set(key, {
-              genes,
-              key,
-              objectives,
-              violation: inequality.reduce((sum, g) => sum + Math.max(0, g), 0),
-              ...(likely ? { likely: likely[index]!, level: levelOf(likely[index]!) } : {}),
-            });
-          return {
-            objectives,
-            inequality: likely && needed !== undefined ? [...inequality, needed - likely[index]!] : inequality,
-          };
+        return predict(options, batch).map(({ inequality, ...predicted }) => {
+          const { key, objectives, likely } = predicted;
+          if (!looked.has(key)) looked.set(key, predicted);
+          const outside = likely !== undefined && needed !== undefined ? [needed - likely] : [];
+          return { objectives, inequality: [...inequality, ...outside] };
         });
       },
     },

@@ -1,9 +1,10 @@
 // LINAS (arXiv 2205.10358), done right: predictors of the measured objectives, an inner search on them, the best of it measured next.
 import { checkPredictor, predictorSetting, type PredictorChoice } from './predictor.ts';
-import { acquire, EXPLORING, MEAN_FRONT } from './acquisition.ts';
-import { stagnationShares, successRates } from './credits.ts';
+import { acquire, RULES } from './acquisition.ts';
+import { gainRates, sharesOf } from './credits.ts';
 import { fitFeasibility } from './feasibility.ts';
-import { innerSearch } from './inner.ts';
+import { innerSearch, predict, type Predicted } from './inner.ts';
+import { parzenCandidates } from './parzen.ts';
 import { fitSurrogate } from './surrogate.ts';
 import { randomCandidates, seenKeys } from './sampling.ts';
 import { checkSettings } from './settings.ts';
@@ -29,6 +30,13 @@ export interface LinasOptions {
 function bestKnown({ space, trials, bounds }: ProposeContext): readonly (readonly number[])[] {
   return bestFronts(feasibleTrials(trials, bounds), ({ values }) => space.minimised(values)).map(({ genes }) => genes);
 }
+
+/** Candidates near what is good, of which the predictors choose one. */
+const NEAR = 20;
+
+const distinct = (predicted: readonly Predicted[]): readonly Predicted[] => [
+  ...new Map(predicted.map((one) => [one.key, one])).values(),
+];
 
 /** Candidates of the first round, and least and most of the others. */
 const FIRST = 20;
@@ -86,8 +94,10 @@ export function linas(options: LinasOptions = {}): Tactic {
         initial: feasibility ? bestKnown(context).slice(0, innerPopulation / 2) : [],
         signal,
       });
-      const rates = successRates(space, trials, bounds, [MEAN_FRONT, ...EXPLORING]);
-      const shares = stagnationShares(rates, MEAN_FRONT.rule, limit);
+      const rates = gainRates(space, trials, bounds, RULES);
+      const shares = sharesOf(rates, limit);
+      const near = parzenCandidates(space, trials, bounds, random, NEAR * shares['local']!);
+      const local = distinct(predict({ space, surrogate, bounds, feasibility }, near));
       const open = predicted.filter(({ key }) => !seen.has(key));
       const candidates = [
         ...acquire({
@@ -97,6 +107,7 @@ export function linas(options: LinasOptions = {}): Tactic {
           bounds,
           surrogate,
           predicted: open,
+          local,
           bold: feasibility?.bold,
           shares,
           random,
