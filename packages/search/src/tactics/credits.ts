@@ -37,14 +37,13 @@ export function gainRates(
   for (const round of new Set(recent.map((trial) => trial.round))) {
     const own = recent.filter((trial) => trial.round === round);
     if (!own.some(({ origin }) => record[origin])) continue;
-    const from = trials.indexOf(own[0]!);
-    const gains = gainsOf(space, trials.slice(0, from), own, bounds);
+    const places = own.map((trial) => trials.indexOf(trial));
+    const gains = gainsOf(space, trials.slice(0, places[0]), own, bounds);
     const mean = gains.reduce((sum, gain) => sum + gain / gains.length, 0);
-    own.forEach(({ origin, number }, index) => {
+    own.forEach(({ origin }, index) => {
       const credit = record[origin];
       if (!credit) return;
-      const weight = Math.exp((trials.indexOf(own[index]!) + 1 - trials.length) / MEMORY);
-      void number;
+      const weight = Math.exp((places[index]! + 1 - trials.length) / MEMORY);
       credit.of += weight;
       if (mean > 0) credit.gained += weight * Math.min(MOST_GAIN, gains[index]! / mean);
     });

@@ -14,11 +14,11 @@ import type { ProposeContext, Tactic } from './tactic.ts';
 
 export interface LinasOptions {
   /**
-   * Candidates a round, the random first one included. @defaultValue 20 at first, then a quarter of what is measured, 10 to 50: predictors
-   * of few trials are better than none, and rounds need not be smaller than what they add
+   * Candidates a round, the random first one included. @defaultValue 20 at first, then a tenth of what is measured, 5 to 50: predictors of few
+   * trials are better than none, and each round knows more
    */
   readonly population?: number;
-  /** Evaluations of the inner search, on predictors. @defaultValue 20000 */
+  /** Evaluations of the inner search, on predictors. @defaultValue 10000 */
   readonly innerEvaluations?: number;
   /** Survivors of the inner search's generations. @defaultValue 100 */
   readonly innerPopulation?: number;
@@ -40,11 +40,11 @@ const distinct = (predicted: readonly Predicted[]): readonly Predicted[] => [
 
 /** Candidates of the first round, and least and most of the others. */
 const FIRST = 20;
-const LEAST = 10;
+const LEAST = 5;
 const MOST = 50;
 
 const sizeAfter = (trials: number): number =>
-  trials === 0 ? FIRST : Math.min(MOST, Math.max(LEAST, Math.ceil(trials / 4)));
+  trials === 0 ? FIRST : Math.min(MOST, Math.max(LEAST, Math.ceil(trials / 10)));
 
 /**
  * Each round: fit one predictor per measured objective on everything measured so far (genes as masked level features), run NSGA-II on predictors and
@@ -60,7 +60,7 @@ export function linas(options: LinasOptions = {}): Tactic {
     ['population', 'innerEvaluations', 'innerPopulation', 'predictor'],
     ['population', 'innerEvaluations', 'innerPopulation'],
   );
-  const { population, innerEvaluations = 20_000, innerPopulation = 100, predictor = 'gaussian-process' } = settings;
+  const { population, innerEvaluations = 10_000, innerPopulation = 100, predictor = 'gaussian-process' } = settings;
   checkPredictor(predictor);
   return {
     name: 'linas',

@@ -4,7 +4,7 @@ import { describe, expect, it } from 'vitest';
 import type { SearchProblem } from '../../src/problem.ts';
 import { runSearch } from '../../src/run/run-search.ts';
 import { Space } from '../../src/space.ts';
-import { acquire, EXPLORING, MEAN_FRONT } from '../../src/tactics/acquisition.ts';
+import { acquire, RULES } from '../../src/tactics/acquisition.ts';
 import { linas } from '../../src/tactics/linas.ts';
 import type { Predicted } from '../../src/tactics/inner.ts';
 import type { Surrogate } from '../../src/tactics/surrogate.ts';
@@ -32,6 +32,14 @@ const surrogate = (known: boolean): Surrogate => ({
   info: {},
 });
 
+/** Near what is good: predicted as the others are. */
+const local = Array.from({ length: 30 }, (_, n): Predicted => ({
+  genes: [n, 900],
+  key: `${n},900`,
+  objectives: [95 - n, n],
+  violation: 0,
+}));
+
 function rules(shares: Readonly<Record<string, number>>, known = true) {
   const seen = new Set<string>();
   const chosen = acquire({
@@ -40,6 +48,7 @@ function rules(shares: Readonly<Record<string, number>>, known = true) {
     bounds: [],
     surrogate: surrogate(known),
     predicted,
+    local,
     shares,
     random: new Random(1),
     seen,
@@ -58,13 +67,14 @@ describe('acquisition rules', () => {
   });
 
   it('give each rule its share; without deviations the predicted front makes up for it', () => {
-    const shares = { linas: 6, expected: 3, thompson: 3, farthest: 2 };
+    const shares = { linas: 6, local: 2, expected: 3, thompson: 3, farthest: 2 };
     const byRule = (chosen: ReturnType<typeof rules>) =>
       Object.fromEntries(
-        [MEAN_FRONT, ...EXPLORING].map(({ rule }) => [rule, chosen.filter(({ origin }) => origin === rule).length]),
+        RULES.map(({ rule }) => [rule, chosen.filter(({ origin }) => origin === rule).length]),
       );
     expect(byRule(rules(shares))).toEqual(shares);
-    expect(byRule(rules(shares, false))).toEqual({ linas: 12, expected: 0, thompson: 0, farthest: 2 });
+    expect(rules(shares).filter(({ origin }) => origin === 'local').every(({ genes }) => genes[1] === 900)).toBe(true);
+    expect(byRule(rules(shares, false))).toEqual({ linas: 12, local: 2, expected: 0, thompson: 0, farthest: 2 });
   });
 });
 

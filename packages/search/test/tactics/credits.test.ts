@@ -1,9 +1,9 @@
-// Shares of acquisition rules: by what entered the front, never less than a twentieth, always whole.
+// Shares of acquisition rules: by the hypervolume that their proposals gained, never less than a twentieth, always whole.
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { Space } from '../../src/space.ts';
 import type { Trial } from '../../src/study/trial.ts';
-import { sharesOf, stagnationShares, successRates } from '../../src/tactics/credits.ts';
+import { gainRates, sharesOf } from '../../src/tactics/credits.ts';
 
 const space = new Space({
   name: 'credits',
@@ -15,8 +15,8 @@ const space = new Space({
   measure: () => ({ a: 0, b: 0 }),
 });
 const PRIORS = [
-  { rule: 'mean', entered: 1, of: 2 },
-  { rule: 'bold', entered: 1, of: 2 },
+  { rule: 'mean', gained: 1, of: 2 },
+  { rule: 'bold', gained: 1, of: 2 },
 ];
 
 function trial(number: number, round: number, origin: string, point: readonly [number, number] | undefined): Trial {
@@ -25,40 +25,43 @@ function trial(number: number, round: number, origin: string, point: readonly [n
   return { ...base, status: 'complete', values: { a: point[0], b: point[1] } };
 }
 
-describe('success rates', () => {
-  it('count what entered the front of its time, the last rounds most; failures count as tried', () => {
-    const rates = successRates(
+describe('gain rates', () => {
+  it('are hypervolume beyond the front that a proposal met, in means of its round, the last most; failures count as tried', () => {
+    const rates = gainRates(
       space,
       [
         trial(0, 0, 'random', [5, 5]),
-        trial(1, 1, 'mean', [4, 4]), // enters
-        trial(2, 1, 'bold', [6, 6]), // does not
-        trial(3, 2, 'mean', [4, 4]), // equal: does not
-        trial(4, 2, 'bold', [1, 9]), // enters beside the other
+        trial(1, 1, 'mean', [4, 4]), // all of its round's gain, of two proposals
+        trial(2, 1, 'bold', [6, 6]),
+        trial(3, 2, 'mean', [4, 4]), // equal to the front: gains nothing
+        trial(4, 2, 'bold', [1, 9]), // all of it, of three
         trial(5, 2, 'bold', undefined),
       ],
       [],
       PRIORS,
     );
     // A trial counts by what came after it.
-    const [one, two, three, four, five] = [4, 3, 2, 1, 0].map((after) => Math.exp(-after / 60)) as [
-      number,
-      number,
-      number,
-      number,
-      number,
-    ];
-    expect(rates['mean']).toBeCloseTo((1 + one) / (2 + one + three), 12);
-    expect(rates['bold']).toBeCloseTo((1 + four) / (2 + two + four + five), 12);
+    const weight = (after: number): number => Math.exp(-after / 60);
+    expect(rates['mean']).toBeCloseTo((1 + 2 * weight(4)) / (2 + weight(4) + weight(2)), 12);
+    expect(rates['bold']).toBeCloseTo((1 + 3 * weight(1)) / (2 + weight(3) + weight(1) + weight(0)), 12);
   });
 
-  it('without trials are the priors, and outside a bound nothing enters', () => {
-    expect(successRates(space, [], [], PRIORS)).toEqual({ mean: 0.5, bold: 0.5 });
+  it('fall for all who proposed where nothing gains, and one find counts as five at most', () => {
+    const dull = [trial(0, 0, 'random', [1, 1]), ...[1, 2, 3].map((n) => trial(n, 1, 'mean', [5, 5]))];
+    const rates = gainRates(space, dull, [], PRIORS);
+    expect(rates['mean']).toBeLessThan(0.3);
+    expect(rates['bold']).toBe(0.5);
+    const lucky = [trial(0, 0, 'random', [9, 9]), ...Array.from({ length: 20 }, (_, n) => trial(n + 1, 1, n === 0 ? 'bold' : 'mean', n === 0 ? [1, 1] : [9, 9]))];
+    expect(gainRates(space, lucky, [], PRIORS)['bold']).toBeLessThan((1 + 5) / 3 + 0.1);
+  });
+
+  it('without trials are the priors, and outside a bound nothing gains', () => {
+    expect(gainRates(space, [], [], PRIORS)).toEqual({ mean: 0.5, bold: 0.5 });
     const bound = { text: 'a <= 3', name: 'a', relation: '<=' as const, bound: 3 };
-    expect(successRates(space, [trial(0, 1, 'mean', [4, 4])], [bound], PRIORS)['mean']).toBeCloseTo(1 / 3, 12);
+    expect(gainRates(space, [trial(0, 1, 'mean', [4, 4])], [bound], PRIORS)['mean']).toBeCloseTo(1 / 3, 12);
     // Of very many, the front that the last met is that of all before them.
     const many = Array.from({ length: 1000 }, (_, n) => trial(n, n, 'mean', [n === 0 ? 1 : 2, 1]));
-    expect(successRates(space, many, [], PRIORS)['mean']).toBeLessThan(0.05);
+    expect(gainRates(space, many, [], PRIORS)['mean']).toBeLessThan(0.05);
   });
 });
 
@@ -76,23 +79,7 @@ describe('shares', () => {
   });
 
   it('follow the rates', () => {
-    expect(sharesOf({ mean: 0.8, bold: 0.2 }, 20)).toEqual({ mean: 15, bold: 5 });
+    expect(sharesOf({ mean: 0.8, bold: 0.4 }, 20)).toEqual({ mean: 15, bold: 5 });
     expect(sharesOf({ mean: 0, bold: 0 }, 9)).toEqual({ mean: 5, bold: 4 });
-  });
-
-  it('are all of the first rule while its proposals enter the front, and most of the others where none do', () => {
-    const rates = (mean: number) => ({ mean, bold: 0.3, far: 0.1 });
-    expect(stagnationShares(rates(0.8), 'mean', 50)).toEqual({ mean: 50, bold: 0, far: 0 });
-    expect(stagnationShares(rates(0.4), 'mean', 50)).toEqual({ mean: 50, bold: 0, far: 0 });
-    const stagnating = stagnationShares(rates(0), 'mean', 50);
-    expect(stagnating['mean']).toBe(15);
-    expect(stagnating['bold']).toBeGreaterThan(stagnating['far']!);
-    fc.assert(
-      fc.property(fc.double({ min: 0, max: 1, noNaN: true }), fc.integer({ min: 1, max: 99 }), (mean, count) => {
-        const shares = Object.values(stagnationShares(rates(mean), 'mean', count));
-        expect(shares.reduce((a, b) => a + b, 0)).toBe(count);
-        expect(Math.min(...shares)).toBeGreaterThanOrEqual(0);
-      }),
-    );
   });
 });
