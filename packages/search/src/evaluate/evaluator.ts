@@ -51,7 +51,7 @@ export interface EvaluateOptions {
 }
 
 /** @returns whether the measurement is to end */
-export type OnReport = (report: IntermediateValues) => 'go-on' | 'stop';
+export type OnReport = (report: IntermediateValues) => 'go-on' | 'stop' | Promise<'go-on' | 'stop'>;
 
 /** Measures candidates. `evaluate` rejects only when it was aborted or the evaluator itself is unusable; a failing trial resolves as `failed`. */
 export interface Evaluator {

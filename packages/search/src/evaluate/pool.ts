@@ -76,11 +76,11 @@ class Slot {
       member.listen((event) => {
         if (event.kind === 'crash') settle(event);
         else if (event.message.kind === 'report') {
-          try {
-            member.post({ kind: 'answer', answer: onReport(event.message.report) });
-          } catch (error) {
-            settle({ kind: 'broken', error });
-          }
+          const { report } = event.message;
+          (async () => onReport(report))().then(
+            (answer) => member.isAlive && member.post({ kind: 'answer', answer }),
+            (error: unknown) => settle({ kind: 'broken', error }),
+          );
         } else if (event.message.kind !== 'started') settle(event.message);
         else if (timeoutMs !== undefined)
           timer = setTimeout(() => settle({ kind: 'crash', error: `took longer than ${timeoutMs} ms` }), timeoutMs);

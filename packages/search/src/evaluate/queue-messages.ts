@@ -2,6 +2,7 @@
 import * as v from 'valibot';
 import type { SearchProblem } from '../problem.ts';
 import { decodeValues, encodeValues } from '../study/values.ts';
+import type { IntermediateValues } from '../study/trial.ts';
 import type { Evaluation, EvaluationJob } from './evaluator.ts';
 
 const count = v.pipe(v.number(), v.safeInteger(), v.minValue(0));
@@ -24,7 +25,14 @@ const evaluationSchema = v.variant('status', [
     ...place,
   }),
   v.object({ status: v.literal('failed'), error: v.string(), ...place }),
+  v.object({ status: v.literal('stopped'), startedAt: milliseconds, durationMs: milliseconds, ...place }),
 ]);
+const reportSchema = v.object({
+  kind: v.literal('report'),
+  step: v.pipe(v.number(), v.finite(), v.gtValue(0)),
+  values: v.record(v.string(), v.unknown()),
+});
+const answerSchema = v.object({ step: v.number(), answer: v.picklist(['go-on', 'stop']) });
 
 const reason = (issues: readonly [v.BaseIssue<unknown>, ...unknown[]]): string =>
   `${v.getDotPath(issues[0]) ?? 'itself'}: ${issues[0].message}`.slice(0, 200);
@@ -53,11 +61,33 @@ export function readEvaluation(problem: SearchProblem, data: unknown): Evaluatio
   });
   const result = v.safeParse(evaluationSchema, data);
   if (!result.success) return failed(`no result came back (${reason(result.issues)})`);
-  if (result.output.status === 'failed') return result.output;
+  if (result.output.status !== 'complete') return result.output;
   const values = decodeValues(result.output.values);
   const lacking = problem.objectives.find(({ name, kind }) => kind === 'measured' && !Number.isFinite(values[name]));
   if (!lacking) return { ...result.output, values };
   const { host, worker, attempts } = result.output;
   const error = `the worker sent ${String(values[lacking.name]).slice(0, 40)} as ${lacking.name}: a measured objective is a finite number`;
   return { status: 'failed', error, host, worker, attempts };
+}
+
+/** A report as JSON keeps it. */
+export function encodeReport({ step, values }: IntermediateValues): unknown {
+  return { kind: 'report', step, values: encodeValues(values) };
+}
+
+/** A report as the search reads it; undefined where it is none. */
+export function readReport(data: unknown): IntermediateValues | undefined {
+  const result = v.safeParse(reportSchema, data);
+  return result.success ? { step: result.output.step, values: decodeValues(result.output.values) } : undefined;
+}
+
+/** An answer as the worker reads it; one that cannot be read stops nothing. */
+export function readAnswer(text: string): { readonly step: number; readonly answer: 'go-on' | 'stop' } {
+  try {
+    const result = v.safeParse(answerSchema, JSON.parse(text));
+    if (result.success) return result.output;
+  } catch {
+    // Not JSON: nobody's answer.
+  }
+  return { step: -1, answer: 'go-on' };
 }

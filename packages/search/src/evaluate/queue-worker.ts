@@ -3,13 +3,14 @@ import { hostname } from 'node:os';
 import type { Job } from 'bullmq';
 import { checkNames } from '../nearest.ts';
 import { problemFingerprint } from '../space.ts';
-import type { Evaluation, EvaluationJob, Evaluator } from './evaluator.ts';
+import type { Evaluation, EvaluationJob, Evaluator, OnReport } from './evaluator.ts';
 import { loadProblem } from './load-problem.ts';
 import { POOL_OPTIONS, type PoolOptions } from './pool.ts';
 import { processPool } from './process-pool.ts';
 import { QUEUE_PREFIX, queueName } from './queue.ts';
 import { queuePackages } from './queue-packages.ts';
 import { readJob, writeEvaluation } from './queue-messages.ts';
+import { answersKey, reporting } from './queue-reports.ts';
 import { checkServer, openConnections, within, type ConnectionChange } from './redis.ts';
 import { workerPool, type WorkerPoolOptions } from './worker-pool.ts';
 
@@ -67,7 +68,7 @@ export async function startWorker(options: QueueWorkerOptions): Promise<QueueWor
     onConnection,
     onTrial,
   } = options;
-  const { Worker, WaitingError } = await queuePackages();
+  const { Redis, Worker, WaitingError } = await queuePackages();
   const problem = await loadProblem(options.module, options.options);
   const name = queueName(problemFingerprint(problem));
   await problem.dispose?.();
@@ -79,11 +80,20 @@ export async function startWorker(options: QueueWorkerOptions): Promise<QueueWor
       : processPool({ ...poolOptions(options), maxRssMb, ...(threads === undefined ? {} : { processes: threads }) });
   const connections = await openConnections(url, onConnection);
   const stop = new AbortController();
+  const answers = new Redis(url, connections.options);
+  answers.on('error', () => {});
+  const onReport = (job: Job<EvaluationJob, Evaluation>): OnReport =>
+    reporting({
+      client: answers,
+      key: answersKey(QUEUE_PREFIX, name, String(job.id)),
+      send: (report) => job.updateProgress(report as object),
+      signal: stop.signal,
+    });
   const worker = new Worker<EvaluationJob, Evaluation>(
     name,
     async (job, token) => {
       try {
-        const evaluation = await measure(pool, job, stop.signal);
+        const evaluation = await measure(pool, job, stop.signal, onReport(job));
         onTrial?.({
           number: job.data.number,
           study: job.data.study,
@@ -118,6 +128,7 @@ export async function startWorker(options: QueueWorkerOptions): Promise<QueueWor
         await within(CLOSE_MS, finishing);
       } else await Promise.race([finishing, aborted(stop.signal)]);
       connections.close();
+      answers.disconnect();
       await within(GIVE_BACK_MS, worker.disconnect());
       await pool.close();
     },
@@ -157,11 +168,16 @@ function memberOptions(all: QueueWorkerOptions): WorkerPoolOptions {
 }
 
 /** Measures what a job asks for; one that asks for nothing of this problem is failed, and says why. */
-async function measure(pool: Evaluator, job: Job<EvaluationJob, Evaluation>, signal: AbortSignal): Promise<Evaluation> {
+async function measure(
+  pool: Evaluator,
+  job: Job<EvaluationJob, Evaluation>,
+  signal: AbortSignal,
+  onReport: OnReport,
+): Promise<Evaluation> {
   const task = readJob(job.data);
   const place = { host: hostname(), worker: String(process.pid) };
   if (typeof task === 'string') return { status: 'failed', error: task, ...place, attempts: 1 };
-  const result = await pool.evaluate(task, { signal });
+  const result = await pool.evaluate(task, { signal, onReport });
   return {
     ...result,
     host: place.host,

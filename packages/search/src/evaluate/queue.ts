@@ -5,8 +5,9 @@ import { checkNames } from '../nearest.ts';
 import type { SearchProblem } from '../problem.ts';
 import { problemFingerprint } from '../space.ts';
 import type { Evaluation, EvaluationJob, EvaluateOptions, Evaluator } from './evaluator.ts';
-import { readEvaluation } from './queue-messages.ts';
+import { readEvaluation, readReport } from './queue-messages.ts';
 import { queuePackages } from './queue-packages.ts';
+import { answersKey, sendAnswer } from './queue-reports.ts';
 import { checkServer, openConnections, within, type ConnectionChange } from './redis.ts';
 
 /** Keys of all queues start with this. */
@@ -51,18 +52,24 @@ export async function queueEvaluator(problem: SearchProblem, options: QueueOptio
   checkNames('queueEvaluator', options, ['url', 'concurrency', 'connectTimeoutMs', 'checkEveryMs', 'onConnection']);
   const { url, concurrency = 64, connectTimeoutMs = 10_000, checkEveryMs = 15_000, onConnection } = options;
   await checkServer(url, connectTimeoutMs);
-  const { Queue, QueueEvents } = await queuePackages();
+  const { Queue, QueueEvents, Redis } = await queuePackages();
   const name = queueName(problemFingerprint(problem));
   const connections = await openConnections(url, onConnection);
   const settings = { connection: connections.options, prefix: QUEUE_PREFIX };
   const queue = new Queue<EvaluationJob, Evaluation>(name, settings);
   const events = new QueueEvents(name, settings);
+  const client = new Redis(url, connections.options);
+  client.on('error', () => {});
   // Connection trouble from here on: the client reconnects by itself.
   queue.on('error', () => {});
   events.on('error', () => {});
   queue.setMaxListeners(0);
   events.setMaxListeners(0);
   await Promise.all([queue.waitUntilReady(), events.waitUntilReady()]);
+
+  const send = async (key: string, step: number, answer: 'go-on' | 'stop'): Promise<void> => {
+    await sendAnswer(client, key, step, answer).catch(() => {}); // the server is gone: the worker goes on by itself
+  };
 
   /** The end of a job; undefined where none came in time, or the job is gone. */
   const finished = async (job: Job<EvaluationJob, Evaluation>, jobId: string): Promise<Evaluation | undefined> => {
@@ -84,7 +91,7 @@ export async function queueEvaluator(problem: SearchProblem, options: QueueOptio
   return {
     concurrency,
     isolated: true,
-    async evaluate(task: EvaluationJob, { signal, onStart }: EvaluateOptions = {}): Promise<Evaluation> {
+    async evaluate(task: EvaluationJob, { signal, onStart, onReport = () => 'go-on' }: EvaluateOptions = {}): Promise<Evaluation> {
       signal?.throwIfAborted();
       // BullMQ allows no colon in a name.
       const jobId = `${task.study}-${task.number}-${encodeURIComponent(task.split)}`;
@@ -111,12 +118,24 @@ export async function queueEvaluator(problem: SearchProblem, options: QueueOptio
         abort = () => reject(signal?.reason);
         signal?.addEventListener('abort', abort, { once: true });
       });
+      const answers = answersKey(QUEUE_PREFIX, name, jobId);
+      let hear: (message: { jobId: string; data: unknown }) => void = () => {};
+      // What takes reports failed: the study cannot be written, or the trial is another's.
+      const broken = new Promise<never>((_, reject) => {
+        hear = (message) => {
+          const report = message.jobId === jobId ? readReport(message.data) : undefined;
+          if (!report) return;
+          (async () => onReport(report))().then((answer) => send(answers, report.step, answer), reject);
+        };
+      });
+      events.on('progress', hear);
       const result = measured();
-      result.catch(() => {}); // after an abort nobody waits for it
+      for (const promise of [result, broken]) promise.catch(() => {}); // after an abort nobody waits for it
       try {
-        return await Promise.race([result, aborted]);
+        return await Promise.race([result, aborted, broken]);
       } finally {
         over = true;
+        events.off('progress', hear);
         signal?.removeEventListener('abort', abort);
         // Done, or aborted before anyone took it; a job that is running stays and its result waits for `resume`.
         await within(ABORT_MS, queue.remove(jobId));
@@ -125,6 +144,7 @@ export async function queueEvaluator(problem: SearchProblem, options: QueueOptio
     async close() {
       await within(CLOSE_MS, Promise.allSettled([queue.close(), events.close()]));
       connections.close();
+      client.disconnect();
       // Where the server is gone, `close` still waits for it.
       await within(ABORT_MS, Promise.allSettled([queue.disconnect(), events.disconnect()]));
     },

@@ -6,6 +6,7 @@ import { isDone, type Trial } from '../study/trial.ts';
 import type { DriverOptions } from './driver-options.ts';
 import { measureTrial } from './measuring.ts';
 import { Pace } from './pace.ts';
+import { isLocked, whenUnlocked } from './unlocked.ts';
 import { ask, canonicalCandidates, checkFirstRound, spent } from './proposing.ts';
 
 /** How often a shared study is looked at while this process waits. */
@@ -49,13 +50,18 @@ class Asynchronous {
     const { signal, study } = this.#options;
     this.#signal.addEventListener('abort', () => this.#wake());
     try {
-      study.reclaim();
+      await whenUnlocked(() => study.reclaim(), this.#signal);
       this.#check();
       for (;;) {
         signal?.throwIfAborted();
         if (this.#failure) throw this.#failure.error;
-        this.#look();
-        this.#fillLanes();
+        try {
+          this.#step();
+        } catch (error) {
+          if (!isLocked(error)) throw error;
+          await whenUnlocked(() => this.#step(), this.#signal);
+          continue;
+        }
         this.#propose();
         if (this.#isOver()) return;
         await this.#event();
@@ -64,6 +70,11 @@ class Asynchronous {
       this.#stop.abort(this.#failure?.error ?? signal?.reason ?? new Error('the search has ended'));
       await Promise.allSettled([...this.#running.values(), this.#proposing]);
     }
+  }
+
+  #step(): void {
+    this.#look();
+    this.#fillLanes();
   }
 
   /** The budget may grow while others run the study, too. */
@@ -163,7 +174,7 @@ class Asynchronous {
   async #proposal(done: number): Promise<void> {
     const { space, study, tactic, constraints, warm, given } = this.#options;
     const start = performance.now();
-    this.#heard(study.refresh());
+    await whenUnlocked(() => this.#heard(study.refresh()), this.#signal);
     const { seed } = study.header;
     const own = study.trials.filter(({ origin }) => origin !== KNOWN);
     const first = own.length === 0;
@@ -186,12 +197,15 @@ class Asynchronous {
       signal: this.#signal,
     });
     const seconds = (performance.now() - start) / 1000;
-    const added = study.extend(canonicalCandidates(space, proposal), {
-      // Two processes that begin at once make one first round.
-      room: (now) => (first && spent(now) > 0 ? 0 : this.#budget - spent(now)),
-      seedOf: (number) => trialSeed(seed, number),
-      info: { ...proposal.info, seconds },
-    });
+    const candidates = canonicalCandidates(space, proposal);
+    const extend = () =>
+      study.extend(candidates, {
+        // Two processes that begin at once make one first round.
+        room: (now) => (first && spent(now) > 0 ? 0 : this.#budget - spent(now)),
+        seedOf: (number) => trialSeed(seed, number),
+        info: { ...proposal.info, seconds },
+      });
+    const added = await whenUnlocked(extend, this.#signal);
     if (!first) this.#pace.proposed(seconds);
     if (added.length === 0 && !(first && spent(study) > 0)) this.#dry = done;
   }

@@ -5,6 +5,7 @@ import { KNOWN } from '../given/known.ts';
 import type { DriverOptions } from './driver-options.ts';
 import { inLanes } from './lanes.ts';
 import { measureTrial } from './measuring.ts';
+import { whenUnlocked } from './unlocked.ts';
 import { ask, canonicalCandidates, checkFirstRound, spent } from './proposing.ts';
 
 /** Runs a study up to its budget. Trials of a round may finish in any order; proposals see only whole rounds, in order. */
@@ -64,7 +65,7 @@ async function proposeRound(options: DriverOptions, round: number, own: number):
   if (candidates.length === 0) return false;
   const seconds = (performance.now() - start) / 1000;
   const info = own === 0 ? { ...proposal.info, proposed: candidates.length, seconds } : undefined;
-  study.propose(round, candidates, info);
+  await whenUnlocked(() => study.propose(round, candidates, info), signal);
   return true;
 }
 
@@ -79,7 +80,7 @@ async function measurePending(options: DriverOptions): Promise<void> {
   for (const { number, attempts } of suspects) {
     if (attempts > retries) {
       const error = `this process ended each time it was measured (${attempts} attempts)`;
-      options.onTrial(study.fail(number, error, 0));
+      options.onTrial(await whenUnlocked(() => study.fail(number, error, 0), signal));
     } else await inLanes([number], 1, signal, (one, combined) => measureTrial(options, one, combined));
   }
   const others = pending.filter((trial) => !suspects.includes(trial)).map(({ number }) => number);

@@ -1,10 +1,11 @@
 // One trial of a study, measured and written down.
 import { SearchError } from '../errors.ts';
-import type { EvaluationJob } from '../evaluate/evaluator.ts';
+import type { Evaluation, EvaluationJob } from '../evaluate/evaluator.ts';
 import type { Study } from '../study/study.ts';
 import type { IntermediateValues, Trial } from '../study/trial.ts';
 import type { DriverOptions } from './driver-options.ts';
 import { isHopeless } from './stopping.ts';
+import { isLocked, whenUnlocked } from './unlocked.ts';
 
 /**
  * Measures a trial; an abort puts it back.
@@ -27,28 +28,39 @@ export async function measureTrial(
     split: 'search',
     fingerprint: study.header.fingerprint,
   };
-  const onReport = (report: IntermediateValues): 'go-on' | 'stop' => {
-    study.report(number, report);
+  const onReport = async (report: IntermediateValues): Promise<'go-on' | 'stop'> => {
+    await whenUnlocked(() => study.report(number, report), signal);
     return isToStop(options, trial, report) ? 'stop' : 'go-on';
   };
+  let started: Promise<void> | undefined;
   const onStart = (): void => {
-    if (!begun) study.start(number, Date.now());
+    if (begun) return;
+    const at = Date.now();
+    const start = (): void => study.start(number, at);
+    try {
+      start();
+    } catch (error) {
+      if (!isLocked(error)) throw error;
+      started = whenUnlocked(start, signal);
+      started.catch(() => {}); // said below
+    }
   };
   try {
     const result = await evaluator.evaluate(job, { signal, onStart, onReport });
-    if (result.status === 'complete') {
-      const { status: _, ...outcome } = result;
-      options.onTrial(study.complete(number, { ...outcome, values: space.complete(trial.genes, result.values) }));
-    } else if (result.status === 'stopped') {
-      const { status: _, ...outcome } = result;
-      options.onTrial(study.stop(number, outcome));
-    } else {
-      options.onTrial(study.fail(number, result.error, result.attempts, result));
-    }
+    await started;
+    options.onTrial(await whenUnlocked(() => ended(options, trial, result), signal));
   } catch (error) {
     if (study.trials[number]!.status === 'running') giveBack(study, number);
     throw error;
   }
+}
+
+/** Writes down how a trial ended. */
+function ended({ space, study }: DriverOptions, { number, genes }: Trial, result: Evaluation): Trial {
+  if (result.status === 'failed') return study.fail(number, result.error, result.attempts, result);
+  const { status, ...outcome } = result;
+  if (status === 'stopped') return study.stop(number, outcome);
+  return study.complete(number, { ...outcome, values: space.complete(genes, result.values) });
 }
 
 /** In rounds, compared with earlier rounds only: what is stopped does not depend on what was faster. */

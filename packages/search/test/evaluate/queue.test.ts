@@ -13,11 +13,13 @@ import { startWorker, type QueueWorker } from '../../src/evaluate/queue-worker.t
 import type { ConnectionChange } from '../../src/evaluate/redis.ts';
 import { runSearch } from '../../src/run/run-search.ts';
 import { problemFingerprint } from '../../src/space.ts';
+import { createProblem as createBatches } from '../fixtures/batches.ts';
 import { createProblem, loss } from '../fixtures/knobs.ts';
 import { findRedis, startRedis, type RedisServer } from '../redis-server.ts';
 
 const redis = findRedis();
 const MODULE = join(import.meta.dirname, '../fixtures/knobs.ts');
+const BATCHES = join(import.meta.dirname, '../fixtures/batches.ts');
 const CHILD = join(import.meta.dirname, '../fixtures/queue-child.ts');
 const fingerprint = problemFingerprint(createProblem());
 const job = (number: number, study = 'queue-test'): EvaluationJob => ({
@@ -226,6 +228,29 @@ describe.skipIf(typeof redis === 'string')(`queue${typeof redis === 'string' ? `
     expect(await pending).toMatchObject({ status: 'complete', attempts: 1, values: { loss: loss(job(3).genes, 103) } });
     await worker.close();
     await evaluator.close();
+  });
+
+  it('hears what workers report, keeps it, and stops the trials that it stops elsewhere', async () => {
+    const problem = createBatches();
+    const worker = await startWorker({ url: server.url, module: BATCHES, threads: 2, lostAfterMs: 5000 });
+    const evaluator = await queueEvaluator(problem, { url: server.url });
+    const settings = { tactic: { name: 'nsga2', population: 20 }, evaluations: 60, seed: 1, earlyStopping: true } as const;
+    try {
+      const bare = ({ trials }: Awaited<ReturnType<typeof runSearch>>) =>
+        trials.map(({ key, status, values, intermediate }) => ({ key, status, values, intermediate }));
+      const remote = bare(await runSearch(problem, { ...settings, evaluator }));
+      expect(remote).toEqual(bare(await runSearch(problem, settings)));
+      expect(remote.filter(({ status }) => status === 'stopped').length).toBeGreaterThan(5);
+      // What cannot keep a report ends the wait, not the trial.
+      const lost = { ...job(0, 'broken'), genes: [1, 2, 3, 4], fingerprint: problemFingerprint(problem) };
+      const onReport = () => {
+        throw new Error('the disk is full');
+      };
+      await expect(evaluator.evaluate(lost, { onReport })).rejects.toThrow('the disk is full');
+    } finally {
+      await evaluator.close();
+      await worker.close();
+    }
   });
 
   it('takes no result and no genes on trust', async () => {

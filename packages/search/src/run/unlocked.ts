@@ -1,0 +1,47 @@
+// A search outlives a lock: what a study's file refuses because another process holds it is tried again, and the event loop runs meanwhile.
+import { SearchError } from '../errors.ts';
+
+/** How long a lock is waited for, beside what SQLite waits at each try: a process that is suspended in a transaction may come back. */
+const PATIENCE_MS = 300_000;
+
+/** Pauses between tries: doubled each time, from the first to the longest. */
+const FIRST_PAUSE_MS = 20;
+const LONGEST_PAUSE_MS = 5000;
+
+export const isLocked = (error: unknown): boolean => error instanceof SearchError && error.code === 'study-busy';
+
+/**
+ * Changes an open study, which must leave it as it was where it fails.
+ *
+ * @throws SearchError `study-busy` where the lock outlasts five minutes; the signal's reason; whatever else the change throws, at once
+ */
+export async function whenUnlocked<T>(
+  change: () => T,
+  signal?: AbortSignal,
+  { patienceMs = PATIENCE_MS, firstPauseMs = FIRST_PAUSE_MS }: { patienceMs?: number; firstPauseMs?: number } = {},
+): Promise<T> {
+  const end = performance.now() + patienceMs;
+  for (let pause = firstPauseMs; ; pause = Math.min(LONGEST_PAUSE_MS, 2 * pause)) {
+    try {
+      return change();
+    } catch (error) {
+      if (!isLocked(error) || performance.now() >= end) throw error;
+    }
+    await paused(pause, signal);
+    signal?.throwIfAborted();
+  }
+}
+
+/** So many milliseconds, or until the signal. */
+function paused(ms: number, signal: AbortSignal | undefined): Promise<void> {
+  return new Promise((settle) => {
+    const finish = (): void => {
+      clearTimeout(timer);
+      signal?.removeEventListener('abort', finish);
+      settle();
+    };
+    const timer = setTimeout(finish, ms);
+    signal?.addEventListener('abort', finish, { once: true });
+    if (signal?.aborted) finish();
+  });
+}
