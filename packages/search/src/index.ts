@@ -28,14 +28,9 @@ export { repeated, type RepeatOptions } from './noise/repeated.ts';
 export { frontProbabilities, nonDominatedProbabilities, type UncertainPoint } from './noise/uncertainty.ts';
 export { viewOf } from './run/study-view.ts';
 export { pick, type Choice, type PickOptions, type PickSource } from './run/pick.ts';
-export {
-  Study,
-  type StudyChanges,
-  type StudyContents,
-  type StudyHeader,
-  type StudyJournal,
-  type StudySharing,
-} from './study/study.ts';
+export { Study } from './study/study.ts';
+export type { StudyHeader } from './study/header.ts';
+export type { StudyChanges, StudyContents, StudyJournal, StudySharing } from './study/storage.ts';
 export {
   isComplete,
   isDone,

@@ -2,7 +2,7 @@
 import { chooseByWeights, kneePoint } from '@instatune/nsga2';
 import { parseConstraint, resolveConstraint, violation, type Bound } from '../constraints.ts';
 import { SearchError } from '../errors.ts';
-import type { StudyHeader } from '../study/study.ts';
+import type { StudyHeader } from '../study/header.ts';
 import type { FrontPoint } from './progress.ts';
 
 export interface PickOptions {

@@ -1,6 +1,7 @@
 // What a search tells while it runs, and what it returns.
 import type { Bound } from '../constraints.ts';
-import type { Study, StudyHeader } from '../study/study.ts';
+import type { StudyHeader } from '../study/header.ts';
+import type { Study } from '../study/study.ts';
 import type { Trial, TrialReport } from '../study/trial.ts';
 
 /** One point of the front: no other complete, feasible trial is at least as good everywhere and better somewhere. */

@@ -1,5 +1,5 @@
 // Whether what two studies, or a study and a problem, say of their genes and objectives means the same.
-import type { StudyHeader } from './study.ts';
+import type { StudyHeader } from './header.ts';
 
 /** What is compared of an objective. */
 export type ComparedObjective = Pick<StudyHeader['objectives'][number], 'name'> & {

@@ -4,7 +4,7 @@ import { SearchError } from '../errors.ts';
 import { guard, transaction } from './connection.ts';
 import { heartbeat } from './heartbeat.ts';
 import { ownerAlive, release, thisOwner } from './owner.ts';
-import type { StudyJournal } from './study.ts';
+import type { StudyJournal } from './storage.ts';
 import type { IntermediateValues, RoundInfo, Trial, TrialReport } from './trial.ts';
 import { encodeValues, jsonOf } from './values.ts';
 

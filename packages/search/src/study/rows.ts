@@ -5,7 +5,8 @@ import type { Variable } from '@instatune/nsga2';
 import { SearchError, messageOf } from '../errors.ts';
 import { checkGenes, checkVariables, genesOf, type Gene } from '../genes.ts';
 import { guard, type Row } from './connection.ts';
-import type { StudyContents, StudyHeader } from './study.ts';
+import type { StudyHeader } from './header.ts';
+import type { StudyContents } from './storage.ts';
 import type { IntermediateValues, RoundInfo, Trial, TrialReport } from './trial.ts';
 import { decodeValues } from './values.ts';
 

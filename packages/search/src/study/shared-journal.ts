@@ -5,7 +5,8 @@ import { Heartbeat } from './heartbeat.ts';
 import { changing, insertInto, rowOf, updateOf, writersOf } from './journal.ts';
 import { OWNER_STALE_MS, ownerAlive, release, thisOwner } from './owner.ts';
 import { headerOf, loadChanges } from './rows.ts';
-import type { StudyChanges, StudyHeader, StudyJournal } from './study.ts';
+import type { StudyHeader } from './header.ts';
+import type { StudyChanges, StudyJournal } from './storage.ts';
 import type { Trial } from './trial.ts';
 
 export interface SharedOptions {

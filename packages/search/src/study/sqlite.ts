@@ -6,7 +6,8 @@ import { claim, journal } from './journal.ts';
 import { release } from './owner.ts';
 import { headerOf, load } from './rows.ts';
 import { revisionOf, sharedJournal } from './shared-journal.ts';
-import { Study, type StudyHeader } from './study.ts';
+import type { StudyHeader } from './header.ts';
+import { Study } from './study.ts';
 import { jsonOf } from './values.ts';
 
 export { absolute } from './connection.ts';

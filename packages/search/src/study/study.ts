@@ -1,86 +1,10 @@
 // A study: the header (space, objectives, tactic, seed) and its trials, in memory, written through to a journal.
 import { SearchError } from '../errors.ts';
-import {
-  isDone,
-  type Candidate,
-  type IntermediateValues,
-  type RoundInfo,
-  type Trial,
-  type TrialOutcome,
-  type TrialReport,
-} from './trial.ts';
-
-/** What identifies a study and lets another process go on with it. */
-export interface StudyHeader {
-  readonly name: string;
-  /** Random, set at creation: names the study's jobs on a queue. */
-  readonly uid: string;
-  readonly problem: string;
-  /** The search space and the objectives, as JSON-able data; two studies can be joined only where these agree. */
-  readonly space: readonly unknown[];
-  readonly objectives: readonly {
-    readonly name: string;
-    readonly direction: 'minimize' | 'maximize';
-    readonly kind: 'measured' | 'exact';
-    readonly unit?: string;
-  }[];
-  readonly fingerprint: string;
-  readonly tactic: string;
-  /** The tactic's options, constraints and budget, as JSON: what `resume` runs with. */
-  readonly settings: Readonly<Record<string, unknown>>;
-  readonly seed: number;
-  /** Milliseconds since 1970. */
-  readonly createdAt: number;
-}
-
-/** Where a study's changes are made durable. Every call returns only after its change is safe. */
-export interface StudyJournal {
-  addTrials(trials: readonly Trial[], round: RoundInfo | undefined): void;
-  updateTrial(trial: Trial): void;
-  setReference(reference: readonly number[]): void;
-  setSettings(settings: Readonly<Record<string, unknown>>): void;
-  addReport(report: TrialReport): void;
-  addIntermediate(number: number, values: IntermediateValues): void;
-  /** Where several processes write. */
-  readonly sharing?: StudySharing | undefined;
-  close(): void;
-}
-
-/** How a study's processes keep out of each other's way, and hear of each other. */
-export interface StudySharing {
-  /** Runs a change while no other process writes: all of it becomes durable, or none. */
-  exclusively<T>(change: () => T): T;
-  /** What others wrote since the last call; undefined where nothing did. */
-  changes(): StudyChanges | undefined;
-  /** Numbers of running trials whose process is gone or gave no sign of life for a lease's time. */
-  abandoned(): readonly number[];
-  /** Whether another process has a trial of this study now. */
-  accompanied(): boolean;
-}
-
-/** What changed in a study; `whole` where it is all of it. */
-export interface StudyChanges extends StudyContents {
-  readonly whole: boolean;
-  readonly settings: Readonly<Record<string, unknown>>;
-}
-
-const MEMORY: StudyJournal = {
-  addTrials() {},
-  addIntermediate() {},
-  updateTrial() {},
-  setReference() {},
-  setSettings() {},
-  addReport() {},
-  close() {},
-};
-
-/** Everything a journal gave back. */
-export interface StudyContents {
-  readonly trials: readonly Trial[];
-  readonly rounds: readonly RoundInfo[];
-  readonly reports: readonly TrialReport[];
-  readonly reference: readonly number[] | undefined;
-}
+import type { StudyHeader } from './header.ts';
+import { Leases } from './leases.ts';
+import { MEMORY, type StudyChanges, type StudyContents, type StudyJournal } from './storage.ts';
+import type { Candidate, IntermediateValues, RoundInfo, Trial, TrialOutcome, TrialReport } from './trial.ts';
+import { TrialList } from './trial-list.ts';
 
 /**
  * The trials of one search. Without a journal it lives in memory; `openStudy` gives one that lives in a SQLite file.
@@ -92,14 +16,10 @@ export interface StudyContents {
 export class Study implements Disposable {
   #header: StudyHeader;
   readonly #journal: StudyJournal;
-  readonly #trials: Trial[];
+  readonly #list: TrialList;
+  readonly #leases = new Leases();
   readonly #rounds: RoundInfo[];
   readonly #reports: TrialReport[];
-  readonly #byKey: Map<string, number>;
-  /** Numbers of trials that are not done, in order. */
-  readonly #open: Set<number>;
-  /** Leases of this opening, by trial. */
-  readonly #held = new Map<number, number>();
   /** Numbers of trials that others changed, since they were last asked for. */
   readonly #news: number[] = [];
   #reference: readonly number[] | undefined;
@@ -108,12 +28,10 @@ export class Study implements Disposable {
   constructor(header: StudyHeader, journal: StudyJournal = MEMORY, contents?: StudyContents) {
     this.#header = header;
     this.#journal = journal;
-    this.#trials = [...(contents?.trials ?? [])];
+    this.#list = new TrialList(header.name, contents?.trials);
     this.#rounds = [...(contents?.rounds ?? [])];
     this.#reports = [...(contents?.reports ?? [])];
     this.#reference = contents?.reference;
-    this.#byKey = new Map(this.#trials.map((trial) => [trial.key, trial.number]));
-    this.#open = new Set(this.#trials.filter((trial) => !isDone(trial)).map(({ number }) => number));
   }
 
   /** Whether other processes may write it, too. */
@@ -123,7 +41,7 @@ export class Study implements Disposable {
 
   /** Trials that wait or run, in order. */
   get open(): readonly Trial[] {
-    return [...this.#open].map((number) => this.#trials[number]!);
+    return this.#list.open;
   }
 
   get header(): StudyHeader {
@@ -132,7 +50,7 @@ export class Study implements Disposable {
 
   /** All trials in order of proposal. */
   get trials(): readonly Trial[] {
-    return this.#trials;
+    return this.#list.all;
   }
 
   get rounds(): readonly RoundInfo[] {
@@ -150,8 +68,7 @@ export class Study implements Disposable {
 
   /** The trial with these canonical genes, if any. */
   find(key: string): Trial | undefined {
-    const number = this.#byKey.get(key);
-    return number === undefined ? undefined : this.#trials[number];
+    return this.#list.find(key);
   }
 
   /**
@@ -166,7 +83,7 @@ export class Study implements Disposable {
   ): readonly Trial[] {
     const seen = new Set<string>();
     const trials = candidates.map(({ genes, origin, key, seed }, index): Trial => {
-      if (this.#byKey.has(key) || seen.has(key)) {
+      if (this.#list.has(key) || seen.has(key)) {
         throw new SearchError(
           'invalid-genes',
           `candidate ${key} is already in study "${this.header.name}": propose canonical, unseen genes`,
@@ -174,11 +91,11 @@ export class Study implements Disposable {
         );
       }
       seen.add(key);
-      return { number: this.#trials.length + index, round, origin, genes, key, seed, status: 'pending', attempts: 0 };
+      return { number: this.trials.length + index, round, origin, genes, key, seed, status: 'pending', attempts: 0 };
     });
     const roundInfo = info && { round, info };
     this.#journal.addTrials(trials, roundInfo);
-    this.#add(trials);
+    this.#list.add(trials);
     if (roundInfo) this.#rounds.push(roundInfo);
     return trials;
   }
@@ -204,14 +121,14 @@ export class Study implements Disposable {
     },
   ): readonly Trial[] {
     return this.#exclusively(() => {
-      const fresh = new Map(candidates.filter(({ key }) => !this.#byKey.has(key)).map((one) => [one.key, one]));
+      const fresh = new Map(candidates.filter(({ key }) => !this.#list.has(key)).map((one) => [one.key, one]));
       const chosen = [...fresh.values()].slice(0, Math.max(0, room(this)));
       if (chosen.length === 0) return [];
-      const began = this.#trials.length === 0 || this.#rounds.length === 0;
-      const round = began ? 0 : this.#trials.at(-1)!.round + 1;
+      const began = this.trials.length === 0 || this.#rounds.length === 0;
+      const round = began ? 0 : this.trials.at(-1)!.round + 1;
       return this.propose(
         round,
-        chosen.map((one, index) => ({ ...one, seed: seedOf(this.#trials.length + index) })),
+        chosen.map((one, index) => ({ ...one, seed: seedOf(this.trials.length + index) })),
         { ...info, proposed: chosen.length },
       );
     });
@@ -227,10 +144,10 @@ export class Study implements Disposable {
     return this.#exclusively(() => {
       const trial = this.open.find(isWaiting);
       if (!trial) return undefined;
-      const lease = (trial.lease ?? 0) + 1;
+      const lease = Leases.next(trial);
       const { finishedAt: _, ...rest } = trial;
       const taken = this.#store({ ...rest, status: 'running', startedAt, attempts: trial.attempts + 1, lease });
-      this.#held.set(trial.number, lease);
+      this.#leases.hold(trial.number, lease);
       return taken;
     });
   }
@@ -238,7 +155,7 @@ export class Study implements Disposable {
   /** Takes in what other processes wrote. @returns the trials that changed */
   refresh(): readonly Trial[] {
     this.#takeIn(this.#journal.sharing?.changes());
-    return this.#news.splice(0).map((number) => this.#trials[number]!);
+    return this.#news.splice(0).map((number) => this.trials[number]!);
   }
 
   /** Puts back the trials of processes that are gone, or silent for longer than a lease. @returns how many there were */
@@ -246,10 +163,10 @@ export class Study implements Disposable {
     const { sharing } = this.#journal;
     if (!sharing || sharing.abandoned().length === 0) return 0;
     return this.#exclusively(() => {
-      const numbers = sharing.abandoned().filter((number) => this.#trials[number]?.status === 'running');
+      const numbers = sharing.abandoned().filter((number) => this.trials[number]?.status === 'running');
       for (const number of numbers) {
-        const { startedAt: _, ...trial } = this.#trial(number);
-        this.#held.delete(number);
+        const { startedAt: _, ...trial } = this.#list.at(number);
+        this.#leases.drop(number);
         this.#store({ ...trial, status: 'pending' });
       }
       return numbers.length;
@@ -267,13 +184,13 @@ export class Study implements Disposable {
    * @throws SearchError `invalid-option` if the study has trials
    */
   know(trials: readonly Trial[]): void {
-    if (this.#trials.length > 0)
+    if (this.trials.length > 0)
       throw new SearchError('invalid-option', `study "${this.header.name}" has begun: measurements come first`, {
-        trials: this.#trials.length,
+        trials: this.trials.length,
       });
     this.#exclusively(() => {
       this.#journal.addTrials(trials, undefined);
-      this.#add(trials);
+      this.#list.add(trials);
     });
   }
 
@@ -283,13 +200,13 @@ export class Study implements Disposable {
    * @throws SearchError `invalid-option` (as below, too) on a number of no trial
    */
   start(number: number, startedAt: number): void {
-    this.#update(number, { status: 'running', startedAt, attempts: this.#trial(number).attempts + 1 });
+    this.#update(number, { status: 'running', startedAt, attempts: this.#list.at(number).attempts + 1 });
   }
 
   /** Puts a started trial back (the search was aborted): that was no attempt. @throws SearchError as {@link complete} */
   release(number: number): void {
     this.#ending(number, () => {
-      const { startedAt: _, ...trial } = this.#trial(number);
+      const { startedAt: _, ...trial } = this.#list.at(number);
       return this.#store({ ...trial, status: 'pending', attempts: this.#earlier(number) });
     });
   }
@@ -327,14 +244,14 @@ export class Study implements Disposable {
    * @throws SearchError as {@link complete}
    */
   report(number: number, report: IntermediateValues): void {
-    this.#trial(number);
+    this.#list.at(number);
     this.#exclusively(() => {
       this.#checkHeld(number);
       this.#journal.addIntermediate(number, report);
-      const trial = this.#trial(number);
+      const trial = this.#list.at(number);
       const others = (trial.intermediate ?? []).filter(({ step }) => step !== report.step);
       const intermediate = [...others, report].sort((a, b) => a.step - b.step);
-      this.#trials[number] = { ...trial, intermediate };
+      this.#list.add([{ ...trial, intermediate }]);
     });
   }
 
@@ -387,45 +304,20 @@ export class Study implements Disposable {
     this.close();
   }
 
-  #trial(number: number): Trial {
-    const trial = this.#trials[number];
-    if (!trial) {
-      throw new SearchError(
-        'invalid-option',
-        `trial ${number} of study "${this.header.name}": it has ${this.#trials.length}; give a number that propose() returned`,
-        { trial: number, trials: this.#trials.length },
-      );
-    }
-    return trial;
-  }
-
   /** Attempts before the one that runs. */
   #earlier(number: number): number {
-    const { attempts, status } = this.#trial(number);
+    const { attempts, status } = this.#list.at(number);
     return status === 'running' ? attempts - 1 : attempts;
   }
 
   #update(number: number, change: Partial<Trial>): Trial {
-    return this.#store({ ...this.#trial(number), ...change });
+    return this.#store({ ...this.#list.at(number), ...change });
   }
 
   #store(trial: Trial): Trial {
     this.#journal.updateTrial(trial);
-    this.#keep(trial);
+    this.#list.add([trial]);
     return trial;
-  }
-
-  #keep(trial: Trial): void {
-    this.#trials[trial.number] = trial;
-    if (isDone(trial)) this.#open.delete(trial.number);
-    else this.#open.add(trial.number);
-  }
-
-  #add(trials: readonly Trial[]): void {
-    for (const trial of trials) {
-      this.#byKey.set(trial.key, trial.number);
-      this.#keep(trial);
-    }
   }
 
   /** A change of a shared study, made on what the study is at that moment; of others, a change. */
@@ -440,38 +332,28 @@ export class Study implements Disposable {
 
   /** A trial's end, said by whoever holds it. */
   #ending(number: number, end: () => Trial): Trial {
-    this.#trial(number);
+    this.#list.at(number);
     const ended = this.#exclusively(() => {
       this.#checkHeld(number);
       return end();
     });
-    this.#held.delete(number);
+    this.#leases.drop(number);
     return ended;
   }
 
   #checkHeld(number: number): void {
-    if (!this.isShared) return;
-    const { status, lease } = this.#trial(number);
-    if (status === 'running' && lease !== undefined && this.#held.get(number) === lease) return;
-    this.#held.delete(number);
-    throw new SearchError(
-      'lease-lost',
-      `trial ${number} of study "${this.header.name}" is not this process's any more (it gave no sign of life for longer than its lease): its result is not kept, another process measures it`,
-      { trial: number, status, lease },
-    );
+    if (this.isShared) this.#leases.check(this.#list.at(number), this.header.name);
   }
 
   #takeIn(changes: StudyChanges | undefined): void {
     if (!changes) return;
     const { whole, trials, rounds, reports, reference, settings } = changes;
     if (whole) {
-      this.#trials.splice(0);
+      this.#list.clear();
       this.#rounds.splice(0);
       this.#reports.splice(0);
-      this.#byKey.clear();
-      this.#open.clear();
     }
-    this.#add(trials);
+    this.#list.add(trials);
     this.#rounds.push(...rounds);
     for (const report of reports) this.#keepReport(report);
     this.#reference = reference ?? this.#reference;

@@ -12,7 +12,8 @@ import { bertSynth } from '../../src/problems/bert-synth.ts';
 import { resume, runSearch } from '../../src/run/run-search.ts';
 import { studyToCsv } from '../../src/study/export.ts';
 import { readStudy } from '../../src/study/sqlite.ts';
-import { Study, type StudyHeader } from '../../src/study/study.ts';
+import type { StudyHeader } from '../../src/study/header.ts';
+import { Study } from '../../src/study/study.ts';
 import type { Tactic } from '../../src/tactics/tactic.ts';
 import { createProblem } from '../fixtures/knobs.ts';
 

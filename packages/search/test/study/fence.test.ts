@@ -12,7 +12,8 @@ import { resume, runSearch } from '../../src/run/run-search.ts';
 import { Heartbeat } from '../../src/study/heartbeat.ts';
 import { OWNER_STALE_MS, ownerAlive, thisOwner } from '../../src/study/owner.ts';
 import { createStudy, openStudy, readStudy } from '../../src/study/sqlite.ts';
-import type { Study, StudyHeader } from '../../src/study/study.ts';
+import type { StudyHeader } from '../../src/study/header.ts';
+import type { Study } from '../../src/study/study.ts';
 import { createProblem } from '../fixtures/knobs.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'fence-'));

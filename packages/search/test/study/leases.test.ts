@@ -7,7 +7,8 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { SearchError } from '../../src/errors.ts';
 import { createStudy, openStudy, readStudy } from '../../src/study/sqlite.ts';
-import { Study, type StudyHeader } from '../../src/study/study.ts';
+import type { StudyHeader } from '../../src/study/header.ts';
+import { Study } from '../../src/study/study.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'leases-'));
 let files = 0;

@@ -9,7 +9,7 @@ import fc from 'fast-check';
 import { describe, expect, it, vi } from 'vitest';
 import { createStudy, listStudies, openStudy, readStudy } from '../../src/study/sqlite.ts';
 import { APPLICATION_ID, MIGRATIONS, SCHEMA_VERSION } from '../../src/study/schema.ts';
-import type { StudyHeader } from '../../src/study/study.ts';
+import type { StudyHeader } from '../../src/study/header.ts';
 import type { TrialOutcome } from '../../src/study/trial.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'study-'));

@@ -18,7 +18,7 @@ describe('LINAS on BERT-synth, as a share of the exact hypervolume', () => {
 
   it('reaches what the specification asks', async () => {
     for (const [seed, evaluations] of [
-      [0, 500],
+      [0, 300],
       [1, 250],
       [2, 250],
     ] as const) {
@@ -28,7 +28,7 @@ describe('LINAS on BERT-synth, as a share of the exact hypervolume', () => {
     expect(median(at(100))).toBeGreaterThanOrEqual(0.98);
     expect(median(at(150))).toBeGreaterThanOrEqual(0.988);
     expect(median(at(250))).toBeGreaterThanOrEqual(0.985);
-    expect(median(at(500))).toBeGreaterThanOrEqual(0.991);
+    expect(median(at(300))).toBeGreaterThanOrEqual(0.993);
   });
 
   it('and NSGA-II on the same measurements does not', async () => {
@@ -45,7 +45,7 @@ describe('LINAS on BERT-synth, as a share of the exact hypervolume', () => {
       (round) => trials.filter((trial) => trial.round === round).length,
     );
     expect(sizes.slice(0, 9)).toEqual([20, 5, 5, 5, 5, 5, 5, 5, 6]);
-    expect(Math.max(...sizes)).toBeGreaterThanOrEqual(40);
+    expect(Math.max(...sizes)).toBeGreaterThanOrEqual(25);
   });
 
   it('predictor and inner search of every round are in the study', () => {
