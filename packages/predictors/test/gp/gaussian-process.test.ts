@@ -270,7 +270,10 @@ describe('gaussianProcess', () => {
     );
     queries.forEach((query, i) => {
       const solved = inverted.mmul(Matrix.columnVector(rows.map((row) => sum(query, row))));
-      const expected = targets.reduce((total, y, j) => total + ((y - state.mean) / state.deviation) * solved.get(j, 0), 0);
+      const expected = targets.reduce(
+        (total, y, j) => total + ((y - state.mean) / state.deviation) * solved.get(j, 0),
+        0,
+      );
       expect(mean[i]).toBeCloseTo(state.mean + state.deviation * expected, 4);
       const explained = rows.reduce((total, row, j) => total + sum(query, row) * solved.get(j, 0), 0);
       expect((std[i]! / state.deviation) ** 2).toBeCloseTo(sum(query, query) + noise - explained, 4);

@@ -91,7 +91,10 @@ export async function queueEvaluator(problem: SearchProblem, options: QueueOptio
   return {
     concurrency,
     isolated: true,
-    async evaluate(task: EvaluationJob, { signal, onStart, onReport = () => 'go-on' }: EvaluateOptions = {}): Promise<Evaluation> {
+    async evaluate(
+      task: EvaluationJob,
+      { signal, onStart, onReport = () => 'go-on' }: EvaluateOptions = {},
+    ): Promise<Evaluation> {
       signal?.throwIfAborted();
       // BullMQ allows no colon in a name.
       const jobId = `${task.study}-${task.number}-${encodeURIComponent(task.split)}`;

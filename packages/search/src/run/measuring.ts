@@ -18,7 +18,7 @@ export async function measureTrial(
   signal: AbortSignal,
   begun = false,
 ): Promise<void> {
-  const { space, study, evaluator } = options;
+  const { study, evaluator } = options;
   const trial = study.trials[number]!;
   const job: EvaluationJob = {
     study: study.header.uid,

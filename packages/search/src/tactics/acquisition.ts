@@ -60,7 +60,19 @@ export interface AcquisitionOptions {
 export function acquire(
   options: AcquisitionOptions,
 ): readonly { readonly genes: readonly number[]; readonly origin: string }[] {
-  const { space, trials, pending = [], bounds, surrogate, predicted, local = [], bold = 1, shares, random, seen } = options;
+  const {
+    space,
+    trials,
+    pending = [],
+    bounds,
+    surrogate,
+    predicted,
+    local = [],
+    bold = 1,
+    shares,
+    random,
+    seen,
+  } = options;
   const believed = surrogate.values(pending.map(({ genes }) => genes));
   const count = (rule: string): number => shares[rule] ?? 0;
   const total = Object.values(shares).reduce((a, b) => a + b, 0);
@@ -82,7 +94,7 @@ export function acquire(
           bounds,
           predicted: pool,
           count: wanted,
-          bold: Math.round(bold * wanted),
+          bold: Math.floor(bold * wanted),
           seen,
           ...(outcomes ? { outcomes } : {}),
         });

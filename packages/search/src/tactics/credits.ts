@@ -70,7 +70,10 @@ function gainsOf(
   const widths = lows.map((low, k) => widthOf(low, Math.max(...all.map((point) => point[k]!))));
   const scale = (point: readonly number[]): readonly number[] =>
     point.map((value, k) => (widths[k]! > 0 ? (value - lows[k]!) / widths[k]! : 0));
-  const frontier = new Frontier(front.map(scale), lows.map(() => 1.1));
+  const frontier = new Frontier(
+    front.map(scale),
+    lows.map(() => 1.1),
+  );
   return points.map((point) => (point ? frontier.gain(scale(point)) : 0));
 }
 

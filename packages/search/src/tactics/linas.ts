@@ -97,7 +97,9 @@ export function linas(options: LinasOptions = {}): Tactic {
       const rates = gainRates(space, trials, bounds, RULES);
       const shares = sharesOf(rates, limit);
       const near = parzenCandidates(space, trials, bounds, random, NEAR * shares['local']!);
-      const local = distinct(predict({ space, surrogate, bounds, feasibility }, near));
+      const local = distinct(predict({ space, surrogate, bounds, feasibility }, near)).filter(
+        ({ level = 1 }) => level > 0,
+      );
       const open = predicted.filter(({ key }) => !seen.has(key));
       const candidates = [
         ...acquire({

@@ -182,7 +182,10 @@ function exchange({ problem }: Space, genes: number[], random: Random): void {
   for (const variable of problem.space) {
     const length = variable.type === 'permutation' ? variable.length : 1;
     if (length > 1) {
-      const [a, b] = [random.integer(0, length - 1), random.integer(0, length - 1)].map((i) => start + i) as [number, number];
+      const [a, b] = [random.integer(0, length - 1), random.integer(0, length - 1)].map((i) => start + i) as [
+        number,
+        number,
+      ];
       [genes[a], genes[b]] = [genes[b]!, genes[a]!];
     }
     start += length;

@@ -47,7 +47,13 @@ describe('reports of a worker', () => {
   });
 
   it('are read as what they are, and nothing else is', () => {
-    for (const data of [undefined, 3, { kind: 'report', step: 0, values: {} }, { kind: 'report', step: 1 }, { step: 1, values: {} }])
+    for (const data of [
+      undefined,
+      3,
+      { kind: 'report', step: 0, values: {} },
+      { kind: 'report', step: 1 },
+      { step: 1, values: {} },
+    ])
       expect(readReport(data)).toBeUndefined();
     expect(readReport({ kind: 'report', step: 2, values: { loss: 'NaN', acc: 0.5 } })).toEqual({
       step: 2,

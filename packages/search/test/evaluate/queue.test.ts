@@ -234,7 +234,12 @@ describe.skipIf(typeof redis === 'string')(`queue${typeof redis === 'string' ? `
     const problem = createBatches();
     const worker = await startWorker({ url: server.url, module: BATCHES, threads: 2, lostAfterMs: 5000 });
     const evaluator = await queueEvaluator(problem, { url: server.url });
-    const settings = { tactic: { name: 'nsga2', population: 20 }, evaluations: 60, seed: 1, earlyStopping: true } as const;
+    const settings = {
+      tactic: { name: 'nsga2', population: 20 },
+      evaluations: 60,
+      seed: 1,
+      earlyStopping: true,
+    } as const;
     try {
       const bare = ({ trials }: Awaited<ReturnType<typeof runSearch>>) =>
         trials.map(({ key, status, values, intermediate }) => ({ key, status, values, intermediate }));

@@ -45,28 +45,44 @@ describe('whenUnlocked', () => {
   });
 });
 
-it.each(['rounds', 'asynchronous'] as const)('a search with %s gives the same trials through locks', async (proposals) => {
-  const problem = createProblem();
-  const settings = { tactic: 'random', evaluations: 8, population: 4, seed: 3, proposals, earlyStopping: true } as const;
-  const bare = ({ trials }: Awaited<ReturnType<typeof runSearch>>) =>
-    trials.map(({ key, status, values, attempts, intermediate }) => ({ key, status, values, attempts, intermediate }));
-  const free = await runSearch(problem, settings);
-  const path = join(mkdtempSync(join(tmpdir(), 'unlocked-')), 'study.db');
-  // Every third change is refused, as SQLite refuses it: before anything has changed.
-  let calls = 0;
-  let refused = 0;
-  const spies = CHANGES.map((name) => {
-    const own = Study.prototype[name] as (...args: unknown[]) => unknown;
-    return vi.spyOn(Study.prototype, name).mockImplementation(function (this: Study, ...args: unknown[]) {
-      if (++calls % 3 > 0) return own.apply(this, args) as never;
-      refused++;
-      throw busy();
+it.each(['rounds', 'asynchronous'] as const)(
+  'a search with %s gives the same trials through locks',
+  async (proposals) => {
+    const problem = createProblem();
+    const settings = {
+      tactic: 'random',
+      evaluations: 8,
+      population: 4,
+      seed: 3,
+      proposals,
+      earlyStopping: true,
+    } as const;
+    const bare = ({ trials }: Awaited<ReturnType<typeof runSearch>>) =>
+      trials.map(({ key, status, values, attempts, intermediate }) => ({
+        key,
+        status,
+        values,
+        attempts,
+        intermediate,
+      }));
+    const free = await runSearch(problem, settings);
+    const path = join(mkdtempSync(join(tmpdir(), 'unlocked-')), 'study.db');
+    // Every third change is refused, as SQLite refuses it: before anything has changed.
+    let calls = 0;
+    let refused = 0;
+    const spies = CHANGES.map((name) => {
+      const own = Study.prototype[name] as (...args: unknown[]) => unknown;
+      return vi.spyOn(Study.prototype, name).mockImplementation(function (this: Study, ...args: unknown[]) {
+        if (++calls % 3 > 0) return own.apply(this, args) as never;
+        refused++;
+        throw busy();
+      });
     });
-  });
-  const through = await runSearch(problem, { ...settings, study: path }).finally(() => {
-    for (const spy of spies) spy.mockRestore();
-  });
-  expect(refused).toBeGreaterThan(10);
-  expect(bare(through)).toEqual(bare(free));
-  expect(readStudy(path).trials.length).toBe(8);
-});
+    const through = await runSearch(problem, { ...settings, study: path }).finally(() => {
+      for (const spy of spies) spy.mockRestore();
+    });
+    expect(refused).toBeGreaterThan(10);
+    expect(bare(through)).toEqual(bare(free));
+    expect(readStudy(path).trials.length).toBe(8);
+  },
+);

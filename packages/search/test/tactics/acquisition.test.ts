@@ -69,11 +69,13 @@ describe('acquisition rules', () => {
   it('give each rule its share; without deviations the predicted front makes up for it', () => {
     const shares = { linas: 6, local: 2, expected: 3, thompson: 3, farthest: 2 };
     const byRule = (chosen: ReturnType<typeof rules>) =>
-      Object.fromEntries(
-        RULES.map(({ rule }) => [rule, chosen.filter(({ origin }) => origin === rule).length]),
-      );
+      Object.fromEntries(RULES.map(({ rule }) => [rule, chosen.filter(({ origin }) => origin === rule).length]));
     expect(byRule(rules(shares))).toEqual(shares);
-    expect(rules(shares).filter(({ origin }) => origin === 'local').every(({ genes }) => genes[1] === 900)).toBe(true);
+    expect(
+      rules(shares)
+        .filter(({ origin }) => origin === 'local')
+        .every(({ genes }) => genes[1] === 900),
+    ).toBe(true);
     expect(byRule(rules(shares, false))).toEqual({ linas: 12, local: 2, expected: 0, thompson: 0, farthest: 2 });
   });
 });

@@ -51,7 +51,10 @@ describe('gain rates', () => {
     const rates = gainRates(space, dull, [], PRIORS);
     expect(rates['mean']).toBeLessThan(0.3);
     expect(rates['bold']).toBe(0.5);
-    const lucky = [trial(0, 0, 'random', [9, 9]), ...Array.from({ length: 20 }, (_, n) => trial(n + 1, 1, n === 0 ? 'bold' : 'mean', n === 0 ? [1, 1] : [9, 9]))];
+    const lucky = [
+      trial(0, 0, 'random', [9, 9]),
+      ...Array.from({ length: 20 }, (_, n) => trial(n + 1, 1, n === 0 ? 'bold' : 'mean', n === 0 ? [1, 1] : [9, 9])),
+    ];
     expect(gainRates(space, lucky, [], PRIORS)['bold']).toBeLessThan((1 + 5) / 3 + 0.1);
   });
 

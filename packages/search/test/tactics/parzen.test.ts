@@ -17,7 +17,11 @@ const spaceOf = (space: readonly Variable[]): Space =>
     measure: () => ({ a: 0, b: 0 }),
   });
 
-function trialsOf(space: Space, count: number, valuesOf: (genes: readonly number[]) => readonly [number, number] | undefined) {
+function trialsOf(
+  space: Space,
+  count: number,
+  valuesOf: (genes: readonly number[]) => readonly [number, number] | undefined,
+) {
   const random = new Random(5);
   return Array.from({ length: count }, (_, number): Trial => {
     const genes = space.sample(random);
@@ -41,17 +45,22 @@ describe('Parzen candidates', () => {
       permutation(4),
     ];
     fc.assert(
-      fc.property(fc.subarray(variables, { minLength: 1 }), fc.integer({ min: 2, max: 40 }), fc.integer(), (own, count, seed) => {
-        const space = spaceOf(own);
-        const trials = trialsOf(space, count, (genes) => [genes[0]!, -genes.at(-1)!]);
-        const found = parzenCandidates(space, trials, [], new Random(seed), 9);
-        for (const genes of found) {
-          space.check(genes);
-          expect(space.canonical(genes)).toEqual(genes);
-        }
-        expect(found.length).toBe(9);
-        expect(parzenCandidates(space, trials, [], new Random(seed), 9)).toEqual(found);
-      }),
+      fc.property(
+        fc.subarray(variables, { minLength: 1 }),
+        fc.integer({ min: 2, max: 40 }),
+        fc.integer(),
+        (own, count, seed) => {
+          const space = spaceOf(own);
+          const trials = trialsOf(space, count, (genes) => [genes[0]!, -genes.at(-1)!]);
+          const found = parzenCandidates(space, trials, [], new Random(seed), 9);
+          for (const genes of found) {
+            space.check(genes);
+            expect(space.canonical(genes)).toEqual(genes);
+          }
+          expect(found.length).toBe(9);
+          expect(parzenCandidates(space, trials, [], new Random(seed), 9)).toEqual(found);
+        },
+      ),
       { numRuns: 60 },
     );
   });
