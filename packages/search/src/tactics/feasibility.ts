@@ -2,6 +2,7 @@
 import { fitLogistic, type LogisticModel } from '@instatune/predictors';
 import type { Space } from '../space.ts';
 import type { Trial } from '../study/trial.ts';
+import type { Surrogate } from './surrogate.ts';
 import type { ProposeContext } from './tactic.ts';
 
 /** What is thought of measuring candidates. */
@@ -39,9 +40,9 @@ const MOST_SHIFT = 4;
 /**
  * One column a gene where neighbouring values are alike, one a value where they are not; 0 for genes that are not used. Few, unlike a
  * predictor's: proposals gather where the classifier errs in their favour, and with a column a level there is always such a place. Then what is
- * computed of a candidate: what cannot be measured is often what is too large.
+ * known of a candidate's values: what cannot be measured is often what is too large, or promises too much.
  */
-function columnsOf(space: Space, genes: readonly number[]): Float64Array {
+function columnsOf(space: Space, genes: readonly number[], values: Readonly<Record<string, number>>): Float64Array {
   const active = space.active(genes);
   const columns = space.genes.flatMap(({ ordered, lower, upper }, index) => {
     const used = Number(active[index] === true);
@@ -49,7 +50,17 @@ function columnsOf(space: Space, genes: readonly number[]): Float64Array {
     if (ordered) return [upper > lower ? (used * (value - lower)) / (upper - lower) : 0];
     return Array.from({ length: upper - lower + 1 }, (_, level) => used * Number(value === lower + level));
   });
-  return Float64Array.from([...columns, ...Object.values(space.exact(genes))]);
+  return Float64Array.from([...columns, ...Object.values(values)]);
+}
+
+/** Columns of candidates: their genes, what is computed of them, and what is predicted, which is often what a failure goes with. */
+type Columns = (batch: readonly (readonly number[])[]) => readonly Float64Array[];
+
+function columnsFor(space: Space, surrogate: Pick<Surrogate, 'values'>): Columns {
+  return (batch) => {
+    const values = surrogate.values(batch);
+    return batch.map((genes, index) => columnsOf(space, genes, values[index]!));
+  };
 }
 
 /**
@@ -58,14 +69,17 @@ function columnsOf(space: Space, genes: readonly number[]): Float64Array {
  *
  * @returns undefined where nothing, or everything, failed
  */
-export function fitFeasibility({ space, trials }: Pick<ProposeContext, 'space' | 'trials'>): Feasibility | undefined {
-  const model = fitOn(space, trials);
+export function fitFeasibility(
+  { space, trials }: Pick<ProposeContext, 'space' | 'trials'>,
+  surrogate: Pick<Surrogate, 'values'>,
+): Feasibility | undefined {
+  if (!trials.some(isFailed)) return undefined;
+  const columns = columnsFor(space, surrogate);
+  const model = fitOn(columns, trials);
   if (!model) return undefined;
-  const shift = overrating(space, trials);
+  const shift = overrating(columns, trials);
   const probabilities = (batch: readonly (readonly number[])[]): Float64Array =>
-    model
-      .expectedProbabilities(batch.map((genes) => columnsOf(space, genes)))
-      .map((p) => 1 / (1 + Math.exp(shift) * (1 / p - 1)));
+    model.expectedProbabilities(columns(batch)).map((p) => 1 / (1 + Math.exp(shift) * (1 / p - 1)));
   const worked = probabilities(trials.filter((trial) => !isFailed(trial)).map(({ genes }) => genes)).sort();
   const last = lastRounds(trials).flatMap((round) => trials.filter((trial) => trial.round === round));
   return {
@@ -78,12 +92,12 @@ export function fitFeasibility({ space, trials }: Pick<ProposeContext, 'space' |
 /** Trials that a classifier learns from: the last, which are those near the border. */
 const MOST_TRIALS = 600;
 
-function fitOn(space: Space, all: readonly Trial[]): LogisticModel | undefined {
+function fitOn(columns: Columns, all: readonly Trial[]): LogisticModel | undefined {
   const trials = all.slice(-MOST_TRIALS);
   const failed = trials.filter(isFailed).length;
   if (failed < LEAST_FAILURES || failed === trials.length) return undefined;
   return fitLogistic(
-    trials.map(({ genes }) => columnsOf(space, genes)),
+    columns(trials.map(({ genes }) => genes)),
     trials.map((trial) => !isFailed(trial)),
     { penalty: PENALTY },
   );
@@ -103,18 +117,18 @@ function lastRounds(trials: readonly Trial[]): readonly number[] {
  * By how much, in logits, the last rounds went worse than classifiers that knew those before each expected; 0 where they went better. As if
  * one trial more had failed and one had not: rounds are small.
  */
-function overrating(space: Space, trials: readonly Trial[]): number {
+function overrating(columns: Columns, trials: readonly Trial[]): number {
   let expected = 0;
   let worked = 0;
   let count = 0;
   for (const round of lastRounds(trials)) {
     const own = trials.filter((trial) => trial.round === round);
     const model = fitOn(
-      space,
+      columns,
       trials.filter((trial) => trial.round < round),
     );
     if (!model) continue;
-    const likely = model.expectedProbabilities(own.map(({ genes }) => columnsOf(space, genes)));
+    const likely = model.expectedProbabilities(columns(own.map(({ genes }) => genes)));
     expected += likely.reduce((a, b) => a + b, 0);
     worked += own.filter((trial) => !isFailed(trial)).length;
     count += own.length;

@@ -81,7 +81,7 @@ export function linas(options: LinasOptions = {}): Tactic {
           candidates: randomCandidates(context, limit, 'random', seen),
           info: { fallback: 'too few complete trials to fit predictors' },
         };
-      const feasibility = fitFeasibility(context);
+      const feasibility = fitFeasibility(context, surrogate);
       const predicted = await innerSearch({
         space,
         surrogate,

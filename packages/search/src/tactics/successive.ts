@@ -81,7 +81,7 @@ export function successive(options: SuccessiveOptions = {}): Tactic {
         };
       const best = bestFirst(context, goal).slice(0, INNER_POPULATION / 2);
       const exact = exactBounds(context);
-      const feasibility = fitFeasibility(context);
+      const feasibility = fitFeasibility(context, surrogate);
       const found = await innerSearch({
         space,
         surrogate,

@@ -8,7 +8,7 @@ import { ofaProblem, readOfa } from '../fixtures/ofa.ts';
 
 const median = (values: readonly number[]) => values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)]!;
 
-// Ten seeds are in benchmarks/results/linas.json; here three, one of them to the end.
+// Ten seeds are in benchmarks/results/linas.json; here three, one of them further.
 describe('LINAS on BERT-synth, as a share of the exact hypervolume', () => {
   const synth = exact();
   const whole = hypervolume(synth.front(), [...synth.reference]);
@@ -18,17 +18,16 @@ describe('LINAS on BERT-synth, as a share of the exact hypervolume', () => {
 
   it('reaches what the specification asks', async () => {
     for (const [seed, evaluations] of [
-      [0, 300],
-      [1, 250],
-      [2, 250],
+      [0, 250],
+      [1, 150],
+      [2, 150],
     ] as const) {
       runs.push(await runSearch(bertSynth(), { tactic: 'linas', evaluations, seed }));
     }
     expect(median(at(50))).toBeGreaterThanOrEqual(0.95);
     expect(median(at(100))).toBeGreaterThanOrEqual(0.98);
     expect(median(at(150))).toBeGreaterThanOrEqual(0.988);
-    expect(median(at(250))).toBeGreaterThanOrEqual(0.985);
-    expect(median(at(300))).toBeGreaterThanOrEqual(0.993);
+    expect(median(at(250))).toBeGreaterThanOrEqual(0.991);
   });
 
   it('and NSGA-II on the same measurements does not', async () => {
@@ -45,7 +44,7 @@ describe('LINAS on BERT-synth, as a share of the exact hypervolume', () => {
       (round) => trials.filter((trial) => trial.round === round).length,
     );
     expect(sizes.slice(0, 9)).toEqual([20, 5, 5, 5, 5, 5, 5, 5, 6]);
-    expect(Math.max(...sizes)).toBeGreaterThanOrEqual(25);
+    expect(Math.max(...sizes)).toBeGreaterThanOrEqual(20);
   });
 
   it('predictor and inner search of every round are in the study', () => {
