@@ -75,7 +75,7 @@ export function linas(options: LinasOptions = {}): Tactic {
     async propose(context) {
       const { space, limit, random, signal, bounds, trials, pending } = context;
       const seen = seenKeys(context);
-      const surrogate = await fitSurrogate(context, predictor);
+      const surrogate = await fitSurrogate(context, predictor, { trend: true });
       if (!surrogate)
         return {
           candidates: randomCandidates(context, limit, 'random', seen),

@@ -33,6 +33,7 @@ interface Model {
 interface Fitting {
   readonly space: Space;
   readonly choice: PredictorChoice;
+  readonly trend: boolean;
   readonly seed: number;
   readonly signal: AbortSignal | undefined;
 }
@@ -46,10 +47,11 @@ interface Fitting {
 export async function fitSurrogate(
   { space, trials, warm, random, signal }: ProposeContext,
   choice: PredictorChoice,
+  { trend = false }: { readonly trend?: boolean } = {},
 ): Promise<Surrogate | undefined> {
   const own = [...trials.filter(isComplete), ...expectedTrials(space, trials)].sort((a, b) => a.number - b.number);
   const keys = new Set(own.map(({ key }) => key));
-  const fitting: Fitting = { space, choice, seed: random.uint32(), signal };
+  const fitting: Fitting = { space, choice, trend, seed: random.uint32(), signal };
   const models: Model[] = [];
   const drawing = new Random(fitting.seed);
   const chosen = trainingTrials(space, own, drawing);
@@ -88,7 +90,7 @@ export async function fitSurrogate(
 type Feature = (X: readonly Float64Array[]) => Float64Array;
 
 async function fit(
-  { space, choice, seed, signal }: Fitting,
+  { space, choice, trend, seed, signal }: Fitting,
   name: string,
   data: readonly CompleteTrial[],
   prior?: Feature,
@@ -99,7 +101,7 @@ async function fit(
     return rows.map((row, index) => Float64Array.of(...row, column[index]!));
   };
   const { groups } = encoderOf(space);
-  const regressor: Regressor = regressorOf(choice, prior ? [...groups, space.genes.length] : groups);
+  const regressor: Regressor = regressorOf(choice, prior ? [...groups, space.genes.length] : groups, trend);
   const model = await regressor.fitAsync(
     extend(data.map(({ genes }) => featuresOf(space, genes))),
     data.map(({ values }) => values[name]!),
