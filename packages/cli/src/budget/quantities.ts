@@ -37,7 +37,7 @@ export const QUANTITIES = {
   },
   macs: { better: 'less', kind: 'cost', unit: '', units: COUNTS, what: 'multiply-accumulates of one forward pass' },
   parameters: { better: 'less', kind: 'cost', unit: '', units: COUNTS, what: 'weights' },
-  bytes: { better: 'less', kind: 'cost', unit: 'B', units: BYTES, what: 'size of the exported weights' },
+  bytes: { better: 'less', kind: 'cost', unit: 'B', units: BYTES, what: 'size of the ONNX file' },
   memory: {
     better: 'less',
     kind: 'cost',

@@ -25,6 +25,8 @@ export interface SubnetProblemOptions {
 }
 
 const COMPUTED = { macs: macsOf, parameters: parametersOf, bytes: bytesOf, memory: memoryOf } as const;
+/** Computed of what is measured only, and predicted of what is thought of in between. */
+const SLOW: readonly string[] = ['bytes'];
 
 /** The loss against costs. Accuracy or perplexity, and every computed cost, are recorded beside. */
 export function subnetProblem({ model, data, objectives, costs, latency }: SubnetProblemOptions): SearchProblem {
@@ -42,13 +44,22 @@ export function subnetProblem({ model, data, objectives, costs, latency }: Subne
     objectives: [
       { name: 'loss', kind: 'measured' } satisfies MeasuredObjective,
       ...(wanted('latency') ? [{ name: 'latency', kind: 'measured', unit: 'ms' } satisfies MeasuredObjective] : []),
-      ...computed.filter(({ name }) => wanted(name)).map((each): ExactObjective => ({ ...each, kind: 'exact' })),
+      ...computed
+        .filter(({ name }) => wanted(name))
+        .map((each): ExactObjective | MeasuredObjective => {
+          const { evaluate: _, ...measured } = each;
+          return SLOW.includes(each.name) ? { ...measured, kind: 'measured' } : { ...each, kind: 'exact' };
+        }),
     ],
     attributes: computed.filter(({ name }) => !wanted(name)),
     async measure(genes, { signal }) {
       const chosen = subnet(genes);
       const quality = await qualityOf(model, data.validation, data, { subnet: chosen, signal });
-      return { ...quality, ...(wanted('latency') && { latency: await latency.of(chosen, signal) }) };
+      return {
+        ...quality,
+        ...(wanted('bytes') && { bytes: bytesOf(model, chosen, costs) }),
+        ...(wanted('latency') && { latency: await latency.of(chosen, signal) }),
+      };
     },
     baseline,
     describe: (genes) => describeSubnet(subnet(genes)),

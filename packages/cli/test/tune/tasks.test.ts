@@ -58,6 +58,7 @@ describe('tune', () => {
     expect(Math.abs(int8!.quality!['loss']! - small['loss']!)).toBeLessThan(0.1);
     expect(int8!.name).toBe('onnx/model_quantized.onnx');
     expect(statSync(join(out, int8!.name)).size).toBe(int8!.bytes);
+    expect(int8!.bytes).toBe(small['bytes']);
     expect(int8!.bytes).toBeLessThan(float!.bytes);
     const stages = [...new Set(said.map(({ stage }) => stage))];
     expect(stages).toEqual(['load', 'train', 'search', 'choose', 'refine', 'measure']);
@@ -87,6 +88,7 @@ describe('tune', () => {
     const [, float, q4] = written.files;
     expect(float!.quality!['loss']).toBeCloseTo(outcome.small['loss']!, 4);
     expect(q4!.name).toBe('onnx/model_q4.onnx');
+    expect(q4!.bytes).toBe(outcome.small['bytes']);
     expect(q4!.quality!['accuracy']).toBeGreaterThan(0.9);
     expect(readFileSync(join(out, 'report.html'), 'utf8')).toContain('onnx/model_q4.onnx');
   });
