@@ -46,10 +46,11 @@ export function subnetProblem({ model, data, objectives, costs, latency }: Subne
       ...(wanted('latency') ? [{ name: 'latency', kind: 'measured', unit: 'ms' } satisfies MeasuredObjective] : []),
       ...computed
         .filter(({ name }) => wanted(name))
-        .map((each): ExactObjective | MeasuredObjective => {
-          const { evaluate: _, ...measured } = each;
-          return SLOW.includes(each.name) ? { ...measured, kind: 'measured' } : { ...each, kind: 'exact' };
-        }),
+        .map((each): ExactObjective | MeasuredObjective =>
+          SLOW.includes(each.name)
+            ? { name: each.name, kind: 'measured', unit: each.unit ?? '' }
+            : { ...each, kind: 'exact' },
+        ),
     ],
     attributes: computed.filter(({ name }) => !wanted(name)),
     async measure(genes, { signal }) {
