@@ -43,6 +43,7 @@ export class ToolFormat {
    */
   messages(messages: readonly ChatMessage[], tools: readonly Tool[] = []): readonly ChatMessage[] {
     const told = this.#writesTools || tools.length === 0 ? messages : withTools(messages, tools);
+    if (this.name === 'llama3') return oneCallEach(told);
     if (this.#writesCalls) return told;
     return told.map(({ tool_calls: calls, ...message }) => {
       if (!Array.isArray(calls)) return message;
@@ -104,6 +105,28 @@ function withTools(messages: readonly ChatMessage[], tools: readonly Tool[]): re
     'Where none of them helps, answer in words.',
   ];
   return [{ role: 'system', content: told.join('\n') }, ...(own === undefined ? messages : rest)];
+}
+
+/** Llama 3's templates refuse an answer with several calls: each becomes an answer of its own, with what it returned after it. */
+function oneCallEach(messages: readonly ChatMessage[]): readonly ChatMessage[] {
+  const out: ChatMessage[] = [];
+  for (let at = 0; at < messages.length; at++) {
+    const message = messages[at]!;
+    const calls = message['tool_calls'];
+    if (!Array.isArray(calls) || calls.length < 2) {
+      out.push(message);
+      continue;
+    }
+    const returned: ChatMessage[] = [];
+    while (messages[at + 1]?.role === 'tool') returned.push(messages[++at]!);
+    for (const [i, call] of (calls as readonly { readonly id?: string }[]).entries()) {
+      out.push({ ...message, content: i === 0 ? message.content : '', tool_calls: [call] });
+      const own = returned.findIndex((answer) => answer['tool_call_id'] === call.id);
+      if (own >= 0) out.push(...returned.splice(own, 1));
+    }
+    out.push(...returned);
+  }
+  return out;
 }
 
 const known = new WeakMap<ChatTemplate, ToolFormat>();

@@ -81,6 +81,30 @@ Noon.<|im_end|>
     },
   );
 
+  it('of Llama 3 is given one call an answer, each with what it returned', async () => {
+    const call = (id: string) => ({ type: 'function', id, function: { name: 'now', arguments: { zone: id } } });
+    const told = (id: string, content: string) => ({ role: 'tool', tool_call_id: id, content });
+    const messages = [
+      { role: 'user', content: 'When?' },
+      { role: 'assistant', content: 'Let me see.', tool_calls: [call('a'), call('b'), call('c')] },
+      told('b', 'Two.'),
+      told('a', 'One.'),
+      { role: 'user', content: 'And now?' },
+    ];
+    const format = await formatOf(LLAMA);
+    expect(format.messages(messages)).toEqual([
+      messages[0],
+      { role: 'assistant', content: 'Let me see.', tool_calls: [call('a')] },
+      told('a', 'One.'),
+      { role: 'assistant', content: '', tool_calls: [call('b')] },
+      told('b', 'Two.'),
+      { role: 'assistant', content: '', tool_calls: [call('c')] },
+      messages[4],
+    ]);
+    const single = [{ role: 'assistant', content: '', tool_calls: [call('a')] }, told('a', 'One.')];
+    expect(format.messages(single)).toEqual(single);
+  });
+
   it('that does not write earlier calls has them in the text', async () => {
     const call = { type: 'function', function: { name: 'now', arguments: { zone: 'UTC' } } };
     const messages = [
