@@ -111,8 +111,8 @@ export function SmallerPage() {
   const save = (format: 'safetensors' | 'onnx'): void => {
     if (!point) return;
     void saving.run(async (signal) => {
-      const file = await client.call('export', { genes: point.genes, format }, { signal });
-      download(file.name, file.bytes, file.type);
+      const { name, content } = await client.call('export', { genes: point.genes, format }, { signal });
+      download(name, content, content.type);
     });
   };
 

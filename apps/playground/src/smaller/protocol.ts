@@ -86,8 +86,8 @@ export interface ExportInput {
 
 export interface ExportOutput {
   readonly name: string;
-  readonly type: string;
-  readonly bytes: Uint8Array<ArrayBuffer>;
+  /** Handed to the page without being copied there. */
+  readonly content: Blob;
 }
 
 export type SmallerOperations = {

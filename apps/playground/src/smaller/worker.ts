@@ -165,7 +165,7 @@ async function exported({ genes, format }: ExportInput, { signal }: Context<neve
   const subnet = genesToSubnet(model.space, genes);
   if (format === 'onnx') {
     const bytes = await exportOnnx(model, subnet, { signal });
-    return { name: 'model.onnx', type: 'application/octet-stream', bytes };
+    return { name: 'model.onnx', content: new Blob([bytes], { type: 'application/octet-stream' }) };
   }
   const { files } = await renderCheckpoint(model, subnet, { dtype: 'F16', signal });
   const entries = await Promise.all(
@@ -176,7 +176,7 @@ async function exported({ genes, format }: ExportInput, { signal }: Context<neve
   );
   // Weights do not get smaller.
   const bytes = zipSync(Object.fromEntries(entries), { level: 0 });
-  return { name: 'model.zip', type: 'application/zip', bytes: bytes as Uint8Array<ArrayBuffer> };
+  return { name: 'model.zip', content: new Blob([bytes as Uint8Array<ArrayBuffer>], { type: 'application/zip' }) };
 }
 
 /** At most so many examples, evenly spread. */
