@@ -2,6 +2,7 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { openSafetensors, fileSource } from '@hip/checkpoints';
+import { watchCompiler } from './compile.ts';
 import { sampled } from './host.ts';
 import { loadEngine } from '../../../packages/llm/src/engine/load.ts';
 import type { Sequence } from '../../../packages/llm/src/engine/types.ts';
@@ -17,6 +18,7 @@ import {
   withEngine,
   type Surroundings,
 } from './measure.ts';
+import { rawSteps } from './raw-steps.ts';
 import { randomIds, randomModel, SHAPES } from './shapes.ts';
 
 const round = (value: number, digits = 3): number => Number(value.toPrecision(digits + 1));
@@ -66,6 +68,7 @@ async function check(at: Surroundings): Promise<void> {
       });
     }
   }
+  if (process.env['CHECK'] === 'goldens') return;
   const shape = at.tiny ? 'tiny' : 'smollm2-135m';
   const folder = randomModel(shape, 'F16');
   const prompt = randomIds(at.tiny ? 40 : 300, 500);
@@ -181,52 +184,19 @@ async function qwen(at: Surroundings): Promise<void> {
   }
 }
 
-/** Notes what a device compiles: how many, from the first beginning to the last end, and which took longest. */
-function watchCompiler(device: GPUDevice): () => {
-  readonly count: number;
-  readonly span: number;
-  readonly slowest: readonly string[];
-} {
-  const times: { readonly label: string; readonly from: number; readonly to: number }[] = [];
-  const compile = device.createComputePipelineAsync.bind(device);
-  device.createComputePipelineAsync = async (descriptor) => {
-    const from = performance.now();
-    const pipeline = await compile(descriptor);
-    times.push({ label: String(descriptor.label), from, to: performance.now() });
-    return pipeline;
-  };
-  return () => ({
-    count: times.length,
-    span: Math.max(...times.map(({ to }) => to)) - Math.min(...times.map(({ from }) => from)),
-    slowest: times
-      .toSorted((a, b) => b.to - b.from - a.to + a.from)
-      .slice(0, 6)
-      .map(({ label, from, to }) => `${label}: ${Math.round(to - from)} ms`),
-  });
-}
-
-/**
- * Writes the folders that other sections load. In a process of its own: what drawing the numbers takes (130 MiB) would count as the
- * host's part of loading them.
- */
-async function models({ tiny, add }: Surroundings): Promise<void> {
-  const wanted = tiny ? (['tiny'] as const) : (['qwen3-0.6b', 'smollm2-135m'] as const);
-  const folders = wanted.flatMap((shape) => [randomModel(shape, 'BF16'), randomModel(shape, 'F16')]);
-  add({ what: 'models', folders });
-}
-
 /** A 1.2 GB file to its first token. */
 async function load(at: Surroundings): Promise<void> {
   const shape = at.tiny ? 'tiny' : 'qwen3-0.6b';
   const folder = randomModel(shape, 'BF16');
-  for (const weights of ['stored', 'f16', 'q4'] as const) {
+  const oneByOne = process.env['COMPILE'] === 'one by one';
+  for (const weights of (process.env['LOAD'] ?? 'stored,f16,q4').split(',') as ('stored' | 'f16' | 'q4')[]) {
     globalThis.gc?.();
     const before = heldMiB();
     resetPeak();
     const device = await at.device();
-    const compiled = watchCompiler(device);
+    const compiled = watchCompiler(device, oneByOne);
     const { ms, value: engine } = await timed(() => loadEngine(folder, { device, weights, contextTokens: 4096 }));
-    const { span, slowest, count } = compiled();
+    const shaders = [...compiled()];
     const first = await timed(() => engine.createSequence().candidates(randomIds(64, 500)));
     const peak = peakMiB();
     at.add({
@@ -236,14 +206,66 @@ async function load(at: Surroundings): Promise<void> {
       loadMs: round(ms),
       firstTokenMs: round(first.ms),
       totalMs: round(ms + first.ms),
-      shaders: count,
-      compileMs: round(span),
-      slowest,
+      shaders: shaders.length,
+      compileMs: round(Math.max(...shaders.map(({ to }) => to))),
+      oneByOne,
+      slowest: shaders
+        .toSorted((a, b) => b.to - b.from - a.to + a.from)
+        .slice(0, oneByOne ? 60 : 12)
+        .map(({ label, length, from, to }) => `${label} #${length}: ${Math.round(from)}–${Math.round(to)}`),
       hostPeakMiB: round(peak),
       hostBeforeMiB: round(before),
     });
     engine.close();
     device.destroy();
+  }
+}
+
+/** Blocks of four bits against f16, in turns on one device: what a clock does to one it does to the other. */
+async function turns(at: Surroundings): Promise<void> {
+  const shape = at.tiny ? 'tiny' : 'qwen3-0.6b';
+  const folder = randomModel(shape, 'F16');
+  const vocabulary = SHAPES[shape]!['vocab_size'] as number;
+  for (const length of at.tiny ? [256] : (process.env['LENGTHS'] ?? '2048,32768').split(',').map(Number)) {
+    const options = { contextTokens: length + 512, cacheTokens: length + 512 };
+    await withEngine(at, folder, { ...options, weights: 'f16' }, async (half) => {
+      await withEngine(at, folder, { ...options, weights: 'q4' }, async (four) => {
+        const prompt = randomIds(length, vocabulary);
+        const sides = { f16: half, q4: four };
+        const sequences = new Map<string, Sequence>();
+        const prefill: Record<string, number[]> = { f16: [], q4: [] };
+        const token: Record<string, number[]> = { f16: [], q4: [] };
+        for (let turn = 0; turn < (length > 10_000 ? 5 : 9); turn++)
+          for (const [name, engine] of Object.entries(sides)) {
+            sequences.get(name)?.dispose();
+            const sequence = engine.createSequence();
+            const { ms } = await timed(() => sequence.candidates(prompt));
+            // The first compiles.
+            if (turn > 1) prefill[name]!.push(ms);
+            sequences.set(name, sequence);
+          }
+        for (let turn = 0; turn < (at.tiny ? 3 : 9); turn++)
+          for (const [name, sequence] of sequences) {
+            const times = await decodeTimes(sequence, at.tiny ? 2 : 24);
+            // Pages and masks of the other side were read last.
+            if (turn > 0) token[name]!.push(...times.slice(at.tiny ? 0 : 4));
+          }
+        for (const name of Object.keys(sides))
+          at.add({
+            what: 'turns',
+            weights: name,
+            length,
+            prefillMs: round(median(prefill[name]!)),
+            tokenMs: round(median(token[name]!)),
+            tokenLeastMs: round(Math.min(...token[name]!)),
+            tokens: token[name]!.length,
+          });
+        for (const [name, engine] of Object.entries(sides)) {
+          const passes = await profiled(engine, async () => decodeTimes(sequences.get(name)!, 1));
+          at.add({ what: 'token-profile', weights: name, length, rows: passes.map((row) => ({ ...row, ms: round(row.ms) })) });
+        }
+      });
+    });
   }
 }
 
@@ -254,7 +276,7 @@ async function long(at: Surroundings): Promise<void> {
   const vocabulary = SHAPES[shape]!['vocab_size'] as number;
   for (const length of (process.env['LONG'] ?? (at.tiny ? '1024' : '131072,1048576')).split(',').map(Number)) {
     for (const offload of (process.env['OFFLOAD'] ?? '0,1').split(',').map((flag) => flag === '1')) {
-      const tokens = Math.min(49_152, Math.ceil(length / 4));
+      const tokens = Math.min(65_536, Math.ceil(length / 4));
       const before = gpuMiB();
       const options = {
         contextTokens: length + 256,
@@ -386,6 +408,9 @@ async function eight(at: Surroundings): Promise<void> {
     at.add({ what: 'host', of: 'eight', ...(await sampled(step(48))) });
     const passes = await profiled(engine, step(1));
     at.add({ what: 'eight-profile', rows: passes.map((row) => ({ ...row, ms: round(row.ms) })) });
+    for (const own of few) own.dispose();
+    for (const row of await rawSteps(engine, randomIds(at.tiny ? 50 : 2048, vocabulary), [1, 8], [1, 2, 4]))
+      at.add({ what: 'raw-steps', ...Object.fromEntries(Object.entries(row).map(([name, value]) => [name, round(value)])) });
   });
 }
 
@@ -426,7 +451,6 @@ async function perplexity(at: Surroundings): Promise<void> {
 }
 
 export const SECTIONS: Readonly<Record<string, (at: Surroundings) => Promise<void>>> = {
-  models,
   check,
   qwen,
   load,
@@ -434,5 +458,6 @@ export const SECTIONS: Readonly<Record<string, (at: Surroundings) => Promise<voi
   long,
   host,
   eight,
+  turns,
   perplexity,
 };

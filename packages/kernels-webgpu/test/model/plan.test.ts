@@ -4,6 +4,7 @@ import fc from 'fast-check';
 import { DEFAULT_LIMITS } from '../../src/device/limits.ts';
 import type { Tier } from '../../src/device/features.ts';
 import { planMatrix, planProduct, planTop, WEIGHT_TYPES, type ProductRequest } from '../../src/model/index.ts';
+import { FEW_ROWS, rowKernelBytes } from '../../src/model/products/row-code.ts';
 import { matrixKernelBytes, tileOf } from '../../src/model/products/matrix-tiling.ts';
 import { TILE_ROWS } from '../../src/model/products/tile-code.ts';
 import { packRows, rowLayout } from '../../src/model/weights/layout.ts';
@@ -73,14 +74,14 @@ describe('products', () => {
         const { variant, dispatches } = planProduct(request, profile(tier), DEFAULT_LIMITS);
         const seen = new Set<string>();
         for (const { parts, starts, workgroups } of dispatches) {
-          expect(Math.max(...workgroups)).toBeLessThanOrEqual(DEFAULT_LIMITS.maxComputeWorkgroupsPerDimension);
+          expect(Math.max(...workgroups.map((count) => count ?? 1))).toBeLessThanOrEqual(DEFAULT_LIMITS.maxComputeWorkgroupsPerDimension);
           expect(new Set(parts.map(({ target }) => target)).size).toBe(parts.length);
           expect(new Set(parts.map(({ target }) => request.targets[target]!.layout)).size).toBe(1);
           const buffers = parts.reduce((sum, { target }) => sum + (request.targets[target]!.bias ? 3 : 2), 1);
           expect(buffers + (request.norm ? 1 : 0)).toBeLessThanOrEqual(8);
           const step =
             variant.kind === 'rows'
-              ? variant.outputs * variant.teams
+              ? variant.outputs
               : variant.kind === 'tiles'
                 ? TILE_ROWS
                 : tileOf(variant.tiling).outputs;
@@ -92,12 +93,22 @@ describe('products', () => {
             const own = end - starts[i]!;
             expect(i + 1 < parts.length ? own : Math.min(own, needed)).toBe(needed);
           }
-          if (variant.kind === 'rows') continue;
+          if (variant.kind === 'rows') {
+            expect((workgroups[2] ?? 1) * FEW_ROWS).toBeGreaterThanOrEqual(request.rows);
+            continue;
+          }
           const rows = variant.kind === 'tiles' ? TILE_ROWS : tileOf(variant.tiling).rows;
           expect(workgroups[1] * rows).toBeGreaterThanOrEqual(request.rows);
         }
         expect(seen.size).toBe(request.targets.reduce((sum, { parts }) => sum + parts.length, 0));
-        const memory = variant.kind === 'matrices' ? matrixKernelBytes(variant.tiling) : 0;
+        const { rows } = request;
+        const [gated, normed] = [false, request.norm !== undefined];
+        const memory =
+          variant.kind === 'matrices'
+            ? matrixKernelBytes(variant.tiling)
+            : variant.kind === 'rows'
+              ? rowKernelBytes({ ...variant, rows: Math.min(rows, FEW_ROWS), gated, normed })
+              : 0;
         expect(memory).toBeLessThanOrEqual(DEFAULT_LIMITS.maxComputeWorkgroupStorageSize);
       }),
     );
@@ -112,9 +123,10 @@ describe('products', () => {
     const kind = (rows: number, type: 'F16' | 'F32', tier: Tier, x: 'f16' | 'f32' = 'f32') =>
       planProduct({ rows, x, targets: [target(type)] }, profile(tier), DEFAULT_LIMITS).variant.kind;
     expect(kind(8, 'F16', 'subgroup-matrix')).toBe('rows');
-    expect(kind(9, 'F16', 'subgroup-matrix')).toBe('matrices');
-    expect(kind(9, 'F32', 'subgroup-matrix', 'f16')).toBe('matrices');
-    expect(kind(9, 'F32', 'subgroup-matrix')).toBe('tiles');
+    expect(kind(128, 'F16', 'subgroup-matrix')).toBe('rows');
+    expect(kind(129, 'F16', 'subgroup-matrix')).toBe('matrices');
+    expect(kind(129, 'F32', 'subgroup-matrix', 'f16')).toBe('matrices');
+    expect(kind(129, 'F32', 'subgroup-matrix')).toBe('tiles');
     expect(kind(9, 'F16', 'subgroups')).toBe('tiles');
   });
 });

@@ -117,11 +117,41 @@ describeGpu('products of stored matrices', (gpu) => {
     );
   });
 
-  it.each(['F16', 'Q6_K'] as const)('%s: few rows whose columns do not fit the workgroup’s memory', async (type) => {
+  it.each(['F16', 'Q6_K'] as const)('%s: few rows of more columns than a workgroup has lanes for', async (type) => {
     const columns = type === 'F16' ? 603 : 768;
-    const variant = { kind: 'rows', outputs: 2, teams: 2, shuffle: type === 'F16' ? 1 : 4, chunk: 256 } as const;
+    const shuffle = type === 'F16' ? 1 : 4;
+    const variant = { kind: 'rows', outputs: 4, batch: 2, threads: 32, shuffle } as const;
     const shape = { rows: 2, outputs: 11, columns, seed: 4, withBias: true };
     expect(await check(type, shape, { variant })).toBeLessThan(1e-5);
+  });
+
+  it('few rows in groups, and a row that gives the same whatever is beside it', async () => {
+    const [outputs, columns] = [13, 320];
+    const { matrix, values } = matrixOf('F16', outputs, columns, 4);
+    const input = randomValues(11 * columns, 6);
+    const weight = tensor(randomValues(columns, 7));
+    const variant = { kind: 'rows', outputs: 4, batch: 4, threads: 32, shuffle: 4 } as const;
+    const found: Float32Array[] = [];
+    for (const rows of [1, 2, 3, 8, 11]) {
+      const out = emptyTensor({ context, type: 'f32', length: rows * outputs });
+      const norm = { kind: 'rms', epsilon: 1e-3, weight } as const;
+      const targets = [{ matrix, out }];
+      run((call) =>
+        encodeLinear(call, { x: tensor(input.subarray(0, rows * columns)), targets, rows, norm }, { variant }),
+      );
+      found.push(await readTensor(context, out));
+    }
+    const most = found.at(-1)!;
+    for (const some of found) expect(some).toEqual(most.subarray(0, some.length));
+    const x = normed(input, columns, {
+      centred: false,
+      epsilon: 1e-3,
+      weight: await readTensor(context, weight),
+      bias: undefined,
+    });
+    const { sums, sizes } = product(x, values, { rows: 11, outputs, columns });
+    expect(worst(most, sums, sizes)).toBeLessThan(1e-5);
+    matrix.dispose();
   });
 
   it.each(['F16', 'Q4_K'] as const)('%s: sixteen by sixteen, sums as good as f16 factors allow', async (type) => {
@@ -217,7 +247,7 @@ describeGpu('products of stored matrices', (gpu) => {
           activation: 'silu',
           out,
         } as const;
-        const chunked = { kind: 'rows', outputs: 1, teams: 4, shuffle: 4, chunk: 256 } as const;
+        const chunked = { kind: 'rows', outputs: 1, batch: 1, threads: 32, shuffle: 4 } as const;
         run((call) => encodeGatedLinear(call, inputs, columns === 520 ? { variant: chunked } : {}));
         const x = normed(input, columns, {
           centred: kind === 'layer',

@@ -42,21 +42,22 @@ it.each(TYPES)('%s', async (type) => {
         matrixKernelCode({ ...kernel, tiling, lanes: 32, wide: x === 'f16' }),
         rowKernelCode({
           ...kernel,
-          rows: 2,
-          outputs: 2,
-          teams: 4,
+          rows: 3,
+          grouped: x === 'f16',
+          outputs: 8,
+          batch: 4,
+          threads: 32,
           shuffle: 32,
-          chunk: 256,
           norm: { weight: true, unitOffset: true },
         }),
-        rowKernelCode({ ...kernel, rows: 1, outputs: 1, teams: 2, shuffle: 1, chunk: columns }),
+        rowKernelCode({ ...kernel, rows: 1, outputs: 1, batch: 1, threads: 64, shuffle: 1 }),
       ];
       for (const code of modules) expect(await messages(code)).toEqual([]);
     }
     const gated = { layout, x, targets: [target('f16', true), target('f16')], gate: 'gelu' as const };
     const norm = { weight: true, unitOffset: false };
     expect(
-      await messages(rowKernelCode({ ...gated, rows: 1, outputs: 2, teams: 4, shuffle: 4, chunk: columns, norm })),
+      await messages(rowKernelCode({ ...gated, rows: 1, outputs: 2, batch: 2, threads: 64, shuffle: 4, norm })),
     ).toEqual([]);
     const matrices = { ...gated, tiling: { ...tiling, outputMatrices: 4 }, lanes: 32, wide: x === 'f32' };
     expect(await messages(matrixKernelCode(matrices))).toEqual([]);

@@ -16,7 +16,7 @@ import type { GpuMatrix } from '../weights/matrix.ts';
 import { productParams, type ProductKernel } from './kernel.ts';
 import { matrixKernelCode, type MatrixKernel } from './matrix-code.ts';
 import { planProduct, type ProductDispatch, type ProductVariant } from './plan.ts';
-import { rowKernelCode } from './row-code.ts';
+import { FEW_ROWS, rowKernelCode } from './row-code.ts';
 import { tileKernelCode } from './tile-code.ts';
 
 /** A matrix and its bias. */
@@ -272,7 +272,8 @@ function codeOf(
   switch (variant.kind) {
     case 'rows': {
       const own = norm && { weight: norm.weight !== undefined, unitOffset: norm.unitOffset ?? false };
-      return memoCode(rowKernelCode, { ...kernel, ...variant, rows, norm: own });
+      const grouped = rows > FEW_ROWS;
+      return memoCode(rowKernelCode, { ...kernel, ...variant, rows: Math.min(rows, FEW_ROWS), grouped, norm: own });
     }
     case 'tiles':
       return memoCode(tileKernelCode, kernel);

@@ -2,10 +2,11 @@
 import type { DeviceProfile, ElementType } from '../../device/features.ts';
 import type { DeviceLimits } from '../../device/limits.ts';
 import type { ActivationFunction } from '../rows/activation-code.ts';
+import { octetsOf } from '../octets.ts';
 import type { RowLayout } from '../weights/layout.ts';
 import { MOST_TARGETS } from './kernel.ts';
 import { matrixKernelBytes, tileOf, type MatrixTiling } from './matrix-tiling.ts';
-import { chunkWithin, FEW_ROWS, TEAM, type RowKernel, type RowTiling } from './row-code.ts';
+import { FEW_ROWS, rowKernelBytes, type RowKernel, type RowTiling } from './row-code.ts';
 import { TILE_ROWS } from './tile-code.ts';
 
 /** One matrix of a product, as planners see it. */
@@ -41,7 +42,7 @@ export interface ProductDispatch {
   readonly parts: readonly PlannedPart[];
   /** Its first workgroup (of tiles: along outputs) for each part. */
   readonly starts: readonly number[];
-  readonly workgroups: readonly [x: number, y: number];
+  readonly workgroups: readonly [x: number, y: number, z?: number];
 }
 
 export interface ProductPlan {
@@ -86,10 +87,18 @@ function tooLarge(
   return Math.ceil(rows / tile.rows) * Math.ceil(outputs / tile.outputs) < FEW_TILES;
 }
 
-/** Workgroups that keep a large GPU busy; fewer outputs a team where there would be less. */
-const ENOUGH = 256;
+/** Workgroups of few rows are so many lanes, or a multiple. */
+const LANES = 32;
+/** Rows that are multiplied in f32 although there are matrix units, whose factors are f16: their weights take longer than they do. */
+export const SHORT_ROWS = 128;
+/** Lanes that keep a large GPU busy: there are fewer outputs a workgroup where there would be less. */
+const ENOUGH_LANES = 49_152;
 /** Workgroup memory beyond this keeps too few workgroups on a processor. */
-const ROW_BYTES = 32_768;
+const ROW_BYTES = 16_384;
+/** Lanes of a workgroup at most: each holds eight columns of all rows in registers. */
+const ROW_LANES = 384;
+/** Products that a lane has under way. */
+const UNDER_WAY = 32;
 
 /** Few rows are bound by bytes, whatever the tier. */
 function rowTiling(
@@ -98,30 +107,32 @@ function rowTiling(
   limits: DeviceLimits,
 ): RowTiling {
   const smallest = profile.tier === 'basic' ? 1 : profile.subgroupMinSize;
-  const shuffle = Math.min(TEAM, 2 ** Math.floor(Math.log2(smallest)));
-  const all = targets.reduce((sum, { parts }) => sum + parts.reduce((rest, part) => rest + part, 0), 0);
-  const own = gate ? all / 2 : all;
-  const teams = rows === 1 ? 4 : 8;
-  const columns = Math.max(...targets.map(({ layout }) => layout.columns));
+  const shuffle = 2 ** Math.floor(Math.log2(Math.min(LANES, smallest)));
+  const matrices = gate ? 2 : 1;
+  const all = targets.reduce((sum, { parts }) => sum + parts.reduce((rest, part) => rest + part, 0), 0) / matrices;
+  const octets = octetsOf(Math.max(...targets.map(({ layout }) => layout.columns)));
   const memory = Math.min(limits.maxComputeWorkgroupStorageSize, ROW_BYTES);
-  for (const [outputs, each] of [
-    [4, teams],
-    [2, teams],
-    [1, teams],
-    [1, 4],
-    [1, 2],
-  ] as const) {
-    if (outputs > 1 && own / (each * outputs) < ENOUGH) continue;
-    const rest = { rows, outputs, teams: each, shuffle, gated: gate !== undefined, normed: norm !== undefined };
-    const chunk = chunkWithin(columns, memory, rest);
-    if (chunk > 0) return { outputs, teams: each, shuffle, chunk };
+  const few = Math.min(rows, FEW_ROWS);
+  const rest = { rows: few, shuffle, gated: gate !== undefined, normed: norm !== undefined };
+  const fitting = LANES * Math.floor(memory / rowKernelBytes({ ...rest, outputs: 1, threads: LANES }));
+  const { maxComputeInvocationsPerWorkgroup: lanesAtMost, maxComputeWorkgroupSizeX: widthAtMost } = limits;
+  const most = Math.min(ROW_LANES, fitting, lanesAtMost, widthAtMost);
+  const threads = LANES * Math.ceil(octets / Math.ceil(octets / most) / LANES);
+  const widest = Math.max(1, Math.min(8, UNDER_WAY / 2 ** Math.ceil(Math.log2(few))) / matrices);
+  const share = (all * threads * Math.ceil(rows / FEW_ROWS)) / ENOUGH_LANES;
+  for (const outputs of [32, 16, 8, 4, 2]) {
+    const tiling = { outputs, batch: Math.min(outputs, widest), threads, shuffle };
+    const bytes = rowKernelBytes({ ...tiling, ...rest });
+    // Fewer outputs than rows would read more of x than of weights.
+    if (bytes <= memory && (outputs <= share || 2 * outputs <= few)) return tiling;
   }
-  throw new RangeError(`a product of ${rows} rows does not fit ${memory} bytes of workgroup memory`);
+  return { outputs: 1, batch: 1, threads, shuffle };
 }
 
 function variantOf(request: ProductRequest, profile: DeviceProfile, limits: DeviceLimits): ProductVariant {
   const { rows, x, targets } = request;
-  if (rows <= FEW_ROWS) return { kind: 'rows', ...rowTiling(request, profile, limits) };
+  const isFew = rows <= FEW_ROWS || (profile.tier === 'subgroup-matrix' && rows <= SHORT_ROWS);
+  if (isFew) return { kind: 'rows', ...rowTiling(request, profile, limits) };
   // Weights and activations in f32 are multiplied in f32.
   const exact = x === 'f32' && targets.some(({ layout }) => layout.type === 'F32');
   if (profile.tier === 'subgroup-matrix' && !exact) {
@@ -140,7 +151,7 @@ function variantOf(request: ProductRequest, profile: DeviceProfile, limits: Devi
 
 /** Outputs that one workgroup of a variant computes. */
 function outputsOf(variant: ProductVariant, gated: boolean): number {
-  if (variant.kind === 'rows') return variant.outputs * variant.teams;
+  if (variant.kind === 'rows') return variant.outputs;
   if (variant.kind === 'tiles') return TILE_ROWS;
   return gated ? tileOf(variant.tiling).outputs / 2 : tileOf(variant.tiling).outputs;
 }
@@ -223,7 +234,7 @@ function dispatchOf(
   if (gated) groups = Math.ceil(targets[0]!.parts[parts[0]!.part]! / step);
   if (variant.kind === 'rows') {
     const y = Math.ceil(groups / limits.maxComputeWorkgroupsPerDimension);
-    return { parts, starts, workgroups: [Math.ceil(groups / y), y] };
+    return { parts, starts, workgroups: [Math.ceil(groups / y), y, Math.ceil(rows / FEW_ROWS)] };
   }
   const tile = variant.kind === 'tiles' ? TILE_ROWS : tileOf(variant.tiling).rows;
   return { parts, starts, workgroups: [groups, Math.ceil(rows / tile)] };
