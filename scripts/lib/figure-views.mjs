@@ -470,6 +470,7 @@ export const VIEWS = [
       const dispatches = (of) =>
         where(document, { part: 'dispatches', of }).filter(({ weights, gpuMs }) => weights === 'f16' && gpuMs >= 0.05);
       const columns = { tokens: 'tokens', pass: 'label', dispatches: 'dispatches', 'GPU (ms)': 'gpuMs' };
+      const bounds = { 'bytes alone (ms)': 'bytesMs', 'launches alone (ms)': 'launchesMs' };
       return [
         view(
           "Qwen3-0.6B's shape, random weights, one conversation; PyTorch in the same run",
@@ -481,11 +482,16 @@ export const VIEWS = [
             'PyTorch (ms)': 'torchPrefillMs',
             'then a token (ms)': 'tokenMs',
             'PyTorch, a token (ms)': 'torchTokenMs',
-            'another run, prompt (ms)': 'earlierPrefillMs',
-            'another run, a token (ms)': 'earlierTokenMs',
             ...bytes,
           },
         ),
+        view('Weights of 4 bits against f16, in turns in one process', where(document, { part: 'turns' }), {
+          weights: 'weights',
+          tokens: 'tokens',
+          'prompt (ms)': 'prefillMs',
+          'then a token (ms)': 'tokenMs',
+          'the fastest (ms)': 'tokenLeastMs',
+        }),
         view(
           "SmolLM2-135M's shape, long prompts; with pages on the host, the most that the GPU held",
           where(document, { part: 'long' }),
@@ -510,7 +516,23 @@ export const VIEWS = [
           'host, most (MiB)': ({ hostPeakBytes }) => mib(hostPeakBytes),
           'host, before (MiB)': ({ hostBeforeBytes }) => mib(hostBeforeBytes),
         }),
-        view('What each kind of dispatch of a token costs, f16', dispatches('token'), columns),
+        view(
+          'What each kind of dispatch of a token costs, f16, each timed by itself; what its bytes take at 4.8 TB/s, and as many empty dispatches',
+          dispatches('token'),
+          { ...columns, ...bounds },
+        ),
+        view('… of a token of eight conversations together', dispatches('token of eight conversations'), {
+          ...columns,
+          ...bounds,
+        }),
+        view('A token without what surrounds it, after 2,048: in several submits', where(document, { part: 'steps' }), {
+          conversations: 'conversations',
+          submits: 'submits',
+          'encoding (ms)': 'encodeMs',
+          'then, until the end (ms)': 'restMs',
+          'both (ms)': 'totalMs',
+          'one after another (ms)': 'queuedMs',
+        }),
         view('… of a chunk of 2,048 tokens', dispatches('chunk of 2,048'), columns),
         view(
           'Largest difference from transformers, relative to the largest logit',

@@ -39,6 +39,9 @@ export async function timed<T>(work: () => Promise<T>): Promise<{ readonly ms: n
   return { ms: performance.now() - start, value };
 }
 
+/** Four digits, or one more than `digits`. */
+export const round = (value: number, digits = 3): number => Number(value.toPrecision(digits + 1));
+
 export function median(values: readonly number[]): number {
   const sorted = values.toSorted((a, b) => a - b);
   return ((sorted[(sorted.length - 1) >> 1] as number) + (sorted[sorted.length >> 1] as number)) / 2;

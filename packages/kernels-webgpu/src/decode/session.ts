@@ -2,17 +2,14 @@
 import { HipError, resolveConfig, type HipConfig } from '@hip/mask-search';
 import { destroyMask, type GpuMask } from '../attention/mask.ts';
 import type { KvCache } from '../cache/kv-cache.ts';
-import type { CacheView } from '../cache/view.ts';
-import { GpuCall, type PreparedCall } from '../dispatch/call.ts';
+import { GpuCall } from '../dispatch/call.ts';
 import type { Timer } from '../dispatch/timer.ts';
 import { resolveLayer, type LayerOptions } from './layer.ts';
-import { LayerAttention, type LayerStep } from './layer-attention.ts';
+import { LayerAttention } from './layer-attention.ts';
 import { runOffloadedStep } from './offloaded-step.ts';
-import type { StepPart } from './searched-steps.ts';
+import { PreparedSteps } from './prepared-steps.ts';
 import { SharedScratch } from './shared-scratch.ts';
-import { catchUp, isBehind, noteSummaries } from './step-summaries.ts';
-import type { StepUniforms } from './step-uniforms.ts';
-import { sameTensors, type StepTensors } from './tensors.ts';
+import type { StepTensors } from './tensors.ts';
 
 /** How the session's layer attends. */
 export interface GpuDecodeOptions extends LayerOptions {}
@@ -33,9 +30,7 @@ export class GpuDecodeSession {
   readonly #layer: LayerAttention;
   readonly #scratch: SharedScratch;
   readonly #ownsScratch: boolean;
-  readonly #uniforms: StepUniforms;
-  readonly #prepared = new Map<string, PreparedCall>();
-  #bound: StepTensors | undefined;
+  readonly #steps: PreparedSteps;
   #destroyed = false;
   #busy = false;
 
@@ -50,7 +45,7 @@ export class GpuDecodeSession {
     this.#scratch = scratch ?? new SharedScratch(context);
     this.#ownsScratch = !scratch;
     this.#layer = new LayerAttention(cache, layer, this.#scratch);
-    this.#uniforms = this.#layer.createUniforms();
+    this.#steps = new PreparedSteps(this.#layer);
   }
 
   get cache(): KvCache {
@@ -112,8 +107,7 @@ export class GpuDecodeSession {
         offload: true,
       });
     this.#attempt(() => {
-      const step = this.#begin(tensors);
-      this.#run('whole', step, timer);
+      this.#steps.run('whole', this.#steps.begin(tensors), timer);
       this.cache.advance(1);
     });
   }
@@ -129,12 +123,12 @@ export class GpuDecodeSession {
     const undo = this.#layer.checkpoint();
     this.#busy = true;
     try {
-      const step = this.#watched(() => this.#begin(tensors));
+      const step = this.#watched(() => this.#steps.begin(tensors));
       await runOffloadedStep(this.#layer, step, {
         tensors,
         timer,
         scratch: this.#scratch,
-        submit: (part, views) => this.#watched(() => this.#run(part, step, timer, views)),
+        submit: (part, views) => this.#watched(() => this.#steps.run(part, step, timer, views)),
       });
       this.cache.advance(1);
       await this.cache.pool.settle();
@@ -205,9 +199,8 @@ export class GpuDecodeSession {
   destroy(): void {
     if (this.#destroyed) return;
     this.#destroyed = true;
-    this.#release();
+    this.#steps[Symbol.dispose]();
     this.#layer[Symbol.dispose]();
-    this.#uniforms[Symbol.dispose]();
     if (this.#ownsScratch) this.#scratch[Symbol.dispose]();
   }
 
@@ -242,45 +235,5 @@ export class GpuDecodeSession {
       undo();
       throw error;
     }
-  }
-
-  #begin(tensors: StepTensors): LayerStep {
-    const { cache } = this;
-    cache.reserve(1);
-    if (this.#bound && !sameTensors(this.#bound, tensors)) this.#release();
-    this.#bound = tensors;
-    const step = this.#layer.beginStep(0);
-    if (isBehind(this.#layer, step)) {
-      using call = new GpuCall(cache.pool.context);
-      catchUp(call, this.#layer, step);
-      call.submit();
-    }
-    this.#uniforms.write(step.moment);
-    noteSummaries(step);
-    return step;
-  }
-
-  /** Submits a step, or its part before or after the first stage that reads keys. */
-  #run(part: StepPart, step: LayerStep, timer?: Timer, views?: readonly CacheView[]): void {
-    if (views) {
-      // Of other sizes the next time.
-      using call = new GpuCall(this.cache.pool.context);
-      this.#layer.encodeStep(call, this.#bound!, step, this.#uniforms, part, views);
-      call.submit(timer);
-      return;
-    }
-    const name = `${part}/${step.phase}`;
-    let prepared = this.#prepared.get(name);
-    if (!prepared) {
-      using call = new GpuCall(this.cache.pool.context);
-      this.#layer.encodeStep(call, this.#bound!, step, this.#uniforms, part);
-      this.#prepared.set(name, (prepared = call.prepare()));
-    }
-    prepared.submit(timer);
-  }
-
-  #release(): void {
-    for (const prepared of this.#prepared.values()) prepared.release();
-    this.#prepared.clear();
   }
 }

@@ -30,6 +30,7 @@ export {
 } from './products/plan.ts';
 export { type MatrixTiling } from './products/matrix-tiling.ts';
 export { FEW_ROWS } from './products/row-code.ts';
+export { SHORT_ROWS } from './products/plan.ts';
 export { type ActivationFunction } from './rows/activation-code.ts';
 export { encodeNorm, type NormOptions } from './rows/norm.ts';
 export { encodePadHeads } from './rows/pad-heads.ts';

@@ -23,6 +23,8 @@ const nibbles = (word: string, shift: string): string => `bytes_of((${word} >> $
  */
 interface Reader {
   readonly at: (index: string) => string;
+  /** Words i (even) and i + 1 of the row as `vec2<u32>`, of one load. */
+  readonly pair: (index: string) => string;
   readonly vector: (index: string) => string;
   readonly field: (index: number) => string;
   readonly half: (field: number, index: string) => string;
@@ -31,15 +33,16 @@ interface Reader {
 /** Types of 32 values with nibbles: their octets are bytes 8j … 8j + 7, of their low halves and then of the high ones. */
 const nibbleBlock =
   (fifthField: number | undefined, scaleField: number, minimum: boolean) =>
-  ({ at, field, half }: Reader): string => {
+  ({ at, pair, field, half }: Reader): string => {
     const five = fifthField !== undefined;
     const centre = five ? '16.0' : '8.0';
     return `  let block = octet >> 2u;
   let part = octet & 3u;
   let first = block * 4u + (part & 1u) * 2u;
   let shift = (part >> 1u) * 4u;
-  var low = ${nibbles(at('first'), 'shift')};
-  var high = ${nibbles(at('first + 1u'), 'shift')};
+  let words = ${pair('first')};
+  var low = ${nibbles('words.x', 'shift')};
+  var high = ${nibbles('words.y', 'shift')};
   ${
     five
       ? `let fifth = ${at(`${field(fifthField)} + block`)} >> (part * 8u);
@@ -59,20 +62,21 @@ const nibbleBlock =
 /** Blocks of 256 in sub-blocks of 32 (four octets), each with a scale and a minimum of 6 bits out of three words. */
 const kBlock =
   (five: boolean) =>
-  ({ at, field }: Reader): string => {
+  ({ at, pair, field }: Reader): string => {
     const scales = field(five ? 2 : 1);
     return `  let block = octet >> 5u;
   let sub = (octet >> 2u) & 7u;
   let part = octet & 3u;
   let first = block * 32u + (sub >> 1u) * 8u + part * 2u;
   let shift = (sub & 1u) * 4u;
-  var low = ${nibbles(at('first'), 'shift')};
-  var high = ${nibbles(at('first + 1u'), 'shift')};
+  let words = ${pair('first')};
+  var low = ${nibbles('words.x', 'shift')};
+  var high = ${nibbles('words.y', 'shift')};
   ${
     five
-      ? `let fifth = ${field(1)} + block * 8u + part * 2u;
-  low |= bytes_of((${at('fifth')} >> sub) & 0x01010101u) << vec4<u32>(4u);
-  high |= bytes_of((${at('fifth + 1u')} >> sub) & 0x01010101u) << vec4<u32>(4u);`
+      ? `let fifth = ${pair(`(${field(1)} + block * 8u + part * 2u)`)};
+  low |= bytes_of((fifth.x >> sub) & 0x01010101u) << vec4<u32>(4u);
+  high |= bytes_of((fifth.y >> sub) & 0x01010101u) << vec4<u32>(4u);`
       : ''
   }
   let packed = ${scales} + block * 3u;
@@ -101,23 +105,25 @@ const READERS: Readonly<Record<WeightType, (reader: Reader) => string>> = {
   let even = bitcast<vec4<f32>>(words << vec4<u32>(16u));
   let odd = bitcast<vec4<f32>>(words & vec4<u32>(0xffff0000u));
   return mat2x4<f32>(vec4<f32>(even.x, odd.x, even.y, odd.y), vec4<f32>(even.z, odd.z, even.w, odd.w));`,
-  Q8_0: ({ at, half }) => `  let scale = ${half(1, '(octet >> 2u)')};
-  return mat2x4<f32>(scale * vec4<f32>(signed_of(${at('octet * 2u')})), scale * vec4<f32>(signed_of(${at('octet * 2u + 1u')})));`,
+  Q8_0: ({ pair, half }) => `  let scale = ${half(1, '(octet >> 2u)')};
+  let words = ${pair('(octet * 2u)')};
+  return mat2x4<f32>(scale * vec4<f32>(signed_of(words.x)), scale * vec4<f32>(signed_of(words.y)));`,
   Q4_0: nibbleBlock(undefined, 1, false),
   Q4_1: nibbleBlock(undefined, 1, true),
   Q5_0: nibbleBlock(1, 2, false),
   Q5_1: nibbleBlock(1, 2, true),
   Q4_K: kBlock(false),
   Q5_K: kBlock(true),
-  Q6_K: ({ at, field, half }) => `  let block = octet >> 5u;
+  Q6_K: ({ at, pair, field, half }) => `  let block = octet >> 5u;
   let side = (octet >> 4u) & 1u;
   let quarter = (octet >> 2u) & 3u;
   let part = octet & 3u;
   let first = block * 32u + side * 16u + (quarter & 1u) * 8u + part * 2u;
   let shift = (quarter >> 1u) * 4u;
-  let upper = ${field(1)} + block * 16u + side * 8u + part * 2u;
-  let low = ${nibbles(at('first'), 'shift')} | (bytes_of((${at('upper')} >> (quarter * 2u)) & 0x03030303u) << vec4<u32>(4u));
-  let high = ${nibbles(at('first + 1u'), 'shift')} | (bytes_of((${at('upper + 1u')} >> (quarter * 2u)) & 0x03030303u) << vec4<u32>(4u));
+  let words = ${pair('first')};
+  let upper = ${pair(`(${field(1)} + block * 16u + side * 8u + part * 2u)`)};
+  let low = ${nibbles('words.x', 'shift')} | (bytes_of((upper.x >> (quarter * 2u)) & 0x03030303u) << vec4<u32>(4u));
+  let high = ${nibbles('words.y', 'shift')} | (bytes_of((upper.y >> (quarter * 2u)) & 0x03030303u) << vec4<u32>(4u));
   let index = side * 8u + quarter * 2u + (part >> 1u);
   let word = ${at(`${field(2)} + block * 4u + (index >> 2u)`)};
   let scale = ${half(3, 'block')} * f32(bitcast<i32>(word << (24u - (index & 3u) * 8u)) >> 24u);
@@ -126,7 +132,8 @@ const READERS: Readonly<Record<WeightType, (reader: Reader) => string>> = {
 
 /** Functions that the readers call. */
 export const READER_FUNCTIONS = `fn bytes_of(word: u32) -> vec4<u32> { return ${bytesOf('word')}; }
-fn signed_of(word: u32) -> vec4<i32> { return ${signedOf('word')}; }`;
+fn signed_of(word: u32) -> vec4<i32> { return ${signedOf('word')}; }
+fn half_of(words: vec4<u32>, upper: bool) -> vec2<u32> { return select(words.xy, words.zw, upper); }`;
 
 /**
  * `fn NAME(row: u32, octet: u32) -> mat2x4<f32>`: values 8·octet … 8·octet + 7 of a row, as the CPU's kernels and ggml define them.
@@ -139,6 +146,8 @@ export function readerCode(name: string, { buffer, layout }: Source): string {
     // The row's first word is folded in once.
     at: (index) => `${buffer}[(base + ${index}) >> 2u][(base + ${index}) & 3u]`,
     vector: (index) => `${buffer}[row * ${words / 4}u + ${index}]`,
+    // Rows begin with a word of 16 bytes.
+    pair: (index) => `half_of(${buffer}[row * ${words / 4}u + (${index} >> 2u)], (${index} & 2u) != 0u)`,
     field: (index) => `${fieldAt[index]! / 4}u`,
     half: (field, index) => {
       const at = `(${fieldAt[field]! / 2}u + ${index})`;

@@ -1,6 +1,7 @@
 // Activations of so many rows in GPU memory: of a chunk of a prompt, or of the conversations that step together.
 import type { ModelConfig, RopeConfig } from '@hip/checkpoints';
 import { emptyTensor, tensorBytes, type DeviceProfile, type GpuContext, type GpuTensor } from '@hip/kernels-webgpu';
+import { SHORT_ROWS } from '@hip/kernels-webgpu/model';
 import type { LayerShape } from '../layers.ts';
 import { cachedHeadDim } from './layers.ts';
 
@@ -29,7 +30,7 @@ export interface Rows<T> {
   readonly cachedKey: T;
   readonly cachedValue: T;
   readonly attended: T;
-  /** The FFN's units. */
+  /** The FFN's units: f32 in up to `SHORT_ROWS` rows. */
   readonly inner: T;
   /** Rows whose logits are asked for [LOGIT_ROWS, hidden]. */
   readonly last: T;
@@ -62,6 +63,11 @@ export function rowBuffers(
     length: widest((shape) => shape[count] * cachedHeadDim(shape)),
   });
   const asked = Math.min(rows, LOGIT_ROWS);
+  // A few rows are floats.
+  const halves: Form = {
+    type: 'f16',
+    length: Math.max(rows, 2 * Math.min(rows, SHORT_ROWS)) * Math.max(...layers.map(({ ffn }) => ffn)),
+  };
   const { placement } = config.norm;
   const needsAside = placement === 'output' || placement === 'sandwich' || config.positionRows > 0;
   const shares = isDirect(layers, { cache, profile });
@@ -75,7 +81,7 @@ export function rowBuffers(
     cachedKey: cached('kvHeads'),
     cachedValue: cached('kvHeads'),
     attended: cached('heads'),
-    inner: { type: profile.shaderF16 && !isExact ? 'f16' : 'f32', length: widest(({ ffn }) => ffn) },
+    inner: profile.shaderF16 && !isExact ? halves : floats(widest(({ ffn }) => ffn)),
     last: floats(asked * config.hiddenSize),
     logits: floats(asked * config.vocabSize),
   };

@@ -12,6 +12,9 @@ import type { Job } from './scheduler.ts';
 /** Conversations that step together: as many rows as the products' row kernels take. */
 export const MOST_TOGETHER = 8;
 
+/** Submits of a step: the GPU computes the first layers while the host encodes the next. */
+const SUBMITS = 4;
+
 /** What a step gives: logits [vocabulary], the likeliest tokens, nothing. */
 export type StepResult = Float32Array | Candidates | undefined;
 
@@ -85,7 +88,13 @@ export class Batch {
     const parts: PreparedCall[] = [body.embed];
     if (model.options.offload === undefined) {
       const attention = model.attention.of(turns.map(({ job, turn }) => ({ session: job.session, turn })));
-      for (const layer of shapes.keys()) parts.push(body.before[layer]!, attention[layer]!, body.after[layer]!);
+      const size = Math.ceil(shapes.length / SUBMITS);
+      for (const layer of shapes.keys()) {
+        parts.push(body.before[layer]!, attention[layer]!, body.after[layer]!);
+        if ((layer + 1) % size > 0 || layer + 1 === shapes.length) continue;
+        const ready = parts.splice(0);
+        watched(() => submitTogether(ready, model.timer));
+      }
     } else {
       // Which pages a layer wants is known when its queries are.
       for (const layer of shapes.keys()) {

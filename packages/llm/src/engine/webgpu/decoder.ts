@@ -11,6 +11,7 @@ import {
   encodePadHeads,
   encodeRotate,
   encodeSoftcap,
+  SHORT_ROWS,
   type ActivationFunction,
   type GpuLinear,
   type GpuMatrix,
@@ -138,7 +139,8 @@ export class GpuDecoder {
   after(call: GpuCall, { tensors }: Activations, layer: number, rows: number): void {
     const shape = this.#shape(layer);
     const { attention, ffn } = this.#weights(layer);
-    const { hidden, inner } = tensors;
+    const { hidden } = tensors;
+    const inner = innerOf(tensors, rows, shape.ffn);
     const dim = cachedHeadDim(shape);
     let attended = tensors.attended;
     if (dim !== shape.headDim) {
@@ -234,6 +236,12 @@ export class GpuDecoder {
   #norm(call: GpuCall, x: GpuTensor, norm: NormWeights, rows: number, width: number): void {
     encodeNorm(call, { x, out: x }, { ...this.#input(norm)!, rows, width });
   }
+}
+
+/** The FFN's units of so many rows, as precise as they are multiplied. */
+function innerOf({ inner }: Activations['tensors'], rows: number, ffn: number): GpuTensor {
+  const length = rows * ffn;
+  return rows <= SHORT_ROWS ? { ...inner, type: 'f32', length } : { ...inner, length };
 }
 
 function linear({ matrix, bias }: { readonly matrix: GpuMatrix; readonly bias: GpuVector | undefined }): GpuLinear {

@@ -29,6 +29,8 @@ export class Scheduler {
   #running = false;
   /** Steps that were made together last. */
   #last = 1;
+  /** Ends {@link #gathered}. */
+  #complete: () => void = () => undefined;
 
   constructor(model: WebgpuModel) {
     this.#batch = new Batch(model);
@@ -41,13 +43,22 @@ export class Scheduler {
     return new Promise((resolve, reject) => {
       this.#waiting.push({ ...job, check: () => job.check(), resolve, reject });
       if (!this.#running) void this.#run();
+      else if (this.#waiting.length >= this.#last) this.#complete();
+    });
+  }
+
+  /** Resolves when as many wait as stepped together before, or others have had their turn. */
+  #gathered(): Promise<void> {
+    return new Promise((resolve) => {
+      this.#complete = resolve;
+      void pause().then(resolve);
     });
   }
 
   async #run(): Promise<void> {
     this.#running = true;
     // Conversations that stepped together are told together, and ask again one after another.
-    if (this.#last > 1) await pause();
+    if (this.#last > 1) await this.#gathered();
     while (this.#waiting.length > 0) {
       const jobs = this.#waiting.splice(0, this.#most);
       this.#last = jobs.length;
