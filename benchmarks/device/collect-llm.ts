@@ -56,37 +56,39 @@ function dispatches(row: Row, extra: Row, conversations = 1): Row[] {
   });
 }
 
+/** Some of a row's columns, as they are. */
+const pick = (row: Row, ...names: readonly string[]): Row => Object.fromEntries(names.map((name) => [name, row[name]]));
+const without = (row: Row): Row => Object.fromEntries(Object.entries(row).filter(([name]) => name !== 'what'));
+
 const made: Row[] = [
-  ...of('load').map(({ shape, weights, loadMs, firstTokenMs, hostPeakMiB, hostBeforeMiB, shaders, compileMs }) => ({
+  ...of('load').map((row) => ({
     part: 'load',
-    ...{ shape, weights, loadMs, firstTokenMs },
-    hostPeakBytes: bytes(hostPeakMiB, MIB),
-    hostBeforeBytes: bytes(hostBeforeMiB, MIB),
-    ...{ shaders, compileMs },
+    ...pick(row, 'shape', 'weights', 'loadMs', 'firstTokenMs', 'shaders', 'compileMs'),
+    hostPeakBytes: bytes(row['hostPeakMiB'], MIB),
+    hostBeforeBytes: bytes(row['hostBeforeMiB'], MIB),
   })),
-  ...of('golden').map(({ what: _, ...row }) => ({ part: 'goldens', ...row })),
-  ...of('wasm').map(({ weights, error, stepError }) => ({
+  ...of('golden').map((row) => ({ part: 'goldens', ...without(row) })),
+  ...of('wasm').map((row) => ({
     part: 'goldens',
     name: 'random, against WebAssembly in float32',
-    ...{ weights, error, stepError },
+    ...pick(row, 'weights', 'error', 'stepError'),
   })),
-  ...of('turns').map(({ weights, length, prefillMs, tokenMs, tokenLeastMs }) => ({
+  ...of('turns').map((row) => ({
     part: 'turns',
-    ...{ weights, tokens: length, prefillMs, tokenMs, tokenLeastMs },
+    tokens: row['length'],
+    ...pick(row, 'weights', 'prefillMs', 'tokenMs', 'tokenLeastMs'),
   })),
   ...of('qwen').map((row) => {
-    const peer = torch.find(({ length }) => length === row['length']);
+    const peer = row['weights'] === 'f16' ? torch.find(({ length }) => length === row['length']) : undefined;
     return {
       part: 'lengths',
-      ...{ shape: row['shape'], weights: row['weights'], tokens: row['length'] },
-      ...{ prefillMs: row['prefillMs'], tokenMs: row['tokenMs'], tokenMostMs: row['tokenMostMs'] },
-      ...(row['weights'] === 'f16' && peer
-        ? {
-            torchPrefillMs: peer['prefillMs'],
-            torchTokenMs: peer['tokenMs'],
-            torchPeakBytes: bytes(peer['peakMiB'], MIB) ?? peer['peakBytes'],
-          }
-        : {}),
+      tokens: row['length'],
+      ...pick(row, 'shape', 'weights', 'prefillMs', 'tokenMs', 'tokenMostMs'),
+      ...(peer && {
+        torchPrefillMs: peer['prefillMs'],
+        torchTokenMs: peer['tokenMs'],
+        torchPeakBytes: bytes(peer['peakMiB'], MIB),
+      }),
       engineBytes: bytes(row['engineGB'], 1e9),
       cacheBytes: bytes(row['cacheGB'], 1e9),
       weightsBytes: bytes(row['weightsGB'], 1e9),
@@ -100,27 +102,32 @@ const made: Row[] = [
     dispatches(row, { of: 'token of eight conversations', weights: 'f16', tokens: 2048 }, 8),
   ),
   ...of('chunk-profile').flatMap((row) =>
-    (row['rows'] as Pass[]).map(({ label, dispatches: count, ms }) => ({
-      part: 'dispatches',
-      ...{ of: 'chunk of 2,048', weights: row['weights'], tokens: row['length'], label, dispatches: count, gpuMs: ms },
-    })),
+    (row['rows'] as Pass[]).map(({ label, dispatches: count, ms }) => {
+      const where = { of: 'chunk of 2,048', weights: row['weights'], tokens: row['length'] };
+      return { part: 'dispatches', ...where, label, dispatches: count, gpuMs: ms };
+    }),
   ),
-  ...of('launch').map(({ queuedUs, timedUs }) => ({ part: 'launch', queuedUs, timedUs })),
-  ...of('raw-steps').map(({ what: _, ...row }) => ({ part: 'steps', ...row })),
-  ...of('together').flatMap(({ weights, tokensPerSecond }) =>
-    Object.entries(tokensPerSecond as Record<string, number>).map(([conversations, rate]) => ({
+  ...of('launch').map((row) => ({ part: 'launch', ...without(row) })),
+  ...of('raw-steps').map((row) => ({ part: 'steps', ...without(row) })),
+  ...of('together').flatMap((row) => {
+    const rates = row['tokensPerSecond'] as Record<string, number>;
+    return Object.entries(rates).map(([conversations, rate]) => ({
       part: 'together',
-      ...{ weights, conversations: Number(conversations), tokensPerSecond: rate },
-      timesOne: Number((rate / (tokensPerSecond as Record<string, number>)['1']!).toPrecision(4)),
-    })),
-  ),
+      weights: row['weights'],
+      conversations: Number(conversations),
+      tokensPerSecond: rate,
+      timesOne: Number((rate / rates['1']!).toPrecision(4)),
+    }));
+  }),
   ...of('long').map((row) => ({
     part: 'long',
-    ...{ shape: row['shape'], tokens: row['length'], offload: row['offload'] },
-    ...(row['offload'] === true && { tokensOnGpu: row['tokensOnGpu'] }),
-    ...{ prefillMs: row['prefillMs'], tokenMs: row['tokenMs'], tokenMostMs: row['tokenMostMs'] },
+    tokens: row['length'],
+    ...pick(row, 'shape', 'offload', 'prefillMs', 'tokenMs', 'tokenMostMs'),
     gpuBytes: bytes(row['gpuMostMiB'] ?? row['gpuMiB'], MIB),
-    ...(row['offload'] === true && { hostPagesBytes: bytes(row['hostPagesGB'], 1e9) }),
+    ...(row['offload'] === true && {
+      tokensOnGpu: row['tokensOnGpu'],
+      hostPagesBytes: bytes(row['hostPagesGB'], 1e9),
+    }),
   })),
 ];
 const key = (row: Row): string =>

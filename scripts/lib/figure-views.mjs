@@ -525,6 +525,14 @@ export const VIEWS = [
           ...columns,
           ...bounds,
         }),
+        view(
+          'A dispatch that does next to nothing, each waiting for the one before',
+          where(document, { part: 'launch' }),
+          {
+            'in a row (µs)': 'queuedUs',
+            'timed by itself (µs)': 'timedUs',
+          },
+        ),
         view('A token without what surrounds it, after 2,048: in several submits', where(document, { part: 'steps' }), {
           conversations: 'conversations',
           submits: 'submits',

@@ -74,7 +74,9 @@ describe('products', () => {
         const { variant, dispatches } = planProduct(request, profile(tier), DEFAULT_LIMITS);
         const seen = new Set<string>();
         for (const { parts, starts, workgroups } of dispatches) {
-          expect(Math.max(...workgroups.map((count) => count ?? 1))).toBeLessThanOrEqual(DEFAULT_LIMITS.maxComputeWorkgroupsPerDimension);
+          expect(Math.max(...workgroups.map((count) => count ?? 1))).toBeLessThanOrEqual(
+            DEFAULT_LIMITS.maxComputeWorkgroupsPerDimension,
+          );
           expect(new Set(parts.map(({ target }) => target)).size).toBe(parts.length);
           expect(new Set(parts.map(({ target }) => request.targets[target]!.layout)).size).toBe(1);
           const buffers = parts.reduce((sum, { target }) => sum + (request.targets[target]!.bias ? 3 : 2), 1);
@@ -93,12 +95,12 @@ describe('products', () => {
             const own = end - starts[i]!;
             expect(i + 1 < parts.length ? own : Math.min(own, needed)).toBe(needed);
           }
-          if (variant.kind === 'rows') {
-            expect((workgroups[2] ?? 1) * FEW_ROWS).toBeGreaterThanOrEqual(request.rows);
-            continue;
-          }
-          const rows = variant.kind === 'tiles' ? TILE_ROWS : tileOf(variant.tiling).rows;
-          expect(workgroups[1] * rows).toBeGreaterThanOrEqual(request.rows);
+          const [, tilesOfRows, groupsOfRows = 1] = workgroups;
+          const covered =
+            variant.kind === 'rows'
+              ? groupsOfRows * FEW_ROWS
+              : tilesOfRows * (variant.kind === 'tiles' ? TILE_ROWS : tileOf(variant.tiling).rows);
+          expect(covered).toBeGreaterThanOrEqual(request.rows);
         }
         expect(seen.size).toBe(request.targets.reduce((sum, { parts }) => sum + parts.length, 0));
         const { rows } = request;
