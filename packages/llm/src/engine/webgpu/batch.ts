@@ -1,4 +1,4 @@
-// Steps of several conversations in one submit: products of all rows together, each conversation's attention between them.
+// Steps of several conversations together: products of all rows together, each conversation's attention between them.
 import { GpuCall, submitTogether, type ModelTurn, type PreparedCall } from '@hip/kernels-webgpu';
 import { encodeTop, readTop, topBytes } from '@hip/kernels-webgpu/model';
 import type { Candidates } from '@hip/checkpoints/generation';
@@ -12,8 +12,10 @@ import type { Job } from './scheduler.ts';
 /** Conversations that step together: as many rows as the products' row kernels take. */
 export const MOST_TOGETHER = 8;
 
-/** Submits of a step: the GPU computes the first layers while the host encodes the next. */
+/** Submits of a step of a deep model: the GPU computes the first layers while the host encodes the next. */
 const SUBMITS = 4;
+/** Layers of such a submit at least. */
+const LEAST_LAYERS = 4;
 
 /** What a step gives: logits [vocabulary], the likeliest tokens, nothing. */
 export type StepResult = Float32Array | Candidates | undefined;
@@ -88,7 +90,7 @@ export class Batch {
     const parts: PreparedCall[] = [body.embed];
     if (model.options.offload === undefined) {
       const attention = model.attention.of(turns.map(({ job, turn }) => ({ session: job.session, turn })));
-      const size = Math.ceil(shapes.length / SUBMITS);
+      const size = Math.max(LEAST_LAYERS, Math.ceil(shapes.length / SUBMITS));
       for (const layer of shapes.keys()) {
         parts.push(body.before[layer]!, attention[layer]!, body.after[layer]!);
         if ((layer + 1) % size > 0 || layer + 1 === shapes.length) continue;
