@@ -312,19 +312,19 @@ async function few(): Promise<void> {
       };
       say({ few: type, name, planned: await bench(1), rows8: await bench(8) });
       if ((type === 'F16' || type === 'Q4_0') && name !== 'gate' && name !== 'o') {
-        for (const n of [1, 2, 4])
-          for (const teams of [4, 8])
+        for (const n of [4, 8, 16])
+          for (const batch of [2, 4])
             say({
               few: type,
               name,
               n,
-              teams,
+              batch,
               ...(await bench(1, {
                 kind: 'rows',
                 outputs: n,
-                teams,
+                batch,
+                threads: columns / 8,
                 shuffle: Math.min(32, context.profile.subgroupMinSize),
-                chunk: columns,
               })),
             });
       }
