@@ -91,7 +91,7 @@ describe.each(own)('%s', (name) => {
       expect(values.get(slot.name), slot.name).toEqual(expected);
     }
     // GPT-2's, which are turned over, are read whole.
-    if (!name.startsWith('gpt2')) expect(filled).toBeGreaterThan(8);
+    expect(filled).toBeGreaterThanOrEqual(name.startsWith('gpt2') ? 0 : 9);
   });
 });
 
