@@ -205,6 +205,12 @@ describeBrowser('studies', (open) => {
     await page.waitForSelector('instatune-study .importance svg');
     await picture(page, 'studies');
     expect(await wide(page)).toBeLessThanOrEqual(0);
+    // Figures are drawn again for the width, not scaled down.
+    await page.setViewport({ width: 360, height: 800 });
+    await page.waitForFunction(
+      '[...document.querySelectorAll("svg[width]")].filter((figure) => figure.closest("section")).every((figure) => Number(figure.getAttribute("width")) < 360)',
+      { timeout: 60_000 },
+    );
     await picture(page, 'studies-phone', 360);
   });
 

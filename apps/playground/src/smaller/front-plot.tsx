@@ -39,6 +39,9 @@ export function FrontPlot({ points, front, chosen, onChoose }: FrontPlotProps) {
     HEIGHT - BOTTOM,
     MARGIN,
   );
+  // As many digits as tell the ticks apart.
+  const span = y.ticks.at(-1)! - y.ticks[0]!;
+  const lossDigits = Math.min(6, Math.max(2, 1 + Math.ceil(-Math.log10(span || 1))));
   const onFront = new Set(front);
   const line = front
     .map((number) => points.find((point) => point.number === number)!)
@@ -58,7 +61,7 @@ export function FrontPlot({ points, front, chosen, onChoose }: FrontPlotProps) {
       ))}
       {y.ticks.map((tick) => (
         <text key={tick} x={LEFT - 6} y={y.at(tick) + 4} text-anchor="end">
-          {tick.toFixed(2)}
+          {tick.toFixed(lossDigits)}
         </text>
       ))}
       <text x={(LEFT + WIDTH) / 2} y={HEIGHT - 4} text-anchor="middle">

@@ -5,11 +5,13 @@ import { comparePanel } from './compare-panel.ts';
 import { historyFigure, importanceFigure } from './figures.ts';
 import { plotting } from './figure.ts';
 import { drawnTrials, frontFigure } from './front-figure.ts';
-import { measuredTrials, viewFront, viewHistorySteps } from './front.ts';
+import { measuredTrials, viewHistorySteps } from './front.ts';
 import { importancesOf, type Importances } from './importances.ts';
 import { parallelFigure } from './parallel-figure.ts';
 import { STYLE } from './style.ts';
+import { summaryOf } from './summary.ts';
 import { tablePanel } from './table-panel.ts';
+import { watchWidth } from './watch-width.ts';
 import { inSlices, Turns } from './turns.ts';
 
 export interface MountOptions {
@@ -88,7 +90,7 @@ export function mountStudy(root: HTMLElement, view: StudyView, options: MountOpt
   }
 
   const width = (place: HTMLElement): number =>
-    Math.max(300, Math.min(place.clientWidth || (options.width ?? 560), 900));
+    Math.max(240, Math.min(place.clientWidth || (options.width ?? 560), 900));
   const nothing = (text: string) => make('p', {}, text);
 
   let drawn: readonly ViewTrial[] = [];
@@ -141,6 +143,14 @@ export function mountStudy(root: HTMLElement, view: StudyView, options: MountOpt
     void turns.run();
   }
 
+  function drawImportance(): void {
+    importance.body.replaceChildren(
+      importances
+        ? importanceFigure(importances, { document, width: width(importance.body) })
+        : nothing('A few more measured trials are needed.'),
+    );
+  }
+
   /** Learnt again when a tenth more is known: a forest takes a moment. */
   async function explain(): Promise<void> {
     const count = measuredTrials(current).length;
@@ -152,11 +162,7 @@ export function mountStudy(root: HTMLElement, view: StudyView, options: MountOpt
       const found = await importancesFor(current, explained, { signal: abort.signal });
       if (key !== learntFrom || abort.signal.aborted) return;
       importances = found;
-      importance.body.replaceChildren(
-        found
-          ? importanceFigure(found, { document, width: width(importance.body) })
-          : nothing('A few more measured trials are needed.'),
-      );
+      drawImportance();
       turns.ask('parallel', drawParallel);
       await turns.run();
     } catch (error) {
@@ -206,18 +212,9 @@ export function mountStudy(root: HTMLElement, view: StudyView, options: MountOpt
   }
 
   function drawSummary(): void {
-    const { name, problem, tactic, seed, trials } = current;
+    const { name, problem } = current;
     title.textContent = problem === undefined ? name : `${problem}: study “${name}”`;
-    const count = (state: string) => trials.filter((trial) => trial.state === state).length;
-    summary.textContent = [
-      ...(tactic === undefined ? [] : [`tactic ${tactic}`]),
-      ...(seed === undefined ? [] : [`seed ${seed}`]),
-      `${count('complete')} measured`,
-      ...(count('failed') > 0 ? [`${count('failed')} failed`] : []),
-      ...(count('running') > 0 ? [`${count('running')} running`] : []),
-      `${viewFront(current).length} on the front`,
-      ...current.constraints.map(({ text }) => text),
-    ].join(', ');
+    summary.textContent = summaryOf(current);
   }
 
   let objectives = '';
@@ -236,6 +233,13 @@ export function mountStudy(root: HTMLElement, view: StudyView, options: MountOpt
 
   root.append(container);
   show();
+  watchWidth(container, abort.signal, () => {
+    turns.ask('history', drawHistory);
+    turns.ask('front', drawFront);
+    turns.ask('parallel', drawParallel);
+    if (importances) turns.ask('importance', drawImportance);
+    void turns.run();
+  });
   return {
     update(next) {
       current = next;

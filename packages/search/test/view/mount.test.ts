@@ -39,6 +39,38 @@ describe('mountStudy', () => {
     expect(root.children).toHaveLength(0);
   });
 
+  it('draws its figures again for another width, and stops watching when it goes', async () => {
+    const { document, window } = parseHTML('<!doctype html><html><body><main></main></body></html>');
+    let [width, watched, changed] = [800, 0, () => {}];
+    class ResizeObserver {
+      constructor(callback: () => void) {
+        changed = callback;
+      }
+      observe() {
+        watched++;
+      }
+      disconnect() {
+        watched--;
+      }
+    }
+    Object.defineProperty(window, 'ResizeObserver', { value: ResizeObserver });
+    const root = document.querySelector('main')!;
+    const prototype = Object.getPrototypeOf(Object.getPrototypeOf(root)) as object;
+    Object.defineProperty(prototype, 'clientWidth', { configurable: true, get: () => width });
+    const mounted = mountStudy(root, view);
+    await mounted.drawn();
+    const widthOf = (panel: string) => Number(root.querySelector(`.${panel} svg`)?.getAttribute('width'));
+    await waitFor(() => widthOf('importance') === 800);
+    const panels = ['front', 'history', 'parallel', 'importance'];
+    expect(panels.map(widthOf)).toEqual([800, 800, 800, 800]);
+    expect(watched).toBe(1);
+    width = 320;
+    changed();
+    await waitFor(() => panels.every((panel) => widthOf(panel) === 320));
+    mounted.dispose();
+    expect(watched).toBe(0);
+  });
+
   it('filters by words and comparisons, sorts by a column, says what it cannot follow', async () => {
     const { root, fire } = page();
     const mounted = mountStudy(root, view);
