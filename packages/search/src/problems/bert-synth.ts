@@ -1,6 +1,7 @@
 // BERT-synth as a search problem: the synthetic accuracy counts as measured, MACs are exact, the exact front is known.
 import { bertSynth as testProblem } from '@instatune/nsga2';
 import type { SearchProblem } from '../problem.ts';
+import { pause } from '../pause.ts';
 
 const LAYERS = 12;
 const HEADS = [6, 8, 10, 12];
@@ -43,14 +44,4 @@ export function bertSynth(options: Readonly<Record<string, unknown>> = {}): Sear
       };
     },
   };
-}
-
-function pause(ms: number, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve, reject) => {
-    const timer = setTimeout(resolve, ms);
-    signal.addEventListener('abort', () => {
-      clearTimeout(timer);
-      reject(signal.reason as Error);
-    });
-  });
 }

@@ -1,5 +1,6 @@
 // A search outlives a lock: what a study's file refuses because another process holds it is tried again, and the event loop runs meanwhile.
 import { SearchError } from '../errors.ts';
+import { pause } from '../pause.ts';
 
 /** How long a lock is waited for, beside what SQLite waits at each try: a process that is suspended in a transaction may come back. */
 const PATIENCE_MS = 300_000;
@@ -21,27 +22,12 @@ export async function whenUnlocked<T>(
   { patienceMs = PATIENCE_MS, firstPauseMs = FIRST_PAUSE_MS }: { patienceMs?: number; firstPauseMs?: number } = {},
 ): Promise<T> {
   const end = performance.now() + patienceMs;
-  for (let pause = firstPauseMs; ; pause = Math.min(LONGEST_PAUSE_MS, 2 * pause)) {
+  for (let wait = firstPauseMs; ; wait = Math.min(LONGEST_PAUSE_MS, 2 * wait)) {
     try {
       return change();
     } catch (error) {
       if (!isLocked(error) || performance.now() >= end) throw error;
     }
-    await paused(pause, signal);
-    signal?.throwIfAborted();
+    await pause(wait, signal);
   }
-}
-
-/** So many milliseconds, or until the signal. */
-function paused(ms: number, signal: AbortSignal | undefined): Promise<void> {
-  return new Promise((settle) => {
-    const finish = (): void => {
-      clearTimeout(timer);
-      signal?.removeEventListener('abort', finish);
-      settle();
-    };
-    const timer = setTimeout(finish, ms);
-    signal?.addEventListener('abort', finish, { once: true });
-    if (signal?.aborted) finish();
-  });
 }
