@@ -41,7 +41,7 @@ function restingThreads(extra: unknown): object {
   return { ...given, session: { ...session, intra_op: { allow_spinning: '0', ...session?.intra_op } } };
 }
 
-/** The pieces' part of a prompt of 8,192 takes a fifth less of a processor's time than all at once, and a quarter of the memory. */
+/** Pieces of four layers of SmolLM2 took a fifth less of a processor's time for 8,192 tokens than all at once, and a third less memory. */
 const PART_TOKENS = 2048;
 
 class CpuBackend implements AttentionBackend {
