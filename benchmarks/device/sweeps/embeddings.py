@@ -5,7 +5,6 @@ DATA=data.npz MODEL=model.safetensors LANES='[{"l":6,"h":12,"f":600,"lr":5e-4,"a
 
 import functools
 import sys
-import time
 
 from network import *
 
@@ -23,15 +22,7 @@ if tiny:
 p = load(os.environ["MODEL"])
 p = {k: jnp.array(v) for k, v in p.items() if k not in ("pw", "pb")}
 FM = {k: jnp.array(v) for k, v in full_mask().items()}
-rows = open(out, "a")
-T0 = time.time()
-
-
-def say(**r):
-    r["t"] = round(time.time() - T0, 1)
-    rows.write(json.dumps(r) + "\n")
-    rows.flush()
-    print(json.dumps(r), flush=True)
+say = rows_to(out)
 
 
 def unit(x):

@@ -6,6 +6,8 @@ Lanes are models of one shape that differ in their numbers (rate, drop-out, mask
 import json
 import os
 import struct
+import time
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -13,6 +15,20 @@ import numpy as np
 jax.config.update("jax_default_prng_impl", "unsafe_rbg")
 D, HN, HD, F, L = 384, 12, 32, 1536, 6
 CT = jnp.float32 if os.environ.get("TINY") else jnp.bfloat16
+
+
+def rows_to(path):
+    """Writes rows with the seconds since now, each at once, and prints them."""
+    rows = open(path, "a")
+    begun = time.time()
+
+    def say(**r):
+        r["t"] = round(time.time() - begun, 1)
+        rows.write(json.dumps(r) + "\n")
+        rows.flush()
+        print(json.dumps(r), flush=True)
+
+    return say
 
 
 def load(path):

@@ -6,7 +6,6 @@ DATA=data.npz MODEL=model.safetensors LANES='[{"lr":1e-4,"seed":0}]' STUDENTS='[
 
 import functools
 import sys
-import time
 
 from network import *
 
@@ -31,15 +30,7 @@ ev = [
 if tiny:
     ev = [tuple(a[:4] for a in e) for e in ev]
 Xd, Nd, yd = jnp.array(X), jnp.array(N.astype(np.int32)), jnp.array(y.astype(np.int32))
-rows = open(out, "a")
-T0 = time.time()
-
-
-def say(**r):
-    r["t"] = round(time.time() - T0, 1)
-    rows.write(json.dumps(r) + "\n")
-    rows.flush()
-    print(json.dumps(r), flush=True)
+say = rows_to(out)
 
 
 G = json.loads(os.environ["LANES"])  # list of dicts
