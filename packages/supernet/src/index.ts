@@ -1,6 +1,7 @@
 export * from './errors.ts';
 export * from './elastic/space.ts';
 export type * from './model/types.ts';
+export type { DropoutRates } from './model/dropout.ts';
 export * from './checkpoints.ts';
 export * from './backend/set-up.ts';
 export * from './checkpoint/load.ts';

@@ -59,6 +59,7 @@ it('fineTune', async () => {
     },
     clipNorm: undefined,
     dropout: undefined,
+    average: undefined,
     attention: undefined,
     seed: undefined,
     signal: undefined,

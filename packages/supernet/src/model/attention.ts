@@ -4,6 +4,7 @@ import { attentionSoftmax, attentionSoftmaxGradient, finiteByHead, flagNotFinite
 import type { ScoreMask } from '../webgpu/attention.ts';
 import { onWebGpu } from '../webgpu/program.ts';
 import { customGradient } from './custom-gradient.ts';
+import { dropped } from './dropout.ts';
 import { HOST_BACKENDS } from './host-values.ts';
 import { heapView, isOnHeap } from './host-arrays.ts';
 import { timesTransposed, transposedTimes, wantsPlainProducts } from './matmul.ts';
@@ -51,7 +52,7 @@ function attendBlock(
   // Hidden is weight 0, and 0 · NaN is NaN: what is not finite has to be taken out of the products. Where the result can be looked at,
   // only when it shows.
   if (hides && !canLook()) return attendBatched(q, k, v, context, firstRow, true);
-  if (!wantsPlainProducts()) {
+  if (!wantsPlainProducts() || context.dropout) {
     const attended = attendBatched(q, k, v, context, firstRow, false);
     return hides && !isAllFinite(attended) ? attendBatched(q, k, v, context, firstRow, true) : attended;
   }
@@ -130,18 +131,21 @@ function attendBatched(
       ? attentionSoftmax(products, context.scale, scoreMask(context, extents, firstRow), flags)
       : softmaxOf(tf.mul(products, context.scale), hostMasks(context, extents, firstRow), extents, flags);
     save([queries, ks, vs, p]);
+    // Each block of rows draws its own.
+    const { rate = 0, seed = 0 } = context.dropout ?? {};
+    const drop = (x: tf.Tensor3D) => (rate > 0 ? dropped(x, rate, seed + 65_537 * firstRow) : x);
     return {
-      value: back(tf.matMul(p, vs), heads, rows),
+      value: back(tf.matMul(drop(p), vs), heads, rows),
       gradFunc: (dy: tf.Tensor4D, saved: tf.Tensor[]) => {
         const [qs, kSaved, vSaved, ps] = saved as [tf.Tensor3D, tf.Tensor3D, tf.Tensor3D, tf.Tensor3D];
         const dOut = byHead(dy, stacked);
-        const dp = tf.matMul(dOut, vSaved, false, true);
+        const dp = drop(tf.matMul(dOut, vSaved, false, true));
         const gradient = fused ? attentionSoftmaxGradient : softmaxGradient;
         const dScores = gradient(ps, dp, context.scale);
         return [
           back(tf.matMul(dScores, kSaved), heads, rows),
           back(tf.matMul(dScores, qs, true), kvHeads, keys),
-          back(tf.matMul(ps, dOut, true), kvHeads, keys),
+          back(tf.matMul(drop(ps), dOut, true), kvHeads, keys),
           ...(bias ? [tf.reshape(dScores, [batch, heads, rows, keys])] : []),
         ];
       },

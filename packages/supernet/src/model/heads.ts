@@ -15,6 +15,8 @@ export interface HeadContext {
   readonly length: number;
   readonly inputs: ModelInputs;
   readonly logits: NonNullable<ForwardOptions['logits']>;
+  /** Drop-out of what a classifier's last linear map reads. @defaultValue none */
+  readonly drop?: (x: tf.Tensor2D) => tf.Tensor2D;
 }
 
 /** Of a vector's squared length: 1e-12 of its length. */
@@ -66,7 +68,8 @@ function tokenLogits(config: ModelConfig, stream: Stream, hidden: tf.Tensor2D, c
   if (logits === 'none') return tf.zeros([batch, 0, outputs]);
   if (logits === 'hidden') return tf.reshape(hidden, [batch, length, stream.width]);
   const count = logits === 'last' ? 1 : length;
-  const rows = logits === 'last' ? takeReal(config, hidden, context, 'last') : hidden;
+  const read = logits === 'last' ? takeReal(config, hidden, context, 'last') : hidden;
+  const rows = config.head === 'token-classification' && context.drop ? context.drop(read) : read;
   return tf.reshape(languageLogits(config, stream, rows), [batch, count, outputs]);
 }
 
@@ -103,11 +106,12 @@ function classify(config: ModelConfig, stream: Stream, hidden: tf.Tensor2D, cont
   if (config.pooler) x = stream.mask(tf.tanh(dense(x, stream, 'pooler')));
   if (config.headDense !== 'none') x = headTransform(config, stream, x);
   if (config.readoutNorm) x = stream.norm(x, 'head.norm', 'layer');
+  const { drop = (rows) => rows } = context;
   const bias = config.headBias ? (stream.weight('head.bias') as tf.Tensor1D) : undefined;
-  const logits = linear(x, stream.weight('head.weight') as tf.Tensor2D, bias);
+  const logits = linear(drop(x), stream.weight('head.weight') as tf.Tensor2D, bias);
   if (config.readout !== 'distilled') return logits;
   const second = takePosition(hidden, context, 1);
-  const distilled = dense(second, stream, 'head.distillation');
+  const distilled = dense(drop(second), stream, 'head.distillation');
   return tf.mul(tf.add(logits, distilled), 0.5);
 }
 

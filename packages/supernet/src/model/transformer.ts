@@ -20,6 +20,8 @@ import { elementCount } from '../counts.ts';
 import { SupernetError } from '../errors.ts';
 import { activate, gatedActivation } from './activations.ts';
 import { denseAttention } from './attention.ts';
+import { dropOut, dropoutRates } from './dropout.ts';
+import type { DropoutRates } from './dropout.ts';
 import { passOver } from './cache-guard.ts';
 import { requireComputable } from './computable.ts';
 import { checkInputs } from './input-checks.ts';
@@ -35,8 +37,6 @@ import { createStream } from './stream.ts';
 import type { Stream } from './stream.ts';
 import type { AttentionFunction, ElasticModel, ForwardOptions, ForwardOutput, KeyValueCache } from './types.ts';
 import { guardMemory } from './wasm-memory.ts';
-import { dropOut } from '../webgpu/dropout.ts';
-import { onWebGpu } from '../webgpu/program.ts';
 import type { ModelInputs } from './types.ts';
 
 /** State of one forward pass. */
@@ -170,6 +170,7 @@ export class TransformerModel implements ElasticModel {
       length,
       inputs,
       logits: options.logits ?? 'all',
+      drop: (x) => this.#dropout(x, options, 'classifier', 0),
     });
     return { logits, ...this.#hiddenStates(states, batch, length, options) };
   }
@@ -227,6 +228,10 @@ export class TransformerModel implements ElasticModel {
       const message = `a ${this.family} model adds relative positions to its scores: leave attention out, which is dense then`;
       throw new SupernetError('invalid-option', message, { family: this.family });
     }
+    if (this.#rate(options, 'attention') > 0 && attention !== denseAttention) {
+      const message = 'drop-out of attention is dense attention\'s: leave attention out, or dropout.attention';
+      throw new SupernetError('invalid-option', message, { dropout: this.#rate(options, 'attention') });
+    }
     const pass: Pass = {
       options,
       masked: isMasked(options),
@@ -241,7 +246,7 @@ export class TransformerModel implements ElasticModel {
       relative: config.relativeAttention && this.#relative(config.relativeAttention, length, stream),
       append,
     };
-    const states: tf.Tensor2D[] = [this.#dropout(embedded.hidden, pass, 0)];
+    const states: tf.Tensor2D[] = [this.#dropout(embedded.hidden, options, 'hidden', 0)];
     let hidden = states[0] as tf.Tensor2D;
     const layers = options.subnet?.layers ?? config.layers;
     for (let layer = 0; layer < layers; layer++) {
@@ -315,7 +320,7 @@ export class TransformerModel implements ElasticModel {
     const run = (input: tf.Tensor2D): tf.Tensor2D => {
       const isAttention = kind === 'attention';
       const output = isAttention ? this.#attention(input, layer, width, pass) : this.#ffn(input, layer, width, pass);
-      return this.#dropout(pass.stream.mask(output), pass, salt);
+      return this.#dropout(pass.stream.mask(output), pass.options, 'hidden', salt);
     };
     if (this.config.norm.placement === 'post') return this.#norm(tf.add(run(x), x), norm, pass);
     const isNormed = !(this.config.skipsFirstNorm && layer === 0 && kind === 'attention');
@@ -344,6 +349,7 @@ export class TransformerModel implements ElasticModel {
       k = applyRope(k, rope);
     }
     const bias = this.#relativeBias(q, k, at, used, pass);
+    const rate = this.#rate(pass.options, 'attention');
     if (pass.append) ({ k, v } = pass.append(layer, k, v));
     const attended = pass.attention(q, k, v, {
       layer,
@@ -354,6 +360,7 @@ export class TransformerModel implements ElasticModel {
       ...(pass.mask && { mask: pass.mask }),
       ...(window > 0 && { window }),
       ...(bias && { bias }),
+      ...(rate > 0 && { dropout: { rate, seed: dropoutSeed(pass.options, 'attention', layer) } }),
       ...(pass.options.cache && { cache: pass.options.cache }),
     });
     let mixed: tf.Tensor2D = tf.reshape(attended, [batch * length, used.heads * config.headSize]);
@@ -437,11 +444,13 @@ export class TransformerModel implements ElasticModel {
     return tf.reshape(rmsNorm(flat, this.#full(name) as tf.Tensor1D, this.config.norm.epsilon), x.shape);
   }
 
-  #dropout(x: tf.Tensor2D, pass: Pass, salt: number): tf.Tensor2D {
-    const rate = pass.options.training ? (pass.options.dropout ?? this.config.dropout) : 0;
-    if (rate === 0) return x;
-    const seed = (pass.options.seed ?? 0) * 8191 + salt + 1;
-    return onWebGpu() ? dropOut(x, rate, seed) : (tf.dropout(x, rate, undefined, seed) as tf.Tensor2D);
+  #dropout(x: tf.Tensor2D, options: ForwardOptions, place: keyof DropoutRates, salt: number): tf.Tensor2D {
+    const rate = this.#rate(options, place);
+    return rate === 0 ? x : dropOut(x, rate, dropoutSeed(options, place, salt));
+  }
+
+  #rate({ training, dropout }: ForwardOptions, place: keyof DropoutRates): number {
+    return training ? dropoutRates(dropout ?? this.config.dropout)[place] : 0;
   }
 
   #full(name: string): tf.Tensor {
@@ -453,6 +462,13 @@ export class TransformerModel implements ElasticModel {
   #weight(name: string, width: LayerWidth): tf.Tensor {
     return sliceTensor(this.#full(name), keptAxes(this.config, this.#slotByName.get(name) as WeightSlot, width));
   }
+}
+
+/** Where the seeds of each place begin: no two masks of a pass share one. */
+const PLACES = { hidden: 1, attention: 4001, classifier: 8001 } as const;
+
+function dropoutSeed({ seed = 0 }: ForwardOptions, place: keyof DropoutRates, salt: number): number {
+  return seed * 8191 + PLACES[place] + salt;
 }
 
 function isMasked({ mode, subnet }: ForwardOptions): boolean {

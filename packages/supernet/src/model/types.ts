@@ -1,6 +1,7 @@
 // The contract between families, training, export and callers: configuration, inputs, options and the elastic model itself.
 import type * as tf from '@tensorflow/tfjs';
 import type { CheckpointFiles, FamilyName, GenerationDefaults, ModelConfig, WeightSlot } from '@hip/checkpoints';
+import type { DropoutRates } from './dropout.ts';
 import type { ElasticSpace, SubnetConfig } from '../elastic/space.ts';
 
 /** Inputs of a forward pass; text models take ids, image models pixels, multiway models (BEiT-3) either or both. */
@@ -34,6 +35,8 @@ export interface AttentionContext {
   readonly window?: number;
   /** Added to q·kᵀ before it is scaled [B, H, Tq, Tk] (relative positions). */
   readonly bias?: tf.Tensor4D;
+  /** Drop-out of the shares that keys get, in training: the same seed draws the same ones. */
+  readonly dropout?: { readonly rate: number; readonly seed: number };
   /** The cache that k and v come from: what an attention function remembers of a sequence belongs to it. */
   readonly cache?: KeyValueCache;
   /** How q and k were turned by position: channel c of a head with channel c + d/2 (RoPE), or not (learned positions). */
@@ -95,8 +98,8 @@ export interface ForwardOptions {
   readonly logits?: 'all' | 'last' | 'none' | 'hidden' | undefined;
   /** Apply drop-out (seeded). @defaultValue false */
   readonly training?: boolean | undefined;
-  /** Drop-out probability when training. @defaultValue the configuration's */
-  readonly dropout?: number | undefined;
+  /** Drop-out probabilities when training; a number is `hidden` alone. @defaultValue the configuration's */
+  readonly dropout?: number | DropoutRates | undefined;
   /** Seed of drop-out masks. @defaultValue 0 */
   readonly seed?: number | undefined;
   /**

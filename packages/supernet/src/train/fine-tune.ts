@@ -8,6 +8,7 @@ import { SupernetError, throwIfAborted } from '../errors.ts';
 import type { ElasticModel } from '../model/types.ts';
 import { outOfMemory } from '../model/wasm-memory.ts';
 import { AdamW } from './adamw.ts';
+import { WeightAverage } from './average.ts';
 import { countSteps, resolveOptions } from './options.ts';
 import type { FineTuneOptions, ResolvedOptions } from './options.ts';
 import { Pace } from './progress.ts';
@@ -82,6 +83,7 @@ export async function* fineTuneSteps(
     }
     await run.save();
     run.finished = true;
+    run.useAverage();
     return run.result();
   } finally {
     await run.close();
@@ -102,6 +104,7 @@ class Run {
   readonly #schedule: (step: number) => number;
   readonly #random: SeededRandom;
   readonly #history: LossPoint[] = [];
+  #average: WeightAverage | undefined;
   #pace = new Pace();
   readonly #unused = new UnusedBufferLimit();
   #tokens = 0;
@@ -126,7 +129,8 @@ class Run {
   }
 
   async start(): Promise<void> {
-    const { checkpoint } = this.#options;
+    const { checkpoint, average } = this.#options;
+    if (average) this.#average = new WeightAverage(this.#model, average);
     if (checkpoint) {
       // Until all of it is read, a stored state must not be replaced: one that cannot be used here is not to be lost.
       this.#failed = true;
@@ -136,7 +140,7 @@ class Run {
       const state =
         checkpoint.resume === false
           ? undefined
-          : await loadState(checkpoint.store, this.#model, this.#optimizer, this.#fingerprint(), this.#began);
+          : await loadState(checkpoint.store, this.#model, this.#trained(), this.#fingerprint(), this.#began);
       noteStart(this.#model, weights);
       if (state) {
         this.#began = state.began;
@@ -183,7 +187,7 @@ class Run {
   async save(): Promise<void> {
     const store = this.#options.checkpoint?.store;
     if (!store || this.#saved.step === this.step || this.#failed) return;
-    await saveState(store, this.#model, this.#optimizer, {
+    await saveState(store, this.#model, this.#trained(), {
       step: this.step,
       random: this.#random.state(),
       loader: this.#loader.state(),
@@ -192,6 +196,16 @@ class Run {
       began: this.#began,
     });
     this.#saved = { step: this.step, at: performance.now() };
+  }
+
+  /** The model holds the average from here on. */
+  useAverage(): void {
+    this.#average?.apply();
+  }
+
+  /** What a state holds beside the weights. */
+  #trained() {
+    return { optimizer: this.#optimizer, ...(this.#average && { average: this.#average }) };
   }
 
   result(): FineTuneResult {
@@ -214,6 +228,7 @@ class Run {
     } finally {
       disposeNumbers(this.pending);
       this.#optimizer.dispose();
+      this.#average?.dispose();
       await this.#claim?.[Symbol.asyncDispose]();
     }
   }
@@ -246,6 +261,7 @@ class Run {
         this.#random.uint32() >>> 8,
       );
       this.step++;
+      this.#average?.update(this.step);
       const tokens = batches.reduce((sum, batch) => sum + batchTokens(batch), 0);
       return { output, step: this.step, epoch: this.#loader.epoch, tokens, learningRate: rate };
     } catch (error) {
@@ -293,12 +309,13 @@ class Run {
     const { optimizer = {}, schedule = {}, batchSize = 8 } = this.#options;
     const { decays: _, ...rest } = optimizer;
     // States of before there was a choice know of none of these.
-    const { precision, hiddenStates, similarities, ...resolved } = this.#resolved;
+    const { precision, hiddenStates, similarities, average, ...resolved } = this.#resolved;
     const how = {
       ...resolved,
       ...(precision !== 'float32' && { precision }),
       ...(hiddenStates > 0 && { hiddenStates }),
       ...(similarities !== 1 && { similarities }),
+      ...(average && { average }),
     };
     return JSON.stringify({ ...how, steps: this.steps, schedule, optimizer: rest, batchSize });
   }

@@ -1,6 +1,7 @@
 // Training: public names.
 export { AdamW } from './adamw.ts';
 export type { AdamWOptions, MomentArrays } from './adamw.ts';
+export type { AverageOptions } from './average.ts';
 export * from './evaluate.ts';
 export { fineTune, fineTuneSteps } from './fine-tune.ts';
 export type { GradientSet } from './gradients.ts';

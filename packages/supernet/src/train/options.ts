@@ -2,9 +2,12 @@
 import { positiveInteger } from '../counts.ts';
 import type { LoaderOptions } from '../data/loader.ts';
 import { SupernetError } from '../errors.ts';
+import { dropoutRates } from '../model/dropout.ts';
+import type { DropoutRates } from '../model/dropout.ts';
 import type { AttentionFunction } from '../model/types.ts';
 import { whyNoHalfProducts, withHalfProducts } from '../webgpu/half-products.ts';
 import type { AdamWOptions } from './adamw.ts';
+import type { AverageOptions } from './average.ts';
 import type { FineTuneProgress } from './progress.ts';
 import type { ScheduleOptions } from './schedule.ts';
 import type { StateStore } from './store.ts';
@@ -87,8 +90,13 @@ export interface FineTuneOptions {
   readonly optimizer?: AdamWOptions | undefined;
   /** Limit of the global gradient norm; Infinity turns clipping off. @defaultValue 1 */
   readonly clipNorm?: number | undefined;
-  /** Drop-out probability. @defaultValue 0 */
-  readonly dropout?: number | undefined;
+  /** Drop-out probabilities; a number is that of states alone. @defaultValue 0 */
+  readonly dropout?: number | DropoutRates | undefined;
+  /**
+   * An exponential moving average of the weights (Polyak & Juditsky 1992): what the model holds when the run has ended. A run that is
+   * stopped before leaves the weights themselves. @defaultValue none
+   */
+  readonly average?: AverageOptions | undefined;
   /**
    * `mixed`: products of float16 factors with float32 sums, on the GPU's matrix units, gradients scaled so that float16 holds them; weights,
    * moments and everything else stay float32 (Micikevicius 2018). Needs tfjs-webgpu on a device that has them: `setUpTfjs({ mixed: true })`.
@@ -130,7 +138,8 @@ export interface ResolvedOptions {
   readonly accumulate: number;
   readonly learningRate: number;
   readonly clipNorm: number;
-  readonly dropout: number;
+  readonly dropout: number | DropoutRates;
+  readonly average: AverageOptions | undefined;
   readonly precision: Precision;
   readonly seed: number;
 }
@@ -150,6 +159,7 @@ export function resolveOptions(options: FineTuneOptions): ResolvedOptions {
     learningRate: options.learningRate ?? 5e-4,
     clipNorm: options.clipNorm ?? 1,
     dropout: options.dropout ?? 0,
+    average: options.average,
     precision: options.precision ?? 'float32',
     seed: options.seed ?? 0,
   };
@@ -173,7 +183,12 @@ export function resolveOptions(options: FineTuneOptions): ResolvedOptions {
   check('accumulate', accumulate, Number.isInteger(accumulate) && accumulate >= 1, 'a positive integer');
   check('learningRate', learningRate, learningRate > 0 && Number.isFinite(learningRate), 'a positive number');
   check('clipNorm', clipNorm, clipNorm > 0, 'a positive number or Infinity');
-  check('dropout', dropout, dropout >= 0 && dropout < 1, '0 ≤ dropout < 1');
+  for (const [place, rate] of Object.entries(dropoutRates(dropout))) {
+    const name = typeof dropout === 'number' ? 'dropout' : `dropout.${place}`;
+    check(name, rate, rate >= 0 && rate < 1, '0 ≤ dropout < 1');
+  }
+  const { decay = 0 } = resolved.average ?? {};
+  check('average.decay', decay, decay >= 0 && decay < 1, '0 ≤ decay < 1');
   check('seed', resolved.seed, Number.isInteger(resolved.seed), 'an integer');
   const isCount = Number.isInteger(everySteps) && everySteps >= 1;
   check('checkpoint.everySteps', everySteps, isCount, 'a positive integer');

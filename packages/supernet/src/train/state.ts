@@ -7,6 +7,7 @@ import { SupernetError } from '../errors.ts';
 import { requireFinite } from '../model/finite.ts';
 import type { ElasticModel } from '../model/types.ts';
 import type { AdamW, MomentArrays } from './adamw.ts';
+import type { WeightAverage } from './average.ts';
 import { Checksum, bytesOf } from './checksum.ts';
 import { isStart } from './fingerprint.ts';
 import type { LossPoint } from './progress.ts';
@@ -24,6 +25,12 @@ export interface RunState {
   readonly fingerprint: string;
   /** {@link dataFingerprint} and {@link weightsFingerprint} of what the run began with. */
   readonly began: { readonly data: string | null; readonly weights: string };
+}
+
+/** What is trained beside the weights. */
+interface Trained {
+  readonly optimizer: AdamW;
+  readonly average?: WeightAverage;
 }
 
 /** Name of the tensor that sums up all bytes before it. */
@@ -46,7 +53,7 @@ const schema = v.object({
 export async function saveState(
   store: StateStore,
   model: ElasticModel,
-  optimizer: AdamW,
+  { optimizer, average }: Trained,
   run: RunState,
 ): Promise<void> {
   const tensors: TensorToWrite[] = [];
@@ -62,6 +69,8 @@ export async function saveState(
     tensors.push({ name: `first.${name}`, shape, data: first }, { name: `second.${name}`, shape, data: second });
     moments[name] = steps;
   }
+  for (const [name, data] of (await average?.state()) ?? [])
+    tensors.push({ name: `average.${name}`, shape: shapes.get(name) as readonly number[], data });
   const { history, ...rest } = run;
   const json = { version: 2, ...rest, history: history.map((p) => [p.step, p.loss, p.learningRate]), moments };
   tensors.push({ name: CHECKSUM, shape: [2], data: new Int32Array(2) });
@@ -103,7 +112,7 @@ function damagedState(cause?: unknown): SupernetError {
 export async function loadState(
   store: StateStore,
   model: ElasticModel,
-  optimizer: AdamW,
+  { optimizer, average }: Trained,
   fingerprint: string,
   began: RunState['began'],
 ): Promise<RunState | undefined> {
@@ -137,7 +146,9 @@ export async function loadState(
   };
   const state = new Map<string, MomentArrays>();
   const values = new Map<string, Float32Array>();
+  const averages = new Map<string, Float32Array>();
   for (const { name, shape } of model.slots) {
+    if (average) averages.set(name, await read(`average.${name}`, shape));
     values.set(name, await read(`weights.${name}`, shape));
     const steps = moments[name];
     if (steps === undefined) continue;
@@ -152,6 +163,7 @@ export async function loadState(
   }
   // Nothing is changed before all of it has been read.
   optimizer.restore(state);
+  average?.restore(averages);
   for (const { name, shape } of model.slots) {
     tf.tidy(() => model.weights.get(name)?.assign(tf.tensor(values.get(name) as Float32Array, [...shape])));
   }

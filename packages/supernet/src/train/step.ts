@@ -3,6 +3,7 @@ import * as tf from '@tensorflow/tfjs';
 import { disposeInputs, inputTensors, labelCountOf } from '../data/dataset.ts';
 import type { HostBatch } from '../data/dataset.ts';
 import { SupernetError } from '../errors.ts';
+import type { DropoutRates } from '../model/dropout.ts';
 import { checkBatchIds } from '../model/input-checks.ts';
 import type { AttentionFunction, ElasticModel, ModelInputs } from '../model/types.ts';
 import { variableGradients } from '../model/variable-gradients.ts';
@@ -34,7 +35,7 @@ export interface StepContext {
   /** Limit of the global gradient norm; Infinity = off. */
   readonly clipNorm: number;
   readonly attention?: AttentionFunction;
-  readonly dropout: number;
+  readonly dropout: number | DropoutRates;
   /** Whether products are of mixed precision. @defaultValue false */
   readonly mixed?: boolean;
 }

@@ -1,6 +1,5 @@
 // Drop-out on WebGPU: numbers of a counter-based generator, so that nothing is drawn on the host, and the gradient draws them again.
 import type * as tf from '@tensorflow/tfjs';
-import { customGradient } from '../model/custom-gradient.ts';
 import { groupsFor, runKernel } from './program.ts';
 import type { Kernel } from './program.ts';
 
@@ -26,15 +25,8 @@ const DROP: Kernel = {
     }`,
 };
 
-function drop(x: tf.Tensor2D, rate: number, seed: number): tf.Tensor2D {
+/** Zeroes each number of x with probability `rate` and divides the others by 1 − rate; the same seed draws the same places. No gradient. */
+export function dropOnGpu<T extends tf.Tensor>(x: T, rate: number, seed: number): T {
   const uniforms = [x.size, seed | 0, rate, 1 / (1 - rate)];
-  return runKernel<tf.Rank.R2>(DROP, x.shape, { inputs: [x], uniforms, groups: groupsFor(x.size, SIZE) });
-}
-
-/** Zeroes each number of x with probability `rate` and divides the others by 1 − rate; the same seed draws the same places. */
-export function dropOut(x: tf.Tensor2D, rate: number, seed: number): tf.Tensor2D {
-  return customGradient([x], ([input]) => ({
-    value: drop(input, rate, seed),
-    gradFunc: (dy: tf.Tensor2D) => [drop(dy, rate, seed)],
-  }));
+  return runKernel(DROP, x.shape as never, { inputs: [x], uniforms, groups: groupsFor(x.size, SIZE) }) as T;
 }

@@ -151,7 +151,7 @@ describe('numbers that are not finite', () => {
       fingerprint: '',
       began: { data: null, weights: '' },
     } as const;
-    await expect(saveState(store, model, new AdamW(model), run)).rejects.toMatchObject(named);
+    await expect(saveState(store, model, { optimizer: new AdamW(model) }, run)).rejects.toMatchObject(named);
     expect(await store.load()).toBeUndefined();
     model.dispose();
   });

@@ -3,7 +3,7 @@ import * as tf from '@tensorflow/tfjs';
 import fc from 'fast-check';
 import { beforeAll, expect, it } from 'vitest';
 import { describeGpu } from '@hip/testing';
-import { dropOut } from '../../src/webgpu/dropout.ts';
+import { dropOut } from '../../src/model/dropout.ts';
 import { startWebGpu } from '../helpers/webgpu.ts';
 
 const COLUMNS = 64;
