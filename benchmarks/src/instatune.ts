@@ -23,6 +23,8 @@ function settings(quick: boolean) {
     sections: (env['INSTATUNE_SECTIONS'] ?? 'books,cifar10,sst2,throughput').split(','),
     /** Seconds a task may take; its steps are cut to fit. */
     seconds: env['INSTATUNE_SECONDS'] === undefined ? undefined : Number(env['INSTATUNE_SECONDS']),
+    /** Unix seconds at which a study must have said all that it can say. */
+    deadline: env['INSTATUNE_DEADLINE'] === undefined ? undefined : 1000 * Number(env['INSTATUNE_DEADLINE']),
     /** File that holds the rows so far, written after every row. */
     partial: env['INSTATUNE_PARTIAL'],
     /** Folder in which trainings are kept, so that a run goes on where the last one was stopped; and as what numbers. */
@@ -52,6 +54,7 @@ export const benchmark: Benchmark = {
       backend,
       sections,
       seconds,
+      deadline,
       partial,
       recipe,
       seed,
@@ -94,6 +97,7 @@ export const benchmark: Benchmark = {
             log,
             signal,
             ...(seconds !== undefined && { seconds }),
+            ...(deadline !== undefined && { deadline }),
             ...(kept && { kept: { folder: kept, dtype: keptAs } }),
             ...(quick && { limit: Number(process.env['INSTATUNE_LIMIT'] ?? 32) }),
           });

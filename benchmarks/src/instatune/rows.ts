@@ -74,6 +74,8 @@ export class Rows {
       msPerStep: round(trained.secondsPerStep * 1000, 1),
       trainingLoss: round(trained.loss, 4),
       ...fields,
+      steps: trained.steps,
+      ...hitsOf(reported),
     });
     return { reported, searched };
   }
@@ -95,6 +97,7 @@ export class Rows {
       macs: point.macs,
       fewerMacs: round(1 - point.macs / full, 4),
       ...fields,
+      ...hitsOf(scores.reported),
     });
   }
 
@@ -113,6 +116,14 @@ export class Rows {
       ? { accuracy: round(accuracy, 4), loss: round(loss, 4) }
       : { loss: round(loss, 4) };
   }
+}
+
+/** Which examples were right, a bit each, where it is asked for: what several seeds have in common is told from it. */
+function hitsOf({ perExample }: Score): { readonly hits?: string } {
+  if (!perExample || process.env['INSTATUNE_HITS'] !== '1') return {};
+  const bits = new Uint8Array(Math.ceil(perExample.accuracy.length / 8));
+  perExample.accuracy.forEach((hit, i) => (bits[i >> 3] = (bits[i >> 3] as number) | (hit << (i & 7))));
+  return { hits: Buffer.from(bits).toString('base64') };
 }
 
 export function round(value: number, digits: number): number {

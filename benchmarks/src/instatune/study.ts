@@ -15,6 +15,7 @@ import type { KeptOptions } from './kept.ts';
 import { leastMissed } from './least-missed.ts';
 import { round, Rows, type Score } from './rows.ts';
 import { withSampledWindows } from './sampled-text.ts';
+import { StageClock, stagesOf } from './stage-clock.ts';
 import { searchAndReport } from './sub-networks.ts';
 import type { Recipe, Task, TaskData } from './tasks.ts';
 import { scoreTeacher } from './teacher.ts';
@@ -34,6 +35,8 @@ export interface StudyOptions {
   readonly kept?: KeptOptions;
   /** Seconds the task may take; the steps are cut to fit. @defaultValue no limit */
   readonly seconds?: number;
+  /** Time of day in milliseconds at which all rows must be there: steps that do not fit are left out, training by training. @defaultValue none */
+  readonly deadline?: number;
   /** Examples of the search and report splits, fewer for rehearsals. @defaultValue all */
   readonly limit?: number;
 }
@@ -90,6 +93,7 @@ class Study {
   /** What they said so far: text is read once. */
   #answers: TeacherCache | undefined;
   #superNetwork: ElasticModel | undefined;
+  readonly #clock: StageClock | undefined;
 
   constructor(task: Task, data: TaskData, options: StudyOptions, start: number) {
     this.#task = task;
@@ -97,7 +101,8 @@ class Study {
     this.#options = options;
     this.#start = start;
     this.#recipe = options.recipe;
-    const { seed, signal, log } = options;
+    const { seed, signal, log, deadline } = options;
+    if (deadline !== undefined) this.#clock = new StageClock(deadline, stagesOf(this.#recipe));
     this.#rows = new Rows(task, data, options.emit);
     this.#trainer = new Trainer({ name: task.name, seed, signal, log, ...(options.kept && { kept: options.kept }) });
   }
@@ -109,7 +114,9 @@ class Study {
     await this.#sample();
     if (this.#recipe.distilled ?? true) {
       const distilled = await this.#data.loadModel();
-      const kd = await this.#fineTune('KD-only', distilled, this.#distillation());
+      const kd = await this.#fineTune('KD-only', distilled, this.#distillation(), {
+        seconds: this.#clock?.begin('distilled'),
+      });
       await this.#row('KD-only', distilled, kd);
       if (this.#recipe.teacher?.distilled) await this.#promote(distilled);
       else distilled.dispose();
@@ -120,12 +127,14 @@ class Study {
     await this.#reorder(this.#superNetwork);
     const { superNetwork, superRate = 1 } = this.#recipe;
     const learningRate = this.#recipe.learningRate * superRate;
-    const trained = await this.#fineTune('super-network', this.#superNetwork, {
+    const how: FineTuneOptions = {
       strategy: 'instatune',
       ...superNetwork,
       learningRate,
       ...(superNetwork.gamma !== 0 && { teacher: this.#cachedTeacher() }),
-    });
+    };
+    const seconds = this.#clock?.begin('super-network');
+    const trained = await this.#fineTune('super-network', this.#superNetwork, how, { seconds });
     await this.#row('super-network', this.#superNetwork, trained, {
       learningRate: Number(learningRate.toPrecision(3)),
       timeAgainstPlain: round(trained.secondsPerStep / plain.secondsPerStep, 3),
@@ -212,7 +221,7 @@ class Study {
       'plain fine-tune',
       model,
       { ...this.#recipe.labels, strategy: 'plain', ...options },
-      examples,
+      { ...examples, seconds: this.#clock?.begin('plain') },
     );
     const row = weights ? `plain fine-tune of ${weights}` : 'plain fine-tune';
     const learningRate = Number(options.learningRate.toPrecision(3));
@@ -261,7 +270,9 @@ class Study {
       report: this.#data.report,
       rows: this.#rows,
       searchSeeds,
-      distil: (model, options) => this.#fineTune('tuned', model, { ...this.#distillation(), ...options }),
+      distil: (model, options, seconds) =>
+        this.#fineTune('tuned', model, { ...this.#distillation(), ...options }, { seconds }),
+      secondsToTune: () => this.#clock?.begin('tuned') ?? Number.POSITIVE_INFINITY,
       secondsLeft: () => this.#secondsLeft(),
       log,
       signal,
@@ -279,7 +290,8 @@ class Study {
 
   #secondsLeft(): number {
     const { seconds = Number.POSITIVE_INFINITY } = this.#options;
-    return seconds - (performance.now() - this.#start) / 1000;
+    const left = this.#clock?.secondsLeft() ?? Number.POSITIVE_INFINITY;
+    return Math.min(left, seconds - (performance.now() - this.#start) / 1000);
   }
 
   /** Cuts the steps so that all trainings fit the time. */
@@ -298,9 +310,12 @@ class Study {
     what: string,
     model: ElasticModel,
     options: FineTuneOptions,
-    { data = this.#data.distil ?? this.#data.train }: { readonly data?: Dataset } = {},
+    {
+      data = this.#data.distil ?? this.#data.train,
+      seconds,
+    }: { readonly data?: Dataset; readonly seconds?: number | undefined } = {},
   ): Promise<Trained> {
-    return this.#trainer.train(what, model, data, this.#recipe, options);
+    return this.#trainer.train(what, model, data, this.#recipe, options, seconds);
   }
 
   /** Heads and units by importance, from training data only; the full network's function does not change. */

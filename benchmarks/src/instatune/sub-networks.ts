@@ -26,7 +26,9 @@ interface Options {
   /** Seeds of the searches; the first one's LINAS front is the table's. */
   readonly searchSeeds: readonly number[];
   /** Distils a model from the study's teacher. */
-  readonly distil: (model: ElasticModel, options: FineTuneOptions) => Promise<Trained>;
+  readonly distil: (model: ElasticModel, options: FineTuneOptions, seconds?: number) => Promise<Trained>;
+  /** Seconds for the next sub-network by itself. */
+  readonly secondsToTune: () => number;
   readonly secondsLeft: () => number;
   readonly log: (line: string) => void;
   readonly signal: AbortSignal;
@@ -141,13 +143,15 @@ const TRY = 1 / 12;
 /** A sub-network by itself, distilled longer: what is left to gain once a size is chosen. */
 async function tuneByItself(options: Options, pick: Pick, full: number, tuning: Tuning): Promise<void> {
   const { recipe, superNetwork, search, report, rows, distil, log, task } = options;
+  const seconds = options.secondsToTune();
+  if (seconds < LEAST_SECONDS) return log(`${task.name}: no time is left for a sub-network by itself`);
   const { subnet } = pick.point;
   const { steps } = tuning;
   const tuned = async (rate: number, count: number) => {
     const model = await extractModel(superNetwork, subnet);
     const learningRate = recipe.learningRate * rate;
     try {
-      const trained = await distil(model, { steps: count, learningRate });
+      const trained = await distil(model, { steps: count, learningRate }, seconds);
       return { model, trained, learningRate, searched: await rows.score(model, search) };
     } catch (error) {
       model.dispose();
@@ -185,7 +189,7 @@ async function tuneByItself(options: Options, pick: Pick, full: number, tuning: 
       { reported, searched },
       {
         parameters: countParameters(superNetwork.config, subnet),
-        steps,
+        steps: trained.steps,
         learningRate: Number(learningRate.toPrecision(3)),
         trainingLoss: round(trained.loss, 4),
         trainingSeconds: round(trained.seconds, 1),

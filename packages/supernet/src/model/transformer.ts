@@ -229,7 +229,7 @@ export class TransformerModel implements ElasticModel {
       throw new SupernetError('invalid-option', message, { family: this.family });
     }
     if (this.#rate(options, 'attention') > 0 && attention !== denseAttention) {
-      const message = 'drop-out of attention is dense attention\'s: leave attention out, or dropout.attention';
+      const message = "drop-out of attention is dense attention's: leave attention out, or dropout.attention";
       throw new SupernetError('invalid-option', message, { dropout: this.#rate(options, 'attention') });
     }
     const pass: Pass = {

@@ -63,9 +63,14 @@ it('the gradient of attention with drop-out is that of its own places', async ()
           const [q, k, v] = given as [tf.Tensor4D, tf.Tensor4D, tf.Tensor4D];
           return tf.sum(tf.mul(denseAttention(q, k, v, { ...context, dropout: { rate: 0.4, seed } }), weigh));
         };
-        const gradient = tf.grads(run as never)(inputs as never)[which]!.dataSync()[at] as number;
+        const gradient = tf
+          .grads(run as never)(inputs as never)
+          [which]!.dataSync()[at] as number;
         const moved = (by: number) => {
-          const shift = tf.tensor(Float32Array.from({ length: 24 }, (_, i) => (i === at ? by : 0)), [2, 3, 2, 2]);
+          const shift = tf.tensor(
+            Float32Array.from({ length: 24 }, (_, i) => (i === at ? by : 0)),
+            [2, 3, 2, 2],
+          );
           return run(...inputs.map((input, i) => (i === which ? tf.add(input, shift) : input))).dataSync()[0] as number;
         };
         const h = 1 / 64;
