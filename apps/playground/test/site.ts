@@ -28,6 +28,8 @@ export async function picture(page: Page, name: string, width = 1000): Promise<v
   await page.setViewport({ width, height: 800 });
   for (const scheme of ['light', 'dark'] as const) {
     await page.emulateMediaFeatures([{ name: 'prefers-color-scheme', value: scheme }]);
+    // A page that has just been laid out anew is drawn by parts.
+    await page.evaluate('new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))');
     await page.screenshot({ path: join(PICTURES, `${name}-${scheme}.png`), fullPage: true });
   }
   await page.emulateMediaFeatures([]);

@@ -1,4 +1,4 @@
-// A model that learns in a moment: a Llama of 2 layers · hidden 32 · 4/2 heads of 16 · FFN 48, random weights, the bundled tokenizer.
+// A model that learns in a moment: a Llama of few layers · hidden 32 · 4/2 heads of 16 · FFN 48, random weights, the bundled tokenizer.
 import { cpSync } from 'node:fs';
 import { join } from 'node:path';
 import * as tf from '@tensorflow/tfjs';
@@ -8,13 +8,13 @@ import { saveCheckpoint, SeededRandom, TransformerModel } from '@instatune/super
 const BUNDLED = join(import.meta.dirname, '../../demo/model');
 
 /** Writes it into a folder. @returns its files */
-export async function tinyModel(folder: string): Promise<string[]> {
+export async function tinyModel(folder: string, layers = 2): Promise<string[]> {
   await tf.setBackend('cpu');
   const raw = {
     architectures: ['LlamaForCausalLM'],
     model_type: 'llama',
     hidden_size: 32,
-    num_hidden_layers: 2,
+    num_hidden_layers: layers,
     num_attention_heads: 4,
     num_key_value_heads: 2,
     head_dim: 16,

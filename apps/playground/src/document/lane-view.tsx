@@ -12,14 +12,12 @@ interface LaneViewProps {
   readonly progress: LaneProgress | undefined;
   readonly picture: MaskPicture | undefined;
   readonly answer: KeyAnswer | undefined;
-  readonly backend: 'wasm' | 'webgpu';
 }
 
-export function LaneView({ lane, progress, picture, answer, backend }: LaneViewProps) {
+export function LaneView({ lane, progress, picture, answer }: LaneViewProps) {
   const { done = 0, total = 1, ms = 0, perplexity, tokenMs, memory } = progress ?? {};
   const name = LANE_NAMES[lane];
   const firstToken = answer?.firstTokenMs ?? (done === total && tokenMs !== undefined ? ms + tokenMs : undefined);
-  const isHidden = lane === 'hip' && backend === 'webgpu';
   return (
     <div class={`panel ${lane}`} data-lane={lane}>
       <h3>{name}</h3>
@@ -47,18 +45,24 @@ export function LaneView({ lane, progress, picture, answer, backend }: LaneViewP
           {answer.isRight ? 'Found the pass-key' : 'Did not find the pass-key'}: “{answer.text.trim()}”
         </p>
       )}
-      {picture && !isHidden && (
+      {picture && (
         <figure style="margin:0">
           <MaskCanvas
             picture={picture}
             label={`${name}: keys that one layer reads, queries downwards, keys across, ${count(Math.round(100 * picture.share))} % of all pairs so far`}
           />
           <figcaption class="note">
-            Queries downwards, keys across, 64 a pixel, mean of the heads of one layer.
+            Queries downwards, keys across, 64 a pixel: what the last of 64 queries reads, mean of the heads of one
+            layer.
           </figcaption>
         </figure>
       )}
-      {picture && isHidden && <p class="note">On WebGPU the mask stays on the GPU. WebAssembly shows it.</p>}
+      {picture && lane === 'hip' && picture.share === 1 && (
+        <p class="note">
+          So far every key is read in this layer: in short texts that is as fast. Load the model with “select keys in
+          short texts, too” to see what HiP would select.
+        </p>
+      )}
     </div>
   );
 }

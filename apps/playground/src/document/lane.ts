@@ -4,10 +4,10 @@ import type { OpenCheckpoint } from '@hip/checkpoints';
 import { logSumExp } from '@hip/checkpoints/generation';
 import { maskRows } from './mask-rows.ts';
 import { isRightAnswer } from './pass-key.ts';
-import type { KeyAnswer, LaneName, LaneProgress, MaskRows, PassKey } from './protocol.ts';
+import type { KeyAnswer, LaneName, LaneProgress, PassKey } from './protocol.ts';
 
-/** The rows that a layer's mask has. */
-const STEP = { wasm: 512, webgpu: 2048 } as const;
+/** The rows that a layer's mask has: on a GPU at least so many of all but the widest models. */
+const STEP = { wasm: 512, webgpu: 1024 } as const;
 /** Tokens of an answer that may hold the digits of a pass-key. */
 const ANSWER_TOKENS = 10;
 
@@ -33,8 +33,12 @@ export class Lane implements Disposable {
     this.model = model;
   }
 
-  static async load(name: LaneName, checkpoint: OpenCheckpoint, options: LoadOptions): Promise<Lane> {
-    const attention = name === 'dense' ? 'dense' : {};
+  static async load(
+    name: LaneName,
+    checkpoint: OpenCheckpoint,
+    { selectsAlways, ...options }: LoadOptions & { readonly selectsAlways: boolean },
+  ): Promise<Lane> {
+    const attention = name === 'dense' ? 'dense' : selectsAlways ? { denseBelow: 0 } : {};
     return new Lane(name, await loadLanguageModel(checkpoint, { ...options, attention }));
   }
 
@@ -67,12 +71,12 @@ export class Lane implements Disposable {
     const start = performance.now();
     const onProgress = (done: number): void =>
       tell(this.#progress(from + done, text.ms + performance.now() - start, undefined));
-    const losses = await sequence.losses(part, { signal, onProgress });
+    const losses = await sequence.losses(part, { signal, onProgress, masks: [text.layer] });
     text.ms += performance.now() - start;
     for (const loss of losses) text.nats += loss;
     text.losses += losses.length;
     const mask = sequence.mask(text.layer);
-    const rows = mask && maskRows(mask);
+    const rows = mask ? maskRows(mask) : 'all';
     await this.#step(text, signal);
     tell(this.#progress(sequence.length, text.ms, rows));
   }
@@ -132,7 +136,7 @@ export class Lane implements Disposable {
     return this.#reading;
   }
 
-  #progress(done: number, ms: number, mask: MaskRows | undefined): LaneProgress {
+  #progress(done: number, ms: number, mask: LaneProgress['mask']): LaneProgress {
     const { ids, nats, losses, tokenMs } = this.#text;
     const { weights, cache, total } = this.model.memory;
     return {

@@ -10,6 +10,7 @@ export interface ModelChoice {
   readonly backend: 'auto' | 'wasm' | 'webgpu';
   readonly lanes: readonly LaneName[];
   readonly tokens: number;
+  readonly selectsAlways: boolean;
 }
 
 export const LENGTHS = [1024, 2048, 4096, 8192, 16_384, 32_768] as const;
@@ -37,6 +38,7 @@ export function ModelForm({ isBusy, onLoad, onStop }: ModelFormProps) {
       backend: data.get('backend') as ModelChoice['backend'],
       lanes: lanes === 'both' ? ['dense', 'hip'] : [lanes],
       tokens: Number(data.get('tokens')),
+      selectsAlways: data.has('always'),
     });
   };
   return (
@@ -72,6 +74,9 @@ export function ModelForm({ isBusy, onLoad, onStop }: ModelFormProps) {
           </select>
         </label>
       </div>
+      <label class="inline">
+        <input type="checkbox" name="always" /> select keys in short texts, too, where reading all of them is as fast
+      </label>
       <div class="actions">
         <button class="primary" name="load" disabled={isBusy}>
           Load the model

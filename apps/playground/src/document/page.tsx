@@ -28,6 +28,9 @@ const COLOURS = { dense: [156, 74, 49], hip: [28, 110, 140] } as const;
 const startWorker = (): Worker =>
   new Worker(new URL('./worker.ts', import.meta.url), { type: 'module', name: 'long-document' });
 
+/** In the middle, behind those that read all keys of any text up to 32K tokens. */
+const shownLayer = (layers: number): number => Math.min(layers, Math.max(3, Math.ceil(layers / 2)));
+
 interface Loaded {
   readonly info: ModelInfo;
   readonly lanes: readonly LaneName[];
@@ -87,8 +90,8 @@ export function DocumentPage() {
   const show = (progress: LaneProgress): void => {
     const { lane, done, total, mask } = progress;
     const picture = (pictures.current[lane] ??= new MaskPicture(lane, total));
-    if (mask) picture.add(mask, COLOURS[lane]);
-    else if (lane === 'dense') picture.fill(done, COLOURS[lane]);
+    if (mask === 'all' || lane === 'dense') picture.fill(done, COLOURS[lane]);
+    else if (mask) picture.add(mask, COLOURS[lane]);
     setLanes((all) => ({ ...all, [lane]: progress }));
   };
 
@@ -136,7 +139,7 @@ export function DocumentPage() {
                 min={1}
                 max={model?.info.layers ?? 1}
                 key={model?.info.layers}
-                defaultValue={model ? Math.ceil(model.info.layers / 2) : 1}
+                defaultValue={model ? shownLayer(model.info.layers) : 1}
                 style="width:5em"
               />
             </label>
@@ -171,7 +174,6 @@ export function DocumentPage() {
                 progress={lanes[lane]}
                 picture={pictures.current[lane]}
                 answer={answers.find((answer) => answer.lane === lane)}
-                backend={model.info.backend}
               />
             ))}
           </div>

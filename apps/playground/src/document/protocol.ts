@@ -13,6 +13,8 @@ export interface LoadInput {
   readonly lanes: readonly LaneName[];
   /** Tokens of text that there is room for. */
   readonly tokens: number;
+  /** HiP selects keys in short texts, too, where reading all of them is as fast. */
+  readonly selectsAlways: boolean;
 }
 
 export interface LoadProgress {
@@ -78,7 +80,8 @@ export interface LaneProgress {
   readonly tokenMs: number | undefined;
   /** Bytes: weights, cache and scratch. */
   readonly memory: { readonly weights: number; readonly cache: number; readonly total: number };
-  readonly mask: MaskRows | undefined;
+  /** What the newest rows read, once they have been read. */
+  readonly mask: MaskRows | 'all' | undefined;
 }
 
 /** What a lane answers when it is asked for the pass-key. */

@@ -37,13 +37,14 @@ async function load(input: LoadInput, { signal, emit }: Context<LoadProgress>): 
   );
   await using checkpoint = await openCheckpoint(files, { gguf, signal });
   const { config, family } = checkpoint;
-  const { backend, tokens } = input;
+  const { backend, tokens, selectsAlways } = input;
   const loaded: Lane[] = [];
   try {
     for (const name of input.lanes) {
       const onProgress = (progress: { loaded: number; total: number }): void => emit({ what: name, ...progress });
       const contextTokens = tokens + SPARE_TOKENS;
-      loaded.push(await Lane.load(name, checkpoint, { backend, contextTokens, signal, onProgress }));
+      const options = { backend, contextTokens, selectsAlways, signal, onProgress };
+      loaded.push(await Lane.load(name, checkpoint, options));
     }
   } catch (error) {
     for (const lane of loaded) lane[Symbol.dispose]();

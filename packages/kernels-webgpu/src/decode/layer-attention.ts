@@ -1,5 +1,5 @@
 // One layer of one conversation: adds the attention of a chunk or of a step to a call of somebody else's.
-import type { GpuMask } from '../attention/mask.ts';
+import { allocateMask, type GpuMask } from '../attention/mask.ts';
 import { appendUniform, encodeAppend } from '../cache/append.ts';
 import type { KvCache } from '../cache/kv-cache.ts';
 import { seenFrom } from '../cache/sliding.ts';
@@ -120,6 +120,16 @@ export class LayerAttention implements Disposable {
       });
   }
 
+  /** Adds a copy of the mask that a step attended over, behind its passes. @returns undefined where it attended exactly: no mask */
+  copyMask(call: GpuCall, { moment: { keys, searched } }: LayerStep): GpuMask | undefined {
+    if (!searched) return undefined;
+    const { mask } = this.state!;
+    const copy = allocateMask(this.cache.pool.context, { ...mask, keys, window: searched.window });
+    for (const part of ['starts', 'counts'] as const)
+      call.copy(mask[part].buffer, 0, copy[part].buffer, 0, copy[part].buffer.size);
+    return copy;
+  }
+
   /** Adds a step of each of several conversations' same layer: what attends exactly goes together, the rest one after another. */
   static encodeStepsTogether(
     call: GpuCall,
@@ -193,17 +203,19 @@ export class LayerAttention implements Disposable {
    * Adds the passes of rows whose keys and values, and those of tokens before them, lie in other memory than the cache's pages.
    *
    * @param held tokens before them that lie there: all, or those that the rows of a window see
+   * @returns as {@link encodeChunk}
    */
   encodeRows(
     call: GpuCall,
     tensors: StepTensors,
     { tokens, held, views }: { readonly tokens: number; readonly held: number; readonly views: readonly CacheView[] },
-  ): void {
+    keeps = false,
+  ): GpuMask | undefined {
     const { cache, layer, state } = this;
     this.#checkTensors(tensors, tokens);
     encodeAppend(call, { pool: cache.pool, first: held, into: views }, tensors, tokens);
     const keys = held + tokens;
-    call.section(() => encodePrefill(call, { cache, layer, state, tensors, tokens, keys, keeps: false, views }));
+    return call.section(() => encodePrefill(call, { cache, layer, state, tensors, tokens, keys, keeps, views }));
   }
 
   /** What takes cache and state back to now. */

@@ -3,6 +3,7 @@ import type { CacheView } from '../cache/view.ts';
 import type { PageUpload } from '../cache/host-pages.ts';
 import { seenFrom } from '../cache/sliding.ts';
 import { bytesOf } from '../device/features.ts';
+import type { GpuMask } from '../attention/mask.ts';
 import { GpuCall } from '../dispatch/call.ts';
 import type { GpuTensor } from '../dispatch/tensor.ts';
 import type { LayerAttention } from './layer-attention.ts';
@@ -54,11 +55,12 @@ export class LayerRoom {
     await bringPages(this.#attention, places, this.views, true);
   }
 
-  /** Adds the passes of the next rows. @throws HipError `invalid-shape` */
-  encode(call: GpuCall, tensors: StepTensors, rows: number): void {
+  /** Adds the passes of the next rows. @returns see {@link ModelTurn.encode}. @throws HipError `invalid-shape` */
+  encode(call: GpuCall, tensors: StepTensors, rows: number, keeps = false): GpuMask | undefined {
     const held = this.#keys - this.#first * this.#attention.cache.pool.pageTokens;
-    this.#attention.encodeRows(call, tensors, { tokens: rows, held, views: this.views });
+    const mask = this.#attention.encodeRows(call, tensors, { tokens: rows, held, views: this.views }, keeps);
     this.#keys += rows;
+    return mask;
   }
 
   /**

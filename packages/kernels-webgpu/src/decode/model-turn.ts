@@ -1,5 +1,6 @@
 // ModelTurn: the next tokens of a conversation, from room in every layer's cache to commit or rollback.
 import { HipError } from '@hip/mask-search';
+import type { GpuMask } from '../attention/mask.ts';
 import { GpuCall, type PreparedCall } from '../dispatch/call.ts';
 import type { GpuContext } from '../dispatch/context.ts';
 import type { Timer } from '../dispatch/timer.ts';
@@ -54,13 +55,18 @@ export class ModelTurn implements Disposable {
    * Adds a layer's passes: append, search, attention, the newest rows' output.
    *
    * @param tensors q, out [rows, H, d]; k, v [rows, Hkv, d], stored as the pool stores; a step reads and writes one row of them
+   * @param keeps the mask is wanted after the call
+   * @returns with `keeps`, what the layer's rows attended over, once the call has been submitted: its owner destroys it. Undefined where
+   * the layer attended exactly
    * @throws HipError `invalid-shape`, `invalid-config`, `unsupported` where pages may lie on the host
    */
-  encode(call: GpuCall, layer: number, tensors: StepTensors): void {
+  encode(call: GpuCall, layer: number, tensors: StepTensors, keeps = false): GpuMask | undefined {
     const attention = this.#layer(layer);
     this.#refuseOffload();
-    if (this.#steps) attention.encodeStep(call, tensors, this.#steps[layer]!, this.#parts.uniforms[layer]!);
-    else attention.encodeChunk(call, tensors, this.tokens);
+    const step = this.#steps?.[layer];
+    if (!step) return attention.encodeChunk(call, tensors, this.tokens, keeps);
+    attention.encodeStep(call, tensors, step, this.#parts.uniforms[layer]!);
+    return keeps ? attention.copyMask(call, step) : undefined;
   }
 
   /**
@@ -94,18 +100,21 @@ export class ModelTurn implements Disposable {
    * Submits a layer by itself: with pages on the host there is a readback in the middle of a step that searches. What the layer reads must
    * have been submitted before.
    *
+   * @returns see {@link encode}
    * @throws HipError `out-of-memory` when the pages that are needed at once do not fit the device
    */
-  async run(layer: number, tensors: StepTensors, timer?: Timer): Promise<void> {
+  async run(layer: number, tensors: StepTensors, timer?: Timer, keeps = false): Promise<GpuMask | undefined> {
     const attention = this.#layer(layer);
-    const submit = (encode: (call: GpuCall) => void): void =>
+    const submit = <T>(encode: (call: GpuCall) => T): T =>
       this.watch(() => {
         using call = new GpuCall(this.#parts.context);
-        encode(call);
+        const result = encode(call);
         call.submit(timer);
+        return result;
       });
+    if (!this.offloaded) return submit((call) => this.encode(call, layer, tensors, keeps));
     const step = this.#steps?.[layer];
-    if (step && this.offloaded) {
+    if (step) {
       const uniforms = this.#parts.uniforms[layer]!;
       await runOffloadedStep(attention, step, {
         tensors,
@@ -113,12 +122,12 @@ export class ModelTurn implements Disposable {
         scratch: attention.scratch,
         submit: (part, views) => submit((call) => attention.encodeStep(call, tensors, step, uniforms, part, views)),
       });
-    } else if (step) submit((call) => this.encode(call, layer, tensors));
-    else if (this.offloaded) {
-      const room = await this.open(layer);
-      submit((call) => room.encode(call, tensors, this.tokens));
-      await room.close();
-    } else submit((call) => void attention.encodeChunk(call, tensors, this.tokens));
+      return keeps ? submit((call) => attention.copyMask(call, step)) : undefined;
+    }
+    const room = await this.open(layer);
+    const mask = submit((call) => room.encode(call, tensors, this.tokens, keeps));
+    await room.close();
+    return mask;
   }
 
   /**

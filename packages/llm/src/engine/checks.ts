@@ -29,6 +29,14 @@ export function checkRoom(held: number, given: number, contextTokens: number): v
   throw new LlmError('context-full', message, { length: held, given, contextTokens });
 }
 
+/** Of the layers whose masks are wanted. @throws LlmError `invalid-input` */
+export function checkLayers(masks: readonly number[] = [], layers: number): void {
+  const wrong = masks.find((layer) => !(Number.isInteger(layer) && layer >= 0 && layer < layers));
+  if (wrong === undefined) return;
+  const message = `masks names layer ${wrong}: give integers from 0 to ${layers - 1}`;
+  throw new LlmError('invalid-input', message, { name: 'masks', value: wrong, layers });
+}
+
 /** Of a truncation. @throws LlmError `invalid-input` */
 export function checkLength(length: number, held: number): void {
   if (Number.isSafeInteger(length) && length >= 0 && length <= held) return;

@@ -72,6 +72,13 @@ export interface ForwardOptions {
    * @defaultValue false
    */
   readonly apart?: boolean | undefined;
+  /**
+   * Layers whose {@link Sequence.mask} will be asked for. WebAssembly has those of all layers anyway; a GPU keeps and reads back these, at
+   * the end of the call.
+   *
+   * @defaultValue none
+   */
+  readonly masks?: readonly number[] | undefined;
   /** Ends the call between two slices of its work; the sequence is then as it was. */
   readonly signal?: AbortSignal | undefined;
   /** Called after each slice. */
@@ -118,8 +125,9 @@ export interface Sequence {
    */
   save(): Promise<SavedSequence>;
   /**
-   * The keys that HiP selected in a layer for the rows of the last call, of its last 512 where it had more: for pictures. Undefined where
-   * the layer read all keys or its window, and on WebGPU, which keeps its masks to itself.
+   * The keys that HiP selected in a layer for the rows of the last call: for pictures. Of a longer call for the rows of its last part, which
+   * are 512 on WebAssembly, 512 to 8,192 by the model's width on WebGPU. Undefined where the layer read all keys or its window, and on
+   * WebGPU where the call's `masks` did not name the layer.
    */
   mask(layer: number): BlockMask | undefined;
   dispose(): void;

@@ -7,6 +7,7 @@ import {
   CANDIDATES,
   checkAny,
   checkIds,
+  checkLayers,
   checkLength,
   checkLogits,
   checkRoom,
@@ -235,6 +236,7 @@ export class WasmSequence implements Sequence {
     const held = this.length;
     const total = held + ids.length;
     checkRoom(held, ids.length, contextTokens);
+    checkLayers(options.masks, this.#caches.length);
     if (ids.length === 0) return;
     this.#running = true;
     // Other frequencies turn every key that is held: all of it is computed anew, beside the old.

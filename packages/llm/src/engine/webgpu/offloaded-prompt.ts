@@ -1,6 +1,6 @@
 // A prompt whose layers' pages may lie on the host, layer by layer: each layer's pages travel once a prompt, and the residual stream waits on the GPU.
 import type { ModelConfig } from '@hip/checkpoints';
-import { emptyTensor, GpuCall, type GpuTensor } from '@hip/kernels-webgpu';
+import { emptyTensor, GpuCall, type GpuMask, type GpuTensor } from '@hip/kernels-webgpu';
 import { throwIfAborted } from '../../errors.ts';
 import type { LayerShape } from '../layers.ts';
 import { ropesOf, type Activations } from './activations.ts';
@@ -117,7 +117,7 @@ async function submitStretch(
   { want, ofLast, control, outputs, waiting }: StretchOptions,
 ): Promise<void> {
   const { context, chunk, shapes, timer } = model;
-  const { ids, first, session, total } = prompt;
+  const { ids, first, session, total, masks } = prompt;
   const { signal, onProgress } = control;
   const chunks = Math.ceil(tokens / chunk.rows);
   const ahead: Promise<unknown>[] = [];
@@ -153,17 +153,20 @@ async function submitStretch(
           }
         };
         const tensors = model.decoder.attention(chunk, layer, rows);
+        const keeps = isEnd && masks?.wants(layer);
+        let mask: GpuMask | undefined;
         if (room)
           part((call) => {
             enter(call);
-            room.encode(call, tensors, rows);
+            mask = room.encode(call, tensors, rows, keeps);
             leave(call);
           });
         else {
           part(enter);
-          await turn.run(layer, tensors, timer);
+          mask = await turn.run(layer, tensors, timer, keeps);
           part(leave);
         }
+        if (keeps) masks!.keep(layer, mask);
         const done = context.device.queue.onSubmittedWorkDone();
         done.catch(() => undefined);
         ahead.push(done);

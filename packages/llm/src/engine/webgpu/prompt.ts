@@ -8,6 +8,7 @@ import type { StepResult } from './batch.ts';
 import type { WebgpuModel } from './model.ts';
 import { submitLayerwise } from './offloaded-prompt.ts';
 import { writeRun } from './positions.ts';
+import type { KeptMasks } from './kept-masks.ts';
 import { encodeOutputs, outputBytes, resultOf, type Outputs } from './prompt-outputs.ts';
 import { readRows, type RowsWant } from './row-outputs.ts';
 import type { Want } from './scheduler.ts';
@@ -30,6 +31,8 @@ export interface Prompt {
   readonly total: number;
   /** Leading ids whose logits nobody asks for. */
   readonly skip: number;
+  /** Receives what rows of the last chunk read. */
+  readonly masks?: KeptMasks | undefined;
 }
 
 /** Ends a call between two chunks. */
@@ -105,7 +108,7 @@ async function submitChunks(
     const isEnd = index === chunks - 1;
     const part = Array.prototype.slice.call(ids, at, at + rows) as number[];
     writeRun(context, model.config, chunk, { ids: part, first: first + at, total });
-    submitChunk(model, prompt, { rows, index }, isEnd ? ofLast : { kind: 'none' }, outputs);
+    submitChunk(model, prompt, { rows, index, isEnd }, isEnd ? ofLast : { kind: 'none' }, outputs);
     const done = context.device.queue.onSubmittedWorkDone();
     done.catch(() => undefined);
     ahead.push(done);
@@ -118,8 +121,8 @@ async function submitChunks(
 /** A chunk through all layers, and what is asked of its last row: one submit, where the GPU is busy with the chunk before. */
 function submitChunk(
   model: WebgpuModel,
-  { session }: Prompt,
-  { rows, index }: { readonly rows: number; readonly index: number },
+  { session, masks }: Prompt,
+  { rows, index, isEnd }: { readonly rows: number; readonly index: number; readonly isEnd: boolean },
   want: Want,
   { found, last }: Outputs,
 ): void {
@@ -138,7 +141,9 @@ function submitChunk(
     const part = Math.ceil(shapes.length / FIRST_PARTS);
     for (const layer of shapes.keys()) {
       around(layer, 'before');
-      turn.encode(call, layer, decoder.attention(chunk, layer, rows));
+      const keeps = isEnd && masks?.wants(layer);
+      const mask = turn.encode(call, layer, decoder.attention(chunk, layer, rows), keeps);
+      if (keeps) masks!.keep(layer, mask);
       around(layer, 'after');
       if (index > 0 || (layer + 1) % part !== 0) continue;
       turn.submit(call, timer);

@@ -1,12 +1,14 @@
 // A sequence on a GPU: its tokens, and their keys and values in the model's pages. What fails leaves no trace.
 import type { Candidates } from '@hip/checkpoints/generation';
 import type { ModelSession } from '@hip/kernels-webgpu';
+import type { BlockMask } from '@hip/mask-search';
 import { LlmError, throwIfAborted } from '../../errors.ts';
-import { busyError, checkAny, checkIds, checkLength, checkRoom, disposedError } from '../checks.ts';
+import { busyError, checkAny, checkIds, checkLayers, checkLength, checkRoom, disposedError } from '../checks.ts';
 import { translated } from '../failures.ts';
 import type { CandidateOptions, ForwardOptions, SavedSequence, Sequence } from '../types.ts';
 import type { StepResult } from './batch.ts';
 import type { WebgpuModel } from './model.ts';
+import { KeptMasks } from './kept-masks.ts';
 import { readPrompt } from './prompt.ts';
 import type { RowsWant } from './row-outputs.ts';
 import { restoreSession, savedPieces } from './saved.ts';
@@ -19,12 +21,21 @@ export interface Shared {
   readonly live: Set<WebgpuSequence>;
 }
 
-type Control = Pick<ForwardOptions, 'signal' | 'onProgress'>;
+type Control = Pick<ForwardOptions, 'signal' | 'onProgress' | 'masks'>;
+
+interface RunState {
+  readonly session: ModelSession;
+  /** Tokens that are held are computed anew, too. */
+  readonly isAnew: boolean;
+  readonly masks: KeptMasks;
+}
 
 export class WebgpuSequence implements Sequence {
   readonly #shared: Shared;
   #ids: number[];
   #session: ModelSession;
+  /** By layer, of the last call. */
+  #masks: ReadonlyMap<number, BlockMask> = new Map();
   #running = false;
   #disposed = false;
 
@@ -135,6 +146,7 @@ export class WebgpuSequence implements Sequence {
       throw translated(error);
     }
     this.#ids.length = length;
+    this.#masks = new Map();
   }
 
   /** Where windows have slid on nothing is held, and the next call computes all tokens anew. */
@@ -166,8 +178,9 @@ export class WebgpuSequence implements Sequence {
     }
   }
 
-  mask(): undefined {
+  mask(layer: number): BlockMask | undefined {
     this.#checkIdle('mask');
+    return this.#masks.get(layer);
   }
 
   /** Frees keys and values; a call that runs is ended at its next chunk. */
@@ -192,8 +205,11 @@ export class WebgpuSequence implements Sequence {
     const held = this.length;
     const total = held + ids.length;
     checkRoom(held, ids.length, model.options.contextTokens);
+    checkLayers(options.masks, model.shapes.length);
     if (ids.length === 0) return undefined;
     this.#running = true;
+    this.#masks = new Map();
+    using masks = new KeptMasks(model.context, options.masks);
     // Other frequencies turn every key that is held: all of it is computed anew, beside the old.
     const isTurned = held > 0 && !this.#isStale && model.isLong(total) !== model.isLong(held);
     const isAnew = isTurned || this.#isStale;
@@ -201,8 +217,9 @@ export class WebgpuSequence implements Sequence {
     try {
       throwIfAborted(options.signal, 'the step');
       if (isTurned) session = model.pool.createSession();
-      const run = (): Promise<StepResult> => this.#run(ids, want, options, { session, isAnew });
+      const run = (): Promise<StepResult> => this.#run(ids, want, options, { session, isAnew, masks });
       const result = await (model.options.offload === undefined ? run() : model.alone(run));
+      if (masks.isAny) this.#masks = await masks.read();
       if (isTurned) {
         const before = this.#session;
         this.#session = session;
@@ -223,12 +240,13 @@ export class WebgpuSequence implements Sequence {
     ids: ArrayLike<number>,
     want: Want | RowsWant,
     { signal, onProgress }: Control,
-    { session, isAnew }: { readonly session: ModelSession; readonly isAnew: boolean },
+    { session, isAnew, masks }: RunState,
   ): Promise<StepResult> {
     const { model, scheduler } = this.#shared;
     const check = (): void => this.#check();
     const held = this.length;
-    const isStep = ids.length === 1 && !isAnew && want.kind !== 'all' && want.kind !== 'losses';
+    // Steps of several conversations share passes that are bound once, and keep nothing of one layer.
+    const isStep = ids.length === 1 && !isAnew && !masks.isAny && want.kind !== 'all' && want.kind !== 'losses';
     if (isStep) {
       const result = await scheduler.step({
         session,
@@ -246,7 +264,7 @@ export class WebgpuSequence implements Sequence {
     }
     const all = isAnew ? [...this.#ids, ...Array.from(ids)] : ids;
     const [first, skip] = isAnew ? [0, held] : [held, 0];
-    const prompt = { ids: all, session, first, total: held + ids.length, skip };
+    const prompt = { ids: all, session, first, total: held + ids.length, skip, masks };
     return readPrompt(model, prompt, want, { signal, onProgress, check });
   }
 

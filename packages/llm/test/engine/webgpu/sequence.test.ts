@@ -2,6 +2,7 @@
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { describeGpu } from '@hip/testing';
 import { requestHipDevice } from '@hip/kernels-webgpu';
+import type { BlockMask } from '@hip/mask-search';
 import { logSumExp } from '@hip/checkpoints/generation';
 import { loadEngine } from '../../../src/engine/load.ts';
 import type { Engine, EngineOptions } from '../../../src/engine/types.ts';
@@ -12,6 +13,15 @@ import { tinyModel } from '../../helpers/tiny.ts';
 const SLOW = 600_000;
 const VOCABULARY = 40;
 const text = (length: number, seed = 1) => Array.from({ length }, (_, i) => (i * i * 7 + i * seed + seed) % VOCABULARY);
+/** Of all blocks that either mask holds, the share that both hold. */
+const agreement = (one: BlockMask, other: BlockMask): number => {
+  const [a, b] = [one, other].map(({ starts, counts, capacity }) => {
+    const cells = Array.from(counts, (count, cell) => [...starts.subarray(cell * capacity, cell * capacity + count)]);
+    return new Set(cells.flatMap((blocks, cell) => blocks.map((start) => `${cell}:${start}`)));
+  }) as [Set<string>, Set<string>];
+  const both = [...a].filter((block) => b.has(block)).length;
+  return both / (a.size + b.size - both);
+};
 const codeOf = (promise: Promise<unknown>) =>
   promise.then(
     () => undefined,
@@ -192,12 +202,16 @@ describeGpu('an engine', (gpu) => {
       const ids = text(600, 5);
       const runs = [whole, split].map(async (each) => {
         const rows: Float32Array[] = [];
+        const masks: (BlockMask | undefined)[] = [];
         const sequence = each.createSequence();
-        rows.push(await sequence.forward(ids.slice(0, 530)));
+        rows.push(await sequence.forward(ids.slice(0, 530), { masks: [1] }));
+        masks.push(sequence.mask(1));
         const step = async (of: typeof sequence, from: number, to: number): Promise<void> => {
           for (const id of ids.slice(from, to)) rows.push(await of.forward([id]));
         };
-        await step(sequence, 530, 533);
+        await step(sequence, 530, 532);
+        rows.push(await sequence.forward([ids[532]!], { masks: [1] }));
+        masks.push(sequence.mask(1));
         const fork = sequence.fork();
         // Two conversations at once.
         rows.push(...(await Promise.all([fork.forward(ids.slice(533, 550)), sequence.forward([3])])));
@@ -207,10 +221,16 @@ describeGpu('an engine', (gpu) => {
         const ended = sequence.forward(ids.slice(0, 30), { signal: abort.signal, onProgress: () => abort.abort() });
         expect(await codeOf(ended)).toBe('aborted');
         await step(sequence, 520, 522);
-        return rows;
+        return { rows, masks };
       });
       const [wanted, given] = await Promise.all(runs);
-      for (const [i, row] of given!.entries()) expect([i, relativeError(row, wanted![i]!) < 1e-5]).toEqual([i, true]);
+      for (const [i, row] of given!.rows.entries())
+        expect([i, relativeError(row, wanted!.rows[i]!) < 1e-5]).toEqual([i, true]);
+      expect(given!.masks).toMatchObject([
+        { queries: 530, keys: 530 },
+        { queries: 1, keys: 533 },
+      ]);
+      expect(given!.masks).toEqual(wanted!.masks);
       expect(split.memory.cache).toBeLessThan(0.7 * whole.memory.cache);
       for (const each of [whole, split]) each.close();
       const few = loadEngine(files, { ...options, offload: { tokens: 64 } });
@@ -264,16 +284,30 @@ describeGpu('an engine', (gpu) => {
     async () => {
       const attention = { denseBelow: 0, config: { k: 64, window: 64, sink: 8, denseLayers: 1 } };
       const ids = text(280, 5);
-      const logitsOf = async (options: EngineOptions) => {
+      const read = async (options: EngineOptions) => {
         const own = await loadEngine(files, { ...EXACT, attention, ...options });
         const sequence = own.createSequence();
-        const rows = [await sequence.forward(ids.slice(0, 277))];
-        for (const id of ids.slice(277)) rows.push(await sequence.forward([id]));
+        const rows = [await sequence.forward(ids.slice(0, 277), { masks: [0, 1, 2] })];
+        const masks = [0, 1, 2, 99].map((layer) => sequence.mask(layer));
+        for (const id of ids.slice(277, 279)) rows.push(await sequence.forward([id]));
+        const unasked = sequence.mask(1);
+        rows.push(await sequence.forward(ids.slice(279), { masks: [1] }));
+        masks.push(sequence.mask(1));
+        expect(await codeOf(sequence.forward([1], { masks: [3] }))).toBe('invalid-input');
         own.close();
-        return rows;
+        return { rows, masks, unasked };
       };
-      const [found, expected] = [await logitsOf({ device }), await logitsOf({ backend: 'wasm', threads: 1 })];
-      for (const [i, row] of found.entries()) expect(relativeError(row, expected[i]!)).toBeLessThan(0.02);
+      const [found, expected] = [await read({ device }), await read({ backend: 'wasm', threads: 1 })];
+      for (const [i, row] of found.rows.entries()) expect(relativeError(row, expected.rows[i]!)).toBeLessThan(0.02);
+      // The same keys, but where two scores are as good as equal.
+      for (const [i, mask] of expected.masks.entries()) {
+        const { starts: _, counts: __, ...layout } = mask ?? {};
+        if (mask) expect(found.masks[i]).toMatchObject(layout);
+        else expect(found.masks[i]).toBeUndefined();
+        if (mask) expect(agreement(found.masks[i]!, mask)).toBeGreaterThan(0.98);
+      }
+      expect(expected.masks.map((mask) => mask !== undefined)).toEqual([false, true, true, false, true]);
+      expect(found.unasked).toBeUndefined();
     },
     SLOW,
   );
