@@ -15,10 +15,11 @@ def runs(package, algorithms, evaluations, seeds):
     parser.add_argument("--algorithms", default=",".join(algorithms))
     parser.add_argument("--evaluations", type=int, default=evaluations)
     parser.add_argument("--seeds", type=int, default=seeds)
+    parser.add_argument("--first", type=int, default=0, help="the first of the seeds")
     given = parser.parse_args()
     given.out.mkdir(parents=True, exist_ok=True)
     tasks = {}
-    for seed in range(given.seeds):
+    for seed in range(given.first, given.first + given.seeds):
         for algorithm in given.algorithms.split(","):
             for name in given.tasks.split(","):
                 file = given.out / f"{name}-{package}-{algorithm}-{seed}.json".replace(" ", "_")

@@ -29,15 +29,17 @@ export interface OwnRunsOptions {
   readonly tasks: readonly string[];
   readonly evaluations: number;
   readonly seeds: number;
+  /** The first of them. @defaultValue 0 */
+  readonly first?: number;
   readonly log: (line: string) => void;
   readonly signal: AbortSignal;
 }
 
 /** Makes the runs of a tactic that are not in the folder yet, seed by seed. */
 export async function makeOwnRuns(options: OwnRunsOptions): Promise<void> {
-  const { folder, tactic, tasks, evaluations, seeds, log, signal } = options;
+  const { folder, tactic, tasks, evaluations, seeds, first = 0, log, signal } = options;
   const made = new Map(tasks.map((name) => [name, PEER_TASKS[name]!()]));
-  for (let seed = 0; seed < seeds; seed++) {
+  for (let seed = first; seed < first + seeds; seed++) {
     for (const [name, task] of made) {
       const file = join(folder, `${name}-ours-${tactic}-${seed}.json`.replaceAll(' ', '_'));
       if (existsSync(file)) continue;

@@ -3,7 +3,7 @@ import { violation, type Bound } from '../constraints.ts';
 import { widthOf } from '../range.ts';
 import { feasibleTrials, frontOf } from '../run/front.ts';
 import type { Space } from '../space.ts';
-import { isComplete, type Trial } from '../study/trial.ts';
+import { isComplete, type CompleteTrial, type Trial } from '../study/trial.ts';
 import { Frontier } from './frontier.ts';
 
 /** A rule's record before anything was measured, as if so many proposals had gained so many times what the mean one gains. */
@@ -22,9 +22,15 @@ const WINDOW = 200;
 /** What one proposal may count, in means of its round: one lucky find is no rule. */
 const MOST_GAIN = 5;
 
+/** Trials that tell what there is: those that came before anything was learned. */
+const FIRST = 20;
+
+/** Share of what a proposal gained lately below which a round's mean gain counts as less: crumbs are no merit. */
+const LEAST_GAIN = 0.1;
+
 /**
  * What proposals of each rule have gained lately, in hypervolume beyond the front that they met, 1 for the mean proposal of its round. A round
- * in which nothing gains says nothing for the rules that proposed it: they lose to those that did not.
+ * in which nothing gains, or next to nothing, says nothing for the rules that proposed it: they lose to those that did not.
  */
 export function gainRates(
   space: Space,
@@ -34,40 +40,47 @@ export function gainRates(
 ): Readonly<Record<string, number>> {
   const record = Object.fromEntries(priors.map(({ rule, gained, of }) => [rule, { gained, of }]));
   const recent = trials.slice(-WINDOW);
-  for (const round of new Set(recent.map((trial) => trial.round))) {
+  const rounds = [...new Set(recent.map((trial) => trial.round))].flatMap((round) => {
     const own = recent.filter((trial) => trial.round === round);
-    if (!own.some(({ origin }) => record[origin])) continue;
+    if (!own.some(({ origin }) => record[origin])) return [];
     const places = own.map((trial) => trials.indexOf(trial));
-    const gains = gainsOf(space, trials.slice(0, places[0]), own, bounds);
-    const mean = gains.reduce((sum, gain) => sum + gain / gains.length, 0);
+    return [{ own, places, gains: gainsOf(space, trials.slice(0, places[0]), own, bounds) }];
+  });
+  const least = LEAST_GAIN * mean(rounds.flatMap(({ gains }) => gains));
+  for (const { own, places, gains } of rounds) {
+    const unit = Math.max(least, mean(gains));
     own.forEach(({ origin }, index) => {
       const credit = record[origin];
       if (!credit) return;
       const weight = Math.exp((places[index]! + 1 - trials.length) / MEMORY);
       credit.of += weight;
-      if (mean > 0) credit.gained += weight * Math.min(MOST_GAIN, gains[index]! / mean);
+      if (unit > 0) credit.gained += weight * Math.min(MOST_GAIN, gains[index]! / unit);
     });
   }
   return Object.fromEntries(Object.entries(record).map(([rule, { gained, of }]) => [rule, gained / of]));
 }
 
-/** Hypervolume that each trial adds to the front of those before, in units of that front's box. */
+/** Hypervolume that each trial adds to the front of those before, as a share of the box that the front and the better half of the first trials lie in. */
 function gainsOf(
   space: Space,
   before: readonly Trial[],
   own: readonly Trial[],
   bounds: readonly Bound[],
 ): readonly number[] {
-  const front = frontOf(space, feasibleTrials(before, bounds)).map(({ values }) => space.minimised(values));
+  const pointOf = ({ values }: CompleteTrial): readonly number[] => space.minimised(values);
+  const inside = feasibleTrials(before, bounds);
+  const front = frontOf(space, inside).map(pointOf);
   const points = own.map((trial) =>
-    isComplete(trial) && bounds.every((bound) => violation(bound, trial.values) <= 0)
-      ? space.minimised(trial.values)
-      : undefined,
+    isComplete(trial) && bounds.every((bound) => violation(bound, trial.values) <= 0) ? pointOf(trial) : undefined,
   );
   const all = [...front, ...points.flatMap((point) => (point ? [point] : []))];
   if (all.length === 0) return own.map(() => 0);
+  const first = inside.slice(0, FIRST).map(pointOf);
   const lows = all[0]!.map((_, k) => Math.min(...all.map((point) => point[k]!)));
-  const widths = lows.map((low, k) => widthOf(low, Math.max(...all.map((point) => point[k]!))));
+  // A front can be a sliver of what there is, in which the least is much.
+  const widths = lows.map((low, k) =>
+    widthOf(low, Math.max(medianOf(first.map((point) => point[k]!)), ...all.map((point) => point[k]!))),
+  );
   const scale = (point: readonly number[]): readonly number[] =>
     point.map((value, k) => (widths[k]! > 0 ? (value - lows[k]!) / widths[k]! : 0));
   const frontier = new Frontier(
@@ -76,6 +89,12 @@ function gainsOf(
   );
   return points.map((point) => (point ? frontier.gain(scale(point)) : 0));
 }
+
+const mean = (values: readonly number[]): number => values.reduce((sum, value) => sum + value / values.length, 0);
+
+/** −∞ of none. */
+const medianOf = (values: readonly number[]): number =>
+  values.toSorted((a, b) => a - b)[values.length >> 1] ?? -Infinity;
 
 /** Share of a round that every rule has, however it fared: what it would find now is not known otherwise. */
 const LEAST = 0.05;

@@ -58,6 +58,18 @@ describe('gain rates', () => {
     expect(gainRates(space, lucky, [], PRIORS)['bold']).toBeLessThan((1 + 5) / 3 + 0.1);
   });
 
+  it('count crumbs as next to nothing, in a front that is a sliver of what there is, too', () => {
+    const first = Array.from({ length: 20 }, (_, n) => trial(n, 0, 'random', [100 + 10 * n, 290 - 10 * n]));
+    const found = trial(20, 1, 'bold', [1, 90]); // the front is this point alone
+    const crumbs = Array.from({ length: 30 }, (_, n) => trial(21 + n, 2 + n, 'mean', [1 - 1e-6 * (n + 1), 90 + n]));
+    const rates = gainRates(space, [...first, found, ...crumbs], [], PRIORS);
+    expect(rates['mean']).toBeLessThan(0.05);
+    expect(rates['bold']).toBeGreaterThan(0.6);
+    // Small steps are all there is: they count in full.
+    const steady = Array.from({ length: 30 }, (_, n) => trial(n, n, 'mean', [100 - 0.01 * n, 100]));
+    expect(gainRates(space, steady, [], PRIORS)['mean']).toBeGreaterThan(0.8);
+  });
+
   it('without trials are the priors, and outside a bound nothing gains', () => {
     expect(gainRates(space, [], [], PRIORS)).toEqual({ mean: 0.5, bold: 0.5 });
     const bound = { text: 'a <= 3', name: 'a', relation: '<=' as const, bound: 3 };
