@@ -27,6 +27,8 @@ function settings(quick: boolean) {
     deadline: env['INSTATUNE_DEADLINE'] === undefined ? undefined : 1000 * Number(env['INSTATUNE_DEADLINE']),
     /** File that holds the rows so far, written after every row. */
     partial: env['INSTATUNE_PARTIAL'],
+    /** Unix time in seconds by which all must have ended. */
+    deadline: env['INSTATUNE_DEADLINE'] === undefined ? undefined : Number(env['INSTATUNE_DEADLINE']),
     /** Folder in which trainings are kept, so that a run goes on where the last one was stopped; and as what numbers. */
     kept: env['INSTATUNE_KEPT'],
     keptAs: (env['INSTATUNE_KEPT_AS'] ?? 'F32') as FloatDtype,
@@ -61,6 +63,7 @@ export const benchmark: Benchmark = {
       searchSeeds,
       tasks: names,
       precision,
+      deadline,
     } = settings(quick);
     const tasks = names.map(taskOf);
     const shared = sharedDirectory();
@@ -78,11 +81,14 @@ export const benchmark: Benchmark = {
         if (section === 'profile') await profile({ shared, tasks, emit, log, signal, ...(quick && { batch: 2 }) });
         else if (section === 'latencies') await measureAgain({ shared, rows: storedRows(), emit, signal });
         else if (section === 'embeddings') {
-          const onModel = async (share: number, model: ElasticModel): Promise<void> => {
-            if (kept) await saveCheckpoint(model, `${kept}/embeddings-${share}`, { dtype: keptAs });
+          const onModel = async (name: string, model: ElasticModel): Promise<void> => {
+            if (kept) await saveCheckpoint(model, `${kept}/embeddings-${name}`, { dtype: keptAs });
           };
           const own = embeddingRecipe(recipe, quick, precision);
-          await studyEmbeddings({ shared, seed, recipe: own, emit, log, signal, onModel });
+          await studyEmbeddings({
+            ...{ shared, seed, recipe: own, emit, log, signal, onModel },
+            ...(deadline !== undefined && { deadline }),
+          });
         } else if (section === 'throughput') await throughput({ shared, tasks, backend, quick, emit, log, signal });
         else {
           const found = taskOf(section);

@@ -16,6 +16,7 @@ import {
   genesToSubnet,
   inputTensors,
   loadCheckpoint,
+  reconstructSubnet,
   reorderByImportance,
   SeededRandom,
   shuffledIndices,
@@ -26,11 +27,13 @@ import {
   usedGenes,
   type Dataset,
   type ElasticModel,
+  type ModelInputs,
   type Precision,
   type SpaceChoices,
   type SubnetConfig,
 } from '@instatune/supernet';
 import { round } from './rows.ts';
+import { trainWithin } from './within.ts';
 
 export interface EmbeddingRecipe {
   /** Steps of the super-network; and of each chosen sub-network by itself afterwards. */
@@ -55,6 +58,12 @@ export interface EmbeddingRecipe {
   readonly pieces: number;
   /** Whether networks that are trained on are reported before that, too: tens of seconds each. @defaultValue true */
   readonly reportsAll?: boolean;
+  /** Whether sub-networks start with output projections fitted anew (`reconstructSubnet`). @defaultValue true */
+  readonly reconstruct?: boolean;
+  /** Texts that they are fitted on. @defaultValue 2048 */
+  readonly calibration?: number;
+  /** Whether a training's moving average of weights is what it leaves, its decay. @defaultValue none */
+  readonly average?: number;
   /** Texts of each dataset, fewer for rehearsals. @defaultValue all */
   readonly texts?: number;
   readonly precision?: Precision;
@@ -63,6 +72,8 @@ export interface EmbeddingRecipe {
 /** Tokens that MACs are stated for, about a sentence's. */
 const TOKENS = 32;
 const HELD_OUT = 1000;
+/** Seconds that are left for the scores after the last training. */
+const AT_THE_END = 40;
 
 // Without the KL of similarities, with hidden states and at a lower rate, 1,500 steps of the same sub-network kept .67 of the neighbours, with
 // it .57 (known-models.md). Pieces of sentences, some words of them others, show the teacher more than one book does.
@@ -88,8 +99,10 @@ export interface EmbeddingStudyOptions {
   readonly emit: (row: Record<string, unknown>) => void;
   readonly log: (line: string) => void;
   readonly signal: AbortSignal;
+  /** Unix time in seconds by which all must have ended: trainings are made as long as they fit. @defaultValue never */
+  readonly deadline?: number;
   /** Receives the chosen sub-networks as they are done. */
-  readonly onModel?: (share: number, model: ElasticModel) => Promise<void>;
+  readonly onModel?: (name: string, model: ElasticModel) => Promise<void>;
 }
 
 interface Candidate {
@@ -124,15 +137,16 @@ export async function studyEmbeddings(options: EmbeddingStudyOptions): Promise<v
     report: await embed(teacher, report, { batchSize }),
   };
   const answers = new TeacherCache(teacher);
-  const distil = async (
+  const runTraining = async (
     what: string,
     model: ElasticModel,
     steps: number,
     rate: number,
     strategy: 'instatune' | 'kd-only',
+    stop: AbortSignal,
+    onStep: (step: number) => void,
   ) => {
-    const start = performance.now();
-    let last = start;
+    let last = performance.now();
     await fineTune(model, train, {
       strategy,
       alpha: 0,
@@ -143,17 +157,46 @@ export async function studyEmbeddings(options: EmbeddingStudyOptions): Promise<v
       steps,
       batchSize: recipe.batchSize,
       learningRate: recipe.learningRate * rate,
-      schedule: { warmup: 0.1 },
+      schedule: { warmup: 0.05 },
+      ...(recipe.average !== undefined && { average: { decay: recipe.average } }),
       seed,
-      signal,
+      signal: stop,
       precision,
       onProgress: ({ step, loss, eta }) => {
+        onStep(step);
         if (performance.now() - last < 10_000) return;
         last = performance.now();
         log(`embeddings: ${what} ${step}/${steps} loss ${loss.toFixed(4)} eta ${eta.toFixed(0)} s`);
       },
     });
-    return (performance.now() - start) / 1000;
+  };
+  /** Distils for so many steps, or as many as fit into `share` of the time left, on the schedule of those; says how many. */
+  const distil = async (
+    what: string,
+    model: ElasticModel,
+    most: number,
+    rate: number,
+    strategy: 'instatune' | 'kd-only',
+    share = 1,
+  ) => {
+    const start = performance.now();
+    const run = (steps: number, stop: AbortSignal, onStep: (step: number) => void) =>
+      runTraining(what, model, steps, rate, strategy, stop, onStep);
+    const steps = await trainWithin(model, most, secondsLeft() * share, run, signal);
+    log(`embeddings: ${what}: ${steps} of ${most} steps`);
+    return { steps, trainingSeconds: round((performance.now() - start) / 1000, 1) };
+  };
+  const secondsLeft = (): number =>
+    options.deadline === undefined ? Number.POSITIVE_INFINITY : options.deadline - Date.now() / 1000 - AT_THE_END;
+  const cutOf = async (subnet: SubnetConfig): Promise<ElasticModel> => {
+    if (recipe.reconstruct === false) return extractModel(model, subnet);
+    const start = performance.now();
+    const { calibration: texts = 2048 } = recipe;
+    const batches = await calibration(train, Math.ceil(texts / 128), Math.min(texts, 128));
+    const cut = await reconstructSubnet(model, subnet, { batches });
+    for (const batch of batches) tf.dispose(Object.values(batch) as tf.Tensor[]);
+    log(`embeddings: reconstructed in ${round((performance.now() - start) / 1000, 1)} s`);
+    return cut;
   };
   const open = async (): Promise<ElasticModel> => (await loadCheckpoint(folder, { space: recipe.space })).model;
   const model = await open();
@@ -182,6 +225,13 @@ export async function studyEmbeddings(options: EmbeddingStudyOptions): Promise<v
       ...fields,
     });
 
+  const { reportsAll = true } = recipe;
+  /** What a network is before it is trained. */
+  const early = async (of: ElasticModel): Promise<Record<string, unknown>> => {
+    if (!reportsAll) return {};
+    const { spearman, overlap } = await scores(of);
+    return { atStart: { spearman, overlap } };
+  };
   const release = (): void => {
     answers.dispose();
     teacher.dispose();
@@ -191,30 +241,28 @@ export async function studyEmbeddings(options: EmbeddingStudyOptions): Promise<v
   // Prefixes first: they need nothing of the rest.
   for (const layers of recipe.prefixes) {
     const subnet = uniformSubnet(model.space, layers, model.config.heads, model.config.ffn);
-    const prefix = await extractModel(model, subnet);
-    const steps = recipe.steps + recipe.tune;
-    const seconds = await distil(`prefix of ${layers}`, prefix, steps, 1, 'kd-only');
-    row('prefix', subnet, { ...(await scores(prefix)), steps, seed, trainingSeconds: round(seconds, 1) });
+    const prefix = await cutOf(subnet);
+    const start = await early(prefix);
+    const trained = await distil(`prefix of ${layers}`, prefix, recipe.steps + recipe.tune, 1, 'kd-only');
+    row('prefix', subnet, { ...(await scores(prefix)), ...trained, batch: recipe.batchSize, seed, ...start });
+    await onModel?.(`prefix-${layers}`, prefix);
     prefix.dispose();
   }
   for (const { layers, heads, ffn } of recipe.direct ?? []) {
     const subnet = uniformSubnet(model.space, layers, heads, ffn);
-    const cut = await extractModel(model, subnet);
-    const seconds = await distil(`cut to ${heads} heads, ${ffn} units`, cut, recipe.tune, 1, 'kd-only');
-    const fields = { batch: recipe.batchSize, steps: recipe.tune, seed, trainingSeconds: round(seconds, 1) };
-    row('sub-network, as cut', subnet, { ...(await scores(cut)), ...fields });
-    await onModel?.(round(macsOf(subnet) / full, 2), cut);
+    const cut = await cutOf(subnet);
+    const start = await early(cut);
+    const trained = await distil(`cut to ${heads} heads, ${ffn} units`, cut, recipe.steps + recipe.tune, 1, 'kd-only');
+    row('sub-network, as cut', subnet, { ...(await scores(cut)), ...trained, batch: recipe.batchSize, seed, ...start });
+    await onModel?.(String(round(macsOf(subnet) / full, 2)), cut);
     cut.dispose();
   }
   if (recipe.direct || recipe.shares.length === 0) return release();
-  const seconds = await distil('super-network', model, recipe.steps, recipe.superRate, 'instatune');
-  const { reportsAll = true } = recipe;
-  const early = async (subnet?: SubnetConfig) => (reportsAll ? await scores(model, subnet) : {});
+  const trained = await distil('super-network', model, recipe.steps, recipe.superRate, 'instatune', 0.3);
   row('super-network', fullSubnet(model.space), {
-    ...(await early()),
-    steps: recipe.steps,
+    ...(reportsAll && (await scores(model))),
+    ...trained,
     seed,
-    trainingSeconds: round(seconds, 1),
   });
   const known = new Map<string, Candidate>();
   const measure = async (genes: readonly number[]): Promise<Candidate> => {
@@ -252,27 +300,22 @@ export async function studyEmbeddings(options: EmbeddingStudyOptions): Promise<v
     },
   );
   log(`embeddings: ${known.size} sub-networks measured`);
-  for (const share of recipe.shares) {
+  for (const [index, share] of recipe.shares.entries()) {
     const within = [...known.values()].filter(({ macs }) => macs <= share * full).sort((a, b) => a.loss - b.loss);
     const chosen = within[0];
     if (!chosen) continue;
     const { subnet } = chosen;
     row('sub-network', subnet, {
       within: share,
-      ...(await early(subnet)),
+      ...(reportsAll && (await scores(model, subnet))),
       searchOverlap: round(1 - chosen.loss, 4),
       seed,
     });
     const tuned = await extractModel(model, subnet);
-    const tuneSeconds = await distil(`sub-network within ${share}`, tuned, recipe.tune, 1, 'kd-only');
-    row('sub-network, distilled on', subnet, {
-      within: share,
-      ...(await scores(tuned)),
-      steps: recipe.tune,
-      seed,
-      trainingSeconds: round(tuneSeconds, 1),
-    });
-    await onModel?.(share, tuned);
+    const part = 1 / (recipe.shares.length - index);
+    const tuning = await distil(`sub-network within ${share}`, tuned, recipe.tune, 1, 'kd-only', part);
+    row('sub-network, distilled on', subnet, { within: share, ...(await scores(tuned)), ...tuning, seed });
+    await onModel?.(String(share), tuned);
     tuned.dispose();
   }
   release();
@@ -295,7 +338,7 @@ function wordsOf(folder: string): string[] {
 
 const PIECE_WORDS = 4;
 
-/** Runs of words of sentences, some of two joined; in every second one each seventh word or so is another. */
+/** Runs of words of sentences, some of two joined; in every second one a tenth to two fifths of the words are others. */
 function piecesOf(sentences: readonly string[], words: readonly string[], count: number, seed: number): string[] {
   const { next } = new SeededRandom(deriveSeed(seed, 19));
   const pick = <T>(list: readonly T[]) => list[Math.floor(next() * list.length)] as T;
@@ -307,16 +350,24 @@ function piecesOf(sentences: readonly string[], words: readonly string[], count:
       const from = Math.floor(next() * (text.length - length));
       text = text.slice(from, from + length);
     }
-    return (piece % 2 === 0 ? text : text.map((word) => (next() < 0.15 ? pick(words) : word))).join(' ');
+    if (piece % 2 === 0) return text.join(' ');
+    const share = 0.1 + 0.3 * next();
+    return text.map((word) => (next() < share ? pick(words) : word)).join(' ');
   });
 }
 
-async function reorder(model: ElasticModel, data: Dataset, { batchSize, space }: EmbeddingRecipe): Promise<void> {
-  const batches = [];
-  for (let i = 0; i < 4; i++) {
-    const indices = Array.from({ length: Math.min(64, batchSize) }, (_, row) => (i * 997 + row * 31) % data.length);
+/** Inputs of training texts, spread over all of them. The caller disposes. */
+async function calibration(data: Dataset, count: number, size: number): Promise<ModelInputs[]> {
+  const batches: ModelInputs[] = [];
+  for (let i = 0; i < count; i++) {
+    const indices = Array.from({ length: Math.min(size, data.length) }, (_, row) => (i * 997 + row * 31) % data.length);
     batches.push(inputTensors(await data.batch(indices)));
   }
+  return batches;
+}
+
+async function reorder(model: ElasticModel, data: Dataset, { batchSize, space }: EmbeddingRecipe): Promise<void> {
+  const batches = await calibration(data, 4, Math.min(64, batchSize));
   const axes = (space.hidden?.length ?? 0) > 1 ? (['heads', 'ffn', 'hidden'] as const) : (['heads', 'ffn'] as const);
   await reorderByImportance(model, { criterion: 'activation', batches, axes });
   for (const batch of batches) tf.dispose(Object.values(batch) as tf.Tensor[]);

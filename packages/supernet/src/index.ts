@@ -30,6 +30,7 @@ export type {
   OnnxSource,
 } from './export/onnx.ts';
 export * from './elastic/reorder.ts';
+export * from './elastic/reconstruct.ts';
 export * from './latency/index.ts';
 export * from './vocabulary/index.ts';
 export { subnetProblem } from './search/problem.ts';

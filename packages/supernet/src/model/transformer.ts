@@ -322,9 +322,11 @@ export class TransformerModel implements ElasticModel {
       const output = isAttention ? this.#attention(input, layer, width, pass) : this.#ffn(input, layer, width, pass);
       return this.#dropout(pass.stream.mask(output), pass.options, 'hidden', salt);
     };
-    if (this.config.norm.placement === 'post') return this.#norm(tf.add(run(x), x), norm, pass);
-    const isNormed = !(this.config.skipsFirstNorm && layer === 0 && kind === 'attention');
-    return tf.add(x, run(isNormed ? this.#norm(x, norm, pass) : x));
+    const isPost = this.config.norm.placement === 'post';
+    const isNormed = !isPost && !(this.config.skipsFirstNorm && layer === 0 && kind === 'attention');
+    const stream: tf.Tensor2D = tf.add(x, run(isNormed ? this.#norm(x, norm, pass) : x));
+    pass.options.observeBlock?.(`layers.${layer}.${kind}`, stream);
+    return isPost ? this.#norm(stream, norm, pass) : stream;
   }
 
   #attention(x: tf.Tensor2D, layer: number, width: LayerWidth, pass: Pass): tf.Tensor2D {

@@ -109,6 +109,8 @@ export interface ForwardOptions {
   readonly observe?: ((projection: string, input: tf.Tensor2D) => void) | undefined;
   /** The same of the output [B·T, D] of every norm of the residual stream, by the norm's name. */
   readonly observeNorm?: ((norm: string, output: tf.Tensor2D) => void) | undefined;
+  /** The residual stream [B·T, D] as each attention and FFN (`layers.0.attention`) leaves it, before a norm that comes after them. */
+  readonly observeBlock?: ((block: string, stream: tf.Tensor2D) => void) | undefined;
 }
 
 /** Result of a forward pass. The caller disposes (or runs inside tf.tidy). */
