@@ -27,8 +27,6 @@ function settings(quick: boolean) {
     deadline: env['INSTATUNE_DEADLINE'] === undefined ? undefined : 1000 * Number(env['INSTATUNE_DEADLINE']),
     /** File that holds the rows so far, written after every row. */
     partial: env['INSTATUNE_PARTIAL'],
-    /** Unix time in seconds by which all must have ended. */
-    deadline: env['INSTATUNE_DEADLINE'] === undefined ? undefined : Number(env['INSTATUNE_DEADLINE']),
     /** Folder in which trainings are kept, so that a run goes on where the last one was stopped; and as what numbers. */
     kept: env['INSTATUNE_KEPT'],
     keptAs: (env['INSTATUNE_KEPT_AS'] ?? 'F32') as FloatDtype,
@@ -63,7 +61,6 @@ export const benchmark: Benchmark = {
       searchSeeds,
       tasks: names,
       precision,
-      deadline,
     } = settings(quick);
     const tasks = names.map(taskOf);
     const shared = sharedDirectory();

@@ -73,7 +73,7 @@ export interface EmbeddingRecipe {
 const TOKENS = 32;
 const HELD_OUT = 1000;
 /** Seconds that are left for the scores after the last training. */
-const AT_THE_END = 40;
+const AT_THE_END = 75;
 
 // Without the KL of similarities, with hidden states and at a lower rate, 1,500 steps of the same sub-network kept .67 of the neighbours, with
 // it .57 (known-models.md). Pieces of sentences, some words of them others, show the teacher more than one book does.
@@ -99,7 +99,7 @@ export interface EmbeddingStudyOptions {
   readonly emit: (row: Record<string, unknown>) => void;
   readonly log: (line: string) => void;
   readonly signal: AbortSignal;
-  /** Unix time in seconds by which all must have ended: trainings are made as long as they fit. @defaultValue never */
+  /** Unix time in milliseconds by which all must have ended: trainings are made as long as they fit. @defaultValue never */
   readonly deadline?: number;
   /** Receives the chosen sub-networks as they are done. */
   readonly onModel?: (name: string, model: ElasticModel) => Promise<void>;
@@ -187,7 +187,7 @@ export async function studyEmbeddings(options: EmbeddingStudyOptions): Promise<v
     return { steps, trainingSeconds: round((performance.now() - start) / 1000, 1) };
   };
   const secondsLeft = (): number =>
-    options.deadline === undefined ? Number.POSITIVE_INFINITY : options.deadline - Date.now() / 1000 - AT_THE_END;
+    options.deadline === undefined ? Number.POSITIVE_INFINITY : (options.deadline - Date.now()) / 1000 - AT_THE_END;
   const cutOf = async (subnet: SubnetConfig): Promise<ElasticModel> => {
     if (recipe.reconstruct === false) return extractModel(model, subnet);
     const start = performance.now();

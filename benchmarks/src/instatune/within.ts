@@ -6,7 +6,7 @@ import { SupernetError, type ElasticModel } from '@instatune/supernet';
 const FIRST = 16;
 const PACED = 48;
 /** What a pace is not trusted with: others come onto the same GPU. */
-const MARGIN = 0.9;
+const MARGIN = 0.85;
 
 /**
  * Runs `train` for `most` steps, or for as many as fit the seconds by the pace of some whose weights are put back; stops it when the
