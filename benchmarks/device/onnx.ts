@@ -1,5 +1,5 @@
-// onnxruntime-web's whole graph against the same graph cut, at Qwen3-0.6B's shape: node BUNDLE --dawn dawn.node --ort FOLDER --out rows.json [--tiny] [--dtypes fp16] [--cut 2048,8192] [--whole 2048] [--short 2048] [--zeros 131072] [--kinds cut,whole] [--growing]
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+// onnxruntime-web's whole graph against the same graph cut, at Qwen3-0.6B's shape: node BUNDLE --dawn dawn.node --ort FOLDER --out rows.json [--tiny] [--dtypes fp16] [--cut 2048,8192] [--whole 2048] [--short 2048] [--zeros 131072] [--kinds cut,growing,offload,whole] [--offload 4096] [--folder WRITTEN]
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -8,9 +8,9 @@ import { parseArgs } from 'node:util';
 import type * as Ort from 'onnxruntime-web';
 import { requestHipDevice } from '@hip/kernels-webgpu';
 import type { OnnxDtype } from '@instatune/supernet';
-import { agreement, sampleLogits, speedRows, tokenRow } from '../src/onnx-webgpu/measure.ts';
-import { QWEN3, TINY, writeModel } from '../src/onnx-webgpu/model.ts';
-import { cutRunner, wholeRunner, type Runner } from '../src/onnx-webgpu/sessions.ts';
+import { agreement, growthRow, sampleLogits, speedRows, zerosRow } from '../src/onnx-webgpu/measure.ts';
+import { QWEN3, SHORT_POOL, TINY, writeModel } from '../src/onnx-webgpu/model.ts';
+import { cutRunner, wholeRunner, type ModelFiles, type Runner } from '../src/onnx-webgpu/sessions.ts';
 
 const { values } = parseArgs({
   options: {
@@ -25,7 +25,12 @@ const { values } = parseArgs({
     short: { type: 'string', default: '2048' },
     zeros: { type: 'string', default: '' },
     kinds: { type: 'string', default: 'cut,not captured,with checks,whole' },
-    growing: { type: 'boolean', default: false },
+    offload: { type: 'string', default: '4096' },
+    offloaded: { type: 'string', default: '32768' },
+    folder: { type: 'string' },
+    write: { type: 'boolean', default: false },
+    last: { type: 'string', default: '2048' },
+    grown: { type: 'string', default: '600' },
     steps: { type: 'string', default: '12' },
     chunk: { type: 'string', default: '8192' },
     seconds: { type: 'string', default: '120' },
@@ -69,46 +74,75 @@ function say(row: Record<string, unknown>): void {
 
 const shape = values.tiny ? TINY : QWEN3;
 const lengthsOf = (text: string) => text.split(',').filter(Boolean).map(Number);
+/** A model that lies in the folder, or is written there now. */
+async function modelIn(folder: string, dtype: OnnxDtype, contextLength: number): Promise<ModelFiles> {
+  const note = join(folder, 'model-file.txt');
+  if (existsSync(note)) return { folder, model: readFileSync(note, 'utf8') };
+  const report = await writeModel(shape, folder, dtype, contextLength, values.folder ? SHORT_POOL : undefined);
+  writeFileSync(note, report.model);
+  say({ dtype, written: report.bytes });
+  return { folder, model: report.model };
+}
+
 const work = mkdtempSync(join(tmpdir(), 'onnx-webgpu-'));
 try {
   for (const dtype of values.dtypes.split(',') as OnnxDtype[]) {
-    const contextLength = Math.max(...lengthsOf(values.whole), ...lengthsOf(values.cut)) + 256;
-    const folder = join(work, dtype);
-    const report = await writeModel(shape, folder, dtype, contextLength);
-    say({ dtype, written: report.bytes });
-    const files = { folder, model: report.model };
-    const own = { gpuDevice: device, maxTokens: values.growing ? undefined : contextLength };
+    const all = [values.whole, values.cut, values.offloaded, values.zeros].flatMap(lengthsOf);
+    const contextLength = Math.max(...all) + 1024;
+    const files = await modelIn(join(values.folder ?? work, dtype), dtype, contextLength);
+    if (values.write) continue;
+    const growing = { gpuDevice: device };
+    const own = { ...growing, maxTokens: contextLength };
     const plain = { sessionOptions: { enableGraphCapture: false } };
     const checked = { sessionOptions: { executionProviders: [{ name: 'webgpu', validationMode: 'basic' }] } };
     const unchecked = { provider: { validationMode: 'disabled' }, name: 'onnxruntime-web, whole, without its checks' };
     const plan = { steps: Number(values.steps), chunk: Number(values.chunk), deadline };
     const short = lengthsOf(values.short);
     const sample = { tokens: short[0] ?? 2048, steps: 8 };
+    const offload = Number(values.offload);
+    const offloaded = `cut, ${offload} tokens of a layer on the GPU`;
     const kinds = {
       cut: [() => cutRunner(ort, files, own, 'cut'), lengthsOf(values.cut)],
       'not captured': [() => cutRunner(ort, files, { ...own, ...plain }, 'cut, not captured'), short],
       'with checks': [() => cutRunner(ort, files, { ...own, ...checked }, "cut, with the provider's checks"), short],
+      growing: [() => cutRunner(ort, files, growing, 'cut, without maxTokens'), lengthsOf(values.offloaded)],
+      offload: [() => cutRunner(ort, files, { ...growing, offload }, offloaded), lengthsOf(values.offloaded)],
       whole: [() => wholeRunner(ort, files, device), lengthsOf(values.whole)],
       'whole unchecked': [() => wholeRunner(ort, files, device, unchecked), short],
     } as const satisfies Record<string, readonly [() => Promise<Runner>, readonly number[]]>;
     let captured: Float32Array[] | undefined;
+    /** Logits after the last token of a length, of the first session that ran it. */
+    const atLengths = new Map<number, Float32Array>();
+    const log = (row: Record<string, unknown>): void => say({ dtype, ...row });
     for (const kind of values.kinds.split(',') as (keyof typeof kinds)[]) {
       const [make, lengths] = kinds[kind];
       const start = performance.now();
       try {
         const runner = await make();
-        say({ dtype, session: runner.name, createdMs: Math.round(performance.now() - start) });
-        await speedRows(runner, { ...plan, lengths }, shape.vocabulary, (row) => say({ dtype, ...row }));
-        if (kind === 'whole' && values.zeros !== '')
-          say({ dtype, ...(await tokenRow(runner, Number(values.zeros), 5)) });
+        log({ session: runner.name, createdMs: Math.round(performance.now() - start) });
+        await speedRows(runner, { ...plan, lengths }, shape.vocabulary, (row, logits) => {
+          const known = atLengths.get(row['tokens'] as number);
+          if (logits && !known) atLengths.set(row['tokens'] as number, logits);
+          log(known && logits ? { ...row, againstCut: agreement([logits], [known]) } : row);
+        });
+        if (kind === 'growing') {
+          const grown = { tokens: sample.tokens, steps: Number(values.grown), deadline };
+          log(await growthRow(runner, grown, shape.vocabulary));
+        }
+        if (runner.zeros && values.zeros !== '') {
+          const past = Number(values.zeros);
+          log(await zerosRow(runner, { past, tokens: 1, times: 5 }));
+          const tokens = Number(values.last);
+          if (tokens > 1) log(await zerosRow(runner, { past: past - tokens, tokens, times: 2 }));
+        }
         if (kind === 'cut') captured = await sampleLogits(runner, sample, shape.vocabulary);
         else if (captured && kind !== 'with checks') {
           const others = await sampleLogits(runner, sample, shape.vocabulary);
-          say({ dtype, part: `cut against ${kind}`, tokens: sample.tokens, ...agreement(captured, others) });
+          log({ part: `cut against ${kind}`, tokens: sample.tokens, ...agreement(captured, others) });
         }
         await runner.release();
       } catch (error) {
-        say({ dtype, kind, failure: String(error).slice(0, 500) });
+        log({ kind, failure: String(error).slice(0, 500) });
       }
     }
   }

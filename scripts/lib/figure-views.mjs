@@ -380,10 +380,11 @@ export const VIEWS = [
         document.rows.filter(({ session }) => session),
         {
           weights: 'dtype',
-          session: 'session',
+          session: ({ session, part }) => (part ? `${session}: ${part}` : session),
           tokens: ({ tokens }) => thousands(tokens),
           'prefill (ms)': 'prefillMs',
           'token after it (ms)': 'tokenMs',
+          'the slowest of them': 'tokenMsWorst',
           'prefill, times faster': 'prefillGain',
           'token, times faster': 'tokenGain',
         },

@@ -19,7 +19,7 @@ export async function speedRows(
   runner: Runner,
   { lengths, steps, chunk, deadline }: Plan,
   vocabulary: number,
-  log: (row: Record<string, unknown>) => void,
+  log: (row: Record<string, unknown>, logits?: Float32Array) => void,
 ): Promise<void> {
   const ids = (tokens: number, at: number) =>
     Int32Array.from({ length: tokens }, (_, i) => ((at + i) * 7919) % vocabulary);
@@ -70,14 +70,47 @@ export async function speedRows(
       row['tokenMsBest'] = round(times[0]!);
       runs.sort((a, b) => a - b);
       if (runner.pieces) row['ofItInRunsMs'] = round(runs[runs.length >> 1]!);
+      row['tokenMsWorst'] = round(times.at(-1)!);
       release(past, {});
     } catch (error) {
       row['failure'] = String(error).slice(0, 300);
       log(row);
       return;
     }
-    log(row);
+    log(row, runner.logits());
   }
+}
+
+/** Tokens one by one, past the room that a cache was made with: the slowest is the one that finds it full. */
+export async function growthRow(
+  runner: Runner,
+  { tokens, steps, deadline }: { readonly tokens: number; readonly steps: number; readonly deadline: number },
+  vocabulary: number,
+): Promise<Record<string, unknown>> {
+  const ids = (count: number, at: number) =>
+    Int32Array.from({ length: count }, (_, i) => ((at + i) * 7919) % vocabulary);
+  const row = { session: runner.name, tokens, part: 'tokens one by one past the first room' };
+  const times: number[] = [];
+  let past = await runner.step(ids(tokens, 0), undefined);
+  for (let step = 0; step < steps && performance.now() < deadline; step++) {
+    const before = performance.now();
+    past = await advance(runner, past, ids(1, tokens + step));
+    times.push(performance.now() - before);
+  }
+  release(past, {});
+  // Pieces are captured in the first ones.
+  const steady = times.slice(4);
+  const slowest = steady.indexOf(Math.max(...steady)) + 4;
+  const sorted = steady.toSorted((a, b) => a - b);
+  const at = (share: number): number => round(sorted[Math.floor(share * (sorted.length - 1))]!);
+  return {
+    ...row,
+    steps: times.length,
+    tokenMs: at(0.5),
+    tokenMs99: at(0.99),
+    tokenMsWorst: at(1),
+    worstStep: slowest,
+  };
 }
 
 /** Logits of a text's last token and of those that follow it, the same for every runner. */
@@ -109,21 +142,25 @@ export function agreement(own: readonly Float32Array[], other: readonly Float32A
   return { rows: own.length, sameArgmax: same, difference: round(Math.max(...differences)) };
 }
 
-/** A token after a cache that no prefill has made. */
-export async function tokenRow(runner: Runner, tokens: number, steps: number): Promise<Record<string, unknown>> {
-  const row = { session: runner.name, tokens, part: 'token after an empty cache of this length' };
+/** A call of some tokens, time after time, after a cache that no prefill has made. */
+export async function zerosRow(
+  runner: Runner,
+  { past: before, tokens, times: count }: { readonly past: number; readonly tokens: number; readonly times: number },
+): Promise<Record<string, unknown>> {
+  const [part, name] = tokens === 1 ? ['token', 'tokenMs'] : [`${tokens} tokens`, 'callMs'];
+  const row = { session: runner.name, tokens: before, part: `${part} after an empty cache of this length` };
   try {
-    let past = runner.zeros!(tokens);
+    let past = runner.zeros!(before);
     const times: number[] = [];
-    for (let step = 0; step < steps; step++) {
-      const before = performance.now();
-      past = await advance(runner, past, Int32Array.of(step));
-      times.push(performance.now() - before);
+    for (let step = 0; step < count; step++) {
+      const start = performance.now();
+      past = await advance(runner, past, new Int32Array(tokens).fill(step));
+      times.push(performance.now() - start);
     }
     release(past, {});
     times.shift();
     times.sort((a, b) => a - b);
-    return { ...row, tokenMs: round(times[times.length >> 1]!), tokenMsBest: round(times[0]!) };
+    return { ...row, [name]: round(times[times.length >> 1]!), [`${name}Best`]: round(times[0]!) };
   } catch (error) {
     return { ...row, failure: String(error).slice(0, 300) };
   }

@@ -44,6 +44,8 @@ export const TINY: Shape = { layers: 2, hidden: 64, heads: 4, kvHeads: 2, headDi
 
 /** Numbers drawn once; weights are stretches of them. */
 const POOL = 1 << 20;
+/** Fewer of them, so that a model's files pack into a hundredth. */
+export const SHORT_POOL = 1 << 17;
 
 /** Writes the model into a folder. */
 export async function writeModel(
@@ -51,6 +53,7 @@ export async function writeModel(
   folder: string,
   dtype: OnnxDtype,
   contextLength: number,
+  poolLength = POOL,
 ): Promise<OnnxReport> {
   const { family = 'qwen3' } = shape;
   const raw = {
@@ -71,13 +74,13 @@ export async function writeModel(
   };
   const config = findFamily(raw, families).readConfig(raw);
   const random = seededRandom(1);
-  const pool = Float32Array.from({ length: POOL }, () => random() * 2 - 1);
+  const pool = Float32Array.from({ length: poolLength }, () => random() * 2 - 1);
   const readSlot = async ({ shape: extents, role }: WeightSlot): Promise<Float32Array> => {
     const size = extents.reduce((product, extent) => product * extent, 1);
     const values = new Float32Array(size);
     if (role === 'norm') return values.fill(1);
     const scale = role === 'embedding' ? 0.02 : 1 / Math.sqrt(extents[0]!);
-    const length = Math.min(size, POOL);
+    const length = Math.min(size, poolLength);
     for (let i = 0; i < length; i++) values[i] = pool[i]! * scale;
     for (let at = length; at < size; at *= 2) values.copyWithin(at, 0, Math.min(at, size - at));
     return values;
