@@ -70,7 +70,7 @@ export const ARCHITECTURE = {
   },
   '@instatune/cli': {
     what: 'the command `instatune`: a checkpoint, data and a budget in, a smaller model out; searches and studies',
-    internal: ['@hip/checkpoints', '@hip/kernels-cpu', '@instatune/supernet', '@instatune/search'],
+    internal: ['@hip/checkpoints', '@hip/kernels-cpu', '@hip/llm', '@instatune/supernet', '@instatune/search'],
     external: 'any',
   },
 };

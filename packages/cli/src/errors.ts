@@ -8,6 +8,8 @@ export type TuneErrorCode =
   | 'bad-budget'
   /** Nothing that was found is within the budget; `details.nearest` is what comes nearest. */
   | 'unmet-budget'
+  /** An optional package that an option needs is not installed; the message is how to install it. */
+  | 'not-installed'
   /** Data that the task cannot be made of. */
   | 'invalid-data'
   /** The folder holds a run with other options. */

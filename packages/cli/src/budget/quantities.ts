@@ -33,7 +33,7 @@ export const QUANTITIES = {
     kind: 'cost',
     unit: 'ms',
     units: { '': 1, us: 1e-3, µs: 1e-3, ms: 1, s: 1e3 },
-    what: 'median milliseconds of one forward pass on this machine',
+    what: 'median milliseconds of one forward pass on this machine, on --runtime',
   },
   macs: { better: 'less', kind: 'cost', unit: '', units: COUNTS, what: 'multiply-accumulates of one forward pass' },
   parameters: { better: 'less', kind: 'cost', unit: '', units: COUNTS, what: 'weights' },

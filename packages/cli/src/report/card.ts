@@ -75,7 +75,7 @@ A sub-network of ${hub === undefined ? `\`${card.location}\`` : `[${hub}](https:
 |---|---|---|
 ${rows.join('\n')}
 
-The full network is the checkpoint fine-tuned as a super-network on the same data. Latency: tfjs ${outcome.backend}, the machine this was made on. Memory: weights and activations of one forward pass in float32, computed.
+The full network is the checkpoint fine-tuned as a super-network on the same data. Latency: ${outcome.runtime}, the machine this was made on. Memory: weights and activations of one forward pass in float32, computed.
 
 ## Use
 

@@ -11,6 +11,7 @@ import {
   subset,
   type Dataset,
   type ElasticModel,
+  type LatencyRunner,
 } from '@instatune/supernet';
 import type { TaskData } from '../data/task.ts';
 import { headConfig, readCard, type ModelCard } from '../steps/head.ts';
@@ -25,6 +26,8 @@ export interface PlanOptions {
   readonly card?: ModelCard | undefined;
   readonly data: TaskData;
   readonly settings: TuneSettings;
+  /** What latencies are timed on. @defaultValue tfjs, on the current backend */
+  readonly runner?: LatencyRunner | undefined;
   readonly signal?: AbortSignal | undefined;
   /** Bytes that the process has held at most, where that can be asked. @defaultValue not asked */
   readonly heldBytes?: (() => number) | undefined;
@@ -67,7 +70,7 @@ const REPEATS = 3;
  * @throws what `tune` throws of its options and its first stages
  */
 export async function planRun(options: PlanOptions): Promise<RunPlan> {
-  const { model: location, data, settings: given, signal, heldBytes } = options;
+  const { model: location, data, settings: given, signal, heldBytes, runner } = options;
   const begin = performance.now();
   const card = options.card ?? (await readCard(location));
   const { model, config } = await loadCheckpoint(location, {
@@ -97,7 +100,10 @@ export async function planRun(options: PlanOptions): Promise<RunPlan> {
     const example = (performance.now() - start) / 1000 / (ends.length * timedExamples);
     const mark = performance.now();
     const timesLatency = objectives.includes('latency');
-    if (timesLatency) await new RelativeLatency(model, data.tokens).of(ends[1]!, signal, REPEATS);
+    if (timesLatency) {
+      await using ratio = new RelativeLatency(model, { tokens: data.tokens, runner });
+      await ratio.of(ends[1]!, signal, REPEATS);
+    }
     const latency = timesLatency ? (((performance.now() - mark) / 1000) * 11) / (REPEATS + 2) : 0;
     const parameters = countParameters(config);
     const seconds = {

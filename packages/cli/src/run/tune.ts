@@ -12,6 +12,7 @@ import {
   reorderByImportance,
   type ElasticModel,
   type FineTuneOptions,
+  type LatencyRunner,
   type LossPoint,
   type ModelInputs,
   type SubnetConfig,
@@ -42,6 +43,8 @@ export interface TuneOptions {
   readonly settings: TuneSettings;
   /** Where the run is kept. @defaultValue in memory */
   readonly store?: RunStore | undefined;
+  /** What latencies are timed on: `onnxRunner`, `checkpointRunner`, `pageRunner` or one of your own. @defaultValue tfjs, on the current backend */
+  readonly runner?: LatencyRunner | undefined;
   /** Stops between steps; what is done is kept. */
   readonly signal?: AbortSignal | undefined;
   readonly onProgress?: ((progress: TuneProgress) => void) | undefined;
@@ -59,6 +62,8 @@ export interface TuneFindings {
   readonly newWeights: readonly string[];
   /** tfjs backend that all of it ran on. */
   readonly backend: string;
+  /** What latencies were timed on. */
+  readonly runtime: string;
   readonly seconds: Readonly<Record<string, number>>;
 }
 
@@ -159,7 +164,8 @@ class Run {
     const { steps, batchSize, learningRate, objectives, population, quantize, seed } = this.#settings;
     const load = await digest([this.#card.location, config, space, seed, data.fingerprint]);
     const train = await digest([load, steps, batchSize, learningRate]);
-    const search = await digest([train, objectives, population, quantize]);
+    const { runner } = this.#options;
+    const search = await digest([train, objectives, population, quantize, ...(runner ? [runner.name] : [])]);
     const keys = { load, train, search };
     const before = await this.#store.read();
     if (before) requireSame(before.keys, keys);
@@ -184,7 +190,7 @@ class Run {
     const start = performance.now();
     this.#tell('search', 0, evaluations);
     const model = this.#super!;
-    const latency = new RelativeLatency(model, data.tokens, this.#record.fullLatency);
+    await using latency = this.#latency(model);
     if (objectives.includes('latency') && this.#record.fullLatency === undefined) {
       const fullLatency = await latency.of(fullSubnet(model.space), signal);
       await this.#note({ fullLatency });
@@ -264,7 +270,7 @@ class Run {
           onProgress: ({ examples }) => this.#tell('measure', from + examples, total),
         });
       const [full, own] = [await quality(model, 0), await quality(small, data.report.length)];
-      const ratio = new RelativeLatency(model, data.tokens, this.#record.fullLatency);
+      await using ratio = this.#latency(model);
       const latency = await ratio.of(this.#subnet, signal, FINAL_REPEATS);
       const costs = (subnet: SubnetConfig | undefined) => ({
         macs: macsOf(model, subnet, this.#costs),
@@ -301,6 +307,11 @@ class Run {
     this.#small?.dispose();
   }
 
+  #latency(model: ElasticModel): RelativeLatency {
+    const { data, runner } = this.#options;
+    return new RelativeLatency(model, { tokens: data.tokens, full: this.#record.fullLatency, runner });
+  }
+
   #findings(): TuneFindings {
     return {
       card: this.#card,
@@ -310,6 +321,7 @@ class Run {
       result: this.#result,
       newWeights: this.#record.newWeights ?? [],
       backend: tf.getBackend(),
+      runtime: this.#options.runner?.name ?? `tfjs ${tf.getBackend()}`,
       seconds: this.#record.seconds,
     };
   }
@@ -385,7 +397,7 @@ function requireSame(before: RunRecord['keys'], now: RunRecord['keys']): void {
   const what = {
     load: 'another model, task, data, space or seed',
     train: 'other steps, batch size or learning rate',
-    search: 'other objectives, population or quantisation',
+    search: 'other objectives, population, quantisation or runtime',
   }[differs];
   throw new TuneError(
     'other-run',

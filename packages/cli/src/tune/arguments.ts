@@ -7,6 +7,7 @@ import { AUGMENTATIONS, type Augmentation } from '../data/images.ts';
 import { TASKS, type TaskName } from '../data/task.ts';
 import { TuneError } from '../errors.ts';
 import { BACKENDS } from '../files/backend.ts';
+import { RUNTIMES, type RuntimeName } from '../files/runtime.ts';
 import type { DataOptions } from '../files/read-data.ts';
 import { QUANTIZATIONS } from '../steps/export.ts';
 import type { TuneSettings } from '../steps/settings.ts';
@@ -55,6 +56,7 @@ export const tuneArgs = {
   quantize: text(`write another ONNX file with smaller weights: ${QUANTIZATIONS.join(', ')}`, 'KIND'),
   seed: { type: 'string', description: 'same seed, same result', valueHint: 'N', default: '0' },
   backend: { type: 'string', description: BACKENDS.join(', '), valueHint: 'NAME', default: 'auto' },
+  runtime: text(`what latencies are timed on: ${RUNTIMES.join(', ')} (default: tfjs, on --backend)`, 'NAME'),
   work: text('folder that keeps what an interrupted run goes on with (default: OUT.work)', 'FOLDER'),
   fresh: flag('begin anew where --work holds another run, which goes'),
   'dry-run': flag('say time and memory, from a few timed steps, and stop'),
@@ -74,6 +76,7 @@ export interface TuneCommand {
   readonly work: string;
   readonly data: DataOptions;
   readonly settings: TuneSettings;
+  readonly runtime: RuntimeName;
 }
 
 /** @throws TuneError `invalid-option`; SearchError `invalid-option` of numbers */
@@ -94,6 +97,7 @@ export function readCommand(given: Given): TuneCommand {
     model: /^(hf|https?):\/\//.test(model) ? model : resolve(model),
     out,
     work: given.work ?? `${out}.work`,
+    runtime: oneOf('runtime', given.runtime, RUNTIMES) ?? 'tfjs',
     data: {
       train: required('train', 'a table, a text or a folder of images'),
       test: given.test,

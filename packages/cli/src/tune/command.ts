@@ -6,6 +6,7 @@ import { TuneError } from '../errors.ts';
 import { startBackend } from '../files/backend.ts';
 import { folderBytes, folderRun } from '../files/folder-run.ts';
 import { readData } from '../files/read-data.ts';
+import { openRuntime } from '../files/runtime.ts';
 import { requireFree, writeOutputs, writeUnmetReport, type Written } from '../files/write-outputs.ts';
 import { COSTS } from '../report/html.ts';
 import { duration, shown } from '../report/numbers.ts';
@@ -66,16 +67,17 @@ export const tuneCommand = defineCommand({
   },
 });
 
-async function prepare({ model, data, settings }: TuneCommand) {
+async function prepare({ model, data: given, settings, runtime }: TuneCommand) {
   const card = { ...(await readCard(model)), location: model };
-  return { card, data: await readData(model, card, data), settings };
+  const data = await readData(model, card, given);
+  return { card, data, settings, runner: await openRuntime(runtime, data.task, settings.quantize) };
 }
 
 async function plan(command: TuneCommand, { json }: Flags, signal: AbortSignal): Promise<void> {
-  const { card, data, settings } = await prepare(command);
-  const planned = await planRun({ model: command.model, card, data, settings, signal, heldBytes });
+  const prepared = await prepare(command);
+  const planned = await planRun({ model: command.model, ...prepared, signal, heldBytes });
   if (json) process.stdout.write(`${JSON.stringify(planned, undefined, 2)}\n`);
-  else process.stdout.write(`${data.described}\n${planText(planned)}\n`);
+  else process.stdout.write(`${prepared.data.described}\n${planText(planned)}\n`);
 }
 
 const heldBytes = (): number => 1024 * process.resourceUsage().maxRSS;
@@ -101,20 +103,18 @@ async function runAll(
   await using store = await folderRun(work, { fresh });
   const begun = (await store.read()) !== undefined;
   await requireFree(out, begun);
-  const { card, data, settings } = await prepare(command);
+  const prepared = await prepare(command);
   // Timed before the first start only: a run that goes on has no time for it.
-  const planned = begun ? undefined : await planRun({ model, card, data, settings, signal, heldBytes });
+  const planned = begun ? undefined : await planRun({ model, ...prepared, signal, heldBytes });
   if (!quiet)
     process.stderr.write(
-      `${data.described}\n${planned ? `${planText(planned)}\n` : `going on with the run in ${work}\n`}`,
+      `${prepared.data.described}\n${planned ? `${planText(planned)}\n` : `going on with the run in ${work}\n`}`,
     );
   const line = quiet ? undefined : runLine(planned?.seconds);
   try {
     const outcome = await tune({
       model,
-      card,
-      data,
-      settings,
+      ...prepared,
       store,
       signal,
       onProgress: (progress) => line?.update(progress),
@@ -152,7 +152,8 @@ async function runAll(
 }
 
 function resultOf(outcome: TuneOutcome, { files, layout, reason }: Written, out: string) {
-  const { choice, subnet, full, small, searched, refined, settings, seconds, backend, newWeights, data } = outcome;
+  const { choice, subnet, full, small, searched, refined, settings, seconds, backend, runtime, newWeights, data } =
+    outcome;
   return {
     met: true,
     out,
@@ -167,6 +168,7 @@ function resultOf(outcome: TuneOutcome, { files, layout, reason }: Written, out:
     reason,
     newWeights,
     backend,
+    runtime,
     settings,
     seconds,
   };
