@@ -13,5 +13,6 @@ export {
 export { studyViewFromDatabase } from './view/from-database.ts';
 export type { DatabaseViewOptions, Query } from './view/query.ts';
 export { importancesOf, type Importance, type Importances } from './view/importances.ts';
-export { mountStudy, type MountedStudy, type MountOptions } from './view/mount.ts';
+export { mountStudy } from './view/mount.ts';
+export type { MountedStudy, MountOptions } from './view/mounted.ts';
 export { defineStudyElement, type StudyElement } from './view/element.ts';

@@ -6,7 +6,7 @@ import { isDone, type Trial } from '../study/trial.ts';
 import type { DriverOptions } from './driver-options.ts';
 import { measureTrial } from './measuring.ts';
 import { Pace } from './pace.ts';
-import { isLocked, whenUnlocked } from './unlocked.ts';
+import { atOnceOrUnlocked, whenUnlocked } from './unlocked.ts';
 import { ask, canonicalCandidates, checkFirstRound, spent } from './proposing.ts';
 
 /** How often a shared study is looked at while this process waits. */
@@ -55,11 +55,9 @@ class Asynchronous {
       for (;;) {
         signal?.throwIfAborted();
         if (this.#failure) throw this.#failure.error;
-        try {
-          this.#step();
-        } catch (error) {
-          if (!isLocked(error)) throw error;
-          await whenUnlocked(() => this.#step(), this.#signal);
+        const waits = atOnceOrUnlocked(() => this.#step(), this.#signal);
+        if (waits) {
+          await waits;
           continue;
         }
         this.#propose();

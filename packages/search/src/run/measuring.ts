@@ -5,7 +5,7 @@ import type { Study } from '../study/study.ts';
 import type { IntermediateValues, Trial } from '../study/trial.ts';
 import type { DriverOptions } from './driver-options.ts';
 import { isHopeless } from './stopping.ts';
-import { isLocked, whenUnlocked } from './unlocked.ts';
+import { atOnceOrUnlocked, whenUnlocked } from './unlocked.ts';
 
 /**
  * Measures a trial; an abort puts it back.
@@ -36,14 +36,10 @@ export async function measureTrial(
   const onStart = (): void => {
     if (begun) return;
     const at = Date.now();
-    const start = (): void => study.start(number, at);
-    try {
-      start();
-    } catch (error) {
-      if (!isLocked(error)) throw error;
-      started = whenUnlocked(start, signal);
-      started.catch(() => {}); // said below
-    }
+    const waits = atOnceOrUnlocked(() => study.start(number, at), signal);
+    if (!waits) return;
+    started = waits;
+    started.catch(() => {}); // said below
   };
   try {
     const result = await evaluator.evaluate(job, { signal, onStart, onReport });

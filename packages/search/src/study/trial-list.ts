@@ -1,6 +1,6 @@
 // The trials of a study in order of proposal: found by their genes, and those that are not done.
 import { SearchError } from '../errors.ts';
-import { isDone, type Trial } from './trial.ts';
+import { isDone, type Candidate, type Trial } from './trial.ts';
 
 export class TrialList {
   readonly #study: string;
@@ -43,6 +43,29 @@ export class TrialList {
       );
     }
     return trial;
+  }
+
+  /**
+   * A round's candidates as trials that wait, numbered on from the last; not added yet.
+   *
+   * @throws SearchError `invalid-genes` if a candidate is here already, or twice among them
+   */
+  waiting(
+    round: number,
+    candidates: readonly (Candidate & { readonly key: string; readonly seed: number })[],
+  ): readonly Trial[] {
+    const seen = new Set<string>();
+    return candidates.map(({ genes, origin, key, seed }, index): Trial => {
+      if (this.has(key) || seen.has(key)) {
+        throw new SearchError(
+          'invalid-genes',
+          `candidate ${key} is already in study "${this.#study}": propose canonical, unseen genes`,
+          { key },
+        );
+      }
+      seen.add(key);
+      return { number: this.#trials.length + index, round, origin, genes, key, seed, status: 'pending', attempts: 0 };
+    });
   }
 
   /** Adds trials, or puts them in place of those with their numbers. */

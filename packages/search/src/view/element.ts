@@ -1,6 +1,7 @@
 // The study view as a custom element: `<instatune-study>`, whose property `view` is what it shows.
 import type { StudyView } from './data.ts';
-import { mountStudy, type MountedStudy, type MountOptions } from './mount.ts';
+import { mountStudy } from './mount.ts';
+import type { MountedStudy, MountOptions } from './mounted.ts';
 
 /** An element of {@link defineStudyElement}. */
 export interface StudyElement extends HTMLElement {

@@ -5,6 +5,7 @@ import { comparePanel } from './compare-panel.ts';
 import { historyFigure, importanceFigure } from './figures.ts';
 import { plotting } from './figure.ts';
 import { drawnTrials, frontFigure } from './front-figure.ts';
+import type { MountedStudy, MountOptions } from './mounted.ts';
 import { measuredTrials, viewHistorySteps } from './front.ts';
 import { importancesOf, type Importances } from './importances.ts';
 import { parallelFigure } from './parallel-figure.ts';
@@ -13,29 +14,6 @@ import { summaryOf } from './summary.ts';
 import { tablePanel } from './table-panel.ts';
 import { watchWidth } from './watch-width.ts';
 import { inSlices, Turns } from './turns.ts';
-
-export interface MountOptions {
-  /** Width that figures are drawn for where the page cannot tell, in pixels. @defaultValue 560 */
-  readonly width?: number;
-  /** Called with the trials that are chosen to be compared, at most two. */
-  readonly onChoose?: (trials: readonly number[]) => void;
-  /**
-   * What computes importances: a page with a worker gives it to that, since a forest keeps a thread busy for a while.
-   *
-   * @defaultValue {@link importancesOf}, in this thread
-   */
-  readonly importances?: typeof importancesOf;
-}
-
-/** A view that stands in a page. */
-export interface MountedStudy {
-  /** Shows a study anew; filters, sorting, axes and chosen trials stay as they are. */
-  update(view: StudyView): void;
-  /** Once everything that was shown last is drawn; panels are drawn one after the other, so that the page answers in between. */
-  drawn(): Promise<void>;
-  /** Takes everything out of the page again. */
-  dispose(): void;
-}
 
 /** Axes of variables in the parallel coordinates: more are a thicket. */
 const AXES = 12;

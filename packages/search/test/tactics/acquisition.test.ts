@@ -109,4 +109,28 @@ describe('failures', () => {
     const worst = failed.indexOf(Math.max(...failed));
     expect(Math.min(...failed.slice(worst))).toBeLessThan(failed[worst]! / 2);
   });
+
+  it.each([1, 2, 3])(
+    'are learnt from with two objectives: seed %i finds the front up to the border and fails ever less',
+    async (seed) => {
+      const both: SearchProblem = {
+        ...problem,
+        objectives: [
+          ...problem.objectives,
+          {
+            name: 'cost',
+            kind: 'measured',
+            evaluate: (genes) => genes.reduce((sum, gene, i) => sum + gene * (i + 1), 0),
+          },
+        ],
+      };
+      const tactic = linas({ population: 15, innerEvaluations: 2000 });
+      const { trials, front } = await runSearch(both, { tactic, evaluations: 105, seed });
+      const failed = (from: number, to: number): number =>
+        trials.slice(from, to).filter(({ status }) => status === 'failed').length / (to - from);
+      expect(Math.max(...front.map(({ values }) => values['accuracy']!))).toBeGreaterThanOrEqual(30.7);
+      expect(front.length).toBeGreaterThan(15);
+      expect(failed(60, 105)).toBeLessThan(failed(15, 60));
+    },
+  );
 });
