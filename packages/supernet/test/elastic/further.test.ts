@@ -23,7 +23,7 @@ import {
   usedGenes,
   validateSubnet,
 } from '../../src/elastic/space.ts';
-import type { SpaceChoices, SubnetConfig } from '../../src/elastic/space.ts';
+import type { SubnetConfig } from '../../src/elastic/space.ts';
 import { SupernetError } from '../../src/errors.ts';
 import { renderCheckpoint } from '../../src/export/extract.ts';
 import { extractModel } from '../../src/export/values.ts';
@@ -32,59 +32,8 @@ import { prefill, tokenLosses } from '../../src/model/prefill.ts';
 import type { TransformerModel } from '../../src/model/transformer.ts';
 import { SeededRandom } from '../../src/train/random.ts';
 import { useBackend } from '../helpers/backend.ts';
-import {
-  tinyBeit3,
-  tinyBert,
-  tinyDeberta,
-  tinyDistilbert,
-  tinyGpt2,
-  tinyInputs,
-  tinyLlama,
-  tinyModernbert,
-  tinyMultiway,
-  tinyQwen,
-  tinyRoberta,
-  tinyVit,
-  withSpace,
-} from '../helpers/tiny.ts';
-
-/** Every axis of a tiny model at once. */
-const CHOICES: SpaceChoices = {
-  layers: [1, 2],
-  ffn: [1, 7, 16, 24],
-  hidden: [3, 8, 12, 16],
-  skip: { attention: [0, 1], ffn: [0, 1] },
-};
-const GROUPED: SpaceChoices = { ...CHOICES, heads: [2, 4], groupHeads: [1, 2] };
-const EACH: SpaceChoices = { ...CHOICES, heads: [1, 2, 3, 4] };
-
-const MODELS: Record<string, [() => TransformerModel, SpaceChoices]> = {
-  llama: [() => tinyLlama(1), GROUPED],
-  'llama untied': [() => tinyLlama(2, { tie_word_embeddings: false, attention_bias: true, mlp_bias: true }), GROUPED],
-  'llama classifier': [
-    () => tinyLlama(2, { architectures: ['LlamaForSequenceClassification'], pad_token_id: 0 }),
-    GROUPED,
-  ],
-  'qwen2 with a window': [() => tinyQwen(), GROUPED],
-  qwen3: [() => tinyLlama(3, { model_type: 'qwen3', architectures: ['Qwen3ForCausalLM'] }), GROUPED],
-  phi3: [() => tinyLlama(3, { model_type: 'phi3', architectures: ['Phi3ForCausalLM'], pad_token_id: 0 }), GROUPED],
-  gpt2: [() => tinyGpt2(), EACH],
-  bert: [() => tinyBert(), EACH],
-  'bert encoder': [() => tinyBert(1, { architectures: ['BertModel'] }), EACH],
-  'bert masked-lm': [() => tinyBert(1, { architectures: ['BertForMaskedLM'] }), EACH],
-  roberta: [() => tinyRoberta(), EACH],
-  'roberta tokens': [() => tinyRoberta(1, { architectures: ['RobertaForTokenClassification'] }), EACH],
-  vit: [() => tinyVit(), EACH],
-  deit: [() => tinyVit(1, { model_type: 'deit', architectures: ['DeiTForImageClassificationWithTeacher'] }), EACH],
-  beit3: [() => tinyBeit3(), EACH],
-  'beit3 questions': [() => tinyMultiway(1, { architectures: ['BEiT3ForVisualQuestionAnswering'] }), EACH],
-  'beit3 retrieval': [() => tinyMultiway(1, { architectures: ['BEiT3ForRetrieval'] }), EACH],
-  distilbert: [() => tinyDistilbert(), EACH],
-  'modernbert masked-lm': [() => tinyModernbert(), EACH],
-  'modernbert classifier': [() => tinyModernbert(1, { architectures: ['ModernBertForSequenceClassification'] }), EACH],
-  deberta: [() => tinyDeberta(), EACH],
-  'deberta with projections of positions': [() => tinyDeberta(1, { share_att_key: false }), EACH],
-};
+import { tinyInputs, tinyLlama, withSpace } from '../helpers/tiny.ts';
+import { ELASTIC_MODELS } from '../helpers/elastic-models.ts';
 
 /** Sub-networks of each model, the smallest among them. */
 const ROUNDS = 4;
@@ -112,7 +61,7 @@ function macsByHand(model: TransformerModel, tokens: number): number {
 
 const tokensOf = ({ patches, multiway, maxPositions }: ModelConfig) => (patches && !multiway ? maxPositions : 6);
 
-describe.each(Object.entries(MODELS))('%s', (_, [create, choices]) => {
+describe.each(Object.entries(ELASTIC_MODELS))('%s', (_, [create, choices]) => {
   beforeAll(() => useBackend('wasm'));
 
   it('runs masked, sliced, alone and read back alike, at the cost of what is left', async () => {

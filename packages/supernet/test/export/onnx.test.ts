@@ -7,33 +7,10 @@ import { loadCheckpoint } from '../../src/checkpoint/load.ts';
 import { fullSubnet, sampleSubnet } from '../../src/elastic/space.ts';
 import type { SubnetConfig } from '../../src/elastic/space.ts';
 import { exportOnnx } from '../../src/export/onnx.ts';
-import type { ModelInputs } from '../../src/model/types.ts';
 import { useBackend } from '../helpers/backend.ts';
+import { feedsOf } from '../helpers/onnx.ts';
 import { tinyLlama } from '../helpers/tiny.ts';
 import { ENCODER_GOLDENS, GOLDENS, goldenPath, loadGolden, missingGolden } from '../helpers/golden.ts';
-
-async function feeds(session: ort.InferenceSession, inputs: ModelInputs): Promise<Record<string, ort.Tensor>> {
-  const given: Record<string, tf.Tensor | undefined> = {
-    input_ids: inputs.inputIds,
-    attention_mask: inputs.attentionMask,
-    token_type_ids: inputs.tokenTypeIds,
-    pixel_values: inputs.pixelValues,
-  };
-  const result: Record<string, ort.Tensor> = {};
-  for (const name of session.inputNames) {
-    const tensor = given[name];
-    const shape = [...(tensor ?? inputs.inputIds)!.shape];
-    if (name === 'pixel_values') {
-      result[name] = new ort.Tensor('float32', (await tensor!.data()) as Float32Array, shape);
-      continue;
-    }
-    // Inputs the golden case leaves out: everything is real, all tokens in segment 0.
-    const size = shape[0]! * shape[1]!;
-    const values = tensor ? await tensor.data() : new Int32Array(size).fill(name === 'attention_mask' ? 1 : 0);
-    result[name] = new ort.Tensor('int64', BigInt64Array.from(values, BigInt), shape);
-  }
-  return result;
-}
 
 describe('masks of ONNX graphs', () => {
   beforeAll(() => useBackend('cpu'));
@@ -88,7 +65,7 @@ describe.skipIf(missingShared('models/minilm-l6'))(`sentences${missingShared('mo
         'int32',
       ),
     };
-    const output = await session.run(await feeds(session, inputs));
+    const output = await session.run(await feedsOf(session, inputs));
     const expected = model.forward(inputs).logits;
     expect(output['sentence_embedding']!.data as Float32Array).toBeAllclose(await expected.data(), {
       atol: 1e-5,
@@ -111,7 +88,7 @@ describe.skipIf(missingGolden)(`ONNX${missingGolden}`, () => {
     const random = () => (state = (state * 16807) % 2147483647) / 2147483647;
     const run = async (subnet: SubnetConfig): Promise<ort.Tensor> => {
       const session = await ort.InferenceSession.create(await exportOnnx(model, subnet));
-      const output = await session.run(await feeds(session, inputs));
+      const output = await session.run(await feedsOf(session, inputs));
       await session.release();
       return output['logits']!;
     };
@@ -160,7 +137,7 @@ describe.skipIf(missingGolden)(`ONNX${missingGolden}`, () => {
         inputIds: tf.tensor2d(ids, [2, 6], 'int32'),
         attentionMask: tf.tensor2d(mask, [2, 6], 'int32'),
       };
-      const output = await session.run(await feeds(session, inputs));
+      const output = await session.run(await feedsOf(session, inputs));
       await session.release();
       const expected = model.forward(inputs).logits;
       const width = expected.shape.at(-1)!;

@@ -1,7 +1,33 @@
-// A decoder in onnxruntime-node: feeds a graph what it asks for, keeps its cache.
+// Graphs in onnxruntime-node: feeds of a model's inputs; a decoder that keeps its cache.
+import type * as tf from '@tensorflow/tfjs';
 import * as ort from 'onnxruntime-node';
+import type { ModelInputs } from '../../src/model/types.ts';
 
 type Tensors = Record<string, ort.Tensor>;
+
+/** What a graph asks for, of a model's inputs. */
+export async function feedsOf(session: ort.InferenceSession, inputs: ModelInputs): Promise<Record<string, ort.Tensor>> {
+  const given: Record<string, tf.Tensor | undefined> = {
+    input_ids: inputs.inputIds,
+    attention_mask: inputs.attentionMask,
+    token_type_ids: inputs.tokenTypeIds,
+    pixel_values: inputs.pixelValues,
+  };
+  const result: Record<string, ort.Tensor> = {};
+  for (const name of session.inputNames) {
+    const tensor = given[name];
+    const shape = [...(tensor ?? inputs.inputIds)!.shape];
+    if (name === 'pixel_values') {
+      result[name] = new ort.Tensor('float32', (await tensor!.data()) as Float32Array, shape);
+      continue;
+    }
+    // Inputs the golden case leaves out: everything is real, all tokens in segment 0.
+    const size = shape[0]! * shape[1]!;
+    const values = tensor ? await tensor.data() : new Int32Array(size).fill(name === 'attention_mask' ? 1 : 0);
+    result[name] = new ort.Tensor('int64', BigInt64Array.from(values, BigInt), shape);
+  }
+  return result;
+}
 
 /** Runs an exported decoder, with or without a cache. */
 export class OnnxDecoder {

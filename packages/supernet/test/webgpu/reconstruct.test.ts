@@ -12,7 +12,9 @@ describeGpu('reconstruction', () => {
   it('fits the same projections as on the CPU', async () => {
     const fitted = async () => {
       const model = tinyBert(3);
-      const rows = Array.from({ length: 8 }, (_, row) => Array.from({ length: 12 }, (_i, i) => 1 + ((7 * row + 5 * i) % 31)));
+      const rows = Array.from({ length: 8 }, (_, row) =>
+        Array.from({ length: 12 }, (_i, i) => 1 + ((7 * row + 5 * i) % 31)),
+      );
       const inputIds = tf.tensor2d(rows, [8, 12], 'int32');
       const small = await reconstructSubnet(model, uniformSubnet(model.space, 2, 4, 8), { batches: [{ inputIds }] });
       const weights = [...(await small.weights.get('layers.1.ffn.down.weight')!.data())];
