@@ -3,6 +3,12 @@ import { median } from '../benchmark.ts';
 import type { Window } from '../quality-smollm2/windows.ts';
 import { dispose, type Runner, type Tensors } from './sessions.ts';
 
+/** Milliseconds of all this process's threads: what a machine that is not quiet can be compared by. */
+function processorMs(): number {
+  const { user, system } = process.cpuUsage();
+  return (user + system) / 1000;
+}
+
 const round = (value: number, digits = 4): number => Number(value.toPrecision(digits));
 
 /** A text of `tokens` ids: the window's own, over and over. */
@@ -27,20 +33,27 @@ export async function speedRows(
     readonly seen?: (row: Record<string, unknown>) => void;
   },
 ): Promise<Record<string, unknown>[]> {
-  const times = runners.map(() => ({ prefill: [] as number[], pieces: [] as number[], token: [] as number[] }));
+  const times = runners.map(() => ({
+    prefill: [] as number[],
+    processor: [] as number[],
+    pieces: [] as number[],
+    token: [] as number[],
+  }));
   const text = textOf(ids, tokens);
   for (let repeat = 0; repeat < repeats; repeat++) {
     const caches: Tensors[] = [];
     // The whole one, which takes the longest, last.
     for (const [i, runner] of [...runners.entries()].toReversed()) {
       runner.piecesMs();
-      const start = performance.now();
+      const [start, used] = [performance.now(), processorMs()];
       const { present } = await runner.step(text, undefined, 1);
       times[i]!.prefill.push(performance.now() - start);
+      times[i]!.processor.push(processorMs() - used);
       times[i]!.pieces.push(runner.piecesMs());
       caches[i] = present;
       const prefillMs = round(times[i]!.prefill.at(-1)!);
-      seen({ part: 'prefill', session: runner.name, tokens, prefillMs, piecesMs: times[i]!.pieces.at(-1) });
+      const [usedMs, piecesMs] = [round(times[i]!.processor.at(-1)!), round(times[i]!.pieces.at(-1)!)];
+      seen({ part: 'prefill', session: runner.name, tokens, prefillMs, processorMs: usedMs, piecesMs });
     }
     for (let step = 0; step < steps; step++) {
       for (const [i, runner] of runners.entries()) {
@@ -56,7 +69,7 @@ export async function speedRows(
   const [whole] = times;
   const linear = Math.min(...times.slice(1).map(({ pieces }) => median(pieces)));
   return runners.map(({ name }, i) => {
-    const { prefill, pieces, token } = times[i]!;
+    const { prefill, processor, pieces, token } = times[i]!;
     const ms = median(prefill);
     // Linear layers are the same: what is left of the whole graph's time is its attention.
     const attention = i === 0 ? ms - linear : ms - median(pieces);
@@ -65,9 +78,11 @@ export async function speedRows(
       session: name,
       tokens,
       prefillMs: round(ms),
+      prefillProcessorMs: round(median(processor)),
       attentionMs: round(attention),
       tokenMs: round(median(token)),
       prefillGain: round(median(whole!.prefill) / ms, 3),
+      prefillProcessorGain: round(median(whole!.processor) / median(processor), 3),
       attentionGain: round((median(whole!.prefill) - linear) / attention, 3),
       tokenGain: round(median(whole!.token) / median(token), 3),
     };

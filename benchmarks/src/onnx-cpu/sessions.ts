@@ -71,6 +71,7 @@ export async function cutRunner(
   let pieces = 0;
   const timed = {
     Tensor: ort.Tensor,
+    env: ort.env,
     InferenceSession: {
       create: async (model: Uint8Array, given: ort.InferenceSession.SessionOptions) => {
         const piece = await ort.InferenceSession.create(model, given);

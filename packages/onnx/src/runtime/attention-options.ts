@@ -9,7 +9,8 @@ export interface AttentionOptions {
   /**
    * Keys up to which attention is dense, which is exact. 0: HiP from the first key on.
    *
-   * @defaultValue where HiP becomes the faster one: 1024 for the rows of a prompt and 5632 for a single row on the CPU, 3584 on WebGPU
+   * @defaultValue where HiP becomes the faster one: on the CPU 2048 for the rows of a prompt in onnxruntime-node, 1024 in WebAssembly, and
+   * 5632 for a single row; 3584 on WebGPU
    */
   readonly denseBelow?: number | undefined;
 }
@@ -20,9 +21,10 @@ export interface DenseBelow {
   readonly step: number;
 }
 
-/** Measured with `@hip/llm` and `@hip/attention`, whose kernels these are. */
+/** Measured with `@hip/llm` and `@hip/attention`, whose kernels these are; of `native` dense rows are onnxruntime's own. */
 export const DENSE_BELOW = {
   cpu: { rows: 1024, step: 5632 },
+  native: { rows: 2048, step: 5632 },
   webgpu: { rows: 3584, step: 3584 },
 } as const satisfies Record<string, DenseBelow>;
 

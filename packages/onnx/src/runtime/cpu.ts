@@ -13,7 +13,8 @@ import {
   type LayerForm,
   type Span,
 } from './backend.ts';
-import { tensorClass, type Ort, type OrtSessionOptions, type OrtTensor } from './ort.ts';
+import { DenseAttention } from './cpu-dense.ts';
+import { isNative, tensorClass, type Ort, type OrtSessionOptions, type OrtTensor } from './ort.ts';
 
 /** Options of {@link createCpuBackend}. */
 export interface CpuBackendOptions extends AttentionOptions {
@@ -50,12 +51,15 @@ class CpuBackend implements AttentionBackend {
   readonly #ort: Ort;
   readonly #cpu: CpuRuntime;
   readonly #options: CpuBackendOptions;
+  /** Where the runtime's own is the faster one. */
+  readonly #dense: DenseAttention | undefined;
 
   constructor(ort: Ort, cpu: CpuRuntime, options: CpuBackendOptions) {
     this.#ort = ort;
     this.#cpu = cpu;
     this.#options = options;
     this.partTokens = options.partTokens ?? PART_TOKENS;
+    if (isNative(ort)) this.#dense = new DenseAttention(ort, this.pieceOptions());
   }
 
   pieceOptions(): OrtSessionOptions {
@@ -64,7 +68,10 @@ class CpuBackend implements AttentionBackend {
   }
 
   createLayer(form: LayerForm, sizes: HeadSizes): LayerCache {
-    const plan = planLayer(this.#options, DENSE_BELOW.cpu, { ...form, headDim: sizes.headDim });
+    const plan = planLayer(this.#options, this.#dense ? DENSE_BELOW.native : DENSE_BELOW.cpu, {
+      ...form,
+      headDim: sizes.headDim,
+    });
     const { softcap } = form;
     const scale = scaleOf(form, sizes);
     const cache = this.#cpu.createCache({
@@ -74,7 +81,7 @@ class CpuBackend implements AttentionBackend {
       ...(scale !== undefined && { scale }),
       ...(softcap > 0 && { softcap }),
     });
-    const layer = new CpuLayer(cache, plan, form, sizes);
+    const layer = new CpuLayer(cache, { plan, form, sizes, dense: this.#dense });
     if (form.hasSink) layer.appendSink();
     return layer;
   }
@@ -108,25 +115,30 @@ class CpuBackend implements AttentionBackend {
   }
 
   [Symbol.dispose](): void {
+    this.#dense?.[Symbol.dispose]();
     this.#cpu.close();
   }
 }
 
+/** What a layer is made by. */
+interface CpuLayerParts {
+  readonly plan: LayerPlan;
+  readonly form: LayerForm;
+  readonly sizes: HeadSizes;
+  readonly dense: DenseAttention | undefined;
+}
+
 class CpuLayer implements LayerCache {
   readonly #cache: KeyValueCache;
-  readonly #plan: LayerPlan;
-  readonly #form: LayerForm;
-  readonly #sizes: HeadSizes;
+  readonly #parts: CpuLayerParts;
 
-  constructor(cache: KeyValueCache, plan: LayerPlan, form: LayerForm, sizes: HeadSizes) {
+  constructor(cache: KeyValueCache, parts: CpuLayerParts) {
     this.#cache = cache;
-    this.#plan = plan;
-    this.#form = form;
-    this.#sizes = sizes;
+    this.#parts = parts;
   }
 
   get #sinks(): number {
-    return this.#form.hasSink ? 1 : 0;
+    return this.#parts.form.hasSink ? 1 : 0;
   }
 
   get length(): number {
@@ -139,7 +151,7 @@ class CpuLayer implements LayerCache {
 
   /** The key that stands for the sinks, see `cut/adapt.ts`. */
   appendSink(): void {
-    const { kvHeads, headDim } = this.#sizes;
+    const { kvHeads, headDim } = this.#parts.sizes;
     const key = new Float32Array(kvHeads * headDim);
     for (let head = 0; head < kvHeads; head++) key[(head + 1) * headDim - SINK_CHANNELS] = 1;
     this.#cache.append(key, new Float32Array(key.length));
@@ -153,20 +165,32 @@ class CpuLayer implements LayerCache {
   async step(q: Float32Array, k: Float32Array, v: Float32Array): Promise<Float32Array> {
     const cache = this.#cache;
     cache.append(k, v);
-    const { heads, kvHeads, headDim } = this.#sizes;
+    const { plan, form, sizes } = this.#parts;
+    const { heads, kvHeads, headDim } = sizes;
     const keys = cache.length;
     const queries = q.length / (heads * headDim);
-    const { window } = this.#form;
-    switch (attentionKind(this.#plan, window, this.length, queries)) {
+    const { window } = form;
+    switch (attentionKind(plan, window, this.length, queries)) {
       case 'window': {
         const mask = denseMask({ batch: 1, queries, keys, heads, kvHeads, headDim }, true);
         return cache.attendMasked(q, { ...mask, window, sink: this.#sinks });
       }
       case 'dense':
-        return queries === 1 ? cache.attendDense(q) : cache.attendDenseAsync(q);
+        return queries === 1 ? cache.attendDense(q) : this.#attendDense(q, { k, v });
       case 'hip':
         return queries === 1 ? cache.decode(q) : (await cache.attendAsync(q)).output;
     }
+  }
+
+  /** Of the rows appended last. */
+  async #attendDense(q: Float32Array, { k, v }: KeysAndValues): Promise<Float32Array> {
+    const { form, sizes, dense } = this.#parts;
+    const past = (): KeysAndValues => {
+      const all = this.#cache.read();
+      return { k: all.k.subarray(0, all.k.length - k.length), v: all.v.subarray(0, all.v.length - v.length) };
+    };
+    const score = { scale: scaleOf(form, sizes), softcap: form.softcap };
+    return (await dense?.attend(sizes, score, { q, k, v, past })) ?? this.#cache.attendDenseAsync(q);
   }
 
   truncate(length: number): void {
@@ -174,7 +198,7 @@ class CpuLayer implements LayerCache {
   }
 
   fork(length: number): LayerCache {
-    const fork = new CpuLayer(this.#cache.fork(), this.#plan, this.#form, this.#sizes);
+    const fork = new CpuLayer(this.#cache.fork(), this.#parts);
     fork.truncate(length);
     return fork;
   }
@@ -184,7 +208,7 @@ class CpuLayer implements LayerCache {
   }
 
   readNow(length: number): KeysAndValues {
-    const { kvHeads, headDim } = this.#sizes;
+    const { kvHeads, headDim } = this.#parts.sizes;
     const { k, v } = this.#cache.read();
     const row = kvHeads * headDim;
     const first = this.#sinks * row;

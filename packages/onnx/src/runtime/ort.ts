@@ -37,6 +37,12 @@ export interface OrtSession {
 export interface Ort {
   readonly InferenceSession: { create(...args: never[]): Promise<unknown> };
   readonly Tensor: unknown;
+  readonly env?: { readonly versions?: { readonly node?: string | undefined; readonly web?: string | undefined } };
+}
+
+/** Whether sessions run native code: onnxruntime-node's do, onnxruntime-web's are WebAssembly in Node, too. Who has both may share `env`. */
+export function isNative({ env }: Ort): boolean {
+  return env?.versions?.node !== undefined && env.versions.web === undefined;
 }
 
 /** Making tensors. */

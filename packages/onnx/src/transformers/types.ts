@@ -1,6 +1,6 @@
 // What this package needs of transformers.js: a loaded model, and where the library looks for files. Written down here, so that nothing
 // of it is imported.
-import type { OrtSession } from '../runtime/ort.ts';
+import type { Ort, OrtSession } from '../runtime/ort.ts';
 
 /** A session as transformers.js keeps it. */
 export type TransformersSession = OrtSession & {
@@ -21,6 +21,8 @@ export interface TransformersEnv {
   readonly cacheDir?: string | null;
   readonly cacheKey?: string;
   readonly allowLocalModels?: boolean;
+  /** Of the onnxruntime that it brings. */
+  readonly backends?: { readonly onnx?: NonNullable<Ort['env']> };
 }
 
 /** Suffix of a model's file, by dtype. */

@@ -48,13 +48,14 @@ export async function useHip(model: TransformersModel, options: UseHipOptions = 
   }
   const { dtype = 'fp32', device = 'cpu' } = session.config ?? {};
   const file = options.file ?? `onnx/${name}${DTYPE_SUFFIXES[dtype] ?? ''}.onnx`;
-  const files = await filesOf(model, file, options);
+  const env = options.env ?? (await importedEnv());
+  const files = await filesOf(model, file, options, env);
   const isWebgpu = device === 'webgpu';
   const sessionOptions: OrtSessionOptions = {
     ...(device === 'wasm' && { executionProviders: ['wasm'] }),
     ...options.sessionOptions,
   };
-  const ort = await ortOf(session, sessionOptions);
+  const ort = await ortOf(session, sessionOptions, env?.backends?.onnx);
   let isReleased = false;
   const { model: _, env: __, ...rest } = options;
   try {
@@ -82,11 +83,12 @@ export async function useHip(model: TransformersModel, options: UseHipOptions = 
 async function filesOf(
   model: TransformersModel,
   file: string,
-  { model: given, env }: UseHipOptions,
+  { model: given }: UseHipOptions,
+  env: TransformersEnv | undefined,
 ): Promise<string | Uint8Array | OnnxFiles> {
   if (typeof given === 'string' && !globalThis.process?.getBuiltinModule) return addressFiles(given);
   if (given !== undefined) return given;
-  return locateFiles(model.config, file, env ?? (await importedEnv()));
+  return locateFiles(model.config, file, env);
 }
 
 /** `env` of the library that made the model, where it is installed beside this package. */
@@ -100,7 +102,11 @@ async function importedEnv(): Promise<TransformersEnv | undefined> {
 }
 
 /** onnxruntime as transformers.js brings it: the session's class, and the class of what a session gives. */
-async function ortOf(session: TransformersSession, options: OrtSessionOptions): Promise<Ort> {
+async function ortOf(
+  session: TransformersSession,
+  options: OrtSessionOptions,
+  env: Ort['env'] | undefined,
+): Promise<Ort> {
   const InferenceSession = session.constructor as unknown as Ort['InferenceSession'];
   const { executionProviders: _, ...plain } = options;
   const one = onnxTensor('', 'float', [1], Float32Array.of(1));
@@ -115,7 +121,7 @@ async function ortOf(session: TransformersSession, options: OrtSessionOptions): 
     const probe = await createOrtSession(bare, bytes, 'a constant', plain);
     try {
       const [tensor] = Object.values(await probe.run({}));
-      return { InferenceSession, Tensor: tensor!.constructor };
+      return { InferenceSession, Tensor: tensor!.constructor, ...(env && { env }) };
     } finally {
       await probe.release();
     }

@@ -116,6 +116,34 @@ export function presentOf(past: string): string {
     : past.replace('past', 'present');
 }
 
+/** Runs prefill and decode; says what differs from the golden. */
+export async function goldenDifferences(name: string, session: HipSession): Promise<readonly string[]> {
+  const tensors = goldenTensors(name);
+  const bound = tolerance(name, GOLDENS.get(name)!);
+  const found: string[] = [];
+  const expectSame = (what: string, own: unknown, golden: unknown) => {
+    if (JSON.stringify(own) !== JSON.stringify(golden))
+      found.push(`${what}: ${String(own)} instead of ${String(golden)}`);
+  };
+  let outputs: Record<string, OrtTensor> | undefined;
+  for (const phase of ['prefill', 'decode']) {
+    outputs = await session.run(feedsOf(session, tensors, phase, outputs));
+    expectSame('outputs', Object.keys(outputs).toSorted(), session.outputNames.toSorted());
+    for (const [output, tensor] of Object.entries(outputs)) {
+      const golden = tensors.get(`${phase}.${output}`);
+      if (!golden) continue;
+      expectSame(`dims of ${phase}.${output}`, tensor.dims, golden.dims);
+      // Of a buffer of 16 rows the last one is not filled after the prompt.
+      const isPartial = name.endsWith('windowcache') && phase === 'prefill' && output !== 'logits';
+      const isFilled = (_: number, i: number) => !isPartial || Math.floor(i / 16) % 16 < 15;
+      const most = difference(numbers(tensor).filter(isFilled), numbers(golden).filter(isFilled));
+      if (!(most <= bound)) found.push(`${phase}.${output} differs by ${most}`);
+    }
+    expectSame(`${phase} argmax`, argmax(outputs['logits']!), argmax(tensors.get(`${phase}.logits`)!));
+  }
+  return found;
+}
+
 /** The folder of a golden. */
 export function goldenFolder(name: string): string {
   const path = GOLDENS.get(name)!;

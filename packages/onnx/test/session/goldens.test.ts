@@ -4,8 +4,7 @@ import { PAPER_CONFIG } from '@hip/mask-search';
 import * as ort from 'onnxruntime-node';
 import { describe, expect, it } from 'vitest';
 import { createHipSession, type HipSessionOptions } from '../../src/index.ts';
-import type { OrtTensor } from '../../src/runtime/ort.ts';
-import { argmax, difference, feedsOf, GOLDENS, goldenTensors, numbers, tolerance } from '../helpers/goldens.ts';
+import { difference, feedsOf, goldenDifferences, GOLDENS, goldenTensors, numbers } from '../helpers/goldens.ts';
 
 const missing = missingShared('goldens/onnx');
 const REFUSED = 'optimum-t5-decoder';
@@ -15,34 +14,10 @@ const COVERING: HipSessionOptions = {
   config: { ...PAPER_CONFIG, k: 64, window: 8, sink: 2, denseLayers: 0 },
 };
 
-/** Runs prefill and decode; says what differs from the golden. */
+/** What differs from the golden. */
 async function differences(name: string, options: HipSessionOptions): Promise<readonly string[]> {
-  const path = GOLDENS.get(name)!;
-  const tensors = goldenTensors(name);
-  await using session = await createHipSession(ort, path, { threads: 1, ...options });
-  const bound = tolerance(name, path);
-  const found: string[] = [];
-  const expectSame = (what: string, own: unknown, golden: unknown) => {
-    if (JSON.stringify(own) !== JSON.stringify(golden))
-      found.push(`${what}: ${String(own)} instead of ${String(golden)}`);
-  };
-  let outputs: Record<string, OrtTensor> | undefined;
-  for (const phase of ['prefill', 'decode']) {
-    outputs = await session.run(feedsOf(session, tensors, phase, outputs));
-    expectSame('outputs', Object.keys(outputs).toSorted(), session.outputNames.toSorted());
-    for (const [output, tensor] of Object.entries(outputs)) {
-      const golden = tensors.get(`${phase}.${output}`);
-      if (!golden) continue;
-      expectSame(`dims of ${phase}.${output}`, tensor.dims, golden.dims);
-      // Of a buffer of 16 rows the last one is not filled after the prompt.
-      const isPartial = name.endsWith('windowcache') && phase === 'prefill' && output !== 'logits';
-      const isFilled = (_: number, i: number) => !isPartial || Math.floor(i / 16) % 16 < 15;
-      const most = difference(numbers(tensor).filter(isFilled), numbers(golden).filter(isFilled));
-      if (!(most <= bound)) found.push(`${phase}.${output} differs by ${most}`);
-    }
-    expectSame(`${phase} argmax`, argmax(outputs['logits']!), argmax(tensors.get(`${phase}.logits`)!));
-  }
-  return found;
+  await using session = await createHipSession(ort, GOLDENS.get(name)!, { threads: 1, ...options });
+  return goldenDifferences(name, session);
 }
 
 describe.skipIf(missing)(`golden graphs${missing}`, () => {
