@@ -19,11 +19,26 @@ export const KV_HEADS = 2;
 export const CHANNELS = 32;
 const WIDTH = 48;
 
+/** Heads of queries, of keys, and channels of each. */
+export interface Sizes {
+  readonly heads: number;
+  readonly kvHeads: number;
+  readonly channels: number;
+}
+
+/** Of models that say no others. */
+export const SIZES: Sizes = { heads: HEADS, kvHeads: KV_HEADS, channels: CHANNELS };
+
 /** Parts of a graph that is being built. */
 export class GraphBuilder {
   readonly nodes: NodeProto[] = [];
   readonly weights: TensorProto[] = [];
+  readonly sizes: Sizes;
   #seed = 1;
+
+  constructor(sizes: Sizes = SIZES) {
+    this.sizes = sizes;
+  }
 
   /** Numbers in (−scale, scale). */
   random(count: number, scale: number): Float32Array {
@@ -77,14 +92,17 @@ export interface TinyOptions {
   readonly embed?: (graph: GraphBuilder) => string;
   readonly head?: (graph: GraphBuilder, hidden: string) => void;
   readonly hasPositions?: boolean;
+  readonly sizes?: Sizes;
   /** Axes of the cache. @defaultValue [batch, kv heads, past, channels] */
   readonly cacheDims?: readonly (number | string)[];
 }
 
 /** A decoder with inputs input_ids, attention_mask, (position_ids,) past_key_values.N.key/value. */
 export async function tinyModel(options: TinyOptions): Promise<Uint8Array> {
-  const { opset = 21, attention, hasPositions, cacheDims = ['batch', KV_HEADS, 'past', CHANNELS] } = options;
-  const graph = new GraphBuilder();
+  const { opset = 21, attention, hasPositions, sizes = SIZES } = options;
+  const { heads, kvHeads, channels } = sizes;
+  const { cacheDims = ['batch', kvHeads, 'past', channels] } = options;
+  const graph = new GraphBuilder(sizes);
   options.before?.(graph);
   let hidden =
     options.embed?.(graph) ??
@@ -93,14 +111,14 @@ export async function tinyModel(options: TinyOptions): Promise<Uint8Array> {
     const project = (what: string, size: number) =>
       graph.add('MatMul', [hidden, graph.weight(`${what}${layer}.weight`, [WIDTH, size])], `${what}${layer}`);
     const [q, k, v] = [
-      project('q', HEADS * CHANNELS),
-      project('k', KV_HEADS * CHANNELS),
-      project('v', KV_HEADS * CHANNELS),
+      project('q', heads * channels),
+      project('k', kvHeads * channels),
+      project('v', kvHeads * channels),
     ];
     const attended = attention(graph, layer, q, k, v);
     const out = graph.add(
       'MatMul',
-      [attended, graph.weight(`o${layer}.weight`, [HEADS * CHANNELS, WIDTH])],
+      [attended, graph.weight(`o${layer}.weight`, [heads * channels, WIDTH])],
       `o${layer}`,
     );
     hidden = graph.add('Add', [hidden, out], `hidden${layer}`);
@@ -172,7 +190,7 @@ export function groupQuery(
       'GroupQueryAttention',
       [q, k, v, ...past, 'seqlens', 'total', ...more],
       `attended${layer}`,
-      { num_heads: BigInt(HEADS), kv_num_heads: BigInt(KV_HEADS), ...attributes },
+      { num_heads: BigInt(graph.sizes.heads), kv_num_heads: BigInt(graph.sizes.kvHeads), ...attributes },
       'com.microsoft',
       present,
     );
