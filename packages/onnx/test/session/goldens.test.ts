@@ -17,7 +17,7 @@ const COVERING: HipSessionOptions = {
 /** What differs from the golden. */
 async function differences(name: string, options: HipSessionOptions): Promise<readonly string[]> {
   await using session = await createHipSession(ort, GOLDENS.get(name)!, { threads: 1, ...options });
-  return goldenDifferences(name, session);
+  return await goldenDifferences(name, session);
 }
 
 describe.skipIf(missing)(`golden graphs${missing}`, () => {
