@@ -54,17 +54,28 @@ interface Case extends TinyOptions {
   /** Columns of the mask, filled with zeros behind the tokens; caches have as many rows. */
   readonly captured?: number;
   readonly tokenAxis?: number;
+  /** Tokens of each call. @defaultValue a prompt, and two tokens one by one */
+  readonly turns?: readonly number[];
+  /** @defaultValue {@link COVERING} */
+  readonly hip?: HipSessionOptions;
 }
 
-/** A prompt, and two tokens one by one, whole and cut: the largest difference of logits and caches. */
-async function differences({ captured, tokenAxis = 2, ...options }: Case): Promise<readonly number[]> {
+/** Some calls, whole and cut: the differences of logits and caches. */
+async function differences({
+  captured,
+  tokenAxis = 2,
+  turns = [18, 1, 1],
+  hip: given = COVERING,
+  ...options
+}: Case): Promise<readonly number[]> {
   const model = await tinyModel(options);
   const whole = await ort.InferenceSession.create(model, { logSeverityLevel: 3 });
-  await using hip = await createHipSession(ort, model, COVERING);
+  await using hip = await createHipSession(ort, model, given);
   const found: number[] = [];
   let [own, cut] = [0, 1].map(() => caches(captured ?? 0, tokenAxis, options.sizes)) as [Run, Run];
   let before = 0;
-  for (const tokens of [TOKENS.slice(0, 18), TOKENS.slice(18, 19), TOKENS.slice(19)]) {
+  for (const count of turns) {
+    const tokens = Array.from({ length: count }, (_, i) => TOKENS[(before + i) % TOKENS.length]!);
     const total = before + tokens.length;
     const feeds: Run = {
       input_ids: integers(tokens),
@@ -236,6 +247,24 @@ describe('GroupQueryAttention', () => {
           );
         },
         attention: groupQuery({ do_rotary: 1n }, ['cos', 'sin']),
+      },
+    ],
+    [
+      'long prompts, whose dense rows are the runtime’s own',
+      {
+        turns: [140, 1, 150, 3],
+        hip: { threads: 1 },
+        before: (graph) => (lengths(graph), rotaryTables(graph, '', 300, CHANNELS / 2, 100)),
+        attention: groupQuery({ do_rotary: 1n, scale: 0.3, softcap: 5 }, ['cos', 'sin']),
+      },
+    ],
+    [
+      'long prompts with sinks',
+      {
+        turns: [140, 1, 150, 3],
+        hip: { threads: 1 },
+        before: (graph) => (lengths(graph), void graph.weight('sink', [HEADS], 2)),
+        attention: groupQuery({}, ['', '', '', '', 'sink']),
       },
     ],
     [
