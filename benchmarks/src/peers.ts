@@ -9,6 +9,7 @@ import { makeOwnRuns, readRuns } from './peers/runs.ts';
 import { speedRows } from './peers/speed.ts';
 import { rowsOfTask, standing } from './peers/table.ts';
 import { measureTask, PEER_TASKS } from './peers/tasks.ts';
+import { volumeRows } from './peers/volume-speed.ts';
 
 /** Measures the same candidates in Python: two implementations of one task must agree. @returns the largest relative difference, by task */
 async function differences(python: string, tasks: readonly string[]): Promise<Record<string, number>> {
@@ -77,6 +78,9 @@ export const benchmark: Benchmark = {
               part: '25,000 evaluations',
               ...row,
             }))),
+        ...(python === undefined
+          ? []
+          : volumeRows(python, quick).map((row) => ({ part: 'exact hypervolume', ...row }))),
       ],
       environment: {
         runs: runs.length,
