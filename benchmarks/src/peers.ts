@@ -65,11 +65,12 @@ export const benchmark: Benchmark = {
     const rows = tasks.flatMap((name) => rowsOfTask(PEER_TASKS[name]!(), runs));
     return {
       rows: [
-        ...rows.map(({ median, worst, ...row }) => ({
+        ...rows.map(({ median, worst, fewer, ...row }) => ({
           part: 'hypervolume',
           ...row,
           ...Object.fromEntries(Object.entries(median).map(([count, value]) => [`at${count}`, value])),
           ...Object.fromEntries(Object.entries(worst).map(([count, value]) => [`worst${count}`, value])),
+          ...Object.fromEntries(Object.entries(fewer).map(([count, seeds]) => [`seeds${count}`, seeds])),
         })),
         ...standing(rows, 'ours linas').map((row) => ({ part: 'standing of linas', ...row })),
         ...(python === undefined

@@ -720,7 +720,7 @@ export const VIEWS = [
       const share = (row, count) =>
         row[`at${count}`] === undefined
           ? undefined
-          : `${row[`at${count}`].toFixed(4)} (${row[`worst${count}`].toFixed(4)})`;
+          : `${row[`at${count}`].toFixed(4)} (${row[`worst${count}`].toFixed(4)})${row[`seeds${count}`] ? `, ${row[`seeds${count}`]} seeds` : ''}`;
       return [
         ...[...new Set(cells.map(({ task }) => task))].map((task) =>
           view(
@@ -755,6 +755,13 @@ export const VIEWS = [
             'times less': ({ timesLessCpu }) => times(timesLessCpu),
           },
         ),
+        view("Exact hypervolume beside moocore's (C): CPU time", where(document, { part: 'exact hypervolume' }), {
+          objectives: 'objectives',
+          points: 'points',
+          ms: 'ms',
+          "moocore's ms": 'moocoreMs',
+          "of moocore's": ({ timesOfMoocore }) => times(timesOfMoocore),
+        }),
       ];
     },
   },

@@ -16,7 +16,12 @@ export interface PeerRow {
   /** By count of measurements; those that were not made are not there. */
   readonly median: Readonly<Record<string, number>>;
   readonly worst: Readonly<Record<string, number>>;
+  /** Seeds of the cells that fewer runs reached than the row has. */
+  readonly fewer: Readonly<Record<string, number>>;
 }
+
+/** Fewer runs than this make no cell, unless the row has no more. */
+const LEAST_SEEDS = 3;
 
 /** Hypervolume of the first `count` points. */
 function volumeAt(run: PeerRun, count: number, reference: readonly number[]): number {
@@ -37,8 +42,7 @@ export function rowsOfTask(task: PeerTask, runs: readonly PeerRun[]): readonly P
       const shares = all
         .filter(({ objectives }) => objectives.length >= count)
         .map((run) => volumeAt(run, count, task.reference) / whole);
-      // A cell of fewer seeds than the row has would be another row.
-      return shares.length < all.length ? [] : [{ count, shares }];
+      return shares.length < Math.min(LEAST_SEEDS, all.length) ? [] : [{ count, shares }];
     });
     return {
       task: task.name,
@@ -48,6 +52,9 @@ export function rowsOfTask(task: PeerTask, runs: readonly PeerRun[]): readonly P
       cpuSecondsPerRun: Number(median(all.map(({ cpuSeconds }) => cpuSeconds)).toFixed(2)),
       median: Object.fromEntries(cells.map(({ count, shares }) => [count, round(median(shares))])),
       worst: Object.fromEntries(cells.map(({ count, shares }) => [count, round(Math.min(...shares))])),
+      fewer: Object.fromEntries(
+        cells.flatMap(({ count, shares }) => (shares.length < all.length ? [[count, shares.length]] : [])),
+      ),
     };
   });
 }
