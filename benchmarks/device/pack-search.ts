@@ -1,5 +1,5 @@
 // Prepares the searches' benchmarks for a machine of many cores and no network: node benchmarks/device/pack-search.ts FOLDER. Node (node.xz of
-// pack.mjs) goes beside it, Optuna's and pymoo's wheels into FOLDER/whl; there, FOLDER/search.sh.
+// pack.mjs) goes beside it, Optuna's and pymoo's wheels into FOLDER/whl; there, the copy of benchmarks/device/search.sh.
 import { cpSync, mkdirSync, statSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';

@@ -1,4 +1,4 @@
-// The searches' benchmarks as one program for a machine of many cores: node search.mjs run TASK TACTIC SEED EVALUATIONS FOLDER | bench NAME FILE [quick]
+// The searches' benchmarks as one program for a machine of many cores: run TASK TACTIC SEED EVALUATIONS FOLDER | bench NAME FILE [quick]
 import { mkdirSync, writeFileSync } from 'node:fs';
 import type { TacticName } from '@instatune/search';
 import { environment, type Benchmark } from '../src/benchmark.ts';

@@ -766,6 +766,23 @@ export const VIEWS = [
     },
   },
   {
+    name: 'search-lanes',
+    title: 'Lanes of a search',
+    tables: (document) => [
+      view('Share of the time in which lanes measure, trial times log-normal with σ = 0.8', document.rows, {
+        tactic: 'tactic',
+        proposals: 'proposals',
+        lanes: 'lanes',
+        measurements: 'evaluations',
+        'median time (ms)': 'medianMs',
+        busy: ({ busy }) => percent(busy),
+        seconds: 'seconds',
+        'of them proposing': 'proposingSeconds',
+        hypervolume: 'hypervolume',
+      }),
+    ],
+  },
+  {
     name: 'predictor-table',
     title: 'Predictors on measured networks',
     tables: (document) =>

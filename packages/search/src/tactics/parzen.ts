@@ -9,6 +9,9 @@ import { isComplete, type Trial } from '../study/trial.ts';
 const GOOD = 0.1;
 const MOST_GOOD = 25;
 
+/** Of more others than this every so many are looked at: where they are is known by then. */
+const MOST_OTHERS = 1000;
+
 /** Draws a gene, of which the one is taken that is most like the good trials and least like the others. */
 const DRAWS = 24;
 
@@ -73,7 +76,12 @@ function split(space: Space, trials: readonly Trial[], bounds: readonly Bound[])
   const size = Math.min(MOST_GOOD, Math.max(first, Math.ceil(GOOD * trials.length)), ranked.length - 1);
   const good = order.slice(0, Math.max(0, size)).map((i): Trial => ranked[i]!);
   const chosen = new Set<Trial>(good);
-  return { good, others: trials.filter((trial) => !chosen.has(trial) && trial.status !== 'pending') };
+  return { good, others: thinned(trials.filter((trial) => !chosen.has(trial) && trial.status !== 'pending')) };
+}
+
+function thinned(others: readonly Trial[]): readonly Trial[] {
+  if (others.length <= MOST_OTHERS) return others;
+  return Array.from({ length: MOST_OTHERS }, (_, i) => others[Math.floor((i * others.length) / MOST_OTHERS)]!);
 }
 
 /** Crowding distance of each point within its own front. */

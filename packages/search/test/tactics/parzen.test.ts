@@ -65,9 +65,9 @@ describe('Parzen candidates', () => {
     );
   });
 
-  it('gather where the good are, gene by gene; what has no part in it stays wide', () => {
+  it.each([150, 5000])('gather where the good are of %i, gene by gene; what has no part in it stays wide', (count) => {
     const space = spaceOf([real(0, 1), real(0, 1), categorical(['x', 'y', 'z'])]);
-    const trials = trialsOf(space, 150, ([x = 0, , c]) => {
+    const trials = trialsOf(space, count, ([x = 0, , c]) => {
       const off = (x - 0.3) ** 2 + (c === 1 ? 0 : 0.5);
       return [off, off + 1];
     });
