@@ -17,11 +17,11 @@ const REPORTS = 15;
 
 /** The stages of a recipe in the order in which they are run. */
 export function stagesOf(recipe: Recipe): Stage[] {
-  const { steps, plain, distilled = true, evaluations, tune = [], batchSize, labels } = recipe;
+  const { steps, plain, distilled = true, distilledSteps = steps, evaluations, tune = [], batchSize, labels } = recipe;
   const batch = Number(labels?.batchSize ?? batchSize) / batchSize;
   return [
     ...plain.map((one): Stage => ({ name: 'plain', weight: steps * (one.steps ?? 1) * batch })),
-    ...(distilled ? [{ name: 'distilled' as const, weight: DISTILLED * steps }] : []),
+    ...(distilled ? [{ name: 'distilled' as const, weight: DISTILLED * distilledSteps }] : []),
     { name: 'super-network', weight: SUPER * steps },
     { name: 'search', weight: EVALUATION * evaluations },
     ...tune.map((one): Stage => ({ name: 'tuned', weight: DISTILLED * one.steps })),

@@ -114,9 +114,15 @@ class Study {
     await this.#sample();
     if (this.#recipe.distilled ?? true) {
       const distilled = await this.#data.loadModel();
-      const kd = await this.#fineTune('KD-only', distilled, this.#distillation(), {
-        seconds: this.#clock?.begin('distilled'),
-      });
+      const kdSteps = this.#recipe.distilledSteps ?? this.#recipe.steps;
+      const kd = await this.#fineTune(
+        'KD-only',
+        distilled,
+        { ...this.#distillation(), steps: kdSteps },
+        {
+          seconds: this.#clock?.begin('distilled'),
+        },
+      );
       await this.#row('KD-only', distilled, kd);
       if (this.#recipe.teacher?.distilled) await this.#promote(distilled);
       else distilled.dispose();

@@ -77,6 +77,8 @@ export interface Recipe {
   readonly plain: readonly { readonly rate: number; readonly steps?: number; readonly asDistilled?: boolean }[];
   /** Whether the KD-only row is run. @defaultValue true */
   readonly distilled?: boolean;
+  /** Steps of the KD-only row. @defaultValue steps */
+  readonly distilledSteps?: number;
   /** @defaultValue the plain fine-tuned network that the search split picks */
   readonly teacher?: TeacherRecipe;
   /**
