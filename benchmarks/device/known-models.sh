@@ -29,7 +29,7 @@ run)
   REAL_VULKAN=$(ldconfig -p | awk '/libvulkan.so.1/{print $NF; exit}')
   export REAL_VULKAN LD_LIBRARY_PATH=$home/sel DAWN_NODE=$home/dawn.node CARRY=$home/none SHARED_DIR=$home/shared OUT=$out
   export INSTATUNE_SECTIONS=$SECTION INSTATUNE_PARTIAL=$out/partial.json INSTATUNE_KEPT=${KEPT:-$home/kept/$NAME} INSTATUNE_KEPT_AS=F16
-  ./node instatune.mjs >"$out/log.txt" 2>&1; echo "exit $?" >>"$out/log.txt" ;;
+  ./node instatune.mjs ${QUICK:-} >"$out/log.txt" 2>&1; echo "exit $?" >>"$out/log.txt" ;;
 wait)
   for ((t = 0; t < $2; t += 2)); do
     [ "$(grep -l '^exit' "$home"/out/*/log.txt | wc -l)" -ge "$(find "$home/out" -mindepth 1 -maxdepth 1 | wc -l)" ] && break

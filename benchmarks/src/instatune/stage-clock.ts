@@ -12,6 +12,8 @@ const DISTILLED = 1.4;
 const SUPER = 2.4;
 /** Plain steps that measuring a sub-network takes, shapes that are new and all. */
 const EVALUATION = 4;
+/** Seconds that a stage has in any case, where there are so many: shaders and buffers are made in its first steps. */
+const BEGINNING = 45;
 /** Seconds kept for the reports at the end. */
 const REPORTS = 15;
 
@@ -56,6 +58,9 @@ export class StageClock {
     const rest = this.#left.slice(at);
     this.#left = rest.slice(1);
     const total = rest.reduce((sum, { weight }) => sum + weight, 0);
-    return total === 0 ? 0 : (this.secondsLeft() * (rest[0] as Stage).weight) / total;
+    const left = this.secondsLeft();
+    const beginning = Math.min(BEGINNING, left / rest.length / 2);
+    const share = total === 0 ? 1 / rest.length : (rest[0] as Stage).weight / total;
+    return beginning + (left - beginning * rest.length) * share;
   }
 }
