@@ -1,6 +1,7 @@
 // transformers.js in Node with and without HiP: pipeline, chat template, streamer, caches over several turns.
 import { tmpdir } from 'node:os';
 import { missingShared, sharedPath } from '@hip/testing';
+import * as ort from 'onnxruntime-node';
 import {
   DynamicCache,
   env,
@@ -23,12 +24,14 @@ describe.skipIf(missing).each([
   let plain: TextGenerationPipeline;
   let generator: TextGenerationPipeline;
   let session: HipSession;
+  let replaced: unknown;
 
   beforeAll(async () => {
     env.allowRemoteModels = false;
     env.localModelPath = `${sharedPath('goldens', 'onnx')!}/`;
     plain = await pipeline('text-generation', name, { device: 'cpu', dtype });
     generator = await pipeline('text-generation', name, { device: 'cpu', dtype });
+    replaced = generator.model.sessions['model'];
     session = await useHip(generator.model, { config: { k: 256 }, threads: 1 });
   });
   afterAll(async () => {
@@ -42,6 +45,13 @@ describe.skipIf(missing).each([
   it('has taken the session’s place', () => {
     expect(generator.model.sessions['model']).toBe(session);
     expect(session.attentions).toBe(2);
+  });
+
+  it('has freed the session whose place it took', async () => {
+    const { inputNames } = session;
+    const run = async (feeds: object) => (replaced as { run(feeds: object): Promise<unknown> }).run(feeds);
+    const feeds = Object.fromEntries(inputNames.map((input) => [input, new ort.Tensor('int64', [1n], [1, 1])]));
+    await expect(run(feeds)).rejects.toThrow(/dispose|release/i);
   });
 
   it('generates the same 64 tokens', async () => {
