@@ -7,9 +7,12 @@ import * as tf from '@tensorflow/tfjs';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { missingShared, sharedPath } from '@hip/testing';
 import { loadCheckpoint } from '../../src/checkpoint/load.ts';
-import { fullSubnet, smallestSubnet } from '../../src/elastic/space.ts';
+import { textDataset } from '../../src/data/text-classification.ts';
+import { fullSubnet, smallestSubnet, uniformSubnet } from '../../src/elastic/space.ts';
 import { exportOnnx, quantizedModel } from '../../src/export/onnx.ts';
+import { extractModel } from '../../src/export/values.ts';
 import { generate } from '../../src/model/generate.ts';
+import { embed } from '../../src/train/embeddings.ts';
 import { useBackend } from '../helpers/backend.ts';
 import { OnnxDecoder } from '../helpers/onnx.ts';
 import { tinyBert, tinyLlama } from '../helpers/tiny.ts';
@@ -70,6 +73,27 @@ describe.skipIf(missing)(`folders${missing}`, () => {
       // What onnxruntime-genai does not feed is no input.
       expect(decoder.session.inputNames.includes('num_logits_to_keep')).toBe(file !== 'model_fp16');
       await decoder.release();
+    }
+    model.dispose();
+  });
+
+  it.skipIf(missingShared('models/minilm-l6'))('a sentence encoder embeds as it does here', async () => {
+    const { model, tokenizer } = await loadCheckpoint(sharedPath('models', 'minilm-l6')!, {
+      space: { layers: [3], heads: [8, 12], ffn: [384, 1536], hidden: [192, 384] },
+    });
+    const texts = ['A whale is no fish.', 'The prince looked at the sky, and said nothing for a long time.', 'Why?'];
+    const data = textDataset(texts, tokenizer!);
+    for (const hidden of [192, 384]) {
+      const name = `sentences-${hidden}`;
+      const subnet = { ...uniformSubnet(model.space, 3, 8, 384), hidden };
+      await exportOnnx(model, subnet, join(folder, name));
+      const extractor = await pipeline('feature-extraction', name);
+      const output = await extractor(texts, { pooling: 'mean', normalize: true });
+      expect(output.dims).toEqual([texts.length, hidden]);
+      const small = await extractModel(model, subnet);
+      expect(output.data as Float32Array).toBeAllclose(await embed(small, data), { atol: 1e-5, rtol: 0 });
+      small.dispose();
+      await extractor.dispose();
     }
     model.dispose();
   });
