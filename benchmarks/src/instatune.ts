@@ -11,6 +11,7 @@ import { profile } from './instatune/profile.ts';
 import { EMBEDDINGS, studyEmbeddings, type EmbeddingRecipe } from './instatune/embeddings.ts';
 import { studyTask } from './instatune/study.ts';
 import { TASKS, type Recipe, type Task } from './instatune/tasks.ts';
+import { studyLongContext } from './instatune/long-context.ts';
 import { throughput } from './instatune/throughput.ts';
 
 type Row = Record<string, unknown>;
@@ -77,7 +78,18 @@ export const benchmark: Benchmark = {
       try {
         if (section === 'profile') await profile({ shared, tasks, emit, log, signal, ...(quick && { batch: 2 }) });
         else if (section === 'latencies') await measureAgain({ shared, rows: storedRows(), emit, signal });
-        else if (section === 'embeddings') {
+        else if (section === 'long-context') {
+          const checkpoint = process.env['INSTATUNE_CHECKPOINT'];
+          if (!checkpoint)
+            throw new Error('long-context needs INSTATUNE_CHECKPOINT, the folder of a sub-network of SmolLM2');
+          await studyLongContext({
+            checkpoint,
+            tokens: quick ? 1024 : 8192,
+            windows: quick ? 1 : Number(process.env['INSTATUNE_WINDOWS'] ?? 4),
+            emit,
+            log,
+          });
+        } else if (section === 'embeddings') {
           const onModel = async (name: string, model: ElasticModel): Promise<void> => {
             if (kept) await saveCheckpoint(model, `${kept}/embeddings-${name}`, { dtype: keptAs });
           };
@@ -126,7 +138,7 @@ function taskOf(name: string): Task {
   const task = TASKS[name];
   if (task) return task;
   throw new Error(
-    `no task or section "${name}": tasks are ${Object.keys(TASKS).join(', ')}; sections also throughput, profile, latencies`,
+    `no task or section "${name}": tasks are ${Object.keys(TASKS).join(', ')}; sections also throughput, profile, latencies, embeddings, long-context`,
   );
 }
 

@@ -1,7 +1,7 @@
 // A causal decoder in plain float64, straight from what ModelConfig says: the oracle of configurations and of weight names.
 import { frequenciesFor } from '../../src/families/rope-config.ts';
 import type { Activation, ModelConfig } from '../../src/model/config.ts';
-import { headGroup, layerHeads, layerRope, layerWindow } from '../../src/model/slots.ts';
+import { headGroup, layerFfn, layerHeads, layerRope, layerWindow } from '../../src/model/slots.ts';
 
 type Row = number[];
 type Rows = Row[];
@@ -46,21 +46,24 @@ export function referenceLogits(
   if (!activation) throw new Error(`no ${config.activation}`);
   for (let layer = 0; layer < config.layers; layer++) {
     const at = `layers.${layer}`;
-    block(at, 'attention', (rows) => {
+    const attention = (rows: Rows): Rows => {
       const [q, k, v] = ['query', 'key', 'value'].map((name) => linear(rows, `${at}.attention.${name}`)) as [
         Rows,
         Rows,
         Rows,
       ];
       return linear(attend(config, layer, weights, q, k, v), `${at}.attention.output`);
-    });
-    block(at, 'ffn', (rows) => {
+    };
+    const ffn = (rows: Rows): Rows => {
       const up = linear(rows, `${at}.ffn.up`);
       const inner = config.gated
         ? linear(rows, `${at}.ffn.gate`).map((row, t) => row.map((value, i) => activation(value) * up[t]![i]!))
         : up.map((row) => row.map(activation));
       return linear(inner, `${at}.ffn.down`);
-    });
+    };
+    // Blocks that a layer lacks have no norms either.
+    if (layerHeads(config, layer) > 0) block(at, 'attention', attention);
+    if (layerFfn(config, layer) > 0) block(at, 'ffn', ffn);
   }
   const last = config.finalNorm ? norm(x, 'norm') : x;
   const head = config.tiedEmbeddings ? turned(table, d) : weight('head.weight');

@@ -1,7 +1,13 @@
 // An encoder's arithmetic on WebAssembly: rows of packed texts through embeddings, attention within each text, and feed-forward.
 import type { ModelConfig } from '@hip/checkpoints';
 import type { Activation, ActivationFunction, CpuRuntime, StoredMatrix } from '@hip/kernels-cpu';
-import { layerWeights, type LayerWeights, type LinearWeights, type NormWeights } from '../engine/layer-weights.ts';
+import {
+  layerWeights,
+  type FfnWeights,
+  type LayerWeights,
+  type LinearWeights,
+  type NormWeights,
+} from '../engine/layer-weights.ts';
 import { layerShapes, type LayerShape } from '../engine/layers.ts';
 import type { WasmWeights } from '../engine/wasm/weights.ts';
 import type { Pack } from './packs.ts';
@@ -35,7 +41,7 @@ export class Encoder implements Disposable {
     this.#config = config;
     this.#weights = weights;
     this.#shapes = layerShapes(config);
-    this.#layers = this.#shapes.map(({ layer }) => layerWeights(weights, config, layer));
+    this.#layers = this.#shapes.map((shape) => layerWeights(weights, config, shape));
     const widest = (of: (shape: LayerShape) => number) => rows * Math.max(...this.#shapes.map(of));
     const buffer = (length: number) => cpu.createActivation(length);
     this.#buffers = {
@@ -64,8 +70,10 @@ export class Encoder implements Disposable {
       const layer = this.#layers[index] as LayerWeights<StoredMatrix, Activation>;
       yield* this.#attention(shape, layer, pack);
       yield;
-      yield* this.#feedForward(shape, layer, pack.rows);
-      yield;
+      for (const ffn of layer.ffns) {
+        yield* this.#feedForward(ffn, pack.rows);
+        yield;
+      }
     }
   }
 
@@ -124,11 +132,14 @@ export class Encoder implements Disposable {
     this.#output(query, attention.output, attention.norm, rows);
   }
 
-  *#feedForward({ ffn }: LayerShape, { ffn: block }: LayerWeights<StoredMatrix, Activation>, rows: number) {
+  *#feedForward(block: FfnWeights<StoredMatrix, Activation>, rows: number) {
     const { hidden, inner } = this.#buffers;
     this.#cpu.linear(inner, hidden, block.up.matrix, { rows, bias: block.up.bias });
     yield;
-    this.#cpu.gate(inner, inner, undefined, { length: rows * ffn, activation: FUNCTIONS[this.#config.activation] });
+    this.#cpu.gate(inner, inner, undefined, {
+      length: rows * block.units,
+      activation: FUNCTIONS[this.#config.activation],
+    });
     this.#output(inner, block.down, block.norm, rows);
   }
 

@@ -1,5 +1,6 @@
 // A layer's weights by what they do, looked up once: products with their biases, norms with theirs.
 import type { ModelConfig } from '@hip/checkpoints';
+import type { FfnShape, LayerShape } from './layers.ts';
 import type { DecoderWeights } from './weights.ts';
 
 /** A product's matrix [out, in] and bias [out]. */
@@ -19,20 +20,26 @@ interface BlockWeights<V> {
   readonly outputNorm: NormWeights<V> | undefined;
 }
 
+export interface AttentionWeights<M, V> extends BlockWeights<V> {
+  readonly query: LinearWeights<M, V>;
+  readonly key: LinearWeights<M, V>;
+  readonly value: LinearWeights<M, V>;
+  readonly queryNorm: NormWeights<V> | undefined;
+  readonly keyNorm: NormWeights<V> | undefined;
+  readonly output: LinearWeights<M, V>;
+}
+
+export interface FfnWeights<M, V> extends BlockWeights<V> {
+  readonly units: number;
+  readonly gate: LinearWeights<M, V> | undefined;
+  readonly up: LinearWeights<M, V>;
+  readonly down: LinearWeights<M, V>;
+}
+
+/** A layer's attention, and the FFNs behind it. */
 export interface LayerWeights<M, V> {
-  readonly attention: BlockWeights<V> & {
-    readonly query: LinearWeights<M, V>;
-    readonly key: LinearWeights<M, V>;
-    readonly value: LinearWeights<M, V>;
-    readonly queryNorm: NormWeights<V> | undefined;
-    readonly keyNorm: NormWeights<V> | undefined;
-    readonly output: LinearWeights<M, V>;
-  };
-  readonly ffn: BlockWeights<V> & {
-    readonly gate: LinearWeights<M, V> | undefined;
-    readonly up: LinearWeights<M, V>;
-    readonly down: LinearWeights<M, V>;
-  };
+  readonly attention: AttentionWeights<M, V>;
+  readonly ffns: readonly FfnWeights<M, V>[];
 }
 
 /** Everything outside the layers. */
@@ -47,28 +54,39 @@ export interface ModelWeights<M, V> {
 export function layerWeights<M, V>(
   weights: DecoderWeights<M, V>,
   config: ModelConfig,
-  layer: number,
+  { layer, ffns }: Pick<LayerShape, 'layer' | 'ffns'>,
 ): LayerWeights<M, V> {
-  const linear = (name: string) => linearOf(weights, `layers.${layer}.${name}`);
-  const norm = (name: string) => normOf(weights, `layers.${layer}.${name}`);
+  const linear = (name: string) => linearOf(weights, `layers.${layer}.attention.${name}`);
+  const norm = (name: string) => normOf(weights, `layers.${layer}.attention.${name}`);
   return {
     attention: {
-      norm: norm('attention.norm'),
-      outputNorm: norm('attention.outputNorm'),
-      query: linear('attention.query'),
-      key: linear('attention.key'),
-      value: linear('attention.value'),
-      queryNorm: norm('attention.queryNorm'),
-      keyNorm: norm('attention.keyNorm'),
-      output: linear('attention.output'),
+      norm: norm('norm'),
+      outputNorm: norm('outputNorm'),
+      query: linear('query'),
+      key: linear('key'),
+      value: linear('value'),
+      queryNorm: norm('queryNorm'),
+      keyNorm: norm('keyNorm'),
+      output: linear('output'),
     },
-    ffn: {
-      norm: norm('ffn.norm'),
-      outputNorm: norm('ffn.outputNorm'),
-      gate: config.gated ? linear('ffn.gate') : undefined,
-      up: linear('ffn.up'),
-      down: linear('ffn.down'),
-    },
+    ffns: ffns.map((ffn) => ffnWeights(weights, config, ffn)),
+  };
+}
+
+export function ffnWeights<M, V>(
+  weights: DecoderWeights<M, V>,
+  config: ModelConfig,
+  { layer, units }: FfnShape,
+): FfnWeights<M, V> {
+  const linear = (name: string) => linearOf(weights, `layers.${layer}.ffn.${name}`);
+  const norm = (name: string) => normOf(weights, `layers.${layer}.ffn.${name}`);
+  return {
+    units,
+    norm: norm('norm'),
+    outputNorm: norm('outputNorm'),
+    gate: config.gated ? linear('gate') : undefined,
+    up: linear('up'),
+    down: linear('down'),
   };
 }
 

@@ -13,7 +13,7 @@ export function requireDecoder(config: ModelConfig): void {
     'a transformed head': config.headDense !== 'none' || config.pooler || config.readoutNorm,
     'positions that skip padding': config.positionsSkipPadding,
     'norms inside attention and FFN': config.subNorm,
-    'attention or FFN left out of layers': [...(config.layerHeads ?? []), ...(config.layerFfn ?? [])].includes(0),
+    'no attention in any layer': config.layerHeads?.every((heads) => heads === 0) ?? false,
   };
   const found = Object.entries(reasons).flatMap(([reason, applies]) => (applies ? [reason] : []));
   if (found.length === 0) return;

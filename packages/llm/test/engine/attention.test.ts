@@ -85,7 +85,7 @@ describe('which keys a layer reads', () => {
     const { config } = checkpoint;
     const resolved = resolveOptions({ attention }, config, 'wasm');
     return Array.from({ length: config.layers }, (_, layer) => {
-      const shape = { layer, heads: 4, kvHeads: 2, headDim: 8, ffn: 48, rope: undefined };
+      const shape = { layer, heads: 4, kvHeads: 2, headDim: 8, ffns: [], ffn: 48, rope: undefined };
       const window = config.slidingWindows?.[layer] ?? 0;
       return new LayerAttention({ ...shape, window }, resolved.attention).kind(keys, queries);
     });

@@ -1,5 +1,5 @@
 // Models of any shape against a decoder in plain float64 (packages/checkpoints/test/helpers/reference.ts): heads and FFN units that differ
-// from layer to layer, windows, rotations, odd sizes, biases.
+// from layer to layer, blocks left out, windows, rotations, odd sizes, biases.
 import fc from 'fast-check';
 import { weightSlots, openCheckpoint } from '@hip/checkpoints';
 import { describe, expect, it } from 'vitest';
@@ -19,7 +19,13 @@ const shapes = fc
     bias: fc.boolean(),
     tied: fc.boolean(),
     window: fc.option(fc.integer({ min: 1, max: 9 }), { nil: undefined }),
-    cut: fc.array(fc.record({ heads: fc.nat(), ffn: fc.nat() }), { minLength: 3, maxLength: 3 }),
+    cut: fc.array(
+      fc.record({ heads: fc.nat(), ffn: fc.nat(), skips: fc.constantFrom('attention', 'ffn', 'nothing') }),
+      {
+        minLength: 3,
+        maxLength: 3,
+      },
+    ),
     seed: fc.integer({ min: 1, max: 1e6 }),
     tokens: fc.integer({ min: 1, max: 20 }),
   })
@@ -40,8 +46,11 @@ const shapes = fc
       ...(window === undefined && { attention_bias: bias, mlp_bias: bias }),
       // What an extracted sub-network of @instatune/supernet says.
       instatune_layers: {
-        heads: Array.from({ length: layers }, (_, i) => group * (1 + (cut[i]!.heads % kvHeads))),
-        ffn: Array.from({ length: layers }, (_, i) => 1 + (cut[i]!.ffn % ffn)),
+        // None of a layer that lacks the block; one layer attends.
+        heads: Array.from({ length: layers }, (_, i) =>
+          cut[i]!.skips === 'attention' && i !== seed % layers ? 0 : group * (1 + (cut[i]!.heads % kvHeads)),
+        ),
+        ffn: Array.from({ length: layers }, (_, i) => (cut[i]!.skips === 'ffn' ? 0 : 1 + (cut[i]!.ffn % ffn))),
         head_size: headDim,
       },
     },

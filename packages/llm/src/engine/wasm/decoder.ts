@@ -2,10 +2,12 @@
 import type { ModelConfig, Activation as Named } from '@hip/checkpoints';
 import type { Activation, ActivationFunction, CpuRuntime, LinearTarget, StoredMatrix } from '@hip/kernels-cpu';
 import type { LayerCache } from './layer-cache.ts';
-import type { LayerShape } from '../layers.ts';
+import { leadingFfns, type LayerShape } from '../layers.ts';
 import {
+  ffnWeights,
   layerWeights,
   modelWeights,
+  type FfnWeights as FfnWeightsOf,
   type LayerWeights as LayerWeightsOf,
   type LinearWeights as LinearWeightsOf,
   type ModelWeights,
@@ -16,6 +18,7 @@ import type { Scratch } from './scratch.ts';
 import type { WasmWeights } from './weights.ts';
 
 type LayerWeights = LayerWeightsOf<StoredMatrix, Activation>;
+type FfnWeights = FfnWeightsOf<StoredMatrix, Activation>;
 type LinearWeights = LinearWeightsOf<StoredMatrix, Activation>;
 type NormWeights = NormWeightsOf<Activation>;
 
@@ -46,6 +49,8 @@ export class Decoder {
   readonly #config: ModelConfig;
   readonly #shapes: readonly LayerShape[];
   readonly #layers: readonly LayerWeights[];
+  /** Before the first layer with attention. */
+  readonly #leading: readonly FfnWeights[];
   readonly #model: ModelWeights<StoredMatrix, Activation>;
   readonly #scratch: Scratch;
   /** Of the run that was made last. */
@@ -61,7 +66,8 @@ export class Decoder {
     this.#cpu = cpu;
     this.#config = config;
     this.#shapes = shapes;
-    this.#layers = shapes.map(({ layer }) => layerWeights(weights, config, layer));
+    this.#layers = shapes.map((shape) => layerWeights(weights, config, shape));
+    this.#leading = leadingFfns(config).map((ffn) => ffnWeights(weights, config, ffn));
     this.#model = modelWeights(weights, config);
     this.#scratch = scratch;
   }
@@ -86,11 +92,18 @@ export class Decoder {
     this.#embed(ids, first);
     for (const [rope, { cos, sin }] of this.#scratch.tables)
       fillRotation(rope, { first, rows, total }, cos.view, sin.view);
+    yield* this.#feedForwards(this.#leading, rows);
     for (const [index, shape] of this.#shapes.entries()) {
       const layer = this.#layers[index] as LayerWeights;
       yield* this.#attention(shape, layer, rows, caches[index] as LayerCache);
       yield;
-      yield* this.#feedForward(shape, layer, rows);
+      yield* this.#feedForwards(layer.ffns, rows);
+    }
+  }
+
+  *#feedForwards(ffns: readonly FfnWeights[], rows: number) {
+    for (const ffn of ffns) {
+      yield* this.#feedForward(ffn, rows);
       yield;
     }
   }
@@ -157,8 +170,7 @@ export class Decoder {
     this.#output(q, output, outputNorm, rows);
   }
 
-  *#feedForward({ ffn }: LayerShape, layer: LayerWeights, rows: number) {
-    const { norm, gate, up, down, outputNorm } = layer.ffn;
+  *#feedForward({ units, norm, gate, up, down, outputNorm }: FfnWeights, rows: number) {
     const x = this.#input(norm, rows);
     const inner = this.#scratch.get('up');
     const factor = gate && this.#scratch.get('gate');
@@ -167,7 +179,7 @@ export class Decoder {
     yield;
     const activation = FUNCTIONS[this.#config.activation];
     // Where a row ends inside a vector, rows together would be cut into other vectors than each alone.
-    const [count, length] = this.#apart ? [rows, ffn] : [1, rows * ffn];
+    const [count, length] = this.#apart ? [rows, units] : [1, rows * units];
     for (let row = 0; row < count; row++) {
       const own = inner.slice(row * length, length);
       this.#cpu.gate(own, factor?.slice(row * length, length) ?? own, factor && own, { length, activation });

@@ -6,6 +6,7 @@ import type { Decoder } from './decoder.ts';
 import { translated } from '../failures.ts';
 import type { LayerAttention } from '../layer-attention.ts';
 import { LayerCache } from './layer-cache.ts';
+import { layerFfn } from '@hip/checkpoints';
 import type { LayerShape } from '../layers.ts';
 import { isLong } from '../rotation.ts';
 import { WasmSequence, type Shared } from './sequence.ts';
@@ -28,6 +29,12 @@ export interface WasmModel {
   readonly layout: string;
 }
 
+/** Layers with an FFN. */
+function ffnCount(config: ModelConfig): number {
+  return Array.from({ length: config.layers }, (_, layer) => layerFfn(config, layer)).filter((units) => units > 0)
+    .length;
+}
+
 export class WasmEngine implements Engine {
   readonly backend = 'wasm';
   readonly #model: WasmModel;
@@ -46,7 +53,10 @@ export class WasmEngine implements Engine {
       turns: new Turns(),
       vocabulary: config.vocabSize,
       contextTokens,
-      steps: 5 * config.layers,
+      layers: config.layers,
+      attending: shapes.map(({ layer }) => layer),
+      // Two slices of an attention and one behind it, two of an FFN.
+      steps: 3 * shapes.length + 2 * ffnCount(config),
       createCaches: () => this.#createCaches(),
       isLong: (tokens) => isLong(ropes, tokens),
       isStretched: ropes.some(({ dynamic }) => dynamic !== undefined),

@@ -29,6 +29,10 @@ export interface Shared {
   readonly turns: Turns;
   readonly vocabulary: number;
   readonly contextTokens: number;
+  /** Of the model. */
+  readonly layers: number;
+  /** Those that attend, by cache. */
+  readonly attending: readonly number[];
   /** Steps that a run yields. */
   readonly steps: number;
   /** @throws HipError `out-of-memory` */
@@ -213,7 +217,7 @@ export class WasmSequence implements Sequence {
 
   mask(layer: number): BlockMask | undefined {
     this.#check();
-    return this.#caches[layer]?.mask;
+    return this.#caches[this.#shared.attending.indexOf(layer)]?.mask;
   }
 
   /** Frees keys and values; a call that runs is ended at its next slice. */
@@ -236,7 +240,7 @@ export class WasmSequence implements Sequence {
     const held = this.length;
     const total = held + ids.length;
     checkRoom(held, ids.length, contextTokens);
-    checkLayers(options.masks, this.#caches.length);
+    checkLayers(options.masks, this.#shared.layers);
     if (ids.length === 0) return;
     this.#running = true;
     // Other frequencies turn every key that is held: all of it is computed anew, beside the old.

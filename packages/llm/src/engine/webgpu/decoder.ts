@@ -17,10 +17,12 @@ import {
   type GpuMatrix,
   type InputNorm,
 } from '@hip/kernels-webgpu/model';
-import type { LayerShape } from '../layers.ts';
+import { leadingFfns, type LayerShape } from '../layers.ts';
 import {
+  ffnWeights,
   layerWeights,
   modelWeights,
+  type FfnWeights as FfnWeightsOf,
   type LayerWeights as LayerWeightsOf,
   type ModelWeights,
   type NormWeights as NormWeightsOf,
@@ -30,6 +32,7 @@ import { cachedHeadDim } from './layers.ts';
 import type { GpuVector, WebgpuWeights } from './weights.ts';
 
 type LayerWeights = LayerWeightsOf<GpuMatrix, GpuVector>;
+type FfnWeights = FfnWeightsOf<GpuMatrix, GpuVector>;
 type NormWeights = NormWeightsOf<GpuVector>;
 
 /** What a layer's attention reads and writes, [rows, heads, headDim] each. */
@@ -54,6 +57,8 @@ export class GpuDecoder {
   readonly #config: ModelConfig;
   readonly #shapes: readonly LayerShape[];
   readonly #layers: readonly LayerWeights[];
+  /** Before the first layer with attention. */
+  readonly #leading: readonly FfnWeights[];
   readonly #model: ModelWeights<GpuMatrix, GpuVector>;
   /** Kernels write the cache's type themselves. */
   readonly #writesCache: boolean;
@@ -67,12 +72,13 @@ export class GpuDecoder {
   ) {
     this.#config = config;
     this.#shapes = shapes;
-    this.#layers = shapes.map(({ layer }) => layerWeights(weights, config, layer));
+    this.#layers = shapes.map((shape) => layerWeights(weights, config, shape));
+    this.#leading = leadingFfns(config).map((ffn) => ffnWeights(weights, config, ffn));
     this.#model = modelWeights(weights, config);
     this.#writesCache = cache === 'f32' || profile.shaderF16;
   }
 
-  /** Ids to the residual stream. */
+  /** Ids to the residual stream, and through the FFNs before any attention. */
   embed(call: GpuCall, { tensors, ids, positions }: Activations, rows: number): void {
     const { embeddingScale: scale = 1, hiddenSize } = this.#config;
     const { tokens, positions: table, embeddingNorm } = this.#model;
@@ -83,6 +89,7 @@ export class GpuDecoder {
       encodeAddScaled(call, { x: aside, out: hidden }, { length: rows * hiddenSize });
     }
     if (embeddingNorm) this.#norm(call, hidden, embeddingNorm, rows, hiddenSize);
+    for (const ffn of this.#leading) this.#feedForward(call, tensors, ffn, rows);
   }
 
   /** The residual stream to a layer's queries, keys and values. */
@@ -135,12 +142,10 @@ export class GpuDecoder {
     };
   }
 
-  /** The attention's output, and the FFN, into the residual stream. */
+  /** The attention's output, and the FFNs behind it, into the residual stream. */
   after(call: GpuCall, { tensors }: Activations, layer: number, rows: number): void {
     const shape = this.#shape(layer);
-    const { attention, ffn } = this.#weights(layer);
-    const { hidden } = tensors;
-    const inner = innerOf(tensors, rows, shape.ffn);
+    const { attention, ffns } = this.#weights(layer);
     const dim = cachedHeadDim(shape);
     let attended = tensors.attended;
     if (dim !== shape.headDim) {
@@ -149,15 +154,21 @@ export class GpuDecoder {
       encodePadHeads(call, { x: tensors.attended, out: attended }, widths);
     }
     this.#output(call, tensors, attended, attention.output, attention.outputNorm, rows, 'output');
+    for (const ffn of ffns) this.#feedForward(call, tensors, ffn, rows);
+  }
+
+  #feedForward(call: GpuCall, tensors: Activations['tensors'], ffn: FfnWeights, rows: number): void {
+    const { hidden } = tensors;
+    const { gate, up, units } = ffn;
+    const inner = innerOf(tensors, rows, units);
     const norm = this.#input(ffn.norm);
     const activation = FUNCTIONS[this.#config.activation];
-    const { gate, up } = ffn;
     if (gate) {
       const inputs = { x: hidden, gate: linear(gate), up: linear(up), activation, out: inner, rows, norm };
       encodeGatedLinear(call, inputs, { label: 'gate-up' });
     } else {
       encodeLinear(call, { x: hidden, targets: [{ ...linear(up), out: inner }], rows, norm }, { label: 'up' });
-      encodeGate(call, { x: inner, out: inner }, { length: rows * shape.ffn, activation });
+      encodeGate(call, { x: inner, out: inner }, { length: rows * units, activation });
     }
     this.#output(call, tensors, inner, ffn.down, ffn.outputNorm, rows, 'down');
   }

@@ -180,7 +180,7 @@ export class WebgpuSequence implements Sequence {
 
   mask(layer: number): BlockMask | undefined {
     this.#checkIdle('mask');
-    return this.#masks.get(layer);
+    return this.#masks.get(this.#indexOf(layer));
   }
 
   /** Frees keys and values; a call that runs is ended at its next chunk. */
@@ -197,6 +197,11 @@ export class WebgpuSequence implements Sequence {
     if (!model.isClosed) session.dispose();
   }
 
+  /** Where a layer of the model is among those with attention, or −1. */
+  #indexOf(layer: number): number {
+    return this.#shared.model.shapes.findIndex((shape) => shape.layer === layer);
+  }
+
   /** Runs `ids` after what is held. */
   async #append(ids: ArrayLike<number>, want: Want | RowsWant, options: Control): Promise<StepResult> {
     this.#checkIdle('append');
@@ -205,11 +210,14 @@ export class WebgpuSequence implements Sequence {
     const held = this.length;
     const total = held + ids.length;
     checkRoom(held, ids.length, model.options.contextTokens);
-    checkLayers(options.masks, model.shapes.length);
+    checkLayers(options.masks, model.config.layers);
     if (ids.length === 0) return undefined;
     this.#running = true;
     this.#masks = new Map();
-    using masks = new KeptMasks(model.context, options.masks);
+    using masks = new KeptMasks(
+      model.context,
+      options.masks?.map((layer) => this.#indexOf(layer)),
+    );
     // Other frequencies turn every key that is held: all of it is computed anew, beside the old.
     const isTurned = held > 0 && !this.#isStale && model.isLong(total) !== model.isLong(held);
     const isAnew = isTurned || this.#isStale;
