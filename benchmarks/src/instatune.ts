@@ -85,7 +85,8 @@ export const benchmark: Benchmark = {
           await studyLongContext({
             checkpoint,
             tokens: quick ? 1024 : 8192,
-            windows: quick ? 1 : Number(process.env['INSTATUNE_WINDOWS'] ?? 4),
+            windows: Number(process.env['INSTATUNE_WINDOWS'] ?? (quick ? 1 : 4)),
+            times: process.env['INSTATUNE_TIMES'] !== '0',
             emit,
             log,
           });
