@@ -50,7 +50,8 @@ export async function studyLongContext({
     }
     for (const [name, { memory }] of engines) say({ part: 'memory', engine: name, weights: memory.weights });
     for (const window of all.slice(0, windows)) {
-      for (const [name, engine] of engines) {
+      // The whole model's is the golden's.
+      for (const [name, engine] of [...engines].filter(([one]) => one.startsWith('sub-network'))) {
         say(await perplexityRow(name, engine, window, tokens));
         log(`${window.name}: ${name}`);
       }
