@@ -8,10 +8,11 @@ import { imageClassification } from '../../src/data/images.ts';
 import { imageTextPairs, visualQuestions } from '../../src/data/image-text.ts';
 import { textClassification } from '../../src/data/text-classification.ts';
 import { tokenClassification } from '../../src/data/token-classification.ts';
-import { sampleSubnet, smallestSubnet } from '../../src/elastic/space.ts';
+import { geneCardinalities, smallestSubnet } from '../../src/elastic/space.ts';
 import { countMacs } from '../../src/elastic/cost.ts';
 import { renderCheckpoint } from '../../src/export/extract.ts';
 import type { TransformerModel } from '../../src/model/transformer.ts';
+import { subnetProblem } from '../../src/search/problem.ts';
 import { evaluate } from '../../src/train/evaluate.ts';
 import { fineTune } from '../../src/train/fine-tune.ts';
 import { createTargets, disposeTargets, objectiveLoss, teacherDistribution } from '../../src/train/losses.ts';
@@ -197,29 +198,35 @@ describe('images and texts', () => {
     for (let c = 0; c < 3; c++) pixels.fill((i >> c) % 2 === 0 ? 20 : 230, (i * 3 + c) * 64, (i * 3 + c + 1) * 64);
   const images = imageClassification({ pixels, labels: new Int32Array(COUNT), channels: 3, height: 8, width: 8 });
 
+  /** As a problem of a search: sub-networks are measured on the pairs, the smallest costs least and the whole most. */
+  async function searchable(model: TransformerModel, data: Dataset): Promise<void> {
+    const problem = subnetProblem(model, { task: data, objectives: ['loss', 'macs'], tokens: 3 });
+    const macs = problem.objectives.find((objective) => objective.name === 'macs');
+    const cost = (genes: readonly number[]) => (macs && 'evaluate' in macs ? macs.evaluate(genes) : Number.NaN);
+    const counts = geneCardinalities(model.space);
+    const random = new SeededRandom(7);
+    const context = { seed: 0, split: 'search', signal: new AbortController().signal };
+    for (let i = 0; i < 4; i++) {
+      const genes = counts.map((count) => random.integer(count));
+      const { loss } = await evaluate(model, data, { subnet: problem.subnet(genes) });
+      expect((await problem.measure(genes, context))['loss']).toBeCloseTo(loss, 5);
+      expect(cost(genes)).toBe(countMacs(model.config, problem.subnet(genes), { tokens: 3 }));
+      expect(cost(genes)).toBeLessThanOrEqual(cost(problem.baseline));
+      expect(cost(genes)).toBeGreaterThanOrEqual(cost(counts.map(() => 0)));
+    }
+  }
+
   it('retrieval is trained as a super-network, searched, and measured over all pairs', async () => {
     const model = tinyMultiway(1, { architectures: ['BEiT3ForRetrieval'] });
     const pairs = Array.from({ length: 8 }, (_, image) => ({ image, text: 'abcdefgh'[image]! }));
     const data = imageTextPairs(images, pairs, tokenizer);
     const { metrics } = await learn(model, data, 24);
     expect(metrics!['textRecallAt1']).toBeGreaterThan(0.25);
-    // A search: the best of some sub-networks by loss, each with its exact cost.
-    const random = new SeededRandom(7);
-    const found = [];
-    for (let i = 0; i < 4; i++) {
-      const subnet = sampleSubnet(model.space, () => random.next());
-      const { loss } = await evaluate(model, data, { subnet });
-      found.push({ loss, macs: countMacs(model.config, subnet, { tokens: 3 }) });
-    }
-    expect(
-      found.every(
-        ({ loss, macs }) => Number.isFinite(loss) && macs < countMacs(model.config, undefined, { tokens: 3 }) + 1,
-      ),
-    ).toBe(true);
+    await searchable(model, data);
     model.dispose();
   });
 
-  it('questions have answers with scores', async () => {
+  it('questions have answers with scores, and are searched, too', async () => {
     const model = tinyMultiway(1, {
       architectures: ['BEiT3ForVisualQuestionAnswering'],
       num_labels: 2,
@@ -234,6 +241,7 @@ describe('images and texts', () => {
     const data = visualQuestions(images, questions, tokenizer);
     const { metrics } = await learn(model, data, 36);
     expect(metrics!['answerScore']).toBeGreaterThan(0.6);
+    await searchable(model, data);
     const none = [{ image: 99, text: 'x', scores: [0, 1] }];
     expect(() => visualQuestions(images, none, tokenizer)).toThrow(
       expect.objectContaining({ code: 'invalid-data' }) as Error,
