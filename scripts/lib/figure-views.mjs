@@ -804,6 +804,29 @@ export const VIEWS = [
     ],
   },
   {
+    name: 'search-trials',
+    title: 'Studies of many trials',
+    tables: (document) => [
+      view('LINAS proposes 50 candidates of BERT-synth', where(document, { what: 'proposal of 50' }), {
+        'after trials': ({ trials }) => thousands(trials),
+        'CPU seconds': 'cpuSeconds',
+        'ms a candidate': 'cpuMsPerCandidate',
+      }),
+      view('A study in a file', where(document, { what: 'study' }), {
+        trials: ({ trials }) => thousands(trials),
+        'ms a trial to measure and write': 'writeMsPerTrial',
+        'CPU seconds to open': 'openSeconds',
+        'CPU seconds for its front': 'frontSeconds',
+        MiB: 'megabytes',
+      }),
+      view('Resumed for a round of 50 more', where(document, { what: 'resumed for a round of 50' }), {
+        trials: ({ trials }) => thousands(trials),
+        'CPU seconds': 'cpuSeconds',
+        seconds: 'wallSeconds',
+      }),
+    ],
+  },
+  {
     name: 'predictor-table',
     title: 'Predictors on measured networks',
     tables: (document) =>
