@@ -108,7 +108,9 @@ describeBrowser('a smaller model', (open) => {
     // By the keyboard, as by the pointer.
     await page.$eval('svg.front circle.best', (circle) => (circle as unknown as { focus(): void }).focus());
     await page.keyboard.press('Enter');
-    await waitForText(page, '[data-chosen]', /Latency.*Parameters/);
+    expect(await waitForText(page, '[data-chosen]', /Latency.*Parameters/)).toMatch(
+      /did not learn\d\.\d{3}, [\d.]+ \(the whole network: \d\.\d{3}, before it learnt \d\.\d{3}\)/,
+    );
     await picture(page, 'smaller');
   });
 

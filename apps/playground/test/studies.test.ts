@@ -229,11 +229,25 @@ describeBrowser('studies', (open) => {
   });
 
   it('says of other files what is wrong with them, and goes on', async () => {
+    const noise = Uint8Array.from({ length: 8192 }, (_, i) => (i * i * 31 + 7 * i + 3) % 251);
+    const bad: Readonly<Record<string, string | Uint8Array>> = {
+      'empty.db': '',
+      'half.json': '{"name": "half", "trials": [{"number": 0,',
+      'list.json': '[1, 2, 3]',
+      'picture.png': noise,
+      'garbage.db': Buffer.concat([Buffer.from('SQLite format 3\0'), noise]),
+    };
+    for (const [name, content] of Object.entries(bad)) writeFileSync(join(folder, name), content);
     for (const [name, pattern] of [
       ['other.json', /not-a-study.*objectives/],
       ['cut.db', /corrupt-study/],
       ['begun.db', /log-missing.*begun\.db-wal: drop both together/],
       ['live.db-wal', /no-study.*drop live\.db together with it/],
+      ['empty.db', /not-a-study.*empty\.db/],
+      ['half.json', /not-a-study.*half\.json/],
+      ['list.json', /not-a-study.*list\.json/],
+      ['picture.png', /not-a-study.*picture\.png/],
+      ['garbage.db', /corrupt-study.*garbage\.db/],
     ] as const) {
       await drop(name);
       await waitForText(tab.page, '[role=alert]', pattern);

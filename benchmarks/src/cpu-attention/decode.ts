@@ -1,7 +1,7 @@
 // Decode out of a cache, a row a token: at 128K tokens, two groups of four query heads, and at 8K as in SmolLM2, three groups of three.
 import type { CpuRuntime } from '@hip/kernels-cpu';
 import { median, type BenchmarkOptions } from '../benchmark.ts';
-import { normals } from './inputs.ts';
+import { normals } from '@hip/playground/measure';
 
 const HEAD_DIM = 64;
 /** Tokens that the default's first stage serves for. */

@@ -1,6 +1,6 @@
 // One layer over a million tokens, two key-value heads of 64, prefilled in chunks. Runs as a process of its own, to see its memory.
 import { createCpuRuntime } from '@hip/kernels-cpu';
-import { normals } from './inputs.ts';
+import { normals } from '@hip/playground/measure';
 
 const [tokens = 1_048_576, chunk = 8192, heads = 2] = process.argv.slice(2).map(Number);
 const kvHeads = 2;

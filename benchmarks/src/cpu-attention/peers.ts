@@ -5,7 +5,7 @@ import * as tf from '@tensorflow/tfjs';
 import { setWasmPaths } from '@tensorflow/tfjs-backend-wasm';
 import { InferenceSession, Tensor } from 'onnxruntime-node';
 import type { AttentionShape } from '@hip/mask-search';
-import { groupQueryAttentionModel } from '../group-query-attention.ts';
+import { groupQueryModel } from '@hip/playground/measure';
 
 /** Read by onnxruntime when it makes the operator: 1 computes the whole score matrix, head by head, instead of tiles of it. */
 const DISABLE_FLASH = 'ORT_GQA_DISABLE_FLASH_ATTENTION';
@@ -24,7 +24,7 @@ export async function onnxAttention(
 ): Promise<{ run(): Promise<Float32Array>; close(): Promise<void> }> {
   const { batch, queries, keys, heads, kvHeads, headDim } = shape;
   process.env[DISABLE_FLASH] = flash ? '0' : '1';
-  const session = await InferenceSession.create(await groupQueryAttentionModel({ ...shape, type: 'float' }), {
+  const session = await InferenceSession.create(await groupQueryModel({ ...shape, type: 'float' }), {
     intraOpNumThreads: threads,
     interOpNumThreads: 1,
     graphOptimizationLevel: 'all',

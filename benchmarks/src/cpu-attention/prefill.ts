@@ -2,7 +2,8 @@
 import type { CpuRuntime, PhaseTimes } from '@hip/kernels-cpu';
 import { DEFAULT_CONFIG, PAPER_CONFIG, resolveConfig, type AttentionShape, type HipConfig } from '@hip/mask-search';
 import { median, type BenchmarkOptions } from '../benchmark.ts';
-import { denseFlops, normals, sparseFlops } from './inputs.ts';
+import { normals } from '@hip/playground/measure';
+import { denseFlops, sparseFlops } from './flops.ts';
 import { onnxAttention, tfjsAttention } from './peers.ts';
 
 type Row = Record<string, unknown>;

@@ -18,10 +18,14 @@ interface Work {
   readonly run: (page: Page) => Promise<void>;
 }
 
-/** @param tokens - of the text @param trials - of the study */
+/** @param tokens - of the text @param trials - of the study @param pages - some of them. @defaultValue all */
 export async function longTaskRows(
   open: () => Promise<TestPage>,
-  { tokens, trials }: { readonly tokens: number; readonly trials: number },
+  {
+    tokens,
+    trials,
+    pages,
+  }: { readonly tokens: number; readonly trials: number; readonly pages?: readonly string[] | undefined },
   log: (line: string) => void,
 ): Promise<Row[]> {
   const folder = mkdtempSync(join(tmpdir(), 'study-'));
@@ -31,6 +35,7 @@ export async function longTaskRows(
     await runSearch(bertSynth(), { ...options, study });
     const rows: Row[] = [];
     for (const { path, what, run } of works(tokens, study, trials)) {
+      if (pages && !pages.includes(path)) continue;
       log(`${path}: ${what}`);
       await using tab = await open();
       const { page, url } = tab;
@@ -48,6 +53,7 @@ export async function longTaskRows(
         longestMs: Math.max(0, ...long),
         longestCpuMs: Math.round(10 * (longest?.cpuMs ?? 0)) / 10,
         longestStack: longest?.stack ?? '',
+        longestParts: longest?.parts ?? '',
       });
     }
     return rows;

@@ -35,7 +35,12 @@ export interface MainThreadTask {
   readonly cpuMs: number;
   /** Functions that were on the stack most often, innermost first. */
   readonly stack: string;
+  /** What Chromium calls the longest of what it did, e.g. `Layout 31.2 ms`: a script is on no stack then. */
+  readonly parts: string;
 }
+
+/** Parts that are named. */
+const NAMED_PARTS = 4;
 
 const CATEGORIES = [
   'toplevel',
@@ -65,14 +70,29 @@ function tasksOf(events: readonly TraceEvent[], least: number): MainThreadTask[]
   );
   const isMain = ({ pid, tid }: TraceEvent): boolean => threads.has(`${pid}.${tid}`);
   const samples = samplesOf(events);
+  const parts = events.filter((event) => event.ph === 'X' && event.name !== 'RunTask' && isMain(event));
   return events
     .filter((event) => event.name === 'RunTask' && isMain(event) && (event.dur ?? 0) >= 1000 * least)
     .map(({ dur = 0, tdur = 0, ts, pid }) => ({
       ms: dur / 1000,
       cpuMs: tdur / 1000,
       stack: mostOften(samples.filter((sample) => sample.pid === pid && sample.at >= ts && sample.at <= ts + dur)),
+      parts: longestParts(parts.filter((part) => part.pid === pid && part.ts >= ts && part.ts < ts + dur)),
     }))
     .sort((a, b) => b.cpuMs - a.cpuMs);
+}
+
+/** By name, those inside others of their name not counted. */
+function longestParts(parts: readonly TraceEvent[]): string {
+  const times = new Map<string, number>();
+  const ends = new Map<string, number>();
+  for (const { name, ts, dur = 0 } of parts.toSorted((a, b) => a.ts - b.ts)) {
+    if (ts < (ends.get(name) ?? 0)) continue;
+    ends.set(name, ts + dur);
+    times.set(name, (times.get(name) ?? 0) + dur / 1000);
+  }
+  const longest = [...times].sort((a, b) => b[1] - a[1]).slice(0, NAMED_PARTS);
+  return longest.map(([name, ms]) => `${name} ${ms.toFixed(1)} ms`).join(', ');
 }
 
 interface Sample {

@@ -4,7 +4,7 @@ import { dirname, join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import type * as Ort from 'onnxruntime-web';
 import { median } from '../benchmark.ts';
-import { groupQueryAttentionModel } from '../group-query-attention.ts';
+import { groupQueryModel } from '@hip/playground/measure';
 import { LLAMA } from './search.ts';
 
 /** The folder of onnxruntime-web's files: ORT_DIST where there is no node_modules. */
@@ -56,7 +56,7 @@ export async function onnxruntimeRows({
     };
     try {
       const session = await ort.InferenceSession.create(
-        await groupQueryAttentionModel({ heads, kvHeads, headDim, type: 'float16' }),
+        await groupQueryModel({ heads, kvHeads, headDim, type: 'float16' }),
         {
           executionProviders: ['webgpu'],
           preferredOutputLocation: 'gpu-buffer',

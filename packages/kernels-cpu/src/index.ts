@@ -15,7 +15,7 @@ export type { LinearOptions, LinearTarget } from './model/linear.ts';
 export type { ActivationFunction, NormOptions, RotateOptions } from './model/elements.ts';
 export type { WeightType } from './model/types.ts';
 export { planMemory, type MemoryPlan, type PlanInput } from './plan/plan.ts';
-export type { CacheType } from './plan/layout.ts';
+export { PAGE_TOKENS, type CacheType } from './plan/layout.ts';
 export { threadsAvailable } from './runtime/threads.ts';
 export type { SimdChoice } from './wasm/binary.ts';
 export {

@@ -65,6 +65,7 @@ export { SharedScratch } from './decode/shared-scratch.ts';
 export { type StepTensors } from './decode/tensors.ts';
 export { KvCache } from './cache/kv-cache.ts';
 export { type CacheView } from './cache/view.ts';
+export { OFFLOADED_PAGE_TOKENS, PAGE_TOKENS } from './cache/page-tokens.ts';
 export { KvPool, type KvPoolOptions, type PoolBuffers } from './cache/kv-pool.ts';
 export { PagePlanner, type Placement } from './cache/page-planner.ts';
 export { planPools, type CachePlan, type PoolPlan, type PoolRequest } from './cache/pools.ts';

@@ -2,14 +2,18 @@
 import { bytesWeight, onnxGraph, onnxModel, onnxModelBytes, onnxNode, onnxValue } from '@hip/onnx/model';
 import type { Sizes } from './protocol.ts';
 
-/**
- * GroupQueryAttention: query [1, Tq, H·d], key and value [1, Tq, Hkv·d] → output [1, Tq, H·d].
- *
- * @param hasPast - the graph also takes past_key and past_value [1, Hkv, T − Tq, d]
- */
-export function groupQueryModel({ heads, kvHeads, headDim }: Sizes, hasPast: boolean): Promise<Uint8Array> {
-  const flat = (name: string, count: number) => onnxValue(name, 'float', [1, 'rows', count * headDim]);
-  const kept = (name: string, rows: string) => onnxValue(name, 'float', [1, kvHeads, rows, headDim]);
+export interface GroupQueryOptions extends Sizes {
+  /** @defaultValue 'float' */
+  readonly type?: 'float' | 'float16' | undefined;
+  /** The graph also takes past_key and past_value [B, Hkv, T − Tq, d]. @defaultValue false */
+  readonly hasPast?: boolean | undefined;
+}
+
+/** GroupQueryAttention: query [B, Tq, H·d], key and value [B, Tq, Hkv·d] → output [B, Tq, H·d], present_key and present_value. */
+export function groupQueryModel(options: GroupQueryOptions): Promise<Uint8Array> {
+  const { heads, kvHeads, headDim, type = 'float', hasPast = false } = options;
+  const flat = (name: string, count: number) => onnxValue(name, type, ['batch', 'rows', count * headDim]);
+  const kept = (name: string, rows: string) => onnxValue(name, type, ['batch', kvHeads, rows, headDim]);
   const past = hasPast ? ['past_key', 'past_value'] : ['', ''];
   const graph = onnxGraph('attention', {
     node: [
@@ -25,7 +29,7 @@ export function groupQueryModel({ heads, kvHeads, headDim }: Sizes, hasPast: boo
       flat('key', kvHeads),
       flat('value', kvHeads),
       ...(hasPast ? past.map((name) => kept(name, 'past')) : []),
-      onnxValue('seqlens_k', 'int32', [1]),
+      onnxValue('seqlens_k', 'int32', ['batch']),
       onnxValue('total_sequence_length', 'int32', []),
     ],
     output: [flat('output', heads), kept('present_key', 'keys'), kept('present_value', 'keys')],

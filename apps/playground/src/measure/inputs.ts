@@ -12,7 +12,7 @@ export interface Inputs extends Sizes {
 }
 
 /** Normal numbers, repeatable: a linear congruential generator through the Box–Muller transform. */
-function normals(length: number, seed: number): Float32Array {
+export function normals(length: number, seed: number): Float32Array {
   let state = seed >>> 0;
   const next = (): number => {
     state = (Math.imul(state, 1664525) + 1013904223) >>> 0;

@@ -36,7 +36,7 @@ export async function openOnnxruntime(
   const sizes = { heads, kvHeads, headDim };
   // On WebAssembly GroupQueryAttention of 1.30 takes seven times the CPU time of MultiHeadAttention for a prompt of 1,024 tokens.
   const isMultiHead = device === 'wasm' && !hasPast && heads === kvHeads;
-  const model = await (isMultiHead ? multiHeadModel(sizes) : groupQueryModel(sizes, hasPast));
+  const model = await (isMultiHead ? multiHeadModel(sizes) : groupQueryModel({ ...sizes, hasPast }));
   const session = await ort.InferenceSession.create(model, {
     executionProviders: [device],
     graphOptimizationLevel: 'all',

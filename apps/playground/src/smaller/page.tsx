@@ -223,7 +223,7 @@ export function SmallerPage() {
               : ''}
         </TaskNote>
         <FrontPlot points={points} front={front} chosen={chosen} onChoose={setChosen} />
-        {point && <Chosen point={point} full={points.find(({ isFull }) => isFull)} />}
+        {point && <Chosen point={point} full={points.find(({ isFull }) => isFull)} trained={trained} />}
         {point && (
           <div class="actions">
             <button type="button" name="save-safetensors" disabled={isBusy} onClick={() => save('safetensors')}>
@@ -240,7 +240,13 @@ export function SmallerPage() {
   );
 }
 
-function Chosen({ point, full }: { readonly point: SubnetPoint; readonly full: SubnetPoint | undefined }) {
+interface ChosenProps {
+  readonly point: SubnetPoint;
+  readonly full: SubnetPoint | undefined;
+  readonly trained: TrainOutput | undefined;
+}
+
+function Chosen({ point, full, trained }: ChosenProps) {
   const { latency, loss, perplexity, macs, parameters, described } = point;
   const share = (value: number, of: number | undefined): string =>
     of === undefined ? '' : ` (${count((100 * value) / of)} % of the whole)`;
@@ -248,9 +254,11 @@ function Chosen({ point, full }: { readonly point: SubnetPoint; readonly full: S
     <dl class="figures" data-chosen={point.number}>
       <dt>Latency</dt>
       <dd>{milliseconds(latency) + share(latency, full?.latency)}</dd>
-      <dt>Loss, perplexity</dt>
+      <dt>Loss, perplexity on text that it did not learn</dt>
       <dd>
         {loss.toFixed(3)}, {perplexity.toFixed(2)}
+        {trained &&
+          ` (the whole network: ${trained.lossAfter.toFixed(3)}, before it learnt ${trained.lossBefore.toFixed(3)})`}
       </dd>
       <dt>Multiply-accumulates</dt>
       <dd>{count(macs) + share(macs, full?.macs)}</dd>

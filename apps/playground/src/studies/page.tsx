@@ -39,6 +39,8 @@ export function StudiesPage() {
         import('@instatune/search/report'),
       ]);
       defineStudyElement();
+      // What came and what is made of it are a task each.
+      await new Promise((resolve) => setTimeout(resolve));
       setOpened({ ...found, view: { ...found.view, trials } });
     });
   };

@@ -99,6 +99,16 @@ describe('readText', () => {
     expect(await readText(new File(['ein Bär'], 'a.txt'))).toBe('ein Bär');
     for (const bytes of [new Uint8Array([0x62, 0xe4, 0x72]), new Uint8Array([65, 0, 66])])
       await expect(readText(new File([bytes], 'b'))).rejects.toMatchObject({ code: 'not-text' });
+    expect(await readText(new File([], 'empty.txt'))).toBe('');
+  });
+
+  it('refuses a text that no browser would survive before it is read', async () => {
+    const library = {
+      name: 'library.txt',
+      size: 64 * 2 ** 20 + 1,
+      arrayBuffer: () => Promise.reject(new Error('read')),
+    };
+    await expect(readText(library as unknown as File)).rejects.toMatchObject({ code: 'text-too-long' });
   });
 });
 

@@ -1,5 +1,6 @@
 // Device memory of key-value pages that any number of sequences share, and the host copies of cold pages.
 import { HipError } from '@hip/mask-search';
+import { PAGE_TOKENS } from './page-tokens.ts';
 import { bytesOf, type ElementType } from '../device/features.ts';
 import type { DeviceLimits } from '../device/limits.ts';
 import { GpuCall } from '../dispatch/call.ts';
@@ -59,7 +60,7 @@ export class KvPool {
       kvHeads,
       headDim,
       type = 'f16',
-      pageTokens = 256,
+      pageTokens = PAGE_TOKENS,
       tokens,
       offload = false,
       staging = new PageStaging(),

@@ -1,5 +1,6 @@
 // How many pages a layer of a model needs: those of all tokens, or, where its window slides, of the newest of each conversation. Pure.
 import { HipError } from '@hip/mask-search';
+import { PAGE_TOKENS } from '../cache/page-tokens.ts';
 import type { Sliding } from '../cache/sliding.ts';
 import type { ModelLayer, ModelPoolOptions } from './model-plan.ts';
 
@@ -26,7 +27,7 @@ export function layerPages(
   { window }: Pick<ModelLayer, 'window'>,
   {
     tokens,
-    pageTokens = 256,
+    pageTokens = PAGE_TOKENS,
     offload = false,
     conversations = CONVERSATIONS,
     spareTokens = SPARE_TOKENS,

@@ -1,5 +1,6 @@
 // Bytes of a model's keys, values and what searches keep of them, before anything is allocated. Pure.
 import { HipError, maskLayout } from '@hip/mask-search';
+import { PAGE_TOKENS } from '../cache/page-tokens.ts';
 import { planPools, type CachePlan } from '../cache/pools.ts';
 import type { DeviceProfile, ElementType } from '../device/features.ts';
 import type { DeviceLimits } from '../device/limits.ts';
@@ -61,7 +62,7 @@ export interface PlannedLayer {
   readonly views: readonly ViewPlan[];
 }
 
-export function longestOf({ tokens, maxTokens, offload = false, pageTokens = 256 }: ModelPoolOptions): number {
+export function longestOf({ tokens, maxTokens, offload = false, pageTokens = PAGE_TOKENS }: ModelPoolOptions): number {
   return maxTokens ?? Math.ceil(tokens / pageTokens) * pageTokens * (offload ? 16 : 1);
 }
 
@@ -95,7 +96,7 @@ export function planModelPool(
       known.set(name, bytes);
     }
     pages += bytes.pages;
-    perSession += bytes.perSession + 4 * Math.ceil(maxTokens / (options.pageTokens ?? 256));
+    perSession += bytes.perSession + 4 * Math.ceil(maxTokens / (options.pageTokens ?? PAGE_TOKENS));
   }
   return { pages, perSession, chunk, maxTokens };
 }
@@ -105,7 +106,7 @@ function planLayer(
   options: ModelPoolOptions,
   device: { readonly profile: DeviceProfile; readonly limits: DeviceLimits },
 ): PlannedLayer {
-  const { type = 'f16', pageTokens = 256 } = options;
+  const { type = 'f16', pageTokens = PAGE_TOKENS } = options;
   const { tokens, offload } = layerPages(given, options);
   const { kvHeads, headDim } = given;
   const maxTokens = longestOf(options);
@@ -201,7 +202,7 @@ function chunkBytes(
   given: ModelPoolOptions,
   { profile, limits }: { readonly profile: DeviceProfile; readonly limits: DeviceLimits },
 ): number {
-  const { pageTokens = 256, offload = false } = given;
+  const { pageTokens = PAGE_TOKENS, offload = false } = given;
   const maxTokens = longestOf(given);
   // Before rows of a layer that slides lies its window, in pages.
   const { sliding } = layerPages(layer, given);

@@ -1,5 +1,6 @@
 // ModelPool: the pages of all layers of a model, which its conversations share, and scratch that serves every layer of each of them.
 import { HipError } from '@hip/mask-search';
+import { PAGE_TOKENS } from '../cache/page-tokens.ts';
 import { PageStaging } from '../cache/host-pages.ts';
 import { KvCache } from '../cache/kv-cache.ts';
 import { KvPool } from '../cache/kv-pool.ts';
@@ -46,7 +47,7 @@ export class ModelPool implements Disposable {
 
   /** @throws HipError `invalid-config`, `invalid-shape`, `unsupported`; what the GPU refuses, by `context.settled()` */
   constructor(context: GpuContext, options: ModelPoolOptions) {
-    const { layers, type = 'f16', pageTokens = 256, offload = false } = options;
+    const { layers, type = 'f16', pageTokens = PAGE_TOKENS, offload = false } = options;
     if (layers.length === 0)
       throw new HipError('invalid-config', 'layers is empty: give one object a layer', { name: 'layers' });
     // Everything is checked before anything is allocated.

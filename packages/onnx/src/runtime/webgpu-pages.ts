@@ -1,10 +1,14 @@
 // Pools of pages of one layer: each text that begins by itself takes one, where its tokens lie in order; its forks share it.
-import { KvPool, type ElementType, type GpuContext, type KvCache } from '@hip/kernels-webgpu';
+import {
+  KvPool,
+  OFFLOADED_PAGE_TOKENS,
+  PAGE_TOKENS,
+  type ElementType,
+  type GpuContext,
+  type KvCache,
+} from '@hip/kernels-webgpu';
 import type { HeadSizes } from './backend.ts';
 
-/** Tokens of a page, and of one that may go to the host. */
-const PAGE_TOKENS = 256;
-const OFFLOADED_PAGE_TOKENS = 64;
 const USAGE = 0x80 | 0x08 | 0x04; // STORAGE | COPY_DST | COPY_SRC
 
 /** What a layer's pools are made by. */

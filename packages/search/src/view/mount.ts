@@ -12,8 +12,11 @@ import { parallelFigure } from './parallel-figure.ts';
 import { STYLE } from './style.ts';
 import { summaryOf } from './summary.ts';
 import { tablePanel } from './table-panel.ts';
-import { watchWidth } from './watch-width.ts';
-import { inSlices, Turns } from './turns.ts';
+import { watchWidth, WidthsOnce } from './watch-width.ts';
+import { inSlices, nextTask, Turns } from './turns.ts';
+
+/** Trials whose history takes a while. */
+const MANY_TRIALS = 500;
 
 /** Axes of variables in the parallel coordinates: more are a thicket. */
 const AXES = 12;
@@ -67,8 +70,8 @@ export function mountStudy(root: HTMLElement, view: StudyView, options: MountOpt
     drawChosen();
   }
 
-  const width = (place: HTMLElement): number =>
-    Math.max(240, Math.min(place.clientWidth || (options.width ?? 560), 900));
+  const widths = new WidthsOnce(options.width);
+  const width = (place: HTMLElement): number => widths.of(place);
   const nothing = (text: string) => make('p', {}, text);
 
   let drawn: readonly ViewTrial[] = [];
@@ -97,7 +100,10 @@ export function mountStudy(root: HTMLElement, view: StudyView, options: MountOpt
   async function drawHistory(): Promise<void> {
     const view = current;
     const found = await inSlices(viewHistorySteps(view), abort.signal);
-    if (found) history.body.replaceChildren(historyFigure(view, found, { document, width: width(history.body) }));
+    // The last slice and the first figure, for which Plot is warmed up, are a task each.
+    if (view.trials.length > MANY_TRIALS) await nextTask();
+    if (found && !abort.signal.aborted)
+      history.body.replaceChildren(historyFigure(view, found, { document, width: width(history.body) }));
   }
 
   function drawParallel(): void {
@@ -112,12 +118,16 @@ export function mountStudy(root: HTMLElement, view: StudyView, options: MountOpt
     );
   }
 
-  function drawChosen(): void {
+  function askChosen(): void {
     turns.ask('spread', spread);
     turns.ask('front', drawFront);
     turns.ask('parallel', drawParallel);
     turns.ask('table', () => table.show(current, chosen));
     turns.ask('compare', () => compare.show(current, chosen));
+  }
+
+  function drawChosen(): void {
+    askChosen();
     void turns.run();
   }
 
@@ -140,7 +150,7 @@ export function mountStudy(root: HTMLElement, view: StudyView, options: MountOpt
       const found = await importancesFor(current, explained, { signal: abort.signal });
       if (key !== learntFrom || abort.signal.aborted) return;
       importances = found;
-      drawImportance();
+      turns.ask('importance', drawImportance);
       turns.ask('parallel', drawParallel);
       await turns.run();
     } catch (error) {
@@ -204,14 +214,16 @@ export function mountStudy(root: HTMLElement, view: StudyView, options: MountOpt
     turns.ask('summary', drawSummary);
     // The smallest figure first: it pays for what all of them need.
     turns.ask('history', drawHistory);
-    drawChosen();
+    askChosen();
     turns.ask('explain', () => void explain());
-    void turns.run();
+    // Making the page's elements was a task; so is what is told of many trials first.
+    void (current.trials.length > MANY_TRIALS ? nextTask().then(() => turns.run()) : turns.run());
   }
 
   root.append(container);
   show();
   watchWidth(container, abort.signal, () => {
+    widths.forget();
     turns.ask('history', drawHistory);
     turns.ask('front', drawFront);
     turns.ask('parallel', drawParallel);

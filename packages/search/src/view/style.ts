@@ -14,7 +14,7 @@ export const STYLE = `
 .instatune-study select,.instatune-study input,.instatune-study button{font:inherit;color:inherit;background:var(--ground);border:1px solid var(--other);border-radius:4px;padding:.2rem .45rem;max-width:100%}
 .instatune-study button{cursor:pointer}.instatune-study :focus-visible{outline:2px solid var(--front);outline-offset:1px}
 .instatune-study svg{max-width:100%;height:auto;display:block;overflow:visible;--plot-background:var(--ground)}
-.instatune-study .scroll{overflow:auto;max-height:34rem;border:1px solid var(--line)}
+.instatune-study .scroll{overflow:auto;max-height:34rem;border:1px solid var(--line);content-visibility:auto;contain-intrinsic-size:auto 34rem}
 .instatune-study table{border-collapse:collapse;font-variant-numeric:tabular-nums;font-size:.9rem;width:100%}
 .instatune-study caption{text-align:left;color:var(--soft);padding:.3rem .5rem}
 .instatune-study th,.instatune-study td{padding:.2rem .5rem;border-bottom:1px solid var(--line);text-align:right;white-space:nowrap}

@@ -69,7 +69,8 @@ export function tablePanel(make: Maker, onChoose: (trial: number) => void): Tabl
     const before = parts.body.querySelector('.scroll');
     const [top, left] = [before?.scrollTop ?? 0, before?.scrollLeft ?? 0];
     parts.body.replaceChildren(scroll);
-    Object.assign(scroll, { scrollTop: top, scrollLeft: left });
+    // Even 0 would have the new table laid out at once.
+    if (top > 0 || left > 0) Object.assign(scroll, { scrollTop: top, scrollLeft: left });
     if (rows.trials.length <= state.most) return;
     const more = make('button', { type: 'button' }, `Show ${Math.min(ROWS, rows.trials.length - state.most)} more`);
     more.addEventListener('click', () => {

@@ -27,3 +27,24 @@ export function watchWidth(element: HTMLElement, signal: AbortSignal, redraw: ()
     { once: true },
   );
 }
+
+/** Widths for figures. Asked of the page once: what has changed in it since would be laid out for each answer. */
+export class WidthsOnce {
+  readonly #known = new Map<HTMLElement, number>();
+  readonly #otherwise: number;
+
+  /** @param otherwise - where the page cannot tell, in pixels. @defaultValue 560 */
+  constructor(otherwise = 560) {
+    this.#otherwise = otherwise;
+  }
+
+  of(place: HTMLElement): number {
+    const known = this.#known.get(place) ?? place.clientWidth;
+    if (known > 0) this.#known.set(place, known);
+    return Math.max(240, Math.min(known || this.#otherwise, 900));
+  }
+
+  forget(): void {
+    this.#known.clear();
+  }
+}

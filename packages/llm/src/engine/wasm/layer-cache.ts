@@ -1,15 +1,12 @@
 // One layer's keys and values in a sequence, and what its newest rows attend to: its window, everything, or what HiP selects.
 import type { ModelConfig } from '@hip/checkpoints';
-import type { CpuRuntime, KeyValueCache, SavedCache } from '@hip/kernels-cpu';
+import { PAGE_TOKENS, type CpuRuntime, type KeyValueCache, type SavedCache } from '@hip/kernels-cpu';
 import { denseMask, type BlockMask } from '@hip/mask-search';
 import type { LayerAttention } from '../layer-attention.ts';
 import type { LayerShape } from '../layers.ts';
 
 /** Tokens behind a window that stay, so that a cut back by so many needs nothing computed anew. */
 const SPARE_TOKENS = 512;
-
-/** Of a page of `@hip/kernels-cpu`. */
-export const PAGE_TOKENS = 256;
 
 /** Tokens that a layer with a window holds between two calls, at most. */
 export function mostHeld(window: number): number {

@@ -1,11 +1,11 @@
 // What an engine takes in WebAssembly memory.
 import type { ModelConfig } from '@hip/checkpoints';
-import { planMemory } from '@hip/kernels-cpu';
+import { planMemory, PAGE_TOKENS } from '@hip/kernels-cpu';
 import { LayerAttention } from '../layer-attention.ts';
 import type { LayerShape } from '../layers.ts';
 import type { ResolvedOptions } from '../options.ts';
 import type { EngineOptions, EnginePlan } from '../types.ts';
-import { mostHeld, PAGE_TOKENS } from './layer-cache.ts';
+import { mostHeld } from './layer-cache.ts';
 import { scratchLengths } from './scratch.ts';
 
 /** @throws HipError `invalid-config` */

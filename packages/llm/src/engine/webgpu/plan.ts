@@ -1,6 +1,6 @@
 // What an engine takes in GPU memory.
 import type { ModelConfig } from '@hip/checkpoints';
-import { planModelPool } from '@hip/kernels-webgpu';
+import { OFFLOADED_PAGE_TOKENS, PAGE_TOKENS, planModelPool } from '@hip/kernels-webgpu';
 import type { WebgpuChoice } from '../backend.ts';
 import type { LayerShape } from '../layers.ts';
 import type { ResolvedOptions } from '../options.ts';
@@ -52,7 +52,3 @@ export function poolOptions(
     conversations,
   };
 }
-
-/** Tokens of a page, and of one that may go to the host: a step brings back those that it reads a few keys of. */
-const PAGE_TOKENS = 256;
-const OFFLOADED_PAGE_TOKENS = 64;

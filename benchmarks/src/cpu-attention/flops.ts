@@ -1,22 +1,5 @@
-// Seeded inputs, and the arithmetic that an attention call cannot do without.
+// The arithmetic that an attention call cannot do without.
 import type { AttentionShape, HipConfig } from '@hip/mask-search';
-
-/** Normal numbers, repeatable. */
-export function normals(length: number, seed: number): Float32Array {
-  let state = seed >>> 0;
-  const next = (): number => {
-    state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
-    return (state + 1) / 2 ** 32;
-  };
-  const out = new Float32Array(length);
-  for (let i = 0; i < length; i += 2) {
-    const radius = Math.sqrt(-2 * Math.log(next()));
-    const angle = 2 * Math.PI * next();
-    out[i] = radius * Math.cos(angle);
-    if (i + 1 < length) out[i + 1] = radius * Math.sin(angle);
-  }
-  return out;
-}
 
 /** Multiplications and additions of causal dense attention: 4·d for each visible pair. */
 export function denseFlops({ batch, queries, keys, heads, headDim }: AttentionShape): number {
