@@ -1,5 +1,5 @@
 // SmolLM2-135M's shape with random weights on a quiet machine's CPU: onnxruntime-node's whole graph against the graph cut, in turns.
-// node BUNDLE --out rows.json [--dtype fp32] [--lengths 8192,16384] [--sessions whole,hip,spin,profile] [--threads 2] [--tiny]
+// node BUNDLE --out rows.json [--dtype fp32] [--lengths 8192,16384] [--sessions whole,hip,spin,searched,profile] [--layers 30] [--threads 2] [--tiny]
 import { mkdtempSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { cpus, loadavg, tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -16,6 +16,8 @@ const { values } = parseArgs({
     dtype: { type: 'string', default: 'fp32' },
     lengths: { type: 'string', default: '8192,16384,32768' },
     sessions: { type: 'string', default: 'hip,profile,whole' },
+    /** Fewer than the model has, on a machine without the time for all of them. */
+    layers: { type: 'string', default: '30' },
     threads: { type: 'string', default: '2' },
     steps: { type: 'string', default: '16' },
     repeats: { type: 'string', default: '1' },
@@ -47,16 +49,19 @@ const { k: _, ...searched } = smollm2.config;
 const profile = { ...searched, denseLayers: 0, layers: smollm2.layers };
 const spins = { intraOpNumThreads: threads, extra: { session: { intra_op: { allow_spinning: '1' } } } };
 const rests = { intraOpNumThreads: threads };
+const shape = values.tiny ? TINY : { ...SMOLLM2, layers: Number(values.layers) };
 const folder = mkdtempSync(join(tmpdir(), 'onnx-cpu-'));
 const runners: Runner[] = [];
 try {
-  const report = await writeModel(values.tiny ? TINY : SMOLLM2, folder, dtype, Math.max(...lengths) + 64);
+  const report = await writeModel(shape, folder, dtype, Math.max(...lengths) + 64);
   const path = join(folder, report.model);
   say({ written: report.bytes });
   const make: Record<string, () => Promise<Runner>> = {
     whole: () => wholeRunner(path, threads),
     hip: () => cutRunner('HiP', path, threads, { sessionOptions: rests }),
     spin: () => cutRunner('HiP, onnxruntime spins', path, threads, { sessionOptions: spins }),
+    searched: () =>
+      cutRunner('HiP, no dense layers', path, threads, { config: { denseLayers: 0 }, sessionOptions: rests }),
     profile: () => cutRunner('HiP, profile', path, threads, { config: profile, sessionOptions: rests }),
   };
   // speedRows compares with the first one: the whole graph, where it is among them.
