@@ -1,5 +1,5 @@
 // The page of long documents in headless Chromium, from a static file server that sends no special headers.
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -75,6 +75,25 @@ describeBrowser('a long document', (open) => {
     await pick('input[name=files]', join(import.meta.dirname, '../../package.json'));
     await press(page, 'button[name=load]');
     await failure(/file-not-found.*config\.json/);
+    // Damaged, cut off, of another kind: each in words, whatever it is called.
+    const model = readFileSync(join(import.meta.dirname, '../../../demo/model/model.safetensors'));
+    const config = readFileSync(join(import.meta.dirname, '../../../demo/model/config.json'));
+    const header = Buffer.from('GGUF\u0003\0\0\0\u0001\0\0\0\0\0\0\0', 'latin1');
+    for (const [names, contents, pattern] of [
+      [['a.gguf'], [model.subarray(0, 9000)], /a\.gguf/],
+      [['b.gguf'], [header], /b\.gguf/],
+      [['c.gguf'], [''], /c\.gguf/],
+      [['config.json', 'model.safetensors'], [config, model.subarray(0, 9000)], /model\.safetensors/],
+      [['config.json', 'model.safetensors'], ['{"model_type": "llama"', model], /config\.json/],
+      [['config.json', 'model.safetensors'], ['{"model_type": "whisper"}', model], /whisper/],
+    ] as const) {
+      // Of files that change under it a browser says only that.
+      const apart = mkdtempSync(join(folder, 'bad-'));
+      contents.forEach((content, i) => writeFileSync(join(apart, names[i]!), content));
+      await pick('input[name=files]', ...names.map((name) => join(apart, name)));
+      await press(page, 'button[name=load]');
+      await failure(pattern);
+    }
     await pick('input[type=file][name=text]', join(import.meta.dirname, '../../../demo/model/model.safetensors'));
     expect(await failure(/not-text/)).toMatch(/save it as plain text/);
     await press(page, 'button[name=book]');
