@@ -57,7 +57,9 @@ describe('--runtime', () => {
     const opened = await openRuntime(name, data.task, quantize);
     expect(opened!.name).toBe(`${name}, weights ${weights}`);
     const { runner, counts } = counting(opened!);
-    const options = { model, card, data, settings: { ...settings, quantize }, runner };
+    // Blocks that are left out are run as well.
+    const space = { skip: { attention: [1], ffn: [0, 1] } };
+    const options = { model, card, data, settings: { ...settings, quantize, space }, runner };
     const plan = await planRun(options);
     expect(plan.timed.latency).toBeGreaterThan(0);
     expect(counts).toMatchObject({ prepared: 2, disposed: 2 });
