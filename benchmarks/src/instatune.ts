@@ -84,7 +84,7 @@ export const benchmark: Benchmark = {
             throw new Error('long-context needs INSTATUNE_CHECKPOINT, the folder of a sub-network of SmolLM2');
           await studyLongContext({
             checkpoint,
-            tokens: quick ? 1024 : 8192,
+            tokens: Number(process.env['INSTATUNE_TOKENS'] ?? (quick ? 1024 : 8192)),
             windows: Number(process.env['INSTATUNE_WINDOWS'] ?? (quick ? 1 : 4)),
             times: process.env['INSTATUNE_TIMES'] !== '0',
             emit,
