@@ -130,7 +130,7 @@ async function train(input: TrainInput, { signal, emit }: Context<TrainEvent>): 
 async function search({ evaluations }: SearchInput, { signal, emit }: Context<SearchEvent>): Promise<SearchOutput> {
   const { model, data } = requireModel();
   if (!data) throw new PlaygroundError('not-trained', 'the model has not learnt your text yet: fine-tune it first');
-  const latency = new RelativeLatency(model, data.tokens);
+  await using latency = new RelativeLatency(model, { tokens: data.tokens });
   const costs = { tokens: data.tokens, quantize: 'none' } as const;
   const problem: SearchProblem = subnetProblem({ model, data, objectives: ['latency'], costs, latency });
   const points: SubnetPoint[] = [];
