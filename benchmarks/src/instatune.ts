@@ -96,7 +96,13 @@ export const benchmark: Benchmark = {
           };
           const own = embeddingRecipe(recipe, quick, precision);
           await studyEmbeddings({
-            ...{ shared, seed, recipe: own, emit, log, signal, onModel },
+            shared,
+            seed,
+            recipe: own,
+            emit,
+            log,
+            signal,
+            onModel,
             ...(deadline !== undefined && { deadline }),
           });
         } else if (section === 'throughput') await throughput({ shared, tasks, backend, quick, emit, log, signal });
