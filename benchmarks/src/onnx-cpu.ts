@@ -1,5 +1,6 @@
 // SmolLM2-135M as ONNX on two threads of the CPU: onnxruntime-node with the whole graph, and @hip/onnx with the graph cut at its attention.
-// HIP_ONNX_LENGTHS: lengths of prompts; HIP_ONNX_DTYPES: fp32, q4; HIP_ONNX_PARTS: speed, perplexity; HIP_ONNX_REPEATS.
+// HIP_ONNX_LENGTHS: lengths of prompts; HIP_ONNX_DTYPES: fp32, q4; HIP_ONNX_PARTS: speed, perplexity; HIP_ONNX_REPEATS;
+// HIP_ONNX_SESSIONS: whole, hip, profile (speed is told against the first).
 import { mkdtemp, rm } from 'node:fs/promises';
 import { availableParallelism, tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -25,6 +26,7 @@ export const benchmark: Benchmark = {
     const lengths = env['HIP_ONNX_LENGTHS']?.split(',').map(Number) ?? (quick ? [512] : [8192, 16_384, 32_768]);
     const dtypes = (env['HIP_ONNX_DTYPES']?.split(',') ?? ['fp32', 'q4']) as OnnxDtype[];
     const parts = env['HIP_ONNX_PARTS']?.split(',') ?? ['speed', 'perplexity'];
+    const sessions = (env['HIP_ONNX_SESSIONS'] ?? (quick ? 'whole,hip' : 'whole,hip,profile')).split(',');
     const repeats = Number(env['HIP_ONNX_REPEATS'] ?? 1);
     const [window] = (await windowsOf(books)) as [Awaited<ReturnType<typeof windowsOf>>[number]];
     const rows: Record<string, unknown>[] = [];
@@ -35,11 +37,12 @@ export const benchmark: Benchmark = {
         const path = paths[i]!;
         const { k: _, ...searched } = smollm2.config;
         const profile = { ...searched, denseLayers: 0, layers: smollm2.layers };
-        const make = [
-          () => wholeRunner(path, threads),
-          () => cutRunner('HiP', path, threads, {}),
-          ...(quick ? [] : [() => cutRunner('HiP, profile', path, threads, { config: profile })]),
-        ];
+        const all: Record<string, () => Promise<Runner>> = {
+          whole: () => wholeRunner(path, threads),
+          hip: () => cutRunner('HiP', path, threads, {}),
+          profile: () => cutRunner('HiP, profile', path, threads, { config: profile }),
+        };
+        const make = sessions.map((name) => all[name]!);
         if (parts.includes('speed')) {
           const runners: Runner[] = [];
           for (const each of make) runners.push(await each());
