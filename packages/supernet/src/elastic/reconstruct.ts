@@ -40,8 +40,7 @@ export interface ReconstructOptions {
  *
  * @example
  * ```ts
- * const subnet = uniformSubnet(model.space, 2, 4, 512);
- * const small = await reconstructSubnet(model, subnet, { batches: [{ inputIds, attentionMask }] });
+ * const small = await reconstructSubnet(model, smallestSubnet(model.space), { batches: [{ inputIds }] });
  * ```
  */
 export async function reconstructSubnet(

@@ -6,7 +6,15 @@ import type { ElasticModel } from '../model/types.ts';
 import { WEIGHTS_AVERAGED_TOGETHER, averageInPlace } from '../webgpu/average.ts';
 import { onWebGpu } from '../webgpu/program.ts';
 
-/** Options of the average. */
+/**
+ * Options of the average.
+ *
+ * @example
+ * ```ts
+ * const run = await fineTune(model, data, { steps: 2, batchSize: 2, learningRate: 1e-3, average: { decay: 0.999 } });
+ * console.log(run.steps); // => 2
+ * ```
+ */
 export interface AverageOptions {
   /**
    * Share of the average that stays in each step, 0 ≤ decay < 1; of step t (from 1) at most (1 + t)/(10 + t), so that a short run is
@@ -15,17 +23,7 @@ export interface AverageOptions {
   readonly decay: number;
 }
 
-/**
- * a ← d·a + (1 − d)·w after every step, by weight.
- *
- * @example
- * ```ts
- * const average = new WeightAverage(model, { decay: 0.999 });
- * average.update(step); // after each step
- * average.apply(); // the model holds the average now
- * average.dispose();
- * ```
- */
+/** a ← d·a + (1 − d)·w after every step, by weight: `update` after each, then `apply` gives the model the average. */
 export class WeightAverage {
   readonly #model: ElasticModel;
   readonly #decay: number;
