@@ -44,7 +44,18 @@ export function publishedManifest(manifest, versionOf) {
       return [name, range === 'catalog:' ? catalogVersion(name) : range];
     }),
   );
-  return { ...rest, ...published, dependencies };
+  // As pnpm publishes `workspace:^`: a peer is brought by whoever installs, so it is a range and no file.
+  const peerDependencies = Object.fromEntries(
+    Object.entries(rest.peerDependencies ?? {}).map(([name, range]) => [
+      name,
+      range === 'workspace:^' ? `^${workspaceVersion(name)}` : range,
+    ]),
+  );
+  return { ...rest, ...published, dependencies, peerDependencies };
+}
+
+function workspaceVersion(name) {
+  return publicPackages().find((one) => one.name === name).manifest.version;
 }
 
 /** Builds one package's JavaScript alone, which takes a tenth of the time of its declarations, and packs it; returns the tarball's path. */
