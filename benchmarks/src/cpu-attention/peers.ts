@@ -5,7 +5,7 @@ import * as tf from '@tensorflow/tfjs';
 import { setWasmPaths } from '@tensorflow/tfjs-backend-wasm';
 import { InferenceSession, Tensor } from 'onnxruntime-node';
 import type { AttentionShape } from '@hip/mask-search';
-import { groupQueryModel } from '@hip/playground/measure';
+import { groupQueryModel } from '@hip/onnx/model';
 
 /** Read by onnxruntime when it makes the operator: 1 computes the whole score matrix, head by head, instead of tiles of it. */
 const DISABLE_FLASH = 'ORT_GQA_DISABLE_FLASH_ATTENTION';

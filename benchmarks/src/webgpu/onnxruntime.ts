@@ -4,7 +4,7 @@ import { dirname, join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import type * as Ort from 'onnxruntime-web';
 import { median } from '../benchmark.ts';
-import { groupQueryModel } from '@hip/playground/measure';
+import { groupQueryModel } from '@hip/onnx/model';
 import { LLAMA } from './search.ts';
 
 /** The folder of onnxruntime-web's files: ORT_DIST where there is no node_modules. */

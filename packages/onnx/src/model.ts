@@ -28,4 +28,5 @@ export {
   tensorTypeOf,
   type AttributeValue,
 } from './model/build.ts';
+export { groupQueryModel, type GroupQueryOptions } from './model/group-query.ts';
 export type * from './model/types.ts';

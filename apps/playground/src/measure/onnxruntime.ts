@@ -1,7 +1,8 @@
 // onnxruntime-web, as its files lie on the site: its fastest attention for the part and device.
 import type * as Ort from 'onnxruntime-web';
+import { groupQueryModel } from '@hip/onnx/model';
 import { PlaygroundError } from '../rpc/protocol.ts';
-import { groupQueryModel, multiHeadModel } from './attention-model.ts';
+import { multiHeadModel } from './attention-model.ts';
 import { headsFirst, type Inputs } from './inputs.ts';
 import { CYCLE, type Opened } from './opened.ts';
 import type { Device } from './protocol.ts';

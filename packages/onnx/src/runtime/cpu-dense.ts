@@ -1,7 +1,5 @@
 // Dense attention of many rows by onnxruntime itself: a model of one node. Its vectors are as wide as the processor's, WebAssembly's 128 bits.
-import { onnxGraph, onnxModel, onnxNode, onnxValue } from '../model/build.ts';
-import { onnxModelBytes } from '../model/render.ts';
-import { bytesWeight } from '../model/weight.ts';
+import { groupQueryModel } from '../model/group-query.ts';
 import type { HeadSizes, KeysAndValues } from './backend.ts';
 import { createOrtSession, tensorClass, type Ort, type OrtSession, type OrtSessionOptions } from './ort.ts';
 
@@ -45,23 +43,23 @@ export class DenseAttention implements Disposable {
     const pastOf = (numbers: Float32Array) => floats(byHead(numbers, sizes), [1, kvHeads, keys, headDim]);
     const outputs = await session.run(
       {
-        q: floats(q, [1, rows, heads * headDim]),
-        k: floats(k, [1, rows, kvHeads * headDim]),
-        v: floats(v, [1, rows, kvHeads * headDim]),
-        past_k: pastOf(before.k),
-        past_v: pastOf(before.v),
-        last: new Tensor('int32', Int32Array.of(keys + rows - 1), [1, 1]),
-        total: new Tensor('int32', Int32Array.of(keys + rows), [1]),
+        query: floats(q, [1, rows, heads * headDim]),
+        key: floats(k, [1, rows, kvHeads * headDim]),
+        value: floats(v, [1, rows, kvHeads * headDim]),
+        past_key: pastOf(before.k),
+        past_value: pastOf(before.v),
+        seqlens_k: new Tensor('int32', Int32Array.of(keys + rows - 1), [1]),
+        total_sequence_length: new Tensor('int32', Int32Array.of(keys + rows), []),
       },
-      ['out'],
+      ['output'],
     );
-    return outputs['out']!.data as Float32Array;
+    return outputs['output']!.data as Float32Array;
   }
 
   async #session(sizes: HeadSizes, form: DenseForm): Promise<OrtSession | undefined> {
     const name = JSON.stringify([sizes, form]);
     if (!this.#sessions.has(name)) {
-      const bytes = await denseModel(sizes, form);
+      const bytes = await groupQueryModel({ ...sizes, ...form, hasPast: true });
       this.#sessions.set(
         name,
         await createOrtSession(this.#ort, bytes, 'attention', this.#options).catch(() => undefined),
@@ -74,35 +72,6 @@ export class DenseAttention implements Disposable {
     for (const session of this.#sessions.values()) void session?.release();
     this.#sessions.clear();
   }
-}
-
-/** com.microsoft GroupQueryAttention, nothing beside it. */
-function denseModel({ heads, kvHeads, headDim }: HeadSizes, { scale, softcap }: DenseForm): Promise<Uint8Array> {
-  const attributes = {
-    num_heads: BigInt(heads),
-    kv_num_heads: BigInt(kvHeads),
-    ...(scale !== undefined && { scale }),
-    ...(softcap > 0 && { softcap }),
-  };
-  const inputs = ['q', 'k', 'v', 'past_k', 'past_v', 'last', 'total'];
-  const outputs = ['out', 'present_k', 'present_v'];
-  const cache = (name: string, tokens: string) => onnxValue(name, 'float', [1, kvHeads, tokens, headDim]);
-  const row = (name: string, count: number) => onnxValue(name, 'float', [1, 'rows', count * headDim]);
-  const graph = onnxGraph('attention', {
-    node: [onnxNode('GroupQueryAttention', inputs, outputs, { domain: 'com.microsoft', attributes })],
-    input: [
-      row('q', heads),
-      row('k', kvHeads),
-      row('v', kvHeads),
-      cache('past_k', 'past'),
-      cache('past_v', 'past'),
-      onnxValue('last', 'int32', [1, 1]),
-      onnxValue('total', 'int32', [1]),
-    ],
-    output: [row('out', heads), cache('present_k', 'all'), cache('present_v', 'all')],
-  });
-  const proto = onnxModel(graph, { '': 17, 'com.microsoft': 1 }, { irVersion: 8 });
-  return onnxModelBytes({ proto, weight: () => bytesWeight(new Uint8Array()) });
 }
 
 /** [tokens, kvHeads, channels] as [kvHeads, tokens, channels]. */

@@ -6,8 +6,7 @@ import type { Decoder } from './decoder.ts';
 import { translated } from '../failures.ts';
 import type { LayerAttention } from '../layer-attention.ts';
 import { LayerCache } from './layer-cache.ts';
-import { layerFfn } from '@hip/checkpoints';
-import type { LayerShape } from '../layers.ts';
+import { leadingFfns, type LayerShape } from '../layers.ts';
 import { isLong } from '../rotation.ts';
 import { WasmSequence, type Shared } from './sequence.ts';
 import { Turns } from './turns.ts';
@@ -29,12 +28,6 @@ export interface WasmModel {
   readonly layout: string;
 }
 
-/** Layers with an FFN. */
-function ffnCount(config: ModelConfig): number {
-  return Array.from({ length: config.layers }, (_, layer) => layerFfn(config, layer)).filter((units) => units > 0)
-    .length;
-}
-
 export class WasmEngine implements Engine {
   readonly backend = 'wasm';
   readonly #model: WasmModel;
@@ -47,6 +40,7 @@ export class WasmEngine implements Engine {
     this.#model = model;
     const { config, shapes, decoder, contextTokens } = model;
     const ropes = [...new Set(shapes.flatMap(({ rope }): RopeConfig[] => (rope ? [rope] : [])))];
+    const ffns = [...leadingFfns(config), ...shapes.flatMap((shape) => shape.ffns)];
     decoder.prepare();
     this.#shared = {
       decoder,
@@ -56,7 +50,7 @@ export class WasmEngine implements Engine {
       layers: config.layers,
       attending: shapes.map(({ layer }) => layer),
       // Two slices of an attention and one behind it, two of an FFN.
-      steps: 3 * shapes.length + 2 * ffnCount(config),
+      steps: 3 * shapes.length + 2 * ffns.length,
       createCaches: () => this.#createCaches(),
       isLong: (tokens) => isLong(ropes, tokens),
       isStretched: ropes.some(({ dynamic }) => dynamic !== undefined),
