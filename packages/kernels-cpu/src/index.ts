@@ -2,7 +2,8 @@
 export { createCpuRuntime } from './runtime/create.ts';
 export type { CpuRuntime } from './runtime/runtime.ts';
 export type { CallOptions, CpuRuntimeOptions, DenseCallOptions, HipResult } from './runtime/options.ts';
-export type { CacheOptions, KeyValueCache, SavedCache } from './runtime/cache.ts';
+export type { CacheOptions } from './runtime/cache-options.ts';
+export type { KeyValueCache, SavedCache } from './runtime/cache.ts';
 export type { HeldTokens } from './store/read.ts';
 export type { AsyncOptions } from './runtime/drive.ts';
 export type { PhaseTimes } from './runtime/engine.ts';

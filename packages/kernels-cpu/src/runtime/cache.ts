@@ -2,7 +2,6 @@
 import {
   checkScore,
   checkShape,
-  decodeConfig,
   HipError,
   MaskHistory,
   type AttentionShape,
@@ -11,44 +10,17 @@ import {
   type RememberedSearch,
   type ScoreOptions,
 } from '@hip/mask-search';
-import { PAGE_TOKENS, type CacheType } from '../plan/layout.ts';
-import { denseSteps, hipSteps, maskedSteps } from './attend.ts';
-import { newOutputs, type Call, type StageOutputs } from './part.ts';
+import { PAGE_TOKENS } from '../plan/layout.ts';
+import { denseSteps, maskedSteps } from './attend.ts';
+import type { CacheOptions } from './cache-options.ts';
+import { CacheSearches, type Attended, type Searched } from './cache-searches.ts';
+import type { Call } from './part.ts';
 import { checkCacheType, checkMask, countRows, runnableConfig } from './check.ts';
 import { drive, driveAsync, type AsyncOptions } from './drive.ts';
 import type { Engine, Steps } from './engine.ts';
 import { readPage, writePage } from '../store/raw-pages.ts';
 import { readStore, type HeldTokens } from '../store/read.ts';
 import { Store } from '../store/store.ts';
-
-export interface CacheOptions extends ScoreOptions {
-  /** @defaultValue 1 */
-  readonly batch?: number | undefined;
-  /** Query heads, a multiple of kvHeads. */
-  readonly heads: number;
-  readonly kvHeads: number;
-  readonly headDim: number;
-  /** float16 halves the memory; keys and values are rounded to 11 bits, infinite from ±65520 on. @defaultValue 'f32' */
-  readonly type?: CacheType | undefined;
-  /** @defaultValue DEFAULT_CONFIG of `@hip/mask-search` */
-  readonly config?: Partial<HipConfig> | undefined;
-  /**
-   * Appending beyond this throws. Tables are then made for it at once, so that `plan` bounds the cache however it grows.
-   * @defaultValue none: the cache grows until memory ends
-   */
-  readonly maxTokens?: number | undefined;
-}
-
-/** A search by one row, and what its stages left. */
-interface Searched {
-  readonly keys: number;
-  /** The mask's. */
-  readonly window: number;
-  readonly mask: BlockMask;
-  /** Tokens there were when each stage ran. */
-  readonly ran: readonly number[];
-  readonly outputs: StageOutputs;
-}
 
 /** What a cache is beside its pages: plain data, typed arrays among it. */
 export interface SavedCache {
@@ -71,10 +43,7 @@ export class KeyValueCache {
   readonly #options: CacheOptions;
   readonly #heads: number;
   readonly #scores: ScoreOptions;
-  /** What a single row runs, and the tokens that each of its stages serves for (one number without stages). */
-  readonly #stepConfig: HipConfig;
-  readonly #intervals: readonly number[];
-  #masks = new MaskHistory<Searched>();
+  #searches: CacheSearches;
   #disposed = false;
   /** Asynchronous calls that have not ended. */
   #running = 0;
@@ -100,9 +69,7 @@ export class KeyValueCache {
       throw new HipError('invalid-config', message, { name: 'maxTokens', value: maxTokens });
     }
     this.config = runnableConfig(config, { heads, headDim });
-    this.#stepConfig = decodeConfig(this.config);
-    const { stages, refreshInterval } = this.#stepConfig;
-    this.#intervals = stages ? stages.map(({ refresh }) => refresh ?? refreshInterval) : [refreshInterval];
+    this.#searches = new CacheSearches(this.config);
     this.#engine = engine;
     this.#options = options;
     this.#heads = heads;
@@ -122,7 +89,7 @@ export class KeyValueCache {
 
   /** Mask of the last search; undefined before the first, and where the cache was cut back to before it. */
   get mask(): BlockMask | undefined {
-    return this.#masks.last?.mask;
+    return this.#searches.mask;
   }
 
   /**
@@ -132,10 +99,7 @@ export class KeyValueCache {
    */
   append(k: Float32Array, v: Float32Array): void {
     this.#check();
-    if (this.#running > 0)
-      throw new HipError('unsupported', 'an asynchronous call still reads this cache: await it, then append', {
-        running: this.#running,
-      });
+    this.#checkIdle('append');
     this.#store.append(k, v);
   }
 
@@ -157,18 +121,11 @@ export class KeyValueCache {
    * ```
    */
   truncate(length: number): void {
-    if (!Number.isSafeInteger(length) || length < 0 || length > this.length)
-      throw new HipError('invalid-config', `length is ${length}: give an integer from 0 to ${this.length}`, {
-        name: 'length',
-        value: length,
-      });
-    if (this.#running > 0)
-      throw new HipError('unsupported', 'an asynchronous call still reads this cache: await it, then truncate', {
-        running: this.#running,
-      });
+    this.#checkTokens('length', length);
+    this.#checkIdle('truncate');
     if (length > 0 && length < this.forgotten) throw forgottenError(`${length} tokens are kept`, this.forgotten);
     this.#store.truncate(length);
-    this.#masks.truncate(length);
+    this.#searches.truncate(length);
   }
 
   /** First tokens whose pages were given back. */
@@ -194,15 +151,8 @@ export class KeyValueCache {
    */
   forget(tokens: number): void {
     this.#check();
-    if (!Number.isSafeInteger(tokens) || tokens < 0 || tokens > this.length)
-      throw new HipError('invalid-config', `tokens is ${tokens}: give an integer from 0 to ${this.length}`, {
-        name: 'tokens',
-        value: tokens,
-      });
-    if (this.#running > 0)
-      throw new HipError('unsupported', 'an asynchronous call still reads this cache: await it, then forget', {
-        running: this.#running,
-      });
+    this.#checkTokens('tokens', tokens);
+    this.#checkIdle('forget');
     this.#store.forget(tokens);
   }
 
@@ -227,7 +177,7 @@ export class KeyValueCache {
     this.#check();
     const fork = new KeyValueCache(this.#engine, this.#options);
     fork.#store = this.#store.fork();
-    fork.#masks = this.#masks.fork();
+    fork.#searches = this.#searches.fork();
     return fork;
   }
 
@@ -236,15 +186,12 @@ export class KeyValueCache {
    *
    * @param q [B, Tq, H, d], appended before: Tq <= length
    */
-  attend(q: Float32Array): { readonly output: Float32Array; readonly mask: BlockMask } {
+  attend(q: Float32Array): Attended {
     return drive(this.#hip(q, false));
   }
 
   /** {@link attend} in slices of some tens of milliseconds. Nothing can be appended before it has ended. */
-  attendAsync(
-    q: Float32Array,
-    options: AsyncOptions = {},
-  ): Promise<{ readonly output: Float32Array; readonly mask: BlockMask }> {
+  attendAsync(q: Float32Array, options: AsyncOptions = {}): Promise<Attended> {
     return driveAsync(this.#watched(this.#hip(q, true)), options);
   }
 
@@ -287,15 +234,7 @@ export class KeyValueCache {
       const message = `q holds ${shape.queries} rows: decode takes one, attend takes more`;
       throw new HipError('invalid-shape', message, { queries: shape.queries });
     }
-    const { keys } = shape;
-    const last = refresh ? undefined : this.#masks.serving(keys, Infinity);
-    if (!last) return drive(this.#search(shape, q, this.#stepConfig, false)).output;
-    const from = last.ran.findIndex((ran, stage) => keys - ran >= this.#intervals[stage]!);
-    if (from >= 0)
-      return drive(this.#search(shape, q, this.#stepConfig, false, from === 0 ? undefined : { last, from })).output;
-    const out = new Float32Array(q.length);
-    drive(maskedSteps(this.#call(shape, false), q, out, { ...last.mask, keys, window: last.window }));
-    return out;
+    return this.#searches.step(this.#call(shape, false), q, refresh);
   }
 
   /**
@@ -340,7 +279,7 @@ export class KeyValueCache {
     this.#check();
     const { length: tokens, special } = this.#store;
     const { firstPage } = this.#store;
-    return { tokens, pages: Math.ceil(tokens / PAGE_TOKENS), firstPage, special, searches: this.#masks.entries() };
+    return { tokens, pages: Math.ceil(tokens / PAGE_TOKENS), firstPage, special, searches: this.#searches.entries() };
   }
 
   /** Bytes of a page: see {@link save}. @throws HipError `invalid-shape` for a page that there is not, `internal` */
@@ -361,7 +300,7 @@ export class KeyValueCache {
         length: this.length,
       });
     if (tokens > 0) this.#store.allocate(tokens, special, firstPage);
-    this.#masks = MaskHistory.of(searches);
+    this.#searches = new CacheSearches(this.config, MaskHistory.of(searches));
   }
 
   /** Writes a page that {@link readPage} gave. @throws HipError `invalid-shape` */
@@ -380,39 +319,8 @@ export class KeyValueCache {
     this.dispose();
   }
 
-  *#hip(q: Float32Array, sliced: boolean): Steps<{ readonly output: Float32Array; readonly mask: BlockMask }> {
-    return yield* this.#search(this.#shape(q), q, this.config, sliced);
-  }
-
-  /** Searches, attends, and remembers the search. @param since stages before `from` are left out: what they left `last` serves */
-  *#search(
-    shape: AttentionShape,
-    q: Float32Array,
-    config: HipConfig,
-    sliced: boolean,
-    since?: { readonly last: Searched; readonly from: number },
-  ): Steps<{ readonly output: Float32Array; readonly mask: BlockMask }> {
-    const output = new Float32Array(q.length);
-    const { keys, queries } = shape;
-    // A row that attends to other keys than steps do is none that steps go on from.
-    const rows = config === this.#stepConfig ? queries : Math.max(2, queries);
-    const { last, from = 0 } = since ?? {};
-    const ran = this.#intervals.map((_, stage) => (last && stage < from ? last.ran[stage]! : keys));
-    const outputs = last
-      ? { ...last.outputs, words: last.outputs.words.slice() }
-      : rows === 1
-        ? newOutputs(shape, config)
-        : undefined;
-    const window = this.config.window + keys - ran[0]!;
-    const mask = yield* hipSteps(this.#call(shape, sliced), {
-      config,
-      window,
-      q,
-      out: output,
-      staged: outputs && { from, outputs },
-    });
-    this.#masks.search(keys, rows)({ keys, window, mask, ran, outputs: outputs ?? { keys, words: new Int32Array() } });
-    return { output, mask };
+  *#hip(q: Float32Array, sliced: boolean): Steps<Attended> {
+    return yield* this.#searches.rows(this.#call(this.#shape(q), sliced), q);
   }
 
   *#dense(q: Float32Array, sliced: boolean): Steps<Float32Array> {
@@ -441,6 +349,18 @@ export class KeyValueCache {
   #check(): void {
     this.#engine.checkOpen();
     if (this.#disposed) throw new HipError('internal', 'this cache is disposed: create another with createCache()');
+  }
+
+  #checkTokens(name: string, value: number): void {
+    if (Number.isSafeInteger(value) && value >= 0 && value <= this.length) return;
+    const message = `${name} is ${value}: give an integer from 0 to ${this.length}`;
+    throw new HipError('invalid-config', message, { name, value });
+  }
+
+  #checkIdle(then: string): void {
+    if (this.#running === 0) return;
+    const message = `an asynchronous call still reads this cache: await it, then ${then}`;
+    throw new HipError('unsupported', message, { running: this.#running });
   }
 
   /** @param mask whose window bounds what is read. @defaultValue all tokens are */
