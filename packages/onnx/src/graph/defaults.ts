@@ -3,7 +3,7 @@ import type { NodeProto } from '../model/types.ts';
 import { onnxNode, onnxTensor } from '../model/build.ts';
 import { BHSD, refuse, type AttentionSite, type CacheNames, type Operand } from './site.ts';
 import { traceTokens } from './trace.ts';
-import { floatOf, type GraphView } from './view.ts';
+import { floatOf, isOnnx, type GraphView } from './view.ts';
 
 /** Names of values that the cutter makes begin with this. */
 export const OWN = 'hip';
@@ -64,9 +64,14 @@ export function tracedKeysAndValues(
   };
 }
 
-/** The outputs of the graph that hold the whole cache, if it has any. */
+/** The outputs of the graph that hold the whole cache, if it has any: as it is, or in another type. */
 function presentOf(view: GraphView, key: string, value: string): CacheNames | undefined {
-  const find = (name: string) => [...view.outputs.keys()].find((output) => view.source(output) === name);
+  const uncast = (name: string): string => {
+    const source = view.source(name);
+    const node = view.makers.get(source);
+    return isOnnx(node, 'Cast') ? uncast(node.input[0]!) : source;
+  };
+  const find = (name: string) => [...view.outputs.keys()].find((output) => uncast(output) === name);
   const [keys, values] = [find(key), find(value)];
   return keys !== undefined && values !== undefined ? { key: keys, value: values, joined: false } : undefined;
 }

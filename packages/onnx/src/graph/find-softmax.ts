@@ -1,8 +1,10 @@
 // Attention as plain operators: a softmax between two matrix products.
+import { nodeLabel } from '../model/graph.ts';
 import type { NodeProto } from '../model/types.ts';
 import { PLAIN, tracedKeysAndValues } from './defaults.ts';
 import { BHDS, BHSD, refuse, type AttentionSite, type Factor, type MaskValue } from './site.ts';
 import { isScalar, queryShapes, scaled } from './trace.ts';
+import { strangerOf } from './unknown-softmax.ts';
 import { floatOf, intOf, isContrib, isOnnx, type GraphView } from './view.ts';
 
 /** What lies between the product of queries and keys and the softmax. */
@@ -20,7 +22,11 @@ export function softmaxAttention(view: GraphView, softmax: NodeProto): Attention
   if (axis !== -1 && axis !== 3) return undefined;
   const scores = scoresOf(view, softmax.input[0]!);
   const context = contextOf(view, softmax.output[0]!);
-  if (!scores || !context) return undefined;
+  if (!scores || !context) {
+    const stranger = strangerOf(view, softmax);
+    if (stranger) throw refuse(softmax, `${nodeLabel(stranger)} between its products is not known there`);
+    return undefined;
+  }
   const [q = '', keys = ''] = scores.product.input;
   const isTransposed = scores.product.opType === 'MatMul' || intOf(scores.product, 'transB', 0) === 0;
   const traced = tracedKeysAndValues(
@@ -65,10 +71,18 @@ function scoresOf(view: GraphView, name: string, depth = 0): Scores | undefined 
   if (capped) return capped;
   const scores = scoresOf(view, product.tensor, depth + 1);
   if (!scores) return undefined;
-  if (scores.masks.length > 0 || scores.softcap > 0 || scores.sink !== undefined) {
+  // What a mask hides stays hidden.
+  const hides = scores.masks.every(({ kind }) => kind !== 'additive') || keepsHidden(view, product.factor);
+  if (!hides || scores.softcap > 0 || scores.sink !== undefined) {
     throw refuse(node, 'it scales scores that are masked or capped already');
   }
   return { ...scores, factors: [...scores.factors, product.factor] };
+}
+
+/** A constant that leaves −1000, which hides a key, small enough to do so. */
+function keepsHidden(view: GraphView, { value, divides }: Factor): boolean {
+  const number = view.scalar(value) ?? 0;
+  return (divides ? 1 / number : number) > 0.03;
 }
 
 function isProduct(node: NodeProto): boolean {

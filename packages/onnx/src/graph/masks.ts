@@ -6,6 +6,8 @@ export interface MaskProbe {
   readonly past: number;
   /** Columns of padding in front of the last row of the batch. */
   readonly padding: number;
+  /** First of the rows that are looked at. @defaultValue 0 */
+  readonly first?: number;
 }
 
 /** Values of a mask, [.., rows, keys] as the graph makes it. */
@@ -32,14 +34,14 @@ export type MaskMeaning =
 
 /** @param causal - the node hides later keys itself */
 export function meaningOf(probe: MaskProbe, masks: readonly MaskValues[], causal: boolean): MaskMeaning {
-  const { batch, tokens, past, padding } = probe;
+  const { batch, tokens, past, padding, first: from = 0 } = probe;
   const total = past + tokens;
   let window = 0;
   let isWindowed = false;
   let hidesPadding: boolean | undefined;
   for (let b = 0; b < batch; b++) {
     const first = b === batch - 1 ? padding : 0;
-    for (let row = Math.max(0, first - past); row < tokens; row++) {
+    for (let row = Math.max(from, first - past); row < tokens; row++) {
       const at = past + row;
       let seen = 0;
       for (let key = 0; key < total; key++) {

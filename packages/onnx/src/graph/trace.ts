@@ -123,8 +123,22 @@ function reshaped(view: GraphView, node: NodeProto, axes: Operand['axes']): Oper
     // Copies of a head lie side by side: the new axis follows that of the heads.
     return (at < 0 ? at + 5 : at) === four.indexOf('H') + 1 ? { value: unsqueeze.input[0]!, axes: four } : undefined;
   }
-  if (isFour(axes)) return undefined;
+  if (isFour(axes)) return flattened(view, maker, axes);
   return isOnnx(maker, 'Transpose') && intsOf(maker, 'perm')?.length === 4 ? { value: source, axes: BSHD } : undefined;
+}
+
+/** Through a transpose of the last two axes, for which the first two were joined to one and are parted again. */
+function flattened(view: GraphView, transpose: NodeProto | undefined, axes: readonly Axis[]): Operand | undefined {
+  if (!isOnnx(transpose, 'Transpose') || intsOf(transpose, 'perm')?.join() !== '0,2,1') return undefined;
+  const flat = view.maker(transpose.input[0]);
+  if (!isOnnx(flat, 'Reshape')) return undefined;
+  const constant = view.constant(flat.input[1])?.values;
+  const sizes = view.maker(flat.input[1]);
+  // [-1, rows, columns], as numbers or put together.
+  const first = constant ? constant[0] : isOnnx(sizes, 'Concat') ? view.scalar(sizes.input[0]) : undefined;
+  if (first !== -1 || (constant ?? sizes?.input)?.length !== 3) return undefined;
+  const [a, b, c, d] = axes as readonly [Axis, Axis, Axis, Axis];
+  return { value: flat.input[0]!, axes: [a, b, d, c] };
 }
 
 /** The two halves of a cache that is joined to new tokens; undefined where this joins something else. */

@@ -5,6 +5,7 @@ import type { OnnxFiles } from '../model/files.ts';
 import { openOnnxModel, type OnnxModel } from '../model/open.ts';
 import type { NodeProto } from '../model/types.ts';
 import { onnxModelBytes } from '../model/render.ts';
+import { partMaskOf } from '../cut/branches.ts';
 import { cutGraph, type CutGraph } from '../cut/pieces.ts';
 import { ROWS } from '../cut/rotary.ts';
 import { decoderInputs } from '../graph/feeds.ts';
@@ -139,8 +140,9 @@ async function cutSession(ort: Ort, model: OnnxModel, options: HipSessionOptions
       pieces.push({ session: captured ?? (await create(false)), isCaptured: captured !== undefined });
     }
     const { padding } = masks;
-    const hasOthers = others.length > 0;
-    return new HipSession({ ort, view, sites, inputs, padding, hasOthers, cut, pieces, forms, backend });
+    // Attentions that stay in the graph keep caches that parts would not find.
+    const partMask = others.length > 0 ? undefined : partMaskOf(view, cut, inputs);
+    return new HipSession({ ort, view, sites, inputs, padding, partMask, cut, pieces, forms, backend });
   } catch (error) {
     for (const { session } of pieces) await session.release();
     backend[Symbol.dispose]();

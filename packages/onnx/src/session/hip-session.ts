@@ -1,6 +1,7 @@
 // HipSession: the pieces of a model run one after another, attention between them on this project's kernels; to callers it is a session.
 import { OnnxError } from '../errors.ts';
 import { tensorTypeOf } from '../model/build.ts';
+import type { PartMask } from '../cut/branches.ts';
 import type { CutGraph } from '../cut/pieces.ts';
 import { ortType, type DecoderInputs } from '../graph/feeds.ts';
 import type { AttentionSite } from '../graph/site.ts';
@@ -20,8 +21,8 @@ export interface SessionParts {
   readonly sites: readonly AttentionSite[];
   readonly inputs: DecoderInputs;
   readonly padding: boolean;
-  /** Attentions stay in the graph. */
-  readonly hasOthers: boolean;
+  /** The mask of parts of a prompt; undefined: prompts run at once. */
+  readonly partMask: PartMask;
   readonly cut: CutGraph;
   readonly pieces: readonly PieceSession[];
   readonly forms: readonly LayerForm[];
@@ -109,9 +110,9 @@ export class HipSession {
 
   /** A call through the pieces; a long prompt in parts, where the backend asks for that and the graph allows it. */
   async #runParts(state: CallState, wanted: ReadonlySet<string>): Promise<Record<string, OrtTensor>> {
-    const { ort, sites, inputs, backend, hasOthers } = this.#parts;
+    const { ort, sites, inputs, backend, partMask } = this.#parts;
     const rows = backend.partTokens;
-    const division = rows && !hasOthers ? divided(state, { inputs, sites, rows, ort }) : undefined;
+    const division = rows && partMask ? divided(state, { inputs, sites, rows, ort, partMask }) : undefined;
     if (!division) return this.#runner.run({ ...state, wanted });
     const runs: Record<string, OrtTensor>[] = [];
     try {

@@ -1,5 +1,6 @@
 // A long prompt as several calls, one after another: what lies between layers is then of some rows, not of all, and is used again.
 import type { DecoderInputs } from '../graph/feeds.ts';
+import type { PartMask } from '../cut/branches.ts';
 import type { AttentionSite } from '../graph/site.ts';
 import { tensorClass, type Ort, type OrtTensor } from '../runtime/ort.ts';
 import type { Call, Feeds } from './call.ts';
@@ -18,15 +19,23 @@ export interface Division {
   readonly join: (runs: readonly Readonly<Record<string, OrtTensor>>[]) => Record<string, OrtTensor>;
 }
 
+/** What a division is made by. */
+export interface DivisionParts {
+  readonly inputs: DecoderInputs;
+  readonly sites: readonly AttentionSite[];
+  /** Of a part. */
+  readonly rows: number;
+  readonly ort: Ort;
+  readonly partMask: Exclude<PartMask, undefined>;
+}
+
 /**
  * Divides a call of one text whose inputs all say what they are: tokens, positions, a mask, caches and scalars. Undefined for others, and
  * for calls that are short.
- *
- * @param rows - of a part
  */
 export function divided(
   { feeds, call }: CallPart,
-  { inputs, sites, rows, ort }: { inputs: DecoderInputs; sites: readonly AttentionSite[]; rows: number; ort: Ort },
+  { inputs, sites, rows, ort, partMask }: DivisionParts,
 ): Division | undefined {
   const { batch, tokens, past, valid, snapshot } = call;
   if (batch !== 1 || valid || tokens < 2 * rows || snapshot?.buffers.some(Boolean)) return undefined;
@@ -46,7 +55,7 @@ export function divided(
     if (isRow && width === tokens && (name === inputs.tokens || name === inputs.positions)) {
       slices.set(name, (at, end) => columns(tensor, at, end));
     } else if (isRow && name === inputs.mask && width === past + tokens) {
-      slices.set(name, (_, end) => columns(tensor, 0, past + end));
+      if (partMask === 'columns') slices.set(name, (_, end) => columns(tensor, 0, past + end));
     } else if (tensor.dims.every((dim) => dim === 1) && tensor.location === 'cpu') {
       kept = Math.max(kept, integersOf(tensor)[0] ?? 0);
     } else {

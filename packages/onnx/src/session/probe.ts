@@ -2,8 +2,9 @@
 import { onnxNode, tensorTypeOf } from '../model/build.ts';
 import { DATA_TYPES } from '../model/data-types.ts';
 import { onnxModelBytes } from '../model/render.ts';
+import type { NodeProto } from '../model/types.ts';
 import { ortType, type DecoderInputs } from '../graph/feeds.ts';
-import { meaningOf, type MaskProbe, type MaskValues } from '../graph/masks.ts';
+import { meaningOf, type MaskMeaning, type MaskProbe, type MaskValues } from '../graph/masks.ts';
 import { refuse, type AttentionSite } from '../graph/site.ts';
 import type { GraphView } from '../graph/view.ts';
 import { maskPiece, type CacheShape } from '../cut/pieces.ts';
@@ -29,6 +30,8 @@ export interface MaskFindings {
 const QUIET = { logSeverityLevel: 4 };
 /** Longest window that is looked for among a graph's constants. */
 const MAX_WINDOW = 131_072;
+/** Longest text that a graph without a cache is tried with: its mask has the square of it. */
+const MAX_TEXT = 4160;
 
 /** Evaluates masks. @throws OnnxError `unsupported` for an attention whose mask is not causal, naming what it is */
 export async function findMasks(
@@ -69,25 +72,30 @@ export async function findMasks(
     const probes: MaskProbe[] = [{ batch: 1, tokens: 7, past: 0, padding: 0 }];
     if (hasPast)
       probes.push({ batch: 1, tokens: 1, past: 7, padding: 0 }, { batch: 1, tokens: 3, past: 5, padding: 0 });
-    if (canPad) probes.push({ batch: 2, tokens: 6, past: 0, padding: 2 });
-    // Windows are constants of the graph: a row is tried that is just longer than each.
-    for (const size of hasPast ? windowSizes(view, cone.nodes) : [])
-      probes.push({ batch: 1, tokens: 1, past: size + 2, padding: 0 });
+    const texts = view.dims(inputs.tokens)?.[0];
+    if (canPad) probes.push({ batch: typeof texts === 'number' ? texts : 2, tokens: 6, past: 0, padding: 2 });
+    // A row is tried that is just longer than what may be a window; without a cache, as the last of a text.
+    for (const keys of rowLengths(view, cone.nodes)) {
+      if (hasPast) probes.push({ batch: 1, tokens: 1, past: keys - 1, padding: 0 });
+      else if (keys <= MAX_TEXT) probes.push({ batch: 1, tokens: keys, past: 0, padding: 0, first: keys - 1 });
+    }
     for (const each of probes) {
       // Graphs with tables of fixed length do not run beyond them, some not with several tokens after others.
-      const mayFail = each.past > 7 || (each.past > 0 && each.tokens > 1);
+      const mayFail = each.past + each.tokens > 8 || (each.past > 0 && each.tokens > 1);
       const read = await probe.run(each).catch((cause: unknown) => {
         if (mayFail) return undefined;
-        throw cause;
+        const why = cause instanceof Error ? cause.message : String(cause);
+        throw refuse(sites[masked[0]!]!.node, `what its mask means is not known, onnxruntime does not make it: ${why}`);
       });
       if (!read) continue;
+      const meanings = new Map<string, MaskMeaning>();
       for (const i of masked) {
         const site = sites[i]!;
-        const meaning = meaningOf(
-          each,
-          site.masks.map(({ value, kind }) => ({ ...read.get(value)!, kind })),
-          site.causal,
-        );
+        // Most layers share their masks.
+        const key = JSON.stringify([site.masks, site.causal]);
+        const own = () => site.masks.map(({ value, kind }) => ({ ...read.get(value)!, kind }));
+        const meaning = meanings.get(key) ?? meaningOf(each, own(), site.causal);
+        meanings.set(key, meaning);
         if ('problem' in meaning) throw refuse(site.node, meaning.problem);
         if (meaning.window !== undefined)
           windows[i] = windows[i] ? Math.min(windows[i], meaning.window) : meaning.window;
@@ -100,16 +108,24 @@ export async function findMasks(
   return { windows, padding: pads.some(Boolean) };
 }
 
-/** Integers in the cone that may be windows. */
-function windowSizes(view: GraphView, nodes: Iterable<{ readonly input: readonly string[] }>): readonly number[] {
-  const sizes = new Set<number>();
-  for (const { input } of nodes) {
+/** Keys of rows that show a window: longer than integers of the cone, or as long as its tables of rows and keys. */
+function rowLengths(view: GraphView, nodes: Iterable<NodeProto>): readonly number[] {
+  const lengths = new Set<number>();
+  for (const { input, attribute } of nodes) {
     for (const name of input) {
       const size = Math.abs(view.scalar(name) ?? 0);
-      if (Number.isInteger(size) && size >= 4 && size <= MAX_WINDOW) sizes.add(size);
+      if (Number.isInteger(size) && size >= 4 && size <= MAX_WINDOW) lengths.add(size + 3);
+      addTable(lengths, view.initializers.get(name)?.dims);
     }
+    for (const { t } of attribute) addTable(lengths, t?.dims);
   }
-  return [...sizes].toSorted((a, b) => a - b).slice(0, 8);
+  return [...lengths].toSorted((a, b) => a - b).slice(0, 8);
+}
+
+/** A table […, n, n] has rows of n keys. */
+function addTable(lengths: Set<number>, dims: readonly bigint[] = []): void {
+  const [rows = 0, keys] = dims.slice(-2).map(Number);
+  if (rows === keys && rows >= 8 && rows <= MAX_WINDOW) lengths.add(rows);
 }
 
 /** What an evaluation is made from. */

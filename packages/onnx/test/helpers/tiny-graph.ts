@@ -92,6 +92,10 @@ export interface TinyOptions {
   readonly embed?: (graph: GraphBuilder) => string;
   readonly head?: (graph: GraphBuilder, hidden: string) => void;
   readonly hasPositions?: boolean;
+  /** @defaultValue true */
+  readonly hasCache?: boolean;
+  /** Texts: a number, or the name of one. @defaultValue 'batch' */
+  readonly batch?: number | string;
   readonly sizes?: Sizes;
   /** Axes of the cache. @defaultValue [batch, kv heads, past, channels] */
   readonly cacheDims?: readonly (number | string)[];
@@ -99,9 +103,9 @@ export interface TinyOptions {
 
 /** A decoder with inputs input_ids, attention_mask, (position_ids,) past_key_values.N.key/value. */
 export async function tinyModel(options: TinyOptions): Promise<Uint8Array> {
-  const { opset = 21, attention, hasPositions, sizes = SIZES } = options;
+  const { opset = 21, attention, hasPositions, hasCache = true, batch = 'batch', sizes = SIZES } = options;
   const { heads, kvHeads, channels } = sizes;
-  const { cacheDims = ['batch', kvHeads, 'past', channels] } = options;
+  const { cacheDims = [batch, kvHeads, 'past', channels] } = options;
   const graph = new GraphBuilder(sizes);
   options.before?.(graph);
   let hidden =
@@ -125,20 +129,20 @@ export async function tinyModel(options: TinyOptions): Promise<Uint8Array> {
   }
   if (options.head) options.head(graph, hidden);
   else graph.add('MatMul', [hidden, graph.weight('head', [WIDTH, VOCABULARY])], 'logits');
-  const caches = [0, 1].flatMap((layer) => ['key', 'value'].map((part) => `${layer}.${part}`));
+  const caches = hasCache ? [0, 1].flatMap((layer) => ['key', 'value'].map((part) => `${layer}.${part}`)) : [];
   const total = cacheDims.map((dim) => (dim === 'past' ? 'total' : dim));
   const proto = onnxModel(
     onnxGraph('tiny', {
       node: graph.nodes,
       initializer: graph.weights,
       input: [
-        onnxValue('input_ids', 'int64', ['batch', 'sequence']),
-        onnxValue('attention_mask', 'int64', ['batch', 'columns']),
-        ...(hasPositions ? [onnxValue('position_ids', 'int64', ['batch', 'sequence'])] : []),
+        onnxValue('input_ids', 'int64', [batch, 'sequence']),
+        onnxValue('attention_mask', 'int64', [batch, 'columns']),
+        ...(hasPositions ? [onnxValue('position_ids', 'int64', [batch, 'sequence'])] : []),
         ...caches.map((name) => onnxValue(`past_key_values.${name}`, 'float', cacheDims)),
       ],
       output: [
-        onnxValue('logits', 'float', ['batch', 'sequence', VOCABULARY]),
+        onnxValue('logits', 'float', [batch, 'sequence', VOCABULARY]),
         ...caches.map((name) => onnxValue(`present.${name}`, 'float', total)),
       ],
     }),
