@@ -97,6 +97,10 @@ async function locate(
     const files = memoryFiles(options.externalData ?? {}, 'options.externalData');
     return { files, name: '', main: bytesFile(source) };
   }
+  if (source === '' || (typeof source !== 'string' && typeof (source as OnnxFiles | undefined)?.open !== 'function')) {
+    const message = `the model is ${source === '' ? "''" : shown(source)}: give a path, the bytes (a Uint8Array), or files by name`;
+    throw new OnnxError('invalid-option', message, {});
+  }
   let files: OnnxFiles;
   let name = options.file ?? 'model.onnx';
   if (typeof source === 'string') {
@@ -108,7 +112,8 @@ async function locate(
       );
     const cut = source.lastIndexOf('/');
     files = folderFiles(isFolder ? source.replace(/(?<=.)\/+$/, '') : source.slice(0, Math.max(cut, 0)));
-    if (!isFolder) name = source.slice(cut + 1);
+    // A folder that is not there is one all the same.
+    if (!isFolder && cut < source.length - 1) name = source.slice(cut + 1);
     if (!isFolder && cut === 0) files = folderFiles('/');
   } else files = source;
   const main = await files.open(name);
@@ -117,4 +122,9 @@ async function locate(
     name,
     location: files.location,
   });
+}
+
+/** A value that is no model, for a message. */
+function shown(value: unknown): string {
+  return typeof value === 'object' && value !== null ? (value.constructor?.name ?? 'an object') : String(value);
 }

@@ -1,6 +1,5 @@
 // How layers attend: HiP's parameters, and up to which length dense attention is the faster one.
 import { layerConfig, resolveConfig, suitableConfig, type HipConfig } from '@hip/mask-search';
-import { OnnxError } from '../errors.ts';
 
 /** Options of attention. */
 export interface AttentionOptions {
@@ -35,16 +34,12 @@ export interface LayerPlan {
   readonly denseBelow: DenseBelow;
 }
 
-/** @throws OnnxError `invalid-option`, HipError `invalid-config` */
+/** @throws HipError `invalid-config` */
 export function planLayer(
   { config, denseBelow }: AttentionOptions,
   fallback: DenseBelow,
   form: { readonly layer: number; readonly headDim: number; readonly hasSink: boolean; readonly window: number },
 ): LayerPlan {
-  if (denseBelow !== undefined && !(denseBelow >= 0)) {
-    const message = `denseBelow is ${String(denseBelow)}: give a number ≥ 0`;
-    throw new OnnxError('invalid-option', message, { denseBelow });
-  }
   const limit = denseBelow === undefined ? fallback : { rows: denseBelow, step: denseBelow };
   if (form.window > 0) return { config: undefined, denseBelow: limit };
   const suitable = suitableConfig(resolveConfig(config), { headDim: form.headDim });

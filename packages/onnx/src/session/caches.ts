@@ -9,6 +9,7 @@ import type { GraphView } from '../graph/view.ts';
 import type { AttentionBackend, CutTensors, HeadSizes, LayerCache, LayerForm } from '../runtime/backend.ts';
 import { tensorClass, type Ort, type OrtTensor } from '../runtime/ort.ts';
 import type { Call, Feeds } from './call.ts';
+import { checkCacheDims } from './check-feeds.ts';
 import { cacheTensor, importedTokens, Snapshot } from './handles.ts';
 import type { Sequence } from './sequence.ts';
 import { floatsOf } from './tensors.ts';
@@ -34,8 +35,12 @@ export class SiteCaches {
   /** As the first call showed them. */
   readonly #sizes: HeadSizes[] = [];
 
+  /** Inputs that hold caches. */
+  readonly names: ReadonlySet<string>;
+
   constructor(parts: CacheParts) {
     this.#parts = parts;
+    this.names = new Set(parts.sites.flatMap(({ past }) => (past ? [past.key, past.value] : [])));
   }
 
   /** Heads and channels of a cache: as a call showed them, as the graph declares them, or as they are fed. */
@@ -95,8 +100,11 @@ export class SiteCaches {
     }
     const stored = this.#sizes[index]!.headDim;
     const isToken = (text: number, column: number) => call.valid?.[text]![column] !== 0;
+    const { kvHeads: H } = this.#sizes[index]!;
+    const sizes = { B: call.batch, S: this.#rowsOf(feeds), H, D: this.#channels(index) };
     const tokensOf = async (name: string, half?: 0 | 1): Promise<readonly Float32Array[]> => {
       const tensor = feeds[name]!;
+      checkCacheDims(name, tensor.dims.slice(half === undefined ? 0 : 1), site.cacheAxes, sizes);
       const floats = floatsOf(tensor.type, await tensor.getData());
       const size = floats.length / 2;
       const source =
@@ -108,6 +116,12 @@ export class SiteCaches {
     return past.joined
       ? [await tokensOf(past.key, 0), await tokensOf(past.key, 1)]
       : [await tokensOf(past.key), await tokensOf(past.value)];
+  }
+
+  /** Rows of the first cache, which others have, too. */
+  #rowsOf(feeds: Feeds): number {
+    const { past, cacheAxes } = this.#parts.sites.find((each) => each.past && !each.slidingCache)!;
+    return feeds[past!.key]!.dims.slice(past!.joined ? 1 : 0)[cacheAxes.indexOf('S')]!;
   }
 
   /** The caches as outputs, by name. */

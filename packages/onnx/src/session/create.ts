@@ -18,6 +18,7 @@ import type { AttentionBackend, LayerForm, PieceSession } from '../runtime/backe
 import { createCpuBackend } from '../runtime/cpu.ts';
 import { createWebgpuBackend } from '../runtime/webgpu.ts';
 import { createOrtSession, inTurn, type Ort, type OrtSessionOptions } from '../runtime/ort.ts';
+import { checkOptions, checkOrt } from './check-options.ts';
 import { HipSession } from './hip-session.ts';
 import { findMasks } from './probe.ts';
 import { floatsOf } from './tensors.ts';
@@ -73,7 +74,7 @@ export interface HipSessionOptions extends AttentionOptions {
  * @param ort - onnxruntime: `onnxruntime-node`, `onnxruntime-web` or `onnxruntime-web/webgpu`
  * @param model - the path of a `.onnx` file or its folder (Node), its bytes, or files by name
  * @throws OnnxError `unsupported` for a graph that cannot be cut, naming the node and why, and for what onnxruntime does not load;
- * as `openOnnxModel` throws; HipError for options of HiP
+ * `invalid-option`; as `openOnnxModel` throws; HipError for options of HiP
  *
  * @example
  * ```ts
@@ -96,6 +97,8 @@ export async function createHipSession(
   model: string | Uint8Array | OnnxFiles,
   options: HipSessionOptions = {},
 ): Promise<HipSession> {
+  checkOrt(ort);
+  checkOptions(options);
   const { file, externalData, signal } = options;
   const opened = await openOnnxModel(model, { file, externalData, signal });
   try {
@@ -171,24 +174,10 @@ async function createBackend(
   const type = view.types.get(sites[0]?.past?.key ?? '') ?? view.types.get(sites[0]?.v.value ?? '');
   const cache = options.cache ?? (type === 10 ? 'f16' : 'f32');
   const { config, denseBelow } = options;
-  const { partTokens } = options;
-  if (partTokens !== undefined && !(Number.isSafeInteger(partTokens) && partTokens >= 0)) {
-    const message = `partTokens is ${partTokens}: give a number of tokens, or 0 for all at once`;
-    throw new OnnxError('invalid-option', message, { partTokens });
-  }
+  const { partTokens, gpuDevice, maxTokens, offload } = options;
   if (device === 'cpu')
     return createCpuBackend(ort, { config, denseBelow, cache, threads, partTokens, sessionOptions });
-  const { gpuDevice, maxTokens, offload } = options;
-  for (const [name, value] of Object.entries({ maxTokens, offload })) {
-    if (value === undefined || (Number.isSafeInteger(value) && value >= 1)) continue;
-    throw new OnnxError('invalid-option', `${name} is ${value}: give a number of tokens, at least 1`, {
-      [name]: value,
-    });
-  }
-  if (device === 'webgpu') {
-    return createWebgpuBackend(ort, { config, denseBelow, type: cache, gpuDevice, maxTokens, offload, sessionOptions });
-  }
-  throw new OnnxError('invalid-option', `device is ${device as string}: give 'cpu' or 'webgpu'`, { device });
+  return createWebgpuBackend(ort, { config, denseBelow, type: cache, gpuDevice, maxTokens, offload, sessionOptions });
 }
 
 /** The attentions that are cut, in the order in which they run, and those that stay. */

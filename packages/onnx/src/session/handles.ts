@@ -88,7 +88,8 @@ export function cacheTensor(Tensor: TensorClass, snapshot: Snapshot, owner: obje
   const dims = [...(part === 'both' ? [2] : []), ...site.cacheAxes.map((axis) => sizes[axis])];
   const handle: Handle = { snapshot, owner, isDisposed: false };
   const check = (): void => {
-    if (handle.isDisposed) throw new OnnxError('invalid-option', 'this cache was disposed', {});
+    if (handle.isDisposed || snapshot.sequence.isDisposed)
+      throw new OnnxError('invalid-option', 'this cache was disposed', {});
   };
   const numbers = (texts: readonly KeysAndValues[]) => typed(type, arranged(snapshot, form, sizes, texts));
   const caches = () => {

@@ -9,6 +9,7 @@ import type { GraphView } from '../graph/view.ts';
 import type { AttentionBackend, LayerForm, PieceSession } from '../runtime/backend.ts';
 import { inTurn, type Ort, type OrtMetadata, type OrtTensor } from '../runtime/ort.ts';
 import { callOf, type Feeds } from './call.ts';
+import { checkFeeds } from './check-feeds.ts';
 import { SiteCaches, type CallState } from './caches.ts';
 import { divided } from './parts.ts';
 import { PieceRunner } from './run-pieces.ts';
@@ -83,13 +84,16 @@ export class HipSession {
    *
    * @param feeds - a tensor for each of {@link inputNames}; caches: empty ones, ones of this session, or tensors of numbers
    * @param fetches - names of the outputs to give: a list, or an object's keys. @defaultValue all
-   * @throws OnnxError `invalid-option` for feeds that are missing or do not fit together; HipError `out-of-memory`
+   * @throws OnnxError `invalid-option` for feeds that are missing, of other types, or do not fit together; HipError `out-of-memory`
    */
   run(
     feeds: Feeds,
     fetches?: readonly string[] | Readonly<Record<string, unknown>>,
   ): Promise<Record<string, OrtTensor>> {
-    return inTurn(this.#parts.ort, () => this.#run(feeds, this.#wanted(fetches)));
+    if (this.#isReleased) {
+      return Promise.reject(new OnnxError('invalid-option', 'this session was released: create another', {}));
+    }
+    return inTurn(this.#parts.ort, async () => this.#run(feeds, this.#wanted(fetches)));
   }
 
   /** Frees the pieces, the caches and the kernels' memory and threads. Waits for calls that run. */
@@ -130,17 +134,18 @@ export class HipSession {
     const all = new Set(this.outputNames);
     if (fetches === undefined || fetches === null) return all;
     const names = Array.isArray(fetches) ? (fetches as readonly string[]) : Object.keys(fetches);
+    const strangers = Array.isArray(fetches) ? names.filter((name) => !all.has(name)) : [];
+    if (strangers.length > 0) {
+      const message = `fetches hold ${strangers.join(', ')}: the outputs are ${this.outputNames.join(', ')}`;
+      throw new OnnxError('invalid-option', message, { fetches: strangers });
+    }
     // onnxruntime takes options in the same place.
     return names.length > 0 && names.every((name) => all.has(name)) ? new Set(names) : all;
   }
 
   async #run(feeds: Feeds, wanted: ReadonlySet<string>): Promise<Record<string, OrtTensor>> {
-    if (this.#isReleased) throw new OnnxError('invalid-option', 'this session was released: create another', {});
     const { sites, inputs, padding } = this.#parts;
-    const missing = this.inputNames.filter((name) => !feeds[name]);
-    if (missing.length > 0) {
-      throw new OnnxError('invalid-option', `the feeds lack ${missing.join(', ')}`, { missing });
-    }
+    checkFeeds(feeds, this.inputMetadata, this.#caches.names);
     const call = callOf(feeds, inputs, sites, { owner: this, padding });
     const { snapshot } = call;
     // A cache that others went on from is left to them.

@@ -33,6 +33,9 @@ export interface UseHipOptions extends Omit<HipSessionOptions, 'device' | 'onCut
  * @returns the session that took the place
  */
 export async function useHip(model: TransformersModel, options: UseHipOptions = {}): Promise<HipSession> {
+  if (Object(model) !== model) {
+    throw new OnnxError('invalid-option', `the model is ${String(model)}: give a pipeline's \`model\``, {});
+  }
   const name = ['decoder_model_merged', 'model'].find((each) => Object.hasOwn(model.sessions ?? {}, each));
   if (name === undefined) {
     const names = Object.keys(model.sessions ?? {}).join(', ') || 'none';
