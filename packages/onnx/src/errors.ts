@@ -49,3 +49,9 @@ export function throwIfAborted(signal: AbortSignal | undefined, what: string): v
     throw new OnnxError('aborted', `${what} was aborted`, { reason: signal.reason }, { cause: signal.reason });
   }
 }
+
+/** A value that a caller handed over by mistake, for a message: the name of its class, or the value. */
+export function shown(value: unknown): string {
+  if (typeof value === 'object' && value !== null) return value.constructor?.name ?? 'an object';
+  return typeof value === 'string' ? `'${value}'` : String(value);
+}

@@ -1,5 +1,5 @@
 // openOnnxModel: a model as typed objects, its weights read one by one when they are asked for.
-import { OnnxError } from '../errors.ts';
+import { OnnxError, shown } from '../errors.ts';
 import { bytesOf, DATA_TYPES, dataTypeName } from './data-types.ts';
 import { EXTERNAL, externalPlace, externalWeight, rangeWeight } from './external.ts';
 import { bytesFile, folderFiles, memoryFiles, requireNode, type OnnxFile, type OnnxFiles } from './files.ts';
@@ -98,7 +98,7 @@ async function locate(
     return { files, name: '', main: bytesFile(source) };
   }
   if (source === '' || (typeof source !== 'string' && typeof (source as OnnxFiles | undefined)?.open !== 'function')) {
-    const message = `the model is ${source === '' ? "''" : shown(source)}: give a path, the bytes (a Uint8Array), or files by name`;
+    const message = `the model is ${shown(source)}: give a path, the bytes (a Uint8Array), or files by name`;
     throw new OnnxError('invalid-option', message, {});
   }
   let files: OnnxFiles;
@@ -122,9 +122,4 @@ async function locate(
     name,
     location: files.location,
   });
-}
-
-/** A value that is no model, for a message. */
-function shown(value: unknown): string {
-  return typeof value === 'object' && value !== null ? (value.constructor?.name ?? 'an object') : String(value);
 }

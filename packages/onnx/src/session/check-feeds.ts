@@ -1,5 +1,5 @@
 // Feeds against what the graph declares: types and names before a call, caches of numbers before they are taken over.
-import { OnnxError } from '../errors.ts';
+import { OnnxError, shown } from '../errors.ts';
 import type { Axis } from '../graph/site.ts';
 import type { OrtMetadata } from '../runtime/ort.ts';
 import type { Feeds } from './call.ts';
@@ -10,7 +10,7 @@ const FLOATS = new Set(['float16', 'float32']);
 /** @param caches - inputs that hold caches @throws OnnxError `invalid-option` for tensors that are missing, or of other types */
 export function checkFeeds(feeds: Feeds, inputs: readonly OrtMetadata[], caches: ReadonlySet<string>): void {
   if (Object(feeds) !== feeds) {
-    throw new OnnxError('invalid-option', `the feeds are ${String(feeds)}: give an object of tensors by name`, {});
+    throw new OnnxError('invalid-option', `the feeds are ${shown(feeds)}: give an object of tensors by name`, {});
   }
   const missing = inputs.map(({ name }) => name).filter((name) => !feeds[name]);
   if (missing.length > 0) throw new OnnxError('invalid-option', `the feeds lack ${missing.join(', ')}`, { missing });

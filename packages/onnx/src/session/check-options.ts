@@ -1,6 +1,6 @@
 // What a caller hands over is checked before anything is read: later it would fail in words of other layers, or not at all.
 import { resolveConfig } from '@hip/mask-search';
-import { OnnxError } from '../errors.ts';
+import { OnnxError, shown } from '../errors.ts';
 import type { Ort } from '../runtime/ort.ts';
 import type { HipSessionOptions } from './create.ts';
 
@@ -32,8 +32,4 @@ export function checkOptions(options: HipSessionOptions): void {
 
 function invalid(name: string, value: unknown, fix: string): OnnxError {
   return new OnnxError('invalid-option', `${name} is ${shown(value)}: ${fix}`, { [name]: value });
-}
-
-function shown(value: unknown): string {
-  return typeof value === 'object' && value !== null ? `${value.constructor?.name ?? 'an object'}` : String(value);
 }

@@ -1,5 +1,5 @@
 // useHip: puts a HipSession in the place of a transformers.js model's own. Generation, chat templates and streamers stay the library's.
-import { OnnxError } from '../errors.ts';
+import { OnnxError, shown } from '../errors.ts';
 import { onnxGraph, onnxModel, onnxNode, onnxTensor, onnxValue } from '../model/build.ts';
 import type { OnnxFiles } from '../model/files.ts';
 import { onnxModelBytes } from '../model/render.ts';
@@ -34,7 +34,7 @@ export interface UseHipOptions extends Omit<HipSessionOptions, 'device' | 'onCut
  */
 export async function useHip(model: TransformersModel, options: UseHipOptions = {}): Promise<HipSession> {
   if (Object(model) !== model) {
-    throw new OnnxError('invalid-option', `the model is ${String(model)}: give a pipeline's \`model\``, {});
+    throw new OnnxError('invalid-option', `the model is ${shown(model)}: give a pipeline's \`model\``, {});
   }
   const name = ['decoder_model_merged', 'model'].find((each) => Object.hasOwn(model.sessions ?? {}, each));
   if (name === undefined) {

@@ -58,7 +58,7 @@ describe('createHipSession', () => {
 
   it.each<[unknown, RegExp]>([
     [null, /options is null/],
-    [{ cache: 'f64' }, /cache is f64: give 'f16' or 'f32'/],
+    [{ cache: 'f64' }, /cache is 'f64': give 'f16' or 'f32'/],
     [{ denseBelow: Number.NaN }, /denseBelow is NaN: give a number ≥ 0/],
     [{ layers: 0 }, /layers is 0: give a list/],
     [{ partTokens: -1 }, /partTokens is -1/],
@@ -112,7 +112,7 @@ describe('run', () => {
     const outputs = await running;
     await released;
     expect(outputs['logits']!.dims).toEqual([1, 2, 40]);
-    expect(await refusal(() => outputs['present.0.key']!.getData() as Promise<unknown>)).toMatch(/was disposed/);
+    expect(await refusal(() => outputs['present.0.key']!.getData())).toMatch(/was disposed/);
     expect(await refusal(() => own.run(prompt))).toMatch(/was released/);
   });
 });

@@ -184,6 +184,6 @@ describe.skipIf(missing)(`session${missing}`, () => {
       /layers holds 2: the graph has attentions 0 to 1/,
     );
     await expect(createHipSession(ort, path, { layers: [] })).rejects.toThrow(/layers is empty/);
-    await expect(createHipSession(ort, path, { device: 'tpu' as 'cpu' })).rejects.toThrow(/device is tpu/);
+    await expect(createHipSession(ort, path, { device: 'tpu' as 'cpu' })).rejects.toThrow(/device is 'tpu'/);
   });
 });
