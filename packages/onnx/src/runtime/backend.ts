@@ -1,5 +1,6 @@
 // What a session needs of the place where attention runs: caches, and attention of a call's rows over them.
-import { SINK_CHANNELS, type IoType } from '../cut/adapt.ts';
+import { SINK_CHANNELS } from '../cut/adapt.ts';
+import type { IoType } from '../cut/chain.ts';
 import type { OrtSession, OrtSessionOptions, OrtTensor } from './ort.ts';
 
 /** One layer's attention. */

@@ -1,7 +1,7 @@
 // Attention on WebGPU, between pieces on onnxruntime-web's WebGPU: one device, tensors stay on it.
 import { contextOf, SharedScratch, type ElementType, type GpuContext, type GpuTensor } from '@hip/kernels-webgpu';
 import { OnnxError } from '../errors.ts';
-import type { IoType } from '../cut/adapt.ts';
+import type { IoType } from '../cut/chain.ts';
 import { DENSE_BELOW, planLayer, type AttentionOptions } from './attention-options.ts';
 import type {
   AttentionBackend,

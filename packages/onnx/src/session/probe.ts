@@ -7,7 +7,8 @@ import { ortType, type DecoderInputs } from '../graph/feeds.ts';
 import { meaningOf, type MaskMeaning, type MaskProbe, type MaskValues } from '../graph/masks.ts';
 import { refuse, type AttentionSite } from '../graph/site.ts';
 import type { GraphView } from '../graph/view.ts';
-import { maskPiece, type CacheShape } from '../cut/pieces.ts';
+import type { CacheShape } from '../cut/cache-shapes.ts';
+import { maskPiece } from '../cut/mask-piece.ts';
 import {
   createOrtSession,
   tensorClass,

@@ -1,7 +1,7 @@
 // Tensors on the host: made from numbers, read as floats, and the shapes of caches that graphs ask for.
 import { getFloat16, setFloat16 } from '@petamoriken/float16';
 import { OnnxError } from '../errors.ts';
-import type { CacheShape } from '../cut/pieces.ts';
+import type { CacheShape } from '../cut/cache-shapes.ts';
 import type { OrtTensor, TensorClass } from '../runtime/ort.ts';
 
 /** A tensor of numbers. @throws OnnxError `unsupported` for types that no decoder's inputs have */
