@@ -1,14 +1,15 @@
-// What in a cut graph is chosen by how long the whole text is (tables of long ropes): a prompt that runs in parts must choose the same.
+// What in a cut graph looks at a whole prompt: tables that its length chooses (long ropes), scales of all its activations. A prompt that
+// runs in parts must come to the same.
 import type { DecoderInputs } from '../graph/feeds.ts';
 import { isFloat } from '../graph/types.ts';
-import { isOnnx, type GraphView } from '../graph/view.ts';
+import { isContrib, isOnnx, type GraphView } from '../graph/view.ts';
 import { readsOf } from '../model/graph.ts';
 import type { NodeProto } from '../model/types.ts';
 import type { CutGraph } from './pieces.ts';
 
 /**
  * The mask of padding that each part of a prompt is given: its columns so far; the whole prompt's, where nothing reads it but what
- * chooses; undefined where something else is chosen by, so that a prompt cannot be divided.
+ * chooses; undefined where a prompt cannot be divided.
  */
 export type PartMask = 'columns' | 'whole' | undefined;
 
@@ -21,6 +22,9 @@ export function partMaskOf(
   const nodes = [...new Set(pieces.flatMap(({ model }) => model.proto.graph?.node ?? []))];
   const makers = new Map(nodes.flatMap((node) => node.output.map((name) => [name, node] as const)));
   const inputs = new Set([mask, tokens, positions].filter((name) => name !== undefined));
+  // One scale for the activations of all rows.
+  if (nodes.some((node) => isOnnx(node, 'DynamicQuantizeLinear') || isContrib(node, 'DynamicQuantizeMatMul')))
+    return undefined;
   // Branches, and the largest of all positions or columns.
   const choices = new Map<NodeProto, ReadonlySet<string>>();
   for (const node of nodes) {
