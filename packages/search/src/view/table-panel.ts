@@ -19,27 +19,24 @@ export function tablePanel(make: Maker, onChoose: (trial: number) => void): Tabl
   const save = make('button', { type: 'button' }, 'Download CSV');
   const state = { sort: 'trial', descending: false, most: ROWS };
   let shown: { readonly view: StudyView; readonly chosen: readonly number[] } | undefined;
+  /** Of the rows that are made, by trial. */
+  const boxes = new Map<number, HTMLInputElement>();
 
   const heading = ({ name, label }: ViewColumn): HTMLElement => {
-    const button = make('button', { type: 'button', 'data-column': name }, label);
+    const button = make('button', { type: 'button', 'data-place': `column ${name}` }, label);
     button.addEventListener('click', () => {
       Object.assign(state, { sort: name, descending: name === state.sort && !state.descending });
       render();
-      // The button was made anew: the keyboard stays where it was.
-      for (const other of parts.body.querySelectorAll<HTMLElement>('th button'))
-        if (other.dataset['column'] === name) other.focus();
     });
     const sorted = name === state.sort ? (state.descending ? 'descending' : 'ascending') : 'none';
     return make('th', { scope: 'col', 'aria-sort': sorted }, button);
   };
 
   const row = (trial: ViewTrial, columns: readonly ViewColumn[], front: boolean, chosen: boolean): HTMLElement => {
-    const box = make('input', { type: 'checkbox', checked: chosen, 'aria-label': `compare trial ${trial.number}` });
-    box.addEventListener('change', () => {
-      onChoose(trial.number);
-      for (const other of parts.body.querySelectorAll<HTMLElement>('input[type=checkbox]'))
-        if (other.getAttribute('aria-label') === `compare trial ${trial.number}`) other.focus();
-    });
+    const name = `compare trial ${trial.number}`;
+    const box = make('input', { type: 'checkbox', checked: chosen, 'aria-label': name, 'data-place': name });
+    boxes.set(trial.number, box);
+    box.addEventListener('change', () => onChoose(trial.number));
     const cells = columns.map((column) => make('td', {}, shownValue(column.value(trial))));
     return make('tr', { class: front ? 'front' : undefined }, make('td', {}, box), ...cells);
   };
@@ -52,6 +49,9 @@ export function tablePanel(make: Maker, onChoose: (trial: number) => void): Tabl
     const { view, chosen } = shown;
     status.textContent = rows.problem ?? `${rows.trials.length} of ${view.trials.length} trials`;
     const columns = columnsOf(view);
+    const active = parts.body.ownerDocument.activeElement;
+    const place = active && parts.body.contains(active) ? active.getAttribute('data-place') : null;
+    boxes.clear();
     const table = make(
       'table',
       {},
@@ -65,19 +65,33 @@ export function tablePanel(make: Maker, onChoose: (trial: number) => void): Tabl
           .map((trial) => row(trial, columns, rows.front.has(trial.number), chosen.includes(trial.number))),
       ),
     );
-    const scroll = make('div', { class: 'scroll', tabindex: 0, role: 'group', 'aria-label': 'Table of trials' }, table);
+    const scroll = make(
+      'div',
+      { class: 'scroll', tabindex: 0, role: 'group', 'aria-label': 'Table of trials', 'data-place': 'table' },
+      table,
+    );
     const before = parts.body.querySelector('.scroll');
     const [top, left] = [before?.scrollTop ?? 0, before?.scrollLeft ?? 0];
     parts.body.replaceChildren(scroll);
     // Even 0 would have the new table laid out at once.
     if (top > 0 || left > 0) Object.assign(scroll, { scrollTop: top, scrollLeft: left });
-    if (rows.trials.length <= state.most) return;
-    const more = make('button', { type: 'button' }, `Show ${Math.min(ROWS, rows.trials.length - state.most)} more`);
+    if (rows.trials.length > state.most) parts.body.append(moreButton(rows.trials.length - state.most));
+    if (place !== null) find(place)?.focus({ preventScroll: true });
+  }
+
+  function moreButton(left: number): HTMLElement {
+    const more = make('button', { type: 'button', 'data-place': 'more' }, `Show ${Math.min(ROWS, left)} more`);
     more.addEventListener('click', () => {
       state.most += ROWS;
       render();
     });
-    parts.body.append(more);
+    return more;
+  }
+
+  /** Where the keyboard was in the table before: what is gone from it leads to the table as a whole. */
+  function find(place: string): HTMLElement | undefined {
+    const places = [...parts.body.querySelectorAll<HTMLElement>('[data-place]')];
+    return places.find((element) => element.getAttribute('data-place') === place) ?? places[0];
   }
 
   filter.addEventListener('input', () => {
@@ -103,8 +117,11 @@ export function tablePanel(make: Maker, onChoose: (trial: number) => void): Tabl
   return {
     ...parts,
     show(view, chosen) {
+      const isSameView = shown?.view === view;
       shown = { view, chosen };
-      render();
+      if (!isSameView) return render();
+      // Only the choice is another: nothing vanishes under the pointer or the keyboard.
+      for (const [trial, box] of boxes) box.checked = chosen.includes(trial);
     },
   };
 }

@@ -126,6 +126,29 @@ describe('mountStudy', () => {
     mounted.dispose();
   });
 
+  it('leaves the table as it is where only the choice changes, and makes it anew for another view', async () => {
+    const { root, fire } = page();
+    const mounted = mountStudy(root, view);
+    await mounted.drawn();
+    const table = root.querySelector('.table table')!;
+    const box = (trial: number) => root.querySelector<HTMLInputElement>(`input[aria-label="compare trial ${trial}"]`)!;
+    const boxes = [3, 5, 7].map(box);
+    for (const each of boxes) {
+      each.checked = true;
+      fire(each, 'change');
+      await mounted.drawn();
+    }
+    expect(root.querySelector('.table table')).toBe(table);
+    expect([3, 5, 7].map(box)).toEqual(boxes);
+    // The first of three goes; of the others each has its box.
+    expect(boxes.map(({ checked }) => checked)).toEqual([false, true, true]);
+    mounted.update({ ...view });
+    await mounted.drawn();
+    expect(root.querySelector('.table table')).not.toBe(table);
+    expect([3, 5, 7].map((trial) => box(trial).hasAttribute('checked'))).toEqual([false, true, true]);
+    mounted.dispose();
+  });
+
   it('stands before anything is measured, with one objective, and with three', async () => {
     const { root } = page();
     mountStudy(root, { ...view, trials: [] }).dispose();
