@@ -10,7 +10,7 @@ import { casesOf, LENGTHS, parseLengths } from '../src/measure/cases.ts';
 import { interleave, median, type Candidate } from '../src/measure/interleave.ts';
 import type { MeasuredRow } from '../src/measure/protocol.ts';
 import { byCase, compare } from '../src/measure/report.ts';
-import { builtSite, openIsolated, picture, press, text, waitForText, wide, type BuiltSite } from './site.ts';
+import { builtSite, openIsolated, picture, press, text, waitForText, wide } from './site.ts';
 
 describe('lengths', () => {
   it('are read in any order, each once', () => {
@@ -120,16 +120,15 @@ describe('stored results', () => {
 });
 
 describeBrowser('measure', (open) => {
-  let site: BuiltSite;
+  let site: string;
   let tab: TestPage;
   beforeAll(async () => {
     site = await builtSite();
-    tab = await open({ root: site.folder, isolated: false });
+    tab = await open({ root: site, isolated: false });
     await openIsolated(tab.page, `${tab.url}/measure/`);
   });
   afterAll(async () => {
     await tab?.[Symbol.asyncDispose]();
-    site?.[Symbol.dispose]();
   });
   const ask = async (devices: string, values: Readonly<Record<string, string>>): Promise<void> => {
     await tab.page.select('select[name=devices]', devices);
@@ -210,7 +209,7 @@ describeBrowser('measure', (open) => {
 
   it('says of a peer that is missing why, and measures the others', async () => {
     const { page } = tab;
-    rmSync(join(site.folder, 'onnxruntime/ort.wasm.min.mjs'));
+    rmSync(join(site, 'onnxruntime/ort.wasm.min.mjs'));
     await ask('wasm', { prefill: '64', decode: '', runs: '1' });
     await waitForText(page, '.status', /^Measured 4 rows/);
     expect(await text(page, '[data-candidate=onnxruntime]')).toMatch(

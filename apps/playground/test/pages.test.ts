@@ -6,20 +6,31 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { describeBrowser } from '@hip/testing';
 import type { TestPage } from '@hip/testing/browser';
 import { PAGES } from '../build/pages.ts';
-import { builtSite, openIsolated, picture, press, waitForText, wide, type BuiltSite } from './site.ts';
+import { builtSite, openIsolated, picture, press, waitForText, wide } from './site.ts';
 
 /** Bytes of scripts, compressed, that a page may have before anything is asked for. */
 const BUDGET = 150_000;
 
-let site: BuiltSite;
+/** Drags something over what takes it, enables and disables every button, scrolls: how many transitions and animations begin, and whether the end is reached at once. */
+const MOTION = `new Promise((done) => {
+  let moves = 0;
+  for (const type of ['transitionrun', 'animationstart']) document.addEventListener(type, () => moves++);
+  for (const zone of document.querySelectorAll('.drop'))
+    zone.dispatchEvent(new DragEvent('dragover', { bubbles: true, cancelable: true }));
+  for (const button of document.querySelectorAll('main button')) button.disabled = !button.disabled;
+  scrollTo(0, 1e6);
+  const jumps = Math.abs(document.documentElement.scrollHeight - innerHeight - scrollY) < 2;
+  setTimeout(() => requestAnimationFrame(() => setTimeout(() => done({ moves, jumps }))), 300);
+})`;
+
+let site: string;
 beforeAll(async () => {
   site = await builtSite();
 });
-afterAll(() => site?.[Symbol.dispose]());
 
 /** A page's scripts and all that they import before they run. */
 function scriptsOf(path: string): Map<string, string> {
-  const html = readFileSync(join(site.folder, path, 'index.html'), 'utf8');
+  const html = readFileSync(join(site, path, 'index.html'), 'utf8');
   const found = new Map<string, string>();
   const follow = (file: string): void => {
     if (found.has(file)) return;
@@ -31,7 +42,7 @@ function scriptsOf(path: string): Map<string, string> {
       follow(join(dirname(file), specifier!));
   };
   for (const [, source] of html.matchAll(/<(?:script[^>]* src|link rel="modulepreload"[^>]* href)="([^"]+)"/g))
-    follow(join(site.folder, path, source!));
+    follow(join(site, path, source!));
   return found;
 }
 
@@ -44,7 +55,7 @@ describe.each(PAGES)('/$path', ({ path, title, lead }) => {
   });
 
   it('says what it is before any script runs, and marks itself in the navigation', () => {
-    const html = readFileSync(join(site.folder, path, 'index.html'), 'utf8');
+    const html = readFileSync(join(site, path, 'index.html'), 'utf8');
     expect(html).toContain(`<h1>${title}</h1>`);
     expect(html).toContain(lead);
     expect(html.match(/aria-current="page"/g)).toHaveLength(1);
@@ -55,7 +66,7 @@ describe.each(PAGES)('/$path', ({ path, title, lead }) => {
 describeBrowser('the pages', (open) => {
   let tab: TestPage;
   beforeAll(async () => {
-    tab = await open({ root: site.folder, isolated: false });
+    tab = await open({ root: site, isolated: false });
     await openIsolated(tab.page, `${tab.url}/`);
   });
   afterAll(() => tab?.[Symbol.asyncDispose]());
@@ -67,6 +78,26 @@ describeBrowser('the pages', (open) => {
     // The first stop of the keyboard leads past the navigation.
     await tab.page.keyboard.press('Tab');
     expect(await tab.page.evaluate('document.activeElement.textContent')).toBe('Skip to content');
+  });
+
+  it('move nothing for visitors who want less motion, neither by a change of state nor by scrolling', async () => {
+    const { page } = tab;
+    const moves = new Map<string, number>();
+    await page.setViewport({ width: 1000, height: 200 });
+    for (const motion of ['no-preference', 'reduce']) {
+      await page.emulateMediaFeatures([{ name: 'prefers-reduced-motion', value: motion }]);
+      for (const { path } of PAGES) {
+        await page.goto(`${tab.url}/${path === '' ? '' : `${path}/`}`, { waitUntil: 'load' });
+        const found = (await page.evaluate(MOTION)) as { moves: number; jumps: boolean };
+        expect([path, found.jumps]).toEqual([path, true]);
+        moves.set(motion, (moves.get(motion) ?? 0) + found.moves);
+      }
+    }
+    await page.emulateMediaFeatures([]);
+    await page.setViewport({ width: 1000, height: 800 });
+    // For the others something does: what is counted can be counted.
+    expect(moves.get('no-preference')).toBeGreaterThan(0);
+    expect(moves.get('reduce')).toBe(0);
   });
 
   it('end their workers when they are left, and their memory with them', async () => {

@@ -1,8 +1,8 @@
 // The site as it is published, and what tests do with its pages.
-import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
+import { existsSync, mkdirSync } from 'node:fs';
 import { join } from 'node:path';
-import { tmpdir } from 'node:os';
 import { build } from 'vite';
+import { inject } from 'vitest';
 import type { TestPage } from '@hip/testing/browser';
 import { playgroundConfig } from '../build/config.ts';
 
@@ -11,15 +11,11 @@ export type Page = TestPage['page'];
 /** Where pictures of the pages go: beside the other outputs of tests. */
 export const PICTURES = join(import.meta.dirname, '../coverage/pictures');
 
-export interface BuiltSite extends Disposable {
-  readonly folder: string;
-}
-
-/** Builds the site into a folder of its own. */
-export async function builtSite(): Promise<BuiltSite> {
-  const folder = mkdtempSync(join(tmpdir(), 'playground-'));
-  await build(playgroundConfig(folder));
-  return { folder, [Symbol.dispose]: () => rmSync(folder, { recursive: true, force: true }) };
+/** The site's folder; it is built once a run (test/site-folder.ts). */
+export async function builtSite(): Promise<string> {
+  const folder = inject('siteFolder');
+  if (!existsSync(join(folder, 'index.html'))) await build(playgroundConfig(folder));
+  return folder;
 }
 
 /** A picture of the whole page, light and dark. */

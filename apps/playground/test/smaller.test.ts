@@ -11,7 +11,7 @@ import type { TestPage } from '@hip/testing/browser';
 import { openOnnxModel } from '@hip/onnx/model';
 import { paretoFront } from '../src/smaller/pareto.ts';
 import { tinyModel } from './tiny.ts';
-import { builtSite, openIsolated, picture, press, text, waitForText, wide, type BuiltSite } from './site.ts';
+import { builtSite, openIsolated, picture, press, text, waitForText, wide } from './site.ts';
 
 describe('paretoFront', () => {
   it('holds what nothing beats, the fastest first', () => {
@@ -37,18 +37,17 @@ describe('paretoFront', () => {
 describeBrowser('a smaller model', (open) => {
   const downloads = mkdtempSync(join(tmpdir(), 'smaller-'));
   const folder = mkdtempSync(join(tmpdir(), 'tiny-'));
-  let site: BuiltSite;
+  let site: string;
   let tab: TestPage;
   beforeAll(async () => {
     site = await builtSite();
-    tab = await open({ root: site.folder, isolated: false });
+    tab = await open({ root: site, isolated: false });
     const session = await tab.page.createCDPSession();
     await session.send('Page.setDownloadBehavior', { behavior: 'allow', downloadPath: downloads });
     await openIsolated(tab.page, `${tab.url}/smaller/`);
   });
   afterAll(async () => {
     await tab?.[Symbol.asyncDispose]();
-    site?.[Symbol.dispose]();
     for (const each of [downloads, folder]) rmSync(each, { recursive: true, force: true });
   });
   const fill = (name: string, value: number): Promise<void> =>

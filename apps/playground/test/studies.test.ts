@@ -14,7 +14,7 @@ import { droppedStudy } from '../src/studies/dropped.ts';
 import { viewCsv } from '../src/studies/export.ts';
 import { parseView } from '../src/studies/parse-view.ts';
 import { applyLog, usesLog, withoutLog } from '../src/studies/write-ahead-log.ts';
-import { builtSite, openIsolated, picture, text, waitForText, wide, type BuiltSite } from './site.ts';
+import { builtSite, openIsolated, picture, text, waitForText, wide } from './site.ts';
 
 const OPTUNA = join(import.meta.dirname, '../../../packages/search/test/fixtures/optuna.sql');
 const folder = mkdtempSync(join(tmpdir(), 'studies-'));
@@ -175,16 +175,15 @@ describe('a write-ahead log', () => {
 });
 
 describeBrowser('studies', (open) => {
-  let site: BuiltSite;
+  let site: string;
   let tab: TestPage;
   beforeAll(async () => {
     site = await builtSite();
-    tab = await open({ root: site.folder, isolated: false });
+    tab = await open({ root: site, isolated: false });
     await openIsolated(tab.page, `${tab.url}/studies/`);
   });
   afterAll(async () => {
     await tab?.[Symbol.asyncDispose]();
-    site?.[Symbol.dispose]();
   });
   const drop = async (...names: readonly string[]): Promise<void> => {
     const input = await tab.page.$('input[name=study]');
