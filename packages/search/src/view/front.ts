@@ -28,14 +28,41 @@ export function minimised({ objectives }: StudyView, trial: ViewTrial): number[]
 const feasible = ({ constraints }: StudyView, trial: ViewTrial): boolean =>
   totalViolation(constraints, trial.objectives) === 0;
 
+const fronts = new WeakMap<StudyView, readonly ViewTrial[]>();
+/** Trials whose front is found at once. */
+const FRONT_STEP = 2000;
+
 /** Measured trials inside every constraint that no other one of them dominates, by the first objective. */
-export const viewFront = remembered((view: StudyView): readonly ViewTrial[] => {
-  const trials = measuredTrials(view).filter((trial) => feasible(view, trial));
-  const points = trials.map((trial) => minimised(view, trial));
-  return paretoFront(points)
-    .sort((a, b) => points[a]![0]! - points[b]![0]! || a - b)
-    .map((index) => trials[index]!);
-});
+export const viewFront = (view: StudyView): readonly ViewTrial[] => fronts.get(view) ?? atOnce(viewFrontSteps(view));
+
+/** {@link viewFront} bit by bit, remembered for it: the front of the fronts of `step` trials each. */
+export function* viewFrontSteps(view: StudyView, step = FRONT_STEP): Generator<undefined, readonly ViewTrial[]> {
+  const trials = measuredTrials(view);
+  const parts: ViewTrial[] = [];
+  for (let from = 0; from < trials.length; from += step) {
+    const some = trials.slice(from, from + step).filter((trial) => feasible(view, trial));
+    parts.push(...undominated(view, some));
+    yield undefined;
+  }
+  const front = trials.length > step ? undominated(view, parts) : parts;
+  const first = new Map(front.map((trial) => [trial, minimised(view, trial)[0]!]));
+  const sorted = front.toSorted((a, b) => first.get(a)! - first.get(b)!);
+  fronts.set(view, sorted);
+  return sorted;
+}
+
+/** In their order. */
+function undominated(view: StudyView, trials: readonly ViewTrial[]): readonly ViewTrial[] {
+  return paretoFront(trials.map((trial) => minimised(view, trial))).map((index) => trials[index]!);
+}
+
+/** Runs a computation that could stop in between to its end. */
+function atOnce<T>(steps: Generator<unknown, T>): T {
+  for (;;) {
+    const { done, value } = steps.next();
+    if (done) return value;
+  }
+}
 
 /** The reference in the view, else the worst that was measured and a tenth of the range beyond, minimised. */
 export function viewReference(view: StudyView): readonly number[] | undefined {
@@ -65,11 +92,7 @@ export interface ViewHistoryPoint {
 
 /** Hypervolume after each finished trial, in order of proposal. With one objective: how far the best is below the reference. */
 export function viewHistory(view: StudyView): readonly ViewHistoryPoint[] {
-  const steps = viewHistorySteps(view);
-  for (;;) {
-    const { done, value } = steps.next();
-    if (done) return value;
-  }
+  return atOnce(viewHistorySteps(view));
 }
 
 /** {@link viewHistory} bit by bit: thousands of trials take longer than a page should be silent. */

@@ -6,7 +6,7 @@ import { historyFigure, importanceFigure } from './figures.ts';
 import { plotting } from './figure.ts';
 import { drawnTrials, frontFigure } from './front-figure.ts';
 import type { MountedStudy, MountOptions } from './mounted.ts';
-import { measuredTrials, viewHistorySteps } from './front.ts';
+import { measuredTrials, viewFrontSteps, viewHistorySteps } from './front.ts';
 import { importancesOf, type Importances } from './importances.ts';
 import { parallelFigure } from './parallel-figure.ts';
 import { STYLE } from './style.ts';
@@ -15,7 +15,7 @@ import { tablePanel } from './table-panel.ts';
 import { watchWidth, WidthsOnce } from './watch-width.ts';
 import { inSlices, nextTask, Turns } from './turns.ts';
 
-/** Trials whose history takes a while. */
+/** Trials whose front and history take a while. */
 const MANY_TRIALS = 500;
 
 /** Axes of variables in the parallel coordinates: more are a thicket. */
@@ -199,6 +199,11 @@ export function mountStudy(root: HTMLElement, view: StudyView, options: MountOpt
     );
   }
 
+  /** What every panel asks of thousands of trials, in slices before the first of them. */
+  async function findFront(): Promise<void> {
+    await inSlices(viewFrontSteps(current), abort.signal);
+  }
+
   function drawSummary(): void {
     const { name, problem } = current;
     title.textContent = problem === undefined ? name : `${problem}: study “${name}”`;
@@ -211,6 +216,7 @@ export function mountStudy(root: HTMLElement, view: StudyView, options: MountOpt
     const key = JSON.stringify(current.objectives);
     if (key !== objectives) drawControls();
     objectives = key;
+    if (current.trials.length > MANY_TRIALS) turns.ask('best', findFront);
     turns.ask('summary', drawSummary);
     // The smallest figure first: it pays for what all of them need.
     turns.ask('history', drawHistory);

@@ -8,7 +8,7 @@ import { describe, expect, it } from 'vitest';
 import { categorical, integer, permutation, real } from '@instatune/nsga2';
 import { runSearch, type SearchProblem } from '../../src/index.ts';
 import { studyViewFromDatabase, toStudyView, type Query } from '../../src/report.ts';
-import { measuredTrials, viewFront, viewHistory } from '../../src/view/front.ts';
+import { measuredTrials, viewFront, viewFrontSteps, viewHistory } from '../../src/view/front.ts';
 
 const problem: SearchProblem = {
   name: 'mixed',
@@ -103,7 +103,7 @@ describe('the front of a view', () => {
   it('holds no trial that another one beats, and all that none beats', () => {
     const values = fc.record({ a: fc.integer({ min: 0, max: 6 }), b: fc.integer({ min: 0, max: 6 }) });
     fc.assert(
-      fc.property(fc.array(values, { maxLength: 30 }), (points) => {
+      fc.property(fc.array(values, { maxLength: 30 }), fc.integer({ min: 1, max: 9 }), (points, step) => {
         const view = {
           name: 'v',
           variables: [],
@@ -119,6 +119,11 @@ describe('the front of a view', () => {
           inside.some((o) => o.a >= a && o.b <= b && (o.a > a || o.b < b));
         const front = new Set(viewFront(view).map(({ number }) => number));
         points.forEach((point, number) => expect(front.has(number)).toBe(point.b <= 5 && !beaten(point)));
+        // Bit by bit the same, in the same order.
+        const steps = viewFrontSteps({ ...view }, step);
+        let last = steps.next();
+        while (!last.done) last = steps.next();
+        expect(last.value).toEqual(viewFront(view));
       }),
     );
   });
