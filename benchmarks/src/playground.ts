@@ -7,18 +7,21 @@ import { build } from 'vite';
 import { playgroundConfig } from '@hip/playground/build';
 import { openBrowser, type TestPage } from '@hip/testing/browser';
 import type { Benchmark } from './benchmark.ts';
-import { bookRows } from './playground/book.ts';
+import { bookRows, passKeyRows } from './playground/book.ts';
 import { learnRows } from './playground/learn.ts';
 import { lighthouseRows } from './playground/lighthouse.ts';
 import { longTaskRows } from './playground/long-tasks.ts';
 import { memoryRows } from './playground/memory.ts';
 
-const PARTS = ['lighthouse', 'tasks', 'memory', 'learn', 'book'];
+const PARTS = ['lighthouse', 'tasks', 'memory', 'learn', 'book', 'pass-key'];
+/** Percent of the text before a pass-key. */
+const DEPTHS = [10, 30, 50, 70, 90];
 
 type Row = Record<string, unknown>;
 
 /**
- * `HIP_PLAYGROUND_PARTS` takes some of the parts, e.g. `tasks,memory`, `HIP_PLAYGROUND_PAGES` some of the pages of tasks, e.g. `/studies`;
+ * `HIP_PLAYGROUND_PARTS` takes some of the parts, e.g. `tasks,memory`, `HIP_PLAYGROUND_PAGES` some of the pages of tasks, e.g. `/studies`,
+ * `HIP_PLAYGROUND_DEPTHS` the depths of pass-keys in percent, e.g. `30,50`;
  * `HIP_PLAYGROUND_KEEP` names a file of results from which the rows of the others come. Each row says when it was measured and what the
  * machine's load was then.
  */
@@ -49,11 +52,16 @@ export const benchmark: Benchmark = {
       ],
       learn: async () => {
         await using tab = await open();
-        return learnRows(tab, quick, log);
+        return await learnRows(tab, quick, log);
       },
       book: async () => {
         await using tab = await open();
-        return bookRows(tab, quick ? 1024 : 8192, log);
+        return await bookRows(tab, quick ? 1024 : 8192, log);
+      },
+      'pass-key': async () => {
+        await using tab = await open();
+        const depths = env['HIP_PLAYGROUND_DEPTHS']?.split(',').map(Number) ?? (quick ? [50] : DEPTHS);
+        return await passKeyRows(tab, quick ? 1024 : 8192, depths, log);
       },
     };
     try {

@@ -1,4 +1,4 @@
-// A book of 8K tokens through the page Long document, by dense attention and by HiP: SmolLM2 from a file against the reference, and pass-keys.
+// A book of 8K tokens through the page Long document, by dense attention and by HiP: SmolLM2 from a file against the reference; pass-keys by two models.
 import { readFileSync } from 'node:fs';
 import { openSafetensors } from '@hip/checkpoints';
 import { sharedPath } from '@hip/testing';
@@ -13,43 +13,79 @@ const MINUTES = 90;
 type Row = Record<string, unknown>;
 
 /**
- * The novel as it is, whose losses the reference has, by SmolLM2; with a pass-key in it, by the bundled model, which was
- * trained to find such (SmolLM2 finds half of them at 1K with dense attention).
+ * The novel as it is, by SmolLM2, against the losses that the reference has.
  *
  * @throws where the files are missing
  */
-export async function bookRows({ page, url }: TestPage, tokens: number, log: (line: string) => void): Promise<Row[]> {
-  const model = sharedPath('models', 'smollm2-135m-instruct', GGUF);
-  const novel = sharedPath('data', 'books', NOVEL);
-  const goldens = sharedPath('goldens', 'smollm2', 'books.safetensors');
-  if (!model || !novel || !goldens) {
-    throw new Error('needs models/smollm2-135m-instruct, data/books and goldens/smollm2 of ../shared');
-  }
-  await openIsolated(page, `${url}/document/`);
-  await page.select('select[name=backend]', 'wasm');
-  await page.select('select[name=tokens]', String(tokens));
-  await pick(page, 'input[type=file][name=text]', novel);
-  const rows: Row[] = [];
-  const read = async (name: string, depth: number | undefined, more: (perplexity: number) => Row): Promise<void> => {
-    log(`${name} reads ${tokens} tokens of the novel${depth === undefined ? '' : ', a pass-key in it'}`);
-    for (const row of await reading(page, depth)) {
-      rows.push({ page: '/document', model: name, tokens, ...row, ...more(Number(row['perplexity'])) });
-      log(JSON.stringify(rows.at(-1)));
-    }
-  };
-  await press(page, 'input[value=files]');
-  await pick(page, 'input[name=files]', model);
-  await press(page, 'button[name=load]');
-  await status(page, /^llama: 30 layers/, MINUTES);
+export async function bookRows(tab: TestPage, tokens: number, log: (line: string) => void): Promise<Row[]> {
+  const { smollm2, goldens } = files();
   const reference = await referencePerplexity(goldens, tokens);
-  await read('SmolLM2-135M-Instruct, Q4_1', undefined, (perplexity) => ({
+  await open(tab, tokens);
+  await load(tab.page, smollm2);
+  return read(tab.page, smollm2, tokens, undefined, log, (perplexity) => ({
     reference: Number(reference.toFixed(3)),
     timesReference: Number((perplexity / reference).toFixed(4)),
   }));
-  await press(page, 'input[value=bundled]');
+}
+
+/**
+ * The novel with a pass-key in it, by the bundled model, which was trained to find such, and by SmolLM2, which was not.
+ *
+ * @param depths - percent of the text before it
+ * @throws where the files are missing
+ */
+export async function passKeyRows(
+  tab: TestPage,
+  tokens: number,
+  depths: readonly number[],
+  log: (line: string) => void,
+): Promise<Row[]> {
+  await open(tab, tokens);
+  const rows: Row[] = [];
+  for (const model of [undefined, files().smollm2]) {
+    await load(tab.page, model);
+    for (const depth of depths) rows.push(...(await read(tab.page, model, tokens, depth, log, () => ({}))));
+  }
+  return rows;
+}
+
+function files(): { readonly smollm2: string; readonly novel: string; readonly goldens: string } {
+  const smollm2 = sharedPath('models', 'smollm2-135m-instruct', GGUF);
+  const novel = sharedPath('data', 'books', NOVEL);
+  const goldens = sharedPath('goldens', 'smollm2', 'books.safetensors');
+  if (smollm2 && novel && goldens) return { smollm2, novel, goldens };
+  throw new Error('needs models/smollm2-135m-instruct, data/books and goldens/smollm2 of ../shared');
+}
+
+async function open({ page, url }: TestPage, tokens: number): Promise<void> {
+  await openIsolated(page, `${url}/document/`);
+  await page.select('select[name=backend]', 'wasm');
+  await page.select('select[name=tokens]', String(tokens));
+  await pick(page, 'input[type=file][name=text]', files().novel);
+}
+
+/** @param file - none: the bundled model */
+async function load(page: Page, file: string | undefined): Promise<void> {
+  await press(page, `input[value=${file ? 'files' : 'bundled'}]`);
+  if (file) await pick(page, 'input[name=files]', file);
   await press(page, 'button[name=load]');
-  await status(page, /^llama: 6 layers/);
-  await read('books-lm-6m', 30, () => ({}));
+  await status(page, file ? /^llama: 30 layers/ : /^llama: 6 layers/, MINUTES);
+}
+
+async function read(
+  page: Page,
+  file: string | undefined,
+  tokens: number,
+  depth: number | undefined,
+  log: (line: string) => void,
+  more: (perplexity: number) => Row,
+): Promise<Row[]> {
+  const model = file ? 'SmolLM2-135M-Instruct, Q4_1' : 'books-lm-6m';
+  log(`${model} reads ${tokens} tokens of the novel${depth === undefined ? '' : `, a pass-key at ${depth} % of it`}`);
+  const rows = (await reading(page, depth)).map((row) => {
+    return { page: '/document', model, tokens, ...row, ...more(Number(row['perplexity'])) };
+  });
+  for (const row of rows) log(JSON.stringify(row));
   return rows;
 }
 
