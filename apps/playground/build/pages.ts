@@ -19,7 +19,7 @@ export const PAGES: readonly PlaygroundPage[] = [
     path: 'document',
     name: 'Long document',
     title: 'A long document, dense and with HiP',
-    lead: 'A language model reads your text twice at the same time, with dense attention and with HiP: time, memory, perplexity, and the keys that HiP reads.',
+    lead: 'A language model reads your text twice: with dense attention, which looks back at every token, and with HiP, which searches for those that matter. Beside each other: time, memory, perplexity, and what HiP reads.',
   },
   {
     path: 'smaller',

@@ -22,8 +22,15 @@ export async function builtSite(): Promise<string> {
 export async function picture(page: Page, name: string, width = 1000): Promise<void> {
   mkdirSync(PICTURES, { recursive: true });
   await page.setViewport({ width, height: 800 });
+  // As high as the page: what is out of sight may not be drawn.
+  const height = Number(await page.evaluate('document.documentElement.scrollHeight'));
+  await page.setViewport({ width, height: Math.min(height, 8000) });
   for (const scheme of ['light', 'dark'] as const) {
-    await page.emulateMediaFeatures([{ name: 'prefers-color-scheme', value: scheme }]);
+    await page.emulateMediaFeatures([
+      { name: 'prefers-color-scheme', value: scheme },
+      // Or a picture may be one of colours on their way.
+      { name: 'prefers-reduced-motion', value: 'reduce' },
+    ]);
     // A page that has just been laid out anew is drawn by parts.
     await page.evaluate('new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))');
     await page.screenshot({ path: join(PICTURES, `${name}-${scheme}.png`), fullPage: true });

@@ -120,7 +120,7 @@ describeBrowser('a smaller model', (open) => {
     await using checkpoint = await openCheckpoint(memoryFiles(files));
     expect(checkpoint.config.vocabSize).toBe(4096);
     expect((await checkpoint.tokenizer())!.encode('whale').length).toBeGreaterThan(0);
-    await waitForText(page, 'button[name=save-onnx]', /ONNX/);
+    await waitForText(page, '.status', /^Saved model\.zip, [\d.]+ [KM]iB\.$/);
     await page.waitForFunction('!document.querySelector("button[name=save-onnx]").disabled');
     await press(page, 'button[name=save-onnx]');
     const { graph } = await openOnnxModel(await saved('model.onnx'));

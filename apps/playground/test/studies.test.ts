@@ -14,7 +14,7 @@ import { droppedStudy } from '../src/studies/dropped.ts';
 import { viewCsv } from '../src/studies/export.ts';
 import { parseView } from '../src/studies/parse-view.ts';
 import { applyLog, usesLog, withoutLog } from '../src/studies/write-ahead-log.ts';
-import { builtSite, openIsolated, picture, text, waitForText, wide } from './site.ts';
+import { builtSite, openIsolated, picture, press, text, waitForText, wide } from './site.ts';
 
 const OPTUNA = join(import.meta.dirname, '../../../packages/search/test/fixtures/optuna.sql');
 const folder = mkdtempSync(join(tmpdir(), 'studies-'));
@@ -211,6 +211,12 @@ describeBrowser('studies', (open) => {
       { timeout: 60_000 },
     );
     await picture(page, 'studies-phone', 360);
+  });
+
+  it('makes one for visitors who have none', async () => {
+    await press(tab.page, 'button[name=example]');
+    await waitForText(tab.page, '.status', /^example: 240 trials/);
+    expect(await waitForText(tab.page, 'instatune-study', /240 measured/)).toMatch(/tactic nsga2/);
   });
 
   it('shows Optuna’s, and what was saved from here', async () => {

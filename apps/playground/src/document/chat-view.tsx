@@ -3,7 +3,7 @@ import { useRef, useState } from 'preact/hooks';
 import type { WorkerClient } from '../rpc/client.ts';
 import { count, milliseconds } from '../shell/format.ts';
 import { Bar, TaskNote } from '../shell/parts.tsx';
-import { useTask } from '../shell/task.ts';
+import type { Task } from '../shell/task.ts';
 import { LANE_NAMES } from './lane-view.tsx';
 import type { ChatAnswer, DocumentOperations, LaneName } from './protocol.ts';
 
@@ -17,18 +17,26 @@ interface Turn {
 
 interface ChatViewProps {
   readonly client: WorkerClient<DocumentOperations>;
+  /** The answering, which keeps the worker busy. */
+  readonly task: Task;
   readonly lanes: readonly LaneName[];
   readonly document: string;
-  /** Something else uses the worker. */
+  /** The worker is busy, with this or something else. */
   readonly isLocked: boolean;
 }
 
-export function ChatView({ client, lanes, document, isLocked }: ChatViewProps) {
-  const task = useTask();
+export function ChatView({ client, task, lanes, document, isLocked }: ChatViewProps) {
   const [turns, setTurns] = useState<readonly Turn[]>([]);
   const [reading, setReading] = useState<{ lane: LaneName; done: number; total: number }>();
   const box = useRef<HTMLTextAreaElement>(null);
   const update = (change: (turn: Turn) => Turn): void => setTurns((all) => [...all.slice(0, -1), change(all.at(-1)!)]);
+
+  /** Enter sends; with Shift, and where it ends a composed character, it is the box's own. */
+  const sendByEnter = (event: KeyboardEvent): void => {
+    if (event.key !== 'Enter' || event.shiftKey || event.isComposing) return;
+    event.preventDefault();
+    if (!isLocked) box.current?.form?.requestSubmit();
+  };
 
   const send = (event: SubmitEvent): void => {
     event.preventDefault();
@@ -94,12 +102,13 @@ export function ChatView({ client, lanes, document, isLocked }: ChatViewProps) {
       </ol>
       <form onSubmit={send}>
         <label>
-          Your question
-          <textarea name="question" ref={box} rows={2} />
+          Your question (Enter sends it, Shift and Enter begin a line)
+          <textarea name="question" ref={box} rows={2} onKeyDown={sendByEnter} />
         </label>
         <div class="fields">
           <label class="inline">
-            <input type="checkbox" name="about" disabled={document === '' || turns.length > 0} /> about the text above
+            <input type="checkbox" name="about" disabled={document === '' || turns.length > 0} /> about the text above,
+            as far as there is room for it
           </label>
           <label class="inline">
             Temperature{' '}
@@ -111,7 +120,7 @@ export function ChatView({ client, lanes, document, isLocked }: ChatViewProps) {
           </label>
         </div>
         <div class="actions">
-          <button class="primary" name="send" disabled={task.isRunning || isLocked}>
+          <button class="primary" name="send" disabled={isLocked}>
             Send
           </button>
           <button type="button" name="stop-chat" disabled={!task.isRunning} onClick={task.stop}>
@@ -132,7 +141,9 @@ export function ChatView({ client, lanes, document, isLocked }: ChatViewProps) {
           {LANE_NAMES[reading.lane]} reads {count(Math.floor(reading.done))} of {count(reading.total)} tokens
         </Bar>
       )}
-      <TaskNote task={task}>{task.isRunning ? 'Answers …' : ''}</TaskNote>
+      {turns.length > 0 && (
+        <TaskNote task={task}>{task.isRunning ? 'Answers …' : turns.at(-1)?.usage.length ? 'Answered.' : ''}</TaskNote>
+      )}
     </section>
   );
 }

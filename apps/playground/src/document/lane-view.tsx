@@ -29,7 +29,7 @@ export function LaneView({ lane, progress, picture, answer }: LaneViewProps) {
         <dd data-figure="ms">{known(progress && ms, milliseconds)}</dd>
         <dt>Tokens/s</dt>
         <dd data-figure="rate">{known(ms > 0 ? (1000 * done) / ms : undefined, count)}</dd>
-        <dt>Perplexity so far</dt>
+        <dt>Perplexity so far (less is better)</dt>
         <dd data-figure="perplexity">{known(perplexity, (value) => value.toFixed(3))}</dd>
         <dt>Time to the first token</dt>
         <dd data-figure="first">{known(firstToken, milliseconds)}</dd>

@@ -12,6 +12,7 @@ import { LANE_NAMES, LaneView } from './lane-view.tsx';
 import { MaskPicture } from './mask-picture.ts';
 import { ModelForm, type ModelChoice } from './model-form.tsx';
 import { newPassKey } from './pass-key.ts';
+import { ReadForm, type ReadChoice } from './read-form.tsx';
 import type {
   DocumentOperations,
   KeyAnswer,
@@ -28,9 +29,6 @@ const COLOURS = { dense: [156, 74, 49], hip: [28, 110, 140] } as const;
 const startWorker = (): Worker =>
   new Worker(new URL('./worker.ts', import.meta.url), { type: 'module', name: 'long-document' });
 
-/** In the middle, behind those that read all keys of any text up to 32K tokens. */
-const shownLayer = (layers: number): number => Math.min(layers, Math.max(3, Math.ceil(layers / 2)));
-
 interface Loaded {
   readonly info: ModelInfo;
   readonly lanes: readonly LaneName[];
@@ -40,15 +38,16 @@ export function DocumentPage() {
   const client = useMemo(() => new WorkerClient<DocumentOperations>(startWorker), []);
   const loading = useTask();
   const reading = useTask();
+  const chatting = useTask();
   const [download, setDownload] = useState<LoadProgress>();
   const [model, setModel] = useState<Loaded>();
   const [text, setText] = useState({ name: '', content: '' });
-  const [lanes, setLanes] = useState<Readonly<Partial<Record<LaneName, LaneProgress>>>>({});
+  const [lanes, setLanes] = useState<Progress>({});
   const [answers, setAnswers] = useState<readonly KeyAnswer[]>([]);
   const [passKey, setPassKey] = useState<PassKey>();
   const pictures = useRef<Partial<Record<LaneName, MaskPicture>>>({});
   useEffect(() => onLeave(() => client.close()), [client]);
-  const isBusy = loading.isRunning || reading.isRunning;
+  const isBusy = loading.isRunning || reading.isRunning || chatting.isRunning;
 
   const load = (choice: ModelChoice): void => {
     setModel(undefined);
@@ -63,13 +62,10 @@ export function DocumentPage() {
     });
   };
 
-  const read = (event: SubmitEvent): void => {
-    event.preventDefault();
+  const read = ({ depth, layer }: ReadChoice): void => {
     if (!model) return;
-    const data = new FormData(event.currentTarget as HTMLFormElement);
-    const { tokens, layers } = model.info;
-    const key = data.has('hide') ? newPassKey(Number(data.get('depth')) / 100) : undefined;
-    const layer = Math.min(layers - 1, Math.max(0, Number(data.get('layer')) - 1));
+    const { tokens } = model.info;
+    const key = depth === undefined ? undefined : newPassKey(depth);
     setPassKey(key);
     setLanes({});
     setAnswers([]);
@@ -95,8 +91,6 @@ export function DocumentPage() {
     setLanes((all) => ({ ...all, [lane]: progress }));
   };
 
-  const { dense, hip } = lanes;
-  const isCompared = dense && hip && dense.done === dense.total && hip.done === hip.total;
   return (
     <>
       <section aria-labelledby="model">
@@ -122,44 +116,14 @@ export function DocumentPage() {
           onText={(name, content) => setText({ name, content })}
           onBook={async () => setText(await bundledBook())}
         />
-        <form onSubmit={read}>
-          <div class="fields">
-            <label class="inline">
-              <input type="checkbox" name="hide" defaultChecked /> hide a pass-key in it, and ask for it at the end
-            </label>
-            <label class="inline">
-              at <input type="number" name="depth" min={0} max={95} step={1} defaultValue={30} style="width:5em" /> % of
-              the text
-            </label>
-            <label class="inline">
-              show the mask of layer{' '}
-              <input
-                type="number"
-                name="layer"
-                min={1}
-                max={model?.info.layers ?? 1}
-                key={model?.info.layers}
-                defaultValue={model ? shownLayer(model.info.layers) : 1}
-                style="width:5em"
-              />
-            </label>
-          </div>
-          <div class="actions">
-            <button class="primary" name="read" disabled={!model || isBusy}>
-              Read it
-            </button>
-            <button type="button" name="stop-read" disabled={!reading.isRunning} onClick={reading.stop}>
-              Stop
-            </button>
-          </div>
-        </form>
-        <TaskNote task={reading}>
-          {reading.isRunning
-            ? 'Reading …'
-            : isCompared
-              ? `HiP read ${count(hip.total)} tokens ${ratio(dense.ms / hip.ms)} as fast; its perplexity is ${ratio(hip.perplexity! / dense.perplexity!)} dense attention’s.`
-              : ''}
-        </TaskNote>
+        <ReadForm
+          model={model?.info}
+          isBusy={isBusy}
+          isReading={reading.isRunning}
+          onRead={read}
+          onStop={reading.stop}
+        />
+        <TaskNote task={reading}>{reading.isRunning ? 'Reading …' : model ? whatWasRead(model, lanes) : ''}</TaskNote>
         {passKey && (
           <p class="note">
             Hidden: “{passKey.sentence.trim()}” Asked at the end: “{passKey.question.trim()} …”
@@ -180,7 +144,13 @@ export function DocumentPage() {
         )}
       </section>
       {model?.info.canChat && (
-        <ChatView client={client} lanes={model.lanes} document={text.content} isLocked={isBusy} />
+        <ChatView client={client} task={chatting} lanes={model.lanes} document={text.content} isLocked={isBusy} />
+      )}
+      {model?.info.canChat === false && (
+        <p class="note">
+          This model continues texts and answers no questions: it has no chat template. To talk, load one that has, such
+          as HuggingFaceTB/SmolLM2-135M-Instruct.
+        </p>
       )}
     </>
   );
@@ -190,4 +160,20 @@ function describe({ info }: Loaded): string {
   const { family, layers, heads, kvHeads, headSize, trainedTokens, backend, threads, reason, weights, tokens } = info;
   const where = backend === 'wasm' ? `WebAssembly, ${threads === 1 ? 'one thread' : `${threads} threads`}` : 'WebGPU';
   return `${family}: ${layers} layers, ${heads}/${kvHeads} heads of ${headSize}, trained for ${count(trainedTokens)} tokens, ${bytes(weights)} of weights a reader, room for ${count(tokens)} tokens. On ${where} (${reason}).`;
+}
+
+type Progress = Readonly<Partial<Record<LaneName, LaneProgress>>>;
+
+/** What there is to say once every lane is at the end of the text. */
+function whatWasRead({ info, lanes: names }: Loaded, lanes: Progress): string {
+  const all = names.flatMap((name) => lanes[name] ?? []);
+  const [{ lane, total } = { lane: names[0]!, total: 0 }] = all;
+  if (all.length < names.length || all.some(({ done }) => done < total)) return '';
+  const { dense, hip } = lanes;
+  const compared =
+    dense && hip
+      ? `HiP read ${count(total)} tokens ${ratio(dense.ms / hip.ms)} as fast; its perplexity is ${ratio(hip.perplexity! / dense.perplexity!)} dense attention’s.`
+      : `${LANE_NAMES[lane]} read ${count(total)} tokens.`;
+  const rest = ' That is all there is room for: load the model with more room, above, to read on.';
+  return total === info.tokens ? compared + rest : compared;
 }

@@ -1,14 +1,19 @@
 // A pass-key: a fact that no text foretells, hidden between two sentences, and asked for at the end.
 import type { PassKey } from './protocol.ts';
 
-/** Words and sentences that the bundled model was trained with (docs/guide/benchmarks.md, pass-keys). */
+/** Words that the bundled model was trained with (docs/guide/benchmarks.md, pass-keys). */
 const NOUNS =
   'amber birch cedar delta ember fern garnet harbor indigo jasper kettle lantern maple needle orchard pebble quartz river saddle timber'.split(
     ' ',
   );
 const DIGITS = 5;
 
-/** @param random - in [0, 1). @defaultValue Math.random */
+/**
+ * A paragraph of its own, that says it in both orders (as Mohtashami and Jaggi 2023 do), and asked for by its own beginning: models that were
+ * never trained on such continue it, which few do with a question in running text; the bundled one, which was, finds either.
+ *
+ * @param random - in [0, 1). @defaultValue Math.random
+ */
 export function newPassKey(depth: number, random: () => number = Math.random): PassKey {
   const take = <T>(from: T[]): T => from.splice(Math.floor(random() * from.length), 1)[0]!;
   const nouns = [...NOUNS];
@@ -17,8 +22,8 @@ export function newPassKey(depth: number, random: () => number = Math.random): P
   const figures = '0123456789'.split('');
   const digits = Array.from({ length: DIGITS }, () => take(figures)).join('');
   return {
-    sentence: ` The pass key for ${name} is ${digits}. Remember it.`,
-    question: ` What is the pass key for ${name}? The pass key for ${name} is`,
+    sentence: `\n\nThe pass key for ${name} is ${digits}. Remember it. ${digits} is the pass key for ${name}.\n\n`,
+    question: `\n\nThe pass key for ${name} is`,
     digits,
     depth,
   };

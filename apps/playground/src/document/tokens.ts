@@ -21,7 +21,7 @@ export function textTokens(
 ): number[] {
   const encode = (part: string): number[] => tokenizer.encode(part, { addSpecialTokens: false });
   const fact = passKey ? encode(passKey.sentence).length : 0;
-  const prose = first(text, encode, tokens - fact);
+  const prose = firstTokens(text, tokenizer, tokens - fact);
   if (prose.length < FEWEST) {
     const message = `the text has ${prose.length} tokens: give at least ${FEWEST}, some pages to see a difference`;
     throw new PlaygroundError('text-too-short', message);
@@ -32,9 +32,10 @@ export function textTokens(
   return [...encode(read.slice(0, at) + passKey.sentence), ...encode(read.slice(at))].slice(0, tokens);
 }
 
-function first(text: string, encode: (part: string) => number[], tokens: number): number[] {
+/** At most so many of them. */
+export function firstTokens(text: string, tokenizer: Pick<TextTokenizer, 'encode'>, tokens: number): number[] {
   for (let characters = CHARACTERS * tokens; ; characters *= 2) {
-    const ids = encode(text.slice(0, characters));
+    const ids = tokenizer.encode(text.slice(0, characters), { addSpecialTokens: false });
     if (ids.length >= tokens || characters >= text.length) return ids.slice(0, tokens);
   }
 }

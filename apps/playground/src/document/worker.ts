@@ -15,7 +15,7 @@ import type {
   ReadOutput,
 } from './protocol.ts';
 import { sourceFiles } from '../models/source.ts';
-import { textTokens } from './tokens.ts';
+import { firstTokens, textTokens } from './tokens.ts';
 
 /** Tokens beyond the text: questions, answers, the words of a chat template. */
 const SPARE_TOKENS = 768;
@@ -23,11 +23,19 @@ const SPARE_TOKENS = 768;
 const REPORT_MS = 100;
 
 let lanes: Lane[] = [];
+/** Tokens of text that the lanes have room for. */
+let room = 0;
 
 serve<DocumentOperations>({
   load,
   read,
-  chat: async (input, context) => converse(requireLanes(), input, context),
+  chat: async (input, context) => {
+    const readers = requireLanes();
+    const { tokenizer } = readers[0]!.model;
+    // A conversation about a text that is too long is one about its beginning, as the reading is.
+    const document = input.document && tokenizer.decode(firstTokens(input.document, tokenizer, room));
+    return converse(readers, { ...input, document }, context);
+  },
 });
 
 async function load(input: LoadInput, { signal, emit }: Context<LoadProgress>): Promise<ModelInfo> {
@@ -51,6 +59,7 @@ async function load(input: LoadInput, { signal, emit }: Context<LoadProgress>): 
     throw error;
   }
   lanes = loaded;
+  room = tokens;
   const [{ model }] = loaded as [Lane];
   return {
     family: family.name,

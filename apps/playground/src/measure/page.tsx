@@ -71,11 +71,11 @@ export function MeasurePage() {
         <h2 id="what">What to measure</h2>
         <form onSubmit={measure} noValidate>
           <label>
-            Lengths of prefill, tokens (8 heads of 64){' '}
+            Prompts read at once (prefill), lengths in tokens; 8 heads of 64{' '}
             <input type="text" name="prefill" defaultValue="1024, 2048, 4096" />
           </label>
           <label>
-            Lengths before a decoded token (8 heads of 64, 2 of keys){' '}
+            Texts before one more token (decode), lengths in tokens; 8 heads of 64, 2 of keys{' '}
             <input type="text" name="decode" defaultValue="8192, 32768" />
           </label>
           <div class="fields">

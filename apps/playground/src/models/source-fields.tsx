@@ -2,10 +2,13 @@
 import type { ModelSource } from './source.ts';
 
 const SOURCES = [
-  ['bundled', 'books-lm-6m: 12 MB, trained on novels'],
+  ['bundled', 'books-lm-6m, of this site: 12 MB, continues English novels'],
   ['files', 'A model on this device: a .gguf, or a Hugging Face folder'],
   ['address', 'A model at an address or on the Hugging Face Hub'],
 ] as const;
+
+/** A small one that answers questions. */
+const EXAMPLE = 'HuggingFaceTB/SmolLM2-135M-Instruct';
 
 interface SourceFieldsProps {
   readonly value: ModelSource;
@@ -26,9 +29,9 @@ export function SourceFields({ value: source, onChange }: SourceFieldsProps) {
       <fieldset>
         <legend>Which one</legend>
         {SOURCES.map(([value, text]) => (
-          <label key={value}>
-            <input type="radio" name="source" value={value} checked={kind === value} onChange={() => take(value)} />{' '}
-            {text}
+          <label key={value} class="choice">
+            <input type="radio" name="source" value={value} checked={kind === value} onChange={() => take(value)} />
+            <span>{text}</span>
           </label>
         ))}
       </fieldset>
@@ -50,19 +53,24 @@ export function SourceFields({ value: source, onChange }: SourceFieldsProps) {
         </div>
       )}
       {kind === 'address' && (
-        <label>
-          Address or Hub name
-          <input
-            type="text"
-            name="address"
-            value={address}
-            placeholder="HuggingFaceTB/SmolLM2-135M-Instruct"
-            autocomplete="off"
-            spellcheck={false}
-            onInput={(event) => onChange({ kind: 'address', address: event.currentTarget.value })}
-          />
-        </label>
-      )}{' '}
+        <>
+          <label>
+            Address or Hub name
+            <input
+              type="text"
+              name="address"
+              value={address}
+              placeholder={EXAMPLE}
+              autocomplete="off"
+              spellcheck={false}
+              onInput={(event) => onChange({ kind: 'address', address: event.currentTarget.value })}
+            />
+          </label>
+          <button type="button" name="example" onClick={() => onChange({ kind: 'address', address: EXAMPLE })}>
+            Take {EXAMPLE} (270 MB, kept by this browser)
+          </button>
+        </>
+      )}
     </>
   );
 }

@@ -5,7 +5,15 @@ import { isolate } from './isolation.ts';
 /** @param root - the playground's root, from the page */
 export function mount(Page: ComponentType, root: string): void {
   render(<Page />, document.getElementById('app')!);
+  for (const type of ['dragover', 'drop'] as const) addEventListener(type, refuseFile);
   void isolate(root);
+}
+
+/** A file that misses its place would be opened instead of the page, and all that the page holds be gone. */
+function refuseFile(event: DragEvent): void {
+  if (event.defaultPrevented || !event.dataTransfer?.types.includes('Files')) return;
+  event.preventDefault();
+  event.dataTransfer.dropEffect = 'none';
 }
 
 /** Calls `free` when the visitor leaves, also where the browser keeps the page for the way back: it begins anew then, as its worker is gone. */

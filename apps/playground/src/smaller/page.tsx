@@ -11,6 +11,7 @@ import { onLeave } from '../shell/mount.tsx';
 import { Bar, TaskNote } from '../shell/parts.tsx';
 import { useTask } from '../shell/task.ts';
 import { TextForm } from '../texts/text-form.tsx';
+import { ChosenPoint } from './chosen-point.tsx';
 import { FrontPlot } from './front-plot.tsx';
 import { LossPlot } from './loss-plot.tsx';
 import { paretoFront } from './pareto.ts';
@@ -41,6 +42,7 @@ export function SmallerPage() {
   const [points, setPoints] = useState<readonly SubnetPoint[]>([]);
   const [progress, setProgress] = useState<SearchEvent>();
   const [chosen, setChosen] = useState<number>();
+  const [saved, setSaved] = useState('');
   useEffect(() => onLeave(() => client.close()), [client]);
   const isBusy = [loading, training, searching, saving].some(({ isRunning }) => isRunning);
   const front = useMemo(() => paretoFront(points), [points]);
@@ -52,6 +54,7 @@ export function SmallerPage() {
     setTrained(undefined);
     setPoints([]);
     setChosen(undefined);
+    setSaved('');
     setProgress(undefined);
   };
 
@@ -99,6 +102,7 @@ export function SmallerPage() {
     const evaluations = Number(new FormData(event.currentTarget as HTMLFormElement).get('evaluations'));
     setPoints([]);
     setChosen(undefined);
+    setSaved('');
     void searching.run(async (signal) => {
       const onEvent = (told: SearchEvent): void => {
         setProgress(told);
@@ -110,9 +114,11 @@ export function SmallerPage() {
 
   const save = (format: 'safetensors' | 'onnx'): void => {
     if (!point) return;
+    setSaved('');
     void saving.run(async (signal) => {
       const { name, content } = await client.call('export', { genes: point.genes, format }, { signal });
       download(name, content, content.type);
+      setSaved(`Saved ${name}, ${bytes(content.size)}.`);
     });
   };
 
@@ -171,13 +177,16 @@ export function SmallerPage() {
             </label>
           </div>
           <div class="actions">
-            <button class="primary" name="train" disabled={!model || isBusy}>
+            <button class="primary" name="train" disabled={!model || isBusy} aria-describedby="train-needs">
               Fine-tune
             </button>
             <button type="button" name="stop-train" disabled={!training.isRunning} onClick={training.stop}>
               Stop
             </button>
           </div>
+          <p class="note" id="train-needs" hidden={model !== undefined}>
+            First load a model, above.
+          </p>
         </form>
         {step && (
           <Bar label="Steps" value={step.step} max={step.steps}>
@@ -202,13 +211,16 @@ export function SmallerPage() {
             <input type="number" name="evaluations" min={4} max={400} defaultValue={30} style="width:6em" />
           </label>
           <div class="actions">
-            <button class="primary" name="search" disabled={!trained || isBusy}>
+            <button class="primary" name="search" disabled={!trained || isBusy} aria-describedby="search-needs">
               Search
             </button>
             <button type="button" name="stop-search" disabled={!searching.isRunning} onClick={searching.stop}>
               Stop
             </button>
           </div>
+          <p class="note" id="search-needs" hidden={trained !== undefined}>
+            First fine-tune it, above: parts are cut out of what has learnt to do with less.
+          </p>
         </form>
         {progress && (
           <Bar label="Sub-networks measured" value={progress.done} max={progress.total}>
@@ -223,7 +235,7 @@ export function SmallerPage() {
               : ''}
         </TaskNote>
         <FrontPlot points={points} front={front} chosen={chosen} onChoose={setChosen} />
-        {point && <Chosen point={point} full={points.find(({ isFull }) => isFull)} trained={trained} />}
+        {point && <ChosenPoint point={point} full={points.find(({ isFull }) => isFull)} trained={trained} />}
         {point && (
           <div class="actions">
             <button type="button" name="save-safetensors" disabled={isBusy} onClick={() => save('safetensors')}>
@@ -234,43 +246,9 @@ export function SmallerPage() {
             </button>
           </div>
         )}
-        <TaskNote task={saving}>{saving.isRunning ? 'Writing …' : ''}</TaskNote>
+        <TaskNote task={saving}>{saving.isRunning ? 'Writing …' : saved}</TaskNote>
       </section>
     </>
-  );
-}
-
-interface ChosenProps {
-  readonly point: SubnetPoint;
-  readonly full: SubnetPoint | undefined;
-  readonly trained: TrainOutput | undefined;
-}
-
-function Chosen({ point, full, trained }: ChosenProps) {
-  const { latency, loss, perplexity, macs, parameters, described } = point;
-  const share = (value: number, of: number | undefined): string =>
-    of === undefined ? '' : ` (${count((100 * value) / of)} % of the whole)`;
-  return (
-    <dl class="figures" data-chosen={point.number}>
-      <dt>Latency</dt>
-      <dd>{milliseconds(latency) + share(latency, full?.latency)}</dd>
-      <dt>Loss, perplexity on text that it did not learn</dt>
-      <dd>
-        {loss.toFixed(3)}, {perplexity.toFixed(2)}
-        {trained &&
-          ` (the whole network: ${trained.lossAfter.toFixed(3)}, before it learnt ${trained.lossBefore.toFixed(3)})`}
-      </dd>
-      <dt>Multiply-accumulates</dt>
-      <dd>{count(macs) + share(macs, full?.macs)}</dd>
-      <dt>Parameters</dt>
-      <dd>{count(parameters) + share(parameters, full?.parameters)}</dd>
-      {Object.entries(described).map(([name, value]) => (
-        <>
-          <dt>{name}</dt>
-          <dd>{value}</dd>
-        </>
-      ))}
-    </dl>
   );
 }
 

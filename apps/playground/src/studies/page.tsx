@@ -17,6 +17,11 @@ interface Shown extends Omit<OpenedStudy, 'view'> {
   readonly view: StudyView;
 }
 
+interface Asking {
+  readonly signal: AbortSignal;
+  readonly onEvent: (some: readonly ViewTrial[]) => void;
+}
+
 export function StudiesPage() {
   const client = useMemo(() => new WorkerClient<StudyOperations>(startWorker), []);
   const task = useTask();
@@ -27,14 +32,12 @@ export function StudiesPage() {
   const place = useRef<HTMLDivElement>(null);
   useEffect(() => onLeave(() => client.close()), [client]);
 
-  const open = (from: readonly File[], study?: string): void => {
-    if (from.length === 0) return;
-    setFiles(from);
+  const show = (ask: (options: Asking) => Promise<OpenedStudy>): void => {
     void task.run(async (signal) => {
       const trials: ViewTrial[] = [];
       const onEvent = (some: readonly ViewTrial[]): void => void trials.push(...some);
       const [found, { defineStudyElement }] = await Promise.all([
-        client.call('open', { files: from, study }, { signal, onEvent }),
+        ask({ signal, onEvent }),
         // Drawing comes when there is something to draw.
         import('@instatune/search/report'),
       ]);
@@ -43,6 +46,12 @@ export function StudiesPage() {
       await new Promise((resolve) => setTimeout(resolve));
       setOpened({ ...found, view: { ...found.view, trials } });
     });
+  };
+
+  const open = (from: readonly File[], study?: string): void => {
+    if (from.length === 0) return;
+    setFiles(from);
+    show((options) => client.call('open', { files: from, study }, options));
   };
 
   const save = (format: ExportFormat): void => {
@@ -86,6 +95,14 @@ export function StudiesPage() {
               onChange={(event) => open([...(event.currentTarget.files ?? [])])}
             />
           </label>
+          <button
+            type="button"
+            name="example"
+            disabled={task.isRunning}
+            onClick={() => show((options) => client.call('example', undefined, options))}
+          >
+            Without one: search here, 240 trials
+          </button>
           <p class="note">
             While a search writes it, its newest trials lie in a file of the same name that ends in -wal: give both.
           </p>

@@ -20,6 +20,8 @@ export type ExportFormat = 'csv' | 'json';
 
 export type StudyOperations = {
   readonly open: { readonly input: OpenInput; readonly event: readonly ViewTrial[]; readonly output: OpenedStudy };
+  /** A small search, made on the spot for visitors who have no study. */
+  readonly example: { readonly input: undefined; readonly event: readonly ViewTrial[]; readonly output: OpenedStudy };
   readonly importances: {
     readonly input: { readonly objective: string };
     readonly event: never;

@@ -14,6 +14,8 @@ interface TextFormProps {
   readonly onBook: () => Promise<void>;
 }
 
+const hasFiles = (event: DragEvent): boolean => event.dataTransfer?.types.includes('Files') ?? false;
+
 export function TextForm({ name, text, isLocked, onText, onBook }: TextFormProps) {
   const [failure, setFailure] = useState<Failure>();
   const [isOver, setOver] = useState(false);
@@ -59,6 +61,9 @@ export function TextForm({ name, text, isLocked, onText, onBook }: TextFormProps
         // A book in a text field makes every keystroke slow: its beginning is shown.
         value={text.length > 20_000 ? `${text.slice(0, 2000)}…` : text}
         readOnly={text.length > 20_000}
+        onDragOver={(event) => hasFiles(event) && over(event)}
+        onDragLeave={() => setOver(false)}
+        onDrop={(event) => hasFiles(event) && drop(event)}
         onInput={(event) => onText('your text', event.currentTarget.value)}
       />
       <p class="note">{text === '' ? 'No text yet.' : `${name}: ${count(text.length)} characters.`}</p>

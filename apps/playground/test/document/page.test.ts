@@ -12,6 +12,14 @@ import { visitor, type Visitor } from './visitor.ts';
 
 const NOVEL = join(import.meta.dirname, '../../../demo/text/moby-dick.txt');
 
+/** Drops a file on an element. @returns whether the page keeps the browser from opening it */
+const dropped = (selector: string): string => `(() => {
+  const dataTransfer = new DataTransfer();
+  dataTransfer.items.add(new File(['Call me Ishmael.'], 'ishmael.txt', { type: 'text/plain' }));
+  const event = new DragEvent('drop', { dataTransfer, bubbles: true, cancelable: true });
+  return !document.querySelector(${JSON.stringify(selector)}).dispatchEvent(event);
+})()`;
+
 describeBrowser('a long document', (open) => {
   const folder = mkdtempSync(join(tmpdir(), 'tiny-'));
   let tab: TestPage;
@@ -85,7 +93,10 @@ describeBrowser('a long document', (open) => {
     await visit.load('wasm', '2048');
     await press(page, 'button[name=read]');
     await visit.failure(/no-text/);
-    await visit.type('textarea[name=typed]', 'Call me Ishmael.');
+    // Beside its place a file changes nothing, not even the page.
+    expect(await page.evaluate(dropped('footer'))).toBe(true);
+    expect(await page.evaluate(dropped('.drop'))).toBe(true);
+    await waitForText(page, '.note', /^ishmael\.txt: 16 characters/);
     await press(page, 'button[name=read]');
     expect(await visit.failure(/text-too-short/)).toMatch(/at least 16/);
     await press(page, 'button[name=book]');
@@ -115,7 +126,6 @@ describeBrowser('a long document', (open) => {
   });
 
   it('reads a GGUF file of several kinds of blocks as it reads the model that they were made of', async () => {
-    const { page } = tab;
     const perplexity = Number(await visit.figure('hip', 'perplexity'));
     const file = join(folder, 'books-lm-6m.Q4_K_M.gguf');
     writeFileSync(file, await quantizedModel());
@@ -152,7 +162,9 @@ describeBrowser('a long document', (open) => {
   it('shows on WebGPU the keys that WebAssembly shows, of a small model since it is computed in software here', async () => {
     const { page } = tab;
     await visit.source('files');
-    await visit.pick('input[name=files]', ...(await tinyModel(folder, 3)));
+    const model = mkdtempSync(join(folder, 'model-'));
+    await tinyModel(model, 3);
+    await visit.pick('input[name=folder]', model);
     await visit.choose('lanes', 'hip');
     await visit.choose('tokens', '1024');
     await visit.type('textarea[name=typed]', readFileSync(NOVEL, 'utf8').slice(0, 4500));

@@ -15,7 +15,7 @@ const GGUF = 'SmolLM2-135M-Instruct.Q4_1.gguf';
 /** Words of a text for which HiP selects: it does from 1,024 tokens on. */
 const WORDS = 760;
 
-describeBrowser('a long document', (open) => {
+describeBrowser('the page of long documents', (open) => {
   describe.skipIf(!models || !goldens || !books)(`SmolLM2${missingShared('models/smollm2-135m-instruct')}`, () => {
     let tab: TestPage;
     let visit: Visitor;
@@ -82,7 +82,8 @@ describeBrowser('a long document', (open) => {
       await waitForText(tab.page, '[data-answer=hip] .note', /tokens before it/);
       expect(await text(tab.page, '[data-answer=hip] blockquote')).toBe(turn!.text);
       expect(await text(tab.page, '[data-answer=dense] blockquote')).toBe(turn!.text);
-      await ask('Tell me a long story about it.');
+      await visit.type('textarea[name=question]', 'Tell me a long story about it.');
+      await tab.page.keyboard.press('Enter');
       await tab.page.waitForFunction(
         'document.querySelectorAll("[data-answer=hip] blockquote")[1]?.textContent.length > 3',
       );

@@ -5,7 +5,7 @@ import { denseMask, searchBlockMask } from '@hip/mask-search';
 import { isRightAnswer, newPassKey, placeFor } from '../../src/document/pass-key.ts';
 import { addressOf, pickedFiles } from '../../src/models/source.ts';
 import { readText } from '../../src/texts/text-file.ts';
-import { textTokens } from '../../src/document/tokens.ts';
+import { firstTokens, textTokens } from '../../src/document/tokens.ts';
 import { maskRows } from '../../src/document/mask-rows.ts';
 import { MaskPicture } from '../../src/document/mask-picture.ts';
 
@@ -88,6 +88,10 @@ describe('textTokens', () => {
     expect(characters.decode(textTokens('abcdefghij'.repeat(10), characters, { tokens: 32 }))).toBe(
       'abcdefghij'.repeat(4).slice(0, 32),
     );
+    // The first of a text of long words, too, of which a first guess has too few.
+    expect(
+      firstTokens('ab'.repeat(500), { encode: (text) => Array.from({ length: text.length >> 5 }, (_, i) => i) }, 12),
+    ).toHaveLength(12);
     expect(() => textTokens('short', characters, { tokens: 32 })).toThrow(
       expect.objectContaining({ code: 'text-too-short' }),
     );
