@@ -1,40 +1,92 @@
 // Early stopping on the validation of a super-network: the same search with and without, by images run and by the front that is found.
-import { readFileSync } from 'node:fs';
+import { appendFileSync, existsSync, readFileSync } from 'node:fs';
 import { gunzipSync } from 'node:zlib';
 import { hypervolume } from '@instatune/nsga2';
 import { runSearch, TrialStopped, type MeasureContext, type SearchProblem } from '@instatune/search';
 import {
+  exportOnnx,
   imageClassification,
   loadCheckpoint,
   normalizationOf,
   readCifar,
+  sequentialBatches,
   subnetProblem,
   subset,
+  type Dataset,
+  type ElasticModel,
+  type SubnetConfig,
 } from '@instatune/supernet';
+import { InferenceSession, Tensor } from 'onnxruntime-node';
 import { sharedPath } from '@hip/testing';
 import { median, type Benchmark } from './benchmark.ts';
-import { startBackend } from './instatune/backend.ts';
 
 const STEPS = 16;
 
 /** What a candidate's parts were, measured once, whoever asks: searches differ in what they run, not in what it gives. */
-type Parts = Map<string, Record<string, number>[]>;
+class Parts {
+  readonly #known = new Map<string, Record<string, number>[]>();
+  readonly #path: string | undefined;
+
+  /** @param path where they are kept, a line each: a run that ends early is gone on with */
+  constructor(path: string | undefined) {
+    this.#path = path;
+    const lines = path && existsSync(path) ? readFileSync(path, 'utf8').split('\n').filter(Boolean) : [];
+    for (const line of lines) {
+      const { key, list } = JSON.parse(line) as { key: string; list: Record<string, number>[] };
+      this.#known.set(key, list);
+    }
+  }
+
+  get size(): number {
+    return this.#known.size;
+  }
+
+  async of(key: string, measure: () => Promise<Record<string, number>[]>): Promise<Record<string, number>[]> {
+    const known = this.#known.get(key);
+    if (known) return known;
+    const list = await measure();
+    this.#known.set(key, list);
+    if (this.#path) appendFileSync(this.#path, `${JSON.stringify({ key, list })}\n`);
+    return list;
+  }
+}
+
+/** Mean loss over the first parts, for 1, 2, … of them: the sub-network's exported file in onnxruntime, on one thread, which takes a quarter of tfjs' time. */
+async function lossesOf(model: ElasticModel, subnet: SubnetConfig, data: Dataset): Promise<Record<string, number>[]> {
+  const session = await InferenceSession.create(await exportOnnx(model, subnet), {
+    intraOpNumThreads: 1,
+    logSeverityLevel: 3,
+  });
+  try {
+    const list: Record<string, number>[] = [];
+    let sum = 0;
+    let count = 0;
+    for await (const { pixelValues, labels } of sequentialBatches(data, data.length / STEPS)) {
+      const pixels = new Tensor('float32', pixelValues!.data, [...pixelValues!.shape]);
+      const { logits } = await session.run({ pixel_values: pixels });
+      const scores = logits!.data as Float32Array;
+      const classes = scores.length / labels.length;
+      labels.forEach((label, row) => {
+        const own = scores.subarray(row * classes, (row + 1) * classes);
+        const most = Math.max(...own);
+        sum += most + Math.log(own.reduce((total, score) => total + Math.exp(score - most), 0)) - own[label]!;
+      });
+      count += labels.length;
+      list.push({ loss: sum / count });
+    }
+    return list;
+  } finally {
+    await session.release();
+  }
+}
 
 /** The problem with its parts kept; `run` counts the parts that a search looks at. */
-function kept(problem: SearchProblem, parts: Parts, run: { parts: number }): SearchProblem {
+function kept(problem: SearchProblem, parts: Parts, run: { parts: number }, losses: Losses): SearchProblem {
   const measure = async (
     genes: readonly number[],
     context: MeasureContext,
   ): Promise<Readonly<Record<string, number>>> => {
-    const key = genes.join();
-    let known = parts.get(key);
-    if (!known) {
-      const list: Record<string, number>[] = [];
-      const report = async (_: number, values: Readonly<Record<string, number>>): Promise<void> =>
-        void list.push({ ...values });
-      list.push({ ...(await problem.measure!(genes, { ...context, report })) });
-      parts.set(key, (known = list));
-    }
+    const known = await parts.of(genes.join(), () => losses(genes));
     for (const [index, values] of known.entries()) {
       run.parts++;
       if (index + 1 === known.length) return values;
@@ -50,6 +102,8 @@ function kept(problem: SearchProblem, parts: Parts, run: { parts: number }): Sea
   return { ...problem, measure };
 }
 
+type Losses = (genes: readonly number[]) => Promise<Record<string, number>[]>;
+
 const round = (value: number): number => Number(value.toFixed(4));
 
 export const benchmark: Benchmark = {
@@ -62,7 +116,6 @@ export const benchmark: Benchmark = {
       log('no ../shared/models/vit-cifar and data/cifar10: nothing to validate');
       return { rows: [] };
     }
-    const environment = await startBackend('wasm');
     const space = { layers: [6, 7, 8, 9], heads: [2, 3, 4, 6], ffn: [192, 384, 576, 768] };
     const { model } = await loadCheckpoint(folder, { space });
     const settings = JSON.parse(readFileSync(`${folder}/preprocessor_config.json`, 'utf8')) as Record<string, unknown>;
@@ -75,9 +128,9 @@ export const benchmark: Benchmark = {
       images,
       Array.from({ length: count }, (_, i) => i),
     );
-    const batchSize = count / STEPS;
-    const problem = subnetProblem(model, { task: validation, objectives: ['loss', 'macs'], batchSize, steps: STEPS });
-    const parts: Parts = new Map();
+    const problem = subnetProblem(model, { task: validation, objectives: ['loss', 'macs'], steps: STEPS });
+    const losses: Losses = (genes) => lossesOf(model, problem.subnet(genes), validation);
+    const parts = new Parts(quick ? undefined : process.env['HIP_STOPPING_KEEP']);
     const seeds = quick ? 1 : 3;
     const evaluations = quick ? 40 : 120;
     const full = problem.objectives.find(({ name }) => name === 'macs')! as {
@@ -101,7 +154,7 @@ export const benchmark: Benchmark = {
             signal,
             ...(tactic === 'linas' ? {} : { population: 20 }),
           };
-          const { front, trials } = await runSearch(kept(problem, parts, run), options);
+          const { front, trials } = await runSearch(kept(problem, parts, run, losses), options);
           const points = front.map(({ values }) => [values['loss']!, values['macs']!]);
           const stopped = trials.filter(({ status }) => status === 'stopped').length;
           found[kind]!.push({
@@ -128,6 +181,6 @@ export const benchmark: Benchmark = {
         worstOfWhole: round(Math.min(...ratios)),
       });
     }
-    return { rows, environment };
+    return { rows };
   },
 };

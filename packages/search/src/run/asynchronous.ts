@@ -106,7 +106,7 @@ class Asynchronous {
   }
 
   #finished(trial: Trial): void {
-    this.#pace.finished();
+    this.#pace.finished(trial.durationMs);
     this.#options.onTrial(trial);
     if (trial.round === 0) this.#check();
   }
@@ -181,6 +181,7 @@ class Asynchronous {
     // Another process may be proposing from the same trials: it is not to come to the same candidates.
     const salt = study.isAccompanied ? this.#pace.salt : 0;
     this.#options.onProposing(round);
+    const { effort } = this.#pace;
     const proposal = await ask(tactic, {
       space,
       round,
@@ -192,6 +193,7 @@ class Asynchronous {
       seed,
       warm,
       given,
+      effort,
       signal: this.#signal,
     });
     const seconds = (performance.now() - start) / 1000;
@@ -201,10 +203,10 @@ class Asynchronous {
         // Two processes that begin at once make one first round.
         room: (now) => (first && spent(now) > 0 ? 0 : this.#budget - spent(now)),
         seedOf: (number) => trialSeed(seed, number),
-        info: { ...proposal.info, seconds },
+        info: { ...proposal.info, seconds, ...(effort < 1 ? { effort } : {}) },
       });
     const added = await whenUnlocked(extend, this.#signal);
-    if (!first) this.#pace.proposed(seconds);
+    if (!first) this.#pace.proposed(seconds, effort);
     if (added.length === 0 && !(first && spent(study) > 0)) this.#dry = done;
   }
 

@@ -1,5 +1,6 @@
 // Acquisition rules over the same predictors: what to measure for what it promises, for what it may be, and for what it would teach.
 import type { Random } from '@instatune/nsga2';
+import { Breath } from '../breath.ts';
 import type { Bound } from '../constraints.ts';
 import type { Space } from '../space.ts';
 import type { Trial } from '../study/trial.ts';
@@ -54,12 +55,13 @@ export interface AcquisitionOptions {
   readonly random: Random;
   /** Keys to avoid; grows by the keys chosen. */
   readonly seen: Set<string>;
+  readonly breath?: Breath | undefined;
 }
 
 /** Candidates by rule; the predicted front first, which makes up for what the others cannot give. */
-export function acquire(
+export async function acquire(
   options: AcquisitionOptions,
-): readonly { readonly genes: readonly number[]; readonly origin: string }[] {
+): Promise<readonly { readonly genes: readonly number[]; readonly origin: string }[]> {
   const {
     space,
     trials,
@@ -72,6 +74,7 @@ export function acquire(
     shares,
     random,
     seen,
+    breath = new Breath(),
   } = options;
   const believed = surrogate.values(pending.map(({ genes }) => genes));
   const count = (rule: string): number => shares[rule] ?? 0;
@@ -80,11 +83,11 @@ export function acquire(
   const take = (candidates: readonly Predicted[], origin: string): void => {
     for (const { genes } of candidates) chosen.push({ genes, origin });
   };
-  const batch = (
+  const batch = async (
     pool: readonly Predicted[],
     wanted: number,
     outcomes?: (candidate: Predicted) => readonly Outcome[],
-  ): readonly Predicted[] =>
+  ): Promise<readonly Predicted[]> =>
     wanted === 0
       ? []
       : chooseBatch({
@@ -96,32 +99,53 @@ export function acquire(
           count: wanted,
           bold: Math.floor(bold * wanted),
           seen,
+          breath,
           ...(outcomes ? { outcomes } : {}),
         });
-  take(batch(predicted, count('linas')), 'linas');
+  take(await batch(predicted, count('linas')), 'linas');
   const fresh = local.filter(({ key }) => !seen.has(key));
-  take(batch(fresh, count('local'), outcomesOf(options, fresh)), 'local');
+  const near = await deviationsOf(surrogate, fresh, breath);
+  take(await batch(fresh, count('local'), outcomesOf(options, fresh, near)), 'local');
   const explores = ['expected', 'thompson', 'farthest'].some((rule) => count(rule) > 0);
   const open = explores ? promising(predicted.filter(({ key }) => !seen.has(key))) : [];
-  const deviations = open.length > 0 ? surrogate.deviations(open.map(({ genes }) => genes)) : undefined;
+  const deviations = await deviationsOf(surrogate, open, breath);
   if (deviations) {
-    take(batch(open, count('expected'), outcomesOf(options, open, deviations)), 'expected');
+    take(await batch(open, count('expected'), outcomesOf(options, open, deviations)), 'expected');
     const drawn = open.map((candidate, index) => ({
       ...candidate,
       objectives: candidate.objectives.map((value, k) => value + random.normal() * deviations[index]![k]!),
     }));
-    take(batch(drawn, count('thompson')), 'thompson');
+    take(await batch(drawn, count('thompson')), 'thompson');
   }
   take(farthest(open, [...trials, ...pending], count('farthest'), seen), 'farthest');
-  if (chosen.length < total) take(batch(predicted, total - chosen.length), 'linas');
+  if (chosen.length < total) take(await batch(predicted, total - chosen.length), 'linas');
   return chosen;
+}
+
+/** Rows whose deviations are computed in one go. */
+const ROWS = 32;
+
+/** Deviations of the pool's objectives; undefined where there is nothing in it, or the predictors say none. */
+async function deviationsOf(
+  surrogate: Surrogate,
+  pool: readonly Predicted[],
+  breath: Breath,
+): Promise<readonly (readonly number[])[] | undefined> {
+  const all: (readonly number[])[] = [];
+  for (let start = 0; start < pool.length; start += ROWS) {
+    const own = surrogate.deviations(pool.slice(start, start + ROWS).map(({ genes }) => genes));
+    if (!own) return undefined;
+    all.push(...own);
+    await breath.take();
+  }
+  return all.length > 0 ? all : undefined;
 }
 
 /** What candidates may turn out to be; undefined where the predictors say no deviations. */
 function outcomesOf(
-  { space, surrogate, random }: AcquisitionOptions,
+  { space, random }: AcquisitionOptions,
   pool: readonly Predicted[],
-  deviations = pool.length > 0 ? surrogate.deviations(pool.map(({ genes }) => genes)) : undefined,
+  deviations: readonly (readonly number[])[] | undefined,
 ): ((candidate: Predicted) => readonly Outcome[]) | undefined {
   if (!deviations) return undefined;
   const byKey = new Map(pool.map(({ key }, index) => [key, deviations[index]!]));

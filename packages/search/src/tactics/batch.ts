@@ -1,4 +1,5 @@
 // Which of the inner search's candidates to measure: those that together add the most hypervolume to what is measured.
+import { Breath } from '../breath.ts';
 import { totalViolation, type Bound } from '../constraints.ts';
 import { widthOf } from '../range.ts';
 import { feasibleTrials, frontOf } from '../run/front.ts';
@@ -22,6 +23,7 @@ export interface BatchOptions {
   readonly bold?: number;
   /** Keys to avoid; grows by the keys chosen. */
   readonly seen: Set<string>;
+  readonly breath?: Breath | undefined;
 }
 
 export interface Outcome {
@@ -43,7 +45,7 @@ const BORDERS = [0.1, 0.3, 0.5, 0.7, 0.9];
  * the batch is built one by one, always the candidate that adds the most hypervolume to the measured front and the batch so far, on average
  * over where the border of what can be measured may be; when nothing adds any, by rank.
  */
-export function chooseBatch(options: BatchOptions): readonly Predicted[] {
+export async function chooseBatch(options: BatchOptions): Promise<readonly Predicted[]> {
   const { predicted, count, seen } = options;
   const fresh = predicted.filter(({ key }) => !seen.has(key));
   const pool = poolOf(fresh, Math.max(POOL, 4 * count));
@@ -55,7 +57,7 @@ export function chooseBatch(options: BatchOptions): readonly Predicted[] {
         .slice(0, count - pool.length),
     );
   }
-  const chosen = pool.length <= count ? pool : greedy(options, pool);
+  const chosen = pool.length <= count ? pool : await greedy(options, pool);
   for (const { key } of chosen) seen.add(key);
   return chosen;
 }
@@ -83,8 +85,13 @@ function knownPoints({ space, trials, believed = [], bounds }: BatchOptions): re
   ];
 }
 
-function greedy(options: BatchOptions, pool: readonly Predicted[]): readonly Predicted[] {
-  const { count, bold = count, outcomes = ({ objectives }) => [{ point: objectives, weight: 1 }] } = options;
+async function greedy(options: BatchOptions, pool: readonly Predicted[]): Promise<readonly Predicted[]> {
+  const {
+    count,
+    breath = new Breath(),
+    bold = count,
+    outcomes = ({ objectives }) => [{ point: objectives, weight: 1 }],
+  } = options;
   const measured = knownPoints(options);
   const all = [...measured, ...pool.map(({ objectives }) => objectives)];
   const lows = pool[0]!.objectives.map((_, i) => Math.min(...all.map((point) => point[i]!)));
@@ -113,7 +120,10 @@ function greedy(options: BatchOptions, pool: readonly Predicted[]): readonly Pre
     points: outcomes(candidate).map(({ point, weight }) => ({ point: scale(point), weight })),
     gain: Infinity,
   }));
-  for (const one of heap) one.gain = gainOf(one.points, one.likely);
+  for (const one of heap) {
+    one.gain = gainOf(one.points, one.likely);
+    await breath.take();
+  }
   const highest = Math.max(...pool.map(({ level = 0 }) => level));
   const isBold = ({ level = 0 }: Predicted): boolean => level < highest;
   const chosen: Predicted[] = [];
@@ -128,6 +138,7 @@ function greedy(options: BatchOptions, pool: readonly Predicted[]): readonly Pre
       const gain = gainOf(heap[best]!.points, heap[best]!.likely);
       if (gain === heap[best]!.gain) break;
       heap[best]!.gain = gain;
+      await breath.take();
     }
     const [top] = heap.splice(best, 1);
     chosen.push(top!.candidate);

@@ -1,5 +1,6 @@
 // LINAS (arXiv 2205.10358), done right: predictors of the measured objectives, an inner search on them, the best of it measured next.
 import { checkPredictor, predictorSetting, type PredictorChoice } from './predictor.ts';
+import { Breath } from '../breath.ts';
 import { acquire, RULES } from './acquisition.ts';
 import { gainRates, sharesOf } from './credits.ts';
 import { fitFeasibility } from './feasibility.ts';
@@ -33,6 +34,9 @@ function bestKnown({ space, trials, bounds }: ProposeContext): readonly (readonl
 
 /** Candidates near what is good, of which the predictors choose one. */
 const NEAR = 20;
+
+/** Predicted in one go. */
+const AT_ONCE = 100;
 
 const distinct = (predicted: readonly Predicted[]): readonly Predicted[] => [
   ...new Map(predicted.map((one) => [one.key, one])).values(),
@@ -73,7 +77,7 @@ export function linas(options: LinasOptions = {}): Tactic {
     population: population ?? MOST,
     ...(population === undefined ? { sizeAfter } : {}),
     async propose(context) {
-      const { space, limit, random, signal, bounds, trials, pending } = context;
+      const { space, limit, random, signal, bounds, trials, pending, effort = 1 } = context;
       const seen = seenKeys(context);
       const surrogate = await fitSurrogate(context, predictor, { trend: true });
       if (!surrogate)
@@ -87,7 +91,7 @@ export function linas(options: LinasOptions = {}): Tactic {
         surrogate,
         bounds,
         feasibility,
-        evaluations: innerEvaluations,
+        evaluations: Math.max(innerPopulation, Math.round(effort * innerEvaluations)),
         population: innerPopulation,
         seed: random.uint32(),
         // At the border of what can be measured the best is found from what is known to be inside.
@@ -96,13 +100,17 @@ export function linas(options: LinasOptions = {}): Tactic {
       });
       const rates = gainRates(space, trials, bounds, RULES);
       const shares = sharesOf(rates, limit);
-      const near = parzenCandidates(space, trials, bounds, random, NEAR * shares['local']!);
-      const local = distinct(predict({ space, surrogate, bounds, feasibility }, near)).filter(
-        ({ level = 1 }) => level > 0,
-      );
+      const breath = new Breath(signal);
+      const near = await parzenCandidates(space, trials, bounds, random, NEAR * shares['local']!, breath);
+      const thought: Predicted[] = [];
+      for (let start = 0; start < near.length; start += AT_ONCE) {
+        thought.push(...predict({ space, surrogate, bounds, feasibility }, near.slice(start, start + AT_ONCE)));
+        await breath.take();
+      }
+      const local = distinct(thought).filter(({ level = 1 }) => level > 0);
       const open = predicted.filter(({ key }) => !seen.has(key));
       const candidates = [
-        ...acquire({
+        ...(await acquire({
           space,
           trials,
           pending,
@@ -114,7 +122,8 @@ export function linas(options: LinasOptions = {}): Tactic {
           shares,
           random,
           seen,
-        }),
+          breath,
+        })),
       ];
       if (candidates.length < limit)
         candidates.push(...randomCandidates(context, limit - candidates.length, 'random', seen));

@@ -2,8 +2,9 @@
 import { Nsga2, type Told } from '@instatune/nsga2';
 import { totalViolation, violation } from '../constraints.ts';
 import type { Space } from '../space.ts';
-import { isComplete, isDone, type Candidate, type Trial } from '../study/trial.ts';
+import { isComplete, isDone, type Candidate, type CompleteTrial, type Trial } from '../study/trial.ts';
 import { bestFronts } from './ranked.ts';
+import { expectedValues } from './partial.ts';
 import { checkSettings } from './settings.ts';
 import { exactBounds, randomCandidates, seenKeys } from './sampling.ts';
 import type { Proposal, ProposeContext, Tactic } from './tactic.ts';
@@ -18,7 +19,8 @@ const BARREN = 100;
 
 /**
  * NSGA-II with measured objectives. The engine is a function of the seed and the trials: after an interruption it is played through again from
- * the study, without measuring. Candidates outside an exact constraint are never measured.
+ * the study, without measuring. Candidates outside an exact constraint are never measured. Trials that were stopped early count as what is expected
+ * of them: dominated, not failed.
  */
 export function nsga2(options: Nsga2TacticOptions = {}): Tactic {
   const { population = 50 } = checkSettings('nsga2', options, ['population']);
@@ -44,8 +46,9 @@ function steadyState(context: ProposeContext, population: number): Proposal {
   const { space, trials, bounds, limit, random } = context;
   const seen = seenKeys(context);
   const exact = exactBounds({ space, bounds });
+  const whole = trials.filter(isComplete);
   const parents = trials
-    .filter(isComplete)
+    .flatMap((trial) => ranked(space, trial, whole) ?? [])
     .map((trial) => ({ trial, over: totalViolation(bounds, trial.values) }))
     .sort((a, b) => a.over - b.over);
   const feasible = parents.filter(({ over }) => over === 0).map(({ trial }) => trial);
@@ -62,7 +65,7 @@ function steadyState(context: ProposeContext, population: number): Proposal {
       engine.tell(
         asked.map(({ id, genes }): Told => {
           const trial = known.get(space.key(genes));
-          if (trial) return toldOf(context, id, trial);
+          if (trial) return toldOf(context, id, trial, whole);
           const key = space.key(genes);
           const isOutside = exact.length > 0 && totalViolation(exact, space.exact(genes)) > 0;
           if (!isOutside && !seen.has(key) && candidates.length < limit) {
@@ -134,7 +137,9 @@ function nextGeneration({ space, trials, bounds }: ProposeContext, engine: Nsga2
     for (const candidate of open) {
       const trial = known.get(space.key(candidate.genes));
       if (trial) {
-        told.push(toldOf({ space, bounds }, candidate.id, trial));
+        // As it was when the round had been measured, whenever it is played through again.
+        const whole = trial.status === 'stopped' ? trials.filter(isComplete).filter(upTo(trial.round)) : [];
+        told.push(toldOf({ space, bounds }, candidate.id, trial, whole));
         barren = -1; // played through again from the study, not barren
       } else if (exact.length > 0 && totalViolation(exact, space.exact(candidate.genes)) > 0)
         told.push({ id: candidate.id, failed: true });
@@ -151,12 +156,30 @@ function nextGeneration({ space, trials, bounds }: ProposeContext, engine: Nsga2
   return { candidates: [] };
 }
 
-function toldOf({ space, bounds }: Pick<ProposeContext, 'space' | 'bounds'>, id: number, trial: Trial): Told {
-  if (!isComplete(trial)) return { id, failed: true };
+const upTo =
+  (last: number) =>
+  ({ round }: Trial): boolean =>
+    round <= last;
+
+/** The trial with its values, or those expected of it; undefined for one that failed. */
+function ranked(space: Space, trial: Trial, whole: readonly CompleteTrial[]): CompleteTrial | undefined {
+  if (isComplete(trial)) return trial;
+  const values = expectedValues(space, trial, whole);
+  return values && { ...trial, status: 'complete', values };
+}
+
+function toldOf(
+  { space, bounds }: Pick<ProposeContext, 'space' | 'bounds'>,
+  id: number,
+  trial: Trial,
+  whole: readonly CompleteTrial[],
+): Told {
+  const known = ranked(space, trial, whole);
+  if (!known) return { id, failed: true };
   return {
     id,
-    objectives: space.minimised(trial.values),
-    inequality: bounds.map((bound) => violation(bound, trial.values)),
+    objectives: space.minimised(known.values),
+    inequality: bounds.map((bound) => violation(bound, known.values)),
   };
 }
 

@@ -28,6 +28,32 @@ export function calibrationAt(
   return { shift, deviation: Math.sqrt(squares / (added.length - 1)) };
 }
 
+/** A deviation takes two. */
+const LEAST_WHOLE = 2;
+
+/**
+ * What is expected of a stopped trial by what `whole` ones became after its rung, however uncertain: that others dominate it is known. For
+ * tactics that rank what was measured, to which it would otherwise be as bad as one that failed.
+ *
+ * @returns undefined for a trial that was not stopped, and where nothing is to go by
+ */
+export function expectedValues(
+  space: Space,
+  trial: Trial,
+  whole: readonly CompleteTrial[],
+): Readonly<Record<string, number>> | undefined {
+  const last = trial.intermediate?.at(-1);
+  if (trial.status !== 'stopped' || !last) return undefined;
+  const values: Record<string, number> = { ...space.exact(trial.genes) };
+  for (const { name } of space.measured) {
+    const calibration = calibrationAt(whole, name, last.step, LEAST_WHOLE);
+    const value = last.values[name];
+    if (!calibration || value === undefined || !Number.isFinite(value)) return undefined;
+    values[name] = value + calibration.shift;
+  }
+  return values;
+}
+
 /** Whole trials that a calibration needs before predictors learn by it. */
 const LEAST = 8;
 

@@ -1,5 +1,6 @@
 // Candidates near what is good, gene by gene: tree-structured Parzen estimators (Bergstra et al. 2011), several objectives (Ozaki et al. 2022).
 import { crowdingDistance, nonDominatedSort, type Random } from '@instatune/nsga2';
+import { Breath } from '../breath.ts';
 import { totalViolation, type Bound } from '../constraints.ts';
 import type { Gene } from '../genes.ts';
 import type { Space } from '../space.ts';
@@ -31,22 +32,26 @@ interface Estimate {
  *
  * @returns none while fewer than two trials are complete
  */
-export function parzenCandidates(
+export async function parzenCandidates(
   space: Space,
   trials: readonly Trial[],
   bounds: readonly Bound[],
   random: Random,
   count: number,
-): readonly (readonly number[])[] {
+  breath: Breath = new Breath(),
+): Promise<readonly (readonly number[])[]> {
   const { good, others } = split(space, trials, bounds);
   if (good.length === 0 || others.length === 0) return [];
   const activeOf = new Map([...good, ...others].map((trial) => [trial, space.active(trial.genes)]));
-  const estimates = space.genes.map((gene, index) => {
+  const estimates: (Estimate | undefined)[] = [];
+  for (const [index, gene] of space.genes.entries()) {
     const valuesOf = (list: readonly Trial[]): readonly number[] =>
       list.filter((trial) => activeOf.get(trial)![index]).map(({ genes }) => genes[index]!);
-    return estimateOf(gene, valuesOf(good), valuesOf(others));
-  });
-  return Array.from({ length: count }, () => {
+    estimates.push(estimateOf(gene, valuesOf(good), valuesOf(others)));
+    await breath.take();
+  }
+  const candidates: (readonly number[])[] = [];
+  while (candidates.length < count) {
     const parent = good[random.integer(0, good.length - 1)]!;
     const genes = estimates.map((estimate, index) => {
       if (!estimate) return parent.genes[index]!;
@@ -58,8 +63,10 @@ export function parzenCandidates(
       return best;
     });
     exchange(space, genes, random);
-    return space.canonical(genes);
-  });
+    candidates.push(space.canonical(genes));
+    await breath.take();
+  }
+  return candidates;
 }
 
 /** The good: the first front or a share of the trials, whichever is more, of a front cut in two the more lonely. Failed and violating trials are others. */

@@ -45,7 +45,7 @@ interface Fitting {
  * @returns undefined while there is too little to learn from
  */
 export async function fitSurrogate(
-  { space, trials, warm, random, signal }: ProposeContext,
+  { space, trials, warm, random, signal, effort = 1 }: ProposeContext,
   choice: PredictorChoice,
   { trend = false }: { readonly trend?: boolean } = {},
 ): Promise<Surrogate | undefined> {
@@ -54,11 +54,13 @@ export async function fitSurrogate(
   const fitting: Fitting = { space, choice, trend, seed: random.uint32(), signal };
   const models: Model[] = [];
   const drawing = new Random(fitting.seed);
-  const chosen = trainingTrials(space, own, drawing);
+  // The time of a fit grows faster than its rows.
+  const most = Math.round(MOST_ROWS * Math.sqrt(effort));
+  const chosen = trainingTrials(space, own, drawing, most);
   for (const { name } of space.measured) {
     const elsewhere = (warm?.trials ?? []).filter(({ values }) => Number.isFinite(values[name]));
     const trusted = warm?.trust.has(name) === true ? elsewhere.filter(({ key }) => !keys.has(key)) : [];
-    const data = [...chosen, ...trusted.slice(0, Math.max(0, MOST_ROWS - chosen.length))];
+    const data = [...chosen, ...trusted.slice(0, Math.max(0, most - chosen.length))];
     if (data.length < LEAST_TRIALS) return undefined;
     const useful = warm && !warm.trust.has(name) && elsewhere.length >= LEAST_TRIALS;
     const there = useful ? trainingTrials(space, elsewhere, drawing) : [];

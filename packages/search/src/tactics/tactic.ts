@@ -26,6 +26,11 @@ export interface ProposeContext {
   readonly warm: WarmStart | undefined;
   /** Canonical genes that the caller wants measured first. */
   readonly given?: readonly (readonly number[])[] | undefined;
+  /**
+   * Share of the usual work that a proposal is to take, above 0: of asynchronous proposals, less than all where lanes would wait for it.
+   * @defaultValue 1
+   */
+  readonly effort?: number | undefined;
   readonly signal: AbortSignal | undefined;
 }
 

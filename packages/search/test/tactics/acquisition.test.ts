@@ -40,9 +40,9 @@ const local = Array.from({ length: 30 }, (_, n): Predicted => ({
   violation: 0,
 }));
 
-function rules(shares: Readonly<Record<string, number>>, known = true) {
+async function rules(shares: Readonly<Record<string, number>>, known = true) {
   const seen = new Set<string>();
-  const chosen = acquire({
+  const chosen = await acquire({
     space,
     trials: [],
     bounds: [],
@@ -59,24 +59,22 @@ function rules(shares: Readonly<Record<string, number>>, known = true) {
 }
 
 describe('acquisition rules', () => {
-  it('the predicted front leaves an uncertain candidate, the expected rule takes it', () => {
-    expect(rules({ linas: 10 }).some(({ genes }) => genes[0] === 40)).toBe(false);
-    const expected = rules({ linas: 5, expected: 3 });
+  it('the predicted front leaves an uncertain candidate, the expected rule takes it', async () => {
+    expect((await rules({ linas: 10 })).some(({ genes }) => genes[0] === 40)).toBe(false);
+    const expected = await rules({ linas: 5, expected: 3 });
     expect(expected.filter(({ origin }) => origin === 'expected').some(({ genes }) => genes[0] === 40)).toBe(true);
     expect(expected).toHaveLength(8);
   });
 
-  it('give each rule its share; without deviations the predicted front makes up for it', () => {
+  it('give each rule its share; without deviations the predicted front makes up for it', async () => {
     const shares = { linas: 6, local: 2, expected: 3, thompson: 3, farthest: 2 };
-    const byRule = (chosen: ReturnType<typeof rules>) =>
+    const byRule = (chosen: Awaited<ReturnType<typeof rules>>) =>
       Object.fromEntries(RULES.map(({ rule }) => [rule, chosen.filter(({ origin }) => origin === rule).length]));
-    expect(byRule(rules(shares))).toEqual(shares);
+    expect(byRule(await rules(shares))).toEqual(shares);
     expect(
-      rules(shares)
-        .filter(({ origin }) => origin === 'local')
-        .every(({ genes }) => genes[1] === 900),
+      (await rules(shares)).filter(({ origin }) => origin === 'local').every(({ genes }) => genes[1] === 900),
     ).toBe(true);
-    expect(byRule(rules(shares, false))).toEqual({ linas: 12, local: 2, expected: 0, thompson: 0, farthest: 2 });
+    expect(byRule(await rules(shares, false))).toEqual({ linas: 12, local: 2, expected: 0, thompson: 0, farthest: 2 });
   });
 });
 

@@ -18,7 +18,7 @@ const space = new Space({
 
 type Point = readonly [number, number];
 
-function choose(points: readonly Point[], measured: readonly Point[], count: number): readonly Point[] {
+async function choose(points: readonly Point[], measured: readonly Point[], count: number): Promise<readonly Point[]> {
   const predicted = points.map((objectives, n): Predicted => ({
     genes: [n],
     key: String(n),
@@ -37,22 +37,22 @@ function choose(points: readonly Point[], measured: readonly Point[], count: num
     attempts: 1,
   }));
   const seen = new Set(trials.map(({ key }) => key));
-  const chosen = chooseBatch({ space, trials, bounds: [], predicted, count, seen });
+  const chosen = await chooseBatch({ space, trials, bounds: [], predicted, count, seen });
   expect(seen.size).toBe(measured.length + chosen.length);
   return chosen.map(({ objectives }) => objectives as Point);
 }
 
 describe('the batch that is measured next', () => {
-  it('is spread over the front: of points of one rank, those that add the most hypervolume', () => {
+  it('is spread over the front: of points of one rank, those that add the most hypervolume', async () => {
     const crowd = [0, 1, 2, 3].map((n): Point => [n / 100, 1 - n / 100]);
-    expect(choose([...crowd, [0.4, 0.4], [1, 0]], [], 1)).toEqual([[0.4, 0.4]]);
+    expect(await choose([...crowd, [0.4, 0.4], [1, 0]], [], 1)).toEqual([[0.4, 0.4]]);
     // The ends come before the rest of the crowd.
-    const three = choose([...crowd, [0.4, 0.4], [1, 0]], [], 3);
+    const three = await choose([...crowd, [0.4, 0.4], [1, 0]], [], 3);
     expect(three).toContainEqual([1, 0]);
     expect(three.filter(([a]) => a < 0.1)).toHaveLength(1);
   });
 
-  it('is away from what is measured already', () => {
+  it('is away from what is measured already', async () => {
     const points: Point[] = [
       [0, 1],
       [0.01, 0.99],
@@ -60,7 +60,7 @@ describe('the batch that is measured next', () => {
       [1, 0],
     ];
     expect(
-      choose(
+      await choose(
         points,
         [
           [0.5, 0.2],
@@ -71,18 +71,18 @@ describe('the batch that is measured next', () => {
     ).toEqual([[1, 0]]);
   });
 
-  it('adds the most hypervolume at every step, by trying all of the pool', () => {
+  it('adds the most hypervolume at every step, by trying all of the pool', async () => {
     const share = fc.integer({ min: 0, max: 40 }).map((n) => n / 40);
     const point = fc.tuple(share, share);
-    fc.assert(
-      fc.property(
+    await fc.assert(
+      fc.asyncProperty(
         fc.uniqueArray(point, { minLength: 4, maxLength: 12, selector: String }),
         fc.array(point, { maxLength: 5 }),
         fc.integer({ min: 1, max: 3 }),
-        (points, measured, count) => {
+        async (points, measured, count) => {
           // The corners fix the scale that hypervolumes are compared in.
           const pool: Point[] = [...points, [0, 1], [1, 0]];
-          const chosen = choose(pool, measured, count);
+          const chosen = await choose(pool, measured, count);
           expect(chosen).toHaveLength(count);
           const volume = (list: readonly Point[]) => hypervolume(list, [1.1, 1.1]);
           chosen.forEach((next, n) => {

@@ -33,7 +33,7 @@ function trialsOf(
 }
 
 describe('Parzen candidates', () => {
-  it('are in the space, whatever its variables, and canonical', () => {
+  it('are in the space, whatever its variables, and canonical', async () => {
     const variables = [
       real(-5, 5),
       real(1e-4, 1, { scale: 'log' }),
@@ -44,49 +44,52 @@ describe('Parzen candidates', () => {
       boolean(),
       permutation(4),
     ];
-    fc.assert(
-      fc.property(
+    await fc.assert(
+      fc.asyncProperty(
         fc.subarray(variables, { minLength: 1 }),
         fc.integer({ min: 2, max: 40 }),
         fc.integer(),
-        (own, count, seed) => {
+        async (own, count, seed) => {
           const space = spaceOf(own);
           const trials = trialsOf(space, count, (genes) => [genes[0]!, -genes.at(-1)!]);
-          const found = parzenCandidates(space, trials, [], new Random(seed), 9);
+          const found = await parzenCandidates(space, trials, [], new Random(seed), 9);
           for (const genes of found) {
             space.check(genes);
             expect(space.canonical(genes)).toEqual(genes);
           }
           expect(found.length).toBe(9);
-          expect(parzenCandidates(space, trials, [], new Random(seed), 9)).toEqual(found);
+          expect(await parzenCandidates(space, trials, [], new Random(seed), 9)).toEqual(found);
         },
       ),
       { numRuns: 60 },
     );
   });
 
-  it.each([150, 5000])('gather where the good are of %i, gene by gene; what has no part in it stays wide', (count) => {
-    const space = spaceOf([real(0, 1), real(0, 1), categorical(['x', 'y', 'z'])]);
-    const trials = trialsOf(space, count, ([x = 0, , c]) => {
-      const off = (x - 0.3) ** 2 + (c === 1 ? 0 : 0.5);
-      return [off, off + 1];
-    });
-    const found = parzenCandidates(space, trials, [], new Random(1), 100);
-    const share = (holds: (genes: readonly number[]) => boolean): number => found.filter(holds).length / found.length;
-    expect(share(([x = 0]) => Math.abs(x - 0.3) < 0.2)).toBeGreaterThan(0.55);
-    expect(share(({ 2: c }) => c === 1)).toBeGreaterThan(0.8);
-    const spread = found.map(({ 1: y = 0 }) => y).sort((a, b) => a - b);
-    expect(spread[90]! - spread[10]!).toBeGreaterThan(0.2);
-  });
+  it.each([150, 5000])(
+    'gather where the good are of %i, gene by gene; what has no part in it stays wide',
+    async (count) => {
+      const space = spaceOf([real(0, 1), real(0, 1), categorical(['x', 'y', 'z'])]);
+      const trials = trialsOf(space, count, ([x = 0, , c]) => {
+        const off = (x - 0.3) ** 2 + (c === 1 ? 0 : 0.5);
+        return [off, off + 1];
+      });
+      const found = await parzenCandidates(space, trials, [], new Random(1), 100);
+      const share = (holds: (genes: readonly number[]) => boolean): number => found.filter(holds).length / found.length;
+      expect(share(([x = 0]) => Math.abs(x - 0.3) < 0.2)).toBeGreaterThan(0.55);
+      expect(share(({ 2: c }) => c === 1)).toBeGreaterThan(0.8);
+      const spread = found.map(({ 1: y = 0 }) => y).sort((a, b) => a - b);
+      expect(spread[90]! - spread[10]!).toBeGreaterThan(0.2);
+    },
+  );
 
-  it('avoid what failed and what a bound excludes', () => {
+  it('avoid what failed and what a bound excludes', async () => {
     const space = spaceOf([real(0, 1)]);
     const good = ([x = 0]: readonly number[]): readonly [number, number] => [x, x];
     const failing = trialsOf(space, 80, (genes) => (genes[0]! < 0.4 ? undefined : good(genes)));
     const bound = { text: 'a >= 0.4', name: 'a', relation: '>=' as const, bound: 0.4 };
     for (const found of [
-      parzenCandidates(space, failing, [], new Random(2), 50),
-      parzenCandidates(space, trialsOf(space, 80, good), [bound], new Random(2), 50),
+      await parzenCandidates(space, failing, [], new Random(2), 50),
+      await parzenCandidates(space, trialsOf(space, 80, good), [bound], new Random(2), 50),
     ]) {
       const places = found.map(([x]) => x!).sort((a, b) => a - b);
       expect(places[5]).toBeGreaterThan(0.35);
@@ -94,11 +97,11 @@ describe('Parzen candidates', () => {
     }
   });
 
-  it('are none while there is nothing to compare', () => {
+  it('are none while there is nothing to compare', async () => {
     const space = spaceOf([real(0, 1)]);
     const failing = trialsOf(space, 3, () => undefined);
     const one = trialsOf(space, 1, () => [1, 1]);
     for (const trials of [[], one, failing, [...one, ...failing.slice(1)]])
-      expect(parzenCandidates(space, trials, [], new Random(3), 5)).toEqual([]);
+      expect(await parzenCandidates(space, trials, [], new Random(3), 5)).toEqual([]);
   });
 });

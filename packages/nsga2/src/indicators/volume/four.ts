@@ -24,21 +24,33 @@ export class Volume4 {
 
   /** @param gains [count, 4] */
   volume(gains: Float64Array, count: number): number {
-    const order = descending(gains, count, 4, 3);
-    this.byFirst.size = 0;
-    this.byThird.size = 0;
+    this.clear();
     let volume = 0;
-    for (let n = 0; n < count; n++) {
-      const at = 4 * order[n]!;
-      const x = gains[at]!;
-      const y = gains[at + 1]!;
-      const z = gains[at + 2]!;
-      if (!this.climbDeep(x, y, z)) continue;
-      volume += (x * y * z - this.climbShallow(x, y, z)) * gains[at + 3]!;
-      this.byFirst.insert(x, y, z);
-      this.byThird.insert(x, y, z);
+    for (const row of descending(gains, count, 4, 3)) {
+      const at = 4 * row;
+      volume += this.add(gains[at]!, gains[at + 1]!, gains[at + 2]!) * gains[at + 3]!;
     }
     return volume;
+  }
+
+  clear(): void {
+    this.byFirst.size = 0;
+    this.byThird.size = 0;
+  }
+
+  /** Adds a point. @returns what it adds to the volume in the first three gains */
+  add(x: number, y: number, z: number): number {
+    if (!this.climbDeep(x, y, z)) return 0;
+    const alone = x * y * z - this.climbShallow(x, y, z);
+    this.byFirst.insert(x, y, z);
+    this.byThird.insert(x, y, z);
+    return alone;
+  }
+
+  /** Adds a point whose third gain is no more than that of any before, when nobody asks what it adds. */
+  append(x: number, y: number, z: number): void {
+    this.byFirst.insert(x, y, z);
+    this.byThird.append(x, y, z);
   }
 
   /** The staircase of the points that are at least as deep as the box. @returns false where one of them covers the box */

@@ -25,6 +25,14 @@ export class SortedPoints {
     return low;
   }
 
+  /** Adds a point that is no larger in the column than any here. */
+  append(x: number, y: number, z: number): void {
+    const at = 3 * this.size++;
+    this.values[at] = x;
+    this.values[at + 1] = y;
+    this.values[at + 2] = z;
+  }
+
   /** Adds a point that none here covers, and drops those it covers. */
   insert(x: number, y: number, z: number): void {
     const { values, size } = this;

@@ -1,4 +1,5 @@
 // The volume of the union of boxes from the origin to each of some points, by the way that suits their dimension.
+import { Volume5 } from './five.ts';
 import { Volume4 } from './four.ts';
 import { hypervolume2, hypervolume3 } from './sweeps.ts';
 import { Wfg } from './wfg.ts';
@@ -10,5 +11,6 @@ export function volumeOf(gains: Float64Array, size: number, dimension: number): 
   if (dimension === 2) return hypervolume2(gains, size);
   if (dimension === 3) return hypervolume3(gains, size);
   if (dimension === 4) return new Volume4(size).volume(gains, size);
+  if (dimension === 5) return new Volume5(size).volume(gains, size);
   return new Wfg(size, dimension).volume(gains, size, dimension);
 }

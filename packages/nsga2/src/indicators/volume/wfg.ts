@@ -1,11 +1,11 @@
-// Hypervolume of five objectives and more: exclusive volumes, limited set by limited set.
-import { Volume4 } from './four.ts';
+// Hypervolume of six objectives and more: exclusive volumes, limited set by limited set.
+import { Volume5 } from './five.ts';
 import { descending } from './order.ts';
 
 /**
  * WFG (While, Bradstreet and Barone 2012): the sum of exclusive volumes, each the box of a point minus the volume of the
  * earlier ones limited to that box. Points are taken in descending order of the last gain, so that all limited points
- * share the last gain of the point and the recursion loses a dimension at every step, down to four.
+ * share the last gain of the point and the recursion loses a dimension at every step, down to five.
  */
 export class Wfg {
   /** One buffer a level of the recursion. */
@@ -15,24 +15,24 @@ export class Wfg {
   private readonly boxes: Float64Array;
   private readonly sizes: Float64Array;
   private readonly live: Int32Array;
-  private readonly four: Volume4;
+  private readonly five: Volume5;
 
   constructor(count: number, dimension: number) {
-    const levels = Math.max(1, dimension - 4);
+    const levels = Math.max(1, dimension - 5);
     this.limited = Array.from({ length: levels }, () => new Float64Array(count * dimension));
     this.sorted = Array.from({ length: levels }, () => new Float64Array(count * dimension));
     this.boxes = new Float64Array(count * dimension);
     this.sizes = new Float64Array(count);
     this.live = new Int32Array(count);
-    this.four = new Volume4(count);
+    this.five = new Volume5(count);
   }
 
-  /** @param points [count, dimension], dimension >= 4 */
+  /** @param points [count, dimension], dimension >= 5 */
   volume(points: Float64Array, count: number, dimension: number, level = 0): number {
     if (count === 0) return 0;
     if (count === 1) return product(points, 0, dimension);
     if (count === 2) return pair(points, dimension);
-    if (dimension === 4) return this.four.volume(points, count);
+    if (dimension === 5) return this.five.volume(points, count);
     const sorted = this.sorted[level]!;
     const order = descending(points, count, dimension, dimension - 1);
     for (let n = 0; n < count; n++) {
@@ -43,39 +43,47 @@ export class Wfg {
     let volume = 0;
     const lower = dimension - 1;
     const limited = this.limited[level]!;
-    for (let n = 0; n < count; n++) {
-      const at = n * dimension;
-      const kept = this.limit(sorted, n, dimension, limited);
+    let end = 0;
+    for (let at = 0; at < count * dimension; at += dimension) {
+      const kept = this.limit(sorted, at, end, dimension, limited);
+      if (kept < 0) continue;
       const box = product(sorted, at, lower);
       volume += sorted[at + lower]! * (box - this.volume(limited, kept, lower, level + 1));
+      if (end < at) sorted.copyWithin(end, at, at + dimension);
+      end += dimension;
     }
     return volume;
   }
 
   /**
-   * The first n points, limited to the box of point n and without the last gain, that none of the others covers. The largest box is
-   * never covered: it is kept, what it covers is dropped, and so on with the rest.
+   * The points before `end`, limited to the box of the one at an offset and without the last gain, that none of the others covers. The largest
+   * box is never covered: it is kept, what it covers is dropped, and so on with the rest.
    *
    * @param limited written: the points that are kept [kept, dimension − 1]
-   * @returns how many are kept
+   * @returns how many are kept; −1 where one covers the box
    */
-  private limit(points: Float64Array, n: number, dimension: number, limited: Float64Array): number {
+  private limit(points: Float64Array, at: number, end: number, dimension: number, limited: Float64Array): number {
     const { boxes, sizes, live } = this;
     const lower = dimension - 1;
-    for (let i = 0; i < n; i++) {
+    const count = end / dimension;
+    for (let i = 0; i < count; i++) {
       let size = 1;
+      let isCovered = true;
       for (let k = 0; k < lower; k++) {
         const gain = points[i * dimension + k]!;
-        const most = points[n * dimension + k]!;
-        const reach = gain < most ? gain : most;
+        const most = points[at + k]!;
+        const isShort = gain < most;
+        const reach = isShort ? gain : most;
+        if (isShort) isCovered = false;
         boxes[i * lower + k] = reach;
         size *= reach;
       }
+      if (isCovered) return -1;
       sizes[i] = size;
       live[i] = i;
     }
     let kept = 0;
-    let left = n;
+    let left = count;
     while (left > 0) {
       let largest = 0;
       for (let j = 1; j < left; j++) if (sizes[live[j]!]! > sizes[live[largest]!]!) largest = j;
