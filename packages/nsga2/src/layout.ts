@@ -9,6 +9,7 @@ import {
   ordinal,
   permutation,
   real,
+  type NumberOptions,
   type OperatorType,
   type Variable,
   type VariableType,
@@ -49,9 +50,15 @@ export interface EvenLayout {
   readonly axes: readonly (Axis | undefined)[];
 }
 
+const given = ({ scale, step }: NumberOptions): NumberOptions => ({
+  ...(scale === undefined ? {} : { scale }),
+  ...(step === undefined ? {} : { step }),
+});
+
 const CHECKS: { readonly [T in VariableType]: (variable: Extract<Variable, { type: T }>) => unknown } = {
-  real: ({ lower, upper, ...options }) => real(lower, upper, options),
-  integer: ({ lower, upper, ...options }) => integer(lower, upper, options),
+  // Other properties are the writer's own.
+  real: ({ lower, upper, scale, step }) => real(lower, upper, given({ scale, step })),
+  integer: ({ lower, upper, scale, step }) => integer(lower, upper, given({ scale, step })),
   ordinal: ({ values }) => ordinal(Array.isArray(values) ? values : []),
   categorical: ({ values }) => categorical(Array.isArray(values) ? values : []),
   boolean: () => undefined,

@@ -72,9 +72,24 @@ export type VariableType = Variable['type'];
 /** Kinds of variable that have operators of their own: an ordinal's are an integer's. */
 export type OperatorType = Exclude<VariableType, 'ordinal'>;
 
-/** A name, or all that is optional. */
-function optional<T extends VariableOptions>(options: string | T | undefined): T {
-  return (typeof options === 'string' ? { name: options } : (options ?? {})) as T;
+const OPTIONS = ['name', 'when'] as const;
+const NUMBER_OPTIONS = [...OPTIONS, 'scale', 'step'] as const;
+
+/** A name, or all that is optional. @throws Nsga2Error `invalid-variable` for an option that there is not */
+function optional<T extends VariableOptions>(
+  what: string,
+  options: string | T | undefined,
+  known: readonly string[] = OPTIONS,
+): T {
+  if (options === undefined || typeof options === 'string')
+    return (options === undefined ? {} : { name: options }) as T;
+  const unknown = Object.keys(options).find((name) => !known.includes(name));
+  if (unknown !== undefined)
+    throw new Nsga2Error('invalid-variable', `${what} has no option "${unknown}": use ${known.join(', ')}`, {
+      option: unknown,
+      known,
+    });
+  return options;
 }
 
 /** @throws Nsga2Error `invalid-variable` for a scale or a step that the bounds do not allow */
@@ -107,8 +122,9 @@ export function real(lower: number, upper: number, options?: string | NumberOpti
   if (!Number.isFinite(lower) || !Number.isFinite(upper) || lower > upper || !Number.isFinite(upper - lower)) {
     throw new Nsga2Error('invalid-variable', `real(${lower}, ${upper}): needs finite lower <= upper`, { lower, upper });
   }
-  const rest = optional(options);
-  checkNumber(`real(${lower}, ${upper})`, lower, upper, false, rest);
+  const what = `real(${lower}, ${upper})`;
+  const rest = optional(what, options, NUMBER_OPTIONS);
+  checkNumber(what, lower, upper, false, rest);
   return { type: 'real', lower, upper, ...rest };
 }
 
@@ -125,8 +141,9 @@ export function integer(lower: number, upper: number, options?: string | NumberO
       upper,
     });
   }
-  const rest = optional(options);
-  checkNumber(`integer(${lower}, ${upper})`, lower, upper, true, rest);
+  const what = `integer(${lower}, ${upper})`;
+  const rest = optional(what, options, NUMBER_OPTIONS);
+  checkNumber(what, lower, upper, true, rest);
   return { type: 'integer', lower, upper, ...rest };
 }
 
@@ -143,7 +160,7 @@ export function categorical(
   if (list.length === 0) {
     throw new Nsga2Error('invalid-variable', 'categorical([]): needs at least one value', { values });
   }
-  return { type: 'categorical', values: list, ...optional(options) };
+  return { type: 'categorical', values: list, ...optional('categorical', options) };
 }
 
 /**
@@ -155,12 +172,12 @@ export function ordinal(values: readonly unknown[], options?: string | VariableO
   if (values.length === 0) {
     throw new Nsga2Error('invalid-variable', 'ordinal([]): needs at least one value', { values });
   }
-  return { type: 'ordinal', values: [...values], ...optional(options) };
+  return { type: 'ordinal', values: [...values], ...optional('ordinal', options) };
 }
 
 /** Yes or no. */
 export function boolean(options?: string | VariableOptions): BooleanVariable {
-  return { type: 'boolean', ...optional(options) };
+  return { type: 'boolean', ...optional('boolean', options) };
 }
 
 /**
@@ -172,7 +189,7 @@ export function permutation(length: number, options?: string | VariableOptions):
   if (!Number.isInteger(length) || length < 1) {
     throw new Nsga2Error('invalid-variable', `permutation(${length}): needs a positive integer`, { length });
   }
-  return { type: 'permutation', length, ...optional(options) };
+  return { type: 'permutation', length, ...optional(`permutation(${length})`, options) };
 }
 
 /**

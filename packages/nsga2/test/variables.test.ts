@@ -15,7 +15,9 @@ import {
   real,
   repeat,
   sampleUniform,
+  type NumberOptions,
   type Variable,
+  type VariableOptions,
 } from '../src/index.ts';
 import { mixedVariables } from './mixed.ts';
 
@@ -58,6 +60,15 @@ describe('variables', () => {
     () => permutation(0),
   ])('refuse impossible ranges: %s', (make) => {
     expect(make).toThrow(expect.objectContaining({ code: 'invalid-variable' }));
+  });
+
+  it.each([
+    () => real(1, 2, { stp: 0.1 } as NumberOptions),
+    () => integer(1, 2, { names: 'n' } as NumberOptions),
+    () => categorical(['a'], { step: 2 } as VariableOptions),
+    () => boolean({ nam: 'x' } as VariableOptions),
+  ])('refuse options that there are not: %s', (make) => {
+    expect(make).toThrow(/has no option "\w+": use name, when/);
   });
 
   it('carry names', () => {

@@ -1,6 +1,7 @@
 // One measurement of one candidate by the problem itself, checked.
 import { SearchError } from '../errors.ts';
 import { checkGenes, genesOf } from '../genes.ts';
+import { nearest } from '../nearest.ts';
 import { TrialStopped, type MeasureContext, type SearchProblem } from '../problem.ts';
 import { problemFingerprint } from '../space.ts';
 import type { IntermediateValues } from '../study/trial.ts';
@@ -11,7 +12,7 @@ import type { EvaluationJob } from './evaluator.ts';
 export type Hear = (report: IntermediateValues) => 'go-on' | 'stop' | Promise<'go-on' | 'stop'>;
 
 /** `report` of a measurement: checked, in order. @throws SearchError `measurement-failed` on a step or value that cannot be */
-function reporting(number: number, hear: Hear): MeasureContext['report'] {
+function reporting(problem: SearchProblem, number: number, hear: Hear): MeasureContext['report'] {
   let last = 0;
   let stopped: TrialStopped | undefined;
   return async (step, values) => {
@@ -24,11 +25,27 @@ function reporting(number: number, hear: Hear): MeasureContext['report'] {
       );
     }
     last = step;
+    checkReport(problem, values, `trial ${number}, step ${step}`);
     const kept = keepableValues(values, `trial ${number}, step ${step}`);
     if ((await hear({ step, values: kept })) === 'go-on') return;
     stopped = new TrialStopped(step);
     throw stopped;
   };
+}
+
+/** @throws SearchError `measurement-failed` for an objective that is no number, or whose name is not quite one: it would never stop a trial */
+function checkReport({ objectives }: SearchProblem, values: Readonly<Record<string, unknown>>, where: string): void {
+  const measured = objectives.filter(({ kind }) => kind === 'measured').map(({ name }) => name);
+  const missing = measured.filter((name) => !Object.hasOwn(values, name));
+  for (const [name, value] of Object.entries(values)) {
+    const isObjective = measured.includes(name);
+    const meant = isObjective ? undefined : nearest(name, missing);
+    const what =
+      meant === undefined
+        ? isObjective && typeof value !== 'number' && `${name} as ${JSON.stringify(value)}: report numbers`
+        : `"${name}" and no ${meant}: is ${meant} meant?`;
+    if (what) throw new SearchError('measurement-failed', `${where} reported ${what}`, { name, value });
+  }
 }
 
 /**
@@ -45,7 +62,7 @@ export async function measureCandidate(
 ): Promise<Record<string, number>> {
   const { number, seed, split } = job;
   let stopped: TrialStopped | undefined;
-  const report = reporting(number, hear);
+  const report = reporting(problem, number, hear);
   const context: MeasureContext = {
     seed,
     split,

@@ -1,6 +1,7 @@
 // A problem whose measurements are repeated where that decides something: means with their standard errors.
 import { Random } from '@instatune/nsga2';
 import { SearchError } from '../errors.ts';
+import { checkNames } from '../nearest.ts';
 import type { MeasureContext, SearchProblem } from '../problem.ts';
 import { Space } from '../space.ts';
 import { isComplete, type Trial } from '../study/trial.ts';
@@ -34,6 +35,7 @@ type Values = Readonly<Record<string, number>>;
  * const { study } = await runSearch(repeated(problem, { most: 6 }), { evaluations: 100 });
  */
 export function repeated(problem: SearchProblem, options: RepeatOptions = {}): SearchProblem {
+  checkNames('repeated', options, ['least', 'most', 'doubt', 'known']);
   const { least = 2, most = 8, doubt = 0.05, known = [] } = options;
   if (!Number.isInteger(least) || least < 2 || !Number.isInteger(most) || most < least)
     throw new SearchError(

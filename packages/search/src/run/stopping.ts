@@ -1,6 +1,7 @@
 // Early stopping with several objectives: what a trial may still become is compared with what others are.
 import { SearchError } from '../errors.ts';
 import { totalViolation, type Bound } from '../constraints.ts';
+import { checkNames } from '../nearest.ts';
 import type { Space } from '../space.ts';
 import { calibrationAt } from '../tactics/partial.ts';
 import { isComplete, type CompleteTrial, type IntermediateValues, type Trial } from '../study/trial.ts';
@@ -30,7 +31,9 @@ const RUNGS = [1 / 16, 1 / 8, 1 / 4, 1 / 2];
 /** @throws SearchError `invalid-option` */
 export function stoppingOf(space: Space, given: boolean | EarlyStoppingOptions | undefined): Stopping | undefined {
   if (given === undefined || given === false) return undefined;
-  const { rungs, margin = 1.5, leastTrials = 10 } = given === true ? {} : given;
+  const options = given === true ? {} : given;
+  checkNames('earlyStopping', options, ['rungs', 'margin', 'leastTrials']);
+  const { rungs, margin = 1.5, leastTrials = 10 } = options;
   const { steps } = space.problem;
   const fail = (what: string, value: unknown): never => {
     throw new SearchError('invalid-option', `earlyStopping: ${what}`, { value });

@@ -281,11 +281,51 @@ describe('readMeasurements', () => {
     expect([damaged.code, damaged.message]).toEqual(['corrupt-study', expect.stringContaining('export it as CSV')]);
   });
 
+  it("reads Optuna's trials_dataframe, by names and by numbers, and tables that semicolons or tabs separate", async () => {
+    const cells = (first: string, second: string): string =>
+      [
+        `number,${first},${second},datetime_start,params_act,params_layers,params_rate,params_tied,state`,
+        '0,20.5,3.5,2026-11-30 15:20:30.694413,gelu,2,0.5,True,COMPLETE',
+        '1,,,2026-11-30 15:20:31.694413,gelu,3,0.5,True,FAIL',
+        '2,20.5,3,2026-11-30 15:20:32.694413,gelu,4,0.5,True,PRUNED',
+        '',
+      ].join('\n');
+    const path = join(folder, 'dataframe.csv');
+    for (const [text, objectives] of [
+      [cells('values_accuracy', 'values_cost'), undefined],
+      [cells('values_0', 'values_1'), ['accuracy', 'cost']],
+    ] as const) {
+      writeFileSync(path, text);
+      const measurements = await readMeasurements(path, { objectives });
+      expect(measurements.rows).toHaveLength(2);
+      const { trials } = await runSearch(knobs(), { ...quick, evaluations: 1, measurements });
+      expect(trials.slice(0, 2).map(({ genes, status }) => [genes, status])).toEqual([
+        [[2, 1, 0.5, 1], 'complete'],
+        [[3, 1, 0.5, 1], 'failed'],
+      ]);
+    }
+    for (const delimiter of [';', '\t']) {
+      writeFileSync(path, 'layers,act,rate,tied,accuracy\n2,gelu,0.5,true,20.5\n'.replaceAll(',', delimiter));
+      const [row] = (await readMeasurements(path)).rows;
+      expect(row!.candidate).toMatchObject({ layers: '2', act: 'gelu', accuracy: '20.5' });
+    }
+  });
+
   it('says what it cannot read', async () => {
     expect((await refused(() => readMeasurements(join(folder, 'none.csv')))).code).toBe('study-unreadable');
     const ragged = join(folder, 'ragged.csv');
     writeFileSync(ragged, 'a,b\n1,2,3\n');
     expect((await refused(() => readMeasurements(ragged))).code).toBe('corrupt-study');
+    const empty = join(folder, 'empty.csv');
+    writeFileSync(empty, '\n');
+    expect((await refused(() => readMeasurements(empty))).code).toBe('corrupt-study');
+    const cut = join(folder, 'cut.db');
+    {
+      using database = new DatabaseSync(join(folder, 'long.db'));
+      database.exec(readFileSync(new URL('../fixtures/optuna.sql', import.meta.url), 'utf8'));
+    }
+    writeFileSync(cut, readFileSync(join(folder, 'long.db')).subarray(0, 9000));
+    expect((await refused(() => readMeasurements(cut))).code).toBe('study-unreadable');
     const other = join(folder, 'other.db');
     new DatabaseSync(other).exec('CREATE TABLE things (id)');
     expect((await refused(() => readMeasurements(other))).message).toMatch(/study|schema/);

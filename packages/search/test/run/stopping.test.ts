@@ -9,7 +9,7 @@ import { processPool } from '../../src/evaluate/process-pool.ts';
 import { workerPool } from '../../src/evaluate/worker-pool.ts';
 import { TrialStopped, type SearchProblem } from '../../src/problem.ts';
 import { resume, runSearch } from '../../src/run/run-search.ts';
-import { isHopeless, stoppingOf } from '../../src/run/stopping.ts';
+import { isHopeless, stoppingOf, type EarlyStoppingOptions } from '../../src/run/stopping.ts';
 import { Space } from '../../src/space.ts';
 import { studyToCsv } from '../../src/study/export.ts';
 import { readStudy } from '../../src/study/sqlite.ts';
@@ -137,6 +137,16 @@ describe('early stopping', () => {
     );
     expect(failed.length).toBeGreaterThan(0);
     expect(failed[0]!.error).toMatch(/reported step 2 after 2: report rising numbers/);
+    for (const [values, message] of [
+      [{ los: 1 }, /reported "los" and no loss: is loss meant\?/],
+      [{ loss: '1' as unknown as number }, /reported loss as "1": report numbers/],
+    ] as const) {
+      const misspelt: SearchProblem = {
+        ...problem,
+        measure: async (_, { report }) => (await report(1, values), { loss: 1 }),
+      };
+      await expect(runSearch(misspelt, { ...options, evaluations: 20 })).rejects.toThrow(message);
+    }
   });
 
   it('never stops the baseline, nor where a rung has too few whole trials, nor what the margin spares', () => {
@@ -201,6 +211,7 @@ describe('early stopping', () => {
       () => stoppingOf(new Space(unknown), { rungs: [3, 2] }),
       () => stoppingOf(new Space(createProblem()), { margin: -1 }),
       () => stoppingOf(new Space(createProblem()), { leastTrials: 1 }),
+      () => stoppingOf(new Space(createProblem()), { rung: [1] } as EarlyStoppingOptions),
     ];
     for (const wrong of codes) expect(wrong).toThrow(expect.objectContaining({ code: 'invalid-option' }));
     expect(stoppingOf(new Space(createProblem()), true)).toEqual({ rungs: [1, 2, 4, 8], margin: 1.5, leastTrials: 10 });
