@@ -50,7 +50,9 @@ export interface EvenLayout {
   readonly axes: readonly (Axis | undefined)[];
 }
 
-const given = ({ scale, step }: NumberOptions): NumberOptions => ({
+type Given = { readonly [K in 'scale' | 'step']: NumberOptions[K] | undefined };
+
+const given = ({ scale, step }: Given): NumberOptions => ({
   ...(scale === undefined ? {} : { scale }),
   ...(step === undefined ? {} : { step }),
 });
