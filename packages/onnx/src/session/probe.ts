@@ -70,15 +70,15 @@ export async function findMasks(
     const probe = new Evaluation(ort, session, { view, sites: all, inputs, cacheShapes, values });
     const canPad = inputs.mask !== undefined && cone.inputs.has(inputs.mask);
     const hasPast = sites.some(({ past }) => past);
-    const probes: MaskProbe[] = [{ batch: 1, tokens: 7, past: 0, padding: 0 }];
-    if (hasPast)
-      probes.push({ batch: 1, tokens: 1, past: 7, padding: 0 }, { batch: 1, tokens: 3, past: 5, padding: 0 });
     const texts = view.dims(inputs.tokens)?.[0];
+    const batch = typeof texts === 'number' ? texts : 1;
+    const probes: MaskProbe[] = [{ batch, tokens: 7, past: 0, padding: 0 }];
+    if (hasPast) probes.push({ batch, tokens: 1, past: 7, padding: 0 }, { batch, tokens: 3, past: 5, padding: 0 });
     if (canPad) probes.push({ batch: typeof texts === 'number' ? texts : 2, tokens: 6, past: 0, padding: 2 });
     // A row is tried that is just longer than what may be a window; without a cache, as the last of a text.
     for (const keys of rowLengths(view, cone.nodes)) {
-      if (hasPast) probes.push({ batch: 1, tokens: 1, past: keys - 1, padding: 0 });
-      else if (keys <= MAX_TEXT) probes.push({ batch: 1, tokens: keys, past: 0, padding: 0, first: keys - 1 });
+      if (hasPast) probes.push({ batch, tokens: 1, past: keys - 1, padding: 0 });
+      else if (keys <= MAX_TEXT) probes.push({ batch, tokens: keys, past: 0, padding: 0, first: keys - 1 });
     }
     for (const each of probes) {
       // Graphs with tables of fixed length do not run beyond them, some not with several tokens after others.
