@@ -90,6 +90,12 @@ async function objectivesOf(
     `SELECT value_json FROM study_system_attributes WHERE study_id = ${id} AND key = 'study:metric_names'`,
   );
   const stored = row && v.safeParse(v.array(v.string()), JSON.parse(String(row['value_json'])));
+  if (given && given.length !== directions.length)
+    throw new SearchError(
+      'invalid-option',
+      `the study has ${directions.length} objectives, and ${given.length} names are given: name them in their order`,
+      { names: given },
+    );
   const names = given ?? (stored?.success ? stored.output : undefined);
   return directions.map(({ direction }, index) => ({
     name: names?.[index] ?? (directions.length === 1 ? 'objective' : `objective ${index}`),

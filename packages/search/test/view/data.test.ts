@@ -73,6 +73,11 @@ describe('studyViewFromDatabase', () => {
     using database = new DatabaseSync(':memory:');
     database.exec(readFileSync(join(import.meta.dirname, '../fixtures/optuna.sql'), 'utf8'));
     const view = await studyViewFromDatabase(queryOf(database), { study: 'knobs' });
+    const one = studyViewFromDatabase(queryOf(database), { study: 'knobs', objectives: ['accuracy'] });
+    await expect(one).rejects.toMatchObject({
+      code: 'invalid-option',
+      message: expect.stringContaining('2 objectives, and 1 names') as string,
+    });
     expect(view.objectives.map(({ name, direction }) => [name, direction])).toEqual([
       ['accuracy', 'maximize'],
       ['cost', 'minimize'],
