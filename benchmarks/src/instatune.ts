@@ -11,6 +11,7 @@ import { profile } from './instatune/profile.ts';
 import { EMBEDDINGS, studyEmbeddings, type EmbeddingRecipe } from './instatune/embeddings.ts';
 import { studyTask } from './instatune/study.ts';
 import { TASKS, type Recipe, type Task } from './instatune/tasks.ts';
+import { stepCost } from './instatune/step-cost.ts';
 import { studyLongContext } from './instatune/long-context.ts';
 import { throughput } from './instatune/throughput.ts';
 
@@ -77,6 +78,7 @@ export const benchmark: Benchmark = {
       const start = performance.now();
       try {
         if (section === 'profile') await profile({ shared, tasks, emit, log, signal, ...(quick && { batch: 2 }) });
+        else if (section === 'step-cost') await stepCost({ only: weightsOf(tasks), precision, emit, log, signal });
         else if (section === 'latencies') await measureAgain({ shared, rows: storedRows(), emit, signal });
         else if (section === 'long-context') {
           const checkpoint = process.env['INSTATUNE_CHECKPOINT'];
@@ -140,12 +142,17 @@ function embeddingRecipe(given: object, quick: boolean, precision: Precision): E
   return { ...EMBEDDINGS, ...small, ...given, precision };
 }
 
+/** Which weights some tasks begin with. */
+function weightsOf(tasks: readonly Task[]): readonly string[] {
+  return tasks.map(({ weights }) => weights);
+}
+
 /** A task by name. @throws Error naming what there is */
 function taskOf(name: string): Task {
   const task = TASKS[name];
   if (task) return task;
   throw new Error(
-    `no task or section "${name}": tasks are ${Object.keys(TASKS).join(', ')}; sections also throughput, profile, latencies, embeddings, long-context`,
+    `no task or section "${name}": tasks are ${Object.keys(TASKS).join(', ')}; sections also throughput, profile, step-cost, latencies, embeddings, long-context`,
   );
 }
 

@@ -37,6 +37,7 @@ import { createStream } from './stream.ts';
 import type { Stream } from './stream.ts';
 import type { AttentionFunction, ElasticModel, ForwardOptions, ForwardOutput, KeyValueCache } from './types.ts';
 import { guardMemory } from './wasm-memory.ts';
+import { SEED_STEP } from '../webgpu/dropout.ts';
 import type { ModelInputs } from './types.ts';
 
 /** State of one forward pass. */
@@ -470,7 +471,7 @@ export class TransformerModel implements ElasticModel {
 const PLACES = { hidden: 1, attention: 4001, classifier: 8001 } as const;
 
 function dropoutSeed({ seed = 0 }: ForwardOptions, place: keyof DropoutRates, salt: number): number {
-  return seed * 8191 + PLACES[place] + salt;
+  return seed * SEED_STEP + PLACES[place] + salt;
 }
 
 function isMasked({ mode, subnet }: ForwardOptions): boolean {

@@ -46,8 +46,10 @@ export class WeightAverage {
     const keep = Math.min(this.#decay, (1 + step) / (10 + step));
     const pairs = this.#pairs();
     if (onWebGpu()) {
+      const share = tf.tensor1d([keep]);
       for (let start = 0; start < pairs.length; start += WEIGHTS_AVERAGED_TOGETHER)
-        averageInPlace(pairs.slice(start, start + WEIGHTS_AVERAGED_TOGETHER), keep);
+        averageInPlace(pairs.slice(start, start + WEIGHTS_AVERAGED_TOGETHER), share);
+      share.dispose();
       return;
     }
     for (const { average, weight } of pairs)

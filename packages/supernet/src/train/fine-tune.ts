@@ -21,6 +21,7 @@ import { loadState, saveState } from './state.ts';
 import type { RunState } from './state.ts';
 import { dataFingerprint, noteStart, weightsFingerprint } from './fingerprint.ts';
 import { UnusedBufferLimit } from '../webgpu/pool.ts';
+import { Recorder } from '../webgpu/recording.ts';
 import { trainStep } from './step.ts';
 import { planStep } from './strategy.ts';
 
@@ -107,6 +108,7 @@ class Run {
   #average: WeightAverage | undefined;
   #pace = new Pace();
   readonly #unused = new UnusedBufferLimit();
+  readonly #recorder = new Recorder();
   #tokens = 0;
   #resumedFrom = 0;
   #saved = { step: -1, at: performance.now() };
@@ -227,6 +229,7 @@ class Run {
       }
     } finally {
       disposeNumbers(this.pending);
+      this.#recorder.dispose();
       this.#optimizer.dispose();
       this.#average?.dispose();
       await this.#claim?.[Symbol.asyncDispose]();
@@ -252,6 +255,7 @@ class Run {
           clipNorm,
           dropout,
           mixed: precision === 'mixed',
+          recorder: this.#options.recording === false ? undefined : this.#recorder,
           ...(teacher && { teacher }),
           ...(attention && { attention }),
         },

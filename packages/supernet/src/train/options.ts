@@ -103,6 +103,12 @@ export interface FineTuneOptions {
    * @defaultValue 'float32'
    */
   readonly precision?: Precision | undefined;
+  /**
+   * On WebGPU, after `reuseWebGpuBindings()`: passes that come again (whole networks on batches of a shape that was seen before) are recorded
+   * and played, which costs the host a fraction of its time; the numbers are the same. `false` encodes each anew.
+   * @defaultValue true
+   */
+  readonly recording?: boolean | undefined;
   /** @defaultValue dense attention in tfjs */
   readonly attention?: AttentionFunction | undefined;
   /** Order of the data, sub-networks and drop-out. @defaultValue 0 */

@@ -1,26 +1,20 @@
 // One optimisation step: every pass of the plan over every micro-batch, gradients summed, clipped, applied.
 import * as tf from '@tensorflow/tfjs';
-import { disposeInputs, inputTensors, labelCountOf } from '../data/dataset.ts';
+import { labelCountOf } from '../data/dataset.ts';
 import type { HostBatch } from '../data/dataset.ts';
 import { SupernetError } from '../errors.ts';
 import type { DropoutRates } from '../model/dropout.ts';
-import { checkBatchIds } from '../model/input-checks.ts';
-import type { AttentionFunction, ElasticModel, ModelInputs } from '../model/types.ts';
-import { variableGradients } from '../model/variable-gradients.ts';
-import type { AdamW } from './adamw.ts';
+import type { AttentionFunction, ElasticModel } from '../model/types.ts';
 import { startRepeatedWork } from '../webgpu/dispatch-cache.ts';
 import { withHalfProducts } from '../webgpu/half-products.ts';
-import { askHiddenStates, disposeHiddenTargets, hiddenStateLoss } from './hidden-states.ts';
-import type { HiddenTargets } from './hidden-states.ts';
+import type { Recorder } from '../webgpu/recording.ts';
+import type { AdamW } from './adamw.ts';
 import { accumulate, clipFactor, disposeGradients, globalNorm } from './gradients.ts';
 import type { GradientSet } from './gradients.ts';
-import { blendedLabels, disposeTargets, disposeTeacher, objectiveLoss, teacherDistribution } from './losses.ts';
-import type { Targets, TeacherDistribution } from './losses.ts';
-import { batchTargets, outputRows } from './outputs.ts';
+import { lossScale, MicroBatch } from './micro-batch.ts';
 import type { PassPlan } from './strategy.ts';
-import { askTeacher, membersOf } from './teacher.ts';
 import type { Teacher } from './teacher.ts';
-import { TeacherCache } from './teacher-cache.ts';
+import type { TeacherCache } from './teacher-cache.ts';
 
 /** What a step needs beside the batches. */
 export interface StepContext {
@@ -38,6 +32,8 @@ export interface StepContext {
   readonly dropout: number | DropoutRates;
   /** Whether products are of mixed precision. @defaultValue false */
   readonly mixed?: boolean;
+  /** What plays passes that come again. @defaultValue each is encoded anew */
+  readonly recorder?: Recorder | undefined;
 }
 
 /** Device scalars of a finished step; the caller disposes. */
@@ -61,14 +57,6 @@ export function trainStep(
 ): StepOutput {
   const run = () => runStep(context, batches, plan, learningRate, seed);
   return context.mixed ? withHalfProducts(run) : run();
-}
-
-/**
- * What a loss is multiplied by before its gradients are taken, a power of two: 16 for each row that the mean is over, so that the
- * gradients of logits lie between float16's smallest number and 16, a thousand times below its largest.
- */
-function lossScale({ mixed }: StepContext, rows: number): number {
-  return mixed ? 2 ** Math.round(Math.log2(16 * rows)) : 1;
 }
 
 function runStep(
@@ -110,158 +98,4 @@ function runStep(
   for (const scalar of new Set([scaled, clip, scale])) if (scalar !== norm) scalar?.dispose();
   disposeGradients(total);
   return { losses: losses as tf.Scalar[], norm };
-}
-
-/** Tensors of one micro-batch, and the soft targets computed on it so far. */
-class MicroBatch {
-  readonly #context: StepContext;
-  readonly #batch: HostBatch;
-  readonly #inputs: ModelInputs;
-  readonly #targets: Targets;
-  readonly #normalizer: number;
-  readonly #seed: number;
-  readonly #variables: tf.Variable[];
-  readonly #slotByVariable: ReadonlyMap<string, string>;
-  #self: TeacherDistribution | undefined;
-  #teacher: TeacherDistribution | undefined;
-  /** Labels of blended rows. */
-  #blended: TeacherDistribution | undefined;
-  /** The teacher's states after every layer. */
-  #states: HiddenTargets | undefined;
-
-  constructor(context: StepContext, batch: HostBatch, normalizer: number, seed: number) {
-    const readers = [context.model, ...(context.teacher ? membersOf(context.teacher) : [])];
-    for (const { config } of readers) checkBatchIds(config, batch);
-    this.#context = context;
-    this.#batch = batch;
-    this.#inputs = inputTensors(batch);
-    this.#targets = batchTargets(context.model.config, batch);
-    this.#normalizer = normalizer;
-    this.#seed = seed;
-    this.#variables = [...context.model.weights.values()];
-    this.#slotByVariable = new Map([...context.model.weights].map(([slot, variable]) => [variable.name, slot]));
-  }
-
-  run(pass: PassPlan): { value: tf.Scalar; gradients: GradientSet } {
-    const { model, attention, dropout, temperature } = this.#context;
-    const teacher = pass.soft > 0 ? this.#softTargets(pass) : undefined;
-    const states = teacher && pass.source === 'teacher' ? this.#hiddenTargets() : undefined;
-    let logits: tf.Tensor2D | undefined;
-    let loss: tf.Scalar | undefined;
-    const scale = lossScale(this.#context, this.#normalizer);
-    // Backward of its own per pass: the activations of two networks are never held together.
-    const { value, grads } = variableGradients(() => {
-      const output = model.forward(this.#inputs, {
-        training: true,
-        dropout,
-        seed: this.#seed,
-        ...(states && { hiddenStates: true }),
-        ...(pass.subnet && { subnet: pass.subnet }),
-        ...(attention && { attention }),
-      });
-      const rows = outputRows(model.config, output.logits, this.#targets);
-      if (pass.teaches) logits = tf.keep(rows);
-      const own = this.#withStates(this.#loss(rows, pass, teacher), pass, output.hiddenStates, states);
-      if (scale === 1) return own;
-      loss = tf.keep(own);
-      return tf.mul(own, scale) as tf.Scalar;
-    }, this.#variables);
-    if (logits) {
-      this.#self = teacherDistribution(logits, temperature, this.#targets.kind);
-      logits.dispose();
-    }
-    const gradients: GradientSet = new Map();
-    for (const [name, gradient] of Object.entries(grads)) {
-      if (gradient) gradients.set(this.#slotByVariable.get(name) as string, gradient);
-    }
-    if (!loss) return { value, gradients };
-    value.dispose();
-    return { value: loss, gradients };
-  }
-
-  #withStates(
-    loss: tf.Scalar,
-    { soft }: PassPlan,
-    own: readonly tf.Tensor3D[] | undefined,
-    theirs: HiddenTargets | undefined,
-  ): tf.Scalar {
-    if (!own || !theirs) return loss;
-    const factor = (soft * (this.#context.hiddenStates ?? 0) * labelCountOf(this.#batch)) / this.#normalizer;
-    return tf.add(loss, tf.mul(hiddenStateLoss(own, theirs), factor));
-  }
-
-  #said({ logits }: HiddenTargets): TeacherDistribution {
-    const { teacher, temperature } = this.#context;
-    const { config } = membersOf(teacher as Teacher | TeacherCache)[0] as ElasticModel;
-    const rows = tf.tidy(() => tf.clone(outputRows(config, logits, this.#targets)));
-    const distribution = teacherDistribution(rows, temperature, this.#targets.kind);
-    rows.dispose();
-    return distribution;
-  }
-
-  #hiddenTargets(): HiddenTargets | undefined {
-    const { hiddenStates = 0, teacher, attention } = this.#context;
-    if (hiddenStates === 0 || !teacher) return undefined;
-    return (this.#states ??= askHiddenStates(membersOf(teacher)[0] as ElasticModel, this.#inputs, attention));
-  }
-
-  #loss(rows: tf.Tensor2D, { hard, soft }: PassPlan, teacher: TeacherDistribution | undefined): tf.Scalar {
-    const normalizer = this.#normalizer;
-    const { mixed, labels } = this.#batch;
-    const { similarities = 1 } = this.#context;
-    const distil = teacher && { teacher };
-    if (teacher && teacher.probabilities.shape[1] !== rows.shape[1]) {
-      const [theirs, own] = [teacher.probabilities.shape[1], rows.shape[1]];
-      throw new SupernetError(
-        'invalid-option',
-        `the teacher has ${theirs} classes, the student ${own}: a teacher has the student's classes`,
-        { teacher: theirs, student: own },
-      );
-    }
-    if (!mixed) return objectiveLoss(rows, this.#targets, { hard, soft, normalizer, similarities, ...distil });
-    this.#blended ??= keepDistribution(blendedLabels(labels, mixed, rows.shape[1]));
-    const loss = objectiveLoss(rows, this.#targets, { hard: 0, soft: hard, normalizer, teacher: this.#blended });
-    if (!teacher) return loss;
-    return tf.add(loss, objectiveLoss(rows, this.#targets, { hard: 0, soft, normalizer, teacher }));
-  }
-
-  /** @param isDone whether the passes went well: after a failure that comes first, those of a wrecked backend say nothing */
-  dispose(isDone: boolean): void {
-    try {
-      disposeInputs(this.#inputs);
-      disposeTargets(this.#targets);
-      if (this.#self) disposeTeacher(this.#self);
-      if (this.#teacher) disposeTeacher(this.#teacher);
-      if (this.#blended) disposeTeacher(this.#blended);
-      if (this.#states) disposeHiddenTargets(this.#states);
-    } catch (error) {
-      if (isDone) throw error;
-    }
-  }
-
-  #softTargets(pass: PassPlan): TeacherDistribution {
-    if (pass.source === 'self') {
-      if (!this.#self) throw new SupernetError('internal', 'a pass distils from S before S has run');
-      return this.#self;
-    }
-    const { teacher, attention, temperature } = this.#context;
-    if (!teacher)
-      throw new SupernetError('invalid-option', 'this objective distils from a teacher: give options.teacher');
-    const how = { temperature, ...(attention && { attention }) };
-    const states = membersOf(teacher).length === 1 ? this.#hiddenTargets() : undefined;
-    // One pass of it gives both, for less than its kept answers and a pass for its states.
-    if (states) this.#teacher ??= this.#said(states);
-    this.#teacher ??=
-      teacher instanceof TeacherCache
-        ? teacher.ask(this.#batch, this.#inputs, how)
-        : askTeacher(teacher, this.#inputs, { targets: this.#targets, ...how });
-    return this.#teacher;
-  }
-}
-
-/** Outlives the tidy scope it is made in. */
-function keepDistribution(distribution: TeacherDistribution): TeacherDistribution {
-  tf.keep(distribution.probabilities);
-  tf.keep(distribution.negativeEntropy);
-  return distribution;
 }

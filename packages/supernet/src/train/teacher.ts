@@ -5,6 +5,8 @@ import type { AttentionFunction, ElasticModel, ModelInputs } from '../model/type
 import { bernoulliEntropy, LEAST_PROBABILITY, teacherDistribution } from './losses.ts';
 import type { OutputKind, Targets, TeacherDistribution } from './losses.ts';
 import { outputRows } from './outputs.ts';
+import { played } from '../webgpu/recording.ts';
+import type { NamedTensors } from '../webgpu/recording.ts';
 
 /**
  * Whom a student learns from: a fine-tuned model, or an ensemble of such, whose distribution is the mean of its members'
@@ -53,12 +55,27 @@ export function membersOf(teacher: Teacher | { readonly members: readonly Elasti
  */
 export function askTeacher(teacher: Teacher, inputs: ModelInputs, context: TeacherContext): TeacherDistribution {
   const { targets, temperature = 1, attention } = context;
-  const ask = (model: ElasticModel) =>
+  const weights = membersOf(teacher).flatMap((model) => [...model.weights.values()]);
+  const key = ['teacher', temperature, targets.kind];
+  const work = (own: NamedTensors) => {
+    const { probabilities, negativeEntropy } = ask(teacher, own as unknown as ModelInputs, context);
+    return { probabilities, negativeEntropy };
+  };
+  const said = attention
+    ? work({ ...inputs } as NamedTensors)
+    : played(key, { ...inputs } as NamedTensors, weights, work);
+  return { ...said, temperature } as unknown as TeacherDistribution;
+}
+
+/** Asks anew. */
+function ask(teacher: Teacher, inputs: ModelInputs, context: TeacherContext): TeacherDistribution {
+  const { targets, temperature = 1, attention } = context;
+  const logitsOf = (model: ElasticModel) =>
     outputRows(model.config, model.forward(inputs, attention ? { attention } : {}).logits, targets);
   const { kind = 'softmax' } = targets;
   const members = membersOf(teacher);
   if (members.length === 1) {
-    const logits = tf.tidy(() => ask(members[0] as ElasticModel));
+    const logits = tf.tidy(() => logitsOf(members[0] as ElasticModel));
     const distribution = teacherDistribution(logits, temperature, kind);
     logits.dispose();
     return distribution;
@@ -68,7 +85,7 @@ export function askTeacher(teacher: Teacher, inputs: ModelInputs, context: Teach
     for (const [index, member] of members.entries()) {
       const before: tf.Tensor2D | undefined = sum;
       sum = tf.tidy(() => {
-        const logits = ask(member);
+        const logits = logitsOf(member);
         const scaled = temperature === 1 ? logits : (tf.div(logits, temperature) as tf.Tensor2D);
         const own = {
           softmax: () => tf.softmax(scaled),

@@ -4,8 +4,8 @@ import { runMany } from './program.ts';
 import type { ManyKernel } from './program.ts';
 
 const SIZE = 256;
-/** Weights of one dispatch: an average and a weight each, of the eight storage buffers that WebGPU guarantees. */
-export const WEIGHTS_AVERAGED_TOGETHER = 4;
+/** Weights of one dispatch: an average and a weight each, and the share, of the eight storage buffers that WebGPU guarantees. */
+export const WEIGHTS_AVERAGED_TOGETHER = 3;
 
 const kernels = new Map<number, ManyKernel>();
 
@@ -15,15 +15,15 @@ function kernelOf(count: number): ManyKernel {
     const from = i === 0 ? '0' : `uniforms.end${i - 1}`;
     return `if (i < uniforms.end${i}) {
         let k = i - ${from};
-        average${i}[k] = uniforms.keep * average${i}[k] + (1.0 - uniforms.keep) * weight${i}[k];
+        average${i}[k] = keep[0] * average${i}[k] + (1.0 - keep[0]) * weight${i}[k];
         return;
       }`;
   };
   return {
     name: `moving-average-${count}`,
     writes: all.map((i) => `average${i}`),
-    reads: all.map((i) => `weight${i}`),
-    uniforms: Object.fromEntries([['keep', 'f'], ...all.map((i) => [`end${i}`, 'i'])]) as Record<string, 'i' | 'f'>,
+    reads: [...all.map((i) => `weight${i}`), 'keep'],
+    uniforms: Object.fromEntries(all.map((i) => [`end${i}`, 'i'])) as Record<string, 'i' | 'f'>,
     workgroupSize: SIZE,
     code: `
       fn run(index : u32) {
@@ -33,15 +33,15 @@ function kernelOf(count: number): ManyKernel {
   };
 }
 
-/** average ← keep·average + (1 − keep)·weight of up to {@link WEIGHTS_AVERAGED_TOGETHER} pairs that share no memory. */
+/** average ← keep·average + (1 − keep)·weight of up to {@link WEIGHTS_AVERAGED_TOGETHER} pairs that share no memory. `keep` [1] is a tensor: a uniform that differs from step to step would be a buffer of its own each time. */
 export function averageInPlace(
   pairs: readonly { readonly average: tf.Tensor; readonly weight: tf.Tensor }[],
-  keep: number,
+  keep: tf.Tensor1D,
 ): void {
   const kernel = kernels.get(pairs.length) ?? kernelOf(pairs.length);
   kernels.set(pairs.length, kernel);
   let end = 0;
   const ends = pairs.map(({ weight }) => (end += weight.size));
   const writes = pairs.map(({ average }) => average);
-  runMany(kernel, { writes, reads: pairs.map(({ weight }) => weight) }, [keep, ...ends], end);
+  runMany(kernel, { writes, reads: [...pairs.map(({ weight }) => weight), keep] }, ends, end);
 }

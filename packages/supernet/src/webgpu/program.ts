@@ -237,6 +237,19 @@ function submit(kernel: Kernel, shape: readonly number[], dispatch: Dispatch, ou
   return backend.runWebGPUProgram(program, dispatch.inputs, 'float32', uniforms, output);
 }
 
+const COPY: Kernel = {
+  name: 'copy',
+  inputs: ['x'],
+  uniforms: { count: 'i' },
+  workgroupSize: 64,
+  code: 'fn main(index : i32) { if (index < uniforms.count) { result[index] = x[index]; } }',
+};
+
+/** The same float32 numbers in memory of their own. */
+export function copyOf<T extends tf.Tensor>(x: T): T {
+  return runKernel(COPY, x.shape as never, { inputs: [x], uniforms: [x.size], groups: groupsFor(x.size, 64) }) as T;
+}
+
 /** Workgroups that cover `count` elements. */
 export function groupsFor(count: number, workgroupSize: number): number {
   return Math.max(1, Math.ceil(count / workgroupSize));
