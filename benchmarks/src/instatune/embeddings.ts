@@ -33,7 +33,7 @@ import {
   type SubnetConfig,
 } from '@instatune/supernet';
 import { round } from './rows.ts';
-import { trainWithin } from './within.ts';
+import { endedBy, trainWithin } from './within.ts';
 
 export interface EmbeddingRecipe {
   /** Steps of the super-network; and of each chosen sub-network by itself afterwards. */
@@ -180,9 +180,15 @@ export async function studyEmbeddings(options: EmbeddingStudyOptions): Promise<v
     share = 1,
   ) => {
     const start = performance.now();
-    const run = (steps: number, stop: AbortSignal, onStep: (step: number) => void) =>
-      runTraining(what, model, steps, rate, strategy, stop, onStep);
-    const steps = await trainWithin(model, most, secondsLeft() * share, run, signal);
+    const steps = await trainWithin(
+      { model, most, seconds: secondsLeft() * share, signal },
+      async (wanted, stop, onStep) => {
+        let done = 0;
+        const onEach = (step: number) => onStep((done = step));
+        await runTraining(what, model, wanted, rate, strategy, stop, onEach).catch(endedBy(signal));
+        return done;
+      },
+    );
     log(`embeddings: ${what}: ${steps} of ${most} steps`);
     return { steps, trainingSeconds: round((performance.now() - start) / 1000, 1) };
   };

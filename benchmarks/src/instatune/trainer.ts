@@ -1,15 +1,8 @@
 // The trainings of a study: one recipe, one log, and the pace of each.
-import * as tf from '@tensorflow/tfjs';
-import {
-  countParameters,
-  fineTune,
-  SupernetError,
-  type Dataset,
-  type ElasticModel,
-  type FineTuneOptions,
-} from '@instatune/supernet';
+import { countParameters, fineTune, type Dataset, type ElasticModel, type FineTuneOptions } from '@instatune/supernet';
 import { trainedOrKept, type KeptOptions } from './kept.ts';
 import type { Recipe } from './tasks.ts';
+import { endedBy, trainWithin } from './within.ts';
 
 /** How a training went. */
 export interface Trained {
@@ -33,12 +26,6 @@ export interface TrainerOptions {
 /** Work of a super-network step without a teacher (a probe's), and of one model of a teacher, in plain steps. */
 const SUPER_WORK = 1.75;
 const TEACHER_WORK = 0.35;
-/** Steps whose pace says whether a training fits its time: the ones before make shaders and buffers. */
-const PACE = { from: 24, to: 56 } as const;
-/** How much longer than its time a training may look before it begins anew with fewer steps. */
-const SLACK = 1.05;
-/** Steps, at least. */
-const FEWEST = 40;
 /** Losses come in bursts of so many steps on a GPU. */
 const BURST = 8;
 /** Milliseconds between two lines of the log. */
@@ -68,8 +55,8 @@ export class Trainer {
     return trainedOrKept(model, parts.join(' '), kept, train);
   }
 
-  /** Trains for so many seconds at most: with fewer steps from the beginning where the pace says so, and stopped where that was wrong. */
-  async #within(
+  /** Trains for so many seconds at most. */
+  #within(
     seconds: number,
     what: string,
     model: ElasticModel,
@@ -77,23 +64,12 @@ export class Trainer {
     recipe: Recipe,
     options: FineTuneOptions & { readonly skip?: number },
   ): Promise<Trained> {
-    if (seconds === Number.POSITIVE_INFINITY) return this.#train(what, model, data, recipe, options, {});
-    const { name, log } = this.#options;
-    const end = performance.now() + 1000 * seconds;
-    const steps = options.steps ?? recipe.steps;
-    const start = new Map(
-      [...model.weights].map(([slot, weight]) => [slot, tf.keep(tf.tidy(() => tf.mul(weight, 1)))]),
+    const { name, signal, log } = this.#options;
+    const most = options.steps ?? recipe.steps;
+    const onFewer = (steps: number) => log(`${name}: ${what} takes too long: ${steps} instead of ${most} steps`);
+    return trainWithin<Trained>({ model, most, seconds, signal, onFewer }, (steps, stop, onStep) =>
+      this.#train(what, model, data, recipe, { ...options, steps }, stop, onStep),
     );
-    try {
-      const whole = await this.#train(what, model, data, recipe, options, { end, isTried: true });
-      if (whole.fits === undefined) return whole;
-      const fewer = Math.max(FEWEST, Math.min(steps, whole.fits));
-      log(`${name}: ${what} takes too long: ${fewer} instead of ${steps} steps`);
-      for (const [slot, weight] of model.weights) tf.tidy(() => weight.assign(tf.mul(start.get(slot) as tf.Tensor, 1)));
-      return await this.#train(what, model, data, recipe, { ...options, steps: fewer }, { end });
-    } finally {
-      tf.dispose([...start.values()]);
-    }
   }
 
   async #train(
@@ -101,43 +77,29 @@ export class Trainer {
     model: ElasticModel,
     data: Dataset,
     recipe: Recipe,
-    options: FineTuneOptions & { readonly skip?: number },
-    { end, isTried = false }: { readonly end?: number; readonly isTried?: boolean },
-  ): Promise<Trained & { readonly fits?: number }> {
+    options: FineTuneOptions & { readonly steps: number; readonly skip?: number },
+    stop: AbortSignal,
+    onStep: (step: number) => void,
+  ): Promise<Trained> {
     const { name, signal, seed, log } = this.#options;
-    const over = new AbortController();
     const { skip, ...more } = options;
-    const steps = more.steps ?? recipe.steps;
+    const { steps } = more;
     const first = skip ?? (steps > 4 * BURST ? BURST * Math.ceil((steps * 0.05) / BURST) : 1);
     const start = performance.now();
     let mark = start;
     let lastLog = start;
     let loss = Number.NaN;
     let done = 0;
-    let paceFrom = start;
-    let fits: number | undefined;
     await fineTune(model, data, {
       batchSize: recipe.batchSize,
       learningRate: recipe.learningRate,
       seed,
       ...recipe.common,
       ...more,
-      steps,
-      signal: end === undefined ? signal : AbortSignal.any([signal, over.signal]),
+      signal: stop,
       onProgress: (progress) => {
         done = progress.step;
-        if (end !== undefined && performance.now() > end) over.abort();
-        if (end !== undefined && isTried && steps > 2 * PACE.to) {
-          if (progress.step === PACE.from) paceFrom = performance.now();
-          if (progress.step === PACE.to) {
-            const now = performance.now();
-            const each = (now - paceFrom) / (PACE.to - PACE.from);
-            if (now + (steps - PACE.to) * each > start + SLACK * (end - start)) {
-              fits = Math.floor((end - now) / each);
-              over.abort();
-            }
-          }
-        }
+        onStep(done);
         loss = Number.isNaN(loss) ? progress.loss : 0.98 * loss + 0.02 * progress.loss;
         const now = performance.now();
         if (progress.step === first) mark = now;
@@ -145,14 +107,11 @@ export class Trainer {
         lastLog = now;
         log(`${name}: ${what} ${progress.step}/${steps} loss ${loss.toFixed(4)} eta ${progress.eta.toFixed(0)} s`);
       },
-    }).catch((error: unknown) => {
-      const isOver = over.signal.aborted && !signal.aborted;
-      if (!(isOver && error instanceof SupernetError && error.code === 'aborted')) throw error;
-      if (fits === undefined) log(`${name}: ${what} is stopped after ${done} of ${steps} steps: its time is over`);
-    });
+    }).catch(endedBy(signal));
+    if (done < steps) log(`${name}: ${what} is stopped after ${done} of ${steps} steps: its time is over`);
     const now = performance.now();
     const secondsPerStep = (now - mark) / 1000 / Math.max(1, done - first);
-    return { seconds: (now - start) / 1000, secondsPerStep, loss, steps: done, ...(fits !== undefined && { fits }) };
+    return { seconds: (now - start) / 1000, secondsPerStep, loss, steps: done };
   }
 
   /** Steps of a recipe that fit the seconds left: a few super-network steps on throw-away weights tell the pace, and warm up. */

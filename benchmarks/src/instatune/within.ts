@@ -2,48 +2,69 @@
 import * as tf from '@tensorflow/tfjs';
 import { SupernetError, type ElasticModel } from '@instatune/supernet';
 
-/** Steps that tell the pace; the first of them make shaders and buffers. */
-const FIRST = 16;
-const PACED = 48;
-/** What a pace is not trusted with: others come onto the same GPU. */
-const MARGIN = 0.85;
+/** Steps whose pace says whether a training fits its time: the ones before make shaders and buffers. */
+const PACE = { from: 24, to: 56 } as const;
+/** How much longer than its time a training may look before it begins anew with fewer steps. */
+const SLACK = 1.05;
+/** Steps, at least. */
+const FEWEST = 40;
+
+/** Runs so many steps and says which is done; `stop` ends it earlier, which is no error ({@link endedBy}). */
+export type Training<T> = (steps: number, stop: AbortSignal, onStep: (step: number) => void) => Promise<T>;
+
+/** What {@link trainWithin} is told. */
+export interface WithinOptions {
+  readonly model: ElasticModel;
+  /** Steps where there is time. */
+  readonly most: number;
+  readonly seconds: number;
+  readonly signal: AbortSignal;
+  /** It begins anew with so many steps. */
+  readonly onFewer?: (steps: number) => void;
+}
 
 /**
- * Runs `train` for `most` steps, or for as many as fit the seconds by the pace of some whose weights are put back; stops it when the
- * time is over.
- *
- * @returns the steps planned, fewer where it was stopped
+ * Trains for so many seconds at most: with fewer steps from the beginning, from the weights as they were, where the pace of its first steps says
+ * so, and stopped where that was wrong.
  */
-export async function trainWithin(
-  model: ElasticModel,
-  most: number,
-  seconds: number,
-  train: (steps: number, stop: AbortSignal, onStep: (step: number) => void) => Promise<void>,
-  signal: AbortSignal,
-): Promise<number> {
-  if (seconds === Number.POSITIVE_INFINITY || most <= PACED) {
-    await train(most, signal, () => undefined);
-    return most;
-  }
+export async function trainWithin<T>(
+  { model, most, seconds, signal, onFewer }: WithinOptions,
+  train: Training<T>,
+): Promise<T> {
+  if (seconds === Number.POSITIVE_INFINITY) return train(most, signal, () => undefined);
   const start = performance.now();
-  const left = () => seconds - (performance.now() - start) / 1000;
-  const before = new Map([...model.weights].map(([name, weight]) => [name, weight.clone()]));
-  let mark = start;
-  await train(PACED, signal, (step) => {
-    if (step === FIRST) mark = performance.now();
-  });
-  const pace = (performance.now() - mark) / 1000 / (PACED - FIRST);
-  for (const [name, weight] of model.weights) weight.assign(before.get(name)!);
-  tf.dispose([...before.values()]);
-  const steps = Math.max(1, Math.min(most, Math.floor((left() * MARGIN) / pace)));
-  let done = 0;
-  const stop = AbortSignal.any([signal, AbortSignal.timeout(Math.max(1, Math.round(left() * 1000)))]);
-  try {
-    await train(steps, stop, (step) => {
-      done = step;
+  const end = start + 1000 * seconds;
+  const before = new Map([...model.weights].map(([name, weight]) => [name, tf.tidy(() => tf.mul(weight, 1))]));
+  let fits: number | undefined;
+  const attempt = (steps: number, isTried: boolean): Promise<T> => {
+    const over = new AbortController();
+    let from = start;
+    return train(steps, AbortSignal.any([signal, over.signal]), (step) => {
+      const now = performance.now();
+      if (now > end) over.abort();
+      if (step === PACE.from) from = now;
+      if (!isTried || steps <= 2 * PACE.to || step !== PACE.to) return;
+      const each = (now - from) / (PACE.to - PACE.from);
+      if (now + (steps - PACE.to) * each <= start + SLACK * (end - start)) return;
+      fits = Math.floor((end - now) / each);
+      over.abort();
     });
-  } catch (error) {
-    if (signal.aborted || !(error instanceof SupernetError && error.code === 'aborted')) throw error;
+  };
+  try {
+    const whole = await attempt(most, true);
+    if (fits === undefined) return whole;
+    const fewer = Math.max(FEWEST, Math.min(most, fits));
+    onFewer?.(fewer);
+    for (const [name, weight] of model.weights) tf.tidy(() => weight.assign(tf.mul(before.get(name)!, 1)));
+    return await attempt(fewer, false);
+  } finally {
+    tf.dispose([...before.values()]);
   }
-  return done;
+}
+
+/** Takes the error of a training that was stopped for its time, and throws every other. */
+export function endedBy(signal: AbortSignal): (error: unknown) => void {
+  return (error) => {
+    if (signal.aborted || !(error instanceof SupernetError && error.code === 'aborted')) throw error;
+  };
 }
