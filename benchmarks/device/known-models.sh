@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Known models side by side on a machine with one or two NVIDIA GPUs and no network, one process a study; each call returns at once.
 #   known-models.sh setup                         Node, Dawn, loaders and the bundle out of .carry (pack.mjs, pack-instatune.ts)
-#   known-models.sh start GPU NAME SECTION [FILE]  a section of the benchmark once FILE (a glob) exists; its environment is this call's
+#   known-models.sh start GPU NAME SECTION [FILE]…  a section of the benchmark once every FILE (a glob) exists; its environment is this call's
 #   known-models.sh wait SECONDS                  returns when all have ended, or the time is over
 #   known-models.sh bring                         rows so far, ends of the logs, everything but weights as $OUT/out.tgz
 # Weights and data lie under $STUDIES_HOME/shared as in ../shared (books as .txt, SST-2 as .tsv); they may come in several calls.
@@ -20,16 +20,16 @@ setup)
   chmod +x "$home/node"; cp .carry/instatune.mjs benchmarks/device/known-models.sh "$home/"
   gcc -O1 -shared -fPIC -o "$home/sel/libvulkan.so.1" benchmarks/device/select-gpu.c -ldl; nvidia-smi -L ;;
 start)
-  mkdir -p "$home/out/$3"
-  GPU_INDEX=$2 NAME=$3 SECTION=$4 AFTER=${5:-} setsid nohup bash "$home/known-models.sh" run >/dev/null 2>&1 & ;;
+  mkdir -p "$home/out/$3"; rm -f "$home/out/$3/ended"; : >"$home/out/$3/log.txt"
+  GPU_INDEX=$2 NAME=$3 SECTION=$4 AFTER="${*:5}" setsid nohup bash "$home/known-models.sh" run >/dev/null 2>&1 & ;;
 run)
   out=$home/out/$NAME; cd "$home" || exit 1
   # shellcheck disable=SC2086
-  while [ -n "$AFTER" ] && ! ls $AFTER >/dev/null 2>&1; do sleep 1; done
+  for file in $AFTER; do until ls $file >/dev/null 2>&1; do sleep 1; done; done
   REAL_VULKAN=$(ldconfig -p | awk '/libvulkan.so.1/{print $NF; exit}')
   export REAL_VULKAN LD_LIBRARY_PATH=$home/sel DAWN_NODE=$home/dawn.node CARRY=$home/none SHARED_DIR=$home/shared OUT=$out
   export INSTATUNE_SECTIONS=$SECTION INSTATUNE_PARTIAL=$out/partial.json INSTATUNE_KEPT=${KEPT:-$home/kept/$NAME} INSTATUNE_KEPT_AS=F16
-  ./node instatune.mjs ${QUICK:-} >"$out/log.txt" 2>&1; echo "exit $?" >>"$out/log.txt" ;;
+  ./node instatune.mjs ${QUICK:-} >>"$out/log.txt" 2>&1; echo "exit $?" >>"$out/log.txt"; touch "$out/ended" ;;
 wait)
   for ((t = 0; t < $2; t += 2)); do
     [ "$(grep -l '^exit' "$home"/out/*/log.txt | wc -l)" -ge "$(find "$home/out" -mindepth 1 -maxdepth 1 | wc -l)" ] && break

@@ -111,7 +111,14 @@ export const benchmark: Benchmark = {
         else {
           const found = taskOf(section);
           const whole = { ...found.recipe, ...(quick ? QUICK : {}), ...recipe };
-          const task = { ...found, recipe: { ...whole, common: { ...whole.common, precision } } };
+          const task = {
+            ...found,
+            // As many tokens at a time, whatever a window has.
+            evaluationBatch: whole.window
+              ? Math.max(1, Math.floor((found.evaluationBatch * 256) / whole.window))
+              : found.evaluationBatch,
+            recipe: { ...whole, common: { ...whole.common, precision } },
+          };
           await studyTask(task, {
             shared,
             seed,

@@ -100,6 +100,8 @@ export interface Recipe {
   readonly augment?: ImageOptions['augment'];
   /** Of image tasks: how images are varied where a teacher is learnt from. @defaultValue augment */
   readonly distilAugment?: ImageOptions['augment'];
+  /** Of SmolLM2: tokens of a window; what a network learns from short ones it forgets of long texts. @defaultValue 256 */
+  readonly window?: number;
   /** Of language models: windows that the teacher writes, beside the training text, to learn from it. @defaultValue 0 */
   readonly sampled?: number;
   /** Blocks that sub-networks may leave out: so many of those that the teacher misses least. @defaultValue none */
@@ -323,6 +325,9 @@ const BOOKS: Task = {
   },
 };
 
+/** Tokens of SmolLM2's windows, and what its MACs are stated for. */
+const WINDOW = 256;
+
 /** SmolLM2 on a text: what a super-network of it gives against its first layers alone. */
 function smollm2(name: string, reported: string, texts: (shared: string) => readonly string[]): Task {
   const task: Task = {
@@ -330,9 +335,9 @@ function smollm2(name: string, reported: string, texts: (shared: string) => read
     weights: 'smollm2-135m-instruct',
     metric: 'loss',
     reported,
-    tokens: 256,
+    tokens: WINDOW,
     layersOnly: true,
-    latency: { sequence: 256, logits: 'last' },
+    latency: { sequence: WINDOW, logits: 'last' },
     evaluationBatch: 16,
     recipe: {
       steps: 900,
@@ -356,14 +361,14 @@ function smollm2(name: string, reported: string, texts: (shared: string) => read
       skip: { attention: 8, ffn: 4 },
       space: { layers: [30], heads: [6, 9], ffn: [768, 1024, 1280, 1536] },
     },
-    async open(shared, seed, { space } = task.recipe) {
+    async open(shared, seed, { space, window = WINDOW } = task.recipe) {
       const folder = `${shared}/models/smollm2-135m-instruct`;
       const file = `${folder}/SmolLM2-135M-Instruct.Q4_1.gguf`;
       const loadModel = async (own = space) => (await loadCheckpoint(file, { space: own })).model;
       const tokenizer = await loadTokenizer(folderFiles(folder));
       if (!tokenizer) throw new Error(`${folder} has no tokenizer.json`);
       const splits = splitText(encodeTexts(tokenizer, texts(shared)), {
-        length: 256,
+        length: window,
         validation: 0.04,
         report: 0.08,
         seed,
