@@ -74,7 +74,8 @@ take)
 begin)
   gpus=$2; end=$(($(date +%s) + $3 - 40))
   [ -x "$home/node" ] || $models setup || exit 1
-  cat "$here"/../../packages/*/src/*.ts "$here"/../../packages/*/src/*/*.ts >"$home/shared/typescript.txt"
+  mkdir -p "$home/shared"
+  find -L "$here"/../../packages/*/src -name '*.ts' | sort | xargs cat >"$home/shared/typescript.txt"
   export INSTATUNE_TYPESCRIPT=$home/shared/typescript.txt INSTATUNE_PRECISION=${INSTATUNE_PRECISION:-mixed} INSTATUNE_SEARCH_SEEDS=0 INSTATUNE_HITS=1
   declare -A last=() until=()
   while read -r gpu chain study section seed seconds recipe; do
