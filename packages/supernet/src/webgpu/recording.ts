@@ -315,11 +315,10 @@ export class Recorder {
   #listen(heard: (program: Program, group: object, tensors: readonly tf.TensorInfo[]) => void): () => void {
     const [backend, pool] = [this.#backend as Backend, this.#pool as RecordingPool];
     const { device } = backend;
-    const [createBindGroup, recordAndSubmit, uploadToGPU] = [
-      device.createBindGroup,
-      backend.recordAndSubmit,
-      backend.uploadToGPU,
-    ];
+    // As they are, not bound: they are put back.
+    const createBindGroup = Reflect.get(device, 'createBindGroup') as Backend['device']['createBindGroup'];
+    const recordAndSubmit = Reflect.get(backend, 'recordAndSubmit') as Backend['recordAndSubmit'];
+    const uploadToGPU = Reflect.get(backend, 'uploadToGPU') as Backend['uploadToGPU'];
     let group: object = {};
     device.createBindGroup = (descriptor) => (group = createBindGroup.call(device, descriptor));
     backend.uploadToGPU = (dataId) => {
