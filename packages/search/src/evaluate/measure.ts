@@ -36,7 +36,8 @@ function reporting(problem: SearchProblem, number: number, hear: Hear): MeasureC
 /** @throws SearchError `measurement-failed` for an objective that is no number, or whose name is not quite one: it would never stop a trial */
 function checkReport({ objectives }: SearchProblem, values: Readonly<Record<string, unknown>>, where: string): void {
   const measured = objectives.filter(({ kind }) => kind === 'measured').map(({ name }) => name);
-  const missing = measured.filter((name) => !Object.hasOwn(values, name));
+  // What is reported beside an objective may be called much like another.
+  const missing = measured.some((name) => Object.hasOwn(values, name)) ? [] : measured;
   for (const [name, value] of Object.entries(values)) {
     const isObjective = measured.includes(name);
     const meant = isObjective ? undefined : nearest(name, missing);
