@@ -98,7 +98,9 @@ async function reading(page: Page, depth: number | undefined): Promise<Row[]> {
   await status(page, /^HiP read/, MINUTES);
   const rows: Row[] = [];
   for (const lane of ['dense', 'hip']) {
-    const { perplexity, ms, rate, first, token, memory, answer } = await figuresOf(page, lane);
+    const { perplexity, ms, rate, first, token, memory, answer: said } = await figuresOf(page, lane);
+    // On one line, as a row of a table needs it.
+    const answer = said?.replaceAll(/\s+/g, ' ');
     rows.push({
       lane,
       ...(depth === undefined
