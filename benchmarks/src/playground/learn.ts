@@ -44,7 +44,9 @@ export async function learnRows({ page, url }: TestPage, quick: boolean, log: (l
       await fill(page, 'evaluations', quick ? 4 : 12);
       await press(page, 'button[name=search]');
       await status(page, /are on the front/, 30);
-      await press(page, 'svg.front circle.best');
+      await page.evaluate(`[...document.querySelectorAll('svg.front circle.best')]
+        .toSorted((a, b) => a.cx.baseVal.value - b.cx.baseVal.value)[0]
+        .dispatchEvent(new MouseEvent('click', { bubbles: true, cancelable: true }))`);
       await page.waitForSelector('[data-chosen]');
       const chosen = await page.$$eval('[data-chosen] dd', (all) => all.map(({ textContent }) => textContent ?? ''));
       rows.push({
