@@ -3,6 +3,12 @@ import { layerConfig, type HipConfig } from '@hip/mask-search';
 import type { LayerShape } from './layers.ts';
 import type { ResolvedAttention } from './options.ts';
 
+/**
+ * Rows of a call up to which it is a question: it attends to all keys for longer than rows of a text do. What a search leaves out rows of a
+ * text hardly miss; a question that asks for it does (`docs/guide/language-models.md`).
+ */
+export const QUESTION_ROWS = 64;
+
 export class LayerAttention {
   readonly #window: number;
   readonly #denseBelow: ResolvedAttention['denseBelow'];
@@ -31,8 +37,9 @@ export class LayerAttention {
   /** Keys up to which so many queries attend to all of them; Infinity where they always do. */
   denseTokens(queries: number): number {
     if (!this.config) return Infinity;
-    const { rows, step } = this.#denseBelow;
-    return Math.max(queries === 1 ? step : rows, this.#exactTokens);
+    const { rows, question, step } = this.#denseBelow;
+    const pays = queries === 1 ? step : queries <= QUESTION_ROWS ? question : rows;
+    return Math.max(pays, this.#exactTokens);
   }
 
   get window(): number {

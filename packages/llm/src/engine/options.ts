@@ -6,12 +6,12 @@ import type { AttentionChoice, Backend, EngineOptions, WeightChoice } from './ty
 
 /**
  * Keys up to which dense attention is at least as fast, for rows of a text and for a single row (benchmarks: llm-cpu on WebAssembly,
- * device/llm on an H200).
+ * device/llm on an H200); and those up to which a question attends to all of them, whatever it takes.
  */
 export const DENSE_BELOW = {
-  wasm: { rows: 1024, step: 5632 },
-  webgpu: { rows: 8192, step: 8192 },
-} as const satisfies Readonly<Record<Backend, { readonly rows: number; readonly step: number }>>;
+  wasm: { rows: 1024, question: 16_384, step: 5632 },
+  webgpu: { rows: 8192, question: 8192, step: 8192 },
+} as const satisfies Readonly<Record<Backend, ResolvedAttention['denseBelow']>>;
 
 /** Tokens that pass through the layers at a time: enough rows for products to run near the peak, few enough to be small. */
 export const CHUNK_TOKENS = 512;
@@ -44,7 +44,8 @@ export interface ResolvedOptions {
 export interface ResolvedAttention {
   /** HiP's parameters, a profile's layers among them; undefined where all layers are dense. */
   readonly config: HipConfig | undefined;
-  readonly denseBelow: { readonly rows: number; readonly step: number };
+  /** Keys up to which rows of a text, of a question (a call of few rows) and a single token attend to all of them. */
+  readonly denseBelow: { readonly rows: number; readonly question: number; readonly step: number };
 }
 
 /** @throws LlmError `invalid-input` naming the option, its value and what is allowed */
@@ -92,7 +93,7 @@ function resolveAttention(
   }
   const { profile, config = {}, denseBelow: given } = choice;
   if (given !== undefined && !(given >= 0)) throw invalid('attention.denseBelow', given, 'a number >= 0');
-  const denseBelow = given === undefined ? usual : { rows: given, step: given };
+  const denseBelow = given === undefined ? usual : { rows: given, question: given, step: given };
   if (!profile) return { config: suitableConfig(resolveConfig(config), { headDim: headSize }), denseBelow };
   // A profile says which layers are dense and how many keys each head keeps; `k` is only their mean.
   const { k: _, ...searched } = profile.config;

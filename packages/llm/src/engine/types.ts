@@ -142,7 +142,11 @@ export interface AttentionOptions {
   readonly config?: Partial<HipConfig> | undefined;
   /** A calibrated profile of this model, e.g. `smollm2` of `@hip/attention/profiles`. */
   readonly profile?: AttentionProfile | undefined;
-  /** Tokens up to which every layer is dense. @defaultValue up to where HiP does not pay on the backend: see the README */
+  /**
+   * Tokens up to which every layer is dense, for rows of a text, questions and single tokens alike.
+   *
+   * @defaultValue up to where HiP does not pay on the backend, for questions (calls of at most 64 tokens) 16,384 on WebAssembly: see the README
+   */
   readonly denseBelow?: number | undefined;
 }
 

@@ -97,6 +97,10 @@ describe('which keys a layer reads', () => {
     expect(await kinds({}, 20_000)).toEqual(['dense', 'dense', 'hip']);
     expect(await kinds({}, 5000, {}, 1)).toEqual(['dense', 'dense', 'dense']);
     expect(await kinds({}, 7000, {}, 1)).toEqual(['dense', 'dense', 'hip']);
+    // A question attends to all keys where rows of a text are searched for.
+    expect(await kinds({}, 12_000, {}, 64)).toEqual(['dense', 'dense', 'dense']);
+    expect(await kinds({}, 12_000, {}, 65)).toEqual(['dense', 'dense', 'hip']);
+    expect(await kinds({ denseBelow: 2048 }, 12_000, {}, 20)).toEqual(['dense', 'dense', 'hip']);
     // Nothing is quadratic: dense layers end where the configuration says.
     expect(await kinds({}, DEFAULT_CONFIG.denseTokens! + 1)).toEqual(['hip', 'hip', 'hip']);
     expect(await kinds({ denseBelow: 0, config: { denseLayers: 0 } }, 500)).toEqual(['hip', 'hip', 'hip']);

@@ -1,7 +1,7 @@
 // A decoder's layers as the GPU's attention sees them: heads of a multiple of eight numbers, and what each layer attends to.
 import type { ModelConfig } from '@hip/checkpoints';
 import type { ModelLayer } from '@hip/kernels-webgpu';
-import { LayerAttention } from '../layer-attention.ts';
+import { LayerAttention, QUESTION_ROWS } from '../layer-attention.ts';
 import type { LayerShape } from '../layers.ts';
 import type { ResolvedAttention } from '../options.ts';
 
@@ -27,7 +27,7 @@ export function modelLayers(
       kvHeads,
       headDim: cachedHeadDim(shape),
       config: own.config ?? 'dense',
-      denseBelow: { rows: own.denseTokens(2), step: own.denseTokens(1) },
+      denseBelow: { rows: own.denseTokens(QUESTION_ROWS + 1), step: own.denseTokens(1) },
       // Not that of padded heads.
       scale: attentionScale ?? 1 / Math.sqrt(headDim),
       ...(window > 0 && { window }),
