@@ -10,8 +10,8 @@ const DIGITS = 5;
 
 /**
  * A paragraph of its own, that says it in both orders (as Mohtashami and Jaggi 2023 do), and asked for by its own beginning: models that were
- * never trained on such continue it, which few do with a question in running text; the bundled one, which was, finds either. Over 8K tokens
- * SmolLM2 135M is at the end of what it can: not every answer is right (benchmarks: playground, part `pass-key`).
+ * never trained on such continue it, which few do with a question in running text; the bundled one, which was, finds either
+ * (benchmarks: playground, part `pass-key`).
  *
  * @param random - in [0, 1). @defaultValue Math.random
  */
