@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { ROOT } from '../toolchain.mjs';
 import { ABLATION, ablationTable } from './ablation.mjs';
 import { ARCHITECTURE } from './architecture.mjs';
+import { cpuAttentionTables } from './cpu-attention.mjs';
 import { PLOTS } from './figure-plots.mjs';
 import { VIEWS } from './figure-views.mjs';
 import { HEADLINES } from './headlines.mjs';
@@ -189,6 +190,7 @@ const RENDERERS = {
   benchmarks: benchmarksPage,
   rows: rowsPage,
   architecture,
+  cpu_attention: () => cpuAttentionTables(load('cpu-attention')),
   ...Object.fromEntries(Object.keys(ABLATION).map((section) => [`ablation_${section}`, () => ablation(section)])),
 };
 const headlines = () =>
@@ -228,6 +230,7 @@ export const TARGETS = [
   'docs/guide/ablation.md',
   'docs/guide/benchmarks.md',
   'docs/guide/benchmarks-rows.md',
+  'packages/kernels-cpu/README.md',
 ].map((file) => join(ROOT, file));
 
 /** Where the pictures lie. */
