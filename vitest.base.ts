@@ -14,7 +14,7 @@ export function packageConfig(overrides: { testTimeout?: number; fileParallelism
       include: ['test/**/*.test.ts'],
       // For tests that hang, not for slow machines: no test asserts a time.
       testTimeout: overrides.testTimeout ?? 600_000,
-      hookTimeout: 300_000,
+      hookTimeout: 600_000,
       fileParallelism: overrides.fileParallelism ?? true,
       maxWorkers: 2,
       env: { FC_SEED: seed },

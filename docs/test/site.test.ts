@@ -105,7 +105,7 @@ describe('pages', () => {
 });
 
 describeBrowser('the site on a phone', (open) => {
-  it('is no wider than 360 pixels, and logs no error', { timeout: 300_000 }, async () => {
+  it('is no wider than 360 pixels, and logs no error', async () => {
     await using tab = await open({ root: site, isolated: false });
     await tab.page.setViewport({ width: 360, height: 740 });
     const wide: string[] = [];
@@ -115,10 +115,11 @@ describeBrowser('the site on a phone', (open) => {
       if (width > 360) wide.push(`${path}: ${width}`);
     }
     expect(wide).toEqual([]);
-    expect(tab.errors).toEqual([]);
+    // What a page fetches ahead of its links ends with the page.
+    expect(tab.errors.filter((error) => !/ERR_ABORTED/.test(error))).toEqual([]);
   });
 
-  it('reads in the dark as in the light', { timeout: 120_000 }, async () => {
+  it('reads in the dark as in the light', async () => {
     await using tab = await open({ root: site, isolated: false });
     for (const scheme of ['light', 'dark'] as const) {
       await tab.page.emulateMediaFeatures([{ name: 'prefers-color-scheme', value: scheme }]);

@@ -19,7 +19,7 @@ const programs = pages
   // Fragments that show one call need names from around them.
   .filter(({ code }) => code.includes('import '));
 
-it('the examples compile', { timeout: 120_000 }, async () => {
+it('the examples compile', async () => {
   expect(programs.length).toBeGreaterThan(35);
   expect(await typeErrors(programs)).toEqual([]);
 });

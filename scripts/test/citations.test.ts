@@ -16,7 +16,7 @@ const ROOT = join(import.meta.dirname, '../..');
 const files: string[] = writtenFiles(ROOT);
 
 describe('citations', () => {
-  it('exist', { timeout: 60_000 }, () => {
+  it('exist', () => {
     expect(files.length).toBeGreaterThan(500);
     const exists = resolverOf(ROOT, files);
     const headings = new Map<string, string>();

@@ -10,7 +10,7 @@ import { casesOf, LENGTHS, parseLengths } from '../src/measure/cases.ts';
 import { interleave, median, type Candidate } from '../src/measure/interleave.ts';
 import type { MeasuredRow } from '../src/measure/protocol.ts';
 import { byCase, compare } from '../src/measure/report.ts';
-import { builtSite, openIsolated, picture, press, text, waitForText, wide } from './site.ts';
+import { builtSite, openIsolated, picture, press, pressWhen, text, waitForText, wide } from './site.ts';
 
 describe('lengths', () => {
   it('are read in any order, each once', () => {
@@ -180,9 +180,10 @@ describeBrowser('measure', (open) => {
 
   it('stops, and is as it was after a reload', async () => {
     const { page } = tab;
-    await ask('wasm', { prefill: '1024', decode: '', runs: '50' });
-    await waitForText(page, '.bar', /prefill, 1024 tokens, wasm: /);
-    await press(page, 'button[name=stop]');
+    const measured = ['.bar', /prefill, 1024 tokens, wasm: /] as const;
+    await pressWhen(page, 'button[name=stop]', measured, () =>
+      ask('wasm', { prefill: '1024', decode: '', runs: '50' }),
+    );
     await waitForText(page, '.status', /^Stopped/);
     await page.reload({ waitUntil: 'load' });
     await waitForText(page, '.status', /^Nothing has been measured/);

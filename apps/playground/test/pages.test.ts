@@ -6,7 +6,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { describeBrowser } from '@hip/testing';
 import type { TestPage } from '@hip/testing/browser';
 import { PAGES } from '../build/pages.ts';
-import { builtSite, openIsolated, picture, press, waitForText, wide } from './site.ts';
+import { builtSite, openIsolated, picture, press, untilIsolated, waitForText, wide } from './site.ts';
 
 /** Bytes of scripts, compressed, that a page may have before anything is asked for. */
 const BUDGET = 150_000;
@@ -80,6 +80,33 @@ describeBrowser('the pages', (open) => {
     expect(await tab.page.evaluate('document.activeElement.textContent')).toBe('Skip to content');
   });
 
+  it('are isolated again after a load that went past the service worker, and work where none is in the way', async () => {
+    const { page } = tab;
+    const session = await page.createCDPSession();
+    // As by shift and reload.
+    await page.evaluate('globalThis.isBefore = true');
+    await session.send('Page.reload', { ignoreCache: true });
+    await page.waitForFunction('!globalThis.isBefore');
+    await untilIsolated(page);
+    await session.send('Network.enable');
+    await session.send('Network.setBypassServiceWorker', { bypass: true });
+    const { identifier } = await page.evaluateOnNewDocument(
+      'globalThis.reloads = sessionStorage.getItem("playground-reloads")',
+    );
+    await page.goto(`${tab.url}/studies/`, { waitUntil: 'load' });
+    // It is loaded anew for a while, and then no more.
+    await page.waitForFunction('globalThis.reloads === "2" && document.readyState === "complete"');
+    await page.removeScriptToEvaluateOnNewDocument(identifier);
+    await page.evaluate('globalThis.isBefore = true');
+    await press(page, 'button[name=example]');
+    await waitForText(page, '.status', /^example: 240 trials/);
+    expect(await page.evaluate('[crossOriginIsolated, globalThis.isBefore]')).toEqual([false, true]);
+    await session.send('Network.setBypassServiceWorker', { bypass: false });
+    await session.detach();
+    await page.goto(`${tab.url}/`, { waitUntil: 'load' });
+    await untilIsolated(page);
+  });
+
   it('move nothing for visitors who want less motion, neither by a change of state nor by scrolling', async () => {
     const { page } = tab;
     const moves = new Map<string, number>();
@@ -108,7 +135,7 @@ describeBrowser('the pages', (open) => {
     await waitForText(page, '.status', /^llama: 6 layers/);
     expect(page.workers().length).toBeGreaterThan(0);
     await page.goto(`${tab.url}/`, { waitUntil: 'load' });
-    for (const end = Date.now() + 60_000; page.workers().length > 0 && Date.now() < end;)
+    for (const end = Date.now() + 500_000; page.workers().length > 0 && Date.now() < end;)
       await new Promise((resolve) => setTimeout(resolve, 50));
     expect(page.workers()).toEqual([]);
     // The way back: whether the browser has kept the page or not, it begins anew.

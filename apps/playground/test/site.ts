@@ -47,13 +47,33 @@ export async function wide(page: Page): Promise<number> {
   return width - 360;
 }
 
-/** Opens a page, and waits until the service worker has isolated it, which loads it a second time. */
+/** `Math.random` from a seed, the same at each load, so that no test depends on what a page draws; `reseed` begins anew. Mulberry32. */
+const SEEDED = `globalThis.reseed = (seed) => {
+  let state = seed;
+  Math.random = () => {
+    state = (state + 0x6d2b79f5) | 0;
+    let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
+    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
+    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
+  };
+};
+reseed(1);`;
+
+/** Waits until the service worker has isolated the page, which loads it a second time. */
+export const untilIsolated = (page: Page): Promise<unknown> =>
+  page.waitForFunction('globalThis.crossOriginIsolated && document.readyState === "complete"');
+
+/** Opens a page, isolated, with seeded random numbers. */
 export async function openIsolated(page: Page, url: string): Promise<void> {
+  await page.evaluateOnNewDocument(SEEDED);
+  // The second load of the page before must be over: the two would cancel each other.
+  await untilIsolated(page);
   await page.goto(url, { waitUntil: 'load' });
-  await page.waitForFunction('globalThis.crossOriginIsolated && document.readyState === "complete"', {
-    timeout: 60_000,
-  });
+  await untilIsolated(page);
 }
+
+/** Draws from the page's random numbers begin anew. */
+export const reseed = (page: Page, seed: number): Promise<unknown> => page.evaluate(`reseed(${seed})`);
 
 export const text = (page: Page, selector: string): Promise<string> =>
   page.$eval(selector, (element) => element.textContent ?? '');
@@ -61,6 +81,39 @@ export const text = (page: Page, selector: string): Promise<string> =>
 /** Clicks by the element itself: a page that grows under the pointer takes no click away. */
 export const press = (page: Page, selector: string): Promise<void> =>
   page.$eval(selector, (element) => (element as unknown as { click(): void }).click());
+
+/**
+ * Presses a button as soon as the text of an element matches, after `begin`. The page itself waits: what it shows for a moment only is not
+ * missed, however seldom this process runs.
+ *
+ * @throws with what the page shows, where it does not come
+ */
+export async function pressWhen(
+  page: Page,
+  button: string,
+  [selector, pattern]: readonly [selector: string, pattern: RegExp],
+  begin: () => Promise<unknown>,
+): Promise<void> {
+  await page.evaluate(`void (globalThis.pressed = new Promise((resolve, reject) => {
+    const texts = () => [...document.querySelectorAll(${JSON.stringify(selector)})].map(({ textContent }) => textContent);
+    const never = () => reject(new Error(${JSON.stringify(selector)} + ' never matched: ' + JSON.stringify(texts())));
+    const late = setTimeout(never, 500_000);
+    const observer = new MutationObserver(() => {
+      if (!texts().some((text) => ${String(pattern)}.test(text))) return;
+      observer.disconnect();
+      clearTimeout(late);
+      document.querySelector(${JSON.stringify(button)}).click();
+      resolve();
+    });
+    observer.observe(document.body, { subtree: true, childList: true, characterData: true });
+  }))`);
+  await begin();
+  await page.evaluate('globalThis.pressed');
+}
+
+/** A page that is loaded again takes what is asked of it along. */
+const isReloading = (error: unknown): boolean =>
+  /context was destroyed|Cannot find context|detached/.test(String(error));
 
 /**
  * Waits until the text of an element matches, and gives it.
@@ -73,7 +126,12 @@ export async function waitForText(page: Page, selector: string, pattern: RegExp,
     return { found: texts(${JSON.stringify(selector)}), alerts: texts('[role=alert] .failure') };
   })()`;
   for (const end = Date.now() + 1000 * seconds; ;) {
-    const { found, alerts } = (await page.evaluate(look)) as { found: string[]; alerts: string[] };
+    const { found, alerts } = await (page.evaluate(look) as Promise<{ found: string[]; alerts: string[] }>).catch(
+      (error: unknown) => {
+        if (!isReloading(error)) throw error;
+        return { found: [], alerts: [] };
+      },
+    );
     const text = found.find((one) => pattern.test(one));
     if (text !== undefined) return text;
     if (Date.now() > end) {

@@ -43,10 +43,14 @@ describeBrowser('search in a browser', (open) => {
     const ground = '.instatune-study';
     expect(await tab.page.$eval(ground, (node) => getComputedStyle(node).backgroundColor)).toBe('rgb(20, 25, 31)');
     // The pointer over a point of the front names the nearest trial, a click chooses it.
-    const point = (await tab.page.$$('instatune-study .front svg circle')).at(-1)!;
-    await point.scrollIntoView();
-    await tab.page.evaluate('new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))');
-    await point.click();
+    // By events in the page: a point that moves while the page is laid out takes none of the mouse's.
+    await tab.page.evaluate(`(() => {
+      const point = [...document.querySelectorAll('instatune-study .front svg circle')].at(-1);
+      const { x, y, width, height } = point.getBoundingClientRect();
+      const place = { bubbles: true, pointerType: 'mouse', clientX: x + width / 2, clientY: y + height / 2 };
+      for (const type of ['pointerenter', 'pointermove', 'pointerdown', 'click'])
+        point.dispatchEvent(new PointerEvent(type, place));
+    })()`);
     await tab.page.waitForSelector('instatune-study input[aria-label^="compare trial"]:checked');
     // By the keyboard: a click right behind the scrolling of a table inside the page is pressed on one element and let go on another.
     await tab.page.focus('instatune-study .table tbody tr:last-child input');

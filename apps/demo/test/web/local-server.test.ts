@@ -19,8 +19,8 @@ const serve = () =>
     ]),
   });
 
-/** What the server says to bytes that need not be HTTP. */
-async function raw(server: LocalServer, text: string): Promise<string> {
+/** What the server says to bytes that need not be HTTP. @param patience - milliseconds for the next bytes of its answer */
+async function raw(server: LocalServer, text: string, patience = 2000): Promise<string> {
   const { port } = new URL(server.url);
   return new Promise((resolve) => {
     let said = '';
@@ -28,7 +28,7 @@ async function raw(server: LocalServer, text: string): Promise<string> {
     socket.on('data', (chunk: Buffer) => (said += chunk.toString('latin1')));
     socket.on('close', () => resolve(said));
     socket.on('error', () => resolve(said));
-    socket.setTimeout(2000, () => socket.destroy());
+    socket.setTimeout(patience, () => socket.destroy());
   });
 }
 
@@ -41,7 +41,7 @@ describe('the local server', () => {
     const { host, port, pathname } = new URL(server.url);
     expect(await (await fetch(server.url)).text()).toBe('<p>page</p>');
     const ask = (target: string, lines: readonly string[]) =>
-      raw(server, `GET ${target} HTTP/1.1\r\n${lines.join('\r\n')}\r\nConnection: close\r\n\r\n`).then(status);
+      raw(server, `GET ${target} HTTP/1.1\r\n${lines.join('\r\n')}\r\nConnection: close\r\n\r\n`, 200_000).then(status);
     const path = `${pathname}/`;
     expect(await ask(path, [`Host: ${host}`])).toBe(200);
     expect(await ask(path, [`Host: localhost:${port}`, `Origin: http://localhost:${port}`])).toBe(200);

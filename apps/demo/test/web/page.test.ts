@@ -8,6 +8,7 @@ describeBrowser('the page', (open) => {
     await using server = await servePage();
     await using tab = await open();
     const page = await tab.page.browser().newPage();
+    page.setDefaultTimeout(500_000);
     const errors: string[] = [];
     page.on('pageerror', (error) => errors.push(String(error)));
     await page.goto(server.url, { waitUntil: 'load' });
@@ -23,7 +24,7 @@ describeBrowser('the page', (open) => {
     await page.$eval('button[name=load]', (button) => (button as unknown as { click(): void }).click());
     const loaded =
       '[...document.querySelectorAll(".status")].some(({ textContent }) => /^llama: 6 layers/.test(textContent))';
-    for (const end = Date.now() + 200_000; !(await page.evaluate(loaded)) && Date.now() < end;)
+    for (const end = Date.now() + 500_000; !(await page.evaluate(loaded)) && Date.now() < end;)
       await new Promise((resolve) => setTimeout(resolve, 100));
     expect(await page.evaluate(loaded)).toBe(true);
     expect(errors).toEqual([]);

@@ -5,7 +5,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { openSafetensors } from '@hip/checkpoints';
 import { describeBrowser, missingShared, sharedPath } from '@hip/testing';
 import { serve, type TestPage, type TestServer } from '@hip/testing/browser';
-import { builtSite, openIsolated, picture, press, text, waitForText } from '../site.ts';
+import { builtSite, openIsolated, picture, press, pressWhen, text, waitForText } from '../site.ts';
 import { visitor, type Visitor } from './visitor.ts';
 
 const models = sharedPath('models', 'smollm2-135m-instruct');
@@ -83,11 +83,8 @@ describeBrowser('the page of long documents', (open) => {
       expect(await text(tab.page, '[data-answer=hip] blockquote')).toBe(turn!.text);
       expect(await text(tab.page, '[data-answer=dense] blockquote')).toBe(turn!.text);
       await visit.type('textarea[name=question]', 'Tell me a long story about it.');
-      await tab.page.keyboard.press('Enter');
-      await tab.page.waitForFunction(
-        'document.querySelectorAll("[data-answer=hip] blockquote")[1]?.textContent.length > 3',
-      );
-      await press(tab.page, 'button[name=stop-chat]');
+      const answer = ['.turns > li:nth-child(2) [data-answer=hip] blockquote', /.{4}/] as const;
+      await pressWhen(tab.page, 'button[name=stop-chat]', answer, () => tab.page.keyboard.press('Enter'));
       await waitForText(tab.page, '[aria-labelledby=chat] .status', /^Stopped/);
       await picture(tab.page, 'document-chat');
     });

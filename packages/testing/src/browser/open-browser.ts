@@ -43,6 +43,12 @@ const FLAGS = [
   '--ignore-gpu-blocklist',
 ];
 
+/**
+ * Milliseconds that a start, a load, a wait or an evaluation may take, as many as a test: a machine whose cores are shared is slow, and
+ * what a page computes in software is, too. puppeteer's own are 30 s, and 180 s for an evaluation.
+ */
+const PATIENCE = 600_000;
+
 const PAGE = '<!doctype html><meta charset="utf-8"><link rel="icon" href="data:,">';
 
 async function openPage(browser: Browser, { entry, bundler, files = {}, ...rest }: PageOptions): Promise<TestPage> {
@@ -50,6 +56,7 @@ async function openPage(browser: Browser, { entry, bundler, files = {}, ...rest 
   const html = `${PAGE}${entry ? '<script type="module" src="/entry.js"></script>' : ''}`;
   const server = await serve({ ...rest, files: { ...(rest.root ? {} : { '/': html }), ...bundled, ...files } });
   const page = await browser.newPage();
+  page.setDefaultTimeout(PATIENCE);
   const errors: string[] = [];
   page.on('pageerror', (error) => errors.push(String(error)));
   page.on('requestfailed', (request) => errors.push(`${request.url()}: ${request.failure()?.errorText ?? 'failed'}`));
@@ -91,6 +98,8 @@ export async function openBrowser(): Promise<OpenedBrowser | NoBrowser> {
       executablePath: join(folder, 'chromium'),
       headless: 'shell',
       args: FLAGS,
+      timeout: PATIENCE,
+      protocolTimeout: PATIENCE,
       env: {
         ...process.env,
         LD_LIBRARY_PATH: [join(folder, 'lib'), folder, process.env['LD_LIBRARY_PATH'] ?? ''].join(':'),
