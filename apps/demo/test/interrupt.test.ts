@@ -66,7 +66,8 @@ const factsOf = (name: string): { readonly passes?: object; readonly chosen?: un
   }
 };
 /** Steps of a run: how to see that one has begun, and which fact is not there before it has ended. */
-const moments: readonly (readonly [string, (name: string) => boolean, string])[] = [
+type Moment = readonly [at: string, hasBegun: (name: string) => boolean, last: string];
+const moments: readonly Moment[] = [
   ['fine-tuning', (name) => peek(stateOf(name, 'curve.jsonl')).split('\n').length > 8, 'finetune'],
   ['searching', (name) => measured(name) >= 3, 'search'],
   ['the long document', (name) => Object.keys(factsOf(name).passes ?? {}).length > 0, 'generation'],
@@ -80,11 +81,21 @@ function measured(name: string): number {
   }
 }
 
+/** Runs that are interrupted until one is within its step: on a busy machine this process may see the step too late. */
+const ATTEMPTS = 5;
+
+async function interruptWithin(name: string, signal: 'SIGINT' | 'SIGKILL', [, hasBegun, last]: Moment) {
+  for (let attempt = 1; ; attempt++) {
+    const run = `${name}-${attempt}`;
+    const ended = await interrupt(run, signal, () => hasBegun(run));
+    const facts = Object.keys(factsOf(run));
+    if (!facts.includes(last) || attempt === ATTEMPTS) return { name: run, ended, facts };
+  }
+}
+
 /** The result and the trials of a run that was interrupted there and resumed, and what was known in between. */
-async function interruptAndResume(signal: 'SIGINT' | 'SIGKILL', [at, hasBegun]: (typeof moments)[number]) {
-  const name = `${signal}-${at.replaceAll(' ', '-')}`;
-  const ended = await interrupt(name, signal, () => hasBegun(name));
-  const facts = Object.keys(factsOf(name));
+async function interruptAndResume(signal: 'SIGINT' | 'SIGKILL', moment: Moment) {
+  const { name, ended, facts } = await interruptWithin(`${signal}-${moment[0].replaceAll(' ', '-')}`, signal, moment);
   const wasDone = existsSync(join(out(name), 'result.json'));
   const resumed = await cli(folder, '--resume', '--out', name);
   return {
@@ -153,8 +164,7 @@ describe('--resume', () => {
       code: 2,
       err: `demo: there is no run to resume in "${out('nowhere')}": start one without --resume\n`,
     });
-    const name = 'damaged';
-    await interrupt(name, 'SIGINT', () => moments[0]![1](name));
+    const { name } = await interruptWithin('damaged', 'SIGINT', moments[0]!);
     const checkpoint = stateOf(name, 'fine-tune.safetensors');
     writeFileSync(checkpoint, readFileSync(checkpoint).subarray(0, 5000));
     const torn = await cli(folder, '--resume', '--out', name);
