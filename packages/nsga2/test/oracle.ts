@@ -35,6 +35,20 @@ export function gridHypervolume(points: readonly (readonly number[])[], referenc
   return total;
 }
 
+/** Hypervolume by inclusion and exclusion: the boxes, less what two share, plus what three share, … Exact in whole numbers; 2^N terms. */
+export function hypervolumeByExclusion(points: readonly (readonly number[])[], reference: readonly number[]): number {
+  const walk = (from: number, worst: readonly number[] | undefined): number => {
+    let total = 0;
+    for (let i = from; i < points.length; i++) {
+      const corner = points[i]!.map((value, k) => Math.max(value, worst?.[k] ?? -Infinity));
+      const box = corner.reduce((product, value, k) => product * Math.max(0, reference[k]! - value), 1);
+      if (box > 0) total += box - walk(i + 1, corner);
+    }
+    return total;
+  };
+  return walk(0, undefined);
+}
+
 /** The middle value. */
 export function medianOf(values: readonly number[]): number {
   return values.toSorted((a, b) => a - b)[values.length >> 1]!;

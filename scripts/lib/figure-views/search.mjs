@@ -65,7 +65,8 @@ export const search = [
         view("Exact hypervolume beside moocore's (C): CPU time", where(document, { part: 'exact hypervolume' }), {
           objectives: 'objectives',
           points: 'points',
-          ms: 'ms',
+          fronts: 'fronts',
+          'ms a front': 'ms',
           "moocore's ms": 'moocoreMs',
           "of moocore's": ({ timesOfMoocore }) => times(timesOfMoocore),
         }),

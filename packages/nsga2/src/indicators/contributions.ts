@@ -1,5 +1,6 @@
 // What each point of a front adds to its hypervolume.
 import type { Points } from '../sorting/points.ts';
+import { exclusiveVolumes } from './volume/exclusive-areas.ts';
 import { Exclusive } from './volume/exclusive.ts';
 import { gainsOver, inUnits } from './volume/gains.ts';
 
@@ -7,8 +8,8 @@ import { gainsOver, inUnits } from './volume/gains.ts';
  * The hypervolume that each point dominates alone: what would be lost without it (minimisation). Points that another dominates or
  * equals, and those that do not strictly dominate the reference, add nothing.
  *
- * One hypervolume of the others, limited to the point's box, for each point: O(N²) in two objectives,
- * O(N² log N) in three.
+ * Two and three objectives: one sweep for all points, O(N log N) comparisons where few points crowd under one. One, four and more: a hypervolume of the
+ * others, limited to the point's box, for each point.
  *
  * @param points N vectors of M objectives
  * @param reference M values, worse than the points that should count
@@ -24,9 +25,15 @@ import { gainsOver, inUnits } from './volume/gains.ts';
 export function hypervolumeContributions(points: Points, reference: ArrayLike<number>): Float64Array {
   const gains = gainsOver(points, reference);
   const { values, size, dimension, rows, count } = gains;
-  const exclusive = new Exclusive(values, size, dimension);
-  const live = new Uint8Array(size).fill(1);
+  const volumes =
+    dimension === 2 || dimension === 3 ? exclusiveVolumes(values, size, dimension) : oneByOne(values, size, dimension);
   const result = new Float64Array(count);
-  for (let row = 0; row < size; row++) result[rows[row]!] = inUnits(exclusive.of(row, live), gains, reference);
+  for (let row = 0; row < size; row++) result[rows[row]!] = inUnits(volumes[row]!, gains, reference);
   return result;
+}
+
+function oneByOne(gains: Float64Array, size: number, dimension: number): Float64Array {
+  const exclusive = new Exclusive(gains, size, dimension);
+  const live = new Uint8Array(size).fill(1);
+  return Float64Array.from({ length: size }, (_, row) => exclusive.of(row, live));
 }

@@ -1,4 +1,4 @@
-// Exact hypervolume: sweeps for 1–5 objectives, WFG beyond.
+// Exact hypervolume: sweeps to three objectives, local bounds to eight, WFG beyond.
 import type { Points } from '../sorting/points.ts';
 import { gainsOver, inUnits } from './volume/gains.ts';
 import { volumeOf } from './volume/volume.ts';
@@ -7,9 +7,10 @@ import { volumeOf } from './volume/volume.ts';
  * Volume of the region that the points dominate and that dominates the reference point (minimisation).
  *
  * Points that do not strictly dominate the reference add nothing; dominated and equal points are allowed. Two
- * objectives: a sweep, O(N log N). Three: a sweep over a staircase, O(N log N) comparisons. Four: a staircase a
- * point, O(N²) comparisons. Five: one of four a point. Six and more: WFG (While, Bradstreet and Barone 2012) ending in the
- * five-objective sweep. Exact up to rounding, in any unit: each objective is brought to the order of 1 by a power of two before volumes are multiplied.
+ * objectives: a sweep, O(N log N). Three: a sweep over a staircase, O(N log N) comparisons. Four to eight: a sweep over the local bounds of
+ * the space that is left (Lacour, Klamroth and Fonseca 2017), of which four objectives have at most 2N + 1, so O(N²) comparisons there; more objectives
+ * have more, in memory too. Nine and more: WFG (While, Bradstreet and Barone 2012) down to eight. Exact up to rounding, in any unit: each
+ * objective is brought to the order of 1 by a power of two before volumes are multiplied.
  *
  * @param points N vectors of M objectives
  * @param reference M values, worse than the points that should count

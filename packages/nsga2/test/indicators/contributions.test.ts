@@ -33,6 +33,18 @@ describe('hypervolumeContributions', () => {
     });
   });
 
+  it('of hundreds of points, with many that one alone covers, agrees with differences of hypervolumes', () => {
+    const random = new Random(3);
+    for (const m of [2, 3]) {
+      const points = Array.from({ length: 150 }, () => Array.from({ length: m }, () => Math.floor(24 * random.next())));
+      const reference = Array.from({ length: m }, () => 24);
+      const whole = hypervolume(points, reference);
+      expect([...hypervolumeContributions(points, reference)]).toEqual(
+        points.map((_, i) => whole - hypervolume(points.toSpliced(i, 1), reference)),
+      );
+    }
+  });
+
   it('scales with the units of the objectives', () => {
     const points = [
       [1, 4],

@@ -27,25 +27,25 @@ export function gainsOver(points: Points, reference: ArrayLike<number>): Gains {
     }
   }
   const { values, count } = flatten(points, dimension);
-  const shifted = new Float64Array(count * dimension);
   const rows = new Int32Array(count);
   let size = 0;
+  // Gains take the place of the points: those that count move up.
   for (let i = 0; i < count; i++) {
     let inside = true;
     for (let k = 0; k < dimension && inside; k++) {
-      const gain = reference[k]! - values[i * dimension + k]!;
+      const value = values[i * dimension + k]!;
+      const gain = reference[k]! - value;
       if (gain === Infinity) {
-        const value = values[i * dimension + k]!;
         if (value === -Infinity)
           throw new Nsga2Error('invalid-points', `point ${i} has −Infinity at ${k}`, { index: i });
         throw overflow({ index: i, objective: k, value, reference: reference[k] });
       }
       inside = gain > 0;
-      shifted[size * dimension + k] = gain;
+      values[size * dimension + k] = gain;
     }
     if (inside) rows[size++] = i;
   }
-  const gains = shifted.subarray(0, size * dimension);
+  const gains = values.subarray(0, size * dimension);
   const exponents = Array.from({ length: dimension }, (_, k) => bringToOne(gains, size, dimension, k));
   return { values: gains, size, dimension, rows, count, exponents };
 }
@@ -84,9 +84,10 @@ function timesPowerOfTwo(value: number, exponent: number): number {
 /** Divides a column by the power of two of its largest gain, which changes no digit. @returns the exponent, 0 for no rows */
 function bringToOne(gains: Float64Array, size: number, dimension: number, column: number): number {
   let largest = 0;
-  for (let i = 0; i < size; i++) largest = Math.max(largest, gains[i * dimension + column]!);
   if (size === 0) return 0;
+  for (let at = column; at < size * dimension; at += dimension) if (gains[at]! > largest) largest = gains[at]!;
   const exponent = Math.floor(Math.log2(largest));
+  if (exponent === 0) return 0;
   for (let at = column; at < size * dimension; at += dimension) gains[at] = timesPowerOfTwo(gains[at]!, -exponent);
   return exponent;
 }

@@ -19,26 +19,6 @@ export class Staircase {
     this.area = 0;
   }
 
-  /** How far the union reaches at height `y`, the most there is; 0 where nothing is so high. */
-  reach(y: number): number {
-    return this.size > 0 && this.ys[this.size - 1]! >= y ? this.xs[this.size - 1]! : 0;
-  }
-
-  /** How high the union is at `x`, the most there is; 0 where nothing reaches so far. */
-  height(x: number): number {
-    return this.size > 0 && this.xs[0]! >= x ? this.ys[0]! : 0;
-  }
-
-  /** Adds a box whose x is no more than that of any before; one that is no higher adds nothing. */
-  append(x: number, y: number): void {
-    const floor = this.size > 0 ? this.ys[this.size - 1]! : 0;
-    if (y <= floor) return;
-    this.area += x * (y - floor);
-    if (this.size > 0 && this.xs[this.size - 1] === x) this.size--;
-    this.xs[this.size] = x;
-    this.ys[this.size++] = y;
-  }
-
   /** Adds the box [0, x] × [0, y]. */
   add(x: number, y: number): void {
     const { xs, ys, size } = this;

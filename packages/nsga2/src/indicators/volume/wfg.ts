@@ -1,11 +1,14 @@
-// Hypervolume of six objectives and more: exclusive volumes, limited set by limited set.
-import { Volume5 } from './five.ts';
+// Hypervolume of nine objectives and more: exclusive volumes, limited set by limited set.
+import { LocalBounds } from './local-bounds.ts';
 import { descending } from './order.ts';
+
+/** Objectives at which the recursion ends. */
+export const WFG_BASE = 8;
 
 /**
  * WFG (While, Bradstreet and Barone 2012): the sum of exclusive volumes, each the box of a point minus the volume of the
  * earlier ones limited to that box. Points are taken in descending order of the last gain, so that all limited points
- * share the last gain of the point and the recursion loses a dimension at every step, down to five.
+ * share the last gain of the point and the recursion loses a dimension at every step, down to `WFG_BASE`, where local bounds are faster.
  */
 export class Wfg {
   /** One buffer a level of the recursion. */
@@ -15,24 +18,24 @@ export class Wfg {
   private readonly boxes: Float64Array;
   private readonly sizes: Float64Array;
   private readonly live: Int32Array;
-  private readonly five: Volume5;
+  private readonly base: LocalBounds;
 
   constructor(count: number, dimension: number) {
-    const levels = Math.max(1, dimension - 5);
+    const levels = Math.max(1, dimension - WFG_BASE);
     this.limited = Array.from({ length: levels }, () => new Float64Array(count * dimension));
     this.sorted = Array.from({ length: levels }, () => new Float64Array(count * dimension));
     this.boxes = new Float64Array(count * dimension);
     this.sizes = new Float64Array(count);
     this.live = new Int32Array(count);
-    this.five = new Volume5(count);
+    this.base = new LocalBounds(WFG_BASE - 1, count);
   }
 
-  /** @param points [count, dimension], dimension >= 5 */
+  /** @param points [count, dimension], dimension > WFG_BASE */
   volume(points: Float64Array, count: number, dimension: number, level = 0): number {
     if (count === 0) return 0;
     if (count === 1) return product(points, 0, dimension);
     if (count === 2) return pair(points, dimension);
-    if (dimension === 5) return this.five.volume(points, count);
+    if (dimension === WFG_BASE) return this.base.volume(points, count);
     const sorted = this.sorted[level]!;
     const order = descending(points, count, dimension, dimension - 1);
     for (let n = 0; n < count; n++) {
