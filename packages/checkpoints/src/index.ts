@@ -26,6 +26,7 @@ export * from './families/family.ts';
 export { families, findFamily } from './families/index.ts';
 export * from './tokenizer/text-stream.ts';
 export * from './tokenizer/tokenizer.ts';
+export { vocabTokenizer } from './tokenizer/vocab-txt.ts';
 export type { Truncation } from './tokenizer/truncation.ts';
 export * from './gguf/dequantize.ts';
 export { openGguf } from './gguf/open.ts';

@@ -10,6 +10,8 @@ export type TuneErrorCode =
   | 'unmet-budget'
   /** An optional package that an option needs is not installed; the message is how to install it. */
   | 'not-installed'
+  /** What latencies are timed on (a browser's page) fails, or is gone. */
+  | 'runtime-failed'
   /** Data that the task cannot be made of. */
   | 'invalid-data'
   /** The folder holds a run with other options. */

@@ -6,6 +6,7 @@ export { QUANTITIES, QUANTITY_NAMES, type Quantity, type QuantityName } from './
 export { TASKS, type TaskData, type TaskName } from './data/task.ts';
 export type { PartOptions } from './data/parts.ts';
 export { textTask, type TextRow, type TextTaskOptions } from './data/text-classification.ts';
+export { tokenTask, type TaggedRow, type TokenTaskOptions } from './data/token-classification.ts';
 export { languageTask, type LanguageTaskOptions } from './data/language.ts';
 export { AUGMENTATIONS, imageTask, type Augmentation, type ImageTaskOptions } from './data/images.ts';
 export { headConfig, readCard, taskOfModel, type ModelCard, type RawConfig } from './steps/head.ts';
@@ -19,4 +20,5 @@ export { ONNX_FILES, QUANTIZATIONS, onnxFile, type Quantization } from './steps/
 export { planRun, type PlanOptions, type RunPlan } from './run/plan.ts';
 export { memoryRun, type RunStore } from './run/store.ts';
 export type { RunRecord } from './run/record.ts';
-export { tune, type TuneFindings, type TuneOptions, type TuneOutcome } from './run/tune.ts';
+export { tune } from './run/tune.ts';
+export type { Reconstructed, TuneFindings, TuneOptions, TuneOutcome } from './run/outcome.ts';

@@ -1,9 +1,9 @@
 // Choosing by a budget: the best that is within it, or what comes nearest and by how much it misses.
-import { isComplete, pick, type Bound, type FrontPoint, type SearchResult } from '@instatune/search';
+import { isComplete, pick, type Bound, type FrontPoint, type PickSource, type SearchResult } from '@instatune/search';
 import { TuneError } from '../errors.ts';
 import type { BudgetBound } from './grammar.ts';
 import { chooseNearest, missOf, type Nearest } from './nearest.ts';
-import { quantity } from './quantities.ts';
+import { isQuantityName, quantity } from './quantities.ts';
 
 /** What a budget chose among measured sub-networks. */
 export interface Choice {
@@ -55,7 +55,9 @@ export function chooseByBudget(
   const within = (wanted: readonly Bound[]) => {
     const kept = points.filter(({ values }) => wanted.every((each) => missOf(each, values) <= 0));
     if (kept.length === 0) return undefined;
-    const { point, rule } = pick({ ...result, front: kept }, { optimize: optimize ?? bestOf(result, budget) });
+    const { point, rule } = pick(withObjective({ ...result, front: kept }, optimize), {
+      optimize: optimize ?? bestOf(result, budget),
+    });
     return { point, rule: wanted.length === 0 ? rule : `${rule} within ${wanted.map(({ text }) => text).join(', ')}` };
   };
   const whole = within(bounds);
@@ -70,6 +72,14 @@ export function chooseByBudget(
     }
   }
   throw unmet(nearest, bounds);
+}
+
+/** A result to pick from by what its trials recorded without optimising it: accuracy, F1. */
+function withObjective(result: SearchResult, name: string | undefined): PickSource {
+  const { objectives } = result.header;
+  if (name === undefined || !isQuantityName(name) || objectives.some((each) => each.name === name)) return result;
+  const direction = quantity(name).better === 'more' ? 'maximize' : 'minimize';
+  return { ...result, header: { objectives: [...objectives, { ...objectives[0]!, name, direction }] } };
 }
 
 function bestOf({ header }: SearchResult, budget: readonly BudgetBound[]): string | undefined {

@@ -53,6 +53,13 @@ export const QUANTITIES = {
     units: { '': 1, '%': 0.01 },
     what: 'share of right answers, 0…1 or %',
   },
+  f1: {
+    better: 'more',
+    kind: 'quality',
+    unit: '',
+    units: { '': 1, '%': 0.01 },
+    what: 'of whole spans (entities) of tagged words, 0…1 or %',
+  },
   r2: {
     better: 'more',
     kind: 'quality',

@@ -1,4 +1,5 @@
-// How many examples search and report get.
+// How many examples search and report get, and which.
+import { deriveSeed, SeededRandom, shuffledIndices } from '@instatune/supernet';
 import { TuneError } from '../errors.ts';
 
 /** Options of every task's data. */
@@ -29,4 +30,33 @@ export function partSizes(
     `of ${examples} examples ${sizes.validation} to search by and ${sizes.report} to report leave ${Math.max(0, left)} to train on: give more data, or smaller parts`,
     { examples, ...sizes },
   );
+}
+
+/**
+ * Rows in three parts; rows with the same key are in the same one.
+ *
+ * @throws TuneError `invalid-option` as {@link partSizes}
+ */
+export function splitRows<Row>(
+  rows: readonly Row[],
+  keyOf: (row: Row) => string,
+  options: PartOptions & { readonly reportGiven: boolean },
+): { readonly train: readonly Row[]; readonly validation: readonly Row[]; readonly report: readonly Row[] } {
+  const groups = new Map<string, Row[]>();
+  for (const row of rows) {
+    const key = keyOf(row);
+    const group = groups.get(key);
+    if (group) group.push(row);
+    else groups.set(key, [row]);
+  }
+  const distinct = [...groups.values()];
+  const { validation, report } = partSizes(distinct.length, options);
+  const order = shuffledIndices(distinct.length, new SeededRandom(deriveSeed(options.seed ?? 0, 5)));
+  const take = (from: number, to: number) =>
+    Array.from(order.subarray(from, to).sort(), (index) => distinct[index]!).flat();
+  return {
+    validation: take(0, validation),
+    report: take(validation, validation + report),
+    train: take(validation + report, distinct.length),
+  };
 }

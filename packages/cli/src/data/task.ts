@@ -1,8 +1,14 @@
 // What is tuned for: the tasks, and their data in the three parts that must not share an example.
 import type { ProblemType } from '@hip/checkpoints';
 import type { Dataset } from '@instatune/supernet';
+import { areSpanTags } from './tags.ts';
 
-export const TASKS = ['text-classification', 'language-modelling', 'image-classification'] as const;
+export const TASKS = [
+  'text-classification',
+  'token-classification',
+  'language-modelling',
+  'image-classification',
+] as const;
 export type TaskName = (typeof TASKS)[number];
 
 /** Data of one task. */
@@ -26,10 +32,11 @@ export interface TaskData {
 }
 
 /** What people read beside the loss. */
-export type Metric = 'accuracy' | 'perplexity' | 'r2';
+export type Metric = 'accuracy' | 'perplexity' | 'r2' | 'f1';
 
 /** The quality of a task beside its loss. */
-export function metricOf({ task, problem }: Pick<TaskData, 'task' | 'problem'>): Metric {
+export function metricOf({ task, problem, classes }: Pick<TaskData, 'task' | 'problem' | 'classes'>): Metric {
   if (task === 'language-modelling') return 'perplexity';
+  if (task === 'token-classification' && areSpanTags(classes)) return 'f1';
   return problem === 'regression' ? 'r2' : 'accuracy';
 }

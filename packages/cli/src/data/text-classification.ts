@@ -1,10 +1,11 @@
 // Labelled texts (or pairs) as the data of a task: classes, a length that most of them need, parts that share no text.
 import type { ProblemType, TextTokenizer } from '@hip/checkpoints';
-import { deriveSeed, SeededRandom, shuffledIndices, textClassification } from '@instatune/supernet';
+import { textClassification } from '@instatune/supernet';
 import { TuneError } from '../errors.ts';
 import { classesOf, labelIndices } from './classes.ts';
 import { digest } from './digest.ts';
-import { partSizes, type PartOptions } from './parts.ts';
+import { LENGTH_MULTIPLE, neededTokens } from './lengths.ts';
+import { splitRows, type PartOptions } from './parts.ts';
 import type { TaskData } from './task.ts';
 
 /** One row of a table, its label as it is written. */
@@ -30,11 +31,8 @@ export interface TextTaskOptions extends PartOptions {
   readonly maxTokens?: number | undefined;
 }
 
-const MOST_TOKENS = 128;
 /** Texts whose lengths are looked at. */
 const SAMPLE = 2000;
-/** Lengths of batches are multiples: fewer shapes, and fuller vectors. */
-const MULTIPLE = 8;
 
 /**
  * Data of a text classification task. Rows of the same text are in the same part.
@@ -55,7 +53,7 @@ export async function textTask(
   if (rows.length === 0) throw new TuneError('invalid-data', 'the table has no rows');
   const problem = options.problem ?? problemOf(rows);
   const classes = outputsOf(rows, problem, knownClasses);
-  const maxTokens = options.maxTokens ?? neededTokens(rows, tokenizer);
+  const maxTokens = options.maxTokens ?? neededTokens(lengthsOf(rows, tokenizer));
   const dataset = (of: readonly TextRow[]) => {
     const targets = targetsOf(of, problem, classes);
     const labelled = of.map(({ text, pair }, row) => ({
@@ -63,9 +61,10 @@ export async function textTask(
       ...(pair !== undefined && { pair }),
       ...targets[row]!,
     }));
-    return textClassification(labelled, tokenizer, { maxTokens, padToMultipleOf: MULTIPLE });
+    return textClassification(labelled, tokenizer, { maxTokens, padToMultipleOf: LENGTH_MULTIPLE });
   };
-  const parts = splitRows(rows, options);
+  const keyOf = ({ text, pair }: TextRow) => JSON.stringify([text.trim(), pair?.trim()]);
+  const parts = splitRows(rows, keyOf, { ...options, reportGiven: test !== undefined });
   const described = `${parts.train.length} rows to train on, ${parts.validation.length} to search by, ${(test ?? parts.report).length} ${test ? 'of the test set' : 'kept back'} to report; at most ${maxTokens} tokens; ${problem === 'regression' ? 'values' : `${classes.length} classes`}`;
   return {
     task: 'text-classification',
@@ -132,33 +131,11 @@ function targetsOf(
   });
 }
 
-function neededTokens(rows: readonly TextRow[], tokenizer: TextTokenizer): number {
+function lengthsOf(rows: readonly TextRow[], tokenizer: TextTokenizer): readonly number[] {
   const step = Math.max(1, Math.floor(rows.length / SAMPLE));
-  const lengths = rows
+  return rows
     .filter((_, row) => row % step === 0)
     .map(
       ({ text, pair }) => (pair === undefined ? tokenizer.encode(text) : tokenizer.encodePair(text, pair).ids).length,
-    )
-    .sort((a, b) => a - b);
-  const needed = lengths[Math.min(lengths.length - 1, Math.floor(0.99 * lengths.length))]!;
-  return Math.min(MOST_TOKENS, MULTIPLE * Math.ceil(needed / MULTIPLE));
-}
-
-function splitRows(rows: readonly TextRow[], options: TextTaskOptions) {
-  const groups = new Map<string, TextRow[]>();
-  for (const row of rows) {
-    const key = JSON.stringify([row.text.trim(), row.pair?.trim()]);
-    groups.set(key, [...(groups.get(key) ?? []), row]);
-  }
-  const texts = [...groups.values()];
-  const sizes = partSizes(texts.length, { ...options, reportGiven: options.test !== undefined });
-  const order = shuffledIndices(texts.length, new SeededRandom(deriveSeed(options.seed ?? 0, 5)));
-  const take = (from: number, to: number) =>
-    Array.from(order.subarray(from, to).sort(), (index) => texts[index]!).flat();
-  const { validation, report } = sizes;
-  return {
-    validation: take(0, validation),
-    report: take(validation, validation + report),
-    train: take(validation + report, texts.length),
-  };
+    );
 }

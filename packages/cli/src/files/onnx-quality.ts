@@ -1,5 +1,5 @@
 // The quality of an ONNX file as it computes: onnxruntime on the reported data.
-import { sequentialBatches } from '@instatune/supernet';
+import { sequentialBatches, spanMetrics } from '@instatune/supernet';
 import type { HostArray, HostBatch } from '@instatune/supernet';
 import type * as OnnxRuntime from 'onnxruntime-node';
 import { metricOf, type TaskData } from '../data/task.ts';
@@ -23,23 +23,26 @@ export async function onnxQuality(
 ): Promise<Quality> {
   const session = await runtime.InferenceSession.create(path);
   try {
-    const sums = { loss: 0, hits: 0, count: 0, values: 0, squares: 0 };
+    const sums: Sums = { loss: 0, hits: 0, count: 0, values: 0, squares: 0, predicted: [], tags: [] };
     for await (const batch of sequentialBatches(data.report, BATCH)) {
       signal?.throwIfAborted();
       const { logits } = await session.run(inputsOf(runtime, session, batch));
       const scores = logits!.data as Float32Array;
       if (batch.values) addValues(sums, scores, batch.values.data, data.problem);
-      else addClasses(sums, scores, batch.labels);
+      else addClasses(sums, scores, batch, data.classes);
     }
     const { count, values, squares } = sums;
     const loss = sums.loss / count;
+    const accuracy = sums.hits / count;
     switch (metricOf(data)) {
       case 'perplexity':
-        return { loss, accuracy: sums.hits / count, perplexity: Math.exp(loss) };
+        return { loss, accuracy, perplexity: Math.exp(loss) };
+      case 'f1':
+        return { loss, accuracy, f1: spanMetrics(sums.predicted, sums.tags)['f1']! };
       case 'r2':
         return { loss, r2: 1 - sums.loss / (squares - values ** 2 / count) };
       default:
-        return { loss, accuracy: sums.hits / count };
+        return { loss, accuracy };
     }
   } finally {
     await session.release();
@@ -99,12 +102,20 @@ interface Sums {
   /** Of what outputs should be. */
   values: number;
   squares: number;
+  /** Of examples with several rows (words of a sentence): classes by name, what was said and what is right. */
+  readonly predicted: string[][];
+  readonly tags: string[][];
 }
 
 /** Cross-entropy of logits [rows, classes] with the rows' classes. */
-function addClasses(sums: Sums, logits: Float32Array, labels: Int32Array): void {
+function addClasses(sums: Sums, logits: Float32Array, { labels, size }: HostBatch, names: readonly string[]): void {
   const classes = logits.length / labels.length;
+  const rowsEach = labels.length / size;
   for (const [row, label] of labels.entries()) {
+    if (row % rowsEach === 0) {
+      sums.predicted.push([]);
+      sums.tags.push([]);
+    }
     if (label < 0) continue;
     const values = logits.subarray(row * classes, (row + 1) * classes);
     let best = 0;
@@ -114,6 +125,9 @@ function addClasses(sums: Sums, logits: Float32Array, labels: Int32Array): void 
     sums.loss += Math.log(sum) + values[best]! - values[label]!;
     sums.hits += best === label ? 1 : 0;
     sums.count++;
+    if (names.length === 0) continue;
+    sums.predicted.at(-1)!.push(names[best]!);
+    sums.tags.at(-1)!.push(names[label]!);
   }
 }
 

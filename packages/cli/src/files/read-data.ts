@@ -6,9 +6,11 @@ import { imageTask, type Augmentation } from '../data/images.ts';
 import { languageTask } from '../data/language.ts';
 import type { TaskData, TaskName } from '../data/task.ts';
 import { textTask } from '../data/text-classification.ts';
+import { tokenTask } from '../data/token-classification.ts';
 import { TuneError } from '../errors.ts';
 import { headConfig, type ModelCard } from '../steps/head.ts';
 import { readTable, readText, TABLES } from './read-table.ts';
+import { CONLL, hasTagColumns, readTagged } from './read-tags.ts';
 
 /** What the command line says of the data. */
 export interface DataOptions {
@@ -19,6 +21,9 @@ export interface DataOptions {
   readonly pair?: string | undefined;
   readonly label?: string | undefined;
   readonly labels?: string | undefined;
+  readonly tokens?: string | undefined;
+  readonly tags?: string | undefined;
+  readonly tagNames?: readonly string[] | undefined;
   readonly problem?: ProblemType | undefined;
   readonly maxTokens?: number | undefined;
   readonly validation?: number | undefined;
@@ -41,9 +46,10 @@ export function taskOfPath(path: string): TaskName {
   if (found.isFile()) {
     if ((TABLES as readonly string[]).includes(extname(path).toLowerCase())) return 'text-classification';
     if (TEXTS.test(path)) return 'language-modelling';
+    if (CONLL.test(path)) return 'token-classification';
     throw new TuneError(
       'invalid-option',
-      `${path}: give --train a table (${TABLES.join(', ')}), a text (.txt, .md) or a folder, or say --task`,
+      `${path}: give --train a table (${TABLES.join(', ')}), tagged words (.conll), a text (.txt, .md) or a folder, or say --task`,
       {
         path,
       },
@@ -61,47 +67,87 @@ export function taskOfPath(path: string): TaskName {
   );
 }
 
+/** Options that say something of some tasks only. */
+const FITTING = {
+  text: ['text-classification'],
+  pair: ['text-classification'],
+  label: ['text-classification'],
+  labels: ['text-classification'],
+  problem: ['text-classification'],
+  tokens: ['token-classification'],
+  tags: ['token-classification'],
+  tagNames: ['token-classification'],
+  maxTokens: ['text-classification', 'token-classification', 'language-modelling'],
+  augment: ['image-classification'],
+} as const satisfies Partial<Record<keyof DataOptions, readonly TaskName[]>>;
+
+/** The task: what is said, else what the columns are for, else what the path is. */
+function taskOf({ task, train, tokens, tags, label, labels }: DataOptions): TaskName {
+  if (task) return task;
+  const found = taskOfPath(train);
+  if (found === 'image-classification' || label !== undefined || labels !== undefined) return found;
+  return tokens !== undefined || tags !== undefined || hasTagColumns(train) ? 'token-classification' : found;
+}
+
 /** Reads the data. @throws TuneError `invalid-data`, `invalid-option`; SupernetError of the data sets */
 export async function readData(model: string, card: ModelCard, options: DataOptions): Promise<TaskData> {
-  const { train, test } = options;
-  const task = options.task ?? taskOfPath(train);
-  const { validation, report, seed } = options;
-  const parts = { validation, report, seed };
-  if (task === 'image-classification') {
-    for (const name of ['text', 'pair', 'label', 'labels', 'problem', 'maxTokens'] as const)
-      if (options[name] !== undefined) throw unfit(name, task);
-    const { patches } = findFamily(card.raw, families).readConfig({
-      ...card.raw,
-      ...headConfig(card, task, ['a', 'b']),
-    });
-    if (!patches)
-      throw new TuneError('invalid-option', `${model} takes no images: give another model, or --task`, { model });
-    const { augment } = options;
-    return imageTask(train, patches, {
-      ...parts,
-      test,
-      augment,
-      knownClasses: card.classes,
-      preprocessor: card.preprocessor,
-    });
-  }
-  if (options.augment !== undefined) throw unfit('augment', task);
+  const task = taskOf(options);
+  for (const [name, tasks] of Object.entries(FITTING) as [keyof typeof FITTING, readonly TaskName[]][])
+    if (options[name] !== undefined && !tasks.includes(task)) throw unfit(name, task);
   headConfig(card, task, ['a', 'b']); // a model that is none for the task is said before anything long
-  const tokenizer = await tokenizerOf(model);
-  const { maxTokens } = options;
-  if (task === 'language-modelling') {
-    for (const name of ['text', 'pair', 'label', 'labels', 'problem'] as const)
-      if (options[name] !== undefined) throw unfit(name, task);
-    const end = card.raw['eos_token_id'];
-    const separator = typeof end === 'number' ? end : undefined;
-    return languageTask(readTexts(train), tokenizer, {
-      ...parts,
-      test: test === undefined ? undefined : readTexts(test),
-      maxTokens,
-      separator,
-    });
+  switch (task) {
+    case 'image-classification':
+      return imageData(model, card, options);
+    case 'language-modelling':
+      return languageData(model, card, options);
+    case 'token-classification':
+      return tokenData(model, card, options);
+    case 'text-classification':
+      return textData(model, card, options);
   }
-  const { label, labels, problem, text = 'text', pair } = options;
+}
+
+const partsOf = ({ validation, report, seed }: DataOptions) => ({ validation, report, seed });
+
+function imageData(model: string, card: ModelCard, options: DataOptions): Promise<TaskData> {
+  const { patches } = findFamily(card.raw, families).readConfig({
+    ...card.raw,
+    ...headConfig(card, 'image-classification', ['a', 'b']),
+  });
+  if (!patches)
+    throw new TuneError('invalid-option', `${model} takes no images: give another model, or --task`, { model });
+  const { train, test, augment } = options;
+  const { classes: knownClasses, preprocessor } = card;
+  return imageTask(train, patches, { ...partsOf(options), test, augment, knownClasses, preprocessor });
+}
+
+async function languageData(model: string, card: ModelCard, options: DataOptions): Promise<TaskData> {
+  const { train, test, maxTokens } = options;
+  const end = card.raw['eos_token_id'];
+  return languageTask(readTexts(train), await tokenizerOf(model), {
+    ...partsOf(options),
+    test: test === undefined ? undefined : readTexts(test),
+    maxTokens,
+    separator: typeof end === 'number' ? end : undefined,
+  });
+}
+
+async function tokenData(model: string, card: ModelCard, options: DataOptions): Promise<TaskData> {
+  const { train, test, tokens, tags, tagNames, maxTokens } = options;
+  // Families differ in the heads that they have.
+  findFamily(card.raw, families).readConfig({ ...card.raw, ...headConfig(card, 'token-classification', ['a', 'b']) });
+  const columns = { tokens, tags };
+  return tokenTask(readTagged(train, columns), await tokenizerOf(model), {
+    ...partsOf(options),
+    test: test === undefined ? undefined : readTagged(test, columns),
+    knownClasses: card.classes,
+    tagNames,
+    maxTokens,
+  });
+}
+
+async function textData(model: string, card: ModelCard, options: DataOptions): Promise<TaskData> {
+  const { train, test, label, labels, problem, text = 'text', pair, maxTokens } = options;
   if ((label === undefined) === (labels === undefined))
     throw new TuneError(
       'invalid-option',
@@ -109,8 +155,8 @@ export async function readData(model: string, card: ModelCard, options: DataOpti
       {},
     );
   const columns = { text, pair, label, labels };
-  return textTask(readTable(train, columns), tokenizer, {
-    ...parts,
+  return textTask(readTable(train, columns), await tokenizerOf(model), {
+    ...partsOf(options),
     test: test === undefined ? undefined : readTable(test, columns),
     knownClasses: card.classes,
     problem,
@@ -121,7 +167,7 @@ export async function readData(model: string, card: ModelCard, options: DataOpti
 const unfit = (name: string, task: TaskName): TuneError =>
   new TuneError(
     'invalid-option',
-    `--${name === 'maxTokens' ? 'max-tokens' : name} says nothing of ${task}: leave it out, or say --task`,
+    `--${name.replace(/[A-Z]/, (letter) => `-${letter.toLowerCase()}`)} says nothing of ${task}: leave it out, or say --task`,
     {
       name,
       task,

@@ -17,8 +17,11 @@ export interface Columns {
 
 /** Extensions of tables. */
 export const TABLES = ['.csv', '.tsv', '.jsonl', '.ndjson'] as const;
+/** Those that are JSON lines. */
+export const JSON_LINES = /\.(jsonl|ndjson)$/i;
 
-interface Row {
+/** A row of a table by column, and its line. */
+export interface TableRow {
   readonly cells: Readonly<Record<string, unknown>>;
   readonly line: number;
 }
@@ -29,19 +32,8 @@ interface Row {
  * @throws TuneError `invalid-data` naming file and line: a column that is not there (with those that are), a label that is missing
  */
 export function readTable(path: string, columns: Columns): readonly TextRow[] {
-  const text = readText(path).replace(/^\uFEFF/, '');
-  const rows = /\.(jsonl|ndjson)$/i.test(path) ? jsonRows(text, path) : delimitedRows(text, path);
-  if (rows.length === 0) throw new TuneError('invalid-data', `${path} has no rows`, { path });
-  const known = Object.keys(rows[0]!.cells);
-  for (const [option, name] of Object.entries(columns)) {
-    if (name === undefined || known.includes(name as string)) continue;
-    const meant = nearest(name as string, known);
-    throw new TuneError(
-      'invalid-data',
-      `${path} has no column "${String(name)}"${meant === undefined ? '' : ` (did you mean ${meant}?)`}: give --${option} one of ${known.join(', ')}`,
-      { path, column: name, columns: known },
-    );
-  }
+  const rows = tableRows(path);
+  requireColumns(path, rows, { ...columns });
   return rows.map(({ cells, line }) => {
     const cell = (name: string): string => {
       const value = cells[name];
@@ -62,15 +54,41 @@ export function readTable(path: string, columns: Columns): readonly TextRow[] {
   });
 }
 
+/** Rows of a table as they are. @throws TuneError `invalid-data` for none, or what is no table */
+export function tableRows(path: string): readonly TableRow[] {
+  const text = readText(path);
+  const rows = JSON_LINES.test(path) ? jsonRows(text, path) : delimitedRows(text, path);
+  if (rows.length === 0) throw new TuneError('invalid-data', `${path} has no rows`, { path });
+  return rows;
+}
+
+/** @param columns names by the option that names them @throws TuneError `invalid-data` for one that is not there, with those that are */
+export function requireColumns(
+  path: string,
+  rows: readonly TableRow[],
+  columns: Readonly<Partial<Record<string, string>>>,
+): void {
+  const known = Object.keys(rows[0]!.cells);
+  for (const [option, name] of Object.entries(columns)) {
+    if (name === undefined || known.includes(name)) continue;
+    const meant = nearest(name, known);
+    throw new TuneError(
+      'invalid-data',
+      `${path} has no column "${name}"${meant === undefined ? '' : ` (did you mean ${meant}?)`}: give --${option} one of ${known.join(', ')}`,
+      { path, column: name, columns: known },
+    );
+  }
+}
+
 function severalOf(value: unknown): readonly string[] {
   const list: readonly unknown[] = Array.isArray(value) ? value : typeof value === 'string' ? value.split(/[|;,]/) : [];
   return list.map((each) => String(each).trim()).filter((each) => each !== '');
 }
 
-/** A file's text. @throws TuneError `invalid-data` */
+/** A file's text, without a byte order mark. @throws TuneError `invalid-data` */
 export function readText(path: string): string {
   try {
-    return readFileSync(path, 'utf8');
+    return readFileSync(path, 'utf8').replace(/^\uFEFF/, '');
   } catch (cause) {
     const message =
       (cause as NodeJS.ErrnoException).code === 'ENOENT' ? 'there is no such file' : (cause as Error).message;
@@ -78,7 +96,7 @@ export function readText(path: string): string {
   }
 }
 
-function delimitedRows(text: string, path: string): readonly Row[] {
+function delimitedRows(text: string, path: string): readonly TableRow[] {
   const isTab = extname(path).toLowerCase() === '.tsv';
   try {
     const rows = parse(text, {
@@ -88,20 +106,20 @@ function delimitedRows(text: string, path: string): readonly Row[] {
       skip_empty_lines: true,
       relax_column_count: true,
       info: true,
-    }) as unknown as { readonly record: Row['cells']; readonly info: { readonly lines: number } }[];
+    }) as unknown as { readonly record: TableRow['cells']; readonly info: { readonly lines: number } }[];
     return rows.map(({ record, info }) => ({ cells: record, line: info.lines }));
   } catch (cause) {
     throw new TuneError('invalid-data', `${path} is no table: ${(cause as Error).message}`, { path }, { cause });
   }
 }
 
-function jsonRows(text: string, path: string): readonly Row[] {
-  return text.split('\n').flatMap((content, index): Row[] => {
+function jsonRows(text: string, path: string): readonly TableRow[] {
+  return text.split('\n').flatMap((content, index): TableRow[] => {
     if (content.trim() === '') return [];
     try {
       const cells: unknown = JSON.parse(content);
       if (typeof cells === 'object' && cells !== null && !Array.isArray(cells))
-        return [{ cells: cells as Row['cells'], line: index + 1 }];
+        return [{ cells: cells as TableRow['cells'], line: index + 1 }];
     } catch {
       // said below
     }

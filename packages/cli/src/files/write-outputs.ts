@@ -6,7 +6,7 @@ import { extractSubnet, quantizedModel } from '@instatune/supernet';
 import { TuneError } from '../errors.ts';
 import { modelCard } from '../report/card.ts';
 import { renderTuneReport, type ReportedFile } from '../report/html.ts';
-import type { TuneFindings, TuneOutcome } from '../run/tune.ts';
+import type { TuneFindings, TuneOutcome } from '../run/outcome.ts';
 import { ONNX_DTYPES, ONNX_FILES, onnxFile, type Quantization } from '../steps/export.ts';
 import { qualityOf, type Quality } from '../steps/quality.ts';
 import { onnxQuality, onnxRuntime } from './onnx-quality.ts';

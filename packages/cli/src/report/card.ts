@@ -3,13 +3,14 @@ import { parse, stringify } from 'yaml';
 import { describeSubnet } from '../steps/search.ts';
 import type { TaskName } from '../data/task.ts';
 import { metricOf } from '../data/task.ts';
-import type { TuneOutcome } from '../run/tune.ts';
-import { COSTS, type ReportedFile } from './html.ts';
+import type { TuneOutcome } from '../run/outcome.ts';
+import { COSTS, reconstructionText, type ReportedFile } from './html.ts';
 import { shown } from './numbers.ts';
 
 /** The Hub's name of a task. */
 const PIPELINES: Readonly<Record<TaskName, string>> = {
   'text-classification': 'text-classification',
+  'token-classification': 'token-classification',
   'language-modelling': 'text-generation',
   'image-classification': 'image-classification',
 };
@@ -58,6 +59,8 @@ export function modelCard(outcome: TuneOutcome, { baseCard, isHuggingFace, files
   };
   const row = (cells: readonly string[]) => `| ${cells.join(' | ')} |`;
   const rows = ['loss', metric, ...COSTS].map((each) => row([each, shown(each, full[each]), shown(each, small[each])]));
+  const said = reconstructionText(outcome);
+  const reconstruction = said === '' ? '' : ` ${said}`;
   const measured = files.filter(({ quality }) => quality !== undefined);
   return `---
 ${stringify(header).trimEnd()}
@@ -87,7 +90,7 @@ ${[row(['file', 'size', 'quality']), '|---|---|---|', ...files.map(({ name: file
 ${measured.length === 0 ? '' : '\nThe quality of a file was measured on the held-out data, with onnxruntime where it was installed, else with the weights as they are stored.\n'}
 ## How it was made
 
-${data.described}. Fine-tuned as a super-network for ${settings.steps} steps (InstaTune, arXiv 2308.15609), ${outcome.result.trials.length} sub-networks measured by a search (LINAS, arXiv 2205.10358), the chosen one ${outcome.refined ? `distilled from the full network for ${settings.tuneSteps} steps more` : 'taken as it was'}. Seed ${settings.seed}.
+${data.described}. Fine-tuned as a super-network for ${settings.steps} steps (InstaTune, arXiv 2308.15609), ${outcome.result.trials.length} sub-networks measured by a search (LINAS, arXiv 2205.10358), the chosen one ${outcome.refined ? `distilled from the full network for ${settings.tuneSteps} steps more` : 'taken as it was'}.${reconstruction} Seed ${settings.seed}.
 
 \`\`\`
 ${madeBy}

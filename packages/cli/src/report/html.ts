@@ -3,7 +3,7 @@ import { frontPlot, historyPlot } from '@instatune/search/report';
 import { describeSubnet } from '../steps/search.ts';
 import { STAGE_TITLES, type Stage } from '../steps/stages.ts';
 import { metricOf } from '../data/task.ts';
-import type { TuneFindings, TuneOutcome } from '../run/tune.ts';
+import type { TuneFindings, TuneOutcome } from '../run/outcome.ts';
 import { layersPlot, lossPlot, sharesPlot } from './plots.ts';
 import { duration, shown } from './numbers.ts';
 
@@ -101,7 +101,7 @@ function outcomeSection(outcome: TuneOutcome, files: readonly ReportedFile[]): s
       .map(([name, value]) => `${name} ${value}`)
       .join(
         ', ',
-      )}. ${outcome.refined ? 'It was fine-tuned on by itself, learning from the full network.' : 'It is as it was in the super-network.'}`,
+      )}. ${outcome.refined ? 'It was fine-tuned on by itself, learning from the full network.' : 'It was not fine-tuned on.'} ${reconstructionText(outcome)}`,
   )}</p>
 ${table(['on held-out data', 'full network', 'chosen', 'of the full'], rows)}
 <div class="figures">
@@ -117,6 +117,18 @@ ${table(
     ...qualities.map((each) => (quality ? shown(each, quality[each]) : '')),
   ]),
 )}`;
+}
+
+/** What fitting the chosen one again came to, in a sentence. */
+export function reconstructionText({ reconstructed, data }: TuneOutcome): string {
+  if (!reconstructed) return '';
+  const { kept, before, after } = reconstructed;
+  const names = [...new Set(['loss', metricOf(data)])];
+  const changes = names.map((name) => `${name} ${shown(name, before[name])} → ${shown(name, after[name])}`).join(', ');
+  const what = `Its output projections, fitted again by least squares to what the full network computes,`;
+  return kept
+    ? `${what} gave ${changes} on the search’s data, and were kept.`
+    : `${what} gave ${changes} on the search’s data, and were left out.`;
 }
 
 const isCounts = (value: unknown): value is readonly number[] =>

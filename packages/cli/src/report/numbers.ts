@@ -8,6 +8,7 @@ export function shown(name: string, value: number | undefined): string {
     case 'latency':
       return `${shortNumber(Number(value.toPrecision(3)))} ms`;
     case 'accuracy':
+    case 'f1':
       return `${(100 * value).toFixed(2)} %`;
     case 'bytes':
     case 'memory':

@@ -19,6 +19,7 @@ import { RelativeLatency } from '../steps/latency.ts';
 import { qualityOf } from '../steps/quality.ts';
 import { resolveSettings, type ResolvedSettings, type TuneSettings } from '../steps/settings.ts';
 import type { Stage } from '../steps/stages.ts';
+import { examplesToFit } from './reconstruct.ts';
 
 /** Options of {@link planRun}. */
 export interface PlanOptions {
@@ -106,11 +107,13 @@ export async function planRun(options: PlanOptions): Promise<RunPlan> {
     }
     const latency = timesLatency ? (((performance.now() - mark) / 1000) * 11) / (REPEATS + 2) : 0;
     const parameters = countParameters(config);
+    // One that is cut somewhere, for the time that fitting it again takes.
+    const fitted = settings.reconstruct ? await examplesToFit(model, smallestSubnet(model.space), data.train) : 0;
     const seconds = {
       load,
       train: step * steps,
       search: evaluations * (example * data.validation.length + latency),
-      refine: plainStep * tuneSteps + 2 * example * data.validation.length,
+      refine: plainStep * tuneSteps + example * (3 * data.validation.length + fitted),
       measure: 2 * example * data.report.length + 3 * latency,
       export: load,
     };

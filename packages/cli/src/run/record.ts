@@ -14,6 +14,7 @@ const schema = v.object({
   /** Milliseconds of the full network: the unit of all latencies. */
   fullLatency: v.optional(v.number()),
   chosen: v.optional(v.object({ key: v.string(), genes: v.array(v.number()), number: v.number() })),
+  reconstructed: v.optional(v.object({ key: v.string(), kept: v.boolean(), before: values, after: values })),
   refined: v.optional(v.object({ key: v.string(), kept: v.boolean(), values })),
   measured: v.optional(v.object({ key: v.string(), full: values, small: values })),
   /** Seconds of each stage, over all the runs it took. */

@@ -24,6 +24,7 @@ export interface ModelCard {
 
 const HEADS: Readonly<Record<TaskName, string>> = {
   'text-classification': 'ForSequenceClassification',
+  'token-classification': 'ForTokenClassification',
   'language-modelling': 'ForCausalLM',
   'image-classification': 'ForImageClassification',
 };
@@ -56,6 +57,7 @@ export function taskOfModel({ raw }: ModelCard): TaskName | undefined {
   const name = architectureOf(raw);
   if (/ForCausalLM$|LMHeadModel$/.test(name)) return 'language-modelling';
   if (name.endsWith('ForImageClassification')) return 'image-classification';
+  if (name.endsWith('ForTokenClassification')) return 'token-classification';
   return name.endsWith('ForSequenceClassification') ? 'text-classification' : undefined;
 }
 
@@ -96,7 +98,7 @@ export function headConfig(
   return {
     architectures: [`${body}${HEADS[task]}`],
     num_labels: undefined, // as many as id2label has
-    ...labelFields(classes, problem),
+    ...labelFields(classes, task === 'token-classification' ? undefined : problem),
     ...(task === 'text-classification' &&
       typeof raw['pad_token_id'] !== 'number' && { pad_token_id: typeof padding === 'number' ? padding : 0 }),
   };

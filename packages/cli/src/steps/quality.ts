@@ -12,16 +12,35 @@ const BATCH = 32;
 export async function qualityOf(
   model: ElasticModel,
   dataset: Dataset,
-  of: Pick<TaskData, 'task' | 'problem'>,
+  of: Pick<TaskData, 'task' | 'problem' | 'classes'>,
   options: Pick<EvaluateOptions, 'subnet' | 'signal' | 'onProgress'> = {},
 ): Promise<Quality> {
-  const { loss, accuracy } = await evaluate(model, dataset, { ...options, batchSize: BATCH });
-  switch (metricOf(of)) {
+  const metric = metricOf(of);
+  const { loss, accuracy, metrics } = await evaluate(model, dataset, {
+    ...options,
+    batchSize: BATCH,
+    metrics: metric === 'f1',
+  });
+  switch (metric) {
     case 'perplexity':
       return { loss, accuracy, perplexity: Math.exp(loss) };
+    case 'f1':
+      return { loss, accuracy, f1: metrics!['f1']! };
     case 'r2':
       return { loss, r2: accuracy };
     default:
       return { loss, accuracy };
   }
+}
+
+/** Whether one network is as good as another: by F1 of spans where that is what is read (most words are `O`, and hide in the loss), else by the loss. */
+export function isAsGood(
+  one: Readonly<Record<string, number>>,
+  other: Readonly<Record<string, number>>,
+  of: Pick<TaskData, 'task' | 'problem' | 'classes'>,
+): boolean {
+  const [loss, least] = [one['loss']!, other['loss']!];
+  if (metricOf(of) !== 'f1') return loss <= least;
+  const [f1, most] = [one['f1']!, other['f1']!];
+  return f1 > most || (f1 === most && loss <= least);
 }

@@ -13,7 +13,7 @@ export interface TuneSettings {
   readonly budget: string | readonly string[];
   /** Costs that the search minimises beside the loss and those that the budget names. @defaultValue none; the latency where the budget names none */
   readonly objectives?: readonly QuantityName[] | undefined;
-  /** What is best within the budget. @defaultValue the loss where the budget bounds costs only, the cost where quality only, else the knee */
+  /** What is best within the budget. @defaultValue the loss (of spans F1) where the budget bounds costs only, the cost where quality only, else the knee */
   readonly optimize?: string | undefined;
   /** Passes over the training data as a super-network. @defaultValue 3, 10 of images */
   readonly epochs?: number | undefined;
@@ -31,6 +31,8 @@ export interface TuneSettings {
   readonly population?: number | undefined;
   /** Choices of layers, heads and FFN units. @defaultValue those of `createSpace` */
   readonly space?: SpaceChoices | undefined;
+  /** Fit the chosen one's output projections again before it is fine-tuned on, and keep that where it is as good. @defaultValue true */
+  readonly reconstruct?: boolean | undefined;
   /** @defaultValue none */
   readonly quantize?: Quantization | undefined;
   /** @defaultValue 0 */
@@ -49,6 +51,7 @@ export interface ResolvedSettings {
   readonly evaluations: number;
   readonly population: number;
   readonly space: SpaceChoices;
+  readonly reconstruct: boolean;
   readonly quantize: Quantization;
   readonly seed: number;
 }
@@ -62,6 +65,7 @@ const schema = v.object({
   learningRate: v.optional(v.pipe(v.number(), v.finite(), v.gtValue(0))),
   evaluations: v.optional(v.pipe(v.number(), v.integer(), v.minValue(2))),
   population: v.optional(v.pipe(v.number(), v.integer(), v.minValue(2))),
+  reconstruct: v.optional(v.boolean()),
   quantize: v.optional(v.picklist(QUANTIZATIONS)),
   seed: v.optional(v.pipe(v.number(), v.safeInteger(), v.minValue(0))),
 });
@@ -88,17 +92,22 @@ export function resolveSettings(settings: TuneSettings, data: TaskData, hiddenSi
       throw new TuneError('invalid-option', `objective "${name}": use ${COSTS.join(', ')}`, { name });
   const wanted = [...new Set([...(objectives ?? []), ...named])];
   const costs = wanted.length > 0 ? wanted : (['latency'] as const);
-  const other = bounds.find(({ name }) => name !== metricOf(data) && ['accuracy', 'perplexity', 'r2'].includes(name));
-  if (other && !(other.name === 'accuracy' && data.task === 'language-modelling'))
+  const metric = metricOf(data);
+  /** What is measured of each network. */
+  const qualities: readonly string[] = ['loss', metric, ...(metric === 'r2' ? [] : ['accuracy'])];
+  const other = bounds.find(({ name }) => quantity(name).kind === 'quality' && !qualities.includes(name));
+  if (other)
     throw new TuneError(
       'bad-budget',
-      `the budget "${other.text}" names ${other.name}, which ${data.task} has not: use loss or ${metricOf(data)}`,
+      `the budget "${other.text}" names ${other.name}, which ${data.task} has not: use loss or ${metric}`,
       {
         text: other.text,
       },
     );
-  if (optimize !== undefined && optimize !== 'loss' && !costs.some((name) => name === optimize))
-    throw new TuneError('invalid-option', `optimize is "${optimize}": use loss, ${costs.join(', ')}`, { optimize });
+  const optimizable = [...new Set([...qualities, ...costs])];
+  if (optimize !== undefined && !optimizable.includes(optimize))
+    throw new TuneError('invalid-option', `optimize is "${optimize}": use ${optimizable.join(', ')}`, { optimize });
+  const ofCosts = bounds.every(({ name }) => quantity(name).kind === 'cost');
   const { task, train } = data;
   const batchSize = Math.min(given.batchSize ?? (task === 'image-classification' ? 32 : 16), train.length);
   const epochs = given.epochs ?? (task === 'image-classification' ? 10 : 3);
@@ -107,7 +116,7 @@ export function resolveSettings(settings: TuneSettings, data: TaskData, hiddenSi
   return {
     budget: bounds.map(({ text }) => text),
     objectives: costs,
-    optimize: optimize ?? null,
+    optimize: optimize ?? (metric === 'f1' && ofCosts ? metric : null),
     steps,
     tuneSteps: given.tuneSteps ?? Math.ceil(steps / 2),
     batchSize,
@@ -115,6 +124,7 @@ export function resolveSettings(settings: TuneSettings, data: TaskData, hiddenSi
     evaluations,
     population: Math.min(evaluations, given.population ?? Math.max(8, Math.round(evaluations / 5))),
     space: space ?? {},
+    reconstruct: given.reconstruct ?? true,
     quantize: given.quantize ?? 'none',
     seed: given.seed ?? 0,
   };

@@ -20,13 +20,19 @@ const flag = (description: string) => ({ type: 'boolean', description, default: 
 
 export const tuneArgs = {
   model: text('a checkpoint folder, https:// address, or hf://owner/name', 'MODEL'),
-  train: text('a table (.csv, .tsv, .jsonl), a text (.txt) or folder of texts, or a folder of image folders', 'PATH'),
+  train: text(
+    'a table (.csv, .tsv, .jsonl), tagged words (.conll), a text (.txt) or folder of texts, or a folder of image folders',
+    'PATH',
+  ),
   test: text('the same, to report on; without it a part of --train is kept back', 'PATH'),
   task: text(`${TASKS.join(', ')}; by default what --train is`, 'TASK'),
   text: text('column of the texts (default: text)', 'COLUMN'),
   pair: text('column of second texts', 'COLUMN'),
   label: text('column of the classes, or of values', 'COLUMN'),
   labels: text('column of several classes a row', 'COLUMN'),
+  tokens: text('column of lists of words (default: tokens); of CoNLL files its number (1)', 'COLUMN'),
+  tags: text('column of their tags (default: ner_tags or tags); of CoNLL files its number (the last)', 'COLUMN'),
+  'tag-names': text('names of tags that are numbers, in order: O,B-PER,I-PER,…', 'LIST'),
   problem: text(`${PROBLEMS.join(', ')} (default: what the labels are)`, 'KIND'),
   budget: text(`e.g. "latency<=0.5x, loss<=baseline+1%"; names: ${budgetHelp()}`, 'BOUNDS'),
   out: text('folder for the smaller model', 'FOLDER'),
@@ -34,7 +40,7 @@ export const tuneArgs = {
     'costs that the search minimises beside the loss (default: those of the budget, else latency)',
     'LIST',
   ),
-  optimize: text('what is best within the budget: loss or an objective', 'NAME'),
+  optimize: text('what is best within the budget: loss, accuracy, f1, …, or an objective', 'NAME'),
   epochs: text('passes over the data as a super-network (default: 3; images 10)', 'N'),
   steps: text('optimisation steps, instead of epochs', 'N'),
   'tune-steps': text('steps of the chosen sub-network by itself (default: half of the steps)', 'N'),
@@ -53,10 +59,18 @@ export const tuneArgs = {
   validation: text('share or number of examples for the search (default: a tenth, at most 1000)', 'PART'),
   report: text('share or number kept back to report on (default: a tenth, at most 2000)', 'PART'),
   augment: text(`how training images are varied: ${AUGMENTATIONS.join(', ')} or none (default: crop,flip)`, 'LIST'),
+  reconstruct: {
+    type: 'boolean',
+    description:
+      'fit the chosen one again by least squares before it is fine-tuned on, and keep that where it is as good',
+    negativeDescription: 'leave that out',
+    default: true,
+  },
   quantize: text(`write another ONNX file with smaller weights: ${QUANTIZATIONS.join(', ')}`, 'KIND'),
   seed: { type: 'string', description: 'same seed, same result', valueHint: 'N', default: '0' },
   backend: { type: 'string', description: BACKENDS.join(', '), valueHint: 'NAME', default: 'auto' },
   runtime: text(`what latencies are timed on: ${RUNTIMES.join(', ')} (default: tfjs, on --backend)`, 'NAME'),
+  browser: text('Chromium program to start for onnxruntime-web (default: open the address that is printed)', 'PROGRAM'),
   work: text('folder that keeps what an interrupted run goes on with (default: OUT.work)', 'FOLDER'),
   fresh: flag('begin anew where --work holds another run, which goes'),
   'dry-run': flag('say time and memory, from a few timed steps, and stop'),
@@ -64,9 +78,11 @@ export const tuneArgs = {
   quiet: flag('no progress'),
 } satisfies ArgsDef;
 
+type Flag = 'reconstruct' | 'fresh' | 'dry-run' | 'json' | 'quiet';
+
 /** Values as they were given. */
 export type Given = Readonly<
-  Partial<Record<Exclude<keyof typeof tuneArgs, 'fresh' | 'dry-run' | 'json' | 'quiet'>, string | undefined>>
+  Partial<Record<Exclude<keyof typeof tuneArgs, Flag>, string | undefined>> & { reconstruct?: boolean }
 >;
 
 /** What the options mean. */
@@ -77,6 +93,7 @@ export interface TuneCommand {
   readonly data: DataOptions;
   readonly settings: TuneSettings;
   readonly runtime: RuntimeName;
+  readonly browser: string | undefined;
 }
 
 /** @throws TuneError `invalid-option`; SearchError `invalid-option` of numbers */
@@ -98,6 +115,7 @@ export function readCommand(given: Given): TuneCommand {
     out,
     work: given.work ?? `${out}.work`,
     runtime: oneOf('runtime', given.runtime, RUNTIMES) ?? 'tfjs',
+    browser: given.browser,
     data: {
       train: required('train', 'a table, a text or a folder of images'),
       test: given.test,
@@ -106,6 +124,9 @@ export function readCommand(given: Given): TuneCommand {
       pair: given.pair,
       label: given.label,
       labels: given.labels,
+      tokens: given.tokens,
+      tags: given.tags,
+      tagNames: given['tag-names'] === undefined ? undefined : list(given['tag-names']),
       problem: oneOf('problem', given.problem, PROBLEMS),
       maxTokens: whole('max-tokens', given['max-tokens'], 3),
       validation: positive('validation', given.validation),
@@ -135,6 +156,7 @@ export function readCommand(given: Given): TuneCommand {
         heads: counts('heads', given.heads),
         ffn: counts('ffn', given.ffn),
       },
+      reconstruct: given.reconstruct,
       quantize: oneOf('quantize', given.quantize, QUANTIZATIONS),
       seed,
     },

@@ -6,12 +6,14 @@ import { TuneError } from '../errors.ts';
 import { startBackend } from '../files/backend.ts';
 import { folderBytes, folderRun } from '../files/folder-run.ts';
 import { readData } from '../files/read-data.ts';
+import { pageOpener } from '../files/open-page.ts';
 import { openRuntime } from '../files/runtime.ts';
 import { requireFree, writeOutputs, writeUnmetReport, type Written } from '../files/write-outputs.ts';
 import { COSTS } from '../report/html.ts';
 import { duration, shown } from '../report/numbers.ts';
 import { planRun, type RunPlan } from '../run/plan.ts';
-import { tune, type TuneFindings, type TuneOutcome } from '../run/tune.ts';
+import type { TuneFindings, TuneOutcome } from '../run/outcome.ts';
+import { tune } from '../run/tune.ts';
 import { metricOf } from '../data/task.ts';
 import { readCard } from '../steps/head.ts';
 import { describeSubnet } from '../steps/search.ts';
@@ -67,14 +69,22 @@ export const tuneCommand = defineCommand({
   },
 });
 
-async function prepare({ model, data: given, settings, runtime }: TuneCommand) {
+async function prepare({ model, data: given, settings, runtime, browser }: TuneCommand, signal: AbortSignal) {
   const card = { ...(await readCard(model)), location: model };
   const data = await readData(model, card, given);
-  return { card, data, settings, runner: await openRuntime(runtime, data.task, settings.quantize) };
+  const opened: Disposable[] = [];
+  const open = pageOpener(browser, signal);
+  const openPage = (url: string) => void opened.push(open(url));
+  const runner = await openRuntime(runtime, data.task, { quantize: settings.quantize, openPage, signal });
+  const close = async (): Promise<void> => {
+    await runner?.[Symbol.asyncDispose]?.();
+    for (const each of opened) each[Symbol.dispose]();
+  };
+  return { card, data, settings, runner, [Symbol.asyncDispose]: close };
 }
 
 async function plan(command: TuneCommand, { json }: Flags, signal: AbortSignal): Promise<void> {
-  const prepared = await prepare(command);
+  await using prepared = await prepare(command, signal);
   const planned = await planRun({ model: command.model, ...prepared, signal, heldBytes });
   if (json) process.stdout.write(`${JSON.stringify(planned, undefined, 2)}\n`);
   else process.stdout.write(`${prepared.data.described}\n${planText(planned)}\n`);
@@ -103,7 +113,7 @@ async function runAll(
   await using store = await folderRun(work, { fresh });
   const begun = (await store.read()) !== undefined;
   await requireFree(out, begun);
-  const prepared = await prepare(command);
+  await using prepared = await prepare(command, signal);
   // Timed before the first start only: a run that goes on has no time for it.
   const planned = begun ? undefined : await planRun({ model, ...prepared, signal, heldBytes });
   if (!quiet)
@@ -152,14 +162,34 @@ async function runAll(
 }
 
 function resultOf(outcome: TuneOutcome, { files, layout, reason }: Written, out: string) {
-  const { choice, subnet, full, small, searched, refined, settings, seconds, backend, runtime, newWeights, data } =
-    outcome;
+  const {
+    choice,
+    subnet,
+    full,
+    small,
+    searched,
+    refined,
+    reconstructed,
+    settings,
+    seconds,
+    backend,
+    runtime,
+    newWeights,
+    data,
+  } = outcome;
   return {
     met: true,
     out,
     task: data.task,
     budget: settings.budget,
-    chosen: { trial: choice.point.number, rule: choice.rule, subnet, genes: choice.point.genes, refined },
+    chosen: {
+      trial: choice.point.number,
+      rule: choice.rule,
+      subnet,
+      genes: choice.point.genes,
+      refined,
+      reconstructed,
+    },
     full,
     small,
     searched,

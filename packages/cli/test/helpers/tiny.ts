@@ -118,6 +118,31 @@ export function reviewsCsv(folder: string, count = 120): string {
   return path;
 }
 
+/** Sentences with works (`film`, `plot`) and moods (`good`, `very bad`) marked. */
+export function tagged(count: number): readonly { readonly tokens: string[]; readonly tags: string[] }[] {
+  return reviews(count).map(({ text }) => {
+    const tokens = text.split(' ');
+    const isMood = (word: string | undefined) => word === 'good' || word === 'bad';
+    const tags = tokens.map((word, at) => {
+      if (word === 'film' || word === 'plot') return 'B-WORK';
+      if (word === 'very' && isMood(tokens[at + 1])) return 'B-MOOD';
+      if (isMood(word)) return tokens[at - 1] === 'very' ? 'I-MOOD' : 'B-MOOD';
+      return 'O';
+    });
+    return { tokens, tags };
+  });
+}
+
+/** {@link tagged} in CoNLL-2003's form: word, part of speech, chunk, entity. */
+export function taggedConll(folder: string, count = 120, name = 'train.conll'): string {
+  const path = join(folder, name);
+  const lines = tagged(count).map(({ tokens, tags }) =>
+    tokens.map((word, at) => `${word} NN I-NP ${tags[at]}\n`).join(''),
+  );
+  writeFileSync(path, `-DOCSTART- -X- O O\n\n${lines.join('\n')}`);
+  return path;
+}
+
 /** A text to read on. */
 export function bookText(folder: string): string {
   const path = join(folder, 'book.txt');

@@ -54,7 +54,7 @@ describe('--runtime', () => {
     const model = join(folder, kind);
     const card = await readCard(model);
     const data = await readData(model, card, { ...given, seed: 1 });
-    const opened = await openRuntime(name, data.task, quantize);
+    const opened = await openRuntime(name, data.task, { quantize });
     expect(opened!.name).toBe(`${name}, weights ${weights}`);
     const { runner, counts } = counting(opened!);
     // Blocks that are left out are run as well.
@@ -124,7 +124,7 @@ describe('--runtime', () => {
     expect(RUNTIMES.map((runtime) => readCommand({ ...given, runtime }).runtime)).toEqual([...RUNTIMES]);
     expect(readCommand(given).runtime).toBe('tfjs');
     expect(() => readCommand({ ...given, runtime: 'onnx' })).toThrow(
-      /--runtime is "onnx": use tfjs, onnxruntime-node, @hip\/llm/,
+      /--runtime is "onnx": use tfjs, onnxruntime-node, onnxruntime-web, onnxruntime-web\/webgpu, @hip\/llm/,
     );
   });
 });

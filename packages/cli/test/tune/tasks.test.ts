@@ -1,13 +1,24 @@
 // Language models and image folders through the same functions, in memory, with quantised files that compute what is said of them.
 import { readFileSync, statSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
+import { env, pipeline, type TokenClassificationPipeline } from '@huggingface/transformers';
+import { isComplete } from '@instatune/search';
 import * as tf from '@tensorflow/tfjs';
-import { loadCheckpoint } from '@instatune/supernet';
+import { inputTensors, loadCheckpoint, tokenClassification } from '@instatune/supernet';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { memoryRun, readCard, tune, type TuneProgress } from '../../src/pipeline.ts';
 import { readData, type DataOptions } from '../../src/files/read-data.ts';
 import { writeOutputs } from '../../src/files/write-outputs.ts';
-import { bookText, imageFolders, newFolder, reviews, tinyBert, tinyLlama, tinyVit } from '../helpers/tiny.ts';
+import {
+  bookText,
+  imageFolders,
+  newFolder,
+  reviews,
+  taggedConll,
+  tinyBert,
+  tinyLlama,
+  tinyVit,
+} from '../helpers/tiny.ts';
 
 const folder = newFolder();
 const effort = { steps: 12, tuneSteps: 4, evaluations: 6, population: 3 };
@@ -36,7 +47,7 @@ async function run(name: string, data: Omit<DataOptions, 'seed'>, settings: Para
     store: memoryRun(),
     onProgress: (progress) => said.push(progress),
   });
-  const out = join(folder, `${name}-out-${data.label ?? data.labels ?? ''}`);
+  const out = join(folder, `${name}-out-${data.label ?? data.labels ?? 'model'}`);
   const written = await writeOutputs(outcome, { model, out, madeBy: 'instatune tune' });
   outcome.model.dispose();
   return { outcome, written, out, said };
@@ -91,6 +102,65 @@ describe('tune', () => {
     expect(q4!.bytes).toBe(outcome.small['bytes']);
     expect(q4!.quality!['accuracy']).toBeGreaterThan(0.9);
     expect(readFileSync(join(out, 'report.html'), 'utf8')).toContain('onnx/model_q4.onnx');
+  });
+
+  it('tags of words: chosen and kept by F1 of spans, which the file computes too', async () => {
+    const train = taggedConll(folder, 160);
+    const { outcome, written, out } = await run(
+      'bert',
+      { train, test: train },
+      { budget: 'macs <= 0.8x', learningRate: 0.01, steps: 60, tuneSteps: 10, quantize: 'int8' },
+    );
+    const { small, full, choice, result, searched } = outcome;
+    expect(choice.rule).toBe('best f1 within macs <= 0.8x');
+    const within = result.trials
+      .filter(isComplete)
+      .filter(({ values }) => values['macs']! <= 0.8 * result.baseline!['macs']!);
+    expect(choice.point.values['f1']).toBe(Math.max(...within.map(({ values }) => values['f1']!)));
+    expect(searched['f1']).toBeGreaterThanOrEqual(choice.point.values['f1']!);
+    expect(full['f1']).toBeGreaterThan(0.9);
+    expect(small['f1']).toBeGreaterThan(0.8);
+    // Spans are harder than words, most of which are O.
+    expect(small['accuracy']).toBeGreaterThanOrEqual(small['f1']!);
+    const [, float, int8] = written.files;
+    expect(float!.quality!['loss']).toBeCloseTo(small['loss']!, 4);
+    expect(float!.quality!['f1']).toBeCloseTo(small['f1']!, 6);
+    expect(int8!.quality!['f1']).toBeGreaterThan(0.7);
+    const config = JSON.parse(readFileSync(join(out, 'config.json'), 'utf8')) as Record<string, unknown>;
+    expect(config).toMatchObject({
+      architectures: ['BertForTokenClassification'],
+      id2label: { 0: 'O', 1: 'B-MOOD', 2: 'B-WORK', 3: 'I-MOOD' },
+      label2id: { O: 0, 'B-MOOD': 1, 'B-WORK': 2, 'I-MOOD': 3 },
+    });
+    const card = readFileSync(join(out, 'README.md'), 'utf8');
+    expect(card).toContain('pipeline_tag: token-classification');
+    expect(card).toMatch(/\| f1 \| [\d.]+ % \| [\d.]+ % \|/);
+    expect(readFileSync(join(out, 'report.html'), 'utf8')).toContain('<th>f1</th>');
+    // What was written is a tagger for others too.
+    Object.assign(env, { allowRemoteModels: false, localModelPath: `${folder}/`, logLevel: 40 });
+    const tagger = (await pipeline('token-classification', basename(out), {
+      dtype: 'fp32',
+    })) as TokenClassificationPipeline;
+    const found = await tagger('the film was very good and the plot dull');
+    await tagger.dispose();
+    const { model, tokenizer } = await loadCheckpoint(out);
+    const rows = tokenClassification(
+      [
+        {
+          tokens: ['the', 'film', 'was', 'very', 'good', 'and', 'the', 'plot', 'dull'],
+          labels: Array<number>(9).fill(0),
+        },
+      ],
+      tokenizer!,
+    );
+    const inputs = inputTensors(await rows.batch([0]));
+    const own = tf.tidy(() => Array.from(tf.argMax(model.forward(inputs).logits, 2).dataSync()));
+    tf.dispose(Object.values(inputs) as tf.Tensor[]);
+    model.dispose();
+    const names = outcome.data.classes;
+    const spans = own.slice(1, -1).flatMap((label, at) => (label === 0 ? [] : [`${at + 1} ${names[label]}`]));
+    expect(found.map(({ index, entity }) => `${index} ${entity}`)).toEqual(spans);
+    expect(spans.length).toBeGreaterThan(2);
   });
 
   it('values, and several classes a row', async () => {

@@ -107,7 +107,13 @@ export function tokenClassification(
 function wordEncoder(tokenizer: TextTokenizer): (word: string) => readonly number[] {
   const plain = (text: string) => tokenizer.encode(text, { addSpecialTokens: false });
   const isOfSpace = plain(' a').length <= plain('a').length;
-  return (word) => plain(isOfSpace ? ` ${word}` : word);
+  // A corpus is the same words over and over.
+  const known = new Map<string, readonly number[]>();
+  return (word) => {
+    const ids = known.get(word) ?? plain(isOfSpace ? ` ${word}` : word);
+    known.set(word, ids);
+    return ids;
+  };
 }
 
 /** Special tokens before and after a text. */

@@ -22,21 +22,8 @@ import type { ElasticModel } from '../model/types.ts';
 import { requireNode } from '../node-modules.ts';
 import { subnetConfigJson } from './config.ts';
 import type { CheckpointLayout } from './config.ts';
+import { travellingFiles } from './travelling-files.ts';
 import { subnetModelConfig, subnetSlots, subnetValues } from './values.ts';
-
-/** Small text files that travel with a checkpoint. */
-export const COPIED_FILES = [
-  'tokenizer.json',
-  'tokenizer_config.json',
-  'special_tokens_map.json',
-  'added_tokens.json',
-  'vocab.txt',
-  'vocab.json',
-  'merges.txt',
-  'chat_template.jinja',
-  'generation_config.json',
-  'preprocessor_config.json',
-];
 
 /** How a sentence encoder pools, and of how many channels. */
 const POOLING = '1_Pooling/config.json';
@@ -113,7 +100,8 @@ export async function renderCheckpoint(
   const weightFiles = shardFiles(tensors, maxShardBytes);
   const files: RenderedFile[] = [textFile('config.json', `${JSON.stringify(json, null, 2)}\n`), ...weightFiles];
   const isOfSentences = model.config.head === 'sentence-embedding';
-  for (const name of isOfSentences ? [...COPIED_FILES, ...SENTENCE_FILES] : COPIED_FILES) {
+  for (const [name, text] of await travellingFiles(model.source)) files.push(textFile(name, text));
+  for (const name of isOfSentences ? SENTENCE_FILES : []) {
     const text = model.source && (await optionalText(model.source, name));
     if (text !== undefined) files.push(textFile(name, name === POOLING ? poolingOf(text, kept.hidden) : text));
   }

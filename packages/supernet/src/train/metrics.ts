@@ -118,8 +118,9 @@ export function valueMetrics(predicted: ArrayLike<number>, values: ArrayLike<num
 }
 
 /**
- * Of tags of tokens: `accuracy` of tags, and `precision`, `recall` and `f1` of spans, whole and of the right type (CoNLL 2000; tags `B-X`,
- * `I-X`, `O`; an `I-X` that follows nothing of X begins a span). Where tags have no such prefixes, each is a span by itself and `O` none.
+ * Of tags of tokens: `accuracy` of tags, and `precision`, `recall` and `f1` of spans, whole and of the right type, counted over all
+ * sequences (CoNLL 2000, as seqeval does by default; tags `B-X`, `I-X`, `O`, and `E-X`, `S-X` that end a span; an `I-X` that follows nothing
+ * of X begins one). Where no tag has such a prefix, each is a span by itself and `O` none.
  *
  * @param predicted - tags of each sequence
  * @throws SupernetError `invalid-data` for lists of unlike lengths
@@ -134,13 +135,15 @@ export function valueMetrics(predicted: ArrayLike<number>, values: ArrayLike<num
  */
 export function spanMetrics(predicted: readonly (readonly string[])[], tags: readonly (readonly string[])[]): Metrics {
   requireAlike(predicted.length, tags.length);
+  const all = [...predicted.flat(), ...tags.flat()];
+  const hasPrefixes = all.some((tag) => /^[BI]-/.test(tag)) || all.every((tag) => /^(O$|[ES]-)/.test(tag));
   let [right, count, found, real, both] = [0, 0, 0, 0, 0];
   for (const [at, own] of tags.entries()) {
     const said = predicted[at] as readonly string[];
     requireAlike(said.length, own.length);
     count += own.length;
     right += own.filter((tag, i) => tag === said[i]).length;
-    const [ofSaid, ofOwn] = [spansOf(said), spansOf(own)];
+    const [ofSaid, ofOwn] = [spansOf(said, hasPrefixes), spansOf(own, hasPrefixes)];
     found += ofSaid.size;
     real += ofOwn.size;
     for (const span of ofSaid) if (ofOwn.has(span)) both++;
@@ -186,21 +189,21 @@ export function retrievalMetrics(images: Float32Array, texts: Float32Array, size
 }
 
 /** Spans as text: begin, end and type. */
-function spansOf(tags: readonly string[]): Set<string> {
+function spansOf(tags: readonly string[], hasPrefixes: boolean): Set<string> {
   const spans = new Set<string>();
-  const hasPrefixes = tags.some((tag) => /^[BI]-/.test(tag));
   let open: { readonly from: number; readonly type: string } | undefined;
   const close = (end: number): void => {
     if (open) spans.add(`${open.from}-${end}-${open.type}`);
     open = undefined;
   };
-  for (const [i, tag] of [...tags, 'O'].entries()) {
-    const type = tag === 'O' ? undefined : hasPrefixes ? tag.replace(/^[BI]-/, '') : tag;
-    const goesOn = hasPrefixes && tag.startsWith('I-') && open?.type === type;
-    if (goesOn) continue;
-    close(i);
-    if (type !== undefined) open = { from: i, type };
+  for (const [i, tag] of tags.entries()) {
+    const [, prefix = '', type = tag] = (hasPrefixes && /^([BIES])-(.*)$/s.exec(tag)) || [];
+    const goesOn = (prefix === 'I' || prefix === 'E') && open?.type === type;
+    if (!goesOn) close(i);
+    if (!goesOn && tag !== 'O') open = { from: i, type };
+    if (prefix === 'E' || prefix === 'S') close(i + 1);
   }
+  close(tags.length);
   return spans;
 }
 

@@ -59,6 +59,22 @@ describe('metrics', () => {
     expect(spanMetrics([['O']], [['O']])).toMatchObject({ f1: 0, accuracy: 1 });
   });
 
+  it('of spans, as seqeval counts them: E and S end one, a sequence without spans is judged with the others', () => {
+    // seqeval 1.2.2: precision_score, recall_score and f1_score of these, mode and scheme left at their defaults.
+    const gold = [
+      ['B-PER', 'I-PER', 'E-PER', 'O', 'S-LOC', 'S-LOC'],
+      ['O', 'S-ORG', 'O'],
+      ['I-LOC', 'I-LOC', 'I-PER', 'B-PER'],
+    ];
+    const said = [
+      ['B-PER', 'I-PER', 'E-PER', 'E-PER', 'S-LOC', 'O'],
+      ['O', 'S-ORG', 'I-ORG'],
+      ['B-LOC', 'I-LOC', 'I-PER', 'I-PER'],
+    ];
+    const { precision, recall, f1 } = spanMetrics(said, gold);
+    expect([precision, recall, f1]).toEqual([4 / 7, 4 / 7, 4 / 7]);
+  });
+
   it('of retrieval: both ways over all, equals do not count', () => {
     const [images, texts] = [Float32Array.of(1, 0, 0, 1, 1, 0), Float32Array.of(1, 0, 0, 1, 0, 1)];
     const { textRecallAt1, imageRecallAt1, textRecallAt5 } = retrievalMetrics(images, texts, 2);

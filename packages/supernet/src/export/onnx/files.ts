@@ -6,13 +6,12 @@ import {
   layerHeads,
   layerKvHeads,
   optionalJson,
-  optionalText,
   saveFolder,
   type ModelConfig,
 } from '@hip/checkpoints';
 import { requireNode } from '../../node-modules.ts';
 import { subnetConfigJson } from '../config.ts';
-import { COPIED_FILES } from '../extract.ts';
+import { travellingFiles } from '../travelling-files.ts';
 import type { OnnxDtype } from './options.ts';
 import type { ExportParts } from './parts.ts';
 
@@ -59,11 +58,7 @@ export async function saveOnnxConfig(
     ? subnetConfigJson(findFamily(elastic.config.raw, families), elastic.config, elastic.subnet, 'float32').json
     : { ...config.raw };
   json[JS_CONFIG] = await jsConfig(folder, dtype, path, written.length - 1);
-  const texts: [name: string, text: string][] = [['config.json', jsonText(json)]];
-  for (const name of COPIED_FILES) {
-    const text = source && (await optionalText(source, name));
-    if (text !== undefined) texts.push([name, text]);
-  }
+  const texts: [name: string, text: string][] = [['config.json', jsonText(json)], ...(await travellingFiles(source))];
   if (genai) texts.push(['genai_config.json', jsonText(genaiConfig(config, path))]);
   const files = texts.map(([name, text]) => ({ name, chunks: [new TextEncoder().encode(text)] }));
   await saveFolder(folder, files, { signal: parts.signal });
