@@ -18,8 +18,11 @@ export interface BudgetBound {
   readonly offset: number;
 }
 
+/** Counted in ones: less than one is a share whose x was forgotten. */
+const WHOLE: readonly QuantityName[] = ['macs', 'parameters', 'bytes', 'memory'];
+
 const NUMBER = String.raw`(?:\d+(?:\.\d*)?|\.\d+)(?:e[+-]?\d+)?`;
-const BOUND = /^(?<name>[a-z_][a-z_\d]*)\s*(?<relation><=|>=|=<|=>|<|>|≤|≥)\s*(?<value>.+)$/iu;
+const BOUND = /^(?<name>[a-z_][a-z_\d]*)\s*(?<relation><=|>=|=<|=>|<|>|≤|≥)\s*(?<value>[^=<>].*)?$/iu;
 const ABSOLUTE = new RegExp(String.raw`^(?<number>${NUMBER})\s*(?<unit>[\p{L}%]*)$`, 'iu');
 const RELATIVE = new RegExp(
   String.raw`^baseline(?:\s*(?<sign>[+-])\s*(?<number>${NUMBER})\s*(?<unit>[\p{L}%]*))?$`,
@@ -44,9 +47,10 @@ const RELATIVE = new RegExp(
  * ```
  */
 export function parseBudget(texts: string | readonly string[]): readonly BudgetBound[] {
-  const parts = (typeof texts === 'string' ? [texts] : texts)
-    .flatMap((text) => text.split(/[,;]|\band\b/i))
-    .map((part) => part.trim());
+  const given = typeof texts === 'string' ? [texts] : texts;
+  const comma = given.map((text) => /[<>=≤≥]\s*(\d+),(\d+\p{L}*)/u.exec(text)).find((match) => match !== null);
+  if (comma) throw bad(JSON.stringify(comma.input), 'has a comma in a number', `write ${comma[1]}.${comma[2]}`);
+  const parts = given.flatMap((text) => text.split(/[,;]|\band\b/i)).map((part) => part.trim());
   if (parts.every((part) => part === '')) throw bad('""', 'is empty', example());
   return parts.filter((part) => part !== '').map(parseBound);
 }
@@ -54,7 +58,7 @@ export function parseBudget(texts: string | readonly string[]): readonly BudgetB
 function parseBound(text: string): BudgetBound {
   const shown = JSON.stringify(text);
   const { name: given, relation: sign, value } = BOUND.exec(text)?.groups ?? {};
-  if (given === undefined || sign === undefined || value === undefined) throw bad(shown, 'is no bound', example());
+  if (given === undefined || sign === undefined) throw bad(shown, 'is no bound', example());
   const name = given.toLowerCase();
   if (!isQuantityName(name)) {
     const meant = nearest(name, QUANTITY_NAMES);
@@ -67,6 +71,7 @@ function parseBound(text: string): BudgetBound {
     const right = better === 'less' ? '<=' : '>=';
     throw bad(shown, `wants ${better === 'less' ? 'more' : 'less'} ${name}`, `write ${name} ${right} …`);
   }
+  if (value === undefined) throw bad(shown, 'has no value', `write ${name} ${relation} 0.5x, say`);
   const bound = { text, name, relation, factor: 0, shift: 0, offset: 0 } as const;
   const relative = RELATIVE.exec(value)?.groups;
   if (relative) {
@@ -83,7 +88,14 @@ function parseBound(text: string): BudgetBound {
   const number = Number(absolute['number']);
   if (!(number > 0) || !Number.isFinite(number)) throw bad(shown, `has the value ${number}`, 'write a number > 0');
   if (/^x$/i.test(absolute['unit'] ?? '')) return { ...bound, factor: number };
-  return { ...bound, offset: number * factorOf(shown, name, absolute['unit'] ?? '') };
+  const offset = number * factorOf(shown, name, absolute['unit'] ?? '');
+  if (offset < 1 && WHOLE.includes(name))
+    throw bad(
+      shown,
+      `asks for less than one of ${name}`,
+      `write ${name} ${relation} ${number}x for a share of the full network's`,
+    );
+  return { ...bound, offset };
 }
 
 function factorOf(shown: string, name: QuantityName, unit: string): number {

@@ -1,5 +1,5 @@
 // What a run leaves: the checkpoint folder, ONNX, the report, the card.
-import { mkdir, readdir } from 'node:fs/promises';
+import { mkdir, readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { locate, saveFolder } from '@hip/checkpoints';
 import { extractSubnet, quantizedModel } from '@instatune/supernet';
@@ -48,8 +48,11 @@ export async function writeOutputs(
     readonly signal?: AbortSignal | undefined;
   },
 ): Promise<Written> {
-  const { layout, reason, bytes } = await extractSubnet(outcome.model, undefined, out, { signal });
-  const files: ReportedFile[] = [{ name: 'model.safetensors', bytes }];
+  const { layout, reason, files: names } = await extractSubnet(outcome.model, undefined, out, { signal });
+  const weights = names.filter((name) => name.endsWith('.safetensors'));
+  const files: ReportedFile[] = await Promise.all(
+    weights.map(async (name) => ({ name, bytes: (await stat(join(out, name))).size })),
+  );
   const { quantize } = outcome.settings;
   const kinds: readonly Quantization[] = quantize === 'none' ? ['none'] : ['none', quantize];
   const runtime = await onnxRuntime();
@@ -61,12 +64,13 @@ export async function writeOutputs(
     const quality = runtime
       ? await onnxQuality(runtime, join(out, name), outcome.data, signal)
       : await storedQuality(outcome, kind, signal);
-    files.push({ name, bytes: content.byteLength, quality });
+    const measuredBy = runtime ? 'onnxruntime-node' : 'tfjs, with the weights as they are stored';
+    files.push({ name, bytes: content.byteLength, quality, measuredBy });
   }
   const baseCard = await locate(model)
     .files.text('README.md')
     .catch(() => undefined);
-  const card = modelCard(outcome, { baseCard, isHuggingFace: layout === 'huggingface', files, madeBy });
+  const card = modelCard(outcome, { baseCard, isHuggingFace: layout === 'huggingface', reason, files, madeBy });
   await writeTexts(out, { 'README.md': card, 'report.html': renderTuneReport({ outcome, files }) });
   return { files, layout, reason };
 }

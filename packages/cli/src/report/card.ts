@@ -1,10 +1,11 @@
 // The model card: README.md with the Hub's YAML front matter.
 import { parse, stringify } from 'yaml';
+import { ONNX_DTYPES, ONNX_FILES, type Quantization } from '../steps/export.ts';
 import { describeSubnet } from '../steps/search.ts';
 import type { TaskName } from '../data/task.ts';
 import { metricOf } from '../data/task.ts';
 import type { TuneOutcome } from '../run/outcome.ts';
-import { COSTS, reconstructionText, type ReportedFile } from './html.ts';
+import { COSTS, measuredText, reconstructionText, type ReportedFile } from './html.ts';
 import { shown } from './numbers.ts';
 
 /** The Hub's name of a task. */
@@ -21,13 +22,18 @@ export interface CardOptions {
   readonly baseCard?: string | undefined;
   /** Whether transformers loads the folder as it is. */
   readonly isHuggingFace: boolean;
+  /** Why it does not. @defaultValue left out */
+  readonly reason?: string | undefined;
   readonly files: readonly ReportedFile[];
   /** The command, or the program, that made it. */
   readonly madeBy: string;
 }
 
 /** Writes the card. */
-export function modelCard(outcome: TuneOutcome, { baseCard, isHuggingFace, files, madeBy }: CardOptions): string {
+export function modelCard(
+  outcome: TuneOutcome,
+  { baseCard, isHuggingFace, reason, files, madeBy }: CardOptions,
+): string {
   const { card, data, settings, small, full, subnet, choice } = outcome;
   const hub = /^hf:\/\/([^@]+)/.exec(card.location)?.[1];
   const own = frontMatter(baseCard);
@@ -61,7 +67,7 @@ export function modelCard(outcome: TuneOutcome, { baseCard, isHuggingFace, files
   const rows = ['loss', metric, ...COSTS].map((each) => row([each, shown(each, full[each]), shown(each, small[each])]));
   const said = reconstructionText(outcome);
   const reconstruction = said === '' ? '' : ` ${said}`;
-  const measured = files.filter(({ quality }) => quality !== undefined);
+  const measured = measuredText(files);
   return `---
 ${stringify(header).trimEnd()}
 ---
@@ -78,19 +84,19 @@ A sub-network of ${hub === undefined ? `\`${card.location}\`` : `[${hub}](https:
 |---|---|---|
 ${rows.join('\n')}
 
-The full network is the checkpoint fine-tuned as a super-network on the same data. Latency: ${outcome.runtime}, the machine this was made on. Memory: weights and activations of one forward pass in float32, computed.
+The full network is the checkpoint fine-tuned as a super-network on the same data. Latency: ${outcome.runtime}, the machine this was made on. Bytes: \`${ONNX_FILES[settings.quantize]}\`, to the byte. Memory: weights and activations of one forward pass in float32, computed.
 
 ## Use
 
-${usage(data.task, isHuggingFace)}
+${usage(data.task, settings.quantize, isHuggingFace, reason)}
 
 ## Files
 
 ${[row(['file', 'size', 'quality']), '|---|---|---|', ...files.map(({ name: file, bytes, quality }) => row([`\`${file}\``, shown('bytes', bytes), quality ? `${metric} ${shown(metric, quality[metric])}` : '']))].join('\n')}
-${measured.length === 0 ? '' : '\nThe quality of a file was measured on the held-out data, with onnxruntime where it was installed, else with the weights as they are stored.\n'}
+${measured === '' ? '' : `\n${measured}\n`}
 ## How it was made
 
-${data.described}. Fine-tuned as a super-network for ${settings.steps} steps (InstaTune, arXiv 2308.15609), ${outcome.result.trials.length} sub-networks measured by a search (LINAS, arXiv 2205.10358), the chosen one ${outcome.refined ? `distilled from the full network for ${settings.tuneSteps} steps more` : 'taken as it was'}.${reconstruction} Seed ${settings.seed}.
+${data.described}. Fine-tuned as a super-network for ${settings.steps} steps (InstaTune, arXiv 2308.15609), ${outcome.result.trials.length} sub-networks measured by a search (LINAS, arXiv 2205.10358), the chosen one ${outcome.refined ? `distilled from the full network for ${settings.tuneSteps} steps more` : 'not trained by itself'}.${reconstruction} Seed ${settings.seed}.
 
 \`\`\`
 ${madeBy}
@@ -98,10 +104,29 @@ ${madeBy}
 ${data.classes.length === 0 ? '' : `\nClasses: ${data.classes.slice(0, 100).join(', ')}.\n`}`;
 }
 
-function usage(task: TaskName, isHuggingFace: boolean): string {
-  if (isHuggingFace)
-    return `\`\`\`python\nfrom transformers import pipeline\n\nmodel = pipeline("${PIPELINES[task]}", model="path/to/this/folder")\n\`\`\``;
-  return "```ts\nimport { loadCheckpoint } from '@instatune/supernet';\n\nconst { model, tokenizer } = await loadCheckpoint('path/to/this/folder');\n```\n\nLayers differ in width, which `config.json` says under `instatune_layers`; transformers does not read it. The ONNX file needs neither.";
+function usage(task: TaskName, quantize: Quantization, isHuggingFace: boolean, reason: string | undefined): string {
+  const block = (language: string, ...lines: readonly string[]) => ['```' + language, ...lines, '```'].join('\n');
+  const name = PIPELINES[task];
+  const weights = isHuggingFace
+    ? block(
+        'python',
+        'from transformers import pipeline',
+        '',
+        `model = pipeline("${name}", model="path/to/this/folder")`,
+      )
+    : `${block(
+        'ts',
+        "import { loadCheckpoint } from '@instatune/supernet';",
+        '',
+        "const { model, tokenizer } = await loadCheckpoint('path/to/this/folder');",
+      )}\n\n\`config.json\` has the key \`instatune_layers\`, which transformers does not read${reason === undefined ? '' : `: ${reason}`}. The ONNX file needs no such key:`;
+  const onnx = block(
+    'js',
+    "import { pipeline } from '@huggingface/transformers';",
+    '',
+    `const model = await pipeline('${name}', '/path/to/this/folder', { dtype: '${ONNX_DTYPES[quantize]}' });`,
+  );
+  return `${weights}\n\n${onnx}`;
 }
 
 /** Fields of a card's front matter; none where there is none, or it is damaged. */

@@ -1,5 +1,6 @@
 // The report of a run: one self-contained page. What was given, what came out, how it was found.
 import { frontPlot, historyPlot } from '@instatune/search/report';
+import { ONNX_FILES } from '../steps/export.ts';
 import { describeSubnet } from '../steps/search.ts';
 import { STAGE_TITLES, type Stage } from '../steps/stages.ts';
 import { metricOf } from '../data/task.ts';
@@ -33,6 +34,8 @@ export interface ReportedFile {
   readonly bytes: number;
   /** On the reported data, as the file computes. */
   readonly quality?: Readonly<Record<string, number>> | undefined;
+  /** What computed it. */
+  readonly measuredBy?: string | undefined;
 }
 
 /** Renders the page: no scripts, nothing loaded from elsewhere. */
@@ -109,6 +112,7 @@ ${figure(sharesPlot(full, small, COSTS), 'What is left of the full network.')}
 ${perLayer.join('\n')}
 </div>
 <h2>Files</h2>
+<p>${escape(`bytes is the size of ${ONNX_FILES[outcome.settings.quantize]}. ${measuredText(files)}`)}</p>
 ${table(
   ['file', 'size', ...qualities],
   files.map(({ name, bytes, quality }) => [
@@ -117,6 +121,12 @@ ${table(
     ...qualities.map((each) => (quality ? shown(each, quality[each]) : '')),
   ]),
 )}`;
+}
+
+/** Where files' quality comes from, in a sentence. */
+export function measuredText(files: readonly ReportedFile[]): string {
+  const by = [...new Set(files.flatMap(({ measuredBy }) => measuredBy ?? []))];
+  return by.length === 0 ? '' : `The quality of a file was measured on the held-out data, by ${by.join(' and ')}.`;
 }
 
 /** What fitting the chosen one again came to, in a sentence. */

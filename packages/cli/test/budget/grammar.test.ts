@@ -63,6 +63,9 @@ describe('parseBudget', () => {
     ],
     ['macs <= 50%', 'has macs in "%"'],
     ['bytes <= baseline + 1 hour', 'has bytes in "hour"'],
+    ['macs<=', 'has no value: write macs <= 0.5x, say'],
+    ['macs <= 0.5', 'asks for less than one of macs: write macs <= 0.5x for a share of the full network'],
+    ['macs <= 1,5G, loss <= 2', 'has a comma in a number: write 1.5G'],
     ['latency <= 1x2', 'has the value "1x2"'],
   ])('%j is refused with what is allowed', (text, sentence) => {
     expect(() => parseBudget(text)).toThrow(
@@ -75,7 +78,7 @@ describe('parseBudget', () => {
       fc.record({
         name: fc.constant(name),
         unit: fc.constantFrom(...Object.keys(QUANTITIES[name].units)),
-        value: fc.double({ min: 1e-3, max: 1e6, noNaN: true }),
+        value: fc.double({ min: 1, max: 1e6, noNaN: true }),
         space: fc.constantFrom('', ' '),
       }),
     );

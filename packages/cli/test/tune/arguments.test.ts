@@ -41,7 +41,10 @@ describe('readCommand', () => {
     [{ budget: undefined }, 'no --budget'],
     [{ budget: 'latency >= 3' }, 'write latency <= …'],
     [{ quantize: 'int2' }, '--quantize is "int2": use none, int8, q4'],
-    [{ task: 'poetry' }, '--task is "poetry": use text-classification, language-modelling, image-classification'],
+    [
+      { task: 'poetry' },
+      '--task is "poetry": use text-classification, token-classification, language-modelling, image-classification',
+    ],
     [{ steps: '1.5' }, '--steps is "1.5": use a whole number ≥ 1'],
     [{ 'learning-rate': 'fast' }, '--learning-rate is "fast": use a number > 0'],
     [{ epochs: '-1' }, '--epochs is "-1"'],

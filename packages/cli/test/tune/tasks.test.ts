@@ -135,7 +135,22 @@ describe('tune', () => {
     const card = readFileSync(join(out, 'README.md'), 'utf8');
     expect(card).toContain('pipeline_tag: token-classification');
     expect(card).toMatch(/\| f1 \| [\d.]+ % \| [\d.]+ % \|/);
-    expect(readFileSync(join(out, 'report.html'), 'utf8')).toContain('<th>f1</th>');
+    const html = readFileSync(join(out, 'report.html'), 'utf8');
+    expect(html).toContain('<th>f1</th>');
+    // What both say of the files is so.
+    expect(card).toContain("await pipeline('token-classification', '/path/to/this/folder', { dtype: 'q8' })");
+    expect(card).toContain('Bytes: `onnx/model_quantized.onnx`, to the byte.');
+    expect(html).toContain(
+      'bytes is the size of onnx/model_quantized.onnx. The quality of a file was measured on the held-out data, by onnxruntime-node.',
+    );
+    for (const { name, bytes } of written.files) expect(statSync(join(out, name)).size).toBe(bytes);
+    expect(int8!.bytes).toBe(small['bytes']);
+    const { kept, before, after } = outcome.reconstructed!;
+    expect(kept).toBe(
+      after['f1']! > before['f1']! || (after['f1'] === before['f1'] && after['loss']! <= before['loss']!),
+    );
+    for (const text of [card, html])
+      expect(text).toMatch(/fitted again by least squares .* gave loss [\d.]+ → [\d.]+, f1 .* were (kept|left out)/);
     // What was written is a tagger for others too.
     Object.assign(env, { allowRemoteModels: false, localModelPath: `${folder}/`, logLevel: 40 });
     const tagger = (await pipeline('token-classification', basename(out), {
