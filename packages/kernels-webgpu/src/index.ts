@@ -60,7 +60,7 @@ export {
   type ModelPoolOptions,
   type ModelPoolPlan,
 } from './decode/model-plan.ts';
-export { type DenseBelow, type LayerOptions } from './decode/layer.ts';
+export type { LayerOptions } from './decode/layer.ts';
 export { SharedScratch } from './decode/shared-scratch.ts';
 export { type StepTensors } from './decode/tensors.ts';
 export { KvCache } from './cache/kv-cache.ts';

@@ -16,6 +16,20 @@ export { BOUND_CONFIG, DEFAULT_CONFIG, INFINITE_HIP_CONFIG, PAPER_CONFIG, VOTE_C
 export { resolveConfig } from './config/resolve.ts';
 export { hasSlowHalf, suitableConfig, type HeadForm, type Rotation } from './config/suitable.ts';
 export { layerConfig } from './config/layer.ts';
+export {
+  attends,
+  attentionParts,
+  DENSE_BELOW,
+  denseKeys,
+  layerRule,
+  QUESTION_ROWS,
+  resolveDenseBelow,
+  type Attends,
+  type CallRows,
+  type DenseBelow,
+  type LayerRule,
+  type RowsPart,
+} from './config/dense-below.ts';
 export { decodeConfig } from './config/decode.ts';
 export { resolveRemainder, type Remainder, type RemainderConfig } from './config/remainder.ts';
 export {

@@ -2,18 +2,15 @@
 import {
   checkScore,
   decodeConfig,
+  denseKeys,
   HipError,
   resolveConfig,
+  resolveDenseBelow,
   resolveRemainder,
+  type DenseBelow,
   type HipConfig,
   type ScoreOptions,
 } from '@hip/mask-search';
-
-/** Keys up to which a layer attends exactly: chunks of several rows, and single tokens. */
-export interface DenseBelow {
-  readonly rows: number;
-  readonly step: number;
-}
 
 export interface LayerOptions extends ScoreOptions {
   /** Query heads. */
@@ -64,13 +61,7 @@ export function resolveLayer(
       name: 'window',
       value: window,
     });
-  const below = typeof denseBelow === 'number' ? { rows: denseBelow, step: denseBelow } : denseBelow;
-  for (const [name, value] of Object.entries(below))
-    if (!(value >= 0))
-      throw new HipError('invalid-config', `denseBelow.${name} is ${value}: give a number >= 0`, {
-        name: 'denseBelow',
-        value,
-      });
+  const below = resolveDenseBelow(denseBelow);
   const config = given === 'dense' || window !== undefined ? undefined : resolveConfig(given);
   const common = { heads, scale, softcap, window, denseBelow: below };
   if (!config) return { ...common, config, stepConfig: undefined, interval: 0 };
@@ -83,7 +74,7 @@ export function resolveLayer(
 
 /** Whether `rows` rows, the last of which sees `keys` keys, search. */
 export function searches({ config, denseBelow }: Layer, keys: number, rows: number): boolean {
-  return config !== undefined && keys > (rows === 1 ? denseBelow.step : denseBelow.rows);
+  return config !== undefined && keys > denseKeys(denseBelow, rows);
 }
 
 function checkConfig({ causal, shareHeads, remainder, window }: HipConfig, { offload, pools }: LayerCacheSizes): void {

@@ -15,18 +15,12 @@ const codeOf = (action: () => unknown): string => {
   }
 };
 
-it('searches above its own length, one row and several apart; a window or dense attention never', () => {
-  const denseBelow = { rows: 100, step: 200 };
-  const found = [100, 101, 200, 201].map((keys) => [
-    searches(layer({ denseBelow }), keys, 7),
-    searches(layer({ denseBelow }), keys, 1),
-  ]);
-  expect(found).toEqual([
-    [false, false],
-    [true, false],
-    [true, false],
-    [true, true],
-  ]);
+it('searches above its own length, rows, a question and one row apart; a window or dense attention never', () => {
+  const denseBelow = { rows: 100, question: 150, step: 200 };
+  const found = [100, 101, 150, 151, 200, 201].map((keys) =>
+    [65, 64, 2, 1].filter((rows) => searches(layer({ denseBelow }), keys, rows)),
+  );
+  expect(found).toEqual([[], [65], [65], [65, 64, 2], [65, 64, 2], [65, 64, 2, 1]]);
   expect(searches(layer({}), 1, 1)).toBe(true);
   expect(searches(layer({ config: 'dense' }), 1e6, 1)).toBe(false);
   expect(searches(layer({ window: 16 }), 1e6, 5)).toBe(false);
@@ -38,7 +32,7 @@ it('refuses in words', () => {
     () => layer({ heads: 3 }),
     () => layer({ window: 0 }),
     () => layer({ denseBelow: -1 }),
-    () => layer({ denseBelow: { rows: 0, step: Number.NaN } }),
+    () => layer({ denseBelow: { rows: 0, question: 0, step: Number.NaN } }),
     () => layer({ softcap: -1 }),
     () => layer({ config: { causal: false } }),
     () => layer({ config: { ...PAPER_CONFIG, shareHeads: true } }, { pools: 2 }),

@@ -25,7 +25,7 @@ const staged = resolveConfig({
 
 /** One that searches beyond 40 keys, one with a sliding window, one that attends to everything. */
 export const LAYERS: readonly ModelLayer[] = [
-  { heads, kvHeads, headDim, config: staged, denseBelow: { rows: 32, step: 40 } },
+  { heads, kvHeads, headDim, config: staged, denseBelow: { rows: 32, question: 32, step: 40 } },
   { heads, kvHeads, headDim, window: 24 },
   { heads, kvHeads, headDim, config: 'dense', softcap: 20 },
 ];

@@ -8,6 +8,8 @@ import {
   type ModelConfig,
   type RopeConfig,
 } from '@hip/checkpoints';
+import { layerRule, type CallRows, type LayerRule } from '@hip/mask-search';
+import type { ResolvedAttention } from './options.ts';
 
 /** An FFN of the model's layer `layer`. */
 export interface FfnShape {
@@ -48,6 +50,14 @@ export function layerShapes(config: ModelConfig): readonly LayerShape[] {
       rope: layerRope(config, layer),
     };
   });
+}
+
+/** Where rows are in their call: its rows, and those that follow (Infinity where nothing is asked of its end). */
+export type CallPlace = Required<Pick<CallRows, 'call' | 'after'>>;
+
+/** How a layer attends: to its window, to everything, or to what HiP selects. @throws HipError `invalid-config` */
+export function attentionRule({ layer, window }: LayerShape, { config, denseBelow }: ResolvedAttention): LayerRule {
+  return layerRule(config ?? 'dense', { layer, window, denseBelow });
 }
 
 /** FFNs before the first layer with attention: what the embeddings pass through. */

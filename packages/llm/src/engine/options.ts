@@ -1,17 +1,8 @@
 // Options of an engine, checked and completed.
 import type { ModelConfig } from '@hip/checkpoints';
-import { resolveConfig, suitableConfig, type HipConfig } from '@hip/mask-search';
+import { DENSE_BELOW, resolveConfig, suitableConfig, type DenseBelow, type HipConfig } from '@hip/mask-search';
 import { LlmError } from '../errors.ts';
 import type { AttentionChoice, Backend, EngineOptions, WeightChoice } from './types.ts';
-
-/**
- * Keys up to which dense attention is at least as fast, for rows of a text and for a single row (benchmarks: llm-cpu on WebAssembly,
- * device/llm on an H200); and those up to which a question attends to all of them, whatever it takes.
- */
-export const DENSE_BELOW = {
-  wasm: { rows: 1024, question: 16_384, step: 5632 },
-  webgpu: { rows: 8192, question: 8192, step: 8192 },
-} as const satisfies Readonly<Record<Backend, ResolvedAttention['denseBelow']>>;
 
 /** Tokens that pass through the layers at a time: enough rows for products to run near the peak, few enough to be small. */
 export const CHUNK_TOKENS = 512;
@@ -44,8 +35,7 @@ export interface ResolvedOptions {
 export interface ResolvedAttention {
   /** HiP's parameters, a profile's layers among them; undefined where all layers are dense. */
   readonly config: HipConfig | undefined;
-  /** Keys up to which rows of a text, of a question (a call of few rows) and a single token attend to all of them. */
-  readonly denseBelow: { readonly rows: number; readonly question: number; readonly step: number };
+  readonly denseBelow: DenseBelow;
 }
 
 /** @throws LlmError `invalid-input` naming the option, its value and what is allowed */
@@ -82,11 +72,7 @@ function gpuChunk({ hiddenSize, heads, headSize, ffn }: ModelConfig): number {
   return Math.min(CHUNK_MOST, 2 ** Math.max(9, Math.floor(Math.log2(CHUNK_NUMBERS / numbers))));
 }
 
-function resolveAttention(
-  choice: AttentionChoice,
-  headSize: number,
-  usual: ResolvedAttention['denseBelow'],
-): ResolvedAttention {
+function resolveAttention(choice: AttentionChoice, headSize: number, usual: DenseBelow): ResolvedAttention {
   if (choice === 'dense') return { config: undefined, denseBelow: usual };
   if (typeof choice !== 'object' || choice === null) {
     throw invalid('attention', choice, "'dense', or an object with config, profile, denseBelow");

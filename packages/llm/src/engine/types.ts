@@ -127,7 +127,7 @@ export interface Sequence {
   /**
    * The keys that HiP selected in a layer for the rows of the last call: for pictures. Of a longer call for the rows of its last part, which
    * are 512 on WebAssembly, 512 to 8,192 by the model's width on WebGPU. Undefined where the layer read all keys or its window, and on
-   * WebGPU where the call's `masks` did not name the layer.
+   * WebGPU where the call's `masks` did not name the layer. Rows of a question at the end that read all keys do not count.
    */
   mask(layer: number): BlockMask | undefined;
   dispose(): void;
@@ -145,7 +145,8 @@ export interface AttentionOptions {
   /**
    * Tokens up to which every layer is dense, for rows of a text, questions and single tokens alike.
    *
-   * @defaultValue up to where HiP does not pay on the backend, for questions (calls of at most 64 tokens) 16,384 on WebAssembly: see the README
+   * @defaultValue `DENSE_BELOW` of `@hip/mask-search`: up to where HiP does not pay on the backend, for questions (the last 64 tokens of a call)
+   * 16,384 on WebAssembly
    */
   readonly denseBelow?: number | undefined;
 }

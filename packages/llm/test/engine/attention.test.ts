@@ -1,7 +1,7 @@
 // HiP in an engine: where it selects, decoding, forks, cuts and failures give what they give without them; profiles and layers are obeyed.
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { DEFAULT_CONFIG } from '@hip/mask-search';
-import { LayerAttention } from '../../src/engine/layer-attention.ts';
+import { attends, DEFAULT_CONFIG } from '@hip/mask-search';
+import { attentionRule } from '../../src/engine/layers.ts';
 import { loadEngine } from '../../src/engine/load.ts';
 import { resolveOptions } from '../../src/engine/options.ts';
 import type { AttentionChoice, Engine } from '../../src/engine/types.ts';
@@ -10,7 +10,7 @@ import { relativeError, withEngine } from '../helpers/compare.ts';
 import { tinyModel } from '../helpers/tiny.ts';
 
 const text = (length: number, seed = 1) => Array.from({ length }, (_, i) => (i * i * 7 + i * seed + seed) % 40);
-const HIP = { denseBelow: 0, config: { k: 64, window: 64, sink: 8, denseLayers: 1 } };
+const HIP = { denseBelow: 1, config: { k: 64, window: 64, sink: 8, denseLayers: 1 } };
 const { files } = tinyModel();
 
 let engine: Engine;
@@ -57,6 +57,23 @@ describe('HiP in an engine', () => {
   });
 });
 
+describe('a question', () => {
+  it('at the end of a prompt is answered as one behind a document: by all keys', async () => {
+    const config = { k: 32, window: 32, sink: 4, denseLayers: 0 };
+    const ids = text(1300);
+    await withEngine(files, { attention: { config }, contextTokens: 1400, threads: 1 }, async (own) => {
+      const whole = await own.createSequence().forward(ids);
+      const apart = own.createSequence();
+      await apart.forward(ids.slice(0, 1236), { logits: 'none' });
+      expect(relativeError(await apart.forward(ids.slice(1236)), whole)).toBeLessThan(1e-6);
+      // Rows of a text that nothing is asked of are searched for to their end.
+      const read = own.createSequence();
+      await read.forward(ids.slice(0, -1), { logits: 'none' });
+      expect(relativeError(await read.forward(ids.slice(-1)), whole)).toBeGreaterThan(1e-4);
+    });
+  });
+});
+
 describe('the mask of a layer', () => {
   it('is what the last rows read, where HiP selected it', async () => {
     const sequence = engine.createSequence();
@@ -87,7 +104,7 @@ describe('which keys a layer reads', () => {
     return Array.from({ length: config.layers }, (_, layer) => {
       const shape = { layer, heads: 4, kvHeads: 2, headDim: 8, ffns: [], ffn: 48, rope: undefined };
       const window = config.slidingWindows?.[layer] ?? 0;
-      return new LayerAttention({ ...shape, window }, resolved.attention).kind(keys, queries);
+      return attends(attentionRule({ ...shape, window }, resolved.attention), keys, queries);
     });
   };
 
@@ -105,7 +122,7 @@ describe('which keys a layer reads', () => {
     expect(await kinds({}, DEFAULT_CONFIG.denseTokens! + 1)).toEqual(['hip', 'hip', 'hip']);
     expect(await kinds({ denseBelow: 0, config: { denseLayers: 0 } }, 500)).toEqual(['hip', 'hip', 'hip']);
     // HiP would keep them all.
-    expect(await kinds({ denseBelow: 0, config: { denseLayers: 0 } }, 400)).toEqual(['dense', 'dense', 'dense']);
+    expect(await kinds({ denseBelow: 1, config: { denseLayers: 0 } }, 400)).toEqual(['dense', 'dense', 'dense']);
     const mistral = { model_type: 'mistral', architectures: ['MistralForCausalLM'], sliding_window: 64 };
     expect(await kinds({}, 20_000, mistral)).toEqual(['window', 'window', 'window']);
     expect(await kinds({}, 64, mistral)).toEqual(['dense', 'dense', 'dense']);

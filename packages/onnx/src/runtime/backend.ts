@@ -53,6 +53,8 @@ export function headTensor(tensor: OrtTensor, heads: number | undefined): HeadTe
 export interface Span {
   readonly first: number;
   readonly count: number;
+  /** Nothing of the text follows in the call of which this is a part: its last rows are a question. */
+  readonly isEnd: boolean;
 }
 
 /** Keys and values [tokens, kvHeads, channels]. */

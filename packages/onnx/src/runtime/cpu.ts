@@ -1,8 +1,8 @@
 // Attention on the CPU, between pieces on onnxruntime-node or onnxruntime-web's wasm: kernels-cpu's caches, one a layer and text.
 import { createCpuRuntime, type CpuRuntime, type KeyValueCache } from '@hip/kernels-cpu';
-import { denseMask } from '@hip/mask-search';
+import { attentionParts, DENSE_BELOW, denseMask, type LayerRule, type RowsPart } from '@hip/mask-search';
 import { SINK_CHANNELS } from '../cut/adapt.ts';
-import { attentionKind, DENSE_BELOW, planLayer, type AttentionOptions, type LayerPlan } from './attention-options.ts';
+import { planLayer, type AttentionOptions } from './attention-options.ts';
 import {
   scaleOf,
   type AttentionBackend,
@@ -68,7 +68,7 @@ class CpuBackend implements AttentionBackend {
   }
 
   createLayer(form: LayerForm, sizes: HeadSizes): LayerCache {
-    const plan = planLayer(this.#options, this.#dense ? DENSE_BELOW.native : DENSE_BELOW.cpu, {
+    const rule = planLayer(this.#options, this.#dense ? DENSE_BELOW.native : DENSE_BELOW.wasm, {
       ...form,
       headDim: sizes.headDim,
     });
@@ -77,11 +77,11 @@ class CpuBackend implements AttentionBackend {
     const cache = this.#cpu.createCache({
       ...sizes,
       type: this.#options.cache,
-      config: plan.config ?? {},
+      config: rule.config ?? {},
       ...(scale !== undefined && { scale }),
       ...(softcap > 0 && { softcap }),
     });
-    const layer = new CpuLayer(cache, { plan, form, sizes, dense: this.#dense });
+    const layer = new CpuLayer(cache, { rule, form, sizes, dense: this.#dense });
     if (form.hasSink) layer.appendSink();
     return layer;
   }
@@ -95,20 +95,21 @@ class CpuBackend implements AttentionBackend {
     const tokens = dims[1]!;
     const [queries, keys, values] = [q, k, v].map(({ tensor }) => tensor.data as Float32Array);
     const Tensor = tensorClass(this.#ort);
-    if (spans.length === 1 && spans[0]![0]?.count === tokens) {
+    const [only] = spans[0]!;
+    if (spans.length === 1 && only?.count === tokens) {
       const layer = caches[0] as CpuLayer;
-      return new Tensor('float32', await layer.step(queries!, keys!, values!), dims);
+      return new Tensor('float32', await layer.step(queries!, keys!, values!, only.isEnd), dims);
     }
     const output = new Float32Array(queries!.length);
     for (const [row, rowSpans] of spans.entries()) {
       const layer = caches[row] as CpuLayer;
-      for (const { first, count } of rowSpans) {
+      for (const { first, count, isEnd } of rowSpans) {
         const part = (array: Float32Array) => {
           const size = array.length / (spans.length * tokens);
           const start = (row * tokens + first) * size;
           return array.subarray(start, start + count * size);
         };
-        part(output).set(await layer.step(part(queries!), part(keys!), part(values!)));
+        part(output).set(await layer.step(part(queries!), part(keys!), part(values!), isEnd));
       }
     }
     return new Tensor('float32', output, dims);
@@ -122,7 +123,7 @@ class CpuBackend implements AttentionBackend {
 
 /** What a layer is made by. */
 interface CpuLayerParts {
-  readonly plan: LayerPlan;
+  readonly rule: LayerRule;
   readonly form: LayerForm;
   readonly sizes: HeadSizes;
   readonly dense: DenseAttention | undefined;
@@ -161,16 +162,32 @@ class CpuLayer implements LayerCache {
     this.#cache.append(k, v);
   }
 
-  /** Appends and attends. */
-  async step(q: Float32Array, k: Float32Array, v: Float32Array): Promise<Float32Array> {
+  /** Appends and attends. @param isEnd - the last rows are a question */
+  async step(q: Float32Array, k: Float32Array, v: Float32Array, isEnd: boolean): Promise<Float32Array> {
+    const { rule, sizes } = this.#parts;
+    const { heads, kvHeads, headDim } = sizes;
+    const [width, kvWidth] = [heads * headDim, kvHeads * headDim];
+    const rows = q.length / width;
+    const parts = attentionParts(rule, { rows, keys: this.length + rows, after: isEnd ? 0 : Infinity });
+    if (parts.length === 1) return this.#attend(parts[0]!, q, { k, v });
+    const out = new Float32Array(q.length);
+    let at = 0;
+    for (const part of parts) {
+      const own = (of: Float32Array, wide: number) => of.subarray(at * wide, (at + part.rows) * wide);
+      out.set(await this.#attend(part, own(q, width), { k: own(k, kvWidth), v: own(v, kvWidth) }), at * width);
+      at += part.rows;
+    }
+    return out;
+  }
+
+  async #attend({ rows: queries, kind }: RowsPart, q: Float32Array, { k, v }: KeysAndValues): Promise<Float32Array> {
     const cache = this.#cache;
     cache.append(k, v);
-    const { plan, form, sizes } = this.#parts;
+    const { rule, sizes } = this.#parts;
     const { heads, kvHeads, headDim } = sizes;
     const keys = cache.length;
-    const queries = q.length / (heads * headDim);
-    const { window } = form;
-    switch (attentionKind(plan, window, this.length, queries)) {
+    const { window } = rule;
+    switch (kind) {
       case 'window': {
         const mask = denseMask({ batch: 1, queries, keys, heads, kvHeads, headDim }, true);
         return cache.attendMasked(q, { ...mask, window, sink: this.#sinks });

@@ -13,9 +13,8 @@ import {
   type GpuMask,
   type GpuTensor,
 } from '@hip/kernels-webgpu';
-import { denseMask } from '@hip/mask-search';
+import { attends, denseMask, type LayerRule } from '@hip/mask-search';
 import { SINK_CHANNELS } from '../cut/adapt.ts';
-import { attentionKind, type LayerPlan } from './attention-options.ts';
 import { copyRows, freePages, rowsOf, type LayerPages, type PagePool } from './webgpu-pages.ts';
 import { scaleOf, type HeadSizes, type KeysAndValues, type LayerCache, type LayerForm } from './backend.ts';
 
@@ -25,7 +24,7 @@ const FIRST_TOKENS = 512;
 /** What a layer is made by. */
 export interface GpuLayerParts {
   readonly context: GpuContext;
-  readonly plan: LayerPlan;
+  readonly rule: LayerRule;
   readonly form: LayerForm;
   readonly sizes: HeadSizes;
   readonly pages: LayerPages;
@@ -146,8 +145,8 @@ export class GpuLayer implements LayerCache {
   /** Appends the rows' tokens, at most {@link chunkTokens}, and attends from them: one submit, more with pages on the host. */
   async step(rows: GpuRows, tokens: number): Promise<void> {
     this.#makeRoom(tokens);
-    const { plan, form } = this.#parts;
-    const isWindow = attentionKind(plan, form.window, this.length + tokens, tokens) === 'window';
+    const { rule, form } = this.#parts;
+    const isWindow = attends(rule, this.length + tokens, tokens) === 'window';
     const { pool } = this.#cache;
     if (isWindow && form.hasSink) this.#attendWindow(rows, tokens);
     else if (tokens > 1) this.#decoder().prefill(rows, tokens);
@@ -161,12 +160,13 @@ export class GpuLayer implements LayerCache {
 
   #decoder(): GpuDecodeSession {
     if (this.#session) return this.#session;
-    const { plan, form, sizes, scratch } = this.#parts;
-    const { rows, step } = plan.denseBelow;
+    const { rule, form, sizes, scratch } = this.#parts;
+    const { rows, question, step } = rule.denseBelow;
+    const sinks = this.#sinks;
     const options = {
       heads: sizes.heads,
-      config: plan.config ?? ('dense' as const),
-      denseBelow: { rows: rows + this.#sinks, step: step + this.#sinks },
+      config: rule.config ?? ('dense' as const),
+      denseBelow: { rows: rows + sinks, question: question + sinks, step: step + sinks },
       window: form.window > 0 && !form.hasSink ? form.window : undefined,
       scale: scaleOf(form, sizes),
       softcap: form.softcap || undefined,

@@ -1,8 +1,9 @@
 // Attention on WebGPU, between pieces on onnxruntime-web's WebGPU: one device, tensors stay on it.
 import { contextOf, SharedScratch, type ElementType, type GpuContext, type GpuTensor } from '@hip/kernels-webgpu';
+import { DENSE_BELOW } from '@hip/mask-search';
 import { OnnxError } from '../errors.ts';
 import type { IoType } from '../cut/chain.ts';
-import { DENSE_BELOW, planLayer, type AttentionOptions } from './attention-options.ts';
+import { planLayer, type AttentionOptions } from './attention-options.ts';
 import type {
   AttentionBackend,
   CapturedPiece,
@@ -111,9 +112,9 @@ class WebgpuBackend implements AttentionBackend {
       const message = `heads have ${headDim} channels: on WebGPU they are multiples of 8 up to 512; use device: 'cpu'`;
       throw new OnnxError('unsupported', message, { headDim });
     }
-    const plan = planLayer(this.#options, DENSE_BELOW.webgpu, { ...form, headDim });
+    const rule = planLayer(this.#options, DENSE_BELOW.webgpu, { ...form, headDim });
     const layer = GpuLayer.create(
-      { context: this.#context, plan, form, sizes, scratch: this.#scratch, pages: this.#pagesOf(form, sizes) },
+      { context: this.#context, rule, form, sizes, scratch: this.#scratch, pages: this.#pagesOf(form, sizes) },
       tokens,
     );
     if (form.hasSink) layer.appendSink();

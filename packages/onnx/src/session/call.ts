@@ -18,6 +18,8 @@ export interface Call {
   readonly snapshot: Snapshot | undefined;
   /** By text: 1 for each of the past and new columns that holds a token; undefined: all do. */
   readonly valid: readonly Uint8Array[] | undefined;
+  /** A part of a prompt that others of it follow. */
+  readonly hasMore?: boolean | undefined;
 }
 
 export type Feeds = Readonly<Record<string, OrtTensor>>;
@@ -43,7 +45,7 @@ export function callOf(
     throw new OnnxError('invalid-option', message, { batch, cached: snapshot.sequence.batch });
   }
   const mask = inputs.mask === undefined ? undefined : feeds[inputs.mask];
-  const past = pastColumns(feeds, sites, { snapshot, mask, tokens });
+  const past = pastColumns(feeds, sites, { snapshot, mask, tokens, maskName: inputs.mask });
   const given = mask && padding ? validColumns(mask, batch, past + tokens, inputs.mask!) : undefined;
   const valid = given && snapshot ? continued(given, snapshot, tokens) : given;
   return { batch, tokens, past, snapshot, valid };
@@ -87,9 +89,14 @@ function commonSnapshot(feeds: Feeds, sites: readonly AttentionSite[], owner: ob
 function pastColumns(
   feeds: Feeds,
   sites: readonly AttentionSite[],
-  call: { readonly snapshot: Snapshot | undefined; readonly mask: OrtTensor | undefined; readonly tokens: number },
+  call: {
+    readonly snapshot: Snapshot | undefined;
+    readonly mask: OrtTensor | undefined;
+    readonly maskName: string | undefined;
+    readonly tokens: number;
+  },
 ): number {
-  const { snapshot, mask, tokens } = call;
+  const { snapshot, mask, maskName, tokens } = call;
   if (snapshot) return snapshot.columns;
   const site = sites.find(({ past, slidingCache }) => past && !slidingCache) ?? sites.find(({ past }) => past);
   if (!site?.past) return 0;
@@ -98,8 +105,10 @@ function pastColumns(
   const columns = mask?.dims[1];
   if (!mask || columns === undefined || (columns === rows + tokens && !site.slidingCache)) return rows;
   // A buffer of a fixed size: the mask says how much of it is filled.
-  const counts = countsOf(mask);
-  return Math.max(0, Math.min(columns, Math.max(...counts)) - tokens);
+  const past = Math.max(0, Math.min(columns, Math.max(...countsOf(mask))) - tokens);
+  if (past <= rows || site.slidingCache) return past;
+  const message = `${maskName} has ${past + tokens} tokens: give ${rows + tokens}, a column for each of ${rows} in the cache and ${tokens} new ones`;
+  throw new OnnxError('invalid-option', message, { dims: mask.dims, cached: rows, tokens });
 }
 
 function countsOf(mask: OrtTensor): readonly number[] {
@@ -129,18 +138,18 @@ function validColumns(mask: OrtTensor, batch: number, total: number, name: strin
 }
 
 /** Runs of tokens among the new columns, by text. */
-export function spansOf({ batch, tokens, past, valid }: Call): readonly (readonly Span[])[] {
+export function spansOf({ batch, tokens, past, valid, hasMore = false }: Call): readonly (readonly Span[])[] {
   return Array.from({ length: batch }, (_, text) => {
-    if (!valid) return [{ first: 0, count: tokens }];
+    if (!valid) return [{ first: 0, count: tokens, isEnd: !hasMore }];
     const own = valid[text]!.subarray(past);
     const spans: Span[] = [];
     for (let first = 0; first < tokens; first++) {
       let count = 0;
       while (first + count < tokens && own[first + count] === 1) count++;
-      if (count > 0) spans.push({ first, count });
+      if (count > 0) spans.push({ first, count, isEnd: false });
       first += count;
     }
-    return spans;
+    return spans.map((span, i) => ({ ...span, isEnd: i === spans.length - 1 }));
   });
 }
 

@@ -69,7 +69,10 @@ export function divided(
   const parts = ends.map((end, i): CallPart => {
     const at = ends[i - 1] ?? 0;
     const own = Object.entries(feeds).map(([name, tensor]) => [name, slices.get(name)?.(at, end) ?? tensor] as const);
-    return { feeds: Object.fromEntries(own), call: { ...call, tokens: end - at, past: past + at } };
+    return {
+      feeds: Object.fromEntries(own),
+      call: { ...call, tokens: end - at, past: past + at, hasMore: end < tokens },
+    };
   });
   return { parts, join: (runs) => joined(Tensor, runs, ends) };
 }

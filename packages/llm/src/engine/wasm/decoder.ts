@@ -2,7 +2,7 @@
 import type { ModelConfig, Activation as Named } from '@hip/checkpoints';
 import type { Activation, ActivationFunction, CpuRuntime, LinearTarget, StoredMatrix } from '@hip/kernels-cpu';
 import type { LayerCache } from './layer-cache.ts';
-import { leadingFfns, type LayerShape } from '../layers.ts';
+import { leadingFfns, type CallPlace, type LayerShape } from '../layers.ts';
 import {
   ffnWeights,
   layerWeights,
@@ -32,6 +32,8 @@ export interface Run {
   readonly caches: readonly LayerCache[];
   /** Each token gives, bit for bit, what a run of it alone gives. @defaultValue false */
   readonly apart?: boolean | undefined;
+  /** @defaultValue they are all of their call */
+  readonly place?: CallPlace | undefined;
 }
 
 /** The kernels' names of activation functions. */
@@ -55,6 +57,7 @@ export class Decoder {
   readonly #scratch: Scratch;
   /** Of the run that was made last. */
   #apart = false;
+  #place: CallPlace | undefined;
 
   constructor(
     cpu: CpuRuntime,
@@ -86,8 +89,9 @@ export class Decoder {
    * Passes tokens through all layers; the hidden states before the last norm stay in memory for {@link logits}. Yields between slices of
    * work, where the caller may stop: keys and values of layers that ran are then appended already.
    */
-  *run({ ids, first, total, caches, apart = false }: Run): Generator<void, void, void> {
+  *run({ ids, first, total, caches, apart = false, place }: Run): Generator<void, void, void> {
     this.#apart = apart;
+    this.#place = place;
     const rows = ids.length;
     this.#embed(ids, first);
     for (const [rope, { cos, sin }] of this.#scratch.tables)
@@ -164,8 +168,8 @@ export class Decoder {
     this.#rotate(shape, q, k, rows);
     // The cache takes arrays of the host: memory may grow while it appends.
     const held = ({ view }: Activation, count: number) => view.slice(0, rows * count * headDim);
-    const [rowsOfQ, rowsOfK, rowsOfV] = [held(q, heads), held(k, kvHeads), held(v, kvHeads)] as const;
-    q.view.set(this.#apart ? cache.steps(rowsOfQ, rowsOfK, rowsOfV) : cache.step(rowsOfQ, rowsOfK, rowsOfV));
+    const rowsOf = [held(q, heads), held(k, kvHeads), held(v, kvHeads)] as const;
+    q.view.set(this.#apart ? cache.steps(...rowsOf) : cache.step(...rowsOf, this.#place));
     yield;
     this.#output(q, output, outputNorm, rows);
   }

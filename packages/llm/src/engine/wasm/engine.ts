@@ -1,10 +1,10 @@
 // The engine on WebAssembly: weights, scratch and threads that all sequences share.
 import type { ModelConfig, RopeConfig } from '@hip/checkpoints';
 import type { CpuRuntime } from '@hip/kernels-cpu';
+import type { LayerRule } from '@hip/mask-search';
 import { closedError } from '../checks.ts';
 import type { Decoder } from './decoder.ts';
 import { translated } from '../failures.ts';
-import type { LayerAttention } from '../layer-attention.ts';
 import { LayerCache } from './layer-cache.ts';
 import { leadingFfns, type LayerShape } from '../layers.ts';
 import { isLong } from '../rotation.ts';
@@ -21,7 +21,7 @@ export interface WasmModel {
   readonly shapes: readonly LayerShape[];
   readonly weights: WasmWeights;
   readonly decoder: Decoder;
-  readonly attention: readonly LayerAttention[];
+  readonly attention: readonly LayerRule[];
   readonly cache: 'f16' | 'f32';
   readonly contextTokens: number;
   readonly reason: string;
@@ -124,7 +124,7 @@ export class WasmEngine implements Engine {
     const caches: LayerCache[] = [];
     try {
       for (const [index, shape] of shapes.entries())
-        caches.push(LayerCache.create(cpu, config, shape, attention[index] as LayerAttention, cache));
+        caches.push(LayerCache.create(cpu, config, shape, attention[index] as LayerRule, cache));
     } catch (error) {
       for (const made of caches) made[Symbol.dispose]();
       throw error;

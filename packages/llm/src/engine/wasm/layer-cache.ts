@@ -1,8 +1,8 @@
 // One layer's keys and values in a sequence, and what its newest rows attend to: its window, everything, or what HiP selects.
 import type { ModelConfig } from '@hip/checkpoints';
 import { PAGE_TOKENS, type CpuRuntime, type KeyValueCache, type SavedCache } from '@hip/kernels-cpu';
-import { denseMask, type BlockMask } from '@hip/mask-search';
-import type { LayerAttention } from '../layer-attention.ts';
+import { attentionParts, denseMask, type BlockMask, type LayerRule, type RowsPart } from '@hip/mask-search';
+import type { CallPlace } from '../layers.ts';
 import type { LayerShape } from '../layers.ts';
 
 /** Tokens behind a window that stay, so that a cut back by so many needs nothing computed anew. */
@@ -16,15 +16,15 @@ export function mostHeld(window: number): number {
 /** Keys and values of one layer of one sequence. */
 export class LayerCache implements Disposable {
   readonly #shape: LayerShape;
-  readonly #attention: LayerAttention;
+  readonly #rule: LayerRule;
   readonly #cache: KeyValueCache;
   /** Whether the last step searched. */
   #isSearched = false;
 
   /** @throws HipError `out-of-memory` */
-  constructor(shape: LayerShape, attention: LayerAttention, cache: KeyValueCache) {
+  constructor(shape: LayerShape, rule: LayerRule, cache: KeyValueCache) {
     this.#shape = shape;
-    this.#attention = attention;
+    this.#rule = rule;
     this.#cache = cache;
   }
 
@@ -32,19 +32,19 @@ export class LayerCache implements Disposable {
     cpu: CpuRuntime,
     { attentionScale: scale, attentionSoftcap: softcap }: ModelConfig,
     shape: LayerShape,
-    attention: LayerAttention,
+    rule: LayerRule,
     type: 'f16' | 'f32',
   ): LayerCache {
     const { heads, kvHeads, headDim } = shape;
-    const cache = cpu.createCache({ heads, kvHeads, headDim, type, config: attention.config ?? {}, scale, softcap });
-    return new LayerCache(shape, attention, cache);
+    const cache = cpu.createCache({ heads, kvHeads, headDim, type, config: rule.config ?? {}, scale, softcap });
+    return new LayerCache(shape, rule, cache);
   }
 
   get length(): number {
     return this.#cache.length;
   }
 
-  /** What the last step's rows read, where HiP selected it. */
+  /** What the last step's rows read, where HiP selected it: of those before a question, where there is one behind them. */
   get mask(): BlockMask | undefined {
     return this.#isSearched ? this.#cache.mask : undefined;
   }
@@ -61,19 +61,37 @@ export class LayerCache implements Disposable {
     return out;
   }
 
-  /** Appends k, v [rows, kvHeads, headDim] and attends with q [rows, heads, headDim]. */
-  step(q: Float32Array, k: Float32Array, v: Float32Array): Float32Array {
+  /**
+   * Appends k, v [rows, kvHeads, headDim] and attends with q [rows, heads, headDim].
+   *
+   * @param place - of the rows in their call. @defaultValue they are all of it
+   */
+  step(q: Float32Array, k: Float32Array, v: Float32Array, place?: CallPlace): Float32Array {
+    const { heads, kvHeads, headDim } = this.#shape;
+    const [width, kvWidth] = [heads * headDim, kvHeads * headDim];
+    const rows = q.length / width;
+    const parts = attentionParts(this.#rule, { rows, keys: this.#cache.length + rows, ...place });
+    this.#isSearched = parts.some(({ kind }) => kind === 'hip');
+    if (parts.length === 1) return this.#attend(parts[0]!, q, k, v);
+    const out = new Float32Array(q.length);
+    let at = 0;
+    for (const part of parts) {
+      const own = (of: Float32Array, wide: number) => of.subarray(at * wide, (at + part.rows) * wide);
+      out.set(this.#attend(part, own(q, width), own(k, kvWidth), own(v, kvWidth)), at * width);
+      at += part.rows;
+    }
+    return out;
+  }
+
+  #attend({ rows: queries, kind }: RowsPart, q: Float32Array, k: Float32Array, v: Float32Array): Float32Array {
     const cache = this.#cache;
     cache.append(k, v);
     const { heads, kvHeads, headDim } = this.#shape;
     const keys = cache.length;
-    const queries = q.length / (heads * headDim);
-    const kind = this.#attention.kind(keys, queries);
-    this.#isSearched = kind === 'hip';
     switch (kind) {
       case 'window': {
         const mask = denseMask({ batch: 1, queries, keys, heads, kvHeads, headDim }, true);
-        const { window } = this.#attention;
+        const { window } = this.#rule;
         const out = cache.attendMasked(q, { ...mask, window });
         cache.forget(Math.max(0, keys - (window - 1) - SPARE_TOKENS));
         return out;
@@ -88,7 +106,7 @@ export class LayerCache implements Disposable {
   /** Whether what a token behind `length` others sees is there. */
   canTruncate(length: number): boolean {
     const { forgotten } = this.#cache;
-    return length === 0 || forgotten <= Math.max(0, length - this.#attention.window + 1);
+    return length === 0 || forgotten <= Math.max(0, length - this.#rule.window + 1);
   }
 
   truncate(length: number): void {
@@ -115,7 +133,7 @@ export class LayerCache implements Disposable {
 
   /** @throws HipError `out-of-memory` */
   fork(): LayerCache {
-    return new LayerCache(this.#shape, this.#attention, this.#cache.fork());
+    return new LayerCache(this.#shape, this.#rule, this.#cache.fork());
   }
 
   [Symbol.dispose](): void {

@@ -2,8 +2,7 @@
 import type { OpenCheckpoint } from '@hip/checkpoints';
 import { createCpuRuntime, type CpuRuntime } from '@hip/kernels-cpu';
 import { translated } from '../failures.ts';
-import { LayerAttention } from '../layer-attention.ts';
-import { layerShapes } from '../layers.ts';
+import { attentionRule, layerShapes } from '../layers.ts';
 import { layoutOf } from '../layout.ts';
 import { resolveOptions } from '../options.ts';
 import type { EngineOptions } from '../types.ts';
@@ -32,7 +31,7 @@ export async function loadWasm(
       shapes,
       weights,
       decoder: new Decoder(cpu, config, shapes, weights, scratch),
-      attention: shapes.map((shape) => new LayerAttention(shape, resolved.attention)),
+      attention: shapes.map((shape) => attentionRule(shape, resolved.attention)),
       cache: resolved.cache,
       contextTokens: resolved.contextTokens,
       reason,

@@ -1,8 +1,8 @@
 // What an engine takes in WebAssembly memory.
 import type { ModelConfig } from '@hip/checkpoints';
 import { planMemory, PAGE_TOKENS } from '@hip/kernels-cpu';
-import { LayerAttention } from '../layer-attention.ts';
-import type { LayerShape } from '../layers.ts';
+import { attends } from '@hip/mask-search';
+import { attentionRule, type LayerShape } from '../layers.ts';
 import type { ResolvedOptions } from '../options.ts';
 import type { EngineOptions, EnginePlan } from '../types.ts';
 import { mostHeld } from './layer-cache.ts';
@@ -21,8 +21,8 @@ export function planWasm(
   let cache = 0;
   let working = 0;
   for (const shape of shapes) {
-    const attention = new LayerAttention(shape, options.attention);
-    const hip = attention.kind(contextTokens, rows) === 'hip' ? attention.config : undefined;
+    const rule = attentionRule(shape, options.attention);
+    const hip = attends(rule, contextTokens, rows) === 'hip' ? rule.config : undefined;
     const { heads, kvHeads, headDim, window } = shape;
     // Behind a window pages are given back when the rows of a call have read them.
     const keys = window > 0 ? Math.min(contextTokens, rows + mostHeld(window)) : contextTokens;

@@ -77,7 +77,7 @@ export class WasmSequence implements Sequence {
     const rows = logits === 'all' ? ids.length : logits === 'last' ? Math.min(1, ids.length) : 0;
     const out = new Float32Array(rows * vocabulary);
     const first = ids.length - rows;
-    await this.#append(ids, options, (row, count, from) => {
+    await this.#append(ids, { ...options, logits }, (row, count, from) => {
       for (let at = Math.max(0, first - from); at < count; at += LOGIT_ROWS) {
         const taken = Math.min(LOGIT_ROWS, count - at);
         const values = decoder.logits(row + at, taken);
@@ -271,15 +271,18 @@ export class WasmSequence implements Sequence {
   async #runs(
     ids: ArrayLike<number>,
     { caches, first, total, skip }: { caches: readonly LayerCache[]; first: number; total: number; skip: number },
-    { signal, onProgress, apart }: ForwardOptions,
+    { signal, onProgress, apart, logits }: ForwardOptions,
     read: Reader,
   ): Promise<void> {
     const { decoder, turns, steps } = this.#shared;
     for (let at = 0; at < ids.length; at += decoder.rows) {
       const part = Array.prototype.slice.call(ids, at, at + decoder.rows) as number[];
+      // What is asked for is asked by the end of the call.
+      const after = logits === 'last' ? ids.length - at - part.length : Infinity;
+      const run = { ids: part, first: first + at, total, caches, apart, place: { call: ids.length, after } };
       await turns.take(async () => {
         let step = 0;
-        await turns.drive(decoder.run({ ids: part, first: first + at, total, caches, apart }), () => {
+        await turns.drive(decoder.run(run), () => {
           if (step > 0) onProgress?.(at + (part.length * Math.min(step, steps)) / (steps + 1), ids.length);
           step++;
           this.#check();

@@ -1,8 +1,7 @@
 // A decoder's layers as the GPU's attention sees them: heads of a multiple of eight numbers, and what each layer attends to.
 import type { ModelConfig } from '@hip/checkpoints';
 import type { ModelLayer } from '@hip/kernels-webgpu';
-import { LayerAttention, QUESTION_ROWS } from '../layer-attention.ts';
-import type { LayerShape } from '../layers.ts';
+import { attentionRule, type LayerShape } from '../layers.ts';
 import type { ResolvedAttention } from '../options.ts';
 
 /** Heads are padded to a multiple of it. */
@@ -20,14 +19,14 @@ export function modelLayers(
   attention: ResolvedAttention,
 ): readonly ModelLayer[] {
   return shapes.map((shape) => {
-    const own = new LayerAttention(shape, attention);
+    const { config, denseBelow } = attentionRule(shape, attention);
     const { heads, kvHeads, headDim, window } = shape;
     return {
       heads,
       kvHeads,
       headDim: cachedHeadDim(shape),
-      config: own.config ?? 'dense',
-      denseBelow: { rows: own.denseTokens(QUESTION_ROWS + 1), step: own.denseTokens(1) },
+      config: config ?? 'dense',
+      denseBelow,
       // Not that of padded heads.
       scale: attentionScale ?? 1 / Math.sqrt(headDim),
       ...(window > 0 && { window }),
