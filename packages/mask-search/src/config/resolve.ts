@@ -19,6 +19,27 @@ const MINIMUM = {
   seed: 0,
 } as const;
 
+/** Every field of a configuration, of a layer's deviations, and of an ensemble. */
+const FIELDS = Object.keys({
+  ...MINIMUM,
+  representative: 0,
+  causal: 0,
+  shareHeads: 0,
+  denseTokens: 0,
+  kDense: 0,
+  stages: 0,
+  ensemble: 0,
+  kPerHead: 0,
+  remainder: 0,
+  decodeKeys: 0,
+  kPerLayer: 0,
+  layers: 0,
+} satisfies Record<keyof HipConfig, 0 | 1>);
+const LAYER_FIELDS = Object.keys({ dense: 0, k: 0, kPerHead: 0, remainder: 0, candidates: 0 } satisfies Record<
+  keyof LayerOverride,
+  0
+>);
+
 const REPRESENTATIVES: readonly string[] = ['center', 'first', 'last', 'random', 'oracle'] satisfies Representative[];
 const DECODE_KEYS: readonly string[] = ['selected', 'candidates'] satisfies HipConfig['decodeKeys'][];
 
@@ -114,6 +135,7 @@ function checkLayers(config: HipConfig): void {
   config.layers?.forEach((override: unknown, layer) => {
     const at = `layers[${layer}]`;
     if (typeof override !== 'object' || override === null) fail('layers', override, '{} or deviations', at);
+    checkFields(override, LAYER_FIELDS, at);
     const { dense, k, kPerHead, remainder, candidates } = override as LayerOverride;
     if (dense !== undefined && typeof dense !== 'boolean') fail('layers', dense, 'true or false', `${at}.dense`);
     for (const [name, value] of Object.entries({ k, candidates }))
@@ -132,9 +154,19 @@ function checkLayers(config: HipConfig): void {
   });
 }
 
+/** A field that nothing reads is a slip of the pen. */
+function checkFields(given: object, known: readonly string[], at: string): void {
+  for (const [name, value] of Object.entries(given)) {
+    if (known.includes(name) || value === undefined) continue;
+    const message = `${at}.${name} is ${String(value)}: there is no such field; those there are: ${known.join(', ')}`;
+    throw new HipError('invalid-config', message, { name, value });
+  }
+}
+
 /** What callers without types pass. */
 function checkForm(config: unknown): void {
   if (typeof config !== 'object' || config === null) fail('config', config, 'an object, or leave it out');
+  checkFields(config, FIELDS, 'config');
   const { stages, kPerLayer, kPerHead, layers, ensemble } = config as Record<string, unknown>;
   if (stages !== undefined && !Array.isArray(stages)) fail('stages', stages, 'a list of stages');
   if (kPerLayer !== undefined && !Array.isArray(kPerLayer)) fail('kPerLayer', kPerLayer, 'a list of integers >= 1');

@@ -12,22 +12,47 @@ export function checkOrt(ort: Ort): void {
   throw new OnnxError('invalid-option', message, {});
 }
 
+/** What an option may be, and what to give where it is something else. */
+type Check = readonly [isRight: (value: unknown) => boolean, fix: string];
+
+const isObject = (value: unknown): boolean => typeof value === 'object' && value !== null && !Array.isArray(value);
+const has = (value: unknown, ...names: readonly string[]): boolean =>
+  names.every((name) => (Object(value) as Record<string, unknown>)[name] !== undefined);
+const isCount = (least: number) => (value: unknown) => Number.isSafeInteger(value) && (value as number) >= least;
+const tokens: Check = [isCount(1), 'give a number of tokens, at least 1'];
+
+const CHECKS: Readonly<Record<keyof HipSessionOptions, Check>> = {
+  config: [() => true, ''], // by the search itself
+  denseBelow: [(value) => typeof value === 'number' && value >= 0, 'give a number ≥ 0'],
+  layers: [
+    (value) => Array.isArray(value) && value.every(isCount(0)),
+    'give a list of numbers, 0 for the first attention',
+  ],
+  cache: [(value) => value === 'f16' || value === 'f32', "give 'f16' or 'f32'"],
+  device: [(value) => value === 'cpu' || value === 'webgpu', "give 'cpu' or 'webgpu'"],
+  threads: [isCount(1), 'give a number of threads, at least 1'],
+  partTokens: [isCount(0), 'give a number of tokens, or 0 for all at once'],
+  gpuDevice: [(value) => has(value, 'createBuffer', 'queue'), 'give a GPUDevice'],
+  maxTokens: tokens,
+  offload: tokens,
+  sessionOptions: [isObject, "give an object of onnxruntime's options"],
+  file: [(value) => typeof value === 'string' && value !== '', "give a file's name"],
+  externalData: [isObject, 'give an object of files by name'],
+  onCut: [(value) => typeof value === 'function', 'give a function'],
+  signal: [(value) => has(value, 'aborted', 'addEventListener'), 'give an AbortSignal'],
+};
+
 /** @throws OnnxError `invalid-option`, HipError `invalid-config` */
 export function checkOptions(options: HipSessionOptions): void {
-  if (Object(options) !== options) throw invalid('options', options, 'give an object, or nothing');
-  const { config, denseBelow, layers, cache, device, partTokens, maxTokens, offload } = options;
-  if (config !== undefined) resolveConfig(config);
-  if (denseBelow !== undefined && !(denseBelow >= 0)) throw invalid('denseBelow', denseBelow, 'give a number ≥ 0');
-  if (layers !== undefined && !Array.isArray(layers)) throw invalid('layers', layers, 'give a list of numbers');
-  if (cache !== undefined && cache !== 'f16' && cache !== 'f32') throw invalid('cache', cache, "give 'f16' or 'f32'");
-  if (device !== undefined && device !== 'cpu' && device !== 'webgpu')
-    throw invalid('device', device, "give 'cpu' or 'webgpu'");
-  if (partTokens !== undefined && !(Number.isSafeInteger(partTokens) && partTokens >= 0))
-    throw invalid('partTokens', partTokens, 'give a number of tokens, or 0 for all at once');
-  for (const [name, value] of Object.entries({ maxTokens, offload })) {
-    if (value === undefined || (Number.isSafeInteger(value) && value >= 1)) continue;
-    throw invalid(name, value, 'give a number of tokens, at least 1');
+  if (!isObject(options)) throw invalid('options', options, 'give an object, or nothing');
+  for (const [name, value] of Object.entries(options)) {
+    if (value === undefined) continue;
+    if (!Object.hasOwn(CHECKS, name))
+      throw invalid(name, value, `there is no such option; those there are: ${Object.keys(CHECKS).join(', ')}`);
+    const [isRight, fix] = CHECKS[name as keyof HipSessionOptions];
+    if (!isRight(value)) throw invalid(name, value, fix);
   }
+  if (options.config !== undefined) resolveConfig(options.config);
 }
 
 function invalid(name: string, value: unknown, fix: string): OnnxError {

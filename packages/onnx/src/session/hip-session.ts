@@ -4,12 +4,13 @@ import { tensorTypeOf } from '../model/build.ts';
 import type { PartMask } from '../cut/branches.ts';
 import type { CutGraph } from '../cut/pieces.ts';
 import { ortType, type DecoderInputs } from '../graph/feeds.ts';
+import { vocabularyOf } from '../graph/vocabulary.ts';
 import type { AttentionSite } from '../graph/site.ts';
 import type { GraphView } from '../graph/view.ts';
 import type { AttentionBackend, LayerForm, PieceSession } from '../runtime/backend.ts';
 import { inTurn, type Ort, type OrtMetadata, type OrtTensor } from '../runtime/ort.ts';
 import { callOf, type Feeds } from './call.ts';
-import { checkFeeds } from './check-feeds.ts';
+import { checkFeeds, type FeedForm } from './check-feeds.ts';
 import { SiteCaches, type CallState } from './caches.ts';
 import { divided } from './parts.ts';
 import { PieceRunner } from './run-pieces.ts';
@@ -46,11 +47,12 @@ export class HipSession {
   readonly #runner: PieceRunner;
   readonly #sequences = new Set<WeakRef<Sequence>>();
   readonly #caches: SiteCaches;
+  readonly #form: FeedForm;
   #isReleased = false;
 
   /** @internal use {@link createHipSession} */
   constructor(parts: SessionParts) {
-    const { view } = parts;
+    const { view, inputs } = parts;
     this.#parts = parts;
     this.#caches = new SiteCaches(parts);
     this.attentions = parts.sites.length;
@@ -63,6 +65,8 @@ export class HipSession {
     this.outputMetadata = metadata(view.outputs);
     this.inputNames = this.inputMetadata.map(({ name }) => name);
     this.outputNames = this.outputMetadata.map(({ name }) => name);
+    const vocabulary = vocabularyOf(view, inputs.tokens);
+    this.#form = { metadata: this.inputMetadata, inputs, caches: this.#caches.names, vocabulary };
     const { ort, cut, pieces, backend } = parts;
     const { outputNames } = this;
     this.#runner = new PieceRunner({ ort, cut, pieces, backend, caches: this.#caches, outputNames });
@@ -145,7 +149,7 @@ export class HipSession {
 
   async #run(feeds: Feeds, wanted: ReadonlySet<string>): Promise<Record<string, OrtTensor>> {
     const { sites, inputs, padding } = this.#parts;
-    checkFeeds(feeds, this.inputMetadata, this.#caches.names);
+    checkFeeds(feeds, this.#form);
     const call = callOf(feeds, inputs, sites, { owner: this, padding });
     const { snapshot } = call;
     // A cache that others went on from is left to them.

@@ -5,6 +5,7 @@ import type { OnnxFiles } from '../model/files.ts';
 import { onnxModelBytes } from '../model/render.ts';
 import { bytesWeight } from '../model/weight.ts';
 import { createOrtSession, inTurn, type Ort, type OrtSessionOptions } from '../runtime/ort.ts';
+import { checkOptions } from '../session/check-options.ts';
 import { createHipSession, type HipSessionOptions } from '../session/create.ts';
 import type { HipSession } from '../session/hip-session.ts';
 import { addressFiles, locateFiles } from './locate.ts';
@@ -36,6 +37,7 @@ export async function useHip(model: TransformersModel, options: UseHipOptions = 
   if (Object(model) !== model) {
     throw new OnnxError('invalid-option', `the model is ${shown(model)}: give a pipeline's \`model\``, {});
   }
+  checkUseHip(options);
   const name = ['decoder_model_merged', 'model'].find((each) => Object.hasOwn(model.sessions ?? {}, each));
   if (name === undefined) {
     const names = Object.keys(model.sessions ?? {}).join(', ') || 'none';
@@ -81,6 +83,22 @@ export async function useHip(model: TransformersModel, options: UseHipOptions = 
     const message = `the model's own session was released, then its pieces could not be made: load it again (${reason})`;
     throw new OnnxError('unsupported', message, { name }, { cause });
   }
+}
+
+/** What the model says itself, and what is no model's place. @throws OnnxError `invalid-option` */
+function checkUseHip(options: UseHipOptions): void {
+  if (Object(options) !== options)
+    throw new OnnxError('invalid-option', `options is ${shown(options)}: give an object, or nothing`, { options });
+  for (const name of ['device', 'onCut']) {
+    if (!(name in options)) continue;
+    const value = (options as Record<string, unknown>)[name];
+    const message = `${name} is ${shown(value)}: leave it out, the model's own is taken`;
+    throw new OnnxError('invalid-option', message, { [name]: value });
+  }
+  const { env, model: _, ...rest } = options;
+  if (env !== undefined && Object(env) !== env)
+    throw new OnnxError('invalid-option', `env is ${shown(env)}: give \`env\` of transformers.js`, { env });
+  checkOptions(rest);
 }
 
 async function filesOf(
