@@ -1,8 +1,9 @@
 // What most attentions have in common, and the parts that several finders share.
 import type { NodeProto } from '../model/types.ts';
 import { onnxNode, onnxTensor } from '../model/build.ts';
+import { nodeLabel } from '../model/graph.ts';
 import { BHSD, refuse, type AttentionSite, type CacheNames, type Operand } from './site.ts';
-import { traceTokens } from './trace.ts';
+import { traceTokens, type Traced } from './trace.ts';
 import { floatOf, isOnnx, type GraphView } from './view.ts';
 
 /** Names of values that the cutter makes begin with this. */
@@ -33,6 +34,19 @@ export function scaleOf(node: NodeProto): number | undefined {
   return floatOf(node, 'scale') || undefined;
 }
 
+/** What is seen of keys or of values, and not of the others: something unknown is between. */
+function alone(
+  node: NodeProto,
+  what: string,
+  isOfKeys: boolean,
+  { keys, values }: { readonly keys: Traced; readonly values: Traced },
+): Error {
+  const [own, other] = isOfKeys ? ['keys', 'values'] : ['values', 'keys'];
+  const { maker } = isOfKeys ? values : keys;
+  const origin = maker ? nodeLabel(maker) : 'an input';
+  return refuse(node, `its ${own} are seen to be ${what}, its ${other} are not: they come from ${origin}`);
+}
+
 /** Keys and values, with the cache that plain nodes join before the attention. @throws OnnxError `unsupported` */
 export function tracedKeysAndValues(
   view: GraphView,
@@ -43,7 +57,8 @@ export function tracedKeysAndValues(
   const keys = traceTokens(view, node, k);
   const values = traceTokens(view, node, v);
   if (values.factors.length > 0) throw refuse(node, 'its values are scaled between cache and attention');
-  if (!keys.cache !== !values.cache) throw refuse(node, 'only one of its keys and values is joined to a cache');
+  if (!keys.cache !== !values.cache) throw alone(node, 'joined to a cache', keys.cache !== undefined, { keys, values });
+  if (keys.isRepeated !== values.isRepeated) throw alone(node, 'repeated', keys.isRepeated, { keys, values });
   const common = {
     k: keys.operand,
     v: values.operand,

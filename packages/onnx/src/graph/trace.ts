@@ -10,6 +10,10 @@ export interface Traced {
   readonly factors: readonly Factor[];
   /** What was passed on the way, the operand included. */
   readonly shapes: readonly KnownShape[];
+  /** Heads are repeated on the way. */
+  readonly isRepeated: boolean;
+  /** What makes the tokens' own; undefined: an input of the graph. */
+  readonly maker: NodeProto | undefined;
   /** The cache they are joined to. */
   readonly cache: { readonly past: string; readonly whole: string; readonly axes: readonly Axis[] } | undefined;
 }
@@ -19,6 +23,7 @@ export function traceTokens(view: GraphView, owner: NodeProto, operand: Operand)
   let { value, axes } = operand;
   const factors: Factor[] = [];
   const passed: Omit<KnownShape, 'isWhole'>[] = [];
+  let isRepeated = false;
   const shapes = (isWhole: boolean) => passed.map((shape) => ({ ...shape, isWhole }));
   for (;;) {
     value = view.source(value);
@@ -40,6 +45,7 @@ export function traceTokens(view: GraphView, owner: NodeProto, operand: Operand)
     } else if (isOnnx(node, 'Reshape')) {
       const step = reshaped(view, node, axes);
       if (!step) break;
+      isRepeated ||= isOnnx(view.maker(node.input[0]), 'Expand');
       ({ value, axes } = step);
     } else if (isOnnx(node, 'Concat') && isFour(axes)) {
       const cache = joined(view, owner, node, axes);
@@ -49,11 +55,14 @@ export function traceTokens(view: GraphView, owner: NodeProto, operand: Operand)
         operand: added,
         factors,
         shapes: [...shapes(true), added],
+        isRepeated,
+        maker: node,
         cache: { past: cache.past, whole: value, axes },
       };
     } else break;
   }
-  return { operand: { value, axes }, factors, shapes: shapes(false), cache: undefined };
+  const maker = view.makers.get(value);
+  return { operand: { value, axes }, factors, shapes: shapes(false), isRepeated, maker, cache: undefined };
 }
 
 /** Values that queries are made from and that have their shape: before scales, transposes and rotations. */

@@ -5,6 +5,7 @@ import { DATA_TYPES, bytesOf } from '../model/data-types.ts';
 import { readsOf } from '../model/graph.ts';
 import type { OnnxModel } from '../model/open.ts';
 import type { NodeProto, TensorProto, ValueInfoProto } from '../model/types.ts';
+import { bypassCopies } from './copies.ts';
 import { inferTypes } from './types.ts';
 
 /** Constants of up to this many elements are read: axes, shapes, scales, limits. */
@@ -86,7 +87,11 @@ export class GraphView {
     this.types = inferTypes(graph);
   }
 
-  /** Reads the small constants: they may lie in another file. @throws OnnxError as reading weights throws */
+  /**
+   * Reads the small constants, which may lie in another file, and takes copies of values out of the model's graph.
+   *
+   * @throws OnnxError as reading weights throws
+   */
   static async read(model: OnnxModel): Promise<GraphView> {
     const constants = new Map<string, Constant>();
     for (const tensor of model.graph.initializer) {
@@ -98,6 +103,7 @@ export class GraphView {
       const values = await constantOf(model, node);
       if (values) constants.set(node.output[0] ?? '', values);
     }
+    bypassCopies(model.graph, constants);
     return new GraphView(model, constants);
   }
 

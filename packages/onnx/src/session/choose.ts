@@ -4,6 +4,7 @@ import { nodeLabel } from '../model/graph.ts';
 import type { NodeProto } from '../model/types.ts';
 import { findAttention } from '../graph/find.ts';
 import { refuse, type AttentionSite } from '../graph/site.ts';
+import { isFloat } from '../graph/types.ts';
 import { isOnnx, type GraphView } from '../graph/view.ts';
 import { floatsOf } from './tensors.ts';
 
@@ -55,11 +56,31 @@ export function checkTexts(view: GraphView, sites: readonly AttentionSite[], tok
         { tokens },
       );
     }
-    if (!past) continue;
+    if (!past) {
+      checkNoCache(view, sites, { node, k });
+      continue;
+    }
     const owner = seen.get(past.key);
     if (owner !== undefined) throw refuse(node, `it shares the cache ${past.key} with ${owner}`, { cache: past.key });
     seen.set(past.key, nodeLabel(node));
   }
+}
+
+/** Without a cache of its own keys come from nothing that is one: then something unknown is between it and them. */
+function checkNoCache(
+  view: GraphView,
+  sites: readonly AttentionSite[],
+  { node, k }: Pick<AttentionSite, 'node' | 'k'>,
+): void {
+  const ends = new Set(sites.map(({ out }) => view.maker(out.value)));
+  const { inputs } = view.cone([k.value], (each) => ends.has(each) || isShape(each));
+  const cache = [...inputs].find((name) => isFloat(view.types.get(name)) && (view.dims(name)?.length ?? 0) > 3);
+  if (cache === undefined) return;
+  const maker = view.maker(k.value);
+  const origin = maker ? nodeLabel(maker) : k.value;
+  throw refuse(node, `its keys come from ${origin}, which is made from the cache ${cache} in a way that is not known`, {
+    cache,
+  });
 }
 
 /** Logits of a site's sinks, one for each head; what a soft-cap would do to them is undone. */
