@@ -59,7 +59,7 @@ describe('HiP in an engine', () => {
 
 describe('a question', () => {
   it('at the end of a prompt is answered as one behind a document: by all keys', async () => {
-    const config = { k: 32, window: 32, sink: 4, denseLayers: 0 };
+    const config = { k: 32, window: 64, sink: 4, denseLayers: 0 };
     const ids = text(1300);
     await withEngine(files, { attention: { config }, contextTokens: 1400, threads: 1 }, async (own) => {
       const whole = await own.createSequence().forward(ids);
