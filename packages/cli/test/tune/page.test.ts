@@ -63,6 +63,21 @@ describeBrowser('--runtime onnxruntime-web', (open) => {
     model.dispose();
   });
 
+  it('times on WebGPU, too', async () => {
+    const { model } = await loadCheckpoint(join(folder, 'tiny'));
+    let url = '';
+    const openPage = (address: string) => void (url = address);
+    const runner = (await openRuntime('onnxruntime-web/webgpu', 'text-classification', { openPage }))!;
+    expect(runner.name).toBe('onnxruntime-web on webgpu, weights fp32');
+    await using tab = await open();
+    await tab.page.goto(url);
+    const network = await runner.prepare(model, smallestSubnet(model.space), { batch: 1, sequence: 8 });
+    expect(await network.run()).toBeGreaterThan(0);
+    await network.dispose();
+    await runner[Symbol.asyncDispose]!();
+    model.dispose();
+  });
+
   it('says what the page could not run', async () => {
     await using page = await TimingPage.open(
       dirname(createRequire(import.meta.url).resolve('onnxruntime-web')),
