@@ -1,5 +1,9 @@
 export * from './errors.ts';
+export type * from './elastic/types.ts';
 export * from './elastic/space.ts';
+export * from './elastic/subnets.ts';
+export * from './elastic/genes.ts';
+export { validateSubnet } from './elastic/validate.ts';
 export type * from './model/types.ts';
 export type { DropoutRates } from './model/dropout.ts';
 export * from './checkpoints.ts';

@@ -12,7 +12,7 @@ import {
   type WeightSlot,
 } from '@hip/checkpoints';
 import { backendLimits, requireFits } from '../backend/limits.ts';
-import type { SpaceChoices } from '../elastic/space.ts';
+import type { SpaceChoices } from '../elastic/types.ts';
 import { SupernetError } from '../errors.ts';
 import { requireComputable } from '../model/computable.ts';
 import { TransformerModel } from '../model/transformer.ts';

@@ -4,8 +4,9 @@ import { elementCount, integerOption, positiveInteger } from '../counts.ts';
 import { keepsSlot, layerWidth, slicedShape, slotWidth } from './slice.ts';
 import { positionLimit, textConfig } from '../model/positions.ts';
 import { relativeRows } from '../model/relative.ts';
-import { validateSubnet } from './space.ts';
-import type { SubnetBounds, SubnetConfig } from './space.ts';
+import { validateSubnet } from './validate.ts';
+import type { SubnetBounds } from './types.ts';
+import type { SubnetConfig } from './types.ts';
 
 /** Options of {@link countMacs}. */
 export interface MacsOptions {

@@ -3,7 +3,7 @@ import type { ModelConfig } from '@hip/checkpoints';
 import { integerOption, positiveInteger } from '../counts.ts';
 import { countParameters, imageTokens } from './cost.ts';
 import { layerWidth } from './slice.ts';
-import type { SubnetConfig } from './space.ts';
+import type { SubnetConfig } from './types.ts';
 
 /** Options of {@link countMemory}. */
 export interface MemoryOptions {

@@ -4,7 +4,8 @@ import { SupernetError, throwIfAborted } from '../errors.ts';
 import { extractModel } from '../export/values.ts';
 import type { ElasticModel, ForwardOptions, ModelInputs } from '../model/types.ts';
 import { solvePositive } from './solve.ts';
-import { fullSubnet, type SubnetConfig } from './space.ts';
+import { fullSubnet } from './subnets.ts';
+import type { SubnetConfig } from './types.ts';
 
 /** Options of {@link reconstructSubnet}. */
 export interface ReconstructOptions {

@@ -8,7 +8,7 @@ import {
   type ModelConfig,
   type WeightSlot,
 } from '@hip/checkpoints';
-import type { SubnetConfig } from './space.ts';
+import type { SubnetConfig } from './types.ts';
 
 /** What a sub-network keeps of one layer. No heads, or no units: the block is left out, its norms too. */
 export interface LayerWidth {

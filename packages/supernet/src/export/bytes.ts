@@ -10,8 +10,8 @@ import {
 } from '@hip/checkpoints';
 import { onnxByteLength } from '@hip/onnx/model';
 import { subnetBounds } from '../elastic/cost.ts';
-import { validateSubnet } from '../elastic/space.ts';
-import type { SubnetConfig } from '../elastic/space.ts';
+import { validateSubnet } from '../elastic/validate.ts';
+import type { SubnetConfig } from '../elastic/types.ts';
 import { SupernetError } from '../errors.ts';
 import { buildExport, type OnnxOptions } from './onnx.ts';
 import { subnetModelConfig, subnetSlots } from './values.ts';

@@ -1,5 +1,5 @@
 // config.json of a sub-network: Hugging Face keys where the shape can be told in them, an explicit key where it cannot.
-import type { SubnetConfig } from '../elastic/space.ts';
+import type { SubnetConfig } from '../elastic/types.ts';
 import {
   labelFields,
   labelNames,

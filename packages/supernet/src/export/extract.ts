@@ -15,8 +15,8 @@ import {
   type TensorToWrite,
 } from '@hip/checkpoints';
 import { countParameters } from '../elastic/cost.ts';
-import { canonicalSubnet, fullSubnet } from '../elastic/space.ts';
-import type { SubnetConfig } from '../elastic/space.ts';
+import { canonicalSubnet, fullSubnet } from '../elastic/subnets.ts';
+import type { SubnetConfig } from '../elastic/types.ts';
 import { SupernetError, throwIfAborted } from '../errors.ts';
 import type { ElasticModel } from '../model/types.ts';
 import { requireNode } from '../node-modules.ts';

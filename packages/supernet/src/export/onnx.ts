@@ -1,8 +1,8 @@
 // exportOnnx: a sub-network as a standalone ONNX model, as bytes or as a folder that onnxruntime and transformers.js load.
 import { type CheckpointFiles, type ModelConfig, type WeightSlot } from '@hip/checkpoints';
 import { OnnxError, onnxModelBytes, writeOnnxModel, type OnnxModelToWrite } from '@hip/onnx/model';
-import { canonicalSubnet, fullSubnet } from '../elastic/space.ts';
-import type { SubnetConfig } from '../elastic/space.ts';
+import { canonicalSubnet, fullSubnet } from '../elastic/subnets.ts';
+import type { SubnetConfig } from '../elastic/types.ts';
 import { SupernetError, throwIfAborted } from '../errors.ts';
 import { TransformerModel } from '../model/transformer.ts';
 import type { ElasticModel } from '../model/types.ts';

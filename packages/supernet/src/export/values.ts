@@ -1,7 +1,8 @@
 // The weights of a sub-network as arrays: prefixes of the full weights.
 import { keepsSlot, keptAxes, layerWidth, sliceArray, slotWidth } from '../elastic/slice.ts';
-import { fullSubnet, validateSubnet } from '../elastic/space.ts';
-import type { SpaceChoices, SubnetConfig } from '../elastic/space.ts';
+import { fullSubnet } from '../elastic/subnets.ts';
+import { validateSubnet } from '../elastic/validate.ts';
+import type { SpaceChoices, SubnetConfig } from '../elastic/types.ts';
 import { weightSlots, type ModelConfig, type WeightSlot } from '@hip/checkpoints';
 import { requireFinite } from '../model/finite.ts';
 import { TransformerModel } from '../model/transformer.ts';

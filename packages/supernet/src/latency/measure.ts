@@ -1,8 +1,9 @@
 // Latency of sub-networks on the device that runs: warm-up, interleaved repeats, median and spread.
 import * as tf from '@tensorflow/tfjs';
 import { integerOption } from '../counts.ts';
-import type { SubnetConfig } from '../elastic/space.ts';
-import { fullSubnet, subnetKey, validateSubnet } from '../elastic/space.ts';
+import type { SubnetConfig } from '../elastic/types.ts';
+import { fullSubnet, subnetKey } from '../elastic/subnets.ts';
+import { validateSubnet } from '../elastic/validate.ts';
 import { throwIfAborted } from '../errors.ts';
 import { extractModel } from '../export/values.ts';
 import { textConfig } from '../model/positions.ts';

@@ -1,8 +1,9 @@
 // Latency where a sub-network will run: onnxruntime in Node or in a browser's page, @hip/llm, another tfjs backend; none is a dependency.
 import * as tf from '@tensorflow/tfjs';
 import { integerOption } from '../counts.ts';
-import { fullSubnet, validateSubnet } from '../elastic/space.ts';
-import type { SubnetConfig } from '../elastic/space.ts';
+import { fullSubnet } from '../elastic/subnets.ts';
+import { validateSubnet } from '../elastic/validate.ts';
+import type { SubnetConfig } from '../elastic/types.ts';
 import { SupernetError, throwIfAborted } from '../errors.ts';
 import { renderCheckpoint } from '../export/extract.ts';
 import { exportOnnx } from '../export/onnx.ts';

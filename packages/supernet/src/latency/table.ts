@@ -1,8 +1,8 @@
 // Measured latencies as a JSON table that later studies of the same model shape on the same device reuse.
 import * as tf from '@tensorflow/tfjs';
 import * as v from 'valibot';
-import type { SubnetConfig } from '../elastic/space.ts';
-import { subnetKey } from '../elastic/space.ts';
+import type { SubnetConfig } from '../elastic/types.ts';
+import { subnetKey } from '../elastic/subnets.ts';
 import { SupernetError } from '../errors.ts';
 import type { ElasticModel } from '../model/types.ts';
 import { nodeModule } from '../node-modules.ts';

@@ -1,7 +1,7 @@
 // Text generation with a key/value cache: greedy, or seeded sampling, by the checkpoint's own settings where the caller gives none.
 import type * as tf from '@tensorflow/tfjs';
 import { integerOption } from '../counts.ts';
-import type { SubnetConfig } from '../elastic/space.ts';
+import type { SubnetConfig } from '../elastic/types.ts';
 import { SupernetError, throwIfAborted } from '../errors.ts';
 import { ConcatKeyValueCache } from './cache.ts';
 import { workOn } from './cache-guard.ts';

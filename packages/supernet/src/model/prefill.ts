@@ -1,7 +1,7 @@
 // Long inputs in chunks: every layer attends over a growing cache, logits exist only for a few rows at a time.
 import * as tf from '@tensorflow/tfjs';
 import { positiveInteger } from '../counts.ts';
-import type { SubnetConfig } from '../elastic/space.ts';
+import type { SubnetConfig } from '../elastic/types.ts';
 import { SupernetError, throwIfAborted } from '../errors.ts';
 import { trimUnusedBuffers } from '../webgpu/pool.ts';
 import { ConcatKeyValueCache } from './cache.ts';

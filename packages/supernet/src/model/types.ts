@@ -2,7 +2,7 @@
 import type * as tf from '@tensorflow/tfjs';
 import type { CheckpointFiles, FamilyName, GenerationDefaults, ModelConfig, WeightSlot } from '@hip/checkpoints';
 import type { DropoutRates } from './dropout.ts';
-import type { ElasticSpace, SubnetConfig } from '../elastic/space.ts';
+import type { ElasticSpace, SubnetConfig } from '../elastic/types.ts';
 
 /** Inputs of a forward pass; text models take ids, image models pixels, multiway models (BEiT-3) either or both. */
 export interface ModelInputs {

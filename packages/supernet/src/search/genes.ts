@@ -1,5 +1,6 @@
 // The genes of an elastic space as named variables, and bit widths behind them.
-import { geneCardinalities, genesToSubnet, usedGenes, type ElasticSpace, type SubnetConfig } from '../elastic/space.ts';
+import { geneCardinalities, genesToSubnet, usedGenes } from '../elastic/genes.ts';
+import type { ElasticSpace, SubnetConfig } from '../elastic/types.ts';
 import type { OnnxQuantization } from '../export/onnx.ts';
 
 /** One gene: an index into values that lie in an order. Has the shape of a variable of `@instatune/nsga2`. */

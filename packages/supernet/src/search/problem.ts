@@ -2,7 +2,9 @@
 import { positiveInteger } from '../counts.ts';
 import { countMacs, countParameters } from '../elastic/cost.ts';
 import { countMemory } from '../elastic/memory.ts';
-import { fullSubnet, subnetToGenes, type SubnetConfig } from '../elastic/space.ts';
+import { fullSubnet } from '../elastic/subnets.ts';
+import { subnetToGenes } from '../elastic/genes.ts';
+import type { SubnetConfig } from '../elastic/types.ts';
 import { SupernetError } from '../errors.ts';
 import { countOnnxBytes } from '../export/bytes.ts';
 import { quantizedModel, type OnnxOptions } from '../export/onnx.ts';

@@ -4,7 +4,7 @@ import { positiveInteger } from '../counts.ts';
 import { disposeInputs, inputTensors } from '../data/dataset.ts';
 import type { Dataset } from '../data/dataset.ts';
 import { sequentialBatches } from '../data/loader.ts';
-import type { SubnetConfig } from '../elastic/space.ts';
+import type { SubnetConfig } from '../elastic/types.ts';
 import { SupernetError, throwIfAborted } from '../errors.ts';
 import { checkBatchIds } from '../model/input-checks.ts';
 import type { AttentionFunction, ElasticModel } from '../model/types.ts';

@@ -1,4 +1,5 @@
 // What a run began with, in a few digits: its data and its weights. A state of other ones is not gone on with.
+import type { FineTuneOptions, ResolvedOptions } from './options.ts';
 import type { Dataset, HostBatch } from '../data/dataset.ts';
 import type { BatchLoader } from '../data/loader.ts';
 import type { ElasticModel } from '../model/types.ts';
@@ -47,4 +48,20 @@ export function noteStart(model: ElasticModel, weights: string): void {
 /** Whether a model is the one that a run began with: by its weights now, or by those of an earlier run here. */
 export function isStart(model: ElasticModel, weights: string, now: string): boolean {
   return weights === now || (begun.get(model)?.has(weights) ?? false);
+}
+
+/** Everything that decides the numbers of a run of so many steps, except data and weights themselves. */
+export function runFingerprint(options: FineTuneOptions, given: ResolvedOptions, steps: number): string {
+  const { optimizer = {}, schedule = {}, batchSize = 8 } = options;
+  const { decays: _, ...rest } = optimizer;
+  // States of before there was a choice know of none of these.
+  const { precision, hiddenStates, similarities, average, ...resolved } = given;
+  const how = {
+    ...resolved,
+    ...(precision !== 'float32' && { precision }),
+    ...(hiddenStates > 0 && { hiddenStates }),
+    ...(similarities !== 1 && { similarities }),
+    ...(average && { average }),
+  };
+  return JSON.stringify({ ...how, steps: steps, schedule, optimizer: rest, batchSize });
 }

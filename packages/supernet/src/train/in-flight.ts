@@ -8,6 +8,8 @@ export const STEPS_IN_FLIGHT = 8;
 /** A step whose numbers are still on the device. */
 export interface Dispatched {
   readonly output: StepOutput;
+  /** What the device says where it had no memory for the step. */
+  readonly exhausted: Promise<string | undefined>;
   readonly step: number;
   readonly epoch: number;
   readonly tokens: number;

@@ -20,6 +20,7 @@ export * from './metrics.ts';
 export { batchTargets, outputKind, outputRows } from './outputs.ts';
 export type { CheckpointOptions, FineTuneOptions, Precision } from './options.ts';
 export type { FineTuneProgress, FineTuneResult, LossPoint } from './progress.ts';
+export type { RecordingEvent, RecordingOptions, RecordingStatistics } from '../webgpu/recording-report.ts';
 export { SeededRandom, deriveSeed, shuffledIndices } from './random.ts';
 export type { RandomState } from './random.ts';
 export * from './schedule.ts';

@@ -6,6 +6,7 @@ import { dropoutRates } from '../model/dropout.ts';
 import type { DropoutRates } from '../model/dropout.ts';
 import type { AttentionFunction } from '../model/types.ts';
 import { whyNoHalfProducts, withHalfProducts } from '../webgpu/half-products.ts';
+import type { RecordingOptions } from '../webgpu/recording-report.ts';
 import type { AdamWOptions } from './adamw.ts';
 import type { AverageOptions } from './average.ts';
 import type { FineTuneProgress } from './progress.ts';
@@ -105,10 +106,11 @@ export interface FineTuneOptions {
   readonly precision?: Precision | undefined;
   /**
    * On WebGPU, after `reuseWebGpuBindings()`: passes that come again (whole networks on batches of a shape that was seen before) are recorded
-   * and played, which costs the host a fraction of its time; the numbers are the same. `false` encodes each anew.
+   * and played, which costs the host a fraction of its time; the numbers are the same, and tfjs' own until a replay was seen to give them. `false`
+   * encodes each anew.
    * @defaultValue true
    */
-  readonly recording?: boolean | undefined;
+  readonly recording?: boolean | RecordingOptions | undefined;
   /** @defaultValue dense attention in tfjs */
   readonly attention?: AttentionFunction | undefined;
   /** Order of the data, sub-networks and drop-out. @defaultValue 0 */
@@ -196,6 +198,8 @@ export function resolveOptions(options: FineTuneOptions): ResolvedOptions {
   const { decay = 0 } = resolved.average ?? {};
   check('average.decay', decay, decay >= 0 && decay < 1, '0 ≤ decay < 1');
   check('seed', resolved.seed, Number.isInteger(resolved.seed), 'an integer');
+  const { maxBytes = 1 } = typeof options.recording === 'object' ? options.recording : {};
+  check('recording.maxBytes', maxBytes, maxBytes > 0, 'a positive number');
   const isCount = Number.isInteger(everySteps) && everySteps >= 1;
   check('checkpoint.everySteps', everySteps, isCount, 'a positive integer');
   check('checkpoint.everySeconds', everySeconds, everySeconds >= 0, 'a number ≥ 0');

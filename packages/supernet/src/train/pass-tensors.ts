@@ -1,7 +1,7 @@
 // The tensors that a pass reads, by name: what a recording of it is given anew each time.
 import type * as tf from '@tensorflow/tfjs';
 import type { ModelInputs } from '../model/types.ts';
-import type { NamedTensors } from '../webgpu/recording.ts';
+import type { NamedTensors } from '../webgpu/recording-backend.ts';
 import type { HiddenTargets } from './hidden-states.ts';
 import type { Targets, TeacherDistribution } from './losses.ts';
 

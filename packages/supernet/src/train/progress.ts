@@ -1,4 +1,5 @@
 // What a run reports: per step, and at the end.
+import type { RecordingStatistics } from '../webgpu/recording-report.ts';
 
 /** One finished step. */
 export interface FineTuneProgress {
@@ -42,6 +43,8 @@ export interface FineTuneResult {
   readonly seconds: number;
   /** Step it was resumed from; 0 = started fresh. */
   readonly resumedFrom: number;
+  /** Passes that were recorded and played, where the backend can. */
+  readonly recording?: RecordingStatistics;
 }
 
 /** Weight of the newest step in the running means. */

@@ -7,7 +7,7 @@ import type { DropoutRates } from '../model/dropout.ts';
 import type { AttentionFunction, ElasticModel } from '../model/types.ts';
 import { startRepeatedWork } from '../webgpu/dispatch-cache.ts';
 import { withHalfProducts } from '../webgpu/half-products.ts';
-import type { Recorder } from '../webgpu/recording.ts';
+import type { Recorder } from '../webgpu/recorder.ts';
 import type { AdamW } from './adamw.ts';
 import { accumulate, clipFactor, disposeGradients, globalNorm } from './gradients.ts';
 import type { GradientSet } from './gradients.ts';

@@ -1,6 +1,6 @@
 // Which networks run in a step and what each learns from: the InstaTune objective and its alternatives as plain data.
-import { fullSubnet, sampleSubnet, smallestSubnet } from '../elastic/space.ts';
-import type { ElasticSpace, SubnetConfig } from '../elastic/space.ts';
+import { fullSubnet, sampleSubnet, smallestSubnet } from '../elastic/subnets.ts';
+import type { ElasticSpace, SubnetConfig } from '../elastic/types.ts';
 
 /**
  * - `instatune`: the super-network S and M random sub-networks (Sarah 2023).

@@ -5,8 +5,8 @@ import type { AttentionFunction, ElasticModel, ModelInputs } from '../model/type
 import { bernoulliEntropy, LEAST_PROBABILITY, teacherDistribution } from './losses.ts';
 import type { OutputKind, Targets, TeacherDistribution } from './losses.ts';
 import { outputRows } from './outputs.ts';
-import { played } from '../webgpu/recording.ts';
-import type { NamedTensors } from '../webgpu/recording.ts';
+import { played } from '../webgpu/recorder.ts';
+import type { NamedTensors } from '../webgpu/recording-backend.ts';
 
 /**
  * Whom a student learns from: a fine-tuned model, or an ensemble of such, whose distribution is the mean of its members'

@@ -5,6 +5,13 @@ import { onWebGpu } from './program.ts';
 /** Unused bytes that may stay: more than the activations of a chunk, which come back at once. */
 const LIMIT = 512 * 2 ** 20;
 
+interface Backend {
+  readonly bufferManager?: Manager;
+  readonly commandEncoder: object | null;
+  endComputePassEncoder(): void;
+  submitQueue(): void;
+}
+
 interface Manager {
   numFreeBuffers: number;
   numBytesAllocated: number;
@@ -16,15 +23,20 @@ interface Manager {
 const FIRST_ROUNDS = 2;
 const TIMES = 3;
 
-function managerOf(): Manager | undefined {
-  return onWebGpu() ? (tf.backend() as unknown as { bufferManager?: Manager }).bufferManager : undefined;
+function backendOf(): Backend | undefined {
+  return onWebGpu() ? (tf.backend() as unknown as Backend) : undefined;
 }
 
 /** Destroys the unused buffers of the current backend when they hold more than `limit` bytes. Does nothing elsewhere. */
 export function trimUnusedBuffers(limit = LIMIT): void {
-  const manager = managerOf();
+  const backend = backendOf();
+  const manager = backend?.bufferManager;
   if (!manager?.freeBuffers || manager.numBytesAllocated - manager.numBytesUsed <= limit) return;
-  // Free are only buffers that no command waiting for submission reads: the backend releases those afterwards.
+  // A command that waits for submission may bind a free buffer: of a tensor that came from the host and was disposed unread.
+  if (backend?.commandEncoder) {
+    backend.endComputePassEncoder();
+    backend.submitQueue();
+  }
   for (const buffers of manager.freeBuffers.values()) {
     for (const buffer of buffers.splice(0)) {
       buffer.destroy();
@@ -50,6 +62,6 @@ export class UnusedBufferLimit {
   /** Ends a round. */
   check(): void {
     if (this.#rounds++ >= FIRST_ROUNDS) return trimUnusedBuffers(this.#limit);
-    this.#limit = Math.max(this.#limit, TIMES * (managerOf()?.numBytesAllocated ?? 0));
+    this.#limit = Math.max(this.#limit, TIMES * (backendOf()?.bufferManager?.numBytesAllocated ?? 0));
   }
 }

@@ -14,6 +14,7 @@ export interface BufferManager {
   numBytesAllocated: number;
   readonly freeBuffers: Map<string, GpuBuffer[]>;
   readonly device: { createBuffer(descriptor: object): GpuBuffer };
+  /** @throws PoolFull */
   acquireBuffer(size: number, usage: number, mappedAtCreation?: boolean, reuse?: boolean): GpuBuffer;
   releaseBuffer(buffer: GpuBuffer, reuse?: boolean): void;
 }
@@ -27,10 +28,17 @@ const owners = new WeakMap<object, RecordingPool>();
 const places = new WeakMap<object, number>();
 const patched = new WeakSet<object>();
 
+/** A pool may not take so many bytes. */
+export class PoolFull extends Error {
+  override readonly name = 'PoolFull';
+}
+
 /** Stands in for a backend's buffer manager while work is recorded. Uniforms and staging stay tfjs' own. */
 export class RecordingPool implements BufferManager {
   readonly freeBuffers = new Map<string, GpuBuffer[]>();
   readonly #main: BufferManager;
+  readonly #maxBytes: number;
+  readonly #all = new Set<GpuBuffer>();
   readonly #pinned = new Set<GpuBuffer>();
   readonly #acquire: BufferManager['acquireBuffer'];
   #afresh = false;
@@ -40,8 +48,10 @@ export class RecordingPool implements BufferManager {
   numBytesUsed = 0;
   numBytesAllocated = 0;
 
-  constructor(main: BufferManager) {
+  /** @param maxBytes of all of its buffers */
+  constructor(main: BufferManager, maxBytes: number) {
     this.#main = main;
+    this.#maxBytes = maxBytes;
     this.#acquire = main.acquireBuffer.bind(main);
     if (patched.has(main)) return;
     patched.add(main);
@@ -55,6 +65,11 @@ export class RecordingPool implements BufferManager {
 
   get device(): BufferManager['device'] {
     return this.#main.device;
+  }
+
+  /** Buffers that it holds. */
+  get buffers(): number {
+    return this.#all.size;
   }
 
   owns(buffer: GpuBuffer): boolean {
@@ -88,11 +103,13 @@ export class RecordingPool implements BufferManager {
     if (this.#pinned.delete(buffer)) this.#takeBack(buffer);
   }
 
+  /** @throws PoolFull */
   acquireBuffer(size: number, usage: number, mappedAtCreation = false, reuse = true): GpuBuffer {
     if ((usage & STORAGE) === 0) return this.#acquire(size, usage, mappedAtCreation, reuse);
     // What comes from the host is written once: no earlier dispatch may write there when it is played.
     const isFresh = this.#afresh || mappedAtCreation;
     const known = isFresh ? undefined : this.freeBuffers.get(`${size}_${usage}`)?.pop();
+    if (!known && this.numBytesAllocated + size > this.#maxBytes) throw new PoolFull(`${size} bytes more`);
     this.numBytesUsed += size;
     if (known) {
       this.numFreeBuffers--;
@@ -100,6 +117,7 @@ export class RecordingPool implements BufferManager {
     }
     const buffer = this.device.createBuffer({ size, usage, mappedAtCreation });
     this.numBytesAllocated += size;
+    this.#all.add(buffer);
     owners.set(buffer, this);
     places.set(buffer, this.count++);
     return buffer;
@@ -111,16 +129,18 @@ export class RecordingPool implements BufferManager {
     else this.#main.releaseBuffer(buffer, reuse);
   }
 
-  /** Frees what is not in use; pinned buffers go with the last recording that binds them. */
+  /** Frees all of its buffers. No command that waits for submission may bind one. */
   dispose(): void {
-    for (const buffers of this.freeBuffers.values()) for (const buffer of buffers) buffer.destroy();
+    for (const buffer of this.#all) buffer.destroy();
+    this.#all.clear();
     this.freeBuffers.clear();
     this.#pinned.clear();
-    this.numFreeBuffers = 0;
+    this.numFreeBuffers = this.numBytesUsed = this.numBytesAllocated = 0;
   }
 
   #takeBack(buffer: GpuBuffer): void {
-    if (this.#pinned.has(buffer)) return;
+    // Destroyed, or kept as it is.
+    if (!this.#all.has(buffer) || this.#pinned.has(buffer)) return;
     const key = `${buffer.size}_${buffer.usage}`;
     const free = this.freeBuffers.get(key) ?? [];
     this.freeBuffers.set(key, free);

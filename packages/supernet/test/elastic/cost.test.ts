@@ -1,7 +1,7 @@
 // Closed forms of MACs to the digit (docs/specification/instatune.md §1), decoder formulas, parameters against the weights really there.
 import { describe, expect, it } from 'vitest';
 import { countMacs, countParameters } from '../../src/elastic/cost.ts';
-import { uniformSubnet } from '../../src/elastic/space.ts';
+import { uniformSubnet } from '../../src/elastic/subnets.ts';
 import { families, findFamily, type ModelConfig } from '@hip/checkpoints';
 import { modelSpace } from '../../src/model/transformer.ts';
 

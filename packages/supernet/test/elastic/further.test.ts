@@ -10,20 +10,16 @@ import { reorderByImportance } from '../../src/elastic/reorder.ts';
 import type { ReorderOptions } from '../../src/elastic/reorder.ts';
 import {
   canonicalSubnet,
-  createSpace,
   fullSubnet,
-  geneCardinalities,
-  genesToSubnet,
   sampleSubnet,
   smallestSubnet,
-  spaceSize,
   subnetKey,
-  subnetToGenes,
   uniformSubnet,
-  usedGenes,
-  validateSubnet,
-} from '../../src/elastic/space.ts';
-import type { SubnetConfig } from '../../src/elastic/space.ts';
+} from '../../src/elastic/subnets.ts';
+import { createSpace, spaceSize } from '../../src/elastic/space.ts';
+import { geneCardinalities, genesToSubnet, subnetToGenes, usedGenes } from '../../src/elastic/genes.ts';
+import { validateSubnet } from '../../src/elastic/validate.ts';
+import type { SubnetConfig } from '../../src/elastic/types.ts';
 import { SupernetError } from '../../src/errors.ts';
 import { renderCheckpoint } from '../../src/export/extract.ts';
 import { extractModel } from '../../src/export/values.ts';

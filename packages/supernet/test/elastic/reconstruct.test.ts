@@ -4,7 +4,7 @@ import { beforeAll, describe, expect, it } from 'vitest';
 import '@hip/testing';
 import { reconstructSubnet, type ReconstructOptions } from '../../src/elastic/reconstruct.ts';
 import { solvePositive } from '../../src/elastic/solve.ts';
-import { fullSubnet, uniformSubnet } from '../../src/elastic/space.ts';
+import { fullSubnet, uniformSubnet } from '../../src/elastic/subnets.ts';
 import { extractModel } from '../../src/export/values.ts';
 import type { ElasticModel, ModelInputs } from '../../src/model/types.ts';
 import { SeededRandom } from '../../src/train/random.ts';

@@ -6,7 +6,7 @@ import { missingShared, sharedPath } from '@hip/testing';
 import { loadCheckpoint } from '../../src/checkpoint/load.ts';
 import { reorderByImportance } from '../../src/elastic/reorder.ts';
 import type { ReorderOptions } from '../../src/elastic/reorder.ts';
-import { uniformSubnet } from '../../src/elastic/space.ts';
+import { uniformSubnet } from '../../src/elastic/subnets.ts';
 import type { TransformerModel } from '../../src/model/transformer.ts';
 import { tokenLosses } from '../../src/model/prefill.ts';
 import { useBackend } from '../helpers/backend.ts';

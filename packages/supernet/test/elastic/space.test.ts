@@ -1,21 +1,11 @@
 // The search space: paper spaces by default, genes ↔ sub-networks, canonical form, rejections.
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import {
-  canonicalSubnet,
-  createSpace,
-  fullSubnet,
-  geneCardinalities,
-  genesToSubnet,
-  sampleSubnet,
-  smallestSubnet,
-  spaceSize,
-  subnetKey,
-  subnetToGenes,
-  usedGenes,
-  validateSubnet,
-} from '../../src/elastic/space.ts';
-import type { ElasticSpace } from '../../src/elastic/space.ts';
+import { canonicalSubnet, fullSubnet, sampleSubnet, smallestSubnet, subnetKey } from '../../src/elastic/subnets.ts';
+import { createSpace, spaceSize } from '../../src/elastic/space.ts';
+import { geneCardinalities, genesToSubnet, subnetToGenes, usedGenes } from '../../src/elastic/genes.ts';
+import { validateSubnet } from '../../src/elastic/validate.ts';
+import type { ElasticSpace } from '../../src/elastic/types.ts';
 import { SupernetError } from '../../src/errors.ts';
 
 const bert = createSpace({ layers: 12, heads: 12, ffn: 3072 });

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { loadCheckpoint } from '../../src/checkpoint/load.ts';
 import { countParameters } from '../../src/elastic/cost.ts';
-import { fullSubnet, sampleSubnet } from '../../src/elastic/space.ts';
+import { fullSubnet, sampleSubnet } from '../../src/elastic/subnets.ts';
 import { extractSubnet } from '../../src/export/extract.ts';
 import { extractModel } from '../../src/export/values.ts';
 import { BACKENDS, useBackend } from '../helpers/backend.ts';

@@ -1,7 +1,7 @@
 // Bytes of exported files are counted without writing them: equal to the file that is written, of every dtype and axis.
 import { beforeAll, describe, expect, it } from 'vitest';
-import { sampleSubnet } from '../../src/elastic/space.ts';
-import type { SpaceChoices } from '../../src/elastic/space.ts';
+import { sampleSubnet } from '../../src/elastic/subnets.ts';
+import type { SpaceChoices } from '../../src/elastic/types.ts';
 import { countCheckpointBytes, countOnnxBytes } from '../../src/export/bytes.ts';
 import { renderCheckpoint } from '../../src/export/extract.ts';
 import { exportOnnx } from '../../src/export/onnx.ts';

@@ -6,7 +6,7 @@ import * as tf from '@tensorflow/tfjs';
 import { memoryFiles } from '@hip/checkpoints';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { loadCheckpoint } from '../../src/checkpoint/load.ts';
-import { fullSubnet, smallestSubnet } from '../../src/elastic/space.ts';
+import { fullSubnet, smallestSubnet } from '../../src/elastic/subnets.ts';
 import { extractModel } from '../../src/export/values.ts';
 import type { TransformerModel } from '../../src/model/transformer.ts';
 import { extractSubnet, renderCheckpoint, saveCheckpoint } from '../../src/export/extract.ts';

@@ -8,7 +8,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { missingShared, sharedPath } from '@hip/testing';
 import { loadCheckpoint } from '../../src/checkpoint/load.ts';
 import { textDataset } from '../../src/data/text-classification.ts';
-import { fullSubnet, smallestSubnet, uniformSubnet } from '../../src/elastic/space.ts';
+import { fullSubnet, smallestSubnet, uniformSubnet } from '../../src/elastic/subnets.ts';
 import { exportOnnx, quantizedModel } from '../../src/export/onnx.ts';
 import { extractModel } from '../../src/export/values.ts';
 import { generate } from '../../src/model/generate.ts';

@@ -1,5 +1,5 @@
 // Tiny models of every family with every axis elastic: layers, heads, FFN, hidden size, query heads of a group, blocks left out.
-import type { SpaceChoices } from '../../src/elastic/space.ts';
+import type { SpaceChoices } from '../../src/elastic/types.ts';
 import type { TransformerModel } from '../../src/model/transformer.ts';
 import {
   tinyBeit3,

@@ -1,7 +1,7 @@
 // Tiny random models: real constructors, a few thousand weights.
 import * as tf from '@tensorflow/tfjs';
 import { findFamily, weightSlots, type ModelConfig } from '@hip/checkpoints';
-import type { SpaceChoices } from '../../src/elastic/space.ts';
+import type { SpaceChoices } from '../../src/elastic/types.ts';
 import { TransformerModel } from '../../src/model/transformer.ts';
 import type { ModelInputs } from '../../src/model/types.ts';
 import { SeededRandom } from '../../src/train/random.ts';

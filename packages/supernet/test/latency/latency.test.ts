@@ -2,7 +2,7 @@
 import * as tf from '@tensorflow/tfjs';
 import * as fc from 'fast-check';
 import { beforeAll, describe, expect, it } from 'vitest';
-import { fullSubnet, sampleSubnet, smallestSubnet } from '../../src/elastic/space.ts';
+import { fullSubnet, sampleSubnet, smallestSubnet } from '../../src/elastic/subnets.ts';
 import { measureLatencies, measureLatency, summarize } from '../../src/latency/measure.ts';
 import { LatencyTable } from '../../src/latency/table.ts';
 import { denseAttention } from '../../src/model/attention.ts';

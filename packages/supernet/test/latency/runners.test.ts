@@ -4,7 +4,7 @@ import * as tf from '@tensorflow/tfjs';
 import { memoryFiles } from '@hip/checkpoints';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { loadCheckpoint } from '../../src/checkpoint/load.ts';
-import { fullSubnet, smallestSubnet } from '../../src/elastic/space.ts';
+import { fullSubnet, smallestSubnet } from '../../src/elastic/subnets.ts';
 import { checkpointRunner, measureOn, onnxRunner, pageRunner, tfjsRunner } from '../../src/latency/runners.ts';
 import type { LatencyRunner } from '../../src/latency/runners.ts';
 import { useBackend } from '../helpers/backend.ts';

@@ -7,7 +7,7 @@ import { beforeAll, describe, expect, it } from 'vitest';
 import { loadCheckpoint } from '../../src/checkpoint/load.ts';
 import { countParameters } from '../../src/elastic/cost.ts';
 import { reorderByImportance } from '../../src/elastic/reorder.ts';
-import { fullSubnet } from '../../src/elastic/space.ts';
+import { fullSubnet } from '../../src/elastic/subnets.ts';
 import { renderCheckpoint } from '../../src/export/extract.ts';
 import { exportOnnx } from '../../src/export/onnx.ts';
 import { extractModel } from '../../src/export/values.ts';

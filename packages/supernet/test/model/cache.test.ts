@@ -8,7 +8,7 @@ import { ConcatKeyValueCache } from '../../src/model/cache.ts';
 import { generate } from '../../src/model/generate.ts';
 import { prefill } from '../../src/model/prefill.ts';
 import type { AttentionFunction, KeyValueCache } from '../../src/model/types.ts';
-import { uniformSubnet } from '../../src/elastic/space.ts';
+import { uniformSubnet } from '../../src/elastic/subnets.ts';
 import { BACKENDS, useBackend } from '../helpers/backend.ts';
 import { patternedTokens, tinyLlama } from '../helpers/tiny.ts';
 

@@ -2,7 +2,7 @@
 import * as tf from '@tensorflow/tfjs';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { loadCheckpoint } from '../../src/checkpoint/load.ts';
-import { sampleSubnet } from '../../src/elastic/space.ts';
+import { sampleSubnet } from '../../src/elastic/subnets.ts';
 import type { ElasticModel, ForwardOptions, ModelInputs } from '../../src/model/types.ts';
 import { BACKENDS, useBackend } from '../helpers/backend.ts';
 import { goldenPath, loadGolden, missingGolden } from '../helpers/golden.ts';

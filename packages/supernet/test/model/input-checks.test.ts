@@ -3,7 +3,7 @@ import * as tf from '@tensorflow/tfjs';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { describeGpu } from '@hip/testing';
 import type { Dataset, HostBatch } from '../../src/data/dataset.ts';
-import { smallestSubnet } from '../../src/elastic/space.ts';
+import { smallestSubnet } from '../../src/elastic/subnets.ts';
 import { ConcatKeyValueCache } from '../../src/model/cache.ts';
 import { generate } from '../../src/model/generate.ts';
 import { prefill, tokenLosses } from '../../src/model/prefill.ts';

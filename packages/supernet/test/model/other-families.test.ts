@@ -4,7 +4,7 @@ import * as ort from 'onnxruntime-node';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { findFamily, memoryFiles, openSafetensors } from '@hip/checkpoints';
 import { loadCheckpoint } from '../../src/checkpoint/load.ts';
-import { sampleSubnet } from '../../src/elastic/space.ts';
+import { sampleSubnet } from '../../src/elastic/subnets.ts';
 import { exportOnnx } from '../../src/export/onnx.ts';
 import { renderCheckpoint } from '../../src/export/extract.ts';
 import { readRope } from '@hip/checkpoints/families';

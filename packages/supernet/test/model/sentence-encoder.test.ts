@@ -7,7 +7,7 @@ import { fileSource, folderFiles, memoryFiles, openCheckpoint, openSafetensors }
 import { missingShared, sharedPath } from '@hip/testing';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { loadCheckpoint } from '../../src/checkpoint/load.ts';
-import { smallestSubnet } from '../../src/elastic/space.ts';
+import { smallestSubnet } from '../../src/elastic/subnets.ts';
 import { extractSubnet } from '../../src/export/extract.ts';
 import { useBackend } from '../helpers/backend.ts';
 import { tinyBert } from '../helpers/tiny.ts';

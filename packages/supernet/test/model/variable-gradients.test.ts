@@ -7,7 +7,7 @@ import { customGradient } from '../../src/model/custom-gradient.ts';
 import type { ElasticModel, ModelInputs } from '../../src/model/types.ts';
 import { variableGradients } from '../../src/model/variable-gradients.ts';
 import { SeededRandom } from '../../src/train/random.ts';
-import { sampleSubnet } from '../../src/elastic/space.ts';
+import { sampleSubnet } from '../../src/elastic/subnets.ts';
 import { BACKENDS, useBackend } from '../helpers/backend.ts';
 import { tinyBert, tinyLlama, tinyVit } from '../helpers/tiny.ts';
 import { startWebGpu } from '../helpers/webgpu.ts';

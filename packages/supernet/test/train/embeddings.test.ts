@@ -3,7 +3,7 @@ import * as tf from '@tensorflow/tfjs';
 import type { ModelConfig, TextTokenizer } from '@hip/checkpoints';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { textDataset } from '../../src/data/text-classification.ts';
-import { smallestSubnet } from '../../src/elastic/space.ts';
+import { smallestSubnet } from '../../src/elastic/subnets.ts';
 import { TransformerModel } from '../../src/model/transformer.ts';
 import { compareEmbeddings, embed } from '../../src/train/embeddings.ts';
 import { evaluate } from '../../src/train/evaluate.ts';

@@ -4,7 +4,7 @@ import { beforeAll, describe, expect, it } from 'vitest';
 import '@hip/testing';
 import { inputTensors } from '../../src/data/dataset.ts';
 import type { Dataset } from '../../src/data/dataset.ts';
-import { smallestSubnet } from '../../src/elastic/space.ts';
+import { smallestSubnet } from '../../src/elastic/subnets.ts';
 import type { TransformerModel } from '../../src/model/transformer.ts';
 import { evaluate } from '../../src/train/evaluate.ts';
 import { BACKENDS, useBackend } from '../helpers/backend.ts';

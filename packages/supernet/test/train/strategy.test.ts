@@ -1,6 +1,7 @@
 // Plans of a step: which networks, which weights; the sum is the objective of the paper.
 import { describe, expect, it } from 'vitest';
-import { createSpace, smallestSubnet, subnetKey } from '../../src/elastic/space.ts';
+import { createSpace } from '../../src/elastic/space.ts';
+import { smallestSubnet, subnetKey } from '../../src/elastic/subnets.ts';
 import { SeededRandom } from '../../src/train/random.ts';
 import { needsTeacher, planStep } from '../../src/train/strategy.ts';
 

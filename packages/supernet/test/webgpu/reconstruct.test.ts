@@ -3,7 +3,7 @@ import * as tf from '@tensorflow/tfjs';
 import { expect, it } from 'vitest';
 import { describeGpu } from '@hip/testing';
 import { reconstructSubnet } from '../../src/elastic/reconstruct.ts';
-import { uniformSubnet } from '../../src/elastic/space.ts';
+import { uniformSubnet } from '../../src/elastic/subnets.ts';
 import { useBackend } from '../helpers/backend.ts';
 import { tinyBert } from '../helpers/tiny.ts';
 import { startWebGpu } from '../helpers/webgpu.ts';

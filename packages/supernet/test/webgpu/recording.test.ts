@@ -2,14 +2,19 @@
 import * as tf from '@tensorflow/tfjs';
 import { beforeAll, expect, it } from 'vitest';
 import { describeGpu } from '@hip/testing';
+import { subset } from '../../src/data/dataset.ts';
 import type { Dataset, HostBatch } from '../../src/data/dataset.ts';
+import { createLoader } from '../../src/data/loader.ts';
+import type { BatchLoader } from '../../src/data/loader.ts';
 import { textWindows } from '../../src/data/text-windows.ts';
 import type { TransformerModel } from '../../src/model/transformer.ts';
 import { fineTune } from '../../src/train/fine-tune.ts';
 import type { FineTuneOptions } from '../../src/train/options.ts';
+import { memoryStore } from '../../src/train/store.ts';
 import { copyOf } from '../../src/webgpu/program.ts';
-import { Recorder } from '../../src/webgpu/recording.ts';
-import { patternedTokens, tinyBert, tinyLlama, tinyVit, weightsOf } from '../helpers/tiny.ts';
+import { Recorder } from '../../src/webgpu/recorder.ts';
+import type { RecordingEvent, RecordingOptions } from '../../src/webgpu/recording-report.ts';
+import { patternedTokens, tinyBert, tinyLlama, tinyVit, weightsOf, withSpace } from '../helpers/tiny.ts';
 import { startWebGpu } from '../helpers/webgpu.ts';
 
 const windows = textWindows(patternedTokens(400), { length: 8 });
@@ -105,14 +110,15 @@ describeGpu('recorded passes', () => {
       x.dispose();
       return y!;
     };
-    for (let round = 0; round < 5; round++) {
+    for (let round = 0; round < 6; round++) {
       const [one, two] = [run('one', round), run('two', 10 + round)];
       held.push([tf.tidy(() => tf.add(one, two)), 4 * round + 4 * (10 + round)]);
       // Sizes that the recordings' own numbers have.
       held.push([tf.tidy(() => tf.mul(tf.fill([16], round), 7)), 7 * round]);
       tf.dispose([one, two]);
+      await recorder.settle();
     }
-    expect(recorder.statistics).toEqual({ recorded: 2, played: 6 });
+    expect(recorder.statistics).toMatchObject({ recorded: 2, checked: 2, played: 6, encoded: 6, difference: 0 });
     for (const [tensor, value] of held) expect([...(await tensor.data())]).toEqual(Array(16).fill(value));
     tf.dispose(held.map(([tensor]) => tensor));
     recorder.dispose();
@@ -132,21 +138,21 @@ describeGpu('recorded passes', () => {
     const read = async (y: tf.Tensor) => {
       const values = [...(await y.data())];
       y.dispose();
+      await recorder.settle();
       return values;
     };
-    for (let i = 0; i < 5; i++) expect(await read(run([i, 1]))).toEqual([2 * i, 3]);
-    expect(recorder.statistics).toEqual({ recorded: 1, played: 3 });
+    for (let i = 0; i < 6; i++) expect(await read(run([i, 1]))).toEqual([2 * i, 3]);
+    expect(recorder.statistics).toMatchObject({ recorded: 1, checked: 1, played: 3 });
     const [held, other] = [run([7, 7]), run([1, 1])];
     expect([await read(other), await read(held)]).toEqual([
       [2, 3],
       [14, 21],
     ]);
     expect(recorder.statistics.played).toBe(4);
-    // Of other values where it is: no matter. In another place: recorded anew.
+    // Of other values where it is: no matter. In another place: recorded and checked anew.
     tf.tidy(() => weight.assign(tf.tensor1d([5, 5])));
-    expect(await read(run([1, 2]))).toEqual([5, 10]);
-    expect(await read(run([3, 2]))).toEqual([15, 10]);
-    expect(recorder.statistics).toEqual({ recorded: 2, played: 5 });
+    for (let i = 0; i < 3; i++) expect(await read(run([i, 2]))).toEqual([5 * i, 10]);
+    expect(recorder.statistics).toMatchObject({ recorded: 2, checked: 2, played: 5 });
     recorder.dispose();
     weight.dispose();
   });
@@ -164,5 +170,149 @@ describeGpu('recorded passes', () => {
     expect([...(await y.data())]).toEqual([2, 4]);
     tf.dispose([x, y]);
     recorder.dispose();
+  });
+});
+
+describeGpu('recordings that are not to be played', () => {
+  beforeAll(startWebGpu);
+
+  /** Runs work six times on the numbers 0 … 5. */
+  async function sixTimes(options: RecordingOptions, work: (x: tf.Tensor, time: number) => tf.Tensor) {
+    const events: RecordingEvent[] = [];
+    const recorder = new Recorder({ ...options, onEvent: (event) => events.push(event) });
+    const given: number[] = [];
+    for (let time = 0; time < 6; time++) {
+      const x = tf.tensor1d([time]);
+      const { y } = recorder.run('work', { x }, [], (own) => ({ y: tf.tidy(() => copyOf(work(own['x']!, time))) }));
+      given.push(...(await y!.data()));
+      tf.dispose([x, y!]);
+      await recorder.settle();
+    }
+    const { statistics } = recorder;
+    recorder.dispose();
+    return { given, events, statistics };
+  }
+
+  it('those that give other numbers than tfjs: found by the first replay, none of which anybody is given', async () => {
+    // Work that sends something else from the host every time.
+    const { given, events, statistics } = await sixTimes({}, (x, time) => tf.add(x, tf.fill([1], 10 * time)));
+    expect(given).toEqual([0, 11, 22, 33, 44, 55]);
+    expect(events.map(({ kind }) => kind)).toEqual(['recorded', 'stopped']);
+    expect(events[1]).toMatchObject({ reason: 'disagreement', work: 'work', tensors: 1 });
+    expect((events[1] as { difference: number }).difference).toBeCloseTo(10 / 22, 3);
+    expect(statistics).toMatchObject({ recorded: 1, checked: 1, played: 0, stopped: 'disagreement', bytes: 0 });
+  });
+
+  it('those that say NaN where tfjs does not, and not those where it does as well', async () => {
+    const none = await sixTimes({}, (x, time) => tf.mul(x, tf.fill([1], time === 1 ? Number.NaN : 2)));
+    expect(none.given.slice(2)).toEqual([4, 6, 8, 10]);
+    expect(none.statistics.stopped).toBe('disagreement');
+    const both = await sixTimes({}, (x) => tf.mul(x, tf.fill([1], Number.NaN)));
+    expect(both.statistics).toMatchObject({ recorded: 1, played: 0 });
+    expect(both.statistics.stopped).toBeUndefined();
+  });
+
+  it('those for which the device has no memory: the next runs are as tfjs encodes them', async () => {
+    const { device } = tf.backend() as unknown as { device: { popErrorScope(): Promise<object | null> } };
+    const pop = Reflect.get(device, 'popErrorScope') as () => Promise<object | null>;
+    let asked = 0;
+    // The first scope that is asked is the one around the buffers of the recording.
+    device.popErrorScope = async () => {
+      const error = await pop.call(device);
+      return asked++ === 0 ? { message: 'no memory' } : error;
+    };
+    try {
+      const { given, events, statistics } = await sixTimes({}, (x) => tf.mul(x, 2));
+      expect(given).toEqual([0, 2, 4, 6, 8, 10]);
+      expect(events).toEqual([{ kind: 'stopped', reason: 'out-of-memory', message: 'no memory' }]);
+      expect(statistics).toMatchObject({ checked: 0, played: 0, stopped: 'out-of-memory', bytes: 0, buffers: 0 });
+      expect(statistics.peakBytes).toBeGreaterThan(0);
+    } finally {
+      device.popErrorScope = pop;
+    }
+  });
+
+  it('those that need more than they may have', async () => {
+    const { given, events, statistics } = await sixTimes({ maxBytes: 6 }, (x) => tf.mul(x, 2));
+    expect(given).toEqual([0, 2, 4, 6, 8, 10]);
+    expect(events).toEqual([{ kind: 'full', bytes: 4, buffers: 1, maxBytes: 6 }]);
+    expect(statistics).toMatchObject({ recorded: 0, played: 0, encoded: 6, peakBytes: 4 });
+  });
+});
+
+describeGpu('runs of the networks that are trained', () => {
+  beforeAll(startWebGpu);
+
+  /** Ten examples in batches of four: the last one has two. */
+  const partial = (data: Dataset): BatchLoader =>
+    createLoader(subset(data, [0, 1, 2, 3, 4, 5, 6, 7, 8, 9]), { batchSize: 4, seed: 5, dropLast: false });
+  const cases: [string, () => TransformerModel, Dataset, FineTuneOptions][] = [
+    [
+      'an encoder with drop-out, clipping and an average',
+      bert,
+      sentences,
+      { strategy: 'plain', dropout, clipNorm: 0.05, average: { decay: 0.9 }, steps: 10 },
+    ],
+    ['a decoder and random sub-networks of it', llama, windows, { strategy: 'sandwich', subnets: 1, steps: 6 }],
+    [
+      'an image classifier with drop-out and random sub-networks',
+      () => tinyVit(1, one),
+      blends,
+      { strategy: 'instatune', dropout: 0.1, clipNorm: 0.5, average: { decay: 0.5 }, steps: 8 },
+    ],
+  ];
+
+  it.each(cases)('%s: equal to the last bit, also where it was stopped and went on', async (_, make, data, how) => {
+    const options: FineTuneOptions = { learningRate: 3e-3, seed: 3, ...how };
+    const run = async (more: FineTuneOptions) => {
+      const space = { layers: [1], heads: [2, 4], ffn: [8, 16, 24] };
+      const model = await withSpace(make(), space);
+      const { history, recording } = await fineTune(model, partial(data), { ...options, ...more });
+      const weights = await weightsOf(model);
+      model.dispose();
+      return { losses: history.map(({ loss }) => loss), weights, recording };
+    };
+    const anew = await run({ recording: false });
+    const events: RecordingEvent[] = [];
+    const { recording, ...recorded } = await run({ recording: { onEvent: (event) => events.push(event) } });
+    expect(anew.recording).toBeUndefined();
+    expect(recorded.losses).toEqual(anew.losses);
+    expect(recorded.weights).toEqual(anew.weights);
+    expect(recording).toMatchObject({ difference: 0 });
+    expect(recording!.stopped).toBeUndefined();
+    expect(recording!.played).toBeGreaterThan(0);
+    expect(recording!.peakBytes).toBeGreaterThan(0);
+    expect(events.filter(({ kind }) => kind === 'checked').length).toBe(recording!.checked);
+
+    const store = memoryStore();
+    const checkpoint = { store, everySteps: 1 };
+    const stop = new AbortController();
+    const half = (options.steps as number) - 2;
+    const killed = run({ checkpoint, signal: stop.signal, onProgress: ({ step }) => step >= half && stop.abort() });
+    await expect(killed).rejects.toMatchObject({ code: 'aborted' });
+    const { recording: __, ...resumed } = await run({ checkpoint });
+    expect(resumed.losses).toEqual(anew.losses);
+    expect(resumed.weights).toEqual(anew.weights);
+  });
+
+  it('a step for which the GPU has no memory is an error with the step, and its state is not kept', async () => {
+    const { device } = tf.backend() as unknown as { device: { popErrorScope(): Promise<object | null> } };
+    const pop = Reflect.get(device, 'popErrorScope') as () => Promise<object | null>;
+    const model = bert();
+    const store = memoryStore();
+    const run = fineTune(model, sentences, {
+      strategy: 'plain',
+      steps: 3,
+      recording: false,
+      checkpoint: { store },
+    });
+    device.popErrorScope = () => pop.call(device).then(() => ({ message: 'no memory' }));
+    try {
+      await expect(run).rejects.toMatchObject({ code: 'out-of-memory', details: { step: 1 } });
+    } finally {
+      device.popErrorScope = pop;
+    }
+    expect(await store.load()).toBeUndefined();
+    model.dispose();
   });
 });

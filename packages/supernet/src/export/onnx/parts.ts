@@ -1,6 +1,6 @@
 // A model that is exported, whichever way it was given.
 import type { CheckpointFiles, ModelConfig } from '@hip/checkpoints';
-import type { SubnetConfig } from '../../elastic/space.ts';
+import type { SubnetConfig } from '../../elastic/types.ts';
 import type { OnnxDtype, OnnxQuantization } from './options.ts';
 import type { ExportWeights } from './weights.ts';
 
