@@ -1,5 +1,6 @@
-// Prepares .carry/ for a machine with a GPU and no network: the benchmark in one file, weights and data in packs.
-// node benchmarks/device/pack-instatune.ts, then on that machine benchmarks/device/studies.sh
+// Prepares .carry/, or the folder PACK_TO, for a machine with a GPU and no network: the benchmark in one file, weights and data in packs.
+// node benchmarks/device/pack-instatune.ts [PACK…], then on that machine benchmarks/device/studies.sh; with `bundle` the benchmark alone.
+import { isBuiltin } from 'node:module';
 import { mkdtempSync, readFileSync, readdirSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
@@ -11,7 +12,7 @@ import { pack, unpack } from './container.ts';
 import { dawnBeside } from './dawn-beside.ts';
 
 const ROOT = resolve(dirname(fileURLToPath(import.meta.url)), '../..');
-const CARRY = join(ROOT, '.carry');
+const CARRY = resolve(ROOT, process.env['PACK_TO'] ?? '.carry');
 const shared = sharedDirectory();
 if (!shared) throw new Error('needs ../shared: set SHARED_DIR');
 
@@ -35,7 +36,9 @@ for (const [name, paths] of Object.entries(packs)) {
   process.stdout.write(`${target} ${statSync(target).size} bytes\n`);
 }
 
-const absent = /^(@hip\/kernels-cpu|@tensorflow\/tfjs-backend-wasm|sharp|bullmq|ioredis|node:|@huggingface\/hub)/;
+// What only other sections and backends import.
+const absent =
+  /^(\.\/instatune\/long-context\.ts|@hip\/kernels-cpu|@tensorflow\/tfjs-backend-wasm|sharp|bullmq|ioredis|node:|@huggingface\/hub)/;
 const bundle = await rolldown({
   input: join(ROOT, 'benchmarks/device/instatune.ts'),
   platform: 'node',
@@ -44,7 +47,15 @@ const bundle = await rolldown({
   resolve: { mainFields: ['module', 'main'] },
   logLevel: 'silent',
 });
-await bundle.write({ file: join(CARRY, 'instatune.mjs'), format: 'esm', minify: true, codeSplitting: false });
+const { output } = await bundle.write({
+  file: join(CARRY, 'instatune.mjs'),
+  format: 'esm',
+  minify: true,
+  codeSplitting: false,
+});
+const missing = output[0].imports.filter((name) => !isBuiltin(name));
+if (missing.length > 0)
+  throw new Error(`the bundle cannot start without ${missing.join(', ')}: import it where it is used`);
 process.stdout.write(`${join(CARRY, 'instatune.mjs')} ${statSync(join(CARRY, 'instatune.mjs')).size} bytes\n`);
 
 function verify(target: string, paths: readonly string[]): void {

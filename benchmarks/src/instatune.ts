@@ -12,7 +12,6 @@ import { EMBEDDINGS, studyEmbeddings, type EmbeddingRecipe } from './instatune/e
 import { studyTask } from './instatune/study.ts';
 import { TASKS, type Recipe, type Task } from './instatune/tasks.ts';
 import { stepCost } from './instatune/step-cost.ts';
-import { studyLongContext } from './instatune/long-context.ts';
 import { throughput } from './instatune/throughput.ts';
 
 type Row = Record<string, unknown>;
@@ -84,6 +83,8 @@ export const benchmark: Benchmark = {
           const checkpoint = process.env['INSTATUNE_CHECKPOINT'];
           if (!checkpoint)
             throw new Error('long-context needs INSTATUNE_CHECKPOINT, the folder of a sub-network of SmolLM2');
+          // Needs @hip/llm, which a machine with a GPU alone does not have (benchmarks/device/pack-instatune.ts).
+          const { studyLongContext } = await import('./instatune/long-context.ts');
           await studyLongContext({
             checkpoint,
             tokens: Number(process.env['INSTATUNE_TOKENS'] ?? (quick ? 1024 : 8192)),

@@ -32,6 +32,7 @@ import {
   type SpaceChoices,
   type SubnetConfig,
 } from '@instatune/supernet';
+import { recordingLog, recordingSummary } from './recording-log.ts';
 import { round } from './rows.ts';
 import { endedBy, trainWithin } from './within.ts';
 
@@ -147,7 +148,7 @@ export async function studyEmbeddings(options: EmbeddingStudyOptions): Promise<v
     onStep: (step: number) => void,
   ) => {
     let last = performance.now();
-    await fineTune(model, train, {
+    const { recording } = await fineTune(model, train, {
       strategy,
       alpha: 0,
       gamma: 1,
@@ -162,6 +163,7 @@ export async function studyEmbeddings(options: EmbeddingStudyOptions): Promise<v
       seed,
       signal: stop,
       precision,
+      recording: recordingLog(`embeddings: ${what}`, log),
       onProgress: ({ step, loss, eta }) => {
         onStep(step);
         if (performance.now() - last < 10_000) return;
@@ -169,6 +171,7 @@ export async function studyEmbeddings(options: EmbeddingStudyOptions): Promise<v
         log(`embeddings: ${what} ${step}/${steps} loss ${loss.toFixed(4)} eta ${eta.toFixed(0)} s`);
       },
     });
+    if (recording) log(`embeddings: ${what} ${recordingSummary(recording)}`);
   };
   /** Distils for so many steps, or as many as fit into `share` of the time left, on the schedule of those; says how many. */
   const distil = async (

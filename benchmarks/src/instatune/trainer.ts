@@ -1,6 +1,7 @@
 // The trainings of a study: one recipe, one log, and the pace of each.
 import { countParameters, fineTune, type Dataset, type ElasticModel, type FineTuneOptions } from '@instatune/supernet';
 import { trainedOrKept, type KeptOptions } from './kept.ts';
+import { recordingLog, recordingSummary } from './recording-log.ts';
 import type { Recipe } from './tasks.ts';
 import { endedBy, trainWithin } from './within.ts';
 
@@ -90,10 +91,11 @@ export class Trainer {
     let lastLog = start;
     let loss = Number.NaN;
     let done = 0;
-    await fineTune(model, data, {
+    const result = await fineTune(model, data, {
       batchSize: recipe.batchSize,
       learningRate: recipe.learningRate,
       seed,
+      recording: recordingLog(`${name}: ${what}`, log),
       ...recipe.common,
       ...more,
       signal: stop,
@@ -108,6 +110,7 @@ export class Trainer {
         log(`${name}: ${what} ${progress.step}/${steps} loss ${loss.toFixed(4)} eta ${progress.eta.toFixed(0)} s`);
       },
     }).catch(endedBy(signal));
+    if (result?.recording) log(`${name}: ${what} ${recordingSummary(result.recording)}`);
     if (done < steps) log(`${name}: ${what} is stopped after ${done} of ${steps} steps: its time is over`);
     const now = performance.now();
     const secondsPerStep = (now - mark) / 1000 / Math.max(1, done - first);

@@ -63,8 +63,9 @@ export async function trainWithin<T>(
 }
 
 /** Takes the error of a training that was stopped for its time, and throws every other. */
-export function endedBy(signal: AbortSignal): (error: unknown) => void {
+export function endedBy(signal: AbortSignal): (error: unknown) => undefined {
   return (error) => {
     if (signal.aborted || !(error instanceof SupernetError && error.code === 'aborted')) throw error;
+    return undefined;
   };
 }

@@ -1,0 +1,52 @@
+# What lease.sh runs: recipes, and for one or two GPUs the chains of studies by priority. Sourced; TINY=1: one or two steps of each.
+
+L='"labels":{"batchSize":64,"dropout":{"hidden":0.1,"attention":0.1,"classifier":0.1},"average":{"decay":0.999},"optimizer":{"weightDecay":0.01,"layerDecay":0.65},"schedule":{"kind":"linear","warmup":0.08}}'
+# 3,690 plain steps of 64 are 4.1 of 900.
+SST2="{$L,\"steps\":900,\"plain\":[{\"rate\":2,\"steps\":4.1}],\"evaluations\":80,\"tune\":[{\"share\":0.6,\"steps\":1200,\"rate\":1},{\"share\":0.4,\"steps\":1200,\"rate\":1}]}"
+EMB='{"steps":0,"tune":9000,"learningRate":0.0004,"hiddenStates":3,"pieces":200000,"similarities":0,"prefixes":[],"direct":[{"layers":6,"heads":12,"ffn":600}],"space":{"layers":[3,6],"heads":[12],"ffn":[344,600,1536],"hidden":[384]}}'
+# 4,096 tokens a step in windows of 1,024: networks distilled on windows of 256 forget long texts.
+W='"window":1024,"batchSize":4,"answers":0'
+SMOL="{$W,\"steps\":360,\"plain\":[{\"rate\":0.666667,\"steps\":0.68}],\"tune\":[{\"share\":0.75,\"steps\":600,\"rate\":1},{\"share\":0.6,\"steps\":600,\"rate\":1}],\"evaluations\":40}"
+# The first 22 layers, distilled by themselves for as many tokens as a sub-network has seen, super-network and all; from the plain network of the study it is held
+# against (the same folder of kept trainings), and in one step of a "super-network".
+DEPTH="{$W,\"steps\":1,\"plain\":[{\"rate\":0.666667,\"steps\":245}],\"superRate\":1.01,\"skip\":null,\"space\":{\"layers\":[22,30],\"heads\":[9],\"ffn\":[1536]},\"shares\":[0.75],\"tune\":[{\"share\":0.75,\"steps\":960,\"rate\":1}],\"evaluations\":2}"
+CIFAR='{"steps":1800,"distilledSteps":500,"plain":[{"rate":0.333333,"steps":0.066}],"tactics":["linas"],"evaluations":100,"tune":[{"share":0.4,"steps":2200,"rate":1.5}],"shares":[0.6,0.4]}'
+# A short one: what is left of a chain is its time.
+TYPESCRIPT="{$W,\"steps\":180,\"plain\":[{\"rate\":0.666667,\"steps\":1}],\"tune\":[{\"share\":0.75,\"steps\":300,\"rate\":1}],\"shares\":[0.75],\"evaluations\":30}"
+if [ -n "${TINY:-}" ]; then
+  TUNE='"tune":[{"share":0.6,"steps":1,"rate":1}]'
+  SST2="{\"steps\":4,\"batchSize\":2,\"labels\":{\"batchSize\":2,\"dropout\":{\"hidden\":0.1,\"attention\":0.1,\"classifier\":0.1},\"average\":{\"decay\":0.999},\"optimizer\":{\"weightDecay\":0.01,\"layerDecay\":0.65}},\"plain\":[{\"rate\":2,\"steps\":1}],\"evaluations\":2,$TUNE}"
+  EMB='{"steps":0,"tune":4,"batchSize":2,"texts":12,"pieces":4,"hiddenStates":3,"similarities":0,"calibration":4,"reportsAll":false,"prefixes":[],"direct":[{"layers":6,"heads":12,"ffn":600}],"space":{"layers":[3,6],"heads":[12],"ffn":[344,600,1536],"hidden":[384]}}'
+  W="\"window\":${TINY_WINDOW:-1024},\"batchSize\":1,\"answers\":0"
+  SMOL="{$W,\"steps\":1,\"plain\":[{\"rate\":0.666667,\"steps\":1}],\"tune\":[],\"evaluations\":1,\"skip\":null}"
+  DEPTH="{$W,\"steps\":1,\"plain\":[{\"rate\":0.666667,\"steps\":1}],\"superRate\":1.01,\"skip\":null,\"space\":{\"layers\":[22,30],\"heads\":[9],\"ffn\":[1536]},\"shares\":[0.75],\"tune\":[{\"share\":0.75,\"steps\":1,\"rate\":1}],\"evaluations\":1}"
+  TYPESCRIPT="$SMOL"
+  CIFAR="{\"steps\":4,\"batchSize\":2,\"distilledSteps\":1,\"plain\":[{\"rate\":0.33,\"steps\":0.5}],\"tactics\":[\"linas\"],\"evaluations\":2,$TUNE}"
+fi
+
+# GPU CHAIN STUDY SECTION SEED SECONDS (0: until the end) RECIPE KEPT (folder of its trainings)
+jobs_of() {
+  if [ "$1" -ge 2 ]; then cat <<J
+0 a sst2-0 sst2-minilm 0 600 SST2 sst2-0
+0 b sst2-1 sst2-minilm 1 600 SST2 sst2-1
+0 c sst2-2 sst2-minilm 2 600 SST2 sst2-2
+1 d emb-600 embeddings 0 720 EMB emb-600
+1 e books smollm2-books 0 900 SMOL books
+1 f books-depth smollm2-books 0 700 DEPTH books
+0 a cifar-0 cifar10 0 0 CIFAR cifar-0
+0 b cifar-1 cifar10 1 0 CIFAR cifar-1
+0 c cifar-2 cifar10 2 0 CIFAR cifar-2
+1 d typescript smollm2-typescript 0 0 SMOL typescript
+J
+  else cat <<J
+0 a sst2-0 sst2-minilm 0 570 SST2 sst2-0
+0 b sst2-1 sst2-minilm 1 570 SST2 sst2-1
+0 c sst2-2 sst2-minilm 2 570 SST2 sst2-2
+0 a emb-600 embeddings 0 720 EMB emb-600
+0 b books smollm2-books 0 0 SMOL books
+0 c cifar-0 cifar10 0 560 CIFAR cifar-0
+0 c books-depth smollm2-books 0 0 DEPTH books
+0 a typescript smollm2-typescript 0 0 TYPESCRIPT typescript
+J
+  fi
+}
