@@ -59,6 +59,7 @@ export function givenGenes(space: Space, given: GivenCandidate, options: GivenOp
     options,
     `has no ${needed}`,
     meant === undefined ? `give a value for each of ${names.join(', ')}` : `is "${meant}" meant?`,
+    needed,
   );
 }
 
@@ -101,7 +102,7 @@ function geneOf(
     return list.map(Number);
   }
   const value = values[name];
-  if (isAbsent(value)) return undefined;
+  if (isAbsent(value)) return isNullChoice(variable, value) ? [variable.values.indexOf(null)] : undefined;
   switch (variable.type) {
     case 'real':
     case 'integer': {
@@ -134,6 +135,15 @@ function geneOf(
 
 const isAbsent = (value: unknown): boolean => value === undefined || value === null || value === '';
 
-function wrong({ where }: GivenOptions, what: string, fix: string): SearchError {
-  return new SearchError('invalid-genes', `${where} ${what}: ${fix}`, { where });
+/** Whether a missing value is a choice: null where it is one, and a table's empty cell, unless that may say that the variable is unused. */
+function isNullChoice(
+  variable: Variable,
+  value: unknown,
+): variable is Extract<Variable, { readonly type: 'categorical' | 'ordinal' }> {
+  if (variable.type !== 'categorical' && variable.type !== 'ordinal') return false;
+  return variable.values.includes(null as never) && (value === null || (value === '' && !variable.when));
+}
+
+function wrong({ where }: GivenOptions, what: string, fix: string, missing?: string): SearchError {
+  return new SearchError('invalid-genes', `${where} ${what}: ${fix}`, { where, missing });
 }

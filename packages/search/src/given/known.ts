@@ -4,14 +4,14 @@ import type { Space } from '../space.ts';
 import { objectiveMismatch, type ComparedObjective } from '../study/compare.ts';
 import type { Trial } from '../study/trial.ts';
 import { trialSeed } from '../seeds.ts';
-import { givenGenes, type GivenCandidate } from './candidate.ts';
+import { givenGenes, type GivenCandidate, type GivenOptions } from './candidate.ts';
 
 /** One candidate and what was measured of it. */
 export interface KnownMeasurement {
   readonly candidate: GivenCandidate;
   /** Measured objectives by name, in this problem's units; exact ones must be what is computed here, others are left out. */
   readonly values?: Readonly<Record<string, unknown>> | undefined;
-  /** Why it has no values: it failed, and is not tried again. */
+  /** Why it has no values: it failed, and is not tried again. One that failed before it had a value for each variable is left out. */
   readonly error?: string | undefined;
   /** For messages, e.g. "row 7 of known.csv". */
   readonly where?: string | undefined;
@@ -63,7 +63,8 @@ export function knownTrials(
   const gathered = new Map<string, Gathered>();
   rows.forEach((row, index) => {
     const where = row.where ?? `measurement ${index}`;
-    const genes = givenGenes(space, row.candidate, { where, ...(table ? { others: 'allowed' as const } : {}) });
+    const genes = genesOf(space, row, { where, ...(table ? { others: 'allowed' as const } : {}) });
+    if (genes === undefined) return;
     const key = space.key(genes);
     const known = gathered.get(key) ?? { genes, values: [], errors: [] };
     gathered.set(key, known);
@@ -85,6 +86,17 @@ export function knownTrials(
     if (values.length === 0) return { ...base, status: 'failed', error: errors[0]! };
     return { ...base, status: 'complete', values: space.complete(genes, meanOf(values)) };
   });
+}
+
+/** Undefined for a measurement that failed before all was known of its candidate. */
+function genesOf(space: Space, row: KnownMeasurement, options: GivenOptions): readonly number[] | undefined {
+  try {
+    return givenGenes(space, row.candidate, options);
+  } catch (error) {
+    const isHalf = error instanceof SearchError && error.details['missing'] !== undefined;
+    if (isHalf && row.error !== undefined) return undefined;
+    throw error;
+  }
 }
 
 function valuesOf(

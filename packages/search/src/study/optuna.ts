@@ -1,9 +1,10 @@
-// Studies of Optuna in SQLite, read from its tables (its storage schema of version 3 and later).
+// Studies of Optuna in SQLite, read from its tables (those of version 2 and later).
 import type { DatabaseSync } from 'node:sqlite';
 import * as v from 'valibot';
 import { SearchError, messageOf } from '../errors.ts';
 import type { KnownMeasurement, KnownMeasurements } from '../given/known.ts';
 import type { Row } from './connection.ts';
+import { byTrial, finiteValue } from './optuna-values.ts';
 
 /** Whether the file has Optuna's tables. */
 export function isOptuna(database: DatabaseSync): boolean {
@@ -81,18 +82,16 @@ function metricNames(database: DatabaseSync, study: number): readonly string[] |
 }
 
 function readTrials(database: DatabaseSync, study: number, path: string, names: readonly string[]): KnownMeasurement[] {
-  const params = grouped(
+  const params = byTrial(
     database
       .prepare(
         'SELECT p.trial_id, p.param_name, p.param_value, p.distribution_json FROM trial_params p JOIN trials t ON t.trial_id = p.trial_id WHERE t.study_id = ? ORDER BY p.param_id',
       )
       .all(study),
   );
-  const values = grouped(
+  const values = byTrial(
     database
-      .prepare(
-        'SELECT v.trial_id, v.objective, v.value, v.value_type FROM trial_values v JOIN trials t ON t.trial_id = v.trial_id WHERE t.study_id = ?',
-      )
+      .prepare('SELECT v.* FROM trial_values v JOIN trials t ON t.trial_id = v.trial_id WHERE t.study_id = ?')
       .all(study),
   );
   const trials = database
@@ -108,25 +107,13 @@ function readTrials(database: DatabaseSync, study: number, path: string, names: 
     if (trial['state'] === 'FAIL') return own.length === 0 ? [] : [{ candidate, error: 'failed in Optuna', where }];
     const measured: Record<string, number> = {};
     for (const row of values.get(trial['trial_id']) ?? []) {
-      const name = names[Number(row['objective'])]!;
-      measured[name] =
-        row['value_type'] === 'FINITE' ? Number(row['value']) : row['value_type'] === 'INF_POS' ? Infinity : -Infinity;
+      measured[names[Number(row['objective'])]!] = finiteValue(row) ?? Infinity;
     }
     // What is infinite there ranks behind everything, which is what a failed trial does here.
     if (Object.values(measured).some((value) => !Number.isFinite(value)))
       return [{ candidate, error: 'an objective was infinite in Optuna', where }];
     return [{ candidate, values: measured, where }];
   });
-}
-
-function grouped(rows: readonly Row[]): ReadonlyMap<unknown, readonly Row[]> {
-  const groups = new Map<unknown, Row[]>();
-  for (const row of rows) {
-    const group = groups.get(row['trial_id']);
-    if (group) group.push(row);
-    else groups.set(row['trial_id'], [row]);
-  }
-  return groups;
 }
 
 /** A number, or the choice that a categorical parameter's number stands for. */

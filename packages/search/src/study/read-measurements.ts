@@ -23,7 +23,7 @@ const SQLITE = 'SQLite format 3\0';
 
 /**
  * What a file knows, for `runSearch`'s `measurements`. Which kind it is, its content says:
- * - SQLite: a study of this package or of Optuna (3 and later), by its tables. Optuna's parameters are variables by name; its failed trials come as failed,
+ * - SQLite: a study of this package or of Optuna (2 and later), by its tables. Optuna's parameters are variables by name; its failed trials come as failed,
  *   pruned and unfinished ones not at all.
  * - else CSV with a header: columns by the names of variables and objectives, others ignored; what stands in brackets behind an objective's name is its
  *   unit and direction, and is checked (`latency (ms)`, `accuracy (%, maximize)`). `studyToCsv` writes such; of a column `status` only `complete`

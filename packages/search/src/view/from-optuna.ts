@@ -1,6 +1,7 @@
 // A view from an Optuna storage's tables.
 import * as v from 'valibot';
 import { SearchError } from '../errors.ts';
+import { byTrial, finiteValue } from '../study/optuna-values.ts';
 import type { StudyView, ViewObjective, ViewTrial, ViewValue, ViewVariable } from './data.ts';
 import { missing, type DatabaseViewOptions, type Query } from './query.ts';
 
@@ -12,6 +13,7 @@ const distributionSchema = v.object({
     high: v.optional(v.number()),
     log: v.optional(v.boolean()),
     step: v.nullish(v.number()),
+    q: v.optional(v.number()),
   }),
 });
 
@@ -43,7 +45,7 @@ export async function viewFromOptuna(query: Query, options: DatabaseViewOptions)
   const objectives = await objectivesOf(query, id, options.objectives);
   const own = `IN (SELECT trial_id FROM trials WHERE study_id = ${id})`;
   const params = await query(`SELECT * FROM trial_params WHERE trial_id ${own} ORDER BY param_id`);
-  const values = await query(`SELECT * FROM trial_values WHERE trial_id ${own}`);
+  const values = byTrial(await query(`SELECT * FROM trial_values WHERE trial_id ${own}`));
   const trials = await query(`SELECT * FROM trials WHERE study_id = ${id} ORDER BY number`);
   const variables = new Map<string, ViewVariable>();
   const assigned = new Map<unknown, Record<string, ViewValue>>();
@@ -61,16 +63,16 @@ export async function viewFromOptuna(query: Query, options: DatabaseViewOptions)
     objectives,
     constraints: [],
     trials: trials.map((row): ViewTrial => {
-      const measured = values.filter(({ trial_id: trial }) => trial === row['trial_id']);
       const seconds = (Date.parse(String(row['datetime_complete'])) - Date.parse(String(row['datetime_start']))) / 1000;
       return {
         number: Number(row['number']),
         state: STATES[String(row['state'])] ?? String(row['state']).toLowerCase(),
         values: assigned.get(row['trial_id']) ?? {},
         objectives: Object.fromEntries(
-          measured.flatMap(({ objective, value, value_type: type }) =>
-            type === 'FINITE' ? [[objectives[Number(objective)]!.name, Number(value)]] : [],
-          ),
+          (values.get(row['trial_id']) ?? []).flatMap((measured) => {
+            const value = finiteValue(measured);
+            return value === undefined ? [] : [[objectives[Number(measured['objective'])]!.name, value]];
+          }),
         ),
         ...(Number.isFinite(seconds) ? { seconds } : {}),
       };
@@ -104,7 +106,8 @@ async function objectivesOf(
 }
 
 function variableOf(name: string, { name: kind, attributes }: Distribution): ViewVariable {
-  const { choices, low, high, log, step } = attributes;
+  // Optuna 2 has a distribution a scale and step: LogUniformDistribution, DiscreteUniformDistribution, IntLogUniformDistribution.
+  const { choices, low, high, log = kind.includes('Log'), q, step = q } = attributes;
   if (choices) return { name, kind: 'categorical', values: choices.map(shown) };
   const bounds = low === undefined || high === undefined ? {} : { bounds: [low, high] as const };
   return {

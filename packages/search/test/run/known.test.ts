@@ -281,6 +281,61 @@ describe('readMeasurements', () => {
     expect([damaged.code, damaged.message]).toEqual(['corrupt-study', expect.stringContaining('export it as CSV')]);
   });
 
+  it('reads files of Optuna 2: values without types, a choice None, a trial that failed half way', async () => {
+    const path = join(folder, 'optuna-2.db');
+    using database = new DatabaseSync(path);
+    database.exec(readFileSync(new URL('../fixtures/optuna-2.sql', import.meta.url), 'utf8'));
+    const measurements = await readMeasurements(path, { objectives: ['accuracy', 'cost'] });
+    expect(measurements.rows.map(({ error }) => error)).toEqual([
+      undefined,
+      'failed in Optuna',
+      'failed in Optuna',
+      'an objective was infinite in Optuna',
+      undefined,
+      undefined,
+      undefined,
+    ]);
+    const space = [
+      integer(1, 6, 'layers'),
+      categorical(['relu', 'gelu', null], 'act'),
+      real(1e-3, 1, 'rate'),
+      real(8, 32, 'width'),
+    ];
+    const problem: SearchProblem = {
+      name: 'wider',
+      space,
+      objectives: [
+        { name: 'accuracy', kind: 'measured', direction: 'maximize', evaluate: ([layers = 0]) => 10 * layers },
+        { name: 'cost', kind: 'measured', evaluate: ([layers = 0, , rate = 0]) => layers + rate },
+      ],
+    };
+    const { trials } = await runSearch(problem, { ...quick, evaluations: 1, measurements });
+    const known = trials.filter(({ origin }) => origin === 'known');
+    // The one that failed after its first parameter is no candidate.
+    expect(known.map(({ status, genes }) => [status, genes[0], genes[1]])).toEqual([
+      ['complete', 3, 0],
+      ['failed', 3, 1],
+      ['failed', 6, 1],
+      ['complete', 2, 1],
+      ['complete', 6, 2],
+      ['complete', 3, 0],
+    ]);
+    // pandas writes None as an empty cell.
+    const table = join(folder, 'none-choice.csv');
+    writeFileSync(table, 'layers,act,rate,width,accuracy,cost\n2,,0.5,8,20,2.5\n');
+    const [, read] = (
+      await runSearch(problem, { ...quick, evaluations: 1, measurements: await readMeasurements(table) })
+    ).trials.toReversed();
+    expect(read!.genes).toEqual([2, 2, 0.5, 8]);
+    // What is measured must say every variable.
+    const half = {
+      ...quick,
+      evaluations: 1,
+      measurements: [{ candidate: { layers: 2 }, values: { accuracy: 20, cost: 2 } }],
+    };
+    expect((await refused(() => runSearch(problem, half))).message).toMatch(/has no act/);
+  });
+
   it("reads Optuna's trials_dataframe, by names and by numbers, and tables that semicolons or tabs separate", async () => {
     const cells = (first: string, second: string): string =>
       [

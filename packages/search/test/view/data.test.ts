@@ -90,6 +90,28 @@ describe('studyViewFromDatabase', () => {
     }
   });
 
+  it('reads Optuna 2’s tables: values without types, older distributions', async () => {
+    using database = new DatabaseSync(':memory:');
+    database.exec(readFileSync(join(import.meta.dirname, '../fixtures/optuna-2.sql'), 'utf8'));
+    const view = await studyViewFromDatabase(queryOf(database), { objectives: ['accuracy', 'cost'] });
+    expect(view.trials.map(({ state, objectives }) => [state, objectives['accuracy']])).toEqual([
+      ['complete', 30],
+      ['failed', undefined],
+      ['failed', undefined],
+      // Infinite there.
+      ['complete', undefined],
+      ['complete', 20],
+      ['complete', 60],
+      ['complete', 30],
+    ]);
+    expect(view.variables).toMatchObject([
+      { name: 'layers', kind: 'integer', bounds: [1, 6] },
+      { name: 'act', kind: 'categorical', values: ['relu', 'gelu', 'null'] },
+      { name: 'rate', kind: 'real', scale: 'log' },
+      { name: 'width', kind: 'real', step: 8 },
+    ]);
+  });
+
   it('says what is no study', async () => {
     using database = new DatabaseSync(':memory:');
     database.exec('CREATE TABLE songs (id INTEGER)');
