@@ -1,7 +1,8 @@
 // `instatune search`: starts a study.
 import { defineCommand, type ArgsDef } from 'citty';
 import { isTacticName, PREDICTOR_NAMES, runSearch, SearchError, TACTIC_NAMES } from '@instatune/search';
-import { isBuiltIn, loadProblem, problemSpecifier, readCandidates, readMeasurements } from '@instatune/search/node';
+import { isBuiltIn, loadProblem, problemSpecifier, readCandidates } from '@instatune/search/node';
+import { readKnown } from './read-known.ts';
 import { reportError } from './report-error.ts';
 import { resumeHint } from './resume-hint.ts';
 import { runInTerminal } from './run.ts';
@@ -87,14 +88,10 @@ export const search = defineCommand({
       });
       // Files that cannot be read are said before anything is measured.
       const candidates = given.candidates === undefined ? undefined : await readCandidates(given.candidates);
-      const named = list(given['measurements-objectives']);
       const measurements =
         given.measurements === undefined
           ? undefined
-          : await readMeasurements(given.measurements, {
-              study: given['measurements-name'],
-              ...(named.length === 0 ? {} : { objectives: named }),
-            });
+          : await readKnown(given.measurements, given['measurements-name'], list(given['measurements-objectives']));
       const warmFile = given['warm-start'];
       const warmName = given['warm-name'];
       await runInTerminal({

@@ -1,7 +1,8 @@
 // `instatune search` with candidates and measurements from files: taken over, checked for units and directions.
-import { mkdtempSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
 import { expect, it } from 'vitest';
 import { bertSynth, runSearch, studyToCsv } from '@instatune/search';
 import { readStudy } from '@instatune/search/node';
@@ -28,5 +29,22 @@ it('measures given candidates first, beside what a table knows; a table of other
   expect(await search('--study', 'b.db', '--measurements', 'share.csv')).toMatchObject({
     code: 2,
     err: expect.stringMatching(/accuracy in "share", here it is in "%"/),
+  });
+});
+
+it('of an Optuna storage asks for what it lacks by its own options', async () => {
+  {
+    using database = new DatabaseSync(join(folder, 'optuna.db'));
+    const dump = new URL('../../../search/test/fixtures/optuna.sql', import.meta.url);
+    database.exec(readFileSync(dump, 'utf8'));
+  }
+  const from = ['--study', 'c.db', '--measurements', 'optuna.db'];
+  expect(await search(...from)).toMatchObject({
+    code: 2,
+    err: expect.stringMatching(/holds 2 studies: name one of knobs, single \(--measurements-name NAME\)/),
+  });
+  expect(await search(...from, '--measurements-name', 'single')).toMatchObject({
+    code: 2,
+    err: expect.stringMatching(/without names: name them in their order \(--measurements-objectives NAME,…\)/),
   });
 });
