@@ -10,15 +10,20 @@ const MOST_BATCHES = 32;
 /** Tokens for each unknown of a fit. */
 const TOKENS_PER_UNIT = 4;
 
-/** Batches that have enough tokens to fit projections of so many units, as far as there is data. */
-export async function batchesToFit(train: Dataset, { config }: ElasticModel, units: number): Promise<number> {
+/** Batches that have enough tokens to fit projections of so many units, as far as there is data, and `most` allows. */
+export async function batchesToFit(
+  train: Dataset,
+  { config }: ElasticModel,
+  units: number,
+  most = MOST_BATCHES,
+): Promise<number> {
   const { inputIds, attentionMask, size } = await train.batch(indicesOf(train, 0));
   const { imageSize, patchSize } = config.patches ?? { imageSize: [1, 1], patchSize: [1, 1] };
   const patches = (imageSize[0] / patchSize[0]) * (imageSize[1] / patchSize[1]);
   const real = attentionMask ? attentionMask.data.filter((is) => is !== 0).length : inputIds?.data.length;
   const wanted = Math.ceil((TOKENS_PER_UNIT * units) / (real ?? size * patches));
-  const most = Math.ceil(train.length / Math.min(EXAMPLES, train.length));
-  return Math.min(MOST_BATCHES, most, Math.max(BATCHES, wanted));
+  const there = Math.ceil(train.length / Math.min(EXAMPLES, train.length));
+  return Math.max(1, Math.min(MOST_BATCHES, there, most, Math.max(BATCHES, wanted)));
 }
 
 /** Runs an action on batches of training data and frees them. */

@@ -108,7 +108,9 @@ export async function planRun(options: PlanOptions): Promise<RunPlan> {
     const latency = timesLatency ? (((performance.now() - mark) / 1000) * 11) / (REPEATS + 2) : 0;
     const parameters = countParameters(config);
     // One that is cut somewhere, for the time that fitting it again takes.
-    const fitted = settings.reconstruct ? await examplesToFit(model, smallestSubnet(model.space), data.train) : 0;
+    const fitted = settings.reconstruct
+      ? await examplesToFit(model, smallestSubnet(model.space), { train: data.train, steps, batchSize })
+      : 0;
     const seconds = {
       load,
       train: step * steps,

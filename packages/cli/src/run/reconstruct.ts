@@ -19,24 +19,45 @@ function widestProjection({ config }: ElasticModel, subnet: SubnetConfig): numbe
   return Math.max(...subnet.ffn, config.heads * config.headSize);
 }
 
-/** Examples that go through a network while one is fitted: those of each batch, for each projection, through both networks. */
-export async function examplesToFit(model: ElasticModel, subnet: SubnetConfig, train: Dataset): Promise<number> {
+/** Examples that go through a network for each of a step: forward and backward, of the full network and of a random one. */
+const PASSES_OF_STEP = 6;
+
+/** How a fit is bounded: it takes no longer than training did. */
+export interface FitOptions {
+  readonly train: Dataset;
+  readonly steps: number;
+  readonly batchSize: number;
+}
+
+/** Of one batch: its examples, for each projection, through both networks. */
+const examplesOfBatch = (subnet: SubnetConfig, { length }: Dataset): number =>
+  2 * 2 * subnet.layers * Math.min(EXAMPLES, length);
+
+function batchesOf(
+  model: ElasticModel,
+  subnet: SubnetConfig,
+  { train, steps, batchSize }: FitOptions,
+): Promise<number> {
+  const most = Math.floor((PASSES_OF_STEP * steps * batchSize) / examplesOfBatch(subnet, train));
+  return batchesToFit(train, model, widestProjection(model, subnet), most);
+}
+
+/** Examples that go through a network while a sub-network is fitted. */
+export async function examplesToFit(model: ElasticModel, subnet: SubnetConfig, options: FitOptions): Promise<number> {
   if (!canReconstruct(model, subnet)) return 0;
-  const batches = await batchesToFit(train, model, widestProjection(model, subnet));
-  return 2 * 2 * subnet.layers * batches * Math.min(EXAMPLES, train.length);
+  return (await batchesOf(model, subnet, options)) * examplesOfBatch(subnet, options.train);
 }
 
 /** The sub-network fitted on training data. The caller disposes it. @throws SupernetError as `reconstructSubnet` does */
 export async function reconstructed(
   model: ElasticModel,
   subnet: SubnetConfig,
-  options: {
-    readonly train: Dataset;
+  options: FitOptions & {
     readonly signal?: AbortSignal | undefined;
     readonly onProgress?: (progress: { readonly done: number; readonly total: number }) => void;
   },
 ): Promise<ElasticModel> {
   const { train, signal, onProgress } = options;
-  const count = await batchesToFit(train, model, widestProjection(model, subnet));
+  const count = await batchesOf(model, subnet, options);
   return withCalibration(train, (batches) => reconstructSubnet(model, subnet, { batches, signal, onProgress }), count);
 }

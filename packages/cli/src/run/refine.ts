@@ -86,8 +86,13 @@ async function cutOf(journal: Journal, { data, settings, model, subnet, signal }
     const start = performance.now();
     fitted = await reconstructed(model, subnet, {
       train: data.train,
+      steps: settings.steps,
+      batchSize: settings.batchSize,
       signal,
-      onProgress: ({ done, total }) => journal.tell('refine', done, total, undefined, 'fitting projections again'),
+      onProgress: ({ done, total }) => {
+        const eta = ((performance.now() - start) / 1000 / done) * (total - done);
+        journal.tell('refine', done, total, eta, 'fitting projections again');
+      },
     });
     const after = await qualityOf(fitted, data.validation, data, { signal });
     const kept = isAsGood(after, before, data);
