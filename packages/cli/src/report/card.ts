@@ -5,7 +5,7 @@ import { describeSubnet } from '../steps/search.ts';
 import type { TaskName } from '../data/task.ts';
 import { metricOf } from '../data/task.ts';
 import type { TuneOutcome } from '../run/outcome.ts';
-import { COSTS, measuredText, reconstructionText, type ReportedFile } from './html.ts';
+import { COSTS, measuredText, reconstructionText, refiningText, type ReportedFile } from './html.ts';
 import { shown } from './numbers.ts';
 
 /** The Hub's name of a task. */
@@ -96,7 +96,7 @@ ${[row(['file', 'size', 'quality']), '|---|---|---|', ...files.map(({ name: file
 ${measured === '' ? '' : `\n${measured}\n`}
 ## How it was made
 
-${data.described}. Fine-tuned as a super-network for ${settings.steps} steps (InstaTune, arXiv 2308.15609), ${outcome.result.trials.length} sub-networks measured by a search (LINAS, arXiv 2205.10358), the chosen one ${outcome.refined ? `distilled from the full network for ${settings.tuneSteps} steps more` : 'not trained by itself'}.${reconstruction} Seed ${settings.seed}.
+${data.described}. Fine-tuned as a super-network for ${settings.steps} steps (InstaTune, arXiv 2308.15609), ${outcome.result.trials.length} sub-networks measured by a search (LINAS, arXiv 2205.10358).${reconstruction} ${refiningText(outcome)} Seed ${settings.seed}.
 
 \`\`\`
 ${madeBy}

@@ -102,9 +102,7 @@ function outcomeSection(outcome: TuneOutcome, files: readonly ReportedFile[]): s
 <p>${escape(
     `${choice.rule}, of ${result.trials.length}: ${Object.entries(describeSubnet(subnet))
       .map(([name, value]) => `${name} ${value}`)
-      .join(
-        ', ',
-      )}. ${outcome.refined ? 'It was fine-tuned on by itself, learning from the full network.' : 'It was not fine-tuned on.'} ${reconstructionText(outcome)}`,
+      .join(', ')}. ${reconstructionText(outcome)} ${refiningText(outcome)}`,
   )}</p>
 ${table(['on held-out data', 'full network', 'chosen', 'of the full'], rows)}
 <div class="figures">
@@ -127,6 +125,15 @@ ${table(
 export function measuredText(files: readonly ReportedFile[]): string {
   const by = [...new Set(files.flatMap(({ measuredBy }) => measuredBy ?? []))];
   return by.length === 0 ? '' : `The quality of a file was measured on the held-out data, by ${by.join(' and ')}.`;
+}
+
+/** What became of the chosen one by itself, in a sentence. */
+export function refiningText({ refined, settings: { tuneSteps } }: TuneOutcome): string {
+  if (tuneSteps === 0) return 'It was not trained by itself.';
+  const what = `${tuneSteps} steps by itself, learning from the full network,`;
+  return refined
+    ? `It was trained for ${what} which the search’s data found as good at least.`
+    : `Another ${what} were no gain on the search’s data, and were left out.`;
 }
 
 /** What fitting the chosen one again came to, in a sentence. */

@@ -137,6 +137,8 @@ describe('tune', () => {
     expect(card).toMatch(/\| f1 \| [\d.]+ % \| [\d.]+ % \|/);
     const html = readFileSync(join(out, 'report.html'), 'utf8');
     expect(html).toContain('<th>f1</th>');
+    const trained = outcome.refined ? 'It was trained for 10 steps by itself' : 'Another 10 steps by itself';
+    for (const text of [card, html]) expect(text).toContain(trained);
     // What both say of the files is so.
     expect(card).toContain("await pipeline('token-classification', '/path/to/this/folder', { dtype: 'q8' })");
     expect(card).toContain('Bytes: `onnx/model_quantized.onnx`, to the byte.');
