@@ -1,22 +1,19 @@
 // One layer's keys and values of one text on the GPU, in pages that forks share, and attention over them.
 import {
-  encodeAttention,
   GpuCall,
   GpuDecodeSession,
-  KvCache,
-  destroyMask,
-  readTensor,
-  SharedScratch,
-  uploadMask,
   uploadTensor,
   type GpuContext,
-  type GpuMask,
   type GpuTensor,
+  type KvCache,
+  type SharedScratch,
 } from '@hip/kernels-webgpu';
-import { attends, denseMask, type LayerRule } from '@hip/mask-search';
+import { attends, type LayerRule } from '@hip/mask-search';
 import { SINK_CHANNELS } from '../cut/adapt.ts';
-import { copyRows, freePages, rowsOf, type LayerPages, type PagePool } from './webgpu-pages.ts';
 import { scaleOf, type HeadSizes, type KeysAndValues, type LayerCache, type LayerForm } from './backend.ts';
+import { freePages, type LayerPages, type PagePool } from './webgpu-pages.ts';
+import { copiedPlace, placeIn, readTokens, type GpuPlace } from './webgpu-place.ts';
+import { attendWindowWithSink } from './webgpu-window.ts';
 
 /** Tokens that a cache has room for at first, and beyond what it needs when it grows. */
 const FIRST_TOKENS = 512;
@@ -38,23 +35,6 @@ export interface GpuRows {
   readonly k: GpuTensor;
   readonly v: GpuTensor;
   readonly out: GpuTensor;
-}
-
-/** A cache and the pool in which it is. */
-export interface GpuPlace {
-  readonly pool: PagePool;
-  readonly cache: KvCache;
-}
-
-function placeIn(pages: LayerPages, tokens: number): GpuPlace {
-  const pool = pages.take(tokens);
-  const { maxTokens } = pages.options;
-  try {
-    return { pool, cache: new KvCache(pool.pool, maxTokens === undefined ? {} : { maxTokens }) };
-  } catch (error) {
-    pages.give(pool);
-    throw error;
-  }
 }
 
 export class GpuLayer implements LayerCache {
@@ -148,7 +128,7 @@ export class GpuLayer implements LayerCache {
     const { rule, form } = this.#parts;
     const isWindow = attends(rule, this.length + tokens, tokens) === 'window';
     const { pool } = this.#cache;
-    if (isWindow && form.hasSink) this.#attendWindow(rows, tokens);
+    if (isWindow && form.hasSink) attendWindowWithSink(this.#parts, this.#cache, rows, tokens);
     else if (tokens > 1) this.#decoder().prefill(rows, tokens);
     else if (!pool.offload) this.#decoder().step(rows);
     else if (this.#isBehind) this.#decoder().prefill(rows, 1);
@@ -175,41 +155,6 @@ export class GpuLayer implements LayerCache {
     return this.#session;
   }
 
-  /** Attention over the window and the sinks, which the decoder's windows leave out. */
-  #attendWindow({ q, k, v, out }: GpuRows, tokens: number): void {
-    const { context, form, sizes } = this.#parts;
-    const cache = this.#cache;
-    const { heads, kvHeads, headDim } = sizes;
-    const { window } = form;
-    using call = new GpuCall(context);
-    cache.append(call, k, v, tokens);
-    const group = heads / kvHeads;
-    const keys = cache.length;
-    let mask: GpuMask | undefined;
-    try {
-      for (const view of cache.views()) {
-        const shape = {
-          batch: 1,
-          queries: tokens,
-          keys,
-          heads: view.kvHeads * group,
-          kvHeads: view.kvHeads,
-          headDim,
-        };
-        mask ??= uploadMask(context, { ...denseMask({ ...shape, heads }, true), window, sink: this.#sinks });
-        encodeAttention(call, { q, k: view.k, v: view.v, out }, shape, mask, {
-          scale: scaleOf(form, sizes),
-          softcap: form.softcap || undefined,
-          queryHeads: heads,
-          headFirst: view.firstKvHead * group,
-        });
-      }
-      call.submit();
-    } finally {
-      if (mask) destroyMask(mask);
-    }
-  }
-
   truncate(length: number): void {
     this.#length = Math.min(this.#length, length + this.#sinks);
   }
@@ -219,7 +164,7 @@ export class GpuLayer implements LayerCache {
     const tokens = length + this.#sinks;
     // Windows with sinks read rows in order, which pages of several texts are not.
     if (form.hasSink && form.window > 0) {
-      const copy = new GpuLayer(this.#parts, this.#copied(tokens, tokens + FIRST_TOKENS));
+      const copy = new GpuLayer(this.#parts, copiedPlace(pages, this.#cache, tokens, tokens + FIRST_TOKENS));
       copy.#length = tokens;
       return copy;
     }
@@ -251,7 +196,7 @@ export class GpuLayer implements LayerCache {
     // Half as much again: what is copied by then is copied twice at most, a layer at a time.
     const grown = Math.max(needed + FIRST_TOKENS, Math.ceil(1.5 * this.#length));
     const before = { cache, pool: this.#pool };
-    const moved = this.#copied(this.#length, grown);
+    const moved = copiedPlace(pages, cache, this.#length, grown);
     this.#session?.destroy();
     this.#session = undefined;
     this.#pool = moved.pool;
@@ -260,49 +205,8 @@ export class GpuLayer implements LayerCache {
     pages.give(before.pool);
   }
 
-  /** The first tokens in another pool, with room for more: copied on the GPU. */
-  #copied(tokens: number, room: number): GpuPlace {
-    const { pages } = this.#parts;
-    const place = placeIn(pages, room);
-    const { cache, pool } = place;
-    try {
-      if (tokens === 0) return place;
-      cache.reserve(tokens);
-      const rows = pool.pool.pools.map(({ k, v }) => ({ k: k.buffer, v: v.buffer }));
-      copyRows(this.#cache, tokens, rows);
-      cache.advance(tokens);
-      return place;
-    } catch (error) {
-      cache.dispose();
-      pages.give(pool);
-      throw error;
-    }
-  }
-
-  async read(length: number): Promise<KeysAndValues> {
-    const { context, sizes } = this.#parts;
-    const { kvHeads, headDim } = sizes;
-    const [k, v] = [new Float32Array(length * kvHeads * headDim), new Float32Array(length * kvHeads * headDim)];
-    if (length === 0) return { k, v };
-    const cache = this.#cache;
-    const rows = rowsOf(cache, length + this.#sinks);
-    try {
-      for (const [i, { heads, firstHead }] of cache.pool.pools.entries()) {
-        const { type } = cache.pool;
-        const part = rows[i]!;
-        const keys = await readTensor(context, { buffer: part.k, type, length: part.length });
-        const values = await readTensor(context, { buffer: part.v, type, length: part.length });
-        for (let token = 0; token < length; token++) {
-          const from = (token + this.#sinks) * heads * headDim;
-          const to = (token * kvHeads + firstHead) * headDim;
-          k.set(keys.subarray(from, from + heads * headDim), to);
-          v.set(values.subarray(from, from + heads * headDim), to);
-        }
-      }
-    } finally {
-      for (const part of rows) part.destroy();
-    }
-    return { k, v };
+  read(length: number): Promise<KeysAndValues> {
+    return readTokens(this.#cache, { first: this.#sinks, length });
   }
 
   [Symbol.dispose](): void {

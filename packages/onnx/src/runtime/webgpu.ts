@@ -15,6 +15,7 @@ import type {
   Span,
 } from './backend.ts';
 import { tensorClass, type Ort, type OrtSessionOptions, type OrtTensor } from './ort.ts';
+import { SpareBuffers } from './webgpu-buffers.ts';
 import { AS_IT_COMES, captures, REPLAY, withCapture } from './webgpu-capture.ts';
 import { sharedDevice } from './webgpu-device.ts';
 import { replaysTell } from './webgpu-trial.ts';
@@ -47,10 +48,7 @@ function providerOptions(options: OrtSessionOptions | undefined): object {
   return (Array.isArray(providers) ? providers.find(isWebgpu) : undefined) ?? {};
 }
 
-const USAGE = 0x80 | 0x08 | 0x04; // STORAGE | COPY_DST | COPY_SRC
 const NUMBER_BYTES: Readonly<Record<string, number>> = { float16: 2, float32: 4, int64: 8 };
-/** Buffers that are kept for the next call, of one size. */
-const SPARE = 8;
 
 /** Spans of at most so many rows. */
 function parted(spans: readonly Span[], most: number): { readonly first: number; readonly rows: number }[] {
@@ -67,17 +65,16 @@ class WebgpuBackend implements AttentionBackend {
   readonly #context: GpuContext;
   readonly #options: WebgpuBackendOptions;
   readonly #scratch: SharedScratch;
-  readonly #spare = new Map<number, GPUBuffer[]>();
-  readonly #pinned: GPUBuffer[] = [];
+  readonly #buffers: SpareBuffers;
   /** By layer. */
   readonly #pages = new Map<number, LayerPages>();
-  #isDisposed = false;
 
   constructor(ort: Ort, context: GpuContext, options: WebgpuBackendOptions) {
     this.#ort = ort;
     this.#context = context;
     this.#options = options;
     this.#scratch = new SharedScratch(context);
+    this.#buffers = new SpareBuffers(context.device);
     this.io = options.type === 'f16' ? 'float16' : 'float';
   }
 
@@ -139,9 +136,7 @@ class WebgpuBackend implements AttentionBackend {
 
   pin(type: string, dims: readonly number[]): OrtTensor {
     const size = dims.reduce((product, dim) => product * dim, NUMBER_BYTES[type] ?? 4);
-    const buffer = this.#make(4 * Math.ceil(size / 4));
-    this.#pinned.push(buffer);
-    return tensorClass(this.#ort).fromGpuBuffer(buffer, { dataType: type, dims, dispose: () => {} });
+    return tensorClass(this.#ort).fromGpuBuffer(this.#buffers.pin(size), { dataType: type, dims, dispose: () => {} });
   }
 
   get #dataType(): string {
@@ -159,7 +154,7 @@ class WebgpuBackend implements AttentionBackend {
     const count = (tensor: HeadTensor) => tensor.dims.reduce((product, dim) => product * dim, 1);
     const isWhole = spans.length === 1 && spans[0]![0]?.count === tokens;
     const bytes = this.#bytes(count(q));
-    const output = (into?.gpuBuffer as GPUBuffer | undefined) ?? this.#take(bytes, !isWhole);
+    const output = (into?.gpuBuffer as GPUBuffer | undefined) ?? this.#buffers.take(bytes, !isWhole);
     try {
       const [queries, keys, values] = [q, k, v].map((each) =>
         this.#tensor(each.tensor.gpuBuffer as GPUBuffer, count(each)),
@@ -179,7 +174,7 @@ class WebgpuBackend implements AttentionBackend {
       // What the GPU refused of it is known now or at the next call.
       this.#context.assertAlive();
     } catch (error) {
-      if (!into) this.#give(output, bytes);
+      if (!into) this.#buffers.give(output, bytes);
       throw error;
     }
     if (into) return into;
@@ -187,7 +182,7 @@ class WebgpuBackend implements AttentionBackend {
     return Tensor.fromGpuBuffer(output, {
       dataType: this.#dataType,
       dims,
-      dispose: () => this.#give(output, bytes),
+      dispose: () => this.#buffers.give(output, bytes),
     });
   }
 
@@ -204,7 +199,7 @@ class WebgpuBackend implements AttentionBackend {
         return [
           name,
           {
-            tensor: this.#tensor(this.#take(this.#bytes(length), false), length),
+            tensor: this.#tensor(this.#buffers.take(this.#bytes(length), false), length),
             from: this.#bytes((tensors[name].length / all) * first),
           },
         ];
@@ -223,7 +218,7 @@ class WebgpuBackend implements AttentionBackend {
       await layer.step({ q: parts.q.tensor, k: parts.k.tensor, v: parts.v.tensor, out: parts.out.tensor }, rows);
       copy('out', true);
     } finally {
-      for (const { tensor } of Object.values(parts)) this.#give(tensor.buffer, this.#bytes(tensor.length));
+      for (const { tensor } of Object.values(parts)) this.#buffers.give(tensor.buffer, this.#bytes(tensor.length));
     }
   }
 
@@ -235,30 +230,10 @@ class WebgpuBackend implements AttentionBackend {
     return { buffer, type: this.#options.type, length };
   }
 
-  /** A buffer; what was submitted to the queue before is done with it before what comes. */
-  #take(bytes: number, isZero: boolean): GPUBuffer {
-    const spare = isZero ? undefined : this.#spare.get(bytes)?.pop();
-    return spare ?? this.#make(bytes);
-  }
-
-  #make(bytes: number): GPUBuffer {
-    return this.#context.device.createBuffer({ size: Math.max(16, bytes), usage: USAGE, label: 'attention' });
-  }
-
-  #give(buffer: GPUBuffer, bytes: number): void {
-    const spare = this.#spare.get(bytes) ?? [];
-    this.#spare.set(bytes, spare);
-    if (this.#isDisposed || spare.length >= SPARE) buffer.destroy();
-    else spare.push(buffer);
-  }
-
   [Symbol.dispose](): void {
-    this.#isDisposed = true;
     this.#scratch[Symbol.dispose]();
     for (const pages of this.#pages.values()) pages[Symbol.dispose]();
     this.#pages.clear();
-    for (const buffer of [...this.#spare.values()].flat()) buffer.destroy();
-    for (const buffer of this.#pinned.splice(0)) buffer.destroy();
-    this.#spare.clear();
+    this.#buffers[Symbol.dispose]();
   }
 }
