@@ -52,8 +52,8 @@ export function LaneView({ lane, progress, picture, answer }: LaneViewProps) {
             label={`${name}: keys that one layer reads, queries downwards, keys across, ${count(Math.round(100 * picture.share))} % of all pairs so far`}
           />
           <figcaption class="note">
-            Queries downwards, keys across, 64 a pixel: what the last of 64 queries reads, mean of the heads of one
-            layer.
+            From the top down the text’s tokens, from the left those that they look back at in one layer, 64 a square:
+            the stronger the colour, the more heads read them.
           </figcaption>
         </figure>
       )}

@@ -5,7 +5,7 @@ import { PlaygroundError } from '../rpc/protocol.ts';
 import { address, bundledBook } from '../shell/address.ts';
 import { bytes, count, ratio } from '../shell/format.ts';
 import { onLeave } from '../shell/mount.tsx';
-import { Bar, TaskNote } from '../shell/parts.tsx';
+import { Bar, Steps, TaskNote } from '../shell/parts.tsx';
 import { useTask } from '../shell/task.ts';
 import { ChatView } from './chat-view.tsx';
 import { LANE_NAMES, LaneView } from './lane-view.tsx';
@@ -93,6 +93,7 @@ export function DocumentPage() {
 
   return (
     <>
+      <Steps of={['Load the model', 'Take the first chapters of Moby-Dick', 'Read it']} />
       <section aria-labelledby="model">
         <h2 id="model">1. A model</h2>
         <ModelForm isBusy={isBusy} onLoad={load} onStop={loading.stop} />
@@ -159,7 +160,14 @@ export function DocumentPage() {
 function describe({ info }: Loaded): string {
   const { family, layers, heads, kvHeads, headSize, trainedTokens, backend, threads, reason, weights, tokens } = info;
   const where = backend === 'wasm' ? `WebAssembly, ${threads === 1 ? 'one thread' : `${threads} threads`}` : 'WebGPU';
-  return `${family}: ${layers} layers, ${heads}/${kvHeads} heads of ${headSize}, trained for ${count(trainedTokens)} tokens, ${bytes(weights)} of weights a reader, room for ${count(tokens)} tokens. On ${where} (${reason}).`;
+  return `${family}: ${layers} layers, ${heads}/${kvHeads} heads of ${headSize}, trained for ${count(trainedTokens)} tokens, ${bytes(weights)} of weights for each reader, room for ${count(tokens)} tokens. On ${where} (${reason}).`;
+}
+
+/** A ratio of what is better the less it is, in words. */
+function difference(times: number): string {
+  const percent = Math.abs(100 * (times - 1));
+  if (percent < 0.05) return 'the same';
+  return `${percent.toFixed(percent < 10 ? 1 : 0)} % ${times > 1 ? 'higher (worse)' : 'lower (better)'}`;
 }
 
 type Progress = Readonly<Partial<Record<LaneName, LaneProgress>>>;
@@ -172,7 +180,7 @@ function whatWasRead({ info, lanes: names }: Loaded, lanes: Progress): string {
   const { dense, hip } = lanes;
   const compared =
     dense && hip
-      ? `HiP read ${count(total)} tokens ${ratio(dense.ms / hip.ms)} as fast; its perplexity is ${ratio(hip.perplexity! / dense.perplexity!)} dense attention’s.`
+      ? `HiP read ${count(total)} tokens ${ratio(dense.ms / hip.ms)} as fast as dense attention; its perplexity is ${difference(hip.perplexity! / dense.perplexity!)}.`
       : `${LANE_NAMES[lane]} read ${count(total)} tokens.`;
   const rest = ' That is all there is room for: load the model with more room, above, to read on.';
   return total === info.tokens ? compared + rest : compared;

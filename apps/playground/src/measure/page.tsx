@@ -71,11 +71,11 @@ export function MeasurePage() {
         <h2 id="what">What to measure</h2>
         <form onSubmit={measure} noValidate>
           <label>
-            Prompts read at once (prefill), lengths in tokens; 8 heads of 64{' '}
+            Lengths of prompts that are read at once (prefill), in tokens; 8 heads of 64{' '}
             <input type="text" name="prefill" defaultValue="1024, 2048, 4096" />
           </label>
           <label>
-            Texts before one more token (decode), lengths in tokens; 8 heads of 64, 2 of keys{' '}
+            Lengths of texts before one more token (decode), in tokens; 8 heads of 64, 2 of keys{' '}
             <input type="text" name="decode" defaultValue="8192, 32768" />
           </label>
           <div class="fields">
@@ -125,7 +125,9 @@ export function MeasurePage() {
           {byCase(compared).map((group) => (
             <ResultsTable key={`${group[0]!.part} ${group[0]!.device} ${group[0]!.tokens}`} rows={group} />
           ))}
-          <p class="note">Stored: {MACHINES.join('; ')}. onnxruntime was the native one there.</p>
+          <p class="note">
+            Elsewhere: {MACHINES.join('; ')}. onnxruntime was the native one there. A dash: not measured there.
+          </p>
         </section>
       )}
       {environment && <ReportJson json={reportJson(environment, compared)} />}

@@ -26,7 +26,7 @@ export function ResultsTable({ rows }: { readonly rows: readonly ComparedRow[] }
         <tr>
           <th scope="col">Candidate</th>
           <th scope="col">Here</th>
-          <th scope="col">Stored</th>
+          <th scope="col">Elsewhere</th>
         </tr>
       </thead>
       <tbody>

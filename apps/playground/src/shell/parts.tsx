@@ -15,6 +15,22 @@ export function FailureNote({ failure }: { readonly failure: Failure | undefined
   );
 }
 
+/** For who is here for the first time: the buttons that show what the page does, one after the other. */
+export function Steps({ of: buttons, then = '' }: { readonly of: readonly string[]; readonly then?: string }) {
+  return (
+    <p class="steps">
+      To see it, press{' '}
+      {buttons.map((button, i) => (
+        <span key={button}>
+          {i === 0 ? '' : i === buttons.length - 1 ? ' and ' : ', '}
+          <b>{button}</b>
+        </span>
+      ))}
+      {then}. Everything else can stay as it is.
+    </p>
+  );
+}
+
 /** What a task did last, for screen readers and eyes alike. */
 export function TaskNote({ task, children }: { readonly task: Task; readonly children?: ComponentChildren }) {
   return (

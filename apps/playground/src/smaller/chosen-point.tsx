@@ -3,6 +3,9 @@ import { Fragment } from 'preact';
 import { count, milliseconds } from '../shell/format.ts';
 import type { SubnetPoint, TrainOutput } from './protocol.ts';
 
+/** What a sub-network consists of, in words. */
+const NAMES: Readonly<Record<string, string>> = { layers: 'Layers', heads: 'Heads', ffn: 'FFN units of a layer' };
+
 interface ChosenProps {
   readonly point: SubnetPoint;
   readonly full: SubnetPoint | undefined;
@@ -29,7 +32,7 @@ export function ChosenPoint({ point, full, trained }: ChosenProps) {
       <dd>{count(parameters) + share(parameters, full?.parameters)}</dd>
       {Object.entries(described).map(([name, value]) => (
         <Fragment key={name}>
-          <dt>{name}</dt>
+          <dt>{NAMES[name] ?? name}</dt>
           <dd>{value}</dd>
         </Fragment>
       ))}

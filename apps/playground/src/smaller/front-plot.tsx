@@ -65,7 +65,7 @@ export function FrontPlot({ points, front, chosen, onChoose }: FrontPlotProps) {
         </text>
       ))}
       <text x={(LEFT + WIDTH) / 2} y={HEIGHT - 4} text-anchor="middle">
-        latency on this device; loss upwards
+        latency on this device, loss upwards: less of both is better
       </text>
       <polyline points={line} />
       {points.map((point) => {

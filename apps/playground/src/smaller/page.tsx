@@ -6,6 +6,7 @@ import { address } from '../shell/address.ts';
 import { download } from '../shell/download.ts';
 import { bytes } from '../shell/format.ts';
 import { onLeave } from '../shell/mount.tsx';
+import { Steps } from '../shell/parts.tsx';
 import { useTask } from '../shell/task.ts';
 import { ModelSection, type ModelChoice } from './model-section.tsx';
 import type { ExportInput, SearchEvent, SmallerOperations, SubnetPoint, SupernetInfo, TrainEvent } from './protocol.ts';
@@ -88,6 +89,10 @@ export function SmallerPage() {
 
   return (
     <>
+      <Steps
+        of={['Load the model', 'Take the first chapters of Moby-Dick', 'Fine-tune', 'Search']}
+        then=", then choose a point of the front and save it"
+      />
       <ModelSection task={loading} isBusy={isBusy} model={model} progress={loaded} onLoad={load} />
       <TrainSection
         task={training}

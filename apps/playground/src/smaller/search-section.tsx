@@ -61,10 +61,16 @@ export function SearchSection(props: SearchSectionProps) {
         {searching.isRunning
           ? 'Searching …'
           : points.length > 0
-            ? `${count(front.length)} of ${count(points.length)} sub-networks are on the front. Choose a point.`
+            ? `${count(front.length)} of ${count(points.length)} sub-networks are on the front. Choose one of them to see what it is, and to save it.`
             : ''}
       </TaskNote>
       <FrontPlot points={points} front={front} chosen={chosen} onChoose={onChoose} />
+      {points.length > 0 && (
+        <p class="note">
+          On the line: those that no other beats in both, the large blue points. Red: the whole network. Grey: the
+          others.
+        </p>
+      )}
       {point && <ChosenPoint point={point} full={points.find(({ isFull }) => isFull)} trained={trained} />}
       {point && (
         <div class="actions">

@@ -101,7 +101,7 @@ export function StudiesPage() {
             disabled={task.isRunning}
             onClick={() => show((options) => client.call('example', undefined, options))}
           >
-            Without one: search here, 240 trials
+            No study at hand? Make one here, of 240 trials
           </button>
           <p class="note">
             While a search writes it, its newest trials lie in a file of the same name that ends in -wal: give both.
