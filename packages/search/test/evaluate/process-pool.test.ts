@@ -81,7 +81,7 @@ describe('processPool', () => {
         return '';
       }
     };
-    await expect.poll(read, { timeout: 60_000, interval: 50 }).not.toBe('');
+    await expect.poll(read, { timeout: 200_000, interval: 50 }).not.toBe('');
     const child = Number(read().trim().split(' ')[2]);
     const gone = new Promise((settle) => parent.once('exit', settle));
     parent.kill('SIGKILL');
@@ -94,6 +94,6 @@ describe('processPool', () => {
         return false;
       }
     };
-    await expect.poll(isAlive, { timeout: 10_000, interval: 20 }).toBe(false);
+    await expect.poll(isAlive, { timeout: 200_000, interval: 20 }).toBe(false);
   });
 });

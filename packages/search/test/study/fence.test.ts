@@ -174,7 +174,7 @@ describe('a writer', () => {
     const { id, fence, at } = seen();
     const beating = new Heartbeat(50);
     beating.add({ path, id, fence });
-    const end = performance.now() + 20_000;
+    const end = performance.now() + 200_000;
     // This thread is busy: nothing of its own could run.
     while (performance.now() < end && seen().at === at)
       Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 20);

@@ -243,7 +243,7 @@ describe('files that are not good studies', () => {
     await expect(asNobody(path, module)).rejects.toThrow('study-unreadable');
   });
 
-  it('locked for long by another process', { timeout: 30_000 }, () => {
+  it('locked for long by another process', () => {
     const path = newPath();
     const study = createStudy(path, header());
     const other = new DatabaseSync(path);
