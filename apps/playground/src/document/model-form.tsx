@@ -22,12 +22,14 @@ const LANES = [
 ] as const;
 
 interface ModelFormProps {
+  /** With this or something else. */
   readonly isBusy: boolean;
+  readonly isLoading: boolean;
   readonly onLoad: (choice: ModelChoice) => void;
   readonly onStop: () => void;
 }
 
-export function ModelForm({ isBusy, onLoad, onStop }: ModelFormProps) {
+export function ModelForm({ isBusy, isLoading, onLoad, onStop }: ModelFormProps) {
   const [source, setSource] = useState<ModelSource>({ kind: 'bundled' });
   const submit = (event: SubmitEvent): void => {
     event.preventDefault();
@@ -81,7 +83,7 @@ export function ModelForm({ isBusy, onLoad, onStop }: ModelFormProps) {
         <button class="primary" name="load" disabled={isBusy}>
           Load the model
         </button>
-        <button type="button" name="stop-load" disabled={!isBusy} onClick={onStop}>
+        <button type="button" name="stop-load" disabled={!isLoading} onClick={onStop}>
           Stop loading
         </button>
       </div>

@@ -96,7 +96,7 @@ export function DocumentPage() {
       <Steps of={['Load the model', 'Take the first chapters of Moby-Dick', 'Read it']} />
       <section aria-labelledby="model">
         <h2 id="model">1. A model</h2>
-        <ModelForm isBusy={isBusy} onLoad={load} onStop={loading.stop} />
+        <ModelForm isBusy={isBusy} isLoading={loading.isRunning} onLoad={load} onStop={loading.stop} />
         {loading.isRunning && (
           <Bar label="Loading" value={download?.loaded ?? 0} max={download?.total ?? 1}>
             {download

@@ -151,6 +151,7 @@ describeBrowser('a long document', (open) => {
     await page.focus('button[name=read]');
     await page.keyboard.press('Enter');
     await waitForText(page, '.status', /^Reading/);
+    expect(await page.$eval('button[name=stop-load]', (button) => button.hasAttribute('disabled'))).toBe(true);
     await page.keyboard.press('Tab');
     expect(await page.evaluate('document.activeElement.name')).toBe('stop-read');
     await page.keyboard.press('Space');

@@ -54,7 +54,12 @@ describe('workerPool', () => {
     ['hang', 'took longer than 12000 ms (2 attempts)', 2],
     ['throw', 'the measurement threw', 1],
   ] as const)('a worker that does "%s" fails its own trial only', async (how, error, attempts) => {
-    const options = { threads: 2, options: { on: 3, how }, maxHeapMb: 48, timeoutMs: how === 'hang' ? 12_000 : 500_000 };
+    const options = {
+      threads: 2,
+      options: { on: 3, how },
+      maxHeapMb: 48,
+      timeoutMs: how === 'hang' ? 12_000 : 500_000,
+    };
     const results = await withPool(options, (pool) => Promise.all([1, 3, 2, 4].map((n) => pool.evaluate(job(n)))));
     expect(results[1]).toMatchObject({ status: 'failed', attempts, error: expect.stringContaining(error) as string });
     for (const n of [0, 2, 3]) expect(results[n]!.status).toBe('complete');
