@@ -50,7 +50,7 @@ export function ModelForm({ isBusy, isLoading, onLoad, onStop }: ModelFormProps)
         <label>
           Computed on{' '}
           <select name="backend">
-            <option value="auto">WebGPU where it serves, else WebAssembly</option>
+            <option value="auto">WebGPU, else WebAssembly</option>
             <option value="webgpu">WebGPU</option>
             <option value="wasm">WebAssembly</option>
           </select>

@@ -34,7 +34,7 @@ export function ModelSection({ task, isBusy, model, progress, onLoad }: ModelSec
         <label>
           Computed on{' '}
           <select name="backend">
-            <option value="auto">WebGPU where it serves, else WebAssembly</option>
+            <option value="auto">WebGPU, else WebAssembly</option>
             <option value="webgpu">WebGPU</option>
             <option value="wasm">WebAssembly</option>
           </select>
