@@ -34,6 +34,7 @@ export type {
   OnnxSource,
 } from './export/onnx.ts';
 export * from './elastic/reorder.ts';
+export type { ReorderAxis, ReorderOptions } from './elastic/reorder-options.ts';
 export * from './elastic/reconstruct.ts';
 export * from './latency/index.ts';
 export * from './vocabulary/index.ts';

@@ -2,7 +2,8 @@
 import * as tf from '@tensorflow/tfjs';
 import { beforeAll, expect, it } from 'vitest';
 import { parseLabelledTexts } from '../src/data/delimited.ts';
-import { imageClassification, readCifar } from '../src/data/images.ts';
+import { imageClassification } from '../src/data/images.ts';
+import { readCifar } from '../src/data/image-files.ts';
 import { createLoader } from '../src/data/loader.ts';
 import { splitDataset } from '../src/data/split.ts';
 import { splitText, textWindows } from '../src/data/text-windows.ts';

@@ -1,22 +1,10 @@
-// Labelled images in memory: CIFAR and IDX files, normalisation as the checkpoint asks, seeded crops and flips for training.
+// Labelled images in memory as a dataset: normalised, and varied for training by seeded shifts, flips, cut-outs and blends.
 import { SupernetError } from '../errors.ts';
 import { SeededRandom, deriveSeed, shuffledIndices } from '../train/random.ts';
 import type { Dataset, HostBatch } from './dataset.ts';
-
-/** Images of one size, channel planes [N, C, H, W] of bytes, and their labels. */
-export interface ImageSet {
-  readonly pixels: Uint8Array;
-  readonly labels: Int32Array;
-  readonly channels: number;
-  readonly height: number;
-  readonly width: number;
-}
-
-/** Mean and deviation per channel in units of 0…1, as preprocessor_config.json gives them. */
-export interface Normalization {
-  readonly mean: readonly number[];
-  readonly std: readonly number[];
-}
+import { randomCrop, stretch } from './image-crops.ts';
+import { filled } from './image-files.ts';
+import type { ImageSet, Normalization } from './image-files.ts';
 
 /** Options of {@link imageClassification}. */
 export interface ImageOptions {
@@ -41,84 +29,6 @@ export interface ImageOptions {
         readonly mixup?: number | undefined;
       }
     | undefined;
-}
-
-/**
- * CIFAR-10 (or, with two label bytes, CIFAR-100) binary records: label bytes, then 3,072 planar RGB bytes of 32×32 pixels.
- *
- * @param options.labelBytes 1 (CIFAR-10) or 2 (CIFAR-100: the second, fine label is used). @defaultValue 1
- * @throws SupernetError `invalid-data` when the size is no multiple of a record
- */
-export function readCifar(bytes: Uint8Array, options: { readonly labelBytes?: 1 | 2 | undefined } = {}): ImageSet {
-  const { labelBytes = 1 } = options;
-  const size = 3 * 32 * 32;
-  const record = labelBytes + size;
-  if (bytes.length === 0 || bytes.length % record !== 0) {
-    throw new SupernetError(
-      'invalid-data',
-      `${bytes.length} bytes are no whole number of ${record}-byte CIFAR records`,
-      {
-        bytes: bytes.length,
-        record,
-      },
-    );
-  }
-  const count = bytes.length / record;
-  const pixels = new Uint8Array(count * size);
-  const labels = new Int32Array(count);
-  for (let i = 0; i < count; i++) {
-    labels[i] = bytes[i * record + labelBytes - 1] as number;
-    pixels.set(bytes.subarray(i * record + labelBytes, (i + 1) * record), i * size);
-  }
-  return { pixels, labels, channels: 3, height: 32, width: 32 };
-}
-
-/**
- * IDX files (MNIST): images [N, H, W] of bytes and labels [N].
- *
- * @throws SupernetError `invalid-data` for another type, rank or a truncated file
- */
-export function readIdx(images: Uint8Array, labels: Uint8Array): ImageSet {
-  const [count, height, width] = idxShape(images, 3, 'images') as [number, number, number];
-  const [labelCount] = idxShape(labels, 1, 'labels') as [number];
-  if (count !== labelCount) {
-    throw new SupernetError('invalid-data', `${count} images and ${labelCount} labels`, {
-      images: count,
-      labels: labelCount,
-    });
-  }
-  return { pixels: images.slice(16), labels: Int32Array.from(labels.subarray(8)), channels: 1, height, width };
-}
-
-function idxShape(bytes: Uint8Array, rank: number, what: string): number[] {
-  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  const start = 4 + 4 * rank;
-  const magic = bytes.length >= 4 ? view.getUint32(0) : 0;
-  if (magic !== 0x800 + rank) {
-    throw new SupernetError(
-      'invalid-data',
-      `IDX ${what}: magic number 0x${magic.toString(16)}, expected 0x${(0x800 + rank).toString(16)} (bytes, rank ${rank})`,
-      { magic },
-    );
-  }
-  const shape = Array.from({ length: rank }, (_, axis) => (bytes.length >= start ? view.getUint32(4 + 4 * axis) : 0));
-  const size = start + shape.reduce((product, extent) => product * extent, 1);
-  if (size !== bytes.length) {
-    throw new SupernetError(
-      'invalid-data',
-      `IDX ${what} [${shape.join(', ')}] needs ${size} bytes, has ${bytes.length}`,
-      { shape, size },
-    );
-  }
-  return shape;
-}
-
-/** Normalisation of a checkpoint's preprocessor_config.json. */
-export function normalizationOf(config: Readonly<Record<string, unknown>>): Normalization | undefined {
-  if (config['do_normalize'] === false) return { mean: filled(3, 0), std: filled(3, 1) };
-  const [mean, std] = [config['image_mean'], config['image_std']];
-  if (!Array.isArray(mean) || !Array.isArray(std)) return undefined;
-  return { mean: mean.map(Number), std: std.map(Number) };
 }
 
 /**
@@ -236,61 +146,6 @@ export function imageClassification(images: ImageSet, options: ImageOptions = {}
   };
 }
 
-/** What each pixel along one side reads: two source pixels and the share of the second. */
-interface Taps {
-  readonly first: Int32Array;
-  readonly second: Int32Array;
-  readonly share: Float32Array;
-}
-
-/** A rectangle stretched to the whole image. */
-interface Crop {
-  readonly rows: Taps;
-  readonly columns: Taps;
-}
-
-/** A rectangle of `leastArea`…1 of the area; a side that would be longer than the image's is cut to it. */
-function randomCrop(height: number, width: number, leastArea: number, mirror: boolean, random: SeededRandom): Crop {
-  const area = leastArea + (1 - leastArea) * random.next();
-  const ratio = (4 / 3) ** (2 * random.next() - 1);
-  const side = (share: number, extent: number, isMirrored: boolean): Taps => {
-    const length = Math.min(1, Math.sqrt(share)) * extent;
-    return taps(random.next() * (extent - length), length, extent, isMirrored);
-  };
-  return { rows: side(area / ratio, height, false), columns: side(area * ratio, width, mirror) };
-}
-
-/** Bilinear taps of `length` pixels from `start`, stretched to `extent`; pixel centres at halves, edges repeated. */
-function taps(start: number, length: number, extent: number, isMirrored: boolean): Taps {
-  const [first, second] = [new Int32Array(extent), new Int32Array(extent)];
-  const share = new Float32Array(extent);
-  for (let i = 0; i < extent; i++) {
-    const centre = ((isMirrored ? extent - 1 - i : i) + 0.5) * (length / extent);
-    const at = Math.min(extent - 1, Math.max(0, start + centre - 0.5));
-    first[i] = Math.floor(at);
-    second[i] = Math.min(extent - 1, Math.floor(at) + 1);
-    share[i] = at - Math.floor(at);
-  }
-  return { first, second, share };
-}
-
-/** A channel plane of bytes through a table, cropped and stretched into `out` of the same size. */
-function stretch(plane: Uint8Array, table: Float32Array, { rows, columns }: Crop, out: Float32Array): void {
-  const width = columns.first.length;
-  for (let y = 0; y < rows.first.length; y++) {
-    const [upper, lower] = [(rows.first[y] as number) * width, (rows.second[y] as number) * width];
-    const down = rows.share[y] as number;
-    for (let x = 0; x < width; x++) {
-      const [left, right] = [columns.first[x] as number, columns.second[x] as number];
-      const across = columns.share[x] as number;
-      const value = (base: number) =>
-        (1 - across) * (table[plane[base + left] as number] as number) +
-        across * (table[plane[base + right] as number] as number);
-      out[y * width + x] = (1 - down) * value(upper) + down * value(lower);
-    }
-  }
-}
-
 /** Blends every row of `data` with another one, in place. */
 function blend(data: Float32Array, labels: Int32Array, alpha: number, seed: number): NonNullable<HostBatch['mixed']> {
   const rows = labels.length;
@@ -317,8 +172,4 @@ function symmetricBeta(alpha: number, random: SeededRandom): number {
     const y = Math.log(1 - random.next());
     if (Math.exp(x / alpha) + Math.exp(y / alpha) <= 1) return 1 / (1 + Math.exp((y - x) / alpha));
   }
-}
-
-function filled(count: number, value: number): number[] {
-  return Array.from({ length: count }, () => value);
 }

@@ -7,6 +7,8 @@ export * from './labels.ts';
 export * from './token-classification.ts';
 export * from './image-text.ts';
 export * from './image-folder.ts';
+export { normalizationOf, readCifar, readIdx } from './image-files.ts';
+export type { ImageSet, Normalization } from './image-files.ts';
 export * from './images.ts';
 export * from './loader.ts';
 export * from './split.ts';

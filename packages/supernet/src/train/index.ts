@@ -5,15 +5,11 @@ export type { AverageOptions } from './average.ts';
 export * from './evaluate.ts';
 export { fineTune, fineTuneSteps } from './fine-tune.ts';
 export type { GradientSet } from './gradients.ts';
-export {
-  createTargets,
-  crossEntropyRows,
-  disposeTargets,
-  disposeTeacher,
-  objectiveLoss,
-  teacherDistribution,
-} from './losses.ts';
-export type { LossTerms, OutputKind, Targets, TeacherDistribution } from './losses.ts';
+export { createTargets, disposeTargets } from './targets.ts';
+export { crossEntropyRows, objectiveLoss } from './losses.ts';
+export { disposeTeacher, teacherDistribution } from './distributions.ts';
+export type { LossTerms, TeacherDistribution } from './distributions.ts';
+export type { OutputKind, Targets } from './targets.ts';
 export { compareEmbeddings, embed } from './embeddings.ts';
 export type { CompareOptions, EmbedOptions, EmbeddingComparison } from './embeddings.ts';
 export * from './metrics.ts';

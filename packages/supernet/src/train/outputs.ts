@@ -3,8 +3,9 @@ import * as tf from '@tensorflow/tfjs';
 import { problemType, type ModelConfig } from '@hip/checkpoints';
 import type { HostBatch } from '../data/dataset.ts';
 import { SupernetError } from '../errors.ts';
-import { createTargets, flatten } from './losses.ts';
-import type { OutputKind, Targets } from './losses.ts';
+import { createTargets } from './targets.ts';
+import { flatten } from './losses.ts';
+import type { OutputKind, Targets } from './targets.ts';
 
 /** How a model's outputs are compared with what is right. */
 export function outputKind(config: Pick<ModelConfig, 'head' | 'labels' | 'raw'>): OutputKind {

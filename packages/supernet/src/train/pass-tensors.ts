@@ -3,7 +3,8 @@ import type * as tf from '@tensorflow/tfjs';
 import type { ModelInputs } from '../model/types.ts';
 import type { NamedTensors } from '../webgpu/recording-backend.ts';
 import type { HiddenTargets } from './hidden-states.ts';
-import type { Targets, TeacherDistribution } from './losses.ts';
+import type { Targets } from './targets.ts';
+import type { TeacherDistribution } from './distributions.ts';
 
 /** What the passes of one micro-batch read. */
 export interface PassTensors {

@@ -2,8 +2,9 @@
 import * as tf from '@tensorflow/tfjs';
 import { SupernetError } from '../errors.ts';
 import type { AttentionFunction, ElasticModel, ModelInputs } from '../model/types.ts';
-import { bernoulliEntropy, LEAST_PROBABILITY, teacherDistribution } from './losses.ts';
-import type { OutputKind, Targets, TeacherDistribution } from './losses.ts';
+import { bernoulliEntropy, LEAST_PROBABILITY, teacherDistribution } from './distributions.ts';
+import type { OutputKind, Targets } from './targets.ts';
+import type { TeacherDistribution } from './distributions.ts';
 import { outputRows } from './outputs.ts';
 import { played } from '../webgpu/recorder.ts';
 import type { NamedTensors } from '../webgpu/recording-backend.ts';

@@ -8,8 +8,9 @@ import sharp from 'sharp';
 import { describe, expect, it } from 'vitest';
 import { missingShared, sharedPath } from '@hip/testing';
 import { imageFolder } from '../../src/data/image-folder.ts';
-import { imageClassification, normalizationOf, readCifar, readIdx } from '../../src/data/images.ts';
-import type { ImageSet } from '../../src/data/images.ts';
+import { imageClassification } from '../../src/data/images.ts';
+import { normalizationOf, readCifar, readIdx } from '../../src/data/image-files.ts';
+import type { ImageSet } from '../../src/data/image-files.ts';
 
 const plain = { mean: [0, 0, 0], std: [1 / 255, 1 / 255, 1 / 255] };
 

@@ -7,7 +7,7 @@ import { beforeAll, describe, expect, it } from 'vitest';
 import { loadCheckpoint } from '../../src/checkpoint/load.ts';
 import { countMacs, countParameters } from '../../src/elastic/cost.ts';
 import { reorderByImportance } from '../../src/elastic/reorder.ts';
-import type { ReorderOptions } from '../../src/elastic/reorder.ts';
+import type { ReorderOptions } from '../../src/elastic/reorder-options.ts';
 import {
   canonicalSubnet,
   fullSubnet,

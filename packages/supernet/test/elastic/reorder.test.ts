@@ -5,7 +5,7 @@ import { beforeAll, describe, expect, it } from 'vitest';
 import { missingShared, sharedPath } from '@hip/testing';
 import { loadCheckpoint } from '../../src/checkpoint/load.ts';
 import { reorderByImportance } from '../../src/elastic/reorder.ts';
-import type { ReorderOptions } from '../../src/elastic/reorder.ts';
+import type { ReorderOptions } from '../../src/elastic/reorder-options.ts';
 import { uniformSubnet } from '../../src/elastic/subnets.ts';
 import type { TransformerModel } from '../../src/model/transformer.ts';
 import { tokenLosses } from '../../src/model/prefill.ts';
