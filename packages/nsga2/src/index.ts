@@ -52,6 +52,7 @@ export {
   type RunState,
   type Termination,
 } from './run/minimize.ts';
+export { Breath, type BreathOptions } from './run/breath.ts';
 export type { OnEvaluationError } from './run/evaluate.ts';
 export type { StagnationOptions, StagnationState } from './run/termination.ts';
 export { hypervolume } from './indicators/hypervolume.ts';

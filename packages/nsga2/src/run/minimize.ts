@@ -10,6 +10,7 @@ import type { EngineState } from '../engine/state.ts';
 import { Nsga2Error } from '../errors.ts';
 import { Saved } from '../saved.ts';
 import type { Problem } from '../problem.ts';
+import { Breath } from './breath.ts';
 import { evaluateCandidates, type OnEvaluationError } from './evaluate.ts';
 import { checkStagnation, Stagnation, type StagnationOptions, type StagnationState } from './termination.ts';
 
@@ -139,22 +140,12 @@ export async function* evolve(problem: Problem, options: EvolveOptions): AsyncGe
       cause: error,
     });
   };
-  let lastBreath = start;
-  const breathe = (): Promise<void> | undefined => {
-    const now = performance.now();
-    if (now - lastBreath < BREATH_MS) return undefined;
-    return new Promise((resolve) => {
-      afterTimers(() => {
-        lastBreath = performance.now();
-        resolve();
-      });
-    });
-  };
+  const breath = new Breath({ milliseconds: BREATH_MS });
   const evaluation = {
     concurrency: options.concurrency ?? 1,
     onEvaluationError: options.onEvaluationError ?? 'throw',
     signal,
-    breathe,
+    breathe: () => breath.take(),
   } as const;
   const budget = options.maxEvaluations ?? Infinity;
   let termination: Termination | undefined;
@@ -219,10 +210,6 @@ export async function minimize(problem: Problem, options: MinimizeOptions): Prom
     await options.onGeneration?.(step.value);
   }
 }
-
-/** `setImmediate` where there is one: `setTimeout` waits a millisecond at least. */
-const afterTimers: (callback: () => void) => unknown =
-  typeof setImmediate === 'function' ? setImmediate : (callback) => setTimeout(callback, 0);
 
 function createEngine(problem: Problem, options: EvolveOptions): Evolution {
   const state = options.resume?.engine;

@@ -1,6 +1,5 @@
 // Acquisition rules over the same predictors: what to measure for what it promises, for what it may be, and for what it would teach.
-import type { Random } from '@instatune/nsga2';
-import { Breath } from '../breath.ts';
+import { Breath, type Random } from '@instatune/nsga2';
 import type { Bound } from '../constraints.ts';
 import type { Space } from '../space.ts';
 import type { Trial } from '../study/trial.ts';

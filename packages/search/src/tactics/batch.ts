@@ -1,5 +1,5 @@
 // Which of the inner search's candidates to measure: those that together add the most hypervolume to what is measured.
-import { Breath } from '../breath.ts';
+import { Breath } from '@instatune/nsga2';
 import { totalViolation, type Bound } from '../constraints.ts';
 import { widthOf } from '../range.ts';
 import { feasibleTrials, frontOf } from '../run/front.ts';

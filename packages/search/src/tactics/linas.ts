@@ -1,6 +1,6 @@
 // LINAS (arXiv 2205.10358), done right: predictors of the measured objectives, an inner search on them, the best of it measured next.
+import { Breath } from '@instatune/nsga2';
 import { checkPredictor, predictorSetting, type PredictorChoice } from './predictor.ts';
-import { Breath } from '../breath.ts';
 import { acquire, RULES } from './acquisition.ts';
 import { gainRates, sharesOf } from './credits.ts';
 import { fitFeasibility } from './feasibility.ts';
@@ -100,7 +100,7 @@ export function linas(options: LinasOptions = {}): Tactic {
       });
       const rates = gainRates(space, trials, bounds, RULES);
       const shares = sharesOf(rates, limit);
-      const breath = new Breath(signal);
+      const breath = new Breath({ signal });
       const near = await parzenCandidates(space, trials, bounds, random, NEAR * shares['local']!, breath);
       const thought: Predicted[] = [];
       for (let start = 0; start < near.length; start += AT_ONCE) {

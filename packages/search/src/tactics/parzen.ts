@@ -1,6 +1,5 @@
 // Candidates near what is good, gene by gene: tree-structured Parzen estimators (Bergstra et al. 2011), several objectives (Ozaki et al. 2022).
-import { crowdingDistance, nonDominatedSort, type Random } from '@instatune/nsga2';
-import { Breath } from '../breath.ts';
+import { Breath, crowdingDistance, nonDominatedSort, type Random } from '@instatune/nsga2';
 import { totalViolation, type Bound } from '../constraints.ts';
 import type { Gene } from '../genes.ts';
 import type { Space } from '../space.ts';
