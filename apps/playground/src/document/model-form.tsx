@@ -1,5 +1,6 @@
 // Which model: the site's own, one from this device, or an address; where it is computed, and for how long a text.
 import { useState } from 'preact/hooks';
+import { BackendField, LoadActions } from '../models/load-fields.tsx';
 import { SourceFields } from '../models/source-fields.tsx';
 import type { ModelSource } from '../models/source.ts';
 import type { LaneName } from './protocol.ts';
@@ -47,14 +48,7 @@ export function ModelForm({ isBusy, isLoading, onLoad, onStop }: ModelFormProps)
     <form onSubmit={submit}>
       <SourceFields value={source} onChange={setSource} />
       <div class="fields">
-        <label>
-          Computed on{' '}
-          <select name="backend">
-            <option value="auto">WebGPU, else WebAssembly</option>
-            <option value="webgpu">WebGPU</option>
-            <option value="wasm">WebAssembly</option>
-          </select>
-        </label>
+        <BackendField />
         <label>
           Attention{' '}
           <select name="lanes">
@@ -79,14 +73,7 @@ export function ModelForm({ isBusy, isLoading, onLoad, onStop }: ModelFormProps)
       <label class="inline">
         <input type="checkbox" name="always" /> select keys in short texts, too, where reading all of them is as fast
       </label>
-      <div class="actions">
-        <button class="primary" name="load" disabled={isBusy}>
-          Load the model
-        </button>
-        <button type="button" name="stop-load" disabled={!isLoading} onClick={onStop}>
-          Stop loading
-        </button>
-      </div>
+      <LoadActions isBusy={isBusy} isLoading={isLoading} onStop={onStop} />
     </form>
   );
 }

@@ -1,5 +1,6 @@
 // The first section: which model becomes a super-network, and where it is computed.
 import { useState } from 'preact/hooks';
+import { BackendField, LoadActions } from '../models/load-fields.tsx';
 import { SourceFields } from '../models/source-fields.tsx';
 import type { ModelSource } from '../models/source.ts';
 import { bytes, count } from '../shell/format.ts';
@@ -31,22 +32,8 @@ export function ModelSection({ task, isBusy, model, progress, onLoad }: ModelSec
       <h2 id="model">1. A model</h2>
       <form onSubmit={submit}>
         <SourceFields value={source} onChange={setSource} />
-        <label>
-          Computed on{' '}
-          <select name="backend">
-            <option value="auto">WebGPU, else WebAssembly</option>
-            <option value="webgpu">WebGPU</option>
-            <option value="wasm">WebAssembly</option>
-          </select>
-        </label>
-        <div class="actions">
-          <button class="primary" name="load" disabled={isBusy}>
-            Load the model
-          </button>
-          <button type="button" name="stop-load" disabled={!task.isRunning} onClick={task.stop}>
-            Stop loading
-          </button>
-        </div>
+        <BackendField />
+        <LoadActions isBusy={isBusy} isLoading={task.isRunning} onStop={task.stop} />
       </form>
       {task.isRunning && (
         <Bar label="Loading" value={progress.loaded} max={progress.total}>
