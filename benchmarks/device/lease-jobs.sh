@@ -1,4 +1,5 @@
-# What lease.sh runs: recipes, and for one or two GPUs the chains of studies by priority. Sourced; TINY=1: one or two steps of each.
+# What lease.sh runs: recipes, and for one or two GPUs the chains of studies by priority. Sourced. TINY=1: one or two steps of each; CHECK=1: every stage of
+# each for some steps at the real batch sizes, all side by side, in two minutes of one GPU.
 
 L='"labels":{"batchSize":64,"dropout":{"hidden":0.1,"attention":0.1,"classifier":0.1},"average":{"decay":0.999},"optimizer":{"weightDecay":0.01,"layerDecay":0.65},"schedule":{"kind":"linear","warmup":0.08}}'
 # 3,690 plain steps of 64 are 4.1 of 900.
@@ -24,9 +25,22 @@ if [ -n "${TINY:-}" ]; then
   CIFAR="{\"steps\":4,\"batchSize\":2,\"distilledSteps\":1,\"plain\":[{\"rate\":0.33,\"steps\":0.5}],\"tactics\":[\"linas\"],\"evaluations\":2,$TUNE}"
 fi
 
+if [ -n "${CHECK:-}" ]; then
+  SST2="{$L,\"steps\":60,\"plain\":[{\"rate\":2,\"steps\":5}],\"evaluations\":8,\"tune\":[{\"share\":0.6,\"steps\":60,\"rate\":1}]}"
+  EMB="${EMB/9000/300}"
+  SMOL="{$W,\"steps\":16,\"plain\":[{\"rate\":0.666667,\"steps\":1}],\"tune\":[{\"share\":0.75,\"steps\":16,\"rate\":1}],\"evaluations\":3}"
+  CIFAR='{"steps":60,"distilledSteps":40,"plain":[{"rate":0.333333,"steps":1}],"tactics":["linas"],"evaluations":6,"tune":[{"share":0.4,"steps":60,"rate":1.5}],"shares":[0.6,0.4]}'
+fi
+
 # GPU CHAIN STUDY SECTION SEED SECONDS (0: until the end) RECIPE KEPT (folder of its trainings)
 jobs_of() {
-  if [ "$1" -ge 2 ]; then cat <<J
+  if [ -n "${CHECK:-}" ]; then cat <<J
+0 a sst2-0 sst2-minilm 0 0 SST2 sst2-0
+0 b emb-600 embeddings 0 0 EMB emb-600
+0 c books smollm2-books 0 0 SMOL books
+0 d cifar-0 cifar10 0 0 CIFAR cifar-0
+J
+  elif [ "$1" -ge 2 ]; then cat <<J
 0 a sst2-0 sst2-minilm 0 600 SST2 sst2-0
 0 b sst2-1 sst2-minilm 1 600 SST2 sst2-1
 0 c sst2-2 sst2-minilm 2 600 SST2 sst2-2

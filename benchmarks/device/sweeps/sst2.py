@@ -11,6 +11,7 @@ from network import *
 
 out, B, EP, EP2 = sys.argv[1], int(sys.argv[2]), float(sys.argv[3]), float(sys.argv[4])
 tiny = os.environ.get("TINY")
+MASK = 103  # [MASK]
 d = np.load(os.environ["DATA"])
 X, N, y = d["X"], d["N"], d["y"]
 if tiny:
@@ -18,10 +19,11 @@ if tiny:
 ids0 = [d["H"], d["D"]]
 p0 = load(os.environ["MODEL"])
 # only the tokens that occur
-used = np.unique(np.concatenate([X.ravel()] + [a.ravel() for a in ids0]))
+used = np.unique(np.concatenate([X.ravel(), [MASK]] + [a.ravel() for a in ids0]))
 remap = np.zeros(30522, np.int32)
 remap[used] = np.arange(len(used))
 p0["tok"] = p0["tok"][used]
+MASK = int(remap[MASK])
 X = remap[X]
 ev = [
     (jnp.array(remap[d["H"]]), jnp.array(d["HN"].astype(np.int32)), jnp.array(d["hy"].astype(np.int32))),
@@ -46,7 +48,7 @@ def hyper(G, S):
     h = {
         k: field(G, k, v)
         for k, v in dict(
-            lr=5e-5, warm=0.08, wd=0.01, ld=1.0, drop=0.1, mean=1, pooler=1, cos=0, ema=0.999, alpha=0.1, hid=0.0, temp=1.0
+            lr=5e-5, warm=0.08, wd=0.01, ld=1.0, drop=0.1, mean=1, pooler=1, cos=0, ema=0.999, alpha=0.1, hid=0.0, temp=1.0, mask=0.0, smooth=0.0, rdrop=0.0
         ).items()
     }
     h["T"] = jnp.array([S * g.get("len", 1.0) for g in G], jnp.float32)
@@ -74,11 +76,24 @@ def ce(z, yy):
     return -jnp.take_along_axis(jax.nn.log_softmax(z), yy[:, None], 1)[:, 0]
 
 
+# R-Drop (Liang et al. 2021): two passes of different drop-out, their answers held together. Twice the work, so only where a lane wants it.
+TWICE = any(g.get("rdrop") for g in G)
+
+
 def plain_lane(p, m, v, e, h, ix, seed, t, T):
     ids, n, yy = Xd[ix][:, :T], jnp.minimum(Nd[ix], T), yd[ix]
+    key = jax.random.fold_in(jax.random.key(seed), t)
+    at = jnp.arange(T)[None]
+    hidden = jax.random.bernoulli(jax.random.fold_in(key, 55), h["mask"], ids.shape) & (at > 0) & (at < n[:, None] - 1)
+    ids = jnp.where(hidden, MASK, ids)
 
     def loss(p):
-        return ce(logits(p, h, ids, n, FM, h["drop"], jax.random.fold_in(jax.random.key(seed), t))[0], yy).mean()
+        passes = [logits(p, h, ids, n, FM, h["drop"], k)[0] for k in ([key, jax.random.fold_in(key, 56)] if TWICE else [key])]
+        l = sum((1 - h["smooth"]) * ce(z, yy).mean() - h["smooth"] * jax.nn.log_softmax(z).mean() for z in passes) / len(passes)
+        if TWICE:
+            a, b = [jax.nn.log_softmax(z) for z in passes]
+            l = l + h["rdrop"] * ((jnp.exp(a) - jnp.exp(b)) * (a - b)).sum(1).mean() / 2
+        return l
 
     l, g = jax.value_and_grad(loss)(p)
     p, m, v = adam(p, m, v, g, h, t)
