@@ -18,6 +18,8 @@ export interface Bound {
   readonly name: string;
   readonly relation: '<=' | '>=';
   readonly bound: number;
+  /** Holds where there is no such value: of what is known of some trials only (a constraint of the tool they come from). @defaultValue false */
+  readonly optional?: boolean;
 }
 
 const NUMBER = String.raw`\d+(?:\.\d+)?(?:e[+-]?\d+)?|\.\d+(?:e[+-]?\d+)?`;
@@ -114,10 +116,14 @@ export function resolveConstraint(
 
 /**
  * How far a bound is overstepped, relative to its size, so that it is the same in any unit (a bound of 0 has no size: then in the unit of the
- * value); 0 or less where it holds. Infinity where the value is not known: missing, null, not finite.
+ * value); 0 or less where it holds. Infinity where the value is not known: missing (of a bound that is not optional), null, not finite.
  */
-export function violation({ name, relation, bound }: Bound, values: Readonly<Record<string, number>>): number {
+export function violation(
+  { name, relation, bound, optional = false }: Bound,
+  values: Readonly<Record<string, number>>,
+): number {
   const value: unknown = values[name];
+  if (optional && value === undefined) return 0;
   if (typeof value !== 'number' || !Number.isFinite(value)) return Infinity;
   const over = relation === '<=' ? value - bound : bound - value;
   return over / (Math.abs(bound) || 1);

@@ -4,6 +4,13 @@ import type { Space } from '../space.ts';
 import { objectiveMismatch, type ComparedObjective } from '../study/compare.ts';
 import type { Trial } from '../study/trial.ts';
 import { trialSeed } from '../seeds.ts';
+import type { Bound } from '../constraints.ts';
+import {
+  constraintBounds,
+  constraintOfValue,
+  constraintValueName,
+  type NamedConstraints,
+} from './constraint-values.ts';
 import { givenGenes, type GivenCandidate, type GivenOptions } from './candidate.ts';
 
 /** One candidate and what was measured of it. */
@@ -11,6 +18,12 @@ export interface KnownMeasurement {
   readonly candidate: GivenCandidate;
   /** Measured objectives by name, in this problem's units; exact ones must be what is computed here, others are left out. */
   readonly values?: Readonly<Record<string, unknown>> | undefined;
+  /**
+   * Constraints that were known where it was measured, by name or in order: feasible where each is 0 or less, as in Optuna and pymoo. Kept among the
+   * trial's values as `constraint NAME`; what violates one is learnt from and never on the front. Trials of the search are not held to them: say
+   * what it is to keep in the problem's own `constraints`.
+   */
+  readonly constraints?: NamedConstraints | readonly number[] | undefined;
   /** Why it has no values: it failed, and is not tried again. One that failed before it had a value for each variable is left out. */
   readonly error?: string | undefined;
   /** For messages, e.g. "row 7 of known.csv". */
@@ -88,6 +101,19 @@ export function knownTrials(
   });
 }
 
+/** What known trials say of constraints that nobody else knows; they are the first of a study. */
+export function knownBounds(trials: readonly Trial[]): readonly Bound[] {
+  const names = new Set<string>();
+  for (const { origin, values = {} } of trials) {
+    if (origin !== KNOWN) break;
+    for (const name of Object.keys(values)) {
+      const constraint = constraintOfValue(name);
+      if (constraint !== undefined) names.add(constraint);
+    }
+  }
+  return constraintBounds(names);
+}
+
 /** Undefined for a measurement that failed before all was known of its candidate. */
 function genesOf(space: Space, row: KnownMeasurement, options: GivenOptions): readonly number[] | undefined {
   try {
@@ -128,7 +154,21 @@ function valuesOf(
       { where, name, value, computed },
     );
   }
-  return measured;
+  return { ...measured, ...constraintsOf(row, where) };
+}
+
+function constraintsOf({ constraints = {} }: KnownMeasurement, where: string): Record<string, number> {
+  return Object.fromEntries(
+    Object.entries(constraints).map(([name, given]: [string, unknown]) => {
+      const value = numberOf(given);
+      if (value !== undefined && Number.isFinite(value)) return [constraintValueName(name), value];
+      throw new SearchError(
+        'measurement-failed',
+        `${where} has the constraint ${name} as ${JSON.stringify(given)}: give a finite number, 0 or less where it is kept`,
+        { where, name, value: given },
+      );
+    }),
+  );
 }
 
 /** Numbers, and texts that are. */
@@ -140,8 +180,11 @@ function numberOf(value: unknown): number | undefined {
 }
 
 function meanOf(values: readonly Record<string, number>[]): Record<string, number> {
-  const names = Object.keys(values[0]!);
+  const names = new Set(values.flatMap((one) => Object.keys(one)));
   return Object.fromEntries(
-    names.map((name) => [name, values.reduce((sum, one) => sum + one[name]! / values.length, 0)]),
+    [...names].map((name) => {
+      const own = values.flatMap(({ [name]: value }) => (value === undefined ? [] : [value]));
+      return [name, own.reduce((sum, value) => sum + value / own.length, 0)];
+    }),
   );
 }

@@ -1,6 +1,7 @@
 // A search's constraints: parsed once, given numbers as soon as the baseline they refer to is known.
 import { needsBaseline, parseConstraint, resolveConstraint, type Bound, type Constraint } from '../constraints.ts';
 import { SearchError } from '../errors.ts';
+import { knownBounds } from '../given/known.ts';
 import type { Space } from '../space.ts';
 import { isComplete, type Trial } from '../study/trial.ts';
 
@@ -38,12 +39,13 @@ export class ConstraintSet {
     }
   }
 
-  /** The constraints that have a number by now. */
+  /** The constraints that have a number by now, and those that known trials came with. */
   bounds(trials: readonly Trial[]): readonly Bound[] {
     const baseline = this.baseline(trials);
-    return this.#constraints
+    const own = this.#constraints
       .filter((constraint) => !needsBaseline(constraint) || Number.isFinite(baseline?.[constraint.name]))
       .map((constraint) => resolveConstraint(constraint, baseline));
+    return [...own, ...knownBounds(trials)];
   }
 
   /** @throws SearchError `no-baseline` if the baseline failed and a constraint needs its value */

@@ -1,4 +1,5 @@
-// Rows of an Optuna storage's tables of values, for its studies and for views of them.
+// Rows of an Optuna storage's tables of values and attributes, for its studies and for views of them.
+import type { AttributeTexts } from './optuna-constraints.ts';
 
 type TableRow = Readonly<Record<string, unknown>>;
 
@@ -16,4 +17,18 @@ export function byTrial<R extends TableRow>(rows: readonly R[]): ReadonlyMap<unk
     else groups.set(row['trial_id'], [row]);
   }
   return groups;
+}
+
+/** Selects what {@link attributesByTrial} takes, of the trials in brackets behind it. */
+export const CONSTRAINT_ATTRIBUTES =
+  "SELECT trial_id, key, value_json FROM trial_system_attributes WHERE key LIKE '%constraints%' AND trial_id IN";
+
+/** Trials' attributes as they are written, by `trial_id`. */
+export function attributesByTrial(rows: readonly TableRow[]): ReadonlyMap<unknown, AttributeTexts> {
+  return new Map(
+    [...byTrial(rows)].map(([trial, own]) => [
+      trial,
+      Object.fromEntries(own.map(({ key, value_json: text }) => [String(key), String(text)])),
+    ]),
+  );
 }

@@ -4,7 +4,8 @@ import * as v from 'valibot';
 import { SearchError, messageOf } from '../errors.ts';
 import type { KnownMeasurement, KnownMeasurements } from '../given/known.ts';
 import type { Row } from './connection.ts';
-import { byTrial, finiteValue } from './optuna-values.ts';
+import { optunaConstraints } from './optuna-constraints.ts';
+import { attributesByTrial, byTrial, CONSTRAINT_ATTRIBUTES, finiteValue } from './optuna-values.ts';
 
 /** Whether the file has Optuna's tables. */
 export function isOptuna(database: DatabaseSync): boolean {
@@ -99,7 +100,11 @@ function readTrials(database: DatabaseSync, study: number, path: string, names: 
       "SELECT trial_id, number, state FROM trials WHERE study_id = ? AND state IN ('COMPLETE', 'FAIL') ORDER BY number",
     )
     .all(study);
-  return trials.flatMap((trial): KnownMeasurement[] => {
+  const attributes = attributesByTrial(
+    database.prepare(`${CONSTRAINT_ATTRIBUTES} (SELECT trial_id FROM trials WHERE study_id = ?)`).all(study),
+  );
+  const constraints = optunaConstraints(trials.map((trial) => attributes.get(trial['trial_id']) ?? {}));
+  return trials.flatMap((trial, index): KnownMeasurement[] => {
     const where = `trial ${Number(trial['number'])} of ${path}`;
     const own = params.get(trial['trial_id']) ?? [];
     const candidate = Object.fromEntries(own.map((row) => [String(row['param_name']), parameterOf(row, where)]));
@@ -112,7 +117,7 @@ function readTrials(database: DatabaseSync, study: number, path: string, names: 
     // What is infinite there ranks behind everything, which is what a failed trial does here.
     if (Object.values(measured).some((value) => !Number.isFinite(value)))
       return [{ candidate, error: 'an objective was infinite in Optuna', where }];
-    return [{ candidate, values: measured, where }];
+    return [{ candidate, values: measured, constraints: constraints[index], where }];
   });
 }
 

@@ -2,6 +2,7 @@
 import { open, readFile } from 'node:fs/promises';
 import { SearchError, messageOf } from '../errors.ts';
 import type { GivenCandidate } from '../given/candidate.ts';
+import { constraintsAmong } from '../given/constraint-values.ts';
 import type { KnownMeasurement, KnownMeasurements } from '../given/known.ts';
 import type { Variable } from '@instatune/nsga2';
 import { node } from './connection.ts';
@@ -24,10 +25,11 @@ const SQLITE = 'SQLite format 3\0';
 /**
  * What a file knows, for `runSearch`'s `measurements`. Which kind it is, its content says:
  * - SQLite: a study of this package or of Optuna (2 and later), by its tables. Optuna's parameters are variables by name; its failed trials come as failed,
- *   pruned and unfinished ones not at all.
+ *   pruned and unfinished ones not at all; constraint values (`constraints_func`, `set_constraint`) as constraints: what violates one, or lacks
+ *   the list that others have, is never on the front.
  * - else CSV with a header: columns by the names of variables and objectives, others ignored; what stands in brackets behind an objective's name is its
  *   unit and direction, and is checked (`latency (ms)`, `accuracy (%, maximize)`). `studyToCsv` writes such; of a column `status` only `complete`
- *   and `failed` rows are read. Semicolons and tabs separate, too. Optuna's `study.trials_dataframe()` is such a table: `params_` and `values_` are
+ *   and `failed` rows are read; columns `constraint NAME` are constraints, kept where they are 0 or less. Semicolons and tabs separate, too. Optuna's `study.trials_dataframe()` is such a table: `params_` and `values_` are
  *   left out of its headings, and of its `state` what is said of the storage above holds.
  *
  * @throws SearchError `study-unreadable`, `study-missing` where a file holds several studies and none is named, `corrupt-study` naming the row
@@ -112,7 +114,7 @@ function readOwn(path: string, name: string | undefined): KnownMeasurements {
       names.flatMap((variable, index) => (read[index] === undefined ? [] : [[variable, read[index]]])),
     );
     const where = `trial ${number} of ${path}`;
-    if (status === 'complete') return [{ candidate, values, where }];
+    if (status === 'complete') return [{ candidate, values, constraints: constraintsAmong(values ?? {}), where }];
     return status === 'failed' ? [{ candidate, error: error ?? 'failed elsewhere', where }] : [];
   });
   return { rows, objectives: study.header.objectives };

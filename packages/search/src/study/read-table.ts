@@ -1,8 +1,10 @@
 // Tables: CSV with a header, of this package, of people, and of Optuna (`study.trials_dataframe()`).
 import { parse } from 'csv-parse/sync';
 import { SearchError, messageOf } from '../errors.ts';
+import { constraintsAmong, type NamedConstraints } from '../given/constraint-values.ts';
 import type { KnownMeasurement } from '../given/known.ts';
 import type { ComparedObjective } from './compare.ts';
+import { optunaConstraints, type AttributeTexts } from './optuna-constraints.ts';
 
 /** Texts that `studyToCsv` kept spreadsheets from taking for a formula. */
 const KEPT = /^'(?=[=+\-@\t\r])/;
@@ -83,12 +85,35 @@ function withoutPrefix(heading: string, objectives: readonly string[]): string |
 /** Optuna's states that are read. */
 const STATES: Readonly<Record<string, string>> = { COMPLETE: 'complete', FAIL: 'failed' };
 
+/** Heading of a system attribute. */
+const ATTRIBUTE = /^system_attrs_(.+)$/;
+
+function attributesOf(cells: Readonly<Record<string, string>>): AttributeTexts {
+  return Object.fromEntries(
+    Object.entries(cells).flatMap(([heading, cell]) => {
+      const key = ATTRIBUTE.exec(heading)?.[1];
+      return key === undefined ? [] : [[key, cell]];
+    }),
+  );
+}
+
+/** Of each row that was measured; columns that are empty there are of other rows. */
+function constraintsOf(rows: readonly Record<string, string>[]): readonly NamedConstraints[] {
+  const [first = {}] = rows;
+  if (isDataframe(first)) return optunaConstraints(rows.map(attributesOf));
+  return rows.map((cells) => {
+    const given = Object.entries(constraintsAmong(cells)).filter(([, cell]) => cell !== '');
+    return Object.fromEntries(given.map(([name, cell]) => [name, Number(cell)]));
+  });
+}
+
 export function readTable(rows: readonly Record<string, string>[], path: string): KnownMeasurement[] {
+  const constraints = constraintsOf(rows);
   return rows.flatMap((cells, index): KnownMeasurement[] => {
     const where = `row ${index + 1} of ${path}`;
     const status = isDataframe(cells) ? (STATES[cells['state']!] ?? 'left out') : cells['status'];
     if (status === 'failed') return [{ candidate: cells, error: cells['error'] || 'failed elsewhere', where }];
     if (status !== undefined && status !== 'complete') return [];
-    return [{ candidate: cells, values: cells, where }];
+    return [{ candidate: cells, values: cells, constraints: constraints[index], where }];
   });
 }

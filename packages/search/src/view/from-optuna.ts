@@ -1,7 +1,9 @@
 // A view from an Optuna storage's tables.
 import * as v from 'valibot';
 import { SearchError } from '../errors.ts';
-import { byTrial, finiteValue } from '../study/optuna-values.ts';
+import { constraintBounds, constraintValueName, type NamedConstraints } from '../given/constraint-values.ts';
+import { optunaConstraints } from '../study/optuna-constraints.ts';
+import { attributesByTrial, byTrial, CONSTRAINT_ATTRIBUTES, finiteValue } from '../study/optuna-values.ts';
 import type { StudyView, ViewObjective, ViewTrial, ViewValue, ViewVariable } from './data.ts';
 import { missing, type DatabaseViewOptions, type Query } from './query.ts';
 
@@ -47,6 +49,7 @@ export async function viewFromOptuna(query: Query, options: DatabaseViewOptions)
   const params = await query(`SELECT * FROM trial_params WHERE trial_id ${own} ORDER BY param_id`);
   const values = byTrial(await query(`SELECT * FROM trial_values WHERE trial_id ${own}`));
   const trials = await query(`SELECT * FROM trials WHERE study_id = ${id} ORDER BY number`);
+  const constraints = await constraintsByTrial(query, id, trials);
   const variables = new Map<string, ViewVariable>();
   const assigned = new Map<unknown, Record<string, ViewValue>>();
   for (const { trial_id: trial, param_name: param, param_value: value, distribution_json: json } of params) {
@@ -61,23 +64,40 @@ export async function viewFromOptuna(query: Query, options: DatabaseViewOptions)
     name: String(found['study_name']),
     variables: [...variables.values()],
     objectives,
-    constraints: [],
+    constraints: constraintBounds([...constraints.values()].flatMap((own) => Object.keys(own))),
     trials: trials.map((row): ViewTrial => {
       const seconds = (Date.parse(String(row['datetime_complete'])) - Date.parse(String(row['datetime_start']))) / 1000;
       return {
         number: Number(row['number']),
         state: STATES[String(row['state'])] ?? String(row['state']).toLowerCase(),
         values: assigned.get(row['trial_id']) ?? {},
-        objectives: Object.fromEntries(
-          (values.get(row['trial_id']) ?? []).flatMap((measured) => {
+        objectives: Object.fromEntries([
+          ...(values.get(row['trial_id']) ?? []).flatMap((measured): [string, number][] => {
             const value = finiteValue(measured);
             return value === undefined ? [] : [[objectives[Number(measured['objective'])]!.name, value]];
           }),
-        ),
+          ...Object.entries(constraints.get(row['trial_id']) ?? {}).map(([name, value]): [string, number] => [
+            constraintValueName(name),
+            value,
+          ]),
+        ]),
         ...(Number.isFinite(seconds) ? { seconds } : {}),
       };
     }),
   };
+}
+
+/** Of complete trials, by `trial_id`. */
+async function constraintsByTrial(
+  query: Query,
+  id: number,
+  trials: readonly Readonly<Record<string, unknown>>[],
+): Promise<ReadonlyMap<unknown, NamedConstraints>> {
+  const own = `(SELECT trial_id FROM trials WHERE study_id = ${id})`;
+  const attributes = attributesByTrial(await query(`${CONSTRAINT_ATTRIBUTES} ${own}`));
+  const complete = trials.filter(({ state }) => state === 'COMPLETE').map(({ trial_id: trial }) => trial);
+  const constraints = optunaConstraints(complete.map((trial) => attributes.get(trial) ?? {}));
+  return new Map(complete.map((trial, index) => [trial, constraints[index]!]));
 }
 
 async function objectivesOf(
