@@ -23,7 +23,7 @@ export interface KnownMeasurement {
    * trial's values as `constraint NAME`; what violates one is learnt from and never on the front. Trials of the search are not held to them: say
    * what it is to keep in the problem's own `constraints`.
    */
-  readonly constraints?: NamedConstraints | readonly number[] | undefined;
+  readonly constraints?: Readonly<Record<string, number>> | readonly number[] | undefined;
   /** Why it has no values: it failed, and is not tried again. One that failed before it had a value for each variable is left out. */
   readonly error?: string | undefined;
   /** For messages, e.g. "row 7 of known.csv". */
