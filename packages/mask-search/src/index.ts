@@ -13,6 +13,7 @@ export {
 export { attentionShape } from './tensor-shape.ts';
 export type { EnsembleConfig, HipConfig, LayerOverride, Representative } from './config/config.ts';
 export { BOUND_CONFIG, DEFAULT_CONFIG, INFINITE_HIP_CONFIG, PAPER_CONFIG, VOTE_CONFIG } from './config/stock.ts';
+export { nearestName } from './config/fields.ts';
 export { resolveConfig } from './config/resolve.ts';
 export { hasSlowHalf, suitableConfig, type HeadForm, type Rotation } from './config/suitable.ts';
 export { layerConfig } from './config/layer.ts';

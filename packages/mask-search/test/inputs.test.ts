@@ -14,6 +14,7 @@ import {
   INFINITE_HIP_CONFIG,
   layerConfig,
   massRecall,
+  nearestName,
   PAPER_CONFIG,
   resolveConfig,
   rotaryTables,
@@ -70,6 +71,7 @@ it.each([
   [7, 'config is 7'],
   [{ stages: 5 }, 'stages is 5: give a list of stages'],
   [{ kPerLayer: 64 }, 'kPerLayer is 64'],
+  [{ stages: [null] }, 'stages[0] is null'],
   [{ stages: undefined, ensemble: 3 }, 'ensemble is 3'],
   [{ stages: undefined, ensemble: { members: 2, rounds: [1] } }, 'ensemble.rounds is [1]'],
   [{ stages: undefined, ensemble: { members: 2, rounds: [4, 1] } }, 'ensemble.rounds is [4,1]'],
@@ -77,6 +79,52 @@ it.each([
   expect(() => resolveConfig(config as Partial<HipConfig>)).toThrow(
     expect.objectContaining({ code: 'invalid-config', message: expect.stringContaining(message) as string }),
   );
+});
+
+describe('fields that nothing reads', () => {
+  const stages = DEFAULT_CONFIG.stages!;
+  it.each<[object, string]>([
+    [{ windw: 32 }, 'config.windw is 32: there is no such field (did you mean window?); those there are: k, '],
+    [
+      { stages: [stages[0], { ...stages[1], stride: 2 }, stages[2]] },
+      'stages[1].stride is 2: there is no such field (did you mean strideQ?); those there are: chunk, keep, ',
+    ],
+    [{ stages: [{ ...stages[2], topK: 4 }] }, 'stages[0].topK is 4: there is no such field; those there are: chunk, '],
+    [
+      { remainder: { Block: 64 } },
+      'remainder.Block is 64: there is no such field (did you mean block?); those there are: block, most, tail',
+    ],
+    [
+      { stages: undefined, ensemble: { members: 2, vote: 1 } },
+      'ensemble.vote is 1: there is no such field (did you mean votes?); those there are: members, ',
+    ],
+    [
+      { layers: [{}, { remainder: { mots: 16 } }] },
+      'layers[1]: remainder.mots is 16: there is no such field (did you mean most?)',
+    ],
+    [{ layers: [{ desne: true }] }, 'layers[0].desne is true: there is no such field (did you mean dense?)'],
+  ])('%j', (config, message) => {
+    expect(() => resolveConfig(config)).toThrow(
+      expect.objectContaining({ code: 'invalid-config', message: expect.stringContaining(message) as string }),
+    );
+  });
+
+  it('that are undefined are as if they were not there', () => {
+    const given: object = { remainder: { block: 32, blok: undefined }, layers: [{ kay: undefined }] };
+    expect(resolveConfig(given).remainder).toEqual({ block: 32, most: 32, tail: 'drop' });
+  });
+});
+
+it.each([
+  ['temprature', 'temperature'],
+  ['contxet', 'context'],
+  ['WINDOW', 'window'],
+  ['kk', 'k'],
+  ['yes', undefined],
+  ['sequence', undefined],
+])('the name meant by %s is %s', (name, meant) => {
+  expect(nearestName(name, ['k', 'window', 'context', 'temperature'])).toBe(meant);
+  expect(nearestName(name, [])).toBeUndefined();
 });
 
 describe('float32 tensors', () => {

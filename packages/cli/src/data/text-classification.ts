@@ -75,8 +75,8 @@ export async function textTask(
     classes,
     tokens: maxTokens,
     fingerprint: await digest([
-      rows,
-      test ?? null,
+      rows.map(contentOf),
+      test?.map(contentOf) ?? null,
       problem,
       classes,
       maxTokens,
@@ -87,6 +87,9 @@ export async function textTask(
     described,
   };
 }
+
+/** What a row says, wherever its table lies. */
+const contentOf = ({ text, pair, label, labels }: TextRow): readonly unknown[] => [text, pair, label, labels];
 
 const isNumber = (text: string): boolean => text.trim() !== '' && Number.isFinite(Number(text));
 

@@ -1,6 +1,6 @@
 // tfjs in Node, as fast as it goes here: WebGPU through Dawn where there is a GPU, else WebAssembly with threaded products.
 import * as tf from '@tensorflow/tfjs';
-import { reuseWebGpuBindings, setUpTfjs, type TfjsBackend } from '@instatune/supernet';
+import { reuseWebGpuBindings, setUpTfjs, SupernetError, type TfjsBackend } from '@instatune/supernet';
 import { TuneError } from '../errors.ts';
 
 export const BACKENDS = ['auto', 'webgpu', 'wasm', 'cpu'] as const;
@@ -12,14 +12,19 @@ export interface StartedBackend {
   close(): void;
 }
 
-/** Starts a backend. @throws TuneError `invalid-option`; SupernetError `unsupported` with the reasons */
+/** Starts a backend. @throws TuneError `invalid-option`: one that is not known, or that does not start here, with the reasons */
 export async function startBackend(wanted: string): Promise<StartedBackend> {
   if (!(BACKENDS as readonly string[]).includes(wanted))
     throw new TuneError('invalid-option', `--backend is "${wanted}": use ${BACKENDS.join(', ')}`, { backend: wanted });
   if (wanted === 'auto' || wanted === 'webgpu') await provideGpu();
   const backends = wanted === 'auto' ? undefined : [wanted as TfjsBackend];
   tf.enableProdMode(); // without it tfjs advertises another backend on the console
-  const { backend, message } = await setUpTfjs({ backends });
+  const { backend, message } = await setUpTfjs({ backends }).catch((cause: unknown) => {
+    if (wanted === 'auto' || !(cause instanceof SupernetError)) throw cause;
+    const others = BACKENDS.filter((name) => name !== wanted).join(', ');
+    const words = `--backend ${wanted}: ${cause.message}; or use ${others}`;
+    throw new TuneError('invalid-option', words, { backend: wanted }, { cause });
+  });
   if (backend === 'webgpu') reuseWebGpuBindings();
   if (backend !== 'wasm') return { message, close: () => {} };
   const { registerCpuKernels } = await import('@hip/kernels-cpu/tfjs');

@@ -1,5 +1,14 @@
 // `instatune tune` as a user runs it: a table in, a folder out; killed and gone on with; budgets met, unmet and mistaken.
-import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
+import {
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { loadCheckpoint } from '@instatune/supernet';
@@ -28,12 +37,13 @@ interface Result {
 const folder = newFolder();
 const options = ['--text', 'sentence', '--label', 'verdict', '--backend', 'cpu', '--seed', '1'];
 const effort = ['--steps', '30', '--learning-rate', '0.01', '--tune-steps', '10', '--evaluations', '12'];
-const run = (out: string, budget: string, ...more: string[]) => [
+const run = (out: string, budget: string, ...more: string[]) => runOn('train.csv', out, budget, ...more);
+const runOn = (train: string, out: string, budget: string, ...more: string[]) => [
   'tune',
   '--model',
   'tiny',
   '--train',
-  'train.csv',
+  train,
   '--out',
   out,
   '--budget',
@@ -130,6 +140,29 @@ describe('instatune tune', () => {
     expect(readFileSync(join(folder, 'killed/onnx/model.onnx'))).toEqual(
       readFileSync(join(folder, 'whole/onnx/model.onnx')),
     );
+  });
+
+  it('killed, its data moved to another folder, it goes on; with one label changed it does not', async () => {
+    const [before, after] = [join(folder, 'before'), join(folder, 'after')];
+    mkdirSync(before);
+    copyFileSync(join(folder, 'train.csv'), join(before, 'train.csv'));
+    const of = (data: string) => runOn(join(data, 'train.csv'), 'moved', 'macs <= 0.7x', '--json');
+    const { child, ended } = start(folder, ...of(before));
+    while (child.exitCode === null && !existsSync(join(folder, 'moved.work/super-network.state'))) await sleep(5);
+    child.kill('SIGKILL');
+    await ended;
+    renameSync(before, after);
+    const table = join(after, 'train.csv');
+    const rows = readFileSync(table, 'utf8');
+    writeFileSync(table, rows.replace(',good\n', ',bad\n'));
+    const changed = await cli(folder, ...of(after));
+    expect(changed.code, changed.err).toBe(2);
+    expect(changed.err).toContain('holds a run with another model, task, data, space or seed');
+    writeFileSync(table, rows);
+    const { code, out, err } = await cli(folder, ...of(after));
+    expect(code, err).toBe(0);
+    expect(err).toContain('going on with the run in moved.work');
+    expect(repeated(out)).toEqual(repeated(whole));
   });
 
   it('Ctrl-C ends with 130 and the command to go on with', async () => {

@@ -1,8 +1,8 @@
 // What the commands' options have in common: names are checked, texts become numbers and places.
 import { existsSync } from 'node:fs';
 import { resolve } from 'node:path';
+import { nearestName } from '@hip/mask-search';
 import type { ArgsDef } from 'citty';
-import { distance } from './distance.ts';
 import { UsageError } from './end.ts';
 
 /** A whole number of an option; undefined where it was not given. @throws UsageError */
@@ -61,7 +61,6 @@ export function checkNames(raw: readonly string[], definition: ArgsDef, instead:
 
 function nearest(name: string, definition: ArgsDef): string {
   const names = [...Object.keys(definition), 'help'];
-  const [best] = names.map((known) => ({ known, far: distance(name, known) })).sort((a, b) => a.far - b.far);
-  if (best && best.far <= Math.max(2, name.length / 3)) return `did you mean --${best.known}?`;
-  return `use ${names.map((known) => `--${known}`).join(', ')}`;
+  const best = nearestName(name, names);
+  return best === undefined ? `use ${names.map((known) => `--${known}`).join(', ')}` : `did you mean --${best}?`;
 }

@@ -1,6 +1,5 @@
 // The chat in a terminal: lines are questions, /undo takes one back, Ctrl-C stops an answer and twice ends.
 import { describe, expect, it, vi } from 'vitest';
-import { distance } from '../../src/cli/distance.ts';
 import { Interrupts } from '../../src/cli/interrupts.ts';
 import { chatFolder } from '../helpers/chat-folder.ts';
 import { command } from '../helpers/command.ts';
@@ -42,11 +41,4 @@ describe('interrupts', () => {
     interrupts.hear();
     expect(end).toHaveBeenCalledTimes(2);
   });
-});
-
-it('measures typing errors', () => {
-  expect(distance('temprature', 'temperature')).toBe(1);
-  expect(distance('', 'abc')).toBe(3);
-  expect(distance('seed', 'seed')).toBe(0);
-  expect(distance('contxet', 'context')).toBe(2);
 });

@@ -1,5 +1,6 @@
 // The remainder's parameters (docs/specification/hip.md §8): how the keys that a mask leaves out are stood for.
 import { HipError } from '../errors.ts';
+import { checkFields } from './fields.ts';
 import { MOST } from './stages.ts';
 
 /**
@@ -33,6 +34,7 @@ export function resolveRemainder(given: RemainderConfig): Remainder {
     throw new HipError('invalid-config', `${name} is ${String(value)}: give ${fix}`, { name: 'remainder', value });
   };
   if (typeof given !== 'object' || given === null) return fail('remainder', given, '{ block, most, tail }');
+  checkFields(given, Object.keys(DEFAULT_REMAINDER), 'remainder');
   const { block = DEFAULT_REMAINDER.block, most = DEFAULT_REMAINDER.most, tail = DEFAULT_REMAINDER.tail } = given;
   for (const [name, value] of Object.entries({ block, most })) {
     if (!Number.isSafeInteger(value) || value < 1 || value > MOST)

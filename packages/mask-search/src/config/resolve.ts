@@ -1,6 +1,7 @@
 // A whole configuration from what a caller gives of it, every value checked.
 import { HipError } from '../errors.ts';
-import type { HipConfig, LayerOverride, Representative } from './config.ts';
+import type { EnsembleConfig, HipConfig, LayerOverride, Representative } from './config.ts';
+import { checkFields } from './fields.ts';
 import { applyOverride } from './override.ts';
 import { resolveRemainder } from './remainder.ts';
 import { checkStages, boundStages, MOST, splitStages, voteStages, type SearchStage } from './stages.ts';
@@ -37,6 +38,10 @@ const FIELDS = Object.keys({
 } satisfies Record<keyof HipConfig, 0 | 1>);
 const LAYER_FIELDS = Object.keys({ dense: 0, k: 0, kPerHead: 0, remainder: 0, candidates: 0 } satisfies Record<
   keyof LayerOverride,
+  0
+>);
+const ENSEMBLE_FIELDS = Object.keys({ members: 0, votes: 0, truncate: 0, rounds: 0 } satisfies Record<
+  keyof EnsembleConfig,
   0
 >);
 
@@ -144,23 +149,14 @@ function checkLayers(config: HipConfig): void {
     if (kPerHead !== undefined && !Array.isArray(kPerHead)) fail('layers', kPerHead, 'a list', `${at}.kPerHead`);
     if (candidates !== undefined && !(config.stages && config.stages.length > 1))
       fail('layers', candidates, 'candidates to stages: one before the last leaves them', `${at}.candidates`);
-    if (remainder !== undefined && remainder !== false) resolveRemainder(remainder);
     try {
+      if (remainder !== undefined && remainder !== false) resolveRemainder(remainder);
       checkOne(applyOverride(config, override));
     } catch (error) {
       if (!(error instanceof HipError)) throw error;
       throw new HipError(error.code, `${at}: ${error.message}`, { ...error.details, name: 'layers', layer });
     }
   });
-}
-
-/** A field that nothing reads is a slip of the pen. */
-function checkFields(given: object, known: readonly string[], at: string): void {
-  for (const [name, value] of Object.entries(given)) {
-    if (known.includes(name) || value === undefined) continue;
-    const message = `${at}.${name} is ${String(value)}: there is no such field; those there are: ${known.join(', ')}`;
-    throw new HipError('invalid-config', message, { name, value });
-  }
 }
 
 /** What callers without types pass. */
@@ -173,7 +169,8 @@ function checkForm(config: unknown): void {
   if (kPerHead !== undefined && !Array.isArray(kPerHead)) fail('kPerHead', kPerHead, 'a list of integers >= 0');
   if (layers !== undefined && !Array.isArray(layers)) fail('layers', layers, 'a list, {} for a layer as the others');
   if (ensemble !== undefined && (typeof ensemble !== 'object' || ensemble === null))
-    fail('ensemble', ensemble, '{ members, votes, rounds }');
+    fail('ensemble', ensemble, '{ members, votes, truncate, rounds }');
+  if (ensemble) checkFields(ensemble, ENSEMBLE_FIELDS, 'ensemble');
 }
 
 function checkEnsemble({ ensemble, stages }: HipConfig): void {

@@ -1,5 +1,6 @@
 // Multi-stage pruning's parameters: stages that score chunks (InfiniteHiP, arXiv 2502.08910 §3) and a last one in which rows vote.
 import { HipError } from '../errors.ts';
+import { checkFields } from './fields.ts';
 
 /** Most tokens, rows or steps a parameter may count: kernels add such numbers in 32 bits. */
 export const MOST = 2 ** 30;
@@ -162,6 +163,11 @@ const fail: Fail = (what, value, fix) => {
   throw new HipError('invalid-config', `${what} is ${String(value)}: ${fix}`, { name: 'stages', value });
 };
 
+const FIELDS = Object.keys({ chunk: 0, keep: 0, refresh: 0, strideQ: 0, rows: 0, score: 0, dims: 0 } satisfies Record<
+  keyof SearchStage,
+  0
+>);
+
 /** @throws HipError `invalid-config` naming the stage, the value and the fix */
 export function checkStages(
   stages: readonly SearchStage[],
@@ -177,6 +183,8 @@ export function checkStages(
     return fail('stages.length', 0, 'give at least one stage, or leave stages undefined for the tree search');
   stages.forEach((stage, i) => {
     const at = `stages[${i}]`;
+    if (typeof stage !== 'object' || stage === null) fail(at, stage, 'give { chunk, keep, score, … }');
+    checkFields(stage, FIELDS, at);
     for (const name of ['chunk', 'keep', 'refresh'] as const) checkCount(`${at}.${name}`, stage[name] ?? 1);
     if (stage.score === 'mass') checkVote(stage, at, i === stages.length - 1);
     else checkScored(stage, at, { window, causal });

@@ -96,7 +96,7 @@ describe('createHipSession', () => {
 
   it.each<[object, RegExp]>([
     [{ k: -1 }, /k is -1/],
-    [{ kk: 256 }, /^config\.kk is 256: there is no such field; those there are: k, blockQ/],
+    [{ kk: 256 }, /^config\.kk is 256: there is no such field \(did you mean k\?\); those there are: k, blockQ/],
     [{ layers: [{}, { keys: 4 }] }, /^layers\[1\]\.keys is 4: there is no such field; those there are: dense, k,/],
     [{ window: Number.NaN }, /window is NaN: give an integer/],
   ])('refuses a configuration of %o before it reads weights', async (config, message) => {

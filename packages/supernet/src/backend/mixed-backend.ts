@@ -1,6 +1,7 @@
 // tfjs-webgpu on a device with matrix units: tfjs' own asks for none of the features that they need.
 import * as tf from '@tensorflow/tfjs';
 import { HALF_PRODUCT_FEATURES } from '../webgpu/half-products.ts';
+import { noAdapter } from './no-webgpu.ts';
 
 interface Adapter {
   readonly features: ReadonlySet<string>;
@@ -34,7 +35,7 @@ export function registerMixedBackend(
     'webgpu',
     async () => {
       const adapter = await gpu.requestAdapter({ powerPreference: 'high-performance' });
-      if (!adapter) throw new Error('the browser offers no adapter');
+      if (!adapter) throw new Error(noAdapter());
       const wanted = ['timestamp-query', ...HALF_PRODUCT_FEATURES];
       const device = await adapter.requestDevice({
         requiredFeatures: wanted.filter((feature) => adapter.features.has(feature)),

@@ -3,6 +3,7 @@ import * as tf from '@tensorflow/tfjs';
 import { SupernetError } from '../errors.ts';
 import { registerMixedBackend } from './mixed-backend.ts';
 import type { GpuOfDevices } from './mixed-backend.ts';
+import { noAdapter, noGpuApi } from './no-webgpu.ts';
 
 /** A backend that {@link setUpTfjs} knows. */
 export type TfjsBackend = 'webgpu' | 'wasm' | 'cpu';
@@ -78,10 +79,9 @@ const STARTS: Readonly<Record<TfjsBackend, (options: TfjsOptions) => Promise<str
 
 async function startWebGpu({ allowSoftware = false, mixed = false }: TfjsOptions): Promise<string | undefined> {
   const gpu = typeof navigator === 'object' ? (navigator as { readonly gpu?: Gpu }).gpu : undefined;
-  if (!gpu)
-    return 'there is no navigator.gpu (an older browser, a page without HTTPS, or Node without the webgpu package)';
+  if (!gpu) return noGpuApi();
   const adapter = await gpu.requestAdapter();
-  if (!adapter) return 'the browser offers no adapter';
+  if (!adapter) return noAdapter();
   const { vendor = '', architecture = '', device = '', description = '' } = adapter.info ?? {};
   const label = [vendor, architecture, device, description].filter(Boolean).join(' ');
   if (!allowSoftware && (adapter.info?.isFallbackAdapter || /swiftshader|llvmpipe|software|warp/i.test(label)))

@@ -11,12 +11,12 @@ it('without a GPU it falls back to WebAssembly, without threads, and says why', 
   expect([backend, tf.getBackend()]).toEqual(['wasm', 'wasm']);
   expect(await tf.env().getAsync('WASM_HAS_MULTITHREAD_SUPPORT')).toBe(false);
   expect(skipped.map((each) => each.backend)).toEqual(['webgpu']);
-  expect(message).toMatch(/^tfjs runs on wasm, not on webgpu: there is no navigator\.gpu/);
+  expect(message).toMatch(/^tfjs runs on wasm, not on webgpu: Node has no navigator\.gpu of its own \(npm i webgpu/);
   expect((await tf.matMul(tf.tensor2d([[1, 2]]), tf.tensor2d([[3], [4]])).data())[0]).toBe(11);
 });
 
 it.each([
-  ['no adapter', null, /offers no adapter/],
+  ['no adapter', null, /^it finds no GPU on this machine/],
   [
     'SwiftShader',
     { info: { vendor: 'google', architecture: 'swiftshader' } },
@@ -28,6 +28,18 @@ it.each([
   const { backend, skipped } = await setUpTfjs({ backends: ['webgpu', 'cpu'] });
   expect([backend, tf.getBackend()]).toEqual(['cpu', 'cpu']);
   expect(skipped[0]!.reason).toMatch(reason);
+});
+
+it('in a page the reasons are a browser’s', async () => {
+  vi.stubGlobal('process', undefined);
+  for (const [gpu, reason] of [
+    [undefined, 'there is no navigator.gpu (an older browser, or a page without HTTPS)'],
+    [{ requestAdapter: async () => null }, 'the browser offers no adapter'],
+  ] as const) {
+    vi.stubGlobal('navigator', { gpu });
+    const { skipped } = await setUpTfjs({ backends: ['webgpu', 'cpu'] });
+    expect(skipped).toEqual([{ backend: 'webgpu', reason }]);
+  }
 });
 
 it('.wasm files that are not there are a reason, with where they were looked for', async () => {
