@@ -1,4 +1,4 @@
-# What lease.sh runs: recipes, and for one or two GPUs the chains of studies by priority. Sourced. TINY=1: one or two steps of each; CHECK=1: every stage of
+# What lease.sh runs: recipes, and for one, two or four GPUs the chains of studies by priority. Sourced. TINY=1: one or two steps of each; CHECK=1: every stage of
 # each for some steps at the real batch sizes, all side by side, in two minutes of one GPU.
 
 L='"labels":{"batchSize":64,"dropout":{"hidden":0.1,"attention":0.1,"classifier":0.1},"average":{"decay":0.999},"optimizer":{"weightDecay":0.01,"layerDecay":0.65},"schedule":{"kind":"linear","warmup":0.08}}'
@@ -42,13 +42,25 @@ jobs_of() {
 0 c books smollm2-books 0 0 SMOL books
 0 d cifar-0 cifar10 0 0 CIFAR cifar-0
 J
+  elif [ "$1" -ge 4 ]; then cat <<J
+0 a sst2-0 sst2-minilm 0 0 SST2 sst2-0
+0 b sst2-1 sst2-minilm 1 0 SST2 sst2-1
+0 c sst2-2 sst2-minilm 2 0 SST2 sst2-2
+1 d cifar-0 cifar10 0 0 CIFAR cifar-0
+1 e cifar-1 cifar10 1 0 CIFAR cifar-1
+1 f cifar-2 cifar10 2 0 CIFAR cifar-2
+2 g books smollm2-books 0 0 SMOL books
+2 h books-depth smollm2-books 0 0 DEPTH books
+3 i emb-600 embeddings 0 0 EMB emb-600
+3 j typescript smollm2-typescript 0 0 TYPESCRIPT typescript
+J
   elif [ "$1" -ge 2 ]; then cat <<J
-0 a sst2-0 sst2-minilm 0 600 SST2 sst2-0
-0 b sst2-1 sst2-minilm 1 600 SST2 sst2-1
-0 c sst2-2 sst2-minilm 2 600 SST2 sst2-2
+0 a sst2-0 sst2-minilm 0 540 SST2 sst2-0
+0 b sst2-1 sst2-minilm 1 540 SST2 sst2-1
+0 c sst2-2 sst2-minilm 2 540 SST2 sst2-2
 0 d emb-600 embeddings 0 0 EMB emb-600
 1 e books smollm2-books 0 0 SMOL books
-1 f books-depth smollm2-books 0 680 DEPTH books
+1 f books-depth smollm2-books 0 470 DEPTH books
 0 a cifar-0 cifar10 0 0 CIFAR cifar-0
 0 b cifar-1 cifar10 1 0 CIFAR cifar-1
 0 c cifar-2 cifar10 2 0 CIFAR cifar-2

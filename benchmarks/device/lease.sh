@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# One lease of one or two GPUs for known-models.md, by priority: SST-2, embeddings, SmolLM2 on books, CIFAR-10, TypeScript (lease-jobs.sh).
+# One lease of one, two or four GPUs for known-models.md, by priority: SST-2, embeddings, SmolLM2 on books, CIFAR-10, TypeScript (lease-jobs.sh).
 # At most three trainings share a GPU: each of its three chains begins the next study when one has ended.
 #   lease.sh prepare [GPUS SECONDS]   here: everything that travels, and the calls to send
 #   lease.sh plan [GPUS SECONDS]      here: the chains, what each training takes and what of it fits
@@ -45,9 +45,13 @@ take)
   for name in $(ls "$home/parts" | sed -n 's/\.tar\.xz\..*//p' | sort -u); do
     files=("$home/parts/$name".tar.xz.*); total=${files[0]##*-}
     [ "${#files[@]}" -eq "$total" ] && [ ! -e "$home/parts/$name.done" ] || continue
+    mkdir -p "$home/unpacked/$name"
+    # A study begins when READY is there: folders come into their place when all of their files are unpacked.
     printf '%s\0' "${files[@]}" | sort -zV | xargs -0 cat \
-      | python3 -c 'import lzma,shutil,sys; shutil.copyfileobj(lzma.open(sys.stdin.buffer), sys.stdout.buffer)' | tar x -C "$home/shared" --no-same-owner \
-      && touch "$home/parts/$name.done"
+      | python3 -c 'import lzma,shutil,sys; shutil.copyfileobj(lzma.open(sys.stdin.buffer), sys.stdout.buffer)' | tar x -C "$home/unpacked/$name" --no-same-owner \
+      && (cd "$home/unpacked/$name" && { find . -type f ! -name READY; find . -type f -name READY; } | while read -r file; do
+        mkdir -p "$home/shared/${file%/*}" && mv "$file" "$home/shared/$file"
+      done) && touch "$home/parts/$name.done"
   done; ls "$home/parts" ;;
 begin)
   gpus=$2; end=$(($(date +%s) + $3 - 40))

@@ -50,6 +50,13 @@ it('begins anew, from the weights as they were, with the steps that fit after it
   expect(now).toBeLessThan(11_000);
 });
 
+it('steps that make recordings, a few of the first hundred, do not shorten it', async () => {
+  expect(await run(900, 20, (step) => (step < 60 && step % 20 === 5 ? 1000 : 10))).toMatchObject({
+    done: 900,
+    attempts: [900],
+  });
+});
+
 it('is stopped when its time is over', async () => {
   const { done, attempts, now } = await run(2000, 10, (_, attempt) => (attempt === 1 ? 10 : 40));
   expect(done).toBeLessThan(attempts[1]!);

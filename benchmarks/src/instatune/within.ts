@@ -3,7 +3,11 @@ import * as tf from '@tensorflow/tfjs';
 import { SupernetError, type ElasticModel } from '@instatune/supernet';
 
 /** Steps whose pace says whether a training fits its time: the ones before make shaders and buffers. */
-const PACE = { from: 24, to: 56 } as const;
+const PACE = { from: 24, to: 88 } as const;
+/** Steps are told in groups of so many. */
+const GROUP = 8;
+/** A step takes so many times the median of its groups, which has none of those that make shaders or recordings for a length that is new. */
+const MEDIAN = 1.2;
 /** How much longer than its time a training may look before it begins anew with fewer steps. */
 const SLACK = 1.05;
 /** Steps, at least. */
@@ -38,13 +42,17 @@ export async function trainWithin<T>(
   let fits: number | undefined;
   const attempt = (steps: number, isTried: boolean): Promise<T> => {
     const over = new AbortController();
-    let from = start;
+    let last = start;
+    const paces: number[] = [];
     return train(steps, AbortSignal.any([signal, over.signal]), (step) => {
       const now = performance.now();
       if (now > end) over.abort();
-      if (step === PACE.from) from = now;
+      if (step % GROUP === 0) {
+        if (step > PACE.from && step <= PACE.to) paces.push((now - last) / GROUP);
+        last = now;
+      }
       if (!isTried || steps <= 2 * PACE.to || step !== PACE.to) return;
-      const each = (now - from) / (PACE.to - PACE.from);
+      const each = MEDIAN * (paces.toSorted((a, b) => a - b)[paces.length >> 1] as number);
       if (now + (steps - PACE.to) * each <= start + SLACK * (end - start)) return;
       fits = Math.floor((end - now) / each);
       over.abort();
