@@ -5,12 +5,7 @@ import { objectiveMismatch, type ComparedObjective } from '../study/compare.ts';
 import type { Trial } from '../study/trial.ts';
 import { trialSeed } from '../seeds.ts';
 import type { Bound } from '../constraints.ts';
-import {
-  constraintBounds,
-  constraintOfValue,
-  constraintValueName,
-  type NamedConstraints,
-} from './constraint-values.ts';
+import { constraintBounds, constraintOfValue, constraintValueName } from './constraint-values.ts';
 import { givenGenes, type GivenCandidate, type GivenOptions } from './candidate.ts';
 
 /** One candidate and what was measured of it. */

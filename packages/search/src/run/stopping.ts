@@ -12,7 +12,7 @@ export interface EarlyStoppingOptions {
    * the rungs of successive halving
    */
   readonly rungs?: readonly number[] | undefined;
-  /** Deviations between a rung's values and whole ones that a trial is given before it is compared. @defaultValue 1.5 */
+  /** Deviations between a rung's values and whole ones that a trial is given before it is compared. @defaultValue 1 */
   readonly margin?: number | undefined;
   /** Whole trials that must have passed a rung before anything is stopped there. @defaultValue 10 */
   readonly leastTrials?: number | undefined;
@@ -33,7 +33,7 @@ export function stoppingOf(space: Space, given: boolean | EarlyStoppingOptions |
   if (given === undefined || given === false) return undefined;
   const options = given === true ? {} : given;
   checkNames('earlyStopping', options, ['rungs', 'margin', 'leastTrials']);
-  const { rungs, margin = 1.5, leastTrials = 10 } = options;
+  const { rungs, margin = 1, leastTrials = 10 } = options;
   const { steps } = space.problem;
   const fail = (what: string, value: unknown): never => {
     throw new SearchError('invalid-option', `earlyStopping: ${what}`, { value });
@@ -52,8 +52,8 @@ export function stoppingOf(space: Space, given: boolean | EarlyStoppingOptions |
 
 /**
  * Whether a trial is to end at a rung: where a whole, feasible trial dominates it even if each of its measured objectives came out `margin`
- * deviations better than expected from the rung. Expected is what the rung's value became in the trials that went on; the deviation is that
- * of what it did not tell. Computed objectives have no margin. Asynchronous, as the rungs of ASHA (Li et al. 2020): nothing waits for others.
+ * deviations better than expected from the rung. Expected is what such a value became in the trials that went on, by a straight line; the deviation
+ * is that of what the line did not tell. Computed objectives have no margin. Asynchronous, as the rungs of ASHA (Li et al. 2020): nothing waits for others.
  */
 export function isHopeless(
   space: Space,
@@ -70,7 +70,7 @@ export function isHopeless(
     const value = report.values[name];
     if (!calibration || value === undefined || !Number.isFinite(value)) return false;
     const better = direction === 'minimize' ? -1 : 1;
-    best[name] = value + calibration.shift + better * stopping.margin * calibration.deviation;
+    best[name] = calibration.expected(value) + better * stopping.margin * calibration.deviation(value);
   }
   const point = space.minimised(best);
   const dominates = ({ values }: CompleteTrial): boolean => {

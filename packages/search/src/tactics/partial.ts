@@ -2,31 +2,52 @@
 import type { Space } from '../space.ts';
 import { isComplete, type CompleteTrial, type Trial } from '../study/trial.ts';
 
-/** How whole values differ from those at a step. */
+/** What a value at a step tells of the whole one. */
 export interface Calibration {
-  /** Added on average. */
-  readonly shift: number;
-  /** Of what is added. */
-  readonly deviation: number;
+  /** The whole value to expect after one. */
+  expected(value: number): number;
+  /** Of the whole value from the expected one: greater where few trials tell, and beyond those that do. */
+  deviation(value: number): number;
+  /** Of the whole values that are known from those expected of them. */
+  readonly residual: number;
 }
 
-/** From the whole trials that reported at the step; undefined where fewer than `least` did. */
+/** With fewer trials the whole values are taken to differ from those at the step by a shift alone: a slope would be chance. */
+const LEAST_FOR_SLOPE = 8;
+
+/**
+ * From the whole trials that reported at the step; undefined where fewer than `least` did. A straight line by least squares: the first batches may be
+ * harder than the others, by a sum and by a factor. The deviation is that of a new observation.
+ */
 export function calibrationAt(
   whole: readonly CompleteTrial[],
   name: string,
   step: number,
   least: number,
 ): Calibration | undefined {
-  const added: number[] = [];
+  const parts: number[] = [];
+  const wholes: number[] = [];
   for (const { intermediate, values } of whole) {
     const value = intermediate?.find((report) => report.step === step)?.values[name];
-    if (value !== undefined && Number.isFinite(value)) added.push(values[name]! - value);
+    if (value === undefined || !Number.isFinite(value)) continue;
+    parts.push(value);
+    wholes.push(values[name]!);
   }
-  if (added.length < least) return undefined;
-  const shift = added.reduce((sum, one) => sum + one / added.length, 0);
-  const squares = added.reduce((sum, one) => sum + (one - shift) ** 2, 0);
-  return { shift, deviation: Math.sqrt(squares / (added.length - 1)) };
+  const count = parts.length;
+  if (count < least) return undefined;
+  const [x, y] = [meanOf(parts), meanOf(wholes)];
+  const width = parts.reduce((sum, part) => sum + (part - x) ** 2, 0);
+  const isLine = count >= LEAST_FOR_SLOPE && width > 0;
+  const slope = isLine ? parts.reduce((sum, part, i) => sum + (part - x) * (wholes[i]! - y), 0) / width : 1;
+  const expected = (value: number): number => y + slope * (value - x);
+  const squares = parts.reduce((sum, part, i) => sum + (wholes[i]! - expected(part)) ** 2, 0);
+  const residual = Math.sqrt(squares / (count - (isLine ? 2 : 1)));
+  const deviation = (value: number): number =>
+    residual * Math.sqrt(1 + 1 / count + (isLine ? (value - x) ** 2 / width : 0));
+  return { expected, deviation, residual };
 }
+
+const meanOf = (values: readonly number[]): number => values.reduce((sum, value) => sum + value / values.length, 0);
 
 /** A deviation takes two. */
 const LEAST_WHOLE = 2;
@@ -49,7 +70,7 @@ export function expectedValues(
     const calibration = calibrationAt(whole, name, last.step, LEAST_WHOLE);
     const value = last.values[name];
     if (!calibration || value === undefined || !Number.isFinite(value)) return undefined;
-    values[name] = value + calibration.shift;
+    values[name] = calibration.expected(value);
   }
   return values;
 }
@@ -61,8 +82,8 @@ const LEAST = 8;
 const TELLING = 0.5;
 
 /**
- * Stopped trials with what is expected of their measured objectives, for predictors to learn from: the last values reported, and what was added
- * to such in the whole trials. Left out where that is too uncertain. They are estimates: no front has them.
+ * Stopped trials with what is expected of their measured objectives, for predictors to learn from: what is expected after the last values
+ * reported. Left out where that is too uncertain. They are estimates: no front has them.
  */
 export function expectedTrials(space: Space, trials: readonly Trial[]): readonly CompleteTrial[] {
   const stopped = trials.filter(({ status }) => status === 'stopped');
@@ -82,14 +103,14 @@ export function expectedTrials(space: Space, trials: readonly Trial[]): readonly
     for (const { name } of space.measured) {
       const given = calibration(name, last.step);
       const value = last.values[name];
-      if (!given || value === undefined || !(given.deviation <= TELLING * spreads.get(name)!)) return [];
-      values[name] = value + given.shift;
+      if (!given || value === undefined || !(given.residual <= TELLING * spreads.get(name)!)) return [];
+      values[name] = given.expected(value);
     }
     return [{ ...trial, status: 'complete', values }];
   });
 }
 
 function spreadOf(values: readonly number[]): number {
-  const mean = values.reduce((sum, value) => sum + value / values.length, 0);
+  const mean = meanOf(values);
   return Math.sqrt(values.reduce((sum, value) => sum + (value - mean) ** 2, 0) / Math.max(1, values.length - 1));
 }
