@@ -3,6 +3,7 @@ import { Breath } from '@instatune/nsga2';
 import { checkPredictor, predictorSetting, type PredictorChoice } from './predictor.ts';
 import { acquire, RULES } from './acquisition.ts';
 import { gainRates, sharesOf } from './credits.ts';
+import { edgeCandidates } from './edges.ts';
 import { fitFeasibility } from './feasibility.ts';
 import { innerSearch, predict, type Predicted } from './inner.ts';
 import { parzenCandidates } from './parzen.ts';
@@ -52,10 +53,10 @@ const sizeAfter = (trials: number): number =>
 
 /**
  * Each round: fit one predictor per measured objective on everything measured so far (genes as masked level features), run NSGA-II on predictors and
- * exact objectives, measure the candidates that promise the most hypervolume beyond what is measured. Differs from DyNAS-T in that nothing equal
- * is measured twice, the last batch is measured, and the result is the non-dominated set of measurements, not of predictions. Once what is
- * predicted to be on the front no longer is, part of a round is proposed for what it may be and for what it teaches, the more of it the
- * more that paid. What can hardly be measured (others like it failed) is weighed by how likely it can.
+ * exact objectives, measure the candidates that promise the most hypervolume beyond what is measured, some of them moved onto the bounds of real
+ * variables. Differs from DyNAS-T in that nothing equal is measured twice, the last batch is measured, and the result is the non-dominated set of
+ * measurements, not of predictions. Once what is predicted to be on the front no longer is, part of a round is proposed for what it may be and
+ * for what it teaches, the more of it the more that paid. What can hardly be measured (others like it failed) is weighed by how likely it can.
  */
 export function linas(options: LinasOptions = {}): Tactic {
   const settings = checkSettings(
@@ -102,13 +103,18 @@ export function linas(options: LinasOptions = {}): Tactic {
       const shares = sharesOf(rates, limit);
       const breath = new Breath({ signal });
       const near = await parzenCandidates(space, trials, bounds, random, NEAR * shares['local']!, breath);
-      const thought: Predicted[] = [];
-      for (let start = 0; start < near.length; start += AT_ONCE) {
-        thought.push(...predict({ space, surrogate, bounds, feasibility }, near.slice(start, start + AT_ONCE)));
-        await breath.take();
-      }
-      const local = distinct(thought).filter(({ level = 1 }) => level > 0);
-      const open = predicted.filter(({ key }) => !seen.has(key));
+      const thoughtOf = async (batch: readonly (readonly number[])[]): Promise<readonly Predicted[]> => {
+        const thought: Predicted[] = [];
+        for (let start = 0; start < batch.length; start += AT_ONCE) {
+          thought.push(...predict({ space, surrogate, bounds, feasibility }, batch.slice(start, start + AT_ONCE)));
+          await breath.take();
+        }
+        return distinct(thought).filter(({ level = 1 }) => level > 0);
+      };
+      const local = await thoughtOf(near);
+      // First: a predicted front of real values is longer than what a batch is chosen from.
+      const edges = await thoughtOf(await edgeCandidates(space, predicted, breath));
+      const open = [...edges, ...predicted].filter(({ key }) => !seen.has(key));
       const candidates = [
         ...(await acquire({
           space,
