@@ -1,5 +1,7 @@
-# The peers' table as jobs of one thread each, the most important first: python3 search-jobs.py FOLDER OUT LANES [--tiny]. Ends at SIGTERM; what is
-# done stays, and a second call goes on.
+# The peers' table as jobs of one thread each, the most important first: python3 search-jobs.py FOLDER OUT LANES [OPTION...]. Ends at SIGTERM;
+# what is done stays, and a second call goes on. --tiny tries it. --linas ZDT1,ZDT3 makes LINAS's runs on these tasks alone, --linas those on all;
+# --evaluations and --seeds say how many.
+import argparse
 import os
 import signal
 import subprocess
@@ -8,15 +10,27 @@ import threading
 import time
 from pathlib import Path
 
-HERE, OUT, LANES = Path(sys.argv[1]).resolve(), Path(sys.argv[2]).resolve(), int(sys.argv[3])
-TINY = "--tiny" in sys.argv
+parser = argparse.ArgumentParser()
+parser.add_argument("folder", type=Path)
+parser.add_argument("out", type=Path)
+parser.add_argument("lanes", type=int)
+parser.add_argument("--tiny", action="store_true")
+parser.add_argument("--linas", nargs="?", const="all")
+parser.add_argument("--evaluations", type=int, default=800)
+parser.add_argument("--seeds", type=int, default=11)
+arguments = parser.parse_args()
+HERE, OUT, LANES, TINY = arguments.folder.resolve(), arguments.out.resolve(), arguments.lanes, arguments.tiny
 NODE = os.environ["NODE"]
 PEERS = HERE / "repo/benchmarks/peers/optuna_runs.py"
 TASKS = [
     "ZDT4", "WFG9", "BERT-synth", "OFA-MobileNetV3", "HAT cpu_xeon", "HAT gpu_titanxp",
     "ZDT1", "ZDT3", "ZDT6", "DTLZ2", "DTLZ7", "WFG4",
 ]  # fmt: skip
-SEEDS = 11
+SEEDS = arguments.seeds
+ONLY = TASKS if arguments.linas in (None, "all") else arguments.linas.split(",")
+unknown = [task for task in ONLY if task not in TASKS]
+if unknown:
+    parser.error(f"no task {', '.join(unknown)}: use {', '.join(TASKS)}")
 
 
 def ours(seeds, evaluations, tasks=TASKS):
@@ -45,6 +59,9 @@ def bench(name):
 
 
 def jobs():
+    if arguments.linas:
+        yield from ours(range(SEEDS), arguments.evaluations, ONLY)
+        return
     if TINY:
         yield from ours([0], 30, ["ZDT4", "OFA-MobileNetV3", "HAT cpu_xeon"])
         yield from list(optuna("nsga2", [0], 60))[:4]

@@ -1,6 +1,6 @@
 #!/bin/bash
-# On a machine without a network: bash search.sh OUT [LANES] [--tiny], in the folder that pack-search.ts filled. Results are one file a run in OUT;
-# node.xz is sought here and in .carry*/ beside.
+# On a machine without a network: bash search.sh OUT [LANES] [OPTION...], in the folder that pack-search.ts filled; the options are those of
+# search-jobs.py. Results are one file a run in OUT; node.xz is sought here and in .carry*/ beside.
 set -u
 here=$(cd "$(dirname "$0")" && pwd)
 out=$1 lanes=${2:-20}

@@ -7,9 +7,13 @@ import { Space } from '@instatune/search';
 import type { Benchmark } from './benchmark.ts';
 import { makeOwnRuns, readRuns } from './peers/runs.ts';
 import { speedRows } from './peers/speed.ts';
+import { flatOf, HYPERVOLUME, readStored, replaced, rowOf } from './peers/stored.ts';
 import { rowsOfTask, standing } from './peers/table.ts';
 import { measureTask, PEER_TASKS } from './peers/tasks.ts';
 import { volumeRows } from './peers/volume-speed.ts';
+
+/** What the rows of LINAS's standing are called among the others. */
+const STANDING = 'standing of linas';
 
 /** Measures the same candidates in Python: two implementations of one task must agree. @returns the largest relative difference, by task */
 async function differences(python: string, tasks: readonly string[]): Promise<Record<string, number>> {
@@ -62,30 +66,37 @@ export const benchmark: Benchmark = {
       await makeOwnRuns({ folder, tactic: tactic as 'linas', tasks, evaluations, seeds, log, signal });
     }
     const runs = readRuns(folder);
-    const rows = tasks.flatMap((name) => rowsOfTask(PEER_TASKS[name]!(), runs));
+    const made = tasks.flatMap((name) => rowsOfTask(PEER_TASKS[name]!(), runs));
+    // HIP_PEERS_STORED: a stored result, in which rows of the same tasks and algorithms are replaced.
+    const path = process.env['HIP_PEERS_STORED'];
+    const stored = path === undefined ? undefined : readStored(path);
+    const absolute = Object.keys(PEER_TASKS).filter((name) => PEER_TASKS[name]!().whole !== undefined);
+    const rows = stored
+      ? replaced(
+          stored.rows.flatMap((flat) => rowOf(flat) ?? []),
+          made,
+          absolute,
+        )
+      : made;
+    const others = stored?.rows.filter(({ part }) => part !== HYPERVOLUME && part !== STANDING) ?? [];
     return {
       rows: [
-        ...rows.map(({ median, worst, fewer, ...row }) => ({
-          part: 'hypervolume',
-          ...row,
-          ...Object.fromEntries(Object.entries(median).map(([count, value]) => [`at${count}`, value])),
-          ...Object.fromEntries(Object.entries(worst).map(([count, value]) => [`worst${count}`, value])),
-          ...Object.fromEntries(Object.entries(fewer).map(([count, seeds]) => [`seeds${count}`, seeds])),
-        })),
-        ...standing(rows, 'ours linas').map((row) => ({ part: 'standing of linas', ...row })),
+        ...rows.map(flatOf),
+        ...standing(rows, 'ours linas').map((row) => ({ part: STANDING, ...row })),
         ...(python === undefined
-          ? []
-          : (await speedRows(python, Number(process.env['HIP_PEERS_SPEED_SEEDS'] ?? (quick ? 1 : 5)))).map((row) => ({
-              part: '25,000 evaluations',
-              ...row,
-            }))),
-        ...(python === undefined
-          ? []
-          : volumeRows(python, quick).map((row) => ({ part: 'exact hypervolume', ...row }))),
+          ? others
+          : [
+              ...(await speedRows(python, Number(process.env['HIP_PEERS_SPEED_SEEDS'] ?? (quick ? 1 : 5)))).map(
+                (row) => ({ part: '25,000 evaluations', ...row }),
+              ),
+              ...volumeRows(python, quick).map((row) => ({ part: 'exact hypervolume', ...row })),
+            ]),
       ],
       environment: {
         runs: runs.length,
-        tasksAgreeWithin: agreement,
+        ...(agreement ? { tasksAgreeWithin: agreement } : {}),
+        // Where the stored rows were measured, and how.
+        ...stored?.environment,
         references: Object.fromEntries(tasks.map((name) => [name, PEER_TASKS[name]!().reference])),
       },
     };

@@ -50,7 +50,7 @@ export async function makeOwnRuns(options: OwnRunsOptions): Promise<void> {
       const run: PeerRun = {
         task: name,
         algorithm: `ours ${tactic}`,
-        version: 'this commit',
+        version: 'this repository',
         seed,
         cpuSeconds: Number(((user + system) / 1e6).toFixed(2)),
         objectives: trials
