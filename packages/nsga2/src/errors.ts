@@ -1,5 +1,5 @@
 // Typed errors of this package: a code to switch on, a message that names the value and the fix, the values themselves.
-import type { RunState } from './run/minimize.ts';
+import type { RunState } from './run/generation.ts';
 
 /** What went wrong, for programs. */
 export type Nsga2ErrorCode =

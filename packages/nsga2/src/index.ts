@@ -37,21 +37,16 @@ export { dasDennis, partitionsFor, twoLayerDirections } from './survival/referen
 export type { Individual } from './engine/population.ts';
 export type { Sampler } from './engine/mating.ts';
 export type { Duplicates, EngineOptions, Nsga2Options } from './engine/options.ts';
-export { Evolution, type Candidate, type Snapshot, type Told } from './engine/evolution.ts';
+export { Evolution } from './engine/evolution.ts';
+export type { Candidate, Told } from './engine/slots.ts';
+export type { Snapshot } from './engine/snapshot.ts';
 export type { EngineState, SavedCandidate, SavedIndividual, SavedVariable } from './engine/state.ts';
 export { Nsga2 } from './engine/nsga2.ts';
 export { Nsga3, Unsga3, type Nsga3Options } from './engine/nsga3.ts';
 export { SmsEmoa } from './engine/sms-emoa.ts';
-export {
-  evolve,
-  minimize,
-  type EvolveOptions,
-  type Generation,
-  type MinimizeOptions,
-  type MinimizeResult,
-  type RunState,
-  type Termination,
-} from './run/minimize.ts';
+export { evolve, minimize, type MinimizeOptions, type MinimizeResult, type Termination } from './run/minimize.ts';
+export type { Generation, RunState } from './run/generation.ts';
+export type { EvolveOptions } from './run/options.ts';
 export { Breath, type BreathOptions } from './run/breath.ts';
 export type { OnEvaluationError } from './run/evaluate.ts';
 export type { StagnationOptions, StagnationState } from './run/termination.ts';

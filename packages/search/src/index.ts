@@ -19,7 +19,8 @@ export {
   type Bound,
   type Constraint,
 } from './constraints.ts';
-export { runSearch, resume, type ResumeOptions } from './run/run-search.ts';
+export { runSearch, resume } from './run/run-search.ts';
+export type { ResumeOptions } from './run/opening.ts';
 export type { EarlyStoppingOptions } from './run/stopping.ts';
 export type { Proposals, RunOptions, SearchOptions } from './run/options.ts';
 export type { FrontPoint, HistoryPoint, SearchProgress, SearchResult } from './run/progress.ts';

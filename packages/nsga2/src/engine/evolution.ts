@@ -2,44 +2,29 @@
 import { ParetoArchive } from '../archive.ts';
 import { Nsga2Error } from '../errors.ts';
 import { createLayout, type GeneLayout } from '../layout.ts';
-import { assertProblem, checkEvaluation, type EvaluationResult, type Genes, type Problem } from '../problem.ts';
+import { assertProblem, checkEvaluation, type Problem } from '../problem.ts';
 import { Random } from '../random.ts';
-import { rankPoints } from '../sorting/non-dominated-sort.ts';
 import type { Survival } from '../survival/survival.ts';
+import { frontOf } from './front.ts';
 import { GeneSet } from './gene-set.ts';
 import { mate, sampleInitial, type MatingContext } from './mating.ts';
 import type { ResolvedEngineOptions } from './options.ts';
 import { Population, type Individual } from './population.ts';
-import { restoreIndividual, saveCandidate, savedVariable, saveIndividual } from './save.ts';
+import {
+  assertOperators,
+  restoreCandidate,
+  restoreIndividual,
+  saveCandidate,
+  saveIndividual,
+  saveOptions,
+  saveProblem,
+} from './save.ts';
+import { keep, slotOf, Slots, type Candidate, type Told } from './slots.ts';
+import { snapshotOf, type Snapshot } from './snapshot.ts';
 import { STATE_VERSION, type EngineState } from './state.ts';
 
 /** Most individuals that room is made for at the start; where there are more, it grows with them. */
 const ROOM = 4096;
-
-/** A candidate to evaluate. */
-export interface Candidate {
-  /** Number of the candidate in its run, 0 for the first; tell it back with this. */
-  readonly id: number;
-  readonly genes: Genes;
-}
-
-/** The outcome of one candidate: its id and its values, or `failed: true`. */
-export type Told = { readonly id: number } & Exclude<EvaluationResult, readonly number[] | Float64Array>;
-
-/** A candidate of the generation under way. */
-export interface Slot {
-  readonly id: number;
-  readonly genes: Genes;
-  asked: boolean;
-  told: { readonly objectives: ArrayLike<number>; readonly violation: number } | undefined;
-}
-
-/** What a run has found at some moment. */
-export interface Snapshot {
-  readonly population: Individual[];
-  readonly front: Individual[];
-  readonly archive: ParetoArchive | undefined;
-}
 
 /**
  * An evolutionary algorithm as ask and tell; {@link Nsga2}, {@link Nsga3}, {@link Unsga3} and {@link SmsEmoa} are this with their
@@ -57,10 +42,7 @@ export class Evolution {
   private random: Random;
   private parents: Population;
   private readonly pool: Population;
-  private slots: Slot[] | undefined;
-  private byId = new Map<number, Slot>();
-  private nextAsk = 0;
-  private untold = 0;
+  private slots: Slots | undefined;
   private known: GeneSet | undefined;
   private store: ParetoArchive | undefined;
   private nextId = 0;
@@ -94,7 +76,7 @@ export class Evolution {
 
   /** Candidates asked and not yet told. */
   get pending(): number {
-    return this.slots ? this.slots.filter((slot) => slot.asked && !slot.told).length : 0;
+    return this.slots?.pending ?? 0;
   }
 
   /** True between generations: everything asked was told, and nothing of the next generation was asked. */
@@ -125,15 +107,7 @@ export class Evolution {
     if (!(count >= 0)) throw new Nsga2Error('invalid-option', `ask(${count}): needs a count of 0 or more`, { count });
     if (count === 0) return [];
     if (!this.slots && !this.empty) this.breed();
-    if (!this.slots) return [];
-    const asked: Candidate[] = [];
-    while (asked.length < count && this.nextAsk < this.slots.length) {
-      const slot = this.slots[this.nextAsk++]!;
-      if (slot.asked) continue;
-      slot.asked = true;
-      asked.push({ id: slot.id, genes: slot.genes });
-    }
-    return asked;
+    return this.slots?.ask(count) ?? [];
   }
 
   /**
@@ -145,20 +119,13 @@ export class Evolution {
   tell(evaluations: readonly Told[] | Told): void {
     const list = Array.isArray(evaluations) ? (evaluations as readonly Told[]) : [evaluations as Told];
     const seen = new Set<number>();
-    const checked = list.map((told) => {
-      const slot = this.byId.get(told.id);
-      if (!slot || !slot.asked || slot.told || seen.has(told.id)) {
-        throw new Nsga2Error(
-          'unknown-candidate',
-          `candidate ${told.id} is not out for evaluation: tell each asked id once`,
-          { id: told.id },
-        );
-      }
-      seen.add(told.id);
-      return { slot, evaluation: checkEvaluation(this.problem, told, told.id) };
-    });
-    for (const { slot, evaluation } of checked) this.take(slot, evaluation.objectives, evaluation.violation);
-    if (this.slots && this.untold === 0) this.complete();
+    const checked = list.map((told) => ({
+      slot: slotOf(this.slots, told.id, seen),
+      evaluation: checkEvaluation(this.problem, told, told.id),
+    }));
+    for (const { slot, evaluation } of checked) this.slots!.take(slot, evaluation.objectives, evaluation.violation);
+    this.toldCount += checked.length;
+    if (this.slots?.isComplete) this.complete();
   }
 
   /** The population after the last survival. */
@@ -175,17 +142,11 @@ export class Evolution {
    * The population as it would be if the generation under way ended now, with what was told so far. Changes nothing.
    */
   snapshot(): Snapshot {
-    const told = this.slots?.filter((slot) => slot.told !== undefined) ?? [];
-    if (told.length === 0) return { population: this.population, front: this.front, archive: this.store };
-    const pool = Population.for(this.layout, this.problem.objectives, this.parents.size + told.length);
-    pool.addRows(this.parents, rowsOf(this.parents));
-    for (const slot of told) pool.add(slot.id, slot.genes, slot.told!.objectives, slot.told!.violation);
-    const chosen = this.survival.clone().select(pool, this.options.populationSize, this.random.clone());
-    const survivors = Population.for(this.layout, this.problem.objectives, chosen.length);
-    survivors.addRows(pool, chosen);
-    const archive = this.store && ParetoArchive.fromJSON(this.store.toJSON());
-    if (archive) for (const slot of told) keep(archive, slot);
-    return { population: survivors.individuals(), front: frontOf(survivors), archive };
+    const { parents, survival, random, store: archive, options, problem } = this;
+    const told = this.slots?.told ?? [];
+    if (told.length === 0) return { population: this.population, front: this.front, archive };
+    const empty = (capacity: number) => Population.for(this.layout, problem.objectives, capacity);
+    return snapshotOf(told, { parents, survival, random, archive, populationSize: options.populationSize, empty });
   }
 
   /** The whole state; `fromJSON` continues exactly here. Candidates that were asked and not told are asked again. */
@@ -199,27 +160,15 @@ export class Evolution {
       version: STATE_VERSION,
       survival: this.survival.name,
       ...(survivalState === undefined ? {} : { survivalState }),
-      options: {
-        populationSize: options.populationSize,
-        offspring: options.offspring,
-        seed: options.seed,
-        duplicates: options.duplicates,
-        operators: operatorNames(options),
-        archiveCapacity: options.archiveCapacity === Infinity ? null : options.archiveCapacity,
-      },
-      problem: {
-        variables: this.problem.variables.map(savedVariable),
-        objectives: this.problem.objectives,
-        inequality: this.problem.inequality ?? 0,
-        equality: this.problem.equality ?? 0,
-      },
+      options: saveOptions(options),
+      problem: saveProblem(this.problem),
       random: this.random.toJSON(),
       generation: this.completed,
       nextId: this.nextId,
       evaluations: this.toldCount,
       exhausted: this.empty,
       population: Array.from({ length: this.parents.size }, (_, row) => saveIndividual(this.parents.individual(row))),
-      candidates: this.slots ? this.slots.map(saveCandidate) : null,
+      candidates: this.slots ? this.slots.all.map(saveCandidate) : null,
       ...(options.duplicates === 'history' && this.known ? { history: this.known.toJSON() } : {}),
       ...(this.store ? { archive: this.store.toJSON() } : {}),
     };
@@ -227,7 +176,7 @@ export class Evolution {
 
   /** Takes over a state that was checked; the options must be those it was saved with. */
   protected restore(state: EngineState): void {
-    this.assertOperators(state);
+    assertOperators(state, this.options);
     this.random = Random.fromJSON(state.random);
     this.survival.restore(state.survivalState);
     this.completed = state.generation;
@@ -241,26 +190,7 @@ export class Evolution {
       for (const genes of state.history) this.known.add(Float64Array.from(genes));
     }
     if (state.archive) this.store = ParetoArchive.fromJSON(state.archive);
-    this.open(
-      state.candidates?.map(({ id, genes, told }) => ({
-        id,
-        genes: [...genes],
-        asked: told !== undefined,
-        told: told && { objectives: told.objectives ?? [], violation: told.violation ?? Infinity },
-      })),
-    );
-  }
-
-  private assertOperators({ options }: EngineState): void {
-    for (const [type, names] of Object.entries(operatorNames(this.options))) {
-      const saved = options.operators[type]!;
-      if (names.join() === saved.join()) continue;
-      throw new Nsga2Error(
-        'invalid-state',
-        `the state was saved with ${type} operators ${saved.join(', ')}, not ${names.join(', ')}: pass the same`,
-        { field: `options.operators.${type}`, type, expected: saved, actual: names },
-      );
-    }
+    this.slots = state.candidates ? new Slots(state.candidates.map(restoreCandidate)) : undefined;
   }
 
   /** Makes the candidates of the next generation. */
@@ -296,29 +226,15 @@ export class Evolution {
       this.empty = true;
       return;
     }
-    this.open(genes.map((list) => ({ id: this.nextId++, genes: list, asked: false, told: undefined })));
-  }
-
-  private open(slots: Slot[] | undefined): void {
-    this.slots = slots;
-    this.byId = new Map(slots?.map((slot) => [slot.id, slot]));
-    this.nextAsk = 0;
-    this.untold = slots?.filter((slot) => !slot.told).length ?? 0;
-  }
-
-  private take(slot: Slot, objectives: ArrayLike<number>, violation: number): void {
-    slot.told = { objectives: Array.from(objectives), violation };
-    this.untold--;
-    this.toldCount++;
+    this.slots = new Slots(genes.map((list) => ({ id: this.nextId++, genes: list, asked: false, told: undefined })));
   }
 
   /** Ends the generation: survival of parents and children, in the order of their numbers. */
   private complete(): void {
-    const slots = this.slots!;
     const { pool, parents } = this;
     pool.clear();
-    pool.addRows(parents, rowsOf(parents));
-    for (const slot of slots) {
+    pool.addAll(parents);
+    for (const slot of this.slots!.all) {
       pool.add(slot.id, slot.genes, slot.told!.objectives, slot.told!.violation);
       if (this.store) keep(this.store, slot);
     }
@@ -326,45 +242,6 @@ export class Evolution {
     parents.clear();
     parents.addRows(pool, chosen);
     this.completed++;
-    this.open(undefined);
+    this.slots = undefined;
   }
-}
-
-/** Offers a told candidate to an archive; only feasible ones are taken. */
-function keep(archive: ParetoArchive, { id, genes, told }: Slot): void {
-  if (told!.violation <= 0) archive.add({ id, genes, objectives: Array.from(told!.objectives) });
-}
-
-function rowsOf(population: Population): Int32Array {
-  const rows = new Int32Array(population.size);
-  for (let row = 0; row < rows.length; row++) rows[row] = row;
-  return rows;
-}
-
-function operatorNames({ operators }: ResolvedEngineOptions): Record<string, readonly [string, string]> {
-  return Object.fromEntries(
-    Object.entries(operators).map(([type, pair]) => [type, [pair.crossover.name, pair.mutation.name] as const]),
-  );
-}
-
-/** Feasible rows that none dominates; of equal rows (genes and objectives alike in effect) the first. */
-function frontOf(population: Population): Individual[] {
-  const feasible = Array.from({ length: population.size }, (_, row) => row).filter(
-    (row) => population.violations[row]! <= 0,
-  );
-  const { dimension, objectives } = population;
-  const values = new Float64Array(feasible.length * dimension);
-  feasible.forEach((row, n) => values.set(objectives.subarray(row * dimension, (row + 1) * dimension), n * dimension));
-  const { ranks } = rankPoints(values, feasible.length, dimension, 1);
-  const seen = new Set<string>();
-  return feasible
-    .filter((_, n) => ranks[n] === 0)
-    .map((row) => population.individual(row))
-    .filter(({ objectives: point }) => {
-      const key = point.join();
-      if (seen.has(key)) return false;
-      seen.add(key);
-      return true;
-    })
-    .sort((a, b) => a.objectives[0]! - b.objectives[0]! || a.id - b.id);
 }

@@ -74,6 +74,14 @@ export class Population {
     }
   }
 
+  /** Appends copies of all of another population. */
+  addAll(other: Population): void {
+    this.addRows(
+      other,
+      Int32Array.from({ length: other.size }, (_, row) => row),
+    );
+  }
+
   clear(): void {
     this.size = 0;
   }

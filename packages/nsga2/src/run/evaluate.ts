@@ -1,5 +1,6 @@
 // Evaluates candidates with a problem: one by one, several at a time, or as a batch; failures as the caller asked.
-import type { Candidate, Evolution, Told } from '../engine/evolution.ts';
+import type { Evolution } from '../engine/evolution.ts';
+import type { Candidate, Told } from '../engine/slots.ts';
 import { Nsga2Error } from '../errors.ts';
 import {
   checkEvaluation,
