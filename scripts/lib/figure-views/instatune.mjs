@@ -35,6 +35,7 @@ export const instatune = [
             'fewer MACs': ({ fewerMacs, share }) => percent(fewerMacs ?? (share && 1 - share)),
             accuracy: ({ accuracy }) => percent(accuracy),
             loss: 'loss',
+            perplexity: 'perplexity',
             'against plain, relative': ({ againstPlain }) => percent(againstPlain),
             'standard error': ({ againstPlainError }) => percent(againstPlainError),
             'rank correlation': 'spearman',
@@ -42,10 +43,11 @@ export const instatune = [
           },
         ),
         view(
-          'Three seeds of run b: mean and spread, and the mean difference over the same examples',
+          'Three seeds of a run: mean and spread, and the mean difference over the same examples',
           where(document, { row: 'over seeds' }),
           {
             task: 'task',
+            run: 'run',
             network: 'what',
             steps: ({ steps }) => steps.join(', '),
             'fewer MACs': ({ fewerMacs }) => fewerMacs?.map(percent).join(', '),
@@ -66,6 +68,7 @@ export const instatune = [
             pooling: 'pooling',
             steps: 'steps',
             average: 'average',
+            and: 'more',
             dev: ({ accuracy }) => accuracy.map(percent).join(', '),
             'held out': ({ heldOut }) => heldOut.map(percent).join(', '),
           },
