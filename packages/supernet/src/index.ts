@@ -11,7 +11,7 @@ export * from './backend/set-up.ts';
 export * from './checkpoint/load.ts';
 export * from './elastic/cost.ts';
 export * from './elastic/memory.ts';
-export { denseAttention } from './model/attention.ts';
+export { denseAttention } from './model/attention/dense.ts';
 export { ConcatKeyValueCache } from './model/cache.ts';
 export { TransformerModel } from './model/transformer.ts';
 export * from './model/generate.ts';
@@ -39,15 +39,15 @@ export * from './elastic/reconstruct.ts';
 export * from './latency/index.ts';
 export * from './vocabulary/index.ts';
 export { subnetProblem } from './search/problem.ts';
+export type { SubnetProblem } from './search/problem.ts';
 export type {
   SubnetCost,
   SubnetMeasureContext,
   SubnetObjective,
-  SubnetProblem,
   SubnetProblemOptions,
   SubnetQuality,
   SubnetTask,
-} from './search/problem.ts';
+} from './search/options.ts';
 export type { SubnetVariable, WeightBits } from './search/genes.ts';
 export { reuseWebGpuBindings } from './webgpu/dispatch-cache.ts';
 export { mixedMatMul } from './webgpu/half-products.ts';

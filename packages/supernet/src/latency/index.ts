@@ -2,13 +2,10 @@
 export { measureLatencies, measureLatency } from './measure.ts';
 export type { Latency, LatencyOptions } from './measure.ts';
 export * from './table.ts';
-export { checkpointRunner, measureOn, onnxRunner, pageRunner, tfjsRunner } from './runners.ts';
-export type {
-  LatencyRunner,
-  OnnxRuntime,
-  OnnxSession,
-  PlainFeed,
-  PreparedNetwork,
-  RunnerOptions,
-  TimedLanguageModel,
-} from './runners.ts';
+export { measureOn } from './runner.ts';
+export type { LatencyRunner, PreparedNetwork, RunnerOptions } from './runner.ts';
+export { tfjsRunner } from './tfjs-runner.ts';
+export { onnxRunner, pageRunner } from './onnx-runner.ts';
+export type { OnnxRuntime, OnnxSession, PlainFeed } from './onnx-runner.ts';
+export { checkpointRunner } from './checkpoint-runner.ts';
+export type { TimedLanguageModel } from './checkpoint-runner.ts';

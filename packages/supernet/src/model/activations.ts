@@ -2,7 +2,7 @@
 import * as tf from '@tensorflow/tfjs';
 import { elementwise, isFused } from '../webgpu/elementwise.ts';
 import type { FusedActivation } from '../webgpu/elementwise.ts';
-import { onWebGpu } from '../webgpu/program.ts';
+import { onWebGpu } from '../webgpu/tfjs-backend.ts';
 import { customGradient } from './custom-gradient.ts';
 import type { Activation } from '@hip/checkpoints';
 

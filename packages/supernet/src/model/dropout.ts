@@ -1,7 +1,7 @@
 // Drop-out (Srivastava 2014) of states, attention's shares and what a classifier reads, each with a rate; drawn by a seed.
 import * as tf from '@tensorflow/tfjs';
 import { dropOnGpu } from '../webgpu/dropout.ts';
-import { onWebGpu } from '../webgpu/program.ts';
+import { onWebGpu } from '../webgpu/tfjs-backend.ts';
 import { customGradient } from './custom-gradient.ts';
 
 /** Probabilities of drop-out by place, as configurations of BERT name them. A number alone is `hidden`. */

@@ -1,7 +1,7 @@
 // Embedding lookup whose gradient works on every backend (tfjs's own needs UnsortedSegmentSum, which wasm lacks).
 import * as tf from '@tensorflow/tfjs';
 import { scatterRows as scatterOnGpu } from '../webgpu/loss.ts';
-import { onWebGpu } from '../webgpu/program.ts';
+import { onWebGpu } from '../webgpu/tfjs-backend.ts';
 import { customGradient } from './custom-gradient.ts';
 import { sumRows } from './matmul.ts';
 

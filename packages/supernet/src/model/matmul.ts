@@ -1,6 +1,6 @@
 // Matrix products with gradients that stay on each backend's fast path.
 import * as tf from '@tensorflow/tfjs';
-import { onWebGpu } from '../webgpu/program.ts';
+import { onWebGpu } from '../webgpu/tfjs-backend.ts';
 import { halfProduct } from '../webgpu/half-products.ts';
 import { columnSum } from '../webgpu/rows.ts';
 import { customGradient } from './custom-gradient.ts';

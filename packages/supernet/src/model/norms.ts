@@ -1,6 +1,6 @@
 // RMS norm and layer norm over the last axis with fused gradients (few tfjs calls forward and backward).
 import * as tf from '@tensorflow/tfjs';
-import { onWebGpu } from '../webgpu/program.ts';
+import { onWebGpu } from '../webgpu/tfjs-backend.ts';
 import { norm, normGradients } from '../webgpu/rows.ts';
 import { customGradient } from './custom-gradient.ts';
 import { sumRows } from './matmul.ts';

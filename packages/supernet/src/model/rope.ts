@@ -2,7 +2,7 @@
 import * as tf from '@tensorflow/tfjs';
 import { customGradient } from './custom-gradient.ts';
 import { rotate } from '../webgpu/elementwise.ts';
-import { onWebGpu } from '../webgpu/program.ts';
+import { onWebGpu } from '../webgpu/tfjs-backend.ts';
 import { SupernetError } from '../errors.ts';
 import { hostValues } from './host-values.ts';
 import type { Positions } from './positions.ts';

@@ -1,20 +1,17 @@
 // The one elastic transformer behind every family: what differs is in ModelConfig, how it shrinks is in the slots' axes.
 import * as tf from '@tensorflow/tfjs';
 import {
-  headGroup,
   weightSlots,
   type CheckpointFiles,
   type GenerationDefaults,
   type ModelConfig,
   type WeightSlot,
 } from '@hip/checkpoints';
-import { subnetBounds } from '../elastic/cost.ts';
-import { createSpace } from '../elastic/space.ts';
 import { validateSubnet } from '../elastic/validate.ts';
 import type { ElasticSpace, SpaceChoices } from '../elastic/types.ts';
 import { elementCount } from '../counts.ts';
 import { SupernetError } from '../errors.ts';
-import { denseAttention } from './attention.ts';
+import { denseAttention } from './attention/dense.ts';
 import { passOver } from './cache-guard.ts';
 import { requireComputable } from './computable.ts';
 import { checkInputs } from './input-checks.ts';
@@ -26,6 +23,7 @@ import { dropoutRate, passDropout } from './pass-dropout.ts';
 import { isMasked } from './pass.ts';
 import type { Pass } from './pass.ts';
 import { RopeCache } from './rope.ts';
+import { modelSpace } from './space.ts';
 import { createStream } from './stream.ts';
 import type { Stream } from './stream.ts';
 import type { ElasticModel, ForwardOptions, ForwardOutput, KeyValueCache } from './types.ts';
@@ -243,11 +241,4 @@ export class TransformerModel implements ElasticModel {
   #stream(hidden: number, masked: boolean): Stream {
     return createStream({ config: this.config, weights: this.weights, slots: this.#slotByName }, hidden, masked);
   }
-}
-
-/** Elastic space of a configuration, with per-layer bounds where layers are unequal. */
-export function modelSpace(config: ModelConfig, choices: SpaceChoices): ElasticSpace {
-  const { layers, heads, ffn, hiddenSize: hidden } = config;
-  const space = createSpace({ layers, heads, ffn, hidden, headGroup: headGroup(config) }, choices);
-  return { ...space, ...subnetBounds(config) };
 }

@@ -1,56 +1,18 @@
 // AdamW (Loshchilov & Hutter 2019) on tfjs variables: decoupled decay, bias correction, layer-wise learning rates, exact state.
 import * as tf from '@tensorflow/tfjs';
+import type { WeightSlot } from '@hip/checkpoints';
 import { elementCount } from '../counts.ts';
 import { SupernetError } from '../errors.ts';
-import { WEIGHTS_TOGETHER, adamwInPlace } from '../webgpu/adamw.ts';
-import type { AdamWLane } from '../webgpu/adamw.ts';
-import { isShared, onWebGpu } from '../webgpu/program.ts';
-import type { WeightSlot } from '@hip/checkpoints';
-import type { ElasticModel } from '../model/types.ts';
-import type { GradientSet } from './gradients.ts';
 import { adamwOnHeap, isOwnOnHeap } from '../model/host-arrays.ts';
-
-/** Options of {@link AdamW}. */
-export interface AdamWOptions {
-  /** Decay of the first moment. @defaultValue 0.9 */
-  readonly beta1?: number | undefined;
-  /** Decay of the second moment. @defaultValue 0.999 */
-  readonly beta2?: number | undefined;
-  /** @defaultValue 1e-8 */
-  readonly epsilon?: number | undefined;
-  /** Decoupled weight decay per step: w ← w·(1 − lr·decay). @defaultValue 0.01 */
-  readonly weightDecay?: number | undefined;
-  /** Which weights decay. @defaultValue linear weights and heads; not biases, norms and embeddings */
-  readonly decays?: ((slot: WeightSlot) => boolean) | undefined;
-  /**
-   * Layer-wise learning-rate decay: a weight at depth n below the head learns with lr·layerDecayⁿ (head and final norm n = 0, last
-   * layer 1, …, embeddings deepest). @defaultValue 1
-   */
-  readonly layerDecay?: number | undefined;
-}
-
-/** Options with every default filled in. */
-type Settings = { readonly [Name in keyof AdamWOptions]-?: NonNullable<AdamWOptions[Name]> };
-
-/** State of one weight, as arrays. */
-export interface MomentArrays {
-  readonly first: Float32Array;
-  readonly second: Float32Array;
-  readonly steps: number;
-}
-
-interface Moments {
-  readonly first: tf.Variable;
-  readonly second: tf.Variable;
-  steps: number;
-}
-
-/** On WebGPU: weights that are updated together, and both moments of them all in one [2, ΣP]. */
-interface Pack {
-  readonly slots: readonly WeightSlot[];
-  readonly moments: tf.Variable;
-  readonly steps: number[];
-}
+import type { ElasticModel } from '../model/types.ts';
+import { adamwInPlace } from '../webgpu/adamw.ts';
+import type { AdamWLane } from '../webgpu/adamw.ts';
+import { isShared, onWebGpu } from '../webgpu/tfjs-backend.ts';
+import { resolveAdamW } from './adamw-options.ts';
+import type { AdamWOptions, AdamWSettings } from './adamw-options.ts';
+import type { GradientSet } from './gradients.ts';
+import { packsOf, variableOf } from './moments.ts';
+import type { MomentArrays, MomentPack, Moments } from './moments.ts';
 
 /** What a gradient and its square are multiplied by, and the clipping factor alone where it is known on the host. */
 interface GradientFactors {
@@ -71,27 +33,14 @@ interface GradientFactors {
  */
 export class AdamW {
   readonly #model: ElasticModel;
-  readonly #options: Settings;
+  readonly #options: AdamWSettings;
   readonly #moments = new Map<string, Moments>();
-  #packs: readonly Pack[] = [];
+  #packs: readonly MomentPack[] = [];
 
   /** @throws SupernetError `invalid-option` */
   constructor(model: ElasticModel, options: AdamWOptions = {}) {
     this.#model = model;
-    this.#options = {
-      beta1: options.beta1 ?? 0.9,
-      beta2: options.beta2 ?? 0.999,
-      epsilon: options.epsilon ?? 1e-8,
-      weightDecay: options.weightDecay ?? 0.01,
-      decays: options.decays ?? ((slot) => slot.role === 'linear' || slot.role === 'head'),
-      layerDecay: options.layerDecay ?? 1,
-    };
-    const { beta1, beta2, epsilon, weightDecay, layerDecay } = this.#options;
-    requireRange('beta1', beta1, beta1 >= 0 && beta1 < 1, '0 ≤ beta1 < 1');
-    requireRange('beta2', beta2, beta2 >= 0 && beta2 < 1, '0 ≤ beta2 < 1');
-    requireRange('epsilon', epsilon, epsilon > 0, 'a positive number');
-    requireRange('weightDecay', weightDecay, weightDecay >= 0, 'a number ≥ 0');
-    requireRange('layerDecay', layerDecay, layerDecay > 0 && layerDecay <= 1, '0 < layerDecay ≤ 1');
+    this.#options = resolveAdamW(options);
   }
 
   /**
@@ -263,38 +212,4 @@ export class AdamW {
     if (slot.layer !== undefined) return layerDecay ** (layers - slot.layer);
     return slot.name.startsWith('embeddings.') ? layerDecay ** (layers + 1) : 1;
   }
-}
-
-/** Weights in groups that one dispatch updates; moments and steps that are not in `state` are zero. */
-function packsOf(slots: readonly WeightSlot[], state: ReadonlyMap<string, MomentArrays>): Pack[] {
-  const packs: Pack[] = [];
-  for (let start = 0; start < slots.length; start += WEIGHTS_TOGETHER) {
-    const some = slots.slice(start, start + WEIGHTS_TOGETHER);
-    const total = some.reduce((sum, slot) => sum + elementCount(slot.shape), 0);
-    const data = new Float32Array(2 * total);
-    let at = 0;
-    for (const slot of some) {
-      const held = state.get(slot.name);
-      if (held) {
-        data.set(held.first, at);
-        data.set(held.second, total + at);
-      }
-      at += elementCount(slot.shape);
-    }
-    const steps = some.map(({ name }) => state.get(name)?.steps ?? 0);
-    packs.push({ slots: some, moments: variableOf(data, [2, total]), steps });
-  }
-  return packs;
-}
-
-function variableOf(data: Float32Array, shape: readonly number[]): tf.Variable {
-  // The array is copied: tf.tensor on the CPU backend would share it.
-  const initial = tf.tensor(data.slice(), [...shape], 'float32');
-  const variable = tf.variable(initial, false);
-  initial.dispose();
-  return variable;
-}
-
-function requireRange(name: string, value: number, valid: boolean, expected: string): void {
-  if (!valid) throw new SupernetError('invalid-option', `${name} = ${value}: expected ${expected}`, { name, value });
 }

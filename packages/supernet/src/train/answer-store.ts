@@ -3,7 +3,7 @@ import { floatsToHalves, halvesToFloats } from '@hip/checkpoints/platform';
 import * as tf from '@tensorflow/tfjs';
 import { SupernetError } from '../errors.ts';
 import { trimUnusedBuffers } from '../webgpu/pool.ts';
-import { onWebGpu } from '../webgpu/program.ts';
+import { onWebGpu } from '../webgpu/tfjs-backend.ts';
 import { HALF_SCALE, halfSlab, halfWords, largestSlab, packHalves, unpackHalves } from '../webgpu/half-slab.ts';
 import type { Pairs } from '../webgpu/half-slab.ts';
 

@@ -4,7 +4,7 @@ import { elementCount } from '../counts.ts';
 import { SupernetError } from '../errors.ts';
 import type { ElasticModel } from '../model/types.ts';
 import { WEIGHTS_AVERAGED_TOGETHER, averageInPlace } from '../webgpu/average.ts';
-import { onWebGpu } from '../webgpu/program.ts';
+import { onWebGpu } from '../webgpu/tfjs-backend.ts';
 
 /**
  * Options of the average.

@@ -1,7 +1,7 @@
 // Output distributions that a network learns from: a teacher's, and labels of blended examples.
 import * as tf from '@tensorflow/tfjs';
 import { negativeEntropy as entropyOnGpu } from '../webgpu/loss.ts';
-import { onWebGpu } from '../webgpu/program.ts';
+import { onWebGpu } from '../webgpu/tfjs-backend.ts';
 import { noClass } from './targets.ts';
 import type { OutputKind } from './targets.ts';
 

@@ -4,67 +4,22 @@ import { positiveInteger } from '../counts.ts';
 import { disposeInputs, inputTensors } from '../data/dataset.ts';
 import type { Dataset } from '../data/dataset.ts';
 import { sequentialBatches } from '../data/loader.ts';
-import type { SubnetConfig } from '../elastic/types.ts';
 import { SupernetError, throwIfAborted } from '../errors.ts';
 import { checkBatchIds } from '../model/input-checks.ts';
-import type { AttentionFunction, ElasticModel } from '../model/types.ts';
+import type { ElasticModel } from '../model/types.ts';
 import { trimUnusedBuffers } from '../webgpu/pool.ts';
+import type { EvaluateOptions, Evaluation, ExampleScores } from './evaluation.ts';
 import { inPrecision } from './options.ts';
-import type { Precision } from './options.ts';
 import { crossEntropyRows } from './losses.ts';
 import { disposeTargets } from './targets.ts';
-import type { Metrics } from './metrics.ts';
 import { batchTargets, outputKind, outputRows } from './outputs.ts';
 import { predictionsOf } from './predictions.ts';
 
-/** Options of {@link evaluate}. */
-export interface EvaluateOptions {
-  /** @defaultValue the full model */
-  readonly subnet?: SubnetConfig | undefined;
-  /** Examples at once. @defaultValue 8 */
-  readonly batchSize?: number | undefined;
-  readonly attention?: AttentionFunction | undefined;
-  /** `mixed` as in fine-tuning: faster, and rounded to float16 in between. @defaultValue 'float32' */
-  readonly precision?: Precision | undefined;
-  /** Return the numbers of every example, too: two models are compared best example by example. @defaultValue false */
-  readonly perExample?: boolean | undefined;
-  /** Also measure what the field reports of the model's problem ({@link Evaluation.metrics}). Not of language models. @defaultValue false */
-  readonly metrics?: boolean | undefined;
-  readonly signal?: AbortSignal | undefined;
-  readonly onProgress?: ((progress: { readonly examples: number; readonly total: number }) => void) | undefined;
-}
-
 /** Bytes of unused GPU buffers that stay afterwards. */
 const MOST_UNUSED = 4 * 2 ** 30;
+
 /** Batches dispatched before their sums are read on WebGPU. */
 const BATCHES_IN_FLIGHT = 8;
-
-/** Result of {@link evaluate}. */
-export interface Evaluation {
-  /** Mean cross-entropy per labelled row, nats; of regression the mean square. */
-  readonly loss: number;
-  /** Share of labelled rows whose label has the largest logit; of outputs of any number of classes the share that is right; of regression R². */
-  readonly accuracy: number;
-  /** Labelled rows: tokens of language models, examples of classifiers. */
-  readonly count: number;
-  /** With `perExample`. */
-  readonly perExample?: ExampleScores;
-  /**
-   * With `metrics`: those of {@link classMetrics}, {@link multiLabelMetrics} (with `answerScore` of visual question answering),
-   * {@link valueMetrics}, {@link spanMetrics} of token classification, {@link retrievalMetrics} over the whole dataset.
-   */
-  readonly metrics?: Metrics;
-}
-
-/** Scores of each example [dataset length], in the dataset's order; 0 where an example has no label. */
-export interface ExampleScores {
-  /** Mean cross-entropy of its labelled rows, nats. */
-  readonly loss: Float64Array;
-  /** Share of its labelled rows that are right; 0 of regression. */
-  readonly accuracy: Float64Array;
-  /** Its labelled rows. */
-  readonly count: Int32Array;
-}
 
 /**
  * Runs the dataset once, in order.

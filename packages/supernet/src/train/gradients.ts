@@ -2,7 +2,7 @@
 import * as tf from '@tensorflow/tfjs';
 import { clipFactor as clipOnGpu, globalNorm as normOnGpu } from '../webgpu/adamw.ts';
 import { addInPlace } from '../webgpu/elementwise.ts';
-import { onWebGpu } from '../webgpu/program.ts';
+import { onWebGpu } from '../webgpu/tfjs-backend.ts';
 import { isOwnOnHeap, sumOfSquares } from '../model/host-arrays.ts';
 
 /** Gradients by canonical weight name; owned by whoever holds the set. */

@@ -1,5 +1,6 @@
 // Steps that are dispatched but not read yet, and their numbers.
 import * as tf from '@tensorflow/tfjs';
+import { SupernetError } from '../errors.ts';
 import type { StepOutput } from './step.ts';
 
 /** Steps whose numbers a GPU may still owe: reading them one by one would make it wait for the host after every step. */
@@ -30,4 +31,14 @@ export async function readNumbers(steps: readonly Dispatched[]): Promise<number[
 /** Frees the numbers of steps that will not be read. */
 export function disposeNumbers(steps: readonly Dispatched[]): void {
   for (const { output } of steps) tf.dispose([output.norm, ...output.losses]);
+}
+
+/** @param bytes that recorded passes hold */
+export function outOfGpuMemory(step: number, message: string, bytes = 0): SupernetError {
+  const held = bytes > 0 ? `, or recording: false (recorded passes hold ${bytes} bytes)` : '';
+  return new SupernetError(
+    'out-of-memory',
+    `step ${step}: the GPU has no memory left: give a smaller batchSize and accumulate${held}`,
+    { step, message, bytes },
+  );
 }

@@ -1,8 +1,10 @@
 // Training: public names.
 export { AdamW } from './adamw.ts';
-export type { AdamWOptions, MomentArrays } from './adamw.ts';
+export type { AdamWOptions } from './adamw-options.ts';
+export type { MomentArrays } from './moments.ts';
 export type { AverageOptions } from './average.ts';
 export * from './evaluate.ts';
+export type { EvaluateOptions, Evaluation, ExampleScores } from './evaluation.ts';
 export { fineTune, fineTuneSteps } from './fine-tune.ts';
 export type { GradientSet } from './gradients.ts';
 export { createTargets, disposeTargets } from './targets.ts';

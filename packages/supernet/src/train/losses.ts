@@ -3,7 +3,7 @@ import * as tf from '@tensorflow/tfjs';
 import { SupernetError } from '../errors.ts';
 import { customGradient } from '../model/custom-gradient.ts';
 import { objective } from '../webgpu/loss.ts';
-import { onWebGpu } from '../webgpu/program.ts';
+import { onWebGpu } from '../webgpu/tfjs-backend.ts';
 import { logSumExp } from './distributions.ts';
 import type { LossTerms } from './distributions.ts';
 import { embeddingLoss } from './embedding-loss.ts';

@@ -1,14 +1,15 @@
 // One micro-batch of a step: its tensors, the soft targets computed on it so far, and the passes of networks over it.
 import * as tf from '@tensorflow/tfjs';
 import { disposeInputs, inputTensors, labelCountOf } from '../data/dataset.ts';
-import type { HostArray, HostBatch } from '../data/dataset.ts';
+import type { HostBatch } from '../data/dataset.ts';
 import { SupernetError } from '../errors.ts';
 import { checkBatchIds } from '../model/input-checks.ts';
 import type { ElasticModel, ModelInputs } from '../model/types.ts';
 import { variableGradients } from '../model/variable-gradients.ts';
 import { withSeedBase } from '../webgpu/dropout.ts';
-import { copyOf, onWebGpu } from '../webgpu/program.ts';
-import { played, withRecorder } from '../webgpu/recorder.ts';
+import { copyOf } from '../webgpu/program.ts';
+import { onWebGpu } from '../webgpu/tfjs-backend.ts';
+import { played, withRecorder } from '../webgpu/played.ts';
 import type { Recorder } from '../webgpu/recorder.ts';
 import type { GradientSet } from './gradients.ts';
 import { askHiddenStates, disposeHiddenTargets, hiddenStateLoss } from './hidden-states.ts';
@@ -18,22 +19,16 @@ import { disposeTargets } from './targets.ts';
 import { objectiveLoss } from './losses.ts';
 import type { Targets } from './targets.ts';
 import type { TeacherDistribution } from './distributions.ts';
-import { batchTargets, outputRows } from './outputs.ts';
+import { batchTargets, outputCount, outputRows } from './outputs.ts';
 import { inPlaceOf, namesOf } from './pass-tensors.ts';
 import type { PassTensors } from './pass-tensors.ts';
-import type { StepContext } from './step.ts';
+import { canRecord } from './recordable.ts';
+import { lossScale } from './step-context.ts';
+import type { StepContext } from './step-context.ts';
 import type { PassPlan } from './strategy.ts';
 import { askTeacher, membersOf } from './teacher.ts';
 import type { Teacher } from './teacher.ts';
 import { TeacherCache } from './teacher-cache.ts';
-
-/**
- * What a loss is multiplied by before its gradients are taken, a power of two: 16 for each row that the mean is over, so that the
- * gradients of logits lie between float16's smallest number and 16, a thousand times below its largest.
- */
-export function lossScale({ mixed }: StepContext, rows: number): number {
-  return mixed ? 2 ** Math.round(Math.log2(16 * rows)) : 1;
-}
 
 /** Tensors of one micro-batch, and the soft targets computed on it so far. */
 export class MicroBatch {
@@ -78,7 +73,8 @@ export class MicroBatch {
     const teacher = pass.soft > 0 ? this.#softTargets(pass) : undefined;
     const states = teacher && pass.source === 'teacher' ? this.#hiddenTargets() : undefined;
     const { labels, mixed } = this.#batch;
-    if (mixed) this.#blended ??= keepDistribution(blendedLabels(labels, mixed, outputsOf(this.#context.model)));
+    if (mixed)
+      this.#blended ??= keepDistribution(blendedLabels(labels, mixed, outputCount(this.#context.model.config)));
     const given: PassTensors = {
       inputs: this.#inputs,
       targets: this.#targets,
@@ -226,36 +222,8 @@ export class MicroBatch {
   }
 }
 
-/** Outputs of a model for each row: what its labels are classes of. */
-function outputsOf({ config }: ElasticModel): number {
-  return config.head === 'causal-lm' || config.head === 'masked-lm' ? config.vocabSize : config.labels;
-}
-
 function hasDropout({ dropout }: StepContext): boolean {
   return typeof dropout === 'number' ? dropout > 0 : Object.values(dropout).some((rate) => rate > 0);
-}
-
-/** Whether the passes of a batch depend on the values of its tensors through the GPU alone. */
-function canRecord(
-  { model, attention, recorder }: StepContext,
-  batch: HostBatch,
-  { kind, largest = -1 }: Targets,
-): boolean {
-  if (!recorder || !onWebGpu() || attention) return false;
-  // A label that is no class is told where the loss is made.
-  if (kind === undefined && largest >= outputsOf(model)) return false;
-  const { attentionMask } = batch;
-  if (!attentionMask) return true;
-  // Positions and last tokens of other padding are counted on the host.
-  return !model.config.causal && isPaddedBehind(attentionMask);
-}
-
-function isPaddedBehind({ shape, data }: HostArray<Int32Array>): boolean {
-  const columns = shape[1] as number;
-  return (
-    data.every((value, at) => value === 0 || at % columns === 0 || data[at - 1] !== 0) &&
-    data.every((value, at) => at % columns !== 0 || value !== 0)
-  );
 }
 
 /** Outlives the tidy scope it is made in. */

@@ -7,7 +7,7 @@ import type { DropoutRates } from '../model/dropout.ts';
 import type { AttentionFunction } from '../model/types.ts';
 import { whyNoHalfProducts, withHalfProducts } from '../webgpu/half-products.ts';
 import type { RecordingOptions } from '../webgpu/recording-report.ts';
-import type { AdamWOptions } from './adamw.ts';
+import type { AdamWOptions } from './adamw-options.ts';
 import type { AverageOptions } from './average.ts';
 import type { FineTuneProgress } from './progress.ts';
 import type { ScheduleOptions } from './schedule.ts';

@@ -59,3 +59,8 @@ export function outputRows(config: ModelConfig, logits: tf.Tensor, targets: Targ
   }
   return flatten(tf.stack([logits, tf.transpose(logits)], 1), targets);
 }
+
+/** Outputs of a model for each row: what its labels are classes of. */
+export function outputCount({ head, vocabSize, labels }: ModelConfig): number {
+  return head === 'causal-lm' || head === 'masked-lm' ? vocabSize : labels;
+}

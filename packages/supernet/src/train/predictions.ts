@@ -7,7 +7,7 @@ import { sequentialBatches } from '../data/loader.ts';
 import { throwIfAborted } from '../errors.ts';
 import { checkBatchIds } from '../model/input-checks.ts';
 import type { ElasticModel, ForwardOutput } from '../model/types.ts';
-import type { EvaluateOptions } from './evaluate.ts';
+import type { EvaluateOptions } from './evaluation.ts';
 import { crossEntropyRows, outputLossRows } from './losses.ts';
 import { disposeTargets } from './targets.ts';
 import type { OutputKind } from './targets.ts';

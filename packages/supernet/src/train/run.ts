@@ -4,17 +4,15 @@ import { batchTokens } from '../data/dataset.ts';
 import type { Dataset, HostBatch } from '../data/dataset.ts';
 import { createLoader } from '../data/loader.ts';
 import type { BatchLoader } from '../data/loader.ts';
-import { SupernetError } from '../errors.ts';
 import type { ElasticModel } from '../model/types.ts';
 import { outOfMemory } from '../model/wasm-memory.ts';
 import { AdamW } from './adamw.ts';
 import { WeightAverage } from './average.ts';
 import { countSteps, resolveOptions } from './options.ts';
 import type { FineTuneOptions, ResolvedOptions } from './options.ts';
-import { Pace } from './progress.ts';
-import type { FineTuneProgress, FineTuneResult, LossPoint } from './progress.ts';
+import type { FineTuneProgress, FineTuneResult } from './progress.ts';
 import { SeededRandom, deriveSeed } from './random.ts';
-import { STEPS_IN_FLIGHT, disposeNumbers, readNumbers } from './in-flight.ts';
+import { STEPS_IN_FLIGHT, disposeNumbers, outOfGpuMemory, readNumbers } from './in-flight.ts';
 import type { Dispatched } from './in-flight.ts';
 import { createSchedule } from './schedule.ts';
 import { loadState, saveState } from './state.ts';
@@ -24,8 +22,9 @@ import { UnusedBufferLimit } from '../webgpu/pool.ts';
 import { inMemoryScope } from '../webgpu/memory-scope.ts';
 import { Recorder } from '../webgpu/recorder.ts';
 import { trainStep } from './step.ts';
-import type { StepContext } from './step.ts';
-import { planStep } from './strategy.ts';
+import type { StepContext } from './step-context.ts';
+import { StepLog } from './step-log.ts';
+import { objectiveAt, planStep } from './strategy.ts';
 
 /** A run: `start`, `advance` until all steps are done and read, `close`. */
 export class Run {
@@ -41,12 +40,10 @@ export class Run {
   readonly #optimizer: AdamW;
   readonly #schedule: (step: number) => number;
   readonly #random: SeededRandom;
-  readonly #history: LossPoint[] = [];
+  readonly #log: StepLog;
   #average: WeightAverage | undefined;
-  #pace = new Pace();
   readonly #unused = new UnusedBufferLimit();
   readonly #recorder: Recorder | undefined;
-  #tokens = 0;
   #resumedFrom = 0;
   #saved = { step: -1, at: performance.now() };
   #failed = false;
@@ -62,6 +59,7 @@ export class Run {
     const batchSize = options.batchSize ?? 8;
     this.#loader = 'next' in data ? data : createLoader(data, { batchSize, seed });
     this.steps = countSteps(options, this.#loader.batchesPerEpoch);
+    this.#log = new StepLog(this.steps);
     this.#schedule = createSchedule(this.steps, options.schedule);
     this.#optimizer = new AdamW(model, options.optimizer);
     this.#random = new SeededRandom(deriveSeed(seed, 4));
@@ -95,11 +93,11 @@ export class Run {
         this.#saved.step = state.step;
         this.#random.restore(state.random);
         await this.#loader.restore(state.loader);
-        for (const point of state.history) this.#history.push(point);
+        for (const point of state.history) this.#log.history.push(point);
       }
       this.#failed = false;
     }
-    this.#pace = new Pace();
+    this.#log.start();
   }
 
   /** Dispatches the next step and returns the reports that are ready. */
@@ -140,7 +138,7 @@ export class Run {
       step: this.step,
       random: this.#random.state(),
       loader: this.#loader.state(),
-      history: this.#history,
+      history: this.#log.history,
       fingerprint: runFingerprint(this.#options, this.#resolved, this.steps),
       began: this.#began,
     });
@@ -162,9 +160,9 @@ export class Run {
     return {
       steps: this.step,
       epochs: this.#loader.epoch,
-      history: this.#history,
-      tokens: this.#tokens,
-      seconds: this.#pace.elapsed(),
+      history: this.#log.history,
+      tokens: this.#log.tokens,
+      seconds: this.#log.elapsed(),
       resumedFrom: this.#resumedFrom,
       ...(recording && recording.encoded > 0 && { recording }),
     };
@@ -192,7 +190,7 @@ export class Run {
     const batches: HostBatch[] = [];
     for (let i = 0; i < accumulate; i++) batches.push(await this.#loader.next());
     const rate = learningRate * this.#schedule(this.step);
-    const plan = planStep(this.#model.space, this.#objective(), this.#random.next);
+    const plan = planStep(this.#model.space, objectiveAt(this.step, this.steps, this.#resolved), this.#random.next);
     try {
       const context: StepContext = {
         model: this.#model,
@@ -220,42 +218,20 @@ export class Run {
     }
   }
 
-  #objective() {
-    const { strategy, alpha, subnets, gamma, teacherShare } = this.#resolved;
-    const now = gamma === 'hybrid' ? (this.step < Math.round(teacherShare * this.steps) ? 1 : 0) : gamma;
-    return { strategy, alpha, subnets, gamma: now } as const;
-  }
-
   /** A GPU that has no memory left computes nothing and says nothing: such a state is not to be saved. */
   #requireMemory(message: string | undefined, step: number): void {
     if (message === undefined) return;
     this.#failed = true;
-    const { bytes = 0 } = this.#recorder?.statistics ?? {};
-    const held = bytes > 0 ? `, or recording: false (recorded passes hold ${bytes} bytes)` : '';
-    throw new SupernetError(
-      'out-of-memory',
-      `step ${step}: the GPU has no memory left: give a smaller batchSize and accumulate${held}`,
-      { step, message, bytes },
-    );
+    throw outOfGpuMemory(step, message, this.#recorder?.statistics.bytes);
   }
 
-  #report({ step, epoch, tokens, learningRate }: Dispatched, numbers: readonly number[]): FineTuneProgress {
-    const [gradientNorm = Number.NaN, ...losses] = numbers;
-    const loss = losses.reduce((sum, value) => sum + value, 0);
-    if (!Number.isFinite(loss) || !Number.isFinite(gradientNorm)) {
+  #report(step: Dispatched, numbers: readonly number[]): FineTuneProgress {
+    try {
+      return this.#log.note(step, numbers);
+    } catch (error) {
       this.#failed = true;
-      throw new SupernetError(
-        'non-finite',
-        `step ${step}: loss ${loss}, gradient norm ${gradientNorm}: lower the learning rate (now ${learningRate}) or warm up longer`,
-        { step, loss, gradientNorm, learningRate },
-      );
+      throw error;
     }
-    this.#history.push({ step, loss, learningRate });
-    this.#tokens += tokens;
-    const { elapsed, secondsPerStep, tokensPerSecond } = this.#pace.tick(tokens);
-    const eta = (this.steps - step) * secondsPerStep;
-    const { steps } = this;
-    return { step, steps, epoch, loss, losses, gradientNorm, learningRate, tokens, tokensPerSecond, elapsed, eta };
   }
 
   #saveIsDue(): boolean {

@@ -3,38 +3,14 @@ import * as tf from '@tensorflow/tfjs';
 import { labelCountOf } from '../data/dataset.ts';
 import type { HostBatch } from '../data/dataset.ts';
 import { SupernetError } from '../errors.ts';
-import type { DropoutRates } from '../model/dropout.ts';
-import type { AttentionFunction, ElasticModel } from '../model/types.ts';
 import { startRepeatedWork } from '../webgpu/dispatch-cache.ts';
 import { withHalfProducts } from '../webgpu/half-products.ts';
-import type { Recorder } from '../webgpu/recorder.ts';
-import type { AdamW } from './adamw.ts';
 import { accumulate, clipFactor, disposeGradients, globalNorm } from './gradients.ts';
 import type { GradientSet } from './gradients.ts';
-import { lossScale, MicroBatch } from './micro-batch.ts';
+import { MicroBatch } from './micro-batch.ts';
+import { lossScale } from './step-context.ts';
+import type { StepContext } from './step-context.ts';
 import type { PassPlan } from './strategy.ts';
-import type { Teacher } from './teacher.ts';
-import type { TeacherCache } from './teacher-cache.ts';
-
-/** What a step needs beside the batches. */
-export interface StepContext {
-  readonly model: ElasticModel;
-  readonly teacher?: Teacher | TeacherCache;
-  readonly optimizer: AdamW;
-  readonly temperature: number;
-  /** Factor on the difference of hidden states to the teacher's. @defaultValue 0 */
-  readonly hiddenStates?: number;
-  /** Of sentence encoders: factor on the KL of similarities. @defaultValue 1 */
-  readonly similarities?: number;
-  /** Limit of the global gradient norm; Infinity = off. */
-  readonly clipNorm: number;
-  readonly attention?: AttentionFunction;
-  readonly dropout: number | DropoutRates;
-  /** Whether products are of mixed precision. @defaultValue false */
-  readonly mixed?: boolean;
-  /** What plays passes that come again. @defaultValue each is encoded anew */
-  readonly recorder?: Recorder | undefined;
-}
 
 /** Device scalars of a finished step; the caller disposes. */
 export interface StepOutput {

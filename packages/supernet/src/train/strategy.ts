@@ -40,6 +40,17 @@ export interface ObjectiveOptions {
   readonly subnets: number;
 }
 
+/** The objective of step `step` (from 0) of `steps`: γ `hybrid` is 1 for the first `teacherShare` of them, then 0. */
+export function objectiveAt(
+  step: number,
+  steps: number,
+  options: Omit<ObjectiveOptions, 'gamma'> & { readonly gamma: 0 | 1 | 'hybrid'; readonly teacherShare: number },
+): ObjectiveOptions {
+  const { strategy, alpha, subnets, gamma, teacherShare } = options;
+  const now = gamma === 'hybrid' ? (step < Math.round(teacherShare * steps) ? 1 : 0) : gamma;
+  return { strategy, alpha, subnets, gamma: now };
+}
+
 /**
  * Passes of one step:
  * L = α[CE(S) + Σ CE(S_i)] + (1−α)[γ·KL(S,T) + Σ((1−γ)·KL(S_i,S) + γ·KL(S_i,T))].

@@ -1,9 +1,11 @@
 // A teacher that is asked once an example: what it said is kept, and a step costs no pass through it any more.
 import * as tf from '@tensorflow/tfjs';
+import { batchRows } from '../data/batch-rows.ts';
 import { disposeInputs, inputTensors } from '../data/dataset.ts';
-import type { HostArray, HostBatch } from '../data/dataset.ts';
+import type { HostBatch } from '../data/dataset.ts';
 import { SupernetError } from '../errors.ts';
 import type { AttentionFunction, ElasticModel, ModelInputs } from '../model/types.ts';
+import { answerKeys } from './answer-keys.ts';
 import { createAnswerStore } from './answer-store.ts';
 import type { Answer, AnswerStore } from './answer-store.ts';
 import { disposeTargets } from './targets.ts';
@@ -36,6 +38,7 @@ export interface TeacherCacheStatistics {
 }
 
 const DEFAULT_BYTES = 2 ** 30;
+
 /** Of a batch that is partly known, a multiple of so many examples is asked about: a GPU makes buffers for every new shape. */
 const ROUND = 8;
 
@@ -105,7 +108,7 @@ export class TeacherCache {
     const question = { batch, inputs, how: { temperature, ...(attention && { attention }) } };
     const kind = outputKind((this.members[0] as ElasticModel).config);
     // What is kept is probabilities: values may be any numbers.
-    const keys = kind === 'squared' ? undefined : keysOf(batch);
+    const keys = kind === 'squared' ? undefined : answerKeys(batch);
     if (!keys) return put(this.members, question);
     const prefix = this.#prefixOf(question.how);
     const store = this.#openStore();
@@ -158,7 +161,7 @@ export class TeacherCache {
     const count = Math.ceil(indices.length / ROUND) * ROUND;
     // Not more rows than the batch has.
     const isAll = count >= question.batch.size;
-    const batch = isAll ? question.batch : rowsOf(question.batch, filledUp(indices, count));
+    const batch = isAll ? question.batch : batchRows(question.batch, filledUp(indices, count));
     const inputs = isAll ? question.inputs : inputTensors(batch);
     const blocks = isAll ? indices : indices.map((_, block) => block);
     try {
@@ -209,68 +212,7 @@ function put(models: readonly ElasticModel[], { batch, inputs, how }: Question):
   }
 }
 
-/** What each example's answer depends on; undefined for what is not kept. */
-function keysOf({ size, inputIds, attentionMask, tokenTypeIds, pixelValues, labels }: HostBatch): string[] | undefined {
-  const rows = labels.length / size;
-  if (!inputIds || pixelValues || !Number.isInteger(rows)) return undefined;
-  const [, columns] = inputIds.shape as [number, number];
-  return Array.from({ length: size }, (_, index) => {
-    let end = columns;
-    const masked = (at: number) => attentionMask?.data[index * columns + at] === 0;
-    // An answer for the whole text does not depend on the padding after it.
-    if (rows === 1) while (end > 1 && masked(end - 1)) end--;
-    const part = ({ data }: HostArray<Int32Array>) => codeUnits(data.subarray(index * columns, index * columns + end));
-    const isMasked = attentionMask && attentionMask.data.subarray(index * columns, index * columns + end).includes(0);
-    return [
-      `${rows}/${end}/${isMasked ? 'm' : ''}${tokenTypeIds ? 't' : ''}/`,
-      part(inputIds),
-      isMasked ? part(attentionMask) : '',
-      tokenTypeIds ? part(tokenTypeIds) : '',
-    ].join('');
-  });
-}
-
-/** Numbers as text of two code units each, without loss. */
-function codeUnits(numbers: Int32Array): string {
-  const halves = new Uint16Array(Int32Array.from(numbers).buffer);
-  let text = '';
-  for (let from = 0; from < halves.length; from += 4096)
-    text += String.fromCharCode(...halves.subarray(from, from + 4096));
-  return text;
-}
-
 /** `count` indices, the first one again where there are not so many. */
 function filledUp(indices: readonly number[], count: number): number[] {
   return Array.from({ length: count }, (_, i) => indices[i] ?? (indices[0] as number));
-}
-
-/** Some examples of a batch of text. */
-function rowsOf(batch: HostBatch, indices: readonly number[]): HostBatch {
-  const pick = (data: Int32Array, width: number): Int32Array => {
-    const picked = new Int32Array(indices.length * width);
-    for (const [row, index] of indices.entries())
-      picked.set(data.subarray(index * width, (index + 1) * width), row * width);
-    return picked;
-  };
-  const part = ({ shape, data }: HostArray<Int32Array>): HostArray<Int32Array> => {
-    const [, columns] = shape as [number, number];
-    return { shape: [indices.length, columns], data: pick(data, columns) };
-  };
-  const { inputIds, attentionMask, tokenTypeIds, labels, values, size } = batch;
-  return {
-    size: indices.length,
-    labels: pick(labels, labels.length / size),
-    ...(values && { values: { shape: [indices.length, values.shape[1] as number], data: floatRows(values, indices) } }),
-    ...(inputIds && { inputIds: part(inputIds) }),
-    ...(attentionMask && { attentionMask: part(attentionMask) }),
-    ...(tokenTypeIds && { tokenTypeIds: part(tokenTypeIds) }),
-  };
-}
-
-function floatRows({ shape, data }: HostArray<Float32Array>, indices: readonly number[]): Float32Array {
-  const [, width = 1] = shape;
-  const picked = new Float32Array(indices.length * width);
-  for (const [row, index] of indices.entries())
-    picked.set(data.subarray(index * width, (index + 1) * width), row * width);
-  return picked;
 }

@@ -6,7 +6,7 @@ import { bernoulliEntropy, LEAST_PROBABILITY, teacherDistribution } from './dist
 import type { OutputKind, Targets } from './targets.ts';
 import type { TeacherDistribution } from './distributions.ts';
 import { outputRows } from './outputs.ts';
-import { played } from '../webgpu/recorder.ts';
+import { played } from '../webgpu/played.ts';
 import type { NamedTensors } from '../webgpu/recording-backend.ts';
 
 /**

@@ -1,7 +1,9 @@
 // The optimiser on WebGPU: gradient norm, clipping, and AdamW in place, a few weights a dispatch.
 import * as tf from '@tensorflow/tfjs';
-import { reduction, runInPlace, runKernel, runMany } from './program.ts';
-import type { Kernel, ManyKernel } from './program.ts';
+import { runMany } from './pipelines.ts';
+import { reduction, runInPlace, runKernel } from './program.ts';
+import type { ManyKernel } from './pipelines.ts';
+import type { Kernel } from './program.ts';
 
 const SIZE = 256;
 /** Gradients summed by one dispatch: WebGPU guarantees eight storage buffers, one is the result. */

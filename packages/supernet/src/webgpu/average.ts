@@ -1,7 +1,7 @@
 // The moving average of weights on WebGPU: in place, a few weights a dispatch.
 import type * as tf from '@tensorflow/tfjs';
-import { runMany } from './program.ts';
-import type { ManyKernel } from './program.ts';
+import { runMany } from './pipelines.ts';
+import type { ManyKernel } from './pipelines.ts';
 
 const SIZE = 256;
 /** Weights of one dispatch: an average and a weight each, and the share, of the eight storage buffers that WebGPU guarantees. */

@@ -1,6 +1,7 @@
 // Sums in place, activations, gated activations and rotary embedding on WebGPU: one dispatch forward, one per gradient.
 import type * as tf from '@tensorflow/tfjs';
-import { groupsFor, isShared, runInPlace, runKernel } from './program.ts';
+import { groupsFor, runInPlace, runKernel } from './program.ts';
+import { isShared } from './tfjs-backend.ts';
 import type { Kernel } from './program.ts';
 
 const SIZE = 128;

@@ -3,8 +3,9 @@ import * as tf from '@tensorflow/tfjs';
 import { SupernetError } from '../errors.ts';
 import { DEPTH, extentOf, halfProductCode, LANES, MATRIX, NATIVE } from './half-product-code.ts';
 import type { HalfProductKernel, HalfTile, MatrixSpelling } from './half-product-code.ts';
-import { onWebGpu, runTiles } from './program.ts';
-import type { TileKernel } from './program.ts';
+import { runTiles } from './pipelines.ts';
+import { onWebGpu } from './tfjs-backend.ts';
+import type { TileKernel } from './pipelines.ts';
 import { columnSum } from './rows.ts';
 
 /** What a device needs; the last is Dawn's experimental feature, which is not in the standard. */

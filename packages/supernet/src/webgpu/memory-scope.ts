@@ -1,6 +1,6 @@
 // Whether the device had memory for what was dispatched: WebGPU says so later, and only to who asks.
 import * as tf from '@tensorflow/tfjs';
-import { onWebGpu } from './program.ts';
+import { onWebGpu } from './tfjs-backend.ts';
 
 interface Backend {
   readonly device: {

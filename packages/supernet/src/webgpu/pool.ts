@@ -1,6 +1,6 @@
 // tfjs-webgpu keeps every buffer it ever made, by size, for tensors of that size: what grows token by token would fill the GPU.
 import * as tf from '@tensorflow/tfjs';
-import { onWebGpu } from './program.ts';
+import { onWebGpu } from './tfjs-backend.ts';
 
 /** Unused bytes that may stay: more than the activations of a chunk, which come back at once. */
 const LIMIT = 512 * 2 ** 20;

@@ -1,6 +1,7 @@
 // Keeps recordings of work that comes again, and plays only those that were seen to compute what tfjs computes.
 import * as tf from '@tensorflow/tfjs';
 import { reusesBindings, startRepeatedWork } from './dispatch-cache.ts';
+import { inScopes } from './error-scopes.ts';
 import { trimUnusedBuffers } from './pool.ts';
 import type { NamedTensors, RecordingBackend, Work } from './recording-backend.ts';
 import { PoolFull, RecordingPool } from './recording-pool.ts';
@@ -11,10 +12,13 @@ import { AGREEMENT, differenceOf, readDifference } from './replay-check.ts';
 
 /** Times that work runs as it is before it is recorded: tables are made. */
 const BEFORE = 1;
+
 /** Recordings of one recorder: each holds what it gives. */
 const MOST = 24;
+
 /** Bytes of their buffers, unless an option says otherwise. */
 const MOST_BYTES = 16 * 2 ** 30;
+
 /** Times that work is recorded anew because something that it reads has moved. */
 const ATTEMPTS = 4;
 
@@ -208,52 +212,4 @@ export class Recorder {
     }
     return true;
   }
-}
-
-/** Runs what allocates and dispatches in error scopes of its own. @returns why recordings stop, when the device has said so */
-function inScopes(
-  { device }: RecordingBackend,
-  run: () => void,
-): Promise<Extract<RecordingEvent, { kind: 'stopped' }> | undefined> {
-  device.pushErrorScope('validation');
-  device.pushErrorScope('out-of-memory');
-  let scopes: Promise<({ readonly message: string } | null)[]>;
-  try {
-    run();
-    // Errors of dispatches come with their submission.
-    startRepeatedWork();
-  } finally {
-    scopes = Promise.all([device.popErrorScope(), device.popErrorScope()]);
-    // After an error of the work itself nobody waits for these.
-    scopes.catch(() => undefined);
-  }
-  return scopes.then(([memory, validation]) => {
-    if (memory) return { kind: 'stopped', reason: 'out-of-memory', message: memory.message };
-    return validation ? { kind: 'stopped', reason: 'invalid', message: validation.message } : undefined;
-  });
-}
-
-let current: Recorder | undefined;
-
-/** Runs synchronous work whose {@link played} parts a recorder plays. */
-export function withRecorder<T>(recorder: Recorder | undefined, run: () => T): T {
-  const before = current;
-  current = recorder;
-  try {
-    return run();
-  } finally {
-    current = before;
-  }
-}
-
-/** {@link Recorder.run} of the recorder in charge, by the inputs' shapes too; the work itself where there is none. */
-export function played(
-  key: readonly unknown[],
-  inputs: NamedTensors,
-  weights: readonly tf.Variable[],
-  work: Work,
-): Record<string, tf.Tensor> {
-  if (!current) return work(inputs);
-  const shapes = Object.entries(inputs).map(([name, { shape }]) => `${name}:${shape.join()}`);
-  return current.run(JSON.stringify([...key, shapes]), inputs, weights, work);
 }

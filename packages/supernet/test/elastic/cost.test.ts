@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { countMacs, countParameters } from '../../src/elastic/cost.ts';
 import { uniformSubnet } from '../../src/elastic/subnets.ts';
 import { families, findFamily, type ModelConfig } from '@hip/checkpoints';
-import { modelSpace } from '../../src/model/transformer.ts';
+import { modelSpace } from '../../src/model/space.ts';
 
 function configOf(raw: Record<string, unknown>): ModelConfig {
   return findFamily(raw).readConfig(raw);

@@ -5,7 +5,7 @@ import { beforeAll, describe, expect, it } from 'vitest';
 import { fullSubnet, sampleSubnet, smallestSubnet } from '../../src/elastic/subnets.ts';
 import { measureLatencies, measureLatency, summarize } from '../../src/latency/measure.ts';
 import { LatencyTable } from '../../src/latency/table.ts';
-import { denseAttention } from '../../src/model/attention.ts';
+import { denseAttention } from '../../src/model/attention/dense.ts';
 import type { AttentionFunction } from '../../src/model/types.ts';
 import { SeededRandom } from '../../src/train/random.ts';
 import { useBackend } from '../helpers/backend.ts';

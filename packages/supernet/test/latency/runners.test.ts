@@ -5,8 +5,8 @@ import { memoryFiles } from '@hip/checkpoints';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { loadCheckpoint } from '../../src/checkpoint/load.ts';
 import { fullSubnet, smallestSubnet } from '../../src/elastic/subnets.ts';
-import { checkpointRunner, measureOn, onnxRunner, pageRunner, tfjsRunner } from '../../src/latency/runners.ts';
-import type { LatencyRunner } from '../../src/latency/runners.ts';
+import { checkpointRunner, measureOn, onnxRunner, pageRunner, tfjsRunner } from '../../src/latency/index.ts';
+import type { LatencyRunner } from '../../src/latency/index.ts';
 import { useBackend } from '../helpers/backend.ts';
 import { tinyBert, tinyLlama, tinyVit } from '../helpers/tiny.ts';
 

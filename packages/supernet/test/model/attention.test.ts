@@ -3,7 +3,7 @@ import '@hip/testing';
 import * as fc from 'fast-check';
 import * as tf from '@tensorflow/tfjs';
 import { beforeAll, describe, expect, it } from 'vitest';
-import { denseAttention } from '../../src/model/attention.ts';
+import { denseAttention } from '../../src/model/attention/dense.ts';
 import type { AttentionContext } from '../../src/model/types.ts';
 import { BACKENDS, useBackend } from '../helpers/backend.ts';
 import { tinyBert, tinyLlama } from '../helpers/tiny.ts';

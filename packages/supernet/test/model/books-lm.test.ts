@@ -5,7 +5,7 @@ import * as tf from '@tensorflow/tfjs';
 import { missingShared, sharedPath } from '@hip/testing';
 import { loadCheckpoint } from '../../src/checkpoint/load.ts';
 import type { Checkpoint } from '../../src/checkpoint/load.ts';
-import { denseAttention } from '../../src/model/attention.ts';
+import { denseAttention } from '../../src/model/attention/dense.ts';
 import { generate } from '../../src/model/generate.ts';
 import type { AttentionFunction } from '../../src/model/types.ts';
 import { tokenLosses } from '../../src/model/prefill.ts';

@@ -3,7 +3,7 @@ import * as fc from 'fast-check';
 import * as tf from '@tensorflow/tfjs';
 import { beforeAll, describe, expect, it } from 'vitest';
 import '@hip/testing';
-import { denseAttention } from '../../src/model/attention.ts';
+import { denseAttention } from '../../src/model/attention/dense.ts';
 import { ConcatKeyValueCache } from '../../src/model/cache.ts';
 import { generate } from '../../src/model/generate.ts';
 import { prefill } from '../../src/model/prefill.ts';

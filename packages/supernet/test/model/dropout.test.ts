@@ -2,7 +2,7 @@
 import * as tf from '@tensorflow/tfjs';
 import fc from 'fast-check';
 import { beforeAll, describe, expect, it } from 'vitest';
-import { denseAttention } from '../../src/model/attention.ts';
+import { denseAttention } from '../../src/model/attention/dense.ts';
 import type { DropoutRates } from '../../src/model/dropout.ts';
 import type { AttentionContext } from '../../src/model/types.ts';
 import type { TransformerModel } from '../../src/model/transformer.ts';

@@ -8,7 +8,7 @@ import { sampleSubnet } from '../../src/elastic/subnets.ts';
 import { exportOnnx } from '../../src/export/onnx.ts';
 import { renderCheckpoint } from '../../src/export/extract.ts';
 import { readRope } from '@hip/checkpoints/families';
-import { denseAttention } from '../../src/model/attention.ts';
+import { denseAttention } from '../../src/model/attention/dense.ts';
 import type { ElasticModel, ModelInputs } from '../../src/model/types.ts';
 import { BACKENDS, useBackend } from '../helpers/backend.ts';
 import { checkpointFiles } from '../helpers/golden.ts';

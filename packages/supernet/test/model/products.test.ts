@@ -2,7 +2,7 @@
 import * as tf from '@tensorflow/tfjs';
 import * as fc from 'fast-check';
 import { afterEach, beforeAll, expect, it } from 'vitest';
-import { denseAttention } from '../../src/model/attention.ts';
+import { denseAttention } from '../../src/model/attention/dense.ts';
 import { matMulTied, sumRows, wantsPlainProducts } from '../../src/model/matmul.ts';
 import { SeededRandom } from '../../src/train/random.ts';
 import { useBackend } from '../helpers/backend.ts';

@@ -7,7 +7,7 @@ import { ConcatKeyValueCache } from '../../src/model/cache.ts';
 import { generate } from '../../src/model/generate.ts';
 import { prefill, tokenLosses } from '../../src/model/prefill.ts';
 import type { AttentionFunction, ElasticModel, ModelInputs } from '../../src/model/types.ts';
-import { denseAttention } from '../../src/model/attention.ts';
+import { denseAttention } from '../../src/model/attention/dense.ts';
 import { BACKENDS, useBackend } from '../helpers/backend.ts';
 import { patternedTokens, tinyLlama } from '../helpers/tiny.ts';
 

@@ -6,7 +6,7 @@ import { describeGpu } from '@hip/testing';
 import { disposeInputs, inputTensors } from '../../src/data/dataset.ts';
 import type { HostBatch } from '../../src/data/dataset.ts';
 import { textWindows } from '../../src/data/text-windows.ts';
-import { denseAttention } from '../../src/model/attention.ts';
+import { denseAttention } from '../../src/model/attention/dense.ts';
 import type { ElasticModel } from '../../src/model/types.ts';
 import { fineTune } from '../../src/train/fine-tune.ts';
 import { createTargets, disposeTargets } from '../../src/train/targets.ts';

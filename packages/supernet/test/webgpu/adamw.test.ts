@@ -6,8 +6,8 @@ import { describeGpu } from '@hip/testing';
 import { AdamW } from '../../src/train/adamw.ts';
 import type { GradientSet } from '../../src/train/gradients.ts';
 import { SeededRandom } from '../../src/train/random.ts';
-import { runMany } from '../../src/webgpu/program.ts';
-import type { ManyKernel } from '../../src/webgpu/program.ts';
+import { runMany } from '../../src/webgpu/pipelines.ts';
+import type { ManyKernel } from '../../src/webgpu/pipelines.ts';
 import { tinyLlama, weightsOf } from '../helpers/tiny.ts';
 import { startWebGpu } from '../helpers/webgpu.ts';
 

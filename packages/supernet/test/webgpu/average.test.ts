@@ -2,7 +2,7 @@
 import * as tf from '@tensorflow/tfjs';
 import { beforeAll, expect, it } from 'vitest';
 import { describeGpu } from '@hip/testing';
-import { denseAttention } from '../../src/model/attention.ts';
+import { denseAttention } from '../../src/model/attention/dense.ts';
 import { dropped } from '../../src/model/dropout.ts';
 import { WeightAverage } from '../../src/train/average.ts';
 import { tinyLlama, weightsOf } from '../helpers/tiny.ts';

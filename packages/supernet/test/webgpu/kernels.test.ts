@@ -4,7 +4,7 @@ import fc from 'fast-check';
 import { beforeAll, expect, it } from 'vitest';
 import { describeGpu, worstMismatch } from '@hip/testing';
 import { activate, gatedActivation } from '../../src/model/activations.ts';
-import { denseAttention } from '../../src/model/attention.ts';
+import { denseAttention } from '../../src/model/attention/dense.ts';
 import { embed, repeatRow } from '../../src/model/embedding.ts';
 import { linear } from '../../src/model/matmul.ts';
 import { layerNorm, rmsNorm } from '../../src/model/norms.ts';
