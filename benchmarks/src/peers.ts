@@ -89,7 +89,11 @@ export const benchmark: Benchmark = {
               ...(await speedRows(python, Number(process.env['HIP_PEERS_SPEED_SEEDS'] ?? (quick ? 1 : 5)))).map(
                 (row) => ({ part: '25,000 evaluations', ...row }),
               ),
-              ...volumeRows(python, quick).map((row) => ({ part: 'exact hypervolume', ...row })),
+              ...volumeRows('hypervolume', python, quick).map((row) => ({ part: 'exact hypervolume', ...row })),
+              ...volumeRows('contributions', python, quick).map((row) => ({
+                part: 'hypervolume contributions',
+                ...row,
+              })),
             ]),
       ],
       environment: {

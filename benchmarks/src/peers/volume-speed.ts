@@ -1,13 +1,28 @@
-// Exact hypervolume of this repository against moocore's: the same fronts, one after the other, CPU time.
+// Exact hypervolume, and what each point adds to it, of this repository against moocore's: the same fronts, one after the other, CPU time.
 import { spawnSync } from 'node:child_process';
 import { join } from 'node:path';
-import { hypervolume, Random } from '@instatune/nsga2';
+import { hypervolume, hypervolumeContributions, Random } from '@instatune/nsga2';
 
-/** Objectives and points of the fronts. */
-const SIZES: readonly (readonly [objectives: number, points: number])[] = [
-  ...[3, 4].flatMap((objectives) => [100, 1000, 10_000].map((points) => [objectives, points] as const)),
-  ...[5, 6].flatMap((objectives) => [100, 300, 1000].map((points) => [objectives, points] as const)),
-];
+type Size = readonly [objectives: number, points: number];
+type Points = readonly (readonly number[])[];
+
+const sizesOf = (objectives: readonly number[], points: readonly number[]): readonly Size[] =>
+  objectives.flatMap((m) => points.map((n) => [m, n] as const));
+
+/** What is timed: the sizes of fronts, and the numbers that must agree. */
+const MEASURES = {
+  hypervolume: {
+    sizes: [...sizesOf([3, 4], [100, 1000, 10_000]), ...sizesOf([5, 6], [100, 300, 1000])],
+    of: (front: Points, reference: readonly number[]): ArrayLike<number> => [hypervolume(front, reference)],
+    within: (value: number): number => 1e-9 * value,
+  },
+  contributions: {
+    sizes: [...sizesOf([2, 3], [100, 1000, 10_000]), ...sizesOf([4], [100])],
+    of: (front: Points, reference: readonly number[]): ArrayLike<number> => hypervolumeContributions(front, reference),
+    // moocore takes one hypervolume from another in four objectives: digits of the whole, which is of the order of 1.
+    within: (): number => 1e-8,
+  },
+} as const;
 
 /** Points in all the fronts of a size: a small front alone, again and again, would time how well a processor foretells its branches. */
 const POINTS_A_SIZE = 5000;
@@ -23,39 +38,47 @@ function sphere(objectives: number, points: number, seed: number): number[][] {
 }
 
 /** One row a size: CPU time a front, the least of the repeats in half a second, at least three. @param python with moocore */
-export function volumeRows(python: string, quick: boolean): readonly Record<string, unknown>[] {
-  const sizes = SIZES.filter(([objectives, points]) => !quick || points <= (objectives < 5 ? 1000 : 300));
+export function volumeRows(
+  what: keyof typeof MEASURES,
+  python: string,
+  quick: boolean,
+): readonly Record<string, unknown>[] {
+  const { sizes: all, of, within } = MEASURES[what];
+  const sizes = all.filter(([objectives, points]) => !quick || points <= (objectives < 5 ? 1000 : 300));
   const sets = sizes.map(([objectives, points]) => {
     // moocore takes seconds for a front of 1,000 in six objectives.
     const count = objectives > 5 && points > 100 ? 1 : Math.max(1, POINTS_A_SIZE / points);
     return Array.from({ length: count }, (_, seed) => sphere(objectives, points, seed));
   });
   const { status, stdout, stderr } = spawnSync(python, [join(import.meta.dirname, '../../peers/moocore_speed.py')], {
-    input: JSON.stringify(sets),
+    input: JSON.stringify({ what, sets }),
     encoding: 'utf8',
     maxBuffer: 1 << 28,
   });
   if (status !== 0) throw new Error(`${python}: ${stderr}`);
   const theirs = JSON.parse(stdout) as {
     readonly version: string;
-    readonly rows: readonly { readonly volumes: readonly number[]; readonly seconds: number }[];
+    readonly rows: readonly { readonly values: readonly (readonly number[])[]; readonly seconds: number }[];
   };
   return sizes.map(([objectives, points], index) => {
     const reference = Array.from({ length: objectives }, () => 1);
     const fronts = sets[index]!;
     const seconds: number[] = [];
-    let volumes: readonly number[] = [];
+    let values: readonly ArrayLike<number>[] = [];
     while (seconds.length < 3 || seconds.reduce((a, b) => a + b, 0) * fronts.length < 0.5) {
       const before = process.cpuUsage();
-      volumes = fronts.map((front) => hypervolume(front, reference));
+      values = fronts.map((front) => of(front, reference));
       const { user, system } = process.cpuUsage(before);
       seconds.push((user + system) / 1e6 / fronts.length);
     }
     const own = Math.min(...seconds);
     const other = theirs.rows[index]!;
-    other.volumes.forEach((volume, n) => {
-      if (Math.abs(volumes[n]! - volume) / volume > 1e-9)
-        throw new Error(`${objectives} objectives, ${points} points: ${volumes[n]} here, ${volume} by moocore`);
+    other.values.forEach((theirValues, n) => {
+      const differs = theirValues.findIndex((value, i) => Math.abs(values[n]![i]! - value) > within(value));
+      if (differs >= 0)
+        throw new Error(
+          `${what}, ${objectives} objectives, ${points} points: ${values[n]![differs]} here, ${theirValues[differs]} by moocore`,
+        );
     });
     return {
       objectives,

@@ -62,14 +62,19 @@ export const search = [
             'times less': ({ timesLessCpu }) => times(timesLessCpu),
           },
         ),
-        view("Exact hypervolume beside moocore's (C): CPU time", where(document, { part: 'exact hypervolume' }), {
-          objectives: 'objectives',
-          points: 'points',
-          fronts: 'fronts',
-          'ms a front': 'ms',
-          "moocore's ms": 'moocoreMs',
-          "of moocore's": ({ timesOfMoocore }) => times(timesOfMoocore),
-        }),
+        ...[
+          ['exact hypervolume', "Exact hypervolume beside moocore's (C): CPU time"],
+          ['hypervolume contributions', "What each point adds to the hypervolume, beside moocore's (C): CPU time"],
+        ].map(([part, title]) =>
+          view(title, where(document, { part }), {
+            objectives: 'objectives',
+            points: 'points',
+            fronts: 'fronts',
+            'ms a front': 'ms',
+            "moocore's ms": 'moocoreMs',
+            "of moocore's": ({ timesOfMoocore }) => times(timesOfMoocore),
+          }),
+        ),
       ];
     },
   },

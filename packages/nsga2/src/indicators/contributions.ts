@@ -1,8 +1,8 @@
 // What each point of a front adds to its hypervolume.
 import type { Points } from '../sorting/points.ts';
-import { exclusiveVolumes } from './volume/exclusive-areas.ts';
+import { exclusiveAreas, exclusiveVolumes } from './volume/exclusive-areas.ts';
 import { Exclusive } from './volume/exclusive.ts';
-import { gainsOver, inUnits } from './volume/gains.ts';
+import { gainsOver, unitsOf } from './volume/gains.ts';
 
 /**
  * The hypervolume that each point dominates alone: what would be lost without it (minimisation). Points that another dominates or
@@ -25,11 +25,16 @@ import { gainsOver, inUnits } from './volume/gains.ts';
 export function hypervolumeContributions(points: Points, reference: ArrayLike<number>): Float64Array {
   const gains = gainsOver(points, reference);
   const { values, size, dimension, rows, count } = gains;
-  const volumes =
-    dimension === 2 || dimension === 3 ? exclusiveVolumes(values, size, dimension) : oneByOne(values, size, dimension);
+  const volumes = volumesOf(values, size, dimension);
+  const toUnits = unitsOf(gains, reference);
   const result = new Float64Array(count);
-  for (let row = 0; row < size; row++) result[rows[row]!] = inUnits(volumes[row]!, gains, reference);
+  for (let row = 0; row < size; row++) result[rows[row]!] = toUnits(volumes[row]!);
   return result;
+}
+
+function volumesOf(gains: Float64Array, size: number, dimension: number): Float64Array {
+  if (dimension === 2) return exclusiveAreas(gains, size);
+  return dimension === 3 ? exclusiveVolumes(gains, size) : oneByOne(gains, size, dimension);
 }
 
 function oneByOne(gains: Float64Array, size: number, dimension: number): Float64Array {

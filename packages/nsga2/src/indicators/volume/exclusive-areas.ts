@@ -7,10 +7,14 @@ import { descending } from './order.ts';
  * volume that a point dominates alone (after Emmerich and Fonseca 2011).
  */
 class ExclusiveAreas {
-  private readonly gains: Float64Array;
-  private readonly stride: number;
+  /** Of each row. */
+  private readonly xs: Float64Array;
+  private readonly ys: Float64Array;
   /** Rows of the corners, x descending and y ascending. */
   private readonly corners: Int32Array;
+  /** Of each corner, side by side: where a point belongs is searched for in them. */
+  private readonly cornerXs: Float64Array;
+  private readonly cornerYs: Float64Array;
   private size = 0;
   /** Of each corner, the points that it alone covers and none of them another, as a list: x descending and y ascending; −1 ends it. */
   private readonly first: Int32Array;
@@ -20,13 +24,19 @@ class ExclusiveAreas {
   private readonly levels: Float64Array;
   private readonly volumes: Float64Array;
 
-  /** @param gains x and y first [count, stride] @param volumes added to: what each point has alone */
-  constructor(gains: Float64Array, stride: number, volumes: Float64Array) {
+  /** @param gains [count, 3] @param volumes added to: what each point has alone */
+  constructor(gains: Float64Array, volumes: Float64Array) {
     const count = volumes.length;
-    this.gains = gains;
-    this.stride = stride;
+    this.xs = new Float64Array(count);
+    this.ys = new Float64Array(count);
+    for (let row = 0; row < count; row++) {
+      this.xs[row] = gains[3 * row]!;
+      this.ys[row] = gains[3 * row + 1]!;
+    }
     this.volumes = volumes;
     this.corners = new Int32Array(count);
+    this.cornerXs = new Float64Array(count);
+    this.cornerYs = new Float64Array(count);
     this.first = new Int32Array(count).fill(-1);
     this.next = new Int32Array(count);
     this.areas = new Float64Array(count);
@@ -35,39 +45,43 @@ class ExclusiveAreas {
 
   /** Adds a point at a level that is no higher than any before. */
   add(row: number, level: number): void {
-    const { corners, size } = this;
-    const x = this.x(row);
-    const y = this.y(row);
+    const { corners, cornerXs, cornerYs, size, next } = this;
+    const x = this.xs[row]!;
+    const y = this.ys[row]!;
     // Corners before `low` reach at least as far in x.
     let low = 0;
     let high = size;
     while (low < high) {
       const middle = (low + high) >> 1;
-      if (this.x(corners[middle]!) >= x) low = middle + 1;
+      if (cornerXs[middle]! >= x) low = middle + 1;
       else high = middle;
     }
-    if (low > 0 && this.y(corners[low - 1]!) >= y) {
-      if (low > 1 && this.y(corners[low - 2]!) >= y) return;
+    if (low > 0 && cornerYs[low - 1]! >= y) {
+      if (low > 1 && cornerYs[low - 2]! >= y) return;
       this.count(corners[low - 1]!, level);
       this.cover(corners[low - 1]!, row);
       this.measure(low - 1);
       return;
     }
-    const start = low > 0 && this.x(corners[low - 1]!) === x ? low - 1 : low;
+    const start = low > 0 && cornerXs[low - 1] === x ? low - 1 : low;
     let end = start;
-    for (let last = -1; end < size && this.y(corners[end]!) <= y; end++) {
+    for (let last = -1; end < size && cornerYs[end]! <= y; end++) {
       const covered = corners[end]!;
       this.count(covered, level);
       if (last < 0) this.first[row] = covered;
-      else this.next[last] = covered;
-      this.next[covered] = -1;
+      else next[last] = covered;
+      next[covered] = -1;
       last = covered;
     }
     if (end !== start + 1) {
       corners.copyWithin(start + 1, end, size);
+      cornerXs.copyWithin(start + 1, end, size);
+      cornerYs.copyWithin(start + 1, end, size);
       this.size = size + 1 - (end - start);
     }
     corners[start] = row;
+    cornerXs[start] = x;
+    cornerYs[start] = y;
     this.levels[row] = level;
     this.measure(start);
     if (start > 0) {
@@ -87,14 +101,6 @@ class ExclusiveAreas {
     for (let place = 0; place < this.size; place++) this.count(this.corners[place]!, 0);
   }
 
-  private x(row: number): number {
-    return this.gains[row * this.stride]!;
-  }
-
-  private y(row: number): number {
-    return this.gains[row * this.stride + 1]!;
-  }
-
   private count(corner: number, level: number): void {
     this.volumes[corner]! += this.areas[corner]! * (this.levels[corner]! - level);
     this.levels[corner] = level;
@@ -102,18 +108,18 @@ class ExclusiveAreas {
 
   /** Puts a point into the list of a corner, unless one there covers it, in place of those it covers. */
   private cover(corner: number, row: number): void {
-    const { first, next } = this;
-    const x = this.x(row);
-    const y = this.y(row);
+    const { first, next, xs, ys } = this;
+    const x = xs[row]!;
+    const y = ys[row]!;
     let before = -1;
     let after = first[corner]!;
-    while (after >= 0 && this.x(after) > x) {
-      if (this.y(after) >= y) return;
+    while (after >= 0 && xs[after]! > x) {
+      if (ys[after]! >= y) return;
       before = after;
       after = next[after]!;
     }
-    if (after >= 0 && this.x(after) === x && this.y(after) >= y) return;
-    while (after >= 0 && this.y(after) <= y) after = next[after]!;
+    if (after >= 0 && xs[after]! === x && ys[after]! >= y) return;
+    while (after >= 0 && ys[after]! <= y) after = next[after]!;
     next[row] = after;
     if (before < 0) first[corner] = row;
     else next[before] = row;
@@ -121,47 +127,83 @@ class ExclusiveAreas {
 
   /** Drops the points of a corner that reach no farther than its next corner's x. */
   private cutRight(corner: number, x: number): void {
+    const { next, xs } = this;
     let before = -1;
     let at = this.first[corner]!;
-    while (at >= 0 && this.x(at) > x) {
+    while (at >= 0 && xs[at]! > x) {
       before = at;
-      at = this.next[at]!;
+      at = next[at]!;
     }
     if (before < 0) this.first[corner] = -1;
-    else this.next[before] = -1;
+    else next[before] = -1;
   }
 
   /** Drops the points of a corner that are no higher than the y of the corner before. */
   private cutBelow(corner: number, y: number): void {
+    const { next, ys } = this;
     let at = this.first[corner]!;
-    while (at >= 0 && this.y(at) <= y) at = this.next[at]!;
+    while (at >= 0 && ys[at]! <= y) at = next[at]!;
     this.first[corner] = at;
   }
 
   /** The area that the corner at a place has alone: columns from the right, each above the point that reaches into it. */
   private measure(place: number): void {
+    const { xs, ys, next } = this;
     const corner = this.corners[place]!;
-    const top = this.y(corner);
-    let right = this.x(corner);
-    let floor = place > 0 ? this.y(this.corners[place - 1]!) : 0;
+    const top = this.cornerYs[place]!;
+    let right = this.cornerXs[place]!;
+    let floor = place > 0 ? this.cornerYs[place - 1]! : 0;
     let area = 0;
-    for (let at = this.first[corner]!; at >= 0; at = this.next[at]!) {
-      const x = this.x(at);
+    for (let at = this.first[corner]!; at >= 0; at = next[at]!) {
+      const x = xs[at]!;
       area += (right - x) * (top - floor);
       right = x;
-      floor = this.y(at);
+      floor = ys[at]!;
     }
-    this.areas[corner] =
-      area + (right - (place + 1 < this.size ? this.x(this.corners[place + 1]!) : 0)) * (top - floor);
+    const left = place + 1 < this.size ? this.cornerXs[place + 1]! : 0;
+    this.areas[corner] = area + (right - left) * (top - floor);
   }
 }
 
-/** What each point dominates alone, 0 for those that another covers. @param gains [count, dimension] @param dimension 2 or 3 */
-export function exclusiveVolumes(gains: Float64Array, count: number, dimension: number): Float64Array {
+/**
+ * What each point dominates alone in three objectives, 0 for those that another covers.
+ *
+ * @param gains [count, 3]
+ */
+export function exclusiveVolumes(gains: Float64Array, count: number): Float64Array {
   const volumes = new Float64Array(count);
-  const areas = new ExclusiveAreas(gains, dimension, volumes);
-  for (const row of descending(gains, count, dimension, dimension - 1))
-    areas.add(row, dimension === 2 ? 1 : gains[3 * row + 2]!);
+  const areas = new ExclusiveAreas(gains, volumes);
+  for (const row of descending(gains, count, 3, 2)) areas.add(row, gains[3 * row + 2]!);
   areas.finish();
   return volumes;
+}
+
+/**
+ * What each point dominates alone in two objectives, 0 for those that another covers: by descending y, a corner has the rows down to the next corner,
+ * right of the corner before and of what it alone covers.
+ *
+ * @param gains [count, 2]
+ */
+export function exclusiveAreas(gains: Float64Array, count: number): Float64Array {
+  const areas = new Float64Array(count);
+  let corner = -1;
+  let right = 0;
+  // Right of this, and from `bottom` upwards, the corner's area is counted.
+  let left = 0;
+  let bottom = 0;
+  for (const row of descending(gains, count, 2, 1)) {
+    const x = gains[2 * row]!;
+    if (x <= left) continue;
+    const y = gains[2 * row + 1]!;
+    if (corner >= 0) areas[corner]! += (bottom - y) * (right - left);
+    bottom = y;
+    if (x <= right) left = x;
+    else {
+      corner = row;
+      left = right;
+      right = x;
+    }
+  }
+  if (corner >= 0) areas[corner]! += bottom * (right - left);
+  return areas;
 }

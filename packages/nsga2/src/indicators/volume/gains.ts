@@ -67,6 +67,21 @@ export function inUnits(volume: number, { exponents }: Gains, reference: ArrayLi
   return result;
 }
 
+/** Powers of two up to this, and two of them in turn, leave the range of float64 for none of their products with a volume near 1. */
+const MOST_AT_ONCE = 1000;
+
+/**
+ * {@link inUnits} of many volumes of the same gains.
+ *
+ * @throws Nsga2Error `invalid-points` (what it returns) where a volume is beyond float64
+ */
+export function unitsOf(gains: Gains, reference: ArrayLike<number>): (volume: number) => number {
+  const exponent = gains.exponents.reduce((sum, one) => sum + one, 0);
+  if (Math.abs(exponent) > MOST_AT_ONCE) return (volume) => inUnits(volume, gains, reference);
+  const factor = 2 ** exponent;
+  return (volume) => volume * factor;
+}
+
 function overflow(details: Readonly<Record<string, unknown>>): Nsga2Error {
   return new Nsga2Error(
     'invalid-points',
