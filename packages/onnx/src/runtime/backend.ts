@@ -53,8 +53,10 @@ export function headTensor(tensor: OrtTensor, heads: number | undefined): HeadTe
 export interface Span {
   readonly first: number;
   readonly count: number;
-  /** Nothing of the text follows in the call of which this is a part: its last rows are a question. */
-  readonly isEnd: boolean;
+  /** Tokens of the text in the whole call of which this is a part: its last rows are a question. */
+  readonly call: number;
+  /** Those of them that follow. */
+  readonly after: number;
 }
 
 /** Keys and values [tokens, kvHeads, channels]. */

@@ -98,18 +98,19 @@ class CpuBackend implements AttentionBackend {
     const [only] = spans[0]!;
     if (spans.length === 1 && only?.count === tokens) {
       const layer = caches[0] as CpuLayer;
-      return new Tensor('float32', await layer.step(queries!, keys!, values!, only.isEnd), dims);
+      return new Tensor('float32', await layer.step(queries!, keys!, values!, only), dims);
     }
     const output = new Float32Array(queries!.length);
     for (const [row, rowSpans] of spans.entries()) {
       const layer = caches[row] as CpuLayer;
-      for (const { first, count, isEnd } of rowSpans) {
+      for (const span of rowSpans) {
+        const { first, count } = span;
         const part = (array: Float32Array) => {
           const size = array.length / (spans.length * tokens);
           const start = (row * tokens + first) * size;
           return array.subarray(start, start + count * size);
         };
-        part(output).set(await layer.step(part(queries!), part(keys!), part(values!), isEnd));
+        part(output).set(await layer.step(part(queries!), part(keys!), part(values!), span));
       }
     }
     return new Tensor('float32', output, dims);
@@ -162,13 +163,14 @@ class CpuLayer implements LayerCache {
     this.#cache.append(k, v);
   }
 
-  /** Appends and attends. @param isEnd - the last rows are a question */
-  async step(q: Float32Array, k: Float32Array, v: Float32Array, isEnd: boolean): Promise<Float32Array> {
+  /** Appends and attends. @param place - of the rows in their call */
+  async step(q: Float32Array, k: Float32Array, v: Float32Array, place: Span): Promise<Float32Array> {
     const { rule, sizes } = this.#parts;
     const { heads, kvHeads, headDim } = sizes;
     const [width, kvWidth] = [heads * headDim, kvHeads * headDim];
     const rows = q.length / width;
-    const parts = attentionParts(rule, { rows, keys: this.length + rows, after: isEnd ? 0 : Infinity });
+    const { call, after } = place;
+    const parts = attentionParts(rule, { rows, keys: this.length + rows, call, after });
     if (parts.length === 1) return this.#attend(parts[0]!, q, { k, v });
     const out = new Float32Array(q.length);
     let at = 0;

@@ -18,8 +18,8 @@ export interface Call {
   readonly snapshot: Snapshot | undefined;
   /** By text: 1 for each of the past and new columns that holds a token; undefined: all do. */
   readonly valid: readonly Uint8Array[] | undefined;
-  /** A part of a prompt that others of it follow. */
-  readonly hasMore?: boolean | undefined;
+  /** Of a part of a prompt: tokens of the whole, and those that follow. @defaultValue it is the whole */
+  readonly prompt?: { readonly tokens: number; readonly after: number } | undefined;
 }
 
 export type Feeds = Readonly<Record<string, OrtTensor>>;
@@ -138,18 +138,20 @@ function validColumns(mask: OrtTensor, batch: number, total: number, name: strin
 }
 
 /** Runs of tokens among the new columns, by text. */
-export function spansOf({ batch, tokens, past, valid, hasMore = false }: Call): readonly (readonly Span[])[] {
+export function spansOf({ batch, tokens, past, valid, prompt }: Call): readonly (readonly Span[])[] {
   return Array.from({ length: batch }, (_, text) => {
-    if (!valid) return [{ first: 0, count: tokens, isEnd: !hasMore }];
+    if (!valid) return [{ first: 0, count: tokens, call: prompt?.tokens ?? tokens, after: prompt?.after ?? 0 }];
     const own = valid[text]!.subarray(past);
-    const spans: Span[] = [];
+    const runs: { readonly first: number; readonly count: number }[] = [];
     for (let first = 0; first < tokens; first++) {
       let count = 0;
       while (first + count < tokens && own[first + count] === 1) count++;
-      if (count > 0) spans.push({ first, count, isEnd: false });
+      if (count > 0) runs.push({ first, count });
       first += count;
     }
-    return spans.map((span, i) => ({ ...span, isEnd: i === spans.length - 1 }));
+    const call = runs.reduce((total, { count }) => total + count, 0);
+    let after = call;
+    return runs.map((run): Span => ({ ...run, call, after: (after -= run.count) }));
   });
 }
 

@@ -71,7 +71,7 @@ export function divided(
     const own = Object.entries(feeds).map(([name, tensor]) => [name, slices.get(name)?.(at, end) ?? tensor] as const);
     return {
       feeds: Object.fromEntries(own),
-      call: { ...call, tokens: end - at, past: past + at, hasMore: end < tokens },
+      call: { ...call, tokens: end - at, past: past + at, prompt: { tokens, after: tokens - end } },
     };
   });
   return { parts, join: (runs) => joined(Tensor, runs, ends) };

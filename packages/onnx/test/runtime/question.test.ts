@@ -38,14 +38,20 @@ describe('a question on the CPU', () => {
     for (const backend of Object.values(backends)) backend[Symbol.dispose]();
   });
 
-  /** Outputs of the rows, in calls that end where `ends` says. */
-  async function outputs(name: 'hip' | 'dense', ends: readonly number[], isEnd = true): Promise<Float32Array> {
+  /** Outputs of the rows, in parts that end where `ends` says: parts of a call that `after` rows follow, or calls of their own. */
+  async function outputs(
+    name: 'hip' | 'dense',
+    ends: readonly number[],
+    after: number | 'calls' = 0,
+  ): Promise<Float32Array> {
     const backend = backends[name];
     using layer = backend.createLayer(FORM, SIZES, ROWS);
     const out = new Float32Array(ROWS * WIDTH);
     for (const [i, end] of ends.entries()) {
       const from = ends[i - 1] ?? 0;
-      const spans = [[{ first: 0, count: end - from, isEnd: isEnd && end === ROWS }]];
+      const count = end - from;
+      const place = after === 'calls' ? { call: count, after: 0 } : { call: ROWS + after, after: ROWS - end + after };
+      const spans = [[{ first: 0, count, ...place }]];
       out.set((await backend.attend([layer], tensors(from, end), spans)).data as Float32Array, from * WIDTH);
     }
     return out;
@@ -58,13 +64,20 @@ describe('a question on the CPU', () => {
     const whole = await outputs('hip', [ROWS]);
     expect(difference(end(whole), end(dense))).toBeLessThan(1e-5);
     expect(difference(before(whole), before(dense))).toBeGreaterThan(1e-3);
-    const apart = await outputs('hip', [ROWS - 64, ROWS]);
+    const apart = await outputs('hip', [ROWS - 64, ROWS], 'calls');
     expect(difference(end(whole), end(apart))).toBeLessThan(1e-5);
+  });
+
+  it.each([1, 20, 64, 65])('has 64 rows where the last part of a prompt has %i', async (last) => {
+    const dense = await outputs('dense', [ROWS]);
+    const parts = await outputs('hip', [1100, ROWS - last, ROWS]);
+    expect(difference(end(parts), end(dense))).toBeLessThan(1e-5);
+    expect(difference(before(parts), before(dense))).toBeGreaterThan(1e-3);
   });
 
   it('is none where more of the prompt follows', async () => {
     const dense = await outputs('dense', [ROWS]);
-    const part = await outputs('hip', [ROWS], false);
+    const part = await outputs('hip', [ROWS], 64);
     expect(difference(end(part), end(dense))).toBeGreaterThan(1e-3);
   });
 });

@@ -74,7 +74,7 @@ describeGpu('caches', (gpu) => {
         ) as unknown as CutTensors;
       const numbers: Record<string, Float32Array> = {};
       for (const [name, count] of Object.entries(given)) numbers[name] = draw(tokens * count * headDim);
-      const spans = [[{ first: 0, count: tokens, isEnd: true }]];
+      const spans = [[{ first: 0, count: tokens, call: tokens, after: 0 }]];
       const onGpu = tensors((own, dims) =>
         tensorClass(ort).fromGpuBuffer(uploadTensor(context, own, 'f32').buffer, { dataType: 'float32', dims }),
       );
