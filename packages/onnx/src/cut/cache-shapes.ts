@@ -59,7 +59,7 @@ export function cacheShape(
   known?: ReturnType<typeof knownShapes>,
 ): CacheShape | undefined {
   if (!isOnnx(node, 'Shape')) return undefined;
-  const value = view.source(node.input[0] ?? '');
+  const value = node.input[0] ?? '';
   const found = caches.get(value) ?? known?.get(value);
   if (!found) return undefined;
   const end = node.attribute.some(({ name }) => name === 'end') ? intOf(node, 'end', 0) : undefined;

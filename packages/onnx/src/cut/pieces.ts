@@ -79,7 +79,7 @@ function checkReads(
 ): void {
   for (const node of order) {
     for (const name of readsOf(node)) {
-      const found = caches.get(view.source(name)) ?? caches.get(name);
+      const found = caches.get(name);
       if (!found || node.domain === CUT_DOMAIN) continue;
       const site = sites[found.site]!;
       throw refuse(site.node, `${nodeLabel(node)} reads its cache ${name} too`, {

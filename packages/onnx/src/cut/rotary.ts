@@ -62,7 +62,7 @@ export class RotaryRows {
     ];
     // Only tables [positions, channels / 2] and positions [B, S]: those of a single offset mean something else.
     const isTable = this.#view.dims(cos)?.length === 2 && this.#view.initializers.has(cos);
-    if (!isTable || this.#view.dims(this.#view.source(positions))?.length !== 2) return undefined;
+    if (!isTable || this.#view.dims(positions)?.length !== 2) return undefined;
     const table = this.of(cos, sin, positions);
     const input = [...node.input];
     const order = isContribOne ? [table.positions, table.cos, table.sin] : [table.cos, table.sin, table.positions];

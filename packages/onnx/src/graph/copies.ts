@@ -3,7 +3,6 @@ import { attributeOf } from '../model/build.ts';
 import { readsOf } from '../model/graph.ts';
 import type { GraphProto, NodeProto } from '../model/types.ts';
 import { graphsOf } from '../model/walk.ts';
-import { inferTypes } from './types.ts';
 import { intOf, intsOf, isOnnx, type Constant } from './view.ts';
 
 /** An end that is beyond any axis. */
@@ -11,10 +10,15 @@ const TO_THE_END = 2 ** 31 - 1;
 
 /**
  * Bypasses copies: Identity, Dropout outside of training, Concat of one value, Slice of all, products with 1 and sums with 0; a Cast to the type, a Reshape to the shape and a
- * Transpose to the order that is there; two nodes that undo each other.
+ * Transpose to the order that is there; two nodes that undo each other. No node reads a copy afterwards; one that is an output stays.
+ *
+ * @param types - of values, as `inferTypes` gives them: those of copies are their sources'
  */
-export function bypassCopies(graph: GraphProto, constants: ReadonlyMap<string, Constant>): void {
-  const types = inferTypes(graph);
+export function bypassCopies(
+  graph: GraphProto,
+  constants: ReadonlyMap<string, Constant>,
+  types: ReadonlyMap<string, number>,
+): void {
   const makers = new Map(graph.node.flatMap((node) => node.output.map((name) => [name, node] as const)));
   const sources = new Map<string, string>();
   const source = (name: string): string => sources.get(name) ?? name;

@@ -82,9 +82,8 @@ export function tracedKeysAndValues(
 /** The outputs of the graph that hold the whole cache, if it has any: as it is, or in another type. */
 function presentOf(view: GraphView, key: string, value: string): CacheNames | undefined {
   const uncast = (name: string): string => {
-    const source = view.source(name);
-    const node = view.makers.get(source);
-    return isOnnx(node, 'Cast') ? uncast(node.input[0]!) : source;
+    const node = view.makers.get(name);
+    return isOnnx(node, 'Cast', 'Identity') ? uncast(node.input[0]!) : name;
   };
   const find = (name: string) => [...view.outputs.keys()].find((output) => uncast(output) === name);
   const [keys, values] = [find(key), find(value)];

@@ -22,7 +22,7 @@ export function contribAttention(view: GraphView, node: NodeProto): AttentionSit
   const present = node.output[1];
   const masks: MaskValue[] = [];
   if (mask !== '') {
-    const rank = view.dims(view.source(mask))?.length;
+    const rank = view.dims(mask)?.length;
     if (rank !== undefined && rank !== 2)
       throw refuse(node, `its mask ${mask} has ${rank} axes, expected [batch, keys]`, { rank });
     masks.push({ value: mask, kind: 'allowed' });

@@ -38,7 +38,7 @@ export function multiHeadAttention(view: GraphView, node: NodeProto): AttentionS
 
 /** A mask [B, keys] of the padding: 1 where there is a token. */
 function keyPadding(view: GraphView, node: NodeProto, value: string): MaskValue[] {
-  const rank = view.dims(view.source(value))?.length;
+  const rank = view.dims(value)?.length;
   if (rank !== undefined && rank !== 2) throw refuse(node, `its mask ${value} of padding has ${rank} axes`, { rank });
   return [{ value, kind: 'allowed' }];
 }

@@ -125,13 +125,13 @@ function softcapped(view: GraphView, name: string, cap: string, depth: number): 
 /** [scores, sink] along the keys: a key without a value. */
 function withSink(view: GraphView, node: NodeProto, scores: Scores | undefined): Scores | undefined {
   if (!scores || node.input.length !== 2 || ![-1, 3].includes(intOf(node, 'axis', 0))) return undefined;
-  let name = view.source(node.input[1]!);
+  let name = node.input[1]!;
   for (
     let maker = view.makers.get(name);
     isOnnx(maker, 'Expand', 'Reshape', 'Unsqueeze', 'Cast');
     maker = view.makers.get(name)
   ) {
-    name = view.source(maker.input[0]!);
+    name = maker.input[0]!;
   }
   if (!view.initializers.has(name)) throw refuse(node, `the sinks ${node.input[1]} come from no weight`);
   return { ...scores, sink: name };
@@ -144,8 +144,7 @@ function contextOf(view: GraphView, name: string, depth = 0): NodeProto | undefi
   for (const node of readers) {
     if (isOnnx(node, 'MatMul') && node.input[0] === name) return node;
     const passes =
-      isOnnx(node, 'Cast', 'Identity', 'Dropout', 'Slice') ||
-      (isOnnx(node, 'Where') && node.input.slice(1).includes(name));
+      isOnnx(node, 'Cast', 'Dropout', 'Slice') || (isOnnx(node, 'Where') && node.input.slice(1).includes(name));
     const found = passes && node.output[0] ? contextOf(view, node.output[0], depth + 1) : undefined;
     if (found) return found;
   }

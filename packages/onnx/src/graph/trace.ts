@@ -26,7 +26,6 @@ export function traceTokens(view: GraphView, owner: NodeProto, operand: Operand)
   let isRepeated = false;
   const shapes = (isWhole: boolean) => passed.map((shape) => ({ ...shape, isWhole }));
   for (;;) {
-    value = view.source(value);
     passed.push({ value, axes: isFour(axes) ? axes : ['B', 'S', 'D'] });
     const node = view.makers.get(value);
     if (isOnnx(node, 'Cast')) value = node.input[0]!;
@@ -70,9 +69,8 @@ export function queryShapes(view: GraphView, { value, axes }: Operand): readonly
   const shapes: KnownShape[] = [];
   let order: readonly Axis[] = isFour(axes) ? axes : ['B', 'S', 'D'];
   for (let name: string | undefined = value; name !== undefined && shapes.length < 16;) {
-    const own = view.source(name);
-    shapes.push({ value: own, axes: order, isWhole: false });
-    const node = view.makers.get(own);
+    shapes.push({ value: name, axes: order, isWhole: false });
+    const node = view.makers.get(name);
     name = undefined;
     if (isOnnx(node, 'Transpose')) {
       const perm = intsOf(node, 'perm');
@@ -122,7 +120,7 @@ export function isScalar(view: GraphView, name: string, depth = 0): boolean {
 
 /** Through a reshape that splits heads, or that ends repeating them. */
 function reshaped(view: GraphView, node: NodeProto, axes: Operand['axes']): Operand | undefined {
-  const source = view.source(node.input[0] ?? '');
+  const source = node.input[0] ?? '';
   const maker = view.makers.get(source);
   const four = isFour(axes) ? axes : BSHD;
   if (isOnnx(maker, 'Expand')) {
@@ -157,7 +155,7 @@ function joined(
   node: NodeProto,
   axes: readonly Axis[],
 ): { past: string; added: string } | undefined {
-  const [past = '', added = ''] = node.input.map((name) => view.source(name));
+  const [past = '', added = ''] = node.input;
   if (!view.inputs.has(past)) return undefined;
   const axis = intOf(node, 'axis', 0);
   if (node.input.length !== 2 || axes[axis < 0 ? axis + 4 : axis] !== 'S') {

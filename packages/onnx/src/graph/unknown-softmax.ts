@@ -5,9 +5,9 @@ import { isOnnx, type GraphView } from './view.ts';
 /** Longest way from a softmax to a product. */
 const STEPS = 10;
 /** What may stand between the product of queries and keys and the softmax. */
-const SCORES = ['Add', 'Cast', 'Concat', 'Div', 'Identity', 'Mul', 'ReduceMax', 'Sub', 'Tanh', 'Where'];
+const SCORES = ['Add', 'Cast', 'Concat', 'Div', 'Mul', 'ReduceMax', 'Sub', 'Tanh', 'Where'];
 /** What may stand between the softmax and the product with the values. */
-const SHARES = ['Cast', 'Dropout', 'Identity', 'Slice', 'Where'];
+const SHARES = ['Cast', 'Dropout', 'Slice', 'Where'];
 /** What else numbers pass one by one. */
 const PASSING = ['Clip', 'Expand', 'Max', 'Min', 'Reshape', 'Squeeze', 'Transpose', 'Unsqueeze'];
 

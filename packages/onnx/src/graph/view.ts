@@ -66,7 +66,7 @@ export class GraphView {
   readonly types: ReadonlyMap<string, number>;
   readonly #constants: ReadonlyMap<string, Constant>;
 
-  private constructor(model: OnnxModel, constants: ReadonlyMap<string, Constant>) {
+  private constructor(model: OnnxModel, constants: ReadonlyMap<string, Constant>, types: ReadonlyMap<string, number>) {
     const { graph, proto } = model;
     this.model = model;
     this.nodes = graph.node;
@@ -84,7 +84,7 @@ export class GraphView {
       }
     }
     this.#constants = constants;
-    this.types = inferTypes(graph);
+    this.types = types;
   }
 
   /**
@@ -103,8 +103,9 @@ export class GraphView {
       const values = await constantOf(model, node);
       if (values) constants.set(node.output[0] ?? '', values);
     }
-    bypassCopies(model.graph, constants);
-    return new GraphView(model, constants);
+    const types = inferTypes(model.graph);
+    bypassCopies(model.graph, constants, types);
+    return new GraphView(model, constants, types);
   }
 
   constant(name: string | undefined): Constant | undefined {
@@ -117,19 +118,9 @@ export class GraphView {
     return constant?.values.length === 1 ? constant.values[0] : undefined;
   }
 
-  /** The node that makes a value; copies of it (Identity) are looked through. */
+  /** The node that makes a value. */
   maker(name: string | undefined): NodeProto | undefined {
-    let node = name === undefined ? undefined : this.makers.get(name);
-    while (isOnnx(node, 'Identity')) node = this.makers.get(node.input[0] ?? '');
-    return node;
-  }
-
-  /** The value that a chain of Identity nodes copies. */
-  source(name: string): string {
-    for (let node = this.makers.get(name); isOnnx(node, 'Identity'); node = this.makers.get(name)) {
-      name = node.input[0] ?? '';
-    }
-    return name;
+    return name === undefined ? undefined : this.makers.get(name);
   }
 
   /** Declared dimensions of an input, output or value; undefined where the graph does not say. */

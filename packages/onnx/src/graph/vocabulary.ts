@@ -6,9 +6,9 @@ import { intOf, intsOf, isContrib, isOnnx, type GraphView } from './view.ts';
 export function vocabularyOf(view: GraphView, tokens: string): number | undefined {
   const names = new Set([tokens]);
   const sizes: number[] = [];
-  // Nodes are in an order in which they can run: ids may be cast, copied or flattened before they are looked up.
+  // Nodes are in an order in which they can run: ids may be cast or flattened before they are looked up.
   for (const node of view.nodes) {
-    if (isOnnx(node, 'Identity', 'Cast', 'Reshape', 'Squeeze', 'Unsqueeze', 'Flatten') && names.has(node.input[0]!))
+    if (isOnnx(node, 'Cast', 'Reshape', 'Squeeze', 'Unsqueeze', 'Flatten') && names.has(node.input[0]!))
       names.add(node.output[0]!);
     const table = tableOf(node, names);
     const rows = table === undefined ? undefined : rowsOf(view, table);
@@ -28,10 +28,9 @@ function tableOf(node: NodeProto, ids: ReadonlySet<string>): string | undefined 
 
 /** Rows of a weight, as it is stored or as nodes turn it. */
 function rowsOf(view: GraphView, name: string): number | undefined {
-  const source = view.source(name);
-  const stored = view.initializers.get(source)?.dims;
+  const stored = view.initializers.get(name)?.dims;
   if (stored) return stored.length > 1 ? Number(stored[0]) : undefined;
-  const node = view.makers.get(source);
+  const node = view.makers.get(name);
   if (isOnnx(node, 'Cast', 'DequantizeLinear')) return rowsOf(view, node.input[0]!);
   if (isOnnx(node, 'Constant')) return Number(node.attribute.find(({ t }) => t)?.t?.dims[0] ?? 0) || undefined;
   if (isOnnx(node, 'Reshape')) {
@@ -40,6 +39,6 @@ function rowsOf(view: GraphView, name: string): number | undefined {
   }
   // A head that is tied to the table may be the one that is stored.
   if (!isOnnx(node, 'Transpose') || (intsOf(node, 'perm') ?? [1, 0]).join() !== '1,0') return undefined;
-  const turned = view.initializers.get(view.source(node.input[0]!))?.dims;
+  const turned = view.initializers.get(node.input[0]!)?.dims;
   return turned?.length === 2 ? Number(turned[1]) : undefined;
 }
