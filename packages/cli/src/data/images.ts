@@ -63,7 +63,8 @@ export async function imageTask(
   const tested = test === undefined ? undefined : await imageFolder(test, { ...common, classes });
   const sizes = partSizes(whole.length, { ...options, reportGiven: test !== undefined });
   const { train, validation, report } = splitDataset(whole, { ...sizes, seed });
-  const files = ({ files: list }: ImageFolder, root: string) => list.map((file) => file.slice(root.length));
+  /** Class and name of each file, wherever the folder lies and however it is written. */
+  const files = ({ files: list }: ImageFolder) => list.map((file) => file.split(/[\\/]/).slice(-2).join('/'));
   return {
     task: 'image-classification',
     problem: 'single_label_classification',
@@ -72,14 +73,7 @@ export async function imageTask(
     report: tested ?? report,
     classes,
     tokens: undefined,
-    fingerprint: await digest([
-      files(whole, folder),
-      tested ? files(tested, test!) : null,
-      classes,
-      augment,
-      seed,
-      sizes,
-    ]),
+    fingerprint: await digest([files(whole), tested ? files(tested) : null, classes, augment, seed, sizes]),
     described: `${train.length} images to train on, ${validation.length} to search by, ${(tested ?? report).length} ${tested ? 'of the test folder' : 'kept back'} to report; ${size.join(' × ')} pixels; ${classes.length} classes`,
   };
 }

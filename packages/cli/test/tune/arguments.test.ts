@@ -1,6 +1,6 @@
 // What the options of `instatune tune` mean, and what is said of those that mean nothing; nothing is loaded for it.
-import { writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { cpSync, writeFileSync } from 'node:fs';
+import { join, relative } from 'node:path';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { readData, taskOfPath } from '../../src/files/read-data.ts';
 import { requireFree } from '../../src/files/write-outputs.ts';
@@ -108,6 +108,23 @@ describe('readData', () => {
     const one = await read('bert', { text: 'sentence', label: 'verdict' });
     expect((await read('bert', { text: 'sentence', label: 'verdict' })).fingerprint).toBe(one.fingerprint);
     expect((await read('bert', { text: 'sentence', label: 'verdict', seed: 2 })).fingerprint).not.toBe(one.fingerprint);
+  });
+
+  it.each([
+    ['a table', 'bert', { text: 'sentence', label: 'verdict', train: 'train.csv' }],
+    ['images', 'vit', { train: 'images', test: 'images' }],
+    ['a text', 'llama', { train: 'book.txt', maxTokens: 8 }],
+  ])('has the fingerprint of what it says, wherever it lies: %s', async (_, model, options) => {
+    const moved = path('moved');
+    cpSync(path(options.train), join(moved, options.train), { recursive: true });
+    const at = (folder: string, end = '') => {
+      const place = `${folder}/${options.train}${end}`;
+      return { ...options, train: place, ...('test' in options && { test: place }) };
+    };
+    const { fingerprint } = await read(model, at(folder));
+    expect((await read(model, at(moved))).fingerprint).toBe(fingerprint);
+    expect((await read(model, at(relative('.', moved)))).fingerprint).toBe(fingerprint);
+    if (model === 'vit') expect((await read(model, at(moved, '/'))).fingerprint).toBe(fingerprint);
   });
 
   it('reads tab-separated and JSON tables alike', async () => {
