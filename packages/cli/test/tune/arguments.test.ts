@@ -117,14 +117,14 @@ describe('readData', () => {
   ])('has the fingerprint of what it says, wherever it lies: %s', async (_, model, options) => {
     const moved = path('moved');
     cpSync(path(options.train), join(moved, options.train), { recursive: true });
-    const at = (folder: string, end = '') => {
-      const place = `${folder}/${options.train}${end}`;
+    const at = (folder: string) => {
+      const place = `${folder}/${options.train}${model === 'vit' ? '/' : ''}`;
       return { ...options, train: place, ...('test' in options && { test: place }) };
     };
-    const { fingerprint } = await read(model, at(folder));
+    const given = { ...options, train: path(options.train), ...('test' in options && { test: path(options.test) }) };
+    const { fingerprint } = await read(model, given);
     expect((await read(model, at(moved))).fingerprint).toBe(fingerprint);
     expect((await read(model, at(relative('.', moved)))).fingerprint).toBe(fingerprint);
-    if (model === 'vit') expect((await read(model, at(moved, '/'))).fingerprint).toBe(fingerprint);
   });
 
   it('reads tab-separated and JSON tables alike', async () => {
