@@ -8,8 +8,11 @@ import { problemSpecifier } from './load-problem.ts';
 import type { MemberData, MemberMessage, ReportAnswer } from './member.ts';
 
 export interface PoolOptions {
-  /** The module that exports `problem` or `createProblem`, or a built-in problem's name. Each member loads it once. */
-  readonly module: string;
+  /**
+   * The module that exports `problem` or `createProblem`: a path, a file URL (`new URL('./problem.ts', import.meta.url)`) or a package's name; or a
+   * built-in problem's name. Each member loads it once.
+   */
+  readonly module: string | URL;
   /** Handed to the module's `createProblem`; must survive structured cloning. */
   readonly options?: Readonly<Record<string, unknown>>;
   /** How often a trial is tried again after its member died under it. @defaultValue 1 */
@@ -147,7 +150,7 @@ export function createPool({ noun, count, isolated, start }: PoolKind, options: 
     (value) => value > 0 && value <= LONGEST_TIMEOUT,
     `milliseconds from 1 to ${LONGEST_TIMEOUT} (24 days), or leave it out`,
   );
-  const data: MemberData = { module: problemSpecifier(options.module), options: options.options ?? {} };
+  const data: MemberData = { module: problemSpecifier(String(options.module)), options: options.options ?? {} };
   const slots = Array.from({ length: count }, (_, id) => new Slot(id, () => start(data)));
   const free = [...slots];
   const waiting: ((slot: Slot) => void)[] = [];

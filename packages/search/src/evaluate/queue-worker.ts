@@ -69,7 +69,7 @@ export async function startWorker(options: QueueWorkerOptions): Promise<QueueWor
     onTrial,
   } = options;
   const { Redis, Worker, WaitingError } = await queuePackages();
-  const problem = await loadProblem(options.module, options.options);
+  const problem = await loadProblem(String(options.module), options.options);
   const name = queueName(problemFingerprint(problem));
   await problem.dispose?.();
   await checkServer(url, connectTimeoutMs);

@@ -3,6 +3,7 @@ import { mkdtempSync, readFileSync } from 'node:fs';
 import { spawn } from 'node:child_process';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { pathToFileURL } from 'node:url';
 import { describe, expect, it } from 'vitest';
 import { runSearch } from '../../src/run/run-search.ts';
 import { childArguments, processPool, type ProcessPoolOptions } from '../../src/evaluate/process-pool.ts';
@@ -42,6 +43,16 @@ describe('processPool', () => {
     const [before, failed, after] = await results({ processes: 1, options: { on: 3, how }, ...limits }, [1, 3, 2]);
     expect(failed).toMatchObject({ status: 'failed', attempts, error: expect.stringMatching(error) as string });
     expect([before!.status, after!.status]).toEqual(['complete', 'complete']);
+  });
+
+  it('takes its module as a URL, too', async () => {
+    const pool = processPool({ module: pathToFileURL(MODULE), processes: 1 });
+    expect((await pool.evaluate(job(0))).status).toBe('complete');
+    await pool.close();
+    const wrong = 7 as unknown as string;
+    const evaluator = processPool({ module: wrong, processes: 1 });
+    await expect(evaluator.evaluate(job(0))).rejects.toMatchObject({ code: 'problem-module' });
+    await evaluator.close();
   });
 
   it('gives the trials of a search in this process', async () => {
