@@ -31,6 +31,7 @@ export {
   type LayerRule,
   type RowsPart,
 } from './config/dense-below.ts';
+export { partRows, type RowTensors } from './config/part-rows.ts';
 export { decodeConfig } from './config/decode.ts';
 export { resolveRemainder, type Remainder, type RemainderConfig } from './config/remainder.ts';
 export {

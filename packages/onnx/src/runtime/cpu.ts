@@ -1,6 +1,6 @@
 // Attention on the CPU, between pieces on onnxruntime-node or onnxruntime-web's wasm: kernels-cpu's caches, one a layer and text.
 import { createCpuRuntime, type CpuRuntime, type KeyValueCache } from '@hip/kernels-cpu';
-import { attentionParts, DENSE_BELOW, denseMask, type LayerRule, type RowsPart } from '@hip/mask-search';
+import { attentionParts, DENSE_BELOW, denseMask, partRows, type LayerRule, type RowsPart } from '@hip/mask-search';
 import { SINK_CHANNELS } from '../cut/adapt.ts';
 import { planLayer, type AttentionOptions } from './attention-options.ts';
 import {
@@ -166,19 +166,12 @@ class CpuLayer implements LayerCache {
   /** Appends and attends. @param place - of the rows in their call */
   async step(q: Float32Array, k: Float32Array, v: Float32Array, place: Span): Promise<Float32Array> {
     const { rule, sizes } = this.#parts;
-    const { heads, kvHeads, headDim } = sizes;
-    const [width, kvWidth] = [heads * headDim, kvHeads * headDim];
-    const rows = q.length / width;
+    const rows = q.length / (sizes.heads * sizes.headDim);
     const { call, after } = place;
     const parts = attentionParts(rule, { rows, keys: this.length + rows, call, after });
     if (parts.length === 1) return this.#attend(parts[0]!, q, { k, v });
     const out = new Float32Array(q.length);
-    let at = 0;
-    for (const part of parts) {
-      const own = (of: Float32Array, wide: number) => of.subarray(at * wide, (at + part.rows) * wide);
-      out.set(await this.#attend(part, own(q, width), { k: own(k, kvWidth), v: own(v, kvWidth) }), at * width);
-      at += part.rows;
-    }
+    for (const part of partRows(parts, sizes, { q, k, v, out })) part.out.set(await this.#attend(part, part.q, part));
     return out;
   }
 

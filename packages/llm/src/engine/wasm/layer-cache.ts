@@ -1,7 +1,7 @@
 // One layer's keys and values in a sequence, and what its newest rows attend to: its window, everything, or what HiP selects.
 import type { ModelConfig } from '@hip/checkpoints';
 import { PAGE_TOKENS, type CpuRuntime, type KeyValueCache, type SavedCache } from '@hip/kernels-cpu';
-import { attentionParts, denseMask, type BlockMask, type LayerRule, type RowsPart } from '@hip/mask-search';
+import { attentionParts, denseMask, partRows, type BlockMask, type LayerRule, type RowsPart } from '@hip/mask-search';
 import type { CallPlace } from '../layers.ts';
 import type { LayerShape } from '../layers.ts';
 
@@ -51,13 +51,9 @@ export class LayerCache implements Disposable {
 
   /** {@link step} of each row by itself: what single steps give, bit for bit. */
   steps(q: Float32Array, k: Float32Array, v: Float32Array): Float32Array {
-    const { heads, kvHeads, headDim } = this.#shape;
-    const [width, kvWidth] = [heads * headDim, kvHeads * headDim];
     const out = new Float32Array(q.length);
-    for (let row = 0; row * width < q.length; row++) {
-      const own = (of: Float32Array, wide: number) => of.subarray(row * wide, (row + 1) * wide);
-      out.set(this.step(own(q, width), own(k, kvWidth), own(v, kvWidth)), row * width);
-    }
+    const each = Array.from({ length: this.#rowsOf(q) }, () => ({ rows: 1 }));
+    for (const row of partRows(each, this.#shape, { q, k, v, out })) row.out.set(this.step(row.q, row.k, row.v));
     return out;
   }
 
@@ -67,20 +63,18 @@ export class LayerCache implements Disposable {
    * @param place - of the rows in their call. @defaultValue they are all of it
    */
   step(q: Float32Array, k: Float32Array, v: Float32Array, place?: CallPlace): Float32Array {
-    const { heads, kvHeads, headDim } = this.#shape;
-    const [width, kvWidth] = [heads * headDim, kvHeads * headDim];
-    const rows = q.length / width;
+    const rows = this.#rowsOf(q);
     const parts = attentionParts(this.#rule, { rows, keys: this.#cache.length + rows, ...place });
     this.#isSearched = parts.some(({ kind }) => kind === 'hip');
     if (parts.length === 1) return this.#attend(parts[0]!, q, k, v);
     const out = new Float32Array(q.length);
-    let at = 0;
-    for (const part of parts) {
-      const own = (of: Float32Array, wide: number) => of.subarray(at * wide, (at + part.rows) * wide);
-      out.set(this.#attend(part, own(q, width), own(k, kvWidth), own(v, kvWidth)), at * width);
-      at += part.rows;
-    }
+    for (const part of partRows(parts, this.#shape, { q, k, v, out }))
+      part.out.set(this.#attend(part, part.q, part.k, part.v));
     return out;
+  }
+
+  #rowsOf(q: Float32Array): number {
+    return q.length / (this.#shape.heads * this.#shape.headDim);
   }
 
   #attend({ rows: queries, kind }: RowsPart, q: Float32Array, k: Float32Array, v: Float32Array): Float32Array {
