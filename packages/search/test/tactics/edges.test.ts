@@ -96,10 +96,10 @@ describe('candidates on the edges', () => {
   });
 
   it('come of the best fronts alone', async () => {
-    const space = spaceOf([real(0, 1), real(0, 1)]);
+    const space = spaceOf([real(0, 1), real(-1, 2)]);
     const all = Array.from({ length: 300 }, (_, i) => predictedAt(space, [0.01, i / 300], [i, i]));
     const found = await edgeCandidates(space, all);
-    expect(found.map(([, y]) => y!).every((y) => y < 1 / 3)).toBe(true);
+    expect(found).toEqual(all.slice(0, 100).map(({ genes: [, y = 0] }) => [0, y]));
   });
 });
 
@@ -118,7 +118,7 @@ describe('LINAS where the best lies on bounds', () => {
   };
 
   it('measures there, with equal seeds the same', async () => {
-    const run = async () => (await runSearch(steep, { tactic: 'linas', evaluations: 45, seed: 1 })).trials;
+    const run = async () => (await runSearch(steep, { tactic: 'linas', evaluations: 30, seed: 1 })).trials;
     const trials = await run();
     const onFront = trials.filter(({ genes }) => genes.slice(1).every((value) => value === 0));
     expect(onFront.length).toBeGreaterThan(3);
