@@ -26,6 +26,7 @@ const ORDER = [
   'instatune',
   'linas',
   'peers',
+  'early-stopping',
   'search-lanes',
   'search-trials',
   'predictor-table',

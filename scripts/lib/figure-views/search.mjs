@@ -96,6 +96,29 @@ export const search = [
     ],
   },
   {
+    name: 'early-stopping',
+    title: 'Early stopping',
+    tables: (document) => [
+      view(
+        'Validation of sub-networks in 16 parts: the work of a search that stops trials, and its front; medians of seeds, 1 is the search that stops none',
+        document.rows,
+        {
+          tactic: 'tactic',
+          seeds: 'seeds',
+          trials: 'evaluations',
+          images: 'images',
+          'dominated when proposed': 'dominated',
+          stopped: 'stopped',
+          work: ({ work }) => percent(work),
+          'most work': ({ mostWork }) => percent(mostWork),
+          hypervolume: 'hypervolumeOfWhole',
+          'of the worst seed': 'worstOfWhole',
+          'of as much work without stopping': 'hypervolumeAtSameWork',
+        },
+      ),
+    ],
+  },
+  {
     name: 'search-trials',
     title: 'Studies of many trials',
     tables: (document) => [
