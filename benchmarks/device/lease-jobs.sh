@@ -3,19 +3,19 @@
 
 L='"labels":{"batchSize":64,"dropout":{"hidden":0.1,"attention":0.1,"classifier":0.1},"average":{"decay":0.999},"optimizer":{"weightDecay":0.01,"layerDecay":0.65},"schedule":{"kind":"linear","warmup":0.08}}'
 # 3,690 plain steps of 64 are 4.1 of 900.
-SST2="{$L,\"steps\":900,\"plain\":[{\"rate\":2,\"steps\":4.1}],\"evaluations\":80,\"tune\":[{\"share\":0.6,\"steps\":1600,\"rate\":1},{\"share\":0.4,\"steps\":1600,\"rate\":1}]}"
+SST2="{$L,\"steps\":900,\"plain\":[{\"rate\":2,\"steps\":4.1}],\"evaluations\":80,\"tune\":[{\"share\":0.6,\"steps\":2400,\"rate\":1},{\"share\":0.4,\"steps\":2400,\"rate\":1}]}"
 # As many steps as its time allows: the clock says how many. Hidden states weigh 30 times as much as the embedding (.674 of the neighbours at 3, .685 at 30 after
 # 1,500 steps of sweeps/embeddings.py), and every second text has words replaced.
 EMB='{"steps":0,"tune":30000,"learningRate":0.0006,"hiddenStates":30,"pieces":400000,"similarities":0,"reportsAll":false,"prefixes":[],"direct":[{"layers":6,"heads":12,"ffn":600}],"space":{"layers":[3,6],"heads":[12],"ffn":[344,600,1536],"hidden":[384]}}'
 # 4,096 tokens a step in windows of 1,024: networks distilled on windows of 256 forget long texts.
 W='"window":1024,"batchSize":4,"answers":0'
-SMOL="{$W,\"steps\":180,\"plain\":[{\"rate\":0.666667,\"steps\":1.36}],\"tune\":[{\"share\":0.75,\"steps\":1100,\"rate\":1},{\"share\":0.6,\"steps\":1100,\"rate\":1}],\"evaluations\":40}"
+SMOL="{$W,\"steps\":180,\"plain\":[{\"rate\":0.666667,\"steps\":1.36}],\"tune\":[{\"share\":0.75,\"steps\":2000,\"rate\":1},{\"share\":0.6,\"steps\":2000,\"rate\":1}],\"evaluations\":40}"
 # The first 22 layers, distilled by themselves for as many tokens as a sub-network has seen, super-network and all; from the plain network of the study it is held
 # against (the same folder of kept trainings), and in one step of a "super-network".
-DEPTH="{$W,\"steps\":1,\"plain\":[{\"rate\":0.666667,\"steps\":245}],\"superRate\":1.01,\"skip\":null,\"space\":{\"layers\":[22,30],\"heads\":[9],\"ffn\":[1536]},\"shares\":[0.75],\"tune\":[{\"share\":0.75,\"steps\":1280,\"rate\":1}],\"evaluations\":2}"
+DEPTH="{$W,\"steps\":1,\"plain\":[{\"rate\":0.666667,\"steps\":245}],\"superRate\":1.01,\"skip\":null,\"space\":{\"layers\":[22,30],\"heads\":[9],\"ffn\":[1536]},\"shares\":[0.75],\"tune\":[{\"share\":0.75,\"steps\":2180,\"rate\":1}],\"evaluations\":2}"
 CIFAR='{"steps":1800,"distilledSteps":500,"plain":[{"rate":0.333333,"steps":0.066}],"tactics":["linas"],"evaluations":100,"tune":[{"share":0.6,"steps":1500,"rate":1.5},{"share":0.4,"steps":2500,"rate":1.5}],"shares":[0.6,0.4]}'
-# A short one: what is left of a chain is its time.
-TYPESCRIPT="{$W,\"steps\":120,\"plain\":[{\"rate\":0.666667,\"steps\":1.5}],\"tune\":[{\"share\":0.75,\"steps\":1000,\"rate\":1}],\"shares\":[0.75],\"evaluations\":24}"
+TYPESCRIPT="{$W,\"steps\":120,\"plain\":[{\"rate\":0.666667,\"steps\":1.5}],\"tune\":[{\"share\":0.75,\"steps\":600,\"rate\":1},{\"share\":0.6,\"steps\":800,\"rate\":1}],\"evaluations\":24}"
+TYPESCRIPT_DEPTH="${DEPTH/245/180}"; TYPESCRIPT_DEPTH="${TYPESCRIPT_DEPTH/2180/720}"
 if [ -n "${TINY:-}" ]; then
   TUNE='"tune":[{"share":0.6,"steps":1,"rate":1}]'
   SST2="{\"steps\":4,\"batchSize\":2,\"labels\":{\"batchSize\":2,\"dropout\":{\"hidden\":0.1,\"attention\":0.1,\"classifier\":0.1},\"average\":{\"decay\":0.999},\"optimizer\":{\"weightDecay\":0.01,\"layerDecay\":0.65}},\"plain\":[{\"rate\":2,\"steps\":1}],\"evaluations\":2,$TUNE}"
@@ -23,7 +23,7 @@ if [ -n "${TINY:-}" ]; then
   W="\"window\":${TINY_WINDOW:-1024},\"batchSize\":1,\"answers\":0"
   SMOL="{$W,\"steps\":1,\"plain\":[{\"rate\":0.666667,\"steps\":1}],\"tune\":[],\"evaluations\":1,\"skip\":null}"
   DEPTH="{$W,\"steps\":1,\"plain\":[{\"rate\":0.666667,\"steps\":1}],\"superRate\":1.01,\"skip\":null,\"space\":{\"layers\":[22,30],\"heads\":[9],\"ffn\":[1536]},\"shares\":[0.75],\"tune\":[{\"share\":0.75,\"steps\":1,\"rate\":1}],\"evaluations\":1}"
-  TYPESCRIPT="$SMOL"
+  TYPESCRIPT="$SMOL" TYPESCRIPT_DEPTH="$DEPTH"
   CIFAR="{\"steps\":4,\"batchSize\":2,\"distilledSteps\":1,\"plain\":[{\"rate\":0.33,\"steps\":0.5}],\"tactics\":[\"linas\"],\"evaluations\":2,$TUNE}"
 fi
 
@@ -58,10 +58,9 @@ J
 0 a sst2-0 sst2-minilm 0 0 SST2 sst2-0
 0 b sst2-1 sst2-minilm 1 0 SST2 sst2-1
 0 c sst2-2 sst2-minilm 2 0 SST2 sst2-2
-0 d emb-600 embeddings 0 0 EMB emb-600
 1 e books smollm2-books 0 0 SMOL books
-1 f books-depth smollm2-books 0 470 DEPTH books
 1 f typescript smollm2-typescript 0 0 TYPESCRIPT typescript
+1 f typescript-depth smollm2-typescript 0 0 TYPESCRIPT_DEPTH typescript
 J
   else cat <<J
 0 a sst2-0 sst2-minilm 0 440 SST2 sst2-0

@@ -16,6 +16,8 @@ const EVALUATION = 4;
 const BEGINNING = 45;
 /** Seconds kept for the reports at the end. */
 const REPORTS = 15;
+/** Share of the time left that plain trainings may take together: all else is held against them, so the others are cut first. */
+const PLAIN = 0.5;
 
 /** The stages of a recipe in the order in which they are run. */
 export function stagesOf(recipe: Recipe): Stage[] {
@@ -61,6 +63,8 @@ export class StageClock {
     const left = this.secondsLeft();
     const beginning = Math.min(BEGINNING, left / rest.length / 2);
     const share = total === 0 ? 1 / rest.length : (rest[0] as Stage).weight / total;
-    return beginning + (left - beginning * rest.length) * share;
+    const own = beginning + (left - beginning * rest.length) * share;
+    if (name !== 'plain') return own;
+    return Math.max(own, (PLAIN * left) / rest.filter((stage) => stage.name === 'plain').length);
   }
 }
