@@ -16,6 +16,7 @@ import { readStudy } from '../../src/study/sqlite.ts';
 import type { CompleteTrial, Trial } from '../../src/study/trial.ts';
 import { calibrationAt, expectedTrials, expectedValues } from '../../src/tactics/partial.ts';
 import { createProblem, STEPS } from '../fixtures/batches.ts';
+import { completeTrial } from '../fixtures/trials.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'stopping-'));
 let files = 0;
@@ -170,18 +171,7 @@ describe('early stopping', () => {
       // What a rung does not tell deviates by about .1.
       const loss = 1 + number / 10;
       const intermediate = [{ step: 2, values: { loss: loss - 0.5 + 0.1 * random.normal() } }];
-      return {
-        number,
-        round: 0,
-        origin: 'random',
-        genes,
-        key: genes.join(),
-        seed: 0,
-        attempts: 1,
-        status: 'complete',
-        values: { loss, cost: 1 + number },
-        intermediate,
-      };
+      return completeTrial({ number, genes, values: { loss, cost: 1 + number }, intermediate });
     });
     const trial = (cost: number, origin = 'random'): Trial => ({
       number: 9,
@@ -235,18 +225,13 @@ describe('early stopping', () => {
 });
 
 describe('what a rung tells', () => {
-  const trialOf = (part: number, whole: number, number: number): CompleteTrial => ({
-    number,
-    round: 0,
-    origin: 'random',
-    genes: [number],
-    key: String(number),
-    seed: 0,
-    attempts: 1,
-    status: 'complete',
-    values: { loss: whole },
-    intermediate: [{ step: 1, values: { loss: part } }],
-  });
+  const trialOf = (part: number, whole: number, number: number): CompleteTrial =>
+    completeTrial({
+      number,
+      genes: [number],
+      values: { loss: whole },
+      intermediate: [{ step: 1, values: { loss: part } }],
+    });
 
   it('is a line, for first batches are harder by a sum and by a factor', () => {
     const random = new Random(3);

@@ -2,9 +2,9 @@ import { hypervolume } from '@instatune/nsga2';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { Space } from '../../src/space.ts';
-import type { CompleteTrial } from '../../src/study/trial.ts';
 import { chooseBatch } from '../../src/tactics/batch.ts';
 import type { Predicted } from '../../src/tactics/inner.ts';
+import { completeTrial } from '../fixtures/trials.ts';
 
 const space = new Space({
   name: 'batch',
@@ -25,17 +25,7 @@ async function choose(points: readonly Point[], measured: readonly Point[], coun
     objectives,
     violation: 0,
   }));
-  const trials = measured.map(([a, b], number): CompleteTrial => ({
-    number,
-    round: 0,
-    origin: 'random',
-    genes: [1000 - number],
-    key: String(1000 - number),
-    seed: 0,
-    status: 'complete',
-    values: { a, b },
-    attempts: 1,
-  }));
+  const trials = measured.map(([a, b], number) => completeTrial({ number, genes: [1000 - number], values: { a, b } }));
   const seen = new Set(trials.map(({ key }) => key));
   const chosen = await chooseBatch({ space, trials, bounds: [], predicted, count, seen });
   expect(seen.size).toBe(measured.length + chosen.length);

@@ -4,6 +4,7 @@ import { describe, expect, it } from 'vitest';
 import { Space } from '../../src/space.ts';
 import type { CompleteTrial } from '../../src/study/trial.ts';
 import { trainingTrials } from '../../src/tactics/training.ts';
+import { completeTrial } from '../fixtures/trials.ts';
 
 const space = new Space({
   name: 'many',
@@ -18,17 +19,7 @@ const random = new Random(3);
 const trials = Array.from({ length: 3000 }, (_, number): CompleteTrial => {
   const x = random.uniform(0, 1);
   const values = { a: x, b: 1 - x + (number % 60 === 7 ? 0 : 0.1 + random.uniform(0, 1)) };
-  return {
-    number,
-    round: 0,
-    origin: 'random',
-    genes: [number],
-    key: String(number),
-    seed: 0,
-    attempts: 1,
-    status: 'complete',
-    values,
-  };
+  return completeTrial({ number, genes: [number], values });
 });
 
 describe('training trials', () => {
