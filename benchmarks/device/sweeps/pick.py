@@ -13,7 +13,8 @@ best, lane, table = -1.0, {"lr": 2e-4, "ld": 0.8, "drop": 0.1, "len": 3 / EPOCHS
 averaged = False
 for line in open(rows) if os.path.exists(rows) else []:
     row = json.loads(line)
-    if row.get("what") in ("plain-end", "plain-ema"):
+    # R-Drop, masked words and smoothed labels are no recipes of tfjs.
+    if row.get("what") in ("plain-end", "plain-ema") and not any(row.get(k) for k in ("rdrop", "mask", "smooth")):
         given = {k: row[k] for k in ("lr", "ld", "drop", "mean", "len") if k in row}
         table.setdefault((row["what"], json.dumps(given, sort_keys=True)), []).append(row["dev"])
 for (what, given), dev in table.items():
