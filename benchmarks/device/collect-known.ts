@@ -4,6 +4,8 @@
 import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { pairedError, unpackHits } from '../src/instatune/per-example.ts';
+import { round } from '../src/instatune/rows.ts';
 
 type Row = Record<string, unknown> & { readonly task: string; readonly row: string; readonly seed?: number };
 
@@ -26,22 +28,23 @@ function asPrefix(row: Row): Row {
   return { ...row, row: row.row.replace('sub-network', 'depth prefix') };
 }
 
-const round = (value: number): number => Number(value.toFixed(4));
 const mean = (values: readonly number[]): number => values.reduce((sum, value) => sum + value, 0) / values.length;
 const spread = (values: readonly number[]): number =>
   Math.sqrt(values.reduce((sum, value) => sum + (value - mean(values)) ** 2, 0) / Math.max(1, values.length - 1));
 
-/** A bit an example, as {@link ../src/instatune/rows.ts} packs them. */
-function bitsOf(row: Row, count: number): number[] {
-  const bytes = Buffer.from(row['hits'] as string, 'base64');
-  return Array.from({ length: count }, (_, i) => ((bytes[i >> 3] as number) >> (i & 7)) & 1);
-}
+const hitsIn = (row: Row, count: number): Float64Array => unpackHits(row['hits'] as string, count);
+
+/** Of each example, the mean over several networks. */
+const meanHits = (rows: readonly Row[], count: number): Float64Array => {
+  const each = rows.map((row) => hitsIn(row, count));
+  return Float64Array.from({ length: count }, (_, example) => mean(each.map((hits) => hits[example] as number)));
+};
 
 /** The example count whose accuracy the bits give. */
 function countOf(row: Row): number {
   const count = Number(/\d[\d,]*(?=\))/.exec(String(row['reported']))?.[0]?.replace(',', ''));
   if (!(count > 0)) throw new Error(`${row.task}: how many examples does ${String(row['reported'])} have?`);
-  const accuracy = mean(bitsOf(row, count));
+  const accuracy = mean([...hitsIn(row, count)]);
   if (Math.abs(accuracy - (row['accuracy'] as number)) > 1e-4)
     throw new Error(`${row.task}, ${row.row}: ${count} bits give ${accuracy}, the row says ${String(row['accuracy'])}`);
   return count;
@@ -60,28 +63,26 @@ function overSeeds(task: string): Row[] {
       what,
       run,
       accuracy,
-      mean: round(mean(accuracy)),
-      spread: round(spread(accuracy)),
+      mean: round(mean(accuracy), 4),
+      spread: round(spread(accuracy), 4),
       steps: rows.map((row) => row['steps'] as number),
     };
     if (rows[0]?.row === 'plain fine-tune') return base as unknown as Row;
-    const plainOf = (row: Row): Row => plain.find(({ seed }) => seed === row.seed) as Row;
-    const references = rows.map(plainOf);
-    const level = mean(references.map((row) => row['accuracy'] as number));
-    // Seeds are not independent over examples: an example's differences are averaged first.
-    const differences = rows.map((row, i) => {
-      const mine = bitsOf(row, count);
-      const theirs = bitsOf(references[i] as Row, count);
-      return mine.map((bit, example) => bit - (theirs[example] as number));
-    });
-    const each = Array.from({ length: count }, (_, example) => mean(differences.map((one) => one[example] as number)));
-    const error = spread(each) / Math.sqrt(count);
+    const references = rows.map((row) => plain.find(({ seed }) => seed === row.seed) as Row);
+    // Seeds are not independent over examples: an example's numbers are averaged first.
+    const [mine, theirs] = [meanHits(rows, count), meanHits(references, count)];
+    const level = mean([...theirs]);
+    const difference = mean([...mine]) - level;
+    const error = 1.96 * pairedError(mine, theirs);
     return {
       ...base,
-      fewerMacs: rows.map((row) => Number((row['fewerMacs'] as number).toFixed(3))),
-      againstPlain: round(mean(each) / level),
-      interval: [round((mean(each) - 1.96 * error) / level), round((mean(each) + 1.96 * error) / level)],
-      eachSeed: differences.map((one, i) => round(mean(one) / ((references[i] as Row)['accuracy'] as number))),
+      fewerMacs: rows.map((row) => round(row['fewerMacs'] as number, 3)),
+      againstPlain: round(difference / level, 4),
+      interval: [round((difference - error) / level, 4), round((difference + error) / level, 4)],
+      eachSeed: rows.map((row, i) => {
+        const plainly = (references[i] as Row)['accuracy'] as number;
+        return round((mean([...hitsIn(row, count)]) - mean([...hitsIn(references[i] as Row, count)])) / plainly, 4);
+      }),
     } as unknown as Row;
   };
   const shares = [
@@ -103,7 +104,7 @@ const rows = [...found, ...[...new Set(found.map(({ task }) => task))].flatMap(o
     Object.entries({
       ...row,
       ...(row.task.startsWith('SmolLM2') &&
-        typeof row['loss'] === 'number' && { perplexity: Number(Math.exp(row['loss']).toFixed(2)) }),
+        typeof row['loss'] === 'number' && { perplexity: round(Math.exp(row['loss']), 2) }),
     }).filter(([name]) => name !== 'hits' && !TIMES.has(name)),
   ),
 );

@@ -4,7 +4,15 @@ import { join } from 'node:path';
 import * as tf from '@tensorflow/tfjs';
 import type { FloatDtype } from '@hip/checkpoints';
 import { loadCheckpoint, saveCheckpoint, type ElasticModel } from '@instatune/supernet';
-import type { Trained } from './trainer.ts';
+
+/** How a training went. */
+export interface Trained {
+  readonly secondsPerStep: number;
+  readonly seconds: number;
+  readonly loss: number;
+  /** Steps that were done. */
+  readonly steps: number;
+}
 
 /** Where trainings are kept, and how precisely. */
 export interface KeptOptions {

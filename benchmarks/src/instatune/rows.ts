@@ -7,22 +7,16 @@ import {
   type ElasticModel,
   type SubnetConfig,
 } from '@instatune/supernet';
+import { packHits, pairedError, type Score } from './per-example.ts';
 import type { Pick } from './picks.ts';
 import { macsOf } from './search.ts';
 import type { Task } from './tasks.ts';
-import type { Trained } from './trainer.ts';
+import type { Trained } from './kept.ts';
 
 /** The splits that scores are of. */
 interface Splits {
   readonly search: Dataset;
   readonly report: Dataset;
-}
-
-export interface Score {
-  readonly accuracy: number;
-  readonly loss: number;
-  /** The same of each example. */
-  readonly perExample?: { readonly accuracy: Float64Array; readonly loss: Float64Array };
 }
 
 /** Makes and emits the rows of one task. */
@@ -121,19 +115,9 @@ export class Rows {
 /** Which examples were right, a bit each, where it is asked for: what several seeds have in common is told from it. */
 function hitsOf({ perExample }: Score): { readonly hits?: string } {
   if (!perExample || process.env['INSTATUNE_HITS'] !== '1') return {};
-  const bits = new Uint8Array(Math.ceil(perExample.accuracy.length / 8));
-  perExample.accuracy.forEach((hit, i) => (bits[i >> 3] = (bits[i >> 3] as number) | (hit << (i & 7))));
-  return { hits: Buffer.from(bits).toString('base64') };
+  return { hits: packHits(perExample.accuracy) };
 }
 
 export function round(value: number, digits: number): number {
   return Number(value.toFixed(digits));
-}
-
-/** Standard error of the mean of a − b over the same examples. */
-export function pairedError(a: Float64Array, b: Float64Array): number {
-  const differences = a.map((value, i) => value - b[i]!);
-  const n = differences.length;
-  const mean = differences.reduce((sum, one) => sum + one, 0) / n;
-  return Math.sqrt(differences.reduce((sum, one) => sum + (one - mean) ** 2, 0) / (n - 1) / n);
 }

@@ -16,7 +16,7 @@ import {
   type ElasticSpace,
   type SubnetConfig,
 } from '@instatune/supernet';
-import type { Score } from './rows.ts';
+import type { Score } from './per-example.ts';
 import type { Task } from './tasks.ts';
 
 export interface SearchedPoint {

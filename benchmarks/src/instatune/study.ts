@@ -11,15 +11,16 @@ import {
   type ModelInputs,
   type SpaceChoices,
 } from '@instatune/supernet';
-import type { KeptOptions } from './kept.ts';
+import type { KeptOptions, Trained } from './kept.ts';
 import { leastMissed } from './least-missed.ts';
-import { round, Rows, type Score } from './rows.ts';
+import type { Score } from './per-example.ts';
+import { round, Rows } from './rows.ts';
 import { withSampledWindows } from './sampled-text.ts';
 import { StageClock, stagesOf } from './stage-clock.ts';
 import { searchAndReport } from './sub-networks.ts';
 import type { Recipe, Task, TaskData } from './tasks.ts';
 import { scoreTeacher } from './teacher.ts';
-import { Trainer, type Trained } from './trainer.ts';
+import { Trainer } from './trainer.ts';
 
 export interface StudyOptions {
   readonly shared: string;

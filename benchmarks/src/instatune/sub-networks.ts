@@ -14,7 +14,7 @@ import { pickByShare, picksToTune, type Pick } from './picks.ts';
 import { round, type Rows } from './rows.ts';
 import { SubnetSearch, type TacticOutcome } from './search.ts';
 import type { Recipe, Task, Tuning } from './tasks.ts';
-import type { Trained } from './trainer.ts';
+import type { Trained } from './kept.ts';
 
 interface Options {
   readonly task: Task;

@@ -1,18 +1,9 @@
 // The trainings of a study: one recipe, one log, and the pace of each.
 import { countParameters, fineTune, type Dataset, type ElasticModel, type FineTuneOptions } from '@instatune/supernet';
-import { trainedOrKept, type KeptOptions } from './kept.ts';
+import { trainedOrKept, type KeptOptions, type Trained } from './kept.ts';
 import { recordingLog, recordingSummary } from './recording-log.ts';
 import type { Recipe } from './tasks.ts';
 import { endedBy, trainWithin } from './within.ts';
-
-/** How a training went. */
-export interface Trained {
-  readonly secondsPerStep: number;
-  readonly seconds: number;
-  readonly loss: number;
-  /** Steps that were done. */
-  readonly steps: number;
-}
 
 /** What every training of a study shares. */
 export interface TrainerOptions {
