@@ -14,7 +14,7 @@ export const CLI = join(import.meta.dirname, '../src/cli/main.ts');
 export const newFolder = (): string => mkdtempSync(join(tmpdir(), 'demo-'));
 
 /** A Llama of 4 layers · hidden 32 · 4/2 heads of 16 · FFN 48 with the committed tokenizer, random weights. */
-export async function tinyCheckpoint(folder: string): Promise<string> {
+export async function tinyCheckpoint(folder: string, positions = 4096): Promise<string> {
   await tf.setBackend('cpu');
   const raw = {
     architectures: ['LlamaForCausalLM'],
@@ -26,7 +26,7 @@ export async function tinyCheckpoint(folder: string): Promise<string> {
     head_dim: 16,
     intermediate_size: 48,
     vocab_size: 4096,
-    max_position_embeddings: 4096,
+    max_position_embeddings: positions,
     hidden_act: 'silu',
     rms_norm_eps: 1e-5,
     tie_word_embeddings: true,

@@ -163,13 +163,15 @@ async function continueDocument(
   ids: Int32Array,
   length: number,
 ): Promise<Generation> {
-  const context = ids.subarray(0, length + 1);
   const total = options.longContext.generate;
+  const { maxPositions } = model.config;
+  // What is written needs positions, too: where the document fills them all, its last tokens are left out.
+  const context = ids.subarray(0, Math.max(1, Math.min(length + 1, maxPositions - total)));
   const times: number[] = [];
   using chosen = await loadLanguageModel(folder, {
     ...(device ? { device } : { backend: 'wasm' as const }),
     attention: { config: searchConfig(options), denseBelow: 0 },
-    contextTokens: Math.min(model.config.maxPositions, context.length + total),
+    contextTokens: Math.min(maxPositions, context.length + total),
     signal,
   });
   const generated = await chosen.generate(context, {
