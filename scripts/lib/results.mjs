@@ -36,7 +36,9 @@ export function addUp(reports, { ci, allowed = '', relative = (path) => path }) 
       const path = relative(file.name);
       if (file.status === 'failed' && !file.assertionResults.some((test) => test.status === 'failed')) {
         counts.failed++;
-        failures.push(`FAILED ${path}: ${file.message?.split('\n')[0] || 'the file did not load'}`);
+        // vitest leaves the message empty where a hook inside of `describe` fails.
+        const reason = file.assertionResults.length ? 'a hook failed, or did not end' : 'the file did not load';
+        failures.push(`FAILED ${path}: ${file.message?.split('\n')[0] || reason}`);
       }
       for (const test of file.assertionResults) {
         if (test.status === 'passed') counts.passed++;

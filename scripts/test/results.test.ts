@@ -47,6 +47,10 @@ describe('addUp', () => {
   it('counts a file that fails after its tests passed, for instance in a hook', () => {
     const report = { testResults: [{ ...file('x', test('passed')), status: 'failed', message: 'afterAll threw' }] };
     expect(addUp([{ name: 'a', report }], { ci: false }).failures).toEqual(['FAILED x: afterAll threw']);
+    const silent = { testResults: [{ ...report.testResults[0]!, message: '' }] };
+    expect(addUp([{ name: 'a', report: silent }], { ci: false }).failures).toEqual([
+      'FAILED x: a hook failed, or did not end',
+    ]);
   });
 
   it('fails CI, and only CI, on skipped tests', () => {

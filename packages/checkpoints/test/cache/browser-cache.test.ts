@@ -49,6 +49,8 @@ describeBrowser('the cache in a browser', (open) => {
   });
   afterAll(async () => {
     await tab?.[Symbol.asyncDispose]();
+    // To `close` a browser's spare connections, which have asked for nothing, are not idle: it would wait for them for good.
+    server.closeAllConnections();
     await new Promise((resolve) => void server.close(resolve));
   });
   const call = (name: string, ...args: readonly unknown[]) =>

@@ -67,7 +67,10 @@ describe.skipIf(missing)(`remote checkpoints${missing}`, () => {
     fault = 'none';
     sent = 0;
   });
-  afterAll(() => new Promise((resolve) => void server.close(resolve)));
+  afterAll(() => {
+    server.closeAllConnections();
+    return new Promise((resolve) => void server.close(resolve));
+  });
 
   it('loads over HTTP ranges, sending each weight once', async () => {
     const { values } = await readAll(`${address}/qwen2`);

@@ -49,6 +49,26 @@ const FLAGS = [
  */
 const PATIENCE = 600_000;
 
+/** Milliseconds that an orderly end may take before the browser is killed: a suite whose tests have passed does not fail by one that hangs. */
+const GOODBYE = 60_000;
+
+/** Waits for `ending`, but no longer than {@link GOODBYE}. @returns whether it has ended */
+async function ended(ending: Promise<unknown>): Promise<boolean> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<boolean>((resolve) => {
+    timer = setTimeout(() => resolve(false), GOODBYE);
+  });
+  try {
+    return await Promise.race([ending.then(() => true), late]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+async function closeBrowser(browser: Browser): Promise<void> {
+  if (!(await ended(browser.close()))) browser.process()?.kill('SIGKILL');
+}
+
 const PAGE = '<!doctype html><meta charset="utf-8"><link rel="icon" href="data:,">';
 
 async function openPage(browser: Browser, { entry, bundler, files = {}, ...rest }: PageOptions): Promise<TestPage> {
@@ -64,7 +84,7 @@ async function openPage(browser: Browser, { entry, bundler, files = {}, ...rest 
     if (message.type() === 'error') errors.push(message.text());
   });
   const close = async () => {
-    await page.close();
+    await ended(page.close());
     await server[Symbol.asyncDispose]();
   };
   try {
@@ -113,7 +133,7 @@ export async function openBrowser(): Promise<OpenedBrowser | NoBrowser> {
       version: await browser.version(),
       browser,
       page: (options = {}) => openPage(browser, options),
-      [Symbol.asyncDispose]: () => browser.close(),
+      [Symbol.asyncDispose]: () => closeBrowser(browser),
     };
   } catch (error) {
     return {
