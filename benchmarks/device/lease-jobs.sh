@@ -63,13 +63,12 @@ J
 1 f typescript-depth smollm2-typescript 0 0 TYPESCRIPT_DEPTH typescript
 J
   else cat <<J
-0 a sst2-0 sst2-minilm 0 440 SST2 sst2-0
-0 b sst2-1 sst2-minilm 1 440 SST2 sst2-1
-0 c sst2-2 sst2-minilm 2 440 SST2 sst2-2
-0 a emb-600 embeddings 0 0 EMB emb-600
-0 b books smollm2-books 0 0 SMOL books
-0 c cifar-0 cifar10 0 400 CIFAR cifar-0
-0 c books-depth smollm2-books 0 0 DEPTH books
+0 a sst2-0 sst2-minilm 0 760 SST2 sst2-0
+0 b sst2-1 sst2-minilm 1 760 SST2 sst2-1
+0 c sst2-2 sst2-minilm 2 760 SST2 sst2-2
+0 a books smollm2-books 0 0 SMOL books
+0 b typescript smollm2-typescript 0 540 TYPESCRIPT typescript
+0 b typescript-depth smollm2-typescript 0 0 TYPESCRIPT_DEPTH typescript
 J
   fi
 }
