@@ -29,23 +29,22 @@ export interface FitOptions {
   readonly batchSize: number;
 }
 
-/** Of one batch: its examples, for each projection, through both networks. */
-const examplesOfBatch = (subnet: SubnetConfig, { length }: Dataset): number =>
-  2 * 2 * subnet.layers * Math.min(EXAMPLES, length);
+/** Of one batch: its examples, three times through the sub-network and once through the full one, as if it were as large. */
+const examplesOfBatch = ({ length }: Dataset): number => 4 * Math.min(EXAMPLES, length);
 
 function batchesOf(
   model: ElasticModel,
   subnet: SubnetConfig,
   { train, steps, batchSize }: FitOptions,
 ): Promise<number> {
-  const most = Math.floor((PASSES_OF_STEP * steps * batchSize) / examplesOfBatch(subnet, train));
+  const most = Math.floor((PASSES_OF_STEP * steps * batchSize) / examplesOfBatch(train));
   return batchesToFit(train, model, widestProjection(model, subnet), most);
 }
 
 /** Examples that go through a network while a sub-network is fitted. */
 export async function examplesToFit(model: ElasticModel, subnet: SubnetConfig, options: FitOptions): Promise<number> {
   if (!canReconstruct(model, subnet)) return 0;
-  return (await batchesOf(model, subnet, options)) * examplesOfBatch(subnet, options.train);
+  return (await batchesOf(model, subnet, options)) * examplesOfBatch(options.train);
 }
 
 /** The sub-network fitted on training data. The caller disposes it. @throws SupernetError as `reconstructSubnet` does */

@@ -2,7 +2,8 @@
 import * as tf from '@tensorflow/tfjs';
 import { SupernetError, throwIfAborted } from '../errors.ts';
 import { extractModel } from '../export/values.ts';
-import type { ElasticModel, ForwardOptions, ModelInputs } from '../model/types.ts';
+import type { ElasticModel, ModelInputs } from '../model/types.ts';
+import { CalibrationStreams, type BlockStreams } from './calibration-streams.ts';
 import { solvePositive } from './solve.ts';
 import { fullSubnet } from './subnets.ts';
 import type { SubnetConfig } from './types.ts';
@@ -33,8 +34,9 @@ export interface ReconstructOptions {
  * fitted anew to make up for what was removed: W ← argmin ‖S + H·W − R‖² + λ‖W − W₀‖² over the calibration tokens, H [N, features] what
  * enters the projection in the sub-network, S its residual stream before, R [N, D] the teacher's after the block, W₀ the weights as cut.
  * Layers are fitted in order, so that each sees, and corrects, what those before it still do wrong (layer-wise reconstruction: Hubara 2021,
- * §4; ZipLM, Kurtic 2023, §3.1). No gradients: about one forward pass of both networks for every projection and batch. The caller disposes
- * the model; `model` and `teacher` are untouched.
+ * §4; ZipLM, Kurtic 2023, §3.1). No gradients: a batch goes three times through the sub-network and once through the teacher, a layer at a
+ * time; three residual streams of all calibration tokens are held on the backend. The caller disposes the model; `model` and `teacher` are
+ * untouched.
  *
  * @throws SupernetError `invalid-option` (no batches, a ridge that is not positive, a teacher of other layers or fewer channels),
  * `unsupported-model` (two branches), `non-finite` (activations), `invalid-subnet`, `aborted`
@@ -52,17 +54,21 @@ export async function reconstructSubnet(
   check(model, subnet, options);
   const { batches, ridge = 0.01, teacher = model, signal, onProgress } = options;
   const cut = await extractModel(model, subnet);
+  const streams = new CalibrationStreams(cut, teacher, batches);
   try {
     const names = projectionsOf(cut);
     for (const [done, name] of names.entries()) {
       throwIfAborted(signal, 'reconstruction');
-      await refit(cut, teacher, name, batches, ridge);
+      streams.goTo(Number(name.split('.')[1]));
+      await refit(cut, streams, name, ridge);
       onProgress?.({ done: done + 1, total: names.length });
     }
     return cut;
   } catch (error) {
     cut.dispose();
     throw error;
+  } finally {
+    streams.dispose();
   }
 }
 
@@ -76,20 +82,16 @@ function projectionsOf({ slots }: ElasticModel): string[] {
 }
 
 /** Fits one projection anew, those before it being what they are. */
-async function refit(
-  cut: ElasticModel,
-  teacher: ElasticModel,
-  name: string,
-  batches: readonly ModelInputs[],
-  ridge: number,
-): Promise<void> {
+async function refit(cut: ElasticModel, streams: CalibrationStreams, name: string, ridge: number): Promise<void> {
   const weight = cut.weights.get(`${name}.weight`) as tf.Variable;
   const bias = cut.weights.get(`${name}.bias`);
   const [features, width] = weight.shape as [number, number];
   const size = features + (bias ? 1 : 0);
   const [gram, moment] = [new Float64Array(size * size), new Float64Array(size * width)];
-  for (const inputs of batches) {
-    const sums = tf.tidy(() => missing(cut, teacher, name, inputs, bias !== undefined));
+  for (let batch = 0; batch < streams.count; batch++) {
+    const block = streams.at(name, batch);
+    const sums = tf.tidy(() => normalEquations(block, bias !== undefined));
+    tf.dispose([block.entering, block.left]);
     const [squares, products] = await Promise.all(sums.map((sum) => sum.data()));
     tf.dispose(sums);
     add(gram, squares as Float32Array);
@@ -111,40 +113,20 @@ async function refit(
 }
 
 /** HᵀH [F, F] and Hᵀ·(what the residual stream lacks after the block) [F, D] of one batch, over real tokens; a bias is one more feature, 1. */
-function missing(
-  cut: ElasticModel,
-  teacher: ElasticModel,
-  name: string,
-  inputs: ModelInputs,
+function normalEquations(
+  { entering, left, wanted, attentionMask }: BlockStreams,
   hasBias: boolean,
 ): [tf.Tensor2D, tf.Tensor2D] {
-  const block = name.slice(0, name.lastIndexOf('.'));
-  let entering: tf.Tensor2D | undefined;
-  const streamOf = (network: ElasticModel, more: ForwardOptions = {}): tf.Tensor2D => {
-    let stream: tf.Tensor2D | undefined;
-    const observeBlock = (own: string, x: tf.Tensor2D): void => {
-      if (own === block) stream = tf.keep(tf.clone(x));
-    };
-    network.forward(inputs, { ...more, logits: 'none', observeBlock });
-    return stream as tf.Tensor2D;
-  };
-  const own = streamOf(cut, {
-    observe: (projection, x) => {
-      if (projection === name) entering = tf.keep(tf.clone(x));
-    },
-  });
-  const wanted = streamOf(teacher);
-  const h = entering as unknown as tf.Tensor2D;
-  const rows = h.shape[0];
-  const { attentionMask } = inputs;
-  const real = attentionMask
-    ? (tf.reshape(tf.cast(tf.notEqual(tf.cast(attentionMask, 'float32'), 0), 'float32'), [rows, 1]) as tf.Tensor2D)
-    : tf.ones<tf.Rank.R2>([rows, 1]);
-  const kept: tf.Tensor2D = tf.mul(hasBias ? tf.concat2d([h, tf.ones<tf.Rank.R2>([rows, 1])], 1) : h, real);
-  const lack: tf.Tensor2D = tf.sub(tf.slice2d(wanted, [0, 0], own.shape), own);
-  const sums: [tf.Tensor2D, tf.Tensor2D] = [tf.matMul(kept, kept, true), tf.matMul(kept, lack, true)];
-  tf.dispose([own, wanted, h]);
-  return sums;
+  const rows = entering.shape[0];
+  const h = hasBias ? tf.concat2d([entering, tf.ones<tf.Rank.R2>([rows, 1])], 1) : entering;
+  const kept: tf.Tensor2D = attentionMask ? tf.mul(h, realRows(attentionMask, rows)) : h;
+  const lack: tf.Tensor2D = tf.sub(tf.slice2d(wanted, [0, 0], left.shape), left);
+  return [tf.matMul(kept, kept, true), tf.matMul(kept, lack, true)];
+}
+
+/** 1 for real tokens, 0 for padding [B·T, 1]. */
+function realRows(attentionMask: tf.Tensor2D, rows: number): tf.Tensor2D {
+  return tf.reshape(tf.cast(tf.notEqual(tf.cast(attentionMask, 'float32'), 0), 'float32'), [rows, 1]);
 }
 
 function add(sum: Float64Array, values: Float32Array): void {

@@ -9,24 +9,25 @@ import {
 } from '@hip/checkpoints';
 import { validateSubnet } from '../elastic/validate.ts';
 import type { ElasticSpace, SpaceChoices } from '../elastic/types.ts';
-import { elementCount } from '../counts.ts';
 import { SupernetError } from '../errors.ts';
-import { denseAttention } from './attention/dense.ts';
+import { attentionOf } from './attention/choice.ts';
 import { passOver } from './cache-guard.ts';
 import { requireComputable } from './computable.ts';
 import { checkInputs } from './input-checks.ts';
 import { embedInputs } from './inputs.ts';
 import { applyHead, languageLogits, retrievalEmbedding, retrievalLogits } from './heads.ts';
 import { positionsOf, textConfig } from './positions.ts';
+import { checkRange, enteringOf } from './layer-range.ts';
 import { Layers } from './layers.ts';
-import { dropoutRate, passDropout } from './pass-dropout.ts';
+import { passDropout } from './pass-dropout.ts';
 import { isMasked } from './pass.ts';
 import type { Pass } from './pass.ts';
 import { RopeCache } from './rope.ts';
 import { modelSpace } from './space.ts';
 import { createStream } from './stream.ts';
 import type { Stream } from './stream.ts';
-import type { ElasticModel, ForwardOptions, ForwardOutput, KeyValueCache } from './types.ts';
+import type { ElasticModel, ForwardOptions, ForwardOutput, KeyValueCache, LayerRange } from './types.ts';
+import { variablesOf } from './variables.ts';
 import { guardMemory } from './wasm-memory.ts';
 import type { ModelInputs } from './types.ts';
 
@@ -50,7 +51,6 @@ export class TransformerModel implements ElasticModel {
   readonly #layers: Layers;
   readonly #rope: RopeCache | undefined;
   readonly #ropeLocal: RopeCache | undefined;
-
   readonly source?: CheckpointFiles;
   readonly generation?: GenerationDefaults;
 
@@ -76,21 +76,8 @@ export class TransformerModel implements ElasticModel {
     this.#slotByName = new Map(this.slots.map((slot) => [slot.name, slot]));
     this.#rope = config.rope && new RopeCache(config.rope, config.headSize);
     this.#ropeLocal = config.ropeLocal && new RopeCache(config.ropeLocal, config.headSize);
-    const weights = new Map<string, tf.Variable>();
-    for (const slot of this.slots) {
-      const data = values.get(slot.name);
-      const size = elementCount(slot.shape);
-      if (data?.length !== size) {
-        throw new SupernetError('missing-weight', `${slot.name} needs ${size} values, got ${data?.length ?? 'none'}`, {
-          slot: slot.name,
-        });
-      }
-      const initial = tf.tensor(data, [...slot.shape], 'float32');
-      weights.set(slot.name, tf.variable(initial, true));
-      initial.dispose();
-    }
-    this.weights = weights;
-    this.#layers = new Layers({ config, weights, slots: this.#slotByName });
+    this.weights = variablesOf(this.slots, values);
+    this.#layers = new Layers({ config, weights: this.weights, slots: this.#slotByName });
   }
 
   forward(inputs: ModelInputs, options: ForwardOptions = {}): ForwardOutput {
@@ -105,6 +92,16 @@ export class TransformerModel implements ElasticModel {
       throw new SupernetError('invalid-option', `a ${this.family} model is not causal: it takes no cache`);
     }
     return passOver(cache, () => inputs.inputIds?.shape[1] ?? 0, run);
+  }
+
+  runLayers(inputs: ModelInputs, range: LayerRange): tf.Tensor2D {
+    checkInputs(this.config, inputs, 0);
+    checkRange(this.config, range);
+    guardMemory();
+    return tf.tidy(() => {
+      const { pass, embedded } = this.#begin(inputs, range, this.#streamOf(range), undefined);
+      return tf.clone(this.#through(enteringOf(embedded, range), range.from, range.to, pass));
+    });
   }
 
   languageLogits(hidden: tf.Tensor2D): tf.Tensor2D {
@@ -186,25 +183,33 @@ export class TransformerModel implements ElasticModel {
     append: KeyValueCache['append'] | undefined,
   ): Encoded {
     const { config } = this;
+    const { pass, embedded } = this.#begin(inputs, options, stream, append);
+    const states: tf.Tensor2D[] = [embedded];
+    const layers = options.subnet?.layers ?? config.layers;
+    const hidden = this.#through(embedded, 0, layers, pass, states);
+    const normed = config.finalNorm ? this.#layers.norm(hidden, 'norm', pass) : hidden;
+    if (config.normedLastHiddenState) states[states.length - 1] = normed;
+    return { hidden: normed, states, batch: pass.batch, length: pass.length };
+  }
+
+  /** What layers compute with, and what enters the first. */
+  #begin(
+    inputs: ModelInputs,
+    options: ForwardOptions,
+    stream: Stream,
+    append: KeyValueCache['append'] | undefined,
+  ): { readonly pass: Pass; readonly embedded: tf.Tensor2D } {
+    const { config } = this;
     const isText = inputs.inputIds !== undefined && (config.multiway || !config.patches);
     const positions = isText ? positionsOf(textConfig(config), inputs, options) : undefined;
     const embedded = embedInputs(config, stream, inputs, positions);
     if (config.embeddingNorm) options.observeNorm?.('embeddings.norm', embedded.hidden);
     const { batch, length, split } = embedded;
-    const attention = options.attention ?? denseAttention;
-    if (config.relativeAttention && attention !== denseAttention) {
-      const message = `a ${this.family} model adds relative positions to its scores: leave attention out, which is dense then`;
-      throw new SupernetError('invalid-option', message, { family: this.family });
-    }
-    if (dropoutRate(config, options, 'attention') > 0 && attention !== denseAttention) {
-      const message = "drop-out of attention is dense attention's: leave attention out, or dropout.attention";
-      throw new SupernetError('invalid-option', message, { dropout: dropoutRate(config, options, 'attention') });
-    }
     const pass: Pass = {
       options,
       masked: isMasked(options),
       stream,
-      attention,
+      attention: attentionOf(config, options),
       batch,
       length,
       mask: inputs.attentionMask && this.#keyMask(inputs.attentionMask, batch, length),
@@ -214,17 +219,18 @@ export class TransformerModel implements ElasticModel {
       relative: config.relativeAttention && this.#layers.relative(config.relativeAttention, length, stream),
       append,
     };
-    const states: tf.Tensor2D[] = [passDropout(config, embedded.hidden, options, 'hidden', 0)];
-    let hidden = states[0] as tf.Tensor2D;
-    const layers = options.subnet?.layers ?? config.layers;
-    for (let layer = 0; layer < layers; layer++) {
+    return { pass, embedded: passDropout(config, embedded.hidden, options, 'hidden', 0) };
+  }
+
+  /** The residual stream after the layers from `from` to before `to`; `states` takes each where they are asked for. */
+  #through(entering: tf.Tensor2D, from: number, to: number, pass: Pass, states?: tf.Tensor2D[]): tf.Tensor2D {
+    let hidden = entering;
+    for (let layer = from; layer < to; layer++) {
       // Inside tf.tidy intermediate tensors would live until the end; each layer frees its own (gradients keep what they need).
       hidden = tf.tidy(() => this.#layers.layer(hidden, layer, pass));
-      if (options.hiddenStates) states.push(hidden);
+      if (pass.options.hiddenStates) states?.push(hidden);
     }
-    const normed = config.finalNorm ? this.#layers.norm(hidden, 'norm', pass) : hidden;
-    if (config.normedLastHiddenState) states[states.length - 1] = normed;
-    return { hidden: normed, states, batch, length };
+    return hidden;
   }
 
   /** Which keys of a pass are real: all tokens of images in front of a text are. */

@@ -113,6 +113,16 @@ export interface ForwardOptions {
   readonly observeBlock?: ((block: string, stream: tf.Tensor2D) => void) | undefined;
 }
 
+/** Which layers {@link ElasticModel.runLayers} runs, on what. */
+export interface LayerRange extends Pick<ForwardOptions, 'observe' | 'observeBlock'> {
+  /** The first one. */
+  readonly from: number;
+  /** The one after the last. */
+  readonly to: number;
+  /** What enters the first one [B·T, D]. @defaultValue the embeddings of the inputs, which layer 0 gets */
+  readonly entering?: tf.Tensor2D | undefined;
+}
+
 /** Result of a forward pass. The caller disposes (or runs inside tf.tidy). */
 export interface ForwardOutput {
   /**
@@ -152,6 +162,13 @@ export interface ElasticModel {
    * `out-of-memory` (tfjs-wasm)
    */
   forward(inputs: ModelInputs, options?: ForwardOptions): ForwardOutput;
+  /**
+   * The residual stream [B·T, D] as layers leave it that are run by themselves: for methods that go through a network layer by layer, and
+   * would compute what lies before each one again and again. The caller disposes it.
+   *
+   * @throws SupernetError `invalid-input`, `invalid-option` (layers that are not there, a stream of another shape), `out-of-memory` (tfjs-wasm)
+   */
+  runLayers(inputs: ModelInputs, range: LayerRange): tf.Tensor2D;
   /**
    * Logits [N, vocab] of final hidden rows [N, D] (`logits: 'hidden'`), so that long documents never hold all of them.
    *

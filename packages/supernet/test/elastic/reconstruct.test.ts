@@ -1,11 +1,12 @@
 // Reconstruction: closed-form output projections bring a cut network closer to the whole one on texts that it was not fitted on.
 import * as tf from '@tensorflow/tfjs';
-import { beforeAll, describe, expect, it } from 'vitest';
+import { beforeAll, describe, expect, it, vi } from 'vitest';
 import '@hip/testing';
 import { reconstructSubnet, type ReconstructOptions } from '../../src/elastic/reconstruct.ts';
 import { solvePositive } from '../../src/elastic/solve.ts';
 import { fullSubnet, uniformSubnet } from '../../src/elastic/subnets.ts';
 import { extractModel } from '../../src/export/values.ts';
+import { TransformerModel } from '../../src/model/transformer.ts';
 import type { ElasticModel, ModelInputs } from '../../src/model/types.ts';
 import { SeededRandom } from '../../src/train/random.ts';
 import { useBackend } from '../helpers/backend.ts';
@@ -97,6 +98,22 @@ describe('reconstructSubnet', () => {
     const after = await weightsOf(whole);
     for (const [name, values] of before) expect(after.get(name)).toBeAllclose(values, { atol: 1e-5 });
     for (const one of [model, whole, narrow]) one.dispose();
+  });
+
+  it('takes every batch through a layer of the whole network once, through one of the sub-network three times', async () => {
+    const model = tinyLlama(4, { num_hidden_layers: 4 });
+    const teacher = tinyLlama(4, { num_hidden_layers: 4 });
+    const given = batches(model, 1, 3);
+    const spy = vi.spyOn(TransformerModel.prototype, 'runLayers');
+    const small = await reconstructSubnet(model, uniformSubnet(model.space, 4, 4, 12), { batches: given, teacher });
+    const layersOf = (network: ElasticModel) =>
+      spy.mock.calls.reduce((sum, [, { from, to }], i) => sum + (spy.mock.contexts[i] === network ? to - from : 0), 0);
+    expect(layersOf(teacher)).toBe(3 * 4);
+    // Once for attention, once for the FFN, once to the next layer: not from the last.
+    expect(layersOf(small)).toBe(3 * (3 * 4 - 1));
+    spy.mockRestore();
+    tf.dispose(given.flatMap((batch) => Object.values(batch) as tf.Tensor[]));
+    for (const one of [model, teacher, small]) one.dispose();
   });
 
   it('holds the weights to what they were, the more the larger the ridge', async () => {
