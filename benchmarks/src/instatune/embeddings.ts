@@ -14,7 +14,6 @@ import {
   fullSubnet,
   geneCardinalities,
   genesToSubnet,
-  inputTensors,
   loadCheckpoint,
   reconstructSubnet,
   reorderByImportance,
@@ -27,11 +26,11 @@ import {
   usedGenes,
   type Dataset,
   type ElasticModel,
-  type ModelInputs,
   type Precision,
   type SpaceChoices,
   type SubnetConfig,
 } from '@instatune/supernet';
+import { withCalibration } from './calibration.ts';
 import { recordingLog, recordingSummary } from './recording-log.ts';
 import { round } from './rows.ts';
 import { endedBy, trainWithin } from './within.ts';
@@ -201,9 +200,9 @@ export async function studyEmbeddings(options: EmbeddingStudyOptions): Promise<v
     if (recipe.reconstruct === false) return extractModel(model, subnet);
     const start = performance.now();
     const { calibration: texts = 2048 } = recipe;
-    const batches = await calibration(train, Math.ceil(texts / 128), Math.min(texts, 128));
-    const cut = await reconstructSubnet(model, subnet, { batches });
-    for (const batch of batches) tf.dispose(Object.values(batch) as tf.Tensor[]);
+    const cut = await withCalibration(train, Math.ceil(texts / 128), Math.min(texts, 128), (batches) =>
+      reconstructSubnet(model, subnet, { batches }),
+    );
     log(`embeddings: reconstructed in ${round((performance.now() - start) / 1000, 1)} s`);
     return cut;
   };
@@ -366,18 +365,9 @@ function piecesOf(sentences: readonly string[], words: readonly string[], count:
 }
 
 /** Inputs of training texts, spread over all of them. The caller disposes. */
-async function calibration(data: Dataset, count: number, size: number): Promise<ModelInputs[]> {
-  const batches: ModelInputs[] = [];
-  for (let i = 0; i < count; i++) {
-    const indices = Array.from({ length: Math.min(size, data.length) }, (_, row) => (i * 997 + row * 31) % data.length);
-    batches.push(inputTensors(await data.batch(indices)));
-  }
-  return batches;
-}
-
 async function reorder(model: ElasticModel, data: Dataset, { batchSize, space }: EmbeddingRecipe): Promise<void> {
-  const batches = await calibration(data, 4, Math.min(64, batchSize));
   const axes = (space.hidden?.length ?? 0) > 1 ? (['heads', 'ffn', 'hidden'] as const) : (['heads', 'ffn'] as const);
-  await reorderByImportance(model, { criterion: 'activation', batches, axes });
-  for (const batch of batches) tf.dispose(Object.values(batch) as tf.Tensor[]);
+  await withCalibration(data, 4, Math.min(64, batchSize), (batches) =>
+    reorderByImportance(model, { criterion: 'activation', batches, axes }),
+  );
 }

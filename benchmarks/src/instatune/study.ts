@@ -1,16 +1,15 @@
 // One task from pretrained weights to the table: plain, KD-only, super-network, search, sub-networks of the front.
 import * as tf from '@tensorflow/tfjs';
 import {
-  inputTensors,
   reorderByImportance,
   subset,
   TeacherCache,
   type Dataset,
   type ElasticModel,
   type FineTuneOptions,
-  type ModelInputs,
   type SpaceChoices,
 } from '@instatune/supernet';
+import { withCalibration } from './calibration.ts';
 import type { KeptOptions, Trained } from './kept.ts';
 import { leastMissed } from './least-missed.ts';
 import type { Score } from './per-example.ts';
@@ -273,6 +272,7 @@ class Study {
       task: this.#task,
       recipe: this.#recipe,
       superNetwork: this.#superNetwork!,
+      train: this.#data.train,
       search: this.#data.search,
       report: this.#data.report,
       rows: this.#rows,
@@ -327,16 +327,10 @@ class Study {
 
   /** Heads and units by importance, from training data only; the full network's function does not change. */
   async #reorder(model: ElasticModel): Promise<void> {
-    const batches: ModelInputs[] = [];
-    for (let i = 0; i < 4; i++) {
-      const indices = Array.from(
-        { length: Math.min(32, this.#recipe.batchSize) },
-        (_, row) => (i * 997 + row * 31) % this.#data.train.length,
-      );
-      batches.push(inputTensors(await this.#data.train.batch(indices)));
-    }
-    await reorderByImportance(model, { criterion: 'activation', batches, axes: this.#recipe.reorder });
-    tf.dispose(batches.flatMap((batch) => Object.values(batch) as tf.Tensor[]));
+    const { batchSize, reorder: axes } = this.#recipe;
+    await withCalibration(this.#data.train, 4, Math.min(32, batchSize), (batches) =>
+      reorderByImportance(model, { criterion: 'activation', batches, axes }),
+    );
   }
 
   /** The row of a whole network. */

@@ -1,10 +1,8 @@
 // The second half of a study: searches on the super-network, the sub-networks of the table, and those that go on by themselves.
 import {
   countParameters,
-  extractModel,
   fullSubnet,
   measureLatencies,
-  SupernetError,
   type Dataset,
   type ElasticModel,
   type FineTuneOptions,
@@ -13,13 +11,16 @@ import {
 import { pickByShare, picksToTune, type Pick } from './picks.ts';
 import { round, type Rows } from './rows.ts';
 import { SubnetSearch, type TacticOutcome } from './search.ts';
-import type { Recipe, Task, Tuning } from './tasks.ts';
+import type { Recipe, Task } from './tasks.ts';
 import type { Trained } from './kept.ts';
+import { tuneByItself } from './tune.ts';
 
-interface Options {
+/** What the second half of a study is told. */
+export interface SubNetworkOptions {
   readonly task: Task;
   readonly recipe: Recipe;
   readonly superNetwork: ElasticModel;
+  readonly train: Dataset;
   readonly search: Dataset;
   readonly report: Dataset;
   readonly rows: Rows;
@@ -38,7 +39,7 @@ interface Options {
 const LEAST_SECONDS = 8;
 
 /** Searches, reports, and fine-tunes the chosen sub-networks on. */
-export async function searchAndReport(options: Options): Promise<void> {
+export async function searchAndReport(options: SubNetworkOptions): Promise<void> {
   const { task, recipe, superNetwork, rows, searchSeeds, secondsLeft, log, signal } = options;
   const search = new SubnetSearch(task, superNetwork, options.search);
   const full = search.macs(fullSubnet(superNetwork.space));
@@ -76,7 +77,7 @@ export async function searchAndReport(options: Options): Promise<void> {
 }
 
 /** The same search where every sub-network has all channels: what depth, heads and FFN give without the hidden size. */
-async function reportFullWidth(options: Options, search: SubnetSearch, full: number): Promise<void> {
+async function reportFullWidth(options: SubNetworkOptions, search: SubnetSearch, full: number): Promise<void> {
   const { recipe, superNetwork, report, rows, searchSeeds, signal } = options;
   const { space } = superNetwork;
   const fixed = { ...space, hidden: [superNetwork.config.hiddenSize] };
@@ -105,7 +106,7 @@ function shapeOf({ layers, heads, ffn, hidden, skipAttention, skipFfn }: SubnetC
 
 /** Sub-networks of the LINAS front, chosen on the search split only, on the reported split, with measured latency. */
 async function reportPicks(
-  options: Options,
+  options: SubNetworkOptions,
   search: SubnetSearch,
   picks: readonly Pick[],
   full: number,
@@ -134,68 +135,5 @@ async function reportPicks(
         ...shapeOf(subnet),
       },
     );
-  }
-}
-
-/** Steps of a rate's try, as a share of all. */
-const TRY = 1 / 12;
-
-/** A sub-network by itself, distilled longer: what is left to gain once a size is chosen. */
-async function tuneByItself(options: Options, pick: Pick, full: number, tuning: Tuning): Promise<void> {
-  const { recipe, superNetwork, search, report, rows, distil, log, task } = options;
-  const seconds = options.secondsToTune();
-  if (seconds < LEAST_SECONDS) return log(`${task.name}: no time is left for a sub-network by itself`);
-  const { subnet } = pick.point;
-  const { steps } = tuning;
-  const tuned = async (rate: number, count: number) => {
-    const model = await extractModel(superNetwork, subnet);
-    const learningRate = recipe.learningRate * rate;
-    try {
-      const trained = await distil(model, { steps: count, learningRate }, seconds);
-      return { model, trained, learningRate, searched: await rows.score(model, search) };
-    } catch (error) {
-      model.dispose();
-      throw error;
-    }
-  };
-  const lossAt = async (candidate: number): Promise<number> => {
-    try {
-      const { model, searched } = await tuned(candidate, Math.max(1, Math.round(steps * TRY)));
-      model.dispose();
-      return searched.loss;
-    } catch (error) {
-      if (error instanceof SupernetError && error.code === 'non-finite') return Number.POSITIVE_INFINITY;
-      throw error;
-    }
-  };
-  const bestOf = async (rates: readonly number[]): Promise<number> => {
-    let [best, least] = [Number.NaN, Number.POSITIVE_INFINITY];
-    for (const rate of rates) {
-      const loss = await lossAt(rate);
-      log(`${task.name}: tuned at ${rate} times the rate: ${round(loss, 4)}`);
-      if (loss < least) [best, least] = [rate, loss];
-    }
-    if (!Number.isNaN(best)) return best;
-    throw new Error(`${task.name}: none of the rates ${rates.join(', ')} can be trained with`);
-  };
-  const rate = typeof tuning.rate === 'number' ? tuning.rate : await bestOf(tuning.rate);
-  const { model, trained, learningRate, searched } = await tuned(rate, steps);
-  try {
-    const reported = await rows.score(model, report);
-    rows.subNetwork(
-      'sub-network, fine-tuned on',
-      pick,
-      full,
-      { reported, searched },
-      {
-        parameters: countParameters(superNetwork.config, subnet),
-        steps: trained.steps,
-        learningRate: Number(learningRate.toPrecision(3)),
-        trainingLoss: round(trained.loss, 4),
-        trainingSeconds: round(trained.seconds, 1),
-      },
-    );
-  } finally {
-    model.dispose();
   }
 }

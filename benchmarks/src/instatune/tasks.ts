@@ -86,6 +86,11 @@ export interface Recipe {
    * network's MACs, for so many steps at so many times the learning rate. @defaultValue none
    */
   readonly tune?: readonly Tuning[];
+  /**
+   * Training examples that output projections of a chosen sub-network are fitted on again before it goes on by itself; it starts as it is
+   * cut where that has the smaller loss on the search split. @defaultValue 0
+   */
+  readonly reconstruct?: number;
   /** Bytes of the teacher's answers that stay on a GPU. @defaultValue 1 GiB */
   readonly answers?: number;
   /** Sub-networks that each search measures. */
