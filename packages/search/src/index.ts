@@ -6,6 +6,7 @@ export type {
   Attribute,
   ExactObjective,
   MeasureContext,
+  MeasuredConstraint,
   MeasuredObjective,
   Objective,
   SearchProblem,

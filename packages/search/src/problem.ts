@@ -64,6 +64,16 @@ export interface Attribute {
 }
 
 /**
+ * A constraint whose value is measured, as objectives are: it is kept where the value is 0 or less (Optuna's `constraints_func`, pymoo's `G`). Not
+ * optimised; candidates that keep all of them come before those that overstep some (Deb et al. 2002, section VI).
+ */
+export interface MeasuredConstraint {
+  readonly name: string;
+  /** May be left out where the problem's `measure` gives the value, by the name. */
+  evaluate?(genes: readonly number[], context: MeasureContext): number | Promise<number>;
+}
+
+/**
  * A search problem. Genes are numbers in the order of `space`.
  *
  * @example
@@ -92,6 +102,8 @@ export interface SearchProblem {
   canonical?(genes: readonly number[]): readonly number[];
   /** E.g. "latency <= 20", "macs <= 0.6x", "accuracy >= baseline - 1%". */
   readonly constraints?: readonly string[];
+  /** Constraints that are measured, each kept where its value is 0 or less. Kept among a trial's values as `constraint NAME`. */
+  readonly inequality?: readonly MeasuredConstraint[];
   /** The candidate that relative constraints and budgets refer to, measured first. Usually the full model. */
   readonly baseline?: readonly number[];
   /** Hypervolume reference by objective name, in its own direction. @defaultValue the first round's worst plus a tenth of its range */

@@ -2,6 +2,7 @@
 import { nonDominatedSort } from '@instatune/nsga2';
 import { totalViolation } from './constraints.ts';
 import { SearchError } from './errors.ts';
+import { constraintBounds, constraintsAmong } from './given/constraint-values.ts';
 import type { Space } from './space.ts';
 import { objectiveMismatch, sameSpace } from './study/compare.ts';
 import type { Study } from './study/study.ts';
@@ -96,7 +97,10 @@ export function warmStart(space: Space, options: WarmStartOptions): WarmStart {
   return { trials, trust: new Set(trust), share };
 }
 
-/** The other study's best candidates by front, then spread evenly along each front; canonical, unseen, inside the exact bounds. */
+/**
+ * The other study's best candidates: those that kept the measured constraints there (Deb et al. 2002), by front, then spread evenly along each front;
+ * the others by how far they overstepped them. Canonical, unseen, inside the exact bounds.
+ */
 export function warmCandidates(
   context: Pick<ProposeContext, 'space' | 'bounds'>,
   warm: WarmStart,
@@ -110,13 +114,8 @@ export function warmCandidates(
       space.problem.objectives.every(({ name }) => Number.isFinite(values[name])) &&
       totalViolation(bounds, space.exact(genes)) === 0,
   );
-  const points = usable.map(({ values }) => space.minimised(values));
-  const ranks = points.length === 0 ? [] : [...nonDominatedSort(points).ranks];
   const found: Candidate[] = [];
-  for (let rank = 0; found.length < count && ranks.includes(rank); rank++) {
-    const front = usable
-      .filter((_, index) => ranks[index] === rank)
-      .sort((a, b) => space.minimised(a.values)[0]! - space.minimised(b.values)[0]! || a.number - b.number);
+  for (const front of warmFronts(space, usable)) {
     const fresh = front.filter(({ key }) => !seen.has(key));
     const take = Math.min(count - found.length, fresh.length);
     for (let i = 0; i < take; i++) {
@@ -127,4 +126,26 @@ export function warmCandidates(
     }
   }
   return found;
+}
+
+/** Fronts of what kept the constraints, each by its first objective; then the others one by one, the least oversteps first. */
+function warmFronts(space: Space, trials: readonly CompleteTrial[]): readonly (readonly CompleteTrial[])[] {
+  const judged = trials.map((trial) => ({ trial, over: oversteps(trial) }));
+  const kept = judged.filter(({ over }) => over === 0).map(({ trial }) => trial);
+  const others = judged
+    .filter(({ over }) => over > 0)
+    .sort((a, b) => a.over - b.over || a.trial.number - b.trial.number);
+  const points = kept.map(({ values }) => space.minimised(values));
+  const fronts = points.length === 0 ? [] : nonDominatedSort(points).fronts;
+  const sorted = fronts.map((members) =>
+    Array.from(members, (index) => kept[index]!).sort(
+      (a, b) => space.minimised(a.values)[0]! - space.minimised(b.values)[0]! || a.number - b.number,
+    ),
+  );
+  return [...sorted, ...others.map(({ trial }) => [trial])];
+}
+
+/** By how much a trial overstepped the constraints that were measured with it. */
+function oversteps({ values }: CompleteTrial): number {
+  return totalViolation(constraintBounds(Object.keys(constraintsAmong(values)), true), values);
 }

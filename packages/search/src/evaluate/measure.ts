@@ -1,6 +1,7 @@
 // One measurement of one candidate by the problem itself, checked.
 import { SearchError } from '../errors.ts';
 import { checkGenes, genesOf } from '../genes.ts';
+import { constraintValueName } from '../given/constraint-values.ts';
 import { nearest } from '../nearest.ts';
 import { TrialStopped, type MeasureContext, type SearchProblem } from '../problem.ts';
 import { problemFingerprint } from '../space.ts';
@@ -109,7 +110,29 @@ async function valuesOf(
       );
     }
   }
+  await measureConstraints(problem, genes, context, values);
   return keepableValues(values, `trial ${number}`);
+}
+
+/** Values of the measured constraints, each under the name that it is kept by. @throws SearchError `measurement-failed` naming what is missing */
+async function measureConstraints(
+  { inequality = [] }: SearchProblem,
+  genes: readonly number[],
+  context: MeasureContext,
+  values: Record<string, number>,
+): Promise<void> {
+  for (const { name, ...constraint } of inequality) {
+    const value = constraint.evaluate ? await constraint.evaluate(genes, context) : values[name];
+    if (typeof value !== 'number' || !Number.isFinite(value)) {
+      throw new SearchError(
+        'measurement-failed',
+        `trial ${context.number}: the constraint ${name} is ${String(value)}: give a finite number by this name, 0 or less where it is kept`,
+        { number: context.number, constraint: name, value },
+      );
+    }
+    delete values[name];
+    values[constraintValueName(name)] = value;
+  }
 }
 
 /**

@@ -1,4 +1,4 @@
-// Constraints that only those knew who measured a trial: kept among its values, under names of their own.
+// Constraints whose values are measured, here or elsewhere: kept among a trial's values, under names of their own.
 import type { Bound } from '../constraints.ts';
 
 /** By name; the candidate is feasible where each is 0 or less. */
@@ -14,16 +14,19 @@ export const constraintValueName = (name: string): string => `${MARK}${name}`;
 export const constraintOfValue = (name: string): string | undefined =>
   name.startsWith(MARK) ? name.slice(MARK.length) : undefined;
 
-/** A bound for each of the constraints, which holds for trials that have no value of it: they were measured elsewhere. */
-export function constraintBounds(names: Iterable<string>): readonly Bound[] {
+/** A bound for each of the constraints. @param optional whether they hold for trials that have no value of them: of what is known of some only */
+export function constraintBounds(names: Iterable<string>, optional: boolean): readonly Bound[] {
   return [...new Set(names)].map((name) => ({
     text: `${constraintValueName(name)} <= 0`,
     name: constraintValueName(name),
     relation: '<=',
     bound: 0,
-    optional: true,
+    ...(optional ? { optional } : {}),
   }));
 }
+
+/** Whether a bound is on the value of a measured constraint, not on an objective or attribute. */
+export const isConstraintBound = ({ name }: Pick<Bound, 'name'>): boolean => constraintOfValue(name) !== undefined;
 
 /** The constraints among a trial's values or a row's cells, by name. */
 export function constraintsAmong<T>(values: Readonly<Record<string, T>>): Record<string, T> {

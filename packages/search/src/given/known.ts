@@ -4,8 +4,7 @@ import type { Space } from '../space.ts';
 import { objectiveMismatch, type ComparedObjective } from '../study/compare.ts';
 import type { Trial } from '../study/trial.ts';
 import { trialSeed } from '../seeds.ts';
-import type { Bound } from '../constraints.ts';
-import { constraintBounds, constraintOfValue, constraintValueName } from './constraint-values.ts';
+import { constraintValueName } from './constraint-values.ts';
 import { givenGenes, type GivenCandidate, type GivenOptions } from './candidate.ts';
 
 /** One candidate and what was measured of it. */
@@ -15,8 +14,8 @@ export interface KnownMeasurement {
   readonly values?: Readonly<Record<string, unknown>> | undefined;
   /**
    * Constraints that were known where it was measured, by name or in order: feasible where each is 0 or less, as in Optuna and pymoo. Kept among the
-   * trial's values as `constraint NAME`; what violates one is learnt from and never on the front. Trials of the search are not held to them: say
-   * what it is to keep in the problem's own `constraints`.
+   * trial's values as `constraint NAME`; what violates one is learnt from and never on the front. Trials of the search are held to those that the
+   * problem measures, too (its `inequality`), and so are the known ones: without a value of such a constraint they are not feasible.
    */
   readonly constraints?: Readonly<Record<string, number>> | readonly number[] | undefined;
   /** Why it has no values: it failed, and is not tried again. One that failed before it had a value for each variable is left out. */
@@ -94,19 +93,6 @@ export function knownTrials(
     if (values.length === 0) return { ...base, status: 'failed', error: errors[0]! };
     return { ...base, status: 'complete', values: space.complete(genes, meanOf(values)) };
   });
-}
-
-/** What known trials say of constraints that nobody else knows; they are the first of a study. */
-export function knownBounds(trials: readonly Trial[]): readonly Bound[] {
-  const names = new Set<string>();
-  for (const { origin, values = {} } of trials) {
-    if (origin !== KNOWN) break;
-    for (const name of Object.keys(values)) {
-      const constraint = constraintOfValue(name);
-      if (constraint !== undefined) names.add(constraint);
-    }
-  }
-  return constraintBounds(names);
 }
 
 /** Undefined for a measurement that failed before all was known of its candidate. */

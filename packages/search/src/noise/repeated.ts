@@ -58,6 +58,7 @@ export function repeated(problem: SearchProblem, options: RepeatOptions = {}): S
       const { name, kind, direction, unit } = objective;
       return { name, kind, ...(direction && { direction }), ...(unit !== undefined && { unit }) };
     }),
+    ...(problem.inequality ? { inequality: problem.inequality.map(({ name }) => ({ name })) } : {}),
     async measure(genes, context) {
       const all: Values[] = [];
       const key = space.key(space.canonical(genes));
@@ -95,6 +96,8 @@ async function measureValues(
   const values: Record<string, number> = { ...(await problem.measure?.(genes, context)) };
   for (const objective of space.measured)
     if (objective.evaluate) values[objective.name] = await objective.evaluate(genes, context);
+  for (const constraint of problem.inequality ?? [])
+    if (constraint.evaluate) values[constraint.name] = await constraint.evaluate(genes, context);
   return values;
 }
 

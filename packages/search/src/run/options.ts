@@ -79,6 +79,8 @@ const settingsSchema = v.object({
   constraints: v.array(v.string()),
   /** The problem's, whose units its constraints need. */
   attributes: v.optional(v.array(v.object({ name: v.string(), unit: v.optional(v.string()) }))),
+  /** Names of the problem's measured constraints. */
+  inequality: v.optional(v.array(v.string())),
   reportSplit: v.optional(v.string()),
   proposals: v.optional(v.picklist(['rounds', 'asynchronous'])),
   earlyStopping: v.optional(v.object({ rungs: v.array(v.number()), margin: v.number(), leastTrials: v.number() })),

@@ -10,6 +10,7 @@ import { createTactic, tacticFromSettings } from '../tactics/create.ts';
 import type { Tactic } from '../tactics/tactic.ts';
 import { warmStart } from '../warm-start.ts';
 import { ConstraintSet } from './constraint-set.ts';
+import { checkSameInequality } from './inequality.ts';
 import { givenGenes } from '../given/candidate.ts';
 import { knownTrials } from '../given/known.ts';
 import {
@@ -67,6 +68,7 @@ export async function runSearch(problem: SearchProblem, options: SearchOptions):
     ...(problem.attributes?.length
       ? { attributes: problem.attributes.map(({ name, unit }) => ({ name, ...(unit === undefined ? {} : { unit }) })) }
       : {}),
+    ...(problem.inequality?.length ? { inequality: problem.inequality.map(({ name }) => name) } : {}),
     ...(options.reportSplit === undefined ? {} : { reportSplit: options.reportSplit }),
     ...(options.module
       ? { module: { specifier: options.module.specifier, options: { ...options.module.options } } }
@@ -139,6 +141,7 @@ export async function resume(problem: SearchProblem, options: ResumeOptions): Pr
       );
     }
     const settings = parseSettings(study);
+    checkSameInequality(problem, study.header.name, settings.inequality);
     const { retries, leaseMs } = options;
     checkNumbers({ evaluations: options.evaluations ?? settings.evaluations, retries, leaseMs });
     const tactic = options.tactic ?? tacticFromSettings(study.header.tactic, settings.tactic);

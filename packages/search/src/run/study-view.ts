@@ -22,16 +22,18 @@ export function viewOf(study: Study): SearchProblem {
       { problem: header.problem },
     );
   };
+  const { attributes = [], inequality = [] } = parseSettings(study);
   const baseline = study.trials.find(({ origin }) => origin === 'baseline');
   return {
     name: header.problem,
     space: header.space as unknown as readonly Variable[],
     objectives: header.objectives.map((objective) => ({ ...objective, evaluate: unmeasurable })),
-    attributes: (parseSettings(study).attributes ?? []).map(({ name, unit }) => ({
+    attributes: attributes.map(({ name, unit }) => ({
       name,
       ...(unit === undefined ? {} : { unit }),
       evaluate: unmeasurable,
     })),
+    inequality: inequality.map((name) => ({ name, evaluate: unmeasurable })),
     ...(baseline ? { baseline: baseline.genes } : {}),
   };
 }

@@ -176,11 +176,11 @@ function toldOf(
 ): Told {
   const known = ranked(space, trial, whole);
   if (!known) return { id, failed: true };
-  return {
-    id,
-    objectives: space.minimised(known.values),
-    inequality: bounds.map((bound) => violation(bound, known.values)),
-  };
+  // Of one that was stopped no constraint is known: it ranks by what is.
+  const expected = known !== trial;
+  const inequality = bounds.map((bound) => violation(expected ? { ...bound, optional: true } : bound, known.values));
+  if (!inequality.every(Number.isFinite)) return { id, failed: true };
+  return { id, objectives: space.minimised(known.values), inequality };
 }
 
 /** Asked of an engine and not told yet. */

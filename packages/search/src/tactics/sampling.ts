@@ -1,6 +1,7 @@
 // Fresh random candidates: canonical, distinct, unseen, and inside every bound that can be computed without measuring.
 import { SearchError } from '../errors.ts';
 import { totalViolation, type Bound } from '../constraints.ts';
+import { isConstraintBound } from '../given/constraint-values.ts';
 import type { Candidate } from '../study/trial.ts';
 import type { ProposeContext } from './tactic.ts';
 
@@ -10,7 +11,7 @@ const PATIENCE = 50_000;
 /** The bounds on exact objectives and attributes: no candidate outside them is ever measured. */
 export function exactBounds({ space, bounds }: Pick<ProposeContext, 'space' | 'bounds'>): readonly Bound[] {
   const measured = new Set(space.measured.map(({ name }) => name));
-  return bounds.filter(({ name }) => !measured.has(name));
+  return bounds.filter((bound) => !measured.has(bound.name) && !isConstraintBound(bound));
 }
 
 /**

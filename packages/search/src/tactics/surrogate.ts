@@ -1,6 +1,7 @@
 // Predictors of the measured objectives, fitted on everything measured so far.
 import { PredictorError, type Model as Fitted, type Regressor } from '@instatune/predictors';
 import { Random } from '@instatune/nsga2';
+import { isConstraintBound } from '../given/constraint-values.ts';
 import { widthOf } from '../range.ts';
 import type { Space } from '../space.ts';
 import { isComplete, type CompleteTrial } from '../study/trial.ts';
@@ -12,7 +13,7 @@ import type { ProposeContext } from './tactic.ts';
 
 /** Predicts what has to be measured and computes the rest. */
 export interface Surrogate {
-  /** All objectives and attributes of each candidate, by name. */
+  /** All objectives, attributes and measured constraints of each candidate, by name. */
   values(batch: readonly (readonly number[])[]): Record<string, number>[];
   /** Deviations of each candidate's objectives in their order, 0 for exact ones; undefined where a predictor has none. */
   deviations(batch: readonly (readonly number[])[]): readonly (readonly number[])[] | undefined;
@@ -39,13 +40,13 @@ interface Fitting {
 }
 
 /**
- * Fits one predictor per measured objective. Values that a warm start trusts are training data too; where it does not trust an objective, that
+ * Fits one predictor per measured objective, and one per constraint that the problem measures. Values that a warm start trusts are training data too; where it does not trust an objective, that
  * study's prediction of it becomes a feature.
  *
  * @returns undefined while there is too little to learn from
  */
 export async function fitSurrogate(
-  { space, trials, warm, random, signal, effort = 1 }: ProposeContext,
+  { space, trials, bounds, warm, random, signal, effort = 1 }: ProposeContext,
   choice: PredictorChoice,
   { trend = false }: { readonly trend?: boolean } = {},
 ): Promise<Surrogate | undefined> {
@@ -66,6 +67,10 @@ export async function fitSurrogate(
     const there = useful ? trainingTrials(space, elsewhere, drawing) : [];
     const prior = useful ? standardised(space, await fit(fitting, name, there), there) : undefined;
     models.push(await fit(fitting, name, data, prior));
+  }
+  for (const { name } of bounds.filter((bound) => isConstraintBound(bound) && !bound.optional)) {
+    const data = chosen.filter(({ values }) => Number.isFinite(values[name]));
+    models.push(data.length < LEAST_TRIALS ? unknown(name, data.length) : await fit(fitting, name, data));
   }
   return {
     values(batch) {
@@ -123,6 +128,14 @@ async function fit(
     },
   };
 }
+
+/** What is not known yet is taken to be kept. */
+const unknown = (name: string, rows: number): Model => ({
+  name,
+  info: { rows },
+  predict: (X) => new Float64Array(X.length),
+  deviations: (X) => new Float64Array(X.length),
+});
 
 /** What the study keeps of a fit. */
 function describe(model: Fitted, rows: number): Readonly<Record<string, unknown>> {

@@ -64,7 +64,10 @@ export async function viewFromOptuna(query: Query, options: DatabaseViewOptions)
     name: String(found['study_name']),
     variables: [...variables.values()],
     objectives,
-    constraints: constraintBounds([...constraints.values()].flatMap((own) => Object.keys(own))),
+    constraints: constraintBounds(
+      [...constraints.values()].flatMap((own) => Object.keys(own)),
+      true,
+    ),
     trials: trials.map((row): ViewTrial => {
       const seconds = (Date.parse(String(row['datetime_complete'])) - Date.parse(String(row['datetime_start']))) / 1000;
       return {
