@@ -15,11 +15,11 @@ import { LatencyTable } from '../src/latency/table.ts';
 import { generate } from '../src/model/generate.ts';
 import { tokenLosses } from '../src/model/prefill.ts';
 import type { TransformerModel } from '../src/model/transformer.ts';
-import { evaluate } from '../src/train/evaluate.ts';
-import { fineTune } from '../src/train/fine-tune.ts';
-import type { FineTuneOptions } from '../src/train/options.ts';
-import { createSchedule } from '../src/train/schedule.ts';
-import { memoryStore } from '../src/train/store.ts';
+import { evaluate } from '../src/train/evaluation/evaluate.ts';
+import { fineTune } from '../src/train/run/fine-tune.ts';
+import type { FineTuneOptions } from '../src/train/run/options.ts';
+import { createSchedule } from '../src/train/optimizer/schedule.ts';
+import { memoryStore } from '../src/train/state/store.ts';
 import { useBackend } from './helpers/backend.ts';
 import { patternedTokens, tinyLlama, weightsOf } from './helpers/tiny.ts';
 

@@ -1,5 +1,5 @@
 // Random cut-outs of an image, stretched to its whole size.
-import { SeededRandom } from '../train/random.ts';
+import { SeededRandom } from '../random.ts';
 
 /** What each pixel along one side reads: two source pixels and the share of the second. */
 interface Taps {

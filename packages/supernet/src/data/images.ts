@@ -1,6 +1,6 @@
 // Labelled images in memory as a dataset: normalised, and varied for training by seeded shifts, flips, cut-outs and blends.
 import { SupernetError } from '../errors.ts';
-import { SeededRandom, deriveSeed, shuffledIndices } from '../train/random.ts';
+import { SeededRandom, deriveSeed, shuffledIndices } from '../random.ts';
 import type { Dataset, HostBatch } from './dataset.ts';
 import { randomCrop, stretch } from './image-crops.ts';
 import { filled } from './image-files.ts';

@@ -1,7 +1,7 @@
 // Endless seeded batches of a dataset, whose position is one small JSON value: a resumed run reads on exactly where it stopped.
 import { integerOption } from '../counts.ts';
 import { SupernetError } from '../errors.ts';
-import { SeededRandom, deriveSeed, shuffleInPlace, shuffledIndices } from '../train/random.ts';
+import { SeededRandom, deriveSeed, shuffleInPlace, shuffledIndices } from '../random.ts';
 import type { Dataset, HostBatch } from './dataset.ts';
 
 /** Position of a {@link BatchLoader}, as JSON. */

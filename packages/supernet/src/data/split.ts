@@ -1,7 +1,7 @@
 // Seeded splits of a dataset of independent examples.
 import { integerOption } from '../counts.ts';
 import { SupernetError } from '../errors.ts';
-import { SeededRandom, deriveSeed, shuffledIndices } from '../train/random.ts';
+import { SeededRandom, deriveSeed, shuffledIndices } from '../random.ts';
 import { subset } from './dataset.ts';
 import type { Dataset } from './dataset.ts';
 

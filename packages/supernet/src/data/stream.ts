@@ -1,7 +1,7 @@
 // Training on data that does not fit in memory: a stream of examples, shuffled through a seeded buffer, resumed by reading ahead.
 import { integerOption, positiveInteger } from '../counts.ts';
 import { SupernetError } from '../errors.ts';
-import { SeededRandom, deriveSeed } from '../train/random.ts';
+import { SeededRandom, deriveSeed } from '../random.ts';
 import type { TextTokenizer } from '@hip/checkpoints';
 import type { HostBatch } from './dataset.ts';
 import type { BatchLoader } from './loader.ts';

@@ -1,7 +1,7 @@
 // Language-model data: windows of a token sequence, and splits that keep training, search and report apart.
 import { integerOption, positiveInteger } from '../counts.ts';
 import { SupernetError } from '../errors.ts';
-import { SeededRandom, deriveSeed, shuffledIndices } from '../train/random.ts';
+import { SeededRandom, deriveSeed, shuffledIndices } from '../random.ts';
 import type { TextTokenizer } from '@hip/checkpoints';
 import type { Dataset } from './dataset.ts';
 

@@ -4,7 +4,7 @@ import type { SubnetConfig } from '../elastic/types.ts';
 import { SupernetError } from '../errors.ts';
 import { quantizedModel, type OnnxOptions } from '../export/onnx.ts';
 import type { ElasticModel } from '../model/types.ts';
-import { evaluate } from '../train/evaluate.ts';
+import { evaluate } from '../train/evaluation/evaluate.ts';
 import type { DecodedGenes } from './genes.ts';
 import type { SubnetMeasureContext, SubnetTask } from './options.ts';
 

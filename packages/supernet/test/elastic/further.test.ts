@@ -26,7 +26,7 @@ import { extractModel } from '../../src/export/values.ts';
 import { ConcatKeyValueCache } from '../../src/model/cache.ts';
 import { prefill, tokenLosses } from '../../src/model/prefill.ts';
 import type { TransformerModel } from '../../src/model/transformer.ts';
-import { SeededRandom } from '../../src/train/random.ts';
+import { SeededRandom } from '../../src/random.ts';
 import { useBackend } from '../helpers/backend.ts';
 import { tinyInputs, tinyLlama, withSpace } from '../helpers/tiny.ts';
 import { ELASTIC_MODELS } from '../helpers/elastic-models.ts';

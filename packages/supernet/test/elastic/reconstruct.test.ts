@@ -8,7 +8,7 @@ import { fullSubnet, uniformSubnet } from '../../src/elastic/subnets.ts';
 import { extractModel } from '../../src/export/values.ts';
 import { TransformerModel } from '../../src/model/transformer.ts';
 import type { ElasticModel, ModelInputs } from '../../src/model/types.ts';
-import { SeededRandom } from '../../src/train/random.ts';
+import { SeededRandom } from '../../src/random.ts';
 import { useBackend } from '../helpers/backend.ts';
 import { tinyBert, tinyLlama, tinyMultiway, tinyVit, withSpace } from '../helpers/tiny.ts';
 

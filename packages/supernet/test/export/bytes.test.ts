@@ -7,7 +7,7 @@ import { renderCheckpoint } from '../../src/export/extract.ts';
 import { exportOnnx } from '../../src/export/onnx.ts';
 import type { OnnxOptions } from '../../src/export/onnx.ts';
 import type { TransformerModel } from '../../src/model/transformer.ts';
-import { SeededRandom } from '../../src/train/random.ts';
+import { SeededRandom } from '../../src/random.ts';
 import { useBackend } from '../helpers/backend.ts';
 import { tinyBert, tinyGpt2, tinyLlama, tinyVit, withSpace } from '../helpers/tiny.ts';
 

@@ -8,7 +8,7 @@ import { sampleSubnet, smallestSubnet, subnetKey } from '../../src/elastic/subne
 import { exportOnnx } from '../../src/export/onnx.ts';
 import type { OnnxOptions } from '../../src/export/onnx.ts';
 import type { SubnetConfig } from '../../src/elastic/types.ts';
-import { SeededRandom } from '../../src/train/random.ts';
+import { SeededRandom } from '../../src/random.ts';
 import { useBackend } from '../helpers/backend.ts';
 import { ELASTIC_MODELS } from '../helpers/elastic-models.ts';
 import { feedsOf } from '../helpers/onnx.ts';

@@ -12,7 +12,7 @@ import { fullSubnet, smallestSubnet, uniformSubnet } from '../../src/elastic/sub
 import { exportOnnx, quantizedModel } from '../../src/export/onnx.ts';
 import { extractModel } from '../../src/export/values.ts';
 import { generate } from '../../src/model/generate.ts';
-import { embed } from '../../src/train/embeddings.ts';
+import { embed } from '../../src/train/evaluation/embeddings.ts';
 import { useBackend } from '../helpers/backend.ts';
 import { OnnxDecoder } from '../helpers/onnx.ts';
 import { tinyBert, tinyLlama } from '../helpers/tiny.ts';

@@ -1,9 +1,9 @@
 // AdamW in doubles, and one clipped training step to hold against it on any backend.
 import * as tf from '@tensorflow/tfjs';
 import { textWindows } from '../../src/data/text-windows.ts';
-import { AdamW } from '../../src/train/adamw.ts';
-import type { GradientSet } from '../../src/train/gradients.ts';
-import { trainStep } from '../../src/train/step.ts';
+import { AdamW } from '../../src/train/optimizer/adamw.ts';
+import type { GradientSet } from '../../src/train/optimizer/gradients.ts';
+import { trainStep } from '../../src/train/step/step.ts';
 import { patternedTokens, tinyLlama, weightsOf } from './tiny.ts';
 
 /** Loshchilov & Hutter 2019, algorithm 2, in doubles. */

@@ -4,7 +4,7 @@ import { findFamily, weightSlots, type ModelConfig } from '@hip/checkpoints';
 import type { SpaceChoices } from '../../src/elastic/types.ts';
 import { TransformerModel } from '../../src/model/transformer.ts';
 import type { ModelInputs } from '../../src/model/types.ts';
-import { SeededRandom } from '../../src/train/random.ts';
+import { SeededRandom } from '../../src/random.ts';
 
 /** A Llama of 2 layers · hidden 16 · 4/2 heads of 4 · FFN 24 · vocabulary 32, with some extras. */
 export function tinyLlama(seed = 1, overrides: Record<string, unknown> = {}): TransformerModel {

@@ -7,7 +7,7 @@ import { measureLatencies, measureLatency, summarize } from '../../src/latency/m
 import { LatencyTable } from '../../src/latency/table.ts';
 import { denseAttention } from '../../src/model/attention/dense.ts';
 import type { AttentionFunction } from '../../src/model/types.ts';
-import { SeededRandom } from '../../src/train/random.ts';
+import { SeededRandom } from '../../src/random.ts';
 import { useBackend } from '../helpers/backend.ts';
 import { tinyLlama } from '../helpers/tiny.ts';
 

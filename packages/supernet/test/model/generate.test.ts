@@ -11,10 +11,10 @@ import { ConcatKeyValueCache } from '../../src/model/cache.ts';
 import { generate } from '../../src/model/generate.ts';
 import { prefill, tokenLosses } from '../../src/model/prefill.ts';
 import { TransformerModel } from '../../src/model/transformer.ts';
-import { AdamW } from '../../src/train/adamw.ts';
-import { evaluate } from '../../src/train/evaluate.ts';
-import { saveState } from '../../src/train/state.ts';
-import { memoryStore } from '../../src/train/store.ts';
+import { AdamW } from '../../src/train/optimizer/adamw.ts';
+import { evaluate } from '../../src/train/evaluation/evaluate.ts';
+import { saveState } from '../../src/train/state/state.ts';
+import { memoryStore } from '../../src/train/state/store.ts';
 import { useBackend } from '../helpers/backend.ts';
 import { patternedTokens, tinyGpt2, tinyLlama, weightsOf } from '../helpers/tiny.ts';
 

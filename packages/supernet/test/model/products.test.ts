@@ -4,7 +4,7 @@ import * as fc from 'fast-check';
 import { afterEach, beforeAll, expect, it } from 'vitest';
 import { denseAttention } from '../../src/model/attention/dense.ts';
 import { matMulTied, sumRows, wantsPlainProducts } from '../../src/model/matmul.ts';
-import { SeededRandom } from '../../src/train/random.ts';
+import { SeededRandom } from '../../src/random.ts';
 import { useBackend } from '../helpers/backend.ts';
 
 const original = () => tf.getKernel('BatchMatMul', 'wasm')!;

@@ -6,7 +6,7 @@ import { describeGpu } from '@hip/testing';
 import { customGradient } from '../../src/model/custom-gradient.ts';
 import type { ElasticModel, ModelInputs } from '../../src/model/types.ts';
 import { variableGradients } from '../../src/model/variable-gradients.ts';
-import { SeededRandom } from '../../src/train/random.ts';
+import { SeededRandom } from '../../src/random.ts';
 import { sampleSubnet } from '../../src/elastic/subnets.ts';
 import { BACKENDS, useBackend } from '../helpers/backend.ts';
 import { tinyBert, tinyLlama, tinyVit } from '../helpers/tiny.ts';

@@ -3,7 +3,7 @@ import * as tf from '@tensorflow/tfjs';
 import { afterEach, beforeAll, describe, expect, it } from 'vitest';
 import '@hip/testing';
 import { textWindows } from '../../src/data/text-windows.ts';
-import { fineTune } from '../../src/train/fine-tune.ts';
+import { fineTune } from '../../src/train/run/fine-tune.ts';
 import { useBackend } from '../helpers/backend.ts';
 import { patternedTokens, tinyLlama } from '../helpers/tiny.ts';
 

@@ -7,8 +7,8 @@ import { exportOnnx, quantizedModel } from '../../src/export/onnx.ts';
 import type { Dataset } from '../../src/data/dataset.ts';
 import type { TransformerModel } from '../../src/model/transformer.ts';
 import { subnetProblem, type SubnetProblem } from '../../src/search/problem.ts';
-import { evaluate } from '../../src/train/evaluate.ts';
-import { SeededRandom } from '../../src/train/random.ts';
+import { evaluate } from '../../src/train/evaluation/evaluate.ts';
+import { SeededRandom } from '../../src/random.ts';
 import { useBackend } from '../helpers/backend.ts';
 import { patternedTokens, tinyBert, withSpace } from '../helpers/tiny.ts';
 

@@ -1,9 +1,9 @@
 // The moving average of weights: its numbers, a stopped run's, and what a model holds when.
 import { beforeAll, describe, expect, it } from 'vitest';
 import { textWindows } from '../../src/data/text-windows.ts';
-import { fineTune, fineTuneSteps } from '../../src/train/fine-tune.ts';
-import type { FineTuneOptions } from '../../src/train/options.ts';
-import { memoryStore } from '../../src/train/store.ts';
+import { fineTune, fineTuneSteps } from '../../src/train/run/fine-tune.ts';
+import type { FineTuneOptions } from '../../src/train/run/options.ts';
+import { memoryStore } from '../../src/train/state/store.ts';
 import { BACKENDS, useBackend } from '../helpers/backend.ts';
 import { patternedTokens, tinyLlama, weightsOf } from '../helpers/tiny.ts';
 

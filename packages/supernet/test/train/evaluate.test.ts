@@ -6,7 +6,7 @@ import { inputTensors } from '../../src/data/dataset.ts';
 import type { Dataset } from '../../src/data/dataset.ts';
 import { smallestSubnet } from '../../src/elastic/subnets.ts';
 import type { TransformerModel } from '../../src/model/transformer.ts';
-import { evaluate } from '../../src/train/evaluate.ts';
+import { evaluate } from '../../src/train/evaluation/evaluate.ts';
 import { BACKENDS, useBackend } from '../helpers/backend.ts';
 import { tinyBert, tinyLlama } from '../helpers/tiny.ts';
 

@@ -9,8 +9,8 @@ import { textWindows } from '../../src/data/text-windows.ts';
 import { uniformSubnet } from '../../src/elastic/subnets.ts';
 import type { SubnetConfig } from '../../src/elastic/types.ts';
 import type { TransformerModel } from '../../src/model/transformer.ts';
-import { fineTune } from '../../src/train/fine-tune.ts';
-import { askHiddenStates, disposeHiddenTargets, hiddenStateLoss } from '../../src/train/hidden-states.ts';
+import { fineTune } from '../../src/train/run/fine-tune.ts';
+import { askHiddenStates, disposeHiddenTargets, hiddenStateLoss } from '../../src/train/losses/hidden-states.ts';
 import { BACKENDS, useBackend } from '../helpers/backend.ts';
 import { patternedTokens, tinyBert, tinyLlama } from '../helpers/tiny.ts';
 

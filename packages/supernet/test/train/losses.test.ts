@@ -2,9 +2,9 @@
 import * as tf from '@tensorflow/tfjs';
 import * as fc from 'fast-check';
 import { beforeAll, describe, expect, it } from 'vitest';
-import { blendedLabels, teacherDistribution } from '../../src/train/distributions.ts';
-import { createTargets } from '../../src/train/targets.ts';
-import { crossEntropyRows, objectiveLoss } from '../../src/train/losses.ts';
+import { blendedLabels, teacherDistribution } from '../../src/train/losses/distributions.ts';
+import { createTargets } from '../../src/train/losses/targets.ts';
+import { crossEntropyRows, objectiveLoss } from '../../src/train/losses/losses.ts';
 import { BACKENDS, useBackend } from '../helpers/backend.ts';
 
 function logSoftmax(row: readonly number[], temperature = 1): number[] {

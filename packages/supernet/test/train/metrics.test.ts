@@ -6,7 +6,7 @@ import {
   retrievalMetrics,
   spanMetrics,
   valueMetrics,
-} from '../../src/train/metrics.ts';
+} from '../../src/train/evaluation/metrics.ts';
 
 describe('metrics', () => {
   it('of two classes', () => {

@@ -2,12 +2,12 @@
 import * as tf from '@tensorflow/tfjs';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { textWindows } from '../../src/data/text-windows.ts';
-import { AdamW } from '../../src/train/adamw.ts';
-import { embed } from '../../src/train/embeddings.ts';
-import { evaluate } from '../../src/train/evaluate.ts';
-import { fineTune } from '../../src/train/fine-tune.ts';
-import type { Precision } from '../../src/train/options.ts';
-import { trainStep } from '../../src/train/step.ts';
+import { AdamW } from '../../src/train/optimizer/adamw.ts';
+import { embed } from '../../src/train/evaluation/embeddings.ts';
+import { evaluate } from '../../src/train/evaluation/evaluate.ts';
+import { fineTune } from '../../src/train/run/fine-tune.ts';
+import type { Precision } from '../../src/model/precision.ts';
+import { trainStep } from '../../src/train/step/step.ts';
 import { mixedMatMul } from '../../src/webgpu/half-products.ts';
 import { patternedTokens, tinyLlama, weightsOf } from '../helpers/tiny.ts';
 

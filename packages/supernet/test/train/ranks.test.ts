@@ -1,8 +1,8 @@
 // Ranks of many numbers, against sorting.
 import fc from 'fast-check';
 import { expect, it } from 'vitest';
-import { valueMetrics } from '../../src/train/metrics.ts';
-import { correlationOf, ranksOfFloats } from '../../src/train/ranks.ts';
+import { valueMetrics } from '../../src/train/evaluation/metrics.ts';
+import { correlationOf, ranksOfFloats } from '../../src/train/evaluation/ranks.ts';
 
 const numbers = fc.array(fc.oneof(fc.float({ noNaN: true }), fc.constantFrom(0, -0, 1, -1)), {
   minLength: 1,

@@ -2,7 +2,7 @@
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import '@hip/testing';
-import { createSchedule } from '../../src/train/schedule.ts';
+import { createSchedule } from '../../src/train/optimizer/schedule.ts';
 
 describe('createSchedule', () => {
   it('rises linearly, peaks at 1 where the warm-up ends, then decays monotonically to the final share', () => {

@@ -2,8 +2,8 @@
 import { describe, expect, it } from 'vitest';
 import { createSpace } from '../../src/elastic/space.ts';
 import { smallestSubnet, subnetKey } from '../../src/elastic/subnets.ts';
-import { SeededRandom } from '../../src/train/random.ts';
-import { needsTeacher, planStep } from '../../src/train/strategy.ts';
+import { SeededRandom } from '../../src/random.ts';
+import { needsTeacher, planStep } from '../../src/train/step/strategy.ts';
 
 const space = createSpace({ layers: 6, heads: 4, ffn: 768 });
 const plan = (options: Partial<Parameters<typeof planStep>[1]>) =>

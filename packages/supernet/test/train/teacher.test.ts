@@ -7,11 +7,11 @@ import { inputTensors } from '../../src/data/dataset.ts';
 import { textWindows } from '../../src/data/text-windows.ts';
 import type { ModelInputs } from '../../src/model/types.ts';
 import type { TransformerModel } from '../../src/model/transformer.ts';
-import { fineTune } from '../../src/train/fine-tune.ts';
-import { createTargets } from '../../src/train/targets.ts';
-import { disposeTeacher } from '../../src/train/distributions.ts';
-import { askTeacher } from '../../src/train/teacher.ts';
-import type { Teacher } from '../../src/train/teacher.ts';
+import { fineTune } from '../../src/train/run/fine-tune.ts';
+import { createTargets } from '../../src/train/losses/targets.ts';
+import { disposeTeacher } from '../../src/train/losses/distributions.ts';
+import { askTeacher } from '../../src/train/teacher/teacher.ts';
+import type { Teacher } from '../../src/train/teacher/teacher.ts';
 import { BACKENDS, useBackend } from '../helpers/backend.ts';
 import { patternedTokens, tinyLlama } from '../helpers/tiny.ts';
 

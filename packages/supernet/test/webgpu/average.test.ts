@@ -4,7 +4,7 @@ import { beforeAll, expect, it } from 'vitest';
 import { describeGpu } from '@hip/testing';
 import { denseAttention } from '../../src/model/attention/dense.ts';
 import { dropped } from '../../src/model/dropout.ts';
-import { WeightAverage } from '../../src/train/average.ts';
+import { WeightAverage } from '../../src/train/optimizer/average.ts';
 import { tinyLlama, weightsOf } from '../helpers/tiny.ts';
 import { startWebGpu } from '../helpers/webgpu.ts';
 

@@ -9,10 +9,10 @@ import { embed, repeatRow } from '../../src/model/embedding.ts';
 import { linear } from '../../src/model/matmul.ts';
 import { layerNorm, rmsNorm } from '../../src/model/norms.ts';
 import { applyRope } from '../../src/model/rope.ts';
-import { accumulate, clipFactor, globalNorm } from '../../src/train/gradients.ts';
-import { createTargets } from '../../src/train/targets.ts';
-import { objectiveLoss } from '../../src/train/losses.ts';
-import { teacherDistribution } from '../../src/train/distributions.ts';
+import { accumulate, clipFactor, globalNorm } from '../../src/train/optimizer/gradients.ts';
+import { createTargets } from '../../src/train/losses/targets.ts';
+import { objectiveLoss } from '../../src/train/losses/losses.ts';
+import { teacherDistribution } from '../../src/train/losses/distributions.ts';
 import { startWebGpu, valuesOn } from '../helpers/webgpu.ts';
 
 const TOLERANCE = { rtol: 2e-4, atol: 2e-5 };
