@@ -11,6 +11,17 @@ export * from './backend/set-up.ts';
 export * from './checkpoint/load.ts';
 export * from './elastic/cost.ts';
 export * from './elastic/memory.ts';
+export { addAdapters } from './adapters/add.ts';
+export type { AdapterOptions } from './adapters/add.ts';
+export { countAdapters } from './adapters/count.ts';
+export type { AdapterCount, AdapterCountOptions, AdaptedShape } from './adapters/count.ts';
+export { countAdapterBytes } from './adapters/peft/layout.ts';
+export type { AdapterBytesOptions } from './adapters/peft/layout.ts';
+export { loadAdapters } from './adapters/peft/load.ts';
+export type { LoadAdaptersOptions } from './adapters/peft/load.ts';
+export { renderAdapters, saveAdapters } from './adapters/peft/save.ts';
+export type { AdapterReport, SaveAdaptersOptions } from './adapters/peft/save.ts';
+export type { AdaptedProduct, AdapterLayout, Adapters, AdapterTarget } from './adapters/types.ts';
 export { denseAttention } from './model/attention/dense.ts';
 export { ConcatKeyValueCache } from './model/cache.ts';
 export { TransformerModel } from './model/transformer.ts';
@@ -41,6 +52,7 @@ export * from './vocabulary/index.ts';
 export { subnetProblem } from './search/problem.ts';
 export type { SubnetProblem } from './search/problem.ts';
 export type {
+  AdapterCost,
   SubnetCost,
   SubnetMeasureContext,
   SubnetObjective,

@@ -1,12 +1,14 @@
 // Exact multiply-accumulates and parameters of a sub-network: closed forms, computed, never predicted.
 import { headGroup, weightSlots, type ModelConfig } from '@hip/checkpoints';
-import { elementCount, integerOption, positiveInteger } from '../counts.ts';
+import { elementCount, integerOption } from '../counts.ts';
 import { keepsSlot, layerWidth, slicedShape, slotWidth } from './slice.ts';
-import { positionLimit, textConfig } from '../model/positions.ts';
 import { relativeRows } from '../model/relative.ts';
+import { patchCount, sequenceTokens } from './sequence-tokens.ts';
 import { validateSubnet } from './validate.ts';
 import type { SubnetBounds } from './types.ts';
 import type { SubnetConfig } from './types.ts';
+
+export { imageTokens } from './sequence-tokens.ts';
 
 /** Options of {@link countMacs}. */
 export interface MacsOptions {
@@ -74,21 +76,6 @@ export function countParameters(config: ModelConfig, subnet?: SubnetConfig): num
   }, 0);
 }
 
-/** Lengths of the sequences that are run. */
-function sequenceTokens(config: ModelConfig, tokens: number | undefined): readonly number[] {
-  const image = imageTokens(config);
-  if (!config.multiway || image === undefined) {
-    return [positiveInteger('tokens', tokens ?? image ?? config.maxPositions)];
-  }
-  const text = integerOption('tokens', tokens ?? positionLimit(textConfig(config)), 0);
-  return config.head === 'image-text-retrieval' && text > 0 ? [image, text] : [image + text];
-}
-
-/** Tokens of an image model: patches and prefix tokens. */
-export function imageTokens(config: ModelConfig): number | undefined {
-  return config.patches && patchCount(config.patches) + config.patches.prefixTokens;
-}
-
 /** What a sub-network must fit into. Searches ask tens of thousands of times: no space is built for it. */
 export function subnetBounds(config: ModelConfig): SubnetBounds {
   return {
@@ -97,14 +84,12 @@ export function subnetBounds(config: ModelConfig): SubnetBounds {
     fullFfn: config.ffn,
     headGroup: headGroup(config),
     fullHidden: config.hiddenSize,
+    // Adapters are not the network's: whatever ranks they have, it costs the same.
+    fullRank: Infinity,
     ...(config.layerHeads && { maxHeads: config.layerHeads }),
     ...(config.layerFfn && { maxFfn: config.layerFfn }),
     ...(config.layerKvHeads && { maxKvHeads: config.layerKvHeads }),
   };
-}
-
-function patchCount({ imageSize, patchSize }: NonNullable<ModelConfig['patches']>): number {
-  return Math.floor(imageSize[0] / patchSize[0]) * Math.floor(imageSize[1] / patchSize[1]);
 }
 
 function patchMacs(config: ModelConfig, d: number): number {

@@ -1,5 +1,6 @@
 // How a sub-network is written as genes, indices into the choices of its space.
 import { SupernetError } from '../errors.ts';
+import { hasAdapters } from './adapted.ts';
 import { defaultKvHeads, fullKvHeads } from './kv-heads.ts';
 import type { ElasticSpace, SubnetConfig } from './types.ts';
 import { canonicalSubnet } from './subnets.ts';
@@ -7,7 +8,7 @@ import { validateSubnet } from './validate.ts';
 
 /**
  * Number of choices of each gene: `[layers, heads × totalLayers, ffn × totalLayers]`, then, where the space has them, `hidden`,
- * `groupHeads × totalLayers`, and for each block that may be left out `[left out, kept]`: attention, then FFN.
+ * `groupHeads × totalLayers`, for each block that may be left out `[left out, kept]`: attention, then FFN, and `ranks × totalLayers`.
  */
 export function geneCardinalities(space: ElasticSpace): number[] {
   const perLayer = (count: number) => Array.from({ length: space.totalLayers }, () => count);
@@ -19,6 +20,7 @@ export function geneCardinalities(space: ElasticSpace): number[] {
     ...(space.groupHeads ? perLayer(space.groupHeads.length) : []),
     ...(space.skip?.attention ?? []).map(() => 2),
     ...(space.skip?.ffn ?? []).map(() => 2),
+    ...(space.ranks ? perLayer(space.ranks.length) : []),
   ];
 }
 
@@ -30,7 +32,9 @@ function geneOffsets(space: ElasticSpace) {
   const groupHeads = hidden + (space.hidden ? 1 : 0);
   const skipAttention = groupHeads + (space.groupHeads ? space.totalLayers : 0);
   const skipFfn = skipAttention + (space.skip?.attention.length ?? 0);
-  return { heads, ffn, hidden, groupHeads, skipAttention, skipFfn, end: skipFfn + (space.skip?.ffn.length ?? 0) };
+  const ranks = skipFfn + (space.skip?.ffn.length ?? 0);
+  const end = ranks + (space.ranks ? space.totalLayers : 0);
+  return { heads, ffn, hidden, groupHeads, skipAttention, skipFfn, ranks, end };
 }
 
 /**
@@ -39,18 +43,21 @@ function geneOffsets(space: ElasticSpace) {
  * @throws SupernetError `invalid-subnet`
  */
 export function usedGenes(space: ElasticSpace, genes: readonly number[]): boolean[] {
-  const subnet = genesToSubnet(space, genes);
-  const isUsed = (l: number) => l < subnet.layers;
+  const { layers, skipAttention, skipFfn } = genesToSubnet(space, genes);
+  const isUsed = (l: number) => l < layers;
   const perLayer = (skip: readonly boolean[] | undefined) =>
     Array.from({ length: space.totalLayers }, (_, l) => isUsed(l) && !skip?.[l]);
   return [
     true,
-    ...perLayer(subnet.skipAttention),
-    ...perLayer(subnet.skipFfn),
+    ...perLayer(skipAttention),
+    ...perLayer(skipFfn),
     ...(space.hidden ? [true] : []),
-    ...(space.groupHeads ? perLayer(subnet.skipAttention) : []),
+    ...(space.groupHeads ? perLayer(skipAttention) : []),
     ...(space.skip?.attention ?? []).map(isUsed),
     ...(space.skip?.ffn ?? []).map(isUsed),
+    ...(space.ranks
+      ? perLayer(undefined).map((isThere, l) => isThere && hasAdapters(space, skipAttention?.[l], skipFfn?.[l]))
+      : []),
   ];
 }
 
@@ -101,6 +108,10 @@ export function genesToSubnet(space: ElasticSpace, genes: readonly number[]): Su
     const units = choose(space.ffn, at.ffn, l, skipFfn, 'ffn');
     return Math.min(units, space.maxFfn?.[l] ?? units);
   });
+  const chooseRank = (l: number): number => {
+    const isUsed = l < layers && hasAdapters(space, skipAttention[l], skipFfn[l]);
+    return pick(space.ranks as readonly number[], isUsed ? genes[at.ranks + l] : 0, `ranks[${l}]`);
+  };
   return canonicalSubnet(space, {
     layers,
     heads,
@@ -109,6 +120,7 @@ export function genesToSubnet(space: ElasticSpace, genes: readonly number[]): Su
     ...(space.groupHeads && { kvHeads }),
     skipAttention,
     skipFfn,
+    ...(space.ranks && { ranks: layer.map((l) => chooseRank(l)) }),
   });
 }
 
@@ -152,6 +164,12 @@ export function subnetToGenes(space: ElasticSpace, subnet: SubnetConfig): number
       : 0;
   };
   const groupGenes = layer.map(groupGene);
+  const rankGene = (l: number): number => {
+    const isUsed = l < subnet.layers && hasAdapters(space, skip('skipAttention', l), skip('skipFfn', l));
+    return isUsed ? index(space.ranks ?? [], subnet.ranks?.[l] ?? space.fullRank, `ranks[${l}]`) : 0;
+  };
+  const fixed = layer.find((l) => l < subnet.layers && (subnet.ranks?.[l] ?? space.fullRank) !== space.fullRank);
+  if (!space.ranks && fixed !== undefined) index([space.fullRank ?? 0], subnet.ranks?.[fixed], `ranks[${fixed}]`);
   return [
     index(space.layers, subnet.layers, 'layers'),
     ...headGenes,
@@ -162,5 +180,6 @@ export function subnetToGenes(space: ElasticSpace, subnet: SubnetConfig): number
     ...(space.groupHeads ? groupGenes : []),
     ...blocks('skipAttention', space.skip?.attention),
     ...blocks('skipFfn', space.skip?.ffn),
+    ...(space.ranks ? layer.map(rankGene) : []),
   ];
 }

@@ -1,5 +1,6 @@
 // One-time reordering of heads, FFN units and channels by importance, so that prefixes keep what matters; the full model's function is unchanged.
 import * as tf from '@tensorflow/tfjs';
+import { requireNoAdapters } from '../adapters/none.ts';
 import { SupernetError, throwIfAborted } from '../errors.ts';
 import { layerFfn, layerHeads, layerKvHeads, type ElasticAxis, type WeightSlot } from '@hip/checkpoints';
 import type { ElasticModel } from '../model/types.ts';
@@ -24,7 +25,7 @@ export interface ReorderReport {
  * the channels of the whole network if asked to. Sums over heads, units and channels do not depend on their order, so the full model
  * computes the same function up to float rounding.
  *
- * @throws SupernetError `invalid-option` for an unknown criterion or one whose calibration data is missing; `aborted`
+ * @throws SupernetError `invalid-option` for an unknown criterion, one whose calibration data is missing, a model with adapters; `aborted`
  *
  * @example
  * ```ts
@@ -32,6 +33,7 @@ export interface ReorderReport {
  * ```
  */
 export async function reorderByImportance(model: ElasticModel, options: ReorderOptions): Promise<ReorderReport> {
+  requireNoAdapters(model, 'reorderByImportance');
   const { criterion } = options;
   if (!Object.hasOwn(CRITERIA, criterion)) {
     const known = Object.keys(CRITERIA).join(', ');

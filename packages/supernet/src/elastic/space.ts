@@ -1,12 +1,12 @@
 // The elastic search space: which choices there are.
 import { SupernetError } from '../errors.ts';
 import { requireInteger } from './validate.ts';
-import type { ElasticSpace, SpaceChoices, SpaceShape } from './types.ts';
+import type { AdaptedBlock, ElasticSpace, SpaceChoices, SpaceShape } from './types.ts';
 
 /**
  * Builds a space. Without choices: layers from half to all; heads from half to all in about four steps (multiples of the GQA group);
  * FFN one, two and three thirds. For BERT-base that is the paper's space (6…12 · {6,8,10,12} · {1024,2048,3072}). Hidden size, query
- * heads of a group and single blocks are elastic where choices say so.
+ * heads of a group, single blocks and the ranks of adapters are elastic where choices say so.
  *
  * @throws SupernetError `invalid-subnet` when a choice is out of range or no multiple of the head group.
  *
@@ -34,6 +34,7 @@ export function createSpace(shape: SpaceShape, choices: SpaceChoices = {}): Elas
   }
   const hidden = choices.hidden && ascending(choices.hidden, 'hidden', shape.hidden ?? 0);
   const groupHeads = choices.groupHeads && ascending(choices.groupHeads, 'groupHeads', group);
+  const ranks = choices.ranks && ascending(choices.ranks, 'ranks', shape.adapters?.rank ?? 0, 0);
   const blocks = (name: 'attention' | 'ffn'): readonly number[] => skippable(name, choices.skip?.[name], shape.layers);
   return {
     layers,
@@ -47,6 +48,8 @@ export function createSpace(shape: SpaceShape, choices: SpaceChoices = {}): Elas
     ...(hidden && { hidden }),
     ...(groupHeads && { groupHeads }),
     ...(choices.skip && { skip: { attention: blocks('attention'), ffn: blocks('ffn') } }),
+    ...(shape.adapters && { fullRank: shape.adapters.rank, adaptedBlocks: shape.adapters.blocks }),
+    ...(ranks && { ranks }),
   };
 }
 
@@ -65,18 +68,24 @@ function skippable(name: string, layers: readonly number[] | undefined, total: n
 /** Number of distinct sub-networks of the space (canonical form), as a double. */
 export function spaceSize(space: ElasticSpace): number {
   const attention = space.heads.length * (space.groupHeads?.length ?? 1);
-  const ofLayer = (l: number) =>
-    (attention + (space.skip?.attention.includes(l) ? 1 : 0)) *
-    (space.ffn.length + (space.skip?.ffn.includes(l) ? 1 : 0));
+  const ranks = space.ranks?.length ?? 1;
+  const isAdapted = (block: AdaptedBlock) => space.adaptedBlocks?.includes(block) ?? false;
+  const ofLayer = (l: number) => {
+    // A rank says nothing in a layer whose adapted blocks are left out.
+    const [withAttention, withFfn] = [isAdapted('attention') ? ranks : 1, isAdapted('ffn') ? ranks : 1];
+    const [noAttention, noFfn] = [space.skip?.attention.includes(l) ? 1 : 0, space.skip?.ffn.includes(l) ? 1 : 0];
+    const kept = attention * space.ffn.length * Math.max(withAttention, withFfn);
+    return kept + attention * noFfn * withAttention + noAttention * space.ffn.length * withFfn + noAttention * noFfn;
+  };
   const ofDepth = (layers: number) =>
     Array.from({ length: layers }, (_, l) => ofLayer(l)).reduce((product, count) => product * count, 1);
   return (space.hidden?.length ?? 1) * space.layers.reduce((sum, layers) => sum + ofDepth(layers), 0);
 }
 
-function ascending(values: readonly number[], name: string, max: number): number[] {
+function ascending(values: readonly number[], name: string, max: number, least = 1): number[] {
   const sorted = [...new Set(values)].sort((a, b) => a - b);
   if (sorted.length === 0) throw new SupernetError('invalid-subnet', `${name} has no choices`, { name });
-  for (const value of sorted) requireInteger(`${name} choice`, value, max);
+  for (const value of sorted) requireInteger(`${name} choice`, value, max, { least });
   return sorted;
 }
 

@@ -1,4 +1,5 @@
 // Sub-networks of a space: the ends of it, random ones, and the canonical form of each.
+import { hasAdapters } from './adapted.ts';
 import { geneCardinalities, genesToSubnet } from './genes.ts';
 import { defaultKvHeads } from './kv-heads.ts';
 import type { ElasticSpace, SubnetConfig } from './types.ts';
@@ -47,7 +48,7 @@ export function sampleSubnet(space: ElasticSpace, random: () => number): SubnetC
 
 /**
  * Canonical form: unused entries (layer ≥ `layers`, or of a block left out) take the smallest choice, and what says nothing (all
- * channels, all query heads of a group, no block left out) is absent, so that sub-networks which differ only there are equal.
+ * channels, all query heads of a group, no block left out, adapters of full rank) is absent, so that sub-networks which differ only there are equal.
  *
  * @throws SupernetError `invalid-subnet`
  */
@@ -65,6 +66,9 @@ export function canonicalSubnet(space: ElasticSpace, subnet: SubnetConfig): Subn
     const used = l < layers && !skipAttention[l];
     return used ? (subnet.kvHeads?.[l] ?? defaultKvHeads(space, heads[l] as number, l)) : unusedHeads / space.headGroup;
   });
+  const isAdapted = (l: number) => l < layers && hasAdapters(space, skipAttention[l], skipFfn[l]);
+  const ranks = layer.map((l) => (isAdapted(l) ? (subnet.ranks?.[l] ?? space.fullRank) : space.ranks?.[0]) ?? 0);
+  const isWholeRank = layer.every((l) => !isAdapted(l) || ranks[l] === space.fullRank);
   const isPlain = layer.every(
     (l) => l >= layers || skipAttention[l] || kvHeads[l] === defaultKvHeads(space, heads[l]!, l),
   );
@@ -76,15 +80,16 @@ export function canonicalSubnet(space: ElasticSpace, subnet: SubnetConfig): Subn
     ...(!isPlain && { kvHeads }),
     ...(skipAttention.includes(true) && { skipAttention }),
     ...(skipFfn.includes(true) && { skipFfn }),
+    ...(!isWholeRank && { ranks }),
   };
 }
 
 /**
  * Stable text key of a sub-network's canonical form, e.g. `2|4,2|768,512`; then the channels (`|d256`), key/value heads (`|k2,1`) and
- * layers without attention (`|a3`) and FFN (`|f2,3`), where it says so.
+ * layers without attention (`|a3`) and FFN (`|f2,3`), and the ranks of adapters (`|r8,0`), where it says so.
  */
 export function subnetKey(subnet: SubnetConfig): string {
-  const { layers, hidden, kvHeads, skipAttention, skipFfn } = subnet;
+  const { layers, hidden, kvHeads, skipAttention, skipFfn, ranks } = subnet;
   const used = (values: readonly number[], skip?: readonly boolean[]) =>
     values
       .slice(0, layers)
@@ -97,6 +102,7 @@ export function subnetKey(subnet: SubnetConfig): string {
     kvHeads ? `|k${used(kvHeads, skipAttention)}` : '',
     skipped(skipAttention) && `|a${skipped(skipAttention)}`,
     skipped(skipFfn) && `|f${skipped(skipFfn)}`,
+    ranks ? `|r${used(ranks)}` : '',
   ];
   return `${layers}|${used(subnet.heads, skipAttention)}|${used(subnet.ffn, skipFfn)}${more.join('')}`;
 }

@@ -21,6 +21,13 @@ export interface SubnetConfig {
   readonly skipAttention?: readonly boolean[] | undefined;
   /** The same of the FFN. @defaultValue none */
   readonly skipFfn?: readonly boolean[] | undefined;
+  /**
+   * Rank of the low-rank adapters of each layer, of a model that has any (`addAdapters`): of every adapter the first so many columns of A
+   * and rows of B, or as many as it has; 0: none.
+   *
+   * @defaultValue all
+   */
+  readonly ranks?: readonly number[] | undefined;
 }
 
 /** The choices of each elastic dimension (ascending) and the shape of the full model. */
@@ -56,7 +63,16 @@ export interface ElasticSpace {
   readonly groupHeads?: readonly number[];
   /** Layers whose attention, or FFN, may be left out: a gene each. */
   readonly skip?: SkippableBlocks;
+  /** Choices of the adapters' rank per layer, ascending, 0 for none; without them it is not elastic. */
+  readonly ranks?: readonly number[];
+  /** The largest rank of the model's adapters; absent where it has none. */
+  readonly fullRank?: number;
+  /** Blocks whose products have adapters. */
+  readonly adaptedBlocks?: readonly AdaptedBlock[];
 }
+
+/** A block of a layer that adapters may be on. */
+export type AdaptedBlock = 'attention' | 'ffn';
 
 /** Layers (from 0, ascending) whose blocks may be left out. */
 export interface SkippableBlocks {
@@ -73,6 +89,8 @@ export interface SpaceShape {
   readonly headGroup?: number;
   /** Channels of the residual stream; needed where they are elastic. */
   readonly hidden?: number;
+  /** The largest rank of its adapters, and the blocks that they are on; needed where it is elastic. */
+  readonly adapters?: { readonly rank: number; readonly blocks: readonly AdaptedBlock[] };
 }
 
 /** Choices to override; each list must contain only values ≤ the full value. */
@@ -86,7 +104,9 @@ export interface SpaceChoices {
   readonly groupHeads?: readonly number[] | undefined;
   /** @defaultValue none */
   readonly skip?: Partial<SkippableBlocks> | undefined;
+  /** Ranks of adapters, 0 among them for none. @defaultValue not elastic */
+  readonly ranks?: readonly number[] | undefined;
 }
 
 /** What a sub-network must fit into: a space without its choices. */
-export type SubnetBounds = Omit<ElasticSpace, 'layers' | 'heads' | 'ffn' | 'hidden' | 'groupHeads' | 'skip'>;
+export type SubnetBounds = Omit<ElasticSpace, 'layers' | 'heads' | 'ffn' | 'hidden' | 'groupHeads' | 'skip' | 'ranks'>;

@@ -11,13 +11,14 @@ import type { SubnetBounds, SubnetConfig } from './types.ts';
 export function validateSubnet(space: SubnetBounds, subnet: SubnetConfig): void {
   const { totalLayers } = space;
   requireInteger('layers', subnet.layers, totalLayers);
-  const { heads: allHeads, ffn: allFfn, kvHeads: allKv, skipAttention, skipFfn } = subnet;
+  const { heads: allHeads, ffn: allFfn, kvHeads: allKv, skipAttention, skipFfn, ranks } = subnet;
   for (const [name, values] of Object.entries({
     heads: allHeads,
     ffn: allFfn,
     kvHeads: allKv,
     skipAttention,
     skipFfn,
+    ranks,
   })) {
     if (values === undefined || values.length === totalLayers) continue;
     throw new SupernetError(
@@ -27,7 +28,12 @@ export function validateSubnet(space: SubnetBounds, subnet: SubnetConfig): void 
     );
   }
   if (subnet.hidden !== undefined) requireInteger('hidden', subnet.hidden, space.fullHidden ?? subnet.hidden);
+  if (ranks && space.fullRank === undefined) {
+    const message = `ranks = ${ranks.join(', ')}: the model has no adapters, leave ranks out or make some by addAdapters`;
+    throw new SupernetError('invalid-subnet', message, { name: 'ranks', ranks });
+  }
   for (let layer = 0; layer < subnet.layers; layer++) {
+    if (ranks) requireInteger('ranks', ranks[layer] as number, space.fullRank as number, { layer, least: 0 });
     if (!skipAttention?.[layer]) requireHeads(space, subnet, layer);
     if (!skipFfn?.[layer]) requireWidth('ffn', allFfn[layer] as number, space.maxFfn?.[layer] ?? space.fullFfn, layer);
   }
@@ -60,12 +66,18 @@ function requireHeads(space: SubnetBounds, subnet: SubnetConfig, layer: number):
 
 /** A width of a layer; 0 only where the full model has none. */
 function requireWidth(name: string, value: number, max: number, layer: number): void {
-  if (max > 0 || value !== 0) requireInteger(name, value, max, layer);
+  if (max > 0 || value !== 0) requireInteger(name, value, max, { layer });
 }
 
-export function requireInteger(option: string, value: number, max: number, layer?: number): void {
-  if (!Number.isInteger(value) || value < 1 || value > max) {
+export function requireInteger(
+  option: string,
+  value: number,
+  max: number,
+  { layer, least = 1 }: { readonly layer?: number; readonly least?: number } = {},
+): void {
+  if (!Number.isInteger(value) || value < least || value > max) {
     const name = layer === undefined ? option : `${option}[${layer}]`;
-    throw new SupernetError('invalid-subnet', `${name} = ${value}: expected an integer 1…${max}`, { name, value, max });
+    const message = `${name} = ${value}: expected an integer ${least}…${max}`;
+    throw new SupernetError('invalid-subnet', message, { name, value, max });
   }
 }

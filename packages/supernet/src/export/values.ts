@@ -1,4 +1,5 @@
 // The weights of a sub-network as arrays: prefixes of the full weights.
+import { addAdapter } from '../adapters/merge.ts';
 import { keepsSlot, keptAxes, layerWidth, sliceArray, slotWidth } from '../elastic/slice.ts';
 import { fullSubnet } from '../elastic/subnets.ts';
 import { validateSubnet } from '../elastic/validate.ts';
@@ -35,17 +36,18 @@ export function subnetModelConfig(config: ModelConfig, subnet: SubnetConfig): Mo
   };
 }
 
-/** Values of a slot in the sub-network's shape. @throws SupernetError `non-finite` (a weight) */
+/** Values of a slot in the sub-network's shape, adapters merged into them. @throws SupernetError `non-finite` (a weight) */
 export async function subnetValue(model: ElasticModel, subnet: SubnetConfig, slot: WeightSlot): Promise<Float32Array> {
   const variable = model.weights.get(slot.name);
   const data = (await variable!.data()) as Float32Array;
   const kept = sliceArray(data, keptAxes(model.config, slot, slotWidth(model.config, slot, subnet)));
+  await addAdapter(model, subnet, slot, kept);
   requireFinite(slot.name, kept);
   return kept;
 }
 
 /**
- * Values of every slot the sub-network keeps, in the sub-network's shapes.
+ * Values of every slot the sub-network keeps, in the sub-network's shapes, adapters merged into them.
  *
  * @throws SupernetError `invalid-subnet`, `non-finite` (a weight)
  */
@@ -60,7 +62,7 @@ export async function subnetValues(model: ElasticModel, subnet: SubnetConfig): P
 }
 
 /**
- * A sub-network as a model of its own, in memory: no slicing at run time, so it is what to time and to deploy.
+ * A sub-network as a model of its own, in memory: no slicing at run time, so it is what to time and to deploy. Adapters are merged into it.
  * The caller disposes it; the original is untouched.
  *
  * @throws SupernetError `invalid-subnet`, `non-finite` (a weight)

@@ -1,6 +1,7 @@
 // One forward pass through the layers: attention and FFN blocks of a sub-network, sliced or masked, of both branches.
 import * as tf from '@tensorflow/tfjs';
 import { languageName, layerWindow, type ModelConfig, type RelativeAttention, type WeightSlot } from '@hip/checkpoints';
+import type { AdapterPass } from '../adapters/forward.ts';
 import { isWhole, keptAxes, keptCount, keptMask, keptOf, layerWidth, sliceTensor } from '../elastic/slice.ts';
 import type { KeptAxis, LayerWidth } from '../elastic/slice.ts';
 import { SupernetError } from '../errors.ts';
@@ -19,6 +20,7 @@ export interface LayerWeights {
   readonly config: ModelConfig;
   readonly weights: ReadonlyMap<string, tf.Variable>;
   readonly slots: ReadonlyMap<string, WeightSlot>;
+  readonly adapters?: AdapterPass | undefined;
 }
 
 /** The layers of a {@link TransformerModel}. */
@@ -45,7 +47,7 @@ export class Layers {
     const { contentToPosition, positionToContent, sharedProjections } = relativeAttention;
     const { table, places } = pass.relative;
     const project = (own: string, shared: string) =>
-      this.#linear(table, `${at}.${sharedProjections ? shared : own}`, used);
+      this.#product(table, `${at}.${sharedProjections ? shared : own}`, used, pass);
     const ofQueries = contentToPosition && relativeScores(q, project('positionKey', 'key'), places.ofQueries);
     const ofKeys = positionToContent && relativeScores(k, project('positionQuery', 'query'), places.ofKeys);
     return ofQueries && ofKeys ? tf.add(ofQueries, ofKeys) : ofQueries || ofKeys || undefined;
@@ -171,20 +173,25 @@ export class Layers {
     });
   }
 
-  /** The product with a weight; without a pass of what is no token of either branch. */
+  /** The product of tokens with the weight of each one's branch. */
   #linear(
     x: tf.Tensor2D,
     name: string,
     width: LayerWidth,
-    pass?: Pass,
+    pass: Pass,
     observe?: ForwardOptions['observe'],
   ): tf.Tensor2D {
-    const step = (rows: tf.Tensor2D, own: string): tf.Tensor2D => {
+    return this.#byBranch(x, name, pass, (rows, own) => {
       observe?.(own, rows);
-      const bias = this.#weights.slots.has(`${own}.bias`) ? this.#weight(`${own}.bias`, width) : undefined;
-      return linear(rows, this.#weight(`${own}.weight`, width) as tf.Tensor2D, bias as tf.Tensor1D | undefined);
-    };
-    return pass ? this.#byBranch(x, name, pass, step) : step(x, name);
+      return this.#product(rows, own, width, pass);
+    });
+  }
+
+  /** The product with a weight, and what its adapter adds. */
+  #product(x: tf.Tensor2D, name: string, width: LayerWidth, pass: Pass): tf.Tensor2D {
+    const bias = this.#weights.slots.has(`${name}.bias`) ? this.#weight(`${name}.bias`, width) : undefined;
+    const y = linear(x, this.#weight(`${name}.weight`, width) as tf.Tensor2D, bias as tf.Tensor1D | undefined);
+    return this.#weights.adapters?.apply(y, x, name, width, pass) ?? y;
   }
 
   norm(x: tf.Tensor2D, name: string, pass: Pass): tf.Tensor2D {

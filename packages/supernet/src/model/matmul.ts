@@ -33,7 +33,7 @@ export function linear(x: tf.Tensor2D, w: tf.Tensor2D, bias?: tf.Tensor1D): tf.T
       value: halfProduct(input, weight, false, false, b) ?? tf.fused.matMul({ a: input, b: weight, bias: b }),
       gradFunc: (dy: tf.Tensor2D, saved: tf.Tensor[]) => {
         const [a, m] = saved as [tf.Tensor2D, tf.Tensor2D];
-        return [timesTransposed(dy, m), transposedTimes(a, dy), sumRows(dy)];
+        return [() => timesTransposed(dy, m), () => transposedTimes(a, dy), () => sumRows(dy)];
       },
     };
   });
@@ -47,7 +47,7 @@ export function matMul(a: tf.Tensor2D, b: tf.Tensor2D): tf.Tensor2D {
       value: halfProduct(left, right, false, false) ?? tf.matMul(left, right),
       gradFunc: (dy: tf.Tensor2D, saved: tf.Tensor[]) => {
         const [l, r] = saved as [tf.Tensor2D, tf.Tensor2D];
-        return [timesTransposed(dy, r), transposedTimes(l, dy)];
+        return [() => timesTransposed(dy, r), () => transposedTimes(l, dy)];
       },
     };
   });
@@ -61,10 +61,14 @@ export function matMulTied(x: tf.Tensor2D, table: tf.Tensor2D): tf.Tensor2D {
       value: timesTransposed(input, weight),
       gradFunc: (dy: tf.Tensor2D, saved: tf.Tensor[]) => {
         const [a, w] = saved as [tf.Tensor2D, tf.Tensor2D];
-        // Aᵀ·dY transposes the small activation, not the [N, V] gradient.
-        const ofInput = halfProduct(dy, w, false, false) ?? tf.matMul(dy, w);
-        if (wantsPlainProducts()) return [ofInput, tf.transpose(transposedTimes(a, dy))];
-        return [ofInput, halfProduct(dy, a, true, false) ?? tf.matMul(dy, a, true)];
+        return [
+          () => halfProduct(dy, w, false, false) ?? tf.matMul(dy, w),
+          () => {
+            // Aᵀ·dY transposes the small activation, not the [N, V] gradient.
+            if (wantsPlainProducts()) return tf.transpose(transposedTimes(a, dy));
+            return halfProduct(dy, a, true, false) ?? tf.matMul(dy, a, true);
+          },
+        ];
       },
     };
   });

@@ -18,7 +18,7 @@ export function rmsNorm(x: tf.Tensor2D, weight: tf.Tensor1D, epsilon: number): t
         const [n, r, scale] = saved as [tf.Tensor2D, tf.Tensor2D, tf.Tensor1D];
         const dn = tf.mul(dy, scale);
         const dx = tf.mul(tf.sub(dn, tf.mul(n, tf.mean(tf.mul(dn, n), -1, true))), r);
-        return [dx, sumRows(tf.mul(dy, n))];
+        return [dx, () => sumRows(tf.mul(dy, n))];
       },
     };
   });
@@ -45,7 +45,7 @@ export function layerNorm(
         const dn = tf.mul(dy, scale);
         const projected = tf.mul(n, tf.mean(tf.mul(dn, n), -1, true));
         const dx = tf.mul(tf.sub(tf.sub(dn, tf.mean(dn, -1, true)), projected), r);
-        return [dx, sumRows(tf.mul(dy, n)), sumRows(dy)];
+        return [dx, () => sumRows(tf.mul(dy, n)), () => sumRows(dy)];
       },
     };
   });

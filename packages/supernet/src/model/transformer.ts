@@ -7,6 +7,8 @@ import {
   type ModelConfig,
   type WeightSlot,
 } from '@hip/checkpoints';
+import { AdapterPass } from '../adapters/forward.ts';
+import type { Adapters, OwnAdapters } from '../adapters/types.ts';
 import { validateSubnet } from '../elastic/validate.ts';
 import type { ElasticSpace, SpaceChoices } from '../elastic/types.ts';
 import { SupernetError } from '../errors.ts';
@@ -27,7 +29,7 @@ import { modelSpace } from './space.ts';
 import { createStream } from './stream.ts';
 import type { Stream } from './stream.ts';
 import type { ElasticModel, ForwardOptions, ForwardOutput, KeyValueCache, LayerRange } from './types.ts';
-import { variablesOf } from './variables.ts';
+import { slotVariables, type SlotValues } from './variables.ts';
 import { guardMemory } from './wasm-memory.ts';
 import type { ModelInputs } from './types.ts';
 
@@ -49,35 +51,45 @@ export class TransformerModel implements ElasticModel {
   readonly slots: readonly WeightSlot[];
   readonly #slotByName: ReadonlyMap<string, WeightSlot>;
   readonly #layers: Layers;
+  /** What is disposed with it. */
+  readonly #own: readonly tf.Variable[];
   readonly #rope: RopeCache | undefined;
   readonly #ropeLocal: RopeCache | undefined;
   readonly source?: CheckpointFiles;
   readonly generation?: GenerationDefaults;
+  readonly adapters?: Adapters;
 
   /**
-   * `values` are the weights by slot name, in slot shape; `choices` override the default elastic space.
+   * `values` are the weights by slot name, in slot shape (a variable is used where it is, and stays its owner's); `choices` override the
+   * default elastic space.
    *
    * @throws SupernetError `missing-weight`, `invalid-subnet` (choices that the model does not have)
    */
   constructor(
     config: ModelConfig,
-    values: ReadonlyMap<string, Float32Array>,
+    values: ReadonlyMap<string, SlotValues>,
     choices: SpaceChoices = {},
     source?: CheckpointFiles,
     generation?: GenerationDefaults,
+    adapted?: OwnAdapters,
   ) {
     requireComputable(config);
     this.config = config;
     if (source) this.source = source;
     if (generation) this.generation = generation;
+    const adapters = adapted?.adapters;
+    if (adapters) this.adapters = adapters;
     this.family = config.family;
-    this.space = modelSpace(config, choices);
+    this.space = modelSpace(config, choices, adapters);
     this.slots = weightSlots(config);
     this.#slotByName = new Map(this.slots.map((slot) => [slot.name, slot]));
     this.#rope = config.rope && new RopeCache(config.rope, config.headSize);
     this.#ropeLocal = config.ropeLocal && new RopeCache(config.ropeLocal, config.headSize);
-    this.weights = variablesOf(this.slots, values);
-    this.#layers = new Layers({ config, weights: this.weights, slots: this.#slotByName });
+    const { weights, own } = slotVariables(this.slots, values);
+    this.weights = weights;
+    this.#own = [...own, ...(adapters?.weights.values() ?? []), ...(adapted?.copies ?? [])];
+    const pass = adapters && new AdapterPass(config, this.#slotByName, adapters);
+    this.#layers = new Layers({ config, weights, slots: this.#slotByName, adapters: pass });
   }
 
   forward(inputs: ModelInputs, options: ForwardOptions = {}): ForwardOutput {
@@ -115,7 +127,7 @@ export class TransformerModel implements ElasticModel {
   }
 
   dispose(): void {
-    for (const variable of this.weights.values()) variable.dispose();
+    for (const variable of this.#own) variable.dispose();
     this.#rope?.dispose();
     this.#ropeLocal?.dispose();
   }

@@ -1,6 +1,7 @@
 // The contract between families, training, export and callers: configuration, inputs, options and the elastic model itself.
 import type * as tf from '@tensorflow/tfjs';
 import type { CheckpointFiles, FamilyName, GenerationDefaults, ModelConfig, WeightSlot } from '@hip/checkpoints';
+import type { Adapters } from '../adapters/types.ts';
 import type { DropoutRates } from './dropout.ts';
 import type { ElasticSpace, SubnetConfig } from '../elastic/types.ts';
 
@@ -154,6 +155,8 @@ export interface ElasticModel {
   readonly source?: CheckpointFiles;
   /** The checkpoint's `generation_config.json`. */
   readonly generation?: GenerationDefaults;
+  /** Low-rank adapters beside the weights (`addAdapters`): those are trained then, and the weights not, except {@link Adapters.replaced}. */
+  readonly adapters?: Adapters;
   /**
    * Runs the model. What is checked without waiting for a device: shapes and types always, ids where they are in host memory (the
    * backends cpu and wasm).

@@ -1,5 +1,6 @@
 // tf.variableGrads that frees as it goes: tfjs keeps the gradients of all intermediate tensors until the last one is known.
 import * as tf from '@tensorflow/tfjs';
+import { withWantedGradients } from './custom-gradient.ts';
 
 /** A recorded operation. */
 interface TapeNode {
@@ -78,7 +79,8 @@ function backpropagate(
   for (const node of tape.toReversed()) {
     if (path.has(node)) {
       const names = Object.keys(node.inputs).filter((name) => dependent.has((node.inputs[name] as tf.Tensor).id));
-      for (const [index, slope] of slopesOf(node, names, gradients).entries()) {
+      const slopes = withWantedGradients(dependent, () => slopesOf(node, names, gradients));
+      for (const [index, slope] of slopes.entries()) {
         const { id } = node.inputs[names[index] as string] as tf.Tensor;
         const before = gradients.get(id);
         gradients.set(id, before ? tf.add(before, slope) : slope);

@@ -44,6 +44,7 @@ export class SubnetGenes {
       ...(space.groupHeads ? perLayer('group-heads', space.groupHeads) : []),
       ...skipped('attention', space.skip?.attention),
       ...skipped('ffn-kept', space.skip?.ffn),
+      ...(space.ranks ? perLayer('rank', space.ranks) : []),
       ...(bits.length > 0
         ? [...perLayer('bits', bits), { type: 'ordinal', name: 'bits.rest', values: bits } as const]
         : []),

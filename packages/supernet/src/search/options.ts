@@ -10,8 +10,14 @@ import type { WeightBits } from './genes.ts';
 /** What is measured of a sub-network's answers. */
 export type SubnetQuality = 'loss' | 'accuracy' | 'perplexity';
 
-/** What a sub-network costs. */
-export type SubnetCost = 'macs' | 'parameters' | 'bytes' | 'memory' | 'latency';
+/**
+ * What a sub-network costs: of a model with adapters those of the network that they are merged into, and beside it what they cost kept
+ * apart, one set of many over one base.
+ */
+export type SubnetCost = 'macs' | 'parameters' | 'bytes' | 'memory' | 'latency' | AdapterCost;
+
+/** Bytes of the adapters' file in float32, and multiply-accumulates beside the network's. */
+export type AdapterCost = 'adapter-bytes' | 'adapter-macs';
 
 export type SubnetObjective = SubnetQuality | SubnetCost;
 
@@ -74,11 +80,14 @@ const OBJECTIVES: readonly SubnetObjective[] = [
   'bytes',
   'memory',
   'latency',
+  'adapter-bytes',
+  'adapter-macs',
 ];
 
 export function checkOptions(
   { bits, onnx, task, steps = 1 }: SubnetProblemOptions,
   objectives: readonly SubnetObjective[],
+  hasAdapters: boolean,
 ): void {
   const fail = (message: string, details: Record<string, unknown>): never => {
     throw new SupernetError('invalid-option', message, details);
@@ -87,6 +96,9 @@ export function checkOptions(
   const alien = objectives.find((name) => !OBJECTIVES.includes(name) && typeof task !== 'function');
   if (alien !== undefined || objectives.length === 0)
     fail(`objectives = ${objectives.join(', ') || '(none)'}: use some of ${OBJECTIVES.join(', ')}`, { objectives });
+  const apart = objectives.find((name) => name.startsWith('adapter-'));
+  if (apart !== undefined && !hasAdapters)
+    fail(`objectives has ${apart}: the model has no adapters, make some by addAdapters`, { objectives });
   if (bits && (bits.length === 0 || bits.some((each) => each !== 4 && each !== 8)))
     fail(`bits = ${JSON.stringify(bits)}: use 4, 8 or both`, { bits });
   if (bits && onnx?.dtype !== undefined && !onnx.dtype.startsWith('q'))

@@ -1,4 +1,6 @@
 // A super-network as a search problem: one line from a model and its data to a Pareto search.
+import { countAdapters } from '../adapters/count.ts';
+import { countAdapterBytes } from '../adapters/peft/layout.ts';
 import { countMacs, countParameters } from '../elastic/cost.ts';
 import { subnetToGenes } from '../elastic/genes.ts';
 import { countMemory } from '../elastic/memory.ts';
@@ -43,10 +45,16 @@ export interface SubnetProblem {
   onnx(genes: readonly number[]): Omit<OnnxOptions, 'signal'>;
 }
 
-const UNITS: Readonly<Record<string, string>> = { loss: 'nats', bytes: 'B', memory: 'B', latency: 'ms' };
+const UNITS: Readonly<Record<string, string>> = {
+  loss: 'nats',
+  bytes: 'B',
+  memory: 'B',
+  latency: 'ms',
+  'adapter-bytes': 'B',
+};
 
 /**
- * The sub-networks of a model as a search problem: depth, heads, widths and, with `bits`, the bit widths of each layer by name. MACs, parameters and
+ * The sub-networks of a model as a search problem: depth, heads, widths, ranks of adapters and, with `bits`, the bit widths of each layer by name. MACs, parameters and
  * memory are computed for every candidate that is thought of; quality, latency and the exported file's bytes are measured (to the byte: a graph is built
  * for it), and predicted in between.
  *
@@ -62,7 +70,7 @@ const UNITS: Readonly<Record<string, string>> = { loss: 'nats', bytes: 'B', memo
  */
 export function subnetProblem(model: ElasticModel, options: SubnetProblemOptions): SubnetProblem {
   const { task, objectives = ['loss', 'macs'], bits, tokens, batchSize = 32, steps = 1 } = options;
-  checkOptions(options, objectives);
+  checkOptions(options, objectives, model.adapters !== undefined);
   const genes = new SubnetGenes(model.space, bits && [...new Set(bits)].sort((a, b) => a - b));
   const { config } = model;
   const length = tokens === undefined ? {} : { tokens };
@@ -70,6 +78,10 @@ export function subnetProblem(model: ElasticModel, options: SubnetProblemOptions
     macs: (subnet) => countMacs(config, subnet, length),
     parameters: (subnet) => countParameters(config, subnet),
     memory: (subnet) => countMemory(config, subnet, length).total,
+    ...(model.adapters && {
+      'adapter-bytes': (subnet: SubnetConfig) => countAdapterBytes(model, subnet),
+      'adapter-macs': (subnet: SubnetConfig) => countAdapters(model, subnet, length).macs,
+    }),
   };
   const wanted = (name: string) => objectives.some((objective) => objective === name);
   const latency = options.latency ?? relativeLatency(model, tokens);

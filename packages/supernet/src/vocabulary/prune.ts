@@ -1,5 +1,6 @@
 // A model and its tokenizer without the tokens that a corpus never uses.
 import { createTokenizer, type CheckpointFiles, type ModelConfig, type TextTokenizer } from '@hip/checkpoints';
+import { requireNoAdapters } from '../adapters/none.ts';
 import { SupernetError } from '../errors.ts';
 import { TransformerModel } from '../model/transformer.ts';
 import type { ElasticModel } from '../model/types.ts';
@@ -27,7 +28,7 @@ const ID_KEY = /(^|_)token_ids?$/;
  * text by text; other text may take more tokens, never other characters.
  *
  * @throws SupernetError `unsupported-model` in words where the tokenizer cannot be cut, or comes without a tokenizer.json;
- * `invalid-data` as `reportVocabulary`
+ * `invalid-data` as `reportVocabulary`, `invalid-option` for a model with adapters
  *
  * @example
  * ```ts
@@ -44,6 +45,7 @@ export async function pruneVocabulary(
   texts: readonly string[],
   options: { readonly tokenizerJson?: TokenizerJson | undefined } = {},
 ): Promise<PrunedVocabulary> {
+  requireNoAdapters(model, 'pruneVocabulary');
   const { config } = model;
   const json = options.tokenizerJson ?? (await readJson(model.source, 'tokenizer.json'));
   if (!json || config.vocabSize === 0) {

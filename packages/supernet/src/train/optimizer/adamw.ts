@@ -1,6 +1,7 @@
 // AdamW (Loshchilov & Hutter 2019) on tfjs variables: decoupled decay, bias correction, layer-wise learning rates, exact state.
 import * as tf from '@tensorflow/tfjs';
 import type { WeightSlot } from '@hip/checkpoints';
+import { trainedSlots, trainedWeights } from '../../adapters/trained.ts';
 import { elementCount } from '../../counts.ts';
 import { SupernetError } from '../../errors.ts';
 import { adamwOnHeap, isOwnOnHeap } from '../../model/host-arrays.ts';
@@ -22,7 +23,7 @@ interface GradientFactors {
 }
 
 /**
- * AdamW over the weights of an elastic model. A weight without a gradient in a step is left alone, its step count too.
+ * AdamW over what is trained of an elastic model: its weights, or its adapters and its own head. A weight without a gradient in a step is left alone, its step count too.
  *
  * @example
  * ```ts
@@ -32,14 +33,18 @@ interface GradientFactors {
  * ```
  */
 export class AdamW {
-  readonly #model: ElasticModel;
+  readonly #layers: number;
+  readonly #slots: readonly WeightSlot[];
+  readonly #weights: ReadonlyMap<string, tf.Variable>;
   readonly #options: AdamWSettings;
   readonly #moments = new Map<string, Moments>();
   #packs: readonly MomentPack[] = [];
 
   /** @throws SupernetError `invalid-option` */
   constructor(model: ElasticModel, options: AdamWOptions = {}) {
-    this.#model = model;
+    this.#layers = model.config.layers;
+    this.#slots = trainedSlots(model);
+    this.#weights = trainedWeights(model);
     this.#options = resolveAdamW(options);
   }
 
@@ -58,7 +63,7 @@ export class AdamW {
         // Free on wasm; where it would wait for a device, nobody asks.
         scale: tf.getBackend() === 'wasm' ? ((scale?.dataSync()[0] as number | undefined) ?? 1) : 1,
       };
-      for (const slot of this.#model.slots) {
+      for (const slot of this.#slots) {
         const gradient = gradients.get(slot.name);
         // A tidy per weight: temporaries are freed at once instead of all together.
         if (gradient) tf.tidy(() => this.#update(slot, gradient, learningRate, factors));
@@ -92,7 +97,7 @@ export class AdamW {
   }
 
   #applyOnGpu(gradients: GradientSet, learningRate: number, scale?: tf.Scalar): void {
-    if (this.#packs.length === 0) this.#packs = packsOf(this.#model.slots, new Map());
+    if (this.#packs.length === 0) this.#packs = packsOf(this.#slots, new Map());
     // Weights that were trained equally often share their numbers.
     const places = new Map<number, number>();
     const values: number[] = [];
@@ -158,7 +163,7 @@ export class AdamW {
 
   /** Replaces all state. @throws SupernetError `invalid-checkpoint` when it does not fit the model */
   restore(state: ReadonlyMap<string, MomentArrays>): void {
-    const slots = new Map(this.#model.slots.map((slot) => [slot.name, slot]));
+    const slots = new Map(this.#slots.map((slot) => [slot.name, slot]));
     for (const [name, { first, second }] of state) {
       const slot = slots.get(name);
       const size = slot && elementCount(slot.shape);
@@ -172,7 +177,7 @@ export class AdamW {
     }
     this.dispose();
     if (onWebGpu()) {
-      this.#packs = packsOf(this.#model.slots, state);
+      this.#packs = packsOf(this.#slots, state);
       return;
     }
     for (const [name, { first, second, steps }] of state) {
@@ -190,8 +195,8 @@ export class AdamW {
   }
 
   #weight(name: string): tf.Variable {
-    const weight = this.#model.weights.get(name);
-    if (!weight) throw new SupernetError('missing-weight', `the model has no weight ${name}`, { name });
+    const weight = this.#weights.get(name);
+    if (!weight) throw new SupernetError('missing-weight', `the model trains no weight ${name}`, { name });
     return weight;
   }
 
@@ -208,8 +213,7 @@ export class AdamW {
   #layerFactor(slot: WeightSlot): number {
     const { layerDecay } = this.#options;
     if (layerDecay === 1) return 1;
-    const { layers } = this.#model.config;
-    if (slot.layer !== undefined) return layerDecay ** (layers - slot.layer);
-    return slot.name.startsWith('embeddings.') ? layerDecay ** (layers + 1) : 1;
+    if (slot.layer !== undefined) return layerDecay ** (this.#layers - slot.layer);
+    return slot.name.startsWith('embeddings.') ? layerDecay ** (this.#layers + 1) : 1;
   }
 }

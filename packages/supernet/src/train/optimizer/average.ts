@@ -1,5 +1,6 @@
 // An exponential moving average of a model's weights, beside them while it is trained.
 import * as tf from '@tensorflow/tfjs';
+import { trainedWeights } from '../../adapters/trained.ts';
 import { elementCount } from '../../counts.ts';
 import { SupernetError } from '../../errors.ts';
 import type { ElasticModel } from '../../model/types.ts';
@@ -25,15 +26,15 @@ export interface AverageOptions {
 
 /** a ← d·a + (1 − d)·w after every step, by weight: `update` after each, then `apply` gives the model the average. */
 export class WeightAverage {
-  readonly #model: ElasticModel;
+  readonly #weights: ReadonlyMap<string, tf.Variable>;
   readonly #decay: number;
   readonly #averages = new Map<string, tf.Variable>();
 
   /** Begins with the weights as they are. */
   constructor(model: ElasticModel, { decay }: AverageOptions) {
-    this.#model = model;
+    this.#weights = trainedWeights(model);
     this.#decay = decay;
-    for (const [name, weight] of model.weights) {
+    for (const [name, weight] of this.#weights) {
       // A copy: optimisers change weights where they lie.
       const initial = tf.tidy(() => tf.mul(weight, 1));
       this.#averages.set(name, tf.variable(initial, false));
@@ -91,7 +92,7 @@ export class WeightAverage {
   #pairs(): { readonly average: tf.Variable; readonly weight: tf.Variable }[] {
     return [...this.#averages].map(([name, average]) => ({
       average,
-      weight: this.#model.weights.get(name) as tf.Variable,
+      weight: this.#weights.get(name) as tf.Variable,
     }));
   }
 }

@@ -27,6 +27,7 @@ export function accumulate(total: GradientSet, more: GradientSet): void {
 
 /** √Σ‖g‖² over all gradients, a scalar on the device. The caller disposes. */
 export function globalNorm(gradients: GradientSet): tf.Scalar {
+  if (gradients.size === 0) return tf.scalar(0);
   if (onWebGpu()) return normOnGpu([...gradients.values()]);
   if (isOwnOnHeap(...gradients.values())) {
     let sum = 0;

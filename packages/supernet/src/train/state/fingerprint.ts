@@ -1,4 +1,5 @@
 // What a run began with, in a few digits: its data and its weights. A state of other ones is not gone on with.
+import { readWeights } from '../../adapters/trained.ts';
 import type { Dataset, HostBatch } from '../../data/dataset.ts';
 import type { BatchLoader } from '../../data/loader.ts';
 import type { ElasticModel } from '../../model/types.ts';
@@ -26,13 +27,10 @@ export async function dataFingerprint(data: Dataset | BatchLoader): Promise<stri
   return sum.text();
 }
 
-/** Fingerprint of a model's weights as they are. */
+/** Fingerprint of a model's weights as they are, trained or not. */
 export async function weightsFingerprint(model: ElasticModel): Promise<string> {
   const sum = new Checksum();
-  for (const { name } of model.slots) {
-    const values = await model.weights.get(name)?.data();
-    if (values) sum.add(bytesOf(values));
-  }
+  for (const variable of readWeights(model)) sum.add(bytesOf(await variable.data()));
   return sum.text();
 }
 

@@ -1,6 +1,7 @@
-// The whole state of a run as one safetensors file: weights, optimiser moments, random state, data position, loss curve.
+// The whole state of a run as one safetensors file: what is trained, optimiser moments, random state, data position, loss curve.
 import * as tf from '@tensorflow/tfjs';
 import * as v from 'valibot';
+import { trainedSlots, trainedWeights } from '../../adapters/trained.ts';
 import { openSafetensors, safetensorsChunks, type TensorToWrite } from '@hip/checkpoints';
 import type { LoaderState } from '../../data/loader.ts';
 import { SupernetError } from '../../errors.ts';
@@ -64,12 +65,13 @@ export async function saveState(
   run: RunState,
 ): Promise<void> {
   const tensors: TensorToWrite[] = [];
-  for (const { name, shape } of model.slots) {
-    const data = (await (model.weights.get(name) as tf.Variable).data()) as Float32Array;
+  const [slots, weights] = [trainedSlots(model), trainedWeights(model)];
+  for (const { name, shape } of slots) {
+    const data = (await (weights.get(name) as tf.Variable).data()) as Float32Array;
     requireFinite(name, data);
     tensors.push({ name: `weights.${name}`, shape, data });
   }
-  const shapes = new Map(model.slots.map((slot) => [slot.name, slot.shape]));
+  const shapes = new Map(slots.map((slot) => [slot.name, slot.shape]));
   const moments: Record<string, number> = {};
   for (const [name, { first, second, steps }] of await optimizer.state()) {
     const shape = shapes.get(name) as readonly number[];
@@ -154,7 +156,8 @@ export async function loadState(
   const state = new Map<string, MomentArrays>();
   const values = new Map<string, Float32Array>();
   const averages = new Map<string, Float32Array>();
-  for (const { name, shape } of model.slots) {
+  const [slots, weights] = [trainedSlots(model), trainedWeights(model)];
+  for (const { name, shape } of slots) {
     if (average) averages.set(name, await read(`average.${name}`, shape));
     values.set(name, await read(`weights.${name}`, shape));
     const steps = moments[name];
@@ -171,8 +174,8 @@ export async function loadState(
   // Nothing is changed before all of it has been read.
   optimizer.restore(state);
   average?.restore(averages);
-  for (const { name, shape } of model.slots) {
-    tf.tidy(() => model.weights.get(name)?.assign(tf.tensor(values.get(name) as Float32Array, [...shape])));
+  for (const { name, shape } of slots) {
+    tf.tidy(() => weights.get(name)?.assign(tf.tensor(values.get(name) as Float32Array, [...shape])));
   }
   return { ...run, history: history.map(([step, loss, learningRate]) => ({ step, loss, learningRate })) };
 }

@@ -1,5 +1,6 @@
 // One micro-batch of a step: its tensors, the soft targets computed on it so far, and the passes of networks over it.
 import * as tf from '@tensorflow/tfjs';
+import { isTrained, readWeights, trainedWeights } from '../../adapters/trained.ts';
 import { disposeInputs, inputTensors, labelCountOf } from '../../data/dataset.ts';
 import type { HostBatch } from '../../data/dataset.ts';
 import { SupernetError } from '../../errors.ts';
@@ -40,7 +41,9 @@ export class MicroBatch {
   readonly #seed: number;
   /** The seed where drop-out on the GPU reads it. */
   readonly #seedTensor: tf.Tensor1D | undefined;
-  readonly #variables: tf.Variable[];
+  readonly #variables: readonly tf.Variable[];
+  /** All that a pass reads. */
+  readonly #read: readonly tf.Variable[];
   readonly #slotByVariable: ReadonlyMap<string, string>;
   readonly #recorder: Recorder | undefined;
   #self: TeacherDistribution | undefined;
@@ -61,8 +64,10 @@ export class MicroBatch {
     this.#seed = seed;
     if (onWebGpu() && hasDropout(context)) this.#seedTensor = tf.tensor1d([seed], 'int32');
     this.#recorder = canRecord(context, batch, this.#targets) ? context.recorder : undefined;
-    this.#variables = [...context.model.weights.values()];
-    this.#slotByVariable = new Map([...context.model.weights].map(([slot, variable]) => [variable.name, slot]));
+    const trained = trainedWeights(context.model);
+    this.#variables = [...trained.values()];
+    this.#read = readWeights(context.model);
+    this.#slotByVariable = new Map([...trained].map(([slot, variable]) => [variable.name, slot]));
   }
 
   run(pass: PassPlan): { value: tf.Scalar; gradients: GradientSet } {
@@ -94,7 +99,7 @@ export class MicroBatch {
   /** The pass, or a recording of one like it: loss, gradients by weight, and logits where it teaches. */
   #play(pass: PassPlan, given: PassTensors): Record<string, tf.Tensor> {
     const key = ['pass', pass, this.#normalizer, labelCountOf(this.#batch)];
-    const outputs = played(key, namesOf(given), this.#variables, (own) => this.#pass(pass, inPlaceOf(given, own)));
+    const outputs = played(key, namesOf(given), this.#read, (own) => this.#pass(pass, inPlaceOf(given, own)));
     if (!this.#recorder) return outputs;
     // Losses are read some steps later, when the recording has been played again.
     const loss = outputs['value'] as tf.Tensor;
@@ -110,8 +115,8 @@ export class MicroBatch {
     let loss: tf.Scalar | undefined;
     const scale = lossScale(this.#context, this.#normalizer);
     // Backward of its own per pass: the activations of two networks are never held together.
-    const run = () =>
-      variableGradients(() => {
+    const run = () => {
+      const lossOf = (): tf.Scalar => {
         const output = model.forward(inputs, {
           training: true,
           dropout,
@@ -126,7 +131,11 @@ export class MicroBatch {
         if (scale === 1) return own;
         loss = tf.keep(own);
         return tf.mul(own, scale) as tf.Scalar;
-      }, this.#variables);
+      };
+      // A sub-network without any adapter has nothing that learns.
+      if (!isTrained(model, pass.subnet)) return { value: tf.tidy(lossOf), grads: {} };
+      return variableGradients(lossOf, this.#variables);
+    };
     const { value, grads } = withSeedBase(seed, run);
     const outputs: Record<string, tf.Tensor> = { value: loss ?? value, ...(logits && { logits }) };
     for (const [name, gradient] of Object.entries(grads)) {
@@ -161,7 +170,7 @@ export class MicroBatch {
     if (hiddenStates === 0 || !teacher) return undefined;
     if (this.#states) return this.#states;
     const model = membersOf(teacher)[0] as ElasticModel;
-    const said = played(['states'], { ...this.#inputs }, [...model.weights.values()], (own) => {
+    const said = played(['states'], { ...this.#inputs }, readWeights(model), (own) => {
       const { states, ...rest } = askHiddenStates(model, own as unknown as ModelInputs, attention);
       return { ...Object.fromEntries(states.map((state, layer) => [`state ${layer}`, state])), ...rest };
     });

@@ -1,5 +1,6 @@
 // Fixed teachers: one model, or the mean of several.
 import * as tf from '@tensorflow/tfjs';
+import { readWeights } from '../../adapters/trained.ts';
 import { SupernetError } from '../../errors.ts';
 import type { AttentionFunction, ElasticModel, ModelInputs } from '../../model/types.ts';
 import { bernoulliEntropy, LEAST_PROBABILITY, teacherDistribution } from '../losses/distributions.ts';
@@ -56,7 +57,7 @@ export function membersOf(teacher: Teacher | { readonly members: readonly Elasti
  */
 export function askTeacher(teacher: Teacher, inputs: ModelInputs, context: TeacherContext): TeacherDistribution {
   const { targets, temperature = 1, attention } = context;
-  const weights = membersOf(teacher).flatMap((model) => [...model.weights.values()]);
+  const weights = membersOf(teacher).flatMap(readWeights);
   const key = ['teacher', temperature, targets.kind];
   const work = (own: NamedTensors) => {
     const { probabilities, negativeEntropy } = ask(teacher, own as unknown as ModelInputs, context);
