@@ -18,6 +18,7 @@ export const guides: DefaultTheme.SidebarItem[] = [
       '/guide/long-document': 'A long document in a tfjs model',
       '/guide/tune': 'One command',
       '/guide/smaller-classifier': 'Make my classifier smaller',
+      '/guide/adapters': 'Adapters instead of weights',
       '/guide/search': 'Search anything',
       '/guide/studies': 'Studies and workers',
     }),

@@ -1,7 +1,8 @@
 // One forward pass through the layers: attention and FFN blocks of a sub-network, sliced or masked, of both branches.
 import * as tf from '@tensorflow/tfjs';
 import { languageName, layerWindow, type ModelConfig, type RelativeAttention, type WeightSlot } from '@hip/checkpoints';
-import type { AdapterPass } from '../adapters/forward.ts';
+import { AdapterPass } from '../adapters/forward.ts';
+import type { Adapters } from '../adapters/types.ts';
 import { isWhole, keptAxes, keptCount, keptMask, keptOf, layerWidth, sliceTensor } from '../elastic/slice.ts';
 import type { KeptAxis, LayerWidth } from '../elastic/slice.ts';
 import { SupernetError } from '../errors.ts';
@@ -20,15 +21,18 @@ export interface LayerWeights {
   readonly config: ModelConfig;
   readonly weights: ReadonlyMap<string, tf.Variable>;
   readonly slots: ReadonlyMap<string, WeightSlot>;
-  readonly adapters?: AdapterPass | undefined;
+  readonly adapters?: Adapters | undefined;
 }
 
 /** The layers of a {@link TransformerModel}. */
 export class Layers {
   readonly #weights: LayerWeights;
+  readonly #adapters: AdapterPass | undefined;
 
   constructor(weights: LayerWeights) {
     this.#weights = weights;
+    const { config, slots, adapters } = weights;
+    this.#adapters = adapters && new AdapterPass(config, slots, adapters);
   }
 
   relative(relative: RelativeAttention, length: number, stream: Stream): RelativePass {
@@ -191,7 +195,7 @@ export class Layers {
   #product(x: tf.Tensor2D, name: string, width: LayerWidth, pass: Pass): tf.Tensor2D {
     const bias = this.#weights.slots.has(`${name}.bias`) ? this.#weight(`${name}.bias`, width) : undefined;
     const y = linear(x, this.#weight(`${name}.weight`, width) as tf.Tensor2D, bias as tf.Tensor1D | undefined);
-    return this.#weights.adapters?.apply(y, x, name, width, pass) ?? y;
+    return this.#adapters?.apply(y, x, name, width, pass) ?? y;
   }
 
   norm(x: tf.Tensor2D, name: string, pass: Pass): tf.Tensor2D {

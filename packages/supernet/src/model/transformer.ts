@@ -7,7 +7,6 @@ import {
   type ModelConfig,
   type WeightSlot,
 } from '@hip/checkpoints';
-import { AdapterPass } from '../adapters/forward.ts';
 import type { Adapters, OwnAdapters } from '../adapters/types.ts';
 import { validateSubnet } from '../elastic/validate.ts';
 import type { ElasticSpace, SpaceChoices } from '../elastic/types.ts';
@@ -20,14 +19,13 @@ import { embedInputs } from './inputs.ts';
 import { applyHead, languageLogits, retrievalEmbedding, retrievalLogits } from './heads.ts';
 import { positionsOf, textConfig } from './positions.ts';
 import { checkRange, enteringOf } from './layer-range.ts';
+import { keyMask } from './key-mask.ts';
 import { Layers } from './layers.ts';
 import { passDropout } from './pass-dropout.ts';
-import { isMasked } from './pass.ts';
-import type { Pass } from './pass.ts';
+import { isMasked, type Pass } from './pass.ts';
 import { RopeCache } from './rope.ts';
 import { modelSpace } from './space.ts';
-import { createStream } from './stream.ts';
-import type { Stream } from './stream.ts';
+import { createStream, type Stream } from './stream.ts';
 import type { ElasticModel, ForwardOptions, ForwardOutput, KeyValueCache, LayerRange } from './types.ts';
 import { slotVariables, type SlotValues } from './variables.ts';
 import { guardMemory } from './wasm-memory.ts';
@@ -51,7 +49,6 @@ export class TransformerModel implements ElasticModel {
   readonly slots: readonly WeightSlot[];
   readonly #slotByName: ReadonlyMap<string, WeightSlot>;
   readonly #layers: Layers;
-  /** What is disposed with it. */
   readonly #own: readonly tf.Variable[];
   readonly #rope: RopeCache | undefined;
   readonly #ropeLocal: RopeCache | undefined;
@@ -77,7 +74,7 @@ export class TransformerModel implements ElasticModel {
     this.config = config;
     if (source) this.source = source;
     if (generation) this.generation = generation;
-    const adapters = adapted?.adapters;
+    const { adapters, copies = [] } = adapted ?? {};
     if (adapters) this.adapters = adapters;
     this.family = config.family;
     this.space = modelSpace(config, choices, adapters);
@@ -87,9 +84,8 @@ export class TransformerModel implements ElasticModel {
     this.#ropeLocal = config.ropeLocal && new RopeCache(config.ropeLocal, config.headSize);
     const { weights, own } = slotVariables(this.slots, values);
     this.weights = weights;
-    this.#own = [...own, ...(adapters?.weights.values() ?? []), ...(adapted?.copies ?? [])];
-    const pass = adapters && new AdapterPass(config, this.#slotByName, adapters);
-    this.#layers = new Layers({ config, weights, slots: this.#slotByName, adapters: pass });
+    this.#own = [...own, ...copies, ...(adapters?.weights.values() ?? [])];
+    this.#layers = new Layers({ config, weights, slots: this.#slotByName, adapters });
   }
 
   forward(inputs: ModelInputs, options: ForwardOptions = {}): ForwardOutput {
@@ -224,7 +220,7 @@ export class TransformerModel implements ElasticModel {
       attention: attentionOf(config, options),
       batch,
       length,
-      mask: inputs.attentionMask && this.#keyMask(inputs.attentionMask, batch, length),
+      mask: inputs.attentionMask && keyMask(config, inputs.attentionMask, length),
       split,
       rope: positions && this.#rope?.at(positions, options.sequenceTokens),
       ropeLocal: positions && this.#ropeLocal?.at(positions, options.sequenceTokens),
@@ -243,13 +239,6 @@ export class TransformerModel implements ElasticModel {
       if (pass.options.hiddenStates) states?.push(hidden);
     }
     return hidden;
-  }
-
-  /** Which keys of a pass are real: all tokens of images in front of a text are. */
-  #keyMask(mask: tf.Tensor2D, batch: number, length: number): tf.Tensor2D {
-    const images = length - mask.shape[1];
-    if (!this.config.multiway || images <= 0) return mask;
-    return tf.concat([tf.ones([batch, images], 'int32'), tf.cast(mask, 'int32')], 1) as tf.Tensor2D;
   }
 
   #streamOf(options: ForwardOptions): Stream {
