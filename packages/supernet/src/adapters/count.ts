@@ -1,5 +1,5 @@
 // What adapters cost that are kept apart from the network: parameters, multiply-accumulates, bytes of their file. Merged they cost nothing.
-import type { FloatDtype, ModelConfig, WeightSlot } from '@hip/checkpoints';
+import type { ModelConfig, WeightSlot } from '@hip/checkpoints';
 import { weightSlots } from '@hip/checkpoints';
 import { elementCount } from '../counts.ts';
 import { subnetBounds, type MacsOptions } from '../elastic/cost.ts';
@@ -12,10 +12,7 @@ import { productRank, productWidths } from './slots.ts';
 import type { AdaptedProduct, AdapterLayout } from './types.ts';
 
 /** Options of {@link countAdapters}. */
-export interface AdapterCountOptions extends Pick<MacsOptions, 'tokens'> {
-  /** Element type that they are stored in. @defaultValue 'F32' */
-  readonly dtype?: FloatDtype | undefined;
-}
+export type AdapterCountOptions = Pick<MacsOptions, 'tokens'>;
 
 /** What adapters cost beside the network that they are on. */
 export interface AdapterCount {

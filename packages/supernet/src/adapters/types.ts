@@ -5,6 +5,7 @@ import type { WeightSlot } from '@hip/checkpoints';
 /** Products of a layer that an adapter may be on: of attention, then of the FFN (`gate` where it is gated). */
 export const ADAPTER_TARGETS = ['query', 'key', 'value', 'output', 'gate', 'up', 'down'] as const;
 
+/** One of the products that an adapter may be on. */
 export type AdapterTarget = (typeof ADAPTER_TARGETS)[number];
 
 /** One adapter: y = x·W + b becomes x·W + b + scale · (x·A)·B, A [in, rank], B [rank, out] (LoRA, Hu 2021, §4.1). */

@@ -37,7 +37,11 @@ export interface LoadAdaptersOptions {
  *
  * @example
  * ```ts
- * const adapted = await loadAdapters(model, './out/adapter');
+ * import { addAdapters, loadAdapters, saveAdapters } from '@instatune/supernet';
+ *
+ * await saveAdapters(addAdapters(model), undefined, './out/trained');
+ * const adapted = await loadAdapters(model, './out/trained', { ranks: [0, 4, 8] });
+ * console.log(adapted.space.fullRank, adapted.adapters!.products[0]!.scale); // => 8 1
  * ```
  */
 export async function loadAdapters(
