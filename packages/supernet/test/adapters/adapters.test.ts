@@ -4,14 +4,11 @@ import * as tf from '@tensorflow/tfjs';
 import { memoryFiles } from '@hip/checkpoints';
 import '@hip/testing';
 import { beforeAll, describe, expect, it } from 'vitest';
-import { adaptedModel, addAdapters, type AdapterOptions } from '../../src/adapters/add.ts';
+import { adaptedModel, addAdapters } from '../../src/adapters/add.ts';
 import { countAdapters } from '../../src/adapters/count.ts';
 import { adapterNames } from '../../src/adapters/slots.ts';
-import type { AdapterTarget } from '../../src/adapters/types.ts';
 import { loadCheckpoint } from '../../src/checkpoint/load.ts';
-import { geneCardinalities, genesToSubnet, subnetToGenes, usedGenes } from '../../src/elastic/genes.ts';
-import { createSpace, spaceSize } from '../../src/elastic/space.ts';
-import { canonicalSubnet, fullSubnet, sampleSubnet, smallestSubnet, subnetKey } from '../../src/elastic/subnets.ts';
+import { fullSubnet, sampleSubnet, subnetKey } from '../../src/elastic/subnets.ts';
 import type { SubnetConfig } from '../../src/elastic/types.ts';
 import { renderCheckpoint } from '../../src/export/extract.ts';
 import { extractModel } from '../../src/export/values.ts';
@@ -199,109 +196,5 @@ describe('a head', () => {
     const lm = tinyLlama(1, { tie_word_embeddings: false });
     expect(addAdapters(lm).adapters!.replaced).toEqual([]);
     expect(addAdapters(lm, { head: true }).adapters!.replaced).toEqual(['head.weight']);
-  });
-});
-
-describe('genes of ranks', () => {
-  const space = createSpace(
-    { layers: 3, heads: 4, ffn: 24, hidden: 16, adapters: { rank: 8, blocks: ['ffn'] } },
-    { layers: [2, 3], heads: [2, 4], ffn: [8, 24], ranks: [8, 0, 2], skip: { ffn: [1], attention: [0] } },
-  );
-  const genes = fc.tuple(...geneCardinalities(space).map((count) => fc.integer({ min: 0, max: count - 1 })));
-
-  it('say a rank of each layer, and come back', () => {
-    expect(space.ranks).toEqual([0, 2, 8]);
-    expect(geneCardinalities(space)).toEqual([2, 2, 2, 2, 2, 2, 2, 2, 2, 3, 3, 3]);
-    fc.assert(
-      fc.property(genes, genes, (values, others) => {
-        const subnet = genesToSubnet(space, values);
-        expect(canonicalSubnet(space, subnet)).toEqual(subnet);
-        const used = usedGenes(space, values);
-        expect(used).toHaveLength(values.length);
-        expect(subnetToGenes(space, subnet)).toEqual(values.map((value, i) => (used[i] ? value : 0)));
-        const other = values.map((value, i) => (used[i] ? value : others[i]!));
-        expect(genesToSubnet(space, other)).toEqual(subnet);
-        const changed = used.findIndex((isUsed, i) => isUsed && others[i] !== values[i]);
-        if (changed < 0) return;
-        const different = genesToSubnet(space, values.with(changed, others[changed]!));
-        expect(subnetKey(different)).not.toBe(subnetKey(subnet));
-      }),
-    );
-    expect(smallestSubnet(space).ranks).toEqual([0, 0, 0]);
-    expect(fullSubnet(space).ranks).toBeUndefined();
-    expect(genesToSubnet(space, subnetToGenes(space, fullSubnet(space)))).toEqual(fullSubnet(space));
-  });
-
-  it('count each sub-network once', () => {
-    for (const blocks of [['ffn'], ['attention'], ['attention', 'ffn']] as const) {
-      const small = createSpace(
-        { layers: 2, heads: 2, ffn: 8, hidden: 8, adapters: { rank: 4, blocks } },
-        { layers: [1, 2], heads: [2], ffn: [4, 8], ranks: [0, 4], skip: { attention: [1], ffn: [0, 1] } },
-      );
-      const keys = new Set<string>();
-      const visit = (head: readonly number[], rest: readonly number[]): void => {
-        const [count, ...others] = rest;
-        if (count === undefined) keys.add(subnetKey(genesToSubnet(small, head)));
-        else for (let gene = 0; gene < count; gene++) visit([...head, gene], others);
-      };
-      visit([], geneCardinalities(small));
-      expect(spaceSize(small)).toBe(keys.size);
-    }
-  });
-
-  it.each<[object, Partial<SubnetConfig>]>([
-    [{ name: 'ranks[1]', value: 9, max: 8 }, { ranks: [8, 9, 8] }],
-    [{ name: 'ranks[0]', value: -1 }, { ranks: [-1, 0, 0] }],
-    [{ name: 'ranks[0]', value: 1.5 }, { ranks: [1.5, 0, 0] }],
-    [{ name: 'ranks' }, { ranks: [8, 8] }],
-  ])('refuse what there is not: %o', (details, change) => {
-    const subnet = { layers: 3, heads: [4, 4, 4], ffn: [8, 8, 8], ...change };
-    const wrong = expect.objectContaining({ code: 'invalid-subnet', details: expect.objectContaining(details) });
-    expect(() => canonicalSubnet(space, subnet)).toThrow(wrong);
-  });
-
-  it('are refused where there are no adapters, and ranks that are no choice', () => {
-    const plain = createSpace({ layers: 1, heads: 4, ffn: 24 });
-    const subnet = { layers: 1, heads: [4], ffn: [24], ranks: [0] };
-    expect(() => canonicalSubnet(plain, subnet)).toThrow(/ranks = 0: the model has no adapters/);
-    expect(() => createSpace({ layers: 1, heads: 4, ffn: 24 }, { ranks: [4] })).toThrow(/ranks choice = 4/);
-    expect(() => subnetToGenes(space, { ...fullSubnet(space), ranks: [8, 3, 8] })).toThrow(/ranks\[1\] = 3/);
-  });
-});
-
-describe('options of addAdapters', () => {
-  it.each<[AdapterOptions, RegExp]>([
-    [{ targets: ['gate'] }, /targets = gate: a bert model has query, key, value, output, up, down/],
-    [{ targets: [] }, /targets = \(none\)/],
-    [{ targets: ['q_proj' as AdapterTarget] }, /targets = q_proj/],
-    [{ rank: 0 }, /rank = 0: expected a positive integer/],
-    [{ rank: 2.5 }, /rank = 2.5/],
-    [{ rank: 4, ranks: [0, 8] }, /ranks = 0, 8: use some of 0…4/],
-    [{ ranks: [] }, /ranks = \(none\)/],
-    [{ ranks: [-1, 4] }, /ranks = -1: expected an integer ≥ 0/],
-    [{ alpha: 0 }, /alpha = 0: expected a positive number/],
-    [{ alpha: Infinity }, /alpha = Infinity/],
-    [{ seed: 0.5 }, /seed = 0.5/],
-  ])('%o', async (options, message) => {
-    await useBackend('cpu');
-    const base = tinyBert();
-    const held = tf.memory().numTensors;
-    expect(() => addAdapters(base, options)).toThrow(message);
-    expect(tf.memory().numTensors).toBe(held);
-    base.dispose();
-  });
-
-  it('one model has one set of adapters', () => {
-    const model = addAdapters(tinyBert());
-    expect(() => addAdapters(model)).toThrow(/has adapters already/);
-  });
-
-  it('free all that they made', async () => {
-    await useBackend('cpu');
-    const base = tinyBert();
-    const held = tf.memory().numTensors;
-    addAdapters(base).dispose();
-    expect(tf.memory().numTensors).toBe(held);
-    base.dispose();
   });
 });
