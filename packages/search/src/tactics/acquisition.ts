@@ -174,7 +174,10 @@ function promising(fresh: readonly Predicted[]): readonly Predicted[] {
   return bestFronts(feasible, ({ objectives }) => objectives, POOL);
 }
 
-/** Of the better half of the pool, one after the other the candidate that differs from everything measured and chosen in most genes. */
+/**
+ * Of the better half of the pool, one after the other the candidate that differs from everything measured and chosen in most genes. Real genes next
+ * to never agree, so they tell no candidates apart: where all genes are real, the pool's order decides.
+ */
 function farthest(
   pool: readonly Predicted[],
   trials: readonly Trial[],

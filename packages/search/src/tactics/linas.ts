@@ -2,6 +2,7 @@
 import { Breath } from '@instatune/nsga2';
 import { checkPredictor, predictorSetting, type PredictorChoice } from './predictor.ts';
 import { acquire, RULES } from './acquisition.ts';
+import { canRank, cornerCandidates } from './corners.ts';
 import { gainRates, sharesOf } from './credits.ts';
 import { edgeCandidates } from './edges.ts';
 import { fitFeasibility } from './feasibility.ts';
@@ -57,6 +58,7 @@ const sizeAfter = (trials: number): number =>
  * variables. Differs from DyNAS-T in that nothing equal is measured twice, the last batch is measured, and the result is the non-dominated set of
  * measurements, not of predictions. Once what is predicted to be on the front no longer is, part of a round is proposed for what it may be and
  * for what it teaches, the more of it the more that paid. What can hardly be measured (others like it failed) is weighed by how likely it can.
+ * Where no predictor ranks what is measured, corners of the space are.
  */
 export function linas(options: LinasOptions = {}): Tactic {
   const settings = checkSettings(
@@ -80,6 +82,13 @@ export function linas(options: LinasOptions = {}): Tactic {
     async propose(context) {
       const { space, limit, random, signal, bounds, trials, pending, effort = 1 } = context;
       const seen = seenKeys(context);
+      if (!(await canRank(context, predictor))) {
+        const corners = cornerCandidates(context, limit, seen);
+        return {
+          candidates: [...corners, ...randomCandidates(context, limit - corners.length, 'random', seen)],
+          info: { corners: corners.length },
+        };
+      }
       const surrogate = await fitSurrogate(context, predictor, { trend: true });
       if (!surrogate)
         return {
