@@ -1,6 +1,8 @@
-// A problem's measured constraints, checked before anything is measured or written.
+// A problem's measured constraints, checked before anything is measured, and in what comes back.
 import { SearchError } from '../errors.ts';
+import { constraintValueName } from '../given/constraint-values.ts';
 import type { SearchProblem } from '../problem.ts';
+import type { Space } from '../space.ts';
 
 /** @throws SearchError `invalid-problem` naming the constraint and the fix */
 export function checkInequality(problem: SearchProblem): void {
@@ -43,4 +45,26 @@ export function checkSameInequality(
     `study "${study}" measured the constraints ${list(there)}, this problem has ${list(here)}: resume with the problem it was started with, or begin a study with its trials as \`measurements\``,
     { here, there },
   );
+}
+
+/**
+ * What an evaluator measured, completed with what is computed.
+ *
+ * @throws SearchError `measurement-failed` where it brings no finite number for a measured objective or constraint
+ */
+export function completeValues(
+  space: Space,
+  genes: readonly number[],
+  measured: Readonly<Record<string, number>>,
+): Record<string, number> {
+  for (const { name } of space.problem.inequality ?? []) {
+    const value = measured[constraintValueName(name)];
+    if (Number.isFinite(value)) continue;
+    throw new SearchError(
+      'measurement-failed',
+      `the evaluator gave the constraint ${name} of candidate ${space.key(genes)} as ${String(value)}: give a finite number as "${constraintValueName(name)}", as measureCandidate does; a worker needs the same version of the problem`,
+      { name, genes, value },
+    );
+  }
+  return space.complete(genes, measured);
 }

@@ -4,6 +4,7 @@ import type { Evaluation, EvaluationJob } from '../evaluate/evaluator.ts';
 import type { Study } from '../study/study.ts';
 import type { IntermediateValues, Trial } from '../study/trial.ts';
 import type { DriverOptions } from './driver-options.ts';
+import { completeValues } from './inequality.ts';
 import { isHopeless } from './stopping.ts';
 import { atOnceOrUnlocked, whenUnlocked } from './unlocked.ts';
 
@@ -56,7 +57,7 @@ function ended({ space, study }: DriverOptions, { number, genes }: Trial, result
   if (result.status === 'failed') return study.fail(number, result.error, result.attempts, result);
   const { status, ...outcome } = result;
   if (status === 'stopped') return study.stop(number, outcome);
-  return study.complete(number, { ...outcome, values: space.complete(genes, result.values) });
+  return study.complete(number, { ...outcome, values: completeValues(space, genes, result.values) });
 }
 
 /** In rounds, compared with earlier rounds only: what is stopped does not depend on what was faster. */

@@ -6,6 +6,7 @@ import type { Study } from '../study/study.ts';
 import { isComplete } from '../study/trial.ts';
 import type { ConstraintSet } from './constraint-set.ts';
 import { feasibleTrials, frontOf } from './front.ts';
+import { completeValues } from './inequality.ts';
 import { inLanes } from './lanes.ts';
 
 /** Measures what the split still lacks. @throws SearchError `measurement-failed` */
@@ -41,7 +42,7 @@ export async function measureReports(
     study.addReport({
       number,
       split,
-      values: space.complete(genes, result.values),
+      values: completeValues(space, genes, result.values),
       host: result.host,
       durationMs: result.durationMs,
     });

@@ -6,6 +6,7 @@ import { DatabaseSync } from 'node:sqlite';
 import fc from 'fast-check';
 import { integer, paretoFront, Random, real, srn, tnk } from '@instatune/nsga2';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import type { Evaluator } from '../../src/evaluate/evaluator.ts';
 import { repeated } from '../../src/noise/repeated.ts';
 import { readMeasurements, readStudy } from '../../src/node.ts';
 import type { MeasuredConstraint, SearchProblem } from '../../src/problem.ts';
@@ -112,6 +113,31 @@ describe('measured constraints', () => {
       expect(status).toBe(genes[0]! > 4 ? 'failed' : 'complete');
       expect(error).toContain(status === 'failed' ? `${message}: give a finite number by this name` : '');
     }
+  });
+
+  it('are looked for in what an evaluator brings: a worker may have another version of the problem', async () => {
+    const evaluatorOf = (values: Readonly<Record<string, number>>): Evaluator => ({
+      concurrency: 1,
+      evaluate: () =>
+        Promise.resolve({
+          status: 'complete',
+          values: { gain: 1, ...values },
+          host: 'far',
+          worker: 'away',
+          startedAt: 0,
+          durationMs: 1,
+          attempts: 1,
+        }),
+      close: () => Promise.resolve(),
+    });
+    const options = { tactic: 'random', evaluations: 2, seed: 1 } as const;
+    const { trials } = await runSearch(product, { ...options, evaluator: evaluatorOf({ 'constraint memory': 2 }) });
+    expect(trials.map(({ values }) => values!['constraint memory'])).toEqual([2, 2]);
+    for (const values of [{}, { 'constraint memory': Number.NaN }])
+      await expect(runSearch(product, { ...options, evaluator: evaluatorOf(values) })).rejects.toMatchObject({
+        code: 'measurement-failed',
+        message: expect.stringMatching(/the evaluator gave the constraint memory of candidate .* as/) as string,
+      });
   });
 
   it.each<[string, unknown, RegExp]>([
