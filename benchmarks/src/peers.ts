@@ -101,7 +101,10 @@ export const benchmark: Benchmark = {
         ...(agreement ? { tasksAgreeWithin: agreement } : {}),
         // Where the stored rows were measured, and how.
         ...stored?.environment,
-        references: Object.fromEntries(tasks.map((name) => [name, PEER_TASKS[name]!().reference])),
+        references: {
+          ...(stored?.environment['references'] as object | undefined),
+          ...Object.fromEntries(tasks.map((name) => [name, PEER_TASKS[name]!().reference])),
+        },
       },
     };
   },
