@@ -117,7 +117,7 @@ interface Found {
 const pointsOf = ({ status, values }: Trial): number[][] =>
   status === 'complete' ? [[values!['loss']!, values!['macs']!]] : [];
 
-/** Whether what was measured in earlier rounds dominates a trial: all that a rule of domination could have saved. */
+/** Whether something measured in earlier rounds is nowhere worse than a trial (equal too): all that a rule of domination could have saved. */
 const isDominated = (trial: Trial, trials: readonly Trial[]): boolean =>
   pointsOf(trial).some(([loss, macs]) =>
     trials

@@ -7,10 +7,14 @@ import {
   type ImageOptions,
   type ModelConfig,
 } from '@instatune/supernet';
+import { nodeModule } from '@hip/checkpoints/platform';
 import { TuneError } from '../errors.ts';
 import { digest } from './digest.ts';
 import { partSizes, type PartOptions } from './parts.ts';
 import type { TaskData } from './task.ts';
+
+/** Files that are asked for their size at once. */
+const TOGETHER = 64;
 
 /** How training images are varied. */
 export const AUGMENTATIONS = ['crop', 'flip', 'mixup'] as const;
@@ -63,8 +67,6 @@ export async function imageTask(
   const tested = test === undefined ? undefined : await imageFolder(test, { ...common, classes });
   const sizes = partSizes(whole.length, { ...options, reportGiven: test !== undefined });
   const { train, validation, report } = splitDataset(whole, { ...sizes, seed });
-  /** Class and name of each file, wherever the folder lies and however it is written. */
-  const files = ({ files: list }: ImageFolder) => list.map((file) => file.split(/[\\/]/).slice(-2).join('/'));
   return {
     task: 'image-classification',
     problem: 'single_label_classification',
@@ -73,7 +75,27 @@ export async function imageTask(
     report: tested ?? report,
     classes,
     tokens: undefined,
-    fingerprint: await digest([files(whole), tested ? files(tested) : null, classes, augment, seed, sizes]),
+    fingerprint: await digest([
+      await contents(whole),
+      tested ? await contents(tested) : null,
+      classes,
+      augment,
+      seed,
+      sizes,
+    ]),
     described: `${train.length} images to train on, ${validation.length} to search by, ${(tested ?? report).length} ${tested ? 'of the test folder' : 'kept back'} to report; ${size.join(' × ')} pixels; ${classes.length} classes`,
   };
+}
+
+/** Class, name and bytes of each file, wherever the folder lies and whenever it was copied: an image that was replaced is told by its size. */
+async function contents({ files }: ImageFolder): Promise<string[]> {
+  // A folder was listed: this is Node.
+  const { stat } = nodeModule('node:fs/promises')!;
+  const list: string[] = [];
+  for (let at = 0; at < files.length; at += TOGETHER) {
+    const sizes = await Promise.all(files.slice(at, at + TOGETHER).map(async (file) => (await stat(file)).size));
+    for (const [index, size] of sizes.entries())
+      list.push(`${files[at + index]!.split(/[\\/]/).slice(-2).join('/')} ${size}`);
+  }
+  return list;
 }

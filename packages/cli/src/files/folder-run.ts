@@ -11,6 +11,12 @@ import type { RunStore } from '../run/store.ts';
 const RECORD = 'run.json';
 const STUDY = 'search.db';
 
+/** Where the command keeps what a finished run came to. */
+export const RESULT = 'result.json';
+
+/** Whether a folder keeps a run, or what one came to: what was written for it may be written over. */
+export const keepsRun = (folder: string): boolean => [RECORD, RESULT].some((name) => existsSync(join(folder, name)));
+
 /** A {@link RunStore} on disk, and its lock. */
 export interface FolderRun extends RunStore, AsyncDisposable {
   readonly folder: string;

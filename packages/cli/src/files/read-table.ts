@@ -58,7 +58,12 @@ export function readTable(path: string, columns: Columns): readonly TextRow[] {
 export function tableRows(path: string): readonly TableRow[] {
   const text = readText(path);
   const rows = JSON_LINES.test(path) ? jsonRows(text, path) : delimitedRows(text, path);
-  if (rows.length === 0) throw new TuneError('invalid-data', `${path} has no rows`, { path });
+  if (rows.length === 0)
+    throw new TuneError(
+      'invalid-data',
+      `${path} has no rows: give a line for each example, after one that names the columns`,
+      { path },
+    );
   return rows;
 }
 

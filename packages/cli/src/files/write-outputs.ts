@@ -21,15 +21,16 @@ export interface Written {
 
 /** A folder that has something else in it is not written into. @throws TuneError `invalid-option` */
 export async function requireFree(out: string, isOurs: boolean): Promise<void> {
-  const names = await readdir(out).catch(() => []);
+  const names = await readdir(out).catch((cause: NodeJS.ErrnoException) => {
+    if (cause.code === 'ENOENT') return [];
+    const what = cause.code === 'ENOTDIR' ? 'is a file' : `cannot be read (${cause.message})`;
+    throw new TuneError('invalid-option', `--out ${out} ${what}: give a folder, or a name that is not taken`, { out });
+  });
   if (isOurs || names.length === 0) return;
   throw new TuneError(
     'invalid-option',
     `--out ${out} has other files in it (${names.slice(0, 3).join(', ')}…): give a new folder`,
-    {
-      out,
-      names,
-    },
+    { out, names },
   );
 }
 

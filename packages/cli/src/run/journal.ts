@@ -20,10 +20,13 @@ export class Journal {
     this.#onProgress = onProgress;
   }
 
-  /** @throws TuneError `other-run` where the store holds a run with other options */
-  async open(keys: RunRecord['keys'], newWeights: readonly string[]): Promise<void> {
+  /**
+   * @param also keys that are as good, of a record that was written before
+   * @throws TuneError `other-run` where the store holds a run with other options
+   */
+  async open(keys: RunRecord['keys'], newWeights: readonly string[], also = keys): Promise<void> {
     const before = await this.store.read();
-    if (before) requireSame(before.keys, keys);
+    if (before) requireSame(before.keys, before.keys.load === also.load ? also : keys);
     this.#record = before ?? { version: 1, keys, newWeights: [...newWeights], seconds: {} };
   }
 

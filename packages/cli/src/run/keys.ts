@@ -17,3 +17,14 @@ export function requireSame(before: RunRecord['keys'], now: RunRecord['keys']): 
     { before, now },
   );
 }
+
+/**
+ * A checkpoint's location in one spelling: `./m`, `m/` and `m` are one folder. Folders above (`..`) stay as they are, as links may lead
+ * elsewhere; so do addresses.
+ */
+export function plainLocation(location: string): string {
+  if (/^[a-z][a-z\d+.-]+:\/\//i.test(location)) return location;
+  const root = /^[\\/]*/.exec(location)![0].replaceAll('\\', '/');
+  const names = location.split(/[\\/]+/).filter((name) => name !== '' && name !== '.');
+  return `${root}${names.join('/')}` || '.';
+}

@@ -23,7 +23,9 @@ import { subnetProblem } from '../steps/search.ts';
 import { resolveSettings, type ResolvedSettings } from '../steps/settings.ts';
 import { withCalibration } from './calibration.ts';
 import { Journal } from './journal.ts';
+import { plainLocation } from './keys.ts';
 import type { TuneFindings, TuneOptions, TuneOutcome } from './outcome.ts';
+import type { RunRecord } from './record.ts';
 import { refine } from './refine.ts';
 import { memoryRun } from './store.ts';
 
@@ -69,12 +71,17 @@ export class Run {
     this.#super = loaded.model;
     this.#settings = resolveSettings(given, data, loaded.config.hiddenSize);
     const { steps, batchSize, learningRate, objectives, population, quantize, seed } = this.#settings;
-    const load = await digest([this.#card.location, config, space, seed, data.fingerprint]);
-    const train = await digest([load, steps, batchSize, learningRate]);
     const { runner } = this.#options;
-    const search = await digest([train, objectives, population, quantize, ...(runner ? [runner.name] : [])]);
-    const keys = { load, train, search };
-    await this.#journal.open(keys, loaded.newWeights);
+    const keysAt = async (location: string): Promise<RunRecord['keys']> => {
+      const load = await digest([location, config, space, seed, data.fingerprint]);
+      const train = await digest([load, steps, batchSize, learningRate]);
+      const search = await digest([train, objectives, population, quantize, ...(runner ? [runner.name] : [])]);
+      return { load, train, search };
+    };
+    const { location } = this.#card;
+    const keys = await keysAt(plainLocation(location));
+    // Records of before locations had one spelling have the model's as it was typed.
+    await this.#journal.open(keys, loaded.newWeights, await keysAt(location));
     this.#costs = { tokens: data.tokens, quantize };
     if (kept === undefined) {
       await this.#reorder();

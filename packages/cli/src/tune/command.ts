@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { defineCommand } from 'citty';
 import { TuneError } from '../errors.ts';
 import { startBackend } from '../files/backend.ts';
-import { folderBytes, folderRun } from '../files/folder-run.ts';
+import { RESULT, folderBytes, folderRun, keepsRun } from '../files/folder-run.ts';
 import { readData } from '../files/read-data.ts';
 import { pageOpener } from '../files/open-page.ts';
 import { openRuntime } from '../files/runtime.ts';
@@ -110,9 +110,10 @@ async function runAll(
   signal: AbortSignal,
 ): Promise<void> {
   const { model, out, work } = command;
+  // Before an earlier run's record goes, or a folder is made.
+  await requireFree(out, keepsRun(work));
   await using store = await folderRun(work, { fresh });
   const begun = (await store.read()) !== undefined;
-  await requireFree(out, begun);
   await using prepared = await prepare(command, signal);
   // Timed before the first start only: a run that goes on has no time for it.
   const planned = begun ? undefined : await planRun({ model, ...prepared, signal, heldBytes });
@@ -134,7 +135,7 @@ async function runAll(
       const written = await writeOutputs(outcome, { model, out, madeBy, signal });
       line?.stop();
       const json_ = resultOf(outcome, written, out);
-      await writeFile(join(work, 'result.json'), `${JSON.stringify(json_, undefined, 2)}\n`);
+      await writeFile(join(work, RESULT), `${JSON.stringify(json_, undefined, 2)}\n`);
       process.stdout.write(json ? `${JSON.stringify(json_, undefined, 2)}\n` : summary(outcome, written, out));
       if (!quiet) {
         const bytes = shown('bytes', await folderBytes(work));

@@ -6,6 +6,7 @@ import {
   readdirSync,
   readFileSync,
   renameSync,
+  rmSync,
   statSync,
   writeFileSync,
 } from 'node:fs';
@@ -208,8 +209,26 @@ describe('instatune tune', () => {
     expect(readdirSync(folder).filter((name) => name.startsWith('dry'))).toEqual([]);
   });
 
+  it('--fresh begins anew where the folder holds what the run before wrote, a killed one too', async () => {
+    const args = run('anew', 'macs <= 0.9x', '--steps', '2', '--tune-steps', '1', '--evaluations', '6', '--quiet');
+    expect((await cli(folder, ...args)).code).toBe(0);
+    // What a run leaves that was killed before it noted anything.
+    rmSync(join(folder, 'anew.work', 'run.json'));
+    const { code, err } = await cli(folder, ...args, '--fresh');
+    expect(err).toBe('');
+    expect(code).toBe(0);
+  }, 60_000);
+
+  it('leaves nothing behind where the folder to write to is taken', async () => {
+    const { code, err } = await cli(folder, ...run('tiny', 'macs <= 0.9x'));
+    expect(err).toContain('--out tiny has other files in it');
+    expect(code).toBe(2);
+    expect(existsSync(join(folder, 'tiny.work'))).toBe(false);
+  });
+
   it.each([
     [run('x', 'speed <= 3'), 'names "speed"'],
+    [run('train.csv', 'macs <= 0.5x', '--quiet'), '--out train.csv is a file'],
     [
       run('whole', 'macs <= 0.5x', '--steps', '31', '--quiet'),
       'holds a run with other steps, batch size or learning rate',
