@@ -27,6 +27,7 @@ export const registry: Readonly<Record<string, string>> = {
   'early-stopping': 'super-network validation with and without trials that are stopped: work, and fronts',
   'search-trials': 'time of a proposal after 150 to 10,000 trials, and what such a study costs',
   instatune: 'InstaTune on SST-2, CIFAR-10 and language modelling',
+  adapters: 'adapters of rank 8 against all weights on MiniLM and SmolLM2: what is trained, held and saved',
   playground: 'the playground’s pages: Lighthouse, tasks of the main thread, memory left behind, a book of 8K tokens',
   size: 'gzip bytes of each package entry and of each import from it',
 };

@@ -31,6 +31,7 @@ describe('registry', () => {
   it('has every benchmark', () => {
     expect(Object.keys(registry).sort()).toEqual(
       [
+        'adapters',
         'cpu-attention',
         'cpu-linear',
         'embeddings',
