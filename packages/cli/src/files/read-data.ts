@@ -94,7 +94,8 @@ export async function readData(model: string, card: ModelCard, options: DataOpti
   const task = taskOf(options);
   for (const [name, tasks] of Object.entries(FITTING) as [keyof typeof FITTING, readonly TaskName[]][])
     if (options[name] !== undefined && !tasks.includes(task)) throw unfit(name, task);
-  headConfig(card, task, ['a', 'b']); // a model that is none for the task is said before anything long
+  const head = headConfig(card, task, ['a', 'b']); // a model that is none for the task is said before anything long
+  if (options.maxTokens !== undefined) requirePositions({ ...card.raw, ...head }, options.maxTokens);
   switch (task) {
     case 'image-classification':
       return imageData(model, card, options);
@@ -105,6 +106,17 @@ export async function readData(model: string, card: ModelCard, options: DataOpti
     case 'text-classification':
       return textData(model, card, options);
   }
+}
+
+/** Learned positions are so many; rotated ones go on. */
+function requirePositions(raw: ModelCard['raw'], maxTokens: number): void {
+  const { positionRows, maxPositions } = findFamily(raw, families).readConfig(raw);
+  if (positionRows === 0 || maxTokens <= maxPositions) return;
+  throw new TuneError(
+    'invalid-option',
+    `--max-tokens is ${maxTokens}, the model has positions for ${maxPositions}: give ${maxPositions} at most`,
+    { maxTokens, maxPositions },
+  );
 }
 
 const partsOf = ({ validation, report, seed }: DataOptions) => ({ validation, report, seed });

@@ -148,6 +148,11 @@ describe('readData', () => {
     ],
     ['bert', { label: 'verdict' }, 'has no column "text"'],
     ['bert', { label: 'sentence', text: 'sentence' }, 'different values'],
+    [
+      'bert',
+      { label: 'verdict', text: 'sentence', maxTokens: 33 },
+      '--max-tokens is 33, the model has positions for 32: give 32 at most',
+    ],
     ['bert', { train: path('nowhere.csv'), label: 'verdict' }, 'there is nothing at'],
     ['bert', { train: path('book.txt') }, 'does not predict the next token'],
     ['bert', { train: path('images') }, 'is a model of text'],
