@@ -3,7 +3,7 @@
 
 L='"labels":{"batchSize":64,"dropout":{"hidden":0.1,"attention":0.1,"classifier":0.1},"average":{"decay":0.999},"optimizer":{"weightDecay":0.01,"layerDecay":0.65},"schedule":{"kind":"linear","warmup":0.08}}'
 # 3,690 plain steps of 64 are 4.1 of 900.
-SST2="{$L,\"steps\":900,\"plain\":[{\"rate\":2,\"steps\":4.1}],\"evaluations\":80,\"reconstruct\":2048,\"tune\":[{\"share\":0.6,\"steps\":2400,\"rate\":1},{\"share\":0.4,\"steps\":2400,\"rate\":1}]}"
+SST2="{$L,\"steps\":900,\"plain\":[{\"rate\":2,\"steps\":4.1}],\"evaluations\":80,\"tune\":[{\"share\":0.6,\"steps\":2400,\"rate\":1},{\"share\":0.4,\"steps\":2400,\"rate\":1}]}"
 # As many steps as its time allows: the clock says how many. Hidden states weigh 30 times as much as the embedding (.674 of the neighbours at 3, .685 at 30 after
 # 1,500 steps of sweeps/embeddings.py), and every second text has words replaced.
 EMB='{"steps":0,"tune":30000,"learningRate":0.0006,"hiddenStates":30,"pieces":400000,"similarities":0,"reportsAll":false,"prefixes":[],"direct":[{"layers":6,"heads":12,"ffn":600}],"space":{"layers":[3,6],"heads":[12],"ffn":[344,600,1536],"hidden":[384]}}'
@@ -13,7 +13,7 @@ SMOL="{$W,\"reconstruct\":64,\"steps\":180,\"plain\":[{\"rate\":0.666667,\"steps
 # The first 22 layers, distilled by themselves for as many tokens as a sub-network has seen, super-network and all; from the plain network of the study it is held
 # against (the same folder of kept trainings), and in one step of a "super-network".
 DEPTH="{$W,\"steps\":1,\"plain\":[{\"rate\":0.666667,\"steps\":245}],\"superRate\":1.01,\"skip\":null,\"space\":{\"layers\":[22,30],\"heads\":[9],\"ffn\":[1536]},\"shares\":[0.75],\"tune\":[{\"share\":0.75,\"steps\":2180,\"rate\":1}],\"evaluations\":2}"
-CIFAR='{"steps":1800,"distilledSteps":500,"plain":[{"rate":0.333333,"steps":0.066}],"tactics":["linas"],"evaluations":100,"reconstruct":512,"tune":[{"share":0.6,"steps":1500,"rate":1.5},{"share":0.4,"steps":2500,"rate":1.5}],"shares":[0.6,0.4]}'
+CIFAR='{"steps":1800,"distilledSteps":500,"plain":[{"rate":0.333333,"steps":0.066}],"tactics":["linas"],"evaluations":100,"tune":[{"share":0.6,"steps":1500,"rate":1.5},{"share":0.4,"steps":2500,"rate":1.5}],"shares":[0.6,0.4]}'
 TYPESCRIPT="{$W,\"reconstruct\":64,\"steps\":120,\"plain\":[{\"rate\":0.666667,\"steps\":1.5}],\"tune\":[{\"share\":0.75,\"steps\":600,\"rate\":1},{\"share\":0.6,\"steps\":800,\"rate\":1}],\"evaluations\":24}"
 TYPESCRIPT_DEPTH="${DEPTH/245/180}"; TYPESCRIPT_DEPTH="${TYPESCRIPT_DEPTH/2180/720}"
 if [ -n "${TINY:-}" ]; then
@@ -28,10 +28,10 @@ if [ -n "${TINY:-}" ]; then
 fi
 
 if [ -n "${CHECK:-}" ]; then
-  SST2="{$L,\"steps\":60,\"plain\":[{\"rate\":2,\"steps\":5}],\"evaluations\":8,\"reconstruct\":256,\"tune\":[{\"share\":0.6,\"steps\":60,\"rate\":1}]}"
+  SST2="{$L,\"steps\":60,\"plain\":[{\"rate\":2,\"steps\":5}],\"evaluations\":8,\"tune\":[{\"share\":0.6,\"steps\":60,\"rate\":1}]}"
   EMB="${EMB/30000/300}"
   SMOL="{$W,\"reconstruct\":8,\"steps\":16,\"plain\":[{\"rate\":0.666667,\"steps\":1}],\"tune\":[{\"share\":0.75,\"steps\":16,\"rate\":1}],\"evaluations\":3}"
-  CIFAR='{"steps":60,"distilledSteps":40,"plain":[{"rate":0.333333,"steps":1}],"tactics":["linas"],"evaluations":6,"reconstruct":256,"tune":[{"share":0.4,"steps":60,"rate":1.5}],"shares":[0.6,0.4]}'
+  CIFAR='{"steps":60,"distilledSteps":40,"plain":[{"rate":0.333333,"steps":1}],"tactics":["linas"],"evaluations":6,"tune":[{"share":0.4,"steps":60,"rate":1.5}],"shares":[0.6,0.4]}'
 fi
 
 # GPU CHAIN STUDY SECTION SEED SECONDS (0: until the end) RECIPE KEPT (folder of its trainings)
