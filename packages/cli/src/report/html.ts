@@ -55,7 +55,7 @@ table{border-collapse:collapse;font-variant-numeric:tabular-nums}th,td{padding:.
 th:first-child,td:first-child{text-align:left}svg{max-width:100%;height:auto}
 </style></head><body>
 <h1>${escape(title)}</h1>
-<p>${escape(`${data.described}. ${settings.steps} steps of ${settings.batchSize} at ${settings.learningRate}, seed ${settings.seed}, on tfjs ${findings.backend}; latencies on ${findings.runtime}.`)}</p>
+<p>${escape(`${data.described}. ${settings.steps} steps of ${settings.batchSize} at ${Number(settings.learningRate.toPrecision(6))}, seed ${settings.seed}, on tfjs ${findings.backend}; latencies on ${findings.runtime}.`)}</p>
 ${'outcome' in reported ? outcomeSection(reported.outcome, reported.files) : `<p><strong>${escape(reported.unmet)}</strong></p>`}
 <h2>The search</h2>
 <div class="figures">

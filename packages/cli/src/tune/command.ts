@@ -96,7 +96,7 @@ const heldBytes = (): number => 1024 * process.resourceUsage().maxRSS;
 export function planText({ settings, parameters, seconds, totalSeconds, memory, disk, timed }: RunPlan): string {
   const stages = Object.entries(seconds).filter(([, each]) => each >= 1);
   return [
-    `${shown('parameters', parameters)} parameters; ${settings.steps} steps of ${settings.batchSize} at ${settings.learningRate}, ${settings.evaluations} sub-networks measured, ${settings.tuneSteps} steps of the chosen one`,
+    `${shown('parameters', parameters)} parameters; ${settings.steps} steps of ${settings.batchSize} at ${Number(settings.learningRate.toPrecision(6))}, ${settings.evaluations} sub-networks measured, ${settings.tuneSteps} steps of the chosen one`,
     `time: about ${duration(totalSeconds)} (${stages.map(([stage, each]) => `${stage} ${duration(each)}`).join(', ')}), timed here: ${(1000 * timed.step).toFixed(0)} ms a step, ${(1000 * timed.example).toFixed(1)} ms an example`,
     `memory: ${memory.held === undefined ? '' : `${shown('memory', memory.held)} held by the process while timed, `}${shown('memory', memory.planned)} of them weights, gradients and moments`,
     `disk: ${shown('bytes', disk.run)} while it runs, ${shown('bytes', disk.out)} at most for the result`,

@@ -206,6 +206,8 @@ describe('instatune tune', () => {
     expect(plan.memory.planned).toBe(20 * plan.parameters);
     expect(plan.memory.held).toBeGreaterThan(plan.memory.planned);
     expect(planText(plan)).toMatch(/time: about \d+ .*\nmemory: [\d.]+ MB held by the process/);
+    const settings = { ...plan.settings, learningRate: 3 * 5e-5 }; // not 0.00015 in binary
+    expect(planText({ ...plan, settings })).toContain(' at 0.00015,');
     expect(readdirSync(folder).filter((name) => name.startsWith('dry'))).toEqual([]);
   });
 
