@@ -6,6 +6,7 @@ import type { TaskName } from '../data/task.ts';
 import { metricOf } from '../data/task.ts';
 import type { TuneOutcome } from '../run/outcome.ts';
 import { COSTS, measuredText, reconstructionText, refiningText, type ReportedFile } from './html.ts';
+import { finalMisses, missesText } from './misses.ts';
 import { shown } from './numbers.ts';
 
 /** The Hub's name of a task. */
@@ -68,6 +69,7 @@ export function modelCard(
   const said = reconstructionText(outcome);
   const reconstruction = said === '' ? '' : ` ${said}`;
   const measured = measuredText(files);
+  const missed = missesText(finalMisses(outcome));
   return `---
 ${stringify(header).trimEnd()}
 ---
@@ -83,7 +85,7 @@ A sub-network of ${hub === undefined ? `\`${card.location}\`` : `[${hub}](https:
 | on held-out data | full network | this one |
 |---|---|---|
 ${rows.join('\n')}
-
+${missed === '' ? '' : `\n**${missed}**\n`}
 The full network is the checkpoint fine-tuned as a super-network on the same data. Latency: ${outcome.runtime}, the machine this was made on. Bytes: \`${ONNX_FILES[settings.quantize]}\`, to the byte. Memory: weights and activations of one forward pass in float32, computed.
 
 ## Use

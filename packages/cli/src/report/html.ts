@@ -6,6 +6,7 @@ import { STAGE_TITLES, type Stage } from '../steps/stages.ts';
 import { metricOf } from '../data/task.ts';
 import type { TuneFindings, TuneOutcome } from '../run/outcome.ts';
 import { layersPlot, lossPlot, sharesPlot } from './plots.ts';
+import { finalMisses, missesText } from './misses.ts';
 import { duration, shown } from './numbers.ts';
 
 const escape = (text: string): string =>
@@ -98,6 +99,7 @@ function outcomeSection(outcome: TuneOutcome, files: readonly ReportedFile[]): s
       ? [figure(layersPlot(name, all, kept.slice(0, subnet.layers)), `${name} of each layer; grey: cut.`)]
       : [];
   });
+  const missed = missesText(finalMisses(outcome));
   return `<h2>The chosen sub-network</h2>
 <p>${escape(
     `${choice.rule}, of ${result.trials.length}: ${Object.entries(describeSubnet(subnet))
@@ -105,6 +107,7 @@ function outcomeSection(outcome: TuneOutcome, files: readonly ReportedFile[]): s
       .join(', ')}. ${reconstructionText(outcome)} ${refiningText(outcome)}`,
   )}</p>
 ${table(['on held-out data', 'full network', 'chosen', 'of the full'], rows)}
+${missed === '' ? '' : `<p><strong>${escape(missed)}</strong></p>`}
 <div class="figures">
 ${figure(sharesPlot(full, small, COSTS), 'What is left of the full network.')}
 ${perLayer.join('\n')}
