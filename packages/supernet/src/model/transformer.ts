@@ -26,10 +26,9 @@ import { isMasked, type Pass } from './pass.ts';
 import { RopeCache } from './rope.ts';
 import { modelSpace } from './space.ts';
 import { createStream, type Stream } from './stream.ts';
-import type { ElasticModel, ForwardOptions, ForwardOutput, KeyValueCache, LayerRange } from './types.ts';
+import type { ElasticModel, ForwardOptions, ForwardOutput, KeyValueCache, LayerRange, ModelInputs } from './types.ts';
 import { slotVariables, type SlotValues } from './variables.ts';
 import { guardMemory } from './wasm-memory.ts';
-import type { ModelInputs } from './types.ts';
 
 /** What a pass leaves before the head. */
 interface Encoded {
