@@ -24,6 +24,7 @@ const ORDER = [
   'webgpu-llm',
   'webgpu',
   'instatune',
+  'adapters',
   'linas',
   'peers',
   'early-stopping',

@@ -1,5 +1,5 @@
 // Super-networks and what was searched in them.
-import { mean, percent, times, view, where } from './view.mjs';
+import { mean, percent, thousands, times, view, where } from './view.mjs';
 
 /** Searches of InstaTune with their seeds together. */
 function searches(document) {
@@ -187,5 +187,24 @@ export const instatune = [
         }),
       ].filter(({ rows }) => rows.length > 0);
     },
+  },
+  {
+    name: 'adapters',
+    title: 'Adapters instead of weights',
+    tables: (document) => [
+      view('Plain fine-tuning on tfjs-wasm, one seed: what is trained, held and saved', document.rows, {
+        task: 'task',
+        trains: 'trains',
+        steps: 'steps',
+        parameters: ({ parameters }) => thousands(parameters),
+        'of the network': ({ shareOfParameters }) => percent(shareOfParameters),
+        'held beside the network (MB)': ({ heldBytes }) => (heldBytes / 1e6).toFixed(1),
+        'saved state (MB)': ({ stateBytes }) => (stateBytes / 1e6).toFixed(1),
+        'adapter file (MB)': ({ fileBytes }) => fileBytes && (fileBytes / 1e6).toFixed(2),
+        'more MACs, kept apart': ({ shareOfMacs }) => percent(shareOfMacs),
+        'loss before': ({ lossBefore }) => lossBefore.toFixed(3),
+        'loss after': ({ lossAfter }) => lossAfter.toFixed(3),
+      }),
+    ],
   },
 ];
