@@ -127,13 +127,14 @@ async function trained(
   const after = await evaluate(model, test, { batchSize: 32, signal });
   const own = countAdapters(model, undefined, { tokens });
   const isApart = kind === 'adapters';
+  const all = countParameters(base.config);
+  const parameters = isApart ? own.parameters + own.replaced : all;
   const row = {
     task: task.name,
     trains: kind,
     steps,
-    parameters: isApart ? own.parameters + own.replaced : countParameters(base.config),
-    shareOfParameters:
-      (isApart ? own.parameters + own.replaced : countParameters(base.config)) / countParameters(base.config),
+    parameters,
+    shareOfParameters: parameters / all,
     heldBytes: held,
     stateBytes: (await store.load())!.byteLength,
     ...(isApart && {

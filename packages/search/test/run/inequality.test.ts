@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import fc from 'fast-check';
-import { integer, paretoFront, Random, real, srn, tnk } from '@instatune/nsga2';
+import { integer, paretoFront, Random, srn, tnk } from '@instatune/nsga2';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { Evaluator } from '../../src/evaluate/evaluator.ts';
 import { repeated } from '../../src/noise/repeated.ts';
@@ -19,6 +19,7 @@ import { TACTIC_NAMES } from '../../src/tactics/create.ts';
 import { warmCandidates, warmStart } from '../../src/warm-start.ts';
 import { viewFront } from '../../src/view/front.ts';
 import { createProblem } from '../fixtures/batches.ts';
+import { layersProblem } from '../fixtures/layers.ts';
 import { completeTrial } from '../fixtures/trials.ts';
 
 let folder: string;
@@ -203,19 +204,9 @@ describe('measured constraints', () => {
 });
 
 describe('constraints of other studies', () => {
-  /** What the studies of the fixtures measured, with their `constraints_func`. */
+  /** With the `constraints_func` of the fixtures' studies. */
   const layers: SearchProblem = {
-    name: 'layers',
-    space: [integer(1, 6, 'layers'), real(0, 1, 'rate')],
-    objectives: [
-      {
-        name: 'accuracy',
-        kind: 'measured',
-        direction: 'maximize',
-        evaluate: ([n = 0, rate = 0]) => 10 * n - rate,
-      },
-      { name: 'cost', kind: 'exact', evaluate: ([n = 0, rate = 0]) => n + rate },
-    ],
+    ...layersProblem,
     inequality: [
       { name: '0', evaluate: ([n = 0]) => n - 3 },
       { name: '1', evaluate: ([, rate = 0]) => 0.25 - rate },

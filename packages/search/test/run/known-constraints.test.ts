@@ -4,16 +4,15 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import fc from 'fast-check';
-import { integer, real } from '@instatune/nsga2';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { readMeasurements } from '../../src/node.ts';
 import type { KnownMeasurement } from '../../src/given/known.ts';
-import type { SearchProblem } from '../../src/problem.ts';
 import { studyViewFromDatabase, toStudyView } from '../../src/report.ts';
 import { resume, runSearch } from '../../src/run/run-search.ts';
 import { studyToCsv } from '../../src/study/export.ts';
 import { optunaConstraints } from '../../src/study/optuna-constraints.ts';
 import { viewFront } from '../../src/view/front.ts';
+import { layersProblem } from '../fixtures/layers.ts';
 
 let folder: string;
 beforeAll(() => {
@@ -23,20 +22,6 @@ afterAll(() => {
   rmSync(folder, { recursive: true });
 });
 
-/** What the fixtures' studies measured. */
-const problem: SearchProblem = {
-  name: 'layers',
-  space: [integer(1, 6, 'layers'), real(0, 1, 'rate')],
-  objectives: [
-    {
-      name: 'accuracy',
-      kind: 'measured',
-      direction: 'maximize',
-      evaluate: ([layers = 0, rate = 0]) => 10 * layers - rate,
-    },
-    { name: 'cost', kind: 'exact', evaluate: ([layers = 0, rate = 0]) => layers + rate },
-  ],
-};
 const options = { tactic: 'nsga2', population: 4, seed: 1 } as const;
 
 function storage(fixture: string): { readonly path: string; readonly database: DatabaseSync } {
@@ -67,7 +52,7 @@ describe('constraints of Optuna', () => {
     expect(numbers(viewFront(view))).toEqual(best);
     const measurements = await readMeasurements(path, { study, objectives });
     const kept = join(folder, `${fixture}-${study}-search.db`);
-    const result = await runSearch(problem, { ...options, evaluations: 1, measurements, study: kept });
+    const result = await runSearch(layersProblem, { ...options, evaluations: 1, measurements, study: kept });
     const known = result.trials.filter(({ origin }) => origin === 'known');
     expect(known.every(({ status }) => status === 'complete')).toBe(true);
     expect(known).toHaveLength(view.trials.length);
@@ -78,7 +63,7 @@ describe('constraints of Optuna', () => {
     const table = join(folder, `${fixture}-${study}.csv`);
     writeFileSync(table, studyToCsv(result.study));
     for (const file of [kept, table]) {
-      const again = await runSearch(problem, {
+      const again = await runSearch(layersProblem, {
         ...options,
         evaluations: 1,
         measurements: await readMeasurements(file),
@@ -87,7 +72,7 @@ describe('constraints of Optuna', () => {
       expect(values).toEqual(known.map((trial) => trial.values));
       expect(again.front.filter(({ number }) => number < known.length).map(({ number }) => number)).toEqual(front);
     }
-    const more = await resume(problem, { study: kept, evaluations: 8 });
+    const more = await resume(layersProblem, { study: kept, evaluations: 8 });
     expect(
       more.front.filter(({ number }) => number < known.length).every(({ number }) => best.some((n) => n === number)),
     ).toBe(true);
@@ -172,7 +157,7 @@ describe('constraints of measurements', () => {
         const rate = (1 + i) / 100;
         return { candidate: [6, rate], values: { accuracy: 1000 - rate }, constraints: { memory: 1 } };
       });
-      const { trials, front } = await runSearch(problem, {
+      const { trials, front } = await runSearch(layersProblem, {
         ...options,
         tactic,
         evaluations: 12,
@@ -188,10 +173,10 @@ describe('constraints of measurements', () => {
 
   it('of one candidate count as their mean; what is no number is refused', async () => {
     const twice = [...rows, { candidate: [6, 0], values: { accuracy: 58 }, constraints: [-1.5] }];
-    const { trials } = await runSearch(problem, { ...options, evaluations: 1, measurements: twice });
+    const { trials } = await runSearch(layersProblem, { ...options, evaluations: 1, measurements: twice });
     expect(trials[0]!.values).toEqual({ accuracy: 59, cost: 6, 'constraint 0': -0.5, 'constraint 1': -1 });
     const wrong = [{ ...rows[0]!, constraints: { memory: Number.NaN } }];
-    await expect(runSearch(problem, { ...options, evaluations: 1, measurements: wrong })).rejects.toMatchObject({
+    await expect(runSearch(layersProblem, { ...options, evaluations: 1, measurements: wrong })).rejects.toMatchObject({
       code: 'measurement-failed',
       message: expect.stringContaining('measurement 0 has the constraint memory as') as string,
     });

@@ -2,6 +2,7 @@
 import * as tf from '@tensorflow/tfjs';
 import { SupernetError, throwIfAborted } from '../errors.ts';
 import { extractModel } from '../export/values.ts';
+import { realTokens } from '../model/real-rows.ts';
 import type { ElasticModel, ModelInputs } from '../model/types.ts';
 import { CalibrationStreams, type BlockStreams } from './calibration-streams.ts';
 import { solvePositive } from './solve.ts';
@@ -119,14 +120,9 @@ function normalEquations(
 ): [tf.Tensor2D, tf.Tensor2D] {
   const rows = entering.shape[0];
   const h = hasBias ? tf.concat2d([entering, tf.ones<tf.Rank.R2>([rows, 1])], 1) : entering;
-  const kept: tf.Tensor2D = attentionMask ? tf.mul(h, realRows(attentionMask, rows)) : h;
+  const kept: tf.Tensor2D = attentionMask ? tf.mul(h, tf.reshape(realTokens(attentionMask), [rows, 1])) : h;
   const lack: tf.Tensor2D = tf.sub(tf.slice2d(wanted, [0, 0], left.shape), left);
   return [tf.matMul(kept, kept, true), tf.matMul(kept, lack, true)];
-}
-
-/** 1 for real tokens, 0 for padding [B·T, 1]. */
-function realRows(attentionMask: tf.Tensor2D, rows: number): tf.Tensor2D {
-  return tf.reshape(tf.cast(tf.notEqual(tf.cast(attentionMask, 'float32'), 0), 'float32'), [rows, 1]);
 }
 
 function add(sum: Float64Array, values: Float32Array): void {

@@ -1,7 +1,6 @@
 // Bytes of the files that a sub-network is exported as, to the byte, without reading a weight.
 import {
   canonicalBindings,
-  families as builtinFamilies,
   safetensorsByteLength,
   storedShape,
   type Family,
@@ -12,7 +11,7 @@ import { onnxByteLength } from '@hip/onnx/model';
 import { subnetBounds } from '../elastic/cost.ts';
 import { validateSubnet } from '../elastic/validate.ts';
 import type { SubnetConfig } from '../elastic/types.ts';
-import { SupernetError } from '../errors.ts';
+import { familyOf } from './family.ts';
 import { buildExport, type OnnxOptions } from './onnx.ts';
 import { subnetModelConfig, subnetSlots } from './values.ts';
 
@@ -62,11 +61,7 @@ export function countCheckpointBytes(
   subnet?: SubnetConfig,
   options: CheckpointBytesOptions = {},
 ): number {
-  const family = (options.families ?? builtinFamilies).find(({ name }) => name === config.family);
-  if (!family) {
-    const message = `no family ${config.family}: pass it in options.families`;
-    throw new SupernetError('unsupported-model', message, { family: config.family });
-  }
+  const family = familyOf(config, options.families);
   const small = smaller(config, subnet);
   const slots = subnetSlots(config, subnet ?? fullOf(config));
   const shapes = new Map(slots.map(({ name, shape }) => [name, shape]));

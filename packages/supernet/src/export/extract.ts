@@ -1,7 +1,6 @@
 // extractSubnet: a sub-network becomes a standalone checkpoint folder (safetensors, config.json, tokenizer).
 import {
   canonicalBindings,
-  families as builtinFamilies,
   FLOAT_DTYPES,
   fromSlots,
   optionalText,
@@ -22,6 +21,7 @@ import type { ElasticModel } from '../model/types.ts';
 import { requireNode } from '../node-modules.ts';
 import { subnetConfigJson } from './config.ts';
 import type { CheckpointLayout } from './config.ts';
+import { familyOf } from './family.ts';
 import { travellingFiles } from './travelling-files.ts';
 import { subnetModelConfig, subnetSlots, subnetValues } from './values.ts';
 
@@ -85,12 +85,7 @@ export async function renderCheckpoint(
     const message = `maxShardBytes = ${maxShardBytes}: expected a positive number`;
     throw new SupernetError('invalid-option', message, { maxShardBytes });
   }
-  const family = (options.families ?? builtinFamilies).find(({ name }) => name === model.family);
-  if (!family) {
-    throw new SupernetError('unsupported-model', `no family ${model.family}: pass it in options.families`, {
-      family: model.family,
-    });
-  }
+  const family = familyOf(model.config, options.families);
   const kept = canonicalSubnet(model.space, subnet);
   const names = { F32: 'float32', F16: 'float16', BF16: 'bfloat16' };
   const { json, layout, reason } = subnetConfigJson(family, model.config, kept, names[dtype]);

@@ -4,7 +4,7 @@ import { SupernetError } from '../errors.ts';
 import { activate } from './activations.ts';
 import { embed } from './embedding.ts';
 import { linear, matMul, matMulTied } from './matmul.ts';
-import { realRows, rowsOf } from './real-rows.ts';
+import { realRows, realTokens, rowsOf } from './real-rows.ts';
 import type { Stream } from './stream.ts';
 import type { ModelConfig } from '@hip/checkpoints';
 import type { ForwardOptions, ModelInputs } from './types.ts';
@@ -138,7 +138,7 @@ function meanReal(hidden: tf.Tensor2D, { batch, length, inputs }: HeadContext): 
   const sequence = tf.reshape(hidden, [batch, length, hidden.shape[1]]);
   const { attentionMask } = inputs;
   if (!attentionMask) return tf.mean(sequence, 1);
-  const real = tf.cast(tf.notEqual(tf.cast(attentionMask, 'float32'), 0), 'float32');
+  const real = realTokens(attentionMask);
   const shares = tf.div(real, tf.maximum(tf.sum(real, 1, true), 1));
   return tf.sum(tf.mul(sequence, tf.expandDims(shares, 2)), 1);
 }

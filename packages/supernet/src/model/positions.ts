@@ -2,6 +2,7 @@
 import * as tf from '@tensorflow/tfjs';
 import { SupernetError } from '../errors.ts';
 import { hostValues } from './host-values.ts';
+import { realTokens } from './real-rows.ts';
 import type { ModelConfig } from '@hip/checkpoints';
 import type { ForwardOptions, ModelInputs } from './types.ts';
 
@@ -138,7 +139,7 @@ function maskedPositions(
 /** The same of a mask that is on a device only: positions [B, T] of its last T columns. */
 function countOnDevice(config: ModelConfig, mask: tf.Tensor2D, length: number): tf.Tensor2D {
   const [batch, keys] = mask.shape;
-  const counted = tf.cumsum(tf.cast(tf.notEqual(tf.cast(mask, 'float32'), 0), 'float32'), 1);
+  const counted = tf.cumsum(realTokens(mask), 1);
   const leading = tf.sum(tf.cast(tf.equal(counted, 0), 'float32'), 1, true);
   const all = config.causal ? tf.sub(counted, 1) : tf.sub(tf.reshape(tf.range(0, keys), [1, keys]), leading);
   const last = tf.slice2d(tf.cast(all, 'float32') as tf.Tensor2D, [0, keys - length], [batch, length]);

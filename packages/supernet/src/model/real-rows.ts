@@ -1,6 +1,11 @@
-// Which row of a batch's hidden states [B·T, D] is a sequence's first or last real token.
+// Which tokens of a batch are real, and which row of its hidden states [B·T, D] is a sequence's first or last one.
 import * as tf from '@tensorflow/tfjs';
 import { hostValues } from './host-values.ts';
+
+/** 1 for real tokens, 0 for padding, of a mask of any type [B, T] → float32 [B, T]. */
+export function realTokens(mask: tf.Tensor2D): tf.Tensor2D {
+  return tf.cast(tf.notEqual(tf.cast(mask, 'float32'), 0), 'float32');
+}
 
 /**
  * Row of each sequence's first or last real token among the last T columns of a mask [B, ≥ T] → [B] int32; undefined where that is

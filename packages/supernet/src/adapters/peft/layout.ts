@@ -2,10 +2,11 @@
 import { canonicalBindings, safetensorsByteLength, storedShape, type Family, type FloatDtype } from '@hip/checkpoints';
 import { fullSubnet } from '../../elastic/subnets.ts';
 import type { SubnetConfig } from '../../elastic/types.ts';
+import { familyOf } from '../../export/family.ts';
 import { subnetModelConfig, subnetSlots } from '../../export/values.ts';
 import { modelSpace } from '../../model/space.ts';
 import { keptAdapters, type AdaptedShape, type KeptAdapter } from '../count.ts';
-import { PEFT_PREFIX, familyOf, linearModules, type LinearModule } from './modules.ts';
+import { PEFT_PREFIX, linearModules, type LinearModule } from './modules.ts';
 
 /** A module with adapters: of several fused products those that have one. */
 export interface FileModule {

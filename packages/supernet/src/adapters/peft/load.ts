@@ -11,11 +11,12 @@ import {
   type WeightSlot,
 } from '@hip/checkpoints';
 import { SupernetError } from '../../errors.ts';
+import { familyOf } from '../../export/family.ts';
 import type { ElasticModel } from '../../model/types.ts';
 import { adaptedModel } from '../add.ts';
 import type { AdaptedProduct } from '../types.ts';
 import { readPeftConfig, type PeftConfig } from './config.ts';
-import { PEFT_PREFIX, familyOf, linearModules, namesOf, type LinearModule } from './modules.ts';
+import { PEFT_PREFIX, linearModules, namesOf, type LinearModule } from './modules.ts';
 import { partValues } from './parts.ts';
 import { ADAPTER_CONFIG, ADAPTER_WEIGHTS } from './save.ts';
 

@@ -1,13 +1,11 @@
 // The modules of a network in peft's sense: stored linear layers, one product each, or several fused in one (GPT-2, Phi-3, ModernBERT).
 import {
   canonicalBindings,
-  families as builtinFamilies,
   type Family,
   type ModelConfig,
   type TensorBinding,
   type WeightSlot,
 } from '@hip/checkpoints';
-import { SupernetError } from '../../errors.ts';
 import { adaptableSlots } from '../slots.ts';
 
 /** What peft puts before a module's name in the file. */
@@ -28,14 +26,6 @@ export interface LinearModule {
   readonly parts: readonly ModulePart[];
   /** Stored [in, out] (transformers' Conv1D). */
   readonly isConv1d: boolean;
-}
-
-/** @throws SupernetError `unsupported-model` for a family that is not given */
-export function familyOf({ family }: ModelConfig, families: readonly Family[] = builtinFamilies): Family {
-  const found = families.find(({ name }) => name === family);
-  if (found) return found;
-  const message = `no family ${family}: pass it in options.families`;
-  throw new SupernetError('unsupported-model', message, { family });
 }
 
 /** Modules that adapters may be on, by name, in the order of the layers. */

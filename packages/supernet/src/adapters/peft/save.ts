@@ -11,10 +11,10 @@ import { canonicalSubnet, fullSubnet } from '../../elastic/subnets.ts';
 import type { SubnetConfig } from '../../elastic/types.ts';
 import { SupernetError, throwIfAborted } from '../../errors.ts';
 import type { RenderedFile } from '../../export/extract.ts';
+import { familyOf } from '../../export/family.ts';
 import type { ElasticModel } from '../../model/types.ts';
 import { requireNode } from '../../node-modules.ts';
 import { adapterFile, fileTensors, type AdapterFile } from './layout.ts';
-import { familyOf } from './modules.ts';
 import { moduleValues, replacedValues } from './values.ts';
 
 /** The two files of a folder that peft loads. */

@@ -1,12 +1,9 @@
 // The numbers of an adapter file: A and B as peft has them, of fused products side by side.
 import { canonicalBindings, fromSlots, type Family } from '@hip/checkpoints';
-import { keptCount, layerWidth, sliceArray } from '../../elastic/slice.ts';
 import type { SubnetConfig } from '../../elastic/types.ts';
 import { subnetModelConfig, subnetSlots, subnetValue } from '../../export/values.ts';
-import { requireFinite } from '../../model/finite.ts';
 import type { ElasticModel } from '../../model/types.ts';
-import type { KeptAdapter } from '../count.ts';
-import { adapterNames, keptOfAdapter } from '../slots.ts';
+import { adapterValues } from '../values.ts';
 import type { FileModule } from './layout.ts';
 
 /** A [rank, in] and B [out, rank] of a module, and what their product is scaled by. */
@@ -30,7 +27,7 @@ export async function moduleValues(
   const b = new Float32Array(module.outputs * rank);
   let first = 0;
   for (const adapter of adapters) {
-    const own = await valuesOf(model, subnet, adapter);
+    const own = await adapterValues(model, subnet, adapter.slot, adapter.product, adapter.rank);
     const { start } = module.parts.find(({ slot }) => slot.name === adapter.slot.name)!;
     const factor = adapter.product.scale / scale;
     for (let r = 0; r < adapter.rank; r++) {
@@ -40,22 +37,6 @@ export async function moduleValues(
     first += adapter.rank;
   }
   return { a, b, scale };
-}
-
-/** A [in, rank] and B [rank, out] as a sub-network has them. */
-async function valuesOf(
-  { config, adapters }: ElasticModel,
-  subnet: SubnetConfig,
-  { product, slot, rank }: KeptAdapter,
-): Promise<{ readonly a: Float32Array; readonly b: Float32Array; readonly outputs: number }> {
-  const kept = keptOfAdapter(config, slot, layerWidth(config, product.layer, subnet), product, rank);
-  const names = adapterNames(product.name);
-  const read = async (name: string, axes: typeof kept.a): Promise<Float32Array> => {
-    const values = sliceArray((await adapters!.weights.get(name)!.data()) as Float32Array, axes);
-    requireFinite(name, values);
-    return values;
-  };
-  return { a: await read(names.a, kept.a), b: await read(names.b, kept.b), outputs: keptCount(kept.b[1]!) };
 }
 
 /** Values of slots of a model's own, by the tensor that each is stored as. */

@@ -1,6 +1,7 @@
 // Distillation of hidden states: after every layer a student's are drawn to its teacher's, whose layers it is cut from (TinyBERT, Jiao 2020, §3).
 import * as tf from '@tensorflow/tfjs';
 import { SupernetError } from '../../errors.ts';
+import { realTokens } from '../../model/real-rows.ts';
 import type { AttentionFunction, ElasticModel, ModelInputs } from '../../model/types.ts';
 
 /** A teacher's hidden states of a batch. */
@@ -27,9 +28,7 @@ export function askHiddenStates(
     const states = hiddenStates.slice(1);
     const [batch, length, width] = (hiddenStates[0] as tf.Tensor3D).shape;
     const { attentionMask } = inputs;
-    const real = attentionMask
-      ? tf.cast(tf.notEqual(tf.cast(attentionMask, 'float32'), 0), 'float32')
-      : tf.ones([batch, length]);
+    const real = attentionMask ? realTokens(attentionMask) : tf.ones([batch, length]);
     const shares = tf.div(real, tf.mul(tf.maximum(tf.sum(real), 1), width));
     return { states, logits, shares: tf.reshape(shares, [batch, length, 1]) } as HiddenTargets &
       tf.TensorContainerObject;
