@@ -6,7 +6,7 @@ import type { TaskName } from '../data/task.ts';
 import { metricOf } from '../data/task.ts';
 import type { TuneOutcome } from '../run/outcome.ts';
 import { COSTS, measuredText, reconstructionText, refiningText, type ReportedFile } from './html.ts';
-import { finalMisses, missesText } from './misses.ts';
+import { missesText } from './misses.ts';
 import { shown } from './numbers.ts';
 
 /** The Hub's name of a task. */
@@ -69,7 +69,7 @@ export function modelCard(
   const said = reconstructionText(outcome);
   const reconstruction = said === '' ? '' : ` ${said}`;
   const measured = measuredText(files);
-  const missed = missesText(finalMisses(outcome));
+  const missed = missesText(outcome.missed);
   return `---
 ${stringify(header).trimEnd()}
 ---

@@ -6,7 +6,7 @@ import { STAGE_TITLES, type Stage } from '../steps/stages.ts';
 import { metricOf } from '../data/task.ts';
 import type { TuneFindings, TuneOutcome } from '../run/outcome.ts';
 import { layersPlot, lossPlot, sharesPlot } from './plots.ts';
-import { finalMisses, missesText } from './misses.ts';
+import { missesText } from './misses.ts';
 import { duration, shown } from './numbers.ts';
 
 const escape = (text: string): string =>
@@ -99,7 +99,7 @@ function outcomeSection(outcome: TuneOutcome, files: readonly ReportedFile[]): s
       ? [figure(layersPlot(name, all, kept.slice(0, subnet.layers)), `${name} of each layer; grey: cut.`)]
       : [];
   });
-  const missed = missesText(finalMisses(outcome));
+  const missed = missesText(outcome.missed);
   return `<h2>The chosen sub-network</h2>
 <p>${escape(
     `${choice.rule}, of ${result.trials.length}: ${Object.entries(describeSubnet(subnet))

@@ -3,6 +3,7 @@ import type { CheckpointFiles } from '@hip/checkpoints';
 import type { SearchResult } from '@instatune/search';
 import type { ElasticModel, LatencyRunner, LossPoint, SubnetConfig } from '@instatune/supernet';
 import type { Choice } from '../budget/choose.ts';
+import type { FinalMiss } from '../budget/final.ts';
 import type { TaskData } from '../data/task.ts';
 import type { ModelCard } from '../steps/head.ts';
 import type { Quality } from '../steps/quality.ts';
@@ -70,6 +71,8 @@ export interface TuneOutcome extends TuneFindings {
   /** Quality on the reported data, and costs, of the full network and of the chosen one. */
   readonly full: Readonly<Record<string, number>>;
   readonly small: Readonly<Record<string, number>>;
+  /** Bounds of the budget that these do not keep, although the search found it within. */
+  readonly missed: readonly FinalMiss[];
   /** The chosen network by itself; the caller disposes it. */
   readonly model: ElasticModel;
 }

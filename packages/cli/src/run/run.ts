@@ -11,6 +11,7 @@ import {
   type SubnetConfig,
 } from '@instatune/supernet';
 import { chooseByBudget, unmet } from '../budget/choose.ts';
+import { finalMisses } from '../budget/final.ts';
 import { parseBudget } from '../budget/grammar.ts';
 import { missOf } from '../budget/nearest.ts';
 import { digest } from '../data/digest.ts';
@@ -192,8 +193,10 @@ export class Run {
     }
     await this.#journal.finish('measure', start);
     this.#small = undefined; // the caller's now
+    const findings = this.#findings();
+    const { full, small: own } = this.#journal.record.measured!;
     return {
-      ...this.#findings(),
+      ...findings,
       choice: this.#choice,
       subnet: this.#subnet,
       fullSubnet: fullSubnet(model.space),
@@ -201,8 +204,9 @@ export class Run {
       reconstructed: this.#journal.record.reconstructed,
       refined: this.#journal.record.refined!.kept,
       searched: this.#searched,
-      full: this.#journal.record.measured!.full,
-      small: this.#journal.record.measured!.small,
+      full,
+      small: own,
+      missed: finalMisses({ settings: findings.settings, full, small: own }),
       model: small,
     };
   }

@@ -2,7 +2,7 @@
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { defineCommand } from 'citty';
-import { finalMisses, missesText } from '../report/misses.ts';
+import { missesText } from '../report/misses.ts';
 import { TuneError } from '../errors.ts';
 import { startBackend } from '../files/backend.ts';
 import { RESULT, folderBytes, folderRun, keepsRun } from '../files/folder-run.ts';
@@ -181,7 +181,7 @@ function resultOf(outcome: TuneOutcome, { files, layout, reason }: Written, out:
   } = outcome;
   return {
     met: true,
-    missedAtTheEnd: finalMisses(outcome),
+    missedAtTheEnd: outcome.missed,
     out,
     task: data.task,
     budget: settings.budget,
@@ -223,7 +223,7 @@ function summary(outcome: TuneOutcome, { files, layout, reason }: Written, out: 
   return [
     `${choice.rule}: ${parts.join(', ')}`,
     ...rows,
-    ...[missesText(finalMisses(outcome))].filter((line) => line !== ''),
+    ...[missesText(outcome.missed)].filter((line) => line !== ''),
     ...(quality.length === 0 ? [] : [`as ONNX: ${quality.join(', ')}`]),
     `written to ${out} (${layout}: ${reason}), report ${join(out, 'report.html')}`,
     '',

@@ -1,7 +1,8 @@
 // A budget held against the last measurement: what it does not keep is said, with both numbers.
 import fc from 'fast-check';
 import { expect, it } from 'vitest';
-import { finalMisses, missesText } from '../../src/report/misses.ts';
+import { finalMisses } from '../../src/budget/final.ts';
+import { missesText } from '../../src/report/misses.ts';
 
 const full = { latency: 53.2, loss: 0.3, accuracy: 0.9, bytes: 1e6 };
 
